@@ -1,1 +1,30 @@
-//! Gate.
+//! Holdshort's gate: what may happen to a call, as pure functions over the journal's events.
+//!
+//! Nothing here reads a clock, a file, the network or a random number; time and secrets are arguments.
+//! A caller (the journal) loads a [`Subject`], runs a [`Command`] on it inside a write transaction, and stores the events that come out.
+//! Recovery feeds the same events to the same [`Subject::apply`].
+//!
+//! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`event`] (what is written down),
+//! [`call`] and [`run`] (the two lives), [`approval`] (who must decide), [`command`] (every legal step), [`permit`] (what a legal start yields).
+
+pub mod action;
+pub mod approval;
+pub mod call;
+pub mod clearance;
+pub mod command;
+pub mod event;
+pub mod ids;
+pub mod permit;
+pub mod run;
+pub mod wit_type;
+
+pub use action::{Action, Capability};
+pub use approval::{Requirement, Reviewers, Vote};
+pub use call::{Call, Phase};
+pub use clearance::{Clearance, EffectClass, ExhibitRef, Proposal};
+pub use command::{Command, Refused, Subject};
+pub use event::{Event, Recorded};
+pub use ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
+pub use permit::Permit;
+pub use run::{Run, RunLimits, RunPhase};
+pub use wit_type::{FunctionType, Mismatch, WitType};

@@ -1,0 +1,146 @@
+//! What an agent proposes: a capability, its typed arguments, and the code that asks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::Digest;
+use crate::wit_type::{FunctionType, Mismatch};
+
+/// The version of the canonical form; part of every action digest.
+const ACTION_FORMAT: u32 = 1;
+
+/// One WIT function that the host offers, with its version, written `holdshort:agent/email@0.1.0#send-email`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Capability {
+    interface: String,
+    function: String,
+}
+
+impl Capability {
+    /// A function of an interface, both as WIT spells them; the interface carries its version, if it has one.
+    pub fn new(interface: &str, function: &str) -> Result<Self, NotACapability> {
+        format!("{interface}#{function}").parse()
+    }
+
+    /// `package:name/interface@version`.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The function's name.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+}
+
+/// The text does not name a capability.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` does not name a capability; write `package:name/interface@version#function`")]
+pub struct NotACapability(String);
+
+impl FromStr for Capability {
+    type Err = NotACapability;
+
+    fn from_str(text: &str) -> Result<Self, NotACapability> {
+        let refuse = || NotACapability(text.chars().take(120).collect());
+        let (interface, function) = text.split_once('#').ok_or_else(refuse)?;
+        let plain = |part: &str, more: &str| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || more.contains(c))
+        };
+        if plain(interface, ":/@.+") && plain(function, "") {
+            Ok(Self {
+                interface: interface.into(),
+                function: function.into(),
+            })
+        } else {
+            Err(refuse())
+        }
+    }
+}
+
+impl TryFrom<String> for Capability {
+    type Error = NotACapability;
+
+    fn try_from(text: String) -> Result<Self, NotACapability> {
+        text.parse()
+    }
+}
+
+impl From<Capability> for String {
+    fn from(capability: Capability) -> Self {
+        capability.to_string()
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.interface, self.function)
+    }
+}
+
+/// A capability, its normalised arguments and the component that asks for it: the one value that is shown, digested, decided on and executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    component: Digest,
+    capability: Capability,
+    arguments: Value,
+}
+
+impl Action {
+    /// Checks `arguments` against the function's type and keeps their normal form.
+    pub fn new(
+        component: Digest,
+        capability: Capability,
+        ty: &FunctionType,
+        arguments: &Value,
+    ) -> Result<Self, Mismatch> {
+        Ok(Self {
+            component,
+            capability,
+            arguments: ty.normalise_arguments(arguments)?,
+        })
+    }
+
+    /// The digest of the component that asks.
+    pub fn component(&self) -> Digest {
+        self.component
+    }
+
+    /// What it asks for.
+    pub fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    /// An object keyed by parameter name, in normal form.
+    pub fn arguments(&self) -> &Value {
+        &self.arguments
+    }
+
+    /// RFC 8785 bytes of the arguments alone; what a connector's child process reads.
+    pub fn canonical_arguments(&self) -> String {
+        canonical(&self.arguments)
+    }
+
+    /// SHA-256 over a domain tag, format version, component, capability and arguments.
+    pub fn digest(&self) -> Digest {
+        let head = format!("{{\"arguments\":{},\"capability\":", self.canonical_arguments());
+        let tail = format!(
+            "\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}",
+            self.capability, self.component
+        );
+        Digest::tagged("holdshort/action", (head + &tail).as_bytes())
+    }
+}
+
+/// RFC 8785 text of a JSON value. A value has one only if its numbers are finite, which a JSON value's always are;
+/// serde_json's own spelling (sorted keys, deterministic) stands in should the library ever refuse one.
+pub(crate) fn canonical(value: &Value) -> String {
+    serde_json_canonicalizer::to_string(value).unwrap_or_else(|_| value.to_string())
+}

@@ -1,0 +1,407 @@
+//! The life of one consequential call: one state, one `apply`; recovery goes through the same function.
+
+use serde_json::Value;
+
+use crate::action::Action;
+use crate::approval::{Requirement, Vote};
+use crate::clearance::{EffectClass, Proposal};
+use crate::event::{Decision, Event, RefusalReason, Resolution, Verdict};
+use crate::ids::{CallNumber, Digest, Time};
+
+/// Where a call stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Refused before anyone was asked.
+    Refused(RefusalReason),
+    /// Cleared by policy; its effect may start until then.
+    Cleared {
+        /// The last moment to start.
+        start_by: Time,
+    },
+    /// Waits for decisions.
+    Held,
+    /// The required reviewers approved; its effect may start until then.
+    Approved {
+        /// The last moment to start.
+        start_by: Time,
+    },
+    /// An attempt was begun and nothing more is known.
+    Started,
+    /// The effect happened.
+    Succeeded {
+        /// What was done.
+        receipt: Value,
+    },
+    /// The effect did not happen.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// An attempt was begun and its outcome is unknown.
+    InDoubt {
+        /// What was seen.
+        reason: String,
+    },
+    /// A person closed an effect that was in doubt, without an answer.
+    Unresolved {
+        /// In their words.
+        reason: String,
+    },
+    /// A reviewer said no.
+    Rejected {
+        /// What the agent is told.
+        guidance: String,
+    },
+    /// A question was answered.
+    Answered {
+        /// The answer.
+        answer: Value,
+    },
+    /// Nobody decided, or the effect did not start, in time.
+    Expired,
+    /// The run was cancelled first.
+    Cancelled,
+}
+
+impl Phase {
+    /// The name that the API and the pages use.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Cleared { .. } => "cleared",
+            Self::Held => "held",
+            Self::Approved { .. } => "approved",
+            Self::Started => "started",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::InDoubt { .. } => "in-doubt",
+            Self::Unresolved { .. } => "unresolved",
+            Self::Rejected { .. } => "rejected",
+            Self::Answered { .. } => "answered",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Every name, in the order of a call's life; a test that must cover every state iterates over this.
+    pub const NAMES: [&'static str; 13] = [
+        "refused",
+        "cleared",
+        "held",
+        "approved",
+        "started",
+        "in-doubt",
+        "succeeded",
+        "failed",
+        "unresolved",
+        "rejected",
+        "answered",
+        "expired",
+        "cancelled",
+    ];
+}
+
+/// What the agent is told when the call is over.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the variants are those of `refusal` in the WIT, and Ok")]
+pub enum Answer {
+    /// A receipt or an answer, of the function's `ok` type.
+    Ok(Value),
+    Rejected(String),
+    Expired,
+    Cancelled,
+    Forbidden(String),
+    Invalid(String),
+    Failed(String),
+    Unresolved(String),
+}
+
+/// A decision and when it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub decision: Decision,
+}
+
+/// What a call is about: all of a proposal, or the bare action of a call that was refused at once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matter {
+    /// Put to policy and people.
+    Proposed(Box<Proposal>),
+    /// Refused before that.
+    Refused(Box<Action>),
+}
+
+/// One consequential call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Its number within the run.
+    pub number: CallNumber,
+    /// When it was proposed.
+    pub proposed_at: Time,
+    /// What it is about now.
+    pub matter: Matter,
+    /// 1, and one more for each edit and change of facts.
+    pub revision: u32,
+    /// The digest that a decision must name now.
+    pub clearance: Option<Digest>,
+    /// Who edited the current revision.
+    pub edited_by: Option<String>,
+    /// Approvals of the current clearance.
+    pub votes: Vec<Vote>,
+    /// Every decision ever made on it, oldest first.
+    pub decisions: Vec<Decided>,
+    /// What changed, if it was held again.
+    pub reheld: Option<String>,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// Where it stands.
+    pub phase: Phase,
+}
+
+/// An event that cannot follow what the journal holds; the journal was damaged or written by something else.
+#[derive(Debug, thiserror::Error)]
+#[error("the event `{event}` cannot follow {place}")]
+pub struct Inconsistent {
+    /// The event's kind.
+    pub event: String,
+    /// Where it was met.
+    pub place: String,
+}
+
+impl Call {
+    /// The call that an opening event brings to life, or nothing if the event opens none.
+    pub fn open(event: &Event, at: Time) -> Option<Self> {
+        let new = |number: &CallNumber, matter, clearance: Option<&Digest>, phase| Self {
+            number: *number,
+            proposed_at: at,
+            matter,
+            revision: 1,
+            clearance: clearance.copied(),
+            edited_by: None,
+            votes: Vec::new(),
+            decisions: Vec::new(),
+            reheld: None,
+            attempts: 0,
+            phase,
+        };
+        #[allow(
+            clippy::wildcard_enum_match_arm,
+            reason = "only three events open a call; `apply` is exhaustive"
+        )]
+        match event {
+            Event::CallCleared {
+                call,
+                proposal,
+                clearance,
+            } => {
+                let start_by = at.plus_ms(proposal.requirement.start_within_ms);
+                Some(new(
+                    call,
+                    Matter::Proposed(proposal.clone()),
+                    Some(clearance),
+                    Phase::Cleared { start_by },
+                ))
+            }
+            Event::CallHeld {
+                call,
+                proposal,
+                clearance,
+            } => Some(new(
+                call,
+                Matter::Proposed(proposal.clone()),
+                Some(clearance),
+                Phase::Held,
+            )),
+            Event::CallRefused { call, action, refusal } => Some(new(
+                call,
+                Matter::Refused(action.clone()),
+                None,
+                Phase::Refused(refusal.clone()),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Follows one event of this call.
+    pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
+        match event {
+            Event::DecisionMade { decision, .. } => self.decided(decision, at),
+            Event::CallRevised {
+                revision,
+                by,
+                proposal,
+                clearance,
+                ..
+            } => {
+                self.revise(*revision, proposal, *clearance);
+                self.edited_by = Some(by.clone());
+            }
+            Event::CallReheld {
+                revision,
+                reason,
+                proposal,
+                clearance,
+                ..
+            } => {
+                self.revise(*revision, proposal, *clearance);
+                self.reheld = Some(reason.clone());
+            }
+            Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
+            Event::CallExpired { .. } => self.phase = Phase::Expired,
+            Event::CallCancelled { .. } => self.phase = Phase::Cancelled,
+            Event::EffectStarted { attempt, .. } => {
+                self.attempts = *attempt;
+                self.phase = Phase::Started;
+            }
+            Event::EffectSucceeded { receipt, .. } => {
+                self.phase = Phase::Succeeded {
+                    receipt: receipt.clone(),
+                }
+            }
+            Event::EffectFailed { reason, .. } => self.phase = Phase::Failed { reason: reason.clone() },
+            Event::EffectInDoubt { reason, .. } => self.phase = Phase::InDoubt { reason: reason.clone() },
+            Event::EffectResolved {
+                resolution, message, ..
+            } => self.resolved(resolution, message.as_ref(), at),
+            Event::RunCreated { .. }
+            | Event::RoutineReturned { .. }
+            | Event::CallCleared { .. }
+            | Event::CallHeld { .. }
+            | Event::CallRefused { .. }
+            | Event::TimerSet { .. }
+            | Event::TimerFired { .. }
+            | Event::RunFinished { .. }
+            | Event::RunTrapped { .. }
+            | Event::RunCancelled { .. }
+            | Event::RunDiverged { .. } => {
+                return Err(Inconsistent {
+                    event: format!("{event:?}").chars().take(40).collect(),
+                    place: format!("call {}", self.number),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn decided(&mut self, decision: &Decision, at: Time) {
+        self.decisions.push(Decided {
+            at,
+            decision: decision.clone(),
+        });
+        match &decision.verdict {
+            Verdict::Approve => {
+                self.votes.push(Vote {
+                    reviewer: decision.reviewer.clone(),
+                    at,
+                });
+                if let Some(requirement) = self.requirement()
+                    && requirement.still_needed(&self.votes) == 0
+                {
+                    self.phase = Phase::Approved {
+                        start_by: at.plus_ms(requirement.start_within_ms),
+                    };
+                }
+            }
+            Verdict::Reject => {
+                self.phase = Phase::Rejected {
+                    guidance: decision.message.clone().unwrap_or_default(),
+                }
+            }
+            // What follows from these is an event of its own in the same transaction.
+            Verdict::Respond(_) | Verdict::Edit(_) => {}
+        }
+    }
+
+    fn revise(&mut self, revision: u32, proposal: &Proposal, clearance: Digest) {
+        self.revision = revision;
+        self.matter = Matter::Proposed(Box::new(proposal.clone()));
+        self.clearance = Some(clearance);
+        self.edited_by = None;
+        self.reheld = None;
+        self.votes.clear();
+        self.phase = Phase::Held;
+    }
+
+    fn resolved(&mut self, resolution: &Resolution, message: Option<&String>, at: Time) {
+        let words = || message.cloned().unwrap_or_else(|| "a person settled it".into());
+        self.phase = match resolution {
+            Resolution::Done(receipt) => Phase::Succeeded {
+                receipt: receipt.clone(),
+            },
+            Resolution::NotDone => Phase::Failed { reason: words() },
+            Resolution::Abandon => Phase::Unresolved { reason: words() },
+            Resolution::SendAgain => {
+                let within = self.requirement().map_or(0, |requirement| requirement.start_within_ms);
+                Phase::Approved {
+                    start_by: at.plus_ms(within),
+                }
+            }
+        };
+    }
+
+    /// The proposal, unless the call was refused before there was one.
+    pub fn proposal(&self) -> Option<&Proposal> {
+        match &self.matter {
+            Matter::Proposed(proposal) => Some(proposal),
+            Matter::Refused(_) => None,
+        }
+    }
+
+    /// What it takes to clear the call, unless it was refused at once.
+    pub fn requirement(&self) -> Option<&Requirement> {
+        self.proposal().map(|proposal| &proposal.requirement)
+    }
+
+    /// The action as it stands now.
+    pub fn action(&self) -> &Action {
+        match &self.matter {
+            Matter::Proposed(proposal) => &proposal.action,
+            Matter::Refused(action) => action,
+        }
+    }
+
+    /// Whether the call asks a person a question, so that there is nothing to perform.
+    pub fn is_question(&self) -> bool {
+        self.proposal()
+            .is_some_and(|proposal| proposal.class == EffectClass::Question)
+    }
+
+    /// When something must happen to the call though nobody does anything: it expires then.
+    pub fn deadline(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Held => self.requirement().and_then(|requirement| requirement.expires_at),
+            Phase::Cleared { start_by } | Phase::Approved { start_by } => Some(*start_by),
+            Phase::Refused(_)
+            | Phase::Started
+            | Phase::Succeeded { .. }
+            | Phase::Failed { .. }
+            | Phase::InDoubt { .. }
+            | Phase::Unresolved { .. }
+            | Phase::Rejected { .. }
+            | Phase::Answered { .. }
+            | Phase::Expired
+            | Phase::Cancelled => None,
+        }
+    }
+
+    /// What the agent is told, once the call is over.
+    pub fn answer(&self) -> Option<Answer> {
+        match &self.phase {
+            Phase::Refused(RefusalReason::Forbidden(reason)) => Some(Answer::Forbidden(reason.clone())),
+            Phase::Refused(RefusalReason::Invalid(reason)) => Some(Answer::Invalid(reason.clone())),
+            Phase::Succeeded { receipt } => Some(Answer::Ok(receipt.clone())),
+            Phase::Answered { answer } => Some(Answer::Ok(answer.clone())),
+            Phase::Failed { reason } => Some(Answer::Failed(reason.clone())),
+            Phase::Unresolved { reason } => Some(Answer::Unresolved(reason.clone())),
+            Phase::Rejected { guidance } => Some(Answer::Rejected(guidance.clone())),
+            Phase::Expired => Some(Answer::Expired),
+            Phase::Cancelled => Some(Answer::Cancelled),
+            Phase::Cleared { .. } | Phase::Held | Phase::Approved { .. } | Phase::Started | Phase::InDoubt { .. } => {
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a decision is about: everything it rested on, under one digest.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::action::{Action, canonical};
+use crate::approval::Requirement;
+use crate::ids::{CallNumber, Digest, JournalId, RunId};
+
+/// What is known about an effect whose outcome was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EffectClass {
+    /// The far end recognises the key: a second attempt with the same key does nothing twice.
+    Idempotent,
+    /// The far end can be asked whether it happened.
+    Reconcilable,
+    /// Neither: only a person can settle a lost reply.
+    OneShot,
+    /// A question to a person: there is nothing to perform, the answer is the result.
+    Question,
+}
+
+/// A piece of evidence that the host established, kept by digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExhibitRef {
+    /// Its heading, such as `diff main..3f2a1b`.
+    pub title: String,
+    /// Media type: `text/plain`, `text/x-diff` or `application/json`.
+    pub media: String,
+    /// Where its bytes are kept.
+    pub digest: Digest,
+    /// How many there are.
+    pub bytes: u64,
+}
+
+/// Why policy said what it said; written once, never evaluated again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// The digest of the policy set.
+    pub digest: Digest,
+    /// The policies that determined the verdict.
+    pub determining: Vec<String>,
+}
+
+/// An action as it is put to policy and people: with what the host found out about it and who must decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// What would be done.
+    pub action: Action,
+    /// One line that says what would happen, made by the host from the action.
+    pub summary: String,
+    /// The host's evidence, frozen.
+    pub exhibits: Vec<ExhibitRef>,
+    /// What must still hold when the effect starts, as the connector states it; `null` if nothing.
+    pub preconditions: Value,
+    /// The connector that would perform it.
+    pub connector: String,
+    /// What a lookup could establish if the outcome were lost.
+    pub class: EffectClass,
+    /// Who must decide, if it is held (now, or later because the facts changed).
+    pub requirement: Requirement,
+    /// Policy's reasons.
+    pub policy: PolicyRecord,
+}
+
+/// Where a proposal stands: the part of a clearance that is not in the proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clearance<'a> {
+    /// The journal it belongs to.
+    pub journal: &'a JournalId,
+    /// The run that proposed it.
+    pub run: &'a RunId,
+    /// The call within the run.
+    pub call: CallNumber,
+    /// 1, and one more for each edit and each change of facts.
+    pub revision: u32,
+    /// What is proposed.
+    pub proposal: &'a Proposal,
+}
+
+impl Clearance<'_> {
+    /// The digest that a decision names. Two clearances that differ in anything a reviewer saw, or in place, differ here.
+    pub fn digest(&self) -> Digest {
+        let Proposal {
+            action,
+            summary,
+            exhibits,
+            preconditions,
+            connector,
+            class,
+            requirement,
+            policy,
+        } = self.proposal;
+        let bytes = canonical(&json!({
+            "format": 1,
+            "journal": self.journal,
+            "run": self.run,
+            "call": self.call,
+            "revision": self.revision,
+            "action": action.digest(),
+            "summary": summary,
+            "exhibits": exhibits,
+            "preconditions": preconditions,
+            "connector": connector,
+            "class": class,
+            "requirement": requirement,
+            "policy": policy,
+        }));
+        Digest::tagged("holdshort/clearance", bytes.as_bytes())
+    }
+}

@@ -1,0 +1,222 @@
+//! A reviewer's decision, judged on the state inside the transaction.
+
+use serde_json::Value;
+
+use super::{Command, Refused, Sealed, Subject};
+use crate::call::{Call, Phase};
+use crate::clearance::Proposal;
+use crate::event::{Decision, Event, Verdict};
+use crate::ids::{Digest, Time};
+use crate::run::Run;
+
+/// What a reviewer decided, with what an edit brings along.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// Do it.
+    Approve,
+    /// Do not; the message is guidance.
+    Reject,
+    /// The answer to a question, checked against the function's type.
+    Respond(Value),
+    /// Do this instead.
+    Edit(Box<Revision>),
+}
+
+/// The action that replaces the proposed one. The caller has checked it against the WIT type and the connector, and policy has not refused it.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// The new action with its own evidence and requirement.
+    pub proposal: Proposal,
+}
+
+/// One reviewer's decision on one clearance.
+#[derive(Clone, Debug)]
+pub struct Decide {
+    /// Who.
+    pub reviewer: String,
+    /// The clearance digest of what they were shown.
+    pub clearance: Digest,
+    /// What they decided.
+    pub choice: Choice,
+    /// In their words.
+    pub message: Option<String>,
+}
+
+/// What a decision led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionOutcome {
+    /// Where the call stands now; see [`Phase::name`].
+    pub phase: &'static str,
+    /// How many more people must approve; 0 once it is decided.
+    pub still_needed: u32,
+    /// The current clearance digest: another one after an edit.
+    pub clearance: Digest,
+    /// Whether this very decision had been recorded before.
+    pub repeated: bool,
+}
+
+impl Sealed for Decide {}
+impl Command for Decide {
+    type Out = DecisionOutcome;
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {
+        let (run, call) = subject.call()?;
+        let decision = self.record();
+        if call.decisions.iter().any(|made| made.decision == decision) {
+            return Ok((Vec::new(), outcome(call, true)?));
+        }
+        let proposal = self.open(run, call, now)?;
+        let events = match self.choice {
+            Choice::Approve if already_voted(call, &self.reviewer) => return Ok((Vec::new(), outcome(call, true)?)),
+            Choice::Approve | Choice::Reject => vec![Event::DecisionMade {
+                call: call.number,
+                decision,
+            }],
+            Choice::Respond(answer) => vec![
+                Event::DecisionMade {
+                    call: call.number,
+                    decision,
+                },
+                Event::CallAnswered {
+                    call: call.number,
+                    answer,
+                },
+            ],
+            Choice::Edit(revision) => edit(subject, call, proposal, decision, revision.proposal)?,
+        };
+        let mut after = call.clone();
+        for event in &events {
+            after
+                .apply(event, now)
+                .map_err(|_| Refused::WrongPhase(call.phase.name()))?;
+        }
+        let outcome = outcome(&after, false)?;
+        Ok((events, outcome))
+    }
+}
+
+impl Decide {
+    fn record(&self) -> Decision {
+        let verdict = match &self.choice {
+            Choice::Approve => Verdict::Approve,
+            Choice::Reject => Verdict::Reject,
+            Choice::Respond(answer) => Verdict::Respond(answer.clone()),
+            Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
+        };
+        Decision {
+            reviewer: self.reviewer.clone(),
+            clearance: self.clearance,
+            verdict,
+            message: self.message.clone(),
+        }
+    }
+
+    /// Checks everything that does not depend on the kind of decision's effect, and returns what is decided on.
+    fn open<'a>(&self, run: &Run, call: &'a Call, now: Time) -> Result<&'a Proposal, Refused> {
+        let proposal = call.proposal().ok_or(Refused::WrongPhase(call.phase.name()))?;
+        let requirement = &proposal.requirement;
+        requirement.admits(&self.reviewer)?;
+        match &call.phase {
+            Phase::Held => {}
+            Phase::Expired => return Err(Refused::Expired),
+            Phase::Refused(_)
+            | Phase::Cleared { .. }
+            | Phase::Approved { .. }
+            | Phase::Started
+            | Phase::Succeeded { .. }
+            | Phase::Failed { .. }
+            | Phase::InDoubt { .. }
+            | Phase::Unresolved { .. }
+            | Phase::Rejected { .. }
+            | Phase::Answered { .. }
+            | Phase::Cancelled => {
+                let winner = call.decisions.last().map(|made| Box::new(made.decision.clone()));
+                return Err(Refused::AlreadyDecided {
+                    winner,
+                    phase: call.phase.name(),
+                });
+            }
+        }
+        let current = call.clearance.ok_or(Refused::ClearanceMismatch)?;
+        if self.clearance != current {
+            return Err(Refused::Stale { current });
+        }
+        if requirement.has_expired(now) {
+            return Err(Refused::Expired);
+        }
+        match (&self.choice, call.is_question()) {
+            (Choice::Approve | Choice::Edit(_), true) => {
+                return Err(Refused::WrongKind(
+                    "this call asks a question: respond to it or reject it",
+                ));
+            }
+            (Choice::Respond(_), false) => {
+                return Err(Refused::WrongKind(
+                    "this call is no question: approve, edit or reject it",
+                ));
+            }
+            (Choice::Approve, false) => {
+                requirement.admits_approval(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
+            }
+            (Choice::Reject | Choice::Edit(_), false) | (Choice::Reject | Choice::Respond(_), true) => {}
+        }
+        Ok(proposal)
+    }
+}
+
+fn already_voted(call: &Call, reviewer: &str) -> bool {
+    call.votes.iter().any(|vote| vote.reviewer == reviewer)
+}
+
+/// A new revision under the stricter requirement; the editor's own approval follows unless four-eyes forbids it.
+fn edit(
+    subject: &Subject,
+    call: &Call,
+    old: &Proposal,
+    decision: Decision,
+    mut new: Proposal,
+) -> Result<Vec<Event>, Refused> {
+    if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
+        return Err(Refused::AnotherCapability);
+    }
+    new.requirement = old.requirement.strictest(&new.requirement);
+    let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
+    let clearance = subject.clearance(number, revision, &new);
+    let started_by = &subject.run()?.started_by;
+    let own_vote = new.requirement.admits_approval(&by, started_by, Some(&by)).is_ok();
+    let vote = Decision {
+        reviewer: by.clone(),
+        clearance,
+        verdict: Verdict::Approve,
+        message: None,
+    };
+    let mut events = vec![
+        Event::DecisionMade { call: number, decision },
+        Event::CallRevised {
+            call: number,
+            revision,
+            by,
+            proposal: Box::new(new),
+            clearance,
+        },
+    ];
+    if own_vote {
+        events.push(Event::DecisionMade {
+            call: number,
+            decision: vote,
+        });
+    }
+    Ok(events)
+}
+
+fn outcome(call: &Call, repeated: bool) -> Result<DecisionOutcome, Refused> {
+    let held = call.requirement().filter(|_| call.phase == Phase::Held);
+    let still_needed = held.map_or(0, |requirement| requirement.still_needed(&call.votes));
+    let clearance = call.clearance.ok_or(Refused::ClearanceMismatch)?;
+    Ok(DecisionOutcome {
+        phase: call.phase.name(),
+        still_needed,
+        clearance,
+        repeated,
+    })
+}

@@ -1,0 +1,255 @@
+//! What happens to a cleared call: it starts, ends, or is settled by a person.
+
+use serde_json::Value;
+
+use super::{Command, Refused, Sealed, Subject};
+use crate::call::{Call, Phase};
+use crate::clearance::{EffectClass, Proposal};
+use crate::event::{Event, Resolution};
+use crate::ids::Time;
+use crate::permit::Permit;
+
+/// Begins an attempt. Votes, clearance digest, start-by and cancellation are checked here, on the journaled state.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// How long the attempt may take to begin, in milliseconds.
+    pub perform_within_ms: u64,
+}
+
+impl Sealed for Start {}
+impl Command for Start {
+    type Out = Permit;
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Permit), Refused> {
+        let (_, call) = subject.call()?;
+        let wrong = Refused::WrongPhase(call.phase.name());
+        let proposal = call.proposal().ok_or_else(|| wrong.clone())?;
+        let (start_by, votes_count) = match call.phase {
+            Phase::Cleared { start_by } => (start_by, false),
+            Phase::Approved { start_by } => (start_by, true),
+            Phase::Refused(_)
+            | Phase::Held
+            | Phase::Started
+            | Phase::Succeeded { .. }
+            | Phase::Failed { .. }
+            | Phase::InDoubt { .. }
+            | Phase::Unresolved { .. }
+            | Phase::Rejected { .. }
+            | Phase::Answered { .. }
+            | Phase::Expired
+            | Phase::Cancelled => return Err(wrong),
+        };
+        if proposal.class == EffectClass::Question {
+            return Err(Refused::WrongKind("a question has nothing to perform"));
+        }
+        // "Send again" after a clearance by policy leaves no votes to check; a person's resolution stands for them.
+        let by_resolution = call.attempts > 0;
+        if votes_count && !by_resolution && proposal.requirement.still_needed(&call.votes) > 0 {
+            return Err(wrong);
+        }
+        if now > start_by {
+            return Err(Refused::StartTooLate);
+        }
+        let clearance = subject.clearance(call.number, call.revision, proposal);
+        if call.clearance != Some(clearance) {
+            return Err(Refused::ClearanceMismatch);
+        }
+        let attempt = call.attempts + 1;
+        let permit = Permit {
+            run: subject.id.clone(),
+            call: call.number,
+            attempt,
+            clearance,
+            action: proposal.action.clone(),
+            preconditions: proposal.preconditions.clone(),
+            key: subject.key.clone(),
+            perform_by: now.plus_ms(self.perform_within_ms),
+        };
+        Ok((
+            vec![Event::EffectStarted {
+                call: call.number,
+                attempt,
+                clearance,
+            }],
+            permit,
+        ))
+    }
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It happened; what was done, of the function's `ok` type.
+    Happened(Value),
+    /// It did not happen, for this reason.
+    DidNotHappen(String),
+    /// Nobody knows.
+    Unknown(String),
+    /// It was not done because a fact that the clearance rested on had changed; the same action with the facts of now.
+    FactsChanged {
+        /// What changed, with both values.
+        reason: String,
+        /// To be held again.
+        proposal: Box<Proposal>,
+    },
+}
+
+/// Writes what came of an attempt: from its reply, from a lookup, or, unknown, because the host died.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// The attempt.
+    pub attempt: u32,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How the host knows, if not from the attempt's own reply.
+    pub evidence: Option<String>,
+}
+
+impl Sealed for Finish {}
+impl Command for Finish {
+    /// The phase the call is in now; see [`Phase::name`].
+    type Out = &'static str;
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, &'static str), Refused> {
+        let (run, number) = subject.call().map(|(run, call)| (run, call.number))?;
+        let call = attempted(subject, self.attempt)?;
+        let (attempt, evidence) = (self.attempt, self.evidence);
+        let in_doubt = matches!(call.phase, Phase::InDoubt { .. });
+        let event = match self.outcome {
+            Outcome::Happened(receipt) => Event::EffectSucceeded {
+                call: number,
+                attempt,
+                receipt,
+                evidence,
+            },
+            Outcome::DidNotHappen(reason) => Event::EffectFailed {
+                call: number,
+                attempt,
+                reason,
+                evidence,
+            },
+            Outcome::Unknown(_) if in_doubt => return Ok((Vec::new(), call.phase.name())),
+            Outcome::Unknown(reason) => Event::EffectInDoubt {
+                call: number,
+                attempt,
+                reason,
+            },
+            // Nobody waits for a call of a run that is over, so it is not put to reviewers again.
+            Outcome::FactsChanged { reason, .. } if run.phase.is_over() => Event::EffectFailed {
+                call: number,
+                attempt,
+                reason,
+                evidence,
+            },
+            Outcome::FactsChanged { reason, proposal } => {
+                let revision = call.revision + 1;
+                let clearance = subject.clearance(number, revision, &proposal);
+                Event::CallReheld {
+                    call: number,
+                    revision,
+                    reason,
+                    proposal,
+                    clearance,
+                }
+            }
+        };
+        let mut after = call.clone();
+        after
+            .apply(&event, now)
+            .map_err(|_| Refused::WrongPhase(call.phase.name()))?;
+        Ok((vec![event], after.phase.name()))
+    }
+}
+
+/// A person settles an effect that is in doubt.
+#[derive(Clone, Debug)]
+pub struct Resolve {
+    /// The attempt that they looked at.
+    pub attempt: u32,
+    /// Who; must meet the call's requirement.
+    pub by: String,
+    /// How.
+    pub resolution: Resolution,
+    /// In their words.
+    pub message: Option<String>,
+}
+
+impl Sealed for Resolve {}
+impl Command for Resolve {
+    /// The phase the call is in now; see [`Phase::name`].
+    type Out = &'static str;
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, &'static str), Refused> {
+        let (run, _) = subject.call()?;
+        let call = attempted(subject, self.attempt)?;
+        let wrong = Refused::WrongPhase(call.phase.name());
+        let (Phase::InDoubt { .. }, Some(proposal)) = (&call.phase, call.proposal()) else {
+            return Err(wrong);
+        };
+        proposal
+            .requirement
+            .admits_approval(&self.by, &run.started_by, call.edited_by.as_deref())?;
+        if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
+            return Err(Refused::WrongKind(
+                "only an idempotent effect can be sent again: another attempt could do it twice",
+            ));
+        }
+        let Self {
+            attempt,
+            by,
+            resolution,
+            message,
+        } = self;
+        let event = Event::EffectResolved {
+            call: call.number,
+            attempt,
+            by,
+            resolution,
+            message,
+        };
+        let mut after = call.clone();
+        after.apply(&event, now).map_err(|_| wrong)?;
+        Ok((vec![event], after.phase.name()))
+    }
+}
+
+/// The call, if it has begun exactly this attempt and its outcome is not written.
+fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
+    let (_, call) = subject.call()?;
+    match &call.phase {
+        Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt => Ok(call),
+        Phase::Started | Phase::InDoubt { .. } => Err(Refused::OtherAttempt {
+            found: attempt,
+            current: call.attempts,
+        }),
+        Phase::Succeeded { .. } | Phase::Failed { .. } | Phase::Unresolved { .. } => Err(Refused::AlreadyDecided {
+            winner: None,
+            phase: call.phase.name(),
+        }),
+        Phase::Refused(_)
+        | Phase::Cleared { .. }
+        | Phase::Held
+        | Phase::Approved { .. }
+        | Phase::Rejected { .. }
+        | Phase::Answered { .. }
+        | Phase::Expired
+        | Phase::Cancelled => Err(Refused::WrongPhase(call.phase.name())),
+    }
+}
+
+/// Lets an approval or a clearance lapse whose time has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Expire;
+
+impl Sealed for Expire {}
+impl Command for Expire {
+    type Out = ();
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
+        let (_, call) = subject.call()?;
+        match call.deadline() {
+            Some(deadline) if now >= deadline => Ok((vec![Event::CallExpired { call: call.number }], ())),
+            Some(_) | None => Err(Refused::NotDue),
+        }
+    }
+}

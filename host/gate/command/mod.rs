@@ -1,0 +1,179 @@
+//! Every legal step, each a function from the journaled state and the time to events and an output.
+//!
+//! A command is judged on the state inside the write transaction, so that of two that race one wins and the other is told who did.
+
+mod decide;
+mod effect;
+mod lifecycle;
+
+pub use decide::{Choice, Decide, DecisionOutcome, Revision};
+pub use effect::{Expire, Finish, Outcome, Resolve, Start};
+pub use lifecycle::{CancelRun, CreateRun, End, EndRun, FireTimer, Propose, Proposed, RecordRoutine, SetTimer};
+
+use crate::approval::NotEligible;
+use crate::call::{Call, Inconsistent};
+use crate::clearance::{Clearance, Proposal};
+use crate::event::{Decision, Event};
+use crate::ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Time};
+use crate::run::Run;
+
+mod sealed {
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
+/// One legal step.
+pub trait Command: Sealed + Send + 'static {
+    /// What the caller gets once the events are on disk.
+    type Out: Send + 'static;
+
+    /// Judges the step on `subject` at `now`: the events to write, possibly none, and the output.
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Self::Out), Refused>;
+}
+
+/// What a command is judged on: a run and one of its consequential calls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// The journal.
+    pub journal: JournalId,
+    /// The run's id.
+    pub id: RunId,
+    /// The run, once it exists.
+    pub run: Option<Run>,
+    /// The call that the command names, else the run's last consequential call, if it has one.
+    pub call: Option<Call>,
+    /// The idempotency key of that call's effect.
+    pub key: EffectKey,
+}
+
+/// Why a step is not legal now.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// The run does not exist.
+    #[error("there is no such run")]
+    NoSuchRun,
+    /// The run exists already.
+    #[error("the run exists already")]
+    RunExists,
+    /// The call does not exist, or is not a consequential one.
+    #[error("there is no such call")]
+    NoSuchCall,
+    /// The run is over, or waits for something else.
+    #[error("the run is {0}")]
+    RunNotReady(&'static str),
+    /// The call's number is not the next one: something before it was not written.
+    #[error("call {found} cannot be written after call {last}")]
+    OutOfOrder {
+        /// The last call that the journal holds.
+        last: CallNumber,
+        /// The one that was submitted.
+        found: CallNumber,
+    },
+    /// The decision names another clearance than the one that is current.
+    #[error("the approval has changed since it was shown; the current digest is {current}")]
+    Stale {
+        /// The digest to look at now.
+        current: Digest,
+    },
+    /// Someone decided first.
+    #[error("already decided")]
+    AlreadyDecided {
+        /// The decision that won, if a person's decision did.
+        winner: Option<Box<Decision>>,
+        /// Where the call stands.
+        phase: &'static str,
+    },
+    /// The approval lapsed.
+    #[error("the approval has expired")]
+    Expired,
+    /// The person may not decide.
+    #[error(transparent)]
+    NotEligible(#[from] NotEligible),
+    /// The kind of decision does not fit: a question is not approved, an effect is not answered.
+    #[error("{0}")]
+    WrongKind(&'static str),
+    /// An edit names another capability or component.
+    #[error("an edit can change the arguments only, never the capability")]
+    AnotherCapability,
+    /// The call is not in a phase that allows the step.
+    #[error("the call is {0}")]
+    WrongPhase(&'static str),
+    /// The clearance came too long ago.
+    #[error("the clearance has lapsed before the effect started")]
+    StartTooLate,
+    /// The journaled clearance is not the digest of what the journal holds.
+    #[error("the clearance does not match what it claims to cover")]
+    ClearanceMismatch,
+    /// Another attempt is current.
+    #[error("attempt {found} is not the current one, {current}")]
+    OtherAttempt {
+        /// The attempt that was submitted.
+        found: u32,
+        /// The current one.
+        current: u32,
+    },
+    /// Nothing is due yet.
+    #[error("nothing is due")]
+    NotDue,
+}
+
+impl Subject {
+    /// A subject before its first event.
+    pub fn new(journal: JournalId, id: RunId, key: EffectKey) -> Self {
+        Self {
+            journal,
+            id,
+            run: None,
+            call: None,
+            key,
+        }
+    }
+
+    /// Follows one event. The journal uses this to project, recovery to rebuild, tests to model.
+    pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
+        let lost = || Inconsistent {
+            event: format!("{event:?}").chars().take(40).collect(),
+            place: "what the journal holds".into(),
+        };
+        if let Some(run) = Run::open(event, at) {
+            if self.run.is_some() {
+                return Err(lost());
+            }
+            self.run = Some(run);
+            return Ok(());
+        }
+        if let Some(call) = Call::open(event, at) {
+            self.call = Some(call);
+        } else if let Some(number) = event.call()
+            && !matches!(event, Event::RoutineReturned { .. })
+        {
+            let call = self
+                .call
+                .as_mut()
+                .filter(|call| call.number == number)
+                .ok_or_else(lost)?;
+            call.apply(event, at)?;
+        }
+        let call = self.call.as_ref().filter(|call| event.call() == Some(call.number));
+        self.run.as_mut().ok_or_else(lost)?.apply(event, call)
+    }
+
+    fn run(&self) -> Result<&Run, Refused> {
+        self.run.as_ref().ok_or(Refused::NoSuchRun)
+    }
+
+    fn call(&self) -> Result<(&Run, &Call), Refused> {
+        Ok((self.run()?, self.call.as_ref().ok_or(Refused::NoSuchCall)?))
+    }
+
+    fn clearance(&self, call: CallNumber, revision: u32, proposal: &Proposal) -> Digest {
+        Clearance {
+            journal: &self.journal,
+            run: &self.id,
+            call,
+            revision,
+            proposal,
+        }
+        .digest()
+    }
+}

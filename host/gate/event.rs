@@ -1,0 +1,306 @@
+//! What is written down. The journal is these, in order; everything else is made from them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::action::{Action, Capability};
+use crate::clearance::Proposal;
+use crate::ids::{CallNumber, Digest, Seq, Time};
+use crate::run::RunLimits;
+
+/// The version of the events' JSON form; stored with every event.
+pub const EVENT_FORMAT: u32 = 1;
+
+/// An event with its place in the run's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Its number within the run, from 1.
+    pub seq: Seq,
+    /// When it was written.
+    pub at: Time,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Something that happened to a run or to one of its calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Event {
+    /// A run exists.
+    RunCreated {
+        /// The agent's configured name.
+        agent: String,
+        /// The component that runs; its bytes are kept by digest.
+        component: Digest,
+        /// What it was asked to do.
+        task: String,
+        /// Who started it.
+        started_by: String,
+        /// What it may use.
+        limits: RunLimits,
+        /// SHA-256 of the secret seed of its randomness.
+        seed: Digest,
+    },
+    /// A routine call was answered.
+    RoutineReturned {
+        /// The call.
+        call: CallNumber,
+        /// What was asked for.
+        capability: Capability,
+        /// With which arguments, in normal form.
+        arguments: Value,
+        /// The action's digest, which replay compares.
+        action: Digest,
+        /// The function's result, in normal form.
+        result: Value,
+    },
+    /// Policy cleared a call; no person is needed.
+    CallCleared {
+        /// The call.
+        call: CallNumber,
+        /// What was cleared.
+        proposal: Box<Proposal>,
+        /// What the clearance covers.
+        clearance: Digest,
+    },
+    /// A call holds short.
+    CallHeld {
+        /// The call.
+        call: CallNumber,
+        /// What waits.
+        proposal: Box<Proposal>,
+        /// The digest that a decision must name.
+        clearance: Digest,
+    },
+    /// A call was refused before anyone was asked.
+    CallRefused {
+        /// The call.
+        call: CallNumber,
+        /// What was refused.
+        action: Box<Action>,
+        /// Why.
+        refusal: RefusalReason,
+    },
+    /// A reviewer decided.
+    DecisionMade {
+        /// The call.
+        call: CallNumber,
+        /// The decision.
+        decision: Decision,
+    },
+    /// An edit replaced the action; earlier votes fall.
+    CallRevised {
+        /// The call.
+        call: CallNumber,
+        /// The new revision.
+        revision: u32,
+        /// Who edited.
+        by: String,
+        /// The new action and all that belongs to it.
+        proposal: Box<Proposal>,
+        /// The digest that a decision must now name.
+        clearance: Digest,
+    },
+    /// Facts that the clearance rested on changed before the effect; earlier votes fall.
+    CallReheld {
+        /// The call.
+        call: CallNumber,
+        /// The new revision.
+        revision: u32,
+        /// What changed, with both values.
+        reason: String,
+        /// The same action with the facts of now.
+        proposal: Box<Proposal>,
+        /// The digest that a decision must now name.
+        clearance: Digest,
+    },
+    /// A question was answered.
+    CallAnswered {
+        /// The call.
+        call: CallNumber,
+        /// The answer, of the function's `ok` type.
+        answer: Value,
+    },
+    /// Nobody decided in time, or the cleared effect did not start in time.
+    CallExpired {
+        /// The call.
+        call: CallNumber,
+    },
+    /// The run was cancelled while the call waited.
+    CallCancelled {
+        /// The call.
+        call: CallNumber,
+    },
+    /// An effect is about to be attempted: from here on it may have happened.
+    EffectStarted {
+        /// The call.
+        call: CallNumber,
+        /// 1, or more after a person's "send again".
+        attempt: u32,
+        /// The clearance it rests on.
+        clearance: Digest,
+    },
+    /// It happened.
+    EffectSucceeded {
+        /// The call.
+        call: CallNumber,
+        /// The attempt.
+        attempt: u32,
+        /// What was done, of the function's `ok` type.
+        receipt: Value,
+        /// How the host knows, if not from the attempt's own reply.
+        evidence: Option<String>,
+    },
+    /// It did not happen.
+    EffectFailed {
+        /// The call.
+        call: CallNumber,
+        /// The attempt.
+        attempt: u32,
+        /// Why, for the agent and the reviewer.
+        reason: String,
+        /// How the host knows, if not from the attempt's own reply.
+        evidence: Option<String>,
+    },
+    /// It started and its outcome is unknown.
+    EffectInDoubt {
+        /// The call.
+        call: CallNumber,
+        /// The attempt.
+        attempt: u32,
+        /// What was seen.
+        reason: String,
+    },
+    /// A person settled an effect that was in doubt.
+    EffectResolved {
+        /// The call.
+        call: CallNumber,
+        /// The attempt.
+        attempt: u32,
+        /// Who.
+        by: String,
+        /// How.
+        resolution: Resolution,
+        /// In their words.
+        message: Option<String>,
+    },
+    /// The run sleeps.
+    TimerSet {
+        /// 1, 2, 3 … within the run.
+        timer: u32,
+        /// Until when, by the guest's clock.
+        until: Time,
+    },
+    /// Its time came.
+    TimerFired {
+        /// The timer.
+        timer: u32,
+    },
+    /// The agent returned.
+    RunFinished {
+        /// Its result.
+        result: Result<String, String>,
+    },
+    /// The agent trapped or passed a limit.
+    RunTrapped {
+        /// What happened.
+        reason: String,
+    },
+    /// A person ended the run.
+    RunCancelled {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The agent no longer does what its journal says it did.
+    RunDiverged {
+        /// Where, as `call 3` or `timer 1`.
+        place: String,
+        /// What the journal holds.
+        recorded: String,
+        /// What the agent did.
+        found: String,
+    },
+}
+
+/// Why a call was refused before anyone was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalReason {
+    /// Policy, a limit or the display budget forbids it.
+    Forbidden(String),
+    /// It cannot be done as proposed; nothing was tried.
+    Invalid(String),
+}
+
+/// One reviewer's decision, as written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Who.
+    pub reviewer: String,
+    /// The clearance digest that they named.
+    pub clearance: Digest,
+    /// What they decided.
+    pub verdict: Verdict,
+    /// In their words; the agent gets it as guidance when the call is rejected.
+    pub message: Option<String>,
+}
+
+/// What a reviewer decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Do it.
+    Approve,
+    /// Do not; the message is guidance.
+    Reject,
+    /// The answer to a question.
+    Respond(Value),
+    /// Do this instead; the digest is the new action's.
+    Edit(Digest),
+}
+
+/// How a person settled an effect in doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resolution {
+    /// It happened; the receipt for the agent.
+    Done(Value),
+    /// It did not happen.
+    NotDone,
+    /// Nobody will find out.
+    Abandon,
+    /// Try once more with the same key (idempotent effects only).
+    SendAgain,
+}
+
+impl Event {
+    /// The call that the event belongs to, if it belongs to one.
+    pub fn call(&self) -> Option<CallNumber> {
+        match self {
+            Self::RoutineReturned { call, .. }
+            | Self::CallCleared { call, .. }
+            | Self::CallHeld { call, .. }
+            | Self::CallRefused { call, .. }
+            | Self::DecisionMade { call, .. }
+            | Self::CallRevised { call, .. }
+            | Self::CallReheld { call, .. }
+            | Self::CallAnswered { call, .. }
+            | Self::CallExpired { call, .. }
+            | Self::CallCancelled { call, .. }
+            | Self::EffectStarted { call, .. }
+            | Self::EffectSucceeded { call, .. }
+            | Self::EffectFailed { call, .. }
+            | Self::EffectInDoubt { call, .. }
+            | Self::EffectResolved { call, .. } => Some(*call),
+            Self::RunCreated { .. }
+            | Self::TimerSet { .. }
+            | Self::TimerFired { .. }
+            | Self::RunFinished { .. }
+            | Self::RunTrapped { .. }
+            | Self::RunCancelled { .. }
+            | Self::RunDiverged { .. } => None,
+        }
+    }
+}
