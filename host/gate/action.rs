@@ -49,16 +49,10 @@ impl FromStr for Capability {
         let refuse = || NotACapability(text.chars().take(120).collect());
         let (interface, function) = text.split_once('#').ok_or_else(refuse)?;
         let plain = |part: &str, more: &str| {
-            !part.is_empty()
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || more.contains(c))
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || more.contains(c))
         };
         if plain(interface, ":/@.+") && plain(function, "") {
-            Ok(Self {
-                interface: interface.into(),
-                function: function.into(),
-            })
+            Ok(Self { interface: interface.into(), function: function.into() })
         } else {
             Err(refuse())
         }
@@ -101,11 +95,7 @@ impl Action {
         ty: &FunctionType,
         arguments: &Value,
     ) -> Result<Self, Mismatch> {
-        Ok(Self {
-            component,
-            capability,
-            arguments: ty.normalise_arguments(arguments)?,
-        })
+        Ok(Self { component, capability, arguments: ty.normalise_arguments(arguments)? })
     }
 
     /// The digest of the component that asks.
@@ -131,10 +121,7 @@ impl Action {
     /// SHA-256 over a domain tag, format version, component, capability and arguments.
     pub fn digest(&self) -> Digest {
         let head = format!("{{\"arguments\":{},\"capability\":", self.canonical_arguments());
-        let tail = format!(
-            "\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}",
-            self.capability, self.component
-        );
+        let tail = format!("\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}", self.capability, self.component);
         Digest::tagged("holdshort/action", (head + &tail).as_bytes())
     }
 }

@@ -84,9 +84,7 @@ impl Requirement {
     /// How many different people are still needed; a person counts once however often they vote.
     pub fn still_needed(&self, votes: &[Vote]) -> u32 {
         let people: BTreeSet<&str> = votes.iter().map(|vote| vote.reviewer.as_str()).collect();
-        self.quorum
-            .max(1)
-            .saturating_sub(u32::try_from(people.len()).unwrap_or(u32::MAX))
+        self.quorum.max(1).saturating_sub(u32::try_from(people.len()).unwrap_or(u32::MAX))
     }
 
     /// Whether the approval has lapsed.

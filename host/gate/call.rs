@@ -1,120 +1,13 @@
 //! The life of one consequential call: one state, one `apply`; recovery goes through the same function.
 
-use serde_json::Value;
 
 use crate::action::Action;
 use crate::approval::{Requirement, Vote};
 use crate::clearance::{EffectClass, Proposal};
-use crate::event::{Decision, Event, RefusalReason, Resolution, Verdict};
+use crate::decision::{Decision, RefusalReason, Resolution, Verdict};
+use crate::event::Event;
 use crate::ids::{CallNumber, Digest, Time};
-
-/// Where a call stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Phase {
-    /// Refused before anyone was asked.
-    Refused(RefusalReason),
-    /// Cleared by policy; its effect may start until then.
-    Cleared {
-        /// The last moment to start.
-        start_by: Time,
-    },
-    /// Waits for decisions.
-    Held,
-    /// The required reviewers approved; its effect may start until then.
-    Approved {
-        /// The last moment to start.
-        start_by: Time,
-    },
-    /// An attempt was begun and nothing more is known.
-    Started,
-    /// The effect happened.
-    Succeeded {
-        /// What was done.
-        receipt: Value,
-    },
-    /// The effect did not happen.
-    Failed {
-        /// Why.
-        reason: String,
-    },
-    /// An attempt was begun and its outcome is unknown.
-    InDoubt {
-        /// What was seen.
-        reason: String,
-    },
-    /// A person closed an effect that was in doubt, without an answer.
-    Unresolved {
-        /// In their words.
-        reason: String,
-    },
-    /// A reviewer said no.
-    Rejected {
-        /// What the agent is told.
-        guidance: String,
-    },
-    /// A question was answered.
-    Answered {
-        /// The answer.
-        answer: Value,
-    },
-    /// Nobody decided, or the effect did not start, in time.
-    Expired,
-    /// The run was cancelled first.
-    Cancelled,
-}
-
-impl Phase {
-    /// The name that the API and the pages use.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Refused(_) => "refused",
-            Self::Cleared { .. } => "cleared",
-            Self::Held => "held",
-            Self::Approved { .. } => "approved",
-            Self::Started => "started",
-            Self::Succeeded { .. } => "succeeded",
-            Self::Failed { .. } => "failed",
-            Self::InDoubt { .. } => "in-doubt",
-            Self::Unresolved { .. } => "unresolved",
-            Self::Rejected { .. } => "rejected",
-            Self::Answered { .. } => "answered",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Every name, in the order of a call's life; a test that must cover every state iterates over this.
-    pub const NAMES: [&'static str; 13] = [
-        "refused",
-        "cleared",
-        "held",
-        "approved",
-        "started",
-        "in-doubt",
-        "succeeded",
-        "failed",
-        "unresolved",
-        "rejected",
-        "answered",
-        "expired",
-        "cancelled",
-    ];
-}
-
-/// What the agent is told when the call is over.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the variants are those of `refusal` in the WIT, and Ok")]
-pub enum Answer {
-    /// A receipt or an answer, of the function's `ok` type.
-    Ok(Value),
-    Rejected(String),
-    Expired,
-    Cancelled,
-    Forbidden(String),
-    Invalid(String),
-    Failed(String),
-    Unresolved(String),
-}
+use crate::phase::{Answer, Phase};
 
 /// A decision and when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,40 +80,18 @@ impl Call {
             attempts: 0,
             phase,
         };
-        #[allow(
-            clippy::wildcard_enum_match_arm,
-            reason = "only three events open a call; `apply` is exhaustive"
-        )]
+        #[allow(clippy::wildcard_enum_match_arm, reason = "only three events open a call; `apply` is exhaustive")]
         match event {
-            Event::CallCleared {
-                call,
-                proposal,
-                clearance,
-            } => {
+            Event::CallCleared { call, proposal, clearance } => {
                 let start_by = at.plus_ms(proposal.requirement.start_within_ms);
-                Some(new(
-                    call,
-                    Matter::Proposed(proposal.clone()),
-                    Some(clearance),
-                    Phase::Cleared { start_by },
-                ))
+                Some(new(call, Matter::Proposed(proposal.clone()), Some(clearance), Phase::Cleared { start_by }))
             }
-            Event::CallHeld {
-                call,
-                proposal,
-                clearance,
-            } => Some(new(
-                call,
-                Matter::Proposed(proposal.clone()),
-                Some(clearance),
-                Phase::Held,
-            )),
-            Event::CallRefused { call, action, refusal } => Some(new(
-                call,
-                Matter::Refused(action.clone()),
-                None,
-                Phase::Refused(refusal.clone()),
-            )),
+            Event::CallHeld { call, proposal, clearance } => {
+                Some(new(call, Matter::Proposed(proposal.clone()), Some(clearance), Phase::Held))
+            }
+            Event::CallRefused { call, action, refusal } => {
+                Some(new(call, Matter::Refused(action.clone()), None, Phase::Refused(refusal.clone())))
+            }
             _ => None,
         }
     }
@@ -229,23 +100,11 @@ impl Call {
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
         match event {
             Event::DecisionMade { decision, .. } => self.decided(decision, at),
-            Event::CallRevised {
-                revision,
-                by,
-                proposal,
-                clearance,
-                ..
-            } => {
+            Event::CallRevised { revision, by, proposal, clearance, .. } => {
                 self.revise(*revision, proposal, *clearance);
                 self.edited_by = Some(by.clone());
             }
-            Event::CallReheld {
-                revision,
-                reason,
-                proposal,
-                clearance,
-                ..
-            } => {
+            Event::CallReheld { revision, reason, proposal, clearance, .. } => {
                 self.revise(*revision, proposal, *clearance);
                 self.reheld = Some(reason.clone());
             }
@@ -256,16 +115,10 @@ impl Call {
                 self.attempts = *attempt;
                 self.phase = Phase::Started;
             }
-            Event::EffectSucceeded { receipt, .. } => {
-                self.phase = Phase::Succeeded {
-                    receipt: receipt.clone(),
-                }
-            }
+            Event::EffectSucceeded { receipt, .. } => self.phase = Phase::Succeeded { receipt: receipt.clone() },
             Event::EffectFailed { reason, .. } => self.phase = Phase::Failed { reason: reason.clone() },
             Event::EffectInDoubt { reason, .. } => self.phase = Phase::InDoubt { reason: reason.clone() },
-            Event::EffectResolved {
-                resolution, message, ..
-            } => self.resolved(resolution, message.as_ref(), at),
+            Event::EffectResolved { resolution, message, .. } => self.resolved(resolution, message.as_ref(), at),
             Event::RunCreated { .. }
             | Event::RoutineReturned { .. }
             | Event::CallCleared { .. }
@@ -287,29 +140,17 @@ impl Call {
     }
 
     fn decided(&mut self, decision: &Decision, at: Time) {
-        self.decisions.push(Decided {
-            at,
-            decision: decision.clone(),
-        });
+        self.decisions.push(Decided { at, decision: decision.clone() });
         match &decision.verdict {
             Verdict::Approve => {
-                self.votes.push(Vote {
-                    reviewer: decision.reviewer.clone(),
-                    at,
-                });
+                self.votes.push(Vote { reviewer: decision.reviewer.clone(), at });
                 if let Some(requirement) = self.requirement()
                     && requirement.still_needed(&self.votes) == 0
                 {
-                    self.phase = Phase::Approved {
-                        start_by: at.plus_ms(requirement.start_within_ms),
-                    };
+                    self.phase = Phase::Approved { start_by: at.plus_ms(requirement.start_within_ms) };
                 }
             }
-            Verdict::Reject => {
-                self.phase = Phase::Rejected {
-                    guidance: decision.message.clone().unwrap_or_default(),
-                }
-            }
+            Verdict::Reject => self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() },
             // What follows from these is an event of its own in the same transaction.
             Verdict::Respond(_) | Verdict::Edit(_) => {}
         }
@@ -328,16 +169,12 @@ impl Call {
     fn resolved(&mut self, resolution: &Resolution, message: Option<&String>, at: Time) {
         let words = || message.cloned().unwrap_or_else(|| "a person settled it".into());
         self.phase = match resolution {
-            Resolution::Done(receipt) => Phase::Succeeded {
-                receipt: receipt.clone(),
-            },
+            Resolution::Done(receipt) => Phase::Succeeded { receipt: receipt.clone() },
             Resolution::NotDone => Phase::Failed { reason: words() },
             Resolution::Abandon => Phase::Unresolved { reason: words() },
             Resolution::SendAgain => {
                 let within = self.requirement().map_or(0, |requirement| requirement.start_within_ms);
-                Phase::Approved {
-                    start_by: at.plus_ms(within),
-                }
+                Phase::Approved { start_by: at.plus_ms(within) }
             }
         };
     }
@@ -365,8 +202,7 @@ impl Call {
 
     /// Whether the call asks a person a question, so that there is nothing to perform.
     pub fn is_question(&self) -> bool {
-        self.proposal()
-            .is_some_and(|proposal| proposal.class == EffectClass::Question)
+        self.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question)
     }
 
     /// When something must happen to the call though nobody does anything: it expires then.

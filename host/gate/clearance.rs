@@ -82,16 +82,8 @@ pub struct Clearance<'a> {
 impl Clearance<'_> {
     /// The digest that a decision names. Two clearances that differ in anything a reviewer saw, or in place, differ here.
     pub fn digest(&self) -> Digest {
-        let Proposal {
-            action,
-            summary,
-            exhibits,
-            preconditions,
-            connector,
-            class,
-            requirement,
-            policy,
-        } = self.proposal;
+        let Proposal { action, summary, exhibits, preconditions, connector, class, requirement, policy } =
+            self.proposal;
         let bytes = canonical(&json!({
             "format": 1,
             "journal": self.journal,

@@ -5,26 +5,30 @@
 //! Recovery feeds the same events to the same [`Subject::apply`].
 //!
 //! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`event`] (what is written down),
-//! [`call`] and [`run`] (the two lives), [`approval`] (who must decide), [`command`] (every legal step), [`permit`] (what a legal start yields).
+//! [`call`], [`phase`] and [`run`] (the two lives), [`decision`] (what people say), [`approval`] (who must decide), [`command`] (every legal step), [`permit`] (what a legal start yields).
 
 pub mod action;
 pub mod approval;
 pub mod call;
 pub mod clearance;
 pub mod command;
+pub mod decision;
 pub mod event;
 pub mod ids;
 pub mod permit;
+pub mod phase;
 pub mod run;
 pub mod wit_type;
 
 pub use action::{Action, Capability};
 pub use approval::{Requirement, Reviewers, Vote};
-pub use call::{Call, Phase};
+pub use call::Call;
 pub use clearance::{Clearance, EffectClass, ExhibitRef, Proposal};
 pub use command::{Command, Refused, Subject};
+pub use decision::{Decision, RefusalReason, Resolution, Verdict};
 pub use event::{Event, Recorded};
 pub use ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
 pub use permit::Permit;
+pub use phase::{Answer, Phase};
 pub use run::{Run, RunLimits, RunPhase};
 pub use wit_type::{FunctionType, Mismatch, WitType};

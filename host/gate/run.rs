@@ -8,7 +8,6 @@ use crate::ids::{CallNumber, Digest, Time};
 
 /// What a run may use; written with the run, so that a changed default changes no run that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct RunLimits {
     /// The agent's own CPU time in milliseconds; waiting and replay are not charged.
     pub cpu_ms: u64,
@@ -99,19 +98,9 @@ pub struct Run {
 impl Run {
     /// The run that `RunCreated` brings to life.
     pub fn open(event: &Event, at: Time) -> Option<Self> {
-        #[allow(
-            clippy::wildcard_enum_match_arm,
-            reason = "only one event opens a run; `apply` is exhaustive"
-        )]
+        #[allow(clippy::wildcard_enum_match_arm, reason = "only one event opens a run; `apply` is exhaustive")]
         match event {
-            Event::RunCreated {
-                agent,
-                component,
-                started_by,
-                limits,
-                seed,
-                ..
-            } => Some(Self {
+            Event::RunCreated { agent, component, started_by, limits, seed, .. } => Some(Self {
                 agent: agent.clone(),
                 component: *component,
                 started_by: started_by.clone(),
@@ -132,10 +121,7 @@ impl Run {
     pub fn apply(&mut self, event: &Event, call: Option<&Call>) -> Result<(), Inconsistent> {
         match event {
             Event::RunCreated { .. } => {
-                return Err(Inconsistent {
-                    event: "run-created".into(),
-                    place: "a run that exists".into(),
-                });
+                return Err(Inconsistent { event: "run-created".into(), place: "a run that exists".into() });
             }
             Event::RoutineReturned { call, .. } => self.calls = *call,
             Event::CallCleared { call, .. } | Event::CallHeld { call, .. } | Event::CallRefused { call, .. } => {
@@ -156,29 +142,21 @@ impl Run {
             | Event::EffectResolved { .. } => {}
             Event::TimerSet { timer, until } => {
                 self.timers = *timer;
-                self.phase = RunPhase::Sleeping {
-                    timer: *timer,
-                    until: *until,
-                };
+                self.phase = RunPhase::Sleeping { timer: *timer, until: *until };
             }
             Event::TimerFired { .. } => self.phase = RunPhase::Ready,
             Event::RunFinished { result } => self.phase = RunPhase::Finished(result.clone()),
             Event::RunTrapped { reason } => self.phase = RunPhase::Trapped(reason.clone()),
             Event::RunCancelled { .. } => self.phase = RunPhase::Cancelled,
             Event::RunDiverged { place, recorded, found } => {
-                self.phase = RunPhase::Diverged(format!(
-                    "at {place}: the journal holds {recorded}, the agent now does {found}"
-                ));
+                self.phase =
+                    RunPhase::Diverged(format!("at {place}: the journal holds {recorded}, the agent now does {found}"));
             }
         }
         if let Some(call) = call
             && !self.phase.is_over()
         {
-            self.phase = if call.answer().is_some() {
-                RunPhase::Ready
-            } else {
-                RunPhase::Waiting(call.number)
-            };
+            self.phase = if call.answer().is_some() { RunPhase::Ready } else { RunPhase::Waiting(call.number) };
         }
         Ok(())
     }

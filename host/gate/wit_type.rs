@@ -33,10 +33,7 @@ pub enum WitType {
     Enum(Vec<String>),
     Flags(Vec<String>),
     Option(Box<WitType>),
-    Result {
-        ok: Option<Box<WitType>>,
-        err: Option<Box<WitType>>,
-    },
+    Result { ok: Option<Box<WitType>>, err: Option<Box<WitType>> },
 }
 
 /// The type of a function: its named parameters and its result.
@@ -116,11 +113,9 @@ impl WitType {
             Self::S64 => digits::<i64>(value).ok_or_else(|| wrong(path)),
             Self::F32 => float32(value).ok_or_else(|| wrong(path)),
             Self::F64 => value.as_f64().and_then(float64).ok_or_else(|| wrong(path)),
-            Self::Char => value
-                .as_str()
-                .filter(|text| text.chars().count() == 1)
-                .map(Value::from)
-                .ok_or_else(|| wrong(path)),
+            Self::Char => {
+                value.as_str().filter(|text| text.chars().count() == 1).map(Value::from).ok_or_else(|| wrong(path))
+            }
             Self::String => value.as_str().map(Value::from).ok_or_else(|| wrong(path)),
             Self::List(inner) if **inner == Self::U8 => match value.as_str().map(|text| BASE64.decode(text)) {
                 Some(Ok(_)) => Ok(value.clone()),
@@ -204,33 +199,22 @@ impl Path {
         if short.len() < text.len() {
             short.push('…');
         }
-        Mismatch {
-            path,
-            expected,
-            found: short,
-        }
+        Mismatch { path, expected, found: short }
     }
 }
 
 fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let expected = || WitType::Record(fields.to_vec()).name();
     let object = value.as_object().ok_or_else(|| path.mismatch(expected(), value))?;
-    if let Some((name, extra)) = object
-        .iter()
-        .find(|(name, _)| !fields.iter().any(|(field, _)| field == *name))
-    {
-        return Err(path.within(Step::Field(name.clone()), |path| {
-            path.mismatch(format!("no such field; {}", expected()), extra)
-        }));
+    if let Some((name, extra)) = object.iter().find(|(name, _)| !fields.iter().any(|(field, _)| field == *name)) {
+        return Err(path
+            .within(Step::Field(name.clone()), |path| path.mismatch(format!("no such field; {}", expected()), extra)));
     }
     let mut normal = Map::new();
     for (name, ty) in fields {
         let field = path.within(Step::Field(name.clone()), |path| match object.get(name) {
             Some(field) => ty.at(field, path),
-            None => Err(Mismatch {
-                found: "nothing".into(),
-                ..path.mismatch(ty.name(), &Value::Null)
-            }),
+            None => Err(Mismatch { found: "nothing".into(), ..path.mismatch(ty.name(), &Value::Null) }),
         })?;
         normal.insert(name.clone(), field);
     }
@@ -238,10 +222,7 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
 }
 
 fn sequence<'a>(items: impl Iterator<Item = (&'a WitType, &'a Value)>, path: &mut Path) -> Result<Value, Mismatch> {
-    items
-        .enumerate()
-        .map(|(index, (ty, item))| path.within(Step::Index(index), |path| ty.at(item, path)))
-        .collect()
+    items.enumerate().map(|(index, (ty, item))| path.within(Step::Index(index), |path| ty.at(item, path))).collect()
 }
 
 fn single(value: &Value) -> Option<(&str, &Value)> {
@@ -289,9 +270,5 @@ fn float64(number: f64) -> Option<Value> {
 fn float32(value: &Value) -> Option<Value> {
     #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the point")]
     let narrow = value.as_f64()? as f32;
-    narrow
-        .is_finite()
-        .then(|| narrow.to_string().parse::<f64>().ok())
-        .flatten()
-        .and_then(float64)
+    narrow.is_finite().then(|| narrow.to_string().parse::<f64>().ok()).flatten().and_then(float64)
 }

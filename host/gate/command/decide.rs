@@ -3,10 +3,12 @@
 use serde_json::Value;
 
 use super::{Command, Refused, Sealed, Subject};
-use crate::call::{Call, Phase};
+use crate::call::Call;
 use crate::clearance::Proposal;
-use crate::event::{Decision, Event, Verdict};
+use crate::decision::{Decision, Verdict};
+use crate::event::Event;
 use crate::ids::{Digest, Time};
+use crate::phase::Phase;
 use crate::run::Run;
 
 /// What a reviewer decided, with what an edit brings along.
@@ -68,27 +70,16 @@ impl Command for Decide {
         let proposal = self.open(run, call, now)?;
         let events = match self.choice {
             Choice::Approve if already_voted(call, &self.reviewer) => return Ok((Vec::new(), outcome(call, true)?)),
-            Choice::Approve | Choice::Reject => vec![Event::DecisionMade {
-                call: call.number,
-                decision,
-            }],
+            Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
             Choice::Respond(answer) => vec![
-                Event::DecisionMade {
-                    call: call.number,
-                    decision,
-                },
-                Event::CallAnswered {
-                    call: call.number,
-                    answer,
-                },
+                Event::DecisionMade { call: call.number, decision },
+                Event::CallAnswered { call: call.number, answer },
             ],
             Choice::Edit(revision) => edit(subject, call, proposal, decision, revision.proposal)?,
         };
         let mut after = call.clone();
         for event in &events {
-            after
-                .apply(event, now)
-                .map_err(|_| Refused::WrongPhase(call.phase.name()))?;
+            after.apply(event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
         }
         let outcome = outcome(&after, false)?;
         Ok((events, outcome))
@@ -103,12 +94,7 @@ impl Decide {
             Choice::Respond(answer) => Verdict::Respond(answer.clone()),
             Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
         };
-        Decision {
-            reviewer: self.reviewer.clone(),
-            clearance: self.clearance,
-            verdict,
-            message: self.message.clone(),
-        }
+        Decision { reviewer: self.reviewer.clone(), clearance: self.clearance, verdict, message: self.message.clone() }
     }
 
     /// Checks everything that does not depend on the kind of decision's effect, and returns what is decided on.
@@ -131,10 +117,7 @@ impl Decide {
             | Phase::Answered { .. }
             | Phase::Cancelled => {
                 let winner = call.decisions.last().map(|made| Box::new(made.decision.clone()));
-                return Err(Refused::AlreadyDecided {
-                    winner,
-                    phase: call.phase.name(),
-                });
+                return Err(Refused::AlreadyDecided { winner, phase: call.phase.name() });
             }
         }
         let current = call.clearance.ok_or(Refused::ClearanceMismatch)?;
@@ -146,14 +129,10 @@ impl Decide {
         }
         match (&self.choice, call.is_question()) {
             (Choice::Approve | Choice::Edit(_), true) => {
-                return Err(Refused::WrongKind(
-                    "this call asks a question: respond to it or reject it",
-                ));
+                return Err(Refused::WrongKind("this call asks a question: respond to it or reject it"));
             }
             (Choice::Respond(_), false) => {
-                return Err(Refused::WrongKind(
-                    "this call is no question: approve, edit or reject it",
-                ));
+                return Err(Refused::WrongKind("this call is no question: approve, edit or reject it"));
             }
             (Choice::Approve, false) => {
                 requirement.admits_approval(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
@@ -184,27 +163,13 @@ fn edit(
     let clearance = subject.clearance(number, revision, &new);
     let started_by = &subject.run()?.started_by;
     let own_vote = new.requirement.admits_approval(&by, started_by, Some(&by)).is_ok();
-    let vote = Decision {
-        reviewer: by.clone(),
-        clearance,
-        verdict: Verdict::Approve,
-        message: None,
-    };
+    let vote = Decision { reviewer: by.clone(), clearance, verdict: Verdict::Approve, message: None };
     let mut events = vec![
         Event::DecisionMade { call: number, decision },
-        Event::CallRevised {
-            call: number,
-            revision,
-            by,
-            proposal: Box::new(new),
-            clearance,
-        },
+        Event::CallRevised { call: number, revision, by, proposal: Box::new(new), clearance },
     ];
     if own_vote {
-        events.push(Event::DecisionMade {
-            call: number,
-            decision: vote,
-        });
+        events.push(Event::DecisionMade { call: number, decision: vote });
     }
     Ok(events)
 }
@@ -213,10 +178,5 @@ fn outcome(call: &Call, repeated: bool) -> Result<DecisionOutcome, Refused> {
     let held = call.requirement().filter(|_| call.phase == Phase::Held);
     let still_needed = held.map_or(0, |requirement| requirement.still_needed(&call.votes));
     let clearance = call.clearance.ok_or(Refused::ClearanceMismatch)?;
-    Ok(DecisionOutcome {
-        phase: call.phase.name(),
-        still_needed,
-        clearance,
-        repeated,
-    })
+    Ok(DecisionOutcome { phase: call.phase.name(), still_needed, clearance, repeated })
 }

@@ -3,11 +3,13 @@
 use serde_json::Value;
 
 use super::{Command, Refused, Sealed, Subject};
-use crate::call::{Call, Phase};
+use crate::call::Call;
 use crate::clearance::{EffectClass, Proposal};
-use crate::event::{Event, Resolution};
+use crate::decision::Resolution;
+use crate::event::Event;
 use crate::ids::Time;
 use crate::permit::Permit;
+use crate::phase::Phase;
 
 /// Begins an attempt. Votes, clearance digest, start-by and cancellation are checked here, on the journaled state.
 #[derive(Clone, Copy, Debug)]
@@ -65,14 +67,7 @@ impl Command for Start {
             key: subject.key.clone(),
             perform_by: now.plus_ms(self.perform_within_ms),
         };
-        Ok((
-            vec![Event::EffectStarted {
-                call: call.number,
-                attempt,
-                clearance,
-            }],
-            permit,
-        ))
+        Ok((vec![Event::EffectStarted { call: call.number, attempt, clearance }], permit))
     }
 }
 
@@ -116,47 +111,22 @@ impl Command for Finish {
         let (attempt, evidence) = (self.attempt, self.evidence);
         let in_doubt = matches!(call.phase, Phase::InDoubt { .. });
         let event = match self.outcome {
-            Outcome::Happened(receipt) => Event::EffectSucceeded {
-                call: number,
-                attempt,
-                receipt,
-                evidence,
-            },
-            Outcome::DidNotHappen(reason) => Event::EffectFailed {
-                call: number,
-                attempt,
-                reason,
-                evidence,
-            },
+            Outcome::Happened(receipt) => Event::EffectSucceeded { call: number, attempt, receipt, evidence },
+            Outcome::DidNotHappen(reason) => Event::EffectFailed { call: number, attempt, reason, evidence },
             Outcome::Unknown(_) if in_doubt => return Ok((Vec::new(), call.phase.name())),
-            Outcome::Unknown(reason) => Event::EffectInDoubt {
-                call: number,
-                attempt,
-                reason,
-            },
+            Outcome::Unknown(reason) => Event::EffectInDoubt { call: number, attempt, reason },
             // Nobody waits for a call of a run that is over, so it is not put to reviewers again.
-            Outcome::FactsChanged { reason, .. } if run.phase.is_over() => Event::EffectFailed {
-                call: number,
-                attempt,
-                reason,
-                evidence,
-            },
+            Outcome::FactsChanged { reason, .. } if run.phase.is_over() => {
+                Event::EffectFailed { call: number, attempt, reason, evidence }
+            }
             Outcome::FactsChanged { reason, proposal } => {
                 let revision = call.revision + 1;
                 let clearance = subject.clearance(number, revision, &proposal);
-                Event::CallReheld {
-                    call: number,
-                    revision,
-                    reason,
-                    proposal,
-                    clearance,
-                }
+                Event::CallReheld { call: number, revision, reason, proposal, clearance }
             }
         };
         let mut after = call.clone();
-        after
-            .apply(&event, now)
-            .map_err(|_| Refused::WrongPhase(call.phase.name()))?;
+        after.apply(&event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
         Ok((vec![event], after.phase.name()))
     }
 }
@@ -186,27 +156,14 @@ impl Command for Resolve {
         let (Phase::InDoubt { .. }, Some(proposal)) = (&call.phase, call.proposal()) else {
             return Err(wrong);
         };
-        proposal
-            .requirement
-            .admits_approval(&self.by, &run.started_by, call.edited_by.as_deref())?;
+        proposal.requirement.admits_approval(&self.by, &run.started_by, call.edited_by.as_deref())?;
         if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
             return Err(Refused::WrongKind(
                 "only an idempotent effect can be sent again: another attempt could do it twice",
             ));
         }
-        let Self {
-            attempt,
-            by,
-            resolution,
-            message,
-        } = self;
-        let event = Event::EffectResolved {
-            call: call.number,
-            attempt,
-            by,
-            resolution,
-            message,
-        };
+        let Self { attempt, by, resolution, message } = self;
+        let event = Event::EffectResolved { call: call.number, attempt, by, resolution, message };
         let mut after = call.clone();
         after.apply(&event, now).map_err(|_| wrong)?;
         Ok((vec![event], after.phase.name()))
@@ -218,14 +175,10 @@ fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
     let (_, call) = subject.call()?;
     match &call.phase {
         Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt => Ok(call),
-        Phase::Started | Phase::InDoubt { .. } => Err(Refused::OtherAttempt {
-            found: attempt,
-            current: call.attempts,
-        }),
-        Phase::Succeeded { .. } | Phase::Failed { .. } | Phase::Unresolved { .. } => Err(Refused::AlreadyDecided {
-            winner: None,
-            phase: call.phase.name(),
-        }),
+        Phase::Started | Phase::InDoubt { .. } => Err(Refused::OtherAttempt { found: attempt, current: call.attempts }),
+        Phase::Succeeded { .. } | Phase::Failed { .. } | Phase::Unresolved { .. } => {
+            Err(Refused::AlreadyDecided { winner: None, phase: call.phase.name() })
+        }
         Phase::Refused(_)
         | Phase::Cleared { .. }
         | Phase::Held

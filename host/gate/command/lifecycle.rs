@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::{Command, Refused, Sealed, Subject};
 use crate::action::Action;
-use crate::call::Phase;
 use crate::clearance::Proposal;
-use crate::event::{Event, RefusalReason};
+use crate::decision::RefusalReason;
+use crate::event::Event;
 use crate::ids::{CallNumber, Digest, Time};
+use crate::phase::Phase;
 use crate::run::{Run, RunLimits, RunPhase};
 
 /// Brings a run to life.
@@ -30,25 +31,8 @@ impl Command for CreateRun {
         if subject.run.is_some() {
             return Err(Refused::RunExists);
         }
-        let Self {
-            agent,
-            component,
-            task,
-            started_by,
-            limits,
-            seed,
-        } = self;
-        Ok((
-            vec![Event::RunCreated {
-                agent,
-                component,
-                task,
-                started_by,
-                limits,
-                seed,
-            }],
-            (),
-        ))
+        let Self { agent, component, task, started_by, limits, seed } = self;
+        Ok((vec![Event::RunCreated { agent, component, task, started_by, limits, seed }], ()))
     }
 }
 
@@ -67,14 +51,7 @@ fn ready(subject: &Subject) -> Result<&Run, Refused> {
 
 fn next_call(subject: &Subject, call: CallNumber) -> Result<&Run, Refused> {
     let run = ready(subject)?;
-    if call == run.calls + 1 {
-        Ok(run)
-    } else {
-        Err(Refused::OutOfOrder {
-            last: run.calls,
-            found: call,
-        })
-    }
+    if call == run.calls + 1 { Ok(run) } else { Err(Refused::OutOfOrder { last: run.calls, found: call }) }
 }
 
 /// Writes the answer to a routine call.
@@ -135,26 +112,19 @@ impl Command for Propose {
         let run = next_call(subject, call)?;
         let event = match self.proposed {
             Proposed::Hold(proposal) if run.held >= run.limits.held_calls => {
-                let reason = format!(
-                    "this run may hold {} calls and has held that many",
-                    run.limits.held_calls
-                );
+                let reason = format!("this run may hold {} calls and has held that many", run.limits.held_calls);
                 Event::CallRefused {
                     call,
                     action: Box::new(proposal.action),
                     refusal: RefusalReason::Forbidden(reason),
                 }
             }
-            Proposed::Hold(proposal) => Event::CallHeld {
-                call,
-                clearance: subject.clearance(call, 1, &proposal),
-                proposal,
-            },
-            Proposed::Clear(proposal) => Event::CallCleared {
-                call,
-                clearance: subject.clearance(call, 1, &proposal),
-                proposal,
-            },
+            Proposed::Hold(proposal) => {
+                Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal }
+            }
+            Proposed::Clear(proposal) => {
+                Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
+            }
             Proposed::Refuse(action, refusal) => Event::CallRefused { call, action, refusal },
         };
         let phase = crate::call::Call::open(&event, now).ok_or(Refused::NoSuchCall)?.phase;
@@ -178,18 +148,9 @@ impl Command for SetTimer {
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let run = ready(subject)?;
         if self.timer != run.timers + 1 {
-            return Err(Refused::OutOfOrder {
-                last: run.timers,
-                found: self.timer,
-            });
+            return Err(Refused::OutOfOrder { last: run.timers, found: self.timer });
         }
-        Ok((
-            vec![Event::TimerSet {
-                timer: self.timer,
-                until: self.until,
-            }],
-            (),
-        ))
+        Ok((vec![Event::TimerSet { timer: self.timer, until: self.until }], ()))
     }
 }
 
@@ -227,11 +188,7 @@ impl Command for FireTimer {
 pub enum End {
     Finished(Result<String, String>),
     Trapped(String),
-    Diverged {
-        place: String,
-        recorded: String,
-        found: String,
-    },
+    Diverged { place: String, recorded: String, found: String },
 }
 
 /// Writes how a run ended by itself.
@@ -284,10 +241,7 @@ impl Command for CancelRun {
             | RunPhase::Trapped(_)
             | RunPhase::Diverged(_) => {}
         }
-        let mut events = vec![Event::RunCancelled {
-            by: self.by,
-            reason: self.reason,
-        }];
+        let mut events = vec![Event::RunCancelled { by: self.by, reason: self.reason }];
         events.extend(withdraw(subject));
         Ok((events, ()))
     }

@@ -13,7 +13,8 @@ pub use lifecycle::{CancelRun, CreateRun, End, EndRun, FireTimer, Propose, Propo
 use crate::approval::NotEligible;
 use crate::call::{Call, Inconsistent};
 use crate::clearance::{Clearance, Proposal};
-use crate::event::{Decision, Event};
+use crate::decision::Decision;
+use crate::event::Event;
 use crate::ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Time};
 use crate::run::Run;
 
@@ -120,13 +121,7 @@ pub enum Refused {
 impl Subject {
     /// A subject before its first event.
     pub fn new(journal: JournalId, id: RunId, key: EffectKey) -> Self {
-        Self {
-            journal,
-            id,
-            run: None,
-            call: None,
-            key,
-        }
+        Self { journal, id, run: None, call: None, key }
     }
 
     /// Follows one event. The journal uses this to project, recovery to rebuild, tests to model.
@@ -147,11 +142,7 @@ impl Subject {
         } else if let Some(number) = event.call()
             && !matches!(event, Event::RoutineReturned { .. })
         {
-            let call = self
-                .call
-                .as_mut()
-                .filter(|call| call.number == number)
-                .ok_or_else(lost)?;
+            let call = self.call.as_mut().filter(|call| call.number == number).ok_or_else(lost)?;
             call.apply(event, at)?;
         }
         let call = self.call.as_ref().filter(|call| event.call() == Some(call.number));
@@ -167,13 +158,6 @@ impl Subject {
     }
 
     fn clearance(&self, call: CallNumber, revision: u32, proposal: &Proposal) -> Digest {
-        Clearance {
-            journal: &self.journal,
-            run: &self.id,
-            call,
-            revision,
-            proposal,
-        }
-        .digest()
+        Clearance { journal: &self.journal, run: &self.id, call, revision, proposal }.digest()
     }
 }
