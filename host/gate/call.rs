@@ -1,6 +1,5 @@
 //! The life of one consequential call: one state, one `apply`; recovery goes through the same function.
 
-
 use crate::action::Action;
 use crate::approval::{Requirement, Vote};
 use crate::clearance::{EffectClass, Proposal};
@@ -50,6 +49,8 @@ pub struct Call {
     pub reheld: Option<String>,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// When the last of them was.
+    pub started_at: Option<Time>,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -78,6 +79,7 @@ impl Call {
             decisions: Vec::new(),
             reheld: None,
             attempts: 0,
+            started_at: None,
             phase,
         };
         #[allow(clippy::wildcard_enum_match_arm, reason = "only three events open a call; `apply` is exhaustive")]
@@ -113,6 +115,7 @@ impl Call {
             Event::CallCancelled { .. } => self.phase = Phase::Cancelled,
             Event::EffectStarted { attempt, .. } => {
                 self.attempts = *attempt;
+                self.started_at = Some(at);
                 self.phase = Phase::Started;
             }
             Event::EffectSucceeded { receipt, .. } => self.phase = Phase::Succeeded { receipt: receipt.clone() },

@@ -1,0 +1,145 @@
+//! Host code at the edge of the world: each connector previews, answers or performs for one capability.
+//!
+//! The three traits are kept apart so that each room of the host holds only the verbs that it may use:
+//! the driver previews and answers, the dispatcher alone performs, and performing takes an [`Authorized`].
+
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, CallNumber, EffectClass, EffectKey, RunId, Time};
+use holdshort_journal::Authorized;
+use serde_json::Value;
+
+/// What the host itself can establish before an action happens, and how its effect could be settled afterwards.
+pub trait Preview: Send + Sync {
+    /// The connector's name as it stands in the configuration and in every clearance, such as `git` or `maildir`.
+    fn name(&self) -> &str;
+
+    /// What a lookup could establish if the outcome were lost.
+    fn class(&self) -> EffectClass;
+
+    /// One sentence for operators and reviewers: what a lookup looks at, and what it can tell from it.
+    fn evidence(&self) -> &str;
+
+    /// Looks, and changes nothing.
+    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
+}
+
+/// What a preview found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previewed {
+    /// One line of plain text that says what would happen: recipients, amounts and targets first.
+    pub summary: String,
+    /// Evidence, the most telling first.
+    pub exhibits: Vec<Exhibit>,
+    /// What [`Perform::perform`] will check at the moment of acting; `Null` if nothing.
+    pub preconditions: Value,
+}
+
+/// A piece of evidence, at most 1 MiB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhibit {
+    /// Its heading, such as `diff production..3f2a1b0`.
+    pub title: String,
+    /// `text/plain`, `text/x-diff` or `application/json`.
+    pub media: &'static str,
+    /// The whole of it.
+    pub bytes: Vec<u8>,
+}
+
+/// Why there is nothing to show a reviewer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotPreview {
+    /// The action is impossible as proposed; the agent is told so and nobody is asked.
+    #[error("{0}")]
+    Impossible(String),
+    /// The connector cannot look just now; the host tries again.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What a routine call is about.
+#[derive(Clone, Copy, Debug)]
+pub struct RoutineCall<'a> {
+    /// The agent's configured name.
+    pub agent: &'a str,
+    /// The run.
+    pub run: &'a RunId,
+    /// What it asks for, with normal-form arguments.
+    pub action: &'a Action,
+}
+
+/// Answers calls that change nothing outside. At-least-once: a crash may ask twice.
+pub trait Routine: Send + Sync {
+    /// The function's whole result in the JSON form of its WIT type. `Err` is the host's failure: it is retried, the agent never sees it.
+    fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>>;
+}
+
+/// The connector cannot answer just now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Acts on the world. The only trait that does, and only with an [`Authorized`].
+pub trait Perform: Send + Sync {
+    /// Attempts the effect once.
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt>;
+
+    /// Finds out whether an attempt whose outcome was lost has happened. Looks, and changes nothing.
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding>;
+
+    /// The receipt to hand the agent when a person found that the attempt did happen, if it follows from the action alone.
+    fn receipt(&self, inquiry: &Inquiry) -> Option<Value>;
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attempt {
+    /// It happened; what was done, of the function's `ok` type.
+    Done(Value),
+    /// It did not happen, and cannot happen late.
+    NotDone(String),
+    /// It did not happen because a precondition no longer holds; both values are in the text.
+    FactsChanged(String),
+    /// It may have happened.
+    Unknown(String),
+}
+
+/// A lost attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inquiry {
+    /// The run.
+    pub run: RunId,
+    /// The call.
+    pub call: CallNumber,
+    /// The attempt.
+    pub attempt: u32,
+    /// When it was started.
+    pub started_at: Time,
+    /// Exactly what was cleared.
+    pub action: Action,
+    /// The preconditions of the clearance.
+    pub preconditions: Value,
+    /// The idempotency key of the call.
+    pub key: EffectKey,
+}
+
+/// What a lookup established. Each carries the evidence in words.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// It happened.
+    Happened {
+        /// What was done, of the function's `ok` type.
+        receipt: Value,
+        /// How that is known.
+        evidence: String,
+    },
+    /// It did not happen and a late arrival is excluded.
+    DidNotHappen {
+        /// How that is known.
+        evidence: String,
+    },
+    /// It cannot be told.
+    Unknown {
+        /// What was looked at.
+        evidence: String,
+    },
+}
