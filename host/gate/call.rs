@@ -51,6 +51,8 @@ pub struct Call {
     pub attempts: u32,
     /// When the last of them was.
     pub started_at: Option<Time>,
+    /// When its last event was written; of a call that is over, when it ended.
+    pub changed_at: Time,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -80,6 +82,7 @@ impl Call {
             reheld: None,
             attempts: 0,
             started_at: None,
+            changed_at: at,
             phase,
         };
         #[allow(clippy::wildcard_enum_match_arm, reason = "only three events open a call; `apply` is exhaustive")]
@@ -100,6 +103,7 @@ impl Call {
 
     /// Follows one event of this call.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
+        self.changed_at = at;
         match event {
             Event::DecisionMade { decision, .. } => self.decided(decision, at),
             Event::CallRevised { revision, by, proposal, clearance, .. } => {

@@ -55,6 +55,8 @@ pub enum Event {
         action: Digest,
         /// The function's result, in normal form.
         result: Value,
+        /// When it was handed to the agent: before it was written, so that the agent need not wait for the disk. The guest's clock follows it.
+        answered_at: Time,
     },
     /// Policy cleared a call; no person is needed.
     CallCleared {

@@ -63,6 +63,8 @@ pub struct RecordRoutine {
     pub action: Action,
     /// The function's result, in normal form.
     pub result: Value,
+    /// When it was handed to the agent.
+    pub answered_at: Time,
 }
 
 impl Sealed for RecordRoutine {}
@@ -77,6 +79,7 @@ impl Command for RecordRoutine {
             arguments: self.action.arguments().clone(),
             action: self.action.digest(),
             result: self.result,
+            answered_at: self.answered_at,
         };
         Ok((vec![event], ()))
     }
