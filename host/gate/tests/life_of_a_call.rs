@@ -1,4 +1,5 @@
 //! The life of a call, step by step, and every way out of line.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -282,7 +283,8 @@ fn a_timer_fires_when_it_is_due() {
 #[test]
 fn nothing_in_a_clearance_can_change_without_its_digest() {
     let base = World::held(proposal("a")).clearance();
-    let changes: [(&str, fn(&mut Proposal)); 9] = [
+    type Change = fn(&mut Proposal);
+    let changes: [(&str, Change); 9] = [
         ("arguments", |p| p.action = action("b")),
         ("summary", |p| p.summary.push('!')),
         ("preconditions", |p| p.preconditions = json!(1)),
