@@ -1,0 +1,209 @@
+//! What the operator wrote, and nothing else: no value is assumed here, so an absent one is `None`.
+//!
+//! A key is [`Spanned`] where a rule across keys may have to point at it; every other mistake is found while the value parses itself.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::defaults::{ARGUMENTS_BYTES_LIMIT, LIVE_RUNS_MAX, MEMORY_MIB_MAX};
+use super::value::{Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Span, Text, TokenHash};
+
+/// A whole number that fits the gate's counters.
+pub(super) type Count = Between<1, { u32::MAX as u64 }>;
+/// A byte count that a person can be asked to read.
+pub(super) type ReadableBytes = Between<1, ARGUMENTS_BYTES_LIMIT>;
+/// Milliseconds, up to a day.
+pub(super) type DayMs = Between<0, 86_400_000>;
+/// Sections that the operator names.
+pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct File {
+    pub(super) server: Option<Server>,
+    pub(super) limits: Option<Limits>,
+    pub(super) approval: Option<Approval>,
+    pub(super) agents: Option<Named<Agent>>,
+    pub(super) email: Option<Email>,
+    pub(super) deployment: Option<Deployment>,
+    pub(super) payments: Option<Payments>,
+    pub(super) repository: Option<Repository>,
+    pub(super) checks: Option<Named<Check>>,
+    pub(super) capabilities: Option<Named<Capability>>,
+    pub(super) reviewers: Option<Named<Reviewer>>,
+}
+
+/// `[server]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Server {
+    pub(super) listen: Option<Spanned<Address>>,
+    pub(super) allowed_hosts: Option<Vec<Authority>>,
+    pub(super) allowed_origins: Option<Vec<Origin>>,
+    pub(super) behind_proxy: Option<bool>,
+}
+
+/// `[limits]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Limits {
+    pub(super) cpu_ms: Option<Between<1, 86_400_000>>,
+    pub(super) memory_mib: Option<Between<1, MEMORY_MIB_MAX>>,
+    pub(super) held_calls: Option<Count>,
+    pub(super) calls: Option<Count>,
+    pub(super) linger_ms: Option<DayMs>,
+    pub(super) live_runs: Option<Between<1, LIVE_RUNS_MAX>>,
+    pub(super) arguments_bytes_max: Option<ReadableBytes>,
+    pub(super) arguments_lines_max: Option<Count>,
+    pub(super) task_bytes_max: Option<ReadableBytes>,
+}
+
+/// `[approval]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Approval {
+    pub(super) reviewers: Option<Vec<Spanned<Name>>>,
+    pub(super) quorum: Option<Spanned<Count>>,
+    pub(super) four_eyes: Option<Spanned<bool>>,
+    pub(super) expires_after: Option<Span>,
+    pub(super) start_within: Option<Span>,
+}
+
+/// `[agents.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Agent {
+    pub(super) component: PathBuf,
+    pub(super) workspace: Option<PathBuf>,
+}
+
+/// The connectors for mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`maildir` or `smtp`")]
+pub(super) enum MailConnector {
+    Maildir,
+    Smtp,
+}
+
+/// How the connection to the relay is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`required`, `starttls` or `none`")]
+pub(super) enum Tls {
+    Required,
+    Starttls,
+    None,
+}
+
+/// `[email]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Email {
+    pub(super) connector: Option<Spanned<MailConnector>>,
+    pub(super) from: Option<Mailbox>,
+    pub(super) own_domains: Option<Vec<Host>>,
+    pub(super) path: Option<Spanned<PathBuf>>,
+    pub(super) host: Option<Spanned<Text>>,
+    pub(super) port: Option<Spanned<Between<1, 65_535>>>,
+    pub(super) tls: Option<Spanned<Tls>>,
+    pub(super) ca_file: Option<Spanned<PathBuf>>,
+    pub(super) username: Option<Spanned<Text>>,
+    pub(super) password_file: Option<Spanned<PathBuf>>,
+    pub(super) timeout: Option<Spanned<Span>>,
+}
+
+/// The connectors for deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`git` or `command`")]
+pub(super) enum DeployConnector {
+    Git,
+    Command,
+}
+
+/// `[deployment]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Deployment {
+    pub(super) connector: Option<Spanned<DeployConnector>>,
+    pub(super) repository: Option<PathBuf>,
+    pub(super) targets: Option<Spanned<Named<Branch>>>,
+    pub(super) command: Option<Spanned<Argv>>,
+    pub(super) not_done_codes: Option<Spanned<Vec<ExitCode>>>,
+    pub(super) timeout: Option<Spanned<Span>>,
+    pub(super) environment: Option<Spanned<Vec<Name>>>,
+}
+
+/// An exit code that is not success.
+pub(super) type ExitCode = Between<1, 255>;
+
+/// The connectors for payments.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`ledger`")]
+pub(super) enum PayConnector {
+    Ledger,
+}
+
+/// `[payments]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Payments {
+    pub(super) connector: Option<PayConnector>,
+    pub(super) path: Option<PathBuf>,
+}
+
+/// `[repository]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Repository {
+    pub(super) path: PathBuf,
+}
+
+/// `[checks.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Check {
+    pub(super) command: Argv,
+    pub(super) timeout: Option<Span>,
+    pub(super) revisions: Option<Vec<Text>>,
+}
+
+/// A capability's class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`consequential` or `routine`")]
+pub(super) enum Class {
+    Consequential,
+    Routine,
+}
+
+/// The connectors for other people's interfaces.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`command`")]
+pub(super) enum CapabilityConnector {
+    Command,
+}
+
+/// `[capabilities."package:name/interface@version#function"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Capability {
+    pub(super) class: Class,
+    pub(super) connector: Option<CapabilityConnector>,
+    pub(super) command: Argv,
+    pub(super) timeout: Option<Span>,
+    pub(super) environment: Option<Vec<Name>>,
+    pub(super) not_done_codes: Option<Spanned<Vec<ExitCode>>>,
+    pub(super) idempotent: Option<Spanned<bool>>,
+    pub(super) preview: Option<Spanned<Argv>>,
+    pub(super) lookup: Option<Spanned<Argv>>,
+    pub(super) refusal: Option<Spanned<String>>,
+}
+
+/// `[reviewers.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Reviewer {
+    pub(super) token_sha256: Spanned<TokenHash>,
+}

@@ -1,0 +1,84 @@
+//! Every value that the host assumes when the configuration says nothing, and every bound that it cannot change. Units are in the names.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+/// The file's usual name.
+pub const FILE_NAME: &str = "holdshort.toml";
+/// The folder of everything the host keeps, beside the file; mode 0700.
+pub const STATE_FOLDER: &str = ".holdshort";
+/// The journal, in the state folder.
+pub const JOURNAL_FILE: &str = "journal.db";
+/// The local operator's token, in the state folder; mode 0600.
+pub const TOKEN_FILE: &str = "token";
+/// Where the maildir connector delivers, in the state folder.
+pub const MAIL_FOLDER: &str = "mail";
+/// The ledger that the payments connector books in, in the state folder.
+pub const LEDGER_FILE: &str = "ledger.db";
+/// The operator's name as a reviewer, if `$USER` is not set or is not a plain name.
+pub const OPERATOR: &str = "operator";
+
+/// Loopback: nothing beyond this machine reaches the host unless the operator says so.
+pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7411));
+/// No proxy that ends TLS in front of the host.
+pub const BEHIND_PROXY: bool = false;
+
+/// An agent's own CPU time: far more than an agent that mostly waits needs, and a spinner ends within it.
+pub const CPU_MS: u64 = 10_000;
+/// An instance's linear memory in MiB; a large Python agent takes about 50.
+pub const MEMORY_MIB: u64 = 256;
+/// Calls that one run may put before people; more is a flood.
+pub const HELD_CALLS: u64 = 100;
+/// Host calls of any kind in one run; each is kept in the journal.
+pub const CALLS: u64 = 100_000;
+/// How long an instance waits in memory for a fast answer before it is parked.
+pub const LINGER_MS: u64 = 2_000;
+/// Instances in memory at once; the other runs wait on disk.
+pub const LIVE_RUNS: u64 = 64;
+/// Bytes of the arguments of a consequential call: what a person can be asked to read.
+pub const ARGUMENTS_BYTES_MAX: u64 = 64 * 1024;
+/// Lines of the arguments of a consequential call as a reviewer sees them.
+pub const ARGUMENTS_LINES_MAX: u64 = 400;
+/// Bytes of a run's task.
+pub const TASK_BYTES_MAX: u64 = 64 * 1024;
+
+/// How many different people must approve.
+pub const QUORUM: u64 = 1;
+/// Whether who started the run may not approve its calls; off, because the first reviewer is usually the only one.
+pub const FOUR_EYES: bool = false;
+/// An approval waits for ever: silence decides nothing.
+pub const EXPIRES_AFTER_MS: Option<u64> = None;
+/// How long after a clearance its effect may still start, so that nothing starts days later: an hour.
+pub const START_WITHIN_MS: u64 = 60 * 60 * 1_000;
+
+/// The sender of an agent's mail.
+pub const EMAIL_FROM: &str = "agent@localhost";
+/// How long a relay may take to answer.
+pub const SMTP_TIMEOUT_MS: u64 = 30_000;
+/// The relay's port where TLS begins at once.
+pub const SMTP_PORT_TLS: u16 = 465;
+/// The relay's port where TLS is asked for with STARTTLS.
+pub const SMTP_PORT_STARTTLS: u16 = 587;
+/// The relay's port without TLS.
+pub const SMTP_PORT_PLAIN: u16 = 25;
+
+/// The one target of a deployment, with the branch that it is.
+pub const DEPLOYMENT_TARGET: (&str, &str) = ("production", "refs/heads/production");
+/// How long an operator's deploy command may take: ten minutes.
+pub const DEPLOYMENT_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
+/// How long a check may take: ten minutes.
+pub const CHECK_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
+/// The revisions that a check may run on: any that the repository has, because the operator chose the repository.
+pub const CHECK_REVISIONS: &str = "*";
+/// How long the command of a capability may take: one minute.
+pub const CAPABILITY_TIMEOUT_MS: u64 = 60_000;
+
+/// Linear memory cannot be larger on wasm32.
+pub const MEMORY_MIB_MAX: u64 = 4_096;
+/// More instances than this fail on a default kernel (`vm.max_map_count`).
+pub const LIVE_RUNS_MAX: u64 = 10_000;
+/// A reviewer reads no more than this however it is configured; exhibits, which may be larger, are paged.
+pub const ARGUMENTS_BYTES_LIMIT: u64 = 1024 * 1024;
+/// The longest duration: ten years. Anything longer is a slip of the pen.
+pub const DURATION_MS_MAX: u64 = 3_650 * 24 * 60 * 60 * 1_000;
+/// The longest name of an agent, reviewer, check or target, in characters.
+pub const NAME_CHARS_MAX: usize = 64;

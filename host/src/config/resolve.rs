@@ -1,0 +1,140 @@
+//! From what was written to what is used: fills in the defaults and holds the rules that concern more than one key.
+
+mod capabilities;
+mod connectors;
+mod people;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::error::Wrong;
+use super::resolved::{Agent, Check, Config, Limits, ListenError, Server};
+use super::value::Name;
+use super::{Surroundings, authored, defaults};
+
+pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surroundings) -> Result<Config, Wrong> {
+    let folder = Folder(around.folder.clone());
+    let state = folder.path(defaults::STATE_FOLDER);
+    let deployment = connectors::deployment(file.deployment, &folder, around.is_repository)?;
+    let repository = match file.repository {
+        Some(repository) => Some(folder.path(repository.path)),
+        None => deployment.as_ref().map(|deployment| deployment.repository.clone()),
+    };
+    let reviewers = people::reviewers(file.reviewers)?;
+    Ok(Config {
+        source: source.map(Path::to_path_buf),
+        journal: state.join(defaults::JOURNAL_FILE),
+        token_file: state.join(defaults::TOKEN_FILE),
+        operator: around.operator.clone(),
+        server: server(file.server)?,
+        limits: limits(file.limits.as_ref()),
+        approval: people::approval(file.approval.as_ref(), &reviewers, &around.operator)?,
+        email: connectors::email(file.email, &folder, &state)?,
+        payments: connectors::payments(file.payments, &folder, &state),
+        checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
+        agents: named(file.agents, |agent| Ok(self::agent(agent, &folder)))?,
+        capabilities: capabilities::rules(file.capabilities, &folder)?,
+        deployment,
+        repository,
+        reviewers,
+        state,
+        folder: folder.0,
+    })
+}
+
+/// Where relative paths start.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        // `.` parts say nothing; `..` parts stay, because the folder above may be a link.
+        self.0.join(path).components().collect()
+    }
+
+    /// A program named by a path starts from the folder too; a bare name is searched for in `PATH`.
+    fn argv(&self, mut argv: Vec<String>) -> Vec<String> {
+        if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
+            *program = self.path(&*program).display().to_string();
+        }
+        argv
+    }
+}
+
+/// Sections that the operator names, with each name checked.
+fn named<T, R>(
+    sections: Option<authored::Named<T>>,
+    resolve: impl Fn(T) -> Result<R, Wrong>,
+) -> Result<BTreeMap<String, R>, Wrong> {
+    let sections = sections.into_iter().flatten();
+    sections.map(|(name, section)| Ok((plain_name(&name)?, resolve(section)?))).collect()
+}
+
+fn plain_name(name: &Spanned<String>) -> Result<String, Wrong> {
+    let Name(plain) = name.get_ref().parse().map_err(|what| Wrong { span: name.span(), what, hint: None })?;
+    Ok(plain)
+}
+
+fn agent(agent: authored::Agent, folder: &Folder) -> Agent {
+    Agent { component: folder.path(agent.component), workspace: agent.workspace.map(|path| folder.path(path)) }
+}
+
+fn check(check: authored::Check, folder: &Folder) -> Check {
+    let revisions = check.revisions.map(values);
+    Check {
+        argv: folder.argv(check.command.0),
+        timeout_ms: check.timeout.map_or(defaults::CHECK_TIMEOUT_MS, |span| span.0),
+        revisions: revisions.unwrap_or_else(|| vec![defaults::CHECK_REVISIONS.into()]),
+    }
+}
+
+fn values<T: Into<String>>(values: Vec<T>) -> Vec<String> {
+    values.into_iter().map(Into::into).collect()
+}
+
+fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
+    let Some(authored) = authored else {
+        return Ok(Server {
+            listen: defaults::LISTEN,
+            allowed_hosts: None,
+            allowed_origins: None,
+            behind_proxy: defaults::BEHIND_PROXY,
+        });
+    };
+    let behind_proxy = authored.behind_proxy.unwrap_or(defaults::BEHIND_PROXY);
+    let listen = authored.listen.as_ref().map_or(defaults::LISTEN, |listen| listen.get_ref().0);
+    if let Some(at) = authored.listen.as_ref().filter(|_| !listen.ip().is_loopback()) {
+        if !behind_proxy {
+            return Err(Wrong { span: at.span(), what: ListenError(listen).to_string(), hint: None });
+        }
+        if authored.allowed_hosts.is_none() {
+            let what = "beyond this machine the host must know the names it is called by";
+            return Err(Wrong::at(at, what, "add `allowed-hosts = [\"approvals.example.org\"]`"));
+        }
+    }
+    Ok(Server {
+        listen,
+        allowed_hosts: authored.allowed_hosts.map(values),
+        allowed_origins: authored.allowed_origins.map(values),
+        behind_proxy,
+    })
+}
+
+fn limits(authored: Option<&authored::Limits>) -> Limits {
+    // The bounds of each type make the conversions exact; a value that did not fit would be the largest.
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let l = authored;
+    Limits {
+        cpu_ms: l.and_then(|l| l.cpu_ms).map_or(defaults::CPU_MS, |n| n.0),
+        memory_bytes: l.and_then(|l| l.memory_mib).map_or(defaults::MEMORY_MIB, |n| n.0) * 1024 * 1024,
+        held_calls: small(l.and_then(|l| l.held_calls).map_or(defaults::HELD_CALLS, |n| n.0)),
+        calls: small(l.and_then(|l| l.calls).map_or(defaults::CALLS, |n| n.0)),
+        linger_ms: l.and_then(|l| l.linger_ms).map_or(defaults::LINGER_MS, |n| n.0),
+        live_runs: size(l.and_then(|l| l.live_runs).map_or(defaults::LIVE_RUNS, |n| n.0)),
+        arguments_bytes_max: size(l.and_then(|l| l.arguments_bytes_max).map_or(defaults::ARGUMENTS_BYTES_MAX, |n| n.0)),
+        arguments_lines_max: size(l.and_then(|l| l.arguments_lines_max).map_or(defaults::ARGUMENTS_LINES_MAX, |n| n.0)),
+        task_bytes_max: size(l.and_then(|l| l.task_bytes_max).map_or(defaults::TASK_BYTES_MAX, |n| n.0)),
+    }
+}

@@ -1,0 +1,161 @@
+//! The connectors for the built-in capabilities, and which keys belong to which.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::{Folder, Wrong, authored, defaults, plain_name};
+use crate::config::resolved::{Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
+use crate::config::value::Name;
+
+/// Says that a key belongs to another connector than the one that is chosen.
+fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
+    key.map_or(Ok(()), |key| {
+        let what = format!("this belongs to `connector = \"{belongs_to}\"`, which is not the one chosen here");
+        Err(Wrong::at(key, what, format!("remove it, or write `connector = \"{belongs_to}\"`")))
+    })
+}
+
+pub(super) fn email(authored: Option<authored::Email>, folder: &Folder, state: &Path) -> Result<Email, Wrong> {
+    let maildir = || Mail::Maildir { path: state.join(defaults::MAIL_FOLDER) };
+    let from = authored.as_ref().and_then(|email| email.from.clone());
+    let domain = from.as_ref().map_or("localhost", |from| &from.domain).to_owned();
+    let own = authored.as_ref().and_then(|email| email.own_domains.clone());
+    Ok(Email {
+        from: from.map_or_else(|| defaults::EMAIL_FROM.into(), |from| from.address),
+        own_domains: own.map_or_else(|| vec![domain], |own| own.into_iter().map(|host| host.0).collect()),
+        connector: authored.map_or_else(|| Ok(maildir()), |email| mail(email, folder, maildir))?,
+    })
+}
+
+fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, Wrong> {
+    match email.connector.clone().map(|connector| (*connector.get_ref(), connector)) {
+        Some((authored::MailConnector::Smtp, at)) => {
+            misplaced(email.path.as_ref(), "maildir")?;
+            smtp(&at, email, folder).map(Mail::Smtp)
+        }
+        Some((authored::MailConnector::Maildir, _)) | None => {
+            misplaced(email.host.as_ref(), "smtp")?;
+            misplaced(email.port.as_ref(), "smtp")?;
+            misplaced(email.tls.as_ref(), "smtp")?;
+            misplaced(email.ca_file.as_ref(), "smtp")?;
+            misplaced(email.username.as_ref(), "smtp")?;
+            misplaced(email.password_file.as_ref(), "smtp")?;
+            misplaced(email.timeout.as_ref(), "smtp")?;
+            Ok(email.path.map_or_else(maildir, |path| Mail::Maildir { path: folder.path(path.into_inner()) }))
+        }
+    }
+}
+
+fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
+    let Some(host) = email.host else {
+        return Err(Wrong::at(connector, "`host` is missing", "name the relay with `host = \"mail.example.org\"`"));
+    };
+    let host = host.into_inner().0;
+    let tls = match email.tls.as_ref().map(Spanned::get_ref) {
+        Some(authored::Tls::Required) | None => Tls::Required,
+        Some(authored::Tls::Starttls) => Tls::Starttls,
+        Some(authored::Tls::None) => Tls::None,
+    };
+    let usual_port = match tls {
+        Tls::Required => defaults::SMTP_PORT_TLS,
+        Tls::Starttls => defaults::SMTP_PORT_STARTTLS,
+        Tls::None => defaults::SMTP_PORT_PLAIN,
+    };
+    let login = match (email.username, email.password_file) {
+        (Some(user), Some(file)) => {
+            let near = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+            if tls == Tls::None && !near {
+                let what = "without TLS this password would cross the network in clear";
+                return Err(Wrong::at(&user, what, "write `tls = \"required\"` or `tls = \"starttls\"`"));
+            }
+            Some((user.into_inner().0, folder.path(file.into_inner())))
+        }
+        (Some(user), None) => {
+            let hint = "name a file that holds the password: `password-file = \"/run/secrets/smtp\"`";
+            return Err(Wrong::at(&user, "a user name needs a password", hint));
+        }
+        (None, Some(file)) => return Err(Wrong::at(&file, "a password needs a user name", "add `username = \"…\"`")),
+        (None, None) => None,
+    };
+    Ok(Smtp {
+        host,
+        port: email.port.and_then(|port| u16::try_from(port.into_inner().0).ok()).unwrap_or(usual_port),
+        tls,
+        ca_file: email.ca_file.map(|path| folder.path(path.into_inner())),
+        login,
+        timeout_ms: email.timeout.map_or(defaults::SMTP_TIMEOUT_MS, |span| span.into_inner().0),
+    })
+}
+
+pub(super) fn deployment(
+    authored: Option<authored::Deployment>,
+    folder: &Folder,
+    is_repository: bool,
+) -> Result<Option<Deployment>, Wrong> {
+    let (name, branch) = defaults::DEPLOYMENT_TARGET;
+    let usual_targets = || BTreeMap::from([(name.to_owned(), branch.to_owned())]);
+    let Some(authored) = authored else {
+        // Nothing to deploy from, and nobody asked for it.
+        return Ok(is_repository.then(|| Deployment {
+            repository: folder.path("."),
+            targets: usual_targets(),
+            connector: Deploy::Git,
+        }));
+    };
+    let targets = authored.targets.as_ref().map(targets).transpose()?;
+    let repository = folder.path(authored.repository.as_deref().unwrap_or(Path::new(".")));
+    let connector = match authored.connector.as_ref().map(|connector| (connector, connector.get_ref())) {
+        Some((at, authored::DeployConnector::Command)) => {
+            let Some(argv) = authored.command else {
+                return Err(Wrong::at(at, "`command` is missing", "write `command = [\"/usr/local/bin/deploy\"]`"));
+            };
+            Deploy::Command(Command {
+                argv: folder.argv(argv.into_inner().0),
+                timeout_ms: authored.timeout.map_or(defaults::DEPLOYMENT_TIMEOUT_MS, |span| span.into_inner().0),
+                environment: names(authored.environment.map(Spanned::into_inner)),
+                not_done_codes: codes(authored.not_done_codes.map(Spanned::into_inner)),
+            })
+        }
+        Some((_, authored::DeployConnector::Git)) | None => {
+            misplaced(authored.command.as_ref(), "command")?;
+            misplaced(authored.not_done_codes.as_ref(), "command")?;
+            misplaced(authored.timeout.as_ref(), "command")?;
+            misplaced(authored.environment.as_ref(), "command")?;
+            Deploy::Git
+        }
+    };
+    Ok(Some(Deployment { repository, targets: targets.unwrap_or_else(usual_targets), connector }))
+}
+
+fn targets(
+    targets: &Spanned<authored::Named<crate::config::value::Branch>>,
+) -> Result<BTreeMap<String, String>, Wrong> {
+    if targets.get_ref().is_empty() {
+        return Err(Wrong::at(
+            targets,
+            "nothing could be deployed",
+            "name a target, such as `production = \"production\"`",
+        ));
+    }
+    targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
+}
+
+pub(super) fn names(names: Option<Vec<Name>>) -> Vec<String> {
+    names.into_iter().flatten().map(|name| name.0).collect()
+}
+
+pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
+    codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
+}
+
+pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Payments {
+    // The ledger is the only choice, so that naming it changes nothing.
+    let path = authored.and_then(|payments| {
+        let authored::Payments { connector: None | Some(authored::PayConnector::Ledger), path } = payments;
+        path
+    });
+    Payments { path: path.map_or_else(|| state.join(defaults::LEDGER_FILE), |path| folder.path(path)) }
+}

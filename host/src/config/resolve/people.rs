@@ -1,0 +1,90 @@
+//! Who may decide, and whether what is asked of them can ever be met.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::Reviewers;
+
+use super::{Wrong, authored, defaults, plain_name};
+use crate::config::error::nearest;
+use crate::config::resolved::{Approval, Reviewer};
+
+pub(super) fn reviewers(authored: Option<authored::Named<authored::Reviewer>>) -> Result<Vec<Reviewer>, Wrong> {
+    let (mut reviewers, mut owners) = (Vec::new(), BTreeMap::new());
+    for (name, reviewer) in authored.into_iter().flatten() {
+        let (name, token_sha256) = (plain_name(&name)?, reviewer.token_sha256.get_ref().0);
+        if let Some(other) = owners.insert(token_sha256, name.clone()) {
+            let what = format!("`{other}` has the same token, so nobody could tell who decided");
+            return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a token of their own"));
+        }
+        reviewers.push(Reviewer { name, token_sha256 });
+    }
+    Ok(reviewers)
+}
+
+pub(super) fn approval(
+    authored: Option<&authored::Approval>,
+    reviewers: &[Reviewer],
+    operator: &str,
+) -> Result<Approval, Wrong> {
+    let Some(authored) = authored else {
+        return Ok(Approval {
+            reviewers: Reviewers::Any,
+            quorum: u32::try_from(defaults::QUORUM).unwrap_or(1),
+            four_eyes: defaults::FOUR_EYES,
+            expires_after_ms: defaults::EXPIRES_AFTER_MS,
+            start_within_ms: defaults::START_WITHIN_MS,
+        });
+    };
+    let mut everyone: Vec<&str> = reviewers.iter().map(|reviewer| reviewer.name.as_str()).collect();
+    if !everyone.contains(&operator) {
+        everyone.push(operator);
+    }
+    let mut named: Vec<String> = Vec::new();
+    for name in authored.reviewers.iter().flatten() {
+        let text = &name.get_ref().0;
+        if !everyone.contains(&text.as_str()) {
+            let near = nearest(text, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? else "));
+            let hint = format!(
+                "{}add a section `[reviewers.{text}]`; known: {}",
+                near.unwrap_or_default(),
+                everyone.join(", ")
+            );
+            return Err(Wrong::at(name, format!("nobody here is called `{text}`"), hint));
+        }
+        if !named.contains(text) {
+            named.push(text.clone());
+        }
+    }
+    enough_people(authored, named.len(), everyone.len())?;
+    let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
+    Ok(Approval {
+        reviewers: if named.is_empty() { Reviewers::Any } else { Reviewers::Named(named) },
+        quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
+        four_eyes: authored.four_eyes.as_ref().map_or(defaults::FOUR_EYES, |four_eyes| *four_eyes.get_ref()),
+        expires_after_ms: authored.expires_after.map(|span| span.0).or(defaults::EXPIRES_AFTER_MS),
+        start_within_ms: authored.start_within.map_or(defaults::START_WITHIN_MS, |span| span.0),
+    })
+}
+
+/// A quorum that cannot be met would hold every call for ever, which nobody means.
+fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -> Result<(), Wrong> {
+    let may_decide = if named == 0 { everyone } else { named };
+    let hint = "add people under `[reviewers.NAME]`, or ask for fewer";
+    if let Some(quorum) = &authored.quorum
+        && usize::try_from(quorum.get_ref().0).is_ok_and(|quorum| quorum > may_decide)
+    {
+        let what = format!("{} approvals are asked for, and {may_decide} may decide", quorum.get_ref().0);
+        return Err(Wrong::at(quorum, what, hint));
+    }
+    if let Some(four_eyes) = authored.four_eyes.as_ref().filter(|four_eyes| *four_eyes.get_ref()) {
+        let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
+        // Whoever starts a run is somebody with a token; if all of them must approve, none of their own runs can go on.
+        if named == 0 && usize::try_from(quorum).is_ok_and(|quorum| quorum >= everyone) {
+            let what = format!(
+                "with four-eyes {quorum} besides the one who started the run must approve, and there are {everyone} people in all"
+            );
+            return Err(Wrong::at(four_eyes, what, hint));
+        }
+    }
+    Ok(())
+}

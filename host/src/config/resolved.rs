@@ -1,0 +1,333 @@
+//! What the host uses: every value present, every path absolute, every length of time in milliseconds.
+//!
+//! It holds no secret, only the names of the files that do, and so it can be printed (`holdshort config`).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use holdshort_gate::{Capability, Digest, Requirement, Reviewers, Time};
+use serde::Serialize;
+use serde_json::Value;
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Config {
+    /// The folder that relative paths started from: where the file is, or the current one.
+    pub folder: PathBuf,
+    /// The file, if there is one.
+    pub source: Option<PathBuf>,
+    /// The folder of everything the host keeps; the host creates it with mode 0700.
+    pub state: PathBuf,
+    /// The journal.
+    pub journal: PathBuf,
+    /// The local operator's token; the host creates it with mode 0600.
+    pub token_file: PathBuf,
+    /// The name under which the local operator decides: `$USER`, else `operator`.
+    pub operator: String,
+    /// The HTTP endpoint.
+    pub server: Server,
+    /// What agents may use.
+    pub limits: Limits,
+    /// What it takes to clear a held call.
+    pub approval: Approval,
+    /// The mail connector.
+    pub email: Email,
+    /// The deploy connector; none outside a git repository, unless one is configured.
+    pub deployment: Option<Deployment>,
+    /// The payments connector.
+    pub payments: Payments,
+    /// The git repository that agents may read; none outside one.
+    pub repository: Option<PathBuf>,
+    /// The commands that agents may ask for, by name.
+    pub checks: BTreeMap<String, Check>,
+    /// The agents that can be started by name.
+    pub agents: BTreeMap<String, Agent>,
+    /// Other people's functions and how they are served.
+    pub capabilities: BTreeMap<CapabilityPattern, CapabilityRule>,
+    /// Everyone with a token of their own, by name. The local operator is a reviewer too.
+    pub reviewers: Vec<Reviewer>,
+}
+
+impl Config {
+    /// The rule for a function: its own, else its interface's.
+    pub fn rule(&self, capability: &Capability) -> Option<&CapabilityRule> {
+        let own = self.capabilities.get(&CapabilityPattern::Function(capability.clone()));
+        own.or_else(|| self.capabilities.get(&CapabilityPattern::Interface(capability.interface().into())))
+    }
+}
+
+/// The HTTP endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Server {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The values of `Host` that are answered, if the operator named them; see [`hosts`](Self::hosts).
+    pub allowed_hosts: Option<Vec<String>>,
+    /// The values of `Origin` that are answered, if the operator named them; see [`origins`](Self::origins).
+    pub allowed_origins: Option<Vec<String>>,
+    /// Whether a proxy that ends TLS stands in front.
+    pub behind_proxy: bool,
+}
+
+/// The host would be reachable from other machines without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is reachable from other machines, and the host speaks no TLS of its own: listen on 127.0.0.1, or put a proxy that ends TLS in front and say `behind-proxy = true`"
+)]
+pub struct ListenError(pub SocketAddr);
+
+impl Server {
+    /// The same endpoint at another address, as `serve --listen` asks.
+    pub fn with_listen(mut self, listen: SocketAddr) -> Result<Self, ListenError> {
+        self.listen = listen;
+        if listen.ip().is_loopback() || self.behind_proxy { Ok(self) } else { Err(ListenError(listen)) }
+    }
+
+    /// The values of `Host` that are answered when the socket is bound to `bound`: the configured ones, else loopback's names.
+    pub fn hosts(&self, bound: SocketAddr) -> Vec<String> {
+        let port = bound.port();
+        self.allowed_hosts.clone().unwrap_or_else(|| {
+            let mut hosts = vec![format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
+            if !hosts.contains(&bound.to_string()) {
+                hosts.push(bound.to_string());
+            }
+            hosts
+        })
+    }
+
+    /// The values of `Origin` that are answered: the configured ones, else those of the hosts, with TLS if a proxy ends it.
+    pub fn origins(&self, bound: SocketAddr) -> Vec<String> {
+        let scheme = if self.behind_proxy { "https" } else { "http" };
+        let of_hosts = || self.hosts(bound).iter().map(|host| format!("{scheme}://{host}")).collect();
+        self.allowed_origins.clone().unwrap_or_else(of_hosts)
+    }
+}
+
+/// What agents may use. See [`defaults`](super::defaults) for the meaning of each.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each is documented where its default is")]
+pub struct Limits {
+    pub cpu_ms: u64,
+    pub memory_bytes: u64,
+    pub held_calls: u32,
+    pub calls: u32,
+    pub linger_ms: u64,
+    pub live_runs: usize,
+    pub arguments_bytes_max: usize,
+    pub arguments_lines_max: usize,
+    pub task_bytes_max: usize,
+}
+
+/// What it takes to clear a held call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Approval {
+    /// Who may decide.
+    pub reviewers: Reviewers,
+    /// How many different people must approve.
+    pub quorum: u32,
+    /// Whether who started the run, or edited the action, is barred from approving it.
+    pub four_eyes: bool,
+    /// How long a call waits for decisions; for ever, if absent.
+    pub expires_after_ms: Option<u64>,
+    /// How long after it was cleared the effect may still start.
+    pub start_within_ms: u64,
+}
+
+impl Approval {
+    /// The requirement for a call that is held at `now`.
+    pub fn requirement(&self, now: Time) -> Requirement {
+        Requirement {
+            reviewers: self.reviewers.clone(),
+            quorum: self.quorum,
+            four_eyes: self.four_eyes,
+            expires_at: self.expires_after_ms.map(|ms| now.plus_ms(ms)),
+            start_within_ms: self.start_within_ms,
+        }
+    }
+}
+
+/// An agent that can be started by name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Agent {
+    /// Its component.
+    pub component: PathBuf,
+    /// The folder of files that it may read.
+    pub workspace: Option<PathBuf>,
+}
+
+/// The mail connector.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Email {
+    /// The sender.
+    pub from: String,
+    /// The domains that are not marked as outside, in ASCII and lower case.
+    pub own_domains: Vec<String>,
+    /// How mail leaves.
+    pub connector: Mail,
+}
+
+/// How mail leaves.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mail {
+    /// Into a maildir.
+    Maildir {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// Through a relay.
+    Smtp(Smtp),
+}
+
+/// A mail relay.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Smtp {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// A certificate authority (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The user to log in as, with the file that holds the password.
+    pub login: Option<(String, PathBuf)>,
+    /// How long the relay may take.
+    pub timeout_ms: u64,
+}
+
+/// How the connection to a relay is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tls {
+    /// From the first byte.
+    Required,
+    /// After STARTTLS, which must succeed.
+    Starttls,
+    /// Not at all.
+    None,
+}
+
+/// The deploy connector.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Deployment {
+    /// The repository that revisions are resolved in, and whose branches the git connector moves.
+    pub repository: PathBuf,
+    /// What may be deployed to: its name, and its branch as a whole reference.
+    pub targets: BTreeMap<String, String>,
+    /// How it happens.
+    pub connector: Deploy,
+}
+
+/// How a deployment happens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deploy {
+    /// The target's branch is moved.
+    Git,
+    /// A program of the operator's does it.
+    Command(Command),
+}
+
+/// A program of the operator's, run without a shell.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Command {
+    /// The program and its arguments; a program with a `/` in it is an absolute path.
+    pub argv: Vec<String>,
+    /// How long it may take.
+    pub timeout_ms: u64,
+    /// The variables of the host's environment that it gets; the rest is scrubbed.
+    pub environment: Vec<String>,
+    /// The exit codes by which it says that nothing was done and nothing will be.
+    pub not_done_codes: Vec<u8>,
+}
+
+/// The payments connector: a ledger of its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Payments {
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// A command that agents may ask for, on a checkout of a revision. Its code is trusted as the host is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Check {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// How long it may take.
+    pub timeout_ms: u64,
+    /// The revisions that it may run on, as the agent names them; `*` stands for any run of characters.
+    pub revisions: Vec<String>,
+}
+
+/// Whom a rule is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CapabilityPattern {
+    /// One function.
+    Function(Capability),
+    /// Every function of an interface that has no rule of its own; written `package:name/interface@version#*`.
+    Interface(String),
+}
+
+impl Serialize for CapabilityPattern {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Function(capability) => serializer.collect_str(capability),
+            Self::Interface(interface) => serializer.collect_str(&format_args!("{interface}#*")),
+        }
+    }
+}
+
+/// How a function of somebody else's interface is served.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "class")]
+pub enum CapabilityRule {
+    /// The command answers: arguments on its input, the result on its output.
+    Routine(Command),
+    /// People decide, then the command acts.
+    Consequential(Perform),
+}
+
+/// How a cleared call of somebody else's function is performed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Perform {
+    /// What acts.
+    pub command: Command,
+    /// Whether the far end recognises the key, so that a person may send again.
+    pub idempotent: bool,
+    /// What shows beforehand what would happen; it must change nothing.
+    pub preview: Option<Vec<String>>,
+    /// What finds out whether a lost attempt happened; it must change nothing.
+    pub lookup: Option<Vec<String>>,
+    /// The value of the function's own error type that tells the agent of a refusal, if that type is neither a `refusal` nor a string.
+    #[serde(serialize_with = "as_json_text")]
+    pub refusal: Option<Value>,
+}
+
+/// TOML has no null, so the value is written as it is in the file: as JSON text.
+fn as_json_text<S: serde::Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().map(Value::to_string).serialize(serializer)
+}
+
+/// Somebody who may decide.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reviewer {
+    /// Their name, as it stands in decisions.
+    pub name: String,
+    /// The SHA-256 of their token.
+    pub token_sha256: Digest,
+}

@@ -1,0 +1,161 @@
+//! Every kind of mistake, as data with the expected words beside it; the defaults; and the operator's page held to the code.
+
+use std::path::{Path, PathBuf};
+
+use holdshort_gate::{Capability, Reviewers, Time};
+
+use super::*;
+
+fn around() -> Surroundings {
+    Surroundings { folder: "/srv/shop".into(), is_repository: true, operator: "olga".into() }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Some(Path::new("holdshort.toml")), &around())
+}
+
+fn home(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// `HOLDSHORT_BLESS=1` writes what is found, to be read before it is committed.
+#[test]
+fn every_mistake_says_where_and_what_to_do() {
+    let mut wrong = Vec::new();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(home("tests/data/config")).unwrap().map(|f| f.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ext| ext == "toml"));
+    assert!(files.len() >= 45, "only {} mistakes are tried", files.len());
+    for file in files {
+        let error = match parse(&std::fs::read_to_string(&file).unwrap()) {
+            Ok(_) => panic!("{} is accepted", file.display()),
+            Err(error) => error,
+        };
+        let found = format!("error: {error}\nhint: {}\n", error.hint().unwrap_or("-"));
+        let expected = file.with_extension("txt");
+        if std::env::var_os("HOLDSHORT_BLESS").is_some() {
+            std::fs::write(&expected, &found).unwrap();
+        } else if std::fs::read_to_string(&expected).ok().as_deref() != Some(&found) {
+            wrong.push(format!("{}:\n{found}", expected.display()));
+        }
+        assert!(!found.contains("hunter2") && !found.contains("correct horse"), "a secret is repeated: {found}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn without_a_file_the_host_works_in_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::load(None, folder.path()).unwrap();
+    assert_eq!(config.source, None);
+    assert_eq!(config.journal, folder.path().join(".holdshort/journal.db"));
+    assert_eq!(config.email.connector, Mail::Maildir { path: folder.path().join(".holdshort/mail") });
+    assert_eq!(config.payments.path, folder.path().join(".holdshort/ledger.db"));
+    assert_eq!((config.deployment, config.repository), (None, None));
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:7411");
+
+    std::fs::create_dir(folder.path().join(".git")).unwrap();
+    let config = Config::load(None, folder.path()).unwrap();
+    assert_eq!(config.repository.as_deref(), Some(folder.path()));
+    assert_eq!(config.deployment.unwrap().connector, Deploy::Git);
+}
+
+#[test]
+fn a_named_file_must_be_there_and_paths_start_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Config::load(Some(Path::new("etc/other.toml")), folder.path()).unwrap_err();
+    assert!(error.to_string().contains("etc/other.toml"), "{error}");
+    std::fs::create_dir(folder.path().join("etc")).unwrap();
+    std::fs::write(folder.path().join("etc/other.toml"), "[agents.a]\ncomponent = './a.wasm'\n").unwrap();
+    let config = Config::load(Some(Path::new("etc/other.toml")), folder.path()).unwrap();
+    assert_eq!(config.agents["a"].component, folder.path().join("etc/a.wasm"));
+    assert_eq!(config.state, folder.path().join("etc/.holdshort"));
+}
+
+/// The block under "Every setting with its default" must mean the same as an empty file, and a block that sets everything must be accepted.
+#[test]
+fn the_operators_page_is_true() {
+    let page = std::fs::read_to_string(home("host/CONFIGURATION.md")).unwrap();
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let [defaults, everything] = blocks.as_slice() else { panic!("{} TOML blocks, not 2", blocks.len()) };
+    assert_eq!(parse(defaults).unwrap(), parse("").unwrap());
+    let everything = parse(everything).unwrap();
+    assert_eq!(everything.approval.quorum, 2);
+    // Every key that the code knows stands on the page.
+    for key in
+        include_str!("authored.rs").lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(": "))
+    {
+        assert!(page.contains(&key.0.replace('_', "-")), "`{}` is missing on the page", key.0);
+    }
+}
+
+#[test]
+fn what_is_written_is_used() {
+    let config = parse(
+        r##"
+        [server]
+        listen = "0.0.0.0:80"
+        behind-proxy = true
+        allowed-hosts = ["Approvals.example.org"]
+        [approval]
+        reviewers = ["alice", "olga", "alice"]
+        quorum = 2
+        expires-after = "24h"
+        [reviewers.alice]
+        token-sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+        [email]
+        connector = "smtp"
+        from = "bot@Exämple.org"
+        host = "mail.example.org"
+        tls = "starttls"
+        username = "bot"
+        password-file = "smtp-password"
+        [deployment]
+        targets = { production = "main", staging = "refs/heads/next" }
+        [capabilities."acme:crm/contacts@1.0.0#*"]
+        class = "routine"
+        command = ["tools/crm", "read"]
+        [capabilities."acme:crm/contacts@1.0.0#delete-contact"]
+        class = "consequential"
+        command = ["crm"]
+        refusal = '{"denied": null}'
+        "##,
+    )
+    .unwrap();
+    let bound = config.server.listen;
+    assert_eq!(config.server.hosts(bound), ["approvals.example.org"]);
+    assert_eq!(config.server.origins(bound), ["https://approvals.example.org"]);
+    assert_eq!(config.approval.reviewers, Reviewers::Named(vec!["alice".into(), "olga".into()]));
+    assert_eq!(config.approval.requirement(Time(5)).expires_at, Some(Time(5 + 86_400_000_000)));
+    assert_eq!(config.email.own_domains, ["xn--exmple-cua.org"]);
+    let Mail::Smtp(smtp) = &config.email.connector else { panic!("not smtp") };
+    assert_eq!((smtp.port, smtp.login.as_ref().unwrap().1.as_path()), (587, Path::new("/srv/shop/smtp-password")));
+    let targets = &config.deployment.as_ref().unwrap().targets;
+    assert_eq!((targets["production"].as_str(), targets["staging"].as_str()), ("refs/heads/main", "refs/heads/next"));
+    let rule = |function| config.rule(&Capability::new("acme:crm/contacts@1.0.0", function).unwrap());
+    assert!(matches!(rule("delete-contact"), Some(CapabilityRule::Consequential(Perform { refusal: Some(_), .. }))));
+    assert!(
+        matches!(rule("list"), Some(CapabilityRule::Routine(Command { argv, .. })) if argv[0] == "/srv/shop/tools/crm")
+    );
+    assert_eq!(config.rule(&Capability::new("acme:crm/contacts@2.0.0", "list").unwrap()), None);
+}
+
+#[test]
+fn loopback_answers_to_its_own_names_and_to_nothing_else() {
+    let server = parse("").unwrap().server;
+    let bound = "127.0.0.1:40001".parse().unwrap();
+    assert_eq!(server.hosts(bound), ["127.0.0.1:40001", "localhost:40001", "[::1]:40001"]);
+    assert_eq!(server.origins(bound)[1], "http://localhost:40001");
+    assert!(server.clone().with_listen("127.0.0.2:0".parse().unwrap()).is_ok());
+    assert!(server.with_listen("192.0.2.1:80".parse().unwrap()).is_err());
+}
+
+#[test]
+fn it_can_be_printed() {
+    let config = parse(
+        "[capabilities.'a:b/c#d']\nclass = 'consequential'\ncommand = ['x']\nrefusal = 'null'\n[approval]\nreviewers = ['olga']\n",
+    )
+    .unwrap();
+    let printed = toml::to_string(&config).unwrap();
+    assert!(printed.contains("cpu-ms = 10000") && printed.contains("refusal = \"null\""), "{printed}");
+}

@@ -1,0 +1,285 @@
+//! Values that parse themselves: what has one of these types has been checked, and a mistake is reported at the place where it stands.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use holdshort_gate::Digest;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
+
+use super::defaults::{DURATION_MS_MAX, NAME_CHARS_MAX};
+
+/// Whether `text` can be the name of an agent, reviewer, check or target: plain enough to stand in paths, headers and commands.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= NAME_CHARS_MAX
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// A whole number with its bounds, both included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Between<const MIN: u64, const MAX: u64>(pub(super) u64);
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded<const MIN: u64, const MAX: u64>;
+        impl<const MIN: u64, const MAX: u64> Visitor<'_> for Bounded<MIN, MAX> {
+            type Value = u64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from {MIN} to {MAX}")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
+                let wrong = || E::invalid_value(Unexpected::Signed(number), &self);
+                u64::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)).ok_or_else(wrong)
+            }
+        }
+        deserializer.deserialize_i64(Bounded::<MIN, MAX>).map(Self)
+    }
+}
+
+/// Makes a type that is read from a string through its `FromStr`.
+macro_rules! from_text {
+    ($($name:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+from_text!(Name, Span, Address, Authority, Origin, Branch, Mailbox, Host, TokenHash, Text);
+
+/// A plain name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name(pub(super) String);
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        is_name(text).then(|| Self(text.into())).ok_or_else(|| {
+            format!(
+                "`{}` is not a name; use up to {NAME_CHARS_MAX} letters, digits, `-`, `_` and `.`, beginning with a letter or a digit",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+/// A length of time in milliseconds, written `250ms`, `30s`, `10m`, `24h` or `7d`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span(pub(super) u64);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || {
+            format!(
+                "`{}` is not a length of time; write it like `250ms`, `30s`, `10m`, `24h` or `7d`",
+                text.escape_debug()
+            )
+        };
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(refuse()),
+        };
+        let ms = number.parse::<u64>().map_err(|_| refuse())?.saturating_mul(unit_ms);
+        if (1..=DURATION_MS_MAX).contains(&ms) {
+            Ok(Self(ms))
+        } else {
+            Err(format!("`{text}` is out of range; from `1ms` to `3650d` makes sense here"))
+        }
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address(pub(super) SocketAddr);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!("`{}` is not an address with a port; write it like `127.0.0.1:7411`", text.escape_debug())
+        })
+    }
+}
+
+/// A value of the `Host` header: a name with its port if it has one.
+#[derive(Clone, Debug)]
+pub(super) struct Authority(String);
+
+impl FromStr for Authority {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        if !text.is_empty() && text.chars().all(plain) {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        Err(format!(
+            "`{}` is not a value of the `Host` header; write it like `approvals.example.org` or `localhost:7411`",
+            text.escape_debug()
+        ))
+    }
+}
+
+/// A value of the `Origin` header: a scheme and an authority, no path.
+#[derive(Clone, Debug)]
+pub(super) struct Origin(String);
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        match rest.map(str::parse::<Authority>) {
+            Some(Ok(_)) => Ok(Self(text.to_ascii_lowercase())),
+            Some(Err(_)) | None => Err(format!(
+                "`{}` is not an origin; write it like `https://approvals.example.org`",
+                text.escape_debug()
+            )),
+        }
+    }
+}
+
+/// Makes a checked text an ordinary one.
+macro_rules! into_text {
+    ($($name:ident),*) => {$(
+        impl From<$name> for String {
+            fn from(checked: $name) -> Self {
+                checked.0
+            }
+        }
+    )*};
+}
+into_text!(Authority, Origin, Text);
+
+/// A full git reference; a bare name means a branch.
+#[derive(Clone, Debug)]
+pub(super) struct Branch(pub(super) String);
+
+impl FromStr for Branch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let full = if text.starts_with("refs/") { text.to_owned() } else { format!("refs/heads/{text}") };
+        // git's own rules (git-check-ref-format) in short; git itself has the last word.
+        let bad = |c: char| c.is_ascii_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+        let parts_fit =
+            full.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with(".lock"));
+        if parts_fit && !full.contains(bad) && !full.contains("..") && !full.contains("@{") && !full.ends_with('.') {
+            Ok(Self(full))
+        } else {
+            Err(format!(
+                "`{}` is not a branch; write its name, or its whole reference like `refs/heads/production`",
+                text.escape_debug()
+            ))
+        }
+    }
+}
+
+/// An address of mail.
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    /// The whole of it.
+    pub(super) address: String,
+    /// The part after the `@`, in ASCII and lower case.
+    pub(super) domain: String,
+}
+
+impl FromStr for Mailbox {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{}` is not a mail address; write it like `agent@example.org`", text.escape_debug());
+        let (local, domain) = text.rsplit_once('@').ok_or_else(refuse)?;
+        let plain = local.chars().all(|c| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c));
+        if local.is_empty() || !plain {
+            return Err(refuse());
+        }
+        let Host(domain) = domain.parse().map_err(|_| refuse())?;
+        Ok(Self { address: text.into(), domain })
+    }
+}
+
+/// A host name or address without a port, in ASCII and lower case.
+#[derive(Clone, Debug)]
+pub(super) struct Host(pub(super) String);
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ascii = idna::domain_to_ascii_strict(text).ok().filter(|ascii| !ascii.is_empty());
+        ascii.map(Self).ok_or_else(|| {
+            format!(
+                "`{}` is not a host name; write it like `example.org`, without a scheme, port or path",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+/// The SHA-256 of a reviewer's token; the token itself stands nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TokenHash(pub(super) Digest);
+
+impl FromStr for TokenHash {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The text is not repeated: someone may have put the token itself here.
+        format!("sha256:{}", text.strip_prefix("sha256:").unwrap_or(text)).parse().map(Self).map_err(|_| {
+            "not the SHA-256 of a token in hexadecimal; make it with `printf %s \"$TOKEN\" | sha256sum`, and keep the token out of this file".into()
+        })
+    }
+}
+
+/// Text that is not empty and has no control characters.
+#[derive(Clone, Debug)]
+pub(super) struct Text(pub(super) String);
+
+impl FromStr for Text {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            Err("this must not be empty".into())
+        } else if text.contains(char::is_control) {
+            Err("this must not contain control characters".into())
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+}
+
+/// A program and its arguments; no shell is involved.
+#[derive(Clone, Debug)]
+pub(super) struct Argv(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Argv {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer)?;
+        if words.first().is_none_or(String::is_empty) {
+            return Err(D::Error::custom(
+                "a command is an array with the program and each argument, like `[\"cargo\", \"test\"]`; there is no shell",
+            ));
+        }
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err(D::Error::custom("an argument of a command cannot contain a zero byte"));
+        }
+        Ok(Self(words))
+    }
+}
