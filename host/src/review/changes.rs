@@ -1,0 +1,64 @@
+//! What an edit changes, place by place.
+
+use serde_json::Value;
+
+use super::outline;
+
+/// One place where two values differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Where, as `message.to[2]`; visible text.
+    pub place: String,
+    /// What stood there, if anything did.
+    pub before: Option<Value>,
+    /// What stands there now, if anything does.
+    pub after: Option<Value>,
+}
+
+/// Every difference; none if and only if the values are equal.
+pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
+    let mut found = Vec::new();
+    compare("", Some(before), Some(after), &mut found);
+    found
+}
+
+fn compare(place: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Change>) {
+    match (before, after) {
+        (Some(before), Some(after)) if before == after => {}
+        (Some(Value::Object(before)), Some(Value::Object(after))) => {
+            let added = after.keys().filter(|name| !before.contains_key(*name));
+            for name in before.keys().chain(added) {
+                let label = outline::key(name);
+                let inner = if place.is_empty() { label } else { format!("{place}.{label}") };
+                compare(&inner, before.get(name), after.get(name), found);
+            }
+        }
+        (Some(Value::Array(before)), Some(Value::Array(after))) => {
+            for index in 0..before.len().max(after.len()) {
+                compare(&format!("{place}[{index}]"), before.get(index), after.get(index), found);
+            }
+        }
+        (None, None) => {}
+        (before, after) => {
+            let place = if place.is_empty() { "the whole value" } else { place };
+            found.push(Change { place: place.into(), before: before.cloned(), after: after.cloned() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_difference_has_its_place() {
+        let before = json!({"to": ["a", "b"], "subject": "s", "cc": null});
+        let after = json!({"to": ["a", "c", "d"], "subject": "s", "bcc": []});
+        let places: Vec<String> = changes(&before, &after).into_iter().map(|change| change.place).collect();
+        assert_eq!(places, ["cc", "to[1]", "to[2]", "bcc"]);
+        assert_eq!(changes(&before, &before), []);
+        assert_eq!(changes(&json!(1), &json!("1"))[0].place, "the whole value");
+    }
+}

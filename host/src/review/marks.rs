@@ -1,0 +1,218 @@
+//! Warnings about text that is made to be misread: look-alike letters, hidden characters, hosts that are not what they seem.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use icu_properties::props::{BidiClass, Script};
+use icu_properties::script::ScriptWithExtensions;
+use icu_properties::{CodePointMapData, PropertyNamesLong};
+use serde_json::Value;
+
+use super::{outline, visible};
+
+/// One warning, at one place. Its text is safe to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Where, as `message.to[2]`.
+    pub place: String,
+    /// What.
+    pub warning: Warning,
+}
+
+/// What is suspicious about a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// It contains characters that cannot be seen; they are shown as `<U+…>`.
+    Hidden {
+        /// How many.
+        count: usize,
+    },
+    /// One word has letters of different scripts, which is how look-alikes are made.
+    MixedScripts {
+        /// The word, made visible.
+        word: String,
+        /// The scripts, by their Unicode names.
+        scripts: Vec<&'static str>,
+    },
+    /// It contains letters that run from right to left, so that its neighbours may seem to stand in another order.
+    RightToLeft,
+    /// A host's name is not what a network would be asked for.
+    Host {
+        /// The name as it stands there, made visible.
+        shown: String,
+        /// What it is in ASCII, if it can be a host at all.
+        ascii: Option<String>,
+    },
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.warning {
+            Warning::Hidden { count: 1 } => {
+                write!(f, "{}: 1 character that cannot be seen, shown as <U+…>", self.place)
+            }
+            Warning::Hidden { count } => {
+                write!(f, "{}: {count} characters that cannot be seen, shown as <U+…>", self.place)
+            }
+            Warning::MixedScripts { word, scripts } => {
+                write!(f, "{}: \"{word}\" mixes {} letters", self.place, scripts.join(" and "))
+            }
+            Warning::RightToLeft => {
+                write!(f, "{}: right-to-left letters; the order on the screen may deceive", self.place)
+            }
+            Warning::Host { shown, ascii: Some(ascii) } => write!(f, "{}: the host \"{shown}\" is {ascii}", self.place),
+            Warning::Host { shown, ascii: None } => {
+                write!(f, "{}: \"{shown}\" looks like a host and cannot be one", self.place)
+            }
+        }
+    }
+}
+
+/// Every warning about the texts in `value`, keys included, in the order in which they are shown.
+pub fn of_value(place: &str, value: &Value) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    collect(place, value, &mut marks);
+    marks
+}
+
+/// Every warning about one text.
+pub fn of_text(place: &str, text: &str) -> Vec<Mark> {
+    let mut warnings = Vec::new();
+    let count = visible::hidden(text).count();
+    if count > 0 {
+        warnings.push(Warning::Hidden { count });
+    }
+    if text.chars().any(is_right_to_left) {
+        warnings.push(Warning::RightToLeft);
+    }
+    warnings.extend(words(text).filter_map(mixed_scripts));
+    warnings.extend(hosts(text));
+    warnings.into_iter().map(|warning| Mark { place: place.into(), warning }).collect()
+}
+
+fn collect(place: &str, value: &Value, marks: &mut Vec<Mark>) {
+    match value {
+        Value::String(text) => marks.extend(of_text(place, text)),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect(&format!("{place}[{index}]"), item, marks);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let label = outline::key(name);
+                let inner = if place.is_empty() { label } else { format!("{place}.{label}") };
+                marks.extend(of_text(&inner, name));
+                collect(&inner, field, marks);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn is_right_to_left(c: char) -> bool {
+    let class = CodePointMapData::<BidiClass>::new().get(c);
+    class == BidiClass::RightToLeft || class == BidiClass::ArabicLetter
+}
+
+/// Runs of letters and digits; what joins them (`-`, `.`, `@`, spaces) may stand between scripts without deceiving anybody.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_ascii())
+}
+
+/// A word must fit one script, or one of the sets that Japanese, Korean and Chinese are written with (UTS #39, "highly restrictive", without Latin).
+fn mixed_scripts(word: &str) -> Option<Warning> {
+    const TOGETHER: [&[Script]; 3] = [
+        &[Script::Han, Script::Hiragana, Script::Katakana],
+        &[Script::Han, Script::Hangul],
+        &[Script::Han, Script::Bopomofo],
+    ];
+    let data = ScriptWithExtensions::new();
+    let letters: Vec<char> = word
+        .chars()
+        .filter(|&c| {
+            let extensions = data.get_script_extensions_val(c);
+            !extensions.contains(&Script::Common) && !extensions.contains(&Script::Inherited)
+        })
+        .collect();
+    let first = letters.first()?;
+    let fits = |c: char, set: &[Script]| set.iter().any(|script| data.has_script(c, *script));
+    let one_script =
+        data.get_script_extensions_val(*first).iter().any(|script| letters.iter().all(|&c| fits(c, &[script])));
+    if one_script || TOGETHER.iter().any(|set| letters.iter().all(|&c| fits(c, set))) {
+        return None;
+    }
+    let names = PropertyNamesLong::<Script>::new();
+    let scripts: BTreeSet<&'static str> =
+        letters.iter().map(|&c| names.get(data.get_script_val(c)).unwrap_or("unknown")).collect();
+    Some(Warning::MixedScripts { word: visible::line(word), scripts: scripts.into_iter().collect() })
+}
+
+/// What IDNA takes for a dot.
+const DOTS: [char; 4] = ['.', '。', '．', '｡'];
+
+/// Whatever could be taken for a host: after an `@` or a `://`, or with a dot between letters. Plain ASCII is shown as it is and needs no mark,
+/// unless it is the ASCII form of something else.
+fn hosts(text: &str) -> impl Iterator<Item = Warning> {
+    let pieces = text.split(|c: char| c.is_whitespace() || "<>()[]{}\"'`,;/\\@?#|=:".contains(c));
+    let candidates = pieces.map(|piece| piece.trim_matches('.')).filter(|piece| piece.contains(DOTS));
+    candidates.filter_map(|candidate| {
+        if candidate.is_ascii() {
+            let coded = candidate.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
+            let (unicode, _) = idna::domain_to_unicode(candidate);
+            return coded.then(|| Warning::Host { shown: visible::line(&unicode), ascii: Some(candidate.to_owned()) });
+        }
+        let ascii = idna::domain_to_ascii(candidate).ok();
+        // Sentences of Japanese or Chinese end in a dot that a browser takes for one; only before an ASCII ending can it be meant so.
+        let end = candidate.rsplit(DOTS).next().unwrap_or_default();
+        let like_one = end.chars().count() >= 2 && end.chars().all(char::is_alphabetic);
+        (like_one && (candidate.contains('.') || end.is_ascii()))
+            .then(|| Warning::Host { shown: visible::line(candidate), ascii })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(value: &Value) -> Vec<String> {
+        of_value("", value).iter().map(Mark::to_string).collect()
+    }
+
+    #[test]
+    fn look_alikes_are_named() {
+        assert_eq!(
+            texts(&json!({"to": ["billing@pаypal.com"]})),
+            [
+                "to[0]: \"pаypal\" mixes Cyrillic and Latin letters",
+                "to[0]: the host \"pаypal.com\" is xn--pypal-4ve.com",
+            ]
+        );
+        assert_eq!(texts(&json!({"body": "see https://раураl.com/login"})).len(), 2);
+        // Every letter Cyrillic: no mixture, and still not the host that it looks like.
+        assert_eq!(texts(&json!({"body": "аррӏе.com"})), ["body: the host \"аррӏе.com\" is xn--80ak6aa92e.com"]);
+        assert_eq!(texts(&json!({"h": "xn--80ak6aa92e.com"})), ["h: the host \"аррӏе.com\" is xn--80ak6aa92e.com"]);
+        assert_eq!(texts(&json!({"x": "a\u{202E}b\u{200B}"})), ["x: 2 characters that cannot be seen, shown as <U+…>"]);
+        assert_eq!(texts(&json!({"to\u{200B}": 1})).len(), 1);
+        assert_eq!(texts(&json!({"h": "gооgle。com"}))[1], "h: the host \"gооgle。com\" is xn--ggle-55da.com");
+        assert!(texts(&json!({"n": "שלום 100"}))[0].contains("right-to-left"));
+    }
+
+    #[test]
+    fn honest_text_has_no_marks() {
+        for text in [
+            "Hello Alice, version 1.2.3 of v2.0-rc is out; see https://example.org/a?b=c and mail alice@example.org",
+            "Grüße aus München",
+            "привет мир",
+            "日本語のテスト。終わり",
+            "한국어 漢字",
+            "µ = 10 Ω",
+            "a\tb\r\nc",
+            "naïve café",
+        ] {
+            assert_eq!(texts(&json!({"text": text})), [""; 0]);
+        }
+    }
+}

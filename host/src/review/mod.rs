@@ -1,0 +1,16 @@
+//! From an action to what a person sees: the only road from an agent's bytes to eyes.
+//!
+//! Whatever an agent wrote passes [`visible`], which leaves nothing that a screen would swallow, reorder or obey. [`outline`] lays typed values
+//! out so that two different values never look alike, [`marks`] finds what is made to be misread, and [`terminal`] puts it together:
+//! the host's summary, warnings, the action, the host's evidence, and last of all the agent's own words, under a heading that says so.
+//! Nothing is ever left out for length; what is long is wrapped.
+
+pub mod changes;
+pub mod marks;
+pub mod outline;
+pub mod terminal;
+pub mod visible;
+
+pub use changes::{Change, changes};
+pub use marks::Mark;
+pub use terminal::{Line, Matter, ShownExhibit, Tone};

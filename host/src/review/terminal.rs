@@ -1,0 +1,297 @@
+//! An action as lines of text for a terminal.
+//!
+//! No line holds a byte below 0x20, 0x7F or a C1 control; colours are added later by whoever prints, from the [`Tone`].
+//! Every line that carries text of the agent begins with something that the host wrote (a label, an indentation, a bar), also where it was wrapped:
+//! `│` begins a line of a longer text and `┊` goes on with the line above. So an agent cannot imitate the frame around its words.
+
+use holdshort_gate::{FunctionType, Proposal};
+use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthChar;
+
+use super::changes::Change;
+use super::marks::{self, Mark};
+use super::outline::{self, Content, Row};
+use super::visible;
+
+/// The parameter in which an agent gives its reasons; it is shown last.
+const RATIONALE: &str = "rationale";
+/// Columns that are left for text however deep it stands and however narrow the terminal is.
+const TEXT_COLUMNS_MIN: usize = 24;
+
+/// A line, and what it is; its text is safe to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    tone: Tone,
+    text: String,
+}
+
+impl Line {
+    /// What kind of line it is.
+    pub fn tone(&self) -> Tone {
+        self.tone
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What kind of line it is, for whoever has colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// A heading of the host's.
+    Heading,
+    /// A warning of the host's.
+    Warning,
+    /// What would be done, and what the host found out.
+    Matter,
+    /// What the agent claims.
+    Claim,
+    /// What an edit takes away.
+    Before,
+    /// What an edit puts there.
+    After,
+}
+
+/// What is shown of an action.
+#[derive(Clone, Debug)]
+pub struct Matter<'a> {
+    /// One line by the connector.
+    pub summary: &'a str,
+    /// What the host knows about the approval, label and text.
+    pub facts: &'a [(&'a str, String)],
+    /// The arguments.
+    pub arguments: &'a Value,
+    /// Their types, if known.
+    pub function: Option<&'a FunctionType>,
+    /// The host's evidence.
+    pub exhibits: &'a [ShownExhibit],
+    /// What must still hold when the effect starts.
+    pub preconditions: &'a Value,
+}
+
+/// A piece of the host's evidence.
+#[derive(Clone, Debug)]
+pub struct ShownExhibit {
+    /// Its heading.
+    pub title: String,
+    /// Media type and length.
+    pub kind: String,
+    /// The whole of it, if it was asked for.
+    pub text: Option<String>,
+}
+
+impl<'a> Matter<'a> {
+    /// What is shown of a proposal.
+    pub fn of(proposal: &'a Proposal, facts: &'a [(&'a str, String)], exhibits: &'a [ShownExhibit]) -> Self {
+        let (summary, arguments) = (proposal.summary.as_str(), proposal.action.arguments());
+        Self { summary, facts, arguments, function: None, exhibits, preconditions: &proposal.preconditions }
+    }
+
+    /// Everything in it that is made to be misread.
+    pub fn marks(&self) -> Vec<Mark> {
+        let mut marks = marks::of_value("", self.arguments);
+        // The summary is made of the arguments; it is looked at for what only it contains, such as a subject line of a commit.
+        marks.extend(marks::of_text("summary", self.summary));
+        marks.extend(marks::of_value("preconditions", self.preconditions));
+        marks.extend(self.exhibits.iter().flat_map(|exhibit| marks::of_text("evidence", &exhibit.title)));
+        marks
+    }
+}
+
+/// The whole of an action: the host's summary, warnings, what would be done, the host's evidence, and last the agent's own words.
+pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.labelled(Tone::Heading, 0, "", matter.summary);
+    for (label, text) in matter.facts {
+        page.labelled(Tone::Matter, 1, &format!("{label}: "), text);
+    }
+    let marks = matter.marks();
+    if !marks.is_empty() {
+        page.heading("Look twice");
+        marks.iter().for_each(|mark| page.safe(Tone::Warning, 1, "! ", &mark.to_string()));
+    }
+    page.heading("What would be done");
+    let params = matter.function.map(|function| function.params.as_slice());
+    let (done, claimed) = split(matter.arguments);
+    match &done {
+        Ok(fields) if fields.is_empty() => page.safe(Tone::Matter, 1, "", "(without arguments)"),
+        Ok(fields) => page.rows(Tone::Matter, outline::arguments(fields, params)),
+        Err(value) => page.rows(Tone::Matter, outline::outline(value, None)),
+    }
+    if !matter.preconditions.is_null() {
+        page.heading("Only if this still holds");
+        page.rows(Tone::Matter, outline::outline(matter.preconditions, None));
+    }
+    if !matter.exhibits.is_empty() {
+        page.heading("What the host found out");
+    }
+    for exhibit in matter.exhibits {
+        page.labelled(Tone::Matter, 1, "- ", &format!("{} ({})", exhibit.title, exhibit.kind));
+        if let Some(text) = &exhibit.text {
+            page.block(Tone::Matter, 2, &visible::lines(text.strip_suffix('\n').unwrap_or(text)));
+        }
+    }
+    if let Some(claimed) = claimed {
+        page.heading("What the agent says about it (its own words; nobody has checked them)");
+        let ty = params.and_then(|params| params.iter().find(|(name, _)| name == RATIONALE)).map(|(_, ty)| ty);
+        page.rows(Tone::Claim, outline::outline(claimed, ty));
+    }
+    page.lines
+}
+
+/// What an edit changes, place by place, what stood there first.
+pub fn changes(changes: &[Change], columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    for change in changes {
+        page.heading(&change.place);
+        let sides = [(Tone::Before, "-", &change.before), (Tone::After, "+", &change.after)];
+        for (tone, sign, value) in
+            sides.into_iter().filter_map(|(tone, sign, value)| Some((tone, sign, value.as_ref()?)))
+        {
+            page.rows(tone, outline::labelled(sign, value, None));
+        }
+    }
+    page.lines
+}
+
+/// A value alone, such as a receipt.
+pub fn value(value: &Value, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.rows(Tone::Matter, outline::outline(value, None));
+    page.lines
+}
+
+/// Text of an agent alone, such as a line of its log or its result.
+pub fn text(text: &str, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.block(Tone::Claim, 1, &visible::lines(text));
+    page.lines
+}
+
+/// The lines as one text.
+pub fn plain(lines: &[Line]) -> String {
+    lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
+}
+
+/// The arguments without the agent's reasons, and the reasons.
+fn split(arguments: &Value) -> (Result<Map<String, Value>, &Value>, Option<&Value>) {
+    let Some(fields) = arguments.as_object() else {
+        return (Err(arguments), None);
+    };
+    let mut done = fields.clone();
+    done.remove(RATIONALE);
+    (Ok(done), fields.get(RATIONALE))
+}
+
+/// Lines under way.
+struct Page {
+    lines: Vec<Line>,
+    columns: usize,
+}
+
+impl Page {
+    fn new(columns: usize) -> Self {
+        Self { lines: Vec::new(), columns }
+    }
+
+    /// `text` is written by this crate, or made of visible text.
+    fn heading(&mut self, text: &str) {
+        if !self.lines.is_empty() {
+            self.lines.push(Line { tone: Tone::Matter, text: String::new() });
+        }
+        self.safe(Tone::Heading, 0, "", text);
+    }
+
+    /// One line of any text, wrapped.
+    fn labelled(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
+        self.safe(tone, depth, label, &visible::line(text));
+    }
+
+    /// One line of visible text, wrapped.
+    fn safe(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
+        let indent = "  ".repeat(depth);
+        let (first, room) = (format!("{indent}{label}"), self.room(depth, label));
+        for (number, part) in wrap(text, room).into_iter().enumerate() {
+            let line = if number == 0 { format!("{first}{part}") } else { format!("{indent}  ┊ {part}") };
+            self.lines.push(Line { tone, text: line });
+        }
+    }
+
+    /// Columns for text beside a label, or beside the bar of a line that goes on.
+    fn room(&self, depth: usize, label: &str) -> usize {
+        let taken = 2 * depth + columns_of(label).max(4);
+        self.columns.saturating_sub(taken).max(TEXT_COLUMNS_MIN)
+    }
+
+    fn block(&mut self, tone: Tone, depth: usize, lines: &[String]) {
+        let (indent, room) = ("  ".repeat(depth), self.room(depth, "│ "));
+        for line in lines {
+            for (number, part) in wrap(line, room).into_iter().enumerate() {
+                let bar = if number == 0 { "│" } else { "┊" };
+                self.lines.push(Line { tone, text: format!("{indent}{bar} {part}") });
+            }
+        }
+    }
+
+    fn rows(&mut self, tone: Tone, rows: Vec<Row>) {
+        for Row { depth, label, content } in rows {
+            let depth = depth + 1;
+            let label = if label.is_empty() || label.ends_with('.') || label == "-" || label == "+" {
+                label
+            } else {
+                label + ":"
+            };
+            let label = if label.is_empty() { label } else { label + " " };
+            match content {
+                Content::Group(note) if note.is_empty() => self.safe(tone, depth, label.trim_end(), ""),
+                Content::Inline(text) => self.safe(tone, depth, &label, &text),
+                Content::Group(note) => self.safe(tone, depth, &label, &format!("({note})")),
+                Content::Block { lines, bytes } => {
+                    self.safe(tone, depth, &label, &format!("a text of {} lines, {bytes} bytes", lines.len()));
+                    self.block(tone, depth + 1, &lines);
+                }
+            }
+        }
+    }
+}
+
+fn columns_of(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// Parts of at most `room` columns, broken after a space where one is near the end; `<U+…>` is never broken. Joined they are the text.
+fn wrap(text: &str, room: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(end) = overflow(rest, room) {
+        let (fitting, _) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let space = fitting.rfind(' ').map(|space| space + 1).filter(|space| 2 * space > end);
+        let (part, after) = rest.split_at_checked(space.unwrap_or(end)).unwrap_or((rest, ""));
+        parts.push(part);
+        rest = after;
+    }
+    parts.push(rest);
+    parts
+}
+
+/// Where the first thing begins that does not fit any more; nothing, if all fits.
+fn overflow(text: &str, room: usize) -> Option<usize> {
+    let (mut taken, mut at) = (0, 0);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let atom = match rest.strip_prefix("<U+").and_then(|code| code.find('>')) {
+            Some(close) => 3 + close + 1,
+            None => rest.chars().next().map_or(1, char::len_utf8),
+        };
+        taken += columns_of(rest.get(..atom).unwrap_or(rest));
+        if taken > room && at > 0 {
+            return Some(at);
+        }
+        at += atom;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

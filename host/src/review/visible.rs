@@ -1,0 +1,158 @@
+//! Text in which every character can be seen, and in which none acts on the screen.
+//!
+//! A character that would be invisible, reorder its neighbours, combine with what does not belong to it or command a terminal is written
+//! `<U+202E>`. The spelling is unambiguous: where a text itself contains `<U+`, its `<` is written `<U+003C>`.
+//! So two different texts never become the same.
+
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, Script};
+use icu_properties::script::ScriptWithExtensions;
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Marks that may follow one letter; no writing system needs more, and a pile of them covers its neighbours.
+const MARKS_MAX: usize = 3;
+
+/// A text on one line; a newline in it is written out too.
+pub fn line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    push(&mut shown, text);
+    shown
+}
+
+/// The lines of a text. The end of each is a newline in the text, except the last.
+///
+/// A space that ends a line is written out, unless it is all of the line: that is how a diff writes an empty line, many times over.
+pub fn lines(text: &str) -> Vec<String> {
+    let whole_line = |text: &str| match text.strip_suffix(' ') {
+        Some(rest) if !rest.is_empty() => line(rest) + "<U+0020>",
+        Some(_) | None => line(text),
+    };
+    text.split('\n').map(whole_line).collect()
+}
+
+/// The characters of `text` that [`line`] would write out, in order. Tabs and line ends are no deception and are left out.
+pub fn hidden(text: &str) -> impl Iterator<Item = char> {
+    walk(text).filter(|(c, written_out)| *written_out && !matches!(c, '<' | '\t' | '\r' | '\n')).map(|(c, _)| c)
+}
+
+fn push(shown: &mut String, text: &str) {
+    for (c, written_out) in walk(text) {
+        if written_out {
+            shown.push_str(&format!("<U+{:04X}>", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+}
+
+/// Each character, and whether it must be written out.
+fn walk(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut base = None;
+    let mut marks = 0;
+    text.char_indices().map(move |(at, c)| {
+        let written_out = if c == '<' {
+            text.get(at..).is_some_and(|rest| rest.starts_with("<U+"))
+        } else if is_mark(c) {
+            marks += 1;
+            marks > MARKS_MAX || !base.is_some_and(|base| belongs(c, base))
+        } else {
+            !has_a_look(c)
+        };
+        if !is_mark(c) {
+            base = (!written_out).then_some(c);
+            marks = 0;
+        }
+        (c, written_out)
+    })
+}
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
+}
+
+fn is_mark(c: char) -> bool {
+    matches!(
+        category(c),
+        GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark
+    )
+}
+
+/// Whether a mark is one that the script of `base` writes with, such as a vowel sign. Accents that go with any script are not:
+/// an accented Latin letter has a character of its own, and on anything else they are disguise.
+fn belongs(mark: char, base: char) -> bool {
+    let scripts = ScriptWithExtensions::new();
+    let script = scripts.get_script_val(base);
+    script != Script::Common
+        && script != Script::Latin
+        && category(mark) != GeneralCategory::EnclosingMark
+        && scripts.get_script_val(mark) == script
+        && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(mark)
+}
+
+/// Whether a character that is no mark draws something of its own and does nothing else.
+fn has_a_look(c: char) -> bool {
+    // Both are letters or symbols by category and blank on every screen.
+    const BLANKS: [char; 2] = ['\u{2800}', '\u{3164}'];
+    let ghost = matches!(
+        category(c),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::Surrogate
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Unassigned
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::SpaceSeparator
+    );
+    c == ' ' || (!ghost && !BLANKS.contains(&c) && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_written_out() {
+        let cases = [
+            ("invoice\u{202E}fdp.exe", "invoice<U+202E>fdp.exe"),
+            ("a\u{200B}b\u{FEFF}c\u{2060}d", "a<U+200B>b<U+FEFF>c<U+2060>d"),
+            ("\u{1b}[2J\u{7}\u{9b}1m\u{7f}", "<U+001B>[2J<U+0007><U+009B>1m<U+007F>"),
+            ("x\u{E0041}\u{E007F}", "x<U+E0041><U+E007F>"),
+            ("\u{2066}a\u{2069}\u{61C}\u{200E}", "<U+2066>a<U+2069><U+061C><U+200E>"),
+            ("\u{FFF9}x\u{605}", "<U+FFF9>x<U+0605>"),
+            ("❤\u{FE0F}", "❤<U+FE0F>"),
+            ("1\u{A0}000\u{3000}", "1<U+00A0>000<U+3000>"),
+            ("\u{E000}\u{378}\u{2028}\u{3164}\u{2800}\u{115F}", "<U+E000><U+0378><U+2028><U+3164><U+2800><U+115F>"),
+            ("<U+202E> < <u", "<U+003C>U+202E> < <u"),
+            ("a\tb\r\nc", "a<U+0009>b<U+000D><U+000A>c"),
+            // An accent on nothing, and one that makes `=` look like `≠`.
+            ("\u{301}x =\u{338}", "<U+0301>x =<U+0338>"),
+            ("e\u{301}", "e<U+0301>"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(line(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_can_be_seen_stays() {
+        for text in [
+            "Grüße, £5 → naïve «ça»",
+            "привет",
+            "日本語テスト",
+            "שלום",
+            "نص عربي",
+            "नमस्ते",
+            "ภาษาไทย",
+            "🎉 ok",
+            "a <b> &amp; c",
+        ] {
+            assert_eq!(line(text), text);
+        }
+    }
+
+    #[test]
+    fn lines_keep_their_ends() {
+        assert_eq!(lines("a\n b \n"), ["a", " b<U+0020>", ""]);
+        assert_eq!(lines(""), [""]);
+    }
+}
