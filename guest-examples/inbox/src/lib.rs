@@ -66,23 +66,24 @@ fn answer(text: &str) -> Result<String, String> {
 
     // The message is somebody else's words, and might be written to mislead. A reviewer sees it beside the reply, as a claim.
     let exhibit = ClaimedExhibit { title: format!("from {}", mail.from), text: mail.body.clone() };
-    let reasons =
-        |summary: String| Rationale { summary, confidence: Some(confidence), exhibits: vec![exhibit.clone()] };
-    let body = if confidence >= SURE {
-        draft.to_owned()
-    } else {
+    let summary = format!("A reply to a message from {}.", mail.from);
+    let mut why = Rationale { summary, confidence: Some(confidence), exhibits: vec![exhibit] };
+    let mut body = draft.to_owned();
+    if confidence < SURE {
         let question = Question {
             text: format!("How shall I answer \"{}\" from {}? My draft:\n\n{draft}", mail.subject, mail.from),
             choices: vec![SEND.into(), SKIP.into()],
         };
         // A question holds short like any other consequential call, and comes back with what the person wrote.
-        match guidance::ask(&question, &reasons("I am not sure what this person should be told.".into())) {
-            Ok(choice) if choice == SEND => draft.to_owned(),
+        match guidance::ask(&question, &why) {
+            Ok(choice) if choice == SEND => {}
             Ok(choice) if choice == SKIP => return Err("a person decided so".into()),
-            Ok(words) => words,
-            Err(refusal) => return Err(format!("asked a person, and {}", explain(&refusal))),
+            Ok(words) => body = words,
+            Err(refusal) => return Err(format!("asked a person: {}", explain(&refusal))),
         }
-    };
+        why.summary.push_str(" A person told me what to answer.");
+        why.confidence = None;
+    }
     let reply = Message {
         to: vec![mail.from.clone()],
         cc: vec![],
@@ -92,7 +93,7 @@ fn answer(text: &str) -> Result<String, String> {
         in_reply_to: Some(mail.message_id),
         attachments: vec![],
     };
-    let receipt = email::send_email(&reply, &reasons(format!("A reply to a message from {}.", mail.from)));
+    let receipt = email::send_email(&reply, &why);
     receipt.map(|receipt| receipt.message_id).map_err(|refusal| explain(&refusal))
 }
 

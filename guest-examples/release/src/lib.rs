@@ -53,6 +53,7 @@ impl Guest for Agent {
 
         let mut release = Release { target, revision: commit, notes: notes(&title, &commits, commits.len()) };
         let mut summary = format!("Release {title}: its tests pass and {} commits wait.", commits.len());
+        let mut last = String::new();
         for proposal in 1..=PROPOSALS_MAX {
             let rationale = Rationale { summary, confidence: Some(0.9), exhibits: exhibits.clone() };
             // The consequential call. It may take days, during which this component is not even in memory; in the code it is a call.
@@ -63,11 +64,12 @@ impl Guest for Agent {
                     log::log(Level::Info, &format!("proposal {proposal} was rejected: {guidance}"));
                     release.notes = revise(&title, &commits, &guidance);
                     summary = format!("Release {title}, with the notes changed as the reviewer asked: {guidance}");
+                    last = guidance;
                 }
                 Err(refusal) => return Err(format!("not released: {}", explain(&refusal))),
             }
         }
-        Err(format!("not released: rejected {PROPOSALS_MAX} times; {summary}"))
+        Err(format!("not released: rejected {PROPOSALS_MAX} times, the last time with: {last}"))
     }
 }
 
