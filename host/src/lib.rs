@@ -1,5 +1,6 @@
 //! Holdshort: runs AI agents as sandboxed WebAssembly components and holds every consequential call until a person has cleared exactly those bytes.
 
+pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod review;

@@ -170,6 +170,13 @@ pub fn text(text: &str, columns: usize) -> Vec<Line> {
     page.lines
 }
 
+/// A label of the host's and any text behind it.
+pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.labelled(Tone::Matter, 0, label, text);
+    page.lines
+}
+
 /// The lines as one text.
 pub fn plain(lines: &[Line]) -> String {
     lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()

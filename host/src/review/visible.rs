@@ -34,6 +34,30 @@ pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, written_out)| *written_out && !matches!(c, '<' | '\t' | '\r' | '\n')).map(|(c, _)| c)
 }
 
+/// Indented JSON in which every character that would be written out stands as an escape of JSON's own, so that it reads back as the same value.
+pub fn json(value: &serde_json::Value) -> String {
+    escaped(&format!("{value:#}"))
+}
+
+/// The same on one line.
+pub fn json_line(value: &serde_json::Value) -> String {
+    escaped(&value.to_string())
+}
+
+fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (c, written_out) in walk(text) {
+        // The layout is the serializer's; inside a string it escapes line ends itself. `<` needs no care here.
+        if written_out && c != '\n' && c != '<' {
+            let mut units = [0; 2];
+            shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 fn push(shown: &mut String, text: &str) {
     for (c, written_out) in walk(text) {
         if written_out {
@@ -148,6 +172,14 @@ mod tests {
         ] {
             assert_eq!(line(text), text);
         }
+    }
+
+    #[test]
+    fn json_reads_back_as_the_same() {
+        let value = serde_json::json!({"a\u{202E}": ["\u{1b}[2J\n\t<U+0041> é\u{E0041}", null, 1.5], "b\u{301}": "\u{7f}\u{9b}"});
+        let text = json(&value);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        assert!(text.chars().all(|c| c == '\n' || !walk(&c.to_string()).any(|(_, written_out)| written_out)), "{text}");
     }
 
     #[test]

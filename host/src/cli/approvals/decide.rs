@@ -1,0 +1,92 @@
+//! `holdshort approvals approve`, `reject` and `respond`.
+
+use holdshort_gate::Digest;
+use serde_json::{Value, json};
+
+use super::show::Page;
+use crate::cli::args::{Approve, CallId, Confirm, Reject, Respond};
+use crate::cli::client::{self, Client, Decided};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+
+/// Shows the approval, asks, and approves exactly what was shown.
+pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
+    // A program that reads JSON has been shown it by `show --json`; the digest proves which.
+    if !output.json {
+        output.lines(&page.lines(client, output.columns())?)?;
+    }
+    let careful = !page.marks().is_empty();
+    confirm(&args.confirm, "Approve exactly this?", careful.then_some("approve"), output)?;
+    send(&args.id, decision("approve", page.verified.digest, args.message.as_deref()), client, output)
+}
+
+/// Says no.
+pub(super) fn reject(args: &Reject, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let page = Page::open(&args.id, args.digest, false, client)?;
+    send(&args.id, decision("reject", page.verified.digest, Some(&args.message)), client, output)
+}
+
+/// Answers a question. Text goes as the message, anything else as the arguments.
+pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let page = Page::open(&args.id, args.digest, false, client)?;
+    let mut decision = decision("respond", page.verified.digest, args.text.as_deref());
+    if let Some(text) = &args.json_answer {
+        let wrong = |error| Failure::new(Exit::Usage, format!("`--json-answer` is not JSON: {error}"));
+        let answer: Value = serde_json::from_str(text).map_err(wrong)?;
+        add(&mut decision, "arguments", answer);
+    }
+    send(&args.id, decision, client, output)
+}
+
+pub(super) fn decision(kind: &str, digest: Digest, message: Option<&str>) -> Value {
+    let mut decision = json!({"type": kind, "digest": digest});
+    if let Some(message) = message {
+        add(&mut decision, "message", message.into());
+    }
+    decision
+}
+
+pub(super) fn add(decision: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = decision.as_object_mut() {
+        fields.insert(name.into(), value);
+    }
+}
+
+/// Asks on the terminal. Where letters are disguised a whole word must be typed, so that a habit is not enough.
+pub(super) fn confirm(how: &Confirm, question: &str, word: Option<&str>, output: &Output) -> Result<(), Failure> {
+    if how.yes {
+        return Ok(());
+    }
+    let (prompt, yes) = match word {
+        Some(word) => (format!("Look twice at what is marked with `!`. {question} Type `{word}`:"), vec![word]),
+        None => (format!("{question} [y/N]"), vec!["y", "yes"]),
+    };
+    match output.ask(&prompt)? {
+        Some(answer) if yes.contains(&answer.to_lowercase().as_str()) => Ok(()),
+        Some(_) => Err(Failure::new(Exit::Failed, "not confirmed; nothing was sent")),
+        None => Err(Failure::new(Exit::Usage, "there is no terminal to ask on; nothing was sent")
+            .hint("review it with `holdshort approvals show`, then repeat this with `--yes --digest` and the digest that was shown")),
+    }
+}
+
+/// Sends a decision and says what came of it.
+pub(super) fn send(id: &CallId, decision: Value, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let answer = client.decide(id, &decision)?;
+    if output.json {
+        output.json(&answer)?;
+        return Ok(Exit::Done);
+    }
+    let decided = client::read::<Decided>(&answer)?;
+    let again = if decided.repeated { " (it was recorded before)" } else { "" };
+    let more = match decided.still_needed {
+        _ if decided.state != "held" => String::new(),
+        1 => "; 1 more approval is needed".into(),
+        needed => format!("; {needed} more approvals are needed"),
+    };
+    output.row(&format!("{id} "), &format!("is {}{more}{again}", decided.state))?;
+    if decision.get("type").is_some_and(|kind| kind == "edit") {
+        output.row("its digest is now ", &decided.digest.to_string())?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,141 @@
+//! `holdshort approvals edit`: other arguments for the same capability.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::decide::{add, confirm, decision, send};
+use super::show::Page;
+use crate::cli::args::Edit;
+use crate::cli::client::Client;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::review::terminal::{self, row};
+use crate::review::{changes, marks, visible};
+
+/// Takes new arguments, shows the difference, asks, and sends them.
+pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let page = Page::open(&args.id, args.confirm.digest, false, client)?;
+    let before = page.verified.proposal.action.arguments();
+    let (after, draft) = match &args.arguments {
+        Some(file) => (parse(&read(file)?)?, None),
+        None => in_editor(&editor()?, before, &args.id.to_string()).map(|(after, draft)| (after, Some(draft)))?,
+    };
+    let changes = changes(before, &after);
+    if changes.is_empty() {
+        return Err(Failure::new(Exit::Failed, "nothing was changed; nothing was sent"));
+    }
+    if !output.json {
+        output.lines(&terminal::changes(&changes, output.columns()))?;
+    }
+    let marks = marks::of_value("", &after);
+    for mark in &marks {
+        output.note(&format!("! {mark}"));
+    }
+    let mut decision = decision("edit", page.verified.digest, args.message.as_deref());
+    add(&mut decision, "arguments", after);
+    let kept = |failure: Failure| match &draft {
+        Some(draft) => failure.hint(format!("your draft is kept in `{}`: send it with `--arguments`", draft.display())),
+        None => failure,
+    };
+    confirm(&args.confirm, "Propose this instead?", (!marks.is_empty()).then_some("edit"), output).map_err(kept)?;
+    let exit = send(&args.id, decision, client, output).map_err(kept)?;
+    if let Some(draft) = &draft {
+        // What is left of it is only a copy of what the journal holds.
+        let _ = fs::remove_file(draft);
+    }
+    if !output.json {
+        output.lines(&row(
+            "look at the whole of it: ",
+            &format!("holdshort approvals show {}", args.id),
+            output.columns(),
+        ))?;
+    }
+    Ok(exit)
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        io::stdin().read_to_string(&mut text).map(|_| ())
+    } else {
+        fs::read_to_string(file).map(|whole| text = whole)
+    };
+    read.map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot read the arguments from `{}`: {error}", file.display()))
+    })?;
+    Ok(text)
+}
+
+fn parse(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::new(Exit::Usage, format!("the new arguments are not JSON: {error}"))
+            .hint("write one object, with a field for each parameter of the function")
+    })
+}
+
+/// The editor that the reviewer has chosen, with its arguments.
+fn editor() -> Result<String, Failure> {
+    let named = ["VISUAL", "EDITOR"].into_iter().filter_map(|name| std::env::var(name).ok());
+    named.into_iter().find(|words| !words.trim().is_empty()).ok_or_else(|| {
+        Failure::new(Exit::Usage, "neither $VISUAL nor $EDITOR names an editor")
+            .hint("set one, or give the arguments with `--arguments FILE`")
+    })
+}
+
+/// Opens the reviewer's editor on the arguments, with every invisible character as an escape, and reads what they saved.
+fn in_editor(words: &str, before: &Value, name: &str) -> Result<(Value, PathBuf), Failure> {
+    let draft = std::env::temp_dir().join(format!("holdshort-{name}-{}.json", std::process::id()));
+    write(&draft, &(visible::json(before) + "\n")).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot write the draft `{}`: {error}", draft.display()))
+    })?;
+    let kept = format!("your draft is kept in `{}`: correct it and send it with `--arguments`", draft.display());
+    let mut words = words.split_whitespace();
+    let editor = words.next().unwrap_or_default();
+    let status = Command::new(editor).args(words).arg(&draft).status().map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot start the editor `{editor}`: {error}")).hint(&kept)
+    })?;
+    if !status.success() {
+        let message = format!("the editor `{editor}` gave up ({status}); nothing was sent");
+        return Err(Failure::new(Exit::Failed, message).hint(kept));
+    }
+    let after = parse(&read(&draft)?).map_err(|failure| failure.hint(kept))?;
+    Ok((after, draft))
+}
+
+/// A new file that only its owner can read; a link that somebody else has put in its place is not followed.
+fn write(draft: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_editor_gets_a_private_draft_in_which_everything_can_be_seen() {
+        let before = json!({"to": "a\u{202E}@example.org", "amount": "1"});
+        let (after, draft) = in_editor("sed -i s/\"1\"/\"2\"/", &before, "edit-test").unwrap();
+        assert_eq!(after, json!({"to": "a\u{202E}@example.org", "amount": "2"}));
+        assert!(fs::read_to_string(&draft).unwrap().contains("a\\u202e@"));
+        fs::remove_file(draft).unwrap();
+
+        let draft = std::env::temp_dir().join(format!("holdshort-private-test-{}.json", std::process::id()));
+        write(&draft, "{}").unwrap();
+        assert_eq!(fs::metadata(&draft).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(write(&draft, "{}").is_err(), "what is there already is not written over");
+        fs::remove_file(draft).unwrap();
+
+        let failure = in_editor("false", &before, "gave-up-test").unwrap_err();
+        let hint = failure.hint.unwrap();
+        fs::remove_file(hint.split('`').nth(1).unwrap()).unwrap();
+    }
+}

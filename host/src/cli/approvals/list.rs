@@ -1,0 +1,36 @@
+//! `holdshort approvals list`.
+
+use serde_json::Value;
+
+use crate::cli::args::ListApprovals;
+use crate::cli::client::{self, ApprovalPage, Client};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::review::visible;
+
+/// Prints the approvals in a state, the one that waits longest first.
+pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let mut query = vec![("limit", args.limit.to_string())];
+    if args.state != "all" {
+        query.push(("state", args.state.clone()));
+    }
+    query.extend(args.after.clone().map(|after| ("after", after)));
+    let answer: Value = client.get("/approvals", &query)?;
+    if output.json {
+        output.json(&answer)?;
+        return Ok(Exit::Done);
+    }
+    let page = client::read::<ApprovalPage>(&answer)?;
+    if page.approvals.is_empty() {
+        output.note(if args.state == "held" { "nothing waits for a decision" } else { "there are none" });
+    }
+    for row in &page.approvals {
+        let state = if args.state == "held" { String::new() } else { format!("{}  ", visible::line(&row.state)) };
+        let label = format!("{}  {}  {state}", visible::line(&row.id), visible::line(&row.proposed_at));
+        output.row(&label, &format!("{}: {}", row.agent, row.summary))?;
+    }
+    if let Some(next) = page.next {
+        output.note(&format!("there are more: --after {next}"));
+    }
+    Ok(Exit::Done)
+}

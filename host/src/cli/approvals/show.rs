@@ -1,0 +1,179 @@
+//! `holdshort approvals show`, and the same page before every decision.
+
+use holdshort_gate::{Digest, Proposal, Reviewers, Time};
+use serde_json::Value;
+
+use crate::cli::args::{CallId, ShowApproval};
+use crate::cli::client::{self, ApprovalDetail, Client, Verified, verify};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::review::terminal::{self, Line};
+use crate::review::{Mark, Matter, ShownExhibit};
+
+/// Evidence up to this many bytes is shown at once; what is longer is named with the command that shows it, and never cut.
+const EXHIBIT_BYTES_AT_ONCE: u64 = 32 * 1024;
+
+/// Prints one approval.
+pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let answer = client.approval(&args.id)?;
+    if output.json {
+        output.json(&answer)?;
+        return Ok(Exit::Done);
+    }
+    let detail = client::read::<ApprovalDetail>(&answer)?;
+    // A call that was refused at once was put to nobody: there is no proposal, only the refusal.
+    if answer.get("proposal").is_none_or(Value::is_null) {
+        for (label, text) in facts(&detail, None) {
+            output.row(&format!("{label}: "), &text)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let verified = verify(&args.id, &answer)?;
+    output.lines(&Page { id: &args.id, detail, verified, full: args.full }.lines(client, output.columns())?)?;
+    Ok(Exit::Done)
+}
+
+/// An approval that can be shown and decided on.
+pub(super) struct Page<'a> {
+    pub(super) id: &'a CallId,
+    pub(super) detail: ApprovalDetail,
+    pub(super) verified: Verified,
+    /// Whether evidence is shown whole, however long it is.
+    pub(super) full: bool,
+}
+
+impl<'a> Page<'a> {
+    /// Fetches an approval that is open, and checks its digests. With `expected`, it must be the one that was reviewed before.
+    pub(super) fn open(id: &'a CallId, expected: Option<Digest>, full: bool, client: &Client) -> Result<Self, Failure> {
+        let answer = client.approval(id)?;
+        let detail = client::read::<ApprovalDetail>(&answer)?;
+        if detail.state != "held" {
+            return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: it is {}", detail.state)));
+        }
+        let verified = verify(id, &answer)?;
+        if let Some(expected) = expected.filter(|expected| *expected != verified.digest) {
+            let message = format!("`{id}` has changed since {expected}; the current digest is {}", verified.digest);
+            return Err(
+                Failure::new(Exit::Refused, message).hint(format!("look again with `holdshort approvals show {id}`"))
+            );
+        }
+        Ok(Self { id, detail, verified, full })
+    }
+
+    /// The whole page.
+    pub(super) fn lines(&self, client: &Client, columns: usize) -> Result<Vec<Line>, Failure> {
+        let exhibits = self.exhibits(client)?;
+        let facts = facts(&self.detail, Some(&self.verified));
+        let mut lines = terminal::action(&Matter::of(&self.verified.proposal, &facts, &exhibits), columns);
+        if exhibits.iter().any(|exhibit| exhibit.text.is_none()) {
+            lines.extend(terminal::row("", "", columns));
+            lines.extend(terminal::row(
+                "evidence that is not shown here: ",
+                &format!("holdshort approvals show {} --full", self.id),
+                columns,
+            ));
+        }
+        Ok(lines)
+    }
+
+    /// What in it is made to be misread.
+    pub(super) fn marks(&self) -> Vec<Mark> {
+        Matter::of(&self.verified.proposal, &[], &[]).marks()
+    }
+
+    fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
+        let shown = |exhibit: &holdshort_gate::ExhibitRef| {
+            let wanted = self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE;
+            let text = if wanted { Some(fetch(self.id, exhibit.digest, client)?) } else { None };
+            let kind = format!("{}, {} bytes", exhibit.media, exhibit.bytes);
+            Ok(ShownExhibit { title: exhibit.title.clone(), kind, text })
+        };
+        self.verified.proposal.exhibits.iter().map(shown).collect()
+    }
+}
+
+/// The bytes of an exhibit, which must be those that the clearance covers.
+fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<String, Failure> {
+    let bytes = client.bytes(&format!("/approvals/{id}/exhibits/{digest}"))?;
+    let computed = Digest::of(&bytes);
+    if computed != digest {
+        let message =
+            format!("the evidence that the host sends has the digest {computed}, and the clearance covers {digest}");
+        return Err(Failure::new(Exit::Failed, message)
+            .hint("nothing was sent; something between you and the host changes what it says"));
+    }
+    // A byte that is no text becomes U+FFFD, which is shown.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What the host knows about the approval, label and text; the reviewer's own part first.
+fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("approval", detail.id.clone())];
+    let state = match detail.state.as_str() {
+        "held" if detail.still_needed == 1 => "held; 1 approval is needed".into(),
+        "held" => format!("held; {} approvals are needed", detail.still_needed),
+        other => other.to_owned(),
+    };
+    facts.push(("state", state));
+    facts.extend(detail.votes.iter().map(|vote| ("approved by", format!("{} at {}", vote.reviewer, vote.at))));
+    if let Some(effect) = &detail.effect {
+        let receipt = effect.receipt.as_ref().map(|receipt| format!("; receipt {receipt}")).unwrap_or_default();
+        let why = [&effect.reason, &effect.evidence].into_iter().flatten().map(|text| format!("; {text}"));
+        facts.push((
+            "effect",
+            format!("{}, attempt {}{}{receipt}", effect.state, effect.attempts, why.collect::<String>()),
+        ));
+    }
+    facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
+    facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));
+    facts.push((
+        "agent",
+        format!("{}, in a run started by {} at {}", detail.agent, detail.started_by, detail.proposed_at),
+    ));
+    facts.push(("its task", detail.task.clone()));
+    if let Some(Verified { proposal, digest, revision }) = verified {
+        facts.extend(of_proposal(proposal));
+        facts.push(("revision", format!("{revision}, {digest}")));
+    }
+    // While it is held that is the expiry above; afterwards it is the last moment to start.
+    let start_by = detail.deadline.iter().filter(|_| detail.state != "held");
+    facts.extend(start_by.map(|deadline| ("must start by", deadline.clone())));
+    facts
+}
+
+fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
+    let requirement = &proposal.requirement;
+    let who = match &requirement.reviewers {
+        Reviewers::Any => "any reviewer".into(),
+        Reviewers::Named(names) => names.join(", "),
+    };
+    let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
+    vec![
+        ("calls", format!("{} of component {}", proposal.action.capability(), proposal.action.component())),
+        ("done by", format!("the connector `{}`", proposal.connector)),
+        (
+            "needs",
+            format!(
+                "{} of: {who}{four_eyes}; then it must start within {}",
+                requirement.quorum,
+                span(requirement.start_within_ms)
+            ),
+        ),
+        ("expires", requirement.expires_at.map_or_else(|| "never".into(), at)),
+    ]
+}
+
+fn span(ms: u64) -> String {
+    match ms {
+        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms => format!("{} s", ms.div_ceil(1_000)),
+    }
+}
+
+/// RFC 3339, as the endpoint writes times.
+fn at(time: Time) -> String {
+    let micros = i64::try_from(time.0).ok();
+    let stamp = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
+    stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| stamp.to_string())
+}

@@ -1,0 +1,107 @@
+//! What can be asked of the program, as clap reads it.
+
+mod approvals;
+mod ids;
+mod runs;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use approvals::{
+    ApprovalsAction, ApprovalsArgs, Approve, Confirm, Edit, ListApprovals, Reject, Respond, ShowApproval,
+};
+pub use ids::{CallId, RunName};
+pub use runs::{Events, FindingWord, ListRuns, Resolve, RunsAction, RunsArgs};
+
+use super::exit::Exit;
+
+/// Runs AI agents as sandboxed WebAssembly components and holds every consequential call until a person has cleared exactly those bytes.
+#[derive(Debug, Parser)]
+#[command(name = "holdshort", version, after_help = Exit::HELP, arg_required_else_help = true)]
+pub struct Cli {
+    /// What goes for every subcommand.
+    #[command(flatten)]
+    pub global: Global,
+    /// The subcommand.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What goes for every subcommand.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The configuration; without it `holdshort.toml` in the current folder, or the defaults
+    #[arg(long, global = true, value_name = "FILE", env = "HOLDSHORT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The host to talk to; without it the one that holds this folder's journal
+    #[arg(long, global = true, value_name = "URL", env = "HOLDSHORT_URL")]
+    pub url: Option<String>,
+    /// The file with your token; without it the local operator's
+    #[arg(long, global = true, value_name = "FILE", env = "HOLDSHORT_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print without colours; so does the variable NO_COLOR
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// What waits for a decision, and deciding on it
+    Approvals(ApprovalsArgs),
+    /// What agents are doing, and settling what is in doubt
+    Runs(RunsArgs),
+    /// Print the configuration that is in force, every default included
+    Config,
+    /// Print a script that completes this program's words in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `run`
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// A component's file, or the name of a configured agent
+    #[arg(value_name = "AGENT.wasm|NAME")]
+    pub agent: String,
+    /// What the agent is asked to do
+    #[arg(long, value_name = "TEXT")]
+    pub task: String,
+    /// Start the run at the host that holds the journal, and do not wait for it
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `serve`
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen, instead of what the configuration says
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Work in this new folder and leave it there
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// `inspect`
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// The component's file
+    #[arg(value_name = "AGENT.wasm")]
+    pub component: PathBuf,
+}
+
+#[cfg(test)]
+mod tests;

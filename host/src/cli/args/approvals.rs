@@ -1,0 +1,143 @@
+//! `holdshort approvals`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use holdshort_gate::{Digest, Phase};
+
+use super::CallId;
+
+/// `approvals`
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ApprovalsArgs {
+    /// What to do with them; `list` if nothing is said
+    #[command(subcommand)]
+    pub action: Option<ApprovalsAction>,
+    /// What to list
+    #[command(flatten)]
+    pub list: ListApprovals,
+}
+
+/// `approvals …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ApprovalsAction {
+    /// What waits
+    List(ListApprovals),
+    /// What would happen, whole
+    Show(ShowApproval),
+    /// Show it, ask, and approve exactly that
+    Approve(Approve),
+    /// Change the arguments, show the difference, ask, and propose that instead
+    Edit(Edit),
+    /// Say no, with guidance for the agent
+    Reject(Reject),
+    /// Answer an agent's question
+    Respond(Respond),
+}
+
+/// What to list.
+#[derive(Clone, Debug, Args)]
+pub struct ListApprovals {
+    /// Where they stand
+    #[arg(long, default_value = "held", value_parser = states())]
+    pub state: String,
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub limit: u32,
+    /// Go on after this cursor, which the list before gave
+    #[arg(long, value_name = "CURSOR")]
+    pub after: Option<String>,
+}
+
+/// Every phase of a call, and `all`.
+fn states() -> clap::builder::PossibleValuesParser {
+    Phase::NAMES.into_iter().chain(["all"]).collect::<Vec<&'static str>>().into()
+}
+
+/// `approvals show`
+#[derive(Clone, Debug, Args)]
+pub struct ShowApproval {
+    /// The approval
+    #[arg(value_name = "RUN.CALL")]
+    pub id: CallId,
+    /// Print the host's evidence whole, however long it is
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// How a decision is confirmed without a terminal.
+#[derive(Clone, Debug, Args)]
+pub struct Confirm {
+    /// Do not ask; needs `--digest`
+    #[arg(long, requires = "digest")]
+    pub yes: bool,
+    /// The digest that you have reviewed; anything else is refused
+    #[arg(long, value_name = "sha256:…")]
+    pub digest: Option<Digest>,
+}
+
+/// `approvals approve`
+#[derive(Clone, Debug, Args)]
+pub struct Approve {
+    /// The approval
+    #[arg(value_name = "RUN.CALL")]
+    pub id: CallId,
+    #[allow(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub confirm: Confirm,
+    /// A note for the journal
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Show the host's evidence whole, however long it is
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `approvals edit`
+#[derive(Clone, Debug, Args)]
+pub struct Edit {
+    /// The approval
+    #[arg(value_name = "RUN.CALL")]
+    pub id: CallId,
+    /// Read the new arguments (JSON) from this file, or from stdin with `-`, instead of opening $VISUAL or $EDITOR
+    #[arg(long, value_name = "FILE|-")]
+    pub arguments: Option<PathBuf>,
+    #[allow(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub confirm: Confirm,
+    /// A note for the journal
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+}
+
+/// `approvals reject`
+#[derive(Clone, Debug, Args)]
+pub struct Reject {
+    /// The approval
+    #[arg(value_name = "RUN.CALL")]
+    pub id: CallId,
+    /// Guidance; the agent reads it
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: String,
+    /// The digest that you have reviewed; anything else is refused
+    #[arg(long, value_name = "sha256:…")]
+    pub digest: Option<Digest>,
+}
+
+/// `approvals respond`
+#[derive(Clone, Debug, Args)]
+#[command(group(clap::ArgGroup::new("answer").required(true).args(["text", "json_answer"])))]
+pub struct Respond {
+    /// The question
+    #[arg(value_name = "RUN.CALL")]
+    pub id: CallId,
+    /// The answer in words
+    pub text: Option<String>,
+    /// The answer as JSON, for questions whose answer is not text
+    #[arg(long, value_name = "JSON")]
+    pub json_answer: Option<String>,
+    /// The digest that you have reviewed; anything else is refused
+    #[arg(long, value_name = "sha256:…")]
+    pub digest: Option<Digest>,
+}

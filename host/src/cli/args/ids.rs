@@ -1,0 +1,51 @@
+//! Ids as people type them. What has one of these types can stand in a path of the endpoint as it is.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A run's id, plain enough to stand in a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunName(String);
+
+impl FromStr for RunName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        plain
+            .then(|| Self(text.into()))
+            .ok_or("a run's id has letters, digits and `-` only; `holdshort runs` lists them")
+    }
+}
+
+impl fmt::Display for RunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A call of a run, which is also its approval's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallId {
+    /// The run.
+    pub run: RunName,
+    /// The call's number within it.
+    pub call: u32,
+}
+
+impl FromStr for CallId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong =
+            "write the run, a dot and the call's number, like `0k3v9m2e8q1c4z7d.5`; `holdshort approvals` lists them";
+        let (run, call) = text.split_once('.').ok_or(wrong)?;
+        Ok(Self { run: run.parse().map_err(|_| wrong)?, call: call.parse().map_err(|_| wrong)? })
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.run, self.call)
+    }
+}

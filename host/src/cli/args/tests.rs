@@ -1,0 +1,60 @@
+//! The command line is well formed, and says no to what makes no sense.
+
+use clap::CommandFactory;
+
+use super::*;
+
+fn parse(words: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(words.split(' '))
+}
+
+#[test]
+fn every_subcommand_is_well_formed() {
+    Cli::command().debug_assert();
+    // These are wired in by the files that implement them.
+    for augment in [RunArgs::augment_args, ServeArgs::augment_args, DemoArgs::augment_args, InspectArgs::augment_args] {
+        augment(clap::Command::new("holdshort")).debug_assert();
+    }
+}
+
+#[test]
+fn lists_are_the_default() {
+    let Command::Approvals(approvals) = parse("holdshort approvals --state all --json").unwrap().command else {
+        panic!()
+    };
+    assert!(approvals.action.is_none());
+    assert_eq!(approvals.list.state, "all");
+    let Command::Runs(runs) = parse("holdshort runs").unwrap().command else { panic!() };
+    assert_eq!((runs.action.is_none(), runs.list.limit), (true, 20));
+}
+
+#[test]
+fn global_options_stand_anywhere() {
+    let cli = parse("holdshort approvals show 0k3v9m2e8q1c4z7d.5 --url http://127.0.0.1:1 --no-color").unwrap();
+    assert_eq!(cli.global.url.as_deref(), Some("http://127.0.0.1:1"));
+    let Command::Approvals(ApprovalsArgs { action: Some(ApprovalsAction::Show(show)), .. }) = cli.command else {
+        panic!()
+    };
+    assert_eq!(show.id.to_string(), "0k3v9m2e8q1c4z7d.5");
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let digest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    assert!(parse(&format!("holdshort approvals approve a.1 --yes --digest {digest}")).is_ok());
+    for words in [
+        "holdshort approvals approve a.1 --yes",
+        "holdshort approvals approve a.1 --digest 9f86",
+        "holdshort approvals approve ../a.1",
+        "holdshort approvals show a",
+        "holdshort approvals --state waiting",
+        "holdshort approvals reject a.1",
+        "holdshort approvals respond a.1",
+        "holdshort approvals respond a.1 yes --json-answer true",
+        "holdshort runs resolve a.1 maybe",
+        "holdshort runs show a/../b",
+        "holdshort frobnicate",
+    ] {
+        assert!(parse(words).is_err(), "{words}");
+    }
+}

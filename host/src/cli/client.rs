@@ -1,0 +1,172 @@
+//! The HTTP client: `/v1` as a reviewer uses it.
+//!
+//! Nothing that the host says is believed where it can be checked: digests are computed again ([`verify`]) before a decision is sent.
+
+mod answers;
+mod connect;
+mod verify;
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+pub use answers::{
+    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, RunPage, RunRow, Vote,
+};
+pub use connect::connect;
+pub use verify::{Disagrees, Verified, verify};
+
+use super::args::{CallId, RunName};
+use super::exit::{Exit, Failure};
+
+/// How long an answer may take; an edit asks the connector for a new preview.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a connection may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// The longest answer: a page of events, each with a payload.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A host, and who asks it.
+pub struct Client {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+/// What an error answer says (RFC 9457).
+#[derive(Debug, serde::Deserialize)]
+struct ProblemDetails {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+impl Client {
+    /// A client for the host at `base`, such as `http://127.0.0.1:7411`, with a reviewer's token.
+    pub fn new(base: &str, token: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // The token goes to the host that was named and to nobody else.
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_TIME_MAX))
+            .timeout_global(Some(ANSWER_TIME_MAX))
+            .build();
+        Self { agent: config.new_agent(), base: base.trim_end_matches('/').into(), token: token.into() }
+    }
+
+    /// Asks for a JSON document below `/v1`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Failure> {
+        let pairs = query.iter().map(|(name, value)| (*name, value.as_str()));
+        let request = self.agent.get(self.url(path)).query_pairs(pairs).header("Authorization", self.authorization());
+        let mut response = request.call().map_err(|error| self.unreachable(&error))?;
+        self.refused(&mut response)?;
+        self.json(&mut response)
+    }
+
+    /// Asks for bytes below `/v1`.
+    pub fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let request = self.agent.get(self.url(path)).header("Authorization", self.authorization());
+        let mut response = request.call().map_err(|error| self.unreachable(&error))?;
+        self.refused(&mut response)?;
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        body.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Sends a JSON document below `/v1`.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
+        let request = self.agent.post(self.url(path)).header("Authorization", self.authorization());
+        let mut response = request.send_json(body).map_err(|error| self.unreachable(&error))?;
+        self.refused(&mut response)?;
+        self.json(&mut response)
+    }
+
+    /// One approval, whole.
+    pub fn approval(&self, id: &CallId) -> Result<Value, Failure> {
+        self.get(&format!("/approvals/{id}"), &[])
+    }
+
+    /// Sends a decision.
+    pub fn decide(&self, id: &CallId, decision: &Value) -> Result<Value, Failure> {
+        self.post(&format!("/approvals/{id}/decisions"), decision)
+    }
+
+    /// One run.
+    pub fn run(&self, id: &RunName) -> Result<Value, Failure> {
+        self.get(&format!("/runs/{id}"), &[])
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/v1{path}", self.base)
+    }
+
+    fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    fn json<T: DeserializeOwned>(&self, response: &mut Response<Body>) -> Result<T, Failure> {
+        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = text.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_str(&text).map_err(not_understood)
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        Failure::new(Exit::Unreachable, format!("cannot reach the host at `{}`: {error}", self.base))
+            .hint("start it with `holdshort serve`, or name another one with `--url`; a decision that was being sent can safely be sent again")
+    }
+
+    /// An error answer, in the host's words.
+    fn refused(&self, response: &mut Response<Body>) -> Result<(), Failure> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().unwrap_or_default();
+        let said =
+            serde_json::from_str::<ProblemDetails>(&text).ok().map(|problem| problem.detail.unwrap_or(problem.title));
+        let said = said.filter(|said| !said.is_empty()).unwrap_or_else(|| format!("the host answers {status}"));
+        let (exit, hint) = meaning(status);
+        let failure = Failure::new(exit, said);
+        Err(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        })
+    }
+}
+
+/// How the program ends after an error answer, and what to do.
+fn meaning(status: StatusCode) -> (Exit, Option<&'static str>) {
+    match status.as_u16() {
+        400 | 415 => (Exit::Usage, None),
+        401 => {
+            (Exit::Refused, Some("the token is not known to this host: name the file with yours with `--token-file`"))
+        }
+        403 => (Exit::Refused, None),
+        404 => (Exit::Refused, Some("`holdshort approvals --state all` and `holdshort runs` list what there is")),
+        409 => (Exit::Refused, Some("look again with `holdshort approvals show`")),
+        410 | 413 | 422 => (Exit::Refused, None),
+        429 => (Exit::Failed, Some("try again in a moment")),
+        300..=399 => (
+            Exit::Failed,
+            Some("name the host itself with `--url`; this program follows no redirects, because it carries your token"),
+        ),
+        _ => (Exit::Failed, Some("the host's own log says more")),
+    }
+}
+
+/// Reads what is needed of an answer.
+pub fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
+    T::deserialize(answer).map_err(not_understood)
+}
+
+fn not_understood(error: serde_json::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("the host answers in a way that this program does not understand: {error}"))
+        .hint("is it a Holdshort host, of the same version as this program?")
+}
+
+#[cfg(test)]
+mod tests;

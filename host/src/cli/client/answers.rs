@@ -1,0 +1,168 @@
+//! What the endpoint answers, read leniently: a field that is missing is empty, one that is new is ignored.
+//! What a decision rests on is not read here but in [`verify`](super::verify), and not leniently.
+
+use holdshort_gate::Digest;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// `GET /v1/approvals`
+#[derive(Debug, Deserialize)]
+pub struct ApprovalPage {
+    /// The approvals, the one that waits longest first.
+    pub approvals: Vec<ApprovalRow>,
+    /// Where the next page begins.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// One of them.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct ApprovalRow {
+    pub id: String,
+    #[serde(default)]
+    pub agent: String,
+    #[serde(default)]
+    pub summary: String,
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub proposed_at: String,
+    #[serde(default)]
+    pub deadline: Option<String>,
+}
+
+/// `GET /v1/approvals/{id}`, beside what is verified.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct ApprovalDetail {
+    pub id: String,
+    #[serde(default)]
+    pub agent: String,
+    #[serde(default)]
+    pub task: String,
+    #[serde(default)]
+    pub started_by: String,
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub effect: Option<Effect>,
+    #[serde(default)]
+    pub votes: Vec<Vote>,
+    #[serde(default)]
+    pub reheld: Option<String>,
+    #[serde(default)]
+    pub edited_by: Option<String>,
+    #[serde(default)]
+    pub still_needed: u32,
+    #[serde(default)]
+    pub proposed_at: String,
+    #[serde(default)]
+    pub deadline: Option<String>,
+}
+
+/// How the effect of an approval stands.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Effect {
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub attempts: u32,
+    #[serde(default)]
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub receipt: Option<Value>,
+    #[serde(default)]
+    pub evidence: Option<String>,
+}
+
+/// One approval of a quorum.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Vote {
+    pub reviewer: String,
+    #[serde(default)]
+    pub at: String,
+}
+
+/// `POST /v1/approvals/{id}/decisions`
+#[derive(Debug, Deserialize)]
+pub struct Decided {
+    /// Where the call stands now.
+    pub state: String,
+    /// The current clearance digest: another one after an edit.
+    pub digest: Digest,
+    /// How many more people must approve.
+    #[serde(default)]
+    pub still_needed: u32,
+    /// Whether this very decision had been recorded before.
+    #[serde(default)]
+    pub repeated: bool,
+}
+
+/// `GET /v1/runs`
+#[derive(Debug, Deserialize)]
+pub struct RunPage {
+    /// The runs, newest first.
+    pub runs: Vec<RunRow>,
+    /// Where the next page begins.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// A run.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct RunRow {
+    pub id: String,
+    #[serde(default)]
+    pub agent: String,
+    #[serde(default)]
+    pub task: String,
+    #[serde(default)]
+    pub started_by: String,
+    #[serde(default)]
+    pub component: String,
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub waiting_for: Option<u32>,
+    #[serde(default)]
+    pub calls: u32,
+    #[serde(default)]
+    pub created_at: String,
+    #[serde(default)]
+    pub updated_at: String,
+    #[serde(default)]
+    pub result: Option<Value>,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl RunRow {
+    /// Whether the run can never go on.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "finished" | "failed" | "trapped" | "cancelled" | "diverged")
+    }
+}
+
+/// `GET /v1/runs/{id}/events`
+#[derive(Debug, Deserialize)]
+pub struct EventPage {
+    /// The events, in order.
+    pub events: Vec<Event>,
+}
+
+/// One of them.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Event {
+    pub seq: u64,
+    #[serde(default)]
+    pub at: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub data: Value,
+}

@@ -1,0 +1,100 @@
+//! Which host to talk to, and with which token.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::Client;
+use crate::cli::args::Global;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::config::Config;
+
+/// A client for the host that was named, else for the one that holds the configured journal, else for where it would listen.
+pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Client, Failure> {
+    let base = match &global.url {
+        Some(url) => url.clone(),
+        None => beside_the_journal(&config.journal).unwrap_or_else(|| format!("http://{}", config.server.listen)),
+    };
+    let base = if base.contains("://") { base } else { format!("http://{base}") };
+    check(&base)?;
+    let file = global.token_file.as_deref().unwrap_or(&config.token_file);
+    Ok(Client::new(&base, &token(file, output)?))
+}
+
+/// The address that a running host leaves beside its journal.
+fn beside_the_journal(journal: &Path) -> Option<String> {
+    let mut file = journal.as_os_str().to_owned();
+    file.push(".address");
+    let address = fs::read_to_string(file).ok()?;
+    Some(address.trim().to_owned()).filter(|address| !address.is_empty())
+}
+
+/// A token crosses a network only under TLS.
+fn check(base: &str) -> Result<(), Failure> {
+    let wrong = |what: &str| Failure::new(Exit::Usage, format!("`{base}` {what}"));
+    let uri: ureq::http::Uri =
+        base.parse().map_err(|_| wrong("is not a URL").hint("write it like `http://127.0.0.1:7411`"))?;
+    let host = uri.host().unwrap_or_default();
+    let near = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    match uri.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if near => Ok(()),
+        Some("http") => {
+            let hint = "use `https://`, or a tunnel such as `ssh -L 7411:127.0.0.1:7411 HOST`";
+            Err(wrong("would carry your token across the network in clear").hint(hint))
+        }
+        Some(_) | None => Err(wrong("is not a URL of HTTP").hint("write it like `http://127.0.0.1:7411`")),
+    }
+}
+
+fn token(file: &Path, output: &Output) -> Result<String, Failure> {
+    let path = file.display();
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot read your token in `{path}`: {error}")).hint(
+            "the host writes the local operator's at its first start; name the file with yours with `--token-file`",
+        )
+    })?;
+    let open = fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    if open {
+        output.note(&format!("warning: others can read your token in `{path}`: run `chmod 600 {path}`"));
+    }
+    let token = text.trim();
+    if token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic()) {
+        let message = format!("`{path}` does not hold a token");
+        return Err(Failure::new(Exit::Failed, message).hint("it should hold one line with the token alone"));
+    }
+    Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leaves_the_machine_only_under_tls() {
+        for good in ["http://127.0.0.1:7411", "http://localhost:1", "http://[::1]:80", "https://approvals.example.org"]
+        {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "http://192.0.2.1:7411",
+            "http://localhost.example.org",
+            "ftp://127.0.0.1",
+            "http://127.0.0.1@evil.example",
+            "nonsense",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_running_host_is_found_beside_its_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("journal.db");
+        assert_eq!(beside_the_journal(&journal), None);
+        fs::write(folder.path().join("journal.db.address"), "http://127.0.0.1:40001\n").unwrap();
+        assert_eq!(beside_the_journal(&journal).as_deref(), Some("http://127.0.0.1:40001"));
+    }
+}

@@ -1,0 +1,95 @@
+//! How the program ends: the exit codes, and an error as a person reads it.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+
+/// The exit codes, all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done. For a decision: it is on disk, even if more people must approve.
+    Done,
+    /// 1: it went wrong, for a reason that has no code of its own.
+    Failed,
+    /// 2: the command line or the configuration is wrong; nothing was tried.
+    Usage,
+    /// 3: the run that was watched ended without a result: it failed, trapped, was cancelled or diverged.
+    RunEnded,
+    /// 4: the host said no: not eligible, already decided, changed since it was shown, expired, or not there.
+    Refused,
+    /// 5: the host cannot be reached.
+    Unreachable,
+}
+
+impl Exit {
+    /// The table at the end of `--help`.
+    pub const HELP: &str = "Exit codes:
+  0  done (a decision is on disk, even if more people must approve)
+  1  it went wrong, for a reason without a code of its own
+  2  the command line or the configuration is wrong; nothing was tried
+  3  the run that was watched ended without a result
+  4  the host said no: not eligible, already decided, changed since shown, expired, or not there
+  5  the host cannot be reached";
+
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::RunEnded => 3,
+            Self::Refused => 4,
+            Self::Unreachable => 5,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a subcommand did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// How the program ends.
+    pub exit: Exit,
+    /// What went wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    /// The same with advice.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self { exit: Exit::Usage, message: error.to_string(), hint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_every_code() {
+        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::RunEnded, Exit::Refused, Exit::Unreachable] {
+            assert!(Exit::HELP.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
+        }
+    }
+}

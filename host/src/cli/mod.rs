@@ -1,0 +1,51 @@
+//! The command line: one file or folder per subcommand.
+//!
+//! `approvals` and `runs` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector.
+//! Whatever they print of an agent's passes [`review`](crate::review).
+//!
+//! Read in this order: [`args`], [`exit`], [`output`], [`client`], then the subcommands.
+
+mod approvals;
+pub mod args;
+pub mod client;
+mod completions;
+mod config;
+pub mod exit;
+pub mod output;
+mod runs;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::Config;
+use args::{Cli, Command, Global};
+use exit::{Exit, Failure};
+use output::Output;
+
+/// Does what the command line asks. Wrong words end the program here, with clap's own message and code 2.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json, cli.global.no_color);
+    let exit = dispatch(cli, &output).unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit
+    });
+    exit.into()
+}
+
+fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::Config => config::run(&load(&global)?, output),
+        Command::Completions { shell } => completions::run(shell, output),
+    }
+}
+
+/// The configuration for the current folder.
+pub fn load(global: &Global) -> Result<Config, Failure> {
+    Ok(Config::load(global.config.as_deref(), Path::new("."))?)
+}

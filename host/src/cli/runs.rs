@@ -1,0 +1,94 @@
+//! `holdshort runs`: what agents are doing, and settling what is in doubt.
+
+mod events;
+mod resolve;
+
+use serde_json::{Value, json};
+
+use super::args::{ListRuns, RunName, RunsAction, RunsArgs};
+use super::client::{self, Client, RunPage, RunRow};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use crate::review::{terminal, visible};
+
+/// Does what was asked; the list, if nothing was.
+pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    match args.action {
+        None => list(&args.list, client, output),
+        Some(RunsAction::List(args)) => list(&args, client, output),
+        Some(RunsAction::Show { id }) => show(&id, client, output),
+        Some(RunsAction::Events(args)) => events::events(&args, client, output),
+        Some(RunsAction::Cancel { id, reason }) => cancel(&id, reason, client, output),
+        Some(RunsAction::Resolve(args)) => resolve::resolve(&args, client, output),
+    }
+}
+
+fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let mut query = vec![("limit", args.limit.to_string())];
+    query.extend(args.state.clone().map(|state| ("state", state)));
+    query.extend(args.before.clone().map(|before| ("before", before)));
+    let answer: Value = client.get("/runs", &query)?;
+    if output.json {
+        output.json(&answer)?;
+        return Ok(Exit::Done);
+    }
+    let page = client::read::<RunPage>(&answer)?;
+    if page.runs.is_empty() {
+        output.note("there are none");
+    }
+    for row in &page.runs {
+        let label =
+            format!("{}  {}  {}  ", visible::line(&row.id), visible::line(&row.created_at), visible::line(&state(row)));
+        output.row(&label, &format!("{}: {}", row.agent, row.task))?;
+    }
+    if let Some(next) = page.next {
+        output.note(&format!("there are more: --before {next}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn state(row: &RunRow) -> String {
+    match row.waiting_for {
+        Some(call) => format!("{} for {}.{call}", row.state, row.id),
+        None => row.state.clone(),
+    }
+}
+
+fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let answer = client.run(id)?;
+    if output.json {
+        output.json(&answer)?;
+        return Ok(Exit::Done);
+    }
+    let row = client::read::<RunRow>(&answer)?;
+    let facts = [
+        ("run", row.id.clone()),
+        ("state", state(&row)),
+        ("agent", format!("{} ({})", row.agent, row.component)),
+        ("task", row.task.clone()),
+        ("started by", format!("{} at {}", row.started_by, row.created_at)),
+        ("calls", format!("{}, the last change at {}", row.calls, row.updated_at)),
+    ];
+    for (label, text) in facts.into_iter().chain(row.reason.clone().map(|reason| ("reason", reason))) {
+        output.row(&format!("{label}: "), &text)?;
+    }
+    if let Some(result) = row.result.as_ref().filter(|result| !result.is_null()) {
+        output.row("result, as the agent returned it:", "")?;
+        output.lines(&terminal::value(result, output.columns()))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn cancel(id: &RunName, reason: Option<String>, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
+    let answer: Value = client.post(&format!("/runs/{id}/cancel"), &body)?;
+    if output.json {
+        output.json(&answer)?;
+    } else {
+        output.row(
+            &format!("{id} "),
+            "is cancelled; an effect that had started is not stopped, and its outcome is still recorded",
+        )?;
+    }
+    Ok(Exit::Done)
+}

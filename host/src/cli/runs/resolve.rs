@@ -1,0 +1,49 @@
+//! `holdshort runs resolve`: a person settles an effect whose outcome was lost.
+
+use serde_json::{Value, json};
+
+use crate::cli::args::{FindingWord, Resolve};
+use crate::cli::client::{self, ApprovalDetail, Client};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+
+/// Sends what the person found out about the attempt that they looked at.
+pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let attempt = match args.attempt {
+        Some(attempt) => attempt,
+        None => last_attempt(args, client)?,
+    };
+    let mut body = json!({"type": args.finding.word(), "attempt": attempt});
+    if let Some(fields) = body.as_object_mut() {
+        if let Some(text) = &args.receipt {
+            if args.finding != FindingWord::Done {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    "a receipt belongs to `done` only: for the others nothing was done that could be receipted",
+                ));
+            }
+            let wrong = |error| Failure::new(Exit::Usage, format!("`--receipt` is not JSON: {error}"));
+            fields.insert("receipt".into(), serde_json::from_str(text).map_err(wrong)?);
+        }
+        if let Some(message) = &args.message {
+            fields.insert("message".into(), message.as_str().into());
+        }
+    }
+    let path = format!("/runs/{}/calls/{}/resolution", args.id.run, args.id.call);
+    let answer: Value = client.post(&path, &body)?;
+    if output.json {
+        output.json(&answer)?;
+    } else {
+        let state = answer.get("state").and_then(Value::as_str).unwrap_or("settled");
+        output.row(&format!("{} ", args.id), &format!("is {state}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The attempt that is in doubt now; the host refuses the resolution if another one has begun by then.
+fn last_attempt(args: &Resolve, client: &Client) -> Result<u32, Failure> {
+    let detail = client::read::<ApprovalDetail>(&client.approval(&args.id)?)?;
+    detail.effect.map(|effect| effect.attempts).ok_or_else(|| {
+        Failure::new(Exit::Refused, format!("`{}` has no effect to settle: it is {}", args.id, detail.state))
+    })
+}
