@@ -29,7 +29,7 @@ pub fn lines(text: &str) -> Vec<String> {
     text.split('\n').map(whole_line).collect()
 }
 
-/// The characters of `text` that [`line`] would write out, in order. Tabs and line ends are no deception and are left out.
+/// The characters of `text` that [`line()`] would write out, in order. Tabs and line ends are no deception and are left out.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, written_out)| *written_out && !matches!(c, '<' | '\t' | '\r' | '\n')).map(|(c, _)| c)
 }

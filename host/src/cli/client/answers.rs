@@ -1,5 +1,5 @@
 //! What the endpoint answers, read leniently: a field that is missing is empty, one that is new is ignored.
-//! What a decision rests on is not read here but in [`verify`](super::verify), and not leniently.
+//! What a decision rests on is not read here but in [`verify`](mod@super::verify), and not leniently.
 
 use holdshort_gate::Digest;
 use serde::Deserialize;
