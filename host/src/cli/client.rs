@@ -1,6 +1,6 @@
 //! The HTTP client: `/v1` as a reviewer uses it.
 //!
-//! Nothing that the host says is believed where it can be checked: digests are computed again ([`verify`]) before a decision is sent.
+//! Nothing that the host says is believed where it can be checked: digests are computed again ([`verify()`]) before a decision is sent.
 
 mod answers;
 mod connect;
