@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::clearance::Proposal;
 use crate::decision::RefusalReason;
 use crate::event::Event;
-use crate::ids::{CallNumber, Digest, Time};
+use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::Phase;
 use crate::run::{Run, RunLimits, RunPhase};
 
@@ -25,14 +25,15 @@ pub struct CreateRun {
 
 impl Sealed for CreateRun {}
 impl Command for CreateRun {
-    type Out = ();
+    /// The run's id.
+    type Out = RunId;
 
-    fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
+    fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, RunId), Refused> {
         if subject.run.is_some() {
             return Err(Refused::RunExists);
         }
         let Self { agent, component, task, started_by, limits, seed } = self;
-        Ok((vec![Event::RunCreated { agent, component, task, started_by, limits, seed }], ()))
+        Ok((vec![Event::RunCreated { agent, component, task, started_by, limits, seed }], subject.id.clone()))
     }
 }
 
@@ -166,13 +167,14 @@ pub struct FireTimer {
 
 impl Sealed for FireTimer {}
 impl Command for FireTimer {
-    type Out = ();
+    /// When it fired, which the guest's clock follows.
+    type Out = Time;
 
-    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Time), Refused> {
         let run = subject.run()?;
         match run.phase {
             RunPhase::Sleeping { timer, until } if timer == self.timer && until <= now => {
-                Ok((vec![Event::TimerFired { timer }], ()))
+                Ok((vec![Event::TimerFired { timer }], now))
             }
             RunPhase::Sleeping { .. } => Err(Refused::NotDue),
             RunPhase::Ready

@@ -1,0 +1,121 @@
+//! A call in a little world: a subject, a clock, and commands that are judged and followed.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
+
+use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::command::{
+    Choice, CreateRun, Decide, DecisionOutcome, Finish, Outcome, Propose, Proposed, Revision, Start,
+};
+use holdshort_gate::{
+    Action, Command, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Permit, Proposal, Refused,
+    Requirement, Reviewers, RunId, RunLimits, Subject, Time, WitType,
+};
+use serde_json::{Value, json};
+
+pub struct World {
+    pub subject: Subject,
+    pub now: Time,
+    pub written: Vec<Event>,
+}
+
+pub fn function() -> FunctionType {
+    FunctionType {
+        params: vec![("text".into(), WitType::String)],
+        result: Some(WitType::Result { ok: Some(Box::new(WitType::String)), err: Some(Box::new(WitType::String)) }),
+    }
+}
+
+pub fn action(text: &str) -> Action {
+    let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
+    Action::new(Digest::of(b"component"), capability, &function(), &json!({ "text": text })).unwrap()
+}
+
+pub fn requirement() -> Requirement {
+    Requirement { reviewers: Reviewers::Any, quorum: 1, four_eyes: false, expires_at: None, start_within_ms: 60_000 }
+}
+
+pub fn proposal(text: &str) -> Proposal {
+    Proposal {
+        action: action(text),
+        summary: format!("send {text}"),
+        exhibits: Vec::new(),
+        preconditions: Value::Null,
+        connector: "test".into(),
+        class: EffectClass::Idempotent,
+        requirement: requirement(),
+        policy: PolicyRecord { digest: Digest::of(b"policy"), determining: vec!["hold-everything".into()] },
+    }
+}
+
+pub fn limits() -> RunLimits {
+    RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 2, calls: 10 }
+}
+
+impl World {
+    /// A run that has just been created by `olga`.
+    pub fn new() -> Self {
+        let subject = Subject::new(JournalId("j".into()), RunId("r".into()), EffectKey("key".into()));
+        let mut world = Self { subject, now: Time(1_000_000), written: Vec::new() };
+        let create = CreateRun {
+            agent: "agent".into(),
+            component: Digest::of(b"component"),
+            task: "task".into(),
+            started_by: "olga".into(),
+            limits: limits(),
+            seed: Digest::of(b"seed"),
+        };
+        world.submit(create).unwrap();
+        world
+    }
+
+    /// A run whose first call holds short.
+    pub fn held(proposal: Proposal) -> Self {
+        let mut world = Self::new();
+        world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal)) }).unwrap();
+        world
+    }
+
+    pub fn submit<C: Command>(&mut self, command: C) -> Result<C::Out, Refused> {
+        let before = self.subject.clone();
+        let judged = command.decide(&self.subject, self.now);
+        assert_eq!(before, self.subject, "judging changes nothing");
+        let (events, out) = judged?;
+        for event in events {
+            self.subject.apply(&event, self.now).unwrap();
+            self.written.push(event);
+        }
+        Ok(out)
+    }
+
+    pub fn decide(&mut self, reviewer: &str, choice: Choice) -> Result<DecisionOutcome, Refused> {
+        let clearance = self.clearance();
+        self.decide_on(clearance, reviewer, choice)
+    }
+
+    pub fn decide_on(&mut self, clearance: Digest, reviewer: &str, choice: Choice) -> Result<DecisionOutcome, Refused> {
+        self.submit(Decide { reviewer: reviewer.into(), clearance, choice, message: Some("because".into()) })
+    }
+
+    pub fn start(&mut self) -> Result<Permit, Refused> {
+        self.submit(Start { perform_within_ms: 1_000 })
+    }
+
+    pub fn finish(&mut self, attempt: u32, outcome: Outcome) -> Result<&'static str, Refused> {
+        self.submit(Finish { attempt, outcome, evidence: None })
+    }
+
+    pub fn clearance(&self) -> Digest {
+        self.subject.call.as_ref().and_then(|call| call.clearance).unwrap()
+    }
+
+    pub fn phase(&self) -> &'static str {
+        self.subject.call.as_ref().unwrap().phase.name()
+    }
+
+    pub fn pass_ms(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+    }
+}
+
+pub fn edit(text: &str) -> Choice {
+    Choice::Edit(Box::new(Revision { proposal: proposal(text) }))
+}

@@ -1,0 +1,119 @@
+//! Every kind of event has a golden file: what is on disk today must be readable for ever.
+//! `BLESS=1 cargo test -p holdshort-gate --test events` writes the files of new kinds; a file that exists is never rewritten.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use common::{action, limits, proposal};
+use holdshort_gate::{Decision, Digest, Event, RefusalReason, Resolution, Time, Verdict};
+use serde_json::{Value, json};
+
+/// One of each kind. The match below keeps the list complete: a new kind does not compile until it is named there.
+fn samples() -> Vec<Event> {
+    let clearance = Digest::of(b"clearance");
+    let decision = |verdict| Decision { reviewer: "rita".into(), clearance, verdict, message: Some("why".into()) };
+    vec![
+        Event::RunCreated {
+            agent: "release".into(),
+            component: Digest::of(b"component"),
+            task: "main to production".into(),
+            started_by: "olga".into(),
+            limits: limits(),
+            seed: Digest::of(b"seed"),
+        },
+        Event::RoutineReturned {
+            call: 1,
+            capability: "acme:mail/send@1.0.0#list".parse().unwrap(),
+            arguments: json!({"text": "a"}),
+            action: action("a").digest(),
+            result: json!({"ok": ["x"]}),
+            answered_at: Time(1_000_000),
+        },
+        Event::CallCleared { call: 2, proposal: Box::new(proposal("a")), clearance },
+        Event::CallHeld { call: 2, proposal: Box::new(proposal("a")), clearance },
+        Event::CallRefused { call: 2, action: Box::new(action("a")), refusal: RefusalReason::Invalid("no".into()) },
+        Event::DecisionMade { call: 2, decision: decision(Verdict::Respond(json!("yes"))) },
+        Event::CallRevised { call: 2, revision: 2, by: "rita".into(), proposal: Box::new(proposal("b")), clearance },
+        Event::CallReheld {
+            call: 2,
+            revision: 3,
+            reason: "moved".into(),
+            proposal: Box::new(proposal("b")),
+            clearance,
+        },
+        Event::CallAnswered { call: 2, answer: json!("yes") },
+        Event::CallExpired { call: 2 },
+        Event::CallCancelled { call: 2 },
+        Event::EffectStarted { call: 2, attempt: 1, clearance },
+        Event::EffectSucceeded { call: 2, attempt: 1, receipt: json!({"id": "7"}), evidence: None },
+        Event::EffectFailed { call: 2, attempt: 1, reason: "no".into(), evidence: Some("looked".into()) },
+        Event::EffectInDoubt { call: 2, attempt: 1, reason: "no reply".into() },
+        Event::EffectResolved {
+            call: 2,
+            attempt: 1,
+            by: "rita".into(),
+            resolution: Resolution::Done(json!({"id": "7"})),
+            message: None,
+        },
+        Event::TimerSet { timer: 1, until: Time(2_000_000) },
+        Event::TimerFired { timer: 1 },
+        Event::RunFinished { result: Err("stopped".into()) },
+        Event::RunTrapped { reason: "unreachable".into() },
+        Event::RunCancelled { by: "olga".into(), reason: Some("enough".into()) },
+        Event::RunDiverged { place: "call 2".into(), recorded: "a".into(), found: "b".into() },
+    ]
+}
+
+fn ordinal(event: &Event) -> usize {
+    match event {
+        Event::RunCreated { .. } => 0,
+        Event::RoutineReturned { .. } => 1,
+        Event::CallCleared { .. } => 2,
+        Event::CallHeld { .. } => 3,
+        Event::CallRefused { .. } => 4,
+        Event::DecisionMade { .. } => 5,
+        Event::CallRevised { .. } => 6,
+        Event::CallReheld { .. } => 7,
+        Event::CallAnswered { .. } => 8,
+        Event::CallExpired { .. } => 9,
+        Event::CallCancelled { .. } => 10,
+        Event::EffectStarted { .. } => 11,
+        Event::EffectSucceeded { .. } => 12,
+        Event::EffectFailed { .. } => 13,
+        Event::EffectInDoubt { .. } => 14,
+        Event::EffectResolved { .. } => 15,
+        Event::TimerSet { .. } => 16,
+        Event::TimerFired { .. } => 17,
+        Event::RunFinished { .. } => 18,
+        Event::RunTrapped { .. } => 19,
+        Event::RunCancelled { .. } => 20,
+        Event::RunDiverged { .. } => 21,
+    }
+}
+
+#[test]
+fn every_kind_reads_and_writes_as_its_golden_file() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/events");
+    let samples = samples();
+    let ordinals: Vec<usize> = samples.iter().map(ordinal).collect();
+    assert_eq!(ordinals, (0..22).collect::<Vec<_>>(), "one sample of each kind, in the enum's order");
+    let mut names = BTreeSet::new();
+    for event in samples {
+        let value = serde_json::to_value(&event).unwrap();
+        let name = format!("{}.json", value["type"].as_str().unwrap());
+        let path = folder.join(&name);
+        if std::env::var_os("BLESS").is_some() && !path.exists() {
+            std::fs::write(&path, serde_json::to_string_pretty(&value).unwrap() + "\n").unwrap();
+        }
+        let golden: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(value, golden, "{name}: what is written has changed");
+        assert_eq!(serde_json::from_value::<Event>(golden).unwrap(), event, "{name}: what is read has changed");
+        names.insert(name);
+    }
+    let files: BTreeSet<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, names);
+}

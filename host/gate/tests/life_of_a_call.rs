@@ -1,0 +1,312 @@
+//! The life of a call, step by step, and every way out of line.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{World, action, edit, proposal, requirement};
+use holdshort_gate::command::{
+    CancelRun, Choice, End, EndRun, Expire, FireTimer, Outcome, Propose, Proposed, RecordRoutine, Resolve, SetTimer,
+};
+use holdshort_gate::{
+    Answer, EffectClass, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers, RunPhase, Time,
+};
+use serde_json::json;
+
+fn with(change: impl Fn(&mut Requirement)) -> Proposal {
+    let mut proposal = proposal("a");
+    change(&mut proposal.requirement);
+    proposal
+}
+
+#[test]
+fn a_held_call_is_approved_started_and_done_once() {
+    let mut world = World::held(proposal("a"));
+    assert!(matches!(world.start(), Err(Refused::WrongPhase("held"))), "nothing starts before it is approved");
+    let outcome = world.decide("rita", Choice::Approve).unwrap();
+    assert_eq!((outcome.phase, outcome.still_needed, outcome.repeated), ("approved", 0, false));
+    let permit = world.start().unwrap();
+    assert_eq!((permit.action(), permit.attempt(), permit.key().0.as_str()), (&action("a"), 1, "key"));
+    assert_eq!(permit.clearance(), world.clearance());
+    assert!(matches!(world.start(), Err(Refused::WrongPhase("started"))), "one clearance, one attempt");
+    assert_eq!(world.finish(1, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
+    assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Ok(json!("sent"))));
+    assert_eq!(world.subject.run.as_ref().unwrap().phase, RunPhase::Ready);
+    assert!(world.start().is_err() && world.finish(1, Outcome::DidNotHappen("late".into())).is_err());
+}
+
+#[test]
+fn the_same_decision_again_is_answered_and_not_written_again() {
+    let mut world = World::held(proposal("a"));
+    let first = world.clearance();
+    world.decide("rita", Choice::Approve).unwrap();
+    let events = world.written.len();
+    let again = world.decide_on(first, "rita", Choice::Approve).unwrap();
+    assert!(again.repeated && world.written.len() == events);
+    let late = world.decide_on(first, "rolf", Choice::Reject).unwrap_err();
+    let Refused::AlreadyDecided { winner: Some(winner), phase: "approved" } = late else { panic!("{late:?}") };
+    assert_eq!(winner.reviewer, "rita");
+}
+
+#[test]
+fn an_old_decision_is_refused_in_every_state() {
+    let old = World::held(proposal("a")).clearance();
+    let question = || Proposal { class: EffectClass::Question, ..proposal("a") };
+    let mut worlds: Vec<World> = Vec::new();
+    let mut world = |steps: &dyn Fn(&mut World)| {
+        let mut world = World::held(proposal("a"));
+        world.decide("rita", edit("b")).unwrap();
+        steps(&mut world);
+        worlds.push(world);
+    };
+    world(&|_| ());
+    world(&|w| drop(w.start().unwrap()));
+    world(&|w| {
+        w.start().unwrap();
+        w.finish(1, Outcome::Unknown("lost".into())).unwrap();
+    });
+    world(&|w| {
+        w.start().unwrap();
+        w.finish(1, Outcome::Happened(json!("x"))).unwrap();
+    });
+    world(&|w| {
+        w.start().unwrap();
+        w.finish(1, Outcome::DidNotHappen("no".into())).unwrap();
+    });
+    world(&|w| {
+        w.start().unwrap();
+        let proposal = Box::new(proposal("a"));
+        w.finish(1, Outcome::FactsChanged { reason: "moved".into(), proposal }).unwrap();
+    });
+    world(&|w| w.submit(CancelRun { by: "olga".into(), reason: None }).unwrap());
+    world(&|w| {
+        w.pass_ms(60_001);
+        w.submit(Expire).unwrap();
+    });
+    let mut answered = World::held(question());
+    answered.decide("rita", Choice::Respond(json!("yes"))).unwrap();
+    worlds.push(answered);
+    let mut rejected = World::held(proposal("z"));
+    rejected.decide("rita", Choice::Reject).unwrap();
+    worlds.push(rejected);
+    let mut unresolved = World::held(proposal("z"));
+    unresolved.decide("rita", Choice::Approve).unwrap();
+    unresolved.start().unwrap();
+    unresolved.finish(1, Outcome::Unknown("lost".into())).unwrap();
+    let abandon = Resolve { attempt: 1, by: "rita".into(), resolution: Resolution::Abandon, message: None };
+    unresolved.submit(abandon).unwrap();
+    worlds.push(unresolved);
+    for proposed in [
+        Proposed::Clear(Box::new(proposal("z"))),
+        Proposed::Refuse(Box::new(action("z")), RefusalReason::Forbidden("no".into())),
+    ] {
+        let mut world = World::new();
+        world.submit(Propose { call: 1, proposed }).unwrap();
+        worlds.push(world);
+    }
+    let phases: Vec<&str> = worlds.iter().map(World::phase).collect();
+    for world in &mut worlds {
+        let before = world.subject.clone();
+        for choice in [Choice::Approve, Choice::Reject, Choice::Respond(json!("x")), edit("c")] {
+            assert!(world.decide_on(old, "rolf", choice).is_err(), "{}", world.phase());
+            assert_eq!(world.subject, before);
+        }
+    }
+    let missing: Vec<_> = Phase::NAMES.iter().filter(|name| !phases.contains(name)).collect();
+    assert!(missing.is_empty(), "no old decision was tried on {missing:?}");
+}
+
+#[test]
+fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
+    let mut world = World::held(with(|r| r.quorum = 2));
+    let first = world.clearance();
+    assert_eq!(world.decide("rita", Choice::Approve).unwrap().still_needed, 1);
+    let edited = world.decide("rolf", edit("b")).unwrap();
+    assert_eq!((edited.phase, edited.still_needed), ("held", 1), "the editor's own vote counts, the earlier one fell");
+    let back = world.decide("rolf", edit("a")).unwrap();
+    assert_eq!(back.still_needed, 1);
+    assert_ne!(world.clearance(), first);
+    assert!(
+        matches!(world.decide_on(first, "ruth", Choice::Approve), Err(Refused::Stale { current }) if current == back.clearance)
+    );
+    assert_eq!(world.decide("ruth", Choice::Approve).unwrap().phase, "approved");
+}
+
+#[test]
+fn an_edit_keeps_the_stricter_requirement_and_the_capability() {
+    let mut world = World::held(with(|r| (r.quorum, r.start_within_ms) = (2, 5)));
+    world.decide("rita", edit("b")).unwrap();
+    let requirement = world.subject.call.as_ref().unwrap().requirement().unwrap().clone();
+    assert_eq!((requirement.quorum, requirement.start_within_ms), (2, 5));
+    let mut other = proposal("c");
+    let capability = "acme:mail/send@1.0.0#purge".parse().unwrap();
+    other.action =
+        holdshort_gate::Action::new(other.action.component(), capability, &common::function(), &json!({"text": "c"}))
+            .unwrap();
+    let revision = holdshort_gate::command::Revision { proposal: other };
+    assert_eq!(world.decide("rita", Choice::Edit(Box::new(revision))), Err(Refused::AnotherCapability));
+}
+
+#[test]
+fn a_quorum_counts_people_and_four_eyes_bars_starter_and_editor() {
+    let mut world = World::held(with(|r| (r.quorum, r.four_eyes) = (2, true)));
+    assert!(matches!(world.decide("olga", Choice::Approve), Err(Refused::NotEligible(_))), "olga started the run");
+    world.decide("rita", Choice::Approve).unwrap();
+    assert!(world.decide("rita", Choice::Approve).unwrap().repeated);
+    assert_eq!(world.phase(), "held", "one person twice is one vote");
+    world.decide("rolf", edit("b")).unwrap();
+    assert!(matches!(world.decide("rolf", Choice::Approve), Err(Refused::NotEligible(_))), "rolf edited it");
+    world.decide("rita", Choice::Approve).unwrap();
+    world.decide("ruth", Choice::Approve).unwrap();
+    assert_eq!(world.phase(), "approved");
+}
+
+#[test]
+fn only_named_reviewers_decide() {
+    let mut world = World::held(with(|r| r.reviewers = Reviewers::Named(vec!["ruth".into()])));
+    assert!(matches!(world.decide("rita", Choice::Reject), Err(Refused::NotEligible(_))));
+    assert_eq!(world.decide("ruth", Choice::Reject).unwrap().phase, "rejected");
+    assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Rejected("because".into())));
+}
+
+#[test]
+fn what_lapses_cannot_be_approved_or_started() {
+    let mut world = World::held(with(|r| r.expires_at = Some(Time(2_000_000))));
+    assert_eq!(world.submit(Expire), Err(Refused::NotDue));
+    world.pass_ms(1_000);
+    assert_eq!(
+        world.decide("rita", Choice::Approve),
+        Err(Refused::Expired),
+        "though nobody has written the expiry yet"
+    );
+    world.submit(Expire).unwrap();
+    assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Expired));
+    let mut late = World::held(proposal("a"));
+    late.decide("rita", Choice::Approve).unwrap();
+    late.pass_ms(60_001);
+    assert!(matches!(late.start(), Err(Refused::StartTooLate)));
+}
+
+#[test]
+fn facts_that_changed_put_the_call_back() {
+    let mut world = World::held(proposal("a"));
+    let first = world.clearance();
+    world.decide("rita", Choice::Approve).unwrap();
+    world.start().unwrap();
+    let now = Proposal { preconditions: json!({"old": "2"}), ..proposal("a") };
+    let outcome = Outcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(now) };
+    assert_eq!(world.finish(1, outcome).unwrap(), "held");
+    assert_eq!(world.subject.call.as_ref().unwrap().reheld.as_deref(), Some("1, now 2"));
+    assert!(matches!(world.decide_on(first, "ruth", Choice::Approve), Err(Refused::Stale { .. })));
+    world.decide("rita", Choice::Approve).unwrap();
+    assert_eq!(world.start().unwrap().attempt(), 2);
+}
+
+#[test]
+fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
+    let doubt = |class| {
+        let mut world = World::held(Proposal { class, ..proposal("a") });
+        world.decide("rita", Choice::Approve).unwrap();
+        world.start().unwrap();
+        world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+        world
+    };
+    let resolve = |resolution| Resolve { attempt: 1, by: "rita".into(), resolution, message: Some("I looked".into()) };
+    let mut world = doubt(EffectClass::OneShot);
+    assert!(matches!(world.start(), Err(Refused::WrongPhase("in-doubt"))), "never repeated by itself");
+    assert!(matches!(world.submit(resolve(Resolution::SendAgain)), Err(Refused::WrongKind(_))));
+    assert_eq!(world.submit(resolve(Resolution::Done(json!("sent")))).unwrap(), "succeeded");
+    assert!(world.submit(resolve(Resolution::NotDone)).is_err(), "settled once");
+    assert_eq!(doubt(EffectClass::OneShot).submit(resolve(Resolution::NotDone)).unwrap(), "failed");
+    let mut world = doubt(EffectClass::OneShot);
+    world.submit(resolve(Resolution::Abandon)).unwrap();
+    assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Unresolved("I looked".into())));
+    let mut world = doubt(EffectClass::Idempotent);
+    world.submit(resolve(Resolution::SendAgain)).unwrap();
+    let permit = world.start().unwrap();
+    assert_eq!((permit.attempt(), permit.key().0.as_str()), (2, "key"), "the same key");
+    assert!(matches!(world.finish(1, Outcome::Happened(json!("late"))), Err(Refused::OtherAttempt { .. })));
+    let mut world = doubt(EffectClass::Reconcilable);
+    assert_eq!(world.finish(1, Outcome::Happened(json!("found"))).unwrap(), "succeeded");
+}
+
+#[test]
+fn cancelling_withdraws_what_waits_and_lets_a_started_effect_end() {
+    let mut held = World::held(proposal("a"));
+    held.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
+    assert_eq!(held.phase(), "cancelled");
+    assert_eq!(held.submit(CancelRun { by: "olga".into(), reason: None }), Ok(()));
+    let mut started = World::held(proposal("a"));
+    started.decide("rita", Choice::Approve).unwrap();
+    started.start().unwrap();
+    started.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
+    assert_eq!(started.finish(1, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
+    assert_eq!(started.subject.run.as_ref().unwrap().phase, RunPhase::Cancelled);
+}
+
+#[test]
+fn a_question_is_answered_and_never_performed() {
+    let mut world = World::held(Proposal { class: EffectClass::Question, ..proposal("a") });
+    assert!(matches!(world.decide("rita", Choice::Approve), Err(Refused::WrongKind(_))));
+    world.decide("rita", Choice::Respond(json!("yes"))).unwrap();
+    assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Ok(json!("yes"))));
+    assert!(world.start().is_err());
+}
+
+#[test]
+fn calls_come_in_order_and_within_the_limit() {
+    let mut world = World::new();
+    let routine = |call| RecordRoutine { call, action: action("r"), result: json!(null), answered_at: Time(0) };
+    assert_eq!(world.submit(routine(2)), Err(Refused::OutOfOrder { last: 0, found: 2 }));
+    world.submit(routine(1)).unwrap();
+    for call in 2..4 {
+        world.submit(Propose { call, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
+        assert!(matches!(world.submit(routine(call + 1)), Err(Refused::RunNotReady("waiting"))));
+        world.decide("rita", Choice::Reject).unwrap();
+    }
+    let third = world.submit(Propose { call: 4, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
+    assert!(matches!(third, Phase::Refused(RefusalReason::Forbidden(_))), "two may be held");
+    world.submit(EndRun(End::Finished(Ok("done".into())))).unwrap();
+    assert!(world.submit(routine(5)).is_err());
+}
+
+#[test]
+fn a_timer_fires_when_it_is_due() {
+    let mut world = World::new();
+    world.submit(SetTimer { timer: 1, until: Time(1_500_000) }).unwrap();
+    assert_eq!(world.submit(FireTimer { timer: 1 }), Err(Refused::NotDue));
+    world.pass_ms(500);
+    assert_eq!(world.submit(FireTimer { timer: 1 }), Ok(world.now));
+    assert_eq!(world.subject.run.as_ref().unwrap().phase, RunPhase::Ready);
+    assert!(world.submit(FireTimer { timer: 1 }).is_err());
+}
+
+#[test]
+fn nothing_in_a_clearance_can_change_without_its_digest() {
+    let base = World::held(proposal("a")).clearance();
+    type Change = fn(&mut Proposal);
+    let changes: [(&str, Change); 9] = [
+        ("arguments", |p| p.action = action("b")),
+        ("summary", |p| p.summary.push('!')),
+        ("preconditions", |p| p.preconditions = json!(1)),
+        ("connector", |p| p.connector = "other".into()),
+        ("class", |p| p.class = EffectClass::OneShot),
+        ("quorum", |p| p.requirement = Requirement { quorum: 2, ..requirement() }),
+        ("expiry", |p| p.requirement.expires_at = Some(Time(u64::MAX))),
+        ("policy", |p| p.policy.determining.clear()),
+        ("exhibits", |p| {
+            let digest = holdshort_gate::Digest::of(b"x");
+            p.exhibits.push(holdshort_gate::ExhibitRef {
+                title: "t".into(),
+                media: "text/plain".into(),
+                digest,
+                bytes: 1,
+            });
+        }),
+    ];
+    for (what, change) in changes {
+        let mut changed = proposal("a");
+        change(&mut changed);
+        assert_ne!(World::held(changed).clearance(), base, "{what}");
+    }
+    assert_eq!(World::held(proposal("a")).clearance(), base);
+}

@@ -1,0 +1,163 @@
+//! One effect: start it, perform it, write what came of it; or find out what came of one whose outcome was lost.
+
+use std::future::Future;
+use std::time::Duration;
+
+use holdshort_gate::command::{Expire, Finish, Outcome, Start};
+use holdshort_gate::{Call, Phase, Proposal, Refused};
+use holdshort_journal::{Authorized, Fence, SubmitError};
+
+use super::{Effects, Place};
+use crate::connectors::{Attempt, Finding, Inquiry};
+
+/// How long after its start is on disk an attempt may still begin. A host that was suspended in between must not act on a clearance of yesterday.
+const PERFORM_WITHIN_MS: u64 = 60_000;
+
+/// The first and the longest pause before the journal is tried again, when it cannot be written.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+impl Effects {
+    /// Starts a cleared call and performs it. Losing to a cancellation, an expiry or another attempt is not an error.
+    pub(super) async fn attempt(&self, place: &Place) {
+        let (run, call) = place;
+        let start = || self.0.journal.submit(run, Some(*call), Fence::None, Start { perform_within_ms: PERFORM_WITHIN_MS });
+        loop {
+            match persist(start).await {
+                Ok(authorized) => return self.perform(place, authorized).await,
+                Err(Lost::Refused(Refused::StartTooLate)) => {
+                    let lapsed = persist(|| self.0.journal.submit(run, Some(*call), Fence::None, Expire)).await;
+                    return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance lapsed before its effect started");
+                }
+                Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
+                // The start may be on disk without its permit in hand: then the effect is in doubt though nothing was tried.
+                // If it is not on disk, the call is as it was and is started now.
+                Err(Lost::Unknown) => self.settle_lost(place).await,
+            }
+        }
+    }
+
+    async fn perform(&self, place: &Place, authorized: Authorized) {
+        let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
+        let Some(performer) = self.0.performers.find(authorized.action().capability()).cloned() else {
+            let reason = format!("no connector performs `{}` on this host", authorized.action().capability());
+            return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
+        };
+        if self.0.journal.now() > perform_by {
+            let reason = "the host was held up between the start and the attempt, which was not begun".to_owned();
+            return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
+        }
+        // A task of its own, so that a connector that panics leaves an effect in doubt and a dispatcher that goes on.
+        let attempted = tokio::spawn(async move { performer.perform(authorized).await });
+        let outcome = match attempted.await {
+            Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
+            Ok(Attempt::NotDone(reason)) => Outcome::DidNotHappen(reason),
+            Ok(Attempt::FactsChanged(reason)) => self.held_again(place, reason).await,
+            Ok(Attempt::Unknown(reason)) => Outcome::Unknown(reason),
+            Err(_) => Outcome::Unknown("the connector failed in the middle of the attempt".into()),
+        };
+        let unknown = matches!(outcome, Outcome::Unknown(_));
+        self.finish(place, attempt, outcome, None).await;
+        if unknown {
+            self.settle_lost(place).await;
+        }
+    }
+
+    /// The same action with the facts of now, for reviewers to look at again.
+    async fn held_again(&self, place: &Place, reason: String) -> Outcome {
+        let Some(proposal) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
+        match self.0.refresh.refresh(&proposal).await {
+            Ok(proposal) => Outcome::FactsChanged { reason, proposal: Box::new(proposal) },
+            Err(now) => Outcome::DidNotHappen(format!("{reason}; and now: {now}")),
+        }
+    }
+
+    /// Looks up an attempt whose outcome is not written. Never sends again: that is a person's decision.
+    pub(super) async fn settle_lost(&self, place: &Place) {
+        let Some((call, inquiry)) = self.lost(place).await else { return };
+        if call.phase == Phase::Started {
+            let reason = "the host stopped between the start of the effect and its outcome".to_owned();
+            self.finish(place, inquiry.attempt, Outcome::Unknown(reason), None).await;
+        }
+        let Some(performer) = self.0.performers.find(inquiry.action.capability()).cloned() else { return };
+        let attempt = inquiry.attempt;
+        let finding = tokio::spawn(async move { performer.lookup(&inquiry).await });
+        match finding.await {
+            Ok(Finding::Happened { receipt, evidence }) => {
+                self.finish(place, attempt, Outcome::Happened(receipt), Some(evidence)).await;
+            }
+            Ok(Finding::DidNotHappen { evidence }) => {
+                let reason = "it was begun and did not happen".to_owned();
+                self.finish(place, attempt, Outcome::DidNotHappen(reason), Some(evidence)).await;
+            }
+            Ok(Finding::Unknown { evidence }) => {
+                tracing::warn!(run = %place.0, call = place.1, evidence, "an effect stays in doubt until a person settles it");
+            }
+            Err(_) => tracing::error!(run = %place.0, call = place.1, "the connector failed while looking up an effect in doubt"),
+        }
+    }
+
+    async fn finish(&self, place: &Place, attempt: u32, outcome: Outcome, evidence: Option<String>) {
+        let (run, call) = place;
+        loop {
+            let finish = || {
+                let command = Finish { attempt, outcome: outcome.clone(), evidence: evidence.clone() };
+                self.0.journal.submit(run, Some(*call), Fence::None, command)
+            };
+            match persist(finish).await {
+                Ok(_) => return,
+                // Written once and for all, by this task or by a person who was quicker.
+                Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
+                // Writing it twice is refused by the attempt's own state, so trying again is safe.
+                Err(Lost::Unknown) => {}
+            }
+        }
+    }
+
+    async fn proposal(&self, place: &Place) -> Option<Proposal> {
+        self.call(place).await?.proposal().cloned()
+    }
+
+    async fn lost(&self, place: &Place) -> Option<(Call, Inquiry)> {
+        let call = self.call(place).await?;
+        let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
+        let inquiry = lost.then(|| self.inquiry(&place.0, &call)).flatten()?;
+        Some((call, inquiry))
+    }
+
+    async fn call(&self, place: &Place) -> Option<Call> {
+        match self.0.journal.subject(&place.0, Some(place.1)).await {
+            Ok(subject) => subject?.call,
+            Err(error) => {
+                tracing::error!(run = %place.0, call = place.1, %error, "the journal cannot be read");
+                None
+            }
+        }
+    }
+}
+
+/// What kept a command from being written.
+enum Lost {
+    Refused(Refused),
+    Unknown,
+}
+
+/// Submits until the journal takes the command or says no: a full disk only delays. What may have been written is not submitted twice here.
+async fn persist<T, F: Future<Output = Result<T, SubmitError>>>(submit: impl Fn() -> F) -> Result<T, Lost> {
+    let mut pause = RETRY_FIRST;
+    loop {
+        match submit().await {
+            Ok(written) => return Ok(written),
+            Err(SubmitError::Refused(why)) => return Err(Lost::Refused(why)),
+            Err(SubmitError::Unknown(cause)) => {
+                tracing::error!(%cause, "a write may or may not be on disk");
+                return Err(Lost::Unknown);
+            }
+            Err(error @ (SubmitError::NotWritten(_) | SubmitError::Fenced)) => {
+                tracing::error!(%error, "not written; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        }
+    }
+}

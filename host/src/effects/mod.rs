@@ -1,0 +1,173 @@
+//! The dispatcher: performs what may start, from the journal, without the agent; and looks up what is in doubt.
+//!
+//! The only room that holds [`Perform`]. It learns of work by hints after a commit and, because hints may be lost, by scanning the journal
+//! at start-up and whenever it falls behind. Which of two attempts at the same start wins is judged in the journal, never here.
+
+mod attempt;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Call, CallNumber, Capability, Proposal, RunId};
+use holdshort_journal::{CallFilter, Hint, Journal, ReadError};
+use serde_json::Value;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::connectors::{Inquiry, Perform};
+
+/// The connectors that act, by capability; a whole interface by its name.
+#[derive(Clone, Default)]
+pub struct Performers {
+    functions: HashMap<Capability, Arc<dyn Perform>>,
+    interfaces: HashMap<String, Arc<dyn Perform>>,
+}
+
+impl Performers {
+    /// Lets `perform` act for one function.
+    pub fn insert(&mut self, capability: Capability, perform: Arc<dyn Perform>) {
+        self.functions.insert(capability, perform);
+    }
+
+    /// Lets `perform` act for every function of an interface that has no connector of its own.
+    pub fn insert_interface(&mut self, interface: String, perform: Arc<dyn Perform>) {
+        self.interfaces.insert(interface, perform);
+    }
+
+    fn find(&self, capability: &Capability) -> Option<&Arc<dyn Perform>> {
+        self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
+    }
+}
+
+/// Looks again at what a clearance rested on, after a connector found that it had changed.
+pub trait Refresh: Send + Sync {
+    /// The same action under the same requirement, with the facts of now; or why it is not possible any more.
+    fn refresh<'a>(&'a self, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>>;
+}
+
+/// What a task does for a call first.
+enum Work {
+    Attempt,
+    Settle,
+}
+
+/// A call's place in the journal.
+type Place = (RunId, CallNumber);
+
+/// Performs effects. A cheap handle.
+#[derive(Clone)]
+pub struct Effects(Arc<Inner>);
+
+struct Inner {
+    journal: Journal,
+    performers: Performers,
+    refresh: Arc<dyn Refresh>,
+    /// The calls that a task has in hand, and whether there was a hint about one meanwhile.
+    in_flight: Mutex<HashMap<Place, bool>>,
+}
+
+/// How many calls a scan reads at a time.
+const SCAN_CHUNK: usize = 256;
+
+impl Effects {
+    /// A dispatcher over `journal`; nothing happens before [`run`](Self::run).
+    pub fn new(journal: Journal, performers: Performers, refresh: Arc<dyn Refresh>) -> Self {
+        Self(Arc::new(Inner { journal, performers, refresh, in_flight: Mutex::default() }))
+    }
+
+    /// Settles what an earlier host left behind, then performs what becomes startable, until the journal is gone.
+    pub async fn run(self) -> Result<(), ReadError> {
+        let mut hints = self.0.journal.hints();
+        self.recover().await?;
+        loop {
+            match hints.recv().await {
+                Ok(Hint { run, call: Some((call, "cleared" | "approved")), .. }) => self.begin((run, call)),
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => self.scan(&["cleared", "approved"], Self::begin).await?,
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
+    }
+
+    /// The receipt for the agent when a person found that an effect in doubt did happen, if it follows from the action alone.
+    pub fn receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
+        let inquiry = self.inquiry(run, call)?;
+        self.0.performers.find(inquiry.action.capability())?.receipt(&inquiry)
+    }
+
+    async fn recover(&self) -> Result<(), ReadError> {
+        self.scan(&["started", "in-doubt"], Self::settle).await?;
+        self.scan(&["cleared", "approved"], Self::begin).await
+    }
+
+    async fn scan(&self, phases: &[&'static str], each: fn(&Self, Place)) -> Result<(), ReadError> {
+        let mut after = None;
+        loop {
+            let filter = CallFilter { phases: phases.to_vec(), run: None, after, limit: SCAN_CHUNK };
+            let rows = self.0.journal.calls(filter).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.position);
+            for row in rows {
+                each(self, (row.run, row.call));
+            }
+        }
+    }
+
+    fn begin(&self, place: Place) {
+        self.spawn(place, Work::Attempt);
+    }
+
+    fn settle(&self, place: Place) {
+        self.spawn(place, Work::Settle);
+    }
+
+    /// One task per call at a time. A hint about a call that is in hand makes its task look once more before it lets go.
+    fn spawn(&self, place: Place, work: Work) {
+        match self.in_flight().entry(place.clone()) {
+            Entry::Occupied(mut hinted) => return drop(hinted.insert(true)),
+            Entry::Vacant(vacant) => drop(vacant.insert(false)),
+        }
+        let effects = self.clone();
+        tokio::spawn(async move {
+            match work {
+                Work::Attempt => effects.attempt(&place).await,
+                Work::Settle => effects.settle_lost(&place).await,
+            }
+            while effects.hinted_again(&place) {
+                effects.attempt(&place).await;
+            }
+        });
+    }
+
+    fn hinted_again(&self, place: &Place) -> bool {
+        let mut in_flight = self.in_flight();
+        match in_flight.get_mut(place) {
+            Some(hinted) if *hinted => {
+                *hinted = false;
+                true
+            }
+            Some(_) | None => {
+                in_flight.remove(place);
+                false
+            }
+        }
+    }
+
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashMap<Place, bool>> {
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inquiry(&self, run: &RunId, call: &Call) -> Option<Inquiry> {
+        let proposal = call.proposal()?;
+        Some(Inquiry {
+            run: run.clone(),
+            call: call.number,
+            attempt: call.attempts,
+            started_at: call.started_at?,
+            action: proposal.action.clone(),
+            preconditions: proposal.preconditions.clone(),
+            key: self.0.journal.effect_key(run, call.number),
+        })
+    }
+}

@@ -1,0 +1,357 @@
+//! One run, driven: instantiate, replay, go on, wait, park.
+//!
+//! Everything the agent does arrives as a [`Step`]. While the journal still holds what comes next, a step is answered from it; after that the
+//! run is live. A run that waits longer than the linger is parked: this function returns, the instance is gone, and only rows remain.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdshort_gate::command::{End, EndRun, FireTimer, Propose, RecordRoutine, SetTimer};
+use holdshort_gate::{Action, CallNumber, Refused, Run, RunId, Time};
+use holdshort_journal::{Lease, LogLine, Submitted};
+use serde_json::Value;
+use tokio::sync::SemaphorePermit;
+
+use super::agents::Loaded;
+use super::catalogue::BoundOffer;
+use super::cursor::{Cursor, Replayed, Slept, describe};
+use super::failure::Failure;
+use super::propose::Asker;
+use super::signal::Listener;
+use super::{Inner, refusal::RefusalForm};
+use crate::agent::{Guest, HostCall, Start, Step, Trap};
+use crate::connectors::{Preview, Routine, RoutineCall};
+
+/// How a drive ended without failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The run will never go on.
+    Over,
+    /// It waits, and nothing of it is in memory.
+    Parked,
+}
+
+/// Go on with the guest, or leave it.
+type Flow = std::ops::ControlFlow<Left>;
+const GO_ON: Flow = Flow::Continue(());
+
+/// Routine results that may be under way to the disk before the agent has to wait for it.
+const UNFLUSHED_MAX: usize = 64;
+
+/// How often a connector that cannot answer is asked again before the run is put back.
+const CONNECTOR_TRIES: u32 = 5;
+
+/// One run in memory.
+pub(super) struct Drive<'a> {
+    host: &'a Inner,
+    id: &'a RunId,
+    listener: &'a mut Listener,
+    /// Leave to compute; given back while the run lingers.
+    computing: Option<SemaphorePermit<'a>>,
+    run: Run,
+    loaded: Arc<Loaded>,
+    lease: Lease,
+    guest: Guest,
+    /// Gone once the journal is replayed.
+    cursor: Option<Cursor>,
+    calls: CallNumber,
+    timers: u32,
+    /// The time of the last result that the agent got.
+    now: Time,
+    unflushed: VecDeque<Submitted<()>>,
+}
+
+impl<'a> Drive<'a> {
+    /// Brings the run into memory, if there is anything to drive.
+    pub(super) async fn open(host: &'a Inner, id: &'a RunId, listener: &'a mut Listener) -> Result<Option<Self>, Failure> {
+        let computing = Some(host.compute().await?);
+        let lease = host.journal.lease(id);
+        let Some(run) = host.journal.subject(id, None).await?.and_then(|subject| subject.run) else { return Ok(None) };
+        if run.phase.is_over() {
+            return Ok(None);
+        }
+        let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
+        let (cursor, task) = Cursor::open(host.journal.clone(), id.clone()).await?;
+        let start = Start {
+            task,
+            limits: run.limits.clone(),
+            seed: host.journal.seed(id),
+            created_at: run.created_at,
+            arguments_max_bytes: host.settings.arguments_max_bytes,
+        };
+        let guest = loaded.program.start(start);
+        guest.charge(false);
+        let now = run.created_at;
+        let cursor = Some(cursor);
+        let unflushed = VecDeque::new();
+        Ok(Some(Self { host, id, listener, computing, run, loaded, lease, guest, cursor, calls: 0, timers: 0, now, unflushed }))
+    }
+
+    /// Drives the run until it is over or parked. An `Err` is the host's failure: nothing was written, and the run is driven again later.
+    pub(super) async fn go(mut self) -> Result<Left, Failure> {
+        loop {
+            self.go_live().await?;
+            let step = tokio::select! {
+                biased;
+                () = self.listener.over() => return Ok(Left::Over),
+                step = self.guest.next() => step,
+            };
+            let flow = match step {
+                Step::Call(call) => self.call(call).await?,
+                Step::Sleep { until } => self.sleep(until).await?,
+                Step::Output { level, text } => self.log(level, text),
+                Step::Finished(result) => self.end(End::Finished(result)).await?,
+                Step::Trapped(trap) => self.trapped(trap).await?,
+            };
+            if let Flow::Break(left) = flow {
+                return Ok(left);
+            }
+        }
+    }
+
+    /// Notices that the journal is replayed: from then on CPU time is charged and log lines count.
+    async fn go_live(&mut self) -> Result<(), Failure> {
+        if let Some(cursor) = &mut self.cursor
+            && cursor.at_end().await?
+        {
+            self.cursor = None;
+            self.guest.charge(true);
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, HostCall { capability, ty, arguments }: HostCall) -> Result<Flow, Failure> {
+        let loaded = self.loaded.clone();
+        let bound = loaded.bindings.get(&*capability).ok_or_else(|| Failure::NotOffered((*capability).clone()))?;
+        if let BoundOffer::Log = bound.offer {
+            let text = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let flow = self.log(&text("level"), text("message"));
+            self.guest.answer(Value::Null, self.now)?;
+            return Ok(flow);
+        }
+        if self.calls >= self.run.limits.calls {
+            return self.end(End::Trapped(format!("it made more than {} host calls", self.run.limits.calls))).await;
+        }
+        self.calls += 1;
+        let action = Action::new(self.run.component, (*capability).clone(), &ty, &arguments)?;
+        match self.replayed(&action).await? {
+            Replayed::Returned(result, at) => self.answer(result, at),
+            Replayed::Over => Ok(Flow::Break(Left::Over)),
+            Replayed::Other { recorded } => self.diverged(recorded, describe(self.calls, &action)).await,
+            Replayed::Answered(answer, at) => match &bound.offer {
+                BoundOffer::Consequential(_, form) => self.answer(form.result(&answer), at),
+                BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
+            },
+            Replayed::Open => match &bound.offer {
+                BoundOffer::Consequential(_, form) => self.wait_for_answer(form).await,
+                BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
+            },
+            Replayed::New => match &bound.offer {
+                BoundOffer::Routine(routine) => self.routine(&**routine, action).await,
+                BoundOffer::Consequential(preview, form) => self.consequential(&**preview, form, action).await,
+                BoundOffer::Log => Ok(GO_ON),
+            },
+        }
+    }
+
+    async fn replayed(&mut self, action: &Action) -> Result<Replayed, Failure> {
+        match &mut self.cursor {
+            Some(cursor) => Ok(cursor.call(self.calls, action).await?),
+            None => Ok(Replayed::New),
+        }
+    }
+
+    fn answer(&mut self, result: Value, at: Time) -> Result<Flow, Failure> {
+        self.now = self.now.max(at);
+        self.guest.answer(result, at)?;
+        Ok(GO_ON)
+    }
+
+    async fn routine(&mut self, routine: &dyn Routine, action: Action) -> Result<Flow, Failure> {
+        let call = RoutineCall { agent: &self.run.agent, run: self.id, action: &action };
+        let mut tries = 0;
+        let result = loop {
+            let asked = tokio::select! {
+                biased;
+                () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
+                asked = routine.answer(call) => asked,
+            };
+            match asked {
+                Ok(result) => break result,
+                Err(error) if tries >= CONNECTOR_TRIES => return Err(Failure::Connector(error.0)),
+                Err(_) => tries = self.pause(tries).await,
+            }
+        };
+        let answered_at = self.host.journal.now();
+        let command = RecordRoutine { call: self.calls, action, result: result.clone(), answered_at };
+        self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
+        self.flush(UNFLUSHED_MAX).await?;
+        self.answer(result, answered_at)
+    }
+
+    async fn pause(&self, tries: u32) -> u32 {
+        tokio::time::sleep(Duration::from_millis(50 << tries.min(6))).await;
+        tries + 1
+    }
+
+    async fn consequential(&mut self, preview: &dyn Preview, form: &RefusalForm, action: Action) -> Result<Flow, Failure> {
+        self.flush(0).await?;
+        let asker = Asker { agent: &self.run.agent, started_by: &self.run.started_by };
+        let mut tries = 0;
+        let proposed = loop {
+            match self.host.proposer.propose(asker, preview, action.clone()).await {
+                Ok(proposed) => break proposed,
+                Err(error) if tries >= CONNECTOR_TRIES => return Err(error.into()),
+                Err(_) => tries = self.pause(tries).await,
+            }
+        };
+        let command = Propose { call: self.calls, proposed };
+        match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+            Ok(_) => self.wait_for_answer(form).await,
+            Err(error) => self.unwritten(error.into()).await,
+        }
+    }
+
+    /// Waits for the answer to the open call: in place for a while, then parked.
+    async fn wait_for_answer(&mut self, form: &RefusalForm) -> Result<Flow, Failure> {
+        let linger = tokio::time::sleep(self.host.settings.linger);
+        tokio::pin!(linger);
+        loop {
+            let subject = self.host.journal.subject(self.id, Some(self.calls)).await?;
+            let (run, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
+            if run.is_none_or(|run| run.phase.is_over()) {
+                return Ok(Flow::Break(Left::Over));
+            }
+            if let Some((answer, at)) = call.and_then(|call| Some((call.answer()?, call.changed_at))) {
+                return self.answer(form.result(&answer), at);
+            }
+            // A place to linger is not waited for: without one the run is parked at once.
+            let Ok(_lingering) = self.host.lingering.try_acquire() else { return Ok(Flow::Break(Left::Parked)) };
+            self.computing = None;
+            tokio::select! {
+                biased;
+                () = self.listener.hinted() => {}
+                () = &mut linger => return Ok(Flow::Break(Left::Parked)),
+            }
+            self.computing = Some(self.host.compute().await?);
+        }
+    }
+
+    async fn sleep(&mut self, until: Time) -> Result<Flow, Failure> {
+        self.timers += 1;
+        let slept = match &mut self.cursor {
+            Some(cursor) => cursor.sleep(self.timers, until).await?,
+            None => Slept::New,
+        };
+        match slept {
+            Slept::Woken(at) => self.wake(at),
+            Slept::Over => Ok(Flow::Break(Left::Over)),
+            Slept::Other { recorded } => {
+                let found = format!("timer {}, a sleep until {} µs", self.timers, until.0);
+                self.diverged(recorded, found).await
+            }
+            Slept::Asleep => self.wait_for_timer(until).await,
+            Slept::New => {
+                self.flush(0).await?;
+                let command = SetTimer { timer: self.timers, until };
+                match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+                    Ok(_) => self.wait_for_timer(until).await,
+                    Err(error) => self.unwritten(error.into()).await,
+                }
+            }
+        }
+    }
+
+    /// A short sleep is waited for in place; for a long one the run is parked and the timers wake it.
+    async fn wait_for_timer(&mut self, until: Time) -> Result<Flow, Failure> {
+        let left = Duration::from_micros(until.0.saturating_sub(self.host.journal.now().0));
+        if left > self.host.settings.linger {
+            return Ok(Flow::Break(Left::Parked));
+        }
+        let Ok(_lingering) = self.host.lingering.try_acquire() else { return Ok(Flow::Break(Left::Parked)) };
+        self.computing = None;
+        tokio::select! {
+            biased;
+            () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
+            () = tokio::time::sleep(left) => {}
+        }
+        self.computing = Some(self.host.compute().await?);
+        let fire = FireTimer { timer: self.timers };
+        match self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await {
+            Ok(at) => self.wake(*at),
+            // The host's timers were quicker: what they wrote is replayed.
+            Err(_) => Ok(Flow::Break(Left::Parked)),
+        }
+    }
+
+    fn wake(&mut self, at: Time) -> Result<Flow, Failure> {
+        self.now = self.now.max(at);
+        self.guest.wake(at);
+        Ok(GO_ON)
+    }
+
+    async fn trapped(&mut self, trap: Trap) -> Result<Flow, Failure> {
+        if trap.is_hosts() {
+            return Err(Failure::Host(trap.to_string()));
+        }
+        self.end(End::Trapped(trap.to_string())).await
+    }
+
+    /// Writes how the run ended, unless the journal says that it went on from here.
+    async fn end(&mut self, end: End) -> Result<Flow, Failure> {
+        if let Some(cursor) = &mut self.cursor
+            && let Some(recorded) = cursor.rest().await?
+        {
+            let found = match end {
+                End::Finished(_) => "the agent returned".to_owned(),
+                End::Trapped(reason) => format!("the agent trapped: {reason}"),
+                End::Diverged { found, .. } => found,
+            };
+            return self.diverged(recorded, found).await;
+        }
+        self.write_end(end).await
+    }
+
+    async fn diverged(&mut self, recorded: String, found: String) -> Result<Flow, Failure> {
+        let place = format!("call {}", self.calls);
+        self.write_end(End::Diverged { place, recorded, found }).await
+    }
+
+    async fn write_end(&mut self, end: End) -> Result<Flow, Failure> {
+        self.flush(0).await?;
+        match self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await {
+            Ok(_) => Ok(Flow::Break(Left::Over)),
+            Err(error) => self.unwritten(error.into()).await,
+        }
+    }
+
+    fn log(&mut self, level: &str, message: String) -> Flow {
+        if self.cursor.is_none() {
+            let line = LogLine { at: self.host.journal.now(), level: level.into(), message };
+            self.host.journal.log(self.id, line);
+        }
+        GO_ON
+    }
+
+    /// Waits until at most `max` routine results are not on disk.
+    async fn flush(&mut self, max: usize) -> Result<(), Failure> {
+        while self.unflushed.len() > max
+            && let Some(oldest) = self.unflushed.pop_front()
+        {
+            oldest.await?;
+        }
+        Ok(())
+    }
+
+    /// A step was not written. If that is because the run was ended meanwhile, that is the end of it.
+    async fn unwritten(&self, failure: Failure) -> Result<Flow, Failure> {
+        if let Failure::Journal(holdshort_journal::SubmitError::Refused(Refused::RunNotReady(_))) = &failure {
+            let subject = self.host.journal.subject(self.id, None).await?;
+            if subject.and_then(|subject| subject.run).is_none_or(|run| run.phase.is_over()) {
+                return Ok(Flow::Break(Left::Over));
+            }
+        }
+        Err(failure)
+    }
+}

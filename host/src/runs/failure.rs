@@ -1,0 +1,33 @@
+//! What keeps the host from driving a run: its own failures, never the agent's. The run is as it was and is driven again later.
+
+use holdshort_gate::{Capability, Mismatch};
+use holdshort_journal::{ReadError, SubmitError};
+
+use super::agents::AgentError;
+use super::cursor::CannotReplay;
+use super::propose::CannotPropose;
+
+/// Why a run is put back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Journal(#[from] SubmitError),
+    #[error(transparent)]
+    Replay(#[from] CannotReplay),
+    #[error(transparent)]
+    Propose(#[from] CannotPropose),
+    #[error("`{0}` is not offered by this host any more: put its section back into holdshort.toml")]
+    NotOffered(Capability),
+    #[error("`{0}` was consequential when the run called it and is not any more: put its class back in holdshort.toml")]
+    Reclassified(Capability),
+    #[error("a connector did not answer: {0}")]
+    Connector(String),
+    #[error("a value is not of the function's type: {0}")]
+    Value(#[from] Mismatch),
+    #[error("{0}")]
+    Host(String),
+}

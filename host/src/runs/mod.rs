@@ -1,0 +1,296 @@
+//! The driver: starts runs, replays them, lets them linger, parks, wakes and cancels them; recovers them at start-up.
+//!
+//! A run that waits is a row in the journal and nothing else. A task exists for a run only while its agent computes or lingers; which runs need
+//! one is read from the journal at start-up and hinted after each commit.
+
+mod agents;
+mod catalogue;
+mod cursor;
+mod driver;
+mod failure;
+mod propose;
+mod refusal;
+mod signal;
+mod timers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use holdshort_gate::command::{CancelRun, CreateRun, Revision};
+use holdshort_gate::{Call, Digest, Mismatch, RunId, RunLimits, RunPhase, Time};
+use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
+
+pub use agents::{AgentError, AgentInfo, Loaded};
+pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered};
+pub use propose::{CannotPropose, DisplayBudget, ReviseError};
+pub use refusal::RefusalForm;
+
+use crate::agent::Engine;
+use crate::effects::Refresh;
+use crate::policy::Policy;
+use driver::{Drive, Left};
+use propose::{Asker, Proposer, Refresher};
+use signal::{Listener, Signal};
+
+/// What the driver needs to know beforehand.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What a new run may use.
+    pub limits: RunLimits,
+    /// How long an instance that waits stays in memory for a fast answer.
+    pub linger: Duration,
+    /// How many agents may compute at once.
+    pub live_runs_max: usize,
+    /// How many more may linger; one too many is parked at once.
+    pub lingering_runs_max: usize,
+    /// Bytes of a run's task.
+    pub task_bytes_max: usize,
+    /// Bytes of the arguments of any host call.
+    pub arguments_max_bytes: usize,
+    /// What of a consequential call a person can be asked to read.
+    pub budget: DisplayBudget,
+    /// The configured agents and their files.
+    pub agents: BTreeMap<String, PathBuf>,
+}
+
+/// Drives runs. A cheap handle.
+#[derive(Clone)]
+pub struct Runs(Arc<Inner>);
+
+struct Inner {
+    journal: Journal,
+    agents: agents::Agents,
+    catalogue: Arc<Catalogue>,
+    proposer: Proposer,
+    settings: Settings,
+    /// The runs that have a task.
+    live: Mutex<HashMap<RunId, Signal>>,
+    computing: Semaphore,
+    lingering: Semaphore,
+}
+
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The agent cannot be run.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The task is too long.
+    #[error("the task is {bytes} bytes; at most {bytes_max} are allowed: put the rest into a file of the agent's workspace")]
+    TaskTooLong {
+        /// Bytes.
+        bytes: usize,
+        /// Bytes allowed.
+        bytes_max: usize,
+    },
+    /// The journal did not take it.
+    #[error(transparent)]
+    Journal(#[from] SubmitError),
+    /// No random numbers for an id.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The first and the longest pause before a run that the host failed to drive is driven again.
+const BACK_OFF_FIRST: Duration = Duration::from_millis(200);
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+
+/// How many runs a scan reads at a time.
+const SCAN_CHUNK: usize = 256;
+
+impl Runs {
+    /// A driver over `journal`; nothing goes on before [`run`](Self::run), except new runs.
+    pub fn new(journal: Journal, engine: Engine, catalogue: Catalogue, policy: Arc<dyn Policy>, settings: Settings) -> Self {
+        let catalogue = Arc::new(catalogue);
+        Self(Arc::new(Inner {
+            agents: agents::Agents::new(engine, catalogue.clone(), settings.agents.clone()),
+            proposer: Proposer { journal: journal.clone(), policy, budget: settings.budget },
+            computing: Semaphore::new(settings.live_runs_max),
+            lingering: Semaphore::new(settings.lingering_runs_max),
+            live: Mutex::default(),
+            journal,
+            catalogue,
+            settings,
+        }))
+    }
+
+    /// Goes on with every run that can go on, and wakes those that become ready, until the journal is gone.
+    pub async fn run(self) -> Result<(), ReadError> {
+        let mut hints = self.0.journal.hints();
+        tokio::spawn(timers::run(self.0.journal.clone()));
+        self.wake_ready().await?;
+        loop {
+            match hints.recv().await {
+                Ok(Hint { run, run_phase: "running", .. }) => self.wake(&run),
+                Ok(Hint { run_phase: "waiting" | "sleeping", .. }) => {}
+                Ok(Hint { run, .. }) => self.0.hint(&run, true),
+                Err(RecvError::Lagged(_)) => {
+                    self.0.live().values().for_each(|signal| signal.hint(false));
+                    self.wake_ready().await?;
+                }
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
+    }
+
+    /// Starts a run of a configured agent. It is on disk when this returns.
+    pub async fn start(&self, agent: &str, task: &str, started_by: &str) -> Result<Flushed<RunId>, StartError> {
+        let bytes_max = self.0.settings.task_bytes_max;
+        if task.len() > bytes_max {
+            return Err(StartError::TaskTooLong { bytes: task.len(), bytes_max });
+        }
+        let loaded = self.0.agents.by_name(&self.0.journal, agent).await?;
+        let id = new_run_id(self.0.journal.now()).map_err(StartError::Random)?;
+        let create = CreateRun {
+            agent: agent.into(),
+            component: loaded.manifest.digest,
+            task: task.into(),
+            started_by: started_by.into(),
+            limits: self.0.settings.limits.clone(),
+            seed: Digest::of(&self.0.journal.seed(&id)),
+        };
+        Ok(self.0.journal.submit(&id, None, Fence::None, create).await?)
+    }
+
+    /// Ends a run because a person says so.
+    pub async fn cancel(&self, run: &RunId, by: &str, reason: Option<String>) -> Result<Flushed<()>, SubmitError> {
+        self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await
+    }
+
+    /// The proposal that an edit makes of a held call; nothing is written yet.
+    pub async fn revise(&self, run: &RunId, call: &Call, arguments: &Value) -> Result<Revision, ReviseError> {
+        let unavailable = |error: &dyn std::fmt::Display| ReviseError::Unavailable(error.to_string());
+        let subject = self.0.journal.subject(run, None).await.map_err(|error| unavailable(&error))?;
+        let Some(run) = subject.and_then(|subject| subject.run) else {
+            return Err(ReviseError::Unavailable("there is no such run".into()));
+        };
+        let loaded = self.loaded(call).await?;
+        let bound = loaded.bindings.get(call.action().capability());
+        let Some(Bound { ty, offer: BoundOffer::Consequential(preview, _) }) = bound else {
+            return Err(ReviseError::Unavailable(format!("`{}` is not offered any more", call.action().capability())));
+        };
+        let asker = Asker { agent: &run.agent, started_by: &run.started_by };
+        self.0.proposer.revise(asker, &**preview, ty, call, arguments).await
+    }
+
+    /// `value` in its normal form, if it is of the function's `ok` type: an answer to a question, or a receipt that a person supplies.
+    pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
+        let loaded = self.loaded(call).await?;
+        let ty = loaded.bindings.get(call.action().capability()).and_then(|bound| bound.ty.result.as_ref());
+        let normal = ty.map(|ty| ty.normalise(&serde_json::json!({ "ok": value }))).transpose()?;
+        Ok(normal.and_then(|result| result.get("ok").cloned()).unwrap_or(Value::Null))
+    }
+
+    async fn loaded(&self, call: &Call) -> Result<Arc<Loaded>, ReviseError> {
+        let loaded = self.0.agents.by_digest(&self.0.journal, &call.action().component()).await;
+        loaded.map_err(|error| ReviseError::Unavailable(error.to_string()))
+    }
+
+    /// The configured agents.
+    pub fn agents(&self) -> Vec<AgentInfo> {
+        self.0.agents.list()
+    }
+
+    /// Loads a configured agent, so that what is wrong with it shows before a run is started.
+    pub async fn load(&self, agent: &str) -> Result<Arc<Loaded>, AgentError> {
+        self.0.agents.by_name(&self.0.journal, agent).await
+    }
+
+    /// What the dispatcher asks when facts have changed.
+    pub fn refresher(&self) -> Arc<dyn Refresh> {
+        Arc::new(Refresher { journal: self.0.journal.clone(), catalogue: self.0.catalogue.clone() })
+    }
+
+    /// How many runs have a task now.
+    pub fn live_count(&self) -> usize {
+        self.0.live().len()
+    }
+
+    async fn wake_ready(&self) -> Result<(), ReadError> {
+        let mut before = None;
+        loop {
+            let rows = self.0.journal.runs(RunFilter { phases: vec!["running"], before, limit: SCAN_CHUNK }).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            before = Some(last.id.clone());
+            rows.iter().for_each(|row| self.wake(&row.id));
+        }
+    }
+
+    /// Gives a run a task, or tells the one it has.
+    fn wake(&self, run: &RunId) {
+        let listener = {
+            let mut live = self.0.live();
+            if let Some(signal) = live.get(run) {
+                return signal.hint(false);
+            }
+            let (signal, listener) = signal::channel();
+            live.insert(run.clone(), signal);
+            listener
+        };
+        tokio::spawn(self.clone().drive(run.clone(), listener));
+    }
+
+    async fn drive(self, run: RunId, mut listener: Listener) {
+        let mut back_off = BACK_OFF_FIRST;
+        loop {
+            match self.0.drive_once(&run, &mut listener).await {
+                Ok(left) => {
+                    self.0.live().remove(&run);
+                    // An answer may have come between the last look and the removal, when its hint still found this task.
+                    if left == Left::Parked && self.0.is_ready(&run).await {
+                        self.wake(&run);
+                    }
+                    return;
+                }
+                Err(error) => tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was"),
+            }
+            tokio::select! {
+                () = listener.over() => {}
+                () = tokio::time::sleep(back_off) => {}
+            }
+            back_off = (back_off * 2).min(BACK_OFF_MAX);
+        }
+    }
+}
+
+impl Inner {
+    async fn drive_once(&self, run: &RunId, listener: &mut Listener) -> Result<Left, failure::Failure> {
+        match Drive::open(self, run, listener).await? {
+            Some(drive) => drive.go().await,
+            None => Ok(Left::Over),
+        }
+    }
+
+    async fn compute(&self) -> Result<tokio::sync::SemaphorePermit<'_>, failure::Failure> {
+        Ok(self.computing.acquire().await.map_err(|_| AgentError::ShuttingDown)?)
+    }
+
+    async fn is_ready(&self, run: &RunId) -> bool {
+        let subject = self.journal.subject(run, None).await;
+        // If the journal cannot be read now, driving the run finds that out and backs off.
+        subject.map_or(true, |subject| subject.and_then(|subject| subject.run).is_some_and(|run| run.phase == RunPhase::Ready))
+    }
+
+    fn hint(&self, run: &RunId, over: bool) {
+        if let Some(signal) = self.live().get(run) {
+            signal.hint(over);
+        }
+    }
+
+    fn live(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Signal>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sixteen characters that sort by time: 48 bits of milliseconds and 32 of chance, so that a person can read one out.
+fn new_run_id(now: Time) -> Result<RunId, getrandom::Error> {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let number = u128::from(now.0 / 1_000) << 32 | u128::from(getrandom::u32()?);
+    let digit = |place: u32| DIGITS.get((number >> (5 * place) & 31) as usize).map_or('0', |digit| char::from(*digit));
+    Ok(RunId((0..16).rev().map(digit).collect()))
+}

@@ -1,0 +1,206 @@
+//! From an action to a proposal: the display budget, the connector's preview, the evidence on disk, and policy, asked once.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, try_join_all};
+use holdshort_gate::command::{Proposed, Revision};
+use holdshort_gate::{Action, Call, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason};
+use holdshort_journal::{Journal, SubmitError};
+use serde_json::Value;
+
+use crate::connectors::{CannotPreview, Exhibit, Preview, Previewed};
+use crate::effects::Refresh;
+use crate::policy::{CallQuestion, Policy, Verdict};
+
+/// How much of a consequential call a person can be asked to read. Over it the call is refused, never truncated.
+#[derive(Clone, Copy, Debug)]
+pub struct DisplayBudget {
+    /// Bytes of the canonical arguments.
+    pub bytes_max: usize,
+    /// Lines of the texts within.
+    pub lines_max: usize,
+}
+
+/// Makes proposals.
+pub(super) struct Proposer {
+    pub(super) journal: Journal,
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) budget: DisplayBudget,
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) agent: &'a str,
+    pub(super) started_by: &'a str,
+}
+
+/// The host could not find out, or could not write it down; the call is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotPropose {
+    /// The connector cannot look just now.
+    #[error("the connector cannot look just now: {0}")]
+    Connector(String),
+    /// The evidence could not be written.
+    #[error(transparent)]
+    Journal(#[from] SubmitError),
+}
+
+/// Why an edit is not possible; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviseError {
+    /// The arguments are not of the function's type.
+    #[error("the edit does not fit the function's type: {0}")]
+    Mismatch(#[from] Mismatch),
+    /// The connector finds the new action impossible.
+    #[error("the edit is not possible: {0}")]
+    Impossible(String),
+    /// Policy or the display budget forbids the new action.
+    #[error("the edit is not allowed: {0}")]
+    Forbidden(String),
+    /// The call, its code or its connector cannot be looked at just now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Proposer {
+    /// What becomes of a new call.
+    pub(super) async fn propose(&self, asker: Asker<'_>, preview: &dyn Preview, action: Action) -> Result<Proposed, CannotPropose> {
+        let refuse = |action, reason| Ok(Proposed::Refuse(Box::new(action), reason));
+        if let Err(reason) = self.budget.admits(&action) {
+            return refuse(action, RefusalReason::Forbidden(reason));
+        }
+        let previewed = match preview.preview(&action).await {
+            Ok(previewed) => previewed,
+            Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason)),
+            Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
+        };
+        let (verdict, proposal) = self.judge(asker, preview, action, previewed).await?;
+        Ok(match verdict {
+            Verdict::Clear => Proposed::Clear(Box::new(proposal)),
+            Verdict::Hold => Proposed::Hold(Box::new(proposal)),
+            Verdict::Refuse(reason) => Proposed::Refuse(Box::new(proposal.action), RefusalReason::Forbidden(reason)),
+        })
+    }
+
+    /// The proposal that an edit makes of a held call.
+    pub(super) async fn revise(
+        &self,
+        asker: Asker<'_>,
+        preview: &dyn Preview,
+        ty: &FunctionType,
+        call: &Call,
+        arguments: &Value,
+    ) -> Result<Revision, ReviseError> {
+        let old = call.action();
+        let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
+        self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
+        let previewed = preview.preview(&action).await.map_err(|error| match error {
+            CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
+            CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason),
+        })?;
+        let judged = self.judge(asker, preview, action, previewed).await;
+        match judged.map_err(|error| ReviseError::Unavailable(error.to_string()))? {
+            (Verdict::Refuse(reason), _) => Err(ReviseError::Forbidden(reason)),
+            (Verdict::Clear | Verdict::Hold, proposal) => Ok(Revision { proposal }),
+        }
+    }
+
+    async fn judge(
+        &self,
+        asker: Asker<'_>,
+        preview: &dyn Preview,
+        action: Action,
+        previewed: Previewed,
+    ) -> Result<(Verdict, Proposal), SubmitError> {
+        let question =
+            CallQuestion { started_by: asker.started_by, agent: asker.agent, action: &action, now: self.journal.now() };
+        let judgement = self.policy.judge(&question);
+        let exhibits = freeze(&self.journal, previewed.exhibits).await?;
+        let proposal = Proposal {
+            action,
+            summary: previewed.summary,
+            exhibits,
+            preconditions: previewed.preconditions,
+            connector: preview.name().into(),
+            class: preview.class(),
+            requirement: judgement.requirement,
+            policy: judgement.record,
+        };
+        Ok((judgement.verdict, proposal))
+    }
+}
+
+/// Puts evidence on disk, by digest, before anyone can be shown a reference to it.
+async fn freeze(journal: &Journal, exhibits: Vec<Exhibit>) -> Result<Vec<ExhibitRef>, SubmitError> {
+    let frozen = exhibits.into_iter().map(|Exhibit { title, media, bytes }| async move {
+        let size = bytes.len() as u64;
+        let digest = journal.put_blob(bytes).await?;
+        Ok(ExhibitRef { title, media: media.into(), digest: *digest, bytes: size })
+    });
+    try_join_all(frozen).await
+}
+
+impl DisplayBudget {
+    fn admits(&self, action: &Action) -> Result<(), String> {
+        let (bytes, lines) = (action.canonical_arguments().len(), lines(action.arguments()));
+        let Self { bytes_max, lines_max } = *self;
+        if bytes > bytes_max || lines > lines_max {
+            return Err(format!(
+                "the arguments are {bytes} bytes and {lines} lines; a reviewer is shown at most {bytes_max} bytes and {lines_max} lines"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How many lines a value takes when every scalar starts a line of its own.
+fn lines(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+        Value::String(text) => text.split('\n').count(),
+        Value::Array(items) => items.iter().map(lines).sum(),
+        Value::Object(fields) => fields.values().map(lines).sum(),
+    }
+}
+
+/// The preview of a capability, for the dispatcher, which finds that facts have changed but holds no previews itself.
+pub(super) struct Refresher {
+    pub(super) journal: Journal,
+    pub(super) catalogue: Arc<super::Catalogue>,
+}
+
+impl Refresh for Refresher {
+    fn refresh<'a>(&'a self, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
+        Box::pin(async move {
+            let offered = self.catalogue.find(old.action.capability()).map(|offered| &offered.offer);
+            let Some(super::Offer::Consequential { preview, .. }) = offered else {
+                return Err(format!("`{}` is not offered any more", old.action.capability()));
+            };
+            let previewed = preview.preview(&old.action).await.map_err(|error| error.to_string())?;
+            let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
+            Ok(Proposal { summary: previewed.summary, exhibits, preconditions: previewed.preconditions, ..old.clone() })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdshort_gate::{Digest, WitType};
+    use serde_json::json;
+
+    fn action(text: &str) -> Action {
+        let ty = FunctionType { params: vec![("text".into(), WitType::String)], result: None };
+        Action::new(Digest::of(b""), "a:b/c#d".parse().unwrap(), &ty, &json!({ "text": text })).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_shown_whole_is_refused() {
+        let budget = DisplayBudget { bytes_max: 100, lines_max: 4 };
+        assert_eq!(budget.admits(&action("short")), Ok(()));
+        assert_eq!(budget.admits(&action("1\n2\n3\n4")), Ok(()));
+        assert!(budget.admits(&action("1\n2\n3\n4\n5")).unwrap_err().contains("5 lines"));
+        assert!(budget.admits(&action(&"x".repeat(100))).unwrap_err().contains("at most 100 bytes"));
+    }
+}

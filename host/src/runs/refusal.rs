@@ -1,0 +1,135 @@
+//! How a function says no: the form of its error type, found once at load.
+
+use holdshort_gate::{Answer, FunctionType, WitType};
+use serde_json::{Value, json};
+
+/// The cases of `refusal` in `holdshort:agent/types`, and whether each carries a text.
+const REFUSAL: [(&str, bool); 7] = [
+    ("rejected", true),
+    ("expired", false),
+    ("cancelled", false),
+    ("forbidden", true),
+    ("invalid", true),
+    ("failed", true),
+    ("unresolved", true),
+];
+
+/// How a consequential function tells its caller that the call was not done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RefusalForm {
+    /// `result<_, refusal>`: the case says which way it ended.
+    Refusal,
+    /// `result<_, string>`: the case and its text as one string.
+    Text,
+    /// Always this value of the function's own error type, as configured.
+    Constant(Value),
+}
+
+impl RefusalForm {
+    /// The form that `ty` allows; `constant` is the configured value for error types that are neither a `refusal` nor a string.
+    /// Nothing if the function has no way to say no.
+    pub fn of(ty: &FunctionType, constant: Option<&Value>) -> Option<Self> {
+        let Some(WitType::Result { err: Some(err), .. }) = &ty.result else { return None };
+        if let Some(constant) = constant {
+            return err.normalise(constant).ok().map(Self::Constant);
+        }
+        match &**err {
+            WitType::String => Some(Self::Text),
+            WitType::Variant(cases) if is_refusal(cases) => Some(Self::Refusal),
+            WitType::Variant(_)
+            | WitType::Bool
+            | WitType::U8
+            | WitType::U16
+            | WitType::U32
+            | WitType::U64
+            | WitType::S8
+            | WitType::S16
+            | WitType::S32
+            | WitType::S64
+            | WitType::F32
+            | WitType::F64
+            | WitType::Char
+            | WitType::List(_)
+            | WitType::Tuple(_)
+            | WitType::Record(_)
+            | WitType::Enum(_)
+            | WitType::Flags(_)
+            | WitType::Option(_)
+            | WitType::Result { .. } => None,
+        }
+    }
+
+    /// The function's whole result for `answer`.
+    pub fn result(&self, answer: &Answer) -> Value {
+        let (case, text) = match answer {
+            Answer::Ok(value) => return json!({ "ok": value }),
+            Answer::Rejected(guidance) => ("rejected", Some(guidance)),
+            Answer::Expired => ("expired", None),
+            Answer::Cancelled => ("cancelled", None),
+            Answer::Forbidden(reason) => ("forbidden", Some(reason)),
+            Answer::Invalid(reason) => ("invalid", Some(reason)),
+            Answer::Failed(reason) => ("failed", Some(reason)),
+            Answer::Unresolved(reason) => ("unresolved", Some(reason)),
+        };
+        match (self, text) {
+            (Self::Refusal, text) => json!({ "err": { case: text } }),
+            (Self::Text, Some(text)) => json!({ "err": format!("{case}: {text}") }),
+            (Self::Text, None) => json!({ "err": case }),
+            (Self::Constant(value), _) => json!({ "err": value }),
+        }
+    }
+}
+
+fn is_refusal(cases: &[(String, Option<WitType>)]) -> bool {
+    cases.len() == REFUSAL.len()
+        && REFUSAL.iter().all(|(name, has_text)| {
+            let payload = has_text.then_some(WitType::String);
+            cases.iter().any(|(case, ty)| case == name && *ty == payload)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn returning(err: WitType) -> FunctionType {
+        FunctionType { params: Vec::new(), result: Some(WitType::Result { ok: None, err: Some(Box::new(err)) }) }
+    }
+
+    fn refusal() -> WitType {
+        WitType::Variant(REFUSAL.iter().map(|(name, text)| ((*name).into(), text.then_some(WitType::String))).collect())
+    }
+
+    #[test]
+    fn each_form_says_no_in_the_functions_own_type() {
+        let answers = [
+            Answer::Rejected("shorter".into()),
+            Answer::Expired,
+            Answer::Cancelled,
+            Answer::Forbidden("f".into()),
+            Answer::Invalid("i".into()),
+            Answer::Failed("x".into()),
+            Answer::Unresolved("u".into()),
+        ];
+        let busy = json!("busy");
+        let enumeration = WitType::Enum(vec!["busy".into(), "gone".into()]);
+        for (err, constant) in [(refusal(), None), (WitType::String, None), (enumeration, Some(&busy))] {
+            let ty = returning(err);
+            let form = RefusalForm::of(&ty, constant).unwrap();
+            for answer in &answers {
+                let result = form.result(answer);
+                assert_eq!(ty.result.as_ref().unwrap().normalise(&result).unwrap(), result, "{form:?} {answer:?}");
+            }
+        }
+        let form = RefusalForm::of(&returning(refusal()), None).unwrap();
+        assert_eq!(form.result(&answers[0]), json!({"err": {"rejected": "shorter"}}));
+    }
+
+    #[test]
+    fn a_function_that_cannot_say_no_has_no_form() {
+        assert_eq!(RefusalForm::of(&returning(WitType::U8), None), None);
+        assert_eq!(RefusalForm::of(&returning(WitType::U8), Some(&json!("not a u8"))), None);
+        assert_eq!(RefusalForm::of(&FunctionType { params: Vec::new(), result: Some(WitType::String) }, None), None);
+        assert_eq!(RefusalForm::of(&FunctionType { params: Vec::new(), result: None }, None), None);
+    }
+}
