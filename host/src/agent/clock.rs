@@ -19,9 +19,6 @@ use super::handover::{Handover, Request};
 
 const NANOSECONDS_IN_MICROSECOND: u64 = 1_000;
 
-/// The end of the year 9999: a wait that goes further is one for ever, and this can still be written as a date.
-const LATEST: Time = Time(253_402_300_799_000_000);
-
 /// The clock of one run.
 #[derive(Clone)]
 pub(super) struct Clock(Arc<Mutex<Times>>);
@@ -62,7 +59,7 @@ impl Clock {
     /// The point in time that the monotonic clock calls `instant`, rounded up: a wait must not end early.
     fn at(&self, instant: u64) -> Time {
         let micros = instant.div_ceil(NANOSECONDS_IN_MICROSECOND);
-        Time(self.times().created.0.saturating_add(micros)).min(LATEST)
+        Time(self.times().created.0.saturating_add(micros))
     }
 
     /// Whether `until` has come; if not, the poll under way waits for it.

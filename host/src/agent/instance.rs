@@ -12,7 +12,7 @@ use super::handover::Handover;
 use super::limits::{Limiter, Meter};
 use super::manifest::Entry;
 use super::output::Output;
-use super::trap::Trap;
+use super::trap::{Circumstances, Trap};
 use super::wasi::Wasi;
 
 /// The first argument of a WASI program, where others have their own name.
@@ -69,8 +69,13 @@ pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) ->
         Ok(result) => Step::Finished(result),
         Err(error) => {
             let state = store.data();
-            let starved = state.limiter.refused;
-            Step::Trapped(Trap::of(&error, start.limits.memory_bytes, starved, state.started))
+            let circumstances = Circumstances {
+                memory_bytes: start.limits.memory_bytes,
+                arguments_max_bytes: start.arguments_max_bytes,
+                starved: state.limiter.refused,
+                started: state.started,
+            };
+            Step::Trapped(Trap::of(&error, &circumstances))
         }
     }
 }

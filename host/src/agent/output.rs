@@ -172,3 +172,51 @@ impl OutputStream for Stream {
         Ok(PERMIT_BYTES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(output: &Output) -> Vec<String> {
+        std::iter::from_fn(|| output.take().map(|(_, text)| text)).collect()
+    }
+
+    fn write(output: &Output, bytes: &[u8]) {
+        output.stream(Channel::Stdout).write(Bytes::copy_from_slice(bytes)).unwrap();
+    }
+
+    #[test]
+    fn pieces_become_lines_and_the_channels_do_not_mix() {
+        let output = Output::default();
+        write(&output, b"one\ntw");
+        output.stream(Channel::Stderr).write(Bytes::from_static(b"other\n")).unwrap();
+        write(&output, b"o\n\nthr\xffee");
+        assert_eq!(lines(&output), ["one", "other", "two", ""]);
+        assert!(output.is_empty());
+        output.finish();
+        assert_eq!(lines(&output), ["thr\u{fffd}ee"]);
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_says_so() {
+        let output = Output::default();
+        for _ in 0..512 {
+            write(&output, &[b'x'; 4096]);
+            write(&output, b"\n\n");
+        }
+        let kept = lines(&output);
+        let bytes: usize = kept.iter().map(String::len).sum();
+        assert!(bytes <= QUEUE_BYTES_MAX + 100, "{bytes}");
+        assert!(kept.last().unwrap().ends_with("bytes of output were dropped here]"), "{:?}", kept.last());
+        write(&output, b"after\n");
+        assert_eq!(lines(&output), ["after"]);
+    }
+
+    #[test]
+    fn a_line_without_end_comes_in_pieces() {
+        let output = Output::default();
+        write(&output, &[b'y'; 10_000]);
+        output.finish();
+        assert_eq!(lines(&output).iter().map(String::len).collect::<Vec<_>>(), [4096, 4096, 1808]);
+    }
+}

@@ -55,30 +55,52 @@ impl Trap {
         }
     }
 
-    /// What the engine's error means. `starved` says that the guest was refused memory; `started`, that it got as far as running.
-    pub(super) fn of(error: &wasmtime::Error, memory_bytes: u64, starved: bool, started: bool) -> Self {
+    /// What the engine's error means.
+    pub(super) fn of(error: &wasmtime::Error, circumstances: &Circumstances) -> Self {
+        let text = || error.root_cause().to_string();
         if let Some(stopped) = error.downcast_ref::<Stopped>() {
             return match stopped {
                 Stopped::Cpu { limit_ms } => Self::CpuLimit { limit_ms: *limit_ms },
-                Stopped::Replay | Stopped::NoMemory => Self::Host(format!("{}: {}", stopped, error.root_cause())),
+                Stopped::Replay | Stopped::NoMemory => Self::Host(stopped.to_string()),
             };
         }
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return Self::Exit(exit.0);
         }
         if error.is::<PoolConcurrencyLimitError>() || error.is::<OutOfMemory>() {
-            return Self::Host(error.root_cause().to_string());
+            return Self::Host(text());
         }
-        if starved {
-            return Self::MemoryLimit { limit_bytes: memory_bytes };
-        }
+        let starved = Self::MemoryLimit { limit_bytes: circumstances.memory_bytes };
         match error.downcast_ref::<wasmtime::Trap>() {
+            Some(_) if circumstances.starved => starved,
             Some(wasmtime::Trap::UnreachableCodeReached) => Self::Unreachable,
             Some(wasmtime::Trap::StackOverflow) => Self::StackOverflow,
             Some(trap) => Self::Guest(trap.to_string()),
-            None if started => Self::HostCall(error.root_cause().to_string()),
+            None if circumstances.started => Self::HostCall(in_our_words(text(), circumstances.arguments_max_bytes)),
+            None if circumstances.starved => starved,
             // Its imports were linked and its types checked when it was compiled, so what is left is the machine's.
-            None => Self::Host(error.root_cause().to_string()),
+            None => Self::Host(text()),
         }
+    }
+}
+
+/// What else is known when a guest ends by an error.
+pub(super) struct Circumstances {
+    /// Its memory limit.
+    pub(super) memory_bytes: u64,
+    /// How much one call may carry.
+    pub(super) arguments_max_bytes: usize,
+    /// Whether it was refused memory.
+    pub(super) starved: bool,
+    /// Whether it got as far as running its own code.
+    pub(super) started: bool,
+}
+
+/// The engine speaks of fuel where it means the bytes of one call; its error has no public type.
+fn in_our_words(text: String, bytes: usize) -> String {
+    if text.contains("fuel allocated for hostcalls") {
+        format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
+    } else {
+        text
     }
 }

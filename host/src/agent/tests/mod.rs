@@ -1,10 +1,14 @@
 //! Components of a few lines in text form, each for one thing that a guest may do; and the built examples.
 
+mod ends;
+mod refusals;
 mod run;
+mod values;
+mod wasi;
 
 use holdshort_gate::{RunLimits, Time};
 
-use super::{Engine, EngineSettings, Guest, LoadError, Manifest, Program, Start, Step};
+use super::{Engine, EngineSettings, Guest, HostCall, LoadError, Manifest, Program, Start, Step};
 
 pub(super) const CREATED: Time = Time(1_700_000_000_000_000);
 
@@ -76,9 +80,18 @@ pub(super) fn plain(core: &str) -> Vec<u8> {
 pub(super) async fn finish(guest: &mut Guest) -> (Vec<String>, Step) {
     let mut lines = Vec::new();
     loop {
-        match guest.next().await {
-            Step::Output { text, .. } => lines.push(text),
-            step => return (lines, step),
+        let step = guest.next().await;
+        let Step::Output { text, .. } = step else { return (lines, step) };
+        lines.push(text);
+    }
+}
+
+/// The next step, which must be a call.
+pub(super) async fn call(guest: &mut Guest) -> HostCall {
+    match guest.next().await {
+        Step::Call(call) => call,
+        step @ (Step::Sleep { .. } | Step::Output { .. } | Step::Finished(_) | Step::Trapped(_)) => {
+            panic!("{step:?} instead of a call")
         }
     }
 }
