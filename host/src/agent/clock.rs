@@ -1,0 +1,189 @@
+//! The guest's time, and waiting for it.
+//!
+//! A guest's clock moves when it is read (by a microsecond) and when something is delivered to the guest (to the time of the delivery).
+//! So it says the same in every replay, without a single event. A wait becomes a request to the run's task, which makes it a durable timer.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use holdshort_gate::Time;
+use wasmtime::component::{HasData, Resource, ResourceTable};
+use wasmtime_wasi::HostWallClock;
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+use wasmtime_wasi_io::bindings::wasi::io::poll;
+
+use super::handover::{Handover, Request};
+
+const NANOSECONDS_IN_MICROSECOND: u64 = 1_000;
+
+/// The clock of one run.
+#[derive(Clone)]
+pub(super) struct Clock(Arc<Mutex<Times>>);
+
+struct Times {
+    created: Time,
+    now: Time,
+    delivered: Time,
+    /// The earliest time that the poll under way waits for.
+    earliest: Option<Time>,
+}
+
+impl Clock {
+    /// Starts when the run was created.
+    pub(super) fn starting(created: Time) -> Self {
+        Self(Arc::new(Mutex::new(Times { created, now: created, delivered: created, earliest: None })))
+    }
+
+    /// Something reaches the guest that happened at `at`.
+    pub(super) fn deliver(&self, at: Time) {
+        let mut times = self.times();
+        times.delivered = times.delivered.max(at);
+    }
+
+    /// The guest reads its clock.
+    fn read(&self) -> Time {
+        let mut times = self.times();
+        times.now = Time(times.now.0.saturating_add(1)).max(times.delivered);
+        times.now
+    }
+
+    /// The same as nanoseconds since the run was created, which is what the monotonic clock counts.
+    fn read_monotonic(&self) -> u64 {
+        let now = self.read();
+        now.0.saturating_sub(self.times().created.0).saturating_mul(NANOSECONDS_IN_MICROSECOND)
+    }
+
+    /// The point in time that the monotonic clock calls `instant`, rounded up: a wait must not end early.
+    fn at(&self, instant: u64) -> Time {
+        let micros = instant.div_ceil(NANOSECONDS_IN_MICROSECOND);
+        Time(self.times().created.0.saturating_add(micros))
+    }
+
+    /// Whether `until` has come; if not, the poll under way waits for it.
+    fn is_due(&self, until: Time) -> bool {
+        let mut times = self.times();
+        if times.now.max(times.delivered) >= until {
+            return true;
+        }
+        times.earliest = Some(times.earliest.map_or(until, |earliest| earliest.min(until)));
+        false
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HostWallClock for Clock {
+    fn resolution(&self) -> Duration {
+        Duration::from_micros(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.read().0)
+    }
+}
+
+/// A pollable that is ready at a point in guest time. It never wakes anybody: [`Waits`] looks at it, and asks the run's task.
+struct Timer {
+    clock: Clock,
+    until: Time,
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Timer {
+    async fn ready(&mut self) {
+        std::future::poll_fn(|_| if self.clock.is_due(self.until) { Poll::Ready(()) } else { Poll::Pending }).await
+    }
+}
+
+/// Names [`Waits`] to the linker.
+pub(super) struct GuestTime;
+
+impl HasData for GuestTime {
+    type Data<'a> = Waits<'a>;
+}
+
+/// `wasi:clocks/monotonic-clock` and `wasi:io/poll` on guest time, for one call of the guest.
+pub(super) struct Waits<'a> {
+    pub(super) clock: &'a Clock,
+    pub(super) handover: &'a Handover,
+    pub(super) table: &'a mut ResourceTable,
+}
+
+impl Waits<'_> {
+    fn timer(&mut self, until: Time) -> wasmtime::Result<Resource<DynPollable>> {
+        let timer = self.table.push(Timer { clock: self.clock.clone(), until })?;
+        subscribe(self.table, timer)
+    }
+
+    /// Looks once: the places of what is ready, in list order, if anything is. Looking takes time, so that a guest that only looks gets on.
+    fn look(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Option<Vec<u32>>> {
+        self.clock.read();
+        self.clock.times().earliest = None;
+        let list = pollables.iter().map(|pollable| Resource::new_borrow(pollable.rep())).collect();
+        let ready = std::pin::pin!(poll::Host::poll(self.table, list));
+        match ready.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ready) => {
+                let mut ready = ready?;
+                ready.sort_unstable();
+                Ok(Some(ready))
+            }
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// Ready is what is always ready or due; otherwise this is a wait for the earliest timer.
+    async fn wait(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
+        loop {
+            if let Some(ready) = self.look(pollables)? {
+                return Ok(ready);
+            }
+            let earliest = self.clock.times().earliest;
+            let until = earliest.ok_or_else(|| wasmtime::format_err!("the agent waits for what can never happen"))?;
+            self.handover.ask(Request::Sleep { until }).await;
+        }
+    }
+}
+
+impl poll::Host for Waits<'_> {
+    async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        self.wait(&pollables).await
+    }
+}
+
+impl poll::HostPollable for Waits<'_> {
+    async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        Ok(self.look(&[pollable])?.is_some())
+    }
+
+    async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        self.wait(&[pollable]).await.map(drop)
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        poll::HostPollable::drop(self.table, pollable)
+    }
+}
+
+impl monotonic_clock::Host for Waits<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock.read_monotonic())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(NANOSECONDS_IN_MICROSECOND)
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.timer(self.clock.at(when))
+    }
+
+    fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let now = self.clock.read_monotonic();
+        self.timer(self.clock.at(now.saturating_add(duration)))
+    }
+}

@@ -1,0 +1,27 @@
+//! The one dynamic path for every function that an agent imports and that is not WASI.
+
+use wasmtime::component::Linker;
+
+use super::handover::{Reply, Request};
+use super::instance::State;
+use super::manifest::Import;
+
+/// Registers every import under its own name and version. The handlers know nothing of what they stand for: the run's task does.
+pub(super) fn link(linker: &mut Linker<State>, imports: &[Import]) -> wasmtime::Result<()> {
+    for (index, import) in imports.iter().enumerate() {
+        let mut interface = linker.instance(import.capability.interface())?;
+        interface.func_new_async(import.capability.function(), move |cx, _ty, params, results| {
+            let handover = cx.data().shared.handover.clone();
+            let request = Request::Call { import: index, params: params.to_vec() };
+            Box::new(async move {
+                match (handover.ask(request).await, results.first_mut()) {
+                    // The reply was made for this function's type; the engine checks it once more.
+                    (Reply::Result(Some(value)), Some(result)) => *result = value,
+                    (Reply::Result(_) | Reply::Woken, _) => {}
+                }
+                Ok(())
+            })
+        })?;
+    }
+    Ok(())
+}

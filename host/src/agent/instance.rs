@@ -1,0 +1,107 @@
+//! A guest's store and its one call: what runs on the guest's own stack, from instantiating to returning.
+
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime_wasi::I32Exit;
+
+use super::clock::Clock;
+use super::engine::Compiled;
+use super::guest::{Start, Step};
+use super::handover::Handover;
+use super::limits::{Limiter, Meter};
+use super::manifest::Entry;
+use super::output::Output;
+use super::trap::{Circumstances, Trap};
+use super::wasi::Wasi;
+
+/// The first argument of a WASI program, where others have their own name.
+const PROGRAM_NAME: &str = "agent";
+
+/// What a guest and the task that drives it both hold.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) handover: Handover,
+    pub(super) clock: Clock,
+    pub(super) output: Output,
+    pub(super) meter: Meter,
+}
+
+impl Shared {
+    /// For a guest at its beginning.
+    pub(super) fn new(start: &Start) -> Self {
+        Self {
+            handover: Handover::default(),
+            clock: Clock::starting(start.created_at),
+            output: Output::default(),
+            meter: Meter::new(start.limits.cpu_ms),
+        }
+    }
+}
+
+/// What a guest's host functions work on.
+pub(super) struct State {
+    pub(super) shared: Shared,
+    pub(super) wasi: Wasi,
+    limiter: Limiter,
+    /// Whether it got as far as running its own code.
+    started: bool,
+}
+
+/// Runs a guest from its beginning to its end.
+pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) -> Step {
+    let arguments: &[&str] = match program.entry {
+        Entry::Run => &[],
+        Entry::WasiCli => &[PROGRAM_NAME, &start.task],
+    };
+    let wasi = Wasi::new(start.seed, &shared.clock, &shared.output, arguments);
+    let limiter = Limiter::new(start.limits.memory_bytes);
+    let state = State { shared, wasi, limiter, started: false };
+    let mut store = match Store::try_new(program.engine.wasmtime(), state) {
+        Ok(store) => store,
+        Err(error) => return Step::Trapped(Trap::Host(format!("{error:#}"))),
+    };
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(start.arguments_max_bytes);
+    store.epoch_deadline_callback(|cx| cx.data().shared.meter.tick());
+    store.set_epoch_deadline(1);
+    match call(&program, &mut store, &start.task).await {
+        Ok(result) => Step::Finished(result),
+        Err(error) => {
+            let state = store.data();
+            let circumstances = Circumstances {
+                memory_bytes: start.limits.memory_bytes,
+                arguments_max_bytes: start.arguments_max_bytes,
+                starved: state.limiter.refused,
+                started: state.started,
+            };
+            Step::Trapped(Trap::of(&error, &circumstances))
+        }
+    }
+}
+
+async fn call(program: &Compiled, store: &mut Store<State>, task: &str) -> wasmtime::Result<Result<String, String>> {
+    let instance = program.instance.instantiate_async(&mut *store).await?;
+    store.data_mut().started = true;
+    match program.entry {
+        Entry::Run => {
+            let run = instance.get_typed_func::<(&str,), (Result<String, String>,)>(&mut *store, program.run)?;
+            Ok(run.call_async(&mut *store, (task,)).await?.0)
+        }
+        Entry::WasiCli => {
+            let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, program.run)?;
+            match run.call_async(&mut *store, ()).await {
+                Ok((result,)) => Ok(exit_status(i32::from(result.is_err()))),
+                Err(error) => match error.downcast_ref::<I32Exit>() {
+                    Some(exit) => Ok(exit_status(exit.0)),
+                    None => Err(error),
+                },
+            }
+        }
+    }
+}
+
+/// A program's result is its exit status; what it has to say is in its output.
+fn exit_status(status: i32) -> Result<String, String> {
+    if status == 0 { Ok(String::new()) } else { Err(format!("exit status {status}")) }
+}

@@ -1,0 +1,170 @@
+//! What a guest may use: linear memory and tables, and its own CPU time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+/// A table element is a pointer; counted as memory, so that one limit holds for both.
+const TABLE_ELEMENT_BYTES: usize = 8;
+
+/// How many memories, tables and core instances one guest may make; the largest Python component seen needs a tenth.
+const ITEMS_MAX: usize = 1_000;
+
+/// The most that is counted between two looks at the clock, which are about a millisecond apart: what is beyond was another process's time.
+const COUNTED_AT_ONCE_MAX: Duration = Duration::from_millis(10);
+
+/// Replay runs the same code again and is not charged; it may take ten times the limit, and ten seconds more, before the host takes it for its own failure.
+const REPLAY_TIMES: u32 = 10;
+const REPLAY_EXTRA: Duration = Duration::from_secs(10);
+
+/// Why a guest was stopped from outside. Travels through the engine as an error and is found again by [`Trap`](super::trap::Trap).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Stopped {
+    /// It used up its CPU time.
+    #[error("CPU limit")]
+    Cpu {
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// Replay took far longer than the run may ever have.
+    #[error("replay takes too long")]
+    Replay,
+    /// The machine had no memory where the guest was entitled to some.
+    #[error("the machine has no memory left")]
+    NoMemory,
+}
+
+/// Counts a guest's CPU time, shared between the guest and the task that polls it.
+#[derive(Clone)]
+pub(super) struct Meter(Arc<Mutex<Counts>>);
+
+struct Counts {
+    limit: Duration,
+    charging: bool,
+    used: Duration,
+    replayed: Duration,
+    /// Since when what runs has not been counted; `None` while nothing runs.
+    since: Option<Instant>,
+}
+
+impl Meter {
+    /// Counts up to `limit_ms`, and charges from the start.
+    pub(super) fn new(limit_ms: u64) -> Self {
+        let limit = Duration::from_millis(limit_ms);
+        let none = Duration::ZERO;
+        Self(Arc::new(Mutex::new(Counts { limit, charging: true, used: none, replayed: none, since: None })))
+    }
+
+    /// Whether to charge what runs from now on.
+    pub(super) fn charge(&self, yes: bool) {
+        let mut counts = self.counts();
+        counts.count();
+        counts.charging = yes;
+    }
+
+    /// What was charged so far.
+    pub(super) fn used_ms(&self) -> u64 {
+        u64::try_from(self.counts().used.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The guest is about to run.
+    pub(super) fn enter(&self) {
+        self.counts().since = Some(Instant::now());
+    }
+
+    /// The guest has stopped running for now.
+    pub(super) fn leave(&self) {
+        let mut counts = self.counts();
+        counts.count();
+        counts.since = None;
+    }
+
+    /// At each tick of the epoch while the guest runs: stops it, or lets others run first.
+    pub(super) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
+        let mut counts = self.counts();
+        counts.count();
+        let stopped = if counts.used > counts.limit {
+            Stopped::Cpu { limit_ms: u64::try_from(counts.limit.as_millis()).unwrap_or(u64::MAX) }
+        } else if counts.replayed > counts.limit.saturating_mul(REPLAY_TIMES).saturating_add(REPLAY_EXTRA) {
+            Stopped::Replay
+        } else {
+            return Ok(UpdateDeadline::Yield(1));
+        };
+        Err(wasmtime::Error::new(stopped))
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn count(&mut self) {
+        let Some(since) = self.since else { return };
+        let now = Instant::now();
+        let spent = now.saturating_duration_since(since).min(COUNTED_AT_ONCE_MAX);
+        self.since = Some(now);
+        let counter = if self.charging { &mut self.used } else { &mut self.replayed };
+        *counter = counter.saturating_add(spent);
+    }
+}
+
+/// Bounds a guest's memories and tables together.
+pub(super) struct Limiter {
+    bytes_max: usize,
+    bytes: usize,
+    /// Whether the guest asked for more than it may have. A guest may cope with that; if it traps, that is why.
+    pub(super) refused: bool,
+}
+
+impl Limiter {
+    /// Allows `bytes_max` in all.
+    pub(super) fn new(bytes_max: u64) -> Self {
+        Self { bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX), bytes: 0, refused: false }
+    }
+
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let bytes = self.bytes.saturating_add(desired.saturating_sub(current));
+        if bytes > self.bytes_max {
+            self.refused = true;
+            return false;
+        }
+        self.bytes = bytes;
+        true
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // Past its own declared maximum a memory never grows, whatever the host has.
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // A guest that saw this would differ from one replay to the next. What no memory of its type could ever reach is refused in every replay alike;
+        // the engine tells the two apart by this text alone (a test holds it).
+        if error.to_string().contains("type's limits") { Ok(()) } else { Err(error.context(Stopped::NoMemory)) }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |elements: usize| elements.saturating_mul(TABLE_ELEMENT_BYTES);
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(bytes(current), bytes(desired)))
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error.context(Stopped::NoMemory))
+    }
+
+    fn instances(&self) -> usize {
+        ITEMS_MAX
+    }
+
+    fn tables(&self) -> usize {
+        ITEMS_MAX
+    }
+
+    fn memories(&self) -> usize {
+        ITEMS_MAX
+    }
+}

@@ -1,0 +1,36 @@
+//! A component from bytes to running instance: what it asks for, how it is compiled, and how one run of it is driven.
+//!
+//! Everything that a component imports and that is not WASI, the host's own interfaces included, goes through one dynamic path ([`imports`]):
+//! the handler hands the call to the run's task, and the task answers it through [`Guest`]. So one piece of code gates, journals, shows and replays,
+//! and a third party's interface is gated by configuration alone.
+//!
+//! Read in this order: [`manifest`] (what a component asks for, without compiling), [`load`] (why it may be refused), [`engine`] (compiling),
+//! [`guest`] (one run, step by step), [`instance`] (the engine's side of it), [`handover`] and [`imports`] (from the guest's stack to the run's task), [`value`] (WIT values as JSON),
+//! [`wasi`], [`clock`] and [`output`] (the deterministic subset of WASI), [`limits`] and [`ticker`] (what a guest may use), [`trap`] (how it may end).
+
+mod clock;
+mod engine;
+mod guest;
+mod handover;
+mod imports;
+mod instance;
+mod limits;
+mod load;
+mod manifest;
+mod output;
+mod problem;
+mod ticker;
+mod trap;
+mod value;
+mod wasi;
+mod wit;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::{Engine, EngineSettings, Program};
+pub use guest::{Guest, HostCall, Start, Step};
+pub use load::{EngineError, LoadError};
+pub use manifest::{Entry, Import, Manifest};
+pub use problem::{Problem, ProblemKind};
+pub use trap::Trap;

@@ -1,0 +1,222 @@
+//! What a guest prints: lines, which become log lines of its run and nothing else.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi_io::bytes::Bytes;
+
+/// A line longer than this goes out in pieces: 4 KiB is more than a person reads in one.
+const LINE_BYTES_MAX: usize = 4 * 1024;
+
+/// What may lie here between two polls of the guest. More is dropped, and said: log lines are hints, and the guest must not be able to fill the host.
+const QUEUE_BYTES_MAX: usize = 256 * 1024;
+
+/// How much a guest may write at once: a constant, so that what it sees does not depend on how fast the host reads.
+const PERMIT_BYTES: usize = 64 * 1024;
+
+/// Standard output or standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Channel {
+    Stdout,
+    Stderr,
+}
+
+impl Channel {
+    /// The level of the log lines that come of it.
+    pub(super) fn level(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// The lines that a guest has printed and nobody has taken yet.
+#[derive(Clone, Default)]
+pub(super) struct Output(Arc<Mutex<Queue>>);
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<(Channel, String)>,
+    bytes: usize,
+    dropped: usize,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Output {
+    /// The oldest line, without its end.
+    pub(super) fn take(&self) -> Option<(Channel, String)> {
+        let mut queue = self.queue();
+        if let Some((channel, text)) = queue.lines.pop_front() {
+            queue.bytes = queue.bytes.saturating_sub(text.len());
+            return Some((channel, text));
+        }
+        let dropped = std::mem::take(&mut queue.dropped);
+        (dropped > 0).then(|| (Channel::Stderr, format!("[{dropped} bytes of output were dropped here]")))
+    }
+
+    /// Whether there is anything to take.
+    pub(super) fn is_empty(&self) -> bool {
+        let queue = self.queue();
+        queue.lines.is_empty() && queue.dropped == 0
+    }
+
+    /// Ends the last lines, which have no end of their own when a guest is over.
+    pub(super) fn finish(&self) {
+        let mut queue = self.queue();
+        for channel in [Channel::Stdout, Channel::Stderr] {
+            queue.end_line(channel);
+        }
+    }
+
+    /// The stream that the guest gets for `channel`.
+    pub(super) fn stream(&self, channel: Channel) -> Stream {
+        Stream { output: self.clone(), channel }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn write(&mut self, channel: Channel, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ended) = match piece.strip_suffix(b"\n") {
+                Some(text) => (text, true),
+                None => (piece, false),
+            };
+            for chunk in text.chunks(LINE_BYTES_MAX) {
+                if self.partial(channel).len() + chunk.len() > LINE_BYTES_MAX {
+                    self.end_line(channel);
+                }
+                self.partial(channel).extend_from_slice(chunk);
+            }
+            if ended {
+                self.push(channel);
+            }
+        }
+    }
+
+    fn partial(&mut self, channel: Channel) -> &mut Vec<u8> {
+        match channel {
+            Channel::Stdout => &mut self.stdout,
+            Channel::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn end_line(&mut self, channel: Channel) {
+        if !self.partial(channel).is_empty() {
+            self.push(channel);
+        }
+    }
+
+    fn push(&mut self, channel: Channel) {
+        let line = std::mem::take(self.partial(channel));
+        if self.bytes + line.len() > QUEUE_BYTES_MAX || self.dropped > 0 {
+            self.dropped += line.len() + 1;
+            return;
+        }
+        let text = String::from_utf8_lossy(&line).into_owned();
+        // An empty line costs memory too.
+        self.bytes += text.len().max(1);
+        self.lines.push_back((channel, text));
+    }
+}
+
+/// A guest's end of an [`Output`].
+#[derive(Clone)]
+pub(super) struct Stream {
+    output: Output,
+    channel: Channel,
+}
+
+impl IsTerminal for Stream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Stream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for this one, which the host does not offer.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {}
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for Stream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.output.queue().write(self.channel, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(PERMIT_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(output: &Output) -> Vec<String> {
+        std::iter::from_fn(|| output.take().map(|(_, text)| text)).collect()
+    }
+
+    fn write(output: &Output, bytes: &[u8]) {
+        output.stream(Channel::Stdout).write(Bytes::copy_from_slice(bytes)).unwrap();
+    }
+
+    #[test]
+    fn pieces_become_lines_and_the_channels_do_not_mix() {
+        let output = Output::default();
+        write(&output, b"one\ntw");
+        output.stream(Channel::Stderr).write(Bytes::from_static(b"other\n")).unwrap();
+        write(&output, b"o\n\nthr\xffee");
+        assert_eq!(lines(&output), ["one", "other", "two", ""]);
+        assert!(output.is_empty());
+        output.finish();
+        assert_eq!(lines(&output), ["thr\u{fffd}ee"]);
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_says_so() {
+        let output = Output::default();
+        for _ in 0..512 {
+            write(&output, &[b'x'; 4096]);
+            write(&output, b"\n\n");
+        }
+        let kept = lines(&output);
+        let bytes: usize = kept.iter().map(String::len).sum();
+        assert!(bytes <= QUEUE_BYTES_MAX + 100, "{bytes}");
+        assert!(kept.last().unwrap().ends_with("bytes of output were dropped here]"), "{:?}", kept.last());
+        write(&output, b"after\n");
+        assert_eq!(lines(&output), ["after"]);
+    }
+
+    #[test]
+    fn a_line_without_end_comes_in_pieces() {
+        let output = Output::default();
+        write(&output, &[b'y'; 10_000]);
+        output.finish();
+        assert_eq!(lines(&output).iter().map(String::len).collect::<Vec<_>>(), [4096, 4096, 1808]);
+    }
+}

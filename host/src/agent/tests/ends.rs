@@ -1,0 +1,148 @@
+//! How a guest may end: each hostile one alone, within its limits, and by a clear name.
+
+use std::time::{Duration, Instant};
+
+use super::super::{Step, Trap};
+use super::*;
+
+const SPIN: &str = r#"(func (export "run") (param i32 i32) (result i32) (loop $on (br $on)) unreachable)"#;
+
+async fn end(bytes: &[u8], start: Start) -> Step {
+    load(&engine(), bytes).unwrap().start(start).next().await
+}
+
+#[tokio::test]
+async fn a_trap_is_the_guests() {
+    let unreachable = plain(r#"(func (export "run") (param i32 i32) (result i32) unreachable)"#);
+    assert_eq!(end(&unreachable, start("")).await, Step::Trapped(Trap::Unreachable));
+    let divides = plain(
+        r#"(func (export "run") (param i32 i32) (result i32) (i32.div_u (i32.const 1) (i32.sub (local.get 1) (local.get 1))))"#,
+    );
+    let Step::Trapped(trap) = end(&divides, start("")).await else { panic!("no trap") };
+    assert_eq!(trap.to_string(), "the agent trapped: wasm trap: integer divide by zero");
+    assert!(!trap.is_hosts());
+}
+
+#[tokio::test]
+async fn a_guest_can_refuse_its_task() {
+    let refuses =
+        plain(r#"(func (export "run") (param i32 i32) (result i32) (call $err (local.get 0) (local.get 1)))"#);
+    assert_eq!(end(&refuses, start("why")).await, Step::Finished(Err("why".into())));
+}
+
+#[tokio::test]
+async fn endless_recursion_is_a_trap() {
+    let deep = plain(
+        r#"(func $deep (param i32) (result i32) (i32.add (call $deep (i32.add (local.get 0) (i32.const 1))) (local.get 0)))
+           (func (export "run") (param i32 i32) (result i32) (call $deep (i32.const 0)))"#,
+    );
+    assert_eq!(end(&deep, start("")).await, Step::Trapped(Trap::StackOverflow));
+}
+
+/// On one thread: if the spinner did not let go, the other task would never count.
+#[tokio::test(flavor = "current_thread")]
+async fn a_spinner_lets_others_run_and_is_stopped_at_its_limit() {
+    let program = load(&engine(), &plain(SPIN)).unwrap();
+    let mut start = start("");
+    start.limits.cpu_ms = 100;
+    let counter = tokio::spawn(async {
+        let mut yields = 0_u32;
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            yields += 1;
+        }
+        yields
+    });
+    let mut guest = program.start(start);
+    let began = Instant::now();
+    assert_eq!(guest.next().await, Step::Trapped(Trap::CpuLimit { limit_ms: 100 }));
+    assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+    assert!(guest.cpu_used_ms() >= 100);
+    assert_eq!(counter.await.unwrap(), 50);
+}
+
+#[tokio::test]
+async fn replay_is_not_charged() {
+    let program = load(&engine(), &plain(SPIN)).unwrap();
+    let mut start = start("");
+    start.limits.cpu_ms = 20;
+    let mut guest = program.start(start);
+    guest.charge(false);
+    tokio::time::timeout(Duration::from_millis(200), guest.next()).await.unwrap_err();
+    assert_eq!(guest.cpu_used_ms(), 0);
+    guest.charge(true);
+    assert_eq!(guest.next().await, Step::Trapped(Trap::CpuLimit { limit_ms: 20 }));
+}
+
+#[tokio::test]
+async fn waiting_is_not_charged() {
+    let program = load(&engine(), &plain(SPIN)).unwrap();
+    let mut guest = program.start(start(""));
+    tokio::time::timeout(Duration::from_millis(20), guest.next()).await.unwrap_err();
+    let used = guest.cpu_used_ms();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(guest.cpu_used_ms(), used);
+}
+
+#[tokio::test]
+async fn a_guest_that_copes_with_too_little_memory_goes_on() {
+    // 2 pages are there; 32 MiB more would pass a limit of 16 MiB.
+    let copes = plain(
+        r#"(func (export "run") (param i32 i32) (result i32)
+               (if (i32.ne (memory.grow (i32.const 512)) (i32.const -1)) (then unreachable))
+               (if (i32.ne (memory.grow (i32.const 16)) (i32.const 2)) (then unreachable))
+               (call $ok (i32.const 0) (i32.const 0)))"#,
+    );
+    let mut start = start("");
+    start.limits.memory_bytes = 16 << 20;
+    assert_eq!(end(&copes, start).await, Step::Finished(Ok(String::new())));
+}
+
+#[tokio::test]
+async fn a_hoarder_ends_at_its_limit() {
+    let hoards = plain(
+        r#"(func (export "run") (param i32 i32) (result i32)
+               (loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
+               unreachable)"#,
+    );
+    let mut start = start("");
+    start.limits.memory_bytes = 16 << 20;
+    let limit_bytes = start.limits.memory_bytes;
+    assert_eq!(end(&hoards, start).await, Step::Trapped(Trap::MemoryLimit { limit_bytes }));
+}
+
+/// What no memory could ever reach is refused like anything else, and is not taken for the machine's lack of memory.
+#[tokio::test]
+async fn growth_past_the_type_is_refused_by_the_engine() {
+    let probes = plain(
+        r#"(func (export "run") (param i32 i32) (result i32)
+               (drop (memory.grow (i32.const 1)))
+               (if (i32.ne (memory.grow (i32.const 65536)) (i32.const -1)) (then unreachable))
+               (if (i32.ne (memory.grow (i32.const -1)) (i32.const -1)) (then unreachable))
+               (call $ok (i32.const 0) (i32.const 0)))"#,
+    );
+    assert_eq!(end(&probes, start("")).await, Step::Finished(Ok(String::new())));
+}
+
+#[tokio::test]
+async fn tables_count_as_memory() {
+    let hoards = plain(
+        r#"(table $table 1 funcref)
+           (func (export "run") (param i32 i32) (result i32)
+               (loop $more (br_if $more (i32.ne (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1))))
+               unreachable)"#,
+    );
+    let mut start = start("");
+    start.limits.memory_bytes = 200 << 10;
+    assert_eq!(end(&hoards, start).await, Step::Trapped(Trap::MemoryLimit { limit_bytes: 200 << 10 }));
+}
+
+#[tokio::test]
+async fn memory_that_is_too_large_from_the_start_is_the_guests() {
+    let large = plain(
+        r#"(memory $own 1000) (func (export "run") (param i32 i32) (result i32) (call $ok (i32.const 0) (i32.const 0)))"#,
+    );
+    let mut start = start("");
+    start.limits.memory_bytes = 16 << 20;
+    assert_eq!(end(&large, start).await, Step::Trapped(Trap::MemoryLimit { limit_bytes: 16 << 20 }));
+}

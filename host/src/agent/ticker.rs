@@ -1,0 +1,92 @@
+//! The clock that interrupts guests: the engine's epoch, moved on every millisecond while any guest runs, and not at all when none does.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use wasmtime::{Engine, EngineWeak};
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// How many ticks nobody must have run before the ticker sleeps: waking it costs a system call, which a busy host should not pay for each poll.
+const IDLE_TICKS: u32 = 200;
+
+/// Ticks while somebody holds a [`Running`].
+pub(super) struct Ticker {
+    state: Arc<TickerState>,
+    thread: Thread,
+}
+
+#[derive(Default)]
+struct TickerState {
+    running: AtomicUsize,
+    touched: AtomicBool,
+    asleep: AtomicBool,
+    over: AtomicBool,
+}
+
+impl Ticker {
+    /// Starts the thread; it ends with the ticker.
+    pub(super) fn start(engine: &Engine) -> io::Result<Self> {
+        let state = Arc::new(TickerState::default());
+        let (engine, inner) = (engine.weak(), state.clone());
+        let thread = std::thread::Builder::new().name("agent-ticker".into()).spawn(move || tick(&engine, &inner))?;
+        Ok(Self { state, thread: thread.thread().clone() })
+    }
+
+    /// A guest runs until the value is dropped.
+    pub(super) fn running(&self) -> Running<'_> {
+        self.state.running.fetch_add(1, Ordering::SeqCst);
+        self.state.touched.store(true, Ordering::Relaxed);
+        if self.state.asleep.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        Running(&self.state)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// Keeps the epoch moving.
+pub(super) struct Running<'a>(&'a TickerState);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn tick(engine: &EngineWeak, state: &TickerState) {
+    let mut idle = 0;
+    while !state.over.load(Ordering::SeqCst) {
+        std::thread::sleep(TICK);
+        let Some(engine) = engine.upgrade() else { return };
+        engine.increment_epoch();
+        let touched = state.touched.swap(false, Ordering::Relaxed);
+        idle = if touched || state.running.load(Ordering::SeqCst) > 0 { 0 } else { idle + 1 };
+        if idle >= IDLE_TICKS {
+            drop(engine);
+            sleep(state);
+            idle = 0;
+        }
+    }
+}
+
+/// INVARIANT: a guest that starts running either is seen here, or sees `asleep` and unparks. Both sides write first and read second.
+fn sleep(state: &TickerState) {
+    state.asleep.store(true, Ordering::SeqCst);
+    while state.running.load(Ordering::SeqCst) == 0 && !state.over.load(Ordering::SeqCst) {
+        std::thread::park();
+        if state.touched.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    state.asleep.store(false, Ordering::SeqCst);
+}

@@ -1,0 +1,106 @@
+//! How a guest may end without returning.
+
+use wasmtime::{OutOfMemory, PoolConcurrencyLimitError};
+use wasmtime_wasi::I32Exit;
+
+use super::limits::Stopped;
+
+/// Why a guest ended without returning.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trap {
+    /// It ran into an instruction that is never to be reached: a panic, an abort, a failed allocation that it did not notice.
+    #[error("the agent panicked or aborted (`unreachable`)")]
+    Unreachable,
+    /// Its calls went too deep.
+    #[error("the agent's calls went too deep for its stack")]
+    StackOverflow,
+    /// Another trap, in the engine's words.
+    #[error("the agent trapped: {0}")]
+    Guest(String),
+    /// It left instead of returning.
+    #[error("the agent left with exit status {0} instead of returning from `run`")]
+    Exit(i32),
+    /// It used up its CPU time.
+    #[error("the agent used up its {limit_ms} ms of CPU time; raise `cpu_ms` if it needs more")]
+    CpuLimit {
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// It asked for more memory than it may have, and ended because it got none.
+    #[error("the agent needs more than its {limit_bytes} bytes of memory; raise `memory_bytes` if it should have more")]
+    MemoryLimit {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// It called the host with what the host cannot take.
+    #[error("the agent made an impossible call: {0}")]
+    HostCall(String),
+    /// The host failed it; the run is as it was and can be tried again.
+    #[error("the host could not run the agent: {0}")]
+    Host(String),
+}
+
+impl Trap {
+    /// Whether this was the host's failure and not the agent's.
+    pub fn is_hosts(&self) -> bool {
+        match self {
+            Self::Host(_) => true,
+            Self::Unreachable
+            | Self::StackOverflow
+            | Self::Guest(_)
+            | Self::Exit(_)
+            | Self::CpuLimit { .. }
+            | Self::MemoryLimit { .. }
+            | Self::HostCall(_) => false,
+        }
+    }
+
+    /// What the engine's error means.
+    pub(super) fn of(error: &wasmtime::Error, circumstances: &Circumstances) -> Self {
+        let text = || error.root_cause().to_string();
+        if let Some(stopped) = error.downcast_ref::<Stopped>() {
+            return match stopped {
+                Stopped::Cpu { limit_ms } => Self::CpuLimit { limit_ms: *limit_ms },
+                Stopped::Replay | Stopped::NoMemory => Self::Host(stopped.to_string()),
+            };
+        }
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Self::Exit(exit.0);
+        }
+        if error.is::<PoolConcurrencyLimitError>() || error.is::<OutOfMemory>() {
+            return Self::Host(text());
+        }
+        let starved = Self::MemoryLimit { limit_bytes: circumstances.memory_bytes };
+        match error.downcast_ref::<wasmtime::Trap>() {
+            Some(_) if circumstances.starved => starved,
+            Some(wasmtime::Trap::UnreachableCodeReached) => Self::Unreachable,
+            Some(wasmtime::Trap::StackOverflow) => Self::StackOverflow,
+            Some(trap) => Self::Guest(trap.to_string()),
+            None if circumstances.started => Self::HostCall(in_our_words(text(), circumstances.arguments_max_bytes)),
+            None if circumstances.starved => starved,
+            // Its imports were linked and its types checked when it was compiled, so what is left is the machine's.
+            None => Self::Host(text()),
+        }
+    }
+}
+
+/// What else is known when a guest ends by an error.
+pub(super) struct Circumstances {
+    /// Its memory limit.
+    pub(super) memory_bytes: u64,
+    /// How much one call may carry.
+    pub(super) arguments_max_bytes: usize,
+    /// Whether it was refused memory.
+    pub(super) starved: bool,
+    /// Whether it got as far as running its own code.
+    pub(super) started: bool,
+}
+
+/// The engine speaks of fuel where it means the bytes of one call; its error has no public type.
+fn in_our_words(text: String, bytes: usize) -> String {
+    if text.contains("fuel allocated for hostcalls") {
+        format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
+    } else {
+        text
+    }
+}

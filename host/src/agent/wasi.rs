@@ -1,0 +1,154 @@
+//! The subset of WASI 0.2 that agents get: enough for a language's runtime, and nothing that leads out or differs from one replay to the next.
+//!
+//! Without files (no folder is opened, so there is no descriptor to call anything on), without sockets (creating one is denied), without environment
+//! and standard input. Clocks and waiting are [`clock`](super::clock)'s, output is [`output`](super::output)'s, randomness comes from the run's seed.
+//! The linker matches versions itself: whatever 0.2.x a guest was built against finds these.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::{LinkOptions, cli, clocks, filesystem, random, sockets};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use super::clock::{Clock, GuestTime, Waits};
+use super::instance::State;
+use super::output::{Channel, Output};
+
+/// Every interface that [`link`] provides.
+const OFFERED: [&str; 27] = [
+    "cli/environment",
+    "cli/exit",
+    "cli/stderr",
+    "cli/stdin",
+    "cli/stdout",
+    "cli/terminal-input",
+    "cli/terminal-output",
+    "cli/terminal-stderr",
+    "cli/terminal-stdin",
+    "cli/terminal-stdout",
+    "clocks/monotonic-clock",
+    "clocks/wall-clock",
+    "filesystem/preopens",
+    "filesystem/types",
+    "io/error",
+    "io/poll",
+    "io/streams",
+    "random/insecure",
+    "random/insecure-seed",
+    "random/random",
+    "sockets/instance-network",
+    "sockets/ip-name-lookup",
+    "sockets/network",
+    "sockets/tcp",
+    "sockets/tcp-create-socket",
+    "sockets/udp",
+    "sockets/udp-create-socket",
+];
+
+/// The most random bytes that one call may ask for; more than any seed needs, and little for the host to hold.
+const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Whether the subset has this interface, written `wasi:package/name@version`.
+pub(super) fn offers(interface: &str) -> bool {
+    let Some((name, version)) = interface.strip_prefix("wasi:").and_then(|rest| rest.split_once('@')) else {
+        return false;
+    };
+    is_0_2(version) && OFFERED.contains(&name)
+}
+
+/// Whether this export makes a component a WASI program.
+pub(super) fn is_cli_run(interface: &str) -> bool {
+    interface.strip_prefix("wasi:cli/run@").is_some_and(is_0_2)
+}
+
+/// A release of 0.2; pre-releases differ from it.
+fn is_0_2(version: &str) -> bool {
+    version
+        .strip_prefix("0.2.")
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What a guest's calls of WASI work on.
+pub(super) struct Wasi {
+    table: ResourceTable,
+    context: WasiCtx,
+}
+
+impl Wasi {
+    /// The context of a guest that has just been started.
+    pub(super) fn new(seed: [u8; 32], clock: &Clock, output: &Output, arguments: &[&str]) -> Self {
+        let stream = |number| {
+            let mut random = ChaCha20Rng::from_seed(seed);
+            random.set_stream(number);
+            random
+        };
+        let mut insecure_seed = [0; 16];
+        stream(2).fill_bytes(&mut insecure_seed);
+        let context = WasiCtx::builder()
+            .args(arguments)
+            .stdout(output.stream(Channel::Stdout))
+            .stderr(output.stream(Channel::Stderr))
+            .secure_random(stream(0))
+            .insecure_random(stream(1))
+            .insecure_random_seed(u128::from_le_bytes(insecure_seed))
+            .max_random_size(RANDOM_BYTES_MAX)
+            .wall_clock(clock.clone())
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        Self { table: ResourceTable::new(), context }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi.context, table: &mut self.wasi.table }
+    }
+}
+
+/// Registers the subset, interface by interface, so that what an agent can reach is this list.
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    cli::environment::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_input::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_output::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    clocks::wall_clock::add_to_linker::<State, WasiClocks>(linker, State::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<State, GuestTime>(linker, waits)?;
+    io::error::add_to_linker::<State, HasSelf<ResourceTable>>(linker, table)?;
+    io::poll::add_to_linker::<State, GuestTime>(linker, waits)?;
+    io::streams::add_to_linker::<State, HasSelf<ResourceTable>>(linker, table)?;
+    random::random::add_to_linker::<State, WasiRandom>(linker, State::random)?;
+    random::insecure::add_to_linker::<State, WasiRandom>(linker, State::random)?;
+    random::insecure_seed::add_to_linker::<State, WasiRandom>(linker, State::random)?;
+    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
+    filesystem::types::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
+    sockets::instance_network::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::network::add_to_linker::<State, WasiSockets>(linker, &(&LinkOptions::default()).into(), State::sockets)?;
+    sockets::ip_name_lookup::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::tcp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::tcp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::udp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    sockets::udp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)
+}
+
+fn table(state: &mut State) -> &mut ResourceTable {
+    &mut state.wasi.table
+}
+
+fn waits(state: &mut State) -> Waits<'_> {
+    let shared = &state.shared;
+    Waits { clock: &shared.clock, handover: &shared.handover, table: &mut state.wasi.table }
+}
