@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod key;
+pub mod message;
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, CallNumber, EffectClass, EffectKey, RunId, Time};
