@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod key;
+pub mod maildir;
 pub mod message;
 
 use futures_util::future::BoxFuture;
