@@ -3,6 +3,11 @@
 //! The three traits are kept apart so that each room of the host holds only the verbs that it may use:
 //! the driver previews and answers, the dispatcher alone performs, and performing takes an [`Authorized`].
 
+pub mod child;
+pub mod key;
+pub mod maildir;
+pub mod message;
+
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, CallNumber, EffectClass, EffectKey, RunId, Time};
 use holdshort_journal::Authorized;
