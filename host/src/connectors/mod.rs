@@ -3,6 +3,19 @@
 //! The three traits are kept apart so that each room of the host holds only the verbs that it may use:
 //! the driver previews and answers, the dispatcher alone performs, and performing takes an [`Authorized`].
 
+pub mod checks;
+pub mod child;
+pub mod deploy_command;
+pub mod deploy_git;
+pub mod git;
+pub mod key;
+pub mod maildir;
+pub mod message;
+pub mod relative;
+pub mod release;
+pub mod repository;
+pub mod workspace;
+
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, CallNumber, EffectClass, EffectKey, RunId, Time};
 use holdshort_journal::Authorized;

@@ -1,0 +1,218 @@
+//! Checks that the operator named, such as a test suite, run on a fresh checkout of a revision: `checks.run`.
+//!
+//! A check is the repository's own code, and it runs as the host's user: see [`Checks::isolation`]. What is done is this. The checkout is made
+//! in a new repository that only borrows the objects, so the original's hooks, filters and configuration do not take part; the environment
+//! is made from nothing, with a home folder that is empty; time and output are limited; the process group is killed when the check ends.
+
+mod checkout;
+mod counts;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::Action;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use self::checkout::Checkout;
+use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, environment};
+use super::git::{CommitId, Git, GitError, NoCommit, NotARevision, Revision};
+use super::{Routine, RoutineCall, Unavailable};
+
+/// The most of a check's output that is handed to the agent: its end.
+const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// How much of it is kept while test counts are looked for.
+const KEPT_BYTES_MAX: u64 = 1024 * 1024;
+/// How much a check may print before it is stopped.
+const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How many checks run at a time. The others wait: two test suites on one machine are slow already.
+const AT_A_TIME: usize = 2;
+
+/// A check as the operator named it.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The program and its arguments, run in the checkout's top folder.
+    pub argv: Vec<String>,
+    /// How long it may run.
+    pub time_out: Duration,
+    /// The revisions that it may run on, as an agent writes them; `*` stands for any run of characters.
+    pub revisions: Vec<String>,
+    /// The variables of the host's environment that it gets, besides `PATH`.
+    pub environment: Vec<String>,
+}
+
+/// Runs the checks of one repository.
+#[derive(Debug)]
+pub struct Checks {
+    git: Git,
+    checks: BTreeMap<String, Check>,
+    children: Children,
+    scratch: PathBuf,
+    turns: Semaphore,
+}
+
+/// Why a check did not run, in words for the agent; or that the host could not run it.
+#[derive(Debug, thiserror::Error)]
+enum NotRun {
+    #[error("there is no check `{name}`; the operator named {known}")]
+    NoCheck { name: String, known: String },
+    #[error(transparent)]
+    NotARevision(#[from] NotARevision),
+    #[error("the check `{name}` may not run on `{revision}`, only on {allowed}")]
+    NotAllowed { name: String, revision: String, allowed: String },
+    #[error("there is no commit `{0}`; give a branch, a tag or a commit id that the repository has")]
+    NoCommit(String),
+    #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
+    NotStarted { name: String, source: NotStarted },
+    #[error("{0}; this connector serves `holdshort:agent/checks#run`")]
+    NotOurs(&'static str),
+    /// The host's failure, which the agent does not see.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Likewise.
+    #[error("no checkout could be made: {0}")]
+    Checkout(#[from] io::Error),
+}
+
+impl From<NoCommit> for NotRun {
+    fn from(error: NoCommit) -> Self {
+        match error {
+            NoCommit::Unknown(revision) => Self::NoCommit(revision),
+            NoCommit::Git(error) => Self::Git(error),
+        }
+    }
+}
+
+impl Checks {
+    /// Checks out into `scratch`, which is this connector's alone: what an earlier host left in it is removed.
+    pub fn open(git: Git, checks: BTreeMap<String, Check>, children: Children, scratch: PathBuf) -> io::Result<Self> {
+        checkout::empty(&scratch)?;
+        Ok(Self { git, checks, children, scratch, turns: Semaphore::new(AT_A_TIME) })
+    }
+
+    /// What keeps a check from the rest of the machine, for everyone who decides whether to have checks.
+    pub fn isolation() -> &'static str {
+        "checks run the repository's own code as the host's user, without a sandbox: it is trusted as the host is, and could read the host's files and tokens"
+    }
+
+    async fn result(&self, action: &Action) -> Result<Value, NotRun> {
+        let arguments = action.arguments();
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+        let (name, revision) = text("name").zip(text("revision")).ok_or(NotRun::NotOurs("no `name` and `revision`"))?;
+        let check = self.checks.get(name).ok_or_else(|| self.no_check(name))?;
+        let wanted: Revision = revision.parse()?;
+        if !check.revisions.iter().any(|pattern| matches(pattern, revision)) {
+            let allowed = check.revisions.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ");
+            return Err(NotRun::NotAllowed { name: name.to_owned(), revision: revision.to_owned(), allowed });
+        }
+        let commit = self.git.commit(&wanted).await?;
+        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
+        let checkout = Checkout::make(&self.git, &commit, &self.scratch, &self.children).await?;
+        let ended = self.children.run(checkout.name(), order(check, &checkout)).await;
+        self.children.forget(checkout.name()).await;
+        let ended = ended.map_err(|source| NotRun::NotStarted { name: name.to_owned(), source })?;
+        Ok(report(name, &commit, check, &ended))
+    }
+
+    fn no_check(&self, name: &str) -> NotRun {
+        let known = self.checks.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        NotRun::NoCheck { name: name.chars().take(80).collect(), known }
+    }
+}
+
+impl Routine for Checks {
+    fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
+        async move {
+            match self.result(call.action).await {
+                Ok(report) => Ok(json!({ "ok": report })),
+                Err(error @ (NotRun::Git(_) | NotRun::Checkout(_))) => Err(Unavailable(error.to_string())),
+                Err(why) => Ok(json!({ "err": why.to_string() })),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn order(check: &Check, checkout: &Checkout) -> Order {
+    let path = |path: PathBuf| path.to_string_lossy().into_owned();
+    let own = [
+        ("HOME", path(checkout.home())),
+        ("TMPDIR", path(checkout.temporary())),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("CI", "true".to_owned()),
+    ];
+    Order {
+        argv: check.argv.clone(),
+        folder: Some(checkout.tree()),
+        environment: environment(&check.environment, &own),
+        stdin: Vec::new(),
+        time_out: check.time_out,
+        kept_bytes_max: KEPT_BYTES_MAX,
+        written_bytes_max: WRITTEN_BYTES_MAX,
+        merged: true,
+        leftovers: Leftovers::Kill,
+    }
+}
+
+fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value {
+    let (status, stopped) = match &ended.how {
+        How::Exited(status) => (*status, None),
+        How::Signalled(signal) => (-1, Some(format!("ended by signal {signal}"))),
+        How::TimedOut => (-1, Some(format!("stopped after {} seconds", check.time_out.as_secs_f64()))),
+        How::WroteTooMuch => (-1, Some(format!("stopped after it had printed {WRITTEN_BYTES_MAX} bytes"))),
+        How::Lost(error) => (-1, Some(format!("how it ended cannot be told: {error}"))),
+    };
+    let mut tail = tail(&ended.stderr);
+    if let Some(stopped) = stopped {
+        tail += &format!("\n[{stopped}]\n");
+    }
+    // Where the beginning is missing there may have been more to count.
+    let counts = if ended.stderr.is_cut() { None } else { counts::find(&String::from_utf8_lossy(&ended.stderr.bytes)) };
+    json!({
+        "name": name,
+        "revision": commit.as_str(),
+        "passed": ended.how == How::Exited(0),
+        "exit-status": status,
+        "counts": counts.map(|counts| json!({
+            "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped,
+        })),
+        "output-tail": tail,
+    })
+}
+
+/// The end of the output from the beginning of a line, and how much is missing.
+fn tail(output: &Output) -> String {
+    let start = output.bytes.len().saturating_sub(TAIL_BYTES_MAX);
+    let end = output.bytes.get(start..).unwrap_or_default();
+    if start == 0 && !output.is_cut() {
+        return String::from_utf8_lossy(end).into_owned();
+    }
+    let line = end.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = end.get(line..).unwrap_or_default();
+    let missing = output.written_bytes - end.len() as u64;
+    format!("[the first {missing} bytes are left out]\n{}", String::from_utf8_lossy(end))
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any run of characters.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return text.ends_with(part);
+        }
+        // The first place is as good as any: what follows only gets longer.
+        let Some(at) = text.find(part) else { return false };
+        text = text.get(at + part.len()..).unwrap_or_default();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! How many tests passed, from the closing lines of common test runners.
+//!
+//! It is what the program printed, no more: the repository's own code says it. The exit status decides whether a check passed.
+
+/// What a test suite counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) passed: u32,
+    pub(super) failed: u32,
+    pub(super) skipped: u32,
+}
+
+/// Looks for closing lines of cargo, pytest, jest and the like, and of TAP.
+pub(super) fn find(output: &str) -> Option<Counts> {
+    let output = plain(output);
+    let lines = || output.lines().map(str::trim);
+    cargo(lines()).or_else(|| lines().rev().find_map(list)).or_else(|| tap_totals(lines())).or_else(|| tap(lines()))
+}
+
+/// `test result: ok. 3 passed; 0 failed; 1 ignored; …`, once for every test program: their sum.
+fn cargo<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
+    let results = lines.filter_map(|line| line.strip_prefix("test result: ")).filter_map(|line| {
+        let (_, counts) = line.split_once(". ")?;
+        words(counts.split(';'))
+    });
+    results.reduce(|sum, one| Counts {
+        passed: sum.passed.saturating_add(one.passed),
+        failed: sum.failed.saturating_add(one.failed),
+        skipped: sum.skipped.saturating_add(one.skipped),
+    })
+}
+
+/// `===== 3 passed, 1 failed in 0.12s =====`, `Tests: 1 failed, 3 passed, 4 total`, `3 passed, 1 failed`.
+fn list(line: &str) -> Option<Counts> {
+    let line = line.trim_matches(['=', ' ']);
+    let line = line.strip_prefix("Tests:").unwrap_or(line);
+    let (line, _) = line.split_once(" in ").unwrap_or((line, ""));
+    words(line.split(','))
+}
+
+/// `3 passed` and `1 failed` and so on; `None` if a part is not a number and a word, or if no part is known.
+fn words<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Counts> {
+    let (mut counts, mut is_known) = (Counts::default(), false);
+    for part in parts.map(str::trim).filter(|part| !part.is_empty()) {
+        let (number, word) = part.split_once(' ')?;
+        let Ok(number) = number.parse::<u32>() else {
+            // Cargo closes with `finished in 0.01s`.
+            if number == "finished" { continue } else { return None }
+        };
+        let slot = match word {
+            "passed" | "pass" => &mut counts.passed,
+            "failed" | "fail" | "failures" | "failure" | "errors" | "error" => &mut counts.failed,
+            "skipped" | "ignored" | "pending" | "todo" => &mut counts.skipped,
+            _ => continue,
+        };
+        *slot = slot.saturating_add(number);
+        is_known = true;
+    }
+    is_known.then_some(counts)
+}
+
+/// Node's closing lines: `# pass 3`, `# fail 0`, `# skipped 1`.
+fn tap_totals<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + Clone) -> Option<Counts> {
+    let last = |name: &str| {
+        let numbers = lines.clone().rev().filter_map(|line| line.strip_prefix("# ").or(line.strip_prefix("ℹ ")));
+        numbers.filter_map(|line| line.strip_prefix(name)).find_map(|number| number.trim().parse().ok())
+    };
+    Some(Counts { passed: last("pass ")?, failed: last("fail ")?, skipped: last("skipped ").unwrap_or(0) })
+}
+
+/// `ok 1 - name`, `not ok 2`, `ok 3 # SKIP why`, with a plan `1..3` before or after.
+fn tap<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
+    let (mut counts, mut has_plan) = (Counts::default(), false);
+    for line in lines {
+        let lower = line.to_ascii_lowercase();
+        let is_skipped = lower.contains("# skip") || lower.contains("# todo");
+        let is_test = |rest: &str| rest.is_empty() || rest.starts_with(' ');
+        if line.strip_prefix("1..").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            has_plan = true;
+        } else if line.strip_prefix("not ok").is_some_and(is_test) {
+            if is_skipped { counts.skipped += 1 } else { counts.failed += 1 }
+        } else if line.strip_prefix("ok").is_some_and(is_test) {
+            if is_skipped { counts.skipped += 1 } else { counts.passed += 1 }
+        }
+    }
+    has_plan.then_some(counts)
+}
+
+/// Without the colours that a runner was made to print.
+fn plain(text: &str) -> String {
+    let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        rest = rest.strip_prefix(|c: char| c.is_ascii_alphabetic()).unwrap_or(rest);
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(output: &str, expected: Option<(u32, u32, u32)>) {
+        let expected = expected.map(|(passed, failed, skipped)| Counts { passed, failed, skipped });
+        assert_eq!(find(output), expected, "{output}");
+    }
+
+    #[test]
+    fn closing_lines_of_common_runners_are_read() {
+        let cargo = "running 4 tests\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
+        check(cargo, Some((3, 0, 1)));
+        let failed =
+            "test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.50s";
+        check(&format!("{cargo}\n{failed}"), Some((8, 2, 1)));
+        check("\x1b[1mtest result: \x1b[32mok\x1b[0m. 3 passed; 0 failed; 0 ignored", Some((3, 0, 0)));
+        check("===== 3 passed, 1 failed in 0.12s =====\n", Some((3, 1, 0)));
+        check("=== 2 failed, 310 passed, 4 skipped, 1 warning, 1 error in 9.0s (0:00:09) ===", Some((310, 3, 4)));
+        check("Tests:       1 failed, 2 skipped, 3 passed, 6 total\nSnapshots:   0 total\nTime: 1 s", Some((3, 1, 2)));
+        check("3 passed, 0 failed", Some((3, 0, 0)));
+        check("TAP version 13\n1..4\nok 1 - a\nnot ok 2 - b\nok 3 # SKIP no net\nok 4\n", Some((2, 1, 1)));
+        check("ok 1 - a\n# tests 4\n# pass 3\n# fail 1\n# skipped 0\n", Some((3, 1, 0)));
+    }
+
+    #[test]
+    fn other_output_is_not_counted() {
+        for output in
+            ["", "ok\tgithub.com/x/y\t0.2s", "all good", "1 file passed through", "okay 1\nok 2 go", "passed, 1"]
+        {
+            check(output, None);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Child processes: started without a shell, in a scrubbed environment, bounded in time and output, and visible after the host has died.
+//!
+//! A child writes into two files in a state folder, `NAME.out` and `NAME.err`, instead of into pipes. So it is not disturbed when the host dies,
+//! a process that it leaves behind cannot keep the host reading for ever, and both can be looked at afterwards.
+//!
+//! `NAME.err` is also a lock. The host locks it (`flock`) before it starts the child, and the child's standard error is that very open file,
+//! so the lock lasts until the child and everything that it started have ended, whether or not the host lives that long.
+//! [`Children::wait_until_gone`] asks the lock. A process that closes its standard error (a daemon) gives the lock up: it is not seen.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How often the sizes of the output files and a lock that is waited for are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a lock may be held by nobody who matters: between `fork` and `exec`, another child of the host holds copies of all its files.
+const PASSING: Duration = Duration::from_millis(250);
+
+/// What to run, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The program and its arguments. There is no shell: nothing in them is expanded.
+    pub argv: Vec<String>,
+    /// Where it runs; the host's own folder if absent.
+    pub folder: Option<PathBuf>,
+    /// Its whole environment; see [`environment`].
+    pub environment: Vec<(String, String)>,
+    /// What it can read from its standard input.
+    pub stdin: Vec<u8>,
+    /// How long it may run. Then its process group is killed.
+    pub time_out: Duration,
+    /// How much of each output is handed back: the end of it.
+    pub kept_bytes_max: u64,
+    /// How much it may write to each output in all. Then its process group is killed.
+    pub written_bytes_max: u64,
+    /// Whether its standard output goes to `NAME.err` as well, so that both are read in the order in which they were written.
+    pub merged: bool,
+    /// What happens to processes that it leaves behind in its process group.
+    pub leftovers: Leftovers,
+}
+
+/// What happens to processes that a child leaves behind when it exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftovers {
+    /// They are killed: the child was to look, not to start something.
+    Kill,
+    /// They stay: starting something may be what the child was for.
+    Leave,
+}
+
+/// How a child ended and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub how: How,
+    /// Its standard output; empty if [`Order::merged`].
+    pub stdout: Output,
+    /// Its standard error.
+    pub stderr: Output,
+    /// Whether something that it started still holds the lock.
+    pub lingers: bool,
+}
+
+/// How a child ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By a signal that was not the host's.
+    Signalled(i32),
+    /// Killed by the host after its time was up.
+    TimedOut,
+    /// Killed by the host because it wrote too much.
+    WroteTooMuch,
+    /// The operating system would not tell.
+    Lost(String),
+}
+
+/// The end of what a child wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The last bytes, at most [`Order::kept_bytes_max`].
+    pub bytes: Vec<u8>,
+    /// How many there were in all.
+    pub written_bytes: u64,
+}
+
+impl Output {
+    /// Whether the beginning is missing.
+    pub fn is_cut(&self) -> bool {
+        self.written_bytes > self.bytes.len() as u64
+    }
+
+    /// The last `chars_max` characters as text, for messages.
+    pub fn tail(&self, chars_max: usize) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let text = text.trim();
+        let skip = text.chars().count().saturating_sub(chars_max);
+        let tail: String = text.chars().skip(skip).collect();
+        if skip > 0 || self.is_cut() { format!("…{tail}") } else { tail }
+    }
+}
+
+/// A child that was never started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// There is nothing to run.
+    #[error("the command is empty; name a program")]
+    EmptyCommand,
+    /// A child of the same name still runs.
+    #[error("an earlier child still runs and holds `{0}`")]
+    Busy(PathBuf),
+    /// Its files cannot be made.
+    #[error("`{path}` cannot be written")]
+    Files {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program cannot be run.
+    #[error("`{program}` cannot be run: {source}")]
+    Program {
+        /// Which.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What the lock of a name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// There is no file: no child of that name was started here, or its files have been removed.
+    None,
+    /// A child was about to start or has run, and nothing of it runs now.
+    Gone,
+    /// It or something that it started still runs.
+    Running,
+}
+
+/// The environment of a child: `PATH`, the host's variables in `names`, and `own`. Everything else the host has is kept from it.
+pub fn environment(names: &[String], own: &[(&str, String)]) -> Vec<(String, String)> {
+    let inherited = ["PATH"].into_iter().chain(names.iter().map(String::as_str));
+    let inherited = inherited.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    inherited.chain(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone()))).collect()
+}
+
+/// The state folder of child processes.
+#[derive(Clone, Debug)]
+pub struct Children {
+    folder: PathBuf,
+}
+
+impl Children {
+    /// Uses `folder`, which is made (0700) if it is absent.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Runs a child to its end. `name` is of letters, digits, `-` and `_`; one child of a name runs at a time.
+    ///
+    /// Dropping the future kills the child's process group: nothing runs on with nobody to bound it.
+    pub async fn run(&self, name: &str, order: Order) -> Result<Ended, NotStarted> {
+        let files = Files::lock(&self.out(name), &self.err(name), order.merged).await?;
+        let mut group = spawn(&order, &files)?;
+        // From here on only the child's copies of the locked file hold the lock.
+        drop(files);
+        feed(&mut group.child, &order.stdin);
+        let how = self.watch(name, &mut group, &order).await;
+        if order.leftovers == Leftovers::Kill {
+            group.kill();
+        }
+        group.done = true;
+        let lingers = self.wait_until_gone(name, PASSING).await == Trace::Running;
+        let stdout = if order.merged { Output::default() } else { read_end(&self.out(name), order.kept_bytes_max) };
+        let stderr = read_end(&self.err(name), order.kept_bytes_max);
+        Ok(Ended { how, stdout, stderr, lingers })
+    }
+
+    /// Waits until nothing of the child `name` runs any more, at most `patience`.
+    pub async fn wait_until_gone(&self, name: &str, patience: Duration) -> Trace {
+        let deadline = Instant::now() + patience;
+        loop {
+            match File::open(self.err(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Trace::None,
+                Err(_) => {}
+                Ok(file) if file.try_lock().is_ok() => return Trace::Gone,
+                Ok(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return Trace::Running;
+            }
+            sleep(LOOK_EVERY.min(patience)).await;
+        }
+    }
+
+    /// Removes a child's files, unless something of it still runs.
+    pub async fn forget(&self, name: &str) {
+        if self.wait_until_gone(name, Duration::ZERO).await == Trace::Gone {
+            for path in [self.out(name), self.err(name)] {
+                if let Err(error) = std::fs::remove_file(&path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(path = %path.display(), %error, "a child's output could not be removed");
+                }
+            }
+        }
+    }
+
+    /// The file that the child `name` holds locked; for messages.
+    pub fn lock_path(&self, name: &str) -> PathBuf {
+        self.err(name)
+    }
+
+    async fn watch(&self, name: &str, group: &mut Group, order: &Order) -> How {
+        let deadline = Instant::now() + order.time_out;
+        loop {
+            match timeout(LOOK_EVERY, group.child.wait()).await {
+                Ok(Ok(status)) => return ended(status),
+                Ok(Err(error)) => return How::Lost(error.to_string()),
+                Err(_) => {}
+            }
+            let size = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+            let too_much = size(self.out(name)).max(size(self.err(name))) > order.written_bytes_max;
+            if too_much || Instant::now() >= deadline {
+                group.kill();
+                if let Err(error) = group.child.wait().await {
+                    return How::Lost(error.to_string());
+                }
+                return if too_much { How::WroteTooMuch } else { How::TimedOut };
+            }
+        }
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.out"))
+    }
+
+    fn err(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.err"))
+    }
+}
+
+/// The two files, the second of them locked.
+struct Files {
+    out: File,
+    err: File,
+    err_path: PathBuf,
+}
+
+impl Files {
+    async fn lock(out_path: &Path, err_path: &Path, merged: bool) -> Result<Self, NotStarted> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| NotStarted::Files { path, source }
+        };
+        // Appending, so that an earlier attempt's output is emptied only under the lock, and so that merged streams do not overwrite each other.
+        let open = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        let err = open(err_path).map_err(failed(err_path))?;
+        let deadline = Instant::now() + PASSING;
+        loop {
+            match err.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(source)) => return Err(failed(err_path)(source)),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                    return Err(NotStarted::Busy(err_path.to_owned()));
+                }
+                Err(TryLockError::WouldBlock) => sleep(LOOK_EVERY).await,
+            }
+        }
+        err.set_len(0).map_err(failed(err_path))?;
+        let out = if merged { err.try_clone() } else { open(out_path) }.map_err(failed(out_path))?;
+        out.set_len(0).map_err(failed(out_path))?;
+        Ok(Self { out, err, err_path: err_path.to_owned() })
+    }
+}
+
+/// A child that leads its own process group, which is killed if this is dropped before the child has ended.
+struct Group {
+    child: Child,
+    id: Option<rustix::process::Pid>,
+    done: bool,
+}
+
+impl Group {
+    fn kill(&self) {
+        if let Some(id) = self.id {
+            // It fails only when nobody is left in the group.
+            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.done {
+            self.kill();
+        }
+    }
+}
+
+fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
+    let Some((program, arguments)) = order.argv.split_first() else {
+        return Err(NotStarted::EmptyCommand);
+    };
+    let copy =
+        |file: &File| file.try_clone().map_err(|source| NotStarted::Files { path: files.err_path.clone(), source });
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(order.environment.iter().map(|(name, value)| (name, value)));
+    command.process_group(0).stdout(copy(&files.out)?).stderr(copy(&files.err)?);
+    command.stdin(if order.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+    if let Some(folder) = &order.folder {
+        command.current_dir(folder);
+    }
+    let child = command.spawn().map_err(|source| NotStarted::Program { program: program.clone(), source })?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    Ok(Group { child, id, done: false })
+}
+
+/// Writes the child's input beside it: a child need not read all of it, or any.
+fn feed(child: &mut Child, input: &[u8]) {
+    if let Some(mut stdin) = child.stdin.take() {
+        let input = input.to_vec();
+        tokio::spawn(async move {
+            // A child that closes its input early has decided not to read it; its exit status says what came of that.
+            let _ = stdin.write_all(&input).await;
+        });
+    }
+}
+
+fn ended(status: ExitStatus) -> How {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => How::Exited(code),
+        (None, Some(signal)) => How::Signalled(signal),
+        (None, None) => How::Lost(status.to_string()),
+    }
+}
+
+fn read_end(path: &Path, bytes_max: u64) -> Output {
+    let read = || {
+        let mut file = File::open(path)?;
+        let written_bytes = file.metadata()?.len();
+        file.seek(SeekFrom::Start(written_bytes.saturating_sub(bytes_max)))?;
+        let mut bytes = Vec::new();
+        file.take(bytes_max).read_to_end(&mut bytes)?;
+        Ok(Output { bytes, written_bytes })
+    };
+    read().unwrap_or_else(|error: io::Error| {
+        tracing::warn!(path = %path.display(), %error, "a child's output could not be read");
+        // One byte more than is there, so that nobody takes the emptiness for the whole.
+        Output { bytes: Vec::new(), written_bytes: 1 }
+    })
+}
+
+#[cfg(test)]
+mod tests;

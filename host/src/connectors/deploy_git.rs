@@ -1,0 +1,309 @@
+//! Deploys by moving a branch: the operator's own machinery takes it from there.
+//!
+//! The branch is moved to exactly the commit that was shown, and only from the commit that was shown as its old tip.
+//! In the same transaction of git a marker is made, `refs/holdshort/effects/KEY`, which also keeps the deployed commit from being collected.
+//! So the repository itself remembers what was done: after a crash it is asked, and nothing is ever guessed.
+
+mod change;
+mod state;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, EffectClass, EffectKey};
+use holdshort_journal::Authorized;
+use serde_json::Value;
+
+use self::change::Change;
+use self::state::{Facts, Judged, State, marker};
+use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
+use super::git::{self, CommitId, Git, GitError};
+use super::release::{Release, impossible, unknown_target};
+use super::{Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, key};
+
+/// How long moving a branch may take. It takes milliseconds; a slow disk is given time, because git should not be killed in the middle.
+const MOVE_MAX: Duration = Duration::from_secs(60);
+/// How long a lookup waits for a git that outlived its host, and for locks of somebody else's git.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often locks are looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Moves branches of one repository.
+#[derive(Clone, Debug)]
+pub struct DeployGit {
+    git: Git,
+    targets: BTreeMap<String, String>,
+    children: Children,
+}
+
+/// A target that cannot be deployed to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("target `{target}`: `{branch}` is not the whole name of a branch; write it like `refs/heads/production`")]
+pub struct BadTarget {
+    target: String,
+    branch: String,
+}
+
+impl DeployGit {
+    /// `targets` are the operator's names with the whole references of their branches; `children` holds what a running git leaves for lookups.
+    pub fn new(git: Git, targets: BTreeMap<String, String>, children: Children) -> Result<Self, BadTarget> {
+        let odd = |c: char| c.is_control() || " ~^:?*[\\\"".contains(c);
+        for (target, branch) in &targets {
+            let name = branch.strip_prefix("refs/heads/").unwrap_or_default();
+            if name.is_empty() || name.contains("..") || name.contains(odd) {
+                return Err(BadTarget { target: target.clone(), branch: branch.clone() });
+            }
+        }
+        Ok(Self { git, targets, children })
+    }
+
+    async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+        let unavailable = |error: GitError| CannotPreview::Unavailable(error.to_string());
+        let release = Release::of(action).map_err(|error| impossible(&error))?;
+        let Some(branch) = self.targets.get(release.target) else {
+            return Err(unknown_target(release.target, self.targets.keys()));
+        };
+        let new = release.commit(&self.git).await?;
+        let [tip] = self.git.references([branch]).await.map_err(unavailable)?;
+        if let Some(why) = self.in_the_way(branch, tip.as_ref()).await.map_err(unavailable)? {
+            return Err(CannotPreview::Impossible(why));
+        }
+        let old = tip.map(|tip| tip.id);
+        if old.as_ref() == Some(&new) {
+            let text = format!("`{}` ({branch}) is at {new} already: there is nothing to deploy", release.target);
+            return Err(CannotPreview::Impossible(text));
+        }
+        let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
+        let (summary, exhibits) = change.describe().await.map_err(unavailable)?;
+        let facts = Facts { branch: branch.clone(), old, new };
+        Ok(Previewed { summary, exhibits, preconditions: facts.to_json() })
+    }
+
+    /// Why the branch must not be moved from here, whatever it is moved to.
+    async fn in_the_way(&self, branch: &str, tip: Option<&git::Reference>) -> Result<Option<String>, GitError> {
+        if let Some(other) = tip.and_then(|tip| tip.symbolic.as_ref()) {
+            let text = format!("{branch} is only another name for {other}; name {other} as the target's branch");
+            return Ok(Some(text));
+        }
+        let looked = self.git.read(&["worktree", "list", "--porcelain", "-z"], 1024 * 1024).await?;
+        let text = looked.text();
+        let mut folder = "";
+        for line in text.split('\0') {
+            if let Some(path) = line.strip_prefix("worktree ") {
+                folder = path;
+            } else if line.strip_prefix("branch ") == Some(branch) {
+                return Ok(Some(format!(
+                    "{branch} is checked out in `{folder}`, whose files would be left behind if it were moved; \
+                     check out something else there (`git switch --detach`), or deploy to a bare repository"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey, reason: &str) -> Attempt {
+        let release = match Release::of(action) {
+            Ok(release) => release,
+            Err(error) => return Attempt::NotDone(error.to_string()),
+        };
+        let Some(facts) = Facts::read(preconditions) else {
+            return Attempt::NotDone("the clearance does not say which commits were shown".into());
+        };
+        if let Err(ended_before) = self.check(&release, &facts, key).await {
+            return ended_before;
+        }
+        let name = child_name(key);
+        let ended = match self.children.run(&name, self.order(&facts, key, reason)).await {
+            Ok(ended) => ended,
+            Err(NotStarted::Busy(path)) => {
+                return Attempt::Unknown(format!("an earlier attempt still runs and holds `{}`", path.display()));
+            }
+            Err(error) => return Attempt::NotDone(error.to_string()),
+        };
+        let attempt = self.outcome(&release, &facts, key, &ended).await;
+        match attempt {
+            Attempt::Unknown(_) => {}
+            Attempt::Done(_) | Attempt::NotDone(_) | Attempt::FactsChanged(_) => self.children.forget(&name).await,
+        }
+        attempt
+    }
+
+    /// What can be seen before anything is begun.
+    async fn check(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Result<(), Attempt> {
+        let not_done = |error: GitError| Attempt::NotDone(error.to_string());
+        let state = State::look(&self.git, facts, key).await.map_err(not_done)?;
+        match &state.marker {
+            Some(marker) if marker.id == facts.new => return Err(self.done(release, facts, key).await),
+            Some(_) => return Err(Attempt::NotDone(state.describe(facts, key))),
+            None => {}
+        }
+        let branch = self.targets.get(release.target);
+        if branch != Some(&facts.branch) {
+            let now = branch.map_or("no branch", String::as_str);
+            let text = format!("`{}` was {} when it was shown and is {now} now", release.target, facts.branch);
+            return Err(Attempt::FactsChanged(text));
+        }
+        if state.tip() != facts.old.as_ref() {
+            return Err(Attempt::FactsChanged(tip_moved(&state, facts)));
+        }
+        match self.in_the_way(&facts.branch, state.branch.as_ref()).await.map_err(not_done)? {
+            Some(why) => Err(Attempt::FactsChanged(why)),
+            None => Ok(()),
+        }
+    }
+
+    fn order(&self, facts: &Facts, key: &EffectKey, reason: &str) -> Order {
+        Order {
+            argv: self.git.argv(&["update-ref", "-m", reason, "--stdin"]),
+            folder: self.git.folder().map(Path::to_owned),
+            environment: git::environment(),
+            stdin: facts.transaction(key).into_bytes(),
+            time_out: MOVE_MAX,
+            kept_bytes_max: 16 * 1024,
+            written_bytes_max: 1024 * 1024,
+            merged: false,
+            leftovers: Leftovers::Kill,
+        }
+    }
+
+    async fn outcome(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey, ended: &Ended) -> Attempt {
+        // The program says each step that it has done. Without `prepare` it was not about to change anything when it ended.
+        let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
+        let exited = matches!(ended.how, How::Exited(_)) && !ended.lingers;
+        let never_begun = exited && !said(b"prepare: ok");
+        let complaint = ended.stderr.tail(500);
+        let state = match State::look(&self.git, facts, key).await {
+            Ok(state) => state,
+            Err(error) if never_begun => return Attempt::NotDone(format!("git refused: {complaint}; {error}")),
+            Err(error) => return Attempt::Unknown(format!("git ended ({:?}), and {error}", ended.how)),
+        };
+        if ended.how == How::Exited(0) && said(b"commit: ok") || state.judge(facts) == Judged::Happened {
+            return self.done(release, facts, key).await;
+        }
+        if never_begun && state.tip() != facts.old.as_ref() {
+            return Attempt::FactsChanged(tip_moved(&state, facts));
+        }
+        if never_begun || state.judge(facts) == Judged::DidNotHappen && exited {
+            return Attempt::NotDone(format!("git did not move the branch: {complaint}"));
+        }
+        Attempt::Unknown(format!("git ended ({:?}) in the middle; {}", ended.how, state.describe(facts, key)))
+    }
+
+    async fn done(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Attempt {
+        match self.sync(facts, key).await {
+            Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
+            Err(error) => {
+                Attempt::Unknown(format!("the branch was moved, but that may not outlast a power cut: {error}"))
+            }
+        }
+    }
+
+    async fn find(&self, inquiry: &Inquiry) -> Finding {
+        let key = &inquiry.key;
+        let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
+            return Finding::Unknown { evidence: "the clearance does not say which commits were shown".into() };
+        };
+        let name = child_name(key);
+        if self.children.wait_until_gone(&name, PATIENCE).await == Trace::Running {
+            let lock = self.children.lock_path(&name);
+            let evidence = format!("the git that was started still runs and holds `{}`", lock.display());
+            return Finding::Unknown { evidence };
+        }
+        let mut waited = Duration::ZERO;
+        loop {
+            let state = match State::look(&self.git, &facts, key).await {
+                Ok(state) => state,
+                Err(error) => return Finding::Unknown { evidence: format!("the repository cannot be read: {error}") },
+            };
+            let evidence = state.describe(&facts, key);
+            match state.judge(&facts) {
+                Judged::Happened => return Finding::Happened { receipt, evidence },
+                Judged::DidNotHappen => {
+                    let evidence = format!("no git of this attempt runs, and {evidence}");
+                    return Finding::DidNotHappen { evidence };
+                }
+                // Somebody else's git may be at work on the same branch.
+                Judged::Unclear if !state.locks.is_empty() && waited < PATIENCE => {}
+                Judged::Unclear => return Finding::Unknown { evidence },
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
+        }
+    }
+
+    /// Git makes the content of references outlast a power cut, but not their names.
+    async fn sync(&self, facts: &Facts, key: &EffectKey) -> Result<(), String> {
+        let common = self.git.common_folder().await.map_err(|error| error.to_string())?;
+        let paths = [common.join(&facts.branch), common.join(marker(key))];
+        let synced = tokio::task::spawn_blocking(move || {
+            let inside = |folder: &&Path| folder.starts_with(&common) && *folder != common;
+            paths.iter().flat_map(|path| path.ancestors().skip(1)).filter(inside).try_for_each(sync_folder)
+        });
+        synced.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+impl Preview for DeployGit {
+    fn name(&self) -> &str {
+        "git"
+    }
+
+    fn class(&self) -> EffectClass {
+        EffectClass::Reconcilable
+    }
+
+    fn evidence(&self) -> &str {
+        "looks for the marker that the move leaves in the repository: there, it was deployed; not there, it was not, if the branch is where it was and no git runs"
+    }
+
+    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        self.look_ahead(action).boxed()
+    }
+}
+
+impl Perform for DeployGit {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        async move {
+            let reason = format!("holdshort: run {}, call {}", authorized.run(), authorized.call());
+            let (key, preconditions) = (authorized.key(), authorized.preconditions());
+            self.attempt(authorized.action(), preconditions, key, &reason).await
+        }
+        .boxed()
+    }
+
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        self.find(inquiry).boxed()
+    }
+
+    fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
+        let facts = Facts::read(&inquiry.preconditions)?;
+        Some(Release::of(&inquiry.action).ok()?.receipt(&facts.new, facts.old.as_ref()))
+    }
+}
+
+fn child_name(key: &EffectKey) -> String {
+    format!("deploy-{}", key::plain(key))
+}
+
+fn tip_moved(state: &State, facts: &Facts) -> String {
+    let value = |id: Option<&CommitId>| id.map_or("absent".to_owned(), |id| format!("at {id}"));
+    let (before, now) = (value(facts.old.as_ref()), value(state.tip()));
+    format!("{} was {before} when it was shown and is {now} now", facts.branch)
+}
+
+/// A folder that is not there holds nothing to lose: its references are packed, or kept in tables that git syncs itself.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder) {
+        Ok(folder) => folder.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

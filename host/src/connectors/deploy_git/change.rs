@@ -1,0 +1,108 @@
+//! What would change if a branch were moved, as the repository itself tells it.
+
+use crate::connectors::Exhibit;
+use crate::connectors::git::{CommitId, Git, GitError, Looked, PLAIN_DIFF};
+
+/// The most that an exhibit may hold. What is larger is never cut: the reviewer is told its size and the command that shows it.
+const EXHIBIT_BYTES_MAX: usize = 1024 * 1024;
+/// A name is never abridged, however long.
+const STAT: &[&str] = &["--stat=4300,4200", "--stat-graph-width=40", "--compact-summary"];
+/// A commit's id, author, date and whole message, the message indented so that it cannot look like another commit.
+const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
+
+/// A move of a branch that nobody has made yet.
+pub(super) struct Change<'a> {
+    pub(super) git: &'a Git,
+    /// The target's name, for headings.
+    pub(super) target: &'a str,
+    pub(super) branch: &'a str,
+    pub(super) old: Option<&'a CommitId>,
+    pub(super) new: &'a CommitId,
+}
+
+impl Change<'_> {
+    /// One line about the move, and the evidence for it, the most telling first.
+    pub(super) async fn describe(&self) -> Result<(String, Vec<Exhibit>), GitError> {
+        let (new, from) = (self.new.as_str(), self.old.map_or("nothing", CommitId::short));
+        let span = format!("{from}..{}", self.new.short());
+        let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
+        let dropped = self.old.map(|old| format!("{new}..{old}"));
+        let added_count = self.count(&added).await?;
+        let dropped_count = match &dropped {
+            Some(dropped) => self.count(dropped).await?,
+            None => 0,
+        };
+        let mut exhibits = Vec::new();
+        if let (Some(dropped), 1..) = (&dropped, dropped_count) {
+            let title = format!("not a fast-forward: commits that `{}` would lose ({dropped_count})", self.target);
+            exhibits.push(self.show(title, "text/plain", &["log", LOG, dropped]).await?);
+        }
+        exhibits.push(self.show(format!("files {span}"), "text/plain", &self.diff(STAT)).await?);
+        let title = format!("commits {span} ({added_count})");
+        exhibits.push(self.show(title, "text/plain", &["log", LOG, &added]).await?);
+        exhibits.push(self.show(format!("diff {span}"), "text/x-diff", &self.diff(&["-p"])).await?);
+        Ok((self.summary(added_count, dropped_count, &self.short_stat().await?), exhibits))
+    }
+
+    fn summary(&self, added: u64, dropped: u64, files: &str) -> String {
+        let Self { target, branch, new, .. } = self;
+        let new = new.short();
+        let commits = |count: u64| format!("{count} commit{}", if count == 1 { "" } else { "s" });
+        match (self.old, dropped) {
+            (None, _) => format!("deploy {new} to {target}: makes {branch}, which does not exist yet; {files}"),
+            (Some(old), 0) => {
+                let old = old.short();
+                format!("deploy {new} to {target}: moves {branch} from {old} by {}; {files}", commits(added))
+            }
+            (Some(old), lost) => format!(
+                "deploy {new} to {target}: NOT A FAST-FORWARD, moves {branch} from {}, which loses {} and gains {}; {files}",
+                old.short(),
+                commits(lost),
+                commits(added),
+            ),
+        }
+    }
+
+    async fn short_stat(&self) -> Result<String, GitError> {
+        let looked = self.git.read(&self.diff(&["--shortstat"]), 4 * 1024).await?;
+        let text = looked.text().trim().to_owned();
+        Ok(if text.is_empty() { "no file changes".to_owned() } else { text })
+    }
+
+    async fn count(&self, range: &str) -> Result<u64, GitError> {
+        let looked = self.git.read(&["rev-list", "--count", range], 64).await?;
+        let complaint = || GitError::Failed { command: "rev-list".into(), complaint: looked.text() };
+        looked.text().trim().parse().map_err(|_| complaint())
+    }
+
+    fn diff<'a>(&'a self, form: &[&'a str]) -> Vec<&'a str> {
+        let from = self.old.map_or(self.new.empty_tree(), CommitId::as_str);
+        PLAIN_DIFF.iter().chain(form).copied().chain([from, self.new.as_str()]).collect()
+    }
+
+    async fn show(&self, title: String, media: &'static str, arguments: &[&str]) -> Result<Exhibit, GitError> {
+        let plain_log = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
+        let arguments: Vec<&str> = match arguments.split_first() {
+            Some((&"log", rest)) => plain_log.iter().chain(rest).copied().collect(),
+            Some(_) | None => arguments.to_vec(),
+        };
+        let looked = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await?;
+        if looked.is_whole() {
+            return Ok(Exhibit { title, media, bytes: looked.bytes });
+        }
+        Ok(Exhibit { title, media: "text/plain", bytes: self.too_large(&looked, &arguments).into_bytes() })
+    }
+
+    fn too_large(&self, looked: &Looked, arguments: &[&str]) -> String {
+        let quoted = arguments.iter().map(|argument| match argument.contains([' ', '%', '(']) {
+            true => format!("'{argument}'"),
+            false => (*argument).to_owned(),
+        });
+        format!(
+            "These {} bytes are not shown, because they are more than {EXHIBIT_BYTES_MAX}. To see them:\n\n    git -C '{}' {}\n",
+            looked.bytes_all,
+            self.git.repository().display(),
+            quoted.collect::<Vec<_>>().join(" "),
+        )
+    }
+}

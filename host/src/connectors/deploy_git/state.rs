@@ -1,0 +1,169 @@
+//! What the repository tells about an attempt: the branch, the marker, and what a git that was killed leaves behind.
+
+use std::path::PathBuf;
+
+use holdshort_gate::EffectKey;
+use serde_json::{Value, json};
+
+use crate::connectors::git::{CommitId, Git, GitError, Reference};
+use crate::connectors::key;
+
+/// What was cleared, as it stands in the preconditions: this branch, from this commit to that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) branch: String,
+    pub(super) old: Option<CommitId>,
+    pub(super) new: CommitId,
+}
+
+impl Facts {
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "branch": self.branch, "old": self.old.as_ref().map(CommitId::as_str), "new": self.new.as_str() })
+    }
+
+    /// `None` if they are not those of this connector.
+    pub(super) fn read(preconditions: &Value) -> Option<Self> {
+        let old = preconditions.get("old")?;
+        let old = if old.is_null() { None } else { Some(old.as_str()?.parse().ok()?) };
+        let new = preconditions.get("new")?.as_str()?.parse().ok()?;
+        Some(Self { branch: preconditions.get("branch")?.as_str()?.to_owned(), old, new })
+    }
+
+    /// The transaction that moves the branch and leaves the marker: both, or neither.
+    ///
+    /// Git locks both references before it changes one, and then puts them in place one after the other in the order given here.
+    /// Killed in between, it has moved the branch without a marker, which nobody takes for a deployment that happened or that did not.
+    /// The other way round a marker would tell of a deployment that was never made.
+    /// `no-deref`: should the branch have become a name for another one, that other one is not moved.
+    pub(super) fn transaction(&self, key: &EffectKey) -> String {
+        let Self { branch, old, new } = self;
+        let step = match old {
+            Some(old) => format!("update {branch} {new} {old}"),
+            None => format!("create {branch} {new}"),
+        };
+        let marker = marker(key);
+        format!("start\noption no-deref\n{step}\noption no-deref\ncreate {marker} {new}\nprepare\ncommit\n")
+    }
+}
+
+/// The name of the reference that an attempt leaves behind.
+pub(super) fn marker(key: &EffectKey) -> String {
+    format!("refs/holdshort/effects/{}", key::plain(key))
+}
+
+/// The branch and the marker as they stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) branch: Option<Reference>,
+    pub(super) marker: Option<Reference>,
+    /// Lock files of either. A running git holds them for milliseconds, a killed one for ever.
+    pub(super) locks: Vec<PathBuf>,
+}
+
+impl State {
+    pub(super) async fn look(git: &Git, facts: &Facts, key: &EffectKey) -> Result<Self, GitError> {
+        let (branch_name, marker_name) = (facts.branch.as_str(), marker(key));
+        // Locks first: what is put in place between the two looks is then seen.
+        let common = git.common_folder().await?;
+        let locks = [branch_name, &marker_name, "packed-refs", "reftable/tables.list"];
+        let locks = locks.iter().map(|name| common.join(format!("{name}.lock")));
+        let locks = locks.filter(|path| path.exists()).collect();
+        let [branch, marker] = git.references([branch_name, &marker_name]).await?;
+        Ok(Self { branch, marker, locks })
+    }
+
+    pub(super) fn tip(&self) -> Option<&CommitId> {
+        self.branch.as_ref().map(|branch| &branch.id)
+    }
+
+    /// What both tell about an attempt of which no process runs any more.
+    pub(super) fn judge(&self, facts: &Facts) -> Judged {
+        let moved = self.tip() != facts.old.as_ref();
+        match &self.marker {
+            Some(marker) if marker.id != facts.new => Judged::Unclear,
+            // A marker without its branch moved is a transaction that was cut, if its locks are there. Otherwise somebody moved the branch back.
+            Some(_) if !moved && !self.locks.is_empty() => Judged::Unclear,
+            Some(_) => Judged::Happened,
+            None if moved || !self.locks.is_empty() => Judged::Unclear,
+            None => Judged::DidNotHappen,
+        }
+    }
+
+    /// In words, with every value.
+    pub(super) fn describe(&self, facts: &Facts, key: &EffectKey) -> String {
+        let value = |id: Option<&CommitId>| id.map_or("absent".to_owned(), |id| format!("at {id}"));
+        let mut text = format!(
+            "{} is {}, where it was {} before and {} was to be deployed; the marker {} is {}",
+            facts.branch,
+            value(self.tip()),
+            value(facts.old.as_ref()),
+            facts.new,
+            marker(key),
+            value(self.marker.as_ref().map(|marker| &marker.id)),
+        );
+        for lock in &self.locks {
+            text += &format!("; `{}` is there: remove it if no git runs", lock.display());
+        }
+        text
+    }
+}
+
+/// What is known about an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    Happened,
+    DidNotHappen,
+    Unclear,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(digit: &str) -> CommitId {
+        digit.repeat(40).parse().unwrap()
+    }
+
+    #[test]
+    fn only_a_clear_state_is_a_verdict() {
+        let facts = Facts { branch: "refs/heads/p".into(), old: Some(id("1")), new: id("2") };
+        let check = |branch: Option<&str>, marker: Option<&str>, locks: usize, expected: Judged| {
+            let reference = |digit: &str| Reference { id: id(digit), symbolic: None };
+            let locks = vec![PathBuf::from("x.lock"); locks];
+            let state = State { branch: branch.map(reference), marker: marker.map(reference), locks };
+            assert_eq!(state.judge(&facts), expected, "{state:?}");
+        };
+        check(Some("2"), Some("2"), 0, Judged::Happened);
+        check(Some("2"), Some("2"), 1, Judged::Happened);
+        // Somebody has moved it on, or back, or removed it.
+        check(Some("3"), Some("2"), 0, Judged::Happened);
+        check(Some("1"), Some("2"), 0, Judged::Happened);
+        check(None, Some("2"), 0, Judged::Happened);
+        check(Some("1"), None, 0, Judged::DidNotHappen);
+        // Killed before, and in the middle of, putting the references in place.
+        check(Some("1"), None, 2, Judged::Unclear);
+        check(Some("2"), None, 1, Judged::Unclear);
+        check(Some("1"), Some("2"), 1, Judged::Unclear);
+        // Somebody else moved the branch.
+        check(Some("2"), None, 0, Judged::Unclear);
+        check(Some("3"), None, 0, Judged::Unclear);
+        check(None, None, 0, Judged::Unclear);
+        check(Some("2"), Some("3"), 0, Judged::Unclear);
+    }
+
+    #[test]
+    fn facts_survive_the_journal_and_others_are_refused() {
+        for old in [None, Some(id("1"))] {
+            let facts = Facts { branch: "refs/heads/p".into(), old, new: id("2") };
+            assert_eq!(Facts::read(&facts.to_json()), Some(facts));
+        }
+        for odd in [
+            json!(null),
+            json!({}),
+            json!({"branch": "b", "old": "-x", "new": "2".repeat(40)}),
+            json!({"branch": "b", "new": "2".repeat(40)}),
+        ] {
+            assert_eq!(Facts::read(&odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Running the git program on one repository, so that nothing in the repository runs and nothing in it changes what is shown.
+//!
+//! There is no shell, every revision is guarded before it becomes an argument, and the environment is made here from nothing: no user's or
+//! system's configuration, no prompts, no network. The repository's own configuration is read by git, but what could run a program through
+//! it (hooks, external diffs, text conversions, a file system monitor, signature checks) is switched off for every command, and what could
+//! show something other than the truth (replacement objects, grafts, attributes in a commit, a mail map) is left aside.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::child;
+
+/// How long looking may take. A diff of a large history takes seconds.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+/// How much of git's complaints is kept.
+const COMPLAINT_BYTES_MAX: usize = 4 * 1024;
+/// The longest name of a revision; git's own limit for a reference is the file system's, 255.
+const REVISION_BYTES_MAX: usize = 255;
+
+/// Settings that stand above the repository's own.
+const SETTINGS: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.attributesFile=/dev/null",
+    // Attributes are read from the tree without files: one of them, `-diff`, makes a diff say no more than that a file differs.
+    // Where that id is not known (another hash function, git before 2.43) nothing is read either: there is no work tree and no index.
+    "attr.tree=4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    // Larger files are called binary and not shown; this is the program's own limit.
+    "core.bigFileThreshold=512m",
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    "log.showSignature=false",
+    // A reference that was moved stays moved when the power fails.
+    "core.fsync=all",
+    "core.fsyncMethod=fsync",
+];
+
+/// What a diff must not do: run programs, be abridged, or be made by a driver of the repository's.
+pub const PLAIN_DIFF: &[&str] =
+    &["diff-tree", "-r", "-M", "--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none"];
+
+/// The git program on one repository.
+#[derive(Clone, Debug)]
+pub struct Git {
+    repository: PathBuf,
+    git_dir: PathBuf,
+}
+
+/// The full id of a commit: 40 or 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitId(String);
+
+impl CommitId {
+    /// All digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first twelve digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+
+    /// The id of the tree without files, in the repository's own hash function. Git knows it without storing it.
+    pub fn empty_tree(&self) -> &'static str {
+        match self.0.len() {
+            64 => "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+            _ => "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+        }
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_hex && [40, 64].contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a branch, a tag or a commit, perhaps with `~N` or `^`, that can be nothing else: no option, no range, no search, no path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision(String);
+
+impl Revision {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text does not name a revision.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not name a revision; give a branch, a tag or a commit id")]
+pub struct NotARevision(String);
+
+impl FromStr for Revision {
+    type Err = NotARevision;
+
+    fn from_str(text: &str) -> Result<Self, NotARevision> {
+        let odd = |c: char| c.is_control() || c.is_whitespace() || ":?*[]\\{}".contains(c);
+        let bad = text.is_empty() || text.len() > REVISION_BYTES_MAX || text.starts_with(['-', '^', '.', '/']);
+        if bad || text.contains("..") || text.contains(odd) {
+            return Err(NotARevision(text.chars().take(80).collect()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A reference as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// What it points to.
+    pub id: CommitId,
+    /// The other reference that it is a mere name of, if it is one.
+    pub symbolic: Option<String>,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Looked {
+    /// Its exit status.
+    pub status: i32,
+    /// The first bytes of its output, as many as were asked for.
+    pub bytes: Vec<u8>,
+    /// How many bytes there were in all.
+    pub bytes_all: u64,
+    /// Its complaints.
+    pub complaint: String,
+}
+
+impl Looked {
+    /// Whether `bytes` is all of the output.
+    pub fn is_whole(&self) -> bool {
+        self.bytes_all == self.bytes.len() as u64
+    }
+
+    /// The output as text; what is not UTF-8 becomes U+FFFD.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+/// Git could not look.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// There is no repository.
+    #[error("`{0}` is not a git repository; give the folder that holds `.git`, or a bare repository")]
+    NotARepository(PathBuf),
+    /// The program cannot be run.
+    #[error("the program `git` cannot be run: {0}; install it and see that it is on the PATH")]
+    NotRun(#[source] std::io::Error),
+    /// It takes too long.
+    #[error("`git {command}` took longer than {} seconds", LOOK_MAX.as_secs())]
+    TimedOut {
+        /// Which.
+        command: String,
+    },
+    /// It failed.
+    #[error("`git {command}` failed: {complaint}")]
+    Failed {
+        /// Which.
+        command: String,
+        /// What it said.
+        complaint: String,
+    },
+}
+
+/// A revision has no commit.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCommit {
+    /// There is none of that name.
+    #[error("the repository has no commit `{0}`; give a branch, a tag or a commit id that it has")]
+    Unknown(String),
+    /// Git could not look.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl Git {
+    /// Uses the repository at `path`, which need not exist yet. No folder above it is searched.
+    pub fn at(path: &Path) -> Self {
+        let inner = path.join(".git");
+        Self { repository: path.to_owned(), git_dir: if inner.exists() { inner } else { path.to_owned() } }
+    }
+
+    /// Where the repository is, as it was given.
+    pub fn repository(&self) -> &Path {
+        &self.repository
+    }
+
+    /// Runs a command that changes nothing, and keeps the first `bytes_max` bytes of its output.
+    pub async fn look(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
+        let named = || arguments.join(" ").chars().take(200).collect::<String>();
+        let folder = self.folder().ok_or_else(|| GitError::NotARepository(self.repository.clone()))?;
+        let argv = self.argv(arguments);
+        let mut command = Command::new("git");
+        command.args(argv.iter().skip(1)).env_clear().envs(environment()).current_dir(folder).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(GitError::NotRun)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let run = async {
+            let read = (read_start(stdout, bytes_max), read_start(stderr, COMPLAINT_BYTES_MAX));
+            let (stdout, stderr) = tokio::try_join!(read.0, read.1)?;
+            Ok((stdout, stderr, child.wait().await?))
+        };
+        let ((bytes, bytes_all), (complaint, _), status) = timeout(LOOK_MAX, run)
+            .await
+            .map_err(|_| GitError::TimedOut { command: named() })?
+            .map_err(GitError::NotRun)?;
+        let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
+        let failed = |complaint| GitError::Failed { command: named(), complaint };
+        if complaint.contains("not a git repository") {
+            return Err(GitError::NotARepository(self.repository.clone()));
+        }
+        let status: ExitStatus = status;
+        let status = status.code().ok_or_else(|| failed(format!("it ended by {status}")))?;
+        Ok(Looked { status, bytes, bytes_all, complaint })
+    }
+
+    /// The same for a command that must succeed.
+    pub async fn read(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
+        let looked = self.look(arguments, bytes_max).await?;
+        if looked.status != 0 {
+            let command = arguments.first().copied().unwrap_or_default().to_owned();
+            let complaint = match looked.complaint.as_str() {
+                "" => format!("exit status {}", looked.status),
+                said => said.to_owned(),
+            };
+            return Err(GitError::Failed { command, complaint });
+        }
+        Ok(looked)
+    }
+
+    /// The commit that a revision is just now.
+    pub async fn commit(&self, revision: &Revision) -> Result<CommitId, NoCommit> {
+        let wanted = format!("{}^{{commit}}", revision.as_str());
+        let looked = self.look(&["rev-parse", "--quiet", "--verify", "--end-of-options", &wanted], 256).await?;
+        let unknown = || NoCommit::Unknown(revision.as_str().to_owned());
+        if looked.status == 0 { looked.text().trim().parse().map_err(|()| unknown()) } else { Err(unknown()) }
+    }
+
+    /// References by their whole names; those that are absent are `None`. One that is damaged is an error, not absent.
+    pub async fn references<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Reference>; N], GitError> {
+        let format = "--format=%(objectname) %(refname) %(symref)";
+        let arguments: Vec<&str> = ["for-each-ref", format].into_iter().chain(names).collect();
+        let looked = self.read(&arguments, 64 * 1024).await?;
+        if !looked.complaint.is_empty() || !looked.is_whole() {
+            return Err(GitError::Failed { command: "for-each-ref".into(), complaint: looked.complaint });
+        }
+        let text = looked.text();
+        Ok(names.map(|name| {
+            // The program matches by prefix too; only the very name counts.
+            text.lines().find_map(|line| {
+                let mut words = line.split(' ');
+                let id = words.next()?.parse().ok()?;
+                let found = words.next()? == name;
+                let symbolic = words.next().filter(|target| !target.is_empty()).map(str::to_owned);
+                found.then_some(Reference { id, symbolic })
+            })
+        }))
+    }
+
+    /// The folder that holds the references, which linked work trees share.
+    pub async fn common_folder(&self) -> Result<PathBuf, GitError> {
+        let looked = self.read(&["rev-parse", "--git-common-dir"], 64 * 1024).await?;
+        let folder = self.folder().unwrap_or(&self.git_dir);
+        Ok(folder.join(looked.text().trim_end_matches('\n')))
+    }
+
+    /// The whole command line of a command, with everything that guards it.
+    pub fn argv(&self, arguments: &[&str]) -> Vec<String> {
+        let git_dir = std::path::absolute(&self.git_dir).unwrap_or_else(|_| self.git_dir.clone());
+        let guards = SETTINGS.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]);
+        let head = ["git".to_owned(), "--no-pager".to_owned(), format!("--git-dir={}", git_dir.display())];
+        head.into_iter().chain(guards).chain(arguments.iter().map(|argument| (*argument).to_owned())).collect()
+    }
+
+    /// Where git runs: in its own folder, so that no file of a work tree, which an agent may have written, is beside it.
+    pub fn folder(&self) -> Option<&Path> {
+        if self.git_dir.is_dir() {
+            return Some(&self.git_dir);
+        }
+        // `.git` is a file in a linked work tree.
+        self.git_dir.is_file().then_some(self.repository.as_path())
+    }
+}
+
+/// Git's whole environment.
+pub fn environment() -> Vec<(String, String)> {
+    let own = [
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_CONFIG_SYSTEM", "/dev/null"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_ATTR_NOSYSTEM", "1"),
+        // Not from an index either; see `attr.tree`.
+        ("GIT_INDEX_FILE", "/nonexistent/index"),
+        ("GIT_NO_REPLACE_OBJECTS", "1"),
+        ("GIT_GRAFT_FILE", "/dev/null"),
+        ("GIT_LITERAL_PATHSPECS", "1"),
+        ("GIT_NO_LAZY_FETCH", "1"),
+        ("GIT_ALLOW_PROTOCOL", "none"),
+        ("GIT_OPTIONAL_LOCKS", "0"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        // A reference log that the repository keeps says who moved the branch.
+        ("GIT_COMMITTER_NAME", "Holdshort"),
+        ("GIT_COMMITTER_EMAIL", "holdshort@localhost"),
+        ("LC_ALL", "C.UTF-8"),
+        ("TZ", "UTC"),
+    ];
+    child::environment(&[], &own.map(|(name, value)| (name, value.to_owned())))
+}
+
+/// Reads to the end, keeps the first `bytes_max` bytes, and counts.
+async fn read_start(from: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> std::io::Result<(Vec<u8>, u64)> {
+    let (mut kept, mut count, mut buffer) = (Vec::new(), 0, vec![0; 64 * 1024]);
+    let Some(mut from) = from else { return Ok((kept, count)) };
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok((kept, count));
+        }
+        count += read as u64;
+        let room = bytes_max.saturating_sub(kept.len()).min(read);
+        kept.extend(buffer.iter().take(room));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

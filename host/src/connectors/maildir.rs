@@ -1,0 +1,196 @@
+//! Email into a Maildir: the embedded default, so that a fresh installation sends mail somewhere that a person can read it.
+//!
+//! The file is named by the effect's key and appears in `new/` through `link(2)`, which fails if the name exists: a second attempt with the
+//! same key delivers nothing twice. Readers move files to `cur/` and remove them, so a file that is absent proves nothing.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, EffectClass, EffectKey};
+use holdshort_journal::Authorized;
+use serde_json::Value;
+
+use super::message::{Bcc, Clock, Composer, NotComposed};
+use super::{Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, key};
+
+/// Delivers email into a Maildir.
+#[derive(Clone)]
+pub struct Maildir(Arc<Inner>);
+
+struct Inner {
+    composer: Composer,
+    folder: PathBuf,
+    clock: Clock,
+}
+
+impl Maildir {
+    /// Uses `folder`; it and its `tmp`, `new` and `cur` are made (0700) if they are absent.
+    pub fn open(folder: &Path, composer: Composer, clock: Clock) -> io::Result<Self> {
+        for name in ["tmp", "new", "cur"] {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
+        }
+        Ok(Self(Arc::new(Inner { composer, folder: folder.to_owned(), clock })))
+    }
+
+    /// Runs what touches the disk where blocking is allowed.
+    fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> T + Send + 'static,
+        interrupted: impl FnOnce(String) -> T + Send + 'static,
+    ) -> BoxFuture<'static, T> {
+        let inner = self.0.clone();
+        async move {
+            tokio::task::spawn_blocking(move || work(&inner))
+                .await
+                .unwrap_or_else(|error| interrupted(error.to_string()))
+        }
+        .boxed()
+    }
+}
+
+impl Preview for Maildir {
+    fn name(&self) -> &str {
+        "maildir"
+    }
+
+    fn class(&self) -> EffectClass {
+        EffectClass::Idempotent
+    }
+
+    fn evidence(&self) -> &str {
+        "looks for the message's file in the Maildir's `new` and `cur`: there, it was delivered; not there, a reader may have removed it"
+    }
+
+    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let action = action.clone();
+        self.blocking(move |inner| inner.composer.preview(&action), |error| Err(CannotPreview::Unavailable(error)))
+    }
+}
+
+impl Perform for Maildir {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        self.blocking(
+            move |inner| inner.attempt(authorized.action(), authorized.preconditions(), authorized.key()),
+            |error| Attempt::Unknown(format!("the delivery was interrupted: {error}")),
+        )
+    }
+
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        let inquiry = inquiry.clone();
+        self.blocking(
+            move |inner| inner.find(&inquiry.action, &inquiry.key),
+            |error| Finding::Unknown { evidence: format!("the Maildir could not be looked at: {error}") },
+        )
+    }
+
+    fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
+        self.0.receipt(&inquiry.action, &inquiry.key)
+    }
+}
+
+impl Inner {
+    fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
+        // Before the facts are checked: a message that is there has happened, whatever has changed since.
+        if matches!(self.whereabouts(key), Ok(Some(_))) {
+            return self.done(action, key);
+        }
+        let letter = match self.composer.compose(action, preconditions, key, (self.clock)(), Bcc::Keep) {
+            Ok(letter) => letter,
+            Err(NotComposed::Impossible(why)) => return Attempt::NotDone(why),
+            Err(NotComposed::FactsChanged(why)) => return Attempt::FactsChanged(why),
+        };
+        let name = key::plain(key);
+        let tmp = self.folder.join("tmp").join(&name);
+        // A Maildir's files are the local system's, whose lines end in LF. Every part is ASCII text, so nothing else changes.
+        let bytes: Vec<u8> = letter.bytes.into_iter().filter(|byte| *byte != b'\r').collect();
+        if let Err(error) = write_synced(&tmp, &bytes) {
+            return Attempt::NotDone(format!("`{}` could not be written: {error}", tmp.display()));
+        }
+        let new = self.folder.join("new").join(&name);
+        let attempt = match std::fs::hard_link(&tmp, &new) {
+            Ok(()) => match File::open(self.folder.join("new")).and_then(|folder| folder.sync_all()) {
+                Ok(()) => self.done(action, key),
+                Err(error) => {
+                    Attempt::Unknown(format!("the message is in `new`, but may not outlast a power cut: {error}"))
+                }
+            },
+            // Another attempt was faster, or the link was made though its reply says otherwise.
+            Err(_) if new.exists() => self.done(action, key),
+            Err(error) => Attempt::NotDone(format!("`{}` could not be linked to: {error}", new.display())),
+        };
+        if let Err(error) = std::fs::remove_file(&tmp) {
+            tracing::warn!(path = %tmp.display(), %error, "a delivered message's draft could not be removed");
+        }
+        attempt
+    }
+
+    fn done(&self, action: &Action, key: &EffectKey) -> Attempt {
+        match self.receipt(action, key) {
+            Some(receipt) => Attempt::Done(receipt),
+            None => {
+                Attempt::Unknown("the message was delivered, but the action holds no `message` to give back".into())
+            }
+        }
+    }
+
+    fn receipt(&self, action: &Action, key: &EffectKey) -> Option<Value> {
+        self.composer.receipt(action, key, &format!("maildir {}", self.folder.display()))
+    }
+
+    fn find(&self, action: &Action, key: &EffectKey) -> Finding {
+        let folder = self.folder.display();
+        match (self.whereabouts(key), self.receipt(action, key)) {
+            (Ok(Some(path)), Some(receipt)) => {
+                Finding::Happened { receipt, evidence: format!("the message is there: `{}`", path.display()) }
+            }
+            (Ok(Some(path)), None) => Finding::Unknown {
+                evidence: format!("`{}` is there, but the action holds no `message` to give back", path.display()),
+            },
+            (Ok(None), _) => Finding::Unknown {
+                evidence: format!(
+                    "no message of this key is in `new` or `cur` of `{folder}`; a reader may have removed it"
+                ),
+            },
+            (Err(error), _) => Finding::Unknown { evidence: format!("`{folder}` cannot be looked at: {error}") },
+        }
+    }
+
+    /// Where the message of this key is, if it is anywhere.
+    fn whereabouts(&self, key: &EffectKey) -> io::Result<Option<PathBuf>> {
+        let name = key::plain(key);
+        let new = self.folder.join("new").join(&name);
+        if new.try_exists()? {
+            return Ok(Some(new));
+        }
+        // Readers move it to `cur` and append flags: `NAME:2,S`.
+        let moved = format!("{name}:2,");
+        for entry in std::fs::read_dir(self.folder.join("cur"))? {
+            let entry = entry?;
+            let found = entry.file_name();
+            if found.to_str().is_some_and(|found| found == name || found.starts_with(&moved)) {
+                return Ok(Some(entry.path()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Writes a new file whose content is on disk when this returns.
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A draft that an earlier attempt left behind is removed, never written over: it may be the very file that was delivered.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

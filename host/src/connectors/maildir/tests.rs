@@ -1,0 +1,125 @@
+use holdshort_gate::{RunId, Time};
+use serde_json::json;
+
+use super::super::message::tests::{composer, email};
+use super::*;
+
+fn maildir() -> (tempfile::TempDir, Maildir) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Clock = Arc::new(|| Time(1_700_000_000_000_000));
+    let maildir = Maildir::open(&folder.path().join("mail"), composer(None), clock).unwrap();
+    (folder, maildir)
+}
+
+fn attempt(maildir: &Maildir, action: &Action, key: &str) -> Attempt {
+    let shown = maildir.0.composer.preview(action).unwrap().preconditions;
+    maildir.0.attempt(action, &shown, &EffectKey(key.into()))
+}
+
+fn names(maildir: &Maildir, folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(maildir.0.folder.join(folder)).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn inquiry(action: &Action, key: &str) -> Inquiry {
+    Inquiry {
+        run: RunId("r1".into()),
+        call: 1,
+        attempt: 1,
+        started_at: Time(0),
+        action: action.clone(),
+        preconditions: Value::Null,
+        key: EffectKey(key.into()),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_delivered_once_however_often_it_is_attempted() {
+    let (_folder, maildir) = maildir();
+    let action = email(json!({ "bcc": ["dan@evil.test"] }));
+    let Attempt::Done(receipt) = attempt(&maildir, &action, "key1") else { panic!() };
+    assert_eq!(receipt["message-id"], "<key1@example.com>");
+    assert_eq!(&receipt["sent"], &action.arguments()["message"]);
+    assert_eq!(receipt["accepted-by"], format!("maildir {}", maildir.0.folder.display()));
+    assert_eq!((names(&maildir, "new"), names(&maildir, "tmp").len()), (vec!["key1".to_owned()], 0));
+    let text = std::fs::read_to_string(maildir.0.folder.join("new/key1")).unwrap();
+    assert!(
+        text.contains("\nBcc: dan@evil.test\n") && text.contains("\nSubject: Hello\n") && !text.contains('\r'),
+        "{text}"
+    );
+
+    let before = std::fs::metadata(maildir.0.folder.join("new/key1")).unwrap().modified().unwrap();
+    assert_eq!(attempt(&maildir, &action, "key1"), Attempt::Done(receipt.clone()), "the same receipt");
+    assert_eq!(std::fs::metadata(maildir.0.folder.join("new/key1")).unwrap().modified().unwrap(), before);
+    assert!(matches!(attempt(&maildir, &action, "key2"), Attempt::Done(_)));
+    assert_eq!(names(&maildir, "new").len(), 2, "another key is another message");
+
+    // A reader files it; a further attempt still delivers nothing twice.
+    std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("cur/key1:2,S")).unwrap();
+    assert_eq!(attempt(&maildir, &action, "key1"), Attempt::Done(receipt.clone()));
+    assert_eq!(names(&maildir, "new"), ["key2"]);
+    assert_eq!(maildir.receipt(&inquiry(&action, "key1")), Some(receipt));
+}
+
+#[tokio::test]
+async fn a_lookup_believes_a_file_and_never_its_absence() {
+    let (_folder, maildir) = maildir();
+    let action = email(json!({}));
+    let unknown = maildir.lookup(&inquiry(&action, "key1")).await;
+    assert!(
+        matches!(&unknown, Finding::Unknown { evidence } if evidence.contains("a reader may have removed it")),
+        "{unknown:?}"
+    );
+    let Attempt::Done(delivered) = attempt(&maildir, &action, "key1") else { panic!() };
+    for place in ["new/key1", "cur/key1:2,RS", "cur/key1"] {
+        let from = maildir.0.whereabouts(&EffectKey("key1".into())).unwrap().unwrap();
+        std::fs::rename(from, maildir.0.folder.join(place)).unwrap();
+        match maildir.lookup(&inquiry(&action, "key1")).await {
+            Finding::Happened { receipt, evidence } => {
+                assert_eq!(receipt, delivered);
+                assert!(evidence.contains(place), "{evidence}");
+            }
+            other => panic!("{place}: {other:?}"),
+        }
+    }
+    assert!(
+        matches!(maildir.lookup(&inquiry(&action, "key")).await, Finding::Unknown { .. }),
+        "a prefix is another key"
+    );
+}
+
+#[tokio::test]
+async fn a_draft_that_an_attempt_left_behind_is_not_written_over() {
+    let (_folder, maildir) = maildir();
+    let action = email(json!({}));
+    attempt(&maildir, &action, "key1");
+    // As if the host had died between `link` and `unlink`, and a reader had filed the message elsewhere.
+    std::fs::hard_link(maildir.0.folder.join("new/key1"), maildir.0.folder.join("tmp/key1")).unwrap();
+    std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("filed")).unwrap();
+    let filed = std::fs::read(maildir.0.folder.join("filed")).unwrap();
+    attempt(&maildir, &email(json!({ "body": "other" })), "key1");
+    assert_eq!(std::fs::read(maildir.0.folder.join("filed")).unwrap(), filed);
+}
+
+#[tokio::test]
+async fn what_cannot_be_delivered_is_not_done() {
+    let (_folder, maildir) = maildir();
+    let action = email(json!({}));
+    std::fs::remove_dir(maildir.0.folder.join("tmp")).unwrap();
+    assert!(matches!(attempt(&maildir, &action, "k"), Attempt::NotDone(why) if why.contains("could not be written")));
+    std::fs::create_dir(maildir.0.folder.join("tmp")).unwrap();
+    std::fs::remove_dir(maildir.0.folder.join("new")).unwrap();
+    assert!(matches!(attempt(&maildir, &action, "k"), Attempt::NotDone(why) if why.contains("could not be linked")));
+    assert!(names(&maildir, "tmp").is_empty());
+    let changed = maildir.0.attempt(&action, &json!({ "from": "root@example.com" }), &EffectKey("k".into()));
+    assert!(matches!(changed, Attempt::FactsChanged(_)));
+}
+
+#[tokio::test]
+async fn a_preview_changes_nothing() {
+    let (_folder, maildir) = maildir();
+    let previewed = maildir.preview(&email(json!({}))).await.unwrap();
+    assert!(previewed.summary.starts_with("email to ann@example.com"));
+    assert!(names(&maildir, "new").is_empty() && names(&maildir, "tmp").is_empty());
+    assert!(matches!(maildir.preview(&email(json!({ "to": [] }))).await, Err(CannotPreview::Impossible(_))));
+}

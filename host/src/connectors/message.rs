@@ -1,0 +1,368 @@
+//! An email from the typed action: checked, shown to a reviewer, and written out as RFC 5322 bytes. Maildir and SMTP share it.
+//!
+//! What an agent writes reaches header fields only after these checks: addresses are bare, their hosts in ASCII (so that look-alikes show),
+//! and no field holds a control character. Display names are refused, because a reviewer would read the name and not the address.
+
+mod letter;
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use holdshort_gate::{Action, Digest, EffectKey};
+use lettre::Address;
+use lettre::message::Mailbox;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::key;
+use super::{CannotPreview, Exhibit, Previewed};
+
+pub use letter::{Bcc, Letter, NotComposed};
+
+pub type Clock = std::sync::Arc<dyn Fn() -> holdshort_gate::Time + Send + Sync>; // TEMPORARY
+
+/// Recipients of one message, the number that every relay must accept (RFC 5321, 4.5.3.1.8).
+pub const RECIPIENTS_MAX: usize = 100;
+/// Characters of a subject; a header line may not be longer (RFC 5322, 2.1.1).
+pub const SUBJECT_CHARS_MAX: usize = 900;
+/// Bytes of all attachments together, before encoding; what common relays accept.
+pub const ATTACHMENTS_BYTES_MAX: u64 = 10 << 20;
+/// Recipients that the one-line summary names; the exhibit names them all.
+const SUMMARY_RECIPIENTS_MAX: usize = 8;
+
+/// The operator's side of every message: who sends it, who is inside, and where attachments come from.
+#[derive(Clone, Debug)]
+pub struct Composer {
+    from: Mailbox,
+    own_domains: BTreeSet<String>,
+    attachments: Option<PathBuf>,
+}
+
+/// The operator's settings do not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ComposerError {
+    /// The sender is no mailbox.
+    #[error("`{found}` cannot be the sender: {why}; write `agent@example.com` or `Agents <agent@example.com>`")]
+    Sender {
+        /// What was given.
+        found: String,
+        /// Why not.
+        why: String,
+    },
+    /// A domain is none.
+    #[error("`{0}` is not a domain; write `example.com`")]
+    Domain(String),
+}
+
+impl Composer {
+    /// `from` is the sender of every message; `own_domains` are inside, exactly as named (a subdomain is outside) and the sender's own if none is named.
+    /// Attachments are taken from the folder `attachments`; if there is none, a message with attachments is impossible.
+    pub fn new(from: &str, own_domains: &[String], attachments: Option<PathBuf>) -> Result<Self, ComposerError> {
+        let refuse = |why: String| ComposerError::Sender { found: from.into(), why };
+        let Mailbox { name, email } = from.parse().map_err(|error| refuse(format!("{error}")))?;
+        if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+            return Err(refuse("its name holds a control character".into()));
+        }
+        let from = Mailbox::new(name, address(email.as_ref()).map_err(refuse)?);
+        let mut own = BTreeSet::new();
+        for domain in own_domains {
+            own.insert(idna::domain_to_ascii_strict(domain).map_err(|_| ComposerError::Domain(domain.clone()))?);
+        }
+        if own.is_empty() {
+            own.insert(from.email.domain().to_owned());
+        }
+        Ok(Self { from, own_domains: own, attachments })
+    }
+
+    /// Shows what would be sent. Reads the attachments; call it where blocking is allowed.
+    pub fn preview(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+        let draft = Draft::read(action).map_err(CannotPreview::Impossible)?;
+        let attachments = self.load(&draft).map_err(|unloaded| match unloaded {
+            Unloaded::Impossible(why) | Unloaded::Changed(why) => CannotPreview::Impossible(why),
+            Unloaded::Unavailable(why) => CannotPreview::Unavailable(why),
+        })?;
+        let outside = self.outside(&draft);
+        let mut exhibits = vec![text("message as it would be sent", self.shown(&draft))];
+        if !outside.is_empty() {
+            let list = outside.iter().map(|(domain, count)| format!("{domain}: {count}\n")).collect();
+            exhibits.push(text(format!("recipients outside {}", self.inside()), list));
+        }
+        if !attachments.is_empty() {
+            let line = |a: &Loaded| format!("{}: {} bytes, {}\n", a.path, a.bytes.len(), a.digest);
+            exhibits.push(text("attachments", attachments.iter().map(line).collect()));
+        }
+        Ok(Previewed {
+            summary: self.summary(&draft, outside.iter().map(|(_, count)| count).sum()),
+            exhibits,
+            // The sender is the operator's: it is not in the action, and a reviewer was shown it.
+            preconditions: json!({ "from": self.from.to_string() }),
+        })
+    }
+
+    /// The address that every message comes from.
+    pub fn from(&self) -> &Mailbox {
+        &self.from
+    }
+
+    /// `Message-ID`, the same for every attempt of a call.
+    pub fn message_id(&self, key: &EffectKey) -> String {
+        format!("<{}@{}>", key::plain(key), self.from.email.domain())
+    }
+
+    /// The receipt for the agent.
+    pub fn receipt(&self, action: &Action, key: &EffectKey, accepted_by: &str) -> Option<Value> {
+        let sent = action.arguments().get("message")?;
+        Some(json!({ "sent": sent, "message-id": self.message_id(key), "accepted-by": accepted_by }))
+    }
+
+    fn inside(&self) -> String {
+        self.own_domains.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Outside domains with the number of recipients in each.
+    fn outside(&self, draft: &Draft) -> Vec<(String, usize)> {
+        let recipients = draft.recipients();
+        let domains: BTreeSet<&str> = recipients.iter().map(Address::domain).collect();
+        let outside = domains.into_iter().filter(|domain| !self.own_domains.contains(*domain));
+        outside.map(|domain| (domain.into(), recipients.iter().filter(|r| r.domain() == domain).count())).collect()
+    }
+
+    fn summary(&self, draft: &Draft, outside: usize) -> String {
+        let count = draft.recipients().len();
+        let mut names: Vec<String> = Vec::new();
+        for (field, addresses) in draft.fields() {
+            for address in addresses {
+                names.push(if field == "To" {
+                    address.to_string()
+                } else {
+                    format!("{} {address}", field.to_lowercase())
+                });
+            }
+        }
+        if names.len() > SUMMARY_RECIPIENTS_MAX {
+            let more = names.len() - SUMMARY_RECIPIENTS_MAX;
+            names.truncate(SUMMARY_RECIPIENTS_MAX);
+            names.push(format!("and {more} more"));
+        }
+        let outside = if outside == 0 { "none".into() } else { outside.to_string() };
+        let people = if count == 1 { "1 recipient".into() } else { format!("{count} recipients") };
+        let attachments = match draft.attachments.len() {
+            0 => String::new(),
+            1 => ", 1 attachment".into(),
+            more => format!(", {more} attachments"),
+        };
+        let names = names.join(", ");
+        format!("email to {names} ({people}, {outside} outside {}{attachments}): \"{}\"", self.inside(), draft.subject)
+    }
+
+    /// The message as a person reads it, with the recipients that the message itself will not name.
+    fn shown(&self, draft: &Draft) -> String {
+        let mut shown = format!("From: {}\n", self.from);
+        for (field, addresses) in draft.fields() {
+            if !addresses.is_empty() {
+                let addresses: Vec<&str> = addresses.iter().map(AsRef::as_ref).collect();
+                shown.push_str(&format!("{field}: {}\n", addresses.join(", ")));
+            }
+        }
+        shown.push_str(&format!("Subject: {}\n", draft.subject));
+        if let Some(id) = &draft.in_reply_to {
+            shown.push_str(&format!("In-Reply-To: {id}\n"));
+        }
+        for attachment in &draft.attachments {
+            shown.push_str(&format!("Attachment: {}\n", attachment.path));
+        }
+        shown
+            .push_str(&format!("Date: (when it is sent)\nMessage-ID: (the call's key)@{}\n", self.from.email.domain()));
+        shown + "\n" + &draft.body
+    }
+
+    /// Reads every attachment once and compares digests, so that what is hashed is what is sent.
+    fn load(&self, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
+        if draft.attachments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(folder) = &self.attachments else {
+            return Err(Unloaded::Impossible(
+                "attachments are not possible here: the operator has named no folder that they may come from".into(),
+            ));
+        };
+        let mut left = ATTACHMENTS_BYTES_MAX;
+        let mut loaded = Vec::new();
+        for AttachmentField { path, sha256 } in &draft.attachments {
+            let digest = digest(sha256).map_err(Unloaded::Impossible)?;
+            let bytes = read_within(folder, path, left)?;
+            left = left.saturating_sub(bytes.len() as u64);
+            let found = Digest::of(&bytes);
+            if found != digest {
+                return Err(Unloaded::Changed(format!("the attachment `{path}` is {found}, not {digest}")));
+            }
+            loaded.push(Loaded { path: path.clone(), bytes, digest });
+        }
+        Ok(loaded)
+    }
+}
+
+/// A message whose fields have been checked.
+#[derive(Debug)]
+struct Draft {
+    to: Vec<Address>,
+    cc: Vec<Address>,
+    bcc: Vec<Address>,
+    subject: String,
+    body: String,
+    in_reply_to: Option<String>,
+    attachments: Vec<AttachmentField>,
+}
+
+/// The arguments, as far as this connector looks at them: the rationale is not for the recipient.
+#[derive(Deserialize)]
+struct Arguments {
+    message: MessageField,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct MessageField {
+    to: Vec<String>,
+    cc: Vec<String>,
+    bcc: Vec<String>,
+    subject: String,
+    body: String,
+    in_reply_to: Option<String>,
+    attachments: Vec<AttachmentField>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AttachmentField {
+    path: String,
+    sha256: String,
+}
+
+struct Loaded {
+    path: String,
+    bytes: Vec<u8>,
+    digest: Digest,
+}
+
+enum Unloaded {
+    Impossible(String),
+    Changed(String),
+    Unavailable(String),
+}
+
+impl Draft {
+    fn read(action: &Action) -> Result<Self, String> {
+        let Arguments { message } = Arguments::deserialize(action.arguments()).map_err(|error| {
+            format!("`{}` does not take the message that this connector sends: {error}", action.capability())
+        })?;
+        let MessageField { to, cc, bcc, subject, body, in_reply_to, attachments } = message;
+        let addresses = |list: &[String]| list.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>();
+        let draft = Self {
+            to: addresses(&to)?,
+            cc: addresses(&cc)?,
+            bcc: addresses(&bcc)?,
+            subject,
+            body,
+            in_reply_to,
+            attachments,
+        };
+        draft.check()?;
+        Ok(draft)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.recipients().len() {
+            0 => return Err("the message has no recipients".into()),
+            count if count > RECIPIENTS_MAX => {
+                return Err(format!("the message has {count} recipients; at most {RECIPIENTS_MAX} are possible"));
+            }
+            _ => {}
+        }
+        if let Some(control) = self.subject.chars().find(|c| c.is_control()) {
+            return Err(format!("the subject holds the control character U+{:04X}", u32::from(control)));
+        }
+        if self.subject.chars().count() > SUBJECT_CHARS_MAX {
+            return Err(format!("the subject is longer than {SUBJECT_CHARS_MAX} characters"));
+        }
+        if self.body.contains('\0') {
+            return Err("the body holds a NUL character".into());
+        }
+        if let Some(id) = &self.in_reply_to {
+            let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
+            let plain = |id: &str| id.chars().all(|c| c.is_ascii_graphic() && !"<>".contains(c)) && id.contains('@');
+            if !inner.is_some_and(plain) || id.len() > 250 {
+                return Err(format!("`{}` is not a message id; write `<left@right>`", id.escape_default()));
+            }
+        }
+        Ok(())
+    }
+
+    fn fields(&self) -> [(&'static str, &[Address]); 3] {
+        [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)]
+    }
+
+    /// Everybody once, however often they are named.
+    fn recipients(&self) -> BTreeSet<Address> {
+        self.to.iter().chain(&self.cc).chain(&self.bcc).cloned().collect()
+    }
+}
+
+/// A bare address with its host in ASCII. Quoted local parts, literal IP addresses and non-ASCII local parts are refused: few need them, and each can mislead.
+fn address(text: &str) -> Result<Address, String> {
+    let refuse = |why: &str| format!("`{}` is not an address that mail can be sent to: {why}", text.escape_debug());
+    let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`"))?;
+    if !user.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c)) {
+        return Err(refuse("write the bare address, with only plain ASCII characters before the `@`"));
+    }
+    let domain = idna::domain_to_ascii_strict(domain).map_err(|_| refuse("what follows the `@` is not a domain"))?;
+    Address::new(user, domain).map_err(|error| refuse(&error.to_string()))
+}
+
+/// `sha256:…` as everywhere, or the bare digits that other tools print.
+fn digest(text: &str) -> Result<Digest, String> {
+    let full = if text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{text}") };
+    full.parse().map_err(|error| format!("{error}"))
+}
+
+/// Reads a file inside `folder`, which neither `..` nor a link leads out of.
+fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
+    use std::io::Read;
+    let relative = Path::new(path);
+    let name_is_plain = !path.chars().any(char::is_control);
+    if path.is_empty() || !name_is_plain || !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(Unloaded::Impossible(format!(
+            "`{}` is not a path inside the attachments' folder",
+            path.escape_debug()
+        )));
+    }
+    let unavailable = |error: std::io::Error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Unloaded::Impossible(format!("there is no attachment `{path}`"));
+        }
+        Unloaded::Unavailable(format!("the attachment `{path}` cannot be read: {error}"))
+    };
+    let root = folder.canonicalize().map_err(|error| {
+        Unloaded::Unavailable(format!("the attachments' folder `{}` cannot be read: {error}", folder.display()))
+    })?;
+    let file = root.join(relative).canonicalize().map_err(unavailable)?;
+    if !file.starts_with(&root) || !file.is_file() {
+        return Err(Unloaded::Impossible(format!("`{path}` is not a file inside the attachments' folder")));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(&file)
+        .and_then(|file| file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(unavailable)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(Unloaded::Impossible(format!(
+            "the attachments are larger than {ATTACHMENTS_BYTES_MAX} bytes together"
+        )));
+    }
+    Ok(bytes)
+}
+
+fn text(title: impl Into<String>, text: String) -> Exhibit {
+    Exhibit { title: title.into(), media: "text/plain", bytes: text.into_bytes() }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

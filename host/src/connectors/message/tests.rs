@@ -1,0 +1,178 @@
+use holdshort_gate::{FunctionType, WitType};
+use serde_json::json;
+
+use super::*;
+
+/// The action of `email.send-email`, with `fields` laid over a plain message to one recipient inside.
+pub(in crate::connectors) fn email(fields: Value) -> Action {
+    let strings = || WitType::List(Box::new(WitType::String));
+    let record =
+        |fields: &[(&str, WitType)]| WitType::Record(fields.iter().map(|(n, t)| ((*n).into(), t.clone())).collect());
+    let attachment = record(&[("path", WitType::String), ("sha256", WitType::String)]);
+    let message = record(&[
+        ("to", strings()),
+        ("cc", strings()),
+        ("bcc", strings()),
+        ("subject", WitType::String),
+        ("body", WitType::String),
+        ("in-reply-to", WitType::Option(Box::new(WitType::String))),
+        ("attachments", WitType::List(Box::new(attachment))),
+    ]);
+    let ty = FunctionType { params: vec![("message".into(), message)], result: None };
+    let mut message = json!({
+        "to": ["ann@example.com"], "cc": [], "bcc": [], "subject": "Hello", "body": "One.\n.\nTwo ✓\n",
+        "in-reply-to": null, "attachments": [],
+    });
+    message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let capability = "holdshort:agent/email@0.1.0#send-email".parse().unwrap();
+    Action::new(Digest::of(b"agent"), capability, &ty, &json!({ "message": message })).unwrap()
+}
+
+pub(in crate::connectors) fn composer(attachments: Option<PathBuf>) -> Composer {
+    Composer::new("Agents <agent@example.com>", &[], attachments).unwrap()
+}
+
+fn composed(composer: &Composer, action: &Action, bcc: Bcc) -> Result<Letter, NotComposed> {
+    let preconditions = composer.preview(action).map_or(Value::Null, |previewed| previewed.preconditions);
+    composer.compose(action, &preconditions, &EffectKey("key1".into()), Time(1_700_000_000_000_000), bcc)
+}
+
+use holdshort_gate::Time;
+
+fn impossible(fields: Value) -> String {
+    match composer(None).preview(&email(fields.clone())) {
+        Err(CannotPreview::Impossible(why)) => why,
+        other => panic!("{fields}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_preview_names_recipients_first_and_says_who_is_outside() {
+    let action = email(json!({
+        "to": ["ann@example.com", "bob@exämple.com"], "cc": ["carl@sub.example.com"], "bcc": ["bob@EXÄMPLE.com", "dan@evil.test"],
+        "subject": "Zahlen für März", "in-reply-to": "<a@b>",
+    }));
+    let previewed = composer(None).preview(&action).unwrap();
+    assert_eq!(
+        previewed.summary,
+        "email to ann@example.com, bob@xn--exmple-cua.com, cc carl@sub.example.com, bcc bob@xn--exmple-cua.com, bcc dan@evil.test \
+         (4 recipients, 3 outside example.com): \"Zahlen für März\""
+    );
+    let exhibit = |index: usize| String::from_utf8(previewed.exhibits[index].bytes.clone()).unwrap();
+    assert_eq!(
+        exhibit(0),
+        "From: Agents <agent@example.com>\nTo: ann@example.com, bob@xn--exmple-cua.com\nCc: carl@sub.example.com\n\
+         Bcc: bob@xn--exmple-cua.com, dan@evil.test\nSubject: Zahlen für März\nIn-Reply-To: <a@b>\nDate: (when it is sent)\n\
+         Message-ID: (the call's key)@example.com\n\nOne.\n.\nTwo ✓\n"
+    );
+    assert_eq!(exhibit(1), "evil.test: 1\nsub.example.com: 1\nxn--exmple-cua.com: 1\n");
+}
+
+#[test]
+fn the_letter_is_ascii_and_keeps_blind_copies_out_of_sight() {
+    let action = email(json!({ "bcc": ["dan@evil.test", "ann@example.com"], "subject": "Grüße" }));
+    let letter = composed(&composer(None), &action, Bcc::Remove).unwrap();
+    let text = String::from_utf8(letter.bytes.clone()).unwrap();
+    assert!(text.is_ascii() && !text.contains("dan@"), "{text}");
+    assert!(
+        text.contains("Message-ID: <key1@example.com>\r\n") && text.contains("Date: Tue, 14 Nov 2023 22:13:20"),
+        "{text}"
+    );
+    let to: Vec<&str> = letter.envelope.to().iter().map(AsRef::as_ref).collect();
+    assert_eq!(to, ["ann@example.com", "dan@evil.test"], "each recipient once");
+    let kept = composed(&composer(None), &action, Bcc::Keep).unwrap();
+    assert!(String::from_utf8(kept.bytes).unwrap().contains("Bcc: dan@evil.test, ann@example.com\r\n"));
+    assert_eq!(
+        letter.bytes,
+        composed(&composer(None), &action, Bcc::Remove).unwrap().bytes,
+        "the same letter for the same key and time"
+    );
+}
+
+#[test]
+fn what_could_mislead_or_inject_is_impossible() {
+    let cases = [
+        (json!({ "to": [] }), "no recipients"),
+        (json!({ "to": ["Ann <ann@example.com>"] }), "bare address"),
+        (json!({ "to": ["ann"] }), "no `@`"),
+        (json!({ "to": ["ann@example.com\r\nBcc: x@y.z"] }), "not an address"),
+        (json!({ "to": ["\"a b\"@example.com"] }), "bare address"),
+        (json!({ "to": ["аnn@example.com"] }), "plain ASCII"),
+        (json!({ "to": ["ann@[127.0.0.1]"] }), "not a domain"),
+        (json!({ "to": ["a@example.com,b@evil.test"] }), "bare address"),
+        (json!({ "to": ["<a@example.com>"] }), "bare address"),
+        (json!({ "to": (0..101).map(|n| format!("a{n}@example.com")).collect::<Vec<_>>() }), "101 recipients"),
+        (json!({ "subject": "x\r\nBcc: evil@evil.test" }), "U+000D"),
+        (json!({ "subject": "x\u{85}y" }), "U+0085"),
+        (json!({ "subject": "x".repeat(901) }), "longer than 900"),
+        (json!({ "body": "a\u{0}b" }), "NUL"),
+        (json!({ "in-reply-to": "<a@b>\r\nX: y" }), "not a message id"),
+        (json!({ "in-reply-to": "a@b" }), "not a message id"),
+        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "no folder"),
+    ];
+    for (fields, expected) in cases {
+        let why = impossible(fields.clone());
+        assert!(why.contains(expected), "{fields}: {why}");
+        assert!(!why.chars().any(char::is_control), "{why:?}");
+    }
+}
+
+#[test]
+fn another_functions_arguments_are_impossible() {
+    let ty = FunctionType { params: vec![("n".into(), WitType::U8)], result: None };
+    let action = Action::new(Digest::of(b"a"), "a:b/c#d".parse().unwrap(), &ty, &json!({ "n": 1 })).unwrap();
+    let error = composer(None).preview(&action).unwrap_err();
+    assert!(error.to_string().starts_with("`a:b/c#d` does not take the message"), "{error}");
+}
+
+#[test]
+fn an_attachment_is_sent_only_as_it_was_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::write(folder.path().join("in/report.txt"), "a\nb\r\nc\r").unwrap();
+    std::fs::write(folder.path().join("secret"), "s").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("secret"), folder.path().join("in/link")).unwrap();
+    let composer = composer(Some(folder.path().join("in")));
+    let attach =
+        |path: &str, bytes: &[u8]| email(json!({ "attachments": [{ "path": path, "sha256": Digest::of(bytes) }] }));
+
+    let action = attach("report.txt", b"a\nb\r\nc\r");
+    let previewed = composer.preview(&action).unwrap();
+    assert!(
+        previewed.summary.contains("(1 recipient, none outside example.com, 1 attachment)"),
+        "{}",
+        previewed.summary
+    );
+    let listed = String::from_utf8(previewed.exhibits[1].bytes.clone()).unwrap();
+    assert_eq!(listed, format!("report.txt: 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
+    let letter = String::from_utf8(composed(&composer, &action, Bcc::Remove).unwrap().bytes).unwrap();
+    assert!(letter.contains("filename=\"report.txt\"") && letter.contains("\r\n\r\nYQpiDQpjDQ==\r\n"), "{letter}");
+
+    for (path, bytes) in
+        [("../secret", "s"), ("/etc/hostname", ""), ("link", "s"), ("gone", ""), ("", ""), ("report.txt", "other")]
+    {
+        let refused = composer.preview(&attach(path, bytes.as_bytes()));
+        assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{path}: {refused:?}");
+    }
+    // Changed between the preview and the moment of acting.
+    std::fs::write(folder.path().join("in/report.txt"), "forged").unwrap();
+    let key = EffectKey("k".into());
+    let refused = composer.compose(&action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
+    assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
+}
+
+#[test]
+fn a_sender_that_changed_is_a_changed_fact() {
+    let action = email(json!({}));
+    let shown = composer(None).preview(&action).unwrap().preconditions;
+    let other = Composer::new("root@example.com", &[], None).unwrap();
+    let refused = other.compose(&action, &shown, &EffectKey("k".into()), Time(0), Bcc::Remove).unwrap_err();
+    assert_eq!(
+        refused,
+        NotComposed::FactsChanged(
+            "the sender was `Agents <agent@example.com>` when it was shown and is `root@example.com` now".into()
+        )
+    );
+    assert!(Composer::new("nobody", &[], None).is_err());
+    assert!(Composer::new("a@b.c", &["not a domain".into()], None).is_err());
+}

@@ -1,0 +1,60 @@
+//! A release as an agent proposes it, read from the arguments of `deployment.deploy`.
+
+use holdshort_gate::Action;
+use serde_json::{Value, json};
+
+use super::CannotPreview;
+use super::git::{CommitId, Git, NoCommit, Revision};
+
+/// What is to be deployed where.
+#[derive(Clone, Debug)]
+pub struct Release<'a> {
+    /// The target's name.
+    pub target: &'a str,
+    /// The revision, as the agent wrote it.
+    pub revision: &'a str,
+    /// The whole record, notes included, for the receipt.
+    pub record: &'a Value,
+}
+
+impl<'a> Release<'a> {
+    /// Reads an action's arguments.
+    pub fn of(action: &'a Action) -> Result<Self, NotARelease> {
+        let record = action.arguments().get("release").ok_or(NotARelease)?;
+        let text = |name: &str| record.get(name).and_then(Value::as_str).ok_or(NotARelease);
+        Ok(Self { target: text("target")?, revision: text("revision")?, record })
+    }
+
+    /// The commit that the revision is just now.
+    pub async fn commit(&self, git: &Git) -> Result<CommitId, CannotPreview> {
+        let revision: Revision = self.revision.parse().map_err(|error| impossible(&error))?;
+        git.commit(&revision).await.map_err(|error| match error {
+            NoCommit::Unknown(_) => impossible(&error),
+            NoCommit::Git(error) => CannotPreview::Unavailable(error.to_string()),
+        })
+    }
+
+    /// What is handed to the agent when it is done: what was deployed, and in place of what.
+    pub fn receipt(&self, commit: &CommitId, previous: Option<&CommitId>) -> Value {
+        json!({ "deployed": self.record, "commit": commit.as_str(), "previous": previous.map(CommitId::as_str) })
+    }
+}
+
+/// The target is not one of the operator's.
+pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>) -> CannotPreview {
+    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+    let target: String = target.chars().take(80).collect();
+    CannotPreview::Impossible(format!("there is no target `{target}`; the operator named {}", known.join(", ")))
+}
+
+/// The action can never be done as it is.
+pub fn impossible(error: &dyn std::error::Error) -> CannotPreview {
+    CannotPreview::Impossible(error.to_string())
+}
+
+/// The arguments are another function's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the arguments hold no `release` with `target` and `revision`; this connector serves `holdshort:agent/deployment#deploy`"
+)]
+pub struct NotARelease;

@@ -1,0 +1,207 @@
+//! Reading the operator's repository for an agent: `repository.log`, `repository.diff` and `repository.read-file`.
+//!
+//! Everything comes from commits, never from a work tree, and nothing is cut: an answer that would be too large is an error that says how large.
+//! What is not UTF-8 in names, messages and diffs becomes U+FFFD, and a diff in which that happened begins with a line that says so.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::Action;
+use serde_json::{Value, json};
+
+use super::git::{CommitId, Git, GitError, Looked, NoCommit, NotARevision, PLAIN_DIFF, Revision};
+use super::relative::{NotWithin, RelativePath};
+use super::{Routine, RoutineCall, Unavailable};
+
+/// The most that an answer may hold; the guest's memory has to take it, and the journal to keep it.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The most commits that are listed at once.
+const COMMITS_MAX: u64 = 500;
+/// What is asked about each commit, in the order of [`commit`].
+const COMMIT: &str = "--format=%H%x00%an <%ae>%x00%aI%x00%s%x00%b";
+
+/// Answers from one repository.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    git: Git,
+}
+
+/// Why an agent gets no answer, in words for it; or that the host cannot look.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    NotARevision(#[from] NotARevision),
+    #[error("there is no commit `{0}`; give a branch, a tag or a commit id that the repository has")]
+    NoCommit(String),
+    #[error(transparent)]
+    NotWithin(#[from] NotWithin),
+    #[error("there is no `{path}` at {commit}")]
+    NoFile { path: String, commit: CommitId },
+    #[error("`{path}` is {what}, not a file; only files can be read")]
+    NotAFile { path: String, what: &'static str },
+    #[error("`{path}` is not UTF-8 text, so it cannot be read as text")]
+    NotText { path: String },
+    #[error("the {what} is {bytes} bytes, more than the {ANSWER_BYTES_MAX} that are handed over; {advice}")]
+    TooLarge { what: &'static str, bytes: u64, advice: &'static str },
+    #[error(
+        "there are more than {COMMITS_MAX} commits, and no more are listed at once; ask with a `limit` of at most {COMMITS_MAX}"
+    )]
+    TooManyCommits,
+    #[error("{0}; ask for less")]
+    TooSlow(GitError),
+    #[error("`{0}` is not a function of the repository, or its arguments are another function's")]
+    NotOurs(String),
+    /// The host's failure, which the agent does not see.
+    #[error(transparent)]
+    Host(GitError),
+}
+
+impl From<GitError> for NoAnswer {
+    fn from(error: GitError) -> Self {
+        match error {
+            // Asking again would take as long again.
+            GitError::TimedOut { .. } => Self::TooSlow(error),
+            GitError::NotARepository(_) | GitError::NotRun(_) | GitError::Failed { .. } => Self::Host(error),
+        }
+    }
+}
+
+impl From<NoCommit> for NoAnswer {
+    fn from(error: NoCommit) -> Self {
+        match error {
+            NoCommit::Unknown(revision) => Self::NoCommit(revision),
+            NoCommit::Git(error) => error.into(),
+        }
+    }
+}
+
+impl Repository {
+    /// Answers from the repository of `git`.
+    pub fn new(git: Git) -> Self {
+        Self { git }
+    }
+
+    async fn result(&self, action: &Action) -> Result<Value, NoAnswer> {
+        let arguments = action.arguments();
+        let not_ours = || NoAnswer::NotOurs(action.capability().to_string());
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+        match action.capability().function() {
+            "log" => {
+                let to = text("to").ok_or_else(not_ours)?;
+                let limit = arguments.get("limit").and_then(Value::as_u64).ok_or_else(not_ours)?;
+                self.log(text("from"), to, limit).await
+            }
+            "diff" => {
+                let (from, to) = text("from").zip(text("to")).ok_or_else(not_ours)?;
+                self.diff(from, to).await
+            }
+            "read-file" => {
+                let (revision, path) = text("revision").zip(text("path")).ok_or_else(not_ours)?;
+                self.read_file(revision, path).await
+            }
+            _ => Err(not_ours()),
+        }
+    }
+
+    /// The commits that `to` has and `from` has not, newest first.
+    async fn log(&self, from: Option<&str>, to: &str, limit: u64) -> Result<Value, NoAnswer> {
+        let to = self.commit(to).await?;
+        let range = match from {
+            Some(from) => format!("{}..{to}", self.commit(from).await?),
+            None => to.to_string(),
+        };
+        // One more than is handed over shows that there are more.
+        let count = format!("--max-count={}", limit.min(COMMITS_MAX + 1));
+        let plain = ["log", "-z", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
+        let arguments: Vec<&str> = plain.into_iter().chain([COMMIT, count.as_str(), range.as_str()]).collect();
+        let looked = self.git.read(&arguments, ANSWER_BYTES_MAX).await?;
+        whole(&looked, "log", "lower the `limit`")?;
+        let text = looked.text();
+        let fields: Vec<&str> = text.split_terminator('\0').collect();
+        let commits: Vec<Value> = fields.chunks_exact(5).filter_map(commit).collect();
+        if commits.len() as u64 > COMMITS_MAX {
+            return Err(NoAnswer::TooManyCommits);
+        }
+        Ok(commits.into())
+    }
+
+    /// What changes in the files from one commit to the other, whatever lies between them.
+    async fn diff(&self, from: &str, to: &str) -> Result<Value, NoAnswer> {
+        let (from, to) = (self.commit(from).await?, self.commit(to).await?);
+        let arguments: Vec<&str> = PLAIN_DIFF.iter().copied().chain(["-p", from.as_str(), to.as_str()]).collect();
+        let looked = self.git.read(&arguments, ANSWER_BYTES_MAX).await?;
+        whole(&looked, "diff", "take revisions that are closer to each other, or read single files")?;
+        Ok(match String::from_utf8(looked.bytes) {
+            Ok(text) => text.into(),
+            Err(error) => {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                format!("# Bytes that are not UTF-8 are shown as U+FFFD.\n{text}").into()
+            }
+        })
+    }
+
+    async fn read_file(&self, revision: &str, path: &str) -> Result<Value, NoAnswer> {
+        let path: RelativePath = path.parse()?;
+        let (path, commit) = (path.as_str(), self.commit(revision).await?);
+        let owned = || path.to_owned();
+        let arguments = ["ls-tree", "-z", "--long", "--full-tree", commit.as_str(), "--", path];
+        let listed = self.git.read(&arguments, 16 * 1024).await?.text();
+        let (mode, id, bytes) =
+            entry(&listed, path).ok_or_else(|| NoAnswer::NoFile { path: owned(), commit: commit.clone() })?;
+        let what = match mode {
+            "100644" | "100755" => None,
+            "120000" => Some("a symbolic link"),
+            "040000" => Some("a folder"),
+            "160000" => Some("a submodule"),
+            _ => Some("something else"),
+        };
+        if let Some(what) = what {
+            return Err(NoAnswer::NotAFile { path: owned(), what });
+        }
+        if bytes > ANSWER_BYTES_MAX as u64 {
+            return Err(NoAnswer::TooLarge { what: "file", bytes, advice: "it cannot be read" });
+        }
+        let looked = self.git.read(&["cat-file", "blob", id], ANSWER_BYTES_MAX).await?;
+        let text = String::from_utf8(looked.bytes).map_err(|_| NoAnswer::NotText { path: owned() })?;
+        Ok(text.into())
+    }
+
+    async fn commit(&self, revision: &str) -> Result<CommitId, NoAnswer> {
+        let revision: Revision = revision.parse()?;
+        Ok(self.git.commit(&revision).await?)
+    }
+}
+
+impl Routine for Repository {
+    fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
+        async move {
+            match self.result(call.action).await {
+                Ok(value) => Ok(json!({ "ok": value })),
+                Err(NoAnswer::Host(error)) => Err(Unavailable(error.to_string())),
+                Err(why) => Ok(json!({ "err": why.to_string() })),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn whole(looked: &Looked, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
+    if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
+}
+
+fn commit(fields: &[&str]) -> Option<Value> {
+    let [id, author, date, subject, body] = fields else { return None };
+    Some(json!({ "id": id, "author": author, "date": date, "subject": subject, "body": body.trim_end() }))
+}
+
+/// Mode, id and size of the very path, from lines of `MODE TYPE ID SIZE\tPATH`; a folder's size is `-`.
+fn entry<'a>(listed: &'a str, path: &str) -> Option<(&'a str, &'a str, u64)> {
+    listed.split_terminator('\0').find_map(|line| {
+        let (facts, found) = line.split_once('\t')?;
+        let mut words = facts.split_whitespace();
+        let (mode, _, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        (found == path).then_some((mode, id, size.parse().unwrap_or(0)))
+    })
+}
+
+#[cfg(test)]
+mod tests;

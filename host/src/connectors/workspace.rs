@@ -1,0 +1,209 @@
+//! The files that the operator gave to an agent: `workspace.list-files` and `workspace.read-file`.
+//!
+//! A file is reached from the workspace's folder one name at a time, each opened relative to the last and never through a symbolic link.
+//! So nothing outside can be reached, not even by somebody who changes the folder meanwhile. Links, devices and pipes are not there for the agent.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::Errno;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::relative::{NotWithin, RelativePath};
+use super::{Routine, RoutineCall, Unavailable};
+
+/// The largest file that is read.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The most files and folders that are listed.
+const ENTRIES_MAX: usize = 10_000;
+/// The most bytes that are digested for one list: some seconds of a processor's time.
+const LISTED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// How deep folders may stand in each other.
+const DEPTH_MAX: usize = 64;
+
+/// The folders of all agents.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    folders: BTreeMap<String, PathBuf>,
+}
+
+/// Why an agent gets no answer, in words for it; or that the host cannot look.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("the operator gave this agent no files")]
+    NoWorkspace,
+    #[error(transparent)]
+    NotWithin(#[from] NotWithin),
+    #[error("there is no file `{0}` in the workspace; see `list-files`")]
+    NoFile(String),
+    #[error("`{0}` is not a file: folders, symbolic links and devices cannot be read")]
+    NotAFile(String),
+    #[error("`{0}` is not UTF-8 text, so it cannot be read as text")]
+    NotText(String),
+    #[error("`{path}` is {bytes} bytes, more than the {FILE_BYTES_MAX} that are handed over")]
+    TooLarge { path: String, bytes: u64 },
+    #[error(
+        "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes or {DEPTH_MAX} folders in each other; read single files"
+    )]
+    TooMuch,
+    #[error("the workspace has a file whose name is not UTF-8, `{0}`; the operator can rename it")]
+    OddName(String),
+    #[error("`{0}` is not a function of the workspace, or its arguments are another function's")]
+    NotOurs(String),
+    /// The host's failure, which the agent does not see.
+    #[error("the workspace cannot be read: {0}")]
+    Host(#[from] io::Error),
+}
+
+impl From<Errno> for NoAnswer {
+    fn from(errno: Errno) -> Self {
+        Self::Host(errno.into())
+    }
+}
+
+/// What is asked.
+enum Question {
+    List,
+    Read(RelativePath),
+}
+
+impl Workspace {
+    /// `folders` are those of the agents that have one, by the agents' names.
+    pub fn new(folders: BTreeMap<String, PathBuf>) -> Self {
+        Self { folders }
+    }
+
+    async fn result(&self, call: RoutineCall<'_>) -> Result<Value, NoAnswer> {
+        let (action, folder) = (call.action, self.folders.get(call.agent).ok_or(NoAnswer::NoWorkspace)?.clone());
+        let question = match (action.capability().function(), action.arguments().get("path").and_then(Value::as_str)) {
+            ("list-files", _) => Question::List,
+            ("read-file", Some(path)) => Question::Read(path.parse()?),
+            _ => return Err(NoAnswer::NotOurs(action.capability().to_string())),
+        };
+        let work = tokio::task::spawn_blocking(move || {
+            let top: OwnedFd = File::open(&folder)?.into();
+            match question {
+                Question::List => list(&top),
+                Question::Read(path) => read(&top, &path),
+            }
+        });
+        work.await.map_err(io::Error::other)?
+    }
+}
+
+impl Routine for Workspace {
+    fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
+        async move {
+            match self.result(call).await {
+                Ok(value) => Ok(json!({ "ok": value })),
+                Err(error @ NoAnswer::Host(_)) => Err(Unavailable(error.to_string())),
+                Err(why) => Ok(json!({ "err": why.to_string() })),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
+    let owned = || path.as_str().to_owned();
+    let opened = match walk(top, path.names()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Err(NoAnswer::NoFile(owned())),
+        // A link on the way, a file where a folder should be, a socket.
+        Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(NoAnswer::NotAFile(owned())),
+        Err(errno) => return Err(errno.into()),
+    };
+    let file = File::from(opened);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(NoAnswer::NotAFile(owned()));
+    }
+    let mut bytes = Vec::new();
+    // One more than is handed over shows a file that grows meanwhile.
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(NoAnswer::TooLarge { path: owned(), bytes: metadata.len().max(bytes.len() as u64) });
+    }
+    String::from_utf8(bytes).map(Value::from).map_err(|_| NoAnswer::NotText(owned()))
+}
+
+fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
+    let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
+    // By name and not opened: there are fewer open files in a process than folders in a workspace.
+    let mut folders: Vec<Vec<String>> = vec![Vec::new()];
+    while let Some(at) = folders.pop() {
+        let folder = match walk(top, at.iter().map(String::as_str)) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                return Err(NoAnswer::OddName(entry.file_name().to_string_lossy().into_owned()));
+            };
+            if [".", ".."].contains(&name) {
+                continue;
+            }
+            let opened = match open(&folder, name) {
+                Ok(opened) => opened,
+                // A link, a socket, or gone since the folder was read: not there for the agent.
+                Err(Errno::LOOP | Errno::NXIO | Errno::NOENT) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
+            entries += 1;
+            if entries > ENTRIES_MAX || at.len() >= DEPTH_MAX {
+                return Err(NoAnswer::TooMuch);
+            }
+            let path: Vec<String> = at.iter().cloned().chain([name.to_owned()]).collect();
+            let (file, joined) = (File::from(opened), path.join("/"));
+            let kind = file.metadata()?.file_type();
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() {
+                let (bytes, sha256) = digest(file, bytes_left)?;
+                bytes_left -= bytes;
+                let listed = json!({ "path": joined, "bytes": bytes.to_string(), "sha256": sha256 });
+                files.insert(joined, listed);
+            }
+        }
+    }
+    Ok(files.into_values().collect::<Vec<_>>().into())
+}
+
+/// Opens what the names lead to from `top`, each within the last.
+fn walk<'a>(top: &OwnedFd, mut names: impl Iterator<Item = &'a str>) -> Result<OwnedFd, Errno> {
+    names.try_fold(open(top, ".")?, |folder, name| open(&folder, name))
+}
+
+/// Opens one name in a folder: no link is followed, and a pipe is not waited for.
+fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(folder, name, flags, Mode::empty())
+}
+
+fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
+    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            let digits = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok((bytes, digits));
+        }
+        bytes += read as u64;
+        if bytes > bytes_max {
+            return Err(NoAnswer::TooMuch);
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests;
