@@ -7,6 +7,7 @@ pub mod child;
 pub mod key;
 pub mod maildir;
 pub mod message;
+pub mod smtp;
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, CallNumber, EffectClass, EffectKey, RunId, Time};
