@@ -14,6 +14,7 @@ pub mod message;
 pub mod relative;
 pub mod release;
 pub mod repository;
+pub mod smtp;
 pub mod workspace;
 
 use futures_util::future::BoxFuture;

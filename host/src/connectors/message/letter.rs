@@ -105,7 +105,13 @@ impl Composer {
         if let Some(id) = draft.in_reply_to {
             builder = builder.in_reply_to(id.clone()).references(id);
         }
-        let body = SinglePart::plain(draft.body);
+        // lettre would make base64 of a short text with a few letters beyond ASCII; a person with a pager should be able to read it.
+        let body = if draft.body.is_ascii() {
+            Body::new(draft.body)
+        } else {
+            Body::new_with_encoding(draft.body, ContentTransferEncoding::QuotedPrintable).unwrap_or_else(Body::new)
+        };
+        let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body);
         if attachments.is_empty() {
             return builder.singlepart(body);
         }

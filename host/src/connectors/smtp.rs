@@ -1,0 +1,230 @@
+//! Email through a relay. SMTP has no key that a relay would recognise, so an attempt is one shot, and everything here serves one question:
+//! if it went wrong, can the message have been accepted?
+//!
+//! The commands are sent one by one, because lettre's transport returns one error for all of them. Up to the answer to `DATA` nothing has been
+//! handed over. From the first byte of the message on, only the relay's own refusal says that it was not accepted; silence says nothing.
+
+mod session;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, EffectClass};
+use holdshort_journal::Authorized;
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use serde_json::Value;
+
+use super::message::{Bcc, Clock, Composer, Letter, NotComposed};
+use super::{Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed};
+use session::Handed;
+
+/// Sends email through one relay.
+#[derive(Clone)]
+pub struct Smtp {
+    composer: Composer,
+    relay: Relay,
+    clock: Clock,
+}
+
+/// The operator's relay.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Its name, which its certificate must bear.
+    pub host: String,
+    /// Its port: 465 for [`Encryption::Implicit`], 587 for [`Encryption::StartTls`].
+    pub port: u16,
+    /// How the connection is protected.
+    pub encryption: Encryption,
+    /// A certificate authority (PEM) to trust instead of the system's.
+    pub authority: Option<Vec<u8>>,
+    /// What the host signs in with, if it does.
+    pub login: Option<Login>,
+    /// How the host introduces itself; a name that the relay may check.
+    pub hello: String,
+    /// How long to wait for each answer.
+    pub time_out: Duration,
+}
+
+/// How the connection to the relay is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// TLS from the first byte.
+    Implicit,
+    /// `STARTTLS`; without it nothing is sent.
+    StartTls,
+    /// None; for a relay on this machine only.
+    None,
+}
+
+/// What the host signs in with.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user's name.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// A text that no message, log or page shows.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` out of sight.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// The operator's settings do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// Plain text would cross a network.
+    #[error("`{0}` is not on this machine: a connection without TLS is only for `localhost`, `127.0.0.1` and `::1`")]
+    PlainToAnotherMachine(String),
+    /// The authority's certificate is none.
+    #[error("the relay's certificate authority cannot be read; give a PEM file")]
+    Authority(#[source] lettre::transport::smtp::Error),
+    /// TLS cannot be set up.
+    #[error("TLS for `{host}` cannot be set up")]
+    Tls {
+        /// The relay.
+        host: String,
+        /// Why.
+        source: lettre::transport::smtp::Error,
+    },
+}
+
+impl Smtp {
+    /// Checks the relay's settings; connects to nothing yet.
+    pub fn new(relay: Relay, composer: Composer, clock: Clock) -> Result<Self, RelayError> {
+        if relay.encryption == Encryption::None && !is_local(&relay.host) {
+            return Err(RelayError::PlainToAnotherMachine(relay.host));
+        }
+        relay.tls()?;
+        Ok(Self { composer, relay, clock })
+    }
+
+    async fn attempt(&self, authorized: Authorized) -> Attempt {
+        let (composer, now) = (self.composer.clone(), (self.clock)());
+        let composed = tokio::task::spawn_blocking(move || {
+            let letter =
+                composer.compose(authorized.action(), authorized.preconditions(), authorized.key(), now, Bcc::Remove);
+            (letter, authorized)
+        });
+        let (letter, authorized) = match composed.await {
+            Ok((Ok(letter), authorized)) => (letter, authorized),
+            Ok((Err(NotComposed::Impossible(why)), _)) => return Attempt::NotDone(why),
+            Ok((Err(NotComposed::FactsChanged(why)), _)) => return Attempt::FactsChanged(why),
+            Err(error) => return Attempt::NotDone(format!("the message could not be written: {error}")),
+        };
+        let receipt = |reply: &str| {
+            let accepted_by = format!("accepted by the relay {}: {reply}", self.relay);
+            self.composer.receipt(authorized.action(), authorized.key(), &accepted_by)
+        };
+        self.send(&letter, receipt).await
+    }
+
+    async fn send(&self, letter: &Letter, receipt: impl Fn(&str) -> Option<Value>) -> Attempt {
+        let relay = &self.relay;
+        match session::hand_over(relay, letter).await {
+            Handed::Accepted(reply) => receipt(&reply).map_or_else(
+                || {
+                    Attempt::Unknown(format!(
+                        "the relay {relay} accepted the message: {reply}; the action holds no `message` to give back"
+                    ))
+                },
+                Attempt::Done,
+            ),
+            Handed::Refused(why) => Attempt::NotDone(format!("not sent through the relay {relay}: {why}")),
+            Handed::Unclear(why) => Attempt::Unknown(format!(
+                "the message was sent to the relay {relay}, which may have accepted it: {why}"
+            )),
+        }
+    }
+}
+
+impl Preview for Smtp {
+    fn name(&self) -> &str {
+        "smtp"
+    }
+
+    fn class(&self) -> EffectClass {
+        EffectClass::OneShot
+    }
+
+    fn evidence(&self) -> &str {
+        "nothing can be looked up: a relay cannot be asked what it has accepted; look for the message id in its log or at a recipient's"
+    }
+
+    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let (composer, action) = (self.composer.clone(), action.clone());
+        async move {
+            let preview = tokio::task::spawn_blocking(move || composer.preview(&action));
+            preview.await.unwrap_or_else(|error| Err(CannotPreview::Unavailable(error.to_string())))
+        }
+        .boxed()
+    }
+}
+
+impl Perform for Smtp {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        self.attempt(authorized).boxed()
+    }
+
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        let id = self.composer.message_id(&inquiry.key);
+        let evidence = format!(
+            "the relay {} cannot be asked; look for message id `{id}` in its log or at a recipient's",
+            self.relay
+        );
+        async move { Finding::Unknown { evidence } }.boxed()
+    }
+
+    fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
+        let accepted_by =
+            format!("accepted by the relay {}: its answer was lost, a person found that it was sent", self.relay);
+        self.composer.receipt(&inquiry.action, &inquiry.key, &accepted_by)
+    }
+}
+
+impl Relay {
+    fn tls(&self) -> Result<Option<TlsParameters>, RelayError> {
+        use lettre::transport::smtp::client::CertificateStore;
+        if self.encryption == Encryption::None {
+            return Ok(None);
+        }
+        let mut builder = TlsParameters::builder(self.host.clone());
+        if let Some(pem) = &self.authority {
+            let certificate = Certificate::from_pem(pem).map_err(RelayError::Authority)?;
+            builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
+        }
+        builder.build().map(Some).map_err(|source| RelayError::Tls { host: self.host.clone(), source })
+    }
+
+    fn hello(&self) -> ClientId {
+        ClientId::Domain(self.hello.clone())
+    }
+}
+
+impl std::fmt::Display for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests;
