@@ -1,3 +1,4 @@
 //! Holdshort: runs AI agents as sandboxed WebAssembly components and holds every consequential call until a person has cleared exactly those bytes.
 
+pub mod api;
 pub mod connectors;
