@@ -13,11 +13,20 @@ use utoipa::{IntoParams, ToSchema};
 use super::limits::{Path, Query, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{ActionShape, DecisionShape, DigestShape, Moment, ProposalShape, RefusalShape};
+use super::shapes::{
+    ActionShape, CallStateShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment,
+    ProposalShape, RefusalShape,
+};
 use super::{Answer, Api, ids};
 
 /// What `state=open` means: everything that can still change.
 const OPEN: [&str; 5] = ["held", "approved", "cleared", "started", "in-doubt"];
+
+/// The decision's side of a call's states.
+pub(super) const DECISION_STATES: [&str; 8] =
+    ["refused", "cleared", "held", "approved", "rejected", "answered", "expired", "cancelled"];
+/// The effect's side.
+pub(super) const EFFECT_STATES: [&str; 5] = ["started", "in-doubt", "succeeded", "failed", "unresolved"];
 
 /// Which approvals.
 #[derive(Deserialize, IntoParams)]
@@ -54,7 +63,8 @@ pub(super) struct ApprovalRow {
     capability: String,
     /// One line that says what would happen, made by the host from the action.
     summary: String,
-    /// Where the call stands, in one word; the approval itself shows decision and effect apart.
+    /// In one word; the approval itself shows decision and effect apart.
+    #[schema(value_type = CallStateShape)]
     state: &'static str,
     proposed_at: Moment,
     /// When it lapses by itself; null if never.
@@ -137,7 +147,7 @@ pub(super) struct Approval {
     task: String,
     /// Who asked.
     started_by: String,
-    /// The decision's side: `held`, `approved`, `cleared` (by policy), `rejected`, `answered`, `expired`, `cancelled` or `refused`.
+    #[schema(value_type = DecisionStateShape)]
     state: &'static str,
     /// The effect's side; null unless an attempt is under way, over, or lost.
     #[schema(required = true)]
@@ -179,7 +189,7 @@ pub(super) struct Approval {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Effect {
-    /// `started`, `succeeded`, `failed`, `in-doubt` or `unresolved`.
+    #[schema(value_type = EffectStateShape)]
     state: &'static str,
     /// How often it was begun.
     attempts: u32,

@@ -15,7 +15,7 @@ use super::auth::Reviewer;
 use super::limits::{Input, Path};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::DigestShape;
+use super::shapes::{CallStateShape, DigestShape};
 use super::{Answer, Api, approvals, ids};
 
 /// A decision.
@@ -62,6 +62,7 @@ pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionAnswer {
     /// Where the call stands now.
+    #[schema(value_type = CallStateShape)]
     state: &'static str,
     /// The current digest: another one after an edit.
     #[schema(value_type = DigestShape)]

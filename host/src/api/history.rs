@@ -76,14 +76,18 @@ pub(super) async fn events(
     Path(id): Path<String>,
     Query(query): Query<HistoryQuery>,
 ) -> Answer {
-    let (run, limit) = (ids::run(&id)?, page(query.limit, 100, 1000)?);
+    let (run, mut limit) = (ids::run(&id)?, page(query.limit, 100, 1000)?);
     let (mut after, mut count, mut more) = (query.after.unwrap_or(0), 0, true);
     let mut body = String::from("{\"events\":[");
-    while more && count < limit && body.len() < PAGE_BYTES {
+    while more && count < limit {
         let chunk = CHUNK.min(limit - count);
         let events = api.journal().events(&run, after, chunk).await?;
         more = events.len() == chunk;
         for recorded in &events {
+            if body.len() >= PAGE_BYTES {
+                (more, limit) = (true, count);
+                break;
+            }
             body.push_str(if count == 0 { "" } else { "," });
             body.push_str(&serde_json::to_string(&RunEvent::new(recorded)?).map_err(unwritable)?);
             (after, count) = (recorded.seq, count + 1);

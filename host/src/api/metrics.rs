@@ -7,11 +7,14 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::http::Method;
 
+/// How often, by method and status.
+type Counts = BTreeMap<(&'static str, u16), u64>;
+
 /// Counters since the host started.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// By route, then by method and status. Routes are those of the schema, so there are few.
-    requests: Mutex<HashMap<String, BTreeMap<(&'static str, u16), u64>>>,
+    /// By route. Routes are those of the schema, so there are few.
+    requests: Mutex<HashMap<String, Counts>>,
     /// Requests without a valid token.
     pub(super) unauthenticated: AtomicU64,
     /// Connections that were closed to make room for new ones.
@@ -26,7 +29,7 @@ impl Metrics {
         match requests.get_mut(route) {
             Some(counts) => *counts.entry(key).or_default() += 1,
             None => {
-                requests.insert(route.into(), BTreeMap::from([(key, 1)]));
+                requests.insert(route.into(), Counts::from([(key, 1)]));
             }
         }
     }

@@ -15,6 +15,7 @@ use super::decisions::present;
 use super::limits::{Input, Path};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
+use super::shapes::CallStateShape;
 use super::{Answer, Api, approvals, ids};
 
 /// What a person found out.
@@ -52,6 +53,7 @@ pub(super) enum ResolutionType {
 pub(super) struct ResolutionAnswer {
     id: String,
     /// Where the call stands now.
+    #[schema(value_type = CallStateShape)]
     state: &'static str,
 }
 

@@ -13,11 +13,12 @@ use super::auth::Reviewer;
 use super::limits::{Input, Path, Query, page};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{DigestShape, Moment};
+use super::shapes::{DigestShape, Moment, RunStateShape};
 use super::{Answer, Api, ids};
 
 /// Every state of a run.
-const STATES: [&str; 8] = ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"];
+pub(super) const STATES: [&str; 8] =
+    ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"];
 
 /// Which runs.
 #[derive(Deserialize, IntoParams)]
@@ -55,7 +56,7 @@ pub(super) struct Run {
     /// The component that runs.
     #[schema(value_type = DigestShape)]
     component: Digest,
-    /// `running`, `waiting`, `sleeping`, `finished`, `failed`, `trapped`, `cancelled` or `diverged`.
+    #[schema(value_type = RunStateShape)]
     state: &'static str,
     /// The call that it waits for.
     #[schema(required = true)]
@@ -194,7 +195,7 @@ pub(super) struct CancelRequest {
 #[serde(deny_unknown_fields)]
 pub(super) struct RunCancelled {
     id: String,
-    /// `cancelled`.
+    #[schema(value_type = RunStateShape)]
     state: &'static str,
 }
 

@@ -1,7 +1,7 @@
 //! How the gate's own types look in the schema. The gate is pure and knows no HTTP, so its types are described here;
 //! that the descriptions are true is held by `tests/http.rs`, which validates every answer against them.
 
-use holdshort_gate::Time;
+use holdshort_gate::{Phase, Time};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
@@ -53,6 +53,46 @@ impl ToSchema for DigestShape {
         "Digest".into()
     }
 }
+
+/// A word out of a list that lives elsewhere in the code, so that the schema cannot fall behind it.
+macro_rules! words {
+    ($(#[$doc:meta])* $shape:ident, $name:literal, $all:expr, $description:literal) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $shape;
+
+        impl PartialSchema for $shape {
+            fn schema() -> RefOr<Schema> {
+                let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some($all));
+                word.description(Some($description)).into()
+            }
+        }
+
+        impl ToSchema for $shape {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        }
+    };
+}
+
+words!(
+    /// Where a call stands.
+    CallStateShape, "CallState", Phase::NAMES, "Where a call stands: decision and effect in one word."
+);
+words!(
+    /// The decision's side of it.
+    DecisionStateShape, "DecisionState", super::approvals::DECISION_STATES,
+    "Where the decision stands; once the effect has started, what had cleared it: people (`approved`) or policy (`cleared`)."
+);
+words!(
+    /// The effect's side of it.
+    EffectStateShape, "EffectState", super::approvals::EFFECT_STATES, "Where the effect stands."
+);
+words!(
+    /// Where a run stands.
+    RunStateShape, "RunState", super::runs::STATES, "Where a run stands."
+);
 
 /// What a decision rests on, exactly as it is digested: with the journal, run, call and revision it makes the `digest` that a decision names.
 /// Times in here are microseconds since 1970.
