@@ -104,15 +104,32 @@ async fn a_head_that_is_too_large_or_no_http_ends_the_connection() {
     world.stop().await;
 }
 
-/// T14: a reviewer is served in less than a second beside a thousand slow sockets; and an open stream stays open.
+/// A connection that stays open.
+struct Kept(TcpStream);
+
+impl Kept {
+    /// Asks for the agents' list and reads the beginning of the answer, or for events, which have no end.
+    async fn open(world: &World, target: &str) -> Self {
+        let mut kept = Self(TcpStream::connect(world.at).await.unwrap());
+        assert!(kept.asks(target).await);
+        kept
+    }
+
+    /// Whether it is still served.
+    async fn asks(&mut self, target: &str) -> bool {
+        let _ = self.0.write_all(&get(target).without("Connection").bytes()).await;
+        let mut answer = [0; 4096];
+        let count = tokio::time::timeout(PATIENCE, self.0.read(&mut answer)).await.expect("an answer or an end");
+        count.is_ok_and(|count| answer[..count].starts_with(b"HTTP/1.1 200"))
+    }
+}
+
+/// T14: a reviewer is served in less than a second beside a thousand slow sockets; strangers make room before who is known.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_slow_sockets_keep_nobody_out() {
     let world = World::with(Limits { header_time_max: Duration::from_secs(600), ..Limits::STANDARD }).await;
-    let mut stream = TcpStream::connect(world.at).await.unwrap();
-    stream.write_all(&get("/v1/events").without("Connection").bytes()).await.unwrap();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    let _stream = Kept::open(&world, "/v1/events").await;
+    let mut known = Kept::open(&world, "/v1/agents").await;
     let mut slow = Vec::new();
     for _ in 0..1000 {
         let mut socket = TcpStream::connect(world.at).await.unwrap();
@@ -122,11 +139,12 @@ async fn a_thousand_slow_sockets_keep_nobody_out() {
     let held = world.held(&How::PLAIN).await;
     let start = Instant::now();
     assert_eq!(world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.status, 200);
-    let approve =
-        post(&format!("/v1/approvals/{}/decisions", held.id), &json!({"type": "approve", "digest": held.digest}));
+    let path = format!("/v1/approvals/{}/decisions", held.id);
+    let approve = post(&path, &json!({"type": "approve", "digest": held.digest}));
     assert_eq!(world.ask(&approve).await.status, 200);
     println!("a reviewer looked and decided in {:?} beside {} slow sockets", start.elapsed(), slow.len());
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(known.asks("/v1/agents").await, "a connection that a reviewer keeps is not closed for strangers");
     let figures = world.ask(&get("/metrics")).await.text();
     let figure =
         |name: &str| figures.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse::<usize>().unwrap();
@@ -134,6 +152,45 @@ async fn a_thousand_slow_sockets_keep_nobody_out() {
     assert!(figure("holdshort_http_evicted_total ") >= 700, "{figures}");
     assert_eq!(figure("holdshort_http_event_streams "), 1, "the stream is still open");
     drop(slow);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_answered_is_not_closed_to_make_room() {
+    let world = World::with(Limits { connections_max: 4, ..Limits::STANDARD }).await;
+    // The oldest, and silent: nothing but being busy speaks for it.
+    let mut stream = Kept::open(&world, "/v1/events").await;
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        idle.push(Kept::open(&world, "/v1/agents").await);
+    }
+    let mut served = 0;
+    for kept in &mut idle {
+        served += u32::from(kept.asks("/v1/agents").await);
+    }
+    assert_eq!(served, 3, "of the idle ones the latest three are left");
+    world.held(&How::PLAIN).await;
+    let mut event = [0; 4096];
+    let count = tokio::time::timeout(PATIENCE, stream.0.read(&mut event)).await.expect("an event").unwrap();
+    assert!(String::from_utf8_lossy(&event[..count]).contains("run-created"));
+    // When everything is busy, who comes next waits until something ends, be its connection kept or not.
+    let start = post("/v1/runs", &json!({"agent": "release", "task": "write to them"})).without("Connection");
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut socket = TcpStream::connect(world.at).await.unwrap();
+        socket.write_all(&start.head()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        slow.push(socket);
+    }
+    let (request, at) = (get("/v1/agents"), world.at);
+    let waiting = tokio::spawn(async move { request.send(at).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished());
+    slow[1].write_all(&start.body).await.unwrap();
+    let served = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+    assert_eq!(served.expect("served as soon as one ends").unwrap().status, 200);
+    drop(slow);
+    drop(stream);
     world.stop().await;
 }
 

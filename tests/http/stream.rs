@@ -1,6 +1,6 @@
 //! The event stream: everything once, in order, only what is on disk; it resumes, it beats, it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdshort::api::Limits;
 use holdshort_journal::Position;
@@ -137,6 +137,8 @@ async fn streams_are_few_beat_and_end_with_the_host() {
         }
     }
     let third = third.expect("a stream that was left makes room");
+    let start = Instant::now();
     world.stop().await;
     assert!(first.ended().await && third.ended().await, "streams end, so that the host can");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

@@ -14,8 +14,8 @@ use holdshort_gate::command::{
     CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
 };
 use holdshort_gate::{
-    Action, Call, Command, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason,
-    Requirement, Resolution, Reviewers as Who, RunId, RunLimits, Time, WitType,
+    Action, Call, Command, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch, Phase, Proposal,
+    RefusalReason, Requirement, Resolution, Reviewers as Who, RunId, RunLimits, Time, WitType,
 };
 use holdshort_journal::{Fence, Flushed, Journal, Position, SubmitError};
 use serde_json::{Value, json};
@@ -151,6 +151,9 @@ impl Driver for Typist {
         async move {
             let old = call.proposal().expect("only held calls are revised");
             let action = Action::new(old.action.component(), old.action.capability().clone(), &function(), arguments)?;
+            if call.phase != Phase::Held {
+                return Err(ReviseError::Impossible("it has been done".into()));
+            }
             match arguments["text"].as_str() {
                 Some("impossible") => Err(ReviseError::Impossible("there is no such address".into())),
                 Some("forbidden") => Err(ReviseError::Forbidden("policy says no".into())),
