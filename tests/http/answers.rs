@@ -1,5 +1,7 @@
 //! What is right: runs, lists and their pages, agents, logs, metrics; and that the schema is strict.
 
+use std::collections::BTreeSet;
+
 use holdshort_gate::Time;
 use holdshort_gate::command::{End, EndRun};
 use holdshort_journal::LogLine;
@@ -160,12 +162,14 @@ async fn the_schema_is_strict_and_complete() {
     }
     let paths = world.schema.0["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 17, "{:?}", paths.keys().collect::<Vec<_>>());
+    let mut names = BTreeSet::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             let open = ["/healthz", "/readyz"].contains(&path.as_str());
             assert_eq!(operation["responses"].get("401").is_none(), open, "{method} {path}");
             assert_eq!(operation.get("security").is_some(), open, "{method} {path}");
             assert_eq!(method == "post", operation["responses"].get("415").is_some(), "{method} {path}");
+            assert!(names.insert(operation["operationId"].as_str().unwrap()), "{method} {path} has another's name");
             assert!(operation["summary"].is_string(), "{method} {path} says nothing about itself");
         }
     }

@@ -50,7 +50,7 @@ pub(super) enum CapabilityClass {
 }
 
 /// Lists the configured agents.
-#[utoipa::path(get, path = "/v1/agents", tag = "agents", responses(Refusals, (status = 200, body = AgentList)))]
+#[utoipa::path(get, path = "/v1/agents", operation_id = "list-agents", tag = "agents", responses(Refusals, (status = 200, body = AgentList)))]
 pub(super) async fn list(State(api): State<Api>) -> Answer {
     let class = |consequential| if consequential { CapabilityClass::Consequential } else { CapabilityClass::Routine };
     let agents = api.driver().agents().into_iter().map(|agent| Agent {

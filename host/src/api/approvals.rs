@@ -80,7 +80,7 @@ pub(super) struct ApprovalRow {
 }
 
 /// Lists approvals.
-#[utoipa::path(get, path = "/v1/approvals", tag = "approvals", params(ListQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/approvals", operation_id = "list-approvals", tag = "approvals", params(ListQuery), responses(Refusals,
     (status = 200, body = ApprovalPage),
     (status = 400, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
@@ -232,7 +232,7 @@ pub(super) struct PastDecision {
 }
 
 /// Shows an approval.
-#[utoipa::path(get, path = "/v1/approvals/{id}", tag = "approvals",
+#[utoipa::path(get, path = "/v1/approvals/{id}", operation_id = "show-approval", tag = "approvals",
     params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals,
     (status = 200, body = Approval),
     (status = 404, body = Details, content_type = "application/problem+json")))]

@@ -76,7 +76,7 @@ pub(super) struct DecisionAnswer {
 /// Decides.
 ///
 /// The same decision again has the same answer, so a client that lost a reply sends it again.
-#[utoipa::path(post, path = "/v1/approvals/{id}/decisions", tag = "approvals", request_body = DecisionRequest,
+#[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = DecisionRequest,
     params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
     (status = 202, body = DecisionAnswer, description = "Written down; more people must approve."),

@@ -14,7 +14,7 @@ use super::{Answer, Api, approvals, ids};
 ///
 /// Only through an approval that rests on it now: a digest alone opens nothing, since components and payloads are kept by digest too.
 /// Served as plain text whatever it is: a diff may hold a page, and no browser shall ever render it as one.
-#[utoipa::path(get, path = "/v1/approvals/{id}/exhibits/{digest}", tag = "approvals",
+#[utoipa::path(get, path = "/v1/approvals/{id}/exhibits/{digest}", operation_id = "show-exhibit", tag = "approvals",
     params(("id" = String, Path, description = "The run, a dot and the call's number"),
         ("digest" = String, Path, description = "The digest of an exhibit in the approval's proposal")),
     responses(Refusals,

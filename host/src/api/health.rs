@@ -16,14 +16,14 @@ use super::{Answer, Api};
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Says that the host is there. Asks nothing of the journal; needs no token.
-#[utoipa::path(get, path = "/healthz", tag = "host", security(()),
+#[utoipa::path(get, path = "/healthz", operation_id = "is-alive", tag = "host", security(()),
     responses((status = 200, body = String, content_type = "text/plain; charset=utf-8")))]
 pub(super) async fn alive() -> Answer {
     Ok(([(header::CONTENT_TYPE, PLAIN)], "ok\n").into_response())
 }
 
 /// Says whether the host can write. Needs no token.
-#[utoipa::path(get, path = "/readyz", tag = "host", security(()), responses(
+#[utoipa::path(get, path = "/readyz", operation_id = "is-ready", tag = "host", security(()), responses(
     (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
     (status = 503, body = Details, content_type = "application/problem+json", description = "The journal cannot be written.")))]
 pub(super) async fn ready(State(api): State<Api>) -> Answer {
@@ -35,7 +35,7 @@ pub(super) async fn ready(State(api): State<Api>) -> Answer {
 }
 
 /// Says in plain words what this is.
-#[utoipa::path(get, path = "/", tag = "host", responses(Refusals,
+#[utoipa::path(get, path = "/", operation_id = "show-root", tag = "host", responses(Refusals,
     (status = 200, body = String, content_type = "text/plain; charset=utf-8")))]
 pub(super) async fn root(State(api): State<Api>) -> Answer {
     let text = format!(
@@ -56,7 +56,7 @@ pub(super) async fn root(State(api): State<Api>) -> Answer {
 const COUNTED_MAX: usize = 1000;
 
 /// Counts what the host does, for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "host", responses(Refusals,
+#[utoipa::path(get, path = "/metrics", operation_id = "show-metrics", tag = "host", responses(Refusals,
     (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8")))]
 pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     let mut text = String::new();
@@ -66,7 +66,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         (
             "holdshort_journal_up",
             "Whether the journal can be written.",
-            usize::from(api.journal().health() == Health::Ok),
+            usize::from(matches!(api.journal().health(), Health::Ok)),
         ),
         ("holdshort_http_connections", "Open connections.", api.0.connections.load(Ordering::Relaxed)),
         ("holdshort_http_event_streams", "Open event streams.", streams),

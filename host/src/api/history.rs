@@ -67,7 +67,7 @@ impl RunEvent {
 }
 
 /// Shows what happened in a run.
-#[utoipa::path(get, path = "/v1/runs/{id}/events", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}/events", operation_id = "list-run-events", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = EventPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -135,7 +135,7 @@ pub(super) struct Line {
 }
 
 /// Shows what a run's agent said.
-#[utoipa::path(get, path = "/v1/runs/{id}/logs", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}/logs", operation_id = "list-run-logs", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = LogPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json")))]

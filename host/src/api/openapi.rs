@@ -61,7 +61,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 static SCHEMA: LazyLock<String> = LazyLock::new(|| routes().into_openapi().to_json().unwrap_or_default());
 
 /// Describes this endpoint.
-#[utoipa::path(get, path = "/openapi.json", tag = "host", responses(Refusals,
+#[utoipa::path(get, path = "/openapi.json", operation_id = "show-schema", tag = "host", responses(Refusals,
     (status = 200, body = Object, content_type = "application/json")))]
 pub(super) async fn schema() -> Answer {
     Ok(([(header::CONTENT_TYPE, "application/json")], SCHEMA.as_str()).into_response())

@@ -58,7 +58,7 @@ pub(super) struct ResolutionAnswer {
 }
 
 /// Settles an effect in doubt. Whoever does must meet the call's requirement.
-#[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", tag = "runs", request_body = ResolutionRequest,
+#[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", operation_id = "resolve-call", tag = "runs", request_body = ResolutionRequest,
     params(("id" = String, Path), ("n" = u32, Path, description = "The call's number")), responses(Refusals, Posted,
     (status = 200, body = ResolutionAnswer),
     (status = 404, body = Details, content_type = "application/problem+json"),

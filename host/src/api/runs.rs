@@ -125,7 +125,7 @@ pub(super) struct RunStarted {
 }
 
 /// Starts a run. It is on disk when this answers.
-#[utoipa::path(post, path = "/v1/runs", tag = "runs", request_body = RunRequest, responses(Refusals, Posted,
+#[utoipa::path(post, path = "/v1/runs", operation_id = "start-run", tag = "runs", request_body = RunRequest, responses(Refusals, Posted,
     (status = 201, body = RunStarted, headers(("Location" = String, description = "Where the run is shown"))),
     (status = 422, body = Details, content_type = "application/problem+json", description = "There is no such agent, or it cannot be run here.")))]
 pub(super) async fn create(State(api): State<Api>, reviewer: Reviewer, Input(request): Input<RunRequest>) -> Answer {
@@ -137,7 +137,7 @@ pub(super) async fn create(State(api): State<Api>, reviewer: Reviewer, Input(req
 }
 
 /// Lists runs.
-#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(ListQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs", operation_id = "list-runs", tag = "runs", params(ListQuery), responses(Refusals,
     (status = 200, body = RunPage),
     (status = 400, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
@@ -167,7 +167,7 @@ fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
 }
 
 /// Shows a run.
-#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "show-run", tag = "runs", params(("id" = String, Path)), responses(Refusals,
     (status = 200, body = Run),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -176,8 +176,9 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
 
 /// A run's row.
 pub(super) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
-    // The id that comes next after this one, so that the list's first row is this run, if it exists.
-    let before = Some(RunId(format!("{id}\0")));
+    // Ids are letters, digits and `-`, which sorts first: nothing comes between this id and the one made here, so the list's first row is this run,
+    // if it exists.
+    let before = Some(RunId(format!("{id}-")));
     let rows = api.journal().runs(RunFilter { phases: Vec::new(), before, limit: 1 }).await?;
     rows.into_iter().find(|row| row.id == *id).ok_or_else(|| ids::no_run(&id.0))
 }
@@ -200,7 +201,7 @@ pub(super) struct RunCancelled {
 }
 
 /// Ends a run. An effect that has started is not stopped; its outcome is still written down. Asking twice is no error.
-#[utoipa::path(post, path = "/v1/runs/{id}/cancel", tag = "runs", request_body = CancelRequest,
+#[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "cancel-run", tag = "runs", request_body = CancelRequest,
     params(("id" = String, Path)), responses(Refusals, Posted,
     (status = 200, body = RunCancelled),
     (status = 404, body = Details, content_type = "application/problem+json"),
