@@ -1,0 +1,341 @@
+//! `/v1/approvals`: what waits for a decision, and what a decision rests on.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use holdshort_gate::call::Matter;
+use holdshort_gate::{Action, Call, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject};
+use holdshort_journal::{CallFilter, CallRow, Position};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::limits::{Path, Query, page};
+use super::openapi::Refusals;
+use super::problem::{Details, Kind, Problem};
+use super::shapes::{
+    ActionShape, CallStateShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment,
+    ProposalShape, RefusalShape,
+};
+use super::{Answer, Api, ids};
+
+/// What `state=open` means: everything that can still change.
+const OPEN: [&str; 5] = ["held", "approved", "cleared", "started", "in-doubt"];
+
+/// The decision's side of a call's states.
+pub(super) const DECISION_STATES: [&str; 8] =
+    ["refused", "cleared", "held", "approved", "rejected", "answered", "expired", "cancelled"];
+/// The effect's side.
+pub(super) const EFFECT_STATES: [&str; 5] = ["started", "in-doubt", "succeeded", "failed", "unresolved"];
+
+/// Which approvals.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// `held` (the default), any other state of a call, `open` for every call that can still change, or `all`.
+    state: Option<String>,
+    /// How many at most: 1 to 200, without it 50.
+    limit: Option<u32>,
+    /// Only those after this cursor, which the page before gave as `next`.
+    after: Option<String>,
+}
+
+/// A page of approvals, the one that waits longest first.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalPage {
+    approvals: Vec<ApprovalRow>,
+    /// Where the next page begins; null on the last one.
+    #[schema(required = true)]
+    next: Option<String>,
+}
+
+/// An approval in a list.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalRow {
+    /// The run, a dot and the call's number.
+    id: String,
+    run: String,
+    call: u32,
+    agent: String,
+    capability: String,
+    /// One line that says what would happen, made by the host from the action.
+    summary: String,
+    /// In one word; the approval itself shows decision and effect apart.
+    #[schema(value_type = CallStateShape)]
+    state: &'static str,
+    proposed_at: Moment,
+    /// When it lapses by itself; null if never.
+    #[schema(required = true)]
+    deadline: Option<Moment>,
+    /// What a decision must name; null if the call was refused before anyone was asked.
+    #[schema(required = true, value_type = Option<DigestShape>)]
+    digest: Option<Digest>,
+    /// How often the effect was begun.
+    attempts: u32,
+    /// 1, and one more for each edit and each change of facts.
+    revision: u32,
+}
+
+/// Lists approvals.
+#[utoipa::path(get, path = "/v1/approvals", operation_id = "list-approvals", tag = "approvals", params(ListQuery), responses(Refusals,
+    (status = 200, body = ApprovalPage),
+    (status = 400, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
+    let limit = page(query.limit, 50, 200)?;
+    let filter = CallFilter { phases: phases(query.state.as_deref())?, run: None, after: cursor(query.after)?, limit };
+    let rows = api.journal().calls(filter).await?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.position.0.to_string());
+    Ok(Json(ApprovalPage { approvals: rows.into_iter().map(ApprovalRow::from).collect(), next }).into_response())
+}
+
+fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
+    match state.unwrap_or("held") {
+        "all" => Ok(Vec::new()),
+        "open" => Ok(OPEN.to_vec()),
+        other => match Phase::NAMES.into_iter().find(|name| *name == other) {
+            Some(name) => Ok(vec![name]),
+            None => {
+                let known = Phase::NAMES.into_iter().chain(["open", "all"]).map(str::to_owned).collect();
+                let detail = format!("`{}` is no state of an approval", super::shortened(other));
+                Err(Problem::new(Kind::BadRequest, detail).known(known))
+            }
+        },
+    }
+}
+
+fn cursor(text: Option<String>) -> Result<Option<Position>, Problem> {
+    let parse = |text: String| text.parse().map(Position).map_err(|_| text);
+    text.map(parse).transpose().map_err(|text| {
+        let detail = format!("`{}` is no cursor; use `next` of the page before", super::shortened(&text));
+        Problem::new(Kind::BadRequest, detail)
+    })
+}
+
+impl From<CallRow> for ApprovalRow {
+    fn from(row: CallRow) -> Self {
+        Self {
+            id: format!("{}.{}", row.run, row.call),
+            run: row.run.0,
+            call: row.call,
+            agent: row.agent,
+            capability: row.capability.to_string(),
+            summary: row.summary,
+            state: row.phase,
+            proposed_at: Moment(row.proposed_at),
+            deadline: row.deadline.map(Moment),
+            digest: row.clearance,
+            attempts: row.attempts,
+            revision: row.revision,
+        }
+    }
+}
+
+/// An approval: what would happen, who decided what, and what came of it.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approval {
+    /// The run, a dot and the call's number.
+    id: String,
+    journal: String,
+    run: String,
+    call: u32,
+    agent: String,
+    /// What the run was asked to do.
+    task: String,
+    /// Who asked.
+    started_by: String,
+    #[schema(value_type = DecisionStateShape)]
+    state: &'static str,
+    /// The effect's side; null unless an attempt is under way, over, or lost.
+    #[schema(required = true)]
+    effect: Option<Effect>,
+    /// How often the effect was begun.
+    attempts: u32,
+    /// 1, and one more for each edit and each change of facts.
+    revision: u32,
+    /// What a decision must name; null if the call was refused before anyone was asked.
+    #[schema(required = true, value_type = Option<DigestShape>)]
+    digest: Option<Digest>,
+    #[schema(value_type = DigestShape)]
+    action_digest: Digest,
+    /// What `digest` covers, together with journal, run, call and revision; null if the call was refused before anyone was asked.
+    #[schema(required = true, value_type = Option<ProposalShape>)]
+    proposal: Option<Box<Proposal>>,
+    /// What was refused and why, if the call was refused before anyone was asked.
+    #[schema(required = true)]
+    refused: Option<RefusedCall>,
+    /// Approvals of the current digest.
+    votes: Vec<CastVote>,
+    /// Every decision ever made on it, oldest first.
+    decisions: Vec<PastDecision>,
+    /// What changed, if it was held again because the facts changed.
+    #[schema(required = true)]
+    reheld: Option<String>,
+    /// Who edited the current revision.
+    #[schema(required = true)]
+    edited_by: Option<String>,
+    /// How many more people must approve.
+    still_needed: u32,
+    proposed_at: Moment,
+    /// When it lapses by itself; null if never.
+    #[schema(required = true)]
+    deadline: Option<Moment>,
+}
+
+/// How the effect stands.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Effect {
+    #[schema(value_type = EffectStateShape)]
+    state: &'static str,
+    /// How often it was begun.
+    attempts: u32,
+    /// When it was begun last.
+    #[schema(required = true)]
+    started_at: Option<Moment>,
+    /// Why it failed, what was seen when its outcome was lost, or how a person closed it.
+    #[schema(required = true)]
+    reason: Option<String>,
+    /// What was done, of the function's `ok` type.
+    #[schema(required = true)]
+    receipt: Option<Value>,
+}
+
+/// A call that was refused before anyone was asked.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RefusedCall {
+    #[schema(value_type = ActionShape)]
+    action: Box<Action>,
+    #[schema(value_type = RefusalShape)]
+    reason: RefusalReason,
+}
+
+/// One person's approval.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CastVote {
+    reviewer: String,
+    at: Moment,
+}
+
+/// A decision and when it was written.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PastDecision {
+    at: Moment,
+    #[schema(value_type = DecisionShape)]
+    decision: holdshort_gate::Decision,
+}
+
+/// Shows an approval.
+#[utoipa::path(get, path = "/v1/approvals/{id}", operation_id = "show-approval", tag = "approvals",
+    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals,
+    (status = 200, body = Approval),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    let (subject, call) = load(&api, &run, number).await?;
+    let task = super::runs::row(&api, &run).await?.task;
+    let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
+    let agent = subject.run.map(|run| run.agent).unwrap_or_default();
+    Ok(Json(approval(subject.journal, run, agent, task, started_by, call)).into_response())
+}
+
+/// The run and the consequential call that an id names.
+pub(super) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject, Call), Problem> {
+    let missing = || Problem::not_found(format_args!("approval `{run}.{number}`"));
+    let mut subject = api.journal().subject(run, Some(number)).await?.ok_or_else(missing)?;
+    let call = subject.call.take().ok_or_else(missing)?;
+    Ok((subject, call))
+}
+
+fn approval(journal: JournalId, run: RunId, agent: String, task: String, started_by: String, call: Call) -> Approval {
+    let still_needed = match (&call.phase, call.requirement()) {
+        (Phase::Held, Some(requirement)) => requirement.still_needed(&call.votes),
+        _ => 0,
+    };
+    let (state, effect, deadline) = (decision_state(&call), effect(&call), call.deadline().map(Moment));
+    let action_digest = call.action().digest();
+    let (proposal, refused) = match (call.matter, call.phase) {
+        (Matter::Proposed(proposal), _) => (Some(proposal), None),
+        (Matter::Refused(action), Phase::Refused(reason)) => (None, Some(RefusedCall { action, reason })),
+        (Matter::Refused(_), _) => (None, None),
+    };
+    Approval {
+        id: format!("{run}.{}", call.number),
+        journal: journal.0,
+        run: run.0,
+        call: call.number,
+        agent,
+        task,
+        started_by,
+        state,
+        effect,
+        attempts: call.attempts,
+        revision: call.revision,
+        digest: call.clearance,
+        action_digest,
+        proposal,
+        refused,
+        votes: call.votes.into_iter().map(|vote| CastVote { reviewer: vote.reviewer, at: Moment(vote.at) }).collect(),
+        decisions: call
+            .decisions
+            .into_iter()
+            .map(|made| PastDecision { at: Moment(made.at), decision: made.decision })
+            .collect(),
+        reheld: call.reheld,
+        edited_by: call.edited_by,
+        still_needed,
+        proposed_at: Moment(call.proposed_at),
+        deadline,
+    }
+}
+
+/// Where the decision stands. Once the effect has started, what had cleared it stays: people's votes, or policy.
+fn decision_state(call: &Call) -> &'static str {
+    match &call.phase {
+        Phase::Started
+        | Phase::Succeeded { .. }
+        | Phase::Failed { .. }
+        | Phase::InDoubt { .. }
+        | Phase::Unresolved { .. } => {
+            if call.votes.is_empty() {
+                "cleared"
+            } else {
+                "approved"
+            }
+        }
+        Phase::Refused(_)
+        | Phase::Cleared { .. }
+        | Phase::Held
+        | Phase::Approved { .. }
+        | Phase::Rejected { .. }
+        | Phase::Answered { .. }
+        | Phase::Expired
+        | Phase::Cancelled => call.phase.name(),
+    }
+}
+
+fn effect(call: &Call) -> Option<Effect> {
+    let (reason, receipt) = match &call.phase {
+        Phase::Started => (None, None),
+        Phase::Succeeded { receipt } => (None, Some(receipt.clone())),
+        Phase::Failed { reason } | Phase::InDoubt { reason } | Phase::Unresolved { reason } => {
+            (Some(reason.clone()), None)
+        }
+        Phase::Refused(_)
+        | Phase::Cleared { .. }
+        | Phase::Held
+        | Phase::Approved { .. }
+        | Phase::Rejected { .. }
+        | Phase::Answered { .. }
+        | Phase::Expired
+        | Phase::Cancelled => return None,
+    };
+    let (attempts, started_at) = (call.attempts, call.started_at.map(Moment));
+    Some(Effect { state: call.phase.name(), attempts, started_at, reason, receipt })
+}

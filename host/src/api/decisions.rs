@@ -1,0 +1,195 @@
+//! `/v1/approvals/{id}/decisions`: a reviewer decides. Written down first, answered then.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
+use holdshort_gate::{Call, CallNumber, Digest, Refused, RunId, Subject, Verdict};
+use holdshort_journal::{Fence, Flushed};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::auth::Reviewer;
+use super::limits::{Input, Path};
+use super::openapi::{Posted, Refusals};
+use super::problem::{Details, Kind, Problem};
+use super::shapes::{CallStateShape, DigestShape};
+use super::{Answer, Api, approvals, ids};
+
+/// A decision.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecisionRequest {
+    #[serde(rename = "type")]
+    kind: DecisionType,
+    /// The digest of what was shown; if it is not the current one, nothing happens.
+    #[schema(value_type = DigestShape)]
+    digest: Digest,
+    /// `edit` only: the new arguments, all of them, in the JSON form of WIT values.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    arguments: Option<Value>,
+    /// A note for the journal. With `reject` it is the guidance that the agent reads; with `respond` it is the answer, if there is no `answer`.
+    message: Option<String>,
+    /// `respond` only: the answer, of the function's `ok` type.
+    #[serde(default, deserialize_with = "present")]
+    answer: Option<Value>,
+}
+
+/// What a reviewer does.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DecisionType {
+    /// Do it.
+    Approve,
+    /// Do this instead, with the arguments given.
+    Edit,
+    /// Do not.
+    Reject,
+    /// Answers a question.
+    Respond,
+}
+
+/// A value that is there, be it null.
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// What a decision led to.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecisionAnswer {
+    /// Where the call stands now.
+    #[schema(value_type = CallStateShape)]
+    state: &'static str,
+    /// The current digest: another one after an edit.
+    #[schema(value_type = DigestShape)]
+    digest: Digest,
+    /// How many more people must approve.
+    still_needed: u32,
+    /// Whether this very decision had been written down before; it counts once.
+    repeated: bool,
+}
+
+/// Decides.
+///
+/// The same decision again has the same answer, so a client that lost a reply sends it again.
+#[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = DecisionRequest,
+    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals, Posted,
+    (status = 200, body = DecisionAnswer, description = "Decided."),
+    (status = 202, body = DecisionAnswer, description = "Written down; more people must approve."),
+    (status = 404, body = Details, content_type = "application/problem+json"),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "Another digest is current, or it was decided before."),
+    (status = 410, body = Details, content_type = "application/problem+json", description = "The approval has expired."),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "The decision or its value does not fit the approval.")))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    reviewer: Reviewer,
+    Input(request): Input<DecisionRequest>,
+) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    request.check()?;
+    let DecisionRequest { kind, digest, arguments, message, answer } = request;
+    let words = message.clone().map(Value::String);
+    let asked = Asked { run: &run, number, reviewer: reviewer.name().into(), clearance: digest, message };
+    let outcome = match kind {
+        // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
+        DecisionType::Approve => asked.submit(&api, Choice::Approve).await?,
+        DecisionType::Reject => asked.submit(&api, Choice::Reject).await?,
+        DecisionType::Edit => edit(&api, asked, &arguments.unwrap_or_default()).await?,
+        DecisionType::Respond => respond(&api, asked, answer.or(words).unwrap_or_default()).await?,
+    };
+    Ok(answered(&outcome))
+}
+
+impl DecisionRequest {
+    /// Nothing is given that would be ignored, and nothing that is needed is missing.
+    fn check(&self) -> Result<(), Problem> {
+        let wrong = |detail: &str| Err(Problem::new(Kind::BadRequest, detail));
+        match (self.kind, &self.arguments, &self.answer) {
+            (DecisionType::Edit, None, _) => wrong("`edit` needs `arguments`"),
+            (DecisionType::Respond, _, None) if self.message.is_none() => {
+                wrong("`respond` needs `answer` or `message`")
+            }
+            (DecisionType::Edit, Some(_), Some(_)) => wrong("`answer` goes with `respond` only"),
+            (DecisionType::Respond, Some(_), _) => wrong("`arguments` goes with `edit` only; an answer is `answer`"),
+            (DecisionType::Approve | DecisionType::Reject, Some(_), _) => wrong("`arguments` goes with `edit` only"),
+            (DecisionType::Approve | DecisionType::Reject, None, Some(_)) => wrong("`answer` goes with `respond` only"),
+            (DecisionType::Edit, Some(_), None)
+            | (DecisionType::Respond, None, _)
+            | (DecisionType::Approve | DecisionType::Reject, None, None) => Ok(()),
+        }
+    }
+}
+
+/// Only what is on disk is answered; that is what the type says.
+fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
+    let DecisionOutcome { phase, still_needed, clearance, repeated } = **outcome;
+    let status = if phase == "held" { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (status, Json(DecisionAnswer { state: phase, digest: clearance, still_needed, repeated })).into_response()
+}
+
+/// A decision, but for its choice.
+struct Asked<'a> {
+    run: &'a RunId,
+    number: CallNumber,
+    reviewer: String,
+    clearance: Digest,
+    message: Option<String>,
+}
+
+impl Asked<'_> {
+    fn decide(self, choice: Choice) -> Decide {
+        Decide { reviewer: self.reviewer, clearance: self.clearance, choice, message: self.message }
+    }
+
+    async fn submit(self, api: &Api, choice: Choice) -> Result<Flushed<DecisionOutcome>, Problem> {
+        let (run, number) = (self.run, Some(self.number));
+        Ok(api.journal().submit(run, number, Fence::None, self.decide(choice)).await?)
+    }
+
+    /// What is wrong with a decision whose value does not do: if the gate would not take any value, that is what to say.
+    fn refused(self, api: &Api, subject: Subject, call: Call, stand_in: Choice, wrong: Problem) -> Problem {
+        let subject = Subject { call: Some(call), ..subject };
+        self.decide(stand_in).decide(&subject, api.journal().now()).err().map_or(wrong, Problem::from)
+    }
+}
+
+async fn edit(api: &Api, asked: Asked<'_>, arguments: &Value) -> Result<Flushed<DecisionOutcome>, Problem> {
+    let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
+    let Some(proposal) = call.proposal().cloned() else {
+        return Err(Refused::WrongPhase(call.phase.name()).into());
+    };
+    let current = Choice::Edit(Box::new(Revision { proposal }));
+    if is_repeated(&asked, &call, arguments) {
+        // The connector is not asked again: it may find by now that what was edited has been done.
+        return asked.submit(api, current).await;
+    }
+    match api.driver().revise(asked.run, &call, arguments).await {
+        Ok(revision) => asked.submit(api, Choice::Edit(Box::new(revision))).await,
+        Err(error) => Err(asked.refused(api, subject, call, current, error.into())),
+    }
+}
+
+/// Whether this person made this very edit before.
+fn is_repeated(asked: &Asked<'_>, call: &Call, arguments: &Value) -> bool {
+    let action = call.action();
+    action.arguments() == arguments
+        && call.decisions.iter().any(|made| {
+            let decision = &made.decision;
+            decision.reviewer == asked.reviewer
+                && decision.clearance == asked.clearance
+                && decision.verdict == Verdict::Edit(action.digest())
+        })
+}
+
+async fn respond(api: &Api, asked: Asked<'_>, answer: Value) -> Result<Flushed<DecisionOutcome>, Problem> {
+    let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
+    match api.driver().check_ok_value(&call, &answer).await {
+        Ok(answer) => asked.submit(api, Choice::Respond(answer)).await,
+        Err(error) => Err(asked.refused(api, subject, call, Choice::Respond(answer), error.into())),
+    }
+}

@@ -1,0 +1,111 @@
+//! The door that every request passes: is it for this host, not from a foreign web page, from somebody known, and not too often?
+//!
+//! A browser can be made to send requests to a loopback address, by any page (which then cannot read the answer, but need not) or, once a name that
+//! the page's owner controls resolves to 127.0.0.1, with the page reading answers too (DNS rebinding). The first carries a foreign `Origin`,
+//! the second a foreign `Host`. Neither carries a token: tokens are never cookies, so a browser does not add one by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use super::server::{Busy, Line};
+
+/// What is served to anybody: probes come from machines that know neither token nor name, and learn one word.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Headers of every answer. Nothing here is a page, nothing may be kept, framed or guessed at.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Lets a request through, or not, and finishes the answer.
+pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    // Held until the answer is there: a connection that serves a reviewer is not closed to make room.
+    let (mut response, _busy) = match admit(&api, &mut request) {
+        Ok(busy) => (next.run(request).await, busy),
+        Err(problem) => (problem.into_response(), None),
+    };
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    api.0.metrics.count(route, &method, response.status().as_u16());
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn admit(api: &Api, request: &mut Request) -> Result<Option<Busy>, Problem> {
+    if PROBES.contains(&request.uri().path()) {
+        return Ok(None);
+    }
+    check_host(api, request)?;
+    check_origin(api, request.headers())?;
+    let line = request.extensions().get::<Arc<Line>>().cloned();
+    let reviewer = match api.0.reviewers.identify(request.headers()) {
+        Ok(reviewer) => reviewer,
+        Err(problem) => {
+            api.0.metrics.unauthenticated.fetch_add(1, Ordering::Relaxed);
+            let often = line.is_some_and(|line| !api.0.failures.take(&line.peer(), Instant::now()));
+            return Err(if often { too_many("too many requests without a valid token") } else { problem });
+        }
+    };
+    if !api.0.requests.take(&reviewer, Instant::now()) {
+        return Err(too_many("too many requests with this token"));
+    }
+    request.extensions_mut().insert(reviewer);
+    Ok(line.map(Line::busy))
+}
+
+fn too_many(detail: &str) -> Problem {
+    Problem::new(Kind::TooMany, detail).retry_after_s(1)
+}
+
+/// Exactly one `Host`, and an allowed one; a target in absolute form names a host too, and that one counts as well.
+fn check_host(api: &Api, request: &Request) -> Result<(), Problem> {
+    let mut values = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (values.next(), values.next()) else {
+        return Err(Problem::new(Kind::BadRequest, "send `Host` exactly once"));
+    };
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    for named in [host.to_str().ok(), authority.or(host.to_str().ok())] {
+        let known = named.is_some_and(|named| api.0.hosts.contains(&named.to_ascii_lowercase()));
+        if !known {
+            let named = super::shortened(named.unwrap_or("(not text)"));
+            let detail =
+                format!("this host does not answer to `{named}`; the operator can add it to `server.allowed-hosts`");
+            return Err(Problem::new(Kind::HostNotServed, detail));
+        }
+    }
+    Ok(())
+}
+
+/// No `Origin`, or allowed ones only.
+fn check_origin(api: &Api, headers: &HeaderMap) -> Result<(), Problem> {
+    for origin in headers.get_all(header::ORIGIN) {
+        let origin = origin.to_str().unwrap_or("(not text)");
+        if !api.0.origins.contains(&origin.to_ascii_lowercase()) {
+            let detail = format!(
+                "requests from pages of `{}` are not answered; the operator can add it to `server.allowed-origins`",
+                super::shortened(origin)
+            );
+            return Err(Problem::new(Kind::OriginNotAllowed, detail));
+        }
+    }
+    Ok(())
+}

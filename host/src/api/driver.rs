@@ -1,0 +1,112 @@
+//! What the endpoint asks of the driver: the few things that a request needs and the journal alone cannot give.
+
+use futures_util::future::BoxFuture;
+use holdshort_gate::command::Revision;
+use holdshort_gate::{Call, Capability, Digest, Mismatch, RunId};
+use holdshort_journal::{Flushed, SubmitError};
+use serde_json::Value;
+
+/// Starts and ends runs, and knows the types and connectors behind their calls.
+///
+/// A trait, because the driver is a room of its own that knows the sandbox, and the endpoint must not.
+pub trait Driver: Send + Sync + 'static {
+    /// Starts a run of a configured agent; it is on disk when this returns.
+    fn start<'a>(
+        &'a self,
+        agent: &'a str,
+        task: &'a str,
+        started_by: &'a str,
+    ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>>;
+
+    /// Ends a run because a person says so; asking twice is no error.
+    fn cancel<'a>(
+        &'a self,
+        run: &'a RunId,
+        by: &'a str,
+        reason: Option<String>,
+    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>>;
+
+    /// The proposal that an edit makes of a held call; nothing is written yet.
+    fn revise<'a>(
+        &'a self,
+        run: &'a RunId,
+        call: &'a Call,
+        arguments: &'a Value,
+    ) -> BoxFuture<'a, Result<Revision, ReviseError>>;
+
+    /// `value` in its normal form, if it is of the function's `ok` type: an answer to a question, or a receipt that a person supplies.
+    fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>>;
+
+    /// The receipt of a call that a person says was done, if it follows from the call alone.
+    fn default_receipt(&self, run: &RunId, call: &Call) -> Option<Value>;
+
+    /// The configured agents, by name.
+    fn agents(&self) -> Vec<AgentInfo>;
+}
+
+/// A configured agent.
+#[derive(Clone, Debug)]
+pub struct AgentInfo {
+    /// Its configured name.
+    pub name: String,
+    /// The component that a new run would execute; none while its file has not been read, or cannot be.
+    pub component: Option<Digest>,
+    /// What it asks for; empty while that is not known.
+    pub capabilities: Vec<OfferedCapability>,
+}
+
+/// A capability that an agent asks for, and its class.
+#[derive(Clone, Debug)]
+pub struct OfferedCapability {
+    /// The function.
+    pub capability: Capability,
+    /// Whether its calls can hold short.
+    pub consequential: bool,
+}
+
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No agent of this name is configured.
+    #[error("there is no agent `{name}`")]
+    UnknownAgent {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The task is too long.
+    #[error("the task is {bytes} bytes; at most {bytes_max} are allowed")]
+    TaskTooLong {
+        /// Bytes.
+        bytes: usize,
+        /// Bytes allowed.
+        bytes_max: usize,
+    },
+    /// The agent's file cannot be run here.
+    #[error("{0}")]
+    CannotLoad(String),
+    /// The host cannot take another run just now.
+    #[error("{0}")]
+    Busy(String),
+    /// The journal did not take it.
+    #[error(transparent)]
+    Journal(#[from] SubmitError),
+}
+
+/// Why an edit, an answer or a receipt does not do; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviseError {
+    /// It is not of the function's type.
+    #[error("{0}")]
+    Mismatch(#[from] Mismatch),
+    /// The connector finds the new action impossible.
+    #[error("the edit is not possible: {0}")]
+    Impossible(String),
+    /// Policy or the display budget forbids the new action.
+    #[error("the edit is not allowed: {0}")]
+    Forbidden(String),
+    /// The call, its code or its connector cannot be looked at just now.
+    #[error("{0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,169 @@
+//! `/v1/events`: everything that happens, as it happens, as server-sent events.
+//!
+//! An event is sent once it is on disk and not before, in the order of commits. Its id is its place in that order: a client that sends the last one it
+//! saw as `Last-Event-ID` misses nothing and gets nothing twice.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
+use axum::response::sse::{self, KeepAlive, Sse};
+use futures_util::{StreamExt, stream};
+use holdshort_journal::{Entry, Hint, Journal, Position, ReadError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use utoipa::{IntoParams, ToSchema};
+
+use super::history::{RunEvent, unwritable};
+use super::limits::Query;
+use super::openapi::Refusals;
+use super::problem::{Details, Kind, Problem};
+use super::server::{Busy, Line, closed};
+use super::shapes::Moment;
+use super::{Answer, Api};
+
+/// Entries that are read at a time.
+const CHUNK: usize = 64;
+
+/// Where the stream begins.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StreamQuery {
+    /// Only what comes after this position; 0 for everything. Without it, and without `Last-Event-ID`, what happens from now on.
+    after: Option<u64>,
+}
+
+/// The `data` of one event of the stream.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedEvent {
+    /// Its place among all events of all runs; also the event's `id`.
+    position: u64,
+    run: String,
+    /// Its number within the run, from 1.
+    seq: u64,
+    at: Moment,
+    /// Its kind, such as `call-held`; also the event's `event`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// As it is journaled.
+    #[schema(value_type = Object)]
+    data: Value,
+}
+
+/// Streams what happens.
+///
+/// A comment comes when there was nothing to say for a while. The host ends the stream when it shuts down or its journal fails;
+/// clients of server-sent events come back by themselves, with `Last-Event-ID`.
+#[utoipa::path(get, path = "/v1/events", operation_id = "stream-events", tag = "host",
+    params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last position that was seen; it goes before `after`")),
+    responses(Refusals,
+    (status = 200, body = FeedEvent, content_type = "text/event-stream", description = "Each event's `data` is such an object."),
+    (status = 400, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn stream(
+    State(api): State<Api>,
+    line: Option<Extension<Arc<Line>>>,
+    headers: HeaderMap,
+    Query(query): Query<StreamQuery>,
+) -> Answer {
+    let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{} event streams are open, and no more are served", api.limits().streams_max);
+        Problem::new(Kind::TooMany, detail).retry_after_s(10)
+    })?;
+    // From here on nothing that is committed is missed: what the first reading does not see is hinted.
+    let hints = api.journal().hints();
+    let after = match last_seen(&headers)?.or(query.after) {
+        Some(after) => Position(after),
+        None => last(api.journal()).await?,
+    };
+    let busy = line.map(|Extension(line)| line.busy());
+    let feed = Feed { journal: api.journal().clone(), hints, after, ready: VecDeque::new(), _held: (permit, busy) };
+    let events =
+        stream::unfold(feed, |mut feed| async { feed.next().await.map(|event| (Ok::<_, Infallible>(event), feed)) });
+    let mut closing = api.0.closing.subscribe();
+    let events = events.take_until(async move { closed(&mut closing).await });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(api.limits().heartbeat)).into_response())
+}
+
+fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let wrong = || Problem::new(Kind::BadRequest, "`Last-Event-ID` is not an id that this stream gave");
+    number.map(Some).ok_or_else(wrong)
+}
+
+/// The position of the last entry, found by halving: some forty look-ups of one row each, once per stream.
+async fn last(journal: &Journal) -> Result<Position, ReadError> {
+    let (mut found, mut step) = (0, 1);
+    while let Some(entry) = journal.feed(Position(found + step - 1), 1).await?.pop() {
+        (found, step) = (entry.position.0, step * 2);
+    }
+    // INVARIANT: there is nothing after `found + step - 1`.
+    while step > 1 {
+        step = step.div_ceil(2);
+        if let Some(entry) = journal.feed(Position(found + step - 1), 1).await?.pop() {
+            found = entry.position.0;
+        }
+    }
+    Ok(Position(found))
+}
+
+/// Reads the journal as fast as the client takes it, and no faster.
+struct Feed {
+    journal: Journal,
+    hints: Receiver<Hint>,
+    after: Position,
+    ready: VecDeque<Entry>,
+    _held: (OwnedSemaphorePermit, Option<Busy>),
+}
+
+impl Feed {
+    /// The next event; none if the journal cannot be read any more.
+    async fn next(&mut self) -> Option<sse::Event> {
+        while self.ready.is_empty() {
+            match self.read().await {
+                Ok(()) if self.ready.is_empty() => self.hinted().await?,
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(%error, "an event stream ends: the journal could not be read");
+                    return None;
+                }
+            }
+        }
+        event(self.ready.pop_front()?).ok()
+    }
+
+    async fn read(&mut self) -> Result<(), ReadError> {
+        self.ready = self.journal.feed(self.after, CHUNK).await?.into();
+        if let Some(last) = self.ready.back() {
+            self.after = last.position;
+        }
+        Ok(())
+    }
+
+    /// Waits until there may be something new.
+    async fn hinted(&mut self) -> Option<()> {
+        match self.hints.recv().await {
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+        // One reading serves all hints that have come by now.
+        while matches!(self.hints.try_recv(), Ok(_) | Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_))) {}
+        Some(())
+    }
+}
+
+fn event(Entry { position, run, recorded }: Entry) -> Result<sse::Event, Problem> {
+    let RunEvent { seq, at, kind, data } = RunEvent::new(&recorded)?;
+    let named = sse::Event::default().id(position.0.to_string()).event(&kind);
+    let data = FeedEvent { position: position.0, run: run.0, seq, at, kind, data };
+    Ok(named.data(serde_json::to_string(&data).map_err(unwritable)?))
+}

@@ -1,0 +1,34 @@
+//! `/v1/approvals/{id}/exhibits/{digest}`: the host's evidence, byte for byte.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use holdshort_gate::Digest;
+
+use super::limits::Path;
+use super::openapi::Refusals;
+use super::problem::{Details, Problem};
+use super::{Answer, Api, approvals, ids};
+
+/// Shows an exhibit.
+///
+/// Only through an approval that rests on it now: a digest alone opens nothing, since components and payloads are kept by digest too.
+/// Served as plain text whatever it is: a diff may hold a page, and no browser shall ever render it as one.
+#[utoipa::path(get, path = "/v1/approvals/{id}/exhibits/{digest}", operation_id = "show-exhibit", tag = "approvals",
+    params(("id" = String, Path, description = "The run, a dot and the call's number"),
+        ("digest" = String, Path, description = "The digest of an exhibit in the approval's proposal")),
+    responses(Refusals,
+    (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn show(State(api): State<Api>, Path((id, digest)): Path<(String, String)>) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    let missing = || Problem::not_found(format_args!("exhibit `{}` of approval `{id}`", super::shortened(&digest)));
+    let wanted = digest.parse::<Digest>().map_err(|_| missing())?;
+    let (_, call) = approvals::load(&api, &run, number).await?;
+    let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
+    if !exhibits.iter().any(|exhibit| exhibit.digest == wanted) {
+        return Err(missing());
+    }
+    let bytes = api.journal().blob(&wanted).await?.ok_or_else(missing)?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], bytes).into_response())
+}

@@ -1,0 +1,94 @@
+//! `/healthz`, `/readyz`, `/metrics` and `/`: is the host there, can it work, how much does it do, what is it?
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use holdshort_journal::{CallFilter, Health, RunFilter};
+
+use super::metrics::header as metric;
+use super::openapi::Refusals;
+use super::problem::{Details, Kind, Problem};
+use super::{Answer, Api};
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// Says that the host is there. Asks nothing of the journal; needs no token.
+#[utoipa::path(get, path = "/healthz", operation_id = "is-alive", tag = "host", security(()),
+    responses((status = 200, body = String, content_type = "text/plain; charset=utf-8")))]
+pub(super) async fn alive() -> Answer {
+    Ok(([(header::CONTENT_TYPE, PLAIN)], "ok\n").into_response())
+}
+
+/// Says whether the host can write. Needs no token.
+#[utoipa::path(get, path = "/readyz", operation_id = "is-ready", tag = "host", security(()), responses(
+    (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
+    (status = 503, body = Details, content_type = "application/problem+json", description = "The journal cannot be written.")))]
+pub(super) async fn ready(State(api): State<Api>) -> Answer {
+    match api.journal().health() {
+        Health::Ok => Ok(([(header::CONTENT_TYPE, PLAIN)], "ready\n").into_response()),
+        // The cause may name files; who asks here is not known, so it stays in the log.
+        Health::Failing { .. } => Err(Problem::new(Kind::Unavailable, "the journal cannot be written just now")),
+    }
+}
+
+/// Says in plain words what this is.
+#[utoipa::path(get, path = "/", operation_id = "show-root", tag = "host", responses(Refusals,
+    (status = 200, body = String, content_type = "text/plain; charset=utf-8")))]
+pub(super) async fn root(State(api): State<Api>) -> Answer {
+    let text = format!(
+        "Holdshort {}, journal {}.\n\n\
+         /v1/approvals   what waits for a decision; POST /v1/approvals/ID/decisions decides\n\
+         /v1/runs        what agents are doing; POST starts a run\n\
+         /v1/agents      what can be started\n\
+         /v1/events      everything that happens, as it happens\n\
+         /openapi.json   all of it, for programs\n\
+         /metrics, /healthz, /readyz\n",
+        api.0.version,
+        api.journal().id().0,
+    );
+    Ok(([(header::CONTENT_TYPE, PLAIN)], text).into_response())
+}
+
+/// Rows that are counted at most: a scrape must not read a million.
+const COUNTED_MAX: usize = 1000;
+
+/// Counts what the host does, for Prometheus.
+#[utoipa::path(get, path = "/metrics", operation_id = "show-metrics", tag = "host", responses(Refusals,
+    (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8")))]
+pub(super) async fn metrics(State(api): State<Api>) -> Answer {
+    let mut text = String::new();
+    api.0.metrics.write(&mut text);
+    let streams = api.limits().streams_max.saturating_sub(api.0.streams.available_permits());
+    let gauges = [
+        (
+            "holdshort_journal_up",
+            "Whether the journal can be written.",
+            usize::from(matches!(api.journal().health(), Health::Ok)),
+        ),
+        ("holdshort_http_connections", "Open connections.", api.0.connections.load(Ordering::Relaxed)),
+        ("holdshort_http_event_streams", "Open event streams.", streams),
+    ];
+    for (name, help, value) in gauges {
+        metric(&mut text, name, "gauge", help);
+        let _ = writeln!(text, "{name} {value}");
+    }
+    metric(
+        &mut text,
+        "holdshort_calls",
+        "gauge",
+        "Calls that are not over, by state; at most 1000 of each are counted.",
+    );
+    for state in ["held", "approved", "cleared", "started", "in-doubt"] {
+        let filter = CallFilter { phases: vec![state], run: None, after: None, limit: COUNTED_MAX };
+        let _ = writeln!(text, "holdshort_calls{{state=\"{state}\"}} {}", api.journal().calls(filter).await?.len());
+    }
+    metric(&mut text, "holdshort_runs", "gauge", "Runs that are not over, by state; at most 1000 of each are counted.");
+    for state in ["running", "waiting", "sleeping"] {
+        let filter = RunFilter { phases: vec![state], before: None, limit: COUNTED_MAX };
+        let _ = writeln!(text, "holdshort_runs{{state=\"{state}\"}} {}", api.journal().runs(filter).await?.len());
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}

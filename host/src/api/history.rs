@@ -1,0 +1,156 @@
+//! `/v1/runs/{id}/events` and `/logs`: what happened in a run, and what its agent said on the way.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use holdshort_gate::{Recorded, RunId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::limits::{Path, Query, page};
+use super::openapi::Refusals;
+use super::problem::{Details, Kind, Problem};
+use super::shapes::Moment;
+use super::{Answer, Api, ids};
+
+/// A page ends when it has this many bytes: one event may carry a megabyte.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Events that are read at a time, so that a page of large ones is not all in memory before its end is seen.
+const CHUNK: usize = 32;
+
+/// Which part of a history.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HistoryQuery {
+    /// Only what comes after this number; without it from the beginning.
+    after: Option<u64>,
+    /// How many at most: 1 to 1000, without it 100. A page of large ones may end sooner.
+    limit: Option<u32>,
+}
+
+/// A page of a run's events, in order.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "describes what `events` writes piece by piece")]
+pub(super) struct EventPage {
+    events: Vec<RunEvent>,
+    /// What to ask for as `after` to go on; null if there is nothing more yet.
+    #[schema(required = true)]
+    next: Option<u64>,
+}
+
+/// Something that happened, as it is journaled. Times inside `data` are microseconds since 1970.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunEvent {
+    /// Its number within the run, from 1.
+    pub(super) seq: u64,
+    pub(super) at: Moment,
+    /// Its kind, such as `call-held`.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[schema(value_type = Object)]
+    pub(super) data: Value,
+}
+
+impl RunEvent {
+    /// The gate's own form, with a time that people can read.
+    pub(super) fn new(recorded: &Recorded) -> Result<Self, Problem> {
+        let mut event = serde_json::to_value(&recorded.event).map_err(unwritable)?;
+        let kind = event.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let data = event.get_mut("data").map(Value::take).unwrap_or_default();
+        Ok(Self { seq: recorded.seq, at: Moment(recorded.at), kind, data })
+    }
+}
+
+/// Shows what happened in a run.
+#[utoipa::path(get, path = "/v1/runs/{id}/events", operation_id = "list-run-events", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
+    (status = 200, body = EventPage),
+    (status = 400, body = Details, content_type = "application/problem+json"),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn events(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Answer {
+    let (run, mut limit) = (ids::run(&id)?, page(query.limit, 100, 1000)?);
+    let (mut after, mut count, mut more) = (query.after.unwrap_or(0), 0, true);
+    let mut body = String::from("{\"events\":[");
+    while more && count < limit {
+        let chunk = CHUNK.min(limit - count);
+        let events = api.journal().events(&run, after, chunk).await?;
+        more = events.len() == chunk;
+        for recorded in &events {
+            if body.len() >= PAGE_BYTES {
+                (more, limit) = (true, count);
+                break;
+            }
+            body.push_str(if count == 0 { "" } else { "," });
+            body.push_str(&serde_json::to_string(&RunEvent::new(recorded)?).map_err(unwritable)?);
+            (after, count) = (recorded.seq, count + 1);
+        }
+    }
+    if count == 0 {
+        must_exist(&api, &run).await?;
+    }
+    let next = if more { after.to_string() } else { "null".into() };
+    body.push_str(&format!("],\"next\":{next}}}"));
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// An event that cannot be written as JSON was not read from a journal; this says so instead of panicking.
+pub(super) fn unwritable(error: serde_json::Error) -> Problem {
+    tracing::error!(%error, "an event could not be written as JSON");
+    Problem::new(Kind::Internal, "the host failed; its log says more")
+}
+
+async fn must_exist(api: &Api, run: &RunId) -> Result<(), Problem> {
+    match api.journal().subject(run, None).await? {
+        Some(_) => Ok(()),
+        None => Err(ids::no_run(&run.0)),
+    }
+}
+
+/// A page of what an agent said, in order. Lines may be lost when the host is killed, and the oldest go when there are many.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogPage {
+    lines: Vec<Line>,
+    /// What to ask for as `after` to go on; null if there is nothing more yet.
+    #[schema(required = true)]
+    next: Option<u64>,
+}
+
+/// A line: the agent's own words, to be shown as such.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line {
+    number: u64,
+    at: Moment,
+    level: String,
+    message: String,
+}
+
+/// Shows what a run's agent said.
+#[utoipa::path(get, path = "/v1/runs/{id}/logs", operation_id = "list-run-logs", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
+    (status = 200, body = LogPage),
+    (status = 400, body = Details, content_type = "application/problem+json"),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn logs(State(api): State<Api>, Path(id): Path<String>, Query(query): Query<HistoryQuery>) -> Answer {
+    let (run, limit) = (ids::run(&id)?, page(query.limit, 100, 1000)?);
+    let found = api.journal().log_lines(&run, query.after.unwrap_or(0), limit).await?;
+    if found.is_empty() {
+        must_exist(&api, &run).await?;
+    }
+    let next = found.last().filter(|_| found.len() == limit).map(|(number, _)| *number);
+    let line = |(number, line): (u64, holdshort_journal::LogLine)| Line {
+        number,
+        at: Moment(line.at),
+        level: line.level,
+        message: line.message,
+    };
+    Ok(Json(LogPage { lines: found.into_iter().map(line).collect(), next }).into_response())
+}

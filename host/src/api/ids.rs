@@ -1,0 +1,58 @@
+//! Ids as they stand in a path. What does not look like one names nothing that exists, and is not looked up.
+
+use holdshort_gate::{CallNumber, RunId};
+
+use super::problem::Problem;
+
+/// Characters of a run's id.
+const RUN_CHARS_MAX: usize = 64;
+
+/// A run's id: letters, digits and `-`.
+pub(super) fn run(text: &str) -> Result<RunId, Problem> {
+    let plain = (1..=RUN_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if plain { Ok(RunId(text.into())) } else { Err(no_run(text)) }
+}
+
+/// A call's number: one thing has one name, so neither `+1` nor `01`.
+pub(super) fn call(run: &RunId, text: &str) -> Result<CallNumber, Problem> {
+    let number = text.parse::<CallNumber>().ok().filter(|number| *number > 0 && number.to_string() == text);
+    number.ok_or_else(|| no_call(run, text))
+}
+
+/// An approval's id: the run, a dot and the call's number.
+pub(super) fn approval(text: &str) -> Result<(RunId, CallNumber), Problem> {
+    let wrong = || Problem::not_found(format_args!("approval `{}`", super::shortened(text)));
+    let (id, number) = text.split_once('.').ok_or_else(wrong)?;
+    let id = run(id).map_err(|_| wrong())?;
+    let number = call(&id, number).map_err(|_| wrong())?;
+    Ok((id, number))
+}
+
+/// There is no such run.
+pub(super) fn no_run(text: &str) -> Problem {
+    Problem::not_found(format_args!("run `{}`", super::shortened(text)))
+}
+
+/// There is no such consequential call.
+pub(super) fn no_call(run: &RunId, number: impl std::fmt::Display) -> Problem {
+    let number = super::shortened(&number.to_string());
+    Problem::not_found(format_args!("consequential call `{number}` in run `{run}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_has_one_name() {
+        assert_eq!(approval("0k3v-9.12").unwrap(), (RunId("0k3v-9".into()), 12));
+        for wrong in
+            ["", ".", "a.", ".1", "a.0", "a.01", "a.+1", "a.-1", "a.1.1", "a.4294967296", "a/b.1", "é.1", "a. 1"]
+        {
+            assert!(approval(wrong).is_err(), "{wrong}");
+        }
+        assert!(run(&"a".repeat(RUN_CHARS_MAX)).is_ok());
+        assert!(run(&"a".repeat(RUN_CHARS_MAX + 1)).is_err());
+    }
+}

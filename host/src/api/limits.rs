@@ -1,0 +1,231 @@
+//! How much the endpoint takes, each limit with its unit and why; and the bounded reading of what a request brings.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::RequestPartsExt;
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+
+/// What one host's endpoint takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a request's body. An action of 64 KiB, as an edit may bring, fits with every character escaped.
+    pub body_bytes_max: usize,
+    /// How long a request's head may take to arrive; also how long a kept connection may idle.
+    pub header_time_max: Duration,
+    /// How long a request's body may take to arrive.
+    pub body_time_max: Duration,
+    /// Connections at once. One more closes the one that has been silent longest; one that serves a reviewer is never closed for it.
+    pub connections_max: usize,
+    /// Event streams at once; fewer than connections, so that streams cannot keep reviewers out.
+    pub streams_max: usize,
+    /// Between two signs of life on a silent event stream, so that dead peers are noticed.
+    pub heartbeat: Duration,
+    /// One reviewer's requests: far above what a person or a script needs, so that only a client that loops meets it.
+    pub requests: Rate,
+    /// One peer's requests without a valid token. A valid one is always served: on loopback, and behind a proxy, everybody is the same peer,
+    /// and a 256-bit token is not found by trying.
+    pub failures: Rate,
+    /// How long open requests may take to end at shutdown.
+    pub shutdown_time_max: Duration,
+}
+
+impl Limits {
+    /// What is in force unless the operator says otherwise.
+    pub const STANDARD: Self = Self {
+        body_bytes_max: 256 * 1024,
+        header_time_max: Duration::from_secs(10),
+        body_time_max: Duration::from_secs(30),
+        connections_max: 256,
+        streams_max: 64,
+        heartbeat: Duration::from_secs(15),
+        requests: Rate { per_second: 20_000, burst: 20_000 },
+        failures: Rate { per_second: 10, burst: 50 },
+        shutdown_time_max: Duration::from_secs(10),
+    };
+}
+
+/// So many at once, and so many a second after that.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// How fast they come back.
+    pub per_second: u32,
+    /// How many may come at once.
+    pub burst: u32,
+}
+
+/// At most this many names are remembered by a [`Throttle`]; more, and the ones that are full again are forgotten.
+const NAMES_MAX: usize = 1024;
+
+/// Counts what each of many does against a rate (token buckets).
+#[derive(Debug)]
+pub(super) struct Throttle<K> {
+    rate: Rate,
+    buckets: Mutex<HashMap<K, (f64, Instant)>>,
+}
+
+impl<K: Hash + Eq + Clone> Throttle<K> {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self { rate, buckets: Mutex::default() }
+    }
+
+    /// Takes one, if there is one. There will be within a second, since every rate is at least one a second.
+    pub(super) fn take(&self, who: &K, now: Instant) -> bool {
+        let (per_second, burst) = (f64::from(self.rate.per_second.max(1)), f64::from(self.rate.burst.max(1)));
+        let filled = |(left, at): (f64, Instant)| {
+            (left + now.saturating_duration_since(at).as_secs_f64() * per_second).min(burst)
+        };
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= NAMES_MAX && !buckets.contains_key(who) {
+            buckets.retain(|_, bucket| filled(*bucket) < burst);
+            if buckets.len() >= NAMES_MAX {
+                return false;
+            }
+        }
+        let left = buckets.get(who).copied().map_or(burst, filled);
+        let enough = left >= 1.0;
+        buckets.insert(who.clone(), (if enough { left - 1.0 } else { left }, now));
+        enough
+    }
+}
+
+/// A request's JSON body: of the right type, not too large, not too slow, and nothing in it that is not known.
+pub(super) struct Input<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(Kind::NotJson, "send the body as `Content-Type: application/json`"));
+        }
+        let limits = api.limits();
+        let bytes = read(request.into_body(), limits.body_bytes_max, limits.body_time_max).await?;
+        if bytes.is_empty() {
+            return Err(Problem::new(Kind::BadRequest, "the body is empty; send a JSON object, such as `{}`"));
+        }
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Self).map_err(|error| Problem::new(Kind::BadRequest, format!("the body does not do: {error}")))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let charset = parameters.trim().to_ascii_lowercase();
+    essence.trim().eq_ignore_ascii_case("application/json")
+        && ["", "charset=utf-8", "charset=\"utf-8\""].contains(&charset.as_str())
+}
+
+async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<axum::body::Bytes, Problem> {
+    let too_large = || Problem::new(Kind::TooLarge, format!("the body is over {bytes_max} bytes")).max(bytes_max);
+    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > bytes_max {
+        return Err(too_large());
+    }
+    let collected = tokio::time::timeout(time_max, Limited::new(body, bytes_max).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(Problem::new(Kind::BadRequest, format!("the body broke off: {error}"))),
+        Err(_) => {
+            let seconds = time_max.as_secs_f32();
+            Err(Problem::new(Kind::TooSlow, format!("the body did not arrive within {seconds} seconds")))
+        }
+    }
+}
+
+/// A request's query: nothing in it that is not known.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+        let wrong = |error: axum::extract::rejection::QueryRejection| {
+            let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            Problem::new(Kind::BadRequest, format!("the query does not do: {text}"))
+        };
+        query.map(|query| Self(query.0)).map_err(wrong)
+    }
+}
+
+/// What stands in a request's path; a path that cannot be read names nothing that exists.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let path = parts.extract::<axum::extract::Path<T>>().await;
+        path.map(|path| Self(path.0)).map_err(|_| Problem::not_found("such thing"))
+    }
+}
+
+/// How many rows an answer has: what was asked for, within bounds.
+pub(super) fn page(asked: Option<u32>, standard: usize, max: usize) -> Result<usize, Problem> {
+    match asked.map(|asked| usize::try_from(asked).unwrap_or(usize::MAX)) {
+        None => Ok(standard),
+        Some(asked) if (1..=max).contains(&asked) => Ok(asked),
+        Some(_) => Err(Problem::new(Kind::BadRequest, format!("`limit` goes from 1 to {max}")).max(max)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_throttle_lets_a_burst_through_and_then_the_rate() {
+        let throttle = Throttle::new(Rate { per_second: 2, burst: 3 });
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!([0, 0, 0, 0].map(|ms| throttle.take(&"a", at(ms))), [true, true, true, false]);
+        assert!(throttle.take(&"b", at(0)), "each has their own");
+        assert_eq!([400, 500, 600].map(|ms| throttle.take(&"a", at(ms))), [false, true, false]);
+        assert_eq!((0..4).filter(|_| throttle.take(&"a", at(60_000))).count(), 3, "a burst at most");
+    }
+
+    #[test]
+    fn a_throttle_remembers_a_bounded_number_of_names() {
+        let throttle = Throttle::new(Rate { per_second: 1, burst: 1 });
+        let start = Instant::now();
+        assert!((0..NAMES_MAX).all(|name| throttle.take(&name, start)));
+        assert!(!throttle.take(&NAMES_MAX, start));
+        assert!(throttle.take(&NAMES_MAX, start + Duration::from_secs(2)));
+        assert_eq!(throttle.buckets.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn only_json_is_json() {
+        let is = |value: &str| is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
+        for good in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+        ] {
+            assert!(is(good), "{good}");
+        }
+        for bad in [
+            "",
+            "text/plain",
+            "application/json+x",
+            "application/x-www-form-urlencoded",
+            "application/json; charset=utf-16",
+        ] {
+            assert!(!is(bad), "{bad}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

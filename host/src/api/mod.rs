@@ -1,0 +1,148 @@
+//! The HTTP endpoint: what people and programs ask of a host, as JSON under `/v1`.
+//!
+//! A request passes the [`door`] (host, origin, token), is read within [`limits`], and is answered by the file of its resource; whatever goes wrong
+//! becomes a [`problem`]. Routes and schema are one thing ([`openapi`]): a route that is not described cannot be served.
+//!
+//! What changes something is answered only with a `Flushed` value in hand, so that whatever was acknowledged is on disk.
+
+pub mod agents;
+pub mod approvals;
+pub mod auth;
+pub mod decisions;
+mod door;
+pub mod driver;
+pub mod events;
+pub mod exhibits;
+pub mod health;
+pub mod history;
+mod ids;
+pub mod limits;
+mod metrics;
+pub mod openapi;
+pub mod problem;
+pub mod resolutions;
+pub mod runs;
+mod server;
+pub mod shapes;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use axum::extract::Request;
+use axum::response::Response;
+use axum::{Router, middleware};
+use holdshort_journal::Journal;
+use tokio::sync::{Semaphore, watch};
+
+pub use auth::{Reviewers, TokenError, ensure_local_token};
+pub use driver::Driver;
+pub use limits::{Limits, Rate};
+pub use server::serve;
+
+use auth::Reviewer;
+use limits::Throttle;
+use metrics::Metrics;
+use problem::{Kind, Problem};
+
+/// What an endpoint is made of.
+pub struct ApiParts {
+    /// Where everything is written and read.
+    pub journal: Journal,
+    /// What starts and ends runs.
+    pub driver: Arc<dyn Driver>,
+    /// Who is known.
+    pub reviewers: Reviewers,
+    /// The values of `Host` that are answered, with their ports.
+    pub allowed_hosts: Vec<String>,
+    /// The values of `Origin` that are answered; a request without one is no web page's.
+    pub allowed_origins: Vec<String>,
+    /// The host's version, for the schema's readers.
+    pub version: String,
+    /// How much is taken.
+    pub limits: Limits,
+}
+
+/// The endpoint. A cheap handle.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    journal: Journal,
+    driver: Arc<dyn Driver>,
+    reviewers: Reviewers,
+    hosts: HashSet<String>,
+    origins: HashSet<String>,
+    version: String,
+    limits: Limits,
+    metrics: Metrics,
+    requests: Throttle<Reviewer>,
+    failures: Throttle<IpAddr>,
+    streams: Arc<Semaphore>,
+    connections: AtomicUsize,
+    /// Turns true when the host shuts down, so that event streams end.
+    closing: watch::Sender<bool>,
+}
+
+impl Api {
+    /// An endpoint; [`serve`] listens for it.
+    pub fn new(parts: ApiParts) -> Self {
+        let ApiParts { journal, driver, reviewers, allowed_hosts, allowed_origins, version, limits } = parts;
+        let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
+        Self(Arc::new(Inner {
+            journal,
+            driver,
+            reviewers,
+            hosts: lower(allowed_hosts),
+            origins: lower(allowed_origins),
+            version,
+            limits,
+            metrics: Metrics::default(),
+            requests: Throttle::new(limits.requests),
+            failures: Throttle::new(limits.failures),
+            streams: Arc::new(Semaphore::new(limits.streams_max)),
+            connections: AtomicUsize::new(0),
+            closing: watch::Sender::new(false),
+        }))
+    }
+
+    /// Every route, behind the door.
+    fn router(&self) -> Router {
+        let (routes, _) = openapi::routes().split_for_parts();
+        routes
+            .method_not_allowed_fallback(wrong_method)
+            .fallback(unknown)
+            .layer(middleware::from_fn_with_state(self.clone(), door::pass))
+            .with_state(self.clone())
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    fn driver(&self) -> &dyn Driver {
+        &*self.0.driver
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+}
+
+/// An answer, or what went wrong.
+type Answer = Result<Response, Problem>;
+
+async fn unknown(request: Request) -> Problem {
+    Problem::not_found(format_args!("`{}` here; `/openapi.json` lists what there is", shortened(request.uri().path())))
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let detail = format!("`{}` does not take {}", shortened(request.uri().path()), request.method());
+    Problem::new(Kind::MethodNotAllowed, detail)
+}
+
+/// As much of a client's own words as is worth repeating to it.
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}

@@ -1,0 +1,107 @@
+//! The routes and their schema, from one list: [`routes`].
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::{Details, MEDIA};
+use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health, history, resolutions, runs};
+
+/// What the schema says beyond the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Holdshort", description = "What agents want to do, and what people decide about it."),
+    components(schemas(Details)),
+    modifiers(&Token),
+    security(("token" = []))
+)]
+struct Description;
+
+/// A reviewer's token, needed wherever the schema does not say otherwise.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A reviewer's token"));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// Every route with its description.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::show))
+        .routes(routes!(exhibits::show))
+        .routes(routes!(decisions::create))
+        .routes(routes!(runs::list, runs::create))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(history::events))
+        .routes(routes!(history::logs))
+        .routes(routes!(resolutions::create))
+        .routes(routes!(agents::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(health::root))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(schema))
+}
+
+/// The schema as it is served; made once.
+static SCHEMA: LazyLock<String> = LazyLock::new(|| routes().into_openapi().to_json().unwrap_or_default());
+
+/// Describes this endpoint.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "show-schema", tag = "host", responses(Refusals,
+    (status = 200, body = Object, content_type = "application/json")))]
+pub(super) async fn schema() -> Answer {
+    Ok(([(header::CONTENT_TYPE, "application/json")], SCHEMA.as_str()).into_response())
+}
+
+/// What any request with a token's need may meet.
+pub(super) struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            ("400", "The request cannot be understood."),
+            ("401", "No token, or nobody's."),
+            ("403", "The request comes from a foreign web page, or the reviewer may not do this."),
+            ("421", "The host does not answer to the name in `Host`."),
+            ("429", "Too many requests; `Retry-After` says when to go on."),
+            ("500", "The host failed."),
+            (
+                "503",
+                "The journal, an agent or a connector is not available just now; `type` says whether anything was written.",
+            ),
+        ])
+    }
+}
+
+/// What any request with a body may meet.
+pub(super) struct Posted;
+
+impl IntoResponses for Posted {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            ("408", "The body did not arrive in time."),
+            ("413", "The body is too large."),
+            ("415", "The body is not `application/json`."),
+        ])
+    }
+}
+
+fn problems(all: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
+    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let problem = |description: &str| ResponseBuilder::new().description(description).content(MEDIA, content()).build();
+    all.iter().map(|(status, description)| ((*status).to_owned(), RefOr::T(problem(description)))).collect()
+}

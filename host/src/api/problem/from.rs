@@ -1,0 +1,94 @@
+//! From the rooms' own errors to problems.
+
+use holdshort_gate::Refused;
+use holdshort_journal::{ReadError, SubmitError};
+
+use super::{Kind, Problem};
+use crate::api::driver::{ReviseError, StartError};
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            Refused::NoSuchRun | Refused::NoSuchCall => Self::new(Kind::NotFound, detail),
+            Refused::RunNotReady(state) | Refused::WrongPhase(state) => Self::new(Kind::NotNow, detail).state(state),
+            Refused::Stale { current } => {
+                let mut problem = Self::new(Kind::StaleDigest, detail);
+                problem.details.current_digest = Some(current);
+                problem
+            }
+            Refused::AlreadyDecided { winner, phase } => {
+                let who = winner.as_ref().map_or_else(String::new, |winner| format!(" by `{}`", winner.reviewer));
+                let mut problem =
+                    Self::new(Kind::AlreadyDecided, format!("it was decided{who} before; it is {phase} now"));
+                problem.details.winner = winner;
+                problem.state(phase)
+            }
+            Refused::Expired => Self::new(Kind::Expired, detail),
+            Refused::NotEligible(_) => Self::new(Kind::NotEligible, detail),
+            Refused::WrongKind(_) | Refused::AnotherCapability => Self::new(Kind::WrongType, detail),
+            Refused::OtherAttempt { current, .. } => {
+                let mut problem = Self::new(Kind::NotNow, detail);
+                problem.details.current_attempt = Some(current);
+                problem
+            }
+            Refused::StartTooLate | Refused::NotDue => Self::new(Kind::NotNow, detail),
+            // These cannot come of a request: the driver would have got an order wrong, or the journal was changed by hand.
+            Refused::RunExists | Refused::OutOfOrder { .. } | Refused::ClearanceMismatch => {
+                tracing::error!(%detail, "a request met a state that should not be");
+                Self::new(Kind::Internal, "the host failed; its log says more")
+            }
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refused) => refused.into(),
+            SubmitError::Fenced => Self::new(Kind::Unavailable, "another part of the host took over; try again"),
+            SubmitError::NotWritten(cause) => {
+                tracing::error!(%cause, "the journal did not take a request");
+                Self::new(Kind::NotWritten, "the journal could not write; nothing was changed: try again")
+                    .retry_after_s(1)
+            }
+            SubmitError::Unknown(cause) => {
+                tracing::error!(%cause, "the journal does not know whether it took a request");
+                let detail = "the disk failed while this was written: look at it again before anything else, then send the same request again";
+                Self::new(Kind::OutcomeUnknown, detail).retry_after_s(1)
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::error!(%error, "the journal could not be read for a request");
+        Self::new(Kind::Unavailable, "the journal cannot be read just now; the host's log says more").retry_after_s(1)
+    }
+}
+
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        let detail = error.to_string();
+        match error {
+            StartError::UnknownAgent { known, .. } => Self::new(Kind::UnknownAgent, detail).known(known),
+            StartError::TaskTooLong { bytes_max, .. } => Self::new(Kind::TooLarge, detail).max(bytes_max),
+            StartError::CannotLoad(_) => Self::new(Kind::CannotRun, detail),
+            StartError::Busy(_) => Self::new(Kind::Unavailable, detail).retry_after_s(1),
+            StartError::Journal(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReviseError> for Problem {
+    fn from(error: ReviseError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ReviseError::Mismatch(mismatch) => Self::new(Kind::DoesNotFit, detail).mismatch(mismatch),
+            ReviseError::Impossible(_) => Self::new(Kind::NotPossible, detail),
+            ReviseError::Forbidden(_) => Self::new(Kind::NotAllowed, detail),
+            ReviseError::Unavailable(_) => Self::new(Kind::Unavailable, detail).retry_after_s(1),
+        }
+    }
+}

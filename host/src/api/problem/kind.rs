@@ -1,0 +1,85 @@
+//! The problems that there are: each with its status, its stable name and a title.
+
+use axum::http::StatusCode;
+
+/// Which problem it is. The name is part of the API: a client may act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the table in `row` says what each means")]
+pub enum Kind {
+    BadRequest,
+    Unauthenticated,
+    NotEligible,
+    OriginNotAllowed,
+    NotFound,
+    MethodNotAllowed,
+    TooSlow,
+    StaleDigest,
+    AlreadyDecided,
+    NotNow,
+    Expired,
+    TooLarge,
+    NotJson,
+    HostNotServed,
+    WrongType,
+    DoesNotFit,
+    NotPossible,
+    NotAllowed,
+    NoReceipt,
+    UnknownAgent,
+    CannotRun,
+    TooMany,
+    Internal,
+    NotWritten,
+    OutcomeUnknown,
+    Unavailable,
+}
+
+impl Kind {
+    /// The status of the answer.
+    pub fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// Its name in the `type` member, after `urn:holdshort:problem:`.
+    pub fn slug(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Its title.
+    pub fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    #[rustfmt::skip]
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        type S = StatusCode;
+        match self {
+            Self::BadRequest => (S::BAD_REQUEST, "bad-request", "The request cannot be understood"),
+            Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "A reviewer's token is needed"),
+            Self::NotEligible => (S::FORBIDDEN, "not-eligible", "You may not decide this"),
+            Self::OriginNotAllowed => (S::FORBIDDEN, "origin-not-allowed", "Requests from this web page are not answered"),
+            Self::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing"),
+            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This cannot be done here"),
+            Self::TooSlow => (S::REQUEST_TIMEOUT, "too-slow", "The request took too long to arrive"),
+            Self::StaleDigest => (S::CONFLICT, "stale-digest", "The approval has changed since it was shown"),
+            Self::AlreadyDecided => (S::CONFLICT, "already-decided", "It was decided before"),
+            Self::NotNow => (S::CONFLICT, "not-now", "Where it stands now does not allow this"),
+            Self::Expired => (S::GONE, "expired", "The approval has expired"),
+            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
+            Self::NotJson => (S::UNSUPPORTED_MEDIA_TYPE, "not-json", "Only JSON is understood"),
+            Self::HostNotServed => (S::MISDIRECTED_REQUEST, "host-not-served", "This host is not known by that name"),
+            Self::WrongType => (S::UNPROCESSABLE_ENTITY, "wrong-type", "This type of decision does not fit the approval"),
+            Self::DoesNotFit => (S::UNPROCESSABLE_ENTITY, "does-not-fit", "The value does not fit the function's type"),
+            Self::NotPossible => (S::UNPROCESSABLE_ENTITY, "not-possible", "The edited action cannot be done"),
+            Self::NotAllowed => (S::UNPROCESSABLE_ENTITY, "not-allowed", "The edited action is not allowed"),
+            Self::NoReceipt => (S::UNPROCESSABLE_ENTITY, "no-receipt", "A receipt is needed"),
+            Self::UnknownAgent => (S::UNPROCESSABLE_ENTITY, "unknown-agent", "There is no such agent"),
+            Self::CannotRun => (S::UNPROCESSABLE_ENTITY, "cannot-run", "The agent cannot be run here"),
+            Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The host failed"),
+            Self::NotWritten => (S::SERVICE_UNAVAILABLE, "not-written", "Nothing was written"),
+            Self::OutcomeUnknown => (S::SERVICE_UNAVAILABLE, "outcome-unknown", "It is not known whether it was written"),
+            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "The host cannot do this just now"),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `/v1/runs/{id}/calls/{n}/resolution`: a person settles an effect whose outcome was lost.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use holdshort_gate::command::Resolve;
+use holdshort_gate::{CallNumber, Resolution, RunId};
+use holdshort_journal::{Fence, Flushed};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::auth::Reviewer;
+use super::decisions::present;
+use super::limits::{Input, Path};
+use super::openapi::{Posted, Refusals};
+use super::problem::{Details, Kind, Problem};
+use super::shapes::CallStateShape;
+use super::{Answer, Api, approvals, ids};
+
+/// What a person found out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResolutionRequest {
+    #[serde(rename = "type")]
+    kind: ResolutionType,
+    /// The attempt that they looked at; if another is current, nothing happens.
+    attempt: u32,
+    /// `done` only: what the agent is given, of the function's `ok` type; without it what the connector says, if it can tell from the call alone.
+    #[serde(default, deserialize_with = "present")]
+    receipt: Option<Value>,
+    /// In their words; the agent reads it with `not-done` and `abandon`.
+    message: Option<String>,
+}
+
+/// How an effect is settled.
+#[derive(Clone, Copy, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ResolutionType {
+    /// It happened.
+    Done,
+    /// It did not happen.
+    NotDone,
+    /// Nobody will find out.
+    Abandon,
+    /// Try once more with the same key; idempotent effects only.
+    SendAgain,
+}
+
+/// What a resolution led to.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResolutionAnswer {
+    id: String,
+    /// Where the call stands now.
+    #[schema(value_type = CallStateShape)]
+    state: &'static str,
+}
+
+/// Settles an effect in doubt. Whoever does must meet the call's requirement.
+#[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", operation_id = "resolve-call", tag = "runs", request_body = ResolutionRequest,
+    params(("id" = String, Path), ("n" = u32, Path, description = "The call's number")), responses(Refusals, Posted,
+    (status = 200, body = ResolutionAnswer),
+    (status = 404, body = Details, content_type = "application/problem+json"),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "It is not in doubt, or another attempt is current."),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "A receipt is needed or does not fit, or the effect cannot be sent again.")))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    Path((id, number)): Path<(String, String)>,
+    reviewer: Reviewer,
+    Input(request): Input<ResolutionRequest>,
+) -> Answer {
+    let run = ids::run(&id)?;
+    let number = ids::call(&run, &number)?;
+    let ResolutionRequest { kind, attempt, receipt, message } = request;
+    if receipt.is_some() && kind != ResolutionType::Done {
+        return Err(Problem::new(Kind::BadRequest, "`receipt` goes with `done` only"));
+    }
+    let resolution = match kind {
+        ResolutionType::Done => Resolution::Done(checked(&api, &run, number, receipt).await?),
+        ResolutionType::NotDone => Resolution::NotDone,
+        ResolutionType::Abandon => Resolution::Abandon,
+        ResolutionType::SendAgain => Resolution::SendAgain,
+    };
+    let resolve = Resolve { attempt, by: reviewer.name().into(), resolution, message };
+    let state: Flushed<&'static str> = api.journal().submit(&run, Some(number), Fence::None, resolve).await?;
+    Ok(Json(ResolutionAnswer { id: format!("{run}.{number}"), state: *state }).into_response())
+}
+
+/// The receipt that was given, if it fits; else the connector's.
+async fn checked(api: &Api, run: &RunId, number: CallNumber, receipt: Option<Value>) -> Result<Value, Problem> {
+    let (_, call) = approvals::load(api, run, number).await?;
+    match receipt {
+        Some(receipt) => Ok(api.driver().check_ok_value(&call, &receipt).await?),
+        None => api.driver().default_receipt(run, &call).ok_or_else(|| {
+            let detail = "the receipt does not follow from the call alone: give `receipt`, of the function's `ok` type";
+            Problem::new(Kind::NoReceipt, detail)
+        }),
+    }
+}

@@ -1,0 +1,218 @@
+//! `/v1/runs`: starts runs, shows them, ends them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use holdshort_gate::{Digest, RunId};
+use holdshort_journal::{Flushed, RunFilter, RunRow};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Reviewer;
+use super::limits::{Input, Path, Query, page};
+use super::openapi::{Posted, Refusals};
+use super::problem::{Details, Kind, Problem};
+use super::shapes::{DigestShape, Moment, RunStateShape};
+use super::{Answer, Api, ids};
+
+/// Every state of a run.
+pub(super) const STATES: [&str; 8] =
+    ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"];
+
+/// Which runs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// A state of a run, or `all` (the default).
+    state: Option<String>,
+    /// How many at most: 1 to 200, without it 50.
+    limit: Option<u32>,
+    /// Only those before this cursor, which the page before gave as `next`.
+    before: Option<String>,
+}
+
+/// A page of runs, the newest first.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunPage {
+    runs: Vec<Run>,
+    /// Where the next page begins; null on the last one.
+    #[schema(required = true)]
+    next: Option<String>,
+}
+
+/// A run.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Run {
+    id: String,
+    agent: String,
+    /// What it was asked to do.
+    task: String,
+    /// Who asked.
+    started_by: String,
+    /// The component that runs.
+    #[schema(value_type = DigestShape)]
+    component: Digest,
+    #[schema(value_type = RunStateShape)]
+    state: &'static str,
+    /// The call that it waits for.
+    #[schema(required = true)]
+    waiting_for: Option<u32>,
+    /// How many host calls it has made.
+    calls: u32,
+    created_at: Moment,
+    updated_at: Moment,
+    /// What the agent returned.
+    #[schema(required = true)]
+    result: Option<AgentResult>,
+    /// Why it trapped or diverged.
+    #[schema(required = true)]
+    reason: Option<String>,
+    /// The number of its last event.
+    last_event: u64,
+}
+
+/// What an agent returned, in the JSON form of a WIT result.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AgentResult {
+    /// It did what it was asked to do.
+    Ok(String),
+    /// It says that it could not.
+    Err(String),
+}
+
+impl From<RunRow> for Run {
+    fn from(row: RunRow) -> Self {
+        Self {
+            id: row.id.0,
+            agent: row.agent,
+            task: row.task,
+            started_by: row.started_by,
+            component: row.component,
+            state: row.phase,
+            waiting_for: row.waiting_for,
+            calls: row.calls,
+            created_at: Moment(row.created_at),
+            updated_at: Moment(row.updated_at),
+            result: row.result.map(|result| result.map_or_else(AgentResult::Err, AgentResult::Ok)),
+            reason: row.reason,
+            last_event: row.last_seq,
+        }
+    }
+}
+
+/// A run to start.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunRequest {
+    /// A configured agent's name.
+    agent: String,
+    /// What it is asked to do.
+    task: String,
+}
+
+/// A run that exists.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunStarted {
+    id: String,
+    agent: String,
+    started_by: String,
+}
+
+/// Starts a run. It is on disk when this answers.
+#[utoipa::path(post, path = "/v1/runs", operation_id = "start-run", tag = "runs", request_body = RunRequest, responses(Refusals, Posted,
+    (status = 201, body = RunStarted, headers(("Location" = String, description = "Where the run is shown"))),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "There is no such agent, or it cannot be run here.")))]
+pub(super) async fn create(State(api): State<Api>, reviewer: Reviewer, Input(request): Input<RunRequest>) -> Answer {
+    let RunRequest { agent, task } = request;
+    let id: Flushed<RunId> = api.driver().start(&agent, &task, reviewer.name()).await?;
+    let location = [(header::LOCATION, format!("/v1/runs/{}", *id))];
+    let started = RunStarted { id: id.0.clone(), agent, started_by: reviewer.name().into() };
+    Ok((StatusCode::CREATED, location, Json(started)).into_response())
+}
+
+/// Lists runs.
+#[utoipa::path(get, path = "/v1/runs", operation_id = "list-runs", tag = "runs", params(ListQuery), responses(Refusals,
+    (status = 200, body = RunPage),
+    (status = 400, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
+    let limit = page(query.limit, 50, 200)?;
+    let before = query.before.map(|before| ids::run(&before).map_err(|_| no_cursor(&before))).transpose()?;
+    let rows = api.journal().runs(RunFilter { phases: phases(query.state.as_deref())?, before, limit }).await?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.0.clone());
+    Ok(Json(RunPage { runs: rows.into_iter().map(Run::from).collect(), next }).into_response())
+}
+
+fn no_cursor(text: &str) -> Problem {
+    let detail = format!("`{}` is no cursor; use `next` of the page before", super::shortened(text));
+    Problem::new(Kind::BadRequest, detail)
+}
+
+fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
+    let state = state.unwrap_or("all");
+    match STATES.into_iter().find(|name| *name == state) {
+        Some(name) => Ok(vec![name]),
+        None if state == "all" => Ok(Vec::new()),
+        None => {
+            let detail = format!("`{}` is no state of a run", super::shortened(state));
+            let known = STATES.into_iter().chain(["all"]).map(str::to_owned).collect();
+            Err(Problem::new(Kind::BadRequest, detail).known(known))
+        }
+    }
+}
+
+/// Shows a run.
+#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "show-run", tag = "runs", params(("id" = String, Path)), responses(Refusals,
+    (status = 200, body = Run),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    Ok(Json(Run::from(row(&api, &ids::run(&id)?).await?)).into_response())
+}
+
+/// A run's row.
+pub(super) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
+    // Ids are letters, digits and `-`, which sorts first: nothing comes between this id and the one made here, so the list's first row is this run,
+    // if it exists.
+    let before = Some(RunId(format!("{id}-")));
+    let rows = api.journal().runs(RunFilter { phases: Vec::new(), before, limit: 1 }).await?;
+    rows.into_iter().find(|row| row.id == *id).ok_or_else(|| ids::no_run(&id.0))
+}
+
+/// Why a run is ended.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CancelRequest {
+    /// In words, for the journal.
+    reason: Option<String>,
+}
+
+/// A run that was ended.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunCancelled {
+    id: String,
+    #[schema(value_type = RunStateShape)]
+    state: &'static str,
+}
+
+/// Ends a run. An effect that has started is not stopped; its outcome is still written down. Asking twice is no error.
+#[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "cancel-run", tag = "runs", request_body = CancelRequest,
+    params(("id" = String, Path)), responses(Refusals, Posted,
+    (status = 200, body = RunCancelled),
+    (status = 404, body = Details, content_type = "application/problem+json"),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "It is over already.")))]
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    reviewer: Reviewer,
+    Input(request): Input<CancelRequest>,
+) -> Answer {
+    let id = ids::run(&id)?;
+    let _written: Flushed<()> = api.driver().cancel(&id, reviewer.name(), request.reason).await?;
+    Ok(Json(RunCancelled { id: id.0, state: "cancelled" }).into_response())
+}

@@ -1,0 +1,217 @@
+//! Listening: a bounded number of connections, none of which can hold a place by saying nothing.
+//!
+//! Written on hyper's own connection, because `axum::serve` has no time-out for request heads.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use super::Api;
+
+/// Bytes of a request's head, and headers in it: tokens are short and there are no cookies.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+const HEADERS_MAX: usize = 64;
+
+/// A pause after the operating system refused a connection, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers requests until `shutdown` is ready; then lets open ones end, for a while.
+pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future) -> io::Result<()> {
+    let router = api.router();
+    let lines = Arc::new(Lines::default());
+    let mut tasks = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            _ = &mut shutdown => break,
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::select! {
+                    _ = &mut shutdown => break,
+                    () = lines.room(&api) => {}
+                }
+                let line = lines.open(peer.ip());
+                let (router, api, lines) = (router.clone(), api.clone(), lines.clone());
+                tasks.spawn(async move {
+                    api.0.connections.fetch_add(1, Ordering::Relaxed);
+                    answer(stream, router, line.clone(), &api).await;
+                    api.0.connections.fetch_sub(1, Ordering::Relaxed);
+                    lines.close(&line);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    api.0.closing.send_replace(true);
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(api.limits().shutdown_time_max, ended).await.is_err() {
+        tracing::warn!("some requests did not end in time and are cut off");
+    }
+    Ok(())
+}
+
+/// Answers the requests of one connection, until it ends, is closed to make room, or the host shuts down.
+async fn answer(stream: TcpStream, router: Router, line: Arc<Line>, api: &Api) {
+    // Answers are small and whole; waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    let extension = line.clone();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        extension.touch();
+        request.extensions_mut().insert(extension.clone());
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(api.limits().header_time_max)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let mut closing = api.0.closing.subscribe();
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = line.close.notified() => return,
+        () = closed(&mut closing) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, peer = %line.peer, "a connection ended badly");
+    }
+}
+
+/// Waits until the host shuts down.
+pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
+    // An error means that the endpoint itself is gone, which is the same thing.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+/// One connection, as far as making room is concerned.
+#[derive(Debug)]
+pub(super) struct Line {
+    id: u64,
+    peer: IpAddr,
+    opened: Instant,
+    /// Microseconds between its opening and its last request.
+    touched: AtomicU64,
+    /// Whether somebody known has used it.
+    known: AtomicBool,
+    /// Requests of somebody known that are being answered, event streams included.
+    busy: AtomicUsize,
+    close: Notify,
+    /// Told when it need not stay open any more.
+    freed: Arc<Notify>,
+}
+
+/// As long as one of these lives, its connection is not closed to make room.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Line>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
+    }
+}
+
+impl Line {
+    /// The other end.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Keeps the connection open while it serves somebody known.
+    pub(super) fn busy(self: Arc<Self>) -> Busy {
+        self.known.store(true, Ordering::Relaxed);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self)
+    }
+
+    fn touch(&self) {
+        let micros = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.touched.store(micros, Ordering::Relaxed);
+    }
+
+    fn last_sign(&self) -> Instant {
+        self.opened + Duration::from_micros(self.touched.load(Ordering::Relaxed))
+    }
+}
+
+/// The open connections.
+#[derive(Debug, Default)]
+struct Lines {
+    open: Mutex<HashMap<u64, Arc<Line>>>,
+    next: AtomicU64,
+    freed: Arc<Notify>,
+}
+
+impl Lines {
+    /// Waits until there is room for a connection that was accepted.
+    ///
+    /// Accepting comes first: a thousand silent sockets push each other out, and a reviewer, whose request follows at once, is served.
+    async fn room(&self, api: &Api) {
+        while !self.make_room(api) {
+            self.freed.notified().await;
+        }
+    }
+
+    /// Closes the connection that is missed least if there are too many: strangers' first, then the one that has been silent longest.
+    fn make_room(&self, api: &Api) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() < api.limits().connections_max {
+            return true;
+        }
+        let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0);
+        let victim = idle.min_by_key(|line| (line.known.load(Ordering::Relaxed), line.last_sign())).cloned();
+        let Some(victim) = victim else { return false };
+        victim.close.notify_one();
+        open.remove(&victim.id);
+        api.0.metrics.evicted.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn open(&self, peer: IpAddr) -> Arc<Line> {
+        let line = Arc::new(Line {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            peer,
+            opened: Instant::now(),
+            touched: AtomicU64::new(0),
+            known: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
+            close: Notify::new(),
+            freed: self.freed.clone(),
+        });
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(line.id, line.clone());
+        line
+    }
+
+    fn close(&self, line: &Line) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&line.id);
+        self.freed.notify_one();
+    }
+}

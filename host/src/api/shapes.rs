@@ -1,0 +1,255 @@
+//! How the gate's own types look in the schema. The gate is pure and knows no HTTP, so its types are described here;
+//! that the descriptions are true is held by `tests/http.rs`, which validates every answer against them.
+
+use holdshort_gate::{Phase, Time};
+use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A point in time as clients read it: RFC 3339 in UTC with microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(pub Time);
+
+/// What stands for a time that RFC 3339 cannot write.
+const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let micros = i64::try_from(self.0.0).ok();
+        match micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()) {
+            Some(at) => serializer.collect_str(&format_args!("{at:.6}")),
+            None => serializer.serialize_str(END_OF_TIME),
+        }
+    }
+}
+
+fn text(pattern: &str, description: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).description(Some(description))
+}
+
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        let pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$";
+        let schema = text(pattern, "RFC 3339 in UTC with microseconds.");
+        schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into()
+    }
+}
+
+impl ToSchema for Moment {}
+
+/// A digest.
+#[derive(Debug)]
+pub struct DigestShape;
+
+impl PartialSchema for DigestShape {
+    fn schema() -> RefOr<Schema> {
+        text("^sha256:[0-9a-f]{64}$", "A SHA-256 digest.").into()
+    }
+}
+
+impl ToSchema for DigestShape {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+}
+
+/// A word out of a list that lives elsewhere in the code, so that the schema cannot fall behind it.
+macro_rules! words {
+    ($(#[$doc:meta])* $shape:ident, $name:literal, $all:expr, $description:literal) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $shape;
+
+        impl PartialSchema for $shape {
+            fn schema() -> RefOr<Schema> {
+                let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some($all));
+                word.description(Some($description)).into()
+            }
+        }
+
+        impl ToSchema for $shape {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        }
+    };
+}
+
+words!(
+    /// Where a call stands.
+    CallStateShape, "CallState", Phase::NAMES, "Where a call stands: decision and effect in one word."
+);
+words!(
+    /// The decision's side of it.
+    DecisionStateShape, "DecisionState", super::approvals::DECISION_STATES,
+    "Where the decision stands; once the effect has started, what had cleared it: people (`approved`) or policy (`cleared`)."
+);
+words!(
+    /// The effect's side of it.
+    EffectStateShape, "EffectState", super::approvals::EFFECT_STATES, "Where the effect stands."
+);
+words!(
+    /// Where a run stands.
+    RunStateShape, "RunState", super::runs::STATES, "Where a run stands."
+);
+
+/// What a decision rests on, exactly as it is digested: with the journal, run, call and revision it makes the `digest` that a decision names.
+/// Times in here are microseconds since 1970.
+#[derive(Debug, ToSchema)]
+#[schema(as = Proposal)]
+#[serde(deny_unknown_fields)]
+pub struct ProposalShape {
+    /// What would be done.
+    pub action: ActionShape,
+    /// One line that says what would happen, made by the host from the action.
+    pub summary: String,
+    /// The host's evidence; its bytes are under `/v1/approvals/{id}/exhibits/{digest}`.
+    pub exhibits: Vec<ExhibitShape>,
+    /// What must still hold when the effect starts, as the connector states it; null if nothing.
+    pub preconditions: serde_json::Value,
+    /// The connector that would perform it.
+    pub connector: String,
+    /// What can be found out if the outcome is lost.
+    pub class: ClassShape,
+    /// Who must decide.
+    pub requirement: RequirementShape,
+    /// Why policy said what it said.
+    pub policy: PolicyShape,
+}
+
+/// A capability, its arguments and the component that asks.
+#[derive(Debug, ToSchema)]
+#[schema(as = Action)]
+#[serde(deny_unknown_fields)]
+pub struct ActionShape {
+    /// The component that asks.
+    pub component: DigestShape,
+    /// `package:name/interface@version#function`.
+    pub capability: String,
+    /// An object keyed by parameter name, in the JSON form of WIT values.
+    #[schema(value_type = Object)]
+    pub arguments: serde_json::Value,
+}
+
+/// A piece of evidence.
+#[derive(Debug, ToSchema)]
+#[schema(as = Exhibit)]
+#[serde(deny_unknown_fields)]
+pub struct ExhibitShape {
+    /// Its heading.
+    pub title: String,
+    /// Its media type; it is served as plain text whatever this says.
+    pub media: String,
+    /// What it is kept under.
+    pub digest: DigestShape,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+/// What can be found out about an effect whose outcome was lost.
+#[derive(Debug, ToSchema)]
+#[schema(as = EffectClass)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "documented at `holdshort_gate::EffectClass`")]
+pub enum ClassShape {
+    Idempotent,
+    Reconcilable,
+    OneShot,
+    Question,
+}
+
+/// Who must decide, how many, until when.
+#[derive(Debug, ToSchema)]
+#[schema(as = Requirement)]
+#[serde(deny_unknown_fields)]
+pub struct RequirementShape {
+    /// Who may decide.
+    pub reviewers: ReviewersShape,
+    /// How many different people must approve.
+    pub quorum: u32,
+    /// Whether who started the run or edited the action is barred from approving it.
+    pub four_eyes: bool,
+    /// When the approval lapses, in microseconds since 1970; null if never.
+    #[schema(required = true)]
+    pub expires_at: Option<u64>,
+    /// How long after it was cleared the effect may still start.
+    pub start_within_ms: u64,
+}
+
+/// Who may decide.
+#[derive(Debug, ToSchema)]
+#[schema(as = WhoDecides)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReviewersShape {
+    /// Every reviewer.
+    Any,
+    /// These, by name.
+    Named(Vec<String>),
+}
+
+/// Why policy said what it said.
+#[derive(Debug, ToSchema)]
+#[schema(as = Policy)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyShape {
+    /// The policy set.
+    pub digest: DigestShape,
+    /// The policies that determined the verdict.
+    pub determining: Vec<String>,
+}
+
+/// One reviewer's decision.
+#[derive(Debug, ToSchema)]
+#[schema(as = Decision)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionShape {
+    /// Who.
+    pub reviewer: String,
+    /// The digest that they named.
+    pub clearance: DigestShape,
+    /// What they decided.
+    pub verdict: VerdictShape,
+    /// In their words.
+    #[schema(required = true)]
+    pub message: Option<String>,
+}
+
+/// What a reviewer decided.
+#[derive(Debug, ToSchema)]
+#[schema(as = Verdict)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictShape {
+    /// Do it.
+    Approve,
+    /// Do not.
+    Reject,
+    /// The answer to a question.
+    Respond(serde_json::Value),
+    /// Do this instead; the digest of the new action.
+    Edit(DigestShape),
+}
+
+/// Why a call was refused before anyone was asked.
+#[derive(Debug, ToSchema)]
+#[schema(as = RefusalReason)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalShape {
+    /// Policy, a limit or the display budget forbids it.
+    Forbidden(String),
+    /// It cannot be done as proposed.
+    Invalid(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_with_microseconds() {
+        let text = |micros| serde_json::to_string(&Moment(Time(micros))).unwrap();
+        assert_eq!(text(0), "\"1970-01-01T00:00:00.000000Z\"");
+        assert_eq!(text(1_767_225_600_000_001), "\"2026-01-01T00:00:00.000001Z\"");
+        assert_eq!(text(u64::MAX), format!("\"{END_OF_TIME}\""));
+    }
+}

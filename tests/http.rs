@@ -1,0 +1,26 @@
+//! The HTTP endpoint on a real port: every answer is one that `/openapi.json` describes, what is wrong is refused, and slow or many sockets keep nobody out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "http/answers.rs"]
+mod answers;
+#[path = "http/client.rs"]
+mod client;
+#[path = "http/decisions.rs"]
+mod decisions;
+#[path = "http/schema.rs"]
+mod schema;
+#[path = "http/sockets.rs"]
+mod sockets;
+#[path = "http/stream.rs"]
+mod stream;
+#[path = "http/table.rs"]
+mod table;
+#[path = "http/world.rs"]
+mod world;

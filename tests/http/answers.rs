@@ -1,0 +1,192 @@
+//! What is right: runs, lists and their pages, agents, logs, metrics; and that the schema is strict.
+
+use std::collections::BTreeSet;
+
+use holdshort_gate::Time;
+use holdshort_gate::command::{End, EndRun};
+use holdshort_journal::LogLine;
+use serde_json::{Value, json};
+
+use crate::client::{get, post};
+use crate::world::{How, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_started_shown_and_ended() {
+    let world = World::new().await;
+    let reply = world.ask(&post("/v1/runs", &json!({"agent": "release", "task": "write to them"})).by("bob")).await;
+    assert_eq!(reply.status, 201);
+    let id = reply.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(reply.header("location"), Some(format!("/v1/runs/{id}").as_str()));
+    let run = world.ask(&get(&format!("/v1/runs/{id}"))).await.json();
+    assert_eq!(
+        (&run["state"], &run["started_by"], &run["task"], &run["calls"]),
+        (&json!("running"), &json!("bob"), &json!("write to them"), &json!(0))
+    );
+    let cancel = post(&format!("/v1/runs/{id}/cancel"), &json!({"reason": "enough"})).by("alice");
+    for _ in 0..2 {
+        let reply = world.ask(&cancel).await;
+        assert_eq!(
+            (reply.status, reply.json()),
+            (200, json!({"id": id, "state": "cancelled"})),
+            "asking twice is no error"
+        );
+    }
+    let events = world.ask(&get(&format!("/v1/runs/{id}/events"))).await.json();
+    let kinds: Vec<&str> =
+        events["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["run-created", "run-cancelled"]);
+    assert_eq!(events["events"][1]["data"], json!({"by": "alice", "reason": "enough"}));
+    let over = world.run().await;
+    let _ = world.submit(&over, None, EndRun(End::Finished(Err("could not".into())))).await.unwrap();
+    let reply = world.ask(&post(&format!("/v1/runs/{over}/cancel"), &json!({}))).await;
+    assert_eq!((reply.status, &reply.json()["state"]), (409, &json!("failed")));
+    let shown = world.ask(&get(&format!("/v1/runs/{over}"))).await.json();
+    assert_eq!((&shown["state"], &shown["result"]), (&json!("failed"), &json!({"err": "could not"})));
+    world.stop().await;
+}
+
+/// Follows `next` to the end and returns what the pages hold.
+async fn pages(world: &World, path: &str, cursor: &str, list: &str, key: &str) -> Vec<Value> {
+    let (mut found, mut next) = (Vec::new(), String::new());
+    for _ in 0..20 {
+        let page = world.ask(&get(&format!("{path}{next}"))).await.json();
+        found.extend(page[list].as_array().unwrap().iter().map(|row| row[key].clone()));
+        let at = &page["next"];
+        if at.is_null() {
+            return found;
+        }
+        next = format!("&{cursor}={}", at.as_str().map_or(at.to_string(), str::to_owned));
+    }
+    panic!("the pages of {path} do not end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_come_in_pages() {
+    let world = World::new().await;
+    let mut calls = Vec::new();
+    for _ in 0..5 {
+        calls.push(world.held(&How::PLAIN).await);
+    }
+    let approved = world.call("approved").await;
+    world.call("rejected").await;
+    let ids: Vec<Value> = calls.iter().map(|call| json!(call.id)).collect();
+    assert_eq!(
+        pages(&world, "/v1/approvals?limit=2", "after", "approvals", "id").await,
+        ids,
+        "the one that waits longest first"
+    );
+    let open = [ids.clone(), vec![json!(approved.id)]].concat();
+    assert_eq!(pages(&world, "/v1/approvals?state=open&limit=3", "after", "approvals", "id").await, open);
+    assert_eq!(pages(&world, "/v1/approvals?state=all&limit=200", "after", "approvals", "id").await.len(), 7);
+    let runs = pages(&world, "/v1/runs?limit=3", "before", "runs", "id").await;
+    let newest_first: Vec<Value> = (0..7).rev().map(|number| json!(format!("run-{number:04}"))).collect();
+    assert_eq!(runs, newest_first);
+    assert_eq!(pages(&world, "/v1/runs?state=waiting&limit=50", "before", "runs", "id").await.len(), 6);
+    let events = format!("/v1/runs/{}/events?limit=1", approved.run);
+    assert_eq!(pages(&world, &events, "after", "events", "type").await, ["run-created", "call-held", "decision-made"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_large_events_ends_early_and_loses_nothing() {
+    let world = World::new().await;
+    let run = world.run().await;
+    let large = "x".repeat(1 << 20);
+    for call in 1..=8 {
+        let held = crate::world::proposal("hello", &How::PLAIN);
+        let record = holdshort_gate::command::RecordRoutine {
+            call,
+            action: held.action,
+            result: json!(large),
+            answered_at: Time(1),
+        };
+        let _ = world.submit(&run, None, record).await.unwrap();
+    }
+    let first = world.ask(&get(&format!("/v1/runs/{run}/events?limit=1000"))).await;
+    let events = first.json()["events"].as_array().unwrap().len();
+    assert!((1..9).contains(&events), "{events} events in {} bytes", first.body.len());
+    let all = pages(&world, &format!("/v1/runs/{run}/events?limit=1000"), "after", "events", "seq").await;
+    assert_eq!(all, (1..=9).map(|seq| json!(seq)).collect::<Vec<_>>());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_logs_and_figures() {
+    let world = World::new().await;
+    let agents = world.ask(&get("/v1/agents")).await.json();
+    assert_eq!(
+        agents["agents"][0]["capabilities"][0],
+        json!({"capability": "acme:mail/send@1.0.0#send", "class": "consequential"})
+    );
+    assert_eq!(agents["agents"][1], json!({"name": "broken", "component": null, "capabilities": []}));
+    let run = world.held(&How::PLAIN).await.run;
+    for number in 0..3 {
+        world.journal.log(&run, LogLine { at: Time(number), level: "info".into(), message: format!("line {number}") });
+    }
+    // Lines are written with the next batch.
+    let _ = world.run().await;
+    let lines = pages(&world, &format!("/v1/runs/{run}/logs?limit=2"), "after", "lines", "message").await;
+    assert_eq!(lines, ["line 0", "line 1", "line 2"]);
+    world.ask(&get("/v1/nothing")).await;
+    world.ask(&get("/v1/agents").without("Authorization")).await;
+    let figures = world.ask(&get("/metrics")).await.text();
+    for line in [
+        "holdshort_http_requests_total{route=\"/v1/agents\",method=\"GET\",status=\"200\"} 1",
+        "holdshort_http_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
+        "holdshort_http_unauthenticated_total 1",
+        "holdshort_journal_up 1",
+        "holdshort_calls{state=\"held\"} 1",
+        "holdshort_runs{state=\"waiting\"} 1",
+        "holdshort_runs{state=\"running\"} 1",
+    ] {
+        assert!(figures.lines().any(|found| found == line), "no `{line}` in\n{figures}");
+    }
+    assert!(world.ask(&get("/")).await.text().contains("/v1/approvals"));
+    assert_eq!(world.ask(&get("/healthz")).await.text(), "ok\n");
+    assert_eq!(world.ask(&get("/readyz")).await.text(), "ready\n");
+    world.stop().await;
+}
+
+/// An answer with a member that is not described fails; so every object says that it has no others.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_is_strict_and_complete() {
+    let world = World::new().await;
+    let schemas = world.schema.0["components"]["schemas"].as_object().unwrap();
+    assert!(schemas.len() > 20, "{} schemas", schemas.len());
+    for (name, schema) in schemas {
+        let object = schema["properties"].is_object();
+        assert!(
+            !object || schema["additionalProperties"] == false,
+            "`{name}` takes members that it does not name: {schema}"
+        );
+    }
+    let paths = world.schema.0["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 17, "{:?}", paths.keys().collect::<Vec<_>>());
+    let mut names = BTreeSet::new();
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().unwrap() {
+            let open = ["/healthz", "/readyz"].contains(&path.as_str());
+            assert_eq!(operation["responses"].get("401").is_none(), open, "{method} {path}");
+            assert_eq!(operation.get("security").is_some(), open, "{method} {path}");
+            assert_eq!(method == "post", operation["responses"].get("415").is_some(), "{method} {path}");
+            assert!(names.insert(operation["operationId"].as_str().unwrap()), "{method} {path} has another's name");
+            assert!(operation["summary"].is_string(), "{method} {path} says nothing about itself");
+        }
+    }
+    let text = world.schema.0.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(schemas.contains_key(reference), "`{reference}` is not described");
+    }
+    world.stop().await;
+}
+
+/// What the check itself must find.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "does not fit the schema")]
+async fn an_answer_with_an_unknown_member_would_be_found() {
+    let world = World::new().await;
+    let call = world.held(&How::PLAIN).await;
+    let mut shown = world.ask(&get(&format!("/v1/approvals/{}", call.id))).await.json();
+    shown["proposal"]["requirement"]["surprise"] = json!(1);
+    world.schema.validate(&json!({"$ref": "#/components/schemas/Approval"}), &shown, "a changed answer");
+}

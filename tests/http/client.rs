@@ -1,0 +1,123 @@
+//! A client that can do everything wrong: requests are written byte by byte to a socket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Longer than anything here takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A request, right in every respect until it is changed.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+pub fn get(target: &str) -> Request {
+    let headers = [("Host", "holdshort.test"), ("Authorization", "Bearer token-of-alice"), ("Connection", "close")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Request { method: "GET".into(), target: target.into(), headers, body: Vec::new() }
+}
+
+pub fn post(target: &str, body: &Value) -> Request {
+    Request { method: "POST".into(), ..get(target) }.with("Content-Type", "application/json").body(body.to_string())
+}
+
+impl Request {
+    /// With this header instead of any of that name.
+    pub fn with(self, name: &str, value: &str) -> Self {
+        self.without(name).and(name, value)
+    }
+
+    /// With this header beside any of that name.
+    pub fn and(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
+        self
+    }
+
+    pub fn by(self, reviewer: &str) -> Self {
+        self.with("Authorization", &format!("Bearer token-of-{reviewer}"))
+    }
+
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = method.into();
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        let length = self.body.len().to_string();
+        self.with("Content-Length", &length)
+    }
+
+    pub fn head(&self) -> Vec<u8> {
+        let headers: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("{} {} HTTP/1.1\r\n{headers}\r\n", self.method, self.target).into_bytes()
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        [self.head(), self.body.clone()].concat()
+    }
+
+    pub async fn send(&self, to: SocketAddr) -> Reply {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        stream.write_all(&self.bytes()).await.unwrap();
+        Reply::read(&mut stream).await
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Reads until the other end closes.
+    pub async fn read(stream: &mut TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        // A reset after the answer is how a server ends a connection whose request it did not read to the end.
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the host answers");
+        let end =
+            bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {bytes:?}"));
+        let (status, headers) = head(&bytes[..end]);
+        Self { status, headers, body: bytes[end + 4..].to_vec() }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(found, _)| found == name);
+        let value = values.next();
+        assert!(values.next().is_none(), "`{name}` comes twice");
+        value.map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// The status and the headers, names in lower case.
+pub fn head(bytes: &[u8]) -> (u16, Vec<(String, String)>) {
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let mut lines = text.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+    (status, lines.map(|line| header(line).unwrap()).collect())
+}

@@ -1,0 +1,260 @@
+//! Decisions: one winner, every loser told who won, the same one again answered the same, an old one never used for anything else.
+
+use holdshort_gate::clearance::Clearance;
+use holdshort_gate::command::Choice;
+use holdshort_gate::{Digest, EffectClass, JournalId, Phase, Proposal, RunId};
+use serde_json::{Value, json};
+
+use crate::client::{Reply, Request, get, post};
+use crate::world::{EXHIBIT, Held, How, World};
+
+fn decide(call: &Held, body: Value) -> Request {
+    let mut body = body;
+    if body.get("digest").is_none() {
+        body["digest"] = json!(call.digest);
+    }
+    post(&format!("/v1/approvals/{}/decisions", call.id), &body)
+}
+
+/// The status and, of the answer, state, still needed and repeated.
+fn said(reply: &Reply) -> (u16, String, u64, bool) {
+    let answer = reply.json();
+    let state = answer["state"].as_str().unwrap().to_owned();
+    (reply.status, state, answer["still_needed"].as_u64().unwrap(), answer["repeated"].as_bool().unwrap())
+}
+
+fn done(status: u16, state: &str, still_needed: u64, repeated: bool) -> (u16, String, u64, bool) {
+    (status, state.into(), still_needed, repeated)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quorum_of_two() {
+    let world = World::new().await;
+    let held = world.held(&How { quorum: 2, ..How::PLAIN }).await;
+    let approve = decide(&held, json!({"type": "approve", "message": "fine"}));
+    assert_eq!(said(&world.ask(&approve).await), done(202, "held", 1, false));
+    assert_eq!(said(&world.ask(&approve).await), done(202, "held", 1, true));
+    assert_eq!(
+        said(&world.ask(&decide(&held, json!({"type": "approve"}))).await),
+        done(202, "held", 1, true),
+        "a person counts once"
+    );
+    let shown = world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json();
+    assert_eq!((&shown["still_needed"], &shown["votes"][0]["reviewer"]), (&json!(1), &json!("alice")));
+    assert_eq!(said(&world.ask(&approve.clone().by("bob")).await), done(200, "approved", 0, false));
+    assert_eq!(said(&world.ask(&approve).await), done(200, "approved", 0, true), "the same again is the same");
+    let late = world.ask(&approve.by("carol")).await;
+    assert_eq!(
+        (late.status, &late.json()["winner"]["reviewer"], &late.json()["state"]),
+        (409, &json!("bob"), &json!("approved"))
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_one_wins() {
+    let world = World::new().await;
+    let held = world.held(&How::PLAIN).await;
+    let requests = ["alice", "bob", "carol", "olga"]
+        .map(|who| decide(&held, json!({"type": if who < "c" { "approve" } else { "reject" }})).by(who));
+    let replies = futures_util::future::join_all(requests.iter().map(|request| world.ask(request))).await;
+    let winners: Vec<usize> = (0..4).filter(|at| replies[*at].status == 200).collect();
+    let [winner] = winners[..] else { panic!("{winners:?} won") };
+    let names = ["alice", "bob", "carol", "olga"];
+    for loser in (0..4).filter(|at| *at != winner) {
+        assert_eq!((replies[loser].status, &replies[loser].json()["winner"]["reviewer"]), (409, &json!(names[winner])));
+    }
+    let decisions =
+        world.written().await.into_iter().filter(|(_, event)| format!("{event:?}").starts_with("DecisionMade")).count();
+    assert_eq!(decisions, 1);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_makes_another_digest() {
+    let world = World::new().await;
+    let held = world.held(&How { quorum: 2, ..How::PLAIN }).await;
+    assert_eq!(world.ask(&decide(&held, json!({"type": "approve"})).by("bob")).await.status, 202);
+    let edit = decide(&held, json!({"type": "edit", "arguments": {"text": "goodbye"}, "message": "friendlier"}));
+    let reply = world.ask(&edit).await;
+    assert_eq!(said(&reply), done(202, "held", 1, false), "bob's vote fell, alice's own counts");
+    let new = reply.json()["digest"].clone();
+    assert_eq!(new, json!(world.digest(&held.run).await));
+    let old = world.ask(&decide(&held, json!({"type": "approve"})).by("carol")).await;
+    assert_eq!(
+        (old.status, &old.json()["type"], &old.json()["current_digest"]),
+        (409, &json!("urn:holdshort:problem:stale-digest"), &new)
+    );
+    assert_eq!(said(&world.ask(&edit).await), done(202, "held", 1, true), "the same edit again is the same");
+    let other = decide(&held, json!({"type": "edit", "arguments": {"text": "something else"}}));
+    assert_eq!(world.ask(&other).await.json()["current_digest"], new, "another edit of what is gone is not");
+    let agreed = decide(&held, json!({"type": "approve", "digest": new})).by("carol");
+    assert_eq!(said(&world.ask(&agreed).await), done(200, "approved", 0, false));
+    assert_eq!(said(&world.ask(&edit).await), done(200, "approved", 0, true));
+    let shown = world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json();
+    assert_eq!((&shown["revision"], &shown["edited_by"]), (&json!(2), &json!("alice")));
+    assert_eq!(shown["proposal"]["action"]["arguments"], json!({"text": "goodbye"}));
+    assert_eq!(shown["decisions"].as_array().unwrap().len(), 4);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_does_not_do_changes_nothing() {
+    let world = World::new().await;
+    let held = world.held(&How::PLAIN).await;
+    let question = world.held(&How { class: EffectClass::Question, ..How::PLAIN }).await;
+    let approved = world.call("approved").await;
+    let refused = world.call("refused").await;
+    let before = world.written().await;
+    let edit = |call: &Held, arguments: Value| decide(call, json!({"type": "edit", "arguments": arguments}));
+    for (request, status, kind) in [
+        (edit(&held, json!({"text": 1})), 422, "does-not-fit"),
+        (edit(&held, json!({"text": "a", "bcc": "b"})), 422, "does-not-fit"),
+        (edit(&held, Value::Null), 422, "does-not-fit"),
+        (edit(&held, json!({"text": "impossible"})), 422, "not-possible"),
+        (edit(&held, json!({"text": "forbidden"})), 422, "not-allowed"),
+        (edit(&held, json!({"text": "away"})), 503, "unavailable"),
+        (decide(&held, json!({"type": "respond", "answer": "yes"})), 422, "wrong-type"),
+        (decide(&held, json!({"type": "respond", "answer": 1})), 422, "wrong-type"),
+        (decide(&question, json!({"type": "respond", "answer": 1})), 422, "does-not-fit"),
+        (decide(&question, json!({"type": "respond", "answer": null})), 422, "does-not-fit"),
+        (decide(&question, json!({"type": "approve"})), 422, "wrong-type"),
+        (edit(&question, json!({"text": "away"})), 422, "wrong-type"),
+        (edit(&approved, json!({"text": "impossible"})), 409, "already-decided"),
+        (edit(&approved, json!({"text": "goodbye"})), 409, "already-decided"),
+        (edit(&refused, json!({"text": "goodbye"})), 409, "not-now"),
+    ] {
+        let reply = world.ask(&request).await;
+        let problem = reply.json();
+        assert_eq!(
+            (reply.status, &problem["type"]),
+            (status, &json!(format!("urn:holdshort:problem:{kind}"))),
+            "{problem}"
+        );
+        assert!(
+            kind != "does-not-fit" || ["path", "expected", "found"].iter().all(|member| problem[member].is_string()),
+            "{problem}"
+        );
+    }
+    assert_eq!(world.written().await, before);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered() {
+    let world = World::new().await;
+    let how = How { class: EffectClass::Question, ..How::PLAIN };
+    for body in [
+        json!({"type": "respond", "message": "blue"}),
+        json!({"type": "respond", "answer": "blue"}),
+        json!({"type": "respond", "answer": "blue", "message": "I like it"}),
+    ] {
+        let question = world.held(&how).await;
+        assert_eq!(said(&world.ask(&decide(&question, body.clone())).await), done(200, "answered", 0, false));
+        assert_eq!(said(&world.ask(&decide(&question, body)).await), done(200, "answered", 0, true));
+        let subject = world.journal.subject(&question.run, Some(1)).await.unwrap().unwrap();
+        assert_eq!(subject.call.unwrap().phase, Phase::Answered { answer: json!("blue") });
+    }
+    let question = world.held(&how).await;
+    assert_eq!(
+        said(&world.ask(&decide(&question, json!({"type": "reject", "message": "ask olga"}))).await),
+        done(200, "rejected", 0, false)
+    );
+    world.stop().await;
+}
+
+/// Every state × a decision that names the digest of when it was held, or an older one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_decision_decides_nothing() {
+    let world = World::new().await;
+    for phase in Phase::NAMES.into_iter().filter(|phase| *phase != "held") {
+        let call = world.call(phase).await;
+        for digest in [call.digest, Digest::of(b"another")] {
+            let before = world.written().await;
+            for kind in ["approve", "reject", "edit", "respond"] {
+                let mut body = json!({"type": kind, "digest": digest});
+                match kind {
+                    "edit" => body["arguments"] = json!({"text": "goodbye"}),
+                    "respond" => body["answer"] = json!("no"),
+                    _ => {}
+                }
+                let reply = world.ask(&decide(&call, body).by("bob")).await;
+                let expected = if phase == "expired" { 410 } else { 409 };
+                assert_eq!(reply.status, expected, "{kind} of a call that is {phase}: {}", reply.text());
+            }
+            assert_eq!(world.written().await, before, "{phase}");
+        }
+    }
+    let held = world.held(&How::PLAIN).await;
+    let other = world.held(&How::PLAIN).await;
+    let reply = world.ask(&decide(&held, json!({"type": "approve", "digest": other.digest}))).await;
+    assert_eq!(
+        (reply.status, &reply.json()["current_digest"]),
+        (409, &json!(held.digest)),
+        "the same action elsewhere has another digest"
+    );
+    world.stop().await;
+}
+
+/// Decision and effect are shown apart, in every state, and what is shown proves its digest.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_shows_decision_and_effect() {
+    let world = World::new().await;
+    for phase in Phase::NAMES {
+        let call = world.call(phase).await;
+        let shown = world.ask(&get(&format!("/v1/approvals/{}", call.id))).await.json();
+        let effect = ["started", "in-doubt", "succeeded", "failed", "unresolved"].contains(&phase);
+        let state = if effect { "approved" } else { phase };
+        assert_eq!(
+            (&shown["state"], &shown["effect"]["state"]),
+            (&json!(state), &if effect { json!(phase) } else { Value::Null }),
+            "{phase}"
+        );
+        assert_eq!(
+            (&shown["task"], &shown["started_by"], &shown["agent"]),
+            (&json!("write to them"), &json!("olga"), &json!("release"))
+        );
+        assert_eq!(shown["refused"].is_null(), phase != "refused", "{phase}");
+        let listed = world.ask(&get(&format!("/v1/approvals?state={phase}"))).await.json();
+        assert!(
+            listed["approvals"].as_array().unwrap().iter().any(|row| row["id"] == call.id && row["state"] == phase),
+            "{phase}: {listed}"
+        );
+        if phase == "refused" {
+            continue;
+        }
+        let proposal: Proposal = serde_json::from_value(shown["proposal"].clone()).unwrap();
+        let (journal, run) =
+            (JournalId(shown["journal"].as_str().unwrap().into()), RunId(shown["run"].as_str().unwrap().into()));
+        let revision = shown["revision"].as_u64().unwrap().try_into().unwrap();
+        let digest = Clearance { journal: &journal, run: &run, call: 1, revision, proposal: &proposal }.digest();
+        assert_eq!(
+            (&shown["digest"], &shown["action_digest"]),
+            (&json!(digest), &json!(proposal.action.digest())),
+            "{phase}"
+        );
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exhibit_is_bytes_and_belongs_to_its_approval() {
+    let world = World::new().await;
+    let held = world.decided(&How::PLAIN, "alice", Choice::Approve).await;
+    let reply = world.ask(&get(&format!("/v1/approvals/{}/exhibits/{}", held.id, Digest::of(EXHIBIT)))).await;
+    assert_eq!(
+        (reply.status, reply.body.as_slice(), reply.header("content-type")),
+        (200, EXHIBIT, Some("text/plain; charset=utf-8"))
+    );
+    let elsewhere = world.journal.put_blob(b"a component, or another's payload".to_vec()).await.unwrap();
+    for wrong in [elsewhere.to_string(), Digest::of(b"nothing").to_string(), "sha256:00".into(), "..".into()] {
+        let reply = world.ask(&get(&format!("/v1/approvals/{}/exhibits/{wrong}", held.id))).await;
+        assert_eq!(reply.status, 404, "{wrong}");
+    }
+    let refused = world.call("refused").await;
+    assert_eq!(
+        world.ask(&get(&format!("/v1/approvals/{}/exhibits/{}", refused.id, Digest::of(EXHIBIT)))).await.status,
+        404
+    );
+    world.stop().await;
+}

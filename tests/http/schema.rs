@@ -1,0 +1,90 @@
+//! The one check that every answer goes through: is it what `/openapi.json` says?
+
+use serde_json::{Value, json};
+
+use crate::client::{Reply, Request};
+
+/// Headers of every answer.
+const HEADERS: [(&str, &str); 5] = [
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("x-frame-options", "DENY"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// A served schema.
+pub struct Schema(pub Value);
+
+impl Schema {
+    /// What the schema says about a path, with the path as it stands there.
+    fn path<'a>(&'a self, target: &str) -> Option<(&'a str, &'a Value)> {
+        let path: Vec<&str> = target.split('?').next().unwrap().split('/').collect();
+        let fits = |pattern: &str| {
+            let pattern: Vec<&str> = pattern.split('/').collect();
+            pattern.len() == path.len()
+                && pattern
+                    .iter()
+                    .zip(&path)
+                    .all(|(part, found)| part == found || (part.starts_with('{') && !found.is_empty()))
+        };
+        self.0["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .find(|(pattern, _)| fits(pattern))
+            .map(|(pattern, item)| (pattern.as_str(), item))
+    }
+
+    /// Fails unless the answer is one that the schema describes, with the headers that every answer has.
+    pub fn check(&self, request: &Request, reply: &Reply) {
+        let what = format!("{} {} -> {} {}", request.method, request.target, reply.status, reply.text());
+        for (name, value) in HEADERS {
+            assert_eq!(reply.header(name), Some(value), "{name} of {what}");
+        }
+        assert!(reply.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{what}");
+        let media = reply.header("content-type").unwrap_or_else(|| panic!("no content type: {what}"));
+        assert_eq!(reply.status >= 400, media == "application/problem+json", "{what}");
+        if reply.status >= 400 {
+            self.check_problem(reply, &what);
+        }
+        let method = if request.method == "HEAD" { "get".into() } else { request.method.to_ascii_lowercase() };
+        let operation =
+            self.path(&request.target).map(|(_, item)| &item[method]).filter(|operation| operation.is_object());
+        let Some(operation) = operation else {
+            // What is not in the schema is answered with 404 or 405, after whoever asks is known.
+            assert!([400, 401, 403, 404, 405, 421, 429].contains(&reply.status), "not in the schema: {what}");
+            return;
+        };
+        let response = &operation["responses"][reply.status.to_string()];
+        assert!(response.is_object(), "the schema does not describe this status: {what}");
+        let content = response["content"].as_object().unwrap_or_else(|| panic!("no content described: {what}"));
+        let described = content.get(media).unwrap_or_else(|| panic!("`{media}` is not described: {what}"));
+        if media.contains("json") && request.method != "HEAD" {
+            self.validate(&described["schema"], &reply.json(), &what);
+        }
+    }
+
+    fn check_problem(&self, reply: &Reply, what: &str) {
+        if reply.body.is_empty() {
+            return;
+        }
+        let problem = reply.json();
+        self.validate(&json!({"$ref": "#/components/schemas/Problem"}), &problem, what);
+        assert_eq!(problem["status"], reply.status, "{what}");
+        for member in ["title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| text.len() > 3), "no {member}: {what}");
+        }
+        assert_eq!(reply.status == 401, reply.header("www-authenticate").is_some(), "{what}");
+        assert!(reply.status != 429 || reply.header("retry-after").is_some(), "{what}");
+    }
+
+    /// Fails unless `value` is valid against `schema`, whose references are the document's.
+    pub fn validate(&self, schema: &Value, value: &Value, what: &str) {
+        let root = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "components": self.0["components"], "allOf": [schema]});
+        let validator = jsonschema::validator_for(&root).unwrap();
+        let wrong: Vec<String> =
+            validator.iter_errors(value).map(|error| format!("{} at `{}`", error, error.instance_path())).collect();
+        assert!(wrong.is_empty(), "{what}\ndoes not fit the schema:\n{}", wrong.join("\n"));
+    }
+}

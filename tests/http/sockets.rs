@@ -1,0 +1,237 @@
+//! Slow heads, slow bodies, many sockets, too many requests: each costs its sender, not the reviewers.
+
+use std::time::{Duration, Instant};
+
+use holdshort::api::{Limits, Rate};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::{PATIENCE, Reply, get, post};
+use crate::world::{How, World};
+
+/// Whether the other end closes, and after how long.
+async fn closed(socket: &mut TcpStream) -> Duration {
+    let start = Instant::now();
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut rest)).await.expect("the host closes");
+    start.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_head_is_not_waited_for() {
+    let world = World::with(Limits { header_time_max: Duration::from_millis(400), ..Limits::STANDARD }).await;
+    for beginning in ["", "GET /v1/approvals HTTP/1.1\r\nHost: hold"] {
+        let mut socket = TcpStream::connect(world.at).await.unwrap();
+        socket.write_all(beginning.as_bytes()).await.unwrap();
+        let took = closed(&mut socket).await;
+        assert!(took > Duration::from_millis(300) && took < Duration::from_secs(5), "{beginning:?}: {took:?}");
+    }
+    // A byte now and then does not help.
+    let mut socket = TcpStream::connect(world.at).await.unwrap();
+    let start = Instant::now();
+    while socket.write_all(b"G").await.is_ok() && start.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // Nor does a request that was answered, when the next one does not come.
+    let mut socket = TcpStream::connect(world.at).await.unwrap();
+    socket.write_all(&get("/healthz").without("Connection").bytes()).await.unwrap();
+    assert!(closed(&mut socket).await < Duration::from_secs(5));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_body_is_not_waited_for() {
+    let world = World::with(Limits { body_time_max: Duration::from_millis(300), ..Limits::STANDARD }).await;
+    let request = post("/v1/runs", &json!({"agent": "release", "task": "write to them"}));
+    let mut socket = TcpStream::connect(world.at).await.unwrap();
+    socket.write_all(&request.head()).await.unwrap();
+    socket.write_all(&request.body[..5]).await.unwrap();
+    let reply = Reply::read(&mut socket).await;
+    world.schema.check(&request, &reply);
+    assert_eq!((reply.status, &reply.json()["type"]), (408, &json!("urn:holdshort:problem:too-slow")));
+    // Nobody waits for the body of a stranger.
+    let request = request.without("Authorization");
+    let mut socket = TcpStream::connect(world.at).await.unwrap();
+    socket.write_all(&request.head()).await.unwrap();
+    let reply = Reply::read(&mut socket).await;
+    world.schema.check(&request, &reply);
+    assert_eq!(reply.status, 401);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_unknown_length_is_bounded_too() {
+    let world = World::with(Limits { body_bytes_max: 1000, ..Limits::STANDARD }).await;
+    let request = post("/v1/runs", &json!({})).without("Content-Length").with("Transfer-Encoding", "chunked");
+    let mut socket = TcpStream::connect(world.at).await.unwrap();
+    socket.write_all(&request.head()).await.unwrap();
+    let chunk = [b"1f4\r\n".as_slice(), &[b' '; 500], b"\r\n"].concat();
+    for _ in 0..3 {
+        socket.write_all(&chunk).await.unwrap();
+    }
+    let reply = Reply::read(&mut socket).await;
+    world.schema.check(&request, &reply);
+    assert_eq!((reply.status, &reply.json()["max"]), (413, &json!(1000)));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_large_or_no_http_ends_the_connection() {
+    let world = World::new().await;
+    let large = get("/healthz").with("X-Large", &"x".repeat(64 * 1024));
+    let many = (0..100).fold(get("/healthz"), |request, number| request.and("X-Many", &number.to_string()));
+    let smuggled = post("/v1/runs", &json!({}))
+        .with("Transfer-Encoding", "chunked")
+        .with("Content-Length", "5")
+        .and("Content-Length", "6");
+    for bytes in [
+        large.bytes(),
+        many.bytes(),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        b"GET / HTTP/9.9\r\n\r\n".to_vec(),
+        smuggled.bytes(),
+    ] {
+        let mut socket = TcpStream::connect(world.at).await.unwrap();
+        let _ = socket.write_all(&bytes).await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the host closes");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    assert_eq!(world.ask(&get("/healthz")).await.status, 200);
+    world.stop().await;
+}
+
+/// A connection that stays open.
+struct Kept(TcpStream);
+
+impl Kept {
+    /// Asks for the agents' list and reads the beginning of the answer, or for events, which have no end.
+    async fn open(world: &World, target: &str) -> Self {
+        let mut kept = Self(TcpStream::connect(world.at).await.unwrap());
+        assert!(kept.asks(target).await);
+        kept
+    }
+
+    /// Whether it is still served.
+    async fn asks(&mut self, target: &str) -> bool {
+        let _ = self.0.write_all(&get(target).without("Connection").bytes()).await;
+        let mut answer = [0; 4096];
+        let count = tokio::time::timeout(PATIENCE, self.0.read(&mut answer)).await.expect("an answer or an end");
+        count.is_ok_and(|count| answer[..count].starts_with(b"HTTP/1.1 200"))
+    }
+}
+
+/// T14: a reviewer is served in less than a second beside a thousand slow sockets; strangers make room before who is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_slow_sockets_keep_nobody_out() {
+    let world = World::with(Limits { header_time_max: Duration::from_secs(600), ..Limits::STANDARD }).await;
+    let _stream = Kept::open(&world, "/v1/events").await;
+    let mut known = Kept::open(&world, "/v1/agents").await;
+    let mut slow = Vec::new();
+    for _ in 0..1000 {
+        let mut socket = TcpStream::connect(world.at).await.unwrap();
+        let _ = socket.write_all(b"GET /v1/approvals HTTP/1.1\r\nHost: ").await;
+        slow.push(socket);
+    }
+    let held = world.held(&How::PLAIN).await;
+    let start = Instant::now();
+    assert_eq!(world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.status, 200);
+    let path = format!("/v1/approvals/{}/decisions", held.id);
+    let approve = post(&path, &json!({"type": "approve", "digest": held.digest}));
+    assert_eq!(world.ask(&approve).await.status, 200);
+    println!("a reviewer looked and decided in {:?} beside {} slow sockets", start.elapsed(), slow.len());
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(known.asks("/v1/agents").await, "a connection that a reviewer keeps is not closed for strangers");
+    let figures = world.ask(&get("/metrics")).await.text();
+    let figure =
+        |name: &str| figures.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse::<usize>().unwrap();
+    assert!(figure("holdshort_http_connections ") <= Limits::STANDARD.connections_max + 8, "{figures}");
+    assert!(figure("holdshort_http_evicted_total ") >= 700, "{figures}");
+    assert_eq!(figure("holdshort_http_event_streams "), 1, "the stream is still open");
+    drop(slow);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_answered_is_not_closed_to_make_room() {
+    let world = World::with(Limits { connections_max: 4, ..Limits::STANDARD }).await;
+    // The oldest, and silent: nothing but being busy speaks for it.
+    let mut stream = Kept::open(&world, "/v1/events").await;
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        idle.push(Kept::open(&world, "/v1/agents").await);
+    }
+    let mut served = 0;
+    for kept in &mut idle {
+        served += u32::from(kept.asks("/v1/agents").await);
+    }
+    assert_eq!(served, 3, "of the idle ones the latest three are left");
+    world.held(&How::PLAIN).await;
+    let mut event = [0; 4096];
+    let count = tokio::time::timeout(PATIENCE, stream.0.read(&mut event)).await.expect("an event").unwrap();
+    assert!(String::from_utf8_lossy(&event[..count]).contains("run-created"));
+    // When everything is busy, who comes next waits until something ends, be its connection kept or not.
+    let start = post("/v1/runs", &json!({"agent": "release", "task": "write to them"})).without("Connection");
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut socket = TcpStream::connect(world.at).await.unwrap();
+        socket.write_all(&start.head()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        slow.push(socket);
+    }
+    let (request, at) = (get("/v1/agents"), world.at);
+    let waiting = tokio::spawn(async move { request.send(at).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished());
+    slow[1].write_all(&start.body).await.unwrap();
+    let served = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+    assert_eq!(served.expect("served as soon as one ends").unwrap().status, 200);
+    drop(slow);
+    drop(stream);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_and_looping_are_slowed_down() {
+    let slow = Rate { per_second: 1, burst: 5 };
+    let world = World::with(Limits { failures: slow, ..Limits::STANDARD }).await;
+    let guess = get("/v1/approvals").by("mallory");
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(world.ask(&guess).await.status);
+    }
+    assert_eq!((&statuses[..5], statuses[9]), ([401; 5].as_slice(), 429));
+    assert_eq!(world.ask(&get("/v1/approvals")).await.status, 200, "who has a token is not kept out by who has none");
+    world.stop().await;
+
+    let world = World::with(Limits { requests: slow, ..Limits::STANDARD }).await;
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(world.ask(&get("/v1/agents")).await.status);
+    }
+    assert_eq!((statuses[0], statuses[9]), (200, 429));
+    assert_eq!(world.ask(&get("/v1/agents").by("bob")).await.status, 200, "each has their own");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_being_answered_ends_before_the_host_does() {
+    let world = World::new().await;
+    let request = post("/v1/runs", &json!({"agent": "release", "task": "write to them"}));
+    let mut socket = TcpStream::connect(world.at).await.unwrap();
+    socket.write_all(&request.head()).await.unwrap();
+    socket.write_all(&request.body[..5]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let idle = TcpStream::connect(world.at).await.unwrap();
+    let at = world.at;
+    let stopped = tokio::spawn(world.stop());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(TcpStream::connect(at).await.is_err(), "nobody new is taken");
+    socket.write_all(&request.body[5..]).await.unwrap();
+    assert_eq!(Reply::read(&mut socket).await.status, 201);
+    stopped.await.unwrap();
+    drop(idle);
+}

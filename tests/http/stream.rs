@@ -1,0 +1,144 @@
+//! The event stream: everything once, in order, only what is on disk; it resumes, it beats, it ends.
+
+use std::time::{Duration, Instant};
+
+use holdshort::api::Limits;
+use holdshort_journal::Position;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::{PATIENCE, Request, get, head};
+use crate::world::{How, World};
+
+/// An open stream.
+struct Stream {
+    socket: TcpStream,
+    /// What has come and was not looked at.
+    rest: String,
+}
+
+fn events() -> Request {
+    get("/v1/events").with("Accept", "text/event-stream")
+}
+
+impl Stream {
+    async fn open(world: &World, request: &Request) -> Self {
+        let mut socket = TcpStream::connect(world.at).await.unwrap();
+        socket.write_all(&request.bytes()).await.unwrap();
+        let mut stream = Self { socket, rest: String::new() };
+        let answer = stream.until("\r\n\r\n").await;
+        let (status, headers) = head(answer.as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        assert!(headers.contains(&("content-type".into(), "text/event-stream".into())), "{answer}");
+        stream
+    }
+
+    /// What comes before `end`; fails if it does not come, or the stream ends.
+    async fn until(&mut self, end: &str) -> String {
+        loop {
+            if let Some((before, after)) = self.rest.split_once(end) {
+                let (before, after) = (before.to_owned(), after.to_owned());
+                self.rest = after;
+                return before;
+            }
+            let mut bytes = [0; 4096];
+            let count =
+                tokio::time::timeout(PATIENCE, self.socket.read(&mut bytes)).await.expect("something comes").unwrap();
+            assert_ne!(count, 0, "the stream ended");
+            self.rest.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+        }
+    }
+
+    /// The next event's id, name and data; heartbeats are passed over.
+    async fn event(&mut self, world: &World) -> (u64, String, Value) {
+        loop {
+            // Frames are one event each, so the chunks' own lengths stand on lines of their own.
+            let frame = self.until("\n\n").await;
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let Some(data) = field("data: ") else { continue };
+            let data: Value = serde_json::from_str(&data).unwrap();
+            world.schema.validate(&json!({"$ref": "#/components/schemas/FeedEvent"}), &data, "an event of the stream");
+            return (field("id: ").unwrap().parse().unwrap(), field("event: ").unwrap(), data);
+        }
+    }
+
+    async fn ended(mut self) -> bool {
+        let mut rest = Vec::new();
+        tokio::time::timeout(PATIENCE, self.socket.read_to_end(&mut rest)).await.is_ok_and(|read| read.is_ok())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_resumes_without_gap_or_repetition() {
+    let world = World::new().await;
+    for _ in 0..50 {
+        world.held(&How::PLAIN).await;
+    }
+    let mut seen = Vec::new();
+    let mut stream = Stream::open(&world, &get("/v1/events?after=0")).await;
+    for _ in 0..70 {
+        seen.push(stream.event(&world).await);
+    }
+    drop(stream);
+    for _ in 0..10 {
+        world.held(&How::PLAIN).await;
+    }
+    let resume = get("/v1/events?after=0").with("Last-Event-ID", &seen.last().unwrap().0.to_string());
+    let mut stream = Stream::open(&world, &resume).await;
+    for _ in 70..120 {
+        seen.push(stream.event(&world).await);
+    }
+    let all = world.journal.feed(Position(0), 1000).await.unwrap();
+    assert_eq!(all.len(), 120);
+    for (entry, (id, name, data)) in all.iter().zip(&seen) {
+        assert_eq!((entry.position.0, &entry.run.0), (*id, &data["run"].as_str().unwrap().to_owned()));
+        assert_eq!(
+            (json!(id), json!(name), json!(entry.recorded.seq)),
+            (data["position"].clone(), data["type"].clone(), data["seq"].clone())
+        );
+    }
+    let held = world.held(&How::PLAIN).await;
+    let (_, name, data) = stream.event(&world).await;
+    assert_eq!((name.as_str(), &data["run"]), ("run-created", &json!(held.run)), "and what happens now follows");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_begins_now_unless_it_is_told_otherwise() {
+    let world = World::new().await;
+    world.held(&How::PLAIN).await;
+    let mut stream = Stream::open(&world, &events()).await;
+    let held = world.held(&How::PLAIN).await;
+    assert_eq!(stream.event(&world).await.2["run"], json!(held.run));
+    let (_, name, data) = stream.event(&world).await;
+    assert_eq!((name.as_str(), &data["data"]["clearance"]), ("call-held", &json!(held.digest)));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_few_beat_and_end_with_the_host() {
+    let limits = Limits { streams_max: 2, heartbeat: Duration::from_millis(50), ..Limits::STANDARD };
+    let world = World::with(limits).await;
+    let mut first = Stream::open(&world, &events()).await;
+    let second = Stream::open(&world, &events()).await;
+    let reply = world.ask(&events()).await;
+    assert_eq!((reply.status, &reply.json()["type"]), (429, &json!("urn:holdshort:problem:too-many")));
+    first.until(":\n\n").await;
+    first.until(":\n\n").await;
+    drop(second);
+    // The host notices at the next beat that the other end is gone.
+    let mut third = None;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if world.ask(&get("/metrics")).await.text().contains("holdshort_http_event_streams 1\n") {
+            third = Some(Stream::open(&world, &events()).await);
+            break;
+        }
+    }
+    let third = third.expect("a stream that was left makes room");
+    let start = Instant::now();
+    world.stop().await;
+    assert!(first.ended().await && third.ended().await, "streams end, so that the host can");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}

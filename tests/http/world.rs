@@ -1,0 +1,332 @@
+//! A served endpoint on a real port, over a journal in memory, and calls in every state.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort::api::driver::{AgentInfo, OfferedCapability, ReviseError, StartError};
+use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, serve};
+use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::command::{
+    CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+};
+use holdshort_gate::{
+    Action, Call, Command, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch, Phase, Proposal,
+    RefusalReason, Requirement, Resolution, Reviewers as Who, RunId, RunLimits, Time, WitType,
+};
+use holdshort_journal::{Fence, Flushed, Journal, Position, SubmitError};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::client::{Reply, Request, get};
+use crate::schema::Schema;
+
+/// What the exhibit of every proposal says; a page, if anybody took it for one.
+pub const EXHIBIT: &[u8] = b"<script>alert('+1 line')</script>\n\xff";
+
+pub struct World {
+    pub journal: Journal,
+    pub at: SocketAddr,
+    pub schema: Schema,
+    pub clock: Arc<AtomicU64>,
+    runs: AtomicU32,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+/// A call: its approval's id, and the digest that a decision must name.
+pub struct Held {
+    pub id: String,
+    pub run: RunId,
+    pub digest: Digest,
+}
+
+/// How a call is to be held.
+#[derive(Clone)]
+pub struct How {
+    pub who: Who,
+    pub quorum: u32,
+    pub four_eyes: bool,
+    pub expires_at: Option<Time>,
+    pub class: EffectClass,
+}
+
+impl How {
+    pub const PLAIN: Self =
+        Self { who: Who::Any, quorum: 1, four_eyes: false, expires_at: None, class: EffectClass::Idempotent };
+}
+
+fn function() -> FunctionType {
+    let text = || Some(Box::new(WitType::String));
+    FunctionType {
+        params: vec![("text".into(), WitType::String)],
+        result: Some(WitType::Result { ok: text(), err: text() }),
+    }
+}
+
+fn action(text: &Value) -> Result<Action, Mismatch> {
+    let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
+    Action::new(Digest::of(b"component"), capability, &function(), &json!({ "text": text }))
+}
+
+pub fn proposal(text: &str, how: &How) -> Proposal {
+    let exhibit = ExhibitRef {
+        title: "the message".into(),
+        media: "text/plain".into(),
+        digest: Digest::of(EXHIBIT),
+        bytes: EXHIBIT.len().try_into().unwrap(),
+    };
+    let How { who, quorum, four_eyes, expires_at, class } = how.clone();
+    Proposal {
+        action: action(&json!(text)).unwrap(),
+        summary: format!("send {text}"),
+        exhibits: vec![exhibit],
+        preconditions: Value::Null,
+        connector: "test".into(),
+        class,
+        requirement: Requirement { reviewers: who, quorum, four_eyes, expires_at, start_within_ms: 60_000 },
+        policy: PolicyRecord { digest: Digest::of(b"policy"), determining: vec!["hold-everything".into()] },
+    }
+}
+
+/// Stands in for the driver, of which the endpoint needs no more than this: it types arguments and writes to the same journal.
+struct Typist {
+    journal: Journal,
+    started: AtomicU32,
+}
+
+fn create(agent: &str, task: &str, started_by: &str) -> CreateRun {
+    CreateRun {
+        agent: agent.into(),
+        component: Digest::of(b"component"),
+        task: task.into(),
+        started_by: started_by.into(),
+        limits: RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 5, calls: 10 },
+        seed: Digest::of(b"seed"),
+    }
+}
+
+impl Driver for Typist {
+    fn start<'a>(
+        &'a self,
+        agent: &'a str,
+        task: &'a str,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
+        async move {
+            match agent {
+                "release" => {
+                    let id = RunId(format!("z-started-{}", self.started.fetch_add(1, Ordering::Relaxed)));
+                    Ok(self.journal.submit(&id, None, Fence::None, create(agent, task, by)).await?)
+                }
+                "broken" => Err(StartError::CannotLoad("`broken.wasm` is not a component".into())),
+                "wordy" => Err(StartError::TaskTooLong { bytes: task.len(), bytes_max: 1 }),
+                "late" => Err(StartError::Busy("no more runs just now".into())),
+                name => Err(StartError::UnknownAgent { name: name.into(), known: vec!["release".into()] }),
+            }
+        }
+        .boxed()
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        run: &'a RunId,
+        by: &'a str,
+        reason: Option<String>,
+    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>> {
+        async move { self.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await }.boxed()
+    }
+
+    fn revise<'a>(
+        &'a self,
+        _: &'a RunId,
+        call: &'a Call,
+        arguments: &'a Value,
+    ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
+        async move {
+            let old = call.proposal().expect("only held calls are revised");
+            let action = Action::new(old.action.component(), old.action.capability().clone(), &function(), arguments)?;
+            if call.phase != Phase::Held {
+                return Err(ReviseError::Impossible("it has been done".into()));
+            }
+            match arguments["text"].as_str() {
+                Some("impossible") => Err(ReviseError::Impossible("there is no such address".into())),
+                Some("forbidden") => Err(ReviseError::Forbidden("policy says no".into())),
+                Some("away") => Err(ReviseError::Unavailable("the connector cannot look just now".into())),
+                _ => Ok(Revision { proposal: Proposal { action, ..old.clone() } }),
+            }
+        }
+        .boxed()
+    }
+
+    fn check_ok_value<'a>(&'a self, _: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>> {
+        async move { Ok(WitType::String.normalise(value)?) }.boxed()
+    }
+
+    fn default_receipt(&self, _: &RunId, call: &Call) -> Option<Value> {
+        (call.proposal()?.class == EffectClass::Idempotent).then(|| json!("found it"))
+    }
+
+    fn agents(&self) -> Vec<AgentInfo> {
+        let capability =
+            |name: &str, consequential| OfferedCapability { capability: name.parse().unwrap(), consequential };
+        let capabilities =
+            vec![capability("acme:mail/send@1.0.0#send", true), capability("acme:mail/list@1.0.0#list", false)];
+        let unread = AgentInfo { name: "broken".into(), component: None, capabilities: Vec::new() };
+        vec![AgentInfo { name: "release".into(), component: Some(Digest::of(b"component")), capabilities }, unread]
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(Limits::STANDARD).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let clock = Arc::new(AtomicU64::new(1_767_225_600_000_000));
+        let now = clock.clone();
+        let journal = Journal::in_memory(Arc::new(move || Time(now.fetch_add(1, Ordering::Relaxed))));
+        let _ = journal.put_blob(EXHIBIT.to_vec()).await.unwrap();
+        let hash = |name: &str| (name.to_owned(), Digest::of(format!("token-of-{name}").as_bytes()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let api = Api::new(ApiParts {
+            journal: journal.clone(),
+            driver: Arc::new(Typist { journal: journal.clone(), started: AtomicU32::new(0) }),
+            reviewers: Reviewers::new(["alice", "bob", "carol", "olga"].map(hash)).unwrap(),
+            allowed_hosts: vec!["holdshort.test".into(), at.to_string()],
+            allowed_origins: vec!["http://holdshort.test".into()],
+            version: "0.0.0-test".into(),
+            limits,
+        });
+        let (stop, stopped) = oneshot::channel();
+        let server = Some(tokio::spawn(serve(listener, api, stopped)));
+        let reply = get("/openapi.json").send(at).await;
+        let schema = Schema(reply.json());
+        schema.check(&get("/openapi.json"), &reply);
+        Self { journal, at, schema, clock, runs: AtomicU32::new(0), stop: Some(stop), server }
+    }
+
+    /// Sends a request and checks the answer against the schema.
+    pub async fn ask(&self, request: &Request) -> Reply {
+        let reply = request.send(self.at).await;
+        self.schema.check(request, &reply);
+        reply
+    }
+
+    /// Shuts the host down; fails if that takes longer than open requests may.
+    pub async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        let server = self.server.take().unwrap();
+        tokio::time::timeout(Duration::from_secs(15), server).await.expect("shuts down").unwrap().unwrap();
+    }
+
+    pub async fn submit<C: Command>(
+        &self,
+        run: &RunId,
+        call: Option<u32>,
+        command: C,
+    ) -> Result<Flushed<C::Out>, SubmitError> {
+        self.journal.submit(run, call, Fence::None, command).await
+    }
+
+    /// A run that olga started.
+    pub async fn run(&self) -> RunId {
+        let run = RunId(format!("run-{:04}", self.runs.fetch_add(1, Ordering::Relaxed)));
+        let _ = self.submit(&run, None, create("release", "write to them", "olga")).await.unwrap();
+        run
+    }
+
+    pub async fn proposed(&self, proposed: Proposed) -> Held {
+        let run = self.run().await;
+        let _ = self.submit(&run, None, Propose { call: 1, proposed }).await.unwrap();
+        let digest = self.digest(&run).await.unwrap_or(Digest::of(b"none"));
+        Held { id: format!("{run}.1"), run, digest }
+    }
+
+    pub async fn digest(&self, run: &RunId) -> Option<Digest> {
+        self.journal.subject(run, Some(1)).await.unwrap().unwrap().call.unwrap().clearance
+    }
+
+    pub async fn held(&self, how: &How) -> Held {
+        self.proposed(Proposed::Hold(Box::new(proposal("hello", how)))).await
+    }
+
+    pub async fn decided(&self, how: &How, reviewer: &str, choice: Choice) -> Held {
+        let held = self.held(how).await;
+        let decide = Decide { reviewer: reviewer.into(), clearance: held.digest, choice, message: None };
+        let _ = self.submit(&held.run, Some(1), decide).await.unwrap();
+        held
+    }
+
+    async fn started(&self, how: &How) -> Held {
+        let held = self.decided(how, "alice", Choice::Approve).await;
+        let _ = self.submit(&held.run, Some(1), Start { perform_within_ms: 1_000 }).await.unwrap();
+        held
+    }
+
+    pub async fn finished(&self, how: &How, outcome: Outcome) -> Held {
+        let held = self.started(how).await;
+        let _ = self.submit(&held.run, Some(1), Finish { attempt: 1, outcome, evidence: None }).await.unwrap();
+        held
+    }
+
+    pub async fn in_doubt(&self, how: &How) -> Held {
+        self.finished(how, Outcome::Unknown("the reply was lost".into())).await
+    }
+
+    /// A new call in the phase of this name; where people decided, alice did.
+    pub async fn call(&self, phase: &str) -> Held {
+        let plain = &How::PLAIN;
+        let question = &How { class: EffectClass::Question, ..How::PLAIN };
+        let held = match phase {
+            "refused" => {
+                let action = Box::new(action(&json!("hello")).unwrap());
+                self.proposed(Proposed::Refuse(action, RefusalReason::Forbidden("never".into()))).await
+            }
+            "cleared" => self.proposed(Proposed::Clear(Box::new(proposal("hello", plain)))).await,
+            "held" => self.held(plain).await,
+            "approved" => self.decided(plain, "alice", Choice::Approve).await,
+            "started" => self.started(plain).await,
+            "in-doubt" => self.in_doubt(plain).await,
+            "succeeded" => self.finished(plain, Outcome::Happened(json!("sent"))).await,
+            "failed" => self.finished(plain, Outcome::DidNotHappen("no such address".into())).await,
+            "unresolved" => {
+                let held = self.in_doubt(plain).await;
+                let resolve =
+                    Resolve { attempt: 1, by: "alice".into(), resolution: Resolution::Abandon, message: None };
+                let _ = self.submit(&held.run, Some(1), resolve).await.unwrap();
+                held
+            }
+            "rejected" => self.decided(plain, "alice", Choice::Reject).await,
+            "answered" => self.decided(question, "alice", Choice::Respond(json!("yes"))).await,
+            "expired" => {
+                let soon = Time(self.clock.load(Ordering::Relaxed) + 1_000_000);
+                let held = self.held(&How { expires_at: Some(soon), ..How::PLAIN }).await;
+                self.clock.fetch_add(2_000_000, Ordering::Relaxed);
+                let _ = self.submit(&held.run, Some(1), Expire).await.unwrap();
+                held
+            }
+            "cancelled" => {
+                let held = self.held(plain).await;
+                let _ = self.submit(&held.run, None, CancelRun { by: "olga".into(), reason: None }).await.unwrap();
+                held
+            }
+            other => panic!("no phase {other}"),
+        };
+        let subject = self.journal.subject(&held.run, Some(1)).await.unwrap().unwrap();
+        assert_eq!(subject.call.unwrap().phase.name(), phase);
+        held
+    }
+
+    /// Everything that is written, to compare before and after.
+    pub async fn written(&self) -> Vec<(RunId, Event)> {
+        let feed = self.journal.feed(Position(0), usize::MAX >> 1).await.unwrap();
+        feed.into_iter().map(|entry| (entry.run, entry.recorded.event)).collect()
+    }
+}
