@@ -1,5 +1,28 @@
-//! Holdshort's journal: gate commands run inside a write transaction on the state read there, and what comes out is proof that it is on disk.
+//! Holdshort's journal: gate commands are judged on the journaled state, and what comes out is proof that their events are on disk.
+//!
+//! One writer thread takes commands in the order in which they were submitted, judges a batch of them (each sees what the ones before it staged),
+//! writes the batch in one transaction, and answers after COMMIT. Everything that people and the host look at is a projection of the events,
+//! written in the same transaction. There are two stores behind the one port: SQLite, and memory for tests.
+//!
+//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `store` (what a store must do), `sqlite`, `memory`.
 
+mod error;
+mod fence;
 mod flushed;
+mod hub;
+mod journal;
+mod memory;
+mod rows;
+mod secret;
+mod sqlite;
+mod staged;
+mod store;
+mod submit;
+mod writer;
 
+pub use error::{OpenError, ReadError, SubmitError};
+pub use fence::{Fence, Lease};
 pub use flushed::{Authorized, Flushed};
+pub use journal::{Clock, Journal};
+pub use rows::{CallFilter, CallRow, Due, Entry, Health, Hint, LogLine, Position, RunFilter, RunRow};
+pub use submit::Submitted;

@@ -1,0 +1,64 @@
+//! What the writer tells everybody: hints about what it committed, and whether it can commit at all.
+
+use std::sync::{Mutex, PoisonError};
+
+use holdshort_gate::Time;
+use tokio::sync::broadcast;
+
+use crate::rows::{Health, Hint};
+
+/// How many hints a listener may be behind before it has to look at the journal itself.
+const HINTS_KEPT: usize = 8_192;
+
+/// Shared by the writer and the journal's handles.
+pub(crate) struct Hub {
+    hints: broadcast::Sender<Hint>,
+    health: Mutex<Health>,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        Self { hints: broadcast::Sender::new(HINTS_KEPT), health: Mutex::new(Health::Ok) }
+    }
+
+    pub(crate) fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.hints.subscribe()
+    }
+
+    pub(crate) fn hint(&self, hint: Hint) {
+        // Nobody listens: nobody needs to know.
+        drop(self.hints.send(hint));
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.lock().clone()
+    }
+
+    pub(crate) fn is_failing(&self) -> bool {
+        matches!(*self.lock(), Health::Failing { .. })
+    }
+
+    pub(crate) fn works(&self) {
+        let mut health = self.lock();
+        if let Health::Failing { since, .. } = &*health {
+            tracing::info!(since = since.0, "the journal can be written again");
+            *health = Health::Ok;
+        }
+    }
+
+    pub(crate) fn fails(&self, now: Time, cause: &str) {
+        let mut health = self.lock();
+        let since = match &*health {
+            Health::Ok => {
+                tracing::error!(%cause, "the journal cannot be written");
+                now
+            }
+            Health::Failing { since, .. } => *since,
+        };
+        *health = Health::Failing { since, cause: cause.to_owned() };
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,261 @@
+//! The port: what the rest of the host sees of a journal.
+
+use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use holdshort_gate::command::Subject;
+use holdshort_gate::{CallNumber, Command, Digest, EffectKey, JournalId, Recorded, RunId, Seq, Time};
+use tokio::sync::{Semaphore, broadcast};
+
+use crate::error::{OpenError, ReadError, SubmitError};
+use crate::fence::{Fence, Lease, Leases};
+use crate::flushed::Flushed;
+use crate::hub::Hub;
+use crate::memory::Memory;
+use crate::rows::{CallFilter, CallRow, Due, Entry, Health, Hint, LogLine, Position, RunFilter, RunRow};
+use crate::secret::Identity;
+use crate::sqlite::{self, Presence};
+use crate::staged::{self, Staged};
+use crate::store::{Head, Reader, Readers, Store};
+use crate::submit::{Submitted, Task, Typed};
+use crate::writer::Writer;
+
+/// Where a journal gets its time from.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// How many reads go on at the same time, and how many readers are kept for the next ones.
+const READS_MAX: usize = 8;
+
+/// A journal. A cheap handle; the last one that goes closes it.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    identity: Identity,
+    clock: Clock,
+    /// Nothing once the journal closes.
+    tasks: Option<Sender<Task>>,
+    writer: Option<JoinHandle<()>>,
+    leases: Arc<Leases>,
+    hub: Arc<Hub>,
+    readers: Box<dyn Readers>,
+    idle: Mutex<Vec<Box<dyn Reader>>>,
+    reads: Semaphore,
+    /// The claim on the file, the last thing to go.
+    presence: Option<Presence>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has answered nobody, and there is nobody left to tell.
+            drop(writer.join());
+        }
+        self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Journal {
+    /// Opens the journal at `path`, or makes it there: folder 0700, files 0600.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let presence = Presence::claim(path)?;
+        let opened = sqlite::open(path)?;
+        let why = |error: ReadError| OpenError::Damaged { path: path.into(), why: error.to_string() };
+        let mut store = opened.store;
+        let head = store.head().map_err(why)?;
+        Ok(Self::start(opened.identity, clock, Box::new(store), Box::new(opened.readers), head, Some(presence)))
+    }
+
+    /// A journal that lives as long as its handles, for tests.
+    pub fn in_memory(clock: Clock) -> Result<Self, getrandom::Error> {
+        let memory = Memory::default();
+        let head = Head { position: 0, at: Time(0) };
+        Ok(Self::start(Identity::draw()?, clock, Box::new(memory.clone()), Box::new(memory), head, None))
+    }
+
+    fn start(
+        identity: Identity,
+        clock: Clock,
+        store: Box<dyn Store>,
+        readers: Box<dyn Readers>,
+        head: Head,
+        presence: Option<Presence>,
+    ) -> Self {
+        let (leases, hub) = (Arc::new(Leases::default()), Arc::new(Hub::new()));
+        let (tasks, queue) = mpsc::channel();
+        let writer = Writer {
+            store,
+            staged: Staged::new(identity.clone(), head),
+            clock: clock.clone(),
+            leases: leases.clone(),
+            hub: hub.clone(),
+            stale: false,
+        };
+        Self(Arc::new(Inner {
+            identity,
+            clock,
+            tasks: Some(tasks),
+            writer: Some(std::thread::spawn(move || writer.run(&queue))),
+            leases,
+            hub,
+            readers,
+            idle: Mutex::default(),
+            reads: Semaphore::new(READS_MAX),
+            presence,
+        }))
+    }
+
+    /// The journal's name, for ever.
+    pub fn id(&self) -> &JournalId {
+        &self.0.identity.id
+    }
+
+    /// The time by the journal's clock.
+    pub fn now(&self) -> Time {
+        (self.0.clock)()
+    }
+
+    /// Leaves the address of this host's endpoint beside the journal, for the command line to find; it goes when the journal closes.
+    pub fn announce(&self, address: &str) -> Result<(), OpenError> {
+        self.0.presence.as_ref().map_or(Ok(()), |presence| presence.announce(address))
+    }
+
+    /// Judges `command` on the journaled state of `run` and `call`, and writes what follows from it.
+    ///
+    /// It is taken when this is called, not when the answer is awaited: what one task submits is judged in the order in which it was submitted.
+    pub fn submit<C: Command>(
+        &self,
+        run: &RunId,
+        call: Option<CallNumber>,
+        fence: Fence,
+        command: C,
+    ) -> Submitted<C::Out> {
+        let (reply, submitted) = Submitted::new();
+        self.send(Task::Command { run: run.clone(), call, fence, work: Box::new(Typed::new(command, reply)) });
+        submitted
+    }
+
+    /// Leave to drive `run`; whoever had it before is fenced off.
+    pub fn lease(&self, run: &RunId) -> Lease {
+        self.0.leases.take(run)
+    }
+
+    /// The secret seed of a run's randomness.
+    pub fn seed(&self, run: &RunId) -> [u8; 32] {
+        self.0.identity.seed(run)
+    }
+
+    /// The idempotency key of a call's effect.
+    pub fn effect_key(&self, run: &RunId, call: CallNumber) -> EffectKey {
+        self.0.identity.effect_key(run, call)
+    }
+
+    /// A run with one of its consequential calls, the last if none is named. Nothing if there is no such run.
+    pub async fn subject(&self, run: &RunId, call: Option<CallNumber>) -> Result<Option<Subject>, ReadError> {
+        let (identity, run) = (self.0.identity.clone(), run.clone());
+        self.read(move |reader| staged::load(&identity, reader, &run, call)).await
+    }
+
+    /// A chunk of a run's events, oldest first.
+    pub async fn events(&self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        let run = run.clone();
+        self.read(move |reader| reader.events(&run, after, limit)).await
+    }
+
+    /// Runs, newest first.
+    pub async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, ReadError> {
+        self.read(move |reader| reader.runs(&filter)).await
+    }
+
+    /// Consequential calls, in the order in which they were proposed.
+    pub async fn calls(&self, filter: CallFilter) -> Result<Vec<CallRow>, ReadError> {
+        self.read(move |reader| reader.calls(&filter)).await
+    }
+
+    /// A chunk of all runs' events in the order of commits.
+    pub async fn feed(&self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
+        self.read(move |reader| reader.feed(after, limit)).await
+    }
+
+    /// The place of the last event; 0 if there is none.
+    pub async fn last_position(&self) -> Result<Position, ReadError> {
+        self.read(|reader| reader.last_position()).await
+    }
+
+    /// The earliest deadline of any call or timer.
+    pub async fn next_deadline(&self) -> Result<Option<Time>, ReadError> {
+        self.read(|reader| reader.next_deadline()).await
+    }
+
+    /// What must happen by `now`, earliest first.
+    pub async fn due(&self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError> {
+        self.read(move |reader| reader.due(now, limit)).await
+    }
+
+    /// Keeps some bytes by their digest. They are on disk when it returns; putting them again changes nothing.
+    pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Flushed<Digest>, SubmitError> {
+        let (reply, submitted) = Submitted::new();
+        self.send(Task::Blob { digest: Digest::of(&bytes), bytes, reply });
+        submitted.await
+    }
+
+    /// The bytes of a digest, if they are kept.
+    pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        let digest = *digest;
+        self.read(move |reader| reader.blob(&digest)).await
+    }
+
+    /// Keeps a line of a run's log, soon and perhaps: it is a hint for people.
+    pub fn log(&self, run: &RunId, line: LogLine) {
+        self.send(Task::Log(run.clone(), line));
+    }
+
+    /// A chunk of a run's log with the lines' numbers, oldest first.
+    pub async fn log_lines(&self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
+        let run = run.clone();
+        self.read(move |reader| reader.log_lines(&run, after, limit)).await
+    }
+
+    /// Hints about what is committed from now on. Whoever falls behind is told so and looks at the journal itself.
+    pub fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.0.hub.hints()
+    }
+
+    /// Whether the journal can be written.
+    pub fn health(&self) -> Health {
+        self.0.hub.health()
+    }
+
+    fn send(&self, task: Task) {
+        if let Some(tasks) = &self.0.tasks {
+            // A writer that is gone drops the task, and with it the answer's sender: the caller is told "unknown".
+            drop(tasks.send(task));
+        }
+    }
+
+    async fn read<T, F>(&self, read: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Reader) -> Result<T, ReadError> + Send + 'static,
+    {
+        let gone = |_| ReadError::Store("the journal is closed".into());
+        let inner = self.0.clone();
+        let _permit = self.0.reads.acquire().await.map_err(gone)?;
+        let work = move || {
+            let idle = inner.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut reader = idle.map_or_else(|| inner.readers.reader(), Ok)?;
+            let found = reader.begin().and_then(|()| read(&mut *reader));
+            let found = found.and_then(|found| reader.end().map(|()| found));
+            // A reader that failed may be in a state of its own; the next read gets a new one.
+            if found.is_ok() {
+                inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            }
+            found
+        };
+        let stopped = |error: tokio::task::JoinError| ReadError::Store(error.to_string());
+        tokio::task::spawn_blocking(work).await.map_err(stopped)?
+    }
+}

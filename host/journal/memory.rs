@@ -1,0 +1,200 @@
+//! The store that forgets: for tests of what lies above the journal, and to hold the port to one behaviour.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, RunId, Seq, Time};
+
+use crate::error::ReadError;
+use crate::rows::{CallFilter, CallRow, Due, Entry, LogLine, Position, RunFilter, RunRow, timer};
+use crate::store::{Batch, Head, LOG_LINES_MAX, Load, Reader, Readers, RunState, Store, WriteError, opens};
+
+/// Everything in memory; a cheap handle that is the writer, every reader and what makes them.
+#[derive(Clone, Default)]
+pub(crate) struct Memory(Arc<RwLock<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    events: Vec<Entry>,
+    runs: BTreeMap<RunId, KeptRun>,
+    blobs: HashMap<Digest, Vec<u8>>,
+}
+
+struct KeptRun {
+    state: RunState,
+    task: String,
+    /// Where its events are among all events.
+    events: Vec<usize>,
+    calls: BTreeMap<CallNumber, (Position, Option<Call>)>,
+    logs: VecDeque<LogLine>,
+    logs_dropped: u64,
+}
+
+impl Memory {
+    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Load for Memory {
+    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+        Ok(self.kept().runs.get(run).map(|kept| kept.state.clone()))
+    }
+
+    fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+        Ok(self.kept().runs.get(run).and_then(|kept| kept.calls.get(&call)).and_then(|(_, call)| call.clone()))
+    }
+}
+
+impl Store for Memory {
+    fn head(&mut self) -> Result<Head, ReadError> {
+        let kept = self.kept();
+        Ok(kept
+            .events
+            .last()
+            .map_or(Head { position: 0, at: Time(0) }, |last| Head { position: last.position.0, at: last.recorded.at }))
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let kept = &mut *kept;
+        for entry in &batch.events {
+            let event = &entry.recorded.event;
+            if let (Event::RunCreated { task, .. }, Some(state)) = (event, batch.runs.get(&entry.run)) {
+                kept.runs.insert(entry.run.clone(), KeptRun::new(state.clone(), task.clone()));
+            }
+            if let Some(run) = kept.runs.get_mut(&entry.run) {
+                run.events.push(kept.events.len());
+                if let Some(call) = opens(event) {
+                    run.calls.insert(call, (entry.position, None));
+                }
+            }
+            kept.events.push(entry.clone());
+        }
+        for (run, state) in &batch.runs {
+            if let Some(run) = kept.runs.get_mut(run) {
+                run.state = state.clone();
+            }
+        }
+        for ((run, number), call) in &batch.calls {
+            if let Some((_, kept)) = kept.runs.get_mut(run).and_then(|run| run.calls.get_mut(number)) {
+                *kept = Some(call.clone());
+            }
+        }
+        for (digest, bytes) in &batch.blobs {
+            kept.blobs.entry(*digest).or_insert_with(|| bytes.clone());
+        }
+        for (run, line) in &batch.logs {
+            if let Some(run) = kept.runs.get_mut(run) {
+                run.log(line.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self) -> Result<(), WriteError> {
+        Ok(())
+    }
+}
+
+impl KeptRun {
+    fn new(state: RunState, task: String) -> Self {
+        let (events, calls, logs) = (Vec::new(), BTreeMap::new(), VecDeque::new());
+        Self { state, task, events, calls, logs, logs_dropped: 0 }
+    }
+
+    fn log(&mut self, line: LogLine) {
+        self.logs.push_back(line);
+        if self.logs.len() as u64 > LOG_LINES_MAX {
+            self.logs.pop_front();
+            self.logs_dropped += 1;
+        }
+    }
+}
+
+impl Readers for Memory {
+    fn reader(&self) -> Result<Box<dyn Reader>, ReadError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Reader for Memory {
+    fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        let kept = self.kept();
+        let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
+        let entries = places.iter().filter_map(|place| kept.events.get(*place));
+        let chunk = entries.filter(|entry| entry.recorded.seq > after).take(limit);
+        Ok(chunk.map(|entry| entry.recorded.clone()).collect())
+    }
+
+    fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
+        let kept = self.kept();
+        let older = kept.runs.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
+        let wanted = |run: &KeptRun| filter.phases.is_empty() || filter.phases.contains(&run.state.run.phase.name());
+        let row = |(id, run): (&RunId, &KeptRun)| RunRow::new(id.clone(), run.task.clone(), run.state.clone());
+        Ok(older.filter(|(_, run)| wanted(run)).take(filter.limit).map(row).collect())
+    }
+
+    fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
+        let kept = self.kept();
+        let mut rows = Vec::new();
+        for (id, run) in kept.runs.iter().filter(|(id, _)| filter.run.as_ref().is_none_or(|run| run == *id)) {
+            for (position, call) in run.calls.values() {
+                let after = filter.after.is_none_or(|after| *position > after);
+                let wanted = |call: &&Call| filter.phases.is_empty() || filter.phases.contains(&call.phase.name());
+                if let Some(call) = call.as_ref().filter(wanted).filter(|_| after) {
+                    rows.push(CallRow::new(id.clone(), run.state.run.agent.clone(), *position, call));
+                }
+            }
+        }
+        rows.sort_by_key(|row| row.position);
+        rows.truncate(filter.limit);
+        Ok(rows)
+    }
+
+    fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
+        let after = usize::try_from(after.0).unwrap_or(usize::MAX);
+        Ok(self.kept().events.iter().skip(after).take(limit).cloned().collect())
+    }
+
+    fn last_position(&mut self) -> Result<Position, ReadError> {
+        Ok(self.kept().events.last().map_or(Position(0), |entry| entry.position))
+    }
+
+    fn next_deadline(&mut self) -> Result<Option<Time>, ReadError> {
+        Ok(self.deadlines().into_iter().map(|(at, _)| at).min())
+    }
+
+    fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError> {
+        let mut due = self.deadlines();
+        due.retain(|(at, _)| *at <= now);
+        due.sort_by_key(|(at, _)| *at);
+        Ok(due.into_iter().take(limit).map(|(_, due)| due).collect())
+    }
+
+    fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.kept().blobs.get(digest).cloned())
+    }
+
+    fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
+        let kept = self.kept();
+        let Some(run) = kept.runs.get(run) else { return Ok(Vec::new()) };
+        let numbered = (run.logs_dropped + 1..).zip(run.logs.iter().cloned());
+        Ok(numbered.filter(|(number, _)| *number > after).take(limit).collect())
+    }
+}
+
+impl Memory {
+    fn deadlines(&self) -> Vec<(Time, Due)> {
+        let kept = self.kept();
+        let mut found = Vec::new();
+        for (id, run) in &kept.runs {
+            let timer = timer(&run.state.run).map(|(timer, at)| (at, Due::Timer { run: id.clone(), timer }));
+            let calls = run.calls.values().filter_map(|(_, call)| call.as_ref());
+            let calls =
+                calls.filter_map(|call| Some((call.deadline()?, Due::Call { run: id.clone(), call: call.number })));
+            found.extend(calls.chain(timer));
+        }
+        found
+    }
+}

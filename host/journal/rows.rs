@@ -1,0 +1,226 @@
+//! What is read from a journal: rows of its projections, entries of its events, and hints.
+
+use holdshort_gate::{Call, CallNumber, Capability, Digest, EffectClass, Recorded, Run, RunId, RunPhase, Seq, Time};
+
+use crate::store::RunState;
+
+/// The place of an event among all events of all runs, from 1, in the order of commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// An event of some run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place.
+    pub position: Position,
+    /// Whose it is.
+    pub run: RunId,
+    /// The event.
+    pub recorded: Recorded,
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug)]
+pub struct RunFilter {
+    /// Names of phases; empty: all.
+    pub phases: Vec<&'static str>,
+    /// Only runs older than this one.
+    pub before: Option<RunId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which consequential calls to list.
+#[derive(Clone, Debug)]
+pub struct CallFilter {
+    /// Names of phases; empty: all.
+    pub phases: Vec<&'static str>,
+    /// Only calls of this run.
+    pub run: Option<RunId>,
+    /// Only calls that were proposed after this place.
+    pub after: Option<Position>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// The agent's configured name.
+    pub agent: String,
+    /// What it was asked to do.
+    pub task: String,
+    /// Who started it.
+    pub started_by: String,
+    /// The component that runs.
+    pub component: Digest,
+    /// When it was created.
+    pub created_at: Time,
+    /// When its last event was written.
+    pub updated_at: Time,
+    /// The name of its phase.
+    pub phase: &'static str,
+    /// The call it waits for, if it does.
+    pub waiting_for: Option<CallNumber>,
+    /// How many host calls it made.
+    pub calls: u32,
+    /// What the agent returned, if it did.
+    pub result: Option<Result<String, String>>,
+    /// Why it trapped or diverged, if it did.
+    pub reason: Option<String>,
+    /// The number of its last event.
+    pub last_seq: Seq,
+}
+
+impl RunRow {
+    pub(crate) fn new(id: RunId, task: String, state: RunState) -> Self {
+        let RunState { run, last_seq, updated_at } = state;
+        let phase = run.phase.name();
+        let (waiting_for, result, reason) = match run.phase {
+            RunPhase::Waiting(call) => (Some(call), None, None),
+            RunPhase::Finished(result) => (None, Some(result), None),
+            RunPhase::Trapped(reason) | RunPhase::Diverged(reason) => (None, None, Some(reason)),
+            RunPhase::Ready | RunPhase::Sleeping { .. } | RunPhase::Cancelled => (None, None, None),
+        };
+        Self {
+            id,
+            agent: run.agent,
+            task,
+            started_by: run.started_by,
+            component: run.component,
+            created_at: run.created_at,
+            updated_at,
+            phase,
+            waiting_for,
+            calls: run.calls,
+            result,
+            reason,
+            last_seq,
+        }
+    }
+}
+
+/// A consequential call in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRow {
+    /// Its run.
+    pub run: RunId,
+    /// Its number.
+    pub call: CallNumber,
+    /// Where it was proposed.
+    pub position: Position,
+    /// The agent's configured name.
+    pub agent: String,
+    /// What was asked for.
+    pub capability: Capability,
+    /// The name of its phase.
+    pub phase: &'static str,
+    /// When it was proposed.
+    pub proposed_at: Time,
+    /// When it lapses if nobody does anything.
+    pub deadline: Option<Time>,
+    /// One line that says what would happen; empty if it was refused before anyone looked.
+    pub summary: String,
+    /// The digest that a decision must name now.
+    pub clearance: Option<Digest>,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// 1, and one more for each edit and change of facts.
+    pub revision: u32,
+    /// What a lookup could establish; nothing if it was refused before anyone looked.
+    pub class: Option<EffectClass>,
+}
+
+impl CallRow {
+    pub(crate) fn new(run: RunId, agent: String, position: Position, call: &Call) -> Self {
+        Self {
+            run,
+            call: call.number,
+            position,
+            agent,
+            capability: call.action().capability().clone(),
+            phase: call.phase.name(),
+            proposed_at: call.proposed_at,
+            deadline: call.deadline(),
+            summary: call.proposal().map(|proposal| proposal.summary.clone()).unwrap_or_default(),
+            clearance: call.clearance,
+            attempts: call.attempts,
+            revision: call.revision,
+            class: call.proposal().map(|proposal| proposal.class),
+        }
+    }
+}
+
+/// Something that must happen though nobody does anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// A call lapses.
+    Call {
+        /// Its run.
+        run: RunId,
+        /// The call.
+        call: CallNumber,
+    },
+    /// A run wakes.
+    Timer {
+        /// The run.
+        run: RunId,
+        /// Its timer.
+        timer: u32,
+    },
+}
+
+/// A line that an agent or the host wrote about a run. It is kept for people and matched with nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When.
+    pub at: Time,
+    /// How important, such as `info`.
+    pub level: String,
+    /// The line.
+    pub message: String,
+}
+
+/// What was just committed for one command. Hints may be lost; the journal is the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The place of its last event.
+    pub position: Position,
+    /// The run.
+    pub run: RunId,
+    /// The name of the run's phase after it.
+    pub run_phase: &'static str,
+    /// The consequential call it was about, if it was about one, with the name of its phase after it.
+    pub call: Option<(CallNumber, &'static str)>,
+    /// Whether the call or the run now has a deadline.
+    pub sets_deadline: bool,
+}
+
+/// Whether the journal can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The last transaction was committed.
+    Ok,
+    /// It was not.
+    Failing {
+        /// Since when.
+        since: Time,
+        /// What the store said.
+        cause: String,
+    },
+}
+
+/// The deadline of a run that sleeps.
+pub(crate) fn timer(run: &Run) -> Option<(u32, Time)> {
+    match run.phase {
+        RunPhase::Sleeping { timer, until } => Some((timer, until)),
+        RunPhase::Ready
+        | RunPhase::Waiting(_)
+        | RunPhase::Finished(_)
+        | RunPhase::Trapped(_)
+        | RunPhase::Cancelled
+        | RunPhase::Diverged(_) => None,
+    }
+}

@@ -1,0 +1,22 @@
+//! The store in one SQLite file.
+//!
+//! The tables hold the events and as little else as finding them takes: what the API shows of a run or a call is folded from its few events
+//! when it is asked for, so that a waiting run costs little more than the bytes a person has to review.
+
+mod codec;
+mod open;
+mod presence;
+mod read;
+mod schema;
+mod write;
+
+pub(crate) use open::open;
+pub(crate) use presence::Presence;
+
+use crate::error::ReadError;
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.to_string())
+    }
+}

@@ -1,0 +1,129 @@
+//! Opening a file: whose it is, which version, under which settings.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use holdshort_gate::JournalId;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+
+use super::read::SqliteReaders;
+use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION};
+use super::write::{Sqlite, rebuild};
+use crate::error::{OpenError, ReadError};
+use crate::secret::Identity;
+
+/// Versions before it can corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
+const SQLITE_MIN: i32 = 3_051_003;
+
+/// How long a connection waits for another of this host's, such as for a checkpoint.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+
+/// An open journal, in its parts.
+pub(crate) struct Opened {
+    pub(crate) identity: Identity,
+    pub(crate) store: Sqlite,
+    pub(crate) readers: SqliteReaders,
+}
+
+/// Opens the journal at `path`, or makes it there. The caller has claimed it.
+pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
+    if rusqlite::version_number() < SQLITE_MIN {
+        let why = format!("SQLite {} is older than 3.51.3 and can corrupt it", rusqlite::version());
+        return Err(OpenError::Sqlite { path: path.into(), why });
+    }
+    make_file(path)?;
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| told(path, &error))?;
+    prepare(path, &mut connection)?;
+    let identity = identity(&connection).map_err(|error| damaged(path, &error))?;
+    let readers = SqliteReaders::new(path.into());
+    Ok(Opened { identity, store: Sqlite::new(path.into(), connection), readers })
+}
+
+/// A connection with the settings that every one of this host has.
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+    }
+    Ok(connection)
+}
+
+fn make_file(path: &Path) -> Result<(), OpenError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let io = |what| move |source| OpenError::Io { what, path: path.into(), source };
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make the journal"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("make durable the folder of"))
+}
+
+/// Makes the tables of an empty file, and refuses any other that this version did not make.
+fn prepare(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+    let told = |error: rusqlite::Error| told(path, &error);
+    let pragma = |connection: &Connection, name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = pragma(connection, "application_id").map_err(told)?;
+    let version = pragma(connection, "user_version").map_err(told)?;
+    let tables = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], tables).map_err(told)?;
+    if application == 0 && version == 0 && tables == 0 {
+        create(connection).map_err(|error| OpenError::Sqlite { path: path.into(), why: error })?;
+    } else if application != APPLICATION_ID {
+        return Err(OpenError::NotAJournal {
+            path: path.into(),
+            why: "it is the SQLite database of something else".into(),
+        });
+    } else if version > VERSION {
+        return Err(OpenError::Newer { path: path.into(), found: version, known: VERSION });
+    }
+    let projection = meta(connection, "projection").map_err(|error| damaged(path, &error))?;
+    if projection != PROJECTION.as_bytes() {
+        rebuild(connection).map_err(|error| damaged(path, &error))?;
+    }
+    Ok(())
+}
+
+fn create(connection: &mut Connection) -> Result<(), String> {
+    let identity = Identity::draw().map_err(|error| error.to_string())?;
+    let create = |connection: &mut Connection| -> rusqlite::Result<()> {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        for (key, value) in
+            [("id", identity.id.0.as_bytes()), ("secret", &identity.secret), ("projection", PROJECTION.as_bytes())]
+        {
+            transaction.execute("INSERT INTO meta (key, value) VALUES (?1, ?2)", (key, value))?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()
+    };
+    create(connection).map_err(|error| error.to_string())
+}
+
+fn identity(connection: &Connection) -> Result<Identity, ReadError> {
+    let id = String::from_utf8(meta(connection, "id")?).map_err(|_| ReadError::Damaged("its id is not text".into()))?;
+    let secret = meta(connection, "secret")?;
+    let secret = secret.try_into().map_err(|_| ReadError::Damaged("its secret is cut short".into()))?;
+    Ok(Identity { id: JournalId(id), secret })
+}
+
+fn meta(connection: &Connection, key: &str) -> Result<Vec<u8>, ReadError> {
+    let found = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
+    found.ok_or_else(|| ReadError::Damaged(format!("it has no `{key}`")))
+}
+
+fn damaged(path: &Path, error: &ReadError) -> OpenError {
+    OpenError::Damaged { path: path.into(), why: error.to_string() }
+}
+
+fn told(path: &Path, error: &rusqlite::Error) -> OpenError {
+    if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        return OpenError::NotAJournal { path: path.into(), why: "it is not a SQLite database".into() };
+    }
+    OpenError::Sqlite { path: path.into(), why: error.to_string() }
+}

@@ -1,0 +1,64 @@
+//! One host per journal: an operating-system lock on a file beside it, which ends with the process however it ends.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+
+/// The claim on a journal. Dropping it gives it up.
+pub(crate) struct Presence {
+    address: PathBuf,
+    /// Holds the lock as long as it is open.
+    _lock: File,
+}
+
+impl Presence {
+    /// Claims the journal at `path`, whose folder is made if there is none.
+    pub(crate) fn claim(path: &Path) -> Result<Self, OpenError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(|source| OpenError::Io { what: "make the folder", path: folder.into(), source })?;
+        }
+        let lock_path = beside(path, ".lock");
+        let io = |what| move |source| OpenError::Io { what, path: beside(path, ".lock"), source };
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
+        let mut lock = open.map_err(io("open the lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let read = lock.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+                return Err(OpenError::Locked { path: path.into(), holder: read.then(|| holder.trim().into()) });
+            }
+            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
+        }
+        lock.set_len(0).map_err(io("write"))?;
+        // Who has it is for people; on a full disk the claim holds without it.
+        drop(write!(lock, "process {}", std::process::id()));
+        Ok(Self { address: beside(path, ".address"), _lock: lock })
+    }
+
+    /// Leaves the address of the endpoint beside the journal.
+    pub(crate) fn announce(&self, address: &str) -> Result<(), OpenError> {
+        let io = |source| OpenError::Io { what: "write", path: self.address.clone(), source };
+        let new = beside(&self.address, ".new");
+        let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
+        open.and_then(|mut file| writeln!(file, "{address}")).map_err(io)?;
+        fs::rename(new, &self.address).map_err(io)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        // Not there, or left behind: an address that answers nobody is recognised by whoever tries it.
+        drop(fs::remove_file(&self.address));
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

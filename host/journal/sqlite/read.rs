@@ -1,0 +1,267 @@
+//! Readers of a SQLite file; the writer never waits for them, nor they for it.
+
+use std::path::PathBuf;
+
+use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, RunId, Seq, Time};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+
+use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, limit, natural, recorded};
+use super::open::connect;
+use crate::error::ReadError;
+use crate::rows::{CallFilter, CallRow, Due, Entry, LogLine, Position, RunFilter, RunRow};
+use crate::store::{Load, Reader, Readers, RunState};
+
+/// Opens readers of one file.
+pub(crate) struct SqliteReaders(PathBuf);
+
+impl SqliteReaders {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl Readers for SqliteReaders {
+    fn reader(&self) -> Result<Box<dyn Reader>, ReadError> {
+        Ok(Box::new(SqliteReader(connect(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?)))
+    }
+}
+
+struct SqliteReader(Connection);
+
+/// A run with its task.
+pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(RunState, String)>, ReadError> {
+    let mut statement = connection.prepare_cached(&select_runs("WHERE runs.id = ?1"))?;
+    let mut rows = statement.query([&run.0])?;
+    rows.next()?.map(|row| run_of(connection, row).map(|(_, state, task)| (state, task))).transpose()
+}
+
+/// One consequential call, folded from its own events.
+pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+    let select = format!(
+        "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
+         WHERE runs.id = ?1 AND events.call = ?2 ORDER BY events.position"
+    );
+    let damaged = |why: String| ReadError::Damaged(format!("call {call} of run {run}: {why}"));
+    let mut statement = connection.prepare_cached(&select)?;
+    let mut rows = statement.query((&run.0, call))?;
+    let mut folded: Option<Call> = None;
+    while let Some(row) = rows.next()? {
+        let recorded = recorded(connection, row, 0)?;
+        match &mut folded {
+            Some(call) => call.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?,
+            None => {
+                let opened = Call::open(&recorded.event, recorded.at);
+                folded = Some(opened.ok_or_else(|| damaged("its first event does not open it".into()))?);
+            }
+        }
+    }
+    Ok(folded)
+}
+
+/// Selects runs for [`run_of`].
+fn select_runs(rest: &str) -> String {
+    format!(
+        "SELECT runs.id, {RUN_COLUMNS}, {EVENT_COLUMNS} \
+         FROM runs JOIN events ON events.run = runs.number AND events.seq = 1 {rest}"
+    )
+}
+
+fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, String), ReadError> {
+    let id: String = row.get(0)?;
+    let standing = Standing::read(row, 1)?;
+    let created = recorded(connection, row, 10)?;
+    let state = standing.run(&created, &id)?;
+    let task = if let Event::RunCreated { task, .. } = created.event { task } else { String::new() };
+    Ok((RunId(id), state, task))
+}
+
+/// Runs a query once for each phase, or once for all, because one phase at a time is read in the order of its index.
+fn each_phase<T>(
+    phases: &[&'static str],
+    mut query: impl FnMut(Option<&'static str>) -> Result<Vec<T>, ReadError>,
+) -> Result<Vec<T>, ReadError> {
+    if phases.is_empty() {
+        return query(None);
+    }
+    let mut found = Vec::new();
+    for phase in phases {
+        found.extend(query(Some(phase))?);
+    }
+    Ok(found)
+}
+
+/// Conditions of a WHERE with their values.
+#[derive(Default)]
+struct Conditions {
+    sql: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn add(&mut self, sql: &'static str, value: impl Into<Value>) {
+        self.sql.push(sql);
+        self.values.push(value.into());
+    }
+
+    fn sql(&self) -> String {
+        if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql.join(" AND ")) }
+    }
+}
+
+impl Load for SqliteReader {
+    fn run(&mut self, id: &RunId) -> Result<Option<RunState>, ReadError> {
+        Ok(run(&self.0, id)?.map(|(state, _)| state))
+    }
+
+    fn call(&mut self, run: &RunId, number: CallNumber) -> Result<Option<Call>, ReadError> {
+        call(&self.0, run, number)
+    }
+}
+
+impl Reader for SqliteReader {
+    fn begin(&mut self) -> Result<(), ReadError> {
+        Ok(self.0.execute_batch("BEGIN")?)
+    }
+
+    fn end(&mut self) -> Result<(), ReadError> {
+        Ok(self.0.execute_batch("COMMIT")?)
+    }
+
+    fn events(&mut self, run: &RunId, after: Seq, most: usize) -> Result<Vec<Recorded>, ReadError> {
+        let select = format!(
+            "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
+             WHERE runs.id = ?1 AND events.seq > ?2 ORDER BY events.seq LIMIT ?3"
+        );
+        let mut statement = self.0.prepare_cached(&select)?;
+        let mut rows = statement.query((&run.0, integer(after), limit(most)))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(recorded(&self.0, row, 0)?);
+        }
+        Ok(found)
+    }
+
+    fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
+        let mut found = each_phase(&filter.phases, |phase| {
+            let mut wanted = Conditions::default();
+            if let Some(phase) = phase {
+                wanted.add("runs.phase = ?", phase.to_owned());
+            }
+            if let Some(before) = &filter.before {
+                wanted.add("runs.id < ?", before.0.clone());
+            }
+            let rest = format!("{} ORDER BY runs.id DESC LIMIT {}", wanted.sql(), limit(filter.limit));
+            let mut statement = self.0.prepare_cached(&select_runs(&rest))?;
+            let mut rows = statement.query(params_from_iter(wanted.values))?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (id, state, task) = run_of(&self.0, row)?;
+                found.push(RunRow::new(id, task, state));
+            }
+            Ok(found)
+        })?;
+        found.sort_by(|one, other| other.id.cmp(&one.id));
+        found.truncate(filter.limit);
+        Ok(found)
+    }
+
+    fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
+        let mut found = each_phase(&filter.phases, |phase| {
+            let mut wanted = Conditions::default();
+            if let Some(phase) = phase {
+                wanted.add("calls.phase = ?", phase.to_owned());
+            }
+            if let Some(run) = &filter.run {
+                wanted.add("runs.id = ?", run.0.clone());
+            }
+            if let Some(after) = filter.after {
+                wanted.add("calls.position > ?", integer(after.0));
+            }
+            let select = format!(
+                "SELECT calls.position, calls.call, runs.id FROM calls JOIN runs ON runs.number = calls.run {} \
+                 ORDER BY calls.position LIMIT {}",
+                wanted.sql(),
+                limit(filter.limit)
+            );
+            let mut statement = self.0.prepare_cached(&select)?;
+            let place = |row: &Row<'_>| Ok((Position(natural(row.get(0)?)), row.get(1)?, RunId(row.get(2)?)));
+            let places = statement.query_map(params_from_iter(wanted.values), place)?;
+            Ok(places.collect::<rusqlite::Result<Vec<_>>>()?)
+        })?;
+        found.sort_by_key(|(position, ..)| *position);
+        found.truncate(filter.limit);
+        found.into_iter().map(|(position, number, run)| self.call_row(position, run, number)).collect()
+    }
+
+    fn feed(&mut self, after: Position, most: usize) -> Result<Vec<Entry>, ReadError> {
+        let select = format!(
+            "SELECT {EVENT_COLUMNS}, events.position, runs.id FROM events JOIN runs ON runs.number = events.run \
+             WHERE events.position > ?1 ORDER BY events.position LIMIT ?2"
+        );
+        let mut statement = self.0.prepare_cached(&select)?;
+        let mut rows = statement.query((integer(after.0), limit(most)))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let recorded = recorded(&self.0, row, 0)?;
+            found.push(Entry { position: Position(natural(row.get(5)?)), run: RunId(row.get(6)?), recorded });
+        }
+        Ok(found)
+    }
+
+    fn last_position(&mut self) -> Result<Position, ReadError> {
+        let last = self.0.prepare_cached("SELECT max(position) FROM events")?.query_row([], |row| row.get(0));
+        Ok(Position(natural(last.map(|last: Option<i64>| last.unwrap_or(0))?)))
+    }
+
+    fn next_deadline(&mut self) -> Result<Option<Time>, ReadError> {
+        let earliest = "SELECT min(at) FROM (SELECT min(deadline) AS at FROM calls WHERE deadline IS NOT NULL \
+                        UNION ALL SELECT min(deadline) FROM runs WHERE deadline IS NOT NULL)";
+        let found: Option<i64> = self.0.prepare_cached(earliest)?.query_row([], |row| row.get(0))?;
+        Ok(found.map(|at| Time(natural(at))))
+    }
+
+    fn due(&mut self, now: Time, most: usize) -> Result<Vec<Due>, ReadError> {
+        let calls = "SELECT calls.deadline, runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
+                     WHERE calls.deadline <= ?1 ORDER BY calls.deadline LIMIT ?2";
+        let timers = "SELECT deadline, id, timers FROM runs WHERE deadline <= ?1 ORDER BY deadline LIMIT ?2";
+        let mut found: Vec<(i64, Due)> = Vec::new();
+        for (select, timer) in [(calls, false), (timers, true)] {
+            let mut statement = self.0.prepare_cached(select)?;
+            let due = |row: &Row<'_>| {
+                let (at, run, number) = (row.get(0)?, RunId(row.get(1)?), row.get(2)?);
+                Ok((at, if timer { Due::Timer { run, timer: number } } else { Due::Call { run, call: number } }))
+            };
+            for row in statement.query_map((integer(now.0), limit(most)), due)? {
+                found.push(row?);
+            }
+        }
+        found.sort_by_key(|(at, _)| *at);
+        Ok(found.into_iter().take(most).map(|(_, due)| due).collect())
+    }
+
+    fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        blob(&self.0, digest)
+    }
+
+    fn log_lines(&mut self, run: &RunId, after: u64, most: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
+        let select = "SELECT line, at, level, message FROM logs WHERE run = (SELECT number FROM runs WHERE id = ?1) \
+                      AND line > ?2 ORDER BY line LIMIT ?3";
+        let mut statement = self.0.prepare_cached(select)?;
+        let line = |row: &Row<'_>| {
+            let line = LogLine { at: Time(natural(row.get(1)?)), level: row.get(2)?, message: row.get(3)? };
+            Ok((natural(row.get(0)?), line))
+        };
+        let lines = statement.query_map((&run.0, integer(after), limit(most)), line)?;
+        Ok(lines.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl SqliteReader {
+    fn call_row(&self, position: Position, id: RunId, number: CallNumber) -> Result<CallRow, ReadError> {
+        let damaged = |why| ReadError::Damaged(format!("call {number} of run {id} {why}"));
+        let call = call(&self.0, &id, number)?.ok_or_else(|| damaged("has no events"))?;
+        let (state, _) = run(&self.0, &id)?.ok_or_else(|| damaged("has no run"))?;
+        Ok(CallRow::new(id, state.run.agent, position, &call))
+    }
+}

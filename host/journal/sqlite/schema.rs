@@ -1,0 +1,64 @@
+//! The tables, and how an older file becomes a current one.
+
+/// Marks the file as a Holdshort journal; SQLite keeps it in the file's header.
+pub(super) const APPLICATION_ID: i64 = 0x484f_4c44;
+
+/// The version of the tables below; SQLite keeps it in the file's header too.
+pub(super) const VERSION: i64 = 1;
+
+/// The version of what is projected from the events. When it grows, every projection is made anew when a journal is opened.
+pub(super) const PROJECTION: &str = "1";
+
+/// The tables of an empty journal.
+///
+/// `runs.id` is the only fact about a run that no event repeats. The other columns of `runs`, and all of `calls`, are projections.
+/// `events.call` is set for consequential calls alone: a call is folded from its own events, found by index.
+pub(super) const TABLES: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    phase TEXT NOT NULL,
+    last_seq INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    last_consequential INTEGER,
+    timers INTEGER NOT NULL,
+    detail TEXT,
+    deadline INTEGER,
+    updated_at INTEGER NOT NULL
+);
+CREATE INDEX runs_by_phase ON runs (phase, id);
+CREATE INDEX runs_by_deadline ON runs (deadline) WHERE deadline IS NOT NULL;
+CREATE TABLE calls (
+    position INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    call INTEGER NOT NULL,
+    phase TEXT NOT NULL,
+    deadline INTEGER,
+    UNIQUE (run, call)
+);
+CREATE INDEX calls_by_phase ON calls (phase, position);
+CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    call INTEGER,
+    at INTEGER NOT NULL,
+    format INTEGER NOT NULL,
+    body TEXT,
+    blob BLOB,
+    UNIQUE (run, seq)
+);
+CREATE INDEX events_by_call ON events (run, call) WHERE call IS NOT NULL;
+CREATE TABLE blobs (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE logs (
+    run INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (run, line)
+) WITHOUT ROWID;
+";

@@ -1,0 +1,286 @@
+//! The writer of a SQLite file.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use holdshort_gate::event::EVENT_FORMAT;
+use holdshort_gate::{Call, CallNumber, Digest, JournalId, RunId, Time};
+use holdshort_gate::{EffectKey, command::Subject};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
+
+use super::codec::{BODY_BYTES_MAX, EVENT_COLUMNS, detail, integer, natural, recorded};
+use super::open::connect;
+use super::read;
+use super::schema::PROJECTION;
+use crate::error::ReadError;
+use crate::rows::{Entry, timer};
+use crate::store::{Batch, Head, LOG_LINES_MAX, Load, RunState, Store, WriteError, opens};
+
+/// The one writer.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    connection: Connection,
+    /// Whether a commit failed whose bytes may be visible without being on disk.
+    doubtful: bool,
+}
+
+impl Sqlite {
+    pub(super) fn new(path: PathBuf, connection: Connection) -> Self {
+        Self { path, connection, doubtful: false }
+    }
+
+    /// After a COMMIT that failed: whether the batch is there can only be told by a connection that did not try.
+    fn after_failed_commit(&mut self, first: Option<u64>, cause: String) -> WriteError {
+        match connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            Ok(connection) => self.connection = connection,
+            Err(error) => return WriteError::Unknown(format!("{cause}; and it cannot be opened again: {error}")),
+        }
+        match (self.head(), first) {
+            (Ok(head), Some(first)) if head.position < first => WriteError::NotWritten(cause),
+            (Ok(_), _) => {
+                self.doubtful = true;
+                WriteError::Unknown(cause)
+            }
+            (Err(error), _) => WriteError::Unknown(format!("{cause}; and it cannot be read: {error}")),
+        }
+    }
+
+    /// What a failed flush left visible is copied to the database file, flushed, before anything is built on it.
+    fn heal(&mut self) -> Result<(), WriteError> {
+        if self.doubtful {
+            let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+            match busy {
+                Ok(0) => self.doubtful = false,
+                Ok(_) => return Err(WriteError::NotWritten("readers are in the way of a checkpoint".into())),
+                Err(error) => return Err(WriteError::NotWritten(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    fn transact(
+        &mut self,
+        first: Option<u64>,
+        write: impl FnOnce(&Transaction<'_>) -> Result<(), String>,
+    ) -> Result<(), WriteError> {
+        self.heal()?;
+        let not_written = |error: rusqlite::Error| WriteError::NotWritten(error.to_string());
+        let transaction = self.connection.transaction().map_err(not_written)?;
+        // Dropping a transaction rolls it back.
+        write(&transaction).map_err(WriteError::NotWritten)?;
+        match transaction.commit() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.after_failed_commit(first, error.to_string())),
+        }
+    }
+}
+
+impl Load for Sqlite {
+    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+        Ok(read::run(&self.connection, run)?.map(|(state, _)| state))
+    }
+
+    fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+        read::call(&self.connection, run, call)
+    }
+}
+
+impl Store for Sqlite {
+    fn head(&mut self) -> Result<Head, ReadError> {
+        let last = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1";
+        let head =
+            |row: &rusqlite::Row<'_>| Ok(Head { position: natural(row.get(0)?), at: Time(natural(row.get(1)?)) });
+        let head = self.connection.prepare_cached(last)?.query_row([], head).optional()?;
+        Ok(head.unwrap_or(Head { position: 0, at: Time(0) }))
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        let first = batch.events.first().map(|entry| entry.position.0);
+        self.transact(first, |transaction| Insert::new(transaction).batch(batch))
+    }
+
+    fn probe(&mut self) -> Result<(), WriteError> {
+        self.transact(None, |transaction| {
+            let probe = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', randomblob(4096))";
+            transaction.execute_batch(probe).map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// The statements of one transaction.
+struct Insert<'a> {
+    transaction: &'a Connection,
+    runs: HashMap<RunId, i64>,
+}
+
+impl<'a> Insert<'a> {
+    fn new(transaction: &'a Connection) -> Self {
+        Self { transaction, runs: HashMap::new() }
+    }
+
+    fn batch(&mut self, batch: &Batch) -> Result<(), String> {
+        let told = |error: rusqlite::Error| error.to_string();
+        for (run, state) in &batch.runs {
+            self.run(run, state).map_err(told)?;
+        }
+        let mut opened = HashMap::new();
+        for entry in &batch.events {
+            if let Some(call) = opens(&entry.recorded.event) {
+                opened.insert((&entry.run, call), entry.position.0);
+            }
+            self.event(entry)?;
+        }
+        for ((run, number), call) in &batch.calls {
+            self.call(run, call, opened.get(&(run, *number)).copied()).map_err(told)?;
+        }
+        for (digest, bytes) in &batch.blobs {
+            self.blob(digest, bytes).map_err(told)?;
+        }
+        for (run, line) in &batch.logs {
+            let Some(run) = self.number(run).map_err(told)? else { continue };
+            let next = "INSERT INTO logs (run, line, at, level, message) \
+                        SELECT ?1, coalesce(max(line), 0) + 1, ?2, ?3, ?4 FROM logs WHERE run = ?1 RETURNING line";
+            let values = (run, integer(line.at.0), &line.level, &line.message);
+            let line: i64 = self.one(next, values).map_err(told)?;
+            let oldest = line.saturating_sub(integer(LOG_LINES_MAX));
+            self.execute("DELETE FROM logs WHERE run = ?1 AND line <= ?2", (run, oldest)).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, id: &RunId, state: &RunState) -> rusqlite::Result<()> {
+        let upsert = "INSERT INTO runs (id, phase, last_seq, calls, held, last_consequential, timers, detail, deadline, updated_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET \
+             phase = excluded.phase, last_seq = excluded.last_seq, calls = excluded.calls, held = excluded.held, \
+             last_consequential = excluded.last_consequential, timers = excluded.timers, detail = excluded.detail, \
+             deadline = excluded.deadline, updated_at = excluded.updated_at RETURNING number";
+        let run = &state.run;
+        let values = (
+            &id.0,
+            run.phase.name(),
+            integer(state.last_seq),
+            run.calls,
+            run.held,
+            run.last_consequential,
+            run.timers,
+            detail(&run.phase),
+            timer(run).map(|(_, until)| integer(until.0)),
+            integer(state.updated_at.0),
+        );
+        let number = self.one(upsert, values)?;
+        self.runs.insert(id.clone(), number);
+        Ok(())
+    }
+
+    fn event(&self, entry: &Entry) -> Result<(), String> {
+        let run = self.runs.get(&entry.run).ok_or_else(|| format!("run {} was not staged", entry.run))?;
+        let event = &entry.recorded.event;
+        let body = serde_json::to_string(event).map_err(|error| error.to_string())?;
+        let told = |error: rusqlite::Error| error.to_string();
+        let (body, blob) = if body.len() > BODY_BYTES_MAX {
+            let digest = Digest::of(body.as_bytes());
+            self.blob(&digest, body.as_bytes()).map_err(told)?;
+            (None, Some(*digest.bytes()))
+        } else {
+            (Some(body), None)
+        };
+        let routine = matches!(event, holdshort_gate::Event::RoutineReturned { .. });
+        let values = (
+            integer(entry.position.0),
+            run,
+            integer(entry.recorded.seq),
+            event.call().filter(|_| !routine),
+            integer(entry.recorded.at.0),
+            EVENT_FORMAT,
+            body,
+            blob,
+        );
+        let insert = "INSERT INTO events (position, run, seq, call, at, format, body, blob) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        self.execute(insert, values).map_err(told)
+    }
+
+    fn call(&mut self, run: &RunId, call: &Call, opened: Option<u64>) -> rusqlite::Result<()> {
+        let (run, phase) = (self.number(run)?, call.phase.name());
+        let deadline = call.deadline().map(|at| integer(at.0));
+        if let Some(position) = opened {
+            let insert = "INSERT INTO calls (position, run, call, phase, deadline) VALUES (?1, ?2, ?3, ?4, ?5)";
+            self.execute(insert, (integer(position), run, call.number, phase, deadline))
+        } else {
+            let update = "UPDATE calls SET phase = ?3, deadline = ?4 WHERE run = ?1 AND call = ?2";
+            self.execute(update, (run, call.number, phase, deadline))
+        }
+    }
+
+    fn blob(&self, digest: &Digest, bytes: &[u8]) -> rusqlite::Result<()> {
+        self.execute("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)", (digest.bytes(), bytes))
+    }
+
+    fn number(&mut self, run: &RunId) -> rusqlite::Result<Option<i64>> {
+        if let Some(number) = self.runs.get(run) {
+            return Ok(Some(*number));
+        }
+        let mut statement = self.transaction.prepare_cached("SELECT number FROM runs WHERE id = ?1")?;
+        let number = statement.query_row([&run.0], |row| row.get(0)).optional()?;
+        if let Some(number) = number {
+            self.runs.insert(run.clone(), number);
+        }
+        Ok(number)
+    }
+
+    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
+        self.transaction.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    fn one(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<i64> {
+        self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))
+    }
+}
+
+/// Makes every projection anew from the events, in one transaction.
+pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM calls", [])?;
+    let id = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, RunId(row.get(1)?)));
+    let runs: Vec<(i64, RunId)> =
+        transaction.prepare("SELECT number, id FROM runs")?.query_map([], id)?.collect::<rusqlite::Result<_>>()?;
+    for (number, id) in runs {
+        rebuild_run(&transaction, number, id)?;
+    }
+    transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'projection'", [PROJECTION.as_bytes()])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<(), ReadError> {
+    let damaged = |why: String| ReadError::Damaged(format!("run {id}: {why}"));
+    // Neither the journal's name nor a key plays a part in what events make of a run.
+    let mut subject = Subject::new(JournalId(String::new()), id.clone(), EffectKey(String::new()));
+    let (mut batch, mut opened) = (Batch::default(), HashMap::new());
+    let mut last = None;
+    let select =
+        format!("SELECT {EVENT_COLUMNS}, events.position, events.call FROM events WHERE run = ?1 ORDER BY seq");
+    let mut statement = transaction.prepare_cached(&select)?;
+    let mut rows = statement.query([number])?;
+    while let Some(row) = rows.next()? {
+        let recorded = recorded(transaction, row, 0)?;
+        let call: Option<CallNumber> = row.get(6)?;
+        if let Some(call) = opens(&recorded.event) {
+            opened.insert(call, natural(row.get(5)?));
+        } else if let Some(call) = call.filter(|call| subject.call.as_ref().map(|call| call.number) != Some(*call)) {
+            subject.call = batch.calls.get(&(id.clone(), call)).cloned();
+        }
+        subject.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?;
+        if let Some(changed) = subject.call.as_ref().filter(|changed| call == Some(changed.number)) {
+            batch.calls.insert((id.clone(), changed.number), changed.clone());
+        }
+        last = Some((recorded.seq, recorded.at));
+    }
+    let ((last_seq, updated_at), run) = last.zip(subject.run).ok_or_else(|| damaged("it has no first event".into()))?;
+    let mut insert = Insert::new(transaction);
+    insert.run(&id, &RunState { run, last_seq, updated_at })?;
+    for ((run, number), call) in &batch.calls {
+        insert.call(run, call, opened.get(number).copied())?;
+    }
+    Ok(())
+}

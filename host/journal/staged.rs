@@ -1,0 +1,153 @@
+//! The state that commands are judged on: what the store holds, and what this batch has staged on top of it.
+
+use std::collections::HashMap;
+
+use holdshort_gate::command::Subject;
+use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time};
+
+use crate::error::ReadError;
+use crate::rows::{Entry, Hint, Position, timer};
+use crate::secret::Identity;
+use crate::store::{Batch, Head, Load, RunState, Store};
+
+/// How many runs are kept in memory between batches. What is not here is read again, so this bounds memory and nothing else.
+const RUNS_KEPT_MAX: usize = 1_024;
+
+/// A run that was lately written.
+struct Hot {
+    subject: Subject,
+    last_seq: u64,
+    /// When it was last used, as a count of uses.
+    used: u64,
+}
+
+/// The runs that were lately written, and the batch that is being made.
+pub(crate) struct Staged {
+    identity: Identity,
+    head: Head,
+    hot: HashMap<RunId, Hot>,
+    uses: u64,
+    batch: Batch,
+}
+
+impl Staged {
+    pub(crate) fn new(identity: Identity, head: Head) -> Self {
+        Self { identity, head, hot: HashMap::new(), uses: 0, batch: Batch::default() }
+    }
+
+    /// The batch so far.
+    pub(crate) fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+
+    /// The time of the next event: the clock's, but never before the last event's.
+    pub(crate) fn next_time(&self, clock: Time) -> Time {
+        clock.max(self.head.at)
+    }
+
+    /// What a command about `run` and `call` is judged on.
+    pub(crate) fn subject(
+        &mut self,
+        store: &mut dyn Store,
+        run: &RunId,
+        call: Option<CallNumber>,
+    ) -> Result<&Subject, ReadError> {
+        self.uses += 1;
+        if !self.hot.contains_key(run) {
+            let mut subject = Subject::new(self.identity.id.clone(), run.clone(), self.identity.effect_key(run, 0));
+            let loaded = store.run(run)?;
+            let last_seq = loaded.as_ref().map_or(0, |state| state.last_seq);
+            subject.run = loaded.map(|state| state.run);
+            self.hot.insert(run.clone(), Hot { subject, last_seq, used: 0 });
+        }
+        let Some(hot) = self.hot.get_mut(run) else {
+            return Err(ReadError::Damaged(format!("run {run} was not kept")));
+        };
+        hot.used = self.uses;
+        let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
+        let wanted = call.or_else(last);
+        if hot.subject.call.as_ref().map(|call| call.number) != wanted {
+            hot.subject.call = None;
+            if let Some(wanted) = wanted {
+                hot.subject.key = self.identity.effect_key(run, wanted);
+                hot.subject.call = match self.batch.calls.get(&(run.clone(), wanted)) {
+                    Some(staged) => Some(staged.clone()),
+                    None => store.call(run, wanted)?,
+                };
+            }
+        }
+        Ok(&hot.subject)
+    }
+
+    /// Stages what follows from a command: numbers the events, applies them, and returns the hint for after the commit.
+    pub(crate) fn stage(&mut self, run: &RunId, events: Vec<Event>, at: Time) -> Result<Option<Hint>, ReadError> {
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let damaged = |why: String| ReadError::Damaged(format!("run {run}: {why}"));
+        let hot = self.hot.get_mut(run).ok_or_else(|| damaged("it was not loaded".into()))?;
+        let mut about = None;
+        for event in events {
+            hot.subject.apply(&event, at).map_err(|error| damaged(error.to_string()))?;
+            hot.last_seq += 1;
+            self.head = Head { position: self.head.position + 1, at };
+            about = event.call().or(about);
+            let recorded = Recorded { seq: hot.last_seq, at, event };
+            self.batch.events.push(Entry { position: Position(self.head.position), run: run.clone(), recorded });
+        }
+        let about = hot.subject.call.as_ref().filter(|call| about == Some(call.number));
+        if let Some(call) = about {
+            self.batch.calls.insert((run.clone(), call.number), call.clone());
+        }
+        let state = hot.subject.run.clone().ok_or_else(|| damaged("it has no beginning".into()))?;
+        let hint = Hint {
+            position: Position(self.head.position),
+            run: run.clone(),
+            run_phase: state.phase.name(),
+            call: about.map(|call| (call.number, call.phase.name())),
+            sets_deadline: timer(&state).is_some() || about.is_some_and(|call| call.deadline().is_some()),
+        };
+        self.batch.runs.insert(run.clone(), RunState { run: state, last_seq: hot.last_seq, updated_at: at });
+        Ok(Some(hint))
+    }
+
+    /// The batch is on disk: an empty one begins. `released` are runs that nobody drives any more.
+    pub(crate) fn committed(&mut self, released: &[RunId]) {
+        for run in released {
+            self.hot.remove(run);
+        }
+        if self.hot.len() > RUNS_KEPT_MAX {
+            let mut uses: Vec<u64> = self.hot.values().map(|hot| hot.used).collect();
+            let middle = uses.len() / 2;
+            let (_, oldest_kept, _) = uses.select_nth_unstable(middle);
+            let oldest_kept = *oldest_kept;
+            self.hot.retain(|_, hot| hot.used >= oldest_kept);
+        }
+        self.batch = Batch::default();
+    }
+
+    /// The batch is not on disk: everything is read again.
+    pub(crate) fn lost(&mut self, head: Head) {
+        self.hot.clear();
+        self.batch = Batch::default();
+        self.head = head;
+    }
+}
+
+/// Loads a subject for a reader.
+pub(crate) fn load(
+    identity: &Identity,
+    store: &mut (impl Load + ?Sized),
+    run: &RunId,
+    call: Option<CallNumber>,
+) -> Result<Option<Subject>, ReadError> {
+    let Some(RunState { run: state, .. }) = store.run(run)? else { return Ok(None) };
+    let wanted = call.or(state.last_consequential);
+    let key = identity.effect_key(run, wanted.unwrap_or(0));
+    let mut subject = Subject::new(identity.id.clone(), run.clone(), key);
+    subject.run = Some(state);
+    if let Some(wanted) = wanted {
+        subject.call = store.call(run, wanted)?;
+    }
+    Ok(Some(subject))
+}

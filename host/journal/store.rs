@@ -1,0 +1,101 @@
+//! What a store must do: write a batch whole or not at all, and read beside it.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, Run, RunId, Seq, Time};
+
+use crate::error::ReadError;
+use crate::rows::{CallFilter, CallRow, Due, Entry, LogLine, Position, RunFilter, RunRow};
+
+/// Where the journal ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The last event's place; 0 if there is none.
+    pub(crate) position: u64,
+    /// When it was written.
+    pub(crate) at: Time,
+}
+
+/// A run as it is after its last event.
+#[derive(Clone, Debug)]
+pub(crate) struct RunState {
+    pub(crate) run: Run,
+    pub(crate) last_seq: Seq,
+    /// When that event was written.
+    pub(crate) updated_at: Time,
+}
+
+/// Everything that one transaction writes.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// In the order of their positions.
+    pub(crate) events: Vec<Entry>,
+    /// What the events made of the runs they belong to.
+    pub(crate) runs: BTreeMap<RunId, RunState>,
+    /// What they made of the calls they belong to.
+    pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
+    pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
+    pub(crate) logs: Vec<(RunId, LogLine)>,
+}
+
+/// A batch was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// None of it is there.
+    NotWritten(String),
+    /// All of it may be there.
+    Unknown(String),
+}
+
+/// How many lines of a run's log are kept; the oldest go.
+pub(crate) const LOG_LINES_MAX: u64 = 10_000;
+
+/// What a store does for both its sides.
+pub(crate) trait Load {
+    /// The run, if it exists.
+    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError>;
+    /// One of its consequential calls, if it exists.
+    fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError>;
+}
+
+/// The one writer of a store; it lives on the writer's thread.
+pub(crate) trait Store: Load + Send {
+    /// Where the journal ends.
+    fn head(&mut self) -> Result<Head, ReadError>;
+    /// Writes the batch durably, or nothing of it.
+    fn write(&mut self, batch: &Batch) -> Result<(), WriteError>;
+    /// Whether a write would succeed now, as far as that can be told; asked after one that did not.
+    fn probe(&mut self) -> Result<(), WriteError>;
+}
+
+/// A reader of a store. Its calls block, so they are made where blocking is allowed.
+pub(crate) trait Reader: Load + Send {
+    /// What is read until `end` belongs together, if the store can promise that.
+    fn begin(&mut self) -> Result<(), ReadError> {
+        Ok(())
+    }
+    fn end(&mut self) -> Result<(), ReadError> {
+        Ok(())
+    }
+    fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError>;
+    fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError>;
+    fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError>;
+    fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError>;
+    fn last_position(&mut self) -> Result<Position, ReadError>;
+    fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;
+    fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError>;
+    fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError>;
+    fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError>;
+}
+
+/// Makes readers of a store.
+pub(crate) trait Readers: Send + Sync {
+    /// A new one.
+    fn reader(&self) -> Result<Box<dyn Reader>, ReadError>;
+}
+
+/// The call that an event brings to life, if it does.
+pub(crate) fn opens(event: &Event) -> Option<CallNumber> {
+    let opens = matches!(event, Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. });
+    event.call().filter(|_| opens)
+}

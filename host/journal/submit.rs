@@ -1,0 +1,90 @@
+//! A command on its way through the writer, with its type forgotten and its answer remembered.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use holdshort_gate::command::Subject;
+use holdshort_gate::{CallNumber, Command, Digest, Event, Refused, RunId, Time};
+use tokio::sync::oneshot;
+
+use crate::error::SubmitError;
+use crate::fence::Fence;
+use crate::flushed::Flushed;
+use crate::rows::LogLine;
+
+/// The answer to a command, once its batch is on disk. The command was taken when this was made, whether or not it is awaited.
+#[derive(Debug)]
+#[must_use = "a command is answered after its commit"]
+pub struct Submitted<T>(oneshot::Receiver<Result<Flushed<T>, SubmitError>>);
+
+impl<T> Submitted<T> {
+    pub(crate) fn new() -> (oneshot::Sender<Result<Flushed<T>, SubmitError>>, Self) {
+        let (reply, answer) = oneshot::channel();
+        (reply, Self(answer))
+    }
+}
+
+impl<T> Future for Submitted<T> {
+    type Output = Result<Flushed<T>, SubmitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answer| {
+            answer.unwrap_or_else(|_| Err(SubmitError::Unknown("the journal's writer has stopped".into())))
+        })
+    }
+}
+
+/// What the writer is asked to do.
+pub(crate) enum Task {
+    /// Judge a command, write what follows.
+    Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Work> },
+    /// Keep some bytes by their digest.
+    Blob { digest: Digest, bytes: Vec<u8>, reply: oneshot::Sender<Result<Flushed<Digest>, SubmitError>> },
+    /// Keep a line with some later batch.
+    Log(RunId, LogLine),
+}
+
+/// A command with its place for the answer.
+pub(crate) trait Work: Send {
+    /// Judges it, once. An error says that it was refused, and with it the answer is settled.
+    fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()>;
+    /// Gives the answer: what `decide` found if the batch is on disk, else why it is not.
+    fn answer(self: Box<Self>, outcome: Result<(), SubmitError>);
+}
+
+/// A command of type `C`.
+pub(crate) struct Typed<C: Command> {
+    command: Option<C>,
+    judged: Option<Result<C::Out, Refused>>,
+    reply: oneshot::Sender<Result<Flushed<C::Out>, SubmitError>>,
+}
+
+impl<C: Command> Typed<C> {
+    pub(crate) fn new(command: C, reply: oneshot::Sender<Result<Flushed<C::Out>, SubmitError>>) -> Self {
+        Self { command: Some(command), judged: None, reply }
+    }
+}
+
+impl<C: Command> Work for Typed<C> {
+    fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()> {
+        let (events, judged) = match self.command.take().map(|command| command.decide(subject, now)) {
+            Some(Ok((events, out))) => (Ok(events), Some(Ok(out))),
+            Some(Err(refused)) => (Err(()), Some(Err(refused))),
+            None => (Err(()), None),
+        };
+        self.judged = judged;
+        events
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), SubmitError>) {
+        let answer = match (outcome, self.judged) {
+            (Ok(()), Some(Ok(out))) => Ok(Flushed::after_commit(out)),
+            (Ok(()), Some(Err(refused))) => Err(SubmitError::Refused(refused)),
+            (Ok(()), None) => Err(SubmitError::NotWritten("the command was not judged".into())),
+            (Err(error), _) => Err(error),
+        };
+        // Nobody waits for an answer any more: the command was written all the same.
+        drop(self.reply.send(answer));
+    }
+}

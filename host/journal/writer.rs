@@ -1,0 +1,198 @@
+//! The one writer: takes what was submitted, judges it in order, writes it in batches, answers after the commit.
+//!
+//! While one batch waits for the disk the next one gathers, so that many commands share a flush and a single one waits for nobody.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use holdshort_gate::{CallNumber, Digest, RunId};
+use tokio::sync::oneshot;
+
+use crate::error::SubmitError;
+use crate::fence::{Fence, Leases};
+use crate::flushed::Flushed;
+use crate::hub::Hub;
+use crate::journal::Clock;
+use crate::rows::Hint;
+use crate::staged::Staged;
+use crate::store::{Store, WriteError};
+use crate::submit::{Task, Work};
+
+/// How many tasks one batch takes at most, and how many bytes of blobs.
+const BATCH_TASKS_MAX: usize = 1_024;
+const BATCH_BLOB_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a line of a log may wait for a batch to go with.
+const LOGS_WAIT: Duration = Duration::from_millis(250);
+/// How many lines may wait; the rest is lost, as they are hints.
+const LOGS_WAITING_MAX: usize = 10_000;
+/// How often a journal that could not be written is tried again though nobody asks.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// A task of the batch whose answer waits for the commit.
+enum Answer {
+    Command(Box<dyn Work>),
+    Blob(Digest, oneshot::Sender<Result<Flushed<Digest>, SubmitError>>),
+}
+
+/// The writer, on a thread of its own.
+pub(crate) struct Writer {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) staged: Staged,
+    pub(crate) clock: Clock,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) hub: Arc<Hub>,
+    /// Whether the state has to be read again before anything is judged.
+    pub(crate) stale: bool,
+}
+
+impl Writer {
+    /// Works until every handle of the journal is gone.
+    pub(crate) fn run(mut self, tasks: &Receiver<Task>) {
+        loop {
+            match self.wait(tasks) {
+                Ok(first) => self.batch(first, tasks),
+                Err(RecvTimeoutError::Timeout) if self.hub.is_failing() => self.probe(),
+                Err(RecvTimeoutError::Timeout) => self.write(Vec::new(), Vec::new()),
+                Err(RecvTimeoutError::Disconnected) => return self.write(Vec::new(), Vec::new()),
+            }
+        }
+    }
+
+    fn wait(&mut self, tasks: &Receiver<Task>) -> Result<Task, RecvTimeoutError> {
+        if self.hub.is_failing() {
+            tasks.recv_timeout(PROBE_EVERY)
+        } else if self.staged.batch().logs.is_empty() {
+            tasks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            tasks.recv_timeout(LOGS_WAIT)
+        }
+    }
+
+    fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
+        if self.stale
+            && let Err(cause) = self.read_again()
+        {
+            return refuse(first, &cause);
+        }
+        let (mut answers, mut hints) = (Vec::new(), Vec::new());
+        let mut blob_bytes = 0;
+        let more = tasks.try_iter().take(BATCH_TASKS_MAX);
+        for task in std::iter::once(first).chain(more) {
+            match task {
+                Task::Command { run, call, fence, work } => {
+                    self.judge(&run, call, fence, work, &mut answers, &mut hints);
+                }
+                Task::Blob { digest, bytes, reply } => {
+                    blob_bytes += bytes.len();
+                    self.staged.batch().blobs.push((digest, bytes));
+                    answers.push(Answer::Blob(digest, reply));
+                }
+                Task::Log(run, line) if self.staged.batch().logs.len() < LOGS_WAITING_MAX => {
+                    self.staged.batch().logs.push((run, line));
+                }
+                Task::Log(..) => {}
+            }
+            if blob_bytes > BATCH_BLOB_BYTES_MAX || self.stale {
+                break;
+            }
+        }
+        if self.stale {
+            return self
+                .give_up(answers, &WriteError::NotWritten("an event did not fit what the journal holds".into()));
+        }
+        let batch = self.staged.batch();
+        if batch.events.is_empty() && batch.blobs.is_empty() {
+            // Refusals of what is on disk already; a line of a log can wait for company.
+            return answers.into_iter().for_each(|answer| answer.give(Ok(())));
+        }
+        self.write(answers, hints);
+    }
+
+    fn judge(
+        &mut self,
+        run: &RunId,
+        call: Option<CallNumber>,
+        fence: Fence,
+        mut work: Box<dyn Work>,
+        answers: &mut Vec<Answer>,
+        hints: &mut Vec<Hint>,
+    ) {
+        if !self.leases.permits(run, fence) {
+            return work.answer(Err(SubmitError::Fenced));
+        }
+        let at = self.staged.next_time((self.clock)());
+        let events = match self.staged.subject(&mut *self.store, run, call) {
+            Ok(subject) => work.decide(subject, at),
+            Err(error) => return work.answer(Err(SubmitError::NotWritten(error.to_string()))),
+        };
+        if let Ok(events) = events {
+            match self.staged.stage(run, events, at) {
+                Ok(hint) => hints.extend(hint),
+                Err(error) => {
+                    tracing::error!(%error, "a command's events do not fit the journal; the batch is dropped");
+                    self.stale = true;
+                }
+            }
+        }
+        // A refusal may rest on what this batch has staged, so that it waits for the commit like the rest.
+        answers.push(Answer::Command(work));
+    }
+
+    fn write(&mut self, answers: Vec<Answer>, hints: Vec<Hint>) {
+        match self.store.write(self.staged.batch()) {
+            Ok(()) => {
+                self.hub.works();
+                self.staged.committed(&self.leases.released());
+                answers.into_iter().for_each(|answer| answer.give(Ok(())));
+                hints.into_iter().for_each(|hint| self.hub.hint(hint));
+            }
+            Err(error) => self.give_up(answers, &error),
+        }
+    }
+
+    fn give_up(&mut self, answers: Vec<Answer>, error: &WriteError) {
+        let (cause, error) = match error {
+            WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
+            WriteError::Unknown(cause) => (cause, SubmitError::Unknown(cause.clone())),
+        };
+        self.hub.fails((self.clock)(), cause);
+        self.stale = true;
+        drop(self.read_again());
+        answers.into_iter().for_each(|answer| answer.give(Err(error.clone())));
+    }
+
+    /// Forgets what was staged and reads where the journal ends.
+    fn read_again(&mut self) -> Result<(), String> {
+        let head = self.store.head().map_err(|error| error.to_string())?;
+        self.staged.lost(head);
+        self.stale = false;
+        Ok(())
+    }
+
+    fn probe(&mut self) {
+        match self.store.probe() {
+            Ok(()) => self.hub.works(),
+            Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => self.hub.fails((self.clock)(), &cause),
+        }
+    }
+}
+
+impl Answer {
+    fn give(self, outcome: Result<(), SubmitError>) {
+        match self {
+            Self::Command(work) => work.answer(outcome),
+            Self::Blob(digest, reply) => drop(reply.send(outcome.map(|()| Flushed::after_commit(digest)))),
+        }
+    }
+}
+
+/// Answers a task that could not even be judged.
+fn refuse(task: Task, cause: &str) {
+    let error = SubmitError::NotWritten(cause.to_owned());
+    match task {
+        Task::Command { work, .. } => work.answer(Err(error)),
+        Task::Blob { reply, .. } => drop(reply.send(Err(error))),
+        Task::Log(..) => {}
+    }
+}
