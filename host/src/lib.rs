@@ -5,4 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod connectors;
+pub mod effects;
+pub mod policy;
 pub mod review;
+pub mod runs;

@@ -19,7 +19,6 @@ use super::{CannotPreview, Exhibit, Previewed};
 
 pub use letter::{Bcc, Letter, NotComposed};
 
-pub type Clock = std::sync::Arc<dyn Fn() -> holdshort_gate::Time + Send + Sync>; // TEMPORARY
 
 /// Recipients of one message, the number that every relay must accept (RFC 5321, 4.5.3.1.8).
 pub const RECIPIENTS_MAX: usize = 100;

@@ -17,10 +17,15 @@ pub mod repository;
 pub mod smtp;
 pub mod workspace;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, CallNumber, EffectClass, EffectKey, RunId, Time};
 use holdshort_journal::Authorized;
 use serde_json::Value;
+
+/// Where a connector gets its time from.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 /// What the host itself can establish before an action happens, and how its effect could be settled afterwards.
 pub trait Preview: Send + Sync {

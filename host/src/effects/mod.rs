@@ -125,8 +125,13 @@ impl Effects {
     /// One task per call at a time. A hint about a call that is in hand makes its task look once more before it lets go.
     fn spawn(&self, place: Place, work: Work) {
         match self.in_flight().entry(place.clone()) {
-            Entry::Occupied(mut hinted) => return drop(hinted.insert(true)),
-            Entry::Vacant(vacant) => drop(vacant.insert(false)),
+            Entry::Occupied(mut hinted) => {
+                hinted.insert(true);
+                return;
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(false);
+            }
         }
         let effects = self.clone();
         tokio::spawn(async move {

@@ -23,7 +23,7 @@ pub struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// No agent of this name is configured.
-    #[error("there is no agent `{name}`; {}", known(.known))]
+    #[error("there is no agent `{name}`; {}", known_names(.known))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -68,7 +68,7 @@ pub enum AgentError {
     ShuttingDown,
 }
 
-fn known(names: &[String]) -> String {
+fn known_names(names: &[String]) -> String {
     if names.is_empty() { "none is configured".into() } else { format!("known: {}", names.join(", ")) }
 }
 
@@ -128,7 +128,7 @@ impl Agents {
             Some(loaded) => loaded,
             None => self.load(path.display().to_string(), bytes.clone()).await?,
         };
-        journal.put_blob(bytes).await?;
+        drop(journal.put_blob(bytes).await?);
         self.cache().files.insert(path.clone(), (stamp.0, stamp.1, digest));
         self.keep(&loaded);
         Ok(loaded)

@@ -127,7 +127,7 @@ impl<'a> Drive<'a> {
         if let BoundOffer::Log = bound.offer {
             let text = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let flow = self.log(&text("level"), text("message"));
-            self.guest.answer(Value::Null, self.now)?;
+            self.guest.answer(&Value::Null, self.now)?;
             return Ok(flow);
         }
         if self.calls >= self.run.limits.calls {
@@ -136,11 +136,11 @@ impl<'a> Drive<'a> {
         self.calls += 1;
         let action = Action::new(self.run.component, (*capability).clone(), &ty, &arguments)?;
         match self.replayed(&action).await? {
-            Replayed::Returned(result, at) => self.answer(result, at),
+            Replayed::Returned(result, at) => self.answer(&result, at),
             Replayed::Over => Ok(Flow::Break(Left::Over)),
             Replayed::Other { recorded } => self.diverged(recorded, describe(self.calls, &action)).await,
             Replayed::Answered(answer, at) => match &bound.offer {
-                BoundOffer::Consequential(_, form) => self.answer(form.result(&answer), at),
+                BoundOffer::Consequential(_, form) => self.answer(&form.result(&answer), at),
                 BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
             },
             Replayed::Open => match &bound.offer {
@@ -162,7 +162,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn answer(&mut self, result: Value, at: Time) -> Result<Flow, Failure> {
+    fn answer(&mut self, result: &Value, at: Time) -> Result<Flow, Failure> {
         self.now = self.now.max(at);
         self.guest.answer(result, at)?;
         Ok(GO_ON)
@@ -180,19 +180,14 @@ impl<'a> Drive<'a> {
             match asked {
                 Ok(result) => break result,
                 Err(error) if tries >= CONNECTOR_TRIES => return Err(Failure::Connector(error.0)),
-                Err(_) => tries = self.pause(tries).await,
+                Err(_) => tries = pause(tries).await,
             }
         };
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call: self.calls, action, result: result.clone(), answered_at };
         self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
         self.flush(UNFLUSHED_MAX).await?;
-        self.answer(result, answered_at)
-    }
-
-    async fn pause(&self, tries: u32) -> u32 {
-        tokio::time::sleep(Duration::from_millis(50 << tries.min(6))).await;
-        tries + 1
+        self.answer(&result, answered_at)
     }
 
     async fn consequential(&mut self, preview: &dyn Preview, form: &RefusalForm, action: Action) -> Result<Flow, Failure> {
@@ -203,7 +198,7 @@ impl<'a> Drive<'a> {
             match self.host.proposer.propose(asker, preview, action.clone()).await {
                 Ok(proposed) => break proposed,
                 Err(error) if tries >= CONNECTOR_TRIES => return Err(error.into()),
-                Err(_) => tries = self.pause(tries).await,
+                Err(_) => tries = pause(tries).await,
             }
         };
         let command = Propose { call: self.calls, proposed };
@@ -224,7 +219,7 @@ impl<'a> Drive<'a> {
                 return Ok(Flow::Break(Left::Over));
             }
             if let Some((answer, at)) = call.and_then(|call| Some((call.answer()?, call.changed_at))) {
-                return self.answer(form.result(&answer), at);
+                return self.answer(&form.result(&answer), at);
             }
             // A place to linger is not waited for: without one the run is parked at once.
             let Ok(_lingering) = self.host.lingering.try_acquire() else { return Ok(Flow::Break(Left::Parked)) };
@@ -339,13 +334,13 @@ impl<'a> Drive<'a> {
         while self.unflushed.len() > max
             && let Some(oldest) = self.unflushed.pop_front()
         {
-            oldest.await?;
+            drop(oldest.await?);
         }
         Ok(())
     }
 
     /// A step was not written. If that is because the run was ended meanwhile, that is the end of it.
-    async fn unwritten(&self, failure: Failure) -> Result<Flow, Failure> {
+    async fn unwritten(&mut self, failure: Failure) -> Result<Flow, Failure> {
         if let Failure::Journal(holdshort_journal::SubmitError::Refused(Refused::RunNotReady(_))) = &failure {
             let subject = self.host.journal.subject(self.id, None).await?;
             if subject.and_then(|subject| subject.run).is_none_or(|run| run.phase.is_over()) {
@@ -354,4 +349,9 @@ impl<'a> Drive<'a> {
         }
         Err(failure)
     }
+}
+
+async fn pause(tries: u32) -> u32 {
+    tokio::time::sleep(Duration::from_millis(50 << tries.min(6))).await;
+    tries + 1
 }

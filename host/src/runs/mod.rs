@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdshort_gate::command::{CancelRun, CreateRun, Revision};
-use holdshort_gate::{Call, Digest, Mismatch, RunId, RunLimits, RunPhase, Time};
+use holdshort_gate::{Call, Digest, RunId, RunLimits, RunPhase, Time};
 use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
