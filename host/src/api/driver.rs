@@ -2,9 +2,11 @@
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Call, Capability, Digest, Mismatch, RunId};
+use holdshort_gate::{Call, Capability, Digest, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
+
+pub use crate::runs::ReviseError;
 
 /// Starts and ends runs, and knows the types and connectors behind their calls.
 ///
@@ -92,21 +94,4 @@ pub enum StartError {
     /// The journal did not take it.
     #[error(transparent)]
     Journal(#[from] SubmitError),
-}
-
-/// Why an edit, an answer or a receipt does not do; nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ReviseError {
-    /// It is not of the function's type.
-    #[error("{0}")]
-    Mismatch(#[from] Mismatch),
-    /// The connector finds the new action impossible.
-    #[error("the edit is not possible: {0}")]
-    Impossible(String),
-    /// Policy or the display budget forbids the new action.
-    #[error("the edit is not allowed: {0}")]
-    Forbidden(String),
-    /// The call, its code or its connector cannot be looked at just now.
-    #[error("{0}")]
-    Unavailable(String),
 }

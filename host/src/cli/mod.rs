@@ -11,6 +11,7 @@ pub mod client;
 mod completions;
 mod config;
 pub mod exit;
+mod host;
 pub mod output;
 mod runs;
 

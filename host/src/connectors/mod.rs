@@ -8,6 +8,7 @@ pub mod child;
 pub mod deploy_command;
 pub mod deploy_git;
 pub mod git;
+pub mod guidance;
 pub mod key;
 pub mod maildir;
 pub mod message;

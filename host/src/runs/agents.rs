@@ -76,13 +76,13 @@ fn bullets(problems: &[String]) -> String {
     problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
 }
 
-/// What an operator sees of an agent.
-#[derive(Clone, Debug)]
+/// A configured agent.
+#[derive(Clone)]
 pub struct AgentInfo {
-    /// Its configured name.
+    /// Its name.
     pub name: String,
-    /// Its file.
-    pub path: PathBuf,
+    /// What a new run would execute; nothing while its file has not been read, or cannot be.
+    pub loaded: Option<Arc<Loaded>>,
 }
 
 /// Finds and keeps agents.
@@ -109,7 +109,9 @@ impl Agents {
     }
 
     pub(super) fn list(&self) -> Vec<AgentInfo> {
-        self.configured.iter().map(|(name, path)| AgentInfo { name: name.clone(), path: path.clone() }).collect()
+        let cache = self.cache();
+        let loaded = |path| cache.files.get(path).and_then(|(.., digest)| cache.loaded.get(digest).cloned());
+        self.configured.iter().map(|(name, path)| AgentInfo { name: name.clone(), loaded: loaded(path) }).collect()
     }
 
     /// The agent that a new run of `name` executes. Its bytes are in the journal before this returns.

@@ -40,6 +40,7 @@ pub struct Offered {
 pub struct Catalogue {
     functions: BTreeMap<Capability, Offered>,
     interfaces: BTreeMap<String, Offered>,
+    withheld: BTreeMap<Capability, String>,
 }
 
 /// One import of an agent, tied to what serves it.
@@ -72,6 +73,9 @@ pub enum BindError {
          `[capabilities.\"{0}\"]` with `class = \"consequential\"` or `class = \"routine\"` to holdshort.toml"
     )]
     Unclassified(Capability),
+    /// The host is not set up for it.
+    #[error("the import `{0}` is not offered here: {1}")]
+    Withheld(Capability, String),
     /// The agent's idea of a built-in function is not the host's.
     #[error("the import `{0}` has another type than the one this host offers: build the agent against the WIT package in `wit/`")]
     OtherType(Capability),
@@ -94,6 +98,11 @@ impl Catalogue {
         self.interfaces.insert(interface, offered);
     }
 
+    /// Says why one of the host's own functions is not offered, which tells an operator more than that nobody classified it.
+    pub fn withhold(&mut self, capability: Capability, why: String) {
+        self.withheld.insert(capability, why);
+    }
+
     /// What serves `capability`, if anything does.
     pub fn find(&self, capability: &Capability) -> Option<&Offered> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
@@ -112,7 +121,11 @@ impl Catalogue {
     }
 
     fn bind_one(&self, Import { capability, ty }: &Import) -> Result<Bound, BindError> {
-        let offered = self.find(capability).ok_or_else(|| BindError::Unclassified(capability.clone()))?;
+        let missing = || match self.withheld.get(capability) {
+            Some(why) => BindError::Withheld(capability.clone(), why.clone()),
+            None => BindError::Unclassified(capability.clone()),
+        };
+        let offered = self.find(capability).ok_or_else(missing)?;
         if offered.ty.as_ref().is_some_and(|ours| ours != ty) {
             return Err(BindError::OtherType(capability.clone()));
         }

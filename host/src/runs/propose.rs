@@ -49,8 +49,8 @@ pub enum CannotPropose {
 /// Why an edit is not possible; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviseError {
-    /// The arguments are not of the function's type.
-    #[error("the edit does not fit the function's type: {0}")]
+    /// It is not of the function's type.
+    #[error("{0}")]
     Mismatch(#[from] Mismatch),
     /// The connector finds the new action impossible.
     #[error("the edit is not possible: {0}")]

@@ -1,0 +1,118 @@
+//! A whole host in this process: what the configuration says, wired together.
+//!
+//! The only place where every room meets. It gives the driver its previews and answers, the dispatcher its performers, the endpoint the driver,
+//! and nobody anything else.
+
+mod clock;
+mod driver;
+mod offers;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdshort_gate::RunLimits;
+use holdshort_journal::{Journal, OpenError};
+use tokio::net::TcpListener;
+
+use super::exit::{Exit, Failure};
+use crate::agent::{Engine, EngineSettings};
+use crate::api::{self, Api, ApiParts, Limits};
+use crate::config::Config;
+use crate::effects::Effects;
+use crate::policy::HoldEverything;
+use crate::runs::{Catalogue, DisplayBudget, Runs, Settings};
+
+pub(super) use clock::system_clock;
+use offers::Offers;
+
+/// Where compiled agents are kept, below the state folder.
+const CACHE_FOLDER: &str = "compiled";
+
+/// A host that has its journal, and runs nothing yet.
+pub(super) struct Host {
+    pub(super) config: Config,
+    pub(super) journal: Journal,
+    pub(super) runs: Runs,
+    effects: Effects,
+}
+
+/// Opens the configured journal; nobody else can while this lives.
+pub(super) fn open_journal(config: &Config) -> Result<Journal, OpenError> {
+    Journal::open(&config.journal, system_clock())
+}
+
+impl Host {
+    /// Wires the host of a configuration around its journal.
+    pub(super) fn new(config: Config, journal: Journal) -> Result<Self, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
+        let Offers { catalogue, performers } = offers::offers(&config, &journal)?;
+        let live = config.limits.live_runs;
+        let guests_max = u32::try_from(live.saturating_mul(2)).unwrap_or(u32::MAX);
+        let settings = EngineSettings { cache: Some(config.state.join(CACHE_FOLDER)), guests_max };
+        let engine = Engine::new(&settings).map_err(|error| failed(&error))?;
+        let approval = &config.approval;
+        let policy = HoldEverything {
+            reviewers: approval.reviewers.clone(),
+            quorum: approval.quorum,
+            four_eyes: approval.four_eyes,
+            expires_after_ms: approval.expires_after_ms,
+            start_within_ms: approval.start_within_ms,
+        };
+        let runs = Runs::new(journal.clone(), engine, catalogue, Arc::new(policy), self::settings(&config));
+        let effects = Effects::new(journal.clone(), performers, runs.refresher());
+        Ok(Self { config, journal, runs, effects })
+    }
+
+    /// Drives runs, performs effects and answers requests until `shutdown` is ready; what waits then goes on when a host opens the journal again.
+    pub(super) async fn serve(&self, listener: TcpListener, shutdown: impl Future) -> Result<(), Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
+        let bound = listener.local_addr().map_err(|error| failed(&error))?;
+        let api = self.api(bound)?;
+        self.journal.announce(&format!("http://{bound}")).map_err(|error| failed(&error))?;
+        let effects = tokio::spawn(self.effects.clone().run());
+        let runs = tokio::spawn(self.runs.clone().run());
+        let served = api::serve(listener, api, shutdown).await;
+        runs.abort();
+        effects.abort();
+        served.map_err(|error| failed(&error))
+    }
+
+    fn api(&self, bound: SocketAddr) -> Result<Api, Failure> {
+        let config = &self.config;
+        let local = api::ensure_local_token(&config.token_file)
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let named = config.reviewers.iter().map(|reviewer| (reviewer.name.clone(), reviewer.token_sha256));
+        let reviewers = api::Reviewers::new(named.chain([(config.operator.clone(), local)]))
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        Ok(Api::new(ApiParts {
+            journal: self.journal.clone(),
+            driver: Arc::new(driver::HostDriver { runs: self.runs.clone(), effects: self.effects.clone() }),
+            reviewers,
+            allowed_hosts: config.server.hosts(bound),
+            allowed_origins: config.server.origins(bound),
+            version: env!("CARGO_PKG_VERSION").into(),
+            limits: Limits::STANDARD,
+        }))
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    Settings {
+        limits: RunLimits {
+            cpu_ms: limits.cpu_ms,
+            memory_bytes: limits.memory_bytes,
+            held_calls: limits.held_calls,
+            calls: limits.calls,
+        },
+        linger: Duration::from_millis(limits.linger_ms),
+        live_runs_max: limits.live_runs,
+        lingering_runs_max: limits.live_runs,
+        task_bytes_max: limits.task_bytes_max,
+        arguments_max_bytes: limits.arguments_bytes_max.saturating_mul(4),
+        budget: DisplayBudget { bytes_max: limits.arguments_bytes_max, lines_max: limits.arguments_lines_max },
+        agents: config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect(),
+    }
+}

@@ -1,0 +1,94 @@
+//! What the endpoint may ask of the driver and the dispatcher, and nothing more.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::command::Revision;
+use holdshort_gate::{Call, RunId};
+use holdshort_journal::{Flushed, SubmitError};
+use serde_json::Value;
+
+use crate::api::driver::{AgentInfo, Driver, OfferedCapability, ReviseError, StartError};
+use crate::effects::Effects;
+use crate::runs::{self, AgentError, Runs};
+
+/// The driver and the dispatcher of this host.
+pub(super) struct HostDriver {
+    pub(super) runs: Runs,
+    pub(super) effects: Effects,
+}
+
+impl Driver for HostDriver {
+    fn start<'a>(
+        &'a self,
+        agent: &'a str,
+        task: &'a str,
+        started_by: &'a str,
+    ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
+        async move { self.runs.start(agent, task, started_by).await.map_err(start_error) }.boxed()
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        run: &'a RunId,
+        by: &'a str,
+        reason: Option<String>,
+    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>> {
+        self.runs.cancel(run, by, reason).boxed()
+    }
+
+    fn revise<'a>(
+        &'a self,
+        run: &'a RunId,
+        call: &'a Call,
+        arguments: &'a Value,
+    ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
+        self.runs.revise(run, call, arguments).boxed()
+    }
+
+    fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>> {
+        self.runs.check_ok_value(call, value).boxed()
+    }
+
+    fn default_receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
+        self.effects.receipt(run, call)
+    }
+
+    fn agents(&self) -> Vec<AgentInfo> {
+        let info = |agent: runs::AgentInfo| {
+            let capabilities = agent.loaded.as_ref().map(|loaded| {
+                let offered = |(capability, consequential): (&holdshort_gate::Capability, bool)| OfferedCapability {
+                    capability: capability.clone(),
+                    consequential,
+                };
+                let mut capabilities: Vec<_> = loaded.capabilities().map(offered).collect();
+                capabilities.sort_by(|one, other| one.capability.cmp(&other.capability));
+                capabilities
+            });
+            AgentInfo {
+                name: agent.name,
+                component: agent.loaded.map(|loaded| loaded.manifest.digest),
+                capabilities: capabilities.unwrap_or_default(),
+            }
+        };
+        self.runs.agents().into_iter().map(info).collect()
+    }
+}
+
+fn start_error(error: runs::StartError) -> StartError {
+    match error {
+        runs::StartError::Agent(AgentError::Unknown { name, known }) => StartError::UnknownAgent { name, known },
+        runs::StartError::Agent(AgentError::Read(error)) => StartError::Busy(error.to_string()),
+        runs::StartError::Agent(AgentError::Write(error)) | runs::StartError::Journal(error) => {
+            StartError::Journal(error)
+        }
+        runs::StartError::Agent(AgentError::ShuttingDown) => StartError::Busy("the host is shutting down".into()),
+        runs::StartError::Agent(
+            error @ (AgentError::File { .. }
+            | AgentError::Load { .. }
+            | AgentError::Imports { .. }
+            | AgentError::Missing(_)),
+        ) => StartError::CannotLoad(error.to_string()),
+        runs::StartError::TaskTooLong { bytes, bytes_max } => StartError::TaskTooLong { bytes, bytes_max },
+        error @ runs::StartError::Random(_) => StartError::Busy(error.to_string()),
+    }
+}

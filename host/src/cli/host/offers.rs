@@ -1,0 +1,225 @@
+//! Every capability that a configuration offers: what answers or previews it for the driver, what performs it for the dispatcher.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdshort_gate::{Capability, FunctionType};
+use holdshort_journal::{Clock, Journal};
+
+use super::system_clock;
+use crate::agent;
+use crate::cli::exit::{Exit, Failure};
+use crate::config::{self, Config, Deploy, Mail, Tls};
+use crate::connectors::checks::{Check, Checks};
+use crate::connectors::child::Children;
+use crate::connectors::deploy_command::{DeployCommand, DeployProgram};
+use crate::connectors::deploy_git::DeployGit;
+use crate::connectors::git::Git;
+use crate::connectors::guidance::Guidance;
+use crate::connectors::maildir::Maildir;
+use crate::connectors::message::Composer;
+use crate::connectors::repository::Repository;
+use crate::connectors::smtp::{Encryption, Login, Relay, Secret, Smtp};
+use crate::connectors::workspace::Workspace;
+use crate::connectors::{Perform, Preview, Routine};
+use crate::effects::Performers;
+use crate::runs::{Catalogue, Offer, Offered};
+
+/// Below the state folder: what running children leave for lookups, and checkouts for checks.
+const CHILDREN_FOLDER: &str = "children";
+const CHECKOUTS_FOLDER: &str = "checkouts";
+
+/// What a host offers, each half for the room that may use it.
+pub(in crate::cli) struct Offers {
+    pub(in crate::cli) catalogue: Catalogue,
+    pub(in crate::cli) performers: Performers,
+}
+
+/// Wires every connector of `config`. Folders that they need are made here.
+pub(super) fn offers(config: &Config, _journal: &Journal) -> Result<Offers, Failure> {
+    let mut wiring = Wiring::new(system_clock())?;
+    wiring.guidance_and_log()?;
+    wiring.email(config)?;
+    wiring.deployment(config)?;
+    wiring.reading(config)?;
+    Ok(wiring.offers)
+}
+
+struct Wiring {
+    offers: Offers,
+    clock: Clock,
+    /// The types of our own interfaces.
+    types: BTreeMap<Capability, FunctionType>,
+}
+
+impl Wiring {
+    fn new(clock: Clock) -> Result<Self, Failure> {
+        let functions = agent::functions().map_err(|error| failed(&error))?;
+        let types = functions.into_iter().map(|import| (import.capability, import.ty)).collect();
+        let offers = Offers { catalogue: Catalogue::default(), performers: Performers::default() };
+        Ok(Self { offers, clock, types })
+    }
+
+    fn guidance_and_log(&mut self) -> Result<(), Failure> {
+        self.offer("guidance", "ask", Offer::Consequential { preview: Arc::new(Guidance), refusal: None })?;
+        self.offer("log", "log", Offer::Log)
+    }
+
+    fn email(&mut self, config: &Config) -> Result<(), Failure> {
+        let email = &config.email;
+        let composer = Composer::new(&email.from, &email.own_domains, attachments(config))
+            .map_err(|error| wrong(&format!("[email]: {error}")))?;
+        match &email.connector {
+            Mail::Maildir { path } => {
+                let maildir = Maildir::open(path, composer, self.clock.clone())
+                    .map_err(|error| failed(&format!("cannot make the maildir `{}`: {error}", path.display())))?;
+                self.perform("email", "send-email", Arc::new(maildir))
+            }
+            Mail::Smtp(relay) => {
+                let smtp = Smtp::new(self::relay(relay)?, composer, self.clock.clone())
+                    .map_err(|error| wrong(&format!("[email]: {error}")))?;
+                self.perform("email", "send-email", Arc::new(smtp))
+            }
+        }
+    }
+
+    fn deployment(&mut self, config: &Config) -> Result<(), Failure> {
+        let Some(deployment) = &config.deployment else {
+            let why = "the host's folder is no git repository: name one with `repository` in the section `[deployment]`";
+            return self.withhold("deployment", why);
+        };
+        let (git, children) = (Git::at(&deployment.repository), children(config)?);
+        match &deployment.connector {
+            Deploy::Git => {
+                let connector = DeployGit::new(git, deployment.targets.clone(), children)
+                    .map_err(|error| wrong(&format!("[deployment]: {error}")))?;
+                self.perform("deployment", "deploy", Arc::new(connector))
+            }
+            Deploy::Command(command) => {
+                let program = DeployProgram {
+                    argv: command.argv.clone(),
+                    time_out: Duration::from_millis(command.timeout_ms),
+                    environment: command.environment.clone(),
+                    not_done: command.not_done_codes.clone(),
+                };
+                let targets = deployment.targets.keys().cloned().collect();
+                self.perform("deployment", "deploy", Arc::new(DeployCommand::new(program, git, targets, children)))
+            }
+        }
+    }
+
+    /// What agents may read.
+    fn reading(&mut self, config: &Config) -> Result<(), Failure> {
+        let folder = |(name, agent): (&String, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
+        let workspace = Arc::new(Workspace::new(config.agents.iter().filter_map(folder).collect()));
+        self.answer("workspace", workspace)?;
+        let Some(repository) = &config.repository else {
+            let why = "the host's folder is no git repository: name one in the section `[repository]`";
+            self.withhold("checks", why)?;
+            return self.withhold("repository", why);
+        };
+        let git = Git::at(repository);
+        self.answer("repository", Arc::new(Repository::new(git.clone())))?;
+        let check = |check: &config::Check| Check {
+            argv: check.argv.clone(),
+            time_out: Duration::from_millis(check.timeout_ms),
+            revisions: check.revisions.clone(),
+            environment: Vec::new(),
+        };
+        let checks = config.checks.iter().map(|(name, named)| (name.clone(), check(named))).collect();
+        let scratch = config.state.join(CHECKOUTS_FOLDER);
+        let checks = Checks::open(git, checks, children(config)?, scratch.clone())
+            .map_err(|error| failed(&format!("cannot make `{}`: {error}", scratch.display())))?;
+        self.answer("checks", Arc::new(checks))
+    }
+
+    /// A connector that previews and performs one of our functions.
+    fn perform<C: Preview + Perform + 'static>(
+        &mut self,
+        interface: &str,
+        function: &str,
+        connector: Arc<C>,
+    ) -> Result<(), Failure> {
+        self.offers.performers.insert(ours(interface, function)?, connector.clone());
+        self.offer(interface, function, Offer::Consequential { preview: connector, refusal: None })
+    }
+
+    /// A connector that answers every function of one of our interfaces.
+    fn answer(&mut self, interface: &str, connector: Arc<dyn Routine>) -> Result<(), Failure> {
+        for function in self.functions(interface) {
+            self.offer(interface, &function, Offer::Routine(connector.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// An interface of ours that this host is not set up for.
+    fn withhold(&mut self, interface: &str, why: &str) -> Result<(), Failure> {
+        for function in self.functions(interface) {
+            self.offers.catalogue.withhold(ours(interface, &function)?, why.to_owned());
+        }
+        Ok(())
+    }
+
+    fn functions(&self, interface: &str) -> Vec<String> {
+        let name = agent::interface(interface);
+        let of = |capability: &&Capability| capability.interface() == name;
+        self.types.keys().filter(of).map(|capability| capability.function().to_owned()).collect()
+    }
+
+    fn offer(&mut self, interface: &str, function: &str, offer: Offer) -> Result<(), Failure> {
+        let capability = ours(interface, function)?;
+        let ty = self.types.get(&capability).cloned();
+        self.offers.catalogue.offer(capability, Offered { offer, ty });
+        Ok(())
+    }
+}
+
+fn ours(interface: &str, function: &str) -> Result<Capability, Failure> {
+    Capability::new(&agent::interface(interface), function).map_err(|error| failed(&error))
+}
+
+fn children(config: &Config) -> Result<Children, Failure> {
+    let folder = config.state.join(CHILDREN_FOLDER);
+    Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))
+}
+
+/// Attachments come from the agent's files. A message does not say which agent wrote it, so that they are only known where all agents share them.
+fn attachments(config: &Config) -> Option<PathBuf> {
+    let mut folders = config.agents.values().map(|agent| agent.workspace.clone());
+    let first = folders.next()??;
+    folders.all(|folder| folder.as_ref() == Some(&first)).then_some(first)
+}
+
+fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
+    let read = |path: &Path| {
+        let why = |error| failed(&format!("cannot read `{}`: {error}", path.display()));
+        std::fs::read(path).map_err(why)
+    };
+    let login = smtp.login.as_ref().map(|(user, file)| {
+        let password = String::from_utf8_lossy(&read(file)?).trim_end_matches(['\r', '\n']).to_owned();
+        Ok::<_, Failure>(Login { user: user.clone(), password: Secret::new(password) })
+    });
+    Ok(Relay {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        encryption: match smtp.tls {
+            Tls::Required => Encryption::Implicit,
+            Tls::Starttls => Encryption::StartTls,
+            Tls::None => Encryption::None,
+        },
+        authority: smtp.ca_file.as_deref().map(read).transpose()?,
+        login: login.transpose()?,
+        hello: "localhost".into(),
+        time_out: Duration::from_millis(smtp.timeout_ms),
+    })
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
+}
+
+fn wrong(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, error.to_string())
+}
