@@ -15,8 +15,8 @@ use holdshort_gate::{Action, EffectClass, EffectKey};
 use holdshort_journal::Authorized;
 use serde_json::Value;
 
-use super::message::{Bcc, Clock, Composer, NotComposed};
-use super::{Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, key};
+use super::message::{Bcc, Composer, NotComposed};
+use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, key};
 
 /// Delivers email into a Maildir.
 #[derive(Clone)]

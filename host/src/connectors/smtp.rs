@@ -17,8 +17,8 @@ use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use serde_json::Value;
 
-use super::message::{Bcc, Clock, Composer, Letter, NotComposed};
-use super::{Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed};
+use super::message::{Bcc, Composer, Letter, NotComposed};
+use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed};
 use session::Handed;
 
 /// Sends email through one relay.
