@@ -25,6 +25,10 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const ENTRIES_MAX: usize = 10_000;
 /// The most bytes that are digested for one list: some seconds of a processor's time.
 const LISTED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// The longest list: what a routine answer may be.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// What a file takes in the list beside its path: its digest, its size and the names of the fields.
+const LISTED_FILE_BYTES: usize = 128;
 /// How deep folders may stand in each other.
 const DEPTH_MAX: usize = 64;
 
@@ -50,7 +54,7 @@ enum NoAnswer {
     #[error("`{path}` is {bytes} bytes, more than the {FILE_BYTES_MAX} that are handed over")]
     TooLarge { path: String, bytes: u64 },
     #[error(
-        "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes or {DEPTH_MAX} folders in each other; read single files"
+        "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} folders in each other or {ANSWER_BYTES_MAX} bytes of list; read single files"
     )]
     TooMuch,
     #[error("the workspace has a file whose name is not UTF-8, `{0}`; the operator can rename it")]
@@ -115,7 +119,8 @@ fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
         Ok(opened) => opened,
-        Err(Errno::NOENT) => return Err(NoAnswer::NoFile(owned())),
+        // What no file can be called, no file is called.
+        Err(Errno::NOENT | Errno::NAMETOOLONG) => return Err(NoAnswer::NoFile(owned())),
         // A link on the way, a file where a folder should be, a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(NoAnswer::NotAFile(owned())),
         Err(errno) => return Err(errno.into()),
@@ -136,6 +141,7 @@ fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
 
 fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
+    let mut answer_bytes = 0;
     // By name and not opened: there are fewer open files in a process than folders in a workspace.
     let mut folders: Vec<Vec<String>> = vec![Vec::new()];
     while let Some(at) = folders.pop() {
@@ -159,7 +165,7 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
                 Err(errno) => return Err(errno.into()),
             };
             entries += 1;
-            if entries > ENTRIES_MAX || at.len() >= DEPTH_MAX {
+            if entries > ENTRIES_MAX {
                 return Err(NoAnswer::TooMuch);
             }
             let path: Vec<String> = at.iter().cloned().chain([name.to_owned()]).collect();
@@ -168,6 +174,10 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
             if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() {
+                answer_bytes += LISTED_FILE_BYTES + joined.len();
+                if answer_bytes > ANSWER_BYTES_MAX {
+                    return Err(NoAnswer::TooMuch);
+                }
                 let (bytes, sha256) = digest(file, bytes_left)?;
                 bytes_left -= bytes;
                 let listed = json!({ "path": joined, "bytes": bytes.to_string(), "sha256": sha256 });
@@ -185,7 +195,7 @@ fn walk<'a>(top: &OwnedFd, mut names: impl Iterator<Item = &'a str>) -> Result<O
 
 /// Opens one name in a folder: no link is followed, and a pipe is not waited for.
 fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
