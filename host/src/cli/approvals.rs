@@ -1,9 +1,9 @@
 //! `holdshort approvals`: what waits, what would happen, and deciding on exactly that.
 
-mod decide;
+pub(super) mod decide;
 mod edit;
 mod list;
-mod show;
+pub(super) mod show;
 
 use super::args::{ApprovalsAction, ApprovalsArgs};
 use super::client::Client;

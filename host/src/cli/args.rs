@@ -52,6 +52,14 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run an agent here, and show each call that holds short
+    Run(RunArgs),
+    /// Run the host: the endpoint, and every run of the journal
+    Serve(ServeArgs),
+    /// A real run on a scratch repository, up to the approval and the moved branch
+    Demo(DemoArgs),
+    /// What an agent can and cannot do, before it runs
+    Inspect(InspectArgs),
     /// What waits for a decision, and deciding on it
     Approvals(ApprovalsArgs),
     /// What agents are doing, and settling what is in doubt

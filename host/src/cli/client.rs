@@ -16,7 +16,7 @@ use ureq::{Agent, Body};
 pub use answers::{
     ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, RunPage, RunRow, Vote,
 };
-pub use connect::connect;
+pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};
 
 use super::args::{CallId, RunName};
@@ -98,6 +98,11 @@ impl Client {
     /// One run.
     pub fn run(&self, id: &RunName) -> Result<Value, Failure> {
         self.get(&format!("/runs/{id}"), &[])
+    }
+
+    /// The host, as it was named.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     fn url(&self, path: &str) -> String {

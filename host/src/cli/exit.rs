@@ -19,6 +19,8 @@ pub enum Exit {
     Refused,
     /// 5: the host cannot be reached.
     Unreachable,
+    /// 130: Ctrl-C; the run that was watched is parked and goes on when a host opens the journal again.
+    Interrupted,
 }
 
 impl Exit {
@@ -29,7 +31,8 @@ impl Exit {
   2  the command line or the configuration is wrong; nothing was tried
   3  the run that was watched ended without a result
   4  the host said no: not eligible, already decided, changed since shown, expired, or not there
-  5  the host cannot be reached";
+  5  the host cannot be reached
+  130  Ctrl-C; the run that was watched is parked, and loses nothing";
 
     /// The number.
     pub fn code(self) -> u8 {
@@ -40,6 +43,7 @@ impl Exit {
             Self::RunEnded => 3,
             Self::Refused => 4,
             Self::Unreachable => 5,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -75,6 +79,12 @@ impl Failure {
     }
 }
 
+impl From<holdshort_journal::OpenError> for Failure {
+    fn from(error: holdshort_journal::OpenError) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let hint = error.hint().map(str::to_owned);
@@ -88,7 +98,8 @@ mod tests {
 
     #[test]
     fn the_table_names_every_code() {
-        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::RunEnded, Exit::Refused, Exit::Unreachable] {
+        use Exit::{Done, Failed, Interrupted, Refused, RunEnded, Unreachable, Usage};
+        for exit in [Done, Failed, Usage, RunEnded, Refused, Unreachable, Interrupted] {
             assert!(Exit::HELP.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
         }
     }

@@ -8,7 +8,7 @@ mod driver;
 mod offers;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +22,11 @@ use crate::api::{self, Api, ApiParts, Limits};
 use crate::config::Config;
 use crate::effects::Effects;
 use crate::policy::HoldEverything;
-use crate::runs::{Catalogue, DisplayBudget, Runs, Settings};
+use crate::runs::{DisplayBudget, Runs, Settings};
 
 pub(super) use clock::system_clock;
 use offers::Offers;
+pub(super) use offers::{NO_DEPLOYMENT, NO_REPOSITORY};
 
 /// Where compiled agents are kept, below the state folder.
 const CACHE_FOLDER: &str = "compiled";
@@ -33,7 +34,7 @@ const CACHE_FOLDER: &str = "compiled";
 /// A host that has its journal, and runs nothing yet.
 pub(super) struct Host {
     pub(super) config: Config,
-    pub(super) journal: Journal,
+    journal: Journal,
     pub(super) runs: Runs,
     effects: Effects,
 }
@@ -65,18 +66,27 @@ impl Host {
         Ok(Self { config, journal, runs, effects })
     }
 
-    /// Drives runs, performs effects and answers requests until `shutdown` is ready; what waits then goes on when a host opens the journal again.
-    pub(super) async fn serve(&self, listener: TcpListener, shutdown: impl Future) -> Result<(), Failure> {
+    /// Makes everything ready to serve on `listener`: the local operator's token is there and the address is announced when this returns.
+    ///
+    /// The future drives runs, performs effects and answers requests until `shutdown` is ready; what waits then goes on when a host opens the
+    /// journal again.
+    pub(super) fn serve<S: Future + Send>(
+        self,
+        listener: TcpListener,
+        shutdown: S,
+    ) -> Result<impl Future<Output = Result<(), Failure>> + use<S>, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let bound = listener.local_addr().map_err(|error| failed(&error))?;
         let api = self.api(bound)?;
-        self.journal.announce(&format!("http://{bound}")).map_err(|error| failed(&error))?;
-        let effects = tokio::spawn(self.effects.clone().run());
-        let runs = tokio::spawn(self.runs.clone().run());
-        let served = api::serve(listener, api, shutdown).await;
-        runs.abort();
-        effects.abort();
-        served.map_err(|error| failed(&error))
+        self.journal.announce(&base(bound))?;
+        Ok(async move {
+            let effects = tokio::spawn(self.effects.run());
+            let runs = tokio::spawn(self.runs.run());
+            let served = api::serve(listener, api, shutdown).await;
+            runs.abort();
+            effects.abort();
+            served.map_err(|error| failed(&error))
+        })
     }
 
     fn api(&self, bound: SocketAddr) -> Result<Api, Failure> {
@@ -96,6 +106,13 @@ impl Host {
             limits: Limits::STANDARD,
         }))
     }
+}
+
+/// Where this machine reaches an endpoint that is bound to `bound`.
+pub(super) fn base(bound: SocketAddr) -> String {
+    let near = if bound.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { IpAddr::from(Ipv6Addr::LOCALHOST) };
+    let reached = if bound.ip().is_unspecified() { SocketAddr::new(near, bound.port()) } else { bound };
+    format!("http://{reached}")
 }
 
 fn settings(config: &Config) -> Settings {

@@ -1,6 +1,7 @@
 //! The command line: one file or folder per subcommand.
 //!
-//! `approvals` and `runs` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector.
+//! `approvals` and `runs` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
+//! `run` and `demo` bring one along in a [`session`] and are its client.
 //! Whatever they print of an agent's passes [`review`](crate::review).
 //!
 //! Read in this order: [`args`], [`exit`], [`output`], [`client`], then the subcommands.
@@ -10,10 +11,17 @@ pub mod args;
 pub mod client;
 mod completions;
 mod config;
+mod demo;
 pub mod exit;
 mod host;
+mod inspect;
+mod logging;
 pub mod output;
+mod run;
 mod runs;
+mod serve;
+mod session;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,6 +47,10 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     let Cli { global, command } = cli;
     match command {
+        Command::Run(args) => run::run(&args, &global, load(&global)?, output),
+        Command::Serve(args) => serve::run(&args, load(&global)?, output),
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Inspect(args) => inspect::run(&args, &load(&global)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Config => config::run(&load(&global)?, output),

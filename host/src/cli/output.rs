@@ -1,7 +1,9 @@
 //! The program's two outputs. Results go to stdout, everything else to stderr; this is the only place that writes to either.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
@@ -12,6 +14,8 @@ use crate::review::visible;
 const COLUMNS: usize = 100;
 /// The widest text that is pleasant to read.
 const COLUMNS_MAX: usize = 140;
+/// How often a sign of life moves.
+const SPINNER_TICK: Duration = Duration::from_millis(120);
 
 /// How to write.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,7 @@ pub struct Output {
     /// Whether a program reads the results.
     pub json: bool,
     colour: bool,
+    colour_aside: bool,
     columns: usize,
 }
 
@@ -28,7 +33,12 @@ impl Output {
         let wanted = !no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let columns =
             terminal_size::terminal_size().map_or(COLUMNS, |(terminal_size::Width(columns), _)| columns.into());
-        Self { json, colour: wanted && io::stdout().is_terminal(), columns: columns.min(COLUMNS_MAX) }
+        Self {
+            json,
+            colour: wanted && io::stdout().is_terminal(),
+            colour_aside: wanted && io::stderr().is_terminal(),
+            columns: columns.min(COLUMNS_MAX),
+        }
     }
 
     /// How wide a line may be.
@@ -38,15 +48,19 @@ impl Output {
 
     /// Prints reviewed lines.
     pub fn lines(&self, lines: &[Line]) -> Result<(), Failure> {
-        if !self.colour {
-            return self.text(&terminal::plain(lines));
-        }
-        // The only escape sequences that this program prints; the lines themselves can hold none.
-        let painted = lines.iter().map(|line| match colour(line.tone()) {
-            Some(code) => format!("\u{1b}[{code}m{}\u{1b}[0m\n", line.text()),
-            None => format!("{}\n", line.text()),
-        });
-        self.text(&painted.collect::<String>())
+        self.text(&painted(lines, self.colour))
+    }
+
+    /// Prints reviewed lines beside the results. Nobody is told if even that fails.
+    pub fn aside(&self, lines: &[Line]) {
+        let _ = io::stderr().lock().write_all(painted(lines, self.colour_aside).as_bytes());
+    }
+
+    /// Shows on a terminal that something takes its time, until the value is dropped.
+    pub fn progress(&self, what: &str) -> Progress {
+        let bar = ProgressBar::new_spinner().with_message(visible::line(what));
+        bar.enable_steady_tick(SPINNER_TICK);
+        Progress(bar)
     }
 
     /// Prints a label of ours and any text behind it, wrapped.
@@ -101,6 +115,27 @@ impl Output {
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot ask on the terminal: {error}")))?;
         Ok(Some(answer.trim().to_owned()))
     }
+}
+
+/// A sign that something is going on; nothing where stderr is no terminal.
+pub struct Progress(ProgressBar);
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn painted(lines: &[Line], colours: bool) -> String {
+    if !colours {
+        return terminal::plain(lines);
+    }
+    // The only escape sequences that this program prints; the lines themselves can hold none.
+    let painted = lines.iter().map(|line| match colour(line.tone()) {
+        Some(code) => format!("\u{1b}[{code}m{}\u{1b}[0m\n", line.text()),
+        None => format!("{}\n", line.text()),
+    });
+    painted.collect()
 }
 
 fn colour(tone: Tone) -> Option<&'static str> {

@@ -34,7 +34,11 @@ impl Preview for Guidance {
             if text.is_empty() {
                 return Err(CannotPreview::Impossible("the question is empty: say what you want to know".into()));
             }
-            Ok(Previewed { summary: format!("asks: {}", first(text)), exhibits: Vec::new(), preconditions: Value::Null })
+            Ok(Previewed {
+                summary: format!("asks: {}", first(text)),
+                exhibits: Vec::new(),
+                preconditions: Value::Null,
+            })
         }
         .boxed()
     }

@@ -19,7 +19,6 @@ use super::{CannotPreview, Exhibit, Previewed};
 
 pub use letter::{Bcc, Letter, NotComposed};
 
-
 /// Recipients of one message, the number that every relay must accept (RFC 5321, 4.5.3.1.8).
 pub const RECIPIENTS_MAX: usize = 100;
 /// Characters of a subject; a header line may not be longer (RFC 5322, 2.1.1).

@@ -21,7 +21,8 @@ impl Effects {
     /// Starts a cleared call and performs it. Losing to a cancellation, an expiry or another attempt is not an error.
     pub(super) async fn attempt(&self, place: &Place) {
         let (run, call) = place;
-        let start = || self.0.journal.submit(run, Some(*call), Fence::None, Start { perform_within_ms: PERFORM_WITHIN_MS });
+        let start =
+            || self.0.journal.submit(run, Some(*call), Fence::None, Start { perform_within_ms: PERFORM_WITHIN_MS });
         loop {
             match persist(start).await {
                 Ok(authorized) => return self.perform(place, authorized).await,
@@ -93,7 +94,9 @@ impl Effects {
             Ok(Finding::Unknown { evidence }) => {
                 tracing::warn!(run = %place.0, call = place.1, evidence, "an effect stays in doubt until a person settles it");
             }
-            Err(_) => tracing::error!(run = %place.0, call = place.1, "the connector failed while looking up an effect in doubt"),
+            Err(_) => {
+                tracing::error!(run = %place.0, call = place.1, "the connector failed while looking up an effect in doubt")
+            }
         }
     }
 

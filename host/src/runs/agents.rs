@@ -175,7 +175,8 @@ impl Agents {
     fn keep(&self, loaded: &Arc<Loaded>) {
         let mut cache = self.cache();
         if cache.loaded.len() >= LOADED_MAX {
-            let unused = cache.loaded.iter().find(|(_, loaded)| Arc::strong_count(loaded) == 1).map(|(digest, _)| *digest);
+            let unused =
+                cache.loaded.iter().find(|(_, loaded)| Arc::strong_count(loaded) == 1).map(|(digest, _)| *digest);
             unused.map(|digest| cache.loaded.remove(&digest));
         }
         cache.loaded.insert(loaded.manifest.digest, loaded.clone());

@@ -77,7 +77,9 @@ pub enum BindError {
     #[error("the import `{0}` is not offered here: {1}")]
     Withheld(Capability, String),
     /// The agent's idea of a built-in function is not the host's.
-    #[error("the import `{0}` has another type than the one this host offers: build the agent against the WIT package in `wit/`")]
+    #[error(
+        "the import `{0}` has another type than the one this host offers: build the agent against the WIT package in `wit/`"
+    )]
     OtherType(Capability),
     /// A refusal could not be told to the agent.
     #[error(
@@ -134,7 +136,10 @@ impl Catalogue {
             Offer::Routine(routine) => BoundOffer::Routine(routine.clone()),
             Offer::Consequential { preview, refusal } => {
                 let form = RefusalForm::of(ty, refusal.as_ref());
-                BoundOffer::Consequential(preview.clone(), form.ok_or_else(|| BindError::CannotRefuse(capability.clone()))?)
+                BoundOffer::Consequential(
+                    preview.clone(),
+                    form.ok_or_else(|| BindError::CannotRefuse(capability.clone()))?,
+                )
             }
         };
         Ok(Bound { ty: Arc::new(ty.clone()), offer })

@@ -64,7 +64,11 @@ pub(super) struct Drive<'a> {
 
 impl<'a> Drive<'a> {
     /// Brings the run into memory, if there is anything to drive.
-    pub(super) async fn open(host: &'a Inner, id: &'a RunId, listener: &'a mut Listener) -> Result<Option<Self>, Failure> {
+    pub(super) async fn open(
+        host: &'a Inner,
+        id: &'a RunId,
+        listener: &'a mut Listener,
+    ) -> Result<Option<Self>, Failure> {
         let computing = Some(host.compute().await?);
         let lease = host.journal.lease(id);
         let Some(run) = host.journal.subject(id, None).await?.and_then(|subject| subject.run) else { return Ok(None) };
@@ -85,7 +89,21 @@ impl<'a> Drive<'a> {
         let now = run.created_at;
         let cursor = Some(cursor);
         let unflushed = VecDeque::new();
-        Ok(Some(Self { host, id, listener, computing, run, loaded, lease, guest, cursor, calls: 0, timers: 0, now, unflushed }))
+        Ok(Some(Self {
+            host,
+            id,
+            listener,
+            computing,
+            run,
+            loaded,
+            lease,
+            guest,
+            cursor,
+            calls: 0,
+            timers: 0,
+            now,
+            unflushed,
+        }))
     }
 
     /// Drives the run until it is over or parked. An `Err` is the host's failure: nothing was written, and the run is driven again later.
@@ -190,7 +208,12 @@ impl<'a> Drive<'a> {
         self.answer(&result, answered_at)
     }
 
-    async fn consequential(&mut self, preview: &dyn Preview, form: &RefusalForm, action: Action) -> Result<Flow, Failure> {
+    async fn consequential(
+        &mut self,
+        preview: &dyn Preview,
+        form: &RefusalForm,
+        action: Action,
+    ) -> Result<Flow, Failure> {
         self.flush(0).await?;
         let asker = Asker { agent: &self.run.agent, started_by: &self.run.started_by };
         let mut tries = 0;

@@ -81,7 +81,9 @@ pub enum StartError {
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// The task is too long.
-    #[error("the task is {bytes} bytes; at most {bytes_max} are allowed: put the rest into a file of the agent's workspace")]
+    #[error(
+        "the task is {bytes} bytes; at most {bytes_max} are allowed: put the rest into a file of the agent's workspace"
+    )]
     TaskTooLong {
         /// Bytes.
         bytes: usize,
@@ -105,7 +107,13 @@ const SCAN_CHUNK: usize = 256;
 
 impl Runs {
     /// A driver over `journal`; nothing goes on before [`run`](Self::run), except new runs.
-    pub fn new(journal: Journal, engine: Engine, catalogue: Catalogue, policy: Arc<dyn Policy>, settings: Settings) -> Self {
+    pub fn new(
+        journal: Journal,
+        engine: Engine,
+        catalogue: Catalogue,
+        policy: Arc<dyn Policy>,
+        settings: Settings,
+    ) -> Self {
         let catalogue = Arc::new(catalogue);
         Self(Arc::new(Inner {
             agents: agents::Agents::new(engine, catalogue.clone(), settings.agents.clone()),
@@ -247,7 +255,9 @@ impl Runs {
                     }
                     return;
                 }
-                Err(error) => tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was"),
+                Err(error) => {
+                    tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was")
+                }
             }
             tokio::select! {
                 () = listener.over() => {}
@@ -273,7 +283,9 @@ impl Inner {
     async fn is_ready(&self, run: &RunId) -> bool {
         let subject = self.journal.subject(run, None).await;
         // If the journal cannot be read now, driving the run finds that out and backs off.
-        subject.map_or(true, |subject| subject.and_then(|subject| subject.run).is_some_and(|run| run.phase == RunPhase::Ready))
+        subject.map_or(true, |subject| {
+            subject.and_then(|subject| subject.run).is_some_and(|run| run.phase == RunPhase::Ready)
+        })
     }
 
     fn hint(&self, run: &RunId, over: bool) {

@@ -65,7 +65,12 @@ pub enum ReviseError {
 
 impl Proposer {
     /// What becomes of a new call.
-    pub(super) async fn propose(&self, asker: Asker<'_>, preview: &dyn Preview, action: Action) -> Result<Proposed, CannotPropose> {
+    pub(super) async fn propose(
+        &self,
+        asker: Asker<'_>,
+        preview: &dyn Preview,
+        action: Action,
+    ) -> Result<Proposed, CannotPropose> {
         let refuse = |action, reason| Ok(Proposed::Refuse(Box::new(action), reason));
         if let Err(reason) = self.budget.admits(&action) {
             return refuse(action, RefusalReason::Forbidden(reason));

@@ -47,7 +47,9 @@ async fn fire(journal: &Journal) -> Result<Duration, ReadError> {
         for due in &due {
             let submitted = match due {
                 Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
-                Due::Timer { run, timer } => journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop),
+                Due::Timer { run, timer } => {
+                    journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
+                }
             };
             match submitted {
                 Ok(()) => fired += 1,

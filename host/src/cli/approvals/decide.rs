@@ -39,7 +39,7 @@ pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Resul
     send(&args.id, decision, client, output)
 }
 
-pub(super) fn decision(kind: &str, digest: Digest, message: Option<&str>) -> Value {
+pub(in crate::cli) fn decision(kind: &str, digest: Digest, message: Option<&str>) -> Value {
     let mut decision = json!({"type": kind, "digest": digest});
     if let Some(message) = message {
         add(&mut decision, "message", message.into());
@@ -71,7 +71,7 @@ pub(super) fn confirm(how: &Confirm, question: &str, word: Option<&str>, output:
 }
 
 /// Sends a decision and says what came of it.
-pub(super) fn send(id: &CallId, decision: Value, client: &Client, output: &Output) -> Result<Exit, Failure> {
+pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = client.decide(id, &decision)?;
     if output.json {
         output.json(&answer)?;

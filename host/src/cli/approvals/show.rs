@@ -34,17 +34,22 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
 }
 
 /// An approval that can be shown and decided on.
-pub(super) struct Page<'a> {
-    pub(super) id: &'a CallId,
-    pub(super) detail: ApprovalDetail,
-    pub(super) verified: Verified,
+pub(in crate::cli) struct Page<'a> {
+    pub(in crate::cli) id: &'a CallId,
+    pub(in crate::cli) detail: ApprovalDetail,
+    pub(in crate::cli) verified: Verified,
     /// Whether evidence is shown whole, however long it is.
-    pub(super) full: bool,
+    pub(in crate::cli) full: bool,
 }
 
 impl<'a> Page<'a> {
     /// Fetches an approval that is open, and checks its digests. With `expected`, it must be the one that was reviewed before.
-    pub(super) fn open(id: &'a CallId, expected: Option<Digest>, full: bool, client: &Client) -> Result<Self, Failure> {
+    pub(in crate::cli) fn open(
+        id: &'a CallId,
+        expected: Option<Digest>,
+        full: bool,
+        client: &Client,
+    ) -> Result<Self, Failure> {
         let answer = client.approval(id)?;
         let detail = client::read::<ApprovalDetail>(&answer)?;
         if detail.state != "held" {
@@ -61,7 +66,7 @@ impl<'a> Page<'a> {
     }
 
     /// The whole page.
-    pub(super) fn lines(&self, client: &Client, columns: usize) -> Result<Vec<Line>, Failure> {
+    pub(in crate::cli) fn lines(&self, client: &Client, columns: usize) -> Result<Vec<Line>, Failure> {
         let exhibits = self.exhibits(client)?;
         let facts = facts(&self.detail, Some(&self.verified));
         let mut lines = terminal::action(&Matter::of(&self.verified.proposal, &facts, &exhibits), columns);

@@ -49,7 +49,8 @@ fn check(base: &str) -> Result<(), Failure> {
     }
 }
 
-fn token(file: &Path, output: &Output) -> Result<String, Failure> {
+/// A reviewer's token, out of its file.
+pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let path = file.display();
     let text = fs::read_to_string(file).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot read your token in `{path}`: {error}")).hint(

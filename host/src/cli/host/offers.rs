@@ -31,6 +31,12 @@ use crate::runs::{Catalogue, Offer, Offered};
 const CHILDREN_FOLDER: &str = "children";
 const CHECKOUTS_FOLDER: &str = "checkouts";
 
+/// Why agents cannot deploy, or read, where there is no repository.
+pub(in crate::cli) const NO_DEPLOYMENT: &str =
+    "the host's folder is no git repository: name one with `repository` in the section `[deployment]`";
+pub(in crate::cli) const NO_REPOSITORY: &str =
+    "the host's folder is no git repository: name one in the section `[repository]`";
+
 /// What a host offers, each half for the room that may use it.
 pub(in crate::cli) struct Offers {
     pub(in crate::cli) catalogue: Catalogue,
@@ -87,8 +93,7 @@ impl Wiring {
 
     fn deployment(&mut self, config: &Config) -> Result<(), Failure> {
         let Some(deployment) = &config.deployment else {
-            let why = "the host's folder is no git repository: name one with `repository` in the section `[deployment]`";
-            return self.withhold("deployment", why);
+            return self.withhold("deployment", NO_DEPLOYMENT);
         };
         let (git, children) = (Git::at(&deployment.repository), children(config)?);
         match &deployment.connector {
@@ -116,9 +121,8 @@ impl Wiring {
         let workspace = Arc::new(Workspace::new(config.agents.iter().filter_map(folder).collect()));
         self.answer("workspace", workspace)?;
         let Some(repository) = &config.repository else {
-            let why = "the host's folder is no git repository: name one in the section `[repository]`";
-            self.withhold("checks", why)?;
-            return self.withhold("repository", why);
+            self.withhold("checks", NO_REPOSITORY)?;
+            return self.withhold("repository", NO_REPOSITORY);
         };
         let git = Git::at(repository);
         self.answer("repository", Arc::new(Repository::new(git.clone())))?;

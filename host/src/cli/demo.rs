@@ -1,0 +1,108 @@
+//! `holdshort demo`: a real run on a scratch repository. A person is led through the approval; without a terminal the same path is driven over HTTP.
+
+mod scratch;
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicBool;
+
+use super::approvals::decide::{decision, send};
+use super::approvals::show::Page;
+use super::args::{CallId, DemoArgs};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::session::Session;
+use super::watch::{self, Watch};
+use super::{host, logging, run};
+use crate::config::Config;
+use scratch::Scratch;
+
+/// The configured agent, and what it is asked to do.
+const AGENT: &str = "release";
+const TASK: &str = "Release main to production";
+
+/// Makes a repository, runs the agent on it, and fails unless the branch has moved.
+pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
+    logging::begin("warn", output.json);
+    let scratch = Scratch::make(args.keep.as_deref())?;
+    let config = Config::load(None, scratch.folder())?;
+    let (before, wanted) = (scratch.tip("production")?, scratch.tip("main")?);
+    output.note(&format!(
+        "In {} is a small project with tests; its branch `main` is ahead of `production`.\n\
+         The agent `{AGENT}` is asked: {TASK}.\n\
+         It runs the tests, reads the log and the diff, and asks to deploy. It cannot deploy by itself.\n",
+        scratch.folder().display()
+    ));
+
+    let journal = host::open_journal(&config)?;
+    let session = Session::start(config, journal, AGENT, output)?;
+    let run = run::start(&session.client, AGENT, TASK)?;
+    let watch = Watch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
+    let guide = Guide { session: &session, output, alone: !io::stdin().is_terminal() };
+    let ended = watch.until_over(|id| guide.decide(id))?;
+    let exit = ended.map_or(Ok(Exit::Interrupted), |row| watch::finish(&row, output))?;
+    session.stop()?;
+
+    let after = scratch.tip("production")?;
+    if after == before {
+        output.note("\n`production` has not moved: nothing was cleared, so nothing was done.");
+        return Ok(if exit == Exit::Done { Exit::Failed } else { exit });
+    }
+    if after != wanted {
+        let message = format!("`production` moved to {after}, and what was cleared is {wanted}");
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    output.note(&format!("\n`production` moved from {before} to {after}: exactly what was cleared."));
+    output.note(&scratch.farewell());
+    Ok(exit)
+}
+
+/// Whoever decides in the demo.
+struct Guide<'a> {
+    session: &'a Session,
+    output: &'a Output,
+    /// Whether there is nobody to ask.
+    alone: bool,
+}
+
+impl Guide<'_> {
+    fn decide(&self, id: &CallId) -> Result<(), Failure> {
+        let client = &self.session.client;
+        let page = Page::open(id, None, true, client)?;
+        self.output.aside(&page.lines(client, self.output.columns())?);
+        let digest = page.verified.digest;
+        if self.alone {
+            self.output.note(&format!(
+                "\nThere is no terminal to ask on: approving {digest} over HTTP at {}",
+                self.session.url
+            ));
+            client.decide(id, &decision("approve", digest, None))?;
+            return Ok(());
+        }
+        self.output.note("\nThis call holds short. Nothing happens until you decide; the agent is not even in memory.");
+        loop {
+            let answer =
+                self.output.ask("Approve exactly this? [y] yes, [n] no, with guidance for the agent, [q] quit:")?;
+            match answer.as_deref().map(str::to_lowercase).as_deref() {
+                Some("y" | "yes") => return self.send(id, "approve", digest, None),
+                Some("n" | "no") => {
+                    let guidance = self.output.ask("What should it change (try: keep the notes short)?")?;
+                    return self.send(id, "reject", digest, guidance.as_deref());
+                }
+                Some("q" | "quit") | None => {
+                    return Err(Failure::new(Exit::Failed, "nothing was decided, and nothing was done"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        id: &CallId,
+        kind: &str,
+        digest: holdshort_gate::Digest,
+        message: Option<&str>,
+    ) -> Result<(), Failure> {
+        send(id, decision(kind, digest, message), &self.session.client, self.output).map(drop)
+    }
+}

@@ -1,0 +1,118 @@
+//! `holdshort inspect`: what an agent can and cannot do, before it runs. It compiles nothing and changes nothing.
+
+mod classes;
+
+use serde_json::{Value, json};
+
+use super::args::InspectArgs;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use crate::agent::{Entry, Manifest};
+use crate::config::Config;
+use crate::connectors::checks::Checks;
+use classes::{Class, Classes};
+
+/// What no agent gets, whatever it imports.
+const NEVER: &str = "the network, files, environment variables, the host's clock and randomness, other processes, approvals, tokens, the journal";
+
+/// Prints what a component asks for and how this host would serve it.
+pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Result<Exit, Failure> {
+    let path = args.component.display();
+    let wrong = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, format!("`{path}`: {error}"));
+    let bytes = std::fs::read(&args.component).map_err(|error| wrong(&error))?;
+    let manifest = Manifest::read(&bytes).map_err(|error| wrong(&error))?;
+    let classes = Classes::new(config).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let report = Report::new(manifest, &classes);
+    if output.json {
+        output.json(&report.json())?;
+    } else {
+        report.print(output)?;
+    }
+    Ok(if report.refused.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// A component's imports, sorted by what would become of them.
+struct Report {
+    manifest: Manifest,
+    consequential: Vec<(String, String)>,
+    routine: Vec<String>,
+    log: bool,
+    refused: Vec<String>,
+}
+
+impl Report {
+    fn new(manifest: Manifest, classes: &Classes<'_>) -> Self {
+        let (mut consequential, mut routine, mut log) = (Vec::new(), Vec::new(), false);
+        let mut refused: Vec<String> = manifest.problems.iter().map(ToString::to_string).collect();
+        for import in &manifest.imports {
+            let name = import.capability.to_string();
+            match classes.of(import) {
+                Ok(Class::Log) => log = true,
+                Ok(Class::Routine) => routine.push(name),
+                Ok(Class::Consequential { by }) => consequential.push((name, by)),
+                Err(error) => refused.push(error.to_string()),
+            }
+        }
+        Self { manifest, consequential, routine, log, refused }
+    }
+
+    fn entry(&self) -> &'static str {
+        match self.manifest.entry {
+            Entry::Run => "run",
+            Entry::WasiCli => "wasi:cli/run",
+        }
+    }
+
+    fn json(&self) -> Value {
+        let consequential =
+            self.consequential.iter().map(|(name, by)| json!({ "capability": name, "performed_by": by }));
+        json!({
+            "component": self.manifest.digest,
+            "entry": self.entry(),
+            "consequential": consequential.collect::<Vec<_>>(),
+            "routine": self.routine,
+            "logs": self.log,
+            "wasi": self.manifest.wasi,
+            "refused": self.refused,
+            "can_run": self.refused.is_empty(),
+        })
+    }
+
+    fn print(&self, output: &Output) -> Result<(), Failure> {
+        output.row("component ", &self.manifest.digest.to_string())?;
+        output.row("starts at ", self.entry())?;
+        output.row("", "")?;
+        output.row("", "It holds short, until the required people have cleared exactly those bytes, at:")?;
+        for (name, by) in &self.consequential {
+            output.row(&format!("  {name}  "), &format!("done by {by}"))?;
+        }
+        nothing(self.consequential.is_empty(), output)?;
+        output.row("", "It may freely call; each answer is written down:")?;
+        for name in &self.routine {
+            output.row("  ", name)?;
+        }
+        nothing(self.routine.is_empty(), output)?;
+        if self.routine.iter().any(|name| name.contains("/checks@")) {
+            output.row("  note: ", Checks::isolation())?;
+        }
+        if self.log {
+            output.row("", "It may write lines to its log.")?;
+        }
+        if !self.manifest.wasi.is_empty() {
+            output.row("It gets, without any effect and the same at every replay: ", &self.manifest.wasi.join(", "))?;
+        }
+        output.row("It never gets: ", NEVER)?;
+        if !self.refused.is_empty() {
+            output.row("", "")?;
+            output.row("", "It cannot run here:")?;
+            for why in &self.refused {
+                output.row("  - ", why)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn nothing(none: bool, output: &Output) -> Result<(), Failure> {
+    if none { output.row("  ", "nothing") } else { Ok(()) }
+}

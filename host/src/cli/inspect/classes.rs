@@ -1,0 +1,85 @@
+//! What this host would do with an import, told from the configuration alone: nothing is opened, made or run.
+//!
+//! A test holds it to what a host really offers.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::{Capability, FunctionType};
+
+use crate::agent::{self, BadPackage, Import};
+use crate::cli::host::{NO_DEPLOYMENT, NO_REPOSITORY};
+use crate::config::{CapabilityRule, Config, Deploy, Mail};
+use crate::runs::{BindError, RefusalForm};
+
+/// How an import is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// A line for the operator.
+    Log,
+    /// Answered at once.
+    Routine,
+    /// Held until the required people have cleared it; then done by this.
+    Consequential { by: String },
+}
+
+/// The classes of one configuration.
+pub(super) struct Classes<'a> {
+    config: &'a Config,
+    own: BTreeMap<Capability, FunctionType>,
+}
+
+impl<'a> Classes<'a> {
+    pub(super) fn new(config: &'a Config) -> Result<Self, BadPackage> {
+        let own = agent::functions()?.into_iter().map(|import| (import.capability, import.ty)).collect();
+        Ok(Self { config, own })
+    }
+
+    /// The class of an import, or why it is refused.
+    pub(super) fn of(&self, Import { capability, ty }: &Import) -> Result<Class, BindError> {
+        if let Some(own) = self.own.get(capability) {
+            let class = self.own(capability)?;
+            return if own == ty { Ok(class) } else { Err(BindError::OtherType(capability.clone())) };
+        }
+        match self.config.rule(capability) {
+            None => Err(BindError::Unclassified(capability.clone())),
+            Some(CapabilityRule::Routine(_)) => Ok(Class::Routine),
+            Some(CapabilityRule::Consequential(rule)) => {
+                let form = RefusalForm::of(ty, rule.refusal.as_ref());
+                form.ok_or_else(|| BindError::CannotRefuse(capability.clone()))?;
+                Ok(Class::Consequential { by: command(&rule.command.argv) })
+            }
+        }
+    }
+
+    fn own(&self, capability: &Capability) -> Result<Class, BindError> {
+        let is = |name: &str| capability.interface() == agent::interface(name);
+        let withheld = |why: &str| Err(BindError::Withheld(capability.clone(), why.into()));
+        let by = |by: &str| Ok(Class::Consequential { by: by.into() });
+        if is("log") {
+            Ok(Class::Log)
+        } else if is("guidance") {
+            by("the person who answers")
+        } else if is("payments") {
+            by("the ledger")
+        } else if is("email") {
+            match &self.config.email.connector {
+                Mail::Maildir { path } => by(&format!("delivery into the maildir {}", path.display())),
+                Mail::Smtp(relay) => by(&format!("the mail relay {}:{}", relay.host, relay.port)),
+            }
+        } else if is("deployment") {
+            match self.config.deployment.as_ref().map(|deployment| &deployment.connector) {
+                Some(Deploy::Git) => by("moving the target's git branch"),
+                Some(Deploy::Command(program)) => Ok(Class::Consequential { by: command(&program.argv) }),
+                None => withheld(NO_DEPLOYMENT),
+            }
+        } else if (is("repository") || is("checks")) && self.config.repository.is_none() {
+            withheld(NO_REPOSITORY)
+        } else {
+            Ok(Class::Routine)
+        }
+    }
+}
+
+fn command(argv: &[String]) -> String {
+    format!("the operator's command `{}`", argv.join(" "))
+}

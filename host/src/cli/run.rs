@@ -1,0 +1,162 @@
+//! `holdshort run`: one agent, here, with a host of its own; or at the host that holds the journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use holdshort_journal::OpenError;
+use serde_json::{Value, json};
+
+use super::approvals::show::Page;
+use super::args::{CallId, Global, RunArgs, RunName};
+use super::client::{self, Client};
+use super::exit::{Exit, Failure};
+use super::host;
+use super::logging;
+use super::output::Output;
+use super::session::Session;
+use super::watch::{self, Watch};
+use crate::config::{self, Config};
+
+/// Starts a run and watches it.
+pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Output) -> Result<Exit, Failure> {
+    let token_file = global.token_file.clone().unwrap_or_else(|| config.token_file.clone());
+    let (name, configured) = agent(&args.agent, &config)?;
+    if global.url.is_some() || args.detach {
+        return elsewhere(args, global, &name, &config, output);
+    }
+    let mut local = config.clone();
+    if let Some(component) = configured {
+        local.agents.insert(name.clone(), config::Agent { component, workspace: None });
+    }
+    let journal = match host::open_journal(&config) {
+        // Another host of this folder is at work; it can do the same.
+        Err(OpenError::Locked { .. }) => return elsewhere(args, global, &name, &config, output),
+        journal => journal?,
+    };
+    logging::begin("warn", output.json);
+    let session = Session::start(local, journal, &name, output)?;
+    let interrupted = session.interrupted();
+    let started = start(&session.client, &name, &args.task)?;
+    let watch = Watch { client: &session.client, run: started, output, interrupted: &interrupted };
+    let holds = Holds { client: &session.client, url: &session.url, token_file: &token_file, output };
+    let ended = watch.until_over(|id| holds.print(id));
+    let run = watch.run.clone();
+    let exit = match ended? {
+        Some(row) => watch::finish(&row, output)?,
+        None => {
+            output.note(&format!("{run} is parked, and nothing is lost. Start `holdshort serve` here, and it goes on; `holdshort runs show {run}` tells how it stands."));
+            Exit::Interrupted
+        }
+    };
+    session.stop()?;
+    Ok(exit)
+}
+
+/// The agent's name, and its file if that is what was given and no configured agent has it.
+fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Failure> {
+    let wrong = |message: String| Failure::new(Exit::Usage, message);
+    if config.agents.contains_key(given) {
+        return Ok((given.into(), None));
+    }
+    let path = std::path::absolute(given).map_err(|error| wrong(format!("`{given}`: {error}")))?;
+    if let Some((name, _)) = config.agents.iter().find(|(_, agent)| agent.component == path) {
+        return Ok((name.clone(), None));
+    }
+    if !path.exists() {
+        let known: Vec<&str> = config.agents.keys().map(String::as_str).collect();
+        let known =
+            if known.is_empty() { "none is configured".into() } else { format!("configured: {}", known.join(", ")) };
+        return Err(wrong(format!("there is no file and no agent `{given}`"))
+            .hint(format!("give a component's file or the name of an agent; {known}")));
+    }
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+    let name: String = stem.chars().map(plain).take(config::defaults::NAME_CHARS_MAX).collect();
+    if config.agents.contains_key(&name) {
+        return Err(wrong(format!("`{given}` is not the component of the configured agent `{name}`"))
+            .hint(format!("run that one with `holdshort run {name}`, or give the file another name")));
+    }
+    Ok((name, Some(path)))
+}
+
+/// Starts the run at the host that holds the journal, or that was named. It reads no file of this machine, only names of its own configuration.
+fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, output: &Output) -> Result<Exit, Failure> {
+    let client = client::connect(global, config, output)?;
+    let run = start(&client, name, &args.task).map_err(|failure| match failure.exit {
+        Exit::Refused if args.agent != name || !config.agents.contains_key(name) => {
+            failure.hint("a running host starts agents of its configuration only: add the section `[agents.NAME]` there and start it again, or stop it")
+        }
+        _ => failure,
+    })?;
+    let url = client.base().to_owned();
+    if args.detach {
+        if output.json {
+            output.json(&json!({ "id": run.to_string() }))?;
+        } else {
+            output.text(&format!("{run}\n"))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let token_file = global.token_file.clone().unwrap_or_else(|| config.token_file.clone());
+    // Here Ctrl-C ends this program alone; the run is the host's.
+    let watch = Watch { client: &client, run, output, interrupted: &AtomicBool::new(false) };
+    let holds = Holds { client: &client, url: &url, token_file: &token_file, output };
+    let ended = watch.until_over(|id| holds.print(id))?;
+    ended.map_or(Ok(Exit::Interrupted), |row| watch::finish(&row, output))
+}
+
+/// Asks the host to start a run.
+pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName, Failure> {
+    let answer: Value = client.post("/runs", &json!({ "agent": agent, "task": task }))?;
+    let id = answer.get("id").and_then(Value::as_str).unwrap_or_default();
+    id.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answers with the run `{id}`: {why}")))
+}
+
+/// Shows calls that hold short.
+struct Holds<'a> {
+    client: &'a Client,
+    url: &'a str,
+    token_file: &'a Path,
+    output: &'a Output,
+}
+
+impl Holds<'_> {
+    /// What would happen, and the commands that decide on exactly that.
+    fn print(&self, id: &CallId) -> Result<(), Failure> {
+        let page = Page::open(id, None, false, self.client)?;
+        let columns = self.output.columns();
+        self.output.aside(&page.lines(self.client, columns)?);
+        let digest = page.verified.digest;
+        let curl = format!(
+            "curl -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' {}/v1/approvals/{id}/decisions -d '{{\"type\":\"approve\",\"digest\":\"{digest}\"}}'",
+            word(self.token_file),
+            self.url
+        );
+        // Not wrapped: these lines are there to be copied.
+        self.output.note(&format!(
+            "\n{id} holds short. To approve exactly this:\n  holdshort approvals approve {id}\n  {curl}\nTo send it back: holdshort approvals reject {id} -m \"what to change\"\n"
+        ));
+        Ok(())
+    }
+}
+
+/// A path as one word of a shell.
+fn word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
+    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for path in ["/tmp/token", "/tmp/a b", "/tmp/it's $HOME `id`"] {
+            let echoed =
+                std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", word(Path::new(path)))).output();
+            assert_eq!(String::from_utf8(echoed.unwrap().stdout).unwrap(), path);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A host in this process for as long as one command needs it. The command is its client, over HTTP, like anyone else's.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use holdshort_journal::Journal;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::client::{self, Client};
+use super::exit::{Exit, Failure};
+use super::host::{self, Host};
+use super::output::Output;
+use crate::config::Config;
+
+/// A host at work, and a client of it.
+pub(super) struct Session {
+    pub(super) client: Client,
+    /// Where the endpoint is, such as `http://127.0.0.1:7411`.
+    pub(super) url: String,
+    runtime: Runtime,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), Failure>>,
+}
+
+impl Session {
+    /// Starts a host around `journal` that can run `agent`; what is wrong with the agent shows here.
+    pub(super) fn start(config: Config, journal: Journal, agent: &str, output: &Output) -> Result<Self, Failure> {
+        let runtime = runtime()?;
+        let (listen, token_file) = (config.server.listen, config.token_file.clone());
+        let host = Host::new(config, journal)?;
+        let progress = output.progress(&format!("compiling {agent}"));
+        // Loading again at the start of the run costs a look at the file's time.
+        let loaded = runtime.block_on(host.runs.load(agent));
+        drop(progress);
+        loaded.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        let _inside = runtime.enter();
+        let listener = runtime.block_on(near(listen))?;
+        let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
+        let url = host::base(listener.local_addr().map_err(failed)?);
+        let (stop, stopped) = oneshot::channel();
+        let served = runtime.spawn(host.serve(listener, stopped)?);
+        let client = Client::new(&url, &client::token(&token_file, output)?);
+        drop(_inside);
+        Ok(Self { client, url, runtime, stop, served })
+    }
+
+    /// Turns true when the person presses Ctrl-C; from now on that does not end the process by itself.
+    pub(super) fn interrupted(&self) -> Arc<AtomicBool> {
+        let flag = Arc::new(AtomicBool::new(false));
+        let set = flag.clone();
+        self.runtime.spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                set.store(true, Ordering::Relaxed);
+            }
+        });
+        flag
+    }
+
+    /// Ends the host. What waits goes on when a host opens the journal again.
+    pub(super) fn stop(self) -> Result<(), Failure> {
+        // Whoever served may have ended by itself; then that is what the answer tells.
+        let _ = self.stop.send(());
+        let served = self.runtime.block_on(self.served);
+        self.runtime.shutdown_background();
+        served.unwrap_or_else(|error| Err(Failure::new(Exit::Failed, format!("the host failed: {error}"))))
+    }
+}
+
+/// The threads of a host.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Failed, format!("cannot start the host's threads: {error}")))
+}
+
+/// Listens at the configured address, or where there is room if somebody else is there: whoever looks for this host finds its address beside
+/// the journal.
+async fn near(listen: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = match TcpListener::bind(listen).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => TcpListener::bind((listen.ip(), 0)).await,
+        bound => bound,
+    };
+    bound.map_err(|error| Failure::new(Exit::Failed, format!("cannot listen at {listen}: {error}")))
+}

@@ -1,0 +1,141 @@
+//! Follows one run over HTTP and says what happens in it, beside the results.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::args::{CallId, RunName};
+use super::client::{self, ApprovalDetail, Client, Event, EventPage, RunRow};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use crate::review::{terminal, visible};
+
+/// Events of one request.
+const PAGE: u32 = 100;
+/// How often the host is asked for news: faster than a person notices.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A run, seen by whoever started it.
+pub(super) struct Watch<'a> {
+    pub(super) client: &'a Client,
+    pub(super) run: RunName,
+    pub(super) output: &'a Output,
+    /// Ends the watching, not the run.
+    pub(super) interrupted: &'a AtomicBool,
+}
+
+impl Watch<'_> {
+    /// Follows the run until it is over, and returns its row; none if the watching was interrupted. `on_hold` is called for each call that waits.
+    pub(super) fn until_over(
+        &self,
+        mut on_hold: impl FnMut(&CallId) -> Result<(), Failure>,
+    ) -> Result<Option<Value>, Failure> {
+        let mut after = 0;
+        let mut progress = None;
+        loop {
+            // Asked first, so that whatever an ended run wrote is among the events that follow.
+            let answer = self.client.run(&self.run)?;
+            let row = client::read::<RunRow>(&answer)?;
+            for event in self.news(after)? {
+                after = event.seq;
+                progress = None;
+                self.tell(&event, &mut on_hold)?;
+            }
+            if row.is_over() {
+                return Ok(Some(answer));
+            }
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            progress.get_or_insert_with(|| self.output.progress(&doing(&row)));
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn news(&self, after: u64) -> Result<Vec<Event>, Failure> {
+        let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
+        let answer: Value = self.client.get(&format!("/runs/{}/events", self.run), &query)?;
+        Ok(client::read::<EventPage>(&answer)?.events)
+    }
+
+    fn tell(&self, event: &Event, on_hold: &mut impl FnMut(&CallId) -> Result<(), Failure>) -> Result<(), Failure> {
+        let call = event.data.get("call").and_then(Value::as_u64).and_then(|call| u32::try_from(call).ok());
+        let Some(call) = call else { return Ok(()) };
+        let id = CallId { run: self.run.clone(), call };
+        if matches!(event.kind.as_str(), "call-held" | "call-reheld" | "call-revised") {
+            // What was held a moment ago may be decided by now.
+            let detail = client::read::<ApprovalDetail>(&self.client.approval(&id)?)?;
+            return if detail.state == "held" { on_hold(&id) } else { Ok(()) };
+        }
+        if let Some(text) = sentence(event, &id) {
+            self.output.aside(&terminal::row(&format!("{id} "), &text, self.output.columns()));
+        }
+        Ok(())
+    }
+}
+
+fn doing(row: &RunRow) -> String {
+    match row.waiting_for {
+        Some(call) => format!("{}.{call} holds short", row.id),
+        None => format!("{} is {}", row.id, row.state),
+    }
+}
+
+/// What an event of a call means to whoever watches; nothing for what they need not know.
+fn sentence(event: &Event, id: &CallId) -> Option<String> {
+    let text = |field: &str| event.data.get(field).and_then(Value::as_str).unwrap_or_default();
+    let json = |field: &str| event.data.get(field).map(Value::to_string).unwrap_or_default();
+    match event.kind.as_str() {
+        "decision-made" => event.data.get("decision").map(decision),
+        "call-refused" => Some(format!("was refused at once: {}", json("refusal"))),
+        "call-expired" => Some("expired: nobody decided in time, or it did not start in time".into()),
+        "effect-succeeded" => Some(format!("is done; receipt {}", json("receipt"))),
+        "effect-failed" => Some(format!("was tried and did not happen: {}", text("reason"))),
+        "effect-in-doubt" => {
+            let settle = format!(
+                "if the host cannot find out, settle it with `holdshort runs resolve {id} done|not-done|abandon|send-again`"
+            );
+            Some(format!("is in doubt: {}; {settle}", text("reason")))
+        }
+        "effect-resolved" => Some(format!("was settled by {}: {}", text("by"), json("resolution"))),
+        _ => None,
+    }
+}
+
+fn decision(decision: &Value) -> String {
+    let who = decision.get("reviewer").and_then(Value::as_str).unwrap_or_default();
+    let verdict = match decision.get("verdict") {
+        Some(Value::String(word)) => word.clone(),
+        Some(other) => other.as_object().and_then(|fields| fields.keys().next().cloned()).unwrap_or_default(),
+        None => String::new(),
+    };
+    let message = decision.get("message").and_then(Value::as_str).map(|message| format!(": {message}"));
+    format!("{who} decides: {verdict}{}", message.unwrap_or_default())
+}
+
+/// Prints what a run that is over returned, alone on stdout, and says how the program ends.
+pub(super) fn finish(answer: &Value, output: &Output) -> Result<Exit, Failure> {
+    let row = client::read::<RunRow>(answer)?;
+    let exit = if row.state == "finished" { Exit::Done } else { Exit::RunEnded };
+    if output.json {
+        output.json(answer)?;
+        return Ok(exit);
+    }
+    let result = row.result.as_ref();
+    let said = |arm: &str| result.and_then(|result| result.get(arm)).and_then(Value::as_str);
+    match (said("ok"), said("err")) {
+        (Some(text), _) => {
+            for line in visible::lines(text) {
+                output.text(&(line + "\n"))?;
+            }
+        }
+        (None, Some(text)) => output.note(&format!("{} failed, as its agent reports: {text}", row.id)),
+        (None, None) => {
+            let why = row.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            output.note(&format!("{} is {}{why}", row.id, row.state));
+        }
+    }
+    Ok(exit)
+}
