@@ -118,7 +118,8 @@ fn files_and_functions_fit() {
 fn long_functions(path: &str, text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
     let is_function = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().take_while(|word| !word.contains('(') || word.starts_with("pub(")).collect();
+        let words: Vec<&str> =
+            line.split_whitespace().take_while(|word| !word.contains('(') || word.starts_with("pub(")).collect();
         words.contains(&"fn") && !line.trim_start().starts_with("//")
     };
     let starts = (0..lines.len()).filter(|&start| is_function(lines[start]) && !lines[start].ends_with(';'));
@@ -140,9 +141,19 @@ fn the_checks_above_can_fail() {
 
 #[test]
 fn the_top_level_holds_only_what_it_should() {
-    let allowed: BTreeSet<&str> =
-        ["Cargo.toml", "Cargo.lock", "README.md", "LICENSE", "SECURITY.md", "host", "wit", "guest-examples", "tests", "target"]
-            .into();
+    let allowed: BTreeSet<&str> = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "LICENSE",
+        "SECURITY.md",
+        "host",
+        "wit",
+        "guest-examples",
+        "tests",
+        "target",
+    ]
+    .into();
     for entry in std::fs::read_dir(top()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name.starts_with('.') || allowed.contains(name.as_str()), "`{name}` stands at the top level");

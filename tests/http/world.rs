@@ -190,7 +190,7 @@ impl World {
     pub async fn with(limits: Limits) -> Self {
         let clock = Arc::new(AtomicU64::new(1_767_225_600_000_000));
         let now = clock.clone();
-        let journal = Journal::in_memory(Arc::new(move || Time(now.fetch_add(1, Ordering::Relaxed))));
+        let journal = Journal::in_memory(Arc::new(move || Time(now.fetch_add(1, Ordering::Relaxed)))).unwrap();
         let _ = journal.put_blob(EXHIBIT.to_vec()).await.unwrap();
         let hash = |name: &str| (name.to_owned(), Digest::of(format!("token-of-{name}").as_bytes()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -69,8 +69,8 @@ pub type Bindings = HashMap<Capability, Bound>;
 pub enum BindError {
     /// Nobody said what the import is.
     #[error(
-        "the import `{0}` is not classified: if this agent may have it, add a section \
-         `[capabilities.\"{0}\"]` with `class = \"consequential\"` or `class = \"routine\"` to holdshort.toml"
+        "the import `{0}` is not classified: if this agent may have it, add a section `[capabilities.\"{0}\"]` to holdshort.toml, \
+         with `class = \"consequential\"` or `class = \"routine\"` and the `command` that performs or answers it"
     )]
     Unclassified(Capability),
     /// The host is not set up for it.

@@ -10,10 +10,7 @@ use crate::review::visible;
 
 /// Prints the approvals in a state, the one that waits longest first.
 pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let mut query = vec![("limit", args.limit.to_string())];
-    if args.state != "all" {
-        query.push(("state", args.state.clone()));
-    }
+    let mut query = vec![("limit", args.limit.to_string()), ("state", args.state.clone())];
     query.extend(args.after.clone().map(|after| ("after", after)));
     let answer: Value = client.get("/approvals", &query)?;
     if output.json {

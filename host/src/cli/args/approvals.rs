@@ -52,7 +52,7 @@ pub struct ListApprovals {
 
 /// Every phase of a call, and `all`.
 fn states() -> clap::builder::PossibleValuesParser {
-    Phase::NAMES.into_iter().chain(["all"]).collect::<Vec<&'static str>>().into()
+    Phase::NAMES.into_iter().chain(["open", "all"]).collect::<Vec<&'static str>>().into()
 }
 
 /// `approvals show`

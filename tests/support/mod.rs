@@ -1,0 +1,294 @@
+//! A host as its users meet it: the real binary in a folder of its own, driven by its command line and spoken to over HTTP.
+//!
+//! Every test file takes what it needs of it (`#[path = "support/mod.rs"] mod support;`).
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up: far beyond what it takes, because machines are shared.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program under test.
+pub const HOLDSHORT: &str = env!("CARGO_BIN_EXE_holdshort");
+
+/// The repository of this project.
+pub fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// A committed component of `guest-examples/built`.
+pub fn component(name: &str) -> PathBuf {
+    top().join("guest-examples/built").join(format!("{name}.wasm"))
+}
+
+/// Asks again and again until there is an answer, and panics with `what` if there is none.
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "still no {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// An operator's folder with a configuration. It goes when this is dropped.
+pub struct Folder(TempDir);
+
+impl Folder {
+    /// A folder whose `holdshort.toml` names these agents (by the names of built components), followed by `more`.
+    pub fn new(agents: &[&str], more: &str) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        let section = |name: &&str| format!("[agents.{name}]\ncomponent = \"{}\"\n\n", component(name).display());
+        folder.configure(&(agents.iter().map(section).collect::<String>() + more));
+        folder
+    }
+
+    /// Replaces the configuration.
+    pub fn configure(&self, text: &str) {
+        self.write("holdshort.toml", text);
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The command line in this folder, with nothing of the tester's own environment that could change what it does.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(HOLDSHORT);
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null()).env("USER", "olivia");
+        for name in ["HOLDSHORT_CONFIG", "HOLDSHORT_URL", "HOLDSHORT_TOKEN_FILE", "NO_COLOR", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs the command line to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts `holdshort serve` here on a free port and waits until it is ready.
+    pub fn serve(&self) -> Host {
+        self.serve_with(&[])
+    }
+
+    /// The same, with variables in its environment.
+    pub fn serve_with(&self, variables: &[(&str, &str)]) -> Host {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (heard, lines) = (said.clone(), BufReader::new(child.stderr.take().unwrap()).lines());
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                *heard.lock().unwrap() += &(line + "\n");
+            }
+        });
+        let url = until("ready host", || {
+            let said = said.lock().unwrap().clone();
+            assert!(child.try_wait().unwrap().is_none(), "the host ended: {said}");
+            let at = said.split("is ready at ").nth(1)?;
+            at.contains('\n').then(|| at.lines().next().unwrap().trim().to_owned())
+        });
+        let token = fs::read_to_string(self.path().join(".holdshort/token")).unwrap().trim().to_owned();
+        Host { child, url, token, said }
+    }
+}
+
+/// A host at work.
+pub struct Host {
+    child: Child,
+    pub url: String,
+    /// The local operator's.
+    pub token: String,
+    said: Arc<Mutex<String>>,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Host {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed on stderr so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(9), "{status}");
+    }
+
+    /// Waits until it ends by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        until("end of the host", || self.child.try_wait().unwrap())
+    }
+
+    /// Ends it as an operator does.
+    pub fn stop(self) -> ExitStatus {
+        assert!(Command::new("kill").arg(self.pid().to_string()).status().unwrap().success());
+        self.ended()
+    }
+
+    /// Asks below the endpoint, as the reviewer with `token`; the status and the JSON document.
+    pub fn request(&self, token: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        self.try_request(token, path, body).unwrap_or_else(|error| panic!("{path}: {error}: {}", self.said()))
+    }
+
+    /// The same, if there is an answer: a host that is killed gives none.
+    pub fn try_request(&self, token: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), ureq::Error> {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let (agent, url) = (config.new_agent(), format!("{}{path}", self.url));
+        let bearer = format!("Bearer {token}");
+        let mut response = match body {
+            Some(body) => agent.post(url).header("Authorization", bearer).send_json(body)?,
+            None => agent.get(url).header("Authorization", bearer).call()?,
+        };
+        let mut text = String::new();
+        response.body_mut().as_reader().read_to_string(&mut text)?;
+        Ok((response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.request(&self.token, path, None);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.request(&self.token, path, Some(body))
+    }
+
+    /// Starts a run; its id.
+    pub fn start(&self, agent: &str, task: &str) -> String {
+        let (status, answer) = self.post("/v1/runs", &json!({ "agent": agent, "task": task }));
+        assert_eq!(status, 201, "{answer}");
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    pub fn show_run(&self, run: &str) -> Value {
+        self.get(&format!("/v1/runs/{run}"))
+    }
+
+    pub fn approval(&self, id: &str) -> Value {
+        self.get(&format!("/v1/approvals/{id}"))
+    }
+
+    /// Every event of a run.
+    pub fn events(&self, run: &str) -> Vec<Value> {
+        self.get(&format!("/v1/runs/{run}/events?limit=1000"))["events"].as_array().unwrap().clone()
+    }
+
+    /// Waits until the run waits for a call that is held; the call's approval.
+    pub fn held(&self, run: &str) -> Value {
+        until("held call", || {
+            let row = self.show_run(run);
+            let call = row["waiting_for"].as_u64();
+            let Some(call) = call else {
+                let state = row["state"].as_str().unwrap();
+                assert!(["running", "sleeping", "waiting"].contains(&state), "{row}: {}", self.said());
+                return None;
+            };
+            Some(self.approval(&format!("{run}.{call}"))).filter(|approval| approval["state"] == "held")
+        })
+    }
+
+    /// Waits until the run is over; its row.
+    pub fn over(&self, run: &str) -> Value {
+        until("end of the run", || {
+            let row = self.show_run(run);
+            let over = ["finished", "failed", "trapped", "cancelled", "diverged"];
+            over.contains(&row["state"].as_str().unwrap()).then_some(row)
+        })
+    }
+
+    /// Waits until the effect of an approval is in this state; the approval.
+    pub fn effect(&self, id: &str, state: &str) -> Value {
+        until(&format!("effect that is {state} at {id}"), || {
+            Some(self.approval(id)).filter(|approval| approval["effect"]["state"] == state)
+        })
+    }
+
+    /// Sends a decision of this kind on what `approval` shows, with `more` fields.
+    pub fn decide(&self, approval: &Value, kind: &str, more: &Value) -> (u16, Value) {
+        let mut decision = json!({ "type": kind, "digest": approval["digest"] });
+        let fields = decision.as_object_mut().unwrap();
+        fields.extend(more.as_object().cloned().unwrap_or_default());
+        self.post(&format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap()), &decision)
+    }
+
+    /// Approves exactly what `approval` shows.
+    pub fn approve(&self, approval: &Value) -> Value {
+        let (status, answer) = self.decide(approval, "approve", &json!({}));
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+}
+
+/// A git repository with the branches `main` and, one commit behind it, `production`.
+pub struct Repository(pub PathBuf);
+
+impl Repository {
+    /// A bare one at `path`, as a server holds it.
+    pub fn bare(path: &Path) -> Self {
+        let work = tempfile::tempdir().unwrap();
+        let source = Self(work.path().to_path_buf());
+        source.git(&["init", "--quiet", "--initial-branch=main"]);
+        for (file, subject) in [("one", "The first commit"), ("two", "The second commit")] {
+            fs::write(work.path().join(file), format!("{file}\n")).unwrap();
+            source.git(&["add", "."]);
+            source.git(&["commit", "--quiet", "--message", subject]);
+            if file == "one" {
+                source.git(&["branch", "production"]);
+            }
+        }
+        source.git(&["clone", "--quiet", "--bare", ".", path.to_str().unwrap()]);
+        Self(path.to_path_buf())
+    }
+
+    pub fn tip(&self, branch: &str) -> String {
+        self.git(&["rev-parse", &format!("refs/heads/{branch}")])
+    }
+
+    /// Runs git as nobody in particular, so that the tester's own settings change nothing.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(&self.0)
+            .args(["-c", "user.name=Test", "-c", "user.email=test@localhost"])
+            .args(arguments)
+            .envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
