@@ -28,7 +28,7 @@ command = ["tools/find"]
 pub struct Crm(pub Folder);
 
 impl Crm {
-    /// With programs that do as `act` and `lookup` say; each starts by writing down that it ran, which attempt it is, and what it got.
+    /// With programs that do as `act` and `lookup` say; each starts by writing down for which attempt it ran, and what it got.
     pub fn new(act: &str, lookup: &str) -> Self {
         let crm = Self(Folder::new(&["third-party"], RULES));
         crm.program("act", act);
@@ -42,15 +42,21 @@ impl Crm {
 
     /// A shell script in `tools/`.
     pub fn program(&self, name: &str, script: &str) {
-        let recording =
-            format!("#!/bin/sh\ncat > got-{name}\necho \"$HOLDSHORT_RUN $HOLDSHORT_ATTEMPT\" >> ran-{name}\n");
+        let recording = format!(
+            "#!/bin/sh\ncat > got-{name}\necho \"$HOLDSHORT_RUN $HOLDSHORT_ATTEMPT $HOLDSHORT_KEY\" >> ran-{name}\n"
+        );
         executable(&self.0.write(&format!("tools/{name}"), &(recording + script + "\n")));
     }
 
     /// How often a program ran for a run.
     pub fn ran(&self, name: &str, run: &str) -> usize {
+        self.attempts(name, run).len()
+    }
+
+    /// For each time that a program ran for a run: the run, the attempt and the key.
+    pub fn attempts(&self, name: &str, run: &str) -> Vec<String> {
         let ran = fs::read_to_string(self.0.path().join(format!("ran-{name}"))).unwrap_or_default();
-        ran.lines().filter(|line| line.starts_with(run)).count()
+        ran.lines().filter(|line| line.starts_with(run)).map(str::to_owned).collect()
     }
 
     /// What a program read when it ran last.

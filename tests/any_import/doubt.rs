@@ -49,6 +49,11 @@ fn a_lost_effect_is_settled_by_the_lookup() {
         assert_eq!(result(&host, &run), expected, "{id}");
         assert_eq!((crm.ran("act", &run), crm.ran("lookup", &run)), (1, 1), "{id}");
         assert_eq!(crm.got("lookup"), crm.got("act"), "the lookup is about the same action");
+        assert_eq!(
+            crm.attempts("lookup", &run),
+            crm.attempts("act", &run),
+            "and about the same attempt, with the same key"
+        );
         let kind = if expected.get("ok").is_some() { "effect-succeeded" } else { "effect-failed" };
         let settled = event(&host, &run, kind).to_string();
         assert!(settled.contains(evidence), "{id}: {settled}");
@@ -111,6 +116,6 @@ fn a_program_that_outlives_a_killed_host_is_waited_for() {
     assert_eq!(crm.ran("lookup", &run), 0, "what still runs may act after anyone has looked");
     crm.0.write("go", "");
     assert_eq!(result(&host, &run), json!({ "ok": "slow, says the lookup" }));
-    assert_eq!((crm.ran("act", &run), crm.ran("lookup", &run)), (1, 1));
+    assert_eq!((crm.ran("act", &run), crm.attempts("lookup", &run)), (1, crm.attempts("act", &run)));
     assert_eq!(host.approval(&id)["attempts"], 1);
 }

@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::json;
 
 use crate::crm::{CONTACTS, RULES, data};
-use crate::support::{Folder, component, top};
+use crate::support::{Folder, Repository, component, top};
 
 /// The interfaces of the refused fixtures.
 const REFUSED: [&str; 5] =
@@ -82,6 +82,49 @@ fn what_nobody_classified_is_refused_with_the_section_to_add() {
 fn what_is_classified_has_its_class() {
     let folder = Folder::new(&[], RULES);
     check(&folder, "third-party", "third-party-classified", true);
+}
+
+/// `inspect` tells from the configuration alone what a host would offer. Both are asked about everything here.
+#[test]
+fn an_inspection_and_a_host_say_the_same() {
+    let agents = [
+        "release",
+        "inbox",
+        "third-party",
+        "escape",
+        "flood",
+        "overreach",
+        "prowl",
+        "refuses-silent",
+        "refuses-stream",
+    ];
+    let folder = Folder::new(&agents, "");
+    let sections = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    Repository::bare(&folder.path().join("repository.git"));
+    let repository = "[deployment]\nrepository = \"repository.git\"\n";
+    let mut allowed = Vec::new();
+    for (more, name) in
+        [("", "nothing"), (repository, "a repository"), (RULES, "the crm"), (&classified(), "everything refused")]
+    {
+        folder.configure(&(more.to_owned() + &sections));
+        let host = folder.serve();
+        for agent in agents {
+            let inspected = folder.run(&["inspect", component(agent).to_str().unwrap()]).status.success();
+            let (status, answer) = host.post("/v1/runs", &json!({ "agent": agent, "task": "x" }));
+            assert_eq!(status, if inspected { 201 } else { 422 }, "{agent} with {name}: {answer}");
+            allowed.extend(inspected.then(|| format!("{agent} with {name}")));
+        }
+    }
+    for (agent, name) in
+        [("release", "a repository"), ("third-party", "the crm"), ("inbox", "nothing"), ("prowl", "nothing")]
+    {
+        assert!(allowed.contains(&format!("{agent} with {name}")), "{agent} with {name}: {allowed:?}");
+    }
+    let never = |agent: &str| !allowed.iter().any(|allowed| allowed.starts_with(agent));
+    assert!(
+        never("overreach") && never("refuses") && !allowed.contains(&"release with nothing".to_owned()),
+        "{allowed:?}"
+    );
 }
 
 #[test]
