@@ -87,17 +87,8 @@ fn what_is_classified_has_its_class() {
 /// `inspect` tells from the configuration alone what a host would offer. Both are asked about everything here.
 #[test]
 fn an_inspection_and_a_host_say_the_same() {
-    let agents = [
-        "release",
-        "inbox",
-        "third-party",
-        "escape",
-        "flood",
-        "overreach",
-        "prowl",
-        "refuses-silent",
-        "refuses-stream",
-    ];
+    let agents =
+        ["release", "inbox", "third-party", "trap", "flood", "overreach", "prowl", "refuses-silent", "refuses-stream"];
     let folder = Folder::new(&agents, "");
     let sections = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
     Repository::bare(&folder.path().join("repository.git"));

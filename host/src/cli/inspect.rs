@@ -56,6 +56,7 @@ impl Report {
         Self { manifest, consequential, routine, log, refused }
     }
 
+    /// How the component is started, in the words of its export.
     fn entry(&self) -> &'static str {
         match self.manifest.entry {
             Entry::Run => "run",

@@ -49,6 +49,7 @@ impl Acts {
         Self { program, beside, around }
     }
 
+    /// What the operator's preview shows comes first; then the program that would act, which is all that the host itself can tell.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let mut exhibits = Vec::new();
         if let Some(argv) = &self.beside.preview {
@@ -85,6 +86,7 @@ impl Acts {
         }
     }
 
+    /// One attempt. Everything that can be found wanting is found before the program starts, so that only the program leaves a doubt.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
@@ -98,6 +100,7 @@ impl Acts {
         self.program.attempt(&self.around.children, &origin, order, |stdout| printed(stdout, ok(&ty)?)).await
     }
 
+    /// Asks the lookup program, whose exit statuses are read like those of the program that was lost.
     async fn find_out(&self, inquiry: &Inquiry) -> Finding {
         let origin = Origin::of(inquiry);
         // What still runs may act after the lookup has looked, so it gets the time that it would have had.

@@ -37,6 +37,7 @@ impl DeployCommand {
         Self { program, git, targets, children }
     }
 
+    /// Shows the commit that the revision is now, and the program; the program itself is not asked, because it could only deploy.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         if !self.targets.contains(release.target) {
@@ -65,6 +66,7 @@ impl DeployCommand {
         Ok(Previewed { summary, exhibits, preconditions })
     }
 
+    /// Runs the program if everything is as it was shown.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -91,6 +93,7 @@ impl DeployCommand {
         self.program.attempt(&self.children, &origin, order, |_| Ok(release.receipt(&commit, None))).await
     }
 
+    /// What the program reads and finds in its environment.
     fn order(&self, release: &Release<'_>, commit: &CommitId, origin: &Origin<'_>) -> Order {
         let own = [
             ("HOLDSHORT_TARGET", release.target.to_owned()),
@@ -151,6 +154,7 @@ impl Perform for DeployCommand {
     }
 }
 
+/// The commit that reviewers saw.
 fn shown_commit(preconditions: &Value) -> Option<CommitId> {
     preconditions.get("commit")?.as_str()?.parse().ok()
 }

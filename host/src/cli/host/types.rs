@@ -21,10 +21,12 @@ pub(super) struct ComponentTypes {
 }
 
 impl ComponentTypes {
+    /// Types of the components that `journal` holds.
     pub(super) fn of(journal: Journal) -> Self {
         Self { journal, known: Mutex::default() }
     }
 
+    /// Decodes the component once and keeps the types of all its imports, because an agent that calls one function will call the others.
     async fn read(&self, action: &Action) -> Result<Arc<FunctionType>, String> {
         let (component, capability) = (action.component(), action.capability());
         let bytes = self.journal.blob(&component).await.map_err(|error| error.to_string())?;

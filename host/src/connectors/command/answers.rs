@@ -58,6 +58,7 @@ impl Routine for Answers {
     }
 }
 
+/// Whether an error of the function is a text, so that what a program says on its standard error can be one.
 fn errs_with_text(ty: &FunctionType) -> bool {
     matches!(&ty.result, Some(WitType::Result { err: Some(err), .. }) if **err == WitType::String)
 }

@@ -162,7 +162,7 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
     let lost = inquiry(&action, &shown);
     let evidence = async || match connector.lookup(&lost).await {
         Finding::Unknown { evidence } => evidence,
-        other => panic!("{other:?}"),
+        other @ (Finding::Happened { .. } | Finding::DidNotHappen { .. }) => panic!("{other:?}"),
     };
     assert!(evidence().await.contains("has left no"), "it was never started");
     // A host that is killed takes no notice of its child; a dropped future stands for it here, with the child let go.

@@ -13,6 +13,8 @@ use crate::connectors::command::{Acts, Answers, Beside, Surroundings};
 use crate::runs::{Offer, Offered};
 
 impl Wiring {
+    /// Offers what the sections `[capabilities.…]` classify. A section for one function goes before the one for its interface, because the
+    /// catalogue and the performers look for the function first.
     pub(super) fn others(&mut self, config: &Config, journal: &Journal) -> Result<(), Failure> {
         if config.capabilities.is_empty() {
             return Ok(());
@@ -41,6 +43,8 @@ impl Wiring {
     }
 }
 
+/// What answers or previews, for the driver, and what performs, for the dispatcher. For a consequential function that is one connector, and each
+/// room gets the half that it may use.
 fn serve(rule: &CapabilityRule, config: &Config, around: &Surroundings) -> (Offer, Option<Arc<dyn Perform>>) {
     match rule {
         CapabilityRule::Routine(command) => {
