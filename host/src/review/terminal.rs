@@ -170,6 +170,14 @@ pub fn text(text: &str, columns: usize) -> Vec<Line> {
     page.lines
 }
 
+/// A heading of the host's, after an empty line.
+pub fn heading(text: &str, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.labelled(Tone::Matter, 0, "", "");
+    page.heading(text);
+    page.lines.drain(1..).collect()
+}
+
 /// A label of the host's and any text behind it.
 pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
