@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::said::{fails, holdshort, normal};
-use crate::scene::shop;
+use crate::scene::{post_office, shop};
 use crate::support::{Folder, component, top};
 
 /// A name for the expected text, and the component's file.
@@ -61,7 +61,7 @@ fn inspecting_what_is_no_agent_says_why() {
 
 #[test]
 fn a_configured_agent_that_cannot_start_keeps_nobody_else_from_it() {
-    let folder = Folder::new(&["scripted"], "[agents.gone]\ncomponent = \"gone.wasm\"\n");
+    let folder = post_office("[agents.gone]\ncomponent = \"gone.wasm\"\n");
     let host = folder.serve();
     let warning = "warning: the agent `gone` cannot be started: the agent's file `FOLDER/gone.wasm` cannot be read";
     assert!(normal(&host.said(), &folder).contains(warning), "{}", host.said());

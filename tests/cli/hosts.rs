@@ -34,7 +34,7 @@ fn a_journal_has_one_host() {
 
 #[test]
 fn a_journal_that_this_version_does_not_know() {
-    let folder = Folder::new(&[], "");
+    let folder = post_office("");
     folder.serve().stop();
     let journal = folder.path().join(".holdshort/journal.db");
     let version = |version: i64| {

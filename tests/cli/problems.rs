@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use serde_json::json;
 
 use crate::said::{document, fails, holdshort, normal, refused};
-use crate::scene::{letters, post_office, shop};
+use crate::scene::{SHOP, letters, post_office, shop};
+use crate::support::{component, until};
 
 #[test]
 fn requests_that_cannot_be_answered() {
@@ -100,7 +101,7 @@ fn a_branch_that_moved_meanwhile() {
     let moved = repository.git(&["commit-tree", &tree, "-p", &before, "-m", "somebody was faster"]);
     repository.git(&["update-ref", "refs/heads/production", &moved]);
     host.approve(&held);
-    let again = crate::support::until("call that is held again", || {
+    let again = until("call that is held again", || {
         Some(host.approval(id)).filter(|approval| approval["state"] == "held" && approval["digest"] != held["digest"])
     });
     let reason = again["reheld"].as_str().unwrap();
@@ -124,8 +125,9 @@ fn a_branch_that_moved_meanwhile() {
 #[test]
 fn a_mail_relay_that_is_down() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let relay = format!("[email]\nconnector = \"smtp\"\nhost = \"127.0.0.1\"\ntls = \"none\"\nport = {free}\n");
-    let folder = crate::support::Folder::new(&["scripted"], &relay);
+    let relay = format!("{SHOP}[email]\nconnector = \"smtp\"\nhost = \"127.0.0.1\"\ntls = \"none\"\nport = {free}\n");
+    let (folder, _) = shop(&["scripted"]);
+    folder.configure(&format!("[agents.scripted]\ncomponent = \"{}\"\n{relay}", component("scripted").display()));
     let host = folder.serve();
     let run = host.start("scripted", "email bob@example.org Hello");
     let held = host.held(&run);
@@ -139,4 +141,26 @@ fn a_mail_relay_that_is_down() {
     assert!(shown.out.contains("effect: failed, attempt 1; "), "{}", shown.out);
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0);
     assert!(events.out.contains("call 1 was tried and did not happen: "), "{}", events.out);
+}
+
+#[test]
+fn an_account_without_the_money() {
+    let account = "[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n";
+    let folder = post_office(account);
+    let host = folder.serve();
+    let run =
+        host.start("scripted", "pay operating Acme 1001 EUR\npay operating Acme 600 EUR\npay operating Acme 600 EUR");
+    // More than there is was never put to anybody; what was cleared and is not there any more is not paid.
+    let first = host.held(&run);
+    document("overdraft", &folder, &host.approval(&format!("{run}.1"))["refused"]["reason"]);
+    assert!(first["id"].as_str().unwrap().ends_with(".2"), "{first}");
+    host.approve(&first);
+    let result = host.over(&run);
+    let lines: Vec<&str> = result["result"]["ok"].as_str().unwrap().lines().collect();
+    assert!(lines[0].starts_with("err Refusal::Invalid(") && lines[1].starts_with("ok "), "{result}");
+    assert!(lines[2].starts_with("err Refusal::Invalid("), "{result}");
+    let events = holdshort(&folder, &["runs", "events", &run]).exits(0);
+    assert!(events.out.contains("call 1 is refused at once; it cannot be done: "), "{}", events.out);
+    fails("overdraft", &folder, &["approvals", "show", &format!("{run}.1")]).exits(0);
+    fails("overdraft-approve", &folder, &["approvals", "approve", &format!("{run}.1")]).exits(4);
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use serde_json::Value;
 
 use crate::said::{Said, fails, holdshort, normal};
-use crate::scene::{in_file, letters, post_office, shop};
+use crate::scene::{SHOP, in_file, letters, post_office, shop};
 use crate::support::{Folder, HOLDSHORT, component, until};
 
 /// A command that runs meanwhile, with what it says in files.
@@ -95,7 +95,7 @@ fn the_printed_holdshort_lines_decide() {
 
 #[test]
 fn a_question_is_printed_with_how_to_answer() {
-    let folder = Folder::new(&[], "");
+    let (folder, _) = shop(&[]);
     let scripted = component("scripted");
     let run = Running::start(&folder, &["run", scripted.to_str().unwrap(), "--task", "ask Shall I?"]);
     let respond = Running::printed(&folder, "holdshort approvals respond ");
@@ -107,7 +107,7 @@ fn a_question_is_printed_with_how_to_answer() {
 
 #[test]
 fn a_run_that_fails_says_why_and_prints_no_result() {
-    let folder = Folder::new(&[], "");
+    let (folder, _) = shop(&[]);
     let scripted = component("scripted");
     let file = scripted.to_str().unwrap();
     fails("run-fails", &folder, &["run", file, "--task", "fail there is nothing to do"]).exits(3);
@@ -118,10 +118,10 @@ fn a_run_that_fails_says_why_and_prints_no_result() {
 
 #[test]
 fn a_result_is_shown_as_it_is_and_commands_no_terminal() {
-    let folder = Folder::new(&[], "");
+    let (folder, _) = shop(&[]);
     folder.write("files/a.txt", "one\u{1b}[2Jtwo\u{202e}");
     folder.configure(&format!(
-        "[agents.scripted]\ncomponent = \"{}\"\nworkspace = \"files\"\n",
+        "{SHOP}[agents.scripted]\ncomponent = \"{}\"\nworkspace = \"files\"\n",
         component("scripted").display()
     ));
     let said = holdshort(&folder, &["run", "scripted", "--task", "read a.txt"]).exits(0);
@@ -203,7 +203,7 @@ fn progress_leaves_nothing_behind() {
 
 #[test]
 fn json_stays_json_whatever_happens() {
-    let folder = Folder::new(&["scripted"], "");
+    let (folder, _) = shop(&["scripted"]);
     let said = holdshort(&folder, &["run", "scripted", "--task", "log hello", "--json"]).exits(0);
     let row: Value = said.json();
     assert_eq!((&row["state"], &row["agent"]), (&"finished".into(), &"scripted".into()));

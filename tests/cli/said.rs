@@ -45,7 +45,9 @@ pub fn holdshort(folder: &Folder, arguments: &[&str]) -> Said {
 /// Runs what must fail, and compares all that it says with the file of this name.
 pub fn fails(name: &str, folder: &Folder, arguments: &[&str]) -> Said {
     let said = holdshort(folder, arguments);
-    let shown = |argument: &&str| if argument.contains(' ') { format!("'{argument}'") } else { (*argument).to_owned() };
+    let shown = |argument: &&str| {
+        if argument.is_empty() || argument.contains(' ') { format!("'{argument}'") } else { (*argument).to_owned() }
+    };
     let command = arguments.iter().map(shown).collect::<Vec<_>>().join(" ");
     let code = said.code.map_or("by a signal".into(), |code| code.to_string());
     let text = format!("$ holdshort {command}\n{}{}exit {code}\n", said.out, said.err);

@@ -26,7 +26,10 @@ pub fn shop(agents: &[&str]) -> (Folder, Repository) {
 
 /// A folder with the agent that makes the calls of its task, and a maildir `mail`.
 pub fn post_office(more: &str) -> Folder {
-    Folder::new(&["scripted"], &format!("[email]\npath = \"mail\"\nown-domains = [\"example.org\"]\n{more}"))
+    let mail = "[email]\npath = \"mail\"\nown-domains = [\"example.org\"]\n";
+    let folder = Folder::new(&["scripted"], &format!("{SHOP}{mail}{more}"));
+    Repository::bare(&folder.path().join("shop.git"));
+    folder
 }
 
 /// How many letters have been delivered.

@@ -110,7 +110,8 @@ impl Output {
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
-        let mut stderr = io::stderr().lock();
+        // Not locked while a person thinks: others may have something to say meanwhile.
+        let mut stderr = io::stderr();
         let mut answer = String::new();
         let bytes = stderr
             .write_all(format!("{question} ").as_bytes())

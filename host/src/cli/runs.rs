@@ -38,9 +38,8 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
         output.note("there are none");
     }
     for row in &page.runs {
-        let [id, at, state] = [row.id.clone(), moment(&row.created_at), state(row)].map(|text| visible::line(&text));
-        let label = format!("{id}  {at}  {state}  ");
-        output.row(&label, &format!("{}: {}", row.agent, row.task))?;
+        let label = format!("{}  {}  ", visible::line(&row.id), visible::line(&moment(&row.created_at)));
+        output.row(&label, &format!("{}  {}: {}", state(row), row.agent, row.task))?;
     }
     if let Some(next) = page.next {
         output.note(&format!("there are more: --before {next}"));

@@ -86,12 +86,9 @@ fn of_call(event: &Event) -> String {
         Event::EffectResolved { by, resolution, message, .. } => {
             format!("is settled by {by} as {}{}", word(resolution), because(message.as_deref()))
         }
-        Event::CallRefused { refusal, .. } => match refusal {
-            RefusalReason::Forbidden(why) => format!("is refused at once; it is forbidden: {why}"),
-            RefusalReason::Invalid(why) => format!("is refused at once; it cannot be done: {why}"),
-        },
+        Event::CallRefused { refusal, .. } => format!("is refused at once; {}", refused(refusal)),
         Event::CallExpired { .. } => "expires: nobody decided in time, or it did not start in time".into(),
-        Event::DecisionMade { decision, .. } => self::decision(decision),
+        Event::DecisionMade { decision, .. } => format!("is {}", decided(decision)),
         Event::RunCreated { .. }
         | Event::TimerSet { .. }
         | Event::TimerFired { .. }
@@ -102,7 +99,8 @@ fn of_call(event: &Event) -> String {
     }
 }
 
-fn decision(decision: &Decision) -> String {
+/// Who decided what.
+pub(super) fn decided(decision: &Decision) -> String {
     let (verb, said) = match &decision.verdict {
         Verdict::Approve => ("approved", decision.message.clone()),
         Verdict::Reject => ("rejected", decision.message.clone()),
@@ -111,7 +109,15 @@ fn decision(decision: &Decision) -> String {
         Verdict::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
         Verdict::Respond(answer) => ("answered", Some(answer.to_string())),
     };
-    format!("is {verb} by {}{}", decision.reviewer, because(said.as_deref()))
+    format!("{verb} by {}{}", decision.reviewer, because(said.as_deref()))
+}
+
+/// Why a call was put to nobody.
+pub(super) fn refused(reason: &RefusalReason) -> String {
+    match reason {
+        RefusalReason::Forbidden(why) => format!("it is forbidden: {why}"),
+        RefusalReason::Invalid(why) => format!("it cannot be done: {why}"),
+    }
 }
 
 fn word(resolution: &Resolution) -> &'static str {

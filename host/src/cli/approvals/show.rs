@@ -8,7 +8,7 @@ use crate::cli::args::{CallId, ShowApproval};
 use crate::cli::client::{self, ApprovalDetail, Client, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::cli::story::{at, moment};
+use crate::cli::story::{self, at, moment};
 use crate::review::terminal::{self, Line};
 use crate::review::{Mark, Matter, ShownExhibit};
 
@@ -25,13 +25,24 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
     let detail = client::read::<ApprovalDetail>(&answer)?;
     // A call that was refused at once was put to nobody: there is no proposal, only the refusal.
     if answer.get("proposal").is_none_or(Value::is_null) {
-        for (label, text) in facts(&detail, None) {
-            output.row(&format!("{label}: "), &text)?;
-        }
-        return Ok(Exit::Done);
+        return refused(&detail, output);
     }
     let verified = verify(&args.id, &answer)?;
     output.lines(&Page { id: &args.id, detail, verified, full: args.full }.lines(client, output.columns())?)?;
+    Ok(Exit::Done)
+}
+
+/// Prints a call that was put to nobody.
+fn refused(detail: &ApprovalDetail, output: &Output) -> Result<Exit, Failure> {
+    let why = detail.refused.iter().map(|refused| ("because", story::refused(&refused.reason)));
+    for (label, text) in facts(detail, None).into_iter().chain(why) {
+        output.row(&format!("{label}: "), &text)?;
+    }
+    if let Some(client::RefusedCall { action, .. }) = &detail.refused {
+        output.row("", "")?;
+        output.row("What it asked for: ", &action.capability)?;
+        output.lines(&terminal::value(&action.arguments, output.columns()))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -55,7 +66,9 @@ impl<'a> Page<'a> {
         let answer = client.approval(id)?;
         let detail = client::read::<ApprovalDetail>(&answer)?;
         if detail.state != "held" {
-            return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: it is {}", detail.state)));
+            let last = detail.decisions.last().map(|last| format!("it was {}", story::decided(&last.decision)));
+            let how = last.unwrap_or_else(|| format!("it is {}", detail.state));
+            return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: {how}")));
         }
         let verified = verify(id, &answer)?;
         if let Some(expected) = expected.filter(|expected| *expected != verified.digest) {
@@ -131,7 +144,12 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         other => other.to_owned(),
     };
     facts.push(("state", state));
-    facts.extend(detail.votes.iter().map(|vote| ("approved by", format!("{} at {}", vote.reviewer, moment(&vote.at)))));
+    facts.extend(detail.decisions.iter().map(|made| {
+        // A vote for what has been edited since, or for facts that have changed, counts no more.
+        let fell = detail.digest.is_some_and(|digest| digest != made.decision.clearance);
+        let of = if fell { " (an earlier revision)" } else { "" };
+        ("decided", format!("{}{of}: {}", moment(&made.at), story::decided(&made.decision)))
+    }));
     if let Some(effect) = &detail.effect {
         let why = [&effect.reason, &effect.evidence].into_iter().flatten().map(|text| format!("; {text}"));
         facts.push(("effect", format!("{}, attempt {}{}", effect.state, effect.attempts, why.collect::<String>())));
