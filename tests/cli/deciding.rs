@@ -6,8 +6,8 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::said::{Said, fails, holdshort};
-use crate::scene::{letters, post_office};
-use crate::support::{Folder, Host};
+use crate::scene::{letters, post_office, shop};
+use crate::support::{Folder, Host, component};
 use crate::terminal::{on_terminal, with_variables};
 
 /// A host, and a letter that waits for a decision.
@@ -164,4 +164,73 @@ fn a_quorum_is_told_how_many_more_are_needed() {
     assert!(said.out.ends_with(&format!("{id} is approved\n")), "{said:?}");
     host.effect(&id, "succeeded");
     assert_eq!(letters(&folder), 1);
+}
+
+#[test]
+fn what_is_disguised_is_not_approved_by_habit() {
+    let folder = post_office("");
+    let host = folder.serve();
+    let held = host.held(&host.start("scripted", "email bob@example.org Invoice\u{202e}fdp.exe"));
+    let id = held["id"].as_str().unwrap();
+    let question = "Type `approve`:";
+    let seen = on_terminal(&folder, 100, &["approvals", "approve", id], &[(question, "y\n")]);
+    assert!(seen.code == 1 && seen.screen.contains("Look twice"), "{}", seen.screen);
+    assert!(seen.screen.contains("Invoice<U+202E>fdp.exe") && !seen.raw.contains('\u{202e}'), "{}", seen.screen);
+    assert_eq!(letters(&folder), 0);
+    assert_eq!(on_terminal(&folder, 100, &["approvals", "approve", id], &[(question, "approve\n")]).code, 0);
+    host.effect(id, "succeeded");
+    assert_eq!(letters(&folder), 1);
+}
+
+/// A deploy program whose exit code says nothing: the effect is in doubt, and nobody can look it up.
+const DOUBT: &str = r#"
+[deployment]
+connector = "command"
+command = ["sh", "-c", "echo tried >> FOLDER/tried; exit 9"]
+repository = "shop.git"
+targets = { production = "production" }
+
+[repository]
+path = "shop.git"
+"#;
+
+/// A run whose deployment is in doubt; its approval's id.
+fn doubt(host: &Host) -> (String, String) {
+    let run = host.start("scripted", "deploy main production notes");
+    let held = host.held(&run);
+    host.approve(&held);
+    let id = held["id"].as_str().unwrap().to_owned();
+    host.effect(&id, "in-doubt");
+    (run, id)
+}
+
+#[test]
+fn what_is_in_doubt_is_settled_by_a_person() {
+    let (folder, _) = shop(&[]);
+    let scripted = component("scripted");
+    let doubt_here = DOUBT.replace("FOLDER", folder.path().to_str().unwrap());
+    folder.configure(&format!("{doubt_here}\n[agents.scripted]\ncomponent = \"{}\"\n", scripted.display()));
+    let host = folder.serve();
+    let (run, id) = doubt(&host);
+    let shown = holdshort(&folder, &["approvals", "show", &id]).exits(0).out;
+    assert!(shown.contains("effect: in-doubt, attempt 1; "), "{shown}");
+    let events = holdshort(&folder, &["runs", "events", &run]).exits(0).out;
+    assert!(events.contains("call 1 is in doubt: "), "{events}");
+    fails("resolve-sends-again-what-cannot-be", &folder, &["runs", "resolve", &id, "send-again"]).exits(4);
+    fails("resolve-another-attempt", &folder, &["runs", "resolve", &id, "abandon", "--attempt", "2"]).exits(4);
+    fails("resolve-receipt-for-nothing", &folder, &["runs", "resolve", &id, "not-done", "--receipt", "{}"]).exits(2);
+    fails("resolve-receipt-that-is-no-json", &folder, &["runs", "resolve", &id, "done", "--receipt", "{"]).exits(2);
+    fails("resolve-receipt-that-does-not-fit", &folder, &["runs", "resolve", &id, "done", "--receipt", "{}"]).exits(4);
+    let said = holdshort(&folder, &["runs", "resolve", &id, "not-done", "-m", "I looked"]).exits(0);
+    assert_eq!(said.out, format!("{id} is settled as not-done: failed\n"));
+    assert!(host.over(&run)["result"]["ok"].as_str().unwrap().starts_with("err Refusal::Failed("), "the agent is told");
+    let events = holdshort(&folder, &["runs", "events", &run]).exits(0).out;
+    assert!(events.contains("call 1 is settled by olivia as not done: I looked"), "{events}");
+    fails("resolve-again", &folder, &["runs", "resolve", &id, "done"]).exits(4);
+
+    let (run, id) = doubt(&host);
+    let said = holdshort(&folder, &["runs", "resolve", &id, "abandon", "--json"]).exits(0);
+    assert_eq!(said.json()["state"], "unresolved", "{said:?}");
+    assert!(host.over(&run)["result"]["ok"].as_str().unwrap().starts_with("err Refusal::Unresolved("));
+    assert_eq!(std::fs::read_to_string(folder.path().join("tried")).unwrap(), "tried\n".repeat(2), "each once");
 }
