@@ -43,12 +43,12 @@ pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
 fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     let path = component.display();
     let wrong = |message: String| Failure::new(Exit::Usage, message);
-    let bytes = std::fs::read(component).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => wrong(format!("there is no file `{path}`")),
-        ErrorKind::IsADirectory => {
-            wrong(format!("`{path}` is a folder")).hint("give the `.wasm` file that the agent's build wrote")
-        }
-        _ => wrong(format!("cannot read `{path}`: {error}")),
+    if component.is_dir() {
+        return Err(wrong(format!("`{path}` is a folder")).hint("give the `.wasm` file that the agent's build wrote"));
+    }
+    let bytes = std::fs::read(component).map_err(|error| {
+        let missing = error.kind() == ErrorKind::NotFound;
+        wrong(if missing { format!("there is no file `{path}`") } else { format!("cannot read `{path}`: {error}") })
     })?;
     let manifest = Manifest::read(&bytes).map_err(|error| wrong(format!("`{path}`: {error}")))?;
     let classes = Classes::new(config).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
