@@ -23,7 +23,7 @@ impl Running {
     fn printed(folder: &Folder, begins: &str) -> String {
         in_file(begins, &folder.path().join("err"), |said| {
             let complete = said.rfind('\n')?;
-            said[..complete].lines().map(str::trim).filter(|line| line.starts_with(begins)).last().map(str::to_owned)
+            said[..complete].lines().map(str::trim).rfind(|line| line.starts_with(begins)).map(str::to_owned)
         })
     }
 
