@@ -160,7 +160,7 @@ fn an_account_without_the_money() {
     assert!(lines[0].starts_with("err Refusal::Invalid(") && lines[1].starts_with("ok "), "{result}");
     assert!(lines[2].starts_with("err Refusal::Invalid("), "{result}");
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0);
-    assert!(events.out.contains("call 1 is refused at once; it cannot be done: "), "{}", events.out);
+    assert!(events.out.contains("call 1 is refused at once; it is not possible: "), "{}", events.out);
     fails("overdraft", &folder, &["approvals", "show", &format!("{run}.1")]).exits(0);
     fails("overdraft-approve", &folder, &["approvals", "approve", &format!("{run}.1")]).exits(4);
 }

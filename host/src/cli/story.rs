@@ -115,8 +115,8 @@ pub(super) fn decided(decision: &Decision) -> String {
 /// Why a call was put to nobody.
 pub(super) fn refused(reason: &RefusalReason) -> String {
     match reason {
-        RefusalReason::Forbidden(why) => format!("it is forbidden: {why}"),
-        RefusalReason::Invalid(why) => format!("it cannot be done: {why}"),
+        RefusalReason::Forbidden(why) => format!("it is not allowed: {why}"),
+        RefusalReason::Invalid(why) => format!("it is not possible: {why}"),
     }
 }
 

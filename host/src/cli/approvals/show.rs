@@ -1,11 +1,10 @@
 //! `holdshort approvals show`, and the same page before every decision.
 
-use holdshort_gate::{Digest, Proposal, Reviewers};
-use serde_json::Value;
+use holdshort_gate::{Action, Digest, Proposal, Reviewers};
 
 use crate::agent;
 use crate::cli::args::{CallId, ShowApproval};
-use crate::cli::client::{self, ApprovalDetail, Client, Verified, verify};
+use crate::cli::client::{self, ApprovalDetail, Client, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::story::{self, at, moment};
@@ -24,25 +23,14 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
     }
     let detail = client::read::<ApprovalDetail>(&answer)?;
     // A call that was refused at once was put to nobody: there is no proposal, only the refusal.
-    if answer.get("proposal").is_none_or(Value::is_null) {
-        return refused(&detail, output);
+    if let Some(refused) = &detail.refused {
+        let mut facts = facts(&detail, None);
+        facts.extend(of_refusal(refused));
+        output.lines(&terminal::refused(&facts, refused.action.arguments(), output.columns()))?;
+        return Ok(Exit::Done);
     }
     let verified = verify(&args.id, &answer)?;
     output.lines(&Page { id: &args.id, detail, verified, full: args.full }.lines(client, output.columns())?)?;
-    Ok(Exit::Done)
-}
-
-/// Prints a call that was put to nobody.
-fn refused(detail: &ApprovalDetail, output: &Output) -> Result<Exit, Failure> {
-    let why = detail.refused.iter().map(|refused| ("because", story::refused(&refused.reason)));
-    for (label, text) in facts(detail, None).into_iter().chain(why) {
-        output.row(&format!("{label}: "), &text)?;
-    }
-    if let Some(client::RefusedCall { action, .. }) = &detail.refused {
-        output.row("", "")?;
-        output.row("What it asked for: ", &action.capability)?;
-        output.lines(&terminal::value(&action.arguments, output.columns()))?;
-    }
     Ok(Exit::Done)
 }
 
@@ -177,6 +165,14 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts
 }
 
+fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
+    [("refused because", story::refused(reason)), ("called", of_action(action))]
+}
+
+fn of_action(action: &Action) -> String {
+    format!("{} of component {}", action.capability(), action.component())
+}
+
 fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
     let who = match &requirement.reviewers {
@@ -185,7 +181,7 @@ fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     };
     let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
     vec![
-        ("calls", format!("{} of component {}", proposal.action.capability(), proposal.action.component())),
+        ("calls", of_action(&proposal.action)),
         ("done by", format!("the connector `{}`", proposal.connector)),
         (
             "needs",

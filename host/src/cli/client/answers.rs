@@ -1,7 +1,7 @@
 //! What the endpoint answers, read leniently: a field that is missing is empty, one that is new is ignored.
 //! What a decision rests on is not read here but in [`verify`](mod@super::verify), and not leniently.
 
-use holdshort_gate::{Decision, Digest, RefusalReason};
+use holdshort_gate::{Action, Decision, Digest, RefusalReason};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -65,6 +65,14 @@ pub struct ApprovalDetail {
     pub deadline: Option<String>,
 }
 
+/// A call that was refused before anyone was asked.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct RefusedCall {
+    pub action: Action,
+    pub reason: RefusalReason,
+}
+
 /// How the effect of an approval stands.
 #[derive(Debug, Deserialize)]
 #[allow(missing_docs, reason = "the fields are those of the endpoint")]
@@ -88,24 +96,6 @@ pub struct PastDecision {
     #[serde(default)]
     pub at: String,
     pub decision: Decision,
-}
-
-/// A call that was put to nobody.
-#[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
-pub struct RefusedCall {
-    pub action: RefusedAction,
-    pub reason: RefusalReason,
-}
-
-/// What it asked for.
-#[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
-pub struct RefusedAction {
-    #[serde(default)]
-    pub capability: String,
-    #[serde(default)]
-    pub arguments: Value,
 }
 
 /// `POST /v1/approvals/{id}/decisions`
