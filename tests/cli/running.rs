@@ -60,6 +60,7 @@ fn the_printed_curl_line_moves_the_branch() {
     let short = &wanted[..12];
     assert!(said.out.starts_with(&format!("deployed {short} to production")), "the result alone: {said:?}");
     assert_eq!(said.out.lines().count(), 1, "{said:?}");
+    assert!(!folder.path().join(".holdshort/journal.db.address").exists(), "nobody is sent to where nobody is");
     for part in [
         "deploy COMMIT12 to production: moves ",
         "RUN.4 holds short. To approve exactly this:\n",
@@ -136,6 +137,7 @@ fn ctrl_c_leaves_the_run_parked_and_serve_goes_on_with_it() {
     let id = approve.split_whitespace().last().unwrap().to_owned();
     run.interrupt();
     let said = run.ended(&folder).exits(130);
+    assert!(!folder.path().join(".holdshort/journal.db.address").exists(), "nobody is sent to where nobody is");
     let parked = "RUN is parked, and nothing is lost. Start `holdshort serve` here, and it goes on; then `holdshort runs show RUN` tells how it stands.\n";
     assert!(normal(&said.err, &folder).ends_with(parked) && said.out.is_empty(), "{said:?}");
     let host = folder.serve();

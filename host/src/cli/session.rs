@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use holdshort_journal::Journal;
 use tokio::net::TcpListener;
@@ -16,6 +17,9 @@ use super::exit::{Exit, Failure};
 use super::host::{self, Host};
 use super::output::Output;
 use crate::config::Config;
+
+/// How long the host's tasks may take to end; an agent that computes is interrupted within milliseconds.
+const TASKS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// A host at work, and a client of it.
 pub(super) struct Session {
@@ -67,7 +71,8 @@ impl Session {
         // Whoever served may have ended by itself; then that is what the answer tells.
         let _ = self.stop.send(());
         let served = self.runtime.block_on(self.served);
-        self.runtime.shutdown_background();
+        // Not in the background: the journal is let go of, with the address beside it, when the last task is.
+        self.runtime.shutdown_timeout(TASKS_TIME_MAX);
         served.unwrap_or_else(|error| Err(Failure::new(Exit::Failed, format!("the host failed: {error}"))))
     }
 }
