@@ -6,6 +6,7 @@
 mod clock;
 mod driver;
 mod offers;
+mod types;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::future::Future;
