@@ -70,7 +70,7 @@ impl WitType {
         self.at(value, &mut Path(Vec::new()))
     }
 
-    /// The WIT spelling of the type, shortened to its outermost shape; for messages.
+    /// What a value of the type looks like in its JSON form, in words and only its outermost shape; for messages.
     pub fn name(&self) -> String {
         let names =
             |names: &mut dyn Iterator<Item = &String>| names.map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
@@ -99,6 +99,7 @@ impl WitType {
         }
     }
 
+    /// `path` leads from the whole value to this part of it; it is for the error alone.
     fn at(&self, value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
         let wrong = |path: &Path| path.mismatch(self.name(), value);
         match self {
@@ -186,6 +187,7 @@ enum Step {
 }
 
 impl Path {
+    /// Steps in and out in one place, so that the path is right for whatever is looked at next.
     fn within<T>(&mut self, step: Step, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.0.push(step);
         let result = inner(self);
@@ -193,6 +195,7 @@ impl Path {
         result
     }
 
+    /// What was found is shortened: a person reads the error, and the value may be megabytes.
     fn mismatch(&self, expected: String, found: &Value) -> Mismatch {
         let mut path = String::new();
         for step in &self.0 {
@@ -214,6 +217,7 @@ impl Path {
     }
 }
 
+/// Every field must be there, one that is null too, and no other. So equal records have equal bytes, and nothing is cleared that no type describes.
 fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let expected = || WitType::Record(fields.to_vec()).name();
     let object = value.as_object().ok_or_else(|| path.mismatch(expected(), value))?;
@@ -236,12 +240,14 @@ fn sequence<'a>(items: impl Iterator<Item = (&'a WitType, &'a Value)>, path: &mu
     items.enumerate().map(|(index, (ty, item))| path.within(Step::Index(index), |path| ty.at(item, path))).collect()
 }
 
+/// The one field of an object that has exactly one, which is how cases are written.
 fn single(value: &Value) -> Option<(&str, &Value)> {
     let object = value.as_object()?;
     let (name, payload) = object.iter().next()?;
     (object.len() == 1).then_some((name.as_str(), payload))
 }
 
+/// A case with its payload. One without a payload carries null, so that every case has the same form.
 fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let payload = path.within(Step::Field(name.into()), |path| match ty {
         Some(ty) => ty.at(payload, path),
@@ -251,6 +257,7 @@ fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) ->
     Ok(Value::Object(Map::from_iter([(name.to_owned(), payload)])))
 }
 
+/// A number with a point is refused even where it is whole: an integer has one spelling.
 fn integer(value: &Value, min: i64, max: i64) -> Option<Value> {
     let number = value.as_i64()?;
     (min..=max).contains(&number).then(|| number.into())

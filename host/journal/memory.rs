@@ -15,22 +15,28 @@ pub(crate) struct Memory(Arc<RwLock<Kept>>);
 
 #[derive(Default)]
 struct Kept {
+    // INVARIANT: positions are numbered from 1 without gaps, so the event at index `n` has position `n + 1`. `feed` skips by that.
     events: Vec<Entry>,
     runs: BTreeMap<RunId, KeptRun>,
     blobs: HashMap<Digest, Vec<u8>>,
 }
 
+/// A run with what the SQLite store keeps in tables of their own.
 struct KeptRun {
     state: RunState,
+    /// Out of its first event, because a state does not hold it.
     task: String,
     /// Where its events are among all events.
     events: Vec<usize>,
+    /// Where each call was opened. The call itself is put there once all the events of its batch are.
     calls: BTreeMap<CallNumber, (Position, Option<Call>)>,
     logs: VecDeque<LogLine>,
+    /// How many of the oldest lines are gone, so that those that are left keep their numbers.
     logs_dropped: u64,
 }
 
 impl Memory {
+    /// Only a writer that panicked poisons the lock, and nothing in `write` does: what is there is whole.
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,6 +61,7 @@ impl Store for Memory {
             .map_or(Head { position: 0, at: Time(0) }, |last| Head { position: last.position.0, at: last.recorded.at }))
     }
 
+    /// Whole or not at all, as a transaction is: the lock is held until all of the batch is in, and nothing on the way can fail.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let kept = &mut *kept;
@@ -92,6 +99,7 @@ impl Store for Memory {
         Ok(())
     }
 
+    /// There is no disk that could be full.
     fn probe(&mut self) -> Result<(), WriteError> {
         Ok(())
     }
@@ -118,6 +126,7 @@ impl Readers for Memory {
     }
 }
 
+/// Every read takes the lock for itself. Several reads of one caller may see different moments, which the port allows to a store.
 impl Reader for Memory {
     fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let kept = self.kept();
@@ -185,6 +194,7 @@ impl Reader for Memory {
 }
 
 impl Memory {
+    /// Looks at everything, which is quick enough for tests; the file has an index for it.
     fn deadlines(&self) -> Vec<(Time, Due)> {
         let kept = self.kept();
         let mut found = Vec::new();

@@ -59,6 +59,8 @@ impl Writer {
         }
     }
 
+    /// The next task. Without one it times out where something is to be done all the same: while the journal fails, a probe; while lines of logs wait,
+    /// writing them. An idle journal sleeps.
     fn wait(&mut self, tasks: &Receiver<Task>) -> Result<Task, RecvTimeoutError> {
         if self.hub.is_failing() {
             tasks.recv_timeout(PROBE_EVERY)
@@ -69,6 +71,9 @@ impl Writer {
         }
     }
 
+    /// Judges `first` and what has gathered behind it, as far as a batch reaches, and writes what follows from all of it in one transaction.
+    ///
+    /// After a write that failed the state is read again before anything is judged. If that fails too, the task is told that nothing was written.
     fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
         if self.stale
             && let Err(cause) = self.read_again()
@@ -109,6 +114,8 @@ impl Writer {
         self.write(answers, hints);
     }
 
+    /// Judges one command on what the store holds and this batch has staged. A fence that does not hold is told at once: it rests on nothing that is
+    /// still to be written.
     fn judge(
         &mut self,
         run: &RunId,
@@ -139,6 +146,7 @@ impl Writer {
         answers.push(Answer::Command(work));
     }
 
+    // INVARIANT: an answer is given only after the store has returned from its COMMIT. Hints come last: nobody is told to look at what is not there.
     fn write(&mut self, answers: Vec<Answer>, hints: Vec<Hint>) {
         match self.store.write(self.staged.batch()) {
             Ok(()) => {
@@ -151,6 +159,8 @@ impl Writer {
         }
     }
 
+    /// Tells everybody in the batch why it is not on disk, also those that were refused: a refusal may have rested on an event that is lost now.
+    /// What was staged is forgotten, so the next batch is judged on what the store holds.
     fn give_up(&mut self, answers: Vec<Answer>, error: &WriteError) {
         let (cause, error) = match error {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
@@ -170,6 +180,7 @@ impl Writer {
         Ok(())
     }
 
+    /// Without it, a host of which nobody wants anything would go on calling itself unable to write long after the disk has room again.
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) => self.hub.works(),

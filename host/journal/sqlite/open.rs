@@ -88,6 +88,7 @@ fn prepare(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// One transaction, which the two numbers in the file's header are part of: whatever interrupts it, the file is a whole journal or still empty.
 fn create(connection: &mut Connection) -> Result<(), String> {
     let identity = Identity::draw().map_err(|error| error.to_string())?;
     let create = |connection: &mut Connection| -> rusqlite::Result<()> {
@@ -105,6 +106,8 @@ fn create(connection: &mut Connection) -> Result<(), String> {
     create(connection).map_err(|error| error.to_string())
 }
 
+/// The name and the secret that the journal was made with. A journal without its secret is damaged and is not given a new one: every call would get
+/// another key, by which no connector could recognise what it has done already.
 fn identity(connection: &Connection) -> Result<Identity, ReadError> {
     let id = String::from_utf8(meta(connection, "id")?).map_err(|_| ReadError::Damaged("its id is not text".into()))?;
     let secret = meta(connection, "secret")?;
@@ -112,6 +115,7 @@ fn identity(connection: &Connection) -> Result<Identity, ReadError> {
     Ok(Identity { id: JournalId(id), secret })
 }
 
+/// Each key that is asked for has been there since the journal was made, so that one without it is damaged.
 fn meta(connection: &Connection, key: &str) -> Result<Vec<u8>, ReadError> {
     let found = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
     found.ok_or_else(|| ReadError::Damaged(format!("it has no `{key}`")))

@@ -22,6 +22,7 @@ impl SqliteReaders {
 }
 
 impl Readers for SqliteReaders {
+    /// Read-only for SQLite as well, so that no query of a reader can change the journal.
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError> {
         Ok(Box::new(SqliteReader(connect(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?)))
     }
@@ -37,6 +38,8 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(RunSta
 }
 
 /// One consequential call, folded from its own events.
+/// They are few, and an index finds them; the run's other events, of which there may be very many, are not read. The writer loads calls by this
+/// too, on its own connection: what a command is judged on is read in the same way as what people are shown.
 pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
     let select = format!(
         "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
@@ -60,6 +63,7 @@ pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Re
 }
 
 /// Selects runs for [`run_of`].
+/// A run comes with its first event, which alone says who asked for it and within which limits. `rest` is text of this program, never a client's.
 fn select_runs(rest: &str) -> String {
     format!(
         "SELECT runs.id, {RUN_COLUMNS}, {EVENT_COLUMNS} \
@@ -67,6 +71,7 @@ fn select_runs(rest: &str) -> String {
     )
 }
 
+/// The run's id, its state and its task. A first event that does not create a run is refused as damage before its task is looked for.
 fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, String), ReadError> {
     let id: String = row.get(0)?;
     let standing = Standing::read(row, 1)?;
@@ -77,6 +82,7 @@ fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, St
 }
 
 /// Runs a query once for each phase, or once for all, because one phase at a time is read in the order of its index.
+/// Each query is limited by itself, so the caller sorts what was found in all and cuts it once more.
 fn each_phase<T>(
     phases: &[&'static str],
     mut query: impl FnMut(Option<&'static str>) -> Result<Vec<T>, ReadError>,
@@ -99,6 +105,7 @@ struct Conditions {
 }
 
 impl Conditions {
+    /// `sql` has one `?`, for `value`. INVARIANT: only text of this program becomes SQL, which `'static` holds; what a client sent is bound.
     fn add(&mut self, sql: &'static str, value: impl Into<Value>) {
         self.sql.push(sql);
         self.values.push(value.into());
@@ -120,10 +127,12 @@ impl Load for SqliteReader {
 }
 
 impl Reader for SqliteReader {
+    /// The first statement takes the snapshot, and everything up to `end` is read from it.
     fn begin(&mut self) -> Result<(), ReadError> {
         Ok(self.0.execute_batch("BEGIN")?)
     }
 
+    /// Ends the snapshot. One that stayed open would keep checkpoints from cutting the log, which would grow for as long.
     fn end(&mut self) -> Result<(), ReadError> {
         Ok(self.0.execute_batch("COMMIT")?)
     }
@@ -142,6 +151,7 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
+    /// By id is by age, because an id begins with the time at which it was made.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let mut found = each_phase(&filter.phases, |phase| {
             let mut wanted = Conditions::default();
@@ -166,6 +176,7 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
+    /// Places first: only the calls that are on the page are then folded from their events.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
         let mut found = each_phase(&filter.phases, |phase| {
             let mut wanted = Conditions::default();
@@ -221,6 +232,7 @@ impl Reader for SqliteReader {
         Ok(found.map(|at| Time(natural(at))))
     }
 
+    /// As many of each kind as are wanted in all, because the earliest may all be of one kind.
     fn due(&mut self, now: Time, most: usize) -> Result<Vec<Due>, ReadError> {
         let calls = "SELECT calls.deadline, runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
                      WHERE calls.deadline <= ?1 ORDER BY calls.deadline LIMIT ?2";
@@ -258,6 +270,7 @@ impl Reader for SqliteReader {
 }
 
 impl SqliteReader {
+    /// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
     fn call_row(&self, position: Position, id: RunId, number: CallNumber) -> Result<CallRow, ReadError> {
         let damaged = |why| ReadError::Damaged(format!("call {number} of run {id} {why}"));
         let call = call(&self.0, &id, number)?.ok_or_else(|| damaged("has no events"))?;

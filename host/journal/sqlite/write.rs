@@ -58,6 +58,8 @@ impl Sqlite {
         Ok(())
     }
 
+    /// Runs `write` in a transaction of its own. `first` is the position of the batch's first event: after a COMMIT that failed, a look at the file's
+    /// last event tells by it whether the batch is there. A batch without events has none.
     fn transact(
         &mut self,
         first: Option<u64>,
@@ -86,6 +88,7 @@ impl Load for Sqlite {
 }
 
 impl Store for Sqlite {
+    /// The end of the primary key, so that opening a large journal costs no more than opening a small one.
     fn head(&mut self) -> Result<Head, ReadError> {
         let last = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1";
         let head =
@@ -99,6 +102,7 @@ impl Store for Sqlite {
         self.transact(first, |transaction| Insert::new(transaction).batch(batch))
     }
 
+    /// Random bytes of a page's size, so that it needs fresh room on the disk as a real batch does. Each probe takes the last one's place.
     fn probe(&mut self) -> Result<(), WriteError> {
         self.transact(None, |transaction| {
             let probe = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', randomblob(4096))";
@@ -110,6 +114,7 @@ impl Store for Sqlite {
 /// The statements of one transaction.
 struct Insert<'a> {
     transaction: &'a Connection,
+    /// The rows of runs by their ids, as far as this transaction has met them. Events and calls refer to the row, which is shorter than the id.
     runs: HashMap<RunId, i64>,
 }
 
@@ -118,6 +123,8 @@ impl<'a> Insert<'a> {
         Self { transaction, runs: HashMap::new() }
     }
 
+    /// Runs come first, because events refer to their rows, and calls after events, because a call's row has the position of the event that opened it.
+    /// A line of a log whose run is not there is left out: lines are hints, and no hint makes a batch fail.
     fn batch(&mut self, batch: &Batch) -> Result<(), String> {
         let told = |error: rusqlite::Error| error.to_string();
         for (run, state) in &batch.runs {
@@ -148,6 +155,7 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
+    /// Writes where a run stands now. A state does not say whether it is new, nor its row: SQLite finds out, and tells the row for the events.
     fn run(&mut self, id: &RunId, state: &RunState) -> rusqlite::Result<()> {
         let upsert = "INSERT INTO runs (id, phase, last_seq, calls, held, last_consequential, timers, detail, deadline, updated_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET \
@@ -172,6 +180,8 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
+    /// The column `call` stays empty for a routine call, which is whole in its one event: the index by call is for those that are folded from several.
+    // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known by now; else the batch is refused.
     fn event(&self, entry: &Entry) -> Result<(), String> {
         let run = self.runs.get(&entry.run).ok_or_else(|| format!("run {} was not staged", entry.run))?;
         let event = &entry.recorded.event;
@@ -200,6 +210,7 @@ impl<'a> Insert<'a> {
         self.execute(insert, values).map_err(told)
     }
 
+    /// `opened` is where this batch opened the call. Without it the call has its row from an earlier batch, and only where it stands is written anew.
     fn call(&mut self, run: &RunId, call: &Call, opened: Option<u64>) -> rusqlite::Result<()> {
         let (run, phase) = (self.number(run)?, call.phase.name());
         let deadline = call.deadline().map(|at| integer(at.0));
@@ -212,10 +223,12 @@ impl<'a> Insert<'a> {
         }
     }
 
+    /// The same digest means the same bytes, so what is there already is left alone.
     fn blob(&self, digest: &Digest, bytes: &[u8]) -> rusqlite::Result<()> {
         self.execute("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)", (digest.bytes(), bytes))
     }
 
+    /// The row of a run. Only that of a run of which the batch has nothing but lines of its log has to be looked up.
     fn number(&mut self, run: &RunId) -> rusqlite::Result<Option<i64>> {
         if let Some(number) = self.runs.get(run) {
             return Ok(Some(*number));
@@ -228,6 +241,7 @@ impl<'a> Insert<'a> {
         Ok(number)
     }
 
+    /// A batch repeats a few statements many times. They are prepared once for the connection, which outlives the transaction.
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
         self.transaction.prepare_cached(sql)?.execute(values).map(drop)
     }
@@ -252,6 +266,8 @@ pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
     Ok(())
 }
 
+/// Folds one run's events through the gate's own `apply`, as the writer did when they were new, and writes what comes of it over what is projected now.
+/// The subject holds one call at a time, so a call that is met again after another one is taken back out of the batch.
 fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<(), ReadError> {
     let damaged = |why: String| ReadError::Damaged(format!("run {id}: {why}"));
     // Neither the journal's name nor a key plays a part in what events make of a run.

@@ -33,6 +33,7 @@ impl fmt::Display for NoForm {
 }
 
 /// The JSON form of a value of type `ty`, in normal form.
+/// A guest can cause an `Err` by a float that is not finite, and is ended for it: what no reviewer can be shown cannot be asked for.
 pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
     const NOT_FINITE: &str = "not a finite number, and only finite numbers can be shown to a reviewer";
     let float = |number: f64| ty.normalise(&json!(number)).map_err(|_| no_form(NOT_FINITE));
@@ -77,16 +78,19 @@ fn no_form(what: &'static str) -> NoForm {
     NoForm { path: Vec::new(), what }
 }
 
+/// Not the guest's doing: the engine has checked the value against the component's own type, from which `ty` was read as well.
 fn foreign() -> NoForm {
     no_form("not a value of its type")
 }
 
+/// One string instead of an array of numbers. The engine still holds a value for every byte, so long lists of bytes stay dear.
 fn bytes_to_json(items: &[Val]) -> Result<Value, NoForm> {
     let byte = |item: &Val| if let Val::U8(byte) = item { Ok(*byte) } else { Err(foreign()) };
     let bytes = items.iter().map(byte).collect::<Result<Vec<u8>, _>>()?;
     Ok(BASE64.encode(bytes).into())
 }
 
+/// An element that has no form is named by its index.
 fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<Value, NoForm> {
     let place = |(index, (item, ty)): (usize, (&Val, &WitType))| {
         to_json(item, ty).map_err(|error| error.within(&index.to_string()))
@@ -94,6 +98,7 @@ fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<V
     items.enumerate().map(place).collect()
 }
 
+// INVARIANT: the engine lists a record's fields in the order in which their types are declared, so each field meets its own type.
 fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Result<Value, NoForm> {
     let mut object = Map::new();
     for ((name, field), (_, ty)) in fields.iter().zip(types) {
@@ -120,6 +125,7 @@ pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
     })
 }
 
+/// `None` if the value does not fit; where it does not is left to [`from_json`] to find out, because results rarely fail.
 fn build(value: &Value, ty: &WitType) -> Option<Val> {
     Some(match ty {
         WitType::Bool => Val::Bool(value.as_bool()?),

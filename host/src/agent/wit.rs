@@ -36,12 +36,15 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
     }
 }
 
+/// Writes the types of one signature out, and counts them.
 struct Types<'a> {
     resolve: &'a Resolve,
+    /// How many more types may be written out.
     left: usize,
 }
 
 impl Types<'_> {
+    // INVARIANT: every type passes here and is counted before it is written out, so that what shares types by name cannot grow beyond the limit.
     fn of(&mut self, ty: &Type) -> Result<WitType, ProblemKind> {
         self.left = self.left.checked_sub(1).ok_or(ProblemKind::TypeTooLarge)?;
         Ok(match ty {
@@ -67,6 +70,8 @@ impl Types<'_> {
         self.of(ty).map(Box::new)
     }
 
+    /// The type's own name is left behind: what matters to the gate is which values it has, and two names for the same values are the same type.
+    /// What has no JSON form in `wit/README.md` is refused; a reviewer could not be shown it.
     fn defined(&mut self, id: TypeId) -> Result<WitType, ProblemKind> {
         let resolve = self.resolve;
         let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown"))?;
@@ -107,6 +112,7 @@ impl Types<'_> {
     }
 }
 
+/// By name where there is one, as the interface's author wrote it: a record spelled out in a message would hide what the message is about.
 fn spelling(resolve: &Resolve, ty: &Type) -> String {
     let word = match ty {
         Type::Bool => "bool",
@@ -130,6 +136,7 @@ fn spelling(resolve: &Resolve, ty: &Type) -> String {
     word.into()
 }
 
+/// The shape of a type without a name; aliases and everything declared have one.
 fn defined(resolve: &Resolve, definition: &wit_parser::TypeDef) -> String {
     let of = |ty: &Type| spelling(resolve, ty);
     let or_none = |ty: &Option<Type>| ty.as_ref().map_or_else(|| "_".into(), of);
