@@ -99,6 +99,7 @@ impl Checks {
         "checks run the repository's own code as the host's user, without a sandbox: it is trusted as the host is, and could read the host's files and tokens"
     }
 
+    /// The turn is taken before the checkout is made, so that no more trees are made at a time than checks run.
     async fn result(&self, action: &Action) -> Result<Value, NotRun> {
         let arguments = action.arguments();
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
@@ -159,6 +160,8 @@ fn order(check: &Check, checkout: &Checkout) -> Order {
     }
 }
 
+/// A check that fails is an answer like any other. One that did not end by itself has the status -1, which no program can return, and says why in its
+/// output.
 fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value {
     let (status, stopped) = match &ended.how {
         How::Exited(status) => (*status, None),

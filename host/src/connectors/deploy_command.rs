@@ -67,6 +67,7 @@ impl DeployCommand {
     }
 
     /// Runs the program if everything is as it was shown.
+    /// It gets the commit that was shown, and only as long as the agent's revision still means that one; otherwise reviewers are asked again.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -141,6 +142,7 @@ impl Perform for DeployCommand {
         .boxed()
     }
 
+    /// It waits for a program that outlived its host, and can then say no more than that it is over: whether it deployed is written nowhere.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             let Left { evidence, .. } = Left::by(&self.children, &Origin::of(inquiry), PATIENCE).await;
@@ -149,6 +151,7 @@ impl Perform for DeployCommand {
         .boxed()
     }
 
+    /// What the target ran before is not known here, so that no previous commit is named.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         Some(Release::of(&inquiry.action).ok()?.receipt(&shown_commit(&inquiry.preconditions)?, None))
     }

@@ -37,11 +37,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug)]
 pub struct DeployGit {
     git: Git,
+    /// The operator's names, each with the whole reference of its branch.
     targets: BTreeMap<String, String>,
+    /// Where a running git and a host that comes later meet: the lock of the attempt's child.
     children: Children,
 }
 
 /// A target that cannot be deployed to.
+/// It is found when the host starts, so no agent and no reviewer ever meets it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("target `{target}`: `{branch}` is not the whole name of a branch; write it like `refs/heads/production`")]
 pub struct BadTarget {
@@ -52,6 +55,7 @@ pub struct BadTarget {
 impl DeployGit {
     /// `targets` are the operator's names with the whole references of their branches; `children` holds what a running git leaves for lookups.
     pub fn new(git: Git, targets: BTreeMap<String, String>, children: Children) -> Result<Self, BadTarget> {
+        // Names become words on lines that git reads: a space, a quote or the end of a line would begin something else there.
         let odd = |c: char| c.is_control() || " ~^:?*[\\\"".contains(c);
         for (target, branch) in &targets {
             let name = branch.strip_prefix("refs/heads/").unwrap_or_default();
@@ -62,6 +66,8 @@ impl DeployGit {
         Ok(Self { git, targets, children })
     }
 
+    /// What would change. Everything that makes the move impossible is told to the agent here, before anybody is asked; what changes after that is found
+    /// by [`check`](Self::check) at the moment of acting.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let unavailable = |error: GitError| CannotPreview::Unavailable(error.to_string());
         let release = Release::of(action).map_err(|error| impossible(&error))?;
@@ -85,6 +91,7 @@ impl DeployGit {
     }
 
     /// Why the branch must not be moved from here, whatever it is moved to.
+    /// A branch that is checked out is among it: its files would stay as they were, and the next commit made there would undo the deployment.
     async fn in_the_way(&self, branch: &str, tip: Option<&git::Reference>) -> Result<Option<String>, GitError> {
         if let Some(other) = tip.and_then(|tip| tip.symbolic.as_ref()) {
             let text = format!("{branch} is only another name for {other}; name {other} as the target's branch");
@@ -106,6 +113,10 @@ impl DeployGit {
         Ok(None)
     }
 
+    /// Looks, moves, and finds out what came of it.
+    ///
+    /// Nothing has happened as long as git was not started, so that failing before is `NotDone`. The lock of another attempt is not failing: that git
+    /// may still move the branch. The child's files are kept only while the outcome is unknown, because a lookup tells by them whether git still runs.
     async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey, reason: &str) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -134,6 +145,8 @@ impl DeployGit {
     }
 
     /// What can be seen before anything is begun.
+    /// `Err` is the outcome if there is nothing left to do. The marker is asked before all else: an attempt that has happened is done, whatever has
+    /// become of the branch since. What is not as it was shown goes back to the reviewers.
     async fn check(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Result<(), Attempt> {
         let not_done = |error: GitError| Attempt::NotDone(error.to_string());
         let state = State::look(&self.git, facts, key).await.map_err(not_done)?;
@@ -157,6 +170,7 @@ impl DeployGit {
         }
     }
 
+    /// Whatever git leaves behind is killed: hooks are switched off, so it has nothing to start that should outlive it.
     fn order(&self, facts: &Facts, key: &EffectKey, reason: &str) -> Order {
         Order {
             argv: self.git.argv(&["update-ref", "-m", reason, "--stdin"]),
@@ -171,6 +185,8 @@ impl DeployGit {
         }
     }
 
+    /// Takes git's own words together with what the repository shows. That nothing happened is certain only if git ended by itself, and either
+    /// had prepared nothing or has left the repository as it was and without a lock. A git that was killed in the middle leaves a doubt.
     async fn outcome(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey, ended: &Ended) -> Attempt {
         // The program says each step that it has done. Without `prepare` it was not about to change anything when it ended.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
@@ -194,6 +210,7 @@ impl DeployGit {
         Attempt::Unknown(format!("git ended ({:?}) in the middle; {}", ended.how, state.describe(facts, key)))
     }
 
+    /// It is not done before it would outlast a power cut: a receipt for a move that is lost afterwards would be wrong for ever.
     async fn done(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
@@ -203,6 +220,7 @@ impl DeployGit {
         }
     }
 
+    /// What became of a lost attempt. Its git has to be gone first, since it could move the branch right after the look.
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
@@ -237,6 +255,7 @@ impl DeployGit {
     }
 
     /// Git makes the content of references outlast a power cut, but not their names.
+    /// The folder of the repository itself is left out: the `refs` in it was there before.
     async fn sync(&self, facts: &Facts, key: &EffectKey) -> Result<(), String> {
         let common = self.git.common_folder().await.map_err(|error| error.to_string())?;
         let paths = [common.join(&facts.branch), common.join(marker(key))];
@@ -286,10 +305,12 @@ impl Perform for DeployGit {
     }
 }
 
+/// By the key, so that a host that comes later finds the child of an attempt that it did not make itself.
 fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }
 
+/// Both values, because this is what the reviewers read when they are asked again.
 fn tip_moved(state: &State, facts: &Facts) -> String {
     let value = |id: Option<&CommitId>| id.map_or("absent".to_owned(), |id| format!("at {id}"));
     let (before, now) = (value(facts.old.as_ref()), value(state.tip()));

@@ -96,6 +96,7 @@ impl Ledger {
         Self::open_with(path, accounts, clock, WAIT)
     }
 
+    /// All accounts in one transaction: if the configuration disagrees with the books about one of them, nothing is booked for any.
     fn open_with(path: &Path, accounts: &Accounts, clock: Clock, wait: Duration) -> Result<Self, OpenError> {
         if !accounts.is_empty() {
             let told = |source| BooksError::Sqlite { path: path.into(), source };
@@ -142,6 +143,7 @@ impl Preview for Ledger {
 }
 
 impl Perform for Ledger {
+    /// The attempt counts as under way until the work has ended, also when nobody waits for it any more: what blocks cannot be cancelled.
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         async move {
             // From here on no lookup can take this attempt for one that will not come.
@@ -160,6 +162,7 @@ impl Perform for Ledger {
         .boxed()
     }
 
+    /// That a key is not there proves something only once no attempt can book it any more, be it one of a host that is just ending.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             if let Err(error) = self.0.attempts.over().await {
@@ -336,6 +339,7 @@ impl Inner {
     }
 
     /// What became of a lost attempt, of which none runs any more.
+    /// Another file in the ledger's place knows nothing of the attempt, so the ledger's id is compared before its silence is taken for an answer.
     fn find(&self, inquiry: &Inquiry) -> Finding {
         let unknown = |evidence: String| Finding::Unknown { evidence };
         let path = self.path.display();

@@ -24,7 +24,9 @@ pub struct Maildir(Arc<Inner>);
 
 struct Inner {
     composer: Composer,
+    /// It holds `tmp`, `new` and `cur`, all of one file system, as `link(2)` needs.
     folder: PathBuf,
+    /// For the message's `Date`.
     clock: Clock,
 }
 
@@ -93,7 +95,10 @@ impl Perform for Maildir {
     }
 }
 
+// INVARIANT: the name in `new` is the key's, and only `link(2)` makes it. So a message is there whole or not at all, and a name that is taken is never written over.
 impl Inner {
+    /// Before the link nothing can have been delivered, so every failure is `NotDone`. After it the message is there for any reader, and only a folder
+    /// that could not be synced leaves a doubt.
     fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
         // Before the facts are checked: a message that is there has happened, whatever has changed since.
         if matches!(self.whereabouts(key), Ok(Some(_))) {
@@ -129,6 +134,7 @@ impl Inner {
         attempt
     }
 
+    /// Without a receipt of the function's type the agent cannot be told that it succeeded, so a person has to look.
     fn done(&self, action: &Action, key: &EffectKey) -> Attempt {
         match self.receipt(action, key) {
             Some(receipt) => Attempt::Done(receipt),
@@ -142,6 +148,7 @@ impl Inner {
         self.composer.receipt(action, key, &format!("maildir {}", self.folder.display()))
     }
 
+    /// Present is proof, absent is none: whoever reads the mail may have removed it.
     fn find(&self, action: &Action, key: &EffectKey) -> Finding {
         let folder = self.folder.display();
         match (self.whereabouts(key), self.receipt(action, key)) {

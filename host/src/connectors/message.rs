@@ -31,8 +31,11 @@ const SUMMARY_RECIPIENTS_MAX: usize = 8;
 /// The operator's side of every message: who sends it, who is inside, and where attachments come from.
 #[derive(Clone, Debug)]
 pub struct Composer {
+    /// Of every message; an agent cannot choose it.
     from: Mailbox,
+    /// In ASCII, as the domains of recipients are compared.
     own_domains: BTreeSet<String>,
+    /// The one folder that attachments may come from.
     attachments: Option<PathBuf>,
 }
 
@@ -125,6 +128,7 @@ impl Composer {
         outside.map(|domain| (domain.into(), recipients.iter().filter(|r| r.domain() == domain).count())).collect()
     }
 
+    /// Who gets it stands before what it is called: the subject is in the agent's words, and a list shows the beginning of a line.
     fn summary(&self, draft: &Draft, outside: usize) -> String {
         let count = draft.recipients().len();
         let mut names: Vec<String> = Vec::new();
@@ -201,6 +205,7 @@ impl Composer {
 }
 
 /// A message whose fields have been checked.
+// INVARIANT: made by `read` alone, which checks it. What is written out later is not checked once more.
 #[derive(Debug)]
 struct Draft {
     to: Vec<Address>,
@@ -218,6 +223,7 @@ struct Arguments {
     message: MessageField,
 }
 
+/// `message` as `wit/` has it. It comes out of an action, so every field is there.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct MessageField {
@@ -243,12 +249,16 @@ struct Loaded {
 }
 
 enum Unloaded {
+    /// No message can be made of this, now or later.
     Impossible(String),
+    /// The file is not the one that the agent named by its digest: its mistake while it proposes, a fact that has changed once it was cleared.
     Changed(String),
+    /// The disk did not answer; the message may be fine.
     Unavailable(String),
 }
 
 impl Draft {
+    /// What is wrong with a message is told to the agent before anybody is asked about it.
     fn read(action: &Action) -> Result<Self, String> {
         let Arguments { message } = Arguments::deserialize(action.arguments()).map_err(|error| {
             format!("`{}` does not take the message that this connector sends: {error}", action.capability())
@@ -268,6 +278,7 @@ impl Draft {
         Ok(draft)
     }
 
+    /// What addresses alone cannot show: how many there are, and what would be lost or misread on the way.
     fn check(&self) -> Result<(), String> {
         match self.recipients().len() {
             0 => return Err("the message has no recipients".into()),
@@ -295,6 +306,7 @@ impl Draft {
         Ok(())
     }
 
+    /// The fields that name recipients, in the order in which a person reads them.
     fn fields(&self) -> [(&'static str, &[Address]); 3] {
         [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)]
     }

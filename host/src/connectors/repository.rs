@@ -80,6 +80,7 @@ impl Repository {
         Self { git }
     }
 
+    /// Picks the question by the function's name. Arguments have been checked against the function's type, so `NotOurs` tells of wrong wiring in the host.
     async fn result(&self, action: &Action) -> Result<Value, NoAnswer> {
         let arguments = action.arguments();
         let not_ours = || NoAnswer::NotOurs(action.capability().to_string());
@@ -139,6 +140,7 @@ impl Repository {
         })
     }
 
+    /// The tree is asked first what the path is, so that links are not followed and a file that is too large is not read.
     async fn read_file(&self, revision: &str, path: &str) -> Result<Value, NoAnswer> {
         let path: RelativePath = path.parse()?;
         let (path, commit) = (path.as_str(), self.commit(revision).await?);
@@ -165,6 +167,7 @@ impl Repository {
         Ok(text.into())
     }
 
+    /// A revision is looked up once and is a commit from then on: a branch that moves between two commands of git makes no mixed answer.
     async fn commit(&self, revision: &str) -> Result<CommitId, NoAnswer> {
         let revision: Revision = revision.parse()?;
         Ok(self.git.commit(&revision).await?)
@@ -172,6 +175,7 @@ impl Repository {
 }
 
 impl Routine for Repository {
+    /// A mistake of the agent's is its answer. A failure of the host's is not: the driver asks again, and what the journal keeps is the answer of then.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
             match self.result(call.action).await {
@@ -184,10 +188,12 @@ impl Routine for Repository {
     }
 }
 
+/// What is cut is no answer; the agent is told how large the whole is, and how to ask for less.
 fn whole(looked: &Looked, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
     if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
 }
 
+/// One commit of the log in the form of its WIT record, from the fields that [`COMMIT`] asks for.
 fn commit(fields: &[&str]) -> Option<Value> {
     let [id, author, date, subject, body] = fields else { return None };
     Some(json!({ "id": id, "author": author, "date": date, "subject": subject, "body": body.trim_end() }))

@@ -103,6 +103,7 @@ impl Workspace {
 }
 
 impl Routine for Workspace {
+    /// A mistake of the agent's is its answer; a disk that fails is the host's affair, and the driver asks again.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
             match self.result(call).await {
@@ -115,6 +116,7 @@ impl Routine for Workspace {
     }
 }
 
+/// What is judged is the opened file and not its path, so nobody can put another one there in between.
 fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
@@ -139,6 +141,8 @@ fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
     String::from_utf8(bytes).map(Value::from).map_err(|_| NoAnswer::NotText(owned()))
 }
 
+/// Every file with its digest, by path, so that equal workspaces have equal lists. What is too large is noticed on the way and costs no more than the
+/// limits allow.
 fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
     let mut answer_bytes = 0;
@@ -199,6 +203,7 @@ fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
+/// Counts what is read and not what the folder says: a file may grow meanwhile.
 fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {

@@ -44,6 +44,7 @@ impl Change<'_> {
         Ok((self.summary(added_count, dropped_count, &self.short_stat().await?), exhibits))
     }
 
+    /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.
     fn summary(&self, added: u64, dropped: u64, files: &str) -> String {
         let Self { target, branch, new, .. } = self;
         let new = new.short();
@@ -75,11 +76,14 @@ impl Change<'_> {
         looked.text().trim().parse().map_err(|_| complaint())
     }
 
+    /// From the tree without files if there is no branch yet, so that everything it would hold is shown as new.
     fn diff<'a>(&'a self, form: &[&'a str]) -> Vec<&'a str> {
         let from = self.old.map_or(self.new.empty_tree(), CommitId::as_str);
         PLAIN_DIFF.iter().chain(form).copied().chain([from, self.new.as_str()]).collect()
     }
 
+    /// An exhibit is whole or is not shown: in a diff that was cut, the line that matters could be missing. What the repository's own settings could
+    /// add to a log, or change in it, is switched off.
     async fn show(&self, title: String, media: &'static str, arguments: &[&str]) -> Result<Exhibit, GitError> {
         let plain_log = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
         let arguments: Vec<&str> = match arguments.split_first() {
@@ -93,6 +97,7 @@ impl Change<'_> {
         Ok(Exhibit { title, media: "text/plain", bytes: self.too_large(&looked, &arguments).into_bytes() })
     }
 
+    /// The command is for a shell, so arguments with characters that mean something there are quoted.
     fn too_large(&self, looked: &Looked, arguments: &[&str]) -> String {
         let quoted = arguments.iter().map(|argument| match argument.contains([' ', '%', '(']) {
             true => format!("'{argument}'"),
