@@ -21,6 +21,7 @@ const AGENT: &str = "release";
 const TASK: &str = "Release main to production";
 
 /// Makes a repository, runs the agent on it, and fails unless the branch has moved.
+/// What it says about the branch in the end it asks git, not the host: the demo is to convince somebody who does not believe the host yet.
 pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     logging::begin("warn", output.json);
     let scratch = Scratch::make(args.keep.as_deref())?;
@@ -71,6 +72,7 @@ struct Guide<'a> {
 }
 
 impl Guide<'_> {
+    /// The page is the one that `approvals show --full` prints, and the decision names its digest, like any reviewer's.
     fn decide(&self, id: &CallId) -> Result<(), Failure> {
         let client = &self.session.client;
         let page = Page::open(id, None, true, client)?;

@@ -20,6 +20,7 @@ use classes::{Class, Classes};
 const NEVER: &str = "the network, files, environment variables, the host's clock and randomness, other processes, approvals, tokens, the journal";
 
 /// Prints what a component asks for and how this host would serve it.
+/// A component that cannot run here is a result of inspecting, not a mistake of whoever asked: all of it is printed, and the exit code is 1.
 pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let report = examine(&args.component, config)?;
     if output.json {
@@ -31,6 +32,7 @@ pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Resul
 }
 
 /// Refuses a component that cannot run here, before anything is made or compiled for it.
+/// Every import that is in the way is named at once, in the words that the host itself would use.
 pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
     let report = examine(component, config)?;
     if report.refused.is_empty() {
@@ -40,6 +42,7 @@ pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, refused.to_string()))
 }
 
+/// Reads the imports out of the bytes. The classes come from the configuration alone, so nothing has to be opened or started.
 fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     let path = component.display();
     let wrong = |message: String| Failure::new(Exit::Usage, message);
@@ -58,9 +61,11 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
 /// A component's imports, sorted by what would become of them.
 struct Report {
     manifest: Manifest,
+    /// Each with what would perform it.
     consequential: Vec<(String, String)>,
     routine: Vec<String>,
     log: bool,
+    /// Why it cannot run here; nothing if it can.
     refused: Vec<String>,
 }
 

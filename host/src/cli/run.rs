@@ -17,6 +17,8 @@ use super::{host, inspect, logging};
 use crate::config::{self, Config};
 
 /// Starts a run and watches it.
+/// The host of its own is a whole one, with the journal and the endpoint, so that holds are decided on as everywhere else. Where another host has
+/// this folder's journal, or `--url` or `--detach` asks for it, that one runs the agent.
 pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Output) -> Result<Exit, Failure> {
     let (name, configured) = agent(&args.agent, &config)?;
     if global.url.is_some() || args.detach {
@@ -55,6 +57,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
 }
 
 /// The agent's name, and its file if that is what was given and no configured agent has it.
+/// A file is named after its stem. That must not be a configured agent's name, under which the run would be listed as if it were another component's.
 fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Failure> {
     let wrong = |message: String| Failure::new(Exit::Usage, message);
     if config.agents.contains_key(given) {
@@ -117,6 +120,7 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
 }
 
 /// Asks the host to start a run.
+/// An id that is no id would end up in addresses and in commands for a person to copy, so it is checked like anything else the host says.
 pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName, Failure> {
     let answer: Value = client.post("/runs", &json!({ "agent": agent, "task": task }))?;
     let id = answer.get("id").and_then(Value::as_str).unwrap_or_default();
@@ -124,6 +128,7 @@ pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName,
 }
 
 /// Shows calls that hold short.
+/// The page goes beside the results, to stderr, because stdout is for what the agent returns.
 struct Holds<'a> {
     client: &'a Client,
     /// What of the command line the printed commands must repeat to reach the same host.

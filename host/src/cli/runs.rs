@@ -24,6 +24,7 @@ pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Ex
     }
 }
 
+/// One row for each, because programs read lists by lines; an agent's own words in it are made visible like everywhere.
 fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.state.clone().map(|state| ("state", state)));
@@ -47,6 +48,7 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
+/// A run that waits is told with the approval that it waits for, which is what `approvals show` wants to know.
 fn state(row: &RunRow) -> String {
     match row.waiting_for {
         Some(call) => format!("{} for {}.{call}", row.state, row.id),
@@ -54,6 +56,7 @@ fn state(row: &RunRow) -> String {
     }
 }
 
+/// What the agent returned comes last, under a heading that says whose words they are.
 fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = client.run(id)?;
     if output.json {
@@ -79,6 +82,7 @@ fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
+/// To cancel what is cancelled already is no error, so it can be sent again when the answer was lost.
 fn cancel(id: &RunName, reason: Option<String>, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
     let answer: Value = client.post(&format!("/runs/{id}/cancel"), &body)?;

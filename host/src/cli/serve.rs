@@ -26,6 +26,7 @@ pub(super) fn run(args: &ServeArgs, mut config: Config, output: &Output) -> Resu
     session::runtime()?.block_on(serve(config, output))
 }
 
+/// The journal comes first, because of two hosts in one folder the second must not get as far as taking a port.
 async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
     // Both before anything is announced: until a signal is caught it ends the process, which is safe but rude.

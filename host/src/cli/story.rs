@@ -33,6 +33,7 @@ pub(super) fn sentence(event: &Event) -> String {
     if event.call().is_some() { of_call(event) } else { of_run(event) }
 }
 
+/// Both halves name every event, so that a new kind of event does not compile before it has its sentence.
 fn of_run(event: &Event) -> String {
     match event {
         Event::RunCreated { agent, task, started_by, .. } => {
@@ -133,11 +134,13 @@ fn summary(proposal: &Proposal) -> String {
     short(&proposal.summary)
 }
 
+/// What was said for it, after a colon; nothing if nothing was.
 fn because(text: Option<&str>) -> String {
     text.map(|text| format!(": {}", short(text))).unwrap_or_default()
 }
 
 /// The beginning of a text, on one line.
+/// A sentence is for a list; white space of an agent's cannot break its lines.
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(TEXT_CHARS_MAX).collect();

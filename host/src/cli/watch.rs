@@ -30,6 +30,7 @@ pub(super) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Follows the run until it is over, and returns its row; none if the watching was interrupted. `on_hold` is called for each call that waits.
+    /// It asks at intervals and keeps nothing open at the host. A request that fails ends the watching and never the run.
     pub(super) fn until_over(
         &self,
         mut on_hold: impl FnMut(&CallId) -> Result<(), Failure>,
@@ -64,6 +65,7 @@ impl Watch<'_> {
         Ok(client::read::<EventPage>(&answer)?.events)
     }
 
+    /// Events of the run itself, those that are no news, and those of kinds that this program does not know yet are passed over.
     fn tell(
         &self,
         event: &client::Event,
@@ -108,6 +110,7 @@ fn is_news(event: &Event) -> bool {
     )
 }
 
+/// What the sign of life says while nothing happens.
 fn doing(row: &RunRow) -> String {
     match row.waiting_for {
         Some(call) => format!("{}.{call} holds short", row.id),

@@ -14,6 +14,7 @@ use super::resolved::{Agent, Check, Config, Limits, ListenError, Server};
 use super::value::Name;
 use super::{Surroundings, authored, defaults};
 
+/// The only place where a default is filled in. It touches no disk: whether the files that are named exist shows when they are used.
 pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surroundings) -> Result<Config, Wrong> {
     let folder = Folder(around.folder.clone());
     let state = folder.path(defaults::STATE_FOLDER);
@@ -71,6 +72,7 @@ fn named<T, R>(
     sections.map(|(name, section)| Ok((plain_name(&name)?, resolve(section)?))).collect()
 }
 
+/// Names become parts of paths, headers and commands, so that a section may not be called just anything.
 fn plain_name(name: &Spanned<String>) -> Result<String, Wrong> {
     let Name(plain) = name.get_ref().parse().map_err(|what| Wrong { span: name.span(), what, hint: None })?;
     Ok(plain)
@@ -80,6 +82,7 @@ fn agent(agent: authored::Agent, folder: &Folder) -> Agent {
     Agent { component: folder.path(agent.component), workspace: agent.workspace.map(|path| folder.path(path)) }
 }
 
+/// Without `revisions` a check may run on any that the repository has.
 fn check(check: authored::Check, folder: &Folder) -> Check {
     let revisions = check.revisions.map(values);
     Check {
@@ -89,10 +92,13 @@ fn check(check: authored::Check, folder: &Folder) -> Check {
     }
 }
 
+/// Checked values as ordinary texts, for the rooms that need not know how they were checked.
 fn values<T: Into<String>>(values: Vec<T>) -> Vec<String> {
     values.into_iter().map(Into::into).collect()
 }
 
+/// What listens beyond this machine must stand behind a proxy with TLS, and know the names by which it is called: otherwise a token would cross the
+/// network in clear, or a page in a browser could reach the host under a name of its own.
 fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
     let Some(authored) = authored else {
         return Ok(Server {

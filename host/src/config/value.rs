@@ -32,6 +32,7 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX>
                 write!(f, "a whole number from {MIN} to {MAX}")
             }
 
+            /// TOML has one kind of whole number, 64 bits with a sign, so nothing else has to be visited. For the rest serde says what was expected.
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
                 let wrong = || E::invalid_value(Unexpected::Signed(number), &self);
                 u64::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)).ok_or_else(wrong)
@@ -94,6 +95,7 @@ impl FromStr for Span {
             "d" => 86_400_000,
             _ => return Err(refuse()),
         };
+        // A product too large for 64 bits stays at the largest number, which is out of range, and does not wrap round to a short time.
         let ms = number.parse::<u64>().map_err(|_| refuse())?.saturating_mul(unit_ms);
         if (1..=DURATION_MS_MAX).contains(&ms) {
             Ok(Self(ms))
@@ -106,8 +108,10 @@ impl FromStr for Span {
 /// An amount of money, written `10000.00 EUR`: more than zero, with a decimal point and all the decimals of its currency, or with neither.
 #[derive(Clone, Debug)]
 pub(super) struct Amount {
+    /// More than zero. Without a point the number is of whole units: `10000 EUR` is ten thousand euros, never a hundred.
     pub(super) minor_units: i64,
     pub(super) currency: &'static str,
+    /// How many of its digits stand after the point.
     pub(super) decimals: usize,
 }
 
@@ -159,6 +163,7 @@ impl FromStr for Address {
 }
 
 /// A value of the `Host` header: a name with its port if it has one.
+/// In lower case, because hosts are compared so. What is no authority all the same equals no request's header, and lets nobody in.
 #[derive(Clone, Debug)]
 pub(super) struct Authority(String);
 
@@ -178,6 +183,7 @@ impl FromStr for Authority {
 }
 
 /// A value of the `Origin` header: a scheme and an authority, no path.
+/// A slash at its end is refused: no browser sends one, so that origin would never be met.
 #[derive(Clone, Debug)]
 pub(super) struct Origin(String);
 
@@ -233,6 +239,7 @@ impl FromStr for Branch {
 }
 
 /// An address of mail.
+/// Bare, without a name or quotes: whoever reads the file should see at once which address it is.
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
     /// The whole of it.
@@ -257,6 +264,7 @@ impl FromStr for Mailbox {
 }
 
 /// A host name or address without a port, in ASCII and lower case.
+/// In this form two spellings of a domain are one value, and letters that only look like others show.
 #[derive(Clone, Debug)]
 pub(super) struct Host(pub(super) String);
 
@@ -308,6 +316,7 @@ impl FromStr for Text {
 }
 
 /// A program and its arguments; no shell is involved.
+/// Whether there is such a program shows when it is run; it may be installed after the host has started.
 #[derive(Clone, Debug)]
 pub(super) struct Argv(pub(super) Vec<String>);
 

@@ -6,6 +6,7 @@ use holdshort_journal::{ReadError, SubmitError};
 use super::{Kind, Problem};
 use crate::api::driver::{ReviseError, StartError};
 
+/// What the gate says is meant for people already. Beside it stands what a program needs to go on: the digest, attempt or state of now, or who won.
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();
@@ -42,6 +43,8 @@ impl From<Refused> for Problem {
     }
 }
 
+/// Nothing written and nobody knows are different answers: after the first the same request may simply be sent again, after the second a client has
+/// to look first.
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -61,6 +64,7 @@ impl From<SubmitError> for Problem {
     }
 }
 
+/// A read that failed has changed nothing. Which part of the journal it was is nobody's business but the log's.
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         tracing::error!(%error, "the journal could not be read for a request");
@@ -68,6 +72,7 @@ impl From<ReadError> for Problem {
     }
 }
 
+/// No run was started, unless it is not known whether the journal was written.
 impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let detail = error.to_string();
@@ -81,6 +86,7 @@ impl From<StartError> for Problem {
     }
 }
 
+/// After each of these the call is as it was: an edit is judged whole before anything of it is written.
 impl From<ReviseError> for Problem {
     fn from(error: ReviseError) -> Self {
         let detail = error.to_string();

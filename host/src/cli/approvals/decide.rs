@@ -22,6 +22,7 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
 }
 
 /// Says no.
+/// It asks nothing: a call that is rejected by mistake has done no harm, and the agent may propose it again.
 pub(super) fn reject(args: &Reject, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.digest, false, client)?;
     send(&args.id, decision("reject", page.verified.digest, Some(&args.message)), client, output)
@@ -39,6 +40,7 @@ pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Resul
     send(&args.id, decision, client, output)
 }
 
+/// The body of a decision. It names a digest that this program computed itself, of what it showed.
 pub(in crate::cli) fn decision(kind: &str, digest: Digest, message: Option<&str>) -> Value {
     let mut decision = json!({"type": kind, "digest": digest});
     if let Some(message) = message {

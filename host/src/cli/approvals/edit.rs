@@ -18,6 +18,7 @@ use crate::review::terminal::{self, row};
 use crate::review::{changes, marks, visible};
 
 /// Takes new arguments, shows the difference, asks, and sends them.
+/// The draft is kept until the host has taken the edit, so that what somebody typed is not lost to a digest that became stale meanwhile.
 pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.confirm.digest, false, client)?;
     let before = page.verified.proposal.action.arguments();
@@ -58,6 +59,7 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     Ok(exit)
 }
 
+/// `-` is standard input, for programs that make the arguments.
 fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if file == Path::new("-") {
@@ -71,6 +73,7 @@ fn read(file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// Only that it is JSON: whether it fits the function's type is the host's to say, which knows the type.
 fn parse(text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text).map_err(|error| {
         Failure::new(Exit::Usage, format!("the new arguments are not JSON: {error}"))

@@ -15,6 +15,7 @@ use crate::review::{Mark, Matter, ShownExhibit};
 const EXHIBIT_BYTES_AT_ONCE: u64 = 32 * 1024;
 
 /// Prints one approval.
+/// With `--json` it is the host's answer as it came, for programs to check. A person is shown no proposal whose digests do not fit.
 pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = client.approval(&args.id)?;
     if output.json {
@@ -35,6 +36,7 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
 }
 
 /// An approval that can be shown and decided on.
+// INVARIANT: what would be done is shown from the verified proposal, the very one whose digest a decision then names.
 pub(in crate::cli) struct Page<'a> {
     pub(in crate::cli) id: &'a CallId,
     pub(in crate::cli) detail: ApprovalDetail,
@@ -69,6 +71,7 @@ impl<'a> Page<'a> {
     }
 
     /// The whole page.
+    /// Without the published types, should they not be readable, the arguments are shown all the same, laid out by their JSON alone.
     pub(in crate::cli) fn lines(&self, client: &Client, columns: usize) -> Result<Vec<Line>, Failure> {
         let exhibits = self.exhibits(client)?;
         let facts = facts(&self.detail, Some(&self.verified));
@@ -94,10 +97,12 @@ impl<'a> Page<'a> {
     }
 
     /// What in it is made to be misread.
+    /// Where there is any, a reviewer has to type a word instead of `y`.
     pub(super) fn marks(&self) -> Vec<Mark> {
         Matter::of(&self.verified.proposal, &[], &[]).marks()
     }
 
+    /// One request for each, and only for those that are shown at once.
     fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &holdshort_gate::ExhibitRef| {
             let wanted = self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE;
@@ -173,6 +178,7 @@ fn of_action(action: &Action) -> String {
     format!("{} of component {}", action.capability(), action.component())
 }
 
+/// The facts that the clearance digest covers: whoever decides on the digest decides on these too.
 fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
     let who = match &requirement.reviewers {
@@ -195,6 +201,7 @@ fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// In the largest unit that fits exactly, seconds rounded up.
 fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),

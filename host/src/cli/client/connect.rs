@@ -66,6 +66,7 @@ fn check(base: &str) -> Result<(), Failure> {
 }
 
 /// A reviewer's token, out of its file.
+/// A file that others can read is a warning and not a failure: the token is known to them by now, and refusing to work does not take it back.
 pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let path = file.display();
     let text = fs::read_to_string(file).map_err(|error| {

@@ -11,6 +11,7 @@ use crate::cli::exit::{Exit, Failure};
 /// The agent, as it is built from `guest-examples/release`.
 const COMPONENT: &[u8] = include_bytes!("../../../../guest-examples/built/release.wasm");
 
+/// Everything stands below the scratch folder, so that removing it leaves nothing behind.
 const CONFIGURATION: &str = r#"# What `holdshort demo` uses. `holdshort config` prints every setting with its default.
 [agents.release]
 component = "release.wasm"
@@ -26,6 +27,7 @@ path = "project"
 command = ["python3", "-m", "unittest", "--verbose"]
 "#;
 
+/// Run with nothing but Python, which a machine is more likely to have than any test runner.
 const TESTS: &str = r#"import unittest
 from price import total
 
@@ -78,6 +80,7 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// Real commits, with the branch `production` at the first of them: the agent has something to deploy, and the reviewer a true diff to read.
     fn fill(&self) -> Result<(), Failure> {
         let write = |path: PathBuf, bytes: &[u8]| {
             fs::write(&path, bytes).map_err(|error| failed(&format!("cannot write `{}`: {error}", path.display())))

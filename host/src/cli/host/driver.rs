@@ -12,6 +12,7 @@ use crate::effects::Effects;
 use crate::runs::{self, AgentError, Runs};
 
 /// The driver and the dispatcher of this host.
+/// The endpoint may import neither room, so what it wants of either goes through this.
 pub(super) struct HostDriver {
     pub(super) runs: Runs,
     pub(super) effects: Effects,
@@ -74,6 +75,7 @@ impl Driver for HostDriver {
     }
 }
 
+/// Sorted by who can do something: whoever asked (an unknown name, a task that is too long), the operator (a file that cannot be run), or time.
 fn start_error(error: runs::StartError) -> StartError {
     match error {
         runs::StartError::Agent(AgentError::Unknown { name, known }) => StartError::UnknownAgent { name, known },

@@ -48,6 +48,7 @@ pub(in crate::cli) struct Offers {
 }
 
 /// Wires every connector of `config`. Folders that they need are made here.
+/// What is wrong with the configuration or the machine shows here, before the host is announced to anybody.
 pub(super) fn offers(config: &Config, journal: &Journal) -> Result<Offers, Failure> {
     let mut wiring = Wiring::new(system_clock())?;
     wiring.guidance_and_log()?;
@@ -61,6 +62,7 @@ pub(super) fn offers(config: &Config, journal: &Journal) -> Result<Offers, Failu
 
 struct Wiring {
     offers: Offers,
+    /// For what connectors date: messages and entries in the ledger.
     clock: Clock,
     /// The types of our own interfaces.
     types: BTreeMap<Capability, FunctionType>,
@@ -74,11 +76,13 @@ impl Wiring {
         Ok(Self { offers, clock, types })
     }
 
+    /// These need nothing that could be configured, so that on every host an agent can ask a person and leave a line for the operator.
     fn guidance_and_log(&mut self) -> Result<(), Failure> {
         self.offer("guidance", "ask", Offer::Consequential { preview: Arc::new(Guidance), refusal: None })?;
         self.offer("log", "log", Offer::Log)
     }
 
+    /// A sender or a domain that makes no sense is a mistake in the configuration; a folder that cannot be made is the machine's.
     fn email(&mut self, config: &Config) -> Result<(), Failure> {
         let email = &config.email;
         let composer = Composer::new(&email.from, &email.own_domains, attachments(config))
@@ -97,6 +101,7 @@ impl Wiring {
         }
     }
 
+    /// Without a repository agents are refused at load, and told that it is the host that is not set up for them.
     fn deployment(&mut self, config: &Config) -> Result<(), Failure> {
         let Some(deployment) = &config.deployment else {
             return self.withhold("deployment", NO_DEPLOYMENT);
@@ -116,6 +121,7 @@ impl Wiring {
         }
     }
 
+    /// Every host offers it. Where the operator has opened no account each transfer is refused as impossible, with just that as the reason.
     fn payments(&mut self, config: &Config) -> Result<(), Failure> {
         let config::Payments { path, accounts } = &config.payments;
         let accounts = accounts.iter().map(|(name, account)| (name.clone(), fundings(account))).collect();
@@ -151,6 +157,7 @@ impl Wiring {
     }
 
     /// A connector that previews and performs one of our functions.
+    /// It serves both rooms, so that what is performed has the settings with which it was previewed.
     fn perform<C: Preview + Perform + 'static>(
         &mut self,
         interface: &str,
@@ -170,6 +177,7 @@ impl Wiring {
     }
 
     /// An interface of ours that this host is not set up for.
+    /// An agent that imports it is refused with this reason, which says more than that nobody classified the import.
     fn withhold(&mut self, interface: &str, why: &str) -> Result<(), Failure> {
         for function in self.functions(interface) {
             self.offers.catalogue.withhold(ours(interface, &function)?, why.to_owned());
@@ -177,12 +185,14 @@ impl Wiring {
         Ok(())
     }
 
+    /// As the published WIT has them: a function that is added there is served or withheld with the others.
     fn functions(&self, interface: &str) -> Vec<String> {
         let name = agent::interface(interface);
         let of = |capability: &&Capability| capability.interface() == name;
         self.types.keys().filter(of).map(|capability| capability.function().to_owned()).collect()
     }
 
+    /// Offers a function with its published type; an agent that brings another type for it is refused.
     fn offer(&mut self, interface: &str, function: &str, offer: Offer) -> Result<(), Failure> {
         let capability = ours(interface, function)?;
         let ty = self.types.get(&capability).cloned();
@@ -191,10 +201,12 @@ impl Wiring {
     }
 }
 
+/// It fails only if a name in this file is misspelled.
 fn ours(interface: &str, function: &str) -> Result<Capability, Failure> {
     Capability::new(&agent::interface(interface), function).map_err(|error| failed(&error))
 }
 
+/// One folder for all connectors, who name their children so that they do not meet: by the effect's key, by chance, or by count.
 fn children(config: &Config) -> Result<Children, Failure> {
     let folder = config.state.join(CHILDREN_FOLDER);
     Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))
@@ -230,6 +242,7 @@ fn fundings(account: &config::Account) -> Vec<Funding> {
     opening.chain(deposits).collect()
 }
 
+/// Certificates and the password are read once, now: a path that is wrong is the operator's to hear of, not a reviewer's on some later day.
 fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     let read = |path: &Path| {
         let why = |error| failed(&format!("cannot read `{}`: {error}", path.display()));
@@ -254,10 +267,12 @@ fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     })
 }
 
+/// The machine's fault, such as a folder that cannot be made: exit code 1.
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
+/// A mistake in the configuration that only the connector itself could find: exit code 2, like all others.
 fn wrong(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, error.to_string())
 }

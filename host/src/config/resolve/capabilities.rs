@@ -12,6 +12,7 @@ use crate::config::resolved::{CapabilityPattern, CapabilityRule, Command, Perfor
 /// The package whose functions the host classifies itself.
 const OWN_PACKAGE: &str = "holdshort:agent/";
 
+/// Only other people's interfaces: what the host serves itself keeps the class that it has.
 pub(super) fn rules(
     authored: Option<authored::Named<authored::Capability>>,
     folder: &Folder,
@@ -45,6 +46,8 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
     }
 }
 
+/// The class is never assumed. For a consequential function the host assumes the least of the far end: without `idempotent` no second attempt is
+/// offered, and without `lookup` a lost reply waits for a person.
 fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule, Wrong> {
     let authored::Capability { class, connector: None | Some(authored::CapabilityConnector::Command), .. } = section;
     if class == authored::Class::Routine {

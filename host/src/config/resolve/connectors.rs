@@ -18,6 +18,8 @@ fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong>
     })
 }
 
+/// Without a section mail goes into a maildir below the state folder, so nothing leaves the machine unless the operator has said how. Where no domain
+/// is named as inside, only the sender's is, so that reviewers are told of every other.
 pub(super) fn email(authored: Option<authored::Email>, folder: &Folder, state: &Path) -> Result<Email, Wrong> {
     let maildir = || Mail::Maildir { path: state.join(defaults::MAIL_FOLDER) };
     let from = authored.as_ref().and_then(|email| email.from.clone());
@@ -30,6 +32,7 @@ pub(super) fn email(authored: Option<authored::Email>, folder: &Folder, state: &
     })
 }
 
+/// A key of the connector that was not chosen is refused and not ignored: whoever wrote it believes that it does something.
 fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, Wrong> {
     match email.connector.clone().map(|connector| (*connector.get_ref(), connector)) {
         Some((authored::MailConnector::Smtp, at)) => {
@@ -49,6 +52,8 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
     }
 }
 
+/// TLS from the first byte unless another way is chosen by name, and the port that is usual for the way. A password goes without TLS to this
+/// machine only.
 fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
     let Some(host) = email.host else {
         return Err(Wrong::at(connector, "`host` is missing", "name the relay with `host = \"mail.example.org\"`"));
@@ -90,6 +95,8 @@ fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, fo
     })
 }
 
+/// `None` means that agents cannot deploy here. A section turns deployments on, whether or not there is a repository yet; without a section they are
+/// on only where the configuration itself stands in one.
 pub(super) fn deployment(
     authored: Option<authored::Deployment>,
     folder: &Folder,
@@ -130,6 +137,7 @@ pub(super) fn deployment(
     Ok(Some(Deployment { repository, targets: targets.unwrap_or_else(usual_targets), connector }))
 }
 
+/// A table without targets is a mistake: it would take the usual target away and put nothing in its place.
 fn targets(
     targets: &Spanned<authored::Named<crate::config::value::Branch>>,
 ) -> Result<BTreeMap<String, String>, Wrong> {
@@ -147,6 +155,7 @@ pub(super) fn names(names: Option<Vec<Name>>) -> Vec<String> {
     names.into_iter().flatten().map(|name| name.0).collect()
 }
 
+/// Every number fits, because `ExitCode` has the bounds of an exit status.
 pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
     codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
 }
@@ -165,6 +174,7 @@ pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, st
     })
 }
 
+/// At most one opening balance in a currency. The ledger recognises an opening by its account and currency, so a second would be a change of the first.
 fn account(account: authored::Account) -> Result<Account, Wrong> {
     let mut opening: Vec<Amount> = Vec::new();
     for at in account.opening.into_iter().flatten() {
@@ -178,6 +188,7 @@ fn account(account: authored::Account) -> Result<Account, Wrong> {
     Ok(Account { opening, deposits: named(account.deposits, |deposit| amount(&deposit))? })
 }
 
+/// The mistake is told where this amount stands, and not at the beginning of the array that it stands in.
 fn amount(text: &Spanned<String>) -> Result<Amount, Wrong> {
     let wrong = |what| Wrong { span: text.span(), what, hint: None };
     let crate::config::value::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;

@@ -8,6 +8,7 @@ use super::{Wrong, authored, defaults, plain_name};
 use crate::config::error::nearest;
 use crate::config::resolved::{Approval, Reviewer};
 
+/// A token stands for one person: with two names for one token, the journal could not say who decided.
 pub(super) fn reviewers(authored: Option<authored::Named<authored::Reviewer>>) -> Result<Vec<Reviewer>, Wrong> {
     let (mut reviewers, mut owners) = (Vec::new(), BTreeMap::new());
     for (name, reviewer) in authored.into_iter().flatten() {
@@ -21,6 +22,7 @@ pub(super) fn reviewers(authored: Option<authored::Named<authored::Reviewer>>) -
     Ok(reviewers)
 }
 
+/// Everyone who is named must have a token. The local operator has one that stands in no section, so is known without.
 pub(super) fn approval(
     authored: Option<&authored::Approval>,
     reviewers: &[Reviewer],
