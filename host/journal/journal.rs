@@ -1,6 +1,7 @@
 //! The port: what the rest of the host sees of a journal.
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,7 +20,7 @@ use crate::secret::Identity;
 use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
-use crate::submit::{Submitted, Task, Typed};
+use crate::submit::{Submitted, Task, Typed, Waiting};
 use crate::writer::Writer;
 
 /// Where a journal gets its time from.
@@ -35,6 +36,8 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     identity: Identity,
     clock: Clock,
+    /// Bytes of log lines that are not on disk yet.
+    logs_waiting: Arc<AtomicUsize>,
     /// Nothing once the journal closes.
     tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
@@ -97,6 +100,7 @@ impl Journal {
         Self(Arc::new(Inner {
             identity,
             clock,
+            logs_waiting: Arc::default(),
             tasks: Some(tasks),
             writer: Some(std::thread::spawn(move || writer.run(&queue))),
             leases,
@@ -208,9 +212,11 @@ impl Journal {
         self.read(move |reader| reader.blob(&digest)).await
     }
 
-    /// Keeps a line of a run's log, soon and perhaps: it is a hint for people.
+    /// Keeps a line of a run's log, soon and perhaps: it is a hint for people. When too much waits for the disk it is lost.
     pub fn log(&self, run: &RunId, line: LogLine) {
-        self.send(Task::Log(run.clone(), line));
+        if let Some(waiting) = Waiting::take(&line, &self.0.logs_waiting) {
+            self.send(Task::Log(run.clone(), line, waiting));
+        }
     }
 
     /// A chunk of a run's log with the lines' numbers, oldest first.

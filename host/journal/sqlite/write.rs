@@ -136,7 +136,7 @@ impl<'a> Insert<'a> {
         for (digest, bytes) in &batch.blobs {
             self.blob(digest, bytes).map_err(told)?;
         }
-        for (run, line) in &batch.logs {
+        for (run, line, _) in &batch.logs {
             let Some(run) = self.number(run).map_err(told)? else { continue };
             let next = "INSERT INTO logs (run, line, at, level, message) \
                         SELECT ?1, coalesce(max(line), 0) + 1, ?2, ?3, ?4 FROM logs WHERE run = ?1 RETURNING line";
