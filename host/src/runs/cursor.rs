@@ -1,6 +1,7 @@
 //! Replay: the journal of one run as a stream, read once from the start, a chunk at a time.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Recorded, RunId, Seq, Time};
 use holdshort_journal::{Journal, ReadError};
@@ -10,9 +11,11 @@ use serde_json::Value;
 const CHUNK: usize = 512;
 
 /// A place in a run's history. Everything before it has been replayed.
-pub(super) struct Cursor {
-    journal: Journal,
-    run: RunId,
+pub(super) struct Cursor<'a> {
+    journal: &'a Journal,
+    run: &'a RunId,
+    /// Counts what is read, for operators.
+    events: &'a AtomicU64,
     read: Seq,
     chunk: VecDeque<Recorded>,
     ended: bool,
@@ -65,10 +68,14 @@ pub(super) enum CannotReplay {
     NoBeginning,
 }
 
-impl Cursor {
+impl<'a> Cursor<'a> {
     /// Opens the history and takes its first event: the task.
-    pub(super) async fn open(journal: Journal, run: RunId) -> Result<(Self, String), CannotReplay> {
-        let mut cursor = Self { journal, run, read: 0, chunk: VecDeque::new(), ended: false };
+    pub(super) async fn open(
+        journal: &'a Journal,
+        run: &'a RunId,
+        events: &'a AtomicU64,
+    ) -> Result<(Self, String), CannotReplay> {
+        let mut cursor = Self { journal, run, events, read: 0, chunk: VecDeque::new(), ended: false };
         match cursor.take().await? {
             Some(Recorded { event: Event::RunCreated { task, .. }, .. }) => Ok((cursor, task)),
             Some(_) | None => Err(CannotReplay::NoBeginning),
@@ -145,7 +152,8 @@ impl Cursor {
 
     async fn fill(&mut self) -> Result<(), ReadError> {
         if self.chunk.is_empty() && !self.ended {
-            self.chunk = self.journal.events(&self.run, self.read, CHUNK).await?.into();
+            self.chunk = self.journal.events(self.run, self.read, CHUNK).await?.into();
+            self.events.fetch_add(self.chunk.len() as u64, Ordering::Relaxed);
             self.read = self.chunk.back().map_or(self.read, |recorded| recorded.seq);
             // A short chunk is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
             // whose events about the open call are read from its own state.

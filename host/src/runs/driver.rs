@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use holdshort_gate::command::{End, EndRun, FireTimer, Propose, RecordRoutine, SetTimer};
@@ -20,7 +21,7 @@ use super::failure::Failure;
 use super::propose::Asker;
 use super::signal::Listener;
 use super::{Inner, refusal::RefusalForm};
-use crate::agent::{Guest, HostCall, Start, Step, Trap};
+use crate::agent::{Guest, HostCall, Start, Step, Trap, log_line};
 use crate::connectors::{Preview, Routine, RoutineCall};
 
 /// How a drive ended without failing.
@@ -54,7 +55,7 @@ pub(super) struct Drive<'a> {
     lease: Lease,
     guest: Guest,
     /// Gone once the journal is replayed.
-    cursor: Option<Cursor>,
+    cursor: Option<Cursor<'a>>,
     calls: CallNumber,
     timers: u32,
     /// The time of the last result that the agent got.
@@ -76,7 +77,7 @@ impl<'a> Drive<'a> {
             return Ok(None);
         }
         let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
-        let (cursor, task) = Cursor::open(host.journal.clone(), id.clone()).await?;
+        let (cursor, task) = Cursor::open(&host.journal, id, &host.events_replayed).await?;
         let start = Start {
             task,
             limits: run.limits.clone(),
@@ -85,6 +86,7 @@ impl<'a> Drive<'a> {
             arguments_max_bytes: host.settings.arguments_max_bytes,
         };
         let guest = loaded.program.start(start);
+        host.instances_started.fetch_add(1, Ordering::Relaxed);
         guest.charge(false);
         let now = run.created_at;
         let cursor = Some(cursor);
@@ -144,7 +146,7 @@ impl<'a> Drive<'a> {
         let bound = loaded.bindings.get(&*capability).ok_or_else(|| Failure::NotOffered((*capability).clone()))?;
         if let BoundOffer::Log = bound.offer {
             let text = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let flow = self.log(&text("level"), text("message"));
+            let flow = self.log(&text("level"), log_line(text("message")));
             self.guest.answer(&Value::Null, self.now)?;
             return Ok(flow);
         }
@@ -298,7 +300,7 @@ impl<'a> Drive<'a> {
         let fire = FireTimer { timer: self.timers };
         match self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await {
             Ok(at) => self.wake(*at),
-            // The host's timers were quicker: what they wrote is replayed.
+            // It is not due by the journal's clock, or the run was ended: the journal says what to do next.
             Err(_) => Ok(Flow::Break(Left::Parked)),
         }
     }
