@@ -14,7 +14,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 pub use answers::{
-    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, RunPage, RunRow, Vote,
+    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, RefusedCall, RunPage, RunRow, Vote,
 };
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};

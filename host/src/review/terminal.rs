@@ -4,7 +4,7 @@
 //! Every line that carries text of the agent begins with something that the host wrote (a label, an indentation, a bar), also where it was wrapped:
 //! `│` begins a line of a longer text and `┊` goes on with the line above. So an agent cannot imitate the frame around its words.
 
-use holdshort_gate::{FunctionType, Proposal};
+use holdshort_gate::{FunctionType, Proposal, WitType};
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthChar;
 
@@ -115,11 +115,7 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     page.heading("What would be done");
     let params = matter.function.map(|function| function.params.as_slice());
     let (done, claimed) = split(matter.arguments);
-    match &done {
-        Ok(fields) if fields.is_empty() => page.safe(Tone::Matter, 1, "", "(without arguments)"),
-        Ok(fields) => page.rows(Tone::Matter, outline::arguments(fields, params)),
-        Err(value) => page.rows(Tone::Matter, outline::outline(value, None)),
-    }
+    page.done(&done, params);
     if !matter.preconditions.is_null() {
         page.heading("Only if this still holds");
         page.rows(Tone::Matter, outline::outline(matter.preconditions, None));
@@ -133,11 +129,19 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
             page.block(Tone::Matter, 2, &visible::lines(text.strip_suffix('\n').unwrap_or(text)));
         }
     }
-    if let Some(claimed) = claimed {
-        page.heading("What the agent says about it (its own words; nobody has checked them)");
-        let ty = params.and_then(|params| params.iter().find(|(name, _)| name == RATIONALE)).map(|(_, ty)| ty);
-        page.rows(Tone::Claim, outline::outline(claimed, ty));
-    }
+    page.claims(claimed, params);
+    page.lines
+}
+
+/// A call that was refused before anyone was asked: what the host knows about it, what was asked for, and the agent's own words.
+pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.heading("Refused before anyone was asked; nothing was done");
+    facts.iter().for_each(|(label, text)| page.labelled(Tone::Matter, 1, &format!("{label}: "), text));
+    page.heading("What was asked for");
+    let (done, claimed) = split(arguments);
+    page.done(&done, None);
+    page.claims(claimed, None);
     page.lines
 }
 
@@ -230,6 +234,23 @@ impl Page {
     fn room(&self, depth: usize, label: &str) -> usize {
         let taken = 2 * depth + columns_of(label).max(4);
         self.columns.saturating_sub(taken).max(TEXT_COLUMNS_MIN)
+    }
+
+    /// The arguments without the agent's reasons.
+    fn done(&mut self, done: &Result<Map<String, Value>, &Value>, params: Option<&[(String, WitType)]>) {
+        match done {
+            Ok(fields) if fields.is_empty() => self.safe(Tone::Matter, 1, "", "(without arguments)"),
+            Ok(fields) => self.rows(Tone::Matter, outline::arguments(fields, params)),
+            Err(value) => self.rows(Tone::Matter, outline::outline(value, None)),
+        }
+    }
+
+    /// The agent's reasons, last of all.
+    fn claims(&mut self, claimed: Option<&Value>, params: Option<&[(String, WitType)]>) {
+        let Some(claimed) = claimed else { return };
+        self.heading("What the agent says about it (its own words; nobody has checked them)");
+        let ty = params.and_then(|params| params.iter().find(|(name, _)| name == RATIONALE)).map(|(_, ty)| ty);
+        self.rows(Tone::Claim, outline::outline(claimed, ty));
     }
 
     fn block(&mut self, tone: Tone, depth: usize, lines: &[String]) {

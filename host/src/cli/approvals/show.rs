@@ -1,10 +1,9 @@
 //! `holdshort approvals show`, and the same page before every decision.
 
-use holdshort_gate::{Digest, Proposal, Reviewers, Time};
-use serde_json::Value;
+use holdshort_gate::{Action, Digest, Proposal, RefusalReason, Reviewers, Time};
 
 use crate::cli::args::{CallId, ShowApproval};
-use crate::cli::client::{self, ApprovalDetail, Client, Verified, verify};
+use crate::cli::client::{self, ApprovalDetail, Client, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::terminal::{self, Line};
@@ -22,10 +21,10 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
     }
     let detail = client::read::<ApprovalDetail>(&answer)?;
     // A call that was refused at once was put to nobody: there is no proposal, only the refusal.
-    if answer.get("proposal").is_none_or(Value::is_null) {
-        for (label, text) in facts(&detail, None) {
-            output.row(&format!("{label}: "), &text)?;
-        }
+    if let Some(refused) = &detail.refused {
+        let mut facts = facts(&detail, None);
+        facts.extend(of_refusal(refused));
+        output.lines(&terminal::refused(&facts, refused.action.arguments(), output.columns()))?;
         return Ok(Exit::Done);
     }
     let verified = verify(&args.id, &answer)?;
@@ -146,6 +145,18 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts
 }
 
+fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
+    let because = match reason {
+        RefusalReason::Forbidden(reason) => format!("it is not allowed: {reason}"),
+        RefusalReason::Invalid(reason) => format!("it is not possible: {reason}"),
+    };
+    [("refused because", because), ("called", of_action(action))]
+}
+
+fn of_action(action: &Action) -> String {
+    format!("{} of component {}", action.capability(), action.component())
+}
+
 fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
     let who = match &requirement.reviewers {
@@ -154,7 +165,7 @@ fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     };
     let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
     vec![
-        ("calls", format!("{} of component {}", proposal.action.capability(), proposal.action.component())),
+        ("calls", of_action(&proposal.action)),
         ("done by", format!("the connector `{}`", proposal.connector)),
         (
             "needs",
