@@ -86,6 +86,12 @@ impl Folder {
         self.command(arguments).output().unwrap()
     }
 
+    /// The host of this folder, with the folder, which must outlive it.
+    pub fn into_served(self) -> (Self, Host) {
+        let host = self.serve();
+        (self, host)
+    }
+
     /// Starts `holdshort serve` here on a free port and waits until it is ready.
     pub fn serve(&self) -> Host {
         self.serve_with(&[])
@@ -206,6 +212,25 @@ impl Host {
     /// Every event of a run.
     pub fn events(&self, run: &str) -> Vec<Value> {
         self.get(&format!("/v1/runs/{run}/events?limit=1000"))["events"].as_array().unwrap().clone()
+    }
+
+    /// What an agent said, as `(level, message)`.
+    pub fn logs(&self, run: &str) -> Vec<(String, String)> {
+        let page = self.get(&format!("/v1/runs/{run}/logs?limit=1000"));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        page["lines"].as_array().unwrap().iter().map(|line| (text(&line["level"]), text(&line["message"]))).collect()
+    }
+
+    /// A figure of `/metrics` that has no labels.
+    pub fn figure(&self, name: &str) -> u64 {
+        let text = self.get("/metrics");
+        let line = text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no `{name}` in {text}")).parse().unwrap()
+    }
+
+    /// Waits until no run is in memory.
+    pub fn all_parked(&self) {
+        until("host without live runs", || (self.figure("holdshort_live_runs") == 0).then_some(()));
     }
 
     /// Waits until the run waits for a call that is held; the call's approval.
