@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use holdshort_gate::command::{Expire, FireTimer};
 use holdshort_journal::{Due, Fence, ReadError};
 use tokio::sync::broadcast::error::RecvError;
@@ -12,10 +13,13 @@ use super::Inner;
 /// The longest the task sleeps without looking, should the clock be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// How soon to look again when a timer that is due was left to the run's own task, should that task park the run instead.
-const LOOK_SOON: Duration = Duration::from_millis(50);
+/// The pause after deadlines that could not be fired: the journal is failing, or somebody else was quicker.
+const LOOK_AGAIN_SOON: Duration = Duration::from_millis(250);
 
-/// How many deadlines are handled at a time.
+/// The pause when all that is due was left to the runs' own tasks, should one of them park its run instead.
+const LEFT_TO_OTHERS: Duration = Duration::from_millis(20);
+
+/// How many deadlines are handled at a time; they share a flush.
 const CHUNK: usize = 256;
 
 /// Fires every deadline of the journal when it is due, for ever.
@@ -46,34 +50,40 @@ pub(super) async fn run(host: Arc<Inner>) {
 }
 
 /// Fires what is due, and returns how long to wait for the next.
-///
-/// A run in memory waits for a short sleep itself: it fires the timer and goes on in place. Were the timer fired here, it would have to be replayed.
 async fn fire(host: &Inner) -> Result<Duration, ReadError> {
     let journal = &host.journal;
     loop {
         let due = journal.due(journal.now(), CHUNK).await?;
-        let (mut fired, mut soonest) = (0, Duration::from_millis(1));
-        for due in &due {
-            let submitted = match due {
-                Due::Timer { run, .. } if host.live().contains_key(run) => {
-                    soonest = LOOK_SOON;
-                    continue;
-                }
-                Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
-                Due::Timer { run, timer } => {
-                    journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
-                }
-            };
-            match submitted {
-                Ok(()) => fired += 1,
-                Err(error) => tracing::debug!(?due, %error, "a deadline was not fired"),
-            }
+        // A run in memory fires its timer itself and goes on in place; were it fired here, the run would have to be replayed.
+        let is_ours = |due: &&Due| match due {
+            Due::Timer { run, .. } => !host.live().contains_key(run),
+            Due::Call { .. } => true,
+        };
+        let ours: Vec<&Due> = due.iter().filter(is_ours).collect();
+        if ours.is_empty() && !due.is_empty() {
+            return Ok(LEFT_TO_OTHERS);
         }
-        // Without progress the journal is failing, or others were quicker; either way there is nothing to hurry for.
-        if due.len() < CHUNK || fired == 0 {
+        let fired = join_all(ours.iter().map(|due| fire_one(journal, due))).await;
+        if due.is_empty() {
             let next = journal.next_deadline().await?;
             let left = next.map_or(LOOK_AGAIN, |at| Duration::from_micros(at.0.saturating_sub(journal.now().0)));
-            return Ok(left.clamp(soonest, LOOK_AGAIN));
+            return Ok(left.clamp(Duration::from_millis(1), LOOK_AGAIN));
+        }
+        if !fired.contains(&true) {
+            return Ok(LOOK_AGAIN_SOON);
         }
     }
+}
+
+async fn fire_one(journal: &Journal, due: &Due) -> bool {
+    let submitted = match due {
+        Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
+        Due::Timer { run, timer } => {
+            journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
+        }
+    };
+    if let Err(error) = &submitted {
+        tracing::debug!(?due, %error, "a deadline was not fired");
+    }
+    submitted.is_ok()
 }
