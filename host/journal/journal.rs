@@ -63,9 +63,8 @@ impl Journal {
     pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let presence = Presence::claim(path)?;
         let opened = sqlite::open(path)?;
-        let why = |error: ReadError| OpenError::Damaged { path: path.into(), why: error.to_string() };
         let mut store = opened.store;
-        let head = store.head().map_err(why)?;
+        let head = store.head().map_err(|error| OpenError::unreadable(path, error))?;
         Ok(Self::start(opened.identity, clock, Box::new(store), Box::new(opened.readers), head, Some(presence)))
     }
 

@@ -13,9 +13,14 @@ use crate::store::{Batch, Head, Load, RunState, Store};
 /// How many runs are kept in memory between batches. What is not here is read again, so this bounds memory and nothing else.
 const RUNS_KEPT_MAX: usize = 1_024;
 
+/// Stands for the call of a subject that has none: calls are numbered from 1.
+const NO_CALL: CallNumber = 0;
+
 /// A run that was lately written.
 struct Hot {
     subject: Subject,
+    /// The call whose effect's key the subject carries.
+    key_of: CallNumber,
     last_seq: u64,
     /// When it was last used, as a count of uses.
     used: u64,
@@ -54,11 +59,12 @@ impl Staged {
     ) -> Result<&Subject, ReadError> {
         self.uses += 1;
         if !self.hot.contains_key(run) {
-            let mut subject = Subject::new(self.identity.id.clone(), run.clone(), self.identity.effect_key(run, 0));
+            let mut subject =
+                Subject::new(self.identity.id.clone(), run.clone(), self.identity.effect_key(run, NO_CALL));
             let loaded = store.run(run)?;
             let last_seq = loaded.as_ref().map_or(0, |state| state.last_seq);
             subject.run = loaded.map(|state| state.run);
-            self.hot.insert(run.clone(), Hot { subject, last_seq, used: 0 });
+            self.hot.insert(run.clone(), Hot { subject, key_of: NO_CALL, last_seq, used: 0 });
         }
         let Some(hot) = self.hot.get_mut(run) else {
             return Err(ReadError::Damaged(format!("run {run} was not kept")));
@@ -66,10 +72,15 @@ impl Staged {
         hot.used = self.uses;
         let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
+        // A call that a command has just opened is the subject's already, but the key is still that of the call before it.
+        let key_of = wanted.unwrap_or(NO_CALL);
+        if hot.key_of != key_of {
+            hot.subject.key = self.identity.effect_key(run, key_of);
+            hot.key_of = key_of;
+        }
         if hot.subject.call.as_ref().map(|call| call.number) != wanted {
             hot.subject.call = None;
             if let Some(wanted) = wanted {
-                hot.subject.key = self.identity.effect_key(run, wanted);
                 hot.subject.call = match self.batch.calls.get(&(run.clone(), wanted)) {
                     Some(staged) => Some(staged.clone()),
                     None => store.call(run, wanted)?,
@@ -143,7 +154,7 @@ pub(crate) fn load(
 ) -> Result<Option<Subject>, ReadError> {
     let Some(RunState { run: state, .. }) = store.run(run)? else { return Ok(None) };
     let wanted = call.or(state.last_consequential);
-    let key = identity.effect_key(run, wanted.unwrap_or(0));
+    let key = identity.effect_key(run, wanted.unwrap_or(NO_CALL));
     let mut subject = Subject::new(identity.id.clone(), run.clone(), key);
     subject.run = Some(state);
     if let Some(wanted) = wanted {
