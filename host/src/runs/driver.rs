@@ -22,6 +22,7 @@ use super::signal::Listener;
 use super::{Inner, refusal::RefusalForm};
 use crate::agent::{Guest, HostCall, Start, Step, Trap};
 use crate::connectors::{Preview, Routine, RoutineCall};
+use crate::kill;
 
 /// How a drive ended without failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +202,7 @@ impl<'a> Drive<'a> {
                 Err(_) => tries = pause(tries).await,
             }
         };
+        kill::point("before-routine-written");
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call: self.calls, action, result: result.clone(), answered_at };
         self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
@@ -225,7 +227,10 @@ impl<'a> Drive<'a> {
             }
         };
         let command = Propose { call: self.calls, proposed };
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+        kill::point("before-proposal");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
+        kill::point("after-proposal");
+        match written {
             Ok(_) => self.wait_for_answer(form).await,
             Err(error) => self.unwritten(error.into()).await,
         }
@@ -273,7 +278,10 @@ impl<'a> Drive<'a> {
             Slept::New => {
                 self.flush(0).await?;
                 let command = SetTimer { timer: self.timers, until };
-                match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+                kill::point("before-timer");
+                let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
+                kill::point("after-timer");
+                match written {
                     Ok(_) => self.wait_for_timer(until).await,
                     Err(error) => self.unwritten(error.into()).await,
                 }
@@ -296,7 +304,10 @@ impl<'a> Drive<'a> {
         }
         self.computing = Some(self.host.compute().await?);
         let fire = FireTimer { timer: self.timers };
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await {
+        kill::point("before-deadline");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await;
+        kill::point("after-deadline");
+        match written {
             Ok(at) => self.wake(*at),
             // The host's timers were quicker: what they wrote is replayed.
             Err(_) => Ok(Flow::Break(Left::Parked)),
@@ -338,7 +349,10 @@ impl<'a> Drive<'a> {
 
     async fn write_end(&mut self, end: End) -> Result<Flow, Failure> {
         self.flush(0).await?;
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await {
+        kill::point("before-run-ended");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await;
+        kill::point("after-run-ended");
+        match written {
             Ok(_) => Ok(Flow::Break(Left::Over)),
             Err(error) => self.unwritten(error.into()).await,
         }

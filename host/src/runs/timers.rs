@@ -7,6 +7,8 @@ use holdshort_gate::command::{Expire, FireTimer};
 use holdshort_journal::{Due, Fence, Journal, ReadError};
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::kill;
+
 /// The longest the task sleeps without looking, should the clock be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -60,12 +62,14 @@ async fn fire(journal: &Journal) -> Result<Duration, ReadError> {
 }
 
 async fn fire_one(journal: &Journal, due: &Due) -> bool {
+    kill::point("before-deadline");
     let submitted = match due {
         Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
         Due::Timer { run, timer } => {
             journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
         }
     };
+    kill::point("after-deadline");
     if let Err(error) = &submitted {
         tracing::debug!(?due, %error, "a deadline was not fired");
     }
