@@ -15,7 +15,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::agents::Loaded;
 use super::catalogue::BoundOffer;
-use super::cursor::{Cursor, Replayed, Slept, describe};
+use super::cursor::{Cursor, Replayed, Slept, describe, describe_sleep};
 use super::failure::Failure;
 use super::propose::Asker;
 use super::signal::Listener;
@@ -157,7 +157,10 @@ impl<'a> Drive<'a> {
         match self.replayed(&action).await? {
             Replayed::Returned(result, at) => self.answer(&result, at),
             Replayed::Over => Ok(Flow::Break(Left::Over)),
-            Replayed::Other { recorded } => self.diverged(recorded, describe(self.calls, &action)).await,
+            Replayed::Other { recorded } => {
+                let place = format!("call {}", self.calls);
+                self.diverged(place, recorded, describe(self.calls, &action)).await
+            }
             Replayed::Answered(answer, at) => match &bound.offer {
                 BoundOffer::Consequential(_, form) => self.answer(&form.result(&answer), at),
                 BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
@@ -271,8 +274,8 @@ impl<'a> Drive<'a> {
             Slept::Woken(at) => self.wake(at),
             Slept::Over => Ok(Flow::Break(Left::Over)),
             Slept::Other { recorded } => {
-                let found = format!("timer {}, a sleep until {} µs", self.timers, until.0);
-                self.diverged(recorded, found).await
+                let place = format!("timer {}", self.timers);
+                self.diverged(place, recorded, describe_sleep(self.timers, until)).await
             }
             Slept::Asleep => self.wait_for_timer(until).await,
             Slept::New => {
@@ -333,17 +336,16 @@ impl<'a> Drive<'a> {
             && let Some(recorded) = cursor.rest().await?
         {
             let found = match end {
-                End::Finished(_) => "the agent returned".to_owned(),
-                End::Trapped(reason) => format!("the agent trapped: {reason}"),
+                End::Finished(_) => "nothing more: it returned".to_owned(),
+                End::Trapped(reason) => format!("nothing more: {reason}"),
                 End::Diverged { found, .. } => found,
             };
-            return self.diverged(recorded, found).await;
+            return self.diverged("the end".into(), recorded, found).await;
         }
         self.write_end(end).await
     }
 
-    async fn diverged(&mut self, recorded: String, found: String) -> Result<Flow, Failure> {
-        let place = format!("call {}", self.calls);
+    async fn diverged(&mut self, place: String, recorded: String, found: String) -> Result<Flow, Failure> {
         self.write_end(End::Diverged { place, recorded, found }).await
     }
 
