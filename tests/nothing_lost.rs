@@ -11,11 +11,23 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
+#[path = "nothing_lost/child.rs"]
+mod child;
+#[path = "nothing_lost/decisions.rs"]
+mod decisions;
+#[path = "nothing_lost/doubt.rs"]
+mod doubt;
 #[path = "nothing_lost/operator.rs"]
 mod operator;
 #[path = "support/outside.rs"]
 mod outside;
 #[path = "nothing_lost/points.rs"]
 mod points;
+#[path = "nothing_lost/replay.rs"]
+mod replay;
+#[path = "nothing_lost/states.rs"]
+mod states;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "nothing_lost/time.rs"]
+mod time;
