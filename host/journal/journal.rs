@@ -66,9 +66,8 @@ impl Journal {
     pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let presence = Presence::claim(path)?;
         let opened = sqlite::open(path)?;
-        let why = |error: ReadError| OpenError::Damaged { path: path.into(), why: error.to_string() };
         let mut store = opened.store;
-        let head = store.head().map_err(why)?;
+        let head = store.head().map_err(|error| OpenError::unreadable(path, error))?;
         Ok(Self::start(opened.identity, clock, Box::new(store), Box::new(opened.readers), head, Some(presence)))
     }
 
@@ -206,10 +205,14 @@ impl Journal {
         submitted.await
     }
 
-    /// The bytes of a digest, if they are kept.
+    /// The bytes of a digest, if they are kept. Others that lie in their place are not handed out: they would be run, or shown, as what they are not.
     pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         let digest = *digest;
-        self.read(move |reader| reader.blob(&digest)).await
+        let checked = move |bytes: Vec<u8>| match Digest::of(&bytes) {
+            found if found == digest => Ok(bytes),
+            found => Err(ReadError::Damaged(format!("the bytes that should be {digest} are {found}"))),
+        };
+        self.read(move |reader| reader.blob(&digest)?.map(checked).transpose()).await
     }
 
     /// Keeps a line of a run's log, soon and perhaps: it is a hint for people. When too much waits for the disk it is lost.

@@ -71,6 +71,11 @@ impl Folder {
         path
     }
 
+    /// The journal of the host here.
+    pub fn journal(&self) -> PathBuf {
+        self.path().join(".holdshort/journal.db")
+    }
+
     /// The command line in this folder, with nothing of the tester's own environment that could change what it does.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(HOLDSHORT);
@@ -152,6 +157,12 @@ impl Host {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(status.signal(), Some(9), "{status}");
+    }
+
+    /// `kill -9` by whoever holds it together with others.
+    pub fn kill_now(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 
     /// Waits until it ends by itself.

@@ -64,7 +64,10 @@ impl Command for Decide {
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {
         let (run, call) = subject.call()?;
         let decision = self.record();
-        if call.decisions.iter().any(|made| made.decision == decision) {
+        // A vote that fell with its clearance does not stand, however often it is sent: whoever cast it is told so.
+        let fell =
+            decision.verdict == Verdict::Approve && call.phase == Phase::Held && call.clearance != Some(self.clearance);
+        if !fell && call.decisions.iter().any(|made| made.decision == decision) {
             return Ok((Vec::new(), outcome(call, true)?));
         }
         let proposal = self.open(run, call, now)?;

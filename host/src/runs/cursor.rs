@@ -86,16 +86,15 @@ impl<'a> Cursor<'a> {
     pub(super) async fn call(&mut self, number: CallNumber, action: &Action) -> Result<Replayed, CannotReplay> {
         let Some(recorded) = self.take().await? else { return Ok(Replayed::New) };
         let found = action.digest();
-        if let Event::RoutineReturned { call, action, result, answered_at, capability, arguments } = recorded.event {
-            return Ok(match (call, action) == (number, found) {
-                true => Replayed::Returned(result, answered_at),
-                false => Replayed::Other { recorded: format!("call {call}, `{capability}` with {arguments}") },
-            });
+        if let Event::RoutineReturned { call, action, result, answered_at, .. } = &recorded.event
+            && (*call, *action) == (number, found)
+        {
+            return Ok(Replayed::Returned(result.clone(), *answered_at));
         }
         let Some(call) = Call::open(&recorded.event, recorded.at) else {
             return Ok(match is_end(&recorded.event) {
                 true => Replayed::Over,
-                false => Replayed::Other { recorded: name(&recorded.event) },
+                false => Replayed::Other { recorded: describe_event(&recorded.event) },
             });
         };
         if call.number != number || call.action().digest() != found {
@@ -130,13 +129,14 @@ impl<'a> Cursor<'a> {
                 })
             }
             Some(event) if is_end(&event) => Ok(Slept::Over),
-            Some(event) => Ok(Slept::Other { recorded: name(&event) }),
+            Some(event) => Ok(Slept::Other { recorded: describe_event(&event) }),
         }
     }
 
     /// What the journal holds beyond this place, if anything: the agent returned, and should not have yet.
     pub(super) async fn rest(&mut self) -> Result<Option<String>, CannotReplay> {
-        Ok(self.take().await?.filter(|recorded| !is_end(&recorded.event)).map(|recorded| name(&recorded.event)))
+        let next = self.take().await?.filter(|recorded| !is_end(&recorded.event));
+        Ok(next.map(|recorded| describe_event(&recorded.event)))
     }
 
     /// Whether the journal ends here, so that what the agent does next is new.
@@ -175,6 +175,38 @@ fn is_end(event: &Event) -> bool {
     )
 }
 
-fn name(event: &Event) -> String {
-    event.call().map_or_else(|| format!("{event:?}"), |call| format!("call {call}"))
+/// A sleep in words.
+pub(super) fn describe_sleep(timer: u32, until: Time) -> String {
+    format!("timer {timer}, a sleep until {} µs", until.0)
+}
+
+/// An event in words, as far as an agent's doing shows in it.
+fn describe_event(event: &Event) -> String {
+    match event {
+        Event::RoutineReturned { call, capability, arguments, .. } => {
+            format!("call {call}, `{capability}` with {arguments}")
+        }
+        Event::CallCleared { call, proposal, .. } | Event::CallHeld { call, proposal, .. } => {
+            describe(*call, &proposal.action)
+        }
+        Event::CallRefused { call, action, .. } => describe(*call, action),
+        Event::TimerSet { timer, until } => describe_sleep(*timer, *until),
+        Event::TimerFired { timer } => format!("the end of timer {timer}"),
+        Event::DecisionMade { call, .. }
+        | Event::CallRevised { call, .. }
+        | Event::CallReheld { call, .. }
+        | Event::CallAnswered { call, .. }
+        | Event::CallExpired { call }
+        | Event::CallCancelled { call }
+        | Event::EffectStarted { call, .. }
+        | Event::EffectSucceeded { call, .. }
+        | Event::EffectFailed { call, .. }
+        | Event::EffectInDoubt { call, .. }
+        | Event::EffectResolved { call, .. } => format!("what became of call {call}"),
+        Event::RunCreated { .. } => "the beginning of the run".into(),
+        Event::RunFinished { .. }
+        | Event::RunTrapped { .. }
+        | Event::RunCancelled { .. }
+        | Event::RunDiverged { .. } => "the end of the run".into(),
+    }
 }

@@ -16,13 +16,14 @@ use tokio::sync::SemaphorePermit;
 
 use super::agents::Loaded;
 use super::catalogue::BoundOffer;
-use super::cursor::{Cursor, Replayed, Slept, describe};
+use super::cursor::{Cursor, Replayed, Slept, describe, describe_sleep};
 use super::failure::Failure;
 use super::propose::Asker;
 use super::signal::Listener;
 use super::{Inner, refusal::RefusalForm};
 use crate::agent::{Guest, HostCall, Start, Step, Trap, log_line};
 use crate::connectors::{Preview, Routine, RoutineCall};
+use crate::kill;
 
 /// How a drive ended without failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +159,10 @@ impl<'a> Drive<'a> {
         match self.replayed(&action).await? {
             Replayed::Returned(result, at) => self.answer(&result, at),
             Replayed::Over => Ok(Flow::Break(Left::Over)),
-            Replayed::Other { recorded } => self.diverged(recorded, describe(self.calls, &action)).await,
+            Replayed::Other { recorded } => {
+                let place = format!("call {}", self.calls);
+                self.diverged(place, recorded, describe(self.calls, &action)).await
+            }
             Replayed::Answered(answer, at) => match &bound.offer {
                 BoundOffer::Consequential(_, form) => self.answer(&form.result(&answer), at),
                 BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
@@ -203,6 +207,7 @@ impl<'a> Drive<'a> {
                 Err(_) => tries = pause(tries).await,
             }
         };
+        kill::point("before-routine-written");
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call: self.calls, action, result: result.clone(), answered_at };
         self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
@@ -227,7 +232,10 @@ impl<'a> Drive<'a> {
             }
         };
         let command = Propose { call: self.calls, proposed };
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+        kill::point("before-proposal");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
+        kill::point("after-proposal");
+        match written {
             Ok(_) => self.wait_for_answer(form).await,
             Err(error) => self.unwritten(error.into()).await,
         }
@@ -268,14 +276,17 @@ impl<'a> Drive<'a> {
             Slept::Woken(at) => self.wake(at),
             Slept::Over => Ok(Flow::Break(Left::Over)),
             Slept::Other { recorded } => {
-                let found = format!("timer {}, a sleep until {} µs", self.timers, until.0);
-                self.diverged(recorded, found).await
+                let place = format!("timer {}", self.timers);
+                self.diverged(place, recorded, describe_sleep(self.timers, until)).await
             }
             Slept::Asleep => self.wait_for_timer(until).await,
             Slept::New => {
                 self.flush(0).await?;
                 let command = SetTimer { timer: self.timers, until };
-                match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+                kill::point("before-timer");
+                let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
+                kill::point("after-timer");
+                match written {
                     Ok(_) => self.wait_for_timer(until).await,
                     Err(error) => self.unwritten(error.into()).await,
                 }
@@ -298,7 +309,10 @@ impl<'a> Drive<'a> {
         }
         self.computing = Some(self.host.compute().await?);
         let fire = FireTimer { timer: self.timers };
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await {
+        kill::point("before-deadline");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await;
+        kill::point("after-deadline");
+        match written {
             Ok(at) => self.wake(*at),
             // It is not due by the journal's clock, or the run was ended: the journal says what to do next.
             Err(_) => Ok(Flow::Break(Left::Parked)),
@@ -324,23 +338,25 @@ impl<'a> Drive<'a> {
             && let Some(recorded) = cursor.rest().await?
         {
             let found = match end {
-                End::Finished(_) => "the agent returned".to_owned(),
-                End::Trapped(reason) => format!("the agent trapped: {reason}"),
+                End::Finished(_) => "nothing more: it returned".to_owned(),
+                End::Trapped(reason) => format!("nothing more: {reason}"),
                 End::Diverged { found, .. } => found,
             };
-            return self.diverged(recorded, found).await;
+            return self.diverged("the end".into(), recorded, found).await;
         }
         self.write_end(end).await
     }
 
-    async fn diverged(&mut self, recorded: String, found: String) -> Result<Flow, Failure> {
-        let place = format!("call {}", self.calls);
+    async fn diverged(&mut self, place: String, recorded: String, found: String) -> Result<Flow, Failure> {
         self.write_end(End::Diverged { place, recorded, found }).await
     }
 
     async fn write_end(&mut self, end: End) -> Result<Flow, Failure> {
         self.flush(0).await?;
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await {
+        kill::point("before-run-ended");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await;
+        kill::point("after-run-ended");
+        match written {
             Ok(_) => Ok(Flow::Break(Left::Over)),
             Err(error) => self.unwritten(error.into()).await,
         }

@@ -33,6 +33,7 @@ pub use refusal::RefusalForm;
 
 use crate::agent::Engine;
 use crate::effects::Refresh;
+use crate::kill;
 use crate::policy::Policy;
 use driver::{Drive, Left};
 use propose::{Asker, Proposer, Refresher};
@@ -178,12 +179,18 @@ impl Runs {
             limits: self.0.settings.limits.clone(),
             seed: Digest::of(&self.0.journal.seed(&id)),
         };
-        Ok(self.0.journal.submit(&id, None, Fence::None, create).await?)
+        kill::point("before-run-created");
+        let written = self.0.journal.submit(&id, None, Fence::None, create).await?;
+        kill::point("after-run-created");
+        Ok(written)
     }
 
     /// Ends a run because a person says so.
     pub async fn cancel(&self, run: &RunId, by: &str, reason: Option<String>) -> Result<Flushed<()>, SubmitError> {
-        self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await
+        kill::point("before-run-cancelled");
+        let written = self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await?;
+        kill::point("after-run-cancelled");
+        Ok(written)
     }
 
     /// The proposal that an edit makes of a held call; nothing is written yet.
@@ -251,6 +258,7 @@ impl Runs {
 
     /// Gives a run a task, or tells the one it has.
     fn wake(&self, run: &RunId) {
+        kill::point("before-wake");
         let listener = {
             let mut live = self.0.live();
             if let Some(signal) = live.get(run) {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdshort_gate::command::{Expire, FireTimer};
-use holdshort_journal::{Due, Fence, ReadError};
+use holdshort_journal::{Due, Fence, Journal, ReadError};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Inner;
+use crate::kill;
 
 /// The longest the task sleeps without looking, should the clock be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -76,12 +77,14 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
 }
 
 async fn fire_one(journal: &Journal, due: &Due) -> bool {
+    kill::point("before-deadline");
     let submitted = match due {
         Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
         Due::Timer { run, timer } => {
             journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
         }
     };
+    kill::point("after-deadline");
     if let Err(error) = &submitted {
         tracing::debug!(?due, %error, "a deadline was not fired");
     }
