@@ -7,7 +7,7 @@ use holdshort_gate::command::{Expire, Finish, Outcome, Start};
 use holdshort_gate::{Call, Phase, Proposal, Refused};
 use holdshort_journal::{Authorized, Fence, SubmitError};
 
-use super::{Effects, Place};
+use super::{Effects, NoPerformer, Place};
 use crate::connectors::{Attempt, Finding, Inquiry};
 use crate::kill;
 
@@ -46,9 +46,15 @@ impl Effects {
 
     async fn perform(&self, place: &Place, authorized: Authorized) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
-        let Some(performer) = self.0.performers.find(authorized.action().capability()).cloned() else {
-            let reason = format!("no connector performs `{}` on this host", authorized.action().capability());
-            return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
+        let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
+            Ok(performer) => performer,
+            Err(error @ NoPerformer::Missing(_)) => {
+                return self.finish(place, attempt, Outcome::DidNotHappen(error.to_string()), None).await;
+            }
+            Err(error @ NoPerformer::Another { .. }) => {
+                let outcome = self.held_again(place, error.to_string()).await;
+                return self.finish(place, attempt, outcome, None).await;
+            }
         };
         if self.0.journal.now() > perform_by {
             let reason = "the host was held up between the start and the attempt, which was not begun".to_owned();
@@ -89,7 +95,13 @@ impl Effects {
             self.finish(place, inquiry.attempt, Outcome::Unknown(reason), None).await;
         }
         kill::point("after-in-doubt");
-        let Some(performer) = self.0.performers.find(inquiry.action.capability()).cloned() else { return };
+        let shown = call.proposal().map(|proposal| proposal.connector.as_str()).unwrap_or_default();
+        let performer = match self.performer(inquiry.action.capability(), shown) {
+            Ok(performer) => performer,
+            Err(why) => {
+                return tracing::warn!(run = %place.0, call = place.1, %why, "an effect in doubt is not looked up; it stays until a person settles it");
+            }
+        };
         let attempt = inquiry.attempt;
         let finding = tokio::spawn(async move { performer.lookup(&inquiry).await }).await;
         kill::point("after-lookup");
