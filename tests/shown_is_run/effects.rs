@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::Host;
+use crate::support::{Host, until};
 use crate::{assert_digests, evidence, folder};
 
 /// A message with everything that a mail system might change on the way.
@@ -15,7 +15,7 @@ fn message() -> Value {
         "to": ["ada@example.com", "bob@localhost"],
         "cc": ["carol@example.org"],
         "bcc": ["dave@example.net"],
-        "subject": "Grüße =?utf-8?q?x?= — 100 € and a subject that is far too long for one line of a header, so that it has to be folded",
+        "subject": "Grüße =?= — 100 € and a subject that is far too long for one line of a header, so that it has to be folded",
         "body": "Dear Ada,\n.\n\nFrom here on: naïve café 日本語 = =20\n  indented, with trailing spaces   \n\ttab\n-- \nlong: ".to_owned()
             + &"x".repeat(1_200) + "\n\nlast",
         "in-reply-to": "<42@example.com>",
@@ -102,6 +102,86 @@ fn parse_mail(bytes: &[u8]) -> Value {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?} of {}", String::from_utf8_lossy(bytes));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Mail readers would show such a subject as `Refund approved`, and not what the reviewer saw.
+#[test]
+fn a_subject_that_readers_decode_is_refused() {
+    let (folder, _) = folder("");
+    let host = folder.serve();
+    let row = host.over(&host.start("scripted", "email ada@example.com =?utf-8?q?Refund_approved?= 7"));
+    let said = row["result"]["ok"].as_str().unwrap();
+    assert!(said.starts_with("err Refusal::Invalid(") && said.contains("show as something else"), "{said}");
+}
+
+/// An operator puts another connector in the place of the one that was shown: what was approved is not done with it.
+#[test]
+fn another_connector_does_not_do_what_was_approved() {
+    let (folder, _) = folder("");
+    let host = folder.serve();
+    let first = host.held(&host.start("scripted", "email ada@example.com Hello"));
+    assert_eq!(first["proposal"]["connector"], "maildir");
+    host.kill();
+    let relay = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    relay.set_nonblocking(true).unwrap();
+    let config = std::fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    let port = relay.local_addr().unwrap().port();
+    folder.configure(&format!(
+        "{config}\n[email]\nconnector = \"smtp\"\nfrom = \"agent@localhost\"\nhost = \"127.0.0.1\"\ntls = \"none\"\nport = {port}\n"
+    ));
+    let host = folder.serve();
+    host.approve(&first);
+    let id = first["id"].as_str().unwrap();
+    let second = until("new revision", || Some(host.approval(id)).filter(|approval| approval["revision"] == 2));
+    assert_eq!((&second["state"], &second["proposal"]["connector"]), (&json!("held"), &json!("smtp")));
+    assert_eq!(second["reheld"], "the connector was `maildir` when it was shown and is `smtp` now");
+    assert_eq!((&second["proposal"]["class"], &second["effect"]), (&json!("one-shot"), &Value::Null));
+    assert_digests(&folder, &host, &second);
+    assert!(relay.accept().is_err(), "nobody was connected to");
+    assert_eq!(folder.path().join(".holdshort/mail/new").read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn the_money_that_moves_is_the_money_that_was_shown() {
+    let (folder, _) = folder("[payments.accounts.operating]\nopening = [\"10000.00 EUR\"]\n");
+    let host = folder.serve();
+    let run = host.start("scripted", "pay operating ACME 12345 EUR");
+    let approval = host.held(&run);
+    assert_digests(&folder, &host, &approval);
+    let id = approval["id"].as_str().unwrap();
+    // A reviewer pays less, and somebody else.
+    let mut arguments = approval["proposal"]["action"]["arguments"].clone();
+    arguments["transfer"]["payee"] = json!("Überweisung GmbH & Co. \"KG\"");
+    arguments["transfer"]["amount"]["minor-units"] = json!("12005");
+    let (status, answer) = host.decide(&approval, "edit", &json!({ "arguments": arguments }));
+    assert_eq!((status, &answer["state"]), (200, &json!("approved")), "{answer}");
+    let done = host.effect(id, "succeeded");
+    assert_eq!(done["digest"], answer["digest"]);
+    assert_digests(&folder, &host, &done);
+    let shown = &done["proposal"]["action"]["arguments"]["transfer"];
+    assert_eq!(*shown, arguments["transfer"]);
+    let terminal = folder.run(&["approvals", "show", id]);
+    let terminal = String::from_utf8(terminal.stdout).unwrap();
+    for text in ["pay 120.05 EUR to", "Überweisung GmbH & Co.", "\"12005\""] {
+        assert!(terminal.contains(text), "no `{text}` in\n{terminal}");
+    }
+    assert_eq!(done["effect"]["receipt"]["transferred"], *shown);
+    assert_eq!(done["effect"]["receipt"]["source-balance"], json!({ "minor-units": "987995", "currency": "EUR" }));
+
+    let ledger = rusqlite::Connection::open(folder.path().join(".holdshort/ledger.db")).unwrap();
+    let rows = "SELECT name, currency, amount, reference FROM postings JOIN accounts ON accounts.number = account \
+                JOIN entries ON entries.number = entry WHERE entries.kind = 'transfer' ORDER BY amount";
+    let mut rows = ledger.prepare(rows).unwrap();
+    let found: Vec<(String, String, i64, String)> = rows
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let row = |name: &Value, amount| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(name), text(&shown["amount"]["currency"]), amount, text(&shown["reference"]))
+    };
+    assert_eq!(found, [row(&shown["source"], -12_005), row(&shown["payee"], 12_005)]);
 }
 
 #[test]
