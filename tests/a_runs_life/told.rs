@@ -6,8 +6,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, PATIENCE, until};
-use crate::{answer, host, kinds};
+use crate::support::{Host, PATIENCE, Repository, until};
+use crate::{answer, folder, host, kinds};
 
 #[test]
 fn a_program_prints_log_lines() {
@@ -23,6 +23,24 @@ fn a_program_prints_log_lines() {
     assert_eq!(logs, [("stderr".to_owned(), "failed as asked".to_owned())]);
     // Lines are not events.
     assert_eq!(kinds(&host, &run), ["run-created", "run-finished"]);
+}
+
+/// What was said before a call is not said again when the run is replayed.
+#[test]
+fn a_replay_says_nothing_twice() {
+    let folder = folder(&["scripted"], "[deployment]\nrepository = \"shop.git\"\n\n[limits]\nlinger-ms = 0\n");
+    Repository::bare(&folder.path().join("shop.git"));
+    let host = folder.serve();
+    let run = host.start("scripted", "log one\nask first\nlog two\nask second\nlog three");
+    for text in ["yes", "no"] {
+        host.held(&run);
+        host.all_parked();
+        answer(&host, &run, text);
+    }
+    assert_eq!(host.over(&run)["state"], "finished");
+    assert!(host.figure("holdshort_events_replayed_total") > 3);
+    let logs = until("log lines", || Some(host.logs(&run)).filter(|logs| logs.len() >= 3));
+    assert_eq!(logs.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>(), ["one", "two", "three"]);
 }
 
 #[test]
