@@ -3,6 +3,9 @@
 //! An operator's accounts are named in the configuration, and their money is booked once against equity. Each transfer is one entry of two
 //! postings that sum to zero, booked in one transaction together with the key that it was cleared under. So the books themselves remember what was done:
 //! the same key books nothing twice, and after a crash they are asked. A payee needs no account: its first payment opens one, as an outside account.
+//!
+//! Read in this order: `schema` (the tables and the rules that the file keeps), `books` (the statements), `transfer` (what is asked for),
+//! `standing` (what a reviewer is shown and what must still hold), `funding` (where the operator's money comes from), `attempts` (late arrivals).
 
 mod attempts;
 mod books;
@@ -40,11 +43,15 @@ const WAIT: Duration = Duration::from_secs(10);
 pub struct Ledger(Arc<Inner>);
 
 struct Inner {
+    /// The file; it is opened anew for each use.
     path: PathBuf,
     /// The names of the accounts from which may be paid.
     sources: Vec<String>,
+    /// When an entry is booked, and whether it is too late for an attempt.
     clock: Clock,
+    /// What a lookup waits for.
     attempts: Attempts,
+    /// How long a locked file is waited for.
     wait: Duration,
 }
 
@@ -61,8 +68,11 @@ pub enum OpenError {
 
 /// Why a transfer was not booked. Nothing was committed.
 enum Stopped {
+    /// It makes no sense, or not any more.
     NotDone(String),
+    /// It may make sense, to somebody who has seen both values.
     FactsChanged(String),
+    /// SQLite could not read or write; the transaction is rolled back.
     Sqlite(rusqlite::Error),
 }
 
@@ -74,6 +84,7 @@ impl From<rusqlite::Error> for Stopped {
 
 /// What the books say about a key, and whether that is final.
 struct Looked {
+    /// The entry that has the key.
     found: Option<Booked>,
     /// An error means that it was seen, and may be otherwise after a power cut.
     flushed: Result<(), rusqlite::Error>,
@@ -168,6 +179,7 @@ impl Perform for Ledger {
 }
 
 impl Inner {
+    /// The file as it is now, which must be there.
     fn books(&self) -> Result<Books, BooksError> {
         Books::open(&self.path, self.wait)
     }
@@ -186,6 +198,7 @@ impl Inner {
         })
     }
 
+    /// What a reviewer is shown, all of it from one moment of the books.
     fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let impossible = |error: &dyn std::error::Error| CannotPreview::Impossible(error.to_string());
         let unavailable = |error: rusqlite::Error| {
@@ -212,6 +225,7 @@ impl Inner {
         )
     }
 
+    /// Books in one transaction: the key, the facts and both balances are judged on what nobody can change until it is committed.
     fn attempt(&self, permit: (&Action, &Value, &EffectKey), perform_by: Time) -> Attempt {
         let (action, preconditions, key) = permit;
         let unbooked = |error: &dyn std::fmt::Display| Attempt::NotDone(format!("{error}; nothing was booked"));
@@ -321,6 +335,7 @@ impl Inner {
         Ok(Looked { found, flushed })
     }
 
+    /// What became of a lost attempt, of which none runs any more.
     fn find(&self, inquiry: &Inquiry) -> Finding {
         let unknown = |evidence: String| Finding::Unknown { evidence };
         let path = self.path.display();
@@ -360,6 +375,7 @@ impl Inner {
         }
     }
 
+    /// Which ledger the file is.
     fn id(&self) -> Result<String, BooksError> {
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let mut books = self.books()?;

@@ -5,6 +5,7 @@
 
 pub mod checks;
 pub mod child;
+pub mod command;
 pub mod deploy_command;
 pub mod deploy_git;
 pub mod git;
@@ -13,6 +14,7 @@ pub mod key;
 pub mod ledger;
 pub mod maildir;
 pub mod message;
+pub mod program;
 pub mod relative;
 pub mod release;
 pub mod repository;

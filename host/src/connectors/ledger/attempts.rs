@@ -17,6 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The attempts on one ledger.
 #[derive(Debug)]
 pub(super) struct Attempts {
+    /// The file that is locked; it is always empty.
     path: PathBuf,
     wait: Duration,
 }

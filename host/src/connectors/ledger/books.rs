@@ -73,10 +73,14 @@ pub(super) struct Account {
 
 /// A transaction of the books that is still to be written.
 pub(super) struct Entry<'a> {
+    /// `funding` or `transfer`.
     pub(super) kind: &'static str,
+    /// What it is recognised by; unique within its kind.
     pub(super) key: &'a str,
+    /// Microseconds since 1970.
     pub(super) at: i64,
     pub(super) reference: &'a str,
+    /// What was cleared.
     pub(super) transfer: Option<&'a Value>,
     pub(super) from: Account,
     pub(super) to: Account,
@@ -96,11 +100,17 @@ pub(super) struct Booked {
 /// A payment of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Past {
+    /// Its number, as receipts give it.
     pub(super) number: i64,
+    /// Microseconds since 1970.
     pub(super) at: i64,
+    /// The account that paid.
     pub(super) source: String,
+    /// The currency's code.
     pub(super) currency: String,
+    /// In the currency's smallest unit.
     pub(super) amount: i64,
+    /// What it was for; an agent wrote it once.
     pub(super) reference: String,
 }
 

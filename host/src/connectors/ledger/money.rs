@@ -21,6 +21,7 @@ pub enum NoCurrency {
 }
 
 impl Currency {
+    /// The currency of an ISO 4217 code, which is spelled in one way only.
     pub(super) fn of(code: &str) -> Result<Self, NoCurrency> {
         let unknown = || NoCurrency::Unknown(code.chars().take(20).flat_map(char::escape_debug).collect());
         let iso = Iso::from_code(code).ok_or_else(unknown)?;
@@ -28,6 +29,7 @@ impl Currency {
         Ok(Self { code: iso.code(), decimals: decimals.into() })
     }
 
+    /// Its code, as it stands in the books.
     pub(super) fn code(&self) -> &'static str {
         self.code
     }

@@ -16,28 +16,38 @@ const ALIKE_MAX: usize = 10;
 /// The accounts of a transfer.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
+    /// Who pays.
     pub(super) source: Account,
     /// None if the payee was never paid.
     pub(super) payee: Option<Account>,
+    /// What the source has, in the currency's smallest unit.
     pub(super) source_balance: i64,
+    /// What the payee has got; in this ledger, not in its bank.
     pub(super) payee_balance: i64,
+    /// The part of it that a clearance rests on.
     pub(super) facts: Facts,
 }
 
 /// What the clearance rests on, as it stands in the preconditions, in the words in which a reviewer reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
+    /// The ledger's own id, so that another file in its place is noticed.
     pub(super) ledger: String,
+    /// What the source has, with its currency.
     source_balance: String,
+    /// `own account` or `outside`.
     payee: String,
+    /// How many transfers the payee has received, from anybody and in any currency: a reviewer who saw none decides otherwise than one who saw the same bill paid.
     payments: u64,
 }
 
 /// Why the books do not allow a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotCovered {
+    /// The source would be below zero.
     #[error("the account `{account}` has {has}, which does not cover {amount}")]
     Overdraft { account: String, has: String, amount: String },
+    /// The payee's balance would not fit.
     #[error("`{payee}` has {has}; with {amount} more it would have more than the ledger can hold")]
     TooMuch { payee: String, has: String, amount: String },
 }
@@ -128,6 +138,7 @@ impl Standing {
         Ok((summary, exhibits))
     }
 
+    /// Both accounts before and after, one amount under the other.
     fn balances(&self, transfer: &Transfer, (left, got): (i64, i64), own: bool) -> String {
         let show = |minor_units| transfer.currency.show(minor_units);
         let amounts = [self.source_balance, left, self.payee_balance, got].map(show);
@@ -141,6 +152,7 @@ impl Standing {
         )
     }
 
+    /// That the payee is new, and which known names it could be taken for: a slip of the pen, or a disguise.
     fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<String> {
         let mut text = format!("The ledger has no transfer to {}, from any account.\n", transfer.payee);
         if own {
@@ -160,6 +172,7 @@ impl Standing {
 }
 
 impl Facts {
+    /// As they stand in the preconditions.
     pub(super) fn to_json(&self) -> Value {
         let Self { ledger, source_balance, payee, payments } = self;
         json!({ "ledger": ledger, "source-balance": source_balance, "payee": payee, "payments-to-payee": payments })
@@ -203,6 +216,7 @@ fn is_alike(one: &str, other: &str) -> bool {
     strsim::damerau_levenshtein(&one, &other) <= slips
 }
 
+/// A line for each payment.
 fn listed(past: &[Past]) -> String {
     let line = |past: &Past| {
         // What is in the books was a currency when it was booked.

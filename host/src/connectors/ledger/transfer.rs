@@ -12,11 +12,15 @@ const LINE_CHARS_MAX: usize = 200;
 /// What is to be paid.
 #[derive(Clone, Debug)]
 pub(super) struct Transfer {
+    /// The operator's account that pays, as the agent names it.
     pub(super) source: String,
+    /// Who is paid: one line, exactly as it will stand in the books.
     pub(super) payee: String,
+    /// One that can be booked.
     pub(super) currency: Currency,
     /// In the currency's smallest unit; more than zero.
     pub(super) amount: i64,
+    /// What it is for: one line, and may be empty.
     pub(super) reference: String,
     /// The whole record: given back in the receipt, and what a key is remembered for.
     pub(super) record: Value,
@@ -48,6 +52,7 @@ pub(super) enum NotATransfer {
 }
 
 impl Transfer {
+    /// Reads an action's arguments. What this returns makes sense by itself; whether it is covered, only the books can tell.
     pub(super) fn read(action: &Action) -> Result<Self, NotATransfer> {
         let record = action.arguments().get("transfer").ok_or(NotATransfer::Arguments)?;
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
