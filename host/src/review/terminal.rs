@@ -17,6 +17,8 @@ use super::visible;
 const RATIONALE: &str = "rationale";
 /// Columns that are left for text however deep it stands and however narrow the terminal is.
 const TEXT_COLUMNS_MIN: usize = 24;
+/// Columns of what begins a line that goes on with the one above.
+const GOES_ON_COLUMNS: usize = 4;
 
 /// A line, and what it is; its text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +176,14 @@ pub fn text(text: &str, columns: usize) -> Vec<Line> {
     page.lines
 }
 
+/// A heading of the host's, after an empty line.
+pub fn heading(text: &str, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.labelled(Tone::Matter, 0, "", "");
+    page.heading(text);
+    page.lines.drain(1..).collect()
+}
+
 /// A label of the host's and any text behind it.
 pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
@@ -220,20 +230,25 @@ impl Page {
         self.safe(tone, depth, label, &visible::line(text));
     }
 
-    /// One line of visible text, wrapped.
+    /// One line of visible text, wrapped. A label that leaves no room beside it stands above.
     fn safe(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         let indent = "  ".repeat(depth);
-        let (first, room) = (format!("{indent}{label}"), self.room(depth, label));
+        let (first, beside) = (format!("{indent}{label}"), 2 * depth + columns_of(label).max(GOES_ON_COLUMNS));
+        let (space, needed) = (self.columns.saturating_sub(beside), columns_of(text));
+        let above = space < TEXT_COLUMNS_MIN.min(needed) && columns_of(label) > GOES_ON_COLUMNS;
+        let room = if above { self.room(depth) } else { space.max(TEXT_COLUMNS_MIN) };
+        if above {
+            self.lines.push(Line { tone, text: first.trim_end().to_owned() });
+        }
         for (number, part) in wrap(text, room).into_iter().enumerate() {
-            let line = if number == 0 { format!("{first}{part}") } else { format!("{indent}  ┊ {part}") };
+            let line = if number == 0 && !above { format!("{first}{part}") } else { format!("{indent}  ┊ {part}") };
             self.lines.push(Line { tone, text: line });
         }
     }
 
-    /// Columns for text beside a label, or beside the bar of a line that goes on.
-    fn room(&self, depth: usize, label: &str) -> usize {
-        let taken = 2 * depth + columns_of(label).max(4);
-        self.columns.saturating_sub(taken).max(TEXT_COLUMNS_MIN)
+    /// Columns for text beside the bar of a line that goes on.
+    fn room(&self, depth: usize) -> usize {
+        self.columns.saturating_sub(2 * depth + GOES_ON_COLUMNS).max(TEXT_COLUMNS_MIN)
     }
 
     /// The arguments without the agent's reasons.
@@ -254,7 +269,7 @@ impl Page {
     }
 
     fn block(&mut self, tone: Tone, depth: usize, lines: &[String]) {
-        let (indent, room) = ("  ".repeat(depth), self.room(depth, "│ "));
+        let (indent, room) = ("  ".repeat(depth), self.room(depth));
         for line in lines {
             for (number, part) in wrap(line, room).into_iter().enumerate() {
                 let bar = if number == 0 { "│" } else { "┊" };
