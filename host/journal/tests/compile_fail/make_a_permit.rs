@@ -8,6 +8,7 @@ fn make(action: Action, clearance: Digest) -> Permit {
         attempt: 1,
         clearance,
         action,
+        connector: "maildir".into(),
         preconditions: serde_json::Value::Null,
         key: EffectKey("key".into()),
         perform_by: Time(0),
