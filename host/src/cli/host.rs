@@ -6,6 +6,7 @@
 mod clock;
 mod driver;
 mod offers;
+mod types;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -56,6 +56,7 @@ impl Report {
         Self { manifest, consequential, routine, log, refused }
     }
 
+    /// How the component is started, in the words of its export.
     fn entry(&self) -> &'static str {
         match self.manifest.entry {
             Entry::Run => "run",
@@ -99,7 +100,10 @@ impl Report {
             output.row("", "It may write lines to its log.")?;
         }
         if !self.manifest.wasi.is_empty() {
-            output.row("It gets, without any effect and the same at every replay: ", &self.manifest.wasi.join(", "))?;
+            output.row("", "It gets of WASI, without any effect and the same at every replay:")?;
+            for name in &self.manifest.wasi {
+                output.row("  ", name)?;
+            }
         }
         output.row("It never gets: ", NEVER)?;
         if !self.refused.is_empty() {

@@ -5,6 +5,7 @@
 
 pub mod checks;
 pub mod child;
+pub mod command;
 pub mod deploy_command;
 pub mod deploy_git;
 pub mod git;
@@ -12,6 +13,7 @@ pub mod guidance;
 pub mod key;
 pub mod maildir;
 pub mod message;
+pub mod program;
 pub mod relative;
 pub mod release;
 pub mod repository;

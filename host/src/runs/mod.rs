@@ -28,7 +28,7 @@ use tokio::sync::broadcast::error::RecvError;
 pub use agents::{AgentError, AgentInfo, Loaded};
 pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered};
 pub use propose::{CannotPropose, DisplayBudget, ReviseError};
-pub use refusal::RefusalForm;
+pub use refusal::{CannotRefuse, RefusalForm};
 
 use crate::agent::Engine;
 use crate::effects::Refresh;

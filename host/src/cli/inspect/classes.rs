@@ -45,7 +45,7 @@ impl<'a> Classes<'a> {
             Some(CapabilityRule::Routine(_)) => Ok(Class::Routine),
             Some(CapabilityRule::Consequential(rule)) => {
                 let form = RefusalForm::of(ty, rule.refusal.as_ref());
-                form.ok_or_else(|| BindError::CannotRefuse(capability.clone()))?;
+                form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
                 Ok(Class::Consequential { by: command(&rule.command.argv) })
             }
         }

@@ -1,15 +1,18 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use holdshort_gate::Time;
+use holdshort_gate::{EffectKey, RunId, Time};
 
+use super::super::child::How;
 use super::super::git::tests::{Scratch, action};
 use super::*;
 
 /// A connector whose program is `script`, run with a shell that appends each of its starts to `runs`.
 fn connector(scratch: &Scratch, script: &str) -> DeployCommand {
     let counted = format!("echo started >> {}; {script}", runs(scratch).display());
-    let program = DeployProgram {
+    let program = Program {
         argv: ["sh", "-c", &counted].map(str::to_owned).into(),
+        folder: scratch.path.clone(),
         time_out: Duration::from_secs(20),
         environment: Vec::new(),
         not_done: vec![75],
@@ -74,11 +77,12 @@ async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_recei
     let (connector, action, commit) = (connector(&scratch, &script), deploy("main"), scratch.tip("main"));
     let previewed = connector.preview(&action).await.unwrap();
     assert_eq!(previewed.summary, format!("deploy {} to production by running `sh`", commit.short()));
-    assert_eq!(previewed.preconditions, json!({ "commit": commit.as_str() }));
+    let shown = json!({ "commit": commit.as_str(), "program": ["sh", "-c", connector.program.argv[2]] });
+    assert_eq!(previewed.preconditions, shown);
     let [of_commit, of_program] = &previewed.exhibits[..] else { panic!("{previewed:?}") };
     assert!(String::from_utf8_lossy(&of_commit.bytes).contains(&format!("commit {commit}\nAuthor: Ann")));
     let program: Value = serde_json::from_slice(&of_program.bytes).unwrap();
-    assert_eq!(program["exit-status"], json!({ "deployed": 0, "nothing-done": [75] }));
+    assert_eq!(program["exit-status"], json!({ "done": 0, "nothing-done": [75] }));
     assert_eq!(started(&scratch), 0, "a preview runs nothing");
 
     let release = action.arguments()["release"].clone();
@@ -114,6 +118,7 @@ async fn how_it_ends_says_what_came_of_it() {
     assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("ran longer than")), "{attempt:?}");
     let mut missing = connector(&scratch, "");
     missing.program.argv = vec!["/no/such/program".into()];
+    let shown = missing.preview(&deploy("main")).await.unwrap().preconditions;
     let attempt = perform(&missing, &deploy("main"), &shown).await;
     assert!(matches!(&attempt, Attempt::NotDone(why) if why.contains("/no/such/program")), "{attempt:?}");
 }
@@ -137,6 +142,19 @@ async fn a_name_that_has_moved_since_is_not_deployed() {
 }
 
 #[tokio::test]
+async fn a_clearance_is_for_the_program_that_was_shown() {
+    let scratch = Scratch::new();
+    let (shown, other, action) = (connector(&scratch, "true"), connector(&scratch, "false"), deploy("main"));
+    let shown = shown.preview(&action).await.unwrap().preconditions;
+    let attempt = perform(&other, &action, &shown).await;
+    assert!(
+        matches!(&attempt, Attempt::FactsChanged(why) if why.contains("; true\"] when it was shown and is [") && why.ends_with("; false\"] now")),
+        "{attempt:?}"
+    );
+    assert_eq!(started(&scratch), 0);
+}
+
+#[tokio::test]
 async fn a_lookup_waits_for_the_program_and_claims_nothing() {
     let scratch = Scratch::new();
     let (connector, action) = (connector(&scratch, "sleep 1; exit 3"), deploy("main"));
@@ -144,7 +162,7 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
     let lost = inquiry(&action, &shown);
     let evidence = async || match connector.lookup(&lost).await {
         Finding::Unknown { evidence } => evidence,
-        other => panic!("{other:?}"),
+        other @ (Finding::Happened { .. } | Finding::DidNotHappen { .. }) => panic!("{other:?}"),
     };
     assert!(evidence().await.contains("has left no"), "it was never started");
     // A host that is killed takes no notice of its child; a dropped future stands for it here, with the child let go.
@@ -153,7 +171,7 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
         &scratch.tip("main"),
         &Origin { run: &lost.run, call: lost.call, attempt: lost.attempt, key: &lost.key },
     );
-    let running = connector.children.run("deploy-k1-1", order);
+    let running = connector.children.run("effect-k1-1", order);
     let (ended, seen) = tokio::join!(running, async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         evidence().await
