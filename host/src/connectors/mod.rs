@@ -11,6 +11,7 @@ pub mod deploy_git;
 pub mod git;
 pub mod guidance;
 pub mod key;
+pub mod ledger;
 pub mod maildir;
 pub mod message;
 pub mod program;

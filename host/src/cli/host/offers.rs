@@ -20,6 +20,7 @@ use crate::connectors::deploy_command::DeployCommand;
 use crate::connectors::deploy_git::DeployGit;
 use crate::connectors::git::Git;
 use crate::connectors::guidance::Guidance;
+use crate::connectors::ledger::{Funding, Ledger, OpenError};
 use crate::connectors::maildir::Maildir;
 use crate::connectors::message::Composer;
 use crate::connectors::program::Program;
@@ -52,6 +53,7 @@ pub(super) fn offers(config: &Config, journal: &Journal) -> Result<Offers, Failu
     wiring.guidance_and_log()?;
     wiring.email(config)?;
     wiring.deployment(config)?;
+    wiring.payments(config)?;
     wiring.reading(config)?;
     wiring.others(config, journal)?;
     Ok(wiring.offers)
@@ -112,6 +114,16 @@ impl Wiring {
                 self.perform("deployment", "deploy", Arc::new(DeployCommand::new(program, git, targets, children)))
             }
         }
+    }
+
+    fn payments(&mut self, config: &Config) -> Result<(), Failure> {
+        let config::Payments { path, accounts } = &config.payments;
+        let accounts = accounts.iter().map(|(name, account)| (name.clone(), fundings(account))).collect();
+        let ledger = Ledger::open(path, &accounts, self.clock.clone()).map_err(|error| match &error {
+            OpenError::Accounts(_) => wrong(&format!("[payments.accounts]: {error}")),
+            OpenError::Books(_) => failed(&error),
+        })?;
+        self.perform("payments", "transfer-funds", Arc::new(ledger))
     }
 
     /// What agents may read.
@@ -204,6 +216,18 @@ fn attachments(config: &Config) -> Option<PathBuf> {
     let mut folders = config.agents.values().map(|agent| agent.workspace.clone());
     let first = folders.next()??;
     folders.all(|folder| folder.as_ref() == Some(&first)).then_some(first)
+}
+
+/// What an account is given once, under the names by which the ledger recognises it.
+fn fundings(account: &config::Account) -> Vec<Funding> {
+    let funding = |label, amount: &config::Amount| Funding {
+        label,
+        minor_units: amount.minor_units,
+        currency: amount.currency.clone(),
+    };
+    let opening = account.opening.iter().map(|amount| funding(format!("opening {}", amount.currency), amount));
+    let deposits = account.deposits.iter().map(|(name, amount)| funding(format!("deposit {name}"), amount));
+    opening.chain(deposits).collect()
 }
 
 fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
