@@ -27,6 +27,8 @@ mod points;
 mod replay;
 #[path = "nothing_lost/states.rs"]
 mod states;
+#[path = "nothing_lost/storm.rs"]
+mod storm;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "nothing_lost/time.rs"]

@@ -205,11 +205,11 @@ fn act(operator: &mut Operator<'_>, act: Act, id: &str) {
             let (status, answer) = operator.ask(&format!("/v1/runs/{run}/cancel"), Some(&json!({})));
             assert_eq!(status, 200, "{answer}");
         }
-        Act::Settle(how) => operator.resolve(id, how),
+        Act::Settle(how) => operator.resolve(id, how, 1),
         Act::ApproveAndSettle(how) => {
             self::act(operator, Act::Approve, id);
             operator.effect(id, &["in-doubt"]);
-            operator.resolve(id, how);
+            operator.resolve(id, how, 1);
         }
     }
 }
