@@ -53,7 +53,8 @@ fn whenever_the_host_is_killed_everything_happens_once() {
         .collect();
     let subject = |message: &String| message.lines().find(|line| line.starts_with("Subject: ")).unwrap().to_owned();
     let mut delivered: Vec<String> = mail.messages().iter().map(subject).collect();
-    (expected.sort(), delivered.sort());
+    expected.sort();
+    delivered.sort();
     assert_eq!(delivered, expected, "every message once");
     for run in &runs {
         let told = host.show_run(run)["result"]["ok"].as_str().unwrap().to_owned();

@@ -1,5 +1,6 @@
 //! Places where effects arrive, none of which the host owns. Counting there shows what really happened, whatever the host believes.
 #![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(clippy::print_stdout, reason = "a test names what it skips")]
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
