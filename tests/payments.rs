@@ -204,7 +204,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     assert_eq!(balances(&folder)[0], ("ACME GmbH".into(), "EUR".into(), 400_000), "it is not paid on old facts");
     // The vote for what was shown first, sent once more, is none for what is shown now.
     let (status, answer) = host.decide(&shown, "approve", &json!({}));
-    assert_eq!((status, &answer["repeated"], &answer["state"]), (202, &json!(true), &json!("held")), "{answer}");
+    assert_eq!((status, &answer["current_digest"]), (409, &again["digest"]), "{answer}");
     assert_eq!(host.held(&one)["still_needed"], 1);
     host.approve(&again);
     host.effect(again["id"].as_str().unwrap(), "succeeded");
