@@ -9,6 +9,7 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::print_stdout, reason = "a case that fails is the one that was named last")]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
 #[path = "nothing_lost/child.rs"]
@@ -27,6 +28,8 @@ mod points;
 mod replay;
 #[path = "nothing_lost/states.rs"]
 mod states;
+#[path = "nothing_lost/storm.rs"]
+mod storm;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "nothing_lost/time.rs"]

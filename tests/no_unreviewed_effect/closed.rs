@@ -61,6 +61,9 @@ fn a_connector_that_is_gone_performs_nothing() {
     host.kill();
     let home = tempfile::tempdir().unwrap();
     let elsewhere = outside::Branch::new(&home.path().join("other.git"));
+    // Made within the same second it would hold the very same commits.
+    let other = elsewhere.0.git(&["commit-tree", "-p", "main", "-m", "Another history", "main^{tree}"]);
+    elsewhere.0.git(&["update-ref", "refs/heads/main", &other]);
     let text = std::fs::read_to_string(world.folder.path().join("holdshort.toml")).unwrap();
     world.folder.configure(&text.replace(&world.branch.section(), &elsewhere.section()));
     // Another repository is there now, which has never heard of the commit that was shown.

@@ -119,6 +119,29 @@ fn a_branch_that_moved_is_put_to_people_again() {
     assert_eq!(world.branch.0.tip("production"), world.branch.0.tip("main"));
 }
 
+/// The balance changes after it was shown: nothing is paid, and people see both balances before they decide again.
+#[test]
+fn a_balance_that_changed_is_put_to_people_again() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let (one, two) = (host.start("scripted", &world.books.line()), host.start("scripted", &world.books.line()));
+    let (first, second) = (host.held(&one), host.held(&two));
+    host.approve(&first);
+    host.over(&one);
+    assert_eq!(world.books.count(), 1);
+    host.approve(&second);
+    let again = until("call that is held again", || {
+        Some(host.approval(id(&second))).filter(|approval| approval["revision"] == 2)
+    });
+    let why = again["reheld"].as_str().unwrap();
+    assert!(why.contains("1,000.00 EUR") && why.contains("950.00 EUR"), "both are shown: {why}");
+    assert_eq!((world.books.count(), &again["state"]), (1, &json!("held")));
+    assert_eq!(decide(&host, ALICE, id(&second), &approve(&second)).1, "stale-digest");
+    host.approve(&again);
+    assert!(host.over(&two)["result"]["ok"].as_str().unwrap().contains(&world.books.receipt()));
+    assert_eq!(world.books.count(), 2);
+}
+
 /// What the operator configured is part of what was shown: under another sender, people are asked again.
 #[test]
 fn mail_under_another_sender_is_put_to_people_again() {

@@ -4,7 +4,7 @@ use holdshort_gate::Digest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::outside::{self, Branch, Maildir, Outside};
+use crate::outside::{self, Books, Branch, Maildir, Outside};
 use crate::support::{Folder, Host};
 
 /// Two reviewers besides `olivia`, who runs the host and starts the runs.
@@ -16,6 +16,7 @@ pub struct World {
     pub folder: Folder,
     pub mail: Maildir,
     pub branch: Branch,
+    pub books: Books,
 }
 
 impl World {
@@ -24,22 +25,23 @@ impl World {
         let home = tempfile::tempdir().unwrap();
         let mail = Maildir(home.path().join("mail"));
         let branch = Branch::new(&home.path().join("shop.git"));
+        let books = Books(home.path().join("books.db"));
         let people = [("alice", ALICE), ("bob", BOB)].map(|(name, token)| {
             let hash = Digest::of(token.as_bytes()).to_string().replace("sha256:", "");
             format!("[reviewers.{name}]\ntoken-sha256 = \"{hash}\"\n")
         });
-        let more = format!("[approval]\n{approval}\n{}{}", people.concat(), branch.section());
-        Self { folder: outside::folder(&mail, &more), _home: home, mail, branch }
+        let more = format!("[approval]\n{approval}\n{}{}{}", people.concat(), branch.section(), books.section());
+        Self { folder: outside::folder(&mail, &more), _home: home, mail, branch, books }
     }
 
     /// How many effects have arrived, wherever.
     pub fn effects(&self) -> usize {
-        self.mail.count() + self.branch.count()
+        self.mail.count() + self.branch.count() + self.books.count()
     }
 
     /// The call that each capability is tried with.
-    pub fn lines(&self) -> [String; 2] {
-        [self.mail.line(), self.branch.line()]
+    pub fn lines(&self) -> [String; 3] {
+        [self.mail.line(), self.branch.line(), self.books.line()]
     }
 }
 

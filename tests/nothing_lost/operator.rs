@@ -1,6 +1,6 @@
 //! Somebody at work with a host that dies under their hands: they start it again and ask again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::process::ExitStatusExt;
 
 use holdshort::kill::VARIABLE;
@@ -106,14 +106,13 @@ impl<'a> Operator<'a> {
         answer
     }
 
-    /// Settles attempt 1 of a call. If the answer was lost, the second try may find it settled.
-    pub fn resolve(&mut self, id: &str, kind: &str) {
+    /// Settles an attempt of a call. It may have been settled meanwhile: by a look-up, or by this very request, whose answer was lost.
+    pub fn resolve(&mut self, id: &str, kind: &str, attempt: u64) {
         let (run, call) = id.split_once('.').unwrap();
         let path = format!("/v1/runs/{run}/calls/{call}/resolution");
-        let body = json!({ "type": kind, "attempt": 1, "message": "I looked." });
-        let first = self.try_ask(&path, Some(&body));
-        let (status, answer) = first.clone().unwrap_or_else(|| self.ask(&path, Some(&body)));
-        assert!(status == 200 || status == 409 && first.is_none(), "{kind}: {status}: {answer}");
+        let body = json!({ "type": kind, "attempt": attempt, "message": "I looked." });
+        let (status, answer) = self.ask(&path, Some(&body));
+        assert!([200, 409].contains(&status), "{kind}: {status}: {answer}");
     }
 
     /// Waits until the effect is in one of these states.
@@ -134,10 +133,15 @@ impl<'a> Operator<'a> {
         })
     }
 
+    /// A run's events whole, in order.
+    pub fn history(&mut self, run: &str) -> Vec<Value> {
+        let page = self.get(&format!("/v1/runs/{run}/events?limit=1000"));
+        page["events"].as_array().unwrap().clone()
+    }
+
     /// The kinds of the run's events, in order.
     pub fn events(&mut self, run: &str) -> Vec<String> {
-        let page = self.get(&format!("/v1/runs/{run}/events?limit=1000"));
-        page["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+        self.history(run).iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
     }
 
     /// What the host that is there has printed.
@@ -159,5 +163,21 @@ impl<'a> Operator<'a> {
         let journal = Connection::open_with_flags(self.folder.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let mut phases = journal.prepare("SELECT phase FROM calls ORDER BY position").unwrap();
         self.left = phases.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    }
+}
+
+/// No effect starts that nobody has cleared, and none a second time that nobody has sent again.
+pub fn in_order(events: &[Value]) {
+    let mut leaves: BTreeMap<u64, u32> = BTreeMap::new();
+    for event in events {
+        let call = event["data"]["call"].as_u64().unwrap_or_default();
+        match event["type"].as_str().unwrap() {
+            "decision-made" | "effect-resolved" => *leaves.entry(call).or_default() += 1,
+            "effect-started" => {
+                let left = leaves.entry(call).or_default();
+                *left = left.checked_sub(1).unwrap_or_else(|| panic!("{event} was not cleared: {events:?}"));
+            }
+            _ => {}
+        }
     }
 }

@@ -141,13 +141,8 @@ fn survives(state: &str, case: &Case) {
     let folder = outside::folder(&mail, &format!("{limits}{expires}{}", branch.section()));
     let mut operator = Operator::new(&folder, case.kills);
 
-    let (run, id) = match case.act {
-        Act::Clear => cleared(&folder, case.task),
-        _ => {
-            let run = operator.start("scripted", case.task);
-            (run.clone(), format!("{run}.1"))
-        }
-    };
+    let run = if case.act == Act::Clear { cleared(&folder, case.task) } else { operator.start("scripted", case.task) };
+    let id = format!("{run}.1");
     act(&mut operator, case.act, &id);
     if case.kills.is_empty() {
         operator.held(&id);
@@ -205,24 +200,23 @@ fn act(operator: &mut Operator<'_>, act: Act, id: &str) {
             let (status, answer) = operator.ask(&format!("/v1/runs/{run}/cancel"), Some(&json!({})));
             assert_eq!(status, 200, "{answer}");
         }
-        Act::Settle(how) => operator.resolve(id, how),
+        Act::Settle(how) => operator.resolve(id, how, 1),
         Act::ApproveAndSettle(how) => {
             self::act(operator, Act::Approve, id);
             operator.effect(id, &["in-doubt"]);
-            operator.resolve(id, how);
+            operator.resolve(id, how, 1);
         }
     }
 }
 
 /// A run whose call a policy has cleared. A host proposes the same call first, so that what is cleared is its connector's own proposal.
-fn cleared(folder: &Folder, task: &str) -> (String, String) {
+fn cleared(folder: &Folder, task: &str) -> String {
     let mut first = Operator::new(folder, &[]);
     let held = first.start("scripted", task);
     first.held(&format!("{held}.1"));
     first.kill();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let run = runtime.block_on(clear(folder, RunId(held)));
-    (run.clone(), format!("{run}.1"))
+    runtime.block_on(clear(folder, RunId(held)))
 }
 
 async fn clear(folder: &Folder, held: RunId) -> String {

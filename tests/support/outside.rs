@@ -1,10 +1,13 @@
 //! Places where effects arrive, none of which the host owns. Counting there shows what really happened, whatever the host believes.
 #![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(clippy::print_stdout, reason = "a test names what it skips")]
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use rusqlite::{Connection, OpenFlags};
 
 use crate::support::{Folder, Repository, component, until};
 
@@ -100,6 +103,41 @@ impl Outside for Branch {
         let moved = self.0.tip("production") == self.0.tip("main");
         assert_eq!(moved, moves > 0, "the branch and its log tell the same: {log}");
         moves
+    }
+}
+
+/// The books: the file of a ledger, which an auditor reads too.
+pub struct Books(pub PathBuf);
+
+impl Outside for Books {
+    fn section(&self) -> String {
+        format!(
+            "[payments]\npath = \"{}\"\n[payments.accounts.operating]\nopening = [\"1000.00 EUR\"]\n",
+            self.0.display()
+        )
+    }
+
+    fn line(&self) -> String {
+        "pay operating acme 5000 EUR".into()
+    }
+
+    fn receipt(&self) -> String {
+        "ok TransferReceipt { transferred: Transfer { source: \"operating\", payee: \"acme\"".into()
+    }
+
+    fn count(&self) -> usize {
+        if !self.0.exists() {
+            // A host makes it when it is first started.
+            return 0;
+        }
+        let books = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let one = |sql: &str| books.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let transfers = one("SELECT count(*) FROM entries WHERE kind = 'transfer'");
+        let paid = one(
+            "SELECT coalesce(sum(amount), 0) FROM postings JOIN accounts ON accounts.number = account WHERE name = 'acme'",
+        );
+        assert_eq!(paid, transfers * 5_000, "what was paid is what was booked");
+        transfers.try_into().unwrap()
     }
 }
 
