@@ -113,16 +113,20 @@ impl Action {
         &self.arguments
     }
 
-    /// RFC 8785 bytes of the arguments alone; what a connector's child process reads.
+    /// RFC 8785 bytes of the arguments alone.
     pub fn canonical_arguments(&self) -> String {
         canonical(&self.arguments)
     }
 
-    /// SHA-256 over a domain tag, format version, component, capability and arguments.
-    pub fn digest(&self) -> Digest {
+    /// RFC 8785 bytes of the whole: arguments, capability, component and format version. What the digest covers, and what an operator's program reads.
+    pub fn canonical(&self) -> String {
         let head = format!("{{\"arguments\":{},\"capability\":", self.canonical_arguments());
-        let tail = format!("\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}", self.capability, self.component);
-        Digest::tagged("holdshort/action", (head + &tail).as_bytes())
+        head + &format!("\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}", self.capability, self.component)
+    }
+
+    /// SHA-256 over a domain tag and [`canonical`](Self::canonical).
+    pub fn digest(&self) -> Digest {
+        Digest::tagged("holdshort/action", self.canonical().as_bytes())
     }
 }
 

@@ -102,26 +102,7 @@ impl WitType {
     fn at(&self, value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
         let wrong = |path: &Path| path.mismatch(self.name(), value);
         match self {
-            Self::Bool => value.as_bool().map(Value::Bool).ok_or_else(|| wrong(path)),
-            Self::U8 => integer(value, 0, u8::MAX.into()).ok_or_else(|| wrong(path)),
-            Self::U16 => integer(value, 0, u16::MAX.into()).ok_or_else(|| wrong(path)),
-            Self::U32 => integer(value, 0, u32::MAX.into()).ok_or_else(|| wrong(path)),
-            Self::S8 => integer(value, i8::MIN.into(), i8::MAX.into()).ok_or_else(|| wrong(path)),
-            Self::S16 => integer(value, i16::MIN.into(), i16::MAX.into()).ok_or_else(|| wrong(path)),
-            Self::S32 => integer(value, i32::MIN.into(), i32::MAX.into()).ok_or_else(|| wrong(path)),
-            Self::U64 => digits::<u64>(value).ok_or_else(|| wrong(path)),
-            Self::S64 => digits::<i64>(value).ok_or_else(|| wrong(path)),
-            Self::F32 => float32(value).ok_or_else(|| wrong(path)),
-            Self::F64 => value.as_f64().and_then(float64).ok_or_else(|| wrong(path)),
-            Self::Char => {
-                value.as_str().filter(|text| text.chars().count() == 1).map(Value::from).ok_or_else(|| wrong(path))
-            }
-            Self::String => value.as_str().map(Value::from).ok_or_else(|| wrong(path)),
-            Self::List(inner) if **inner == Self::U8 => match value.as_str().map(|text| BASE64.decode(text)) {
-                Some(Ok(_)) => Ok(value.clone()),
-                Some(Err(_)) | None => Err(wrong(path)),
-            },
-            Self::List(inner) => {
+            Self::List(inner) if **inner != Self::U8 => {
                 let items = value.as_array().ok_or_else(|| wrong(path))?;
                 sequence(items.iter().map(|item| (&**inner, item)), path)
             }
@@ -135,22 +116,6 @@ impl WitType {
                 let (_, inner) = cases.iter().find(|(case, _)| case == name).ok_or_else(|| wrong(path))?;
                 tagged(name, inner.as_ref(), payload, path)
             }
-            Self::Enum(cases) => match value.as_str() {
-                Some(name) if cases.iter().any(|case| case == name) => Ok(value.clone()),
-                Some(_) | None => Err(wrong(path)),
-            },
-            Self::Flags(flags) => {
-                let set = value.as_array().ok_or_else(|| wrong(path))?;
-                let known = |flag: &Value| flag.as_str().is_some_and(|name| flags.iter().any(|f| f == name));
-                if !set.iter().all(known) {
-                    return Err(wrong(path));
-                }
-                Ok(flags
-                    .iter()
-                    .filter(|f| set.iter().any(|s| s.as_str() == Some(f)))
-                    .map(|f| Value::from(f.as_str()))
-                    .collect())
-            }
             Self::Option(_) if value.is_null() => Ok(Value::Null),
             Self::Option(inner) if matches!(**inner, Self::Option(_)) => match single(value) {
                 Some(("some", payload)) => tagged("some", Some(inner), payload, path),
@@ -162,6 +127,52 @@ impl WitType {
                 Some(("err", payload)) => tagged("err", err.as_deref(), payload, path),
                 Some(_) | None => Err(wrong(path)),
             },
+            Self::Bool
+            | Self::U8
+            | Self::U16
+            | Self::U32
+            | Self::U64
+            | Self::S8
+            | Self::S16
+            | Self::S32
+            | Self::S64
+            | Self::F32
+            | Self::F64
+            | Self::Char
+            | Self::String
+            | Self::List(_)
+            | Self::Enum(_)
+            | Self::Flags(_) => self.plain(value).ok_or_else(|| wrong(path)),
+        }
+    }
+
+    /// The normal form of a value that holds no other, a list of bytes among them; `None` if it is not of this type.
+    fn plain(&self, value: &Value) -> Option<Value> {
+        match self {
+            Self::Bool => value.as_bool().map(Value::Bool),
+            Self::U8 => integer(value, 0, u8::MAX.into()),
+            Self::U16 => integer(value, 0, u16::MAX.into()),
+            Self::U32 => integer(value, 0, u32::MAX.into()),
+            Self::S8 => integer(value, i8::MIN.into(), i8::MAX.into()),
+            Self::S16 => integer(value, i16::MIN.into(), i16::MAX.into()),
+            Self::S32 => integer(value, i32::MIN.into(), i32::MAX.into()),
+            Self::U64 => digits::<u64>(value),
+            Self::S64 => digits::<i64>(value),
+            Self::F32 => float32(value),
+            Self::F64 => value.as_f64().and_then(float64),
+            Self::Char => value.as_str().filter(|text| text.chars().count() == 1).map(Value::from),
+            Self::String => value.as_str().map(Value::from),
+            // The decoder takes one spelling only: padded, and without stray bits at the end.
+            Self::List(_) => BASE64.decode(value.as_str()?).ok().map(|_| value.clone()),
+            Self::Enum(cases) => cases.iter().any(|case| value.as_str() == Some(case)).then(|| value.clone()),
+            Self::Flags(flags) => {
+                let set: Vec<&str> = value.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+                let known = set.iter().all(|name| flags.iter().any(|flag| flag == name));
+                let declared =
+                    flags.iter().filter(|flag| set.contains(&flag.as_str())).map(|flag| Value::from(flag.as_str()));
+                known.then(|| declared.collect())
+            }
+            Self::Tuple(_) | Self::Record(_) | Self::Variant(_) | Self::Option(_) | Self::Result { .. } => None,
         }
     }
 }

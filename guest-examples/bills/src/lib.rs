@@ -83,11 +83,13 @@ fn read(text: &str, account: &str) -> Result<Vec<Bill>, String> {
     Ok(bills)
 }
 
-/// How many decimals a currency has.
+/// How many decimals a currency has, by ISO 4217. A code that does not exist is the host's to refuse.
 fn decimals(currency: &str) -> usize {
     match currency {
-        "CLP" | "ISK" | "JPY" | "KRW" | "PYG" | "UGX" | "VND" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" => 0,
+        "RWF" | "UGX" | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
         _ => 2,
     }
 }

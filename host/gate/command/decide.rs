@@ -64,7 +64,7 @@ impl Command for Decide {
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {
         let (run, call) = subject.call()?;
         let decision = self.record();
-        if call.decisions.iter().any(|made| made.decision == decision) {
+        if self.still_counts(call) && call.decisions.iter().any(|made| made.decision == decision) {
             return Ok((Vec::new(), outcome(call, true)?));
         }
         let proposal = self.open(run, call, now)?;
@@ -95,6 +95,15 @@ impl Decide {
             Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
         };
         Decision { reviewer: self.reviewer.clone(), clearance: self.clearance, verdict, message: self.message.clone() }
+    }
+
+    /// Whether having made this decision before is an answer to making it again. A vote on facts that have changed since has fallen, and whoever
+    /// sends it again must be told so; an edit led to the clearance that is current now.
+    fn still_counts(&self, call: &Call) -> bool {
+        match self.choice {
+            Choice::Edit(_) => true,
+            Choice::Approve | Choice::Reject | Choice::Respond(_) => call.clearance == Some(self.clearance),
+        }
     }
 
     /// Checks everything that does not depend on the kind of decision's effect, and returns what is decided on.

@@ -196,7 +196,10 @@ fn facts_that_changed_put_the_call_back() {
     let outcome = Outcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(now) };
     assert_eq!(world.finish(1, outcome).unwrap(), "held");
     assert_eq!(world.subject.call.as_ref().unwrap().reheld.as_deref(), Some("1, now 2"));
-    assert!(matches!(world.decide_on(first, "ruth", Choice::Approve), Err(Refused::Stale { .. })));
+    for reviewer in ["ruth", "rita"] {
+        let stale = world.decide_on(first, reviewer, Choice::Approve);
+        assert!(matches!(stale, Err(Refused::Stale { .. })), "{reviewer}: {stale:?}, also from who said it before");
+    }
     world.decide("rita", Choice::Approve).unwrap();
     assert_eq!(world.start().unwrap().attempt(), 2);
 }

@@ -14,7 +14,8 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 pub use answers::{
-    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, RunPage, RunRow, Vote,
+    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, PastDecision, RefusedCall, RunPage,
+    RunRow,
 };
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};
@@ -147,9 +148,12 @@ impl Client {
 fn meaning(status: StatusCode) -> (Exit, Option<&'static str>) {
     match status.as_u16() {
         400 | 415 => (Exit::Usage, None),
-        401 => {
-            (Exit::Refused, Some("the token is not known to this host: name the file with yours with `--token-file`"))
-        }
+        401 => (
+            Exit::Refused,
+            Some(
+                "name the file with yours with `--token-file`; the local operator's is `.holdshort/token` where the host runs",
+            ),
+        ),
         403 => (Exit::Refused, None),
         404 => (Exit::Refused, Some("`holdshort approvals --state all` and `holdshort runs` list what there is")),
         409 => (Exit::Refused, Some("look again with `holdshort approvals show`")),

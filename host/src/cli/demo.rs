@@ -35,6 +35,12 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
 
     let journal = host::open_journal(&config)?;
     let session = Session::start(config, journal, AGENT, output)?;
+    let (folder, output_aside) = (scratch.temporary(), *output);
+    session.end_on_interrupt(move || {
+        // The process ends here, so that nothing else removes it.
+        let _ = folder.map(std::fs::remove_dir_all);
+        output_aside.note("\nnothing more is done; the scratch folder is removed unless you asked to keep it");
+    });
     let run = run::start(&session.client, AGENT, TASK)?;
     let watch = Watch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
     let guide = Guide { session: &session, output, alone: !io::stdin().is_terminal() };
@@ -71,10 +77,8 @@ impl Guide<'_> {
         self.output.aside(&page.lines(client, self.output.columns())?);
         let digest = page.verified.digest;
         if self.alone {
-            self.output.note(&format!(
-                "\nThere is no terminal to ask on: approving {digest} over HTTP at {}",
-                self.session.url
-            ));
+            self.output
+                .note(&format!("\nThere is no terminal to ask on: approving {digest} over HTTP at {}", client.base()));
             client.decide(id, &decision("approve", digest, None))?;
             return Ok(());
         }
@@ -85,13 +89,23 @@ impl Guide<'_> {
             match answer.as_deref().map(str::to_lowercase).as_deref() {
                 Some("y" | "yes") => return self.send(id, "approve", digest, None),
                 Some("n" | "no") => {
-                    let guidance = self.output.ask("What should it change (try: keep the notes short)?")?;
-                    return self.send(id, "reject", digest, guidance.as_deref());
+                    return self.send(id, "reject", digest, Some(&self.guidance()?));
                 }
                 Some("q" | "quit") | None => {
                     return Err(Failure::new(Exit::Failed, "nothing was decided, and nothing was done"));
                 }
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// What the person wants changed; an agent that is told nothing proposes the same again.
+    fn guidance(&self) -> Result<String, Failure> {
+        loop {
+            match self.output.ask("What should it change (try: keep the notes short)?")? {
+                Some(text) if !text.is_empty() => return Ok(text),
+                Some(_) => {}
+                None => return Err(Failure::new(Exit::Failed, "nothing was decided, and nothing was done")),
             }
         }
     }

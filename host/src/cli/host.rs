@@ -6,9 +6,14 @@
 mod clock;
 mod driver;
 mod offers;
+mod types;
 
+use std::fs::{DirBuilder, OpenOptions};
 use std::future::Future;
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +46,21 @@ pub(super) struct Host {
 
 /// Opens the configured journal; nobody else can while this lives.
 pub(super) fn open_journal(config: &Config) -> Result<Journal, OpenError> {
+    make_state(&config.state)?;
     Journal::open(&config.journal, system_clock())
+}
+
+/// Makes the state folder, which git is told to leave alone: it may stand in the very repository that agents read, and it holds a token.
+fn make_state(folder: &Path) -> Result<(), OpenError> {
+    let failed = |what, path: &Path, source| OpenError::Io { what, path: path.into(), source };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| failed("make the folder", folder, source))?;
+    let ignore = folder.join(".gitignore");
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&ignore);
+    match file.and_then(|mut file| file.write_all(b"*\n")) {
+        Err(source) if source.kind() != ErrorKind::AlreadyExists => Err(failed("write", &ignore, source)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 impl Host {

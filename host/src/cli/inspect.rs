@@ -2,6 +2,9 @@
 
 mod classes;
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::args::InspectArgs;
@@ -10,6 +13,7 @@ use super::output::Output;
 use crate::agent::{Entry, Manifest};
 use crate::config::Config;
 use crate::connectors::checks::Checks;
+use crate::runs::AgentError;
 use classes::{Class, Classes};
 
 /// What no agent gets, whatever it imports.
@@ -17,18 +21,38 @@ const NEVER: &str = "the network, files, environment variables, the host's clock
 
 /// Prints what a component asks for and how this host would serve it.
 pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Result<Exit, Failure> {
-    let path = args.component.display();
-    let wrong = |error: &dyn std::fmt::Display| Failure::new(Exit::Usage, format!("`{path}`: {error}"));
-    let bytes = std::fs::read(&args.component).map_err(|error| wrong(&error))?;
-    let manifest = Manifest::read(&bytes).map_err(|error| wrong(&error))?;
-    let classes = Classes::new(config).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let report = Report::new(manifest, &classes);
+    let report = examine(&args.component, config)?;
     if output.json {
         output.json(&report.json())?;
     } else {
         report.print(output)?;
     }
     Ok(if report.refused.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Refuses a component that cannot run here, before anything is made or compiled for it.
+pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
+    let report = examine(component, config)?;
+    if report.refused.is_empty() {
+        return Ok(());
+    }
+    let refused = AgentError::Imports { path: component.display().to_string(), problems: report.refused };
+    Err(Failure::new(Exit::Usage, refused.to_string()))
+}
+
+fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
+    let path = component.display();
+    let wrong = |message: String| Failure::new(Exit::Usage, message);
+    if component.is_dir() {
+        return Err(wrong(format!("`{path}` is a folder")).hint("give the `.wasm` file that the agent's build wrote"));
+    }
+    let bytes = std::fs::read(component).map_err(|error| {
+        let missing = error.kind() == ErrorKind::NotFound;
+        wrong(if missing { format!("there is no file `{path}`") } else { format!("cannot read `{path}`: {error}") })
+    })?;
+    let manifest = Manifest::read(&bytes).map_err(|error| wrong(format!("`{path}`: {error}")))?;
+    let classes = Classes::new(config).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    Ok(Report::new(manifest, &classes))
 }
 
 /// A component's imports, sorted by what would become of them.
@@ -56,6 +80,7 @@ impl Report {
         Self { manifest, consequential, routine, log, refused }
     }
 
+    /// How the component is started, in the words of its export.
     fn entry(&self) -> &'static str {
         match self.manifest.entry {
             Entry::Run => "run",
@@ -81,27 +106,6 @@ impl Report {
     fn print(&self, output: &Output) -> Result<(), Failure> {
         output.row("component ", &self.manifest.digest.to_string())?;
         output.row("starts at ", self.entry())?;
-        output.row("", "")?;
-        output.row("", "It holds short, until the required people have cleared exactly those bytes, at:")?;
-        for (name, by) in &self.consequential {
-            output.row(&format!("  {name}  "), &format!("done by {by}"))?;
-        }
-        nothing(self.consequential.is_empty(), output)?;
-        output.row("", "It may freely call; each answer is written down:")?;
-        for name in &self.routine {
-            output.row("  ", name)?;
-        }
-        nothing(self.routine.is_empty(), output)?;
-        if self.routine.iter().any(|name| name.contains("/checks@")) {
-            output.row("  note: ", Checks::isolation())?;
-        }
-        if self.log {
-            output.row("", "It may write lines to its log.")?;
-        }
-        if !self.manifest.wasi.is_empty() {
-            output.row("It gets, without any effect and the same at every replay: ", &self.manifest.wasi.join(", "))?;
-        }
-        output.row("It never gets: ", NEVER)?;
         if !self.refused.is_empty() {
             output.row("", "")?;
             output.row("", "It cannot run here:")?;
@@ -109,10 +113,35 @@ impl Report {
                 output.row("  - ", why)?;
             }
         }
-        Ok(())
+        output.row("", "")?;
+        output.row("", "It holds short, until the required people have cleared exactly those bytes, at:")?;
+        for (name, by) in &self.consequential {
+            output.row(&format!("  {name}  "), &format!("done by {by}"))?;
+        }
+        self.nothing(self.consequential.is_empty(), output)?;
+        output.row("", "It may freely call; each answer is written down:")?;
+        for name in &self.routine {
+            output.row("  ", name)?;
+        }
+        self.nothing(self.routine.is_empty(), output)?;
+        if self.routine.iter().any(|name| name.contains("/checks@")) {
+            output.row("  note: ", Checks::isolation())?;
+        }
+        if self.log {
+            output.row("", "It may write lines to its log.")?;
+        }
+        if !self.manifest.wasi.is_empty() {
+            output.row("", "It gets of WASI, without any effect and the same at every replay:")?;
+            for name in &self.manifest.wasi {
+                output.row("  ", name)?;
+            }
+        }
+        output.row("It never gets: ", NEVER)
     }
-}
 
-fn nothing(none: bool, output: &Output) -> Result<(), Failure> {
-    if none { output.row("  ", "nothing") } else { Ok(()) }
+    /// Says that a list is empty; what was refused may have belonged into it.
+    fn nothing(&self, none: bool, output: &Output) -> Result<(), Failure> {
+        let word = if self.refused.is_empty() { "nothing" } else { "nothing that could be offered" };
+        if none { output.row("  ", word) } else { Ok(()) }
+    }
 }

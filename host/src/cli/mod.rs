@@ -21,6 +21,7 @@ mod run;
 mod runs;
 mod serve;
 mod session;
+mod story;
 mod watch;
 
 use std::path::Path;

@@ -25,6 +25,8 @@ pub struct Output {
     colour: bool,
     colour_aside: bool,
     columns: usize,
+    /// Of a row of a list: a program that reads one does not want it broken.
+    row_columns: usize,
 }
 
 impl Output {
@@ -33,11 +35,13 @@ impl Output {
         let wanted = !no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let columns =
             terminal_size::terminal_size().map_or(COLUMNS, |(terminal_size::Width(columns), _)| columns.into());
+        let columns = columns.min(COLUMNS_MAX);
         Self {
             json,
             colour: wanted && io::stdout().is_terminal(),
             colour_aside: wanted && io::stderr().is_terminal(),
-            columns: columns.min(COLUMNS_MAX),
+            columns,
+            row_columns: if io::stdout().is_terminal() { columns } else { usize::MAX },
         }
     }
 
@@ -63,9 +67,9 @@ impl Output {
         Progress(bar)
     }
 
-    /// Prints a label of ours and any text behind it, wrapped.
+    /// Prints a label of ours and any text behind it, wrapped on a terminal.
     pub fn row(&self, label: &str, text: &str) -> Result<(), Failure> {
-        self.lines(&terminal::row(label, text, self.columns))
+        self.lines(&terminal::row(label, text, self.row_columns))
     }
 
     /// Prints JSON, indented, every invisible character as an escape.
@@ -101,18 +105,23 @@ impl Output {
         }
     }
 
-    /// Asks on the terminal; `None` without one.
+    /// Asks on the terminal; `None` without one. Whoever types nothing more (Ctrl-D) decides nothing.
     pub fn ask(&self, question: &str) -> Result<Option<String>, Failure> {
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
-        let mut stderr = io::stderr().lock();
+        // Not locked while a person thinks: others may have something to say meanwhile.
+        let mut stderr = io::stderr();
         let mut answer = String::new();
-        stderr
+        let bytes = stderr
             .write_all(format!("{question} ").as_bytes())
             .and_then(|()| stderr.flush())
             .and_then(|()| io::stdin().read_line(&mut answer))
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot ask on the terminal: {error}")))?;
+        if bytes == 0 {
+            drop(stderr.write_all(b"\n"));
+            return Err(Failure::new(Exit::Failed, "nothing was typed; nothing was decided"));
+        }
         Ok(Some(answer.trim().to_owned()))
     }
 }

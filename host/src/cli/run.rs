@@ -1,8 +1,8 @@
 //! `holdshort run`: one agent, here, with a host of its own; or at the host that holds the journal.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
+use holdshort_gate::EffectClass;
 use holdshort_journal::OpenError;
 use serde_json::{Value, json};
 
@@ -10,16 +10,14 @@ use super::approvals::show::Page;
 use super::args::{CallId, Global, RunArgs, RunName};
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
-use super::host;
-use super::logging;
 use super::output::Output;
-use super::session::Session;
+use super::session::{self, Session};
 use super::watch::{self, Watch};
+use super::{host, inspect, logging};
 use crate::config::{self, Config};
 
 /// Starts a run and watches it.
 pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Output) -> Result<Exit, Failure> {
-    let token_file = global.token_file.clone().unwrap_or_else(|| config.token_file.clone());
     let (name, configured) = agent(&args.agent, &config)?;
     if global.url.is_some() || args.detach {
         return elsewhere(args, global, &name, &config, output);
@@ -27,6 +25,9 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     let mut local = config.clone();
     if let Some(component) = configured {
         local.agents.insert(name.clone(), config::Agent { component, workspace: None });
+    }
+    if let Some(agent) = local.agents.get(&name) {
+        inspect::check(&agent.component, &config)?;
     }
     let journal = match host::open_journal(&config) {
         // Another host of this folder is at work; it can do the same.
@@ -38,13 +39,14 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     let interrupted = session.interrupted();
     let started = start(&session.client, &name, &args.task)?;
     let watch = Watch { client: &session.client, run: started, output, interrupted: &interrupted };
-    let holds = Holds { client: &session.client, url: &session.url, token_file: &token_file, output };
+    let local = Global { url: None, token_file: None, ..global.clone() };
+    let holds = Holds { client: &session.client, global: &local, token_file: &config.token_file, output };
     let ended = watch.until_over(|id| holds.print(id));
-    let run = watch.run.clone();
     let exit = match ended? {
         Some(row) => watch::finish(&row, output)?,
         None => {
-            output.note(&format!("{run} is parked, and nothing is lost. Start `holdshort serve` here, and it goes on; `holdshort runs show {run}` tells how it stands."));
+            let (run, ours) = (&watch.run, program(&local));
+            output.note(&format!("{run} is parked, and nothing is lost. Start `{ours} serve` here, and it goes on; then `{ours} runs show {run}` tells how it stands."));
             Exit::Interrupted
         }
     };
@@ -82,13 +84,15 @@ fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Fail
 /// Starts the run at the host that holds the journal, or that was named. It reads no file of this machine, only names of its own configuration.
 fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let client = client::connect(global, config, output)?;
-    let run = start(&client, name, &args.task).map_err(|failure| match failure.exit {
-        Exit::Refused if args.agent != name || !config.agents.contains_key(name) => {
-            failure.hint("a running host starts agents of its configuration only: add the section `[agents.NAME]` there and start it again, or stop it")
+    let run = start(&client, name, &args.task).map_err(|failure| {
+        if failure.exit != Exit::Refused || (args.agent == name && config.agents.contains_key(name)) {
+            return failure;
         }
-        _ => failure,
+        failure.hint(format!(
+            "the host at {} has this folder's journal, and starts agents of its configuration only: add the section `[agents.{name}]` and start it again, or stop it",
+            client.base()
+        ))
     })?;
-    let url = client.base().to_owned();
     if args.detach {
         if output.json {
             output.json(&json!({ "id": run.to_string() }))?;
@@ -98,11 +102,18 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
         return Ok(Exit::Done);
     }
     let token_file = global.token_file.clone().unwrap_or_else(|| config.token_file.clone());
+    output.note(&format!("the host at {} runs it as {run}", client.base()));
     // Here Ctrl-C ends this program alone; the run is the host's.
-    let watch = Watch { client: &client, run, output, interrupted: &AtomicBool::new(false) };
-    let holds = Holds { client: &client, url: &url, token_file: &token_file, output };
-    let ended = watch.until_over(|id| holds.print(id))?;
-    ended.map_or(Ok(Exit::Interrupted), |row| watch::finish(&row, output))
+    let runtime = session::runtime()?;
+    let interrupted = session::interrupted(&runtime);
+    let watch = Watch { client: &client, run, output, interrupted: &interrupted };
+    let holds = Holds { client: &client, global, token_file: &token_file, output };
+    if let Some(row) = watch.until_over(|id| holds.print(id))? {
+        return watch::finish(&row, output);
+    }
+    let run = &watch.run;
+    output.note(&format!("{run} goes on at the host; `{} runs show {run}` tells how it stands.", program(global)));
+    Ok(Exit::Interrupted)
 }
 
 /// Asks the host to start a run.
@@ -115,7 +126,8 @@ pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName,
 /// Shows calls that hold short.
 struct Holds<'a> {
     client: &'a Client,
-    url: &'a str,
+    /// What of the command line the printed commands must repeat to reach the same host.
+    global: &'a Global,
     token_file: &'a Path,
     output: &'a Output,
 }
@@ -128,23 +140,39 @@ impl Holds<'_> {
         self.output.aside(&page.lines(self.client, columns)?);
         let digest = page.verified.digest;
         let curl = format!(
-            "curl -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' {}/v1/approvals/{id}/decisions -d '{{\"type\":\"approve\",\"digest\":\"{digest}\"}}'",
+            "curl -sS -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' {}/v1/approvals/{id}/decisions -d '{{\"type\":\"approve\",\"digest\":\"{digest}\"}}'",
             word(self.token_file),
-            self.url
+            self.client.base()
         );
+        let ours = program(self.global);
+        let question = page.verified.proposal.class == EffectClass::Question;
         // Not wrapped: these lines are there to be copied.
-        self.output.note(&format!(
-            "\n{id} holds short. To approve exactly this:\n  holdshort approvals approve {id}\n  {curl}\nTo send it back: holdshort approvals reject {id} -m \"what to change\"\n"
-        ));
+        self.output.note(&if question {
+            format!("\n{id} is a question, and the agent waits for the answer:\n  {ours} approvals respond {id} \"your answer\"\n")
+        } else {
+            format!("\n{id} holds short. To approve exactly this:\n  {ours} approvals approve {id}\n  {curl}\nTo send it back:\n  {ours} approvals reject {id} -m \"what to change\"\n")
+        });
         Ok(())
     }
+}
+
+/// This program with the options that reach the same host from another terminal in the same folder.
+fn program(global: &Global) -> String {
+    let options = [
+        ("--config", global.config.as_deref()),
+        ("--url", global.url.as_deref().map(Path::new)),
+        ("--token-file", global.token_file.as_deref()),
+    ];
+    let given = options.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", word(value?))));
+    format!("holdshort{}", given.collect::<String>())
 }
 
 /// A path as one word of a shell.
 fn word(path: &Path) -> String {
     let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
-    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:".contains(c);
+    let quoted = text.is_empty() || !text.chars().all(plain);
+    if quoted { format!("'{}'", text.replace('\'', "'\\''")) } else { text.into_owned() }
 }
 
 #[cfg(test)]
@@ -153,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_path_is_one_word_of_a_shell() {
-        for path in ["/tmp/token", "/tmp/a b", "/tmp/it's $HOME `id`"] {
+        for path in ["/tmp/token", "/tmp/a b", "", "http://[::1]:7411", "/tmp/it's $HOME `id`"] {
             let echoed =
                 std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", word(Path::new(path)))).output();
             assert_eq!(String::from_utf8(echoed.unwrap().stdout).unwrap(), path);

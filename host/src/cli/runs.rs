@@ -9,6 +9,7 @@ use super::args::{ListRuns, RunName, RunsAction, RunsArgs};
 use super::client::{self, Client, RunPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::story::moment;
 use crate::review::{terminal, visible};
 
 /// Does what was asked; the list, if nothing was.
@@ -37,9 +38,8 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
         output.note("there are none");
     }
     for row in &page.runs {
-        let label =
-            format!("{}  {}  {}  ", visible::line(&row.id), visible::line(&row.created_at), visible::line(&state(row)));
-        output.row(&label, &format!("{}: {}", row.agent, row.task))?;
+        let label = format!("{}  {}  ", visible::line(&row.id), visible::line(&moment(&row.created_at)));
+        output.row(&label, &format!("{}  {}: {}", state(row), row.agent, row.task))?;
     }
     if let Some(next) = page.next {
         output.note(&format!("there are more: --before {next}"));
@@ -66,8 +66,8 @@ fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure>
         ("state", state(&row)),
         ("agent", format!("{} ({})", row.agent, row.component)),
         ("task", row.task.clone()),
-        ("started by", format!("{} at {}", row.started_by, row.created_at)),
-        ("calls", format!("{}, the last change at {}", row.calls, row.updated_at)),
+        ("started by", format!("{} at {}", row.started_by, moment(&row.created_at))),
+        ("calls", format!("{}, the last change at {}", row.calls, moment(&row.updated_at))),
     ];
     for (label, text) in facts.into_iter().chain(row.reason.clone().map(|reason| ("reason", reason))) {
         output.row(&format!("{label}: "), &text)?;

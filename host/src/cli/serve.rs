@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,6 +14,7 @@ use super::output::Output;
 use super::{logging, session};
 use crate::config::Config;
 use crate::connectors::checks::Checks;
+use crate::review::visible;
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &ServeArgs, mut config: Config, output: &Output) -> Result<Exit, Failure> {
@@ -38,7 +40,7 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     for agent in &agents {
         // The others can still be run, and runs that wait for a decision must not be kept waiting.
         if let Err(error) = host.runs.load(agent).await {
-            output.note(&format!("warning: the agent `{agent}` cannot be started: {error}"));
+            say(output, &format!("warning: the agent `{agent}` cannot be started: {error}"));
         }
     }
     let shutdown = async move {
@@ -50,12 +52,26 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     };
     let serving = host.serve(listener, shutdown)?;
     if checks {
-        output.note(&format!("note: {}", Checks::isolation()));
+        say(output, &format!("note: {}", Checks::isolation()));
     }
-    output.note(&format!("holdshort {} is ready at {url}", env!("CARGO_PKG_VERSION")));
-    output.note(&format!("your token is in {}", token_file.display()));
+    if output.json {
+        let ready = json!({ "version": env!("CARGO_PKG_VERSION"), "url": url, "token_file": token_file });
+        output.text(&(visible::json_line(&ready) + "\n"))?;
+    } else {
+        output.note(&format!("holdshort {} is ready at {url}", env!("CARGO_PKG_VERSION")));
+        output.note(&format!("your token is in {}", token_file.display()));
+    }
     serving.await?;
     Ok(Exit::Done)
+}
+
+/// Says something to whoever starts the host; to a program, in the log.
+fn say(output: &Output, text: &str) {
+    if output.json {
+        tracing::warn!("{text}");
+    } else {
+        output.note(text);
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

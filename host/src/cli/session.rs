@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use holdshort_journal::Journal;
 use tokio::net::TcpListener;
@@ -17,11 +18,12 @@ use super::host::{self, Host};
 use super::output::Output;
 use crate::config::Config;
 
+/// How long the host's tasks may take to end; an agent that computes is interrupted within milliseconds.
+const TASKS_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// A host at work, and a client of it.
 pub(super) struct Session {
     pub(super) client: Client,
-    /// Where the endpoint is, such as `http://127.0.0.1:7411`.
-    pub(super) url: String,
     runtime: Runtime,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), Failure>>,
@@ -46,19 +48,22 @@ impl Session {
         let served = runtime.spawn(host.serve(listener, stopped)?);
         let client = Client::new(&url, &client::token(&token_file, output)?);
         drop(_inside);
-        Ok(Self { client, url, runtime, stop, served })
+        Ok(Self { client, runtime, stop, served })
     }
 
-    /// Turns true when the person presses Ctrl-C; from now on that does not end the process by itself.
+    /// See [`interrupted()`].
     pub(super) fn interrupted(&self) -> Arc<AtomicBool> {
-        let flag = Arc::new(AtomicBool::new(false));
-        let set = flag.clone();
+        interrupted(&self.runtime)
+    }
+
+    /// Does `last` and ends the process when the person presses Ctrl-C, also while it asks them something.
+    pub(super) fn end_on_interrupt(&self, last: impl FnOnce() + Send + 'static) {
         self.runtime.spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
-                set.store(true, Ordering::Relaxed);
+                last();
+                std::process::exit(Exit::Interrupted.code().into());
             }
         });
-        flag
     }
 
     /// Ends the host. What waits goes on when a host opens the journal again.
@@ -66,9 +71,22 @@ impl Session {
         // Whoever served may have ended by itself; then that is what the answer tells.
         let _ = self.stop.send(());
         let served = self.runtime.block_on(self.served);
-        self.runtime.shutdown_background();
+        // Not in the background: the journal is let go of, with the address beside it, when the last task is.
+        self.runtime.shutdown_timeout(TASKS_TIME_MAX);
         served.unwrap_or_else(|error| Err(Failure::new(Exit::Failed, format!("the host failed: {error}"))))
     }
+}
+
+/// Turns true when the person presses Ctrl-C; from now on that does not end the process by itself.
+pub(super) fn interrupted(runtime: &Runtime) -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            set.store(true, Ordering::Relaxed);
+        }
+    });
+    flag
 }
 
 /// The threads of a host.

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use holdshort_gate::Event;
 use serde_json::Value;
 
 use super::args::{CallId, RunName};
-use super::client::{self, ApprovalDetail, Client, Event, EventPage, RunRow};
+use super::client::{self, ApprovalDetail, Client, EventPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::story;
 use crate::review::{terminal, visible};
 
 /// Events of one request.
@@ -38,10 +40,12 @@ impl Watch<'_> {
             // Asked first, so that whatever an ended run wrote is among the events that follow.
             let answer = self.client.run(&self.run)?;
             let row = client::read::<RunRow>(&answer)?;
-            for event in self.news(after)? {
-                after = event.seq;
+            loop {
+                let news = self.news(after)?;
+                let Some(last) = news.last() else { break };
+                after = last.seq;
                 progress = None;
-                self.tell(&event, &mut on_hold)?;
+                news.iter().try_for_each(|event| self.tell(event, &mut on_hold))?;
             }
             if row.is_over() {
                 return Ok(Some(answer));
@@ -54,13 +58,17 @@ impl Watch<'_> {
         }
     }
 
-    fn news(&self, after: u64) -> Result<Vec<Event>, Failure> {
+    fn news(&self, after: u64) -> Result<Vec<client::Event>, Failure> {
         let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
         let answer: Value = self.client.get(&format!("/runs/{}/events", self.run), &query)?;
         Ok(client::read::<EventPage>(&answer)?.events)
     }
 
-    fn tell(&self, event: &Event, on_hold: &mut impl FnMut(&CallId) -> Result<(), Failure>) -> Result<(), Failure> {
+    fn tell(
+        &self,
+        event: &client::Event,
+        on_hold: &mut impl FnMut(&CallId) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let call = event.data.get("call").and_then(Value::as_u64).and_then(|call| u32::try_from(call).ok());
         let Some(call) = call else { return Ok(()) };
         let id = CallId { run: self.run.clone(), call };
@@ -69,11 +77,35 @@ impl Watch<'_> {
             let detail = client::read::<ApprovalDetail>(&self.client.approval(&id)?)?;
             return if detail.state == "held" { on_hold(&id) } else { Ok(()) };
         }
-        if let Some(text) = sentence(event, &id) {
-            self.output.aside(&terminal::row(&format!("{id} "), &text, self.output.columns()));
+        let known = story::event(event).filter(is_news);
+        if let Some(known) = &known {
+            let columns = self.output.columns();
+            self.output.aside(&terminal::row(&format!("{id} "), &story::sentence(known), columns));
+            if let Event::EffectSucceeded { receipt, .. } = known {
+                self.output.aside(&terminal::value(receipt, columns));
+            }
+            if matches!(known, Event::EffectInDoubt { .. }) {
+                self.output.note(&format!(
+                    "if the host cannot find out, settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"
+                ));
+            }
         }
         Ok(())
     }
+}
+
+/// Whether whoever watches needs to be told; the calls that hold short are shown whole instead.
+fn is_news(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::CallRefused { .. }
+            | Event::DecisionMade { .. }
+            | Event::CallExpired { .. }
+            | Event::EffectSucceeded { .. }
+            | Event::EffectFailed { .. }
+            | Event::EffectInDoubt { .. }
+            | Event::EffectResolved { .. }
+    )
 }
 
 fn doing(row: &RunRow) -> String {
@@ -81,38 +113,6 @@ fn doing(row: &RunRow) -> String {
         Some(call) => format!("{}.{call} holds short", row.id),
         None => format!("{} is {}", row.id, row.state),
     }
-}
-
-/// What an event of a call means to whoever watches; nothing for what they need not know.
-fn sentence(event: &Event, id: &CallId) -> Option<String> {
-    let text = |field: &str| event.data.get(field).and_then(Value::as_str).unwrap_or_default();
-    let json = |field: &str| event.data.get(field).map(Value::to_string).unwrap_or_default();
-    match event.kind.as_str() {
-        "decision-made" => event.data.get("decision").map(decision),
-        "call-refused" => Some(format!("was refused at once: {}", json("refusal"))),
-        "call-expired" => Some("expired: nobody decided in time, or it did not start in time".into()),
-        "effect-succeeded" => Some(format!("is done; receipt {}", json("receipt"))),
-        "effect-failed" => Some(format!("was tried and did not happen: {}", text("reason"))),
-        "effect-in-doubt" => {
-            let settle = format!(
-                "if the host cannot find out, settle it with `holdshort runs resolve {id} done|not-done|abandon|send-again`"
-            );
-            Some(format!("is in doubt: {}; {settle}", text("reason")))
-        }
-        "effect-resolved" => Some(format!("was settled by {}: {}", text("by"), json("resolution"))),
-        _ => None,
-    }
-}
-
-fn decision(decision: &Value) -> String {
-    let who = decision.get("reviewer").and_then(Value::as_str).unwrap_or_default();
-    let verdict = match decision.get("verdict") {
-        Some(Value::String(word)) => word.clone(),
-        Some(other) => other.as_object().and_then(|fields| fields.keys().next().cloned()).unwrap_or_default(),
-        None => String::new(),
-    };
-    let message = decision.get("message").and_then(Value::as_str).map(|message| format!(": {message}"));
-    format!("{who} decides: {verdict}{}", message.unwrap_or_default())
 }
 
 /// Prints what a run that is over returned, alone on stdout, and says how the program ends.

@@ -152,6 +152,17 @@ pub(super) enum PayConnector {
 pub(super) struct Payments {
     pub(super) connector: Option<PayConnector>,
     pub(super) path: Option<PathBuf>,
+    pub(super) accounts: Option<Named<Account>>,
+}
+
+/// `[payments.accounts.NAME]`
+///
+/// Amounts are read when they are resolved, because a mistake in an array is only then found where it stands.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Account {
+    pub(super) opening: Option<Vec<Spanned<String>>>,
+    pub(super) deposits: Option<Named<Spanned<String>>>,
 }
 
 /// `[repository]`

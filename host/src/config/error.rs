@@ -154,6 +154,11 @@ fn in_our_words(message: &str) -> (String, Option<String>) {
         let missing = names.next().unwrap_or_default();
         return (format!("`{missing}` is missing"), Some(format!("add `{missing} = …` to this section")));
     }
+    if message.ends_with(", expected nothing") {
+        // The library saw the beginning of a number or a date, and then more.
+        let hint = "put text in quotes, such as `listen = \"127.0.0.1:7411\"`";
+        return ("this is neither text in quotes nor another value".into(), Some(hint.into()));
+    }
     let mut what = message.to_owned();
     if let Some((found, expected)) = message
         .split_once(": ")

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Problem};
 pub use resolved::{
-    Agent, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Deploy, Deployment, Email, ListenError,
-    Mail, Payments, Perform, Reviewer, Server, Smtp, Tls,
+    Account, Agent, Amount, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Deploy, Deployment,
+    Email, ListenError, Mail, Payments, Perform, Reviewer, Server, Smtp, Tls,
 };
 
 /// What the configuration takes from its surroundings, gathered in one place so that resolving it is a function of its arguments.

@@ -32,7 +32,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         limits: limits(file.limits.as_ref()),
         approval: people::approval(file.approval.as_ref(), &reviewers, &around.operator)?,
         email: connectors::email(file.email, &folder, &state)?,
-        payments: connectors::payments(file.payments, &folder, &state),
+        payments: connectors::payments(file.payments, &folder, &state)?,
         checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
         agents: named(file.agents, |agent| Ok(self::agent(agent, &folder)))?,
         capabilities: capabilities::rules(file.capabilities, &folder)?,

@@ -258,6 +258,40 @@ pub struct Command {
 pub struct Payments {
     /// Its file.
     pub path: PathBuf,
+    /// The operator's accounts, from which agents may pay.
+    pub accounts: BTreeMap<String, Account>,
+}
+
+/// An account of the operator's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Account {
+    /// What it has when it is opened, once for each currency.
+    pub opening: Vec<Amount>,
+    /// What it got later, each once, by a name.
+    pub deposits: BTreeMap<String, Amount>,
+}
+
+/// An amount of money; as text like `10000.00 EUR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// In the currency's smallest unit; more than zero.
+    pub minor_units: i64,
+    /// The currency's ISO 4217 code.
+    pub currency: String,
+    /// The currency's decimals.
+    pub decimals: usize,
+}
+
+impl Serialize for Amount {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { minor_units, currency, decimals } = self;
+        let mut digits = format!("{minor_units:0>width$}", width = decimals + 1);
+        if *decimals > 0 {
+            digits.insert(digits.len().saturating_sub(*decimals), '.');
+        }
+        serializer.collect_str(&format_args!("{digits} {currency}"))
+    }
 }
 
 /// A command that agents may ask for, on a checkout of a revision. Its code is trusted as the host is.

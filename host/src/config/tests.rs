@@ -157,5 +157,15 @@ fn it_can_be_printed() {
     )
     .unwrap();
     let printed = toml::to_string(&config).unwrap();
+    let accounts = "[payments.accounts.a]\nopening = [\"10.05 EUR\", \"7 JPY\"]\n\n[payments.accounts.a.deposits]\nmay = \"0.500 BHD\"\n";
+    let config = parse(accounts).unwrap();
+    let amount = &config.payments.accounts["a"].opening[0];
+    assert_eq!((amount.minor_units, amount.currency.as_str()), (1_005, "EUR"));
+    assert_eq!(config.payments.accounts["a"].deposits["may"].minor_units, 500);
+    assert!(
+        toml::to_string(&config).unwrap().contains(accounts),
+        "what is written is printed: {}",
+        toml::to_string(&config).unwrap()
+    );
     assert!(printed.contains("cpu-ms = 10000") && printed.contains("refusal = \"null\""), "{printed}");
 }

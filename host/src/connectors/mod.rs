@@ -5,13 +5,16 @@
 
 pub mod checks;
 pub mod child;
+pub mod command;
 pub mod deploy_command;
 pub mod deploy_git;
 pub mod git;
 pub mod guidance;
 pub mod key;
+pub mod ledger;
 pub mod maildir;
 pub mod message;
+pub mod program;
 pub mod relative;
 pub mod release;
 pub mod repository;

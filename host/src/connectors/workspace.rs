@@ -165,7 +165,7 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
                 Err(errno) => return Err(errno.into()),
             };
             entries += 1;
-            if entries > ENTRIES_MAX {
+            if entries > ENTRIES_MAX || at.len() >= DEPTH_MAX {
                 return Err(NoAnswer::TooMuch);
             }
             let path: Vec<String> = at.iter().cloned().chain([name.to_owned()]).collect();
@@ -195,7 +195,7 @@ fn walk<'a>(top: &OwnedFd, mut names: impl Iterator<Item = &'a str>) -> Result<O
 
 /// Opens one name in a folder: no link is followed, and a pipe is not waited for.
 fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 

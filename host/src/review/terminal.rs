@@ -4,7 +4,7 @@
 //! Every line that carries text of the agent begins with something that the host wrote (a label, an indentation, a bar), also where it was wrapped:
 //! `│` begins a line of a longer text and `┊` goes on with the line above. So an agent cannot imitate the frame around its words.
 
-use holdshort_gate::{FunctionType, Proposal};
+use holdshort_gate::{FunctionType, Proposal, WitType};
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthChar;
 
@@ -17,6 +17,8 @@ use super::visible;
 const RATIONALE: &str = "rationale";
 /// Columns that are left for text however deep it stands and however narrow the terminal is.
 const TEXT_COLUMNS_MIN: usize = 24;
+/// Columns of what begins a line that goes on with the one above.
+const GOES_ON_COLUMNS: usize = 4;
 
 /// A line, and what it is; its text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,11 +117,7 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     page.heading("What would be done");
     let params = matter.function.map(|function| function.params.as_slice());
     let (done, claimed) = split(matter.arguments);
-    match &done {
-        Ok(fields) if fields.is_empty() => page.safe(Tone::Matter, 1, "", "(without arguments)"),
-        Ok(fields) => page.rows(Tone::Matter, outline::arguments(fields, params)),
-        Err(value) => page.rows(Tone::Matter, outline::outline(value, None)),
-    }
+    page.done(&done, params);
     if !matter.preconditions.is_null() {
         page.heading("Only if this still holds");
         page.rows(Tone::Matter, outline::outline(matter.preconditions, None));
@@ -133,11 +131,19 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
             page.block(Tone::Matter, 2, &visible::lines(text.strip_suffix('\n').unwrap_or(text)));
         }
     }
-    if let Some(claimed) = claimed {
-        page.heading("What the agent says about it (its own words; nobody has checked them)");
-        let ty = params.and_then(|params| params.iter().find(|(name, _)| name == RATIONALE)).map(|(_, ty)| ty);
-        page.rows(Tone::Claim, outline::outline(claimed, ty));
-    }
+    page.claims(claimed, params);
+    page.lines
+}
+
+/// A call that was refused before anyone was asked: what the host knows about it, what was asked for, and the agent's own words.
+pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.heading("Refused before anyone was asked; nothing was done");
+    facts.iter().for_each(|(label, text)| page.labelled(Tone::Matter, 1, &format!("{label}: "), text));
+    page.heading("What was asked for");
+    let (done, claimed) = split(arguments);
+    page.done(&done, None);
+    page.claims(claimed, None);
     page.lines
 }
 
@@ -168,6 +174,14 @@ pub fn text(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.block(Tone::Claim, 1, &visible::lines(text));
     page.lines
+}
+
+/// A heading of the host's, after an empty line.
+pub fn heading(text: &str, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.labelled(Tone::Matter, 0, "", "");
+    page.heading(text);
+    page.lines.drain(1..).collect()
 }
 
 /// A label of the host's and any text behind it.
@@ -216,24 +230,46 @@ impl Page {
         self.safe(tone, depth, label, &visible::line(text));
     }
 
-    /// One line of visible text, wrapped.
+    /// One line of visible text, wrapped. A label that leaves no room beside it stands above.
     fn safe(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         let indent = "  ".repeat(depth);
-        let (first, room) = (format!("{indent}{label}"), self.room(depth, label));
+        let (first, beside) = (format!("{indent}{label}"), 2 * depth + columns_of(label).max(GOES_ON_COLUMNS));
+        let (space, needed) = (self.columns.saturating_sub(beside), columns_of(text));
+        let above = space < TEXT_COLUMNS_MIN.min(needed) && columns_of(label) > GOES_ON_COLUMNS;
+        let room = if above { self.room(depth) } else { space.max(TEXT_COLUMNS_MIN) };
+        if above {
+            self.lines.push(Line { tone, text: first.trim_end().to_owned() });
+        }
         for (number, part) in wrap(text, room).into_iter().enumerate() {
-            let line = if number == 0 { format!("{first}{part}") } else { format!("{indent}  ┊ {part}") };
+            let line = if number == 0 && !above { format!("{first}{part}") } else { format!("{indent}  ┊ {part}") };
             self.lines.push(Line { tone, text: line });
         }
     }
 
-    /// Columns for text beside a label, or beside the bar of a line that goes on.
-    fn room(&self, depth: usize, label: &str) -> usize {
-        let taken = 2 * depth + columns_of(label).max(4);
-        self.columns.saturating_sub(taken).max(TEXT_COLUMNS_MIN)
+    /// Columns for text beside the bar of a line that goes on.
+    fn room(&self, depth: usize) -> usize {
+        self.columns.saturating_sub(2 * depth + GOES_ON_COLUMNS).max(TEXT_COLUMNS_MIN)
+    }
+
+    /// The arguments without the agent's reasons.
+    fn done(&mut self, done: &Result<Map<String, Value>, &Value>, params: Option<&[(String, WitType)]>) {
+        match done {
+            Ok(fields) if fields.is_empty() => self.safe(Tone::Matter, 1, "", "(without arguments)"),
+            Ok(fields) => self.rows(Tone::Matter, outline::arguments(fields, params)),
+            Err(value) => self.rows(Tone::Matter, outline::outline(value, None)),
+        }
+    }
+
+    /// The agent's reasons, last of all.
+    fn claims(&mut self, claimed: Option<&Value>, params: Option<&[(String, WitType)]>) {
+        let Some(claimed) = claimed else { return };
+        self.heading("What the agent says about it (its own words; nobody has checked them)");
+        let ty = params.and_then(|params| params.iter().find(|(name, _)| name == RATIONALE)).map(|(_, ty)| ty);
+        self.rows(Tone::Claim, outline::outline(claimed, ty));
     }
 
     fn block(&mut self, tone: Tone, depth: usize, lines: &[String]) {
-        let (indent, room) = ("  ".repeat(depth), self.room(depth, "│ "));
+        let (indent, room) = ("  ".repeat(depth), self.room(depth));
         for line in lines {
             for (number, part) in wrap(line, room).into_iter().enumerate() {
                 let bar = if number == 0 { "│" } else { "┊" };

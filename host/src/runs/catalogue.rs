@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdshort_gate::{Capability, FunctionType};
 use serde_json::Value;
 
-use super::refusal::RefusalForm;
+use super::refusal::{CannotRefuse, RefusalForm};
 use crate::agent::{Import, Manifest};
 use crate::connectors::{Preview, Routine};
 
@@ -82,11 +82,8 @@ pub enum BindError {
     )]
     OtherType(Capability),
     /// A refusal could not be told to the agent.
-    #[error(
-        "the import `{0}` is consequential and has no way to say no: its result must be `result<_, refusal>`, \
-         `result<_, string>`, or the section `[capabilities.\"{0}\"]` must give a `refusal` value of its error type"
-    )]
-    CannotRefuse(Capability),
+    #[error("the import `{0}` is consequential and cannot be told no: {1}")]
+    CannotRefuse(Capability, CannotRefuse),
 }
 
 impl Catalogue {
@@ -136,10 +133,8 @@ impl Catalogue {
             Offer::Routine(routine) => BoundOffer::Routine(routine.clone()),
             Offer::Consequential { preview, refusal } => {
                 let form = RefusalForm::of(ty, refusal.as_ref());
-                BoundOffer::Consequential(
-                    preview.clone(),
-                    form.ok_or_else(|| BindError::CannotRefuse(capability.clone()))?,
-                )
+                let form = form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
+                BoundOffer::Consequential(preview.clone(), form)
             }
         };
         Ok(Bound { ty: Arc::new(ty.clone()), offer })

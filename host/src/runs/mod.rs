@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdshort_gate::command::{CancelRun, CreateRun, Revision};
-use holdshort_gate::{Call, Digest, RunId, RunLimits, RunPhase, Time};
+use holdshort_gate::{Call, Digest, RunId, RunLimits, RunPhase, Time, WitType};
 use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -28,7 +28,7 @@ use tokio::sync::broadcast::error::RecvError;
 pub use agents::{AgentError, AgentInfo, Loaded};
 pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered};
 pub use propose::{CannotPropose, DisplayBudget, ReviseError};
-pub use refusal::RefusalForm;
+pub use refusal::{CannotRefuse, RefusalForm};
 
 use crate::agent::Engine;
 use crate::effects::Refresh;
@@ -190,6 +190,10 @@ impl Runs {
     pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
         let loaded = self.loaded(call).await?;
         let ty = loaded.bindings.get(call.action().capability()).and_then(|bound| bound.ty.result.as_ref());
+        if let Some(WitType::Result { ok: Some(ok), .. }) = ty {
+            // By itself, so that a mistake is told by its place in what the person wrote.
+            return Ok(ok.normalise(value)?);
+        }
         let normal = ty.map(|ty| ty.normalise(&serde_json::json!({ "ok": value }))).transpose()?;
         Ok(normal.and_then(|result| result.get("ok").cloned()).unwrap_or(Value::Null))
     }

@@ -1,6 +1,6 @@
 //! How a function says no: the form of its error type, found once at load.
 
-use holdshort_gate::{Answer, FunctionType, WitType};
+use holdshort_gate::{Answer, FunctionType, Mismatch, WitType};
 use serde_json::{Value, json};
 
 /// The cases of `refusal` in `holdshort:agent/types`, and whether each carries a text.
@@ -25,17 +25,35 @@ pub enum RefusalForm {
     Constant(Value),
 }
 
+/// Why a refusal could not be told to the caller, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotRefuse {
+    /// It returns no error at all, so no configuration helps.
+    #[error(
+        "its result has no error: build the agent against an interface in which it is `result<_, refusal>` or `result<_, string>`; \
+         only a function without any effect may be `class = \"routine\"` instead"
+    )]
+    NoError,
+    /// Its error is a type of its own.
+    #[error(
+        "its error is of a type of its own: give the value of it that tells the agent no as `refusal` in its section"
+    )]
+    OwnType,
+    /// The configured value is of another type.
+    #[error("the `refusal` in its section is not of its error type: {0}")]
+    OtherType(Mismatch),
+}
+
 impl RefusalForm {
     /// The form that `ty` allows; `constant` is the configured value for error types that are neither a `refusal` nor a string.
-    /// Nothing if the function has no way to say no.
-    pub fn of(ty: &FunctionType, constant: Option<&Value>) -> Option<Self> {
-        let Some(WitType::Result { err: Some(err), .. }) = &ty.result else { return None };
+    pub fn of(ty: &FunctionType, constant: Option<&Value>) -> Result<Self, CannotRefuse> {
+        let Some(WitType::Result { err: Some(err), .. }) = &ty.result else { return Err(CannotRefuse::NoError) };
         if let Some(constant) = constant {
-            return err.normalise(constant).ok().map(Self::Constant);
+            return err.normalise(constant).map(Self::Constant).map_err(CannotRefuse::OtherType);
         }
         match &**err {
-            WitType::String => Some(Self::Text),
-            WitType::Variant(cases) if is_refusal(cases) => Some(Self::Refusal),
+            WitType::String => Ok(Self::Text),
+            WitType::Variant(cases) if is_refusal(cases) => Ok(Self::Refusal),
             WitType::Variant(_)
             | WitType::Bool
             | WitType::U8
@@ -55,7 +73,7 @@ impl RefusalForm {
             | WitType::Enum(_)
             | WitType::Flags(_)
             | WitType::Option(_)
-            | WitType::Result { .. } => None,
+            | WitType::Result { .. } => Err(CannotRefuse::OwnType),
         }
     }
 
@@ -127,9 +145,13 @@ mod tests {
 
     #[test]
     fn a_function_that_cannot_say_no_has_no_form() {
-        assert_eq!(RefusalForm::of(&returning(WitType::U8), None), None);
-        assert_eq!(RefusalForm::of(&returning(WitType::U8), Some(&json!("not a u8"))), None);
-        assert_eq!(RefusalForm::of(&FunctionType { params: Vec::new(), result: Some(WitType::String) }, None), None);
-        assert_eq!(RefusalForm::of(&FunctionType { params: Vec::new(), result: None }, None), None);
+        let why = |ty: &FunctionType, constant: Option<Value>| RefusalForm::of(ty, constant.as_ref()).unwrap_err();
+        assert_eq!(why(&returning(WitType::U8), None), CannotRefuse::OwnType);
+        let mismatch = why(&returning(WitType::U8), Some(json!("busy"))).to_string();
+        assert!(mismatch.ends_with("`value`: expected a whole number from 0 to 255, found \"busy\""), "{mismatch}");
+        let silent = Some(WitType::Result { ok: None, err: None });
+        for result in [Some(WitType::String), None, silent] {
+            assert_eq!(why(&FunctionType { params: Vec::new(), result }, Some(json!("busy"))), CannotRefuse::NoError);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use holdshort_gate::command::{Expire, FireTimer};
 use holdshort_journal::{Due, Fence, Journal, ReadError};
 use tokio::sync::broadcast::error::RecvError;
@@ -9,7 +10,10 @@ use tokio::sync::broadcast::error::RecvError;
 /// The longest the task sleeps without looking, should the clock be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// How many deadlines are handled at a time.
+/// The pause after deadlines that could not be fired: the journal is failing, or somebody else was quicker.
+const LOOK_AGAIN_SOON: Duration = Duration::from_millis(250);
+
+/// How many deadlines are handled at a time; they share a flush.
 const CHUNK: usize = 256;
 
 /// Fires every deadline of the journal when it is due, for ever.
@@ -43,24 +47,27 @@ pub(super) async fn run(journal: Journal) {
 async fn fire(journal: &Journal) -> Result<Duration, ReadError> {
     loop {
         let due = journal.due(journal.now(), CHUNK).await?;
-        let mut fired = 0;
-        for due in &due {
-            let submitted = match due {
-                Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
-                Due::Timer { run, timer } => {
-                    journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
-                }
-            };
-            match submitted {
-                Ok(()) => fired += 1,
-                Err(error) => tracing::debug!(?due, %error, "a deadline was not fired"),
-            }
-        }
-        // Without progress the journal is failing, or others were quicker; either way there is nothing to hurry for.
-        if due.len() < CHUNK || fired == 0 {
+        let fired = join_all(due.iter().map(|due| fire_one(journal, due))).await;
+        if due.is_empty() {
             let next = journal.next_deadline().await?;
             let left = next.map_or(LOOK_AGAIN, |at| Duration::from_micros(at.0.saturating_sub(journal.now().0)));
             return Ok(left.clamp(Duration::from_millis(1), LOOK_AGAIN));
         }
+        if !fired.contains(&true) {
+            return Ok(LOOK_AGAIN_SOON);
+        }
     }
+}
+
+async fn fire_one(journal: &Journal, due: &Due) -> bool {
+    let submitted = match due {
+        Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
+        Due::Timer { run, timer } => {
+            journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
+        }
+    };
+    if let Err(error) = &submitted {
+        tracing::debug!(?due, %error, "a deadline was not fired");
+    }
+    submitted.is_ok()
 }

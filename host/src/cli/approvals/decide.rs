@@ -27,14 +27,14 @@ pub(super) fn reject(args: &Reject, client: &Client, output: &Output) -> Result<
     send(&args.id, decision("reject", page.verified.digest, Some(&args.message)), client, output)
 }
 
-/// Answers a question. Text goes as the message, anything else as the arguments.
+/// Answers a question. Text goes as the message, anything else as the answer itself.
 pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.digest, false, client)?;
     let mut decision = decision("respond", page.verified.digest, args.text.as_deref());
     if let Some(text) = &args.json_answer {
         let wrong = |error| Failure::new(Exit::Usage, format!("`--json-answer` is not JSON: {error}"));
         let answer: Value = serde_json::from_str(text).map_err(wrong)?;
-        add(&mut decision, "arguments", answer);
+        add(&mut decision, "answer", answer);
     }
     send(&args.id, decision, client, output)
 }

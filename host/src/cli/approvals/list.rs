@@ -6,6 +6,7 @@ use crate::cli::args::ListApprovals;
 use crate::cli::client::{self, ApprovalPage, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::cli::story::moment;
 use crate::review::visible;
 
 /// Prints the approvals in a state, the one that waits longest first.
@@ -22,9 +23,9 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
         output.note(if args.state == "held" { "nothing waits for a decision" } else { "there are none" });
     }
     for row in &page.approvals {
-        let state = if args.state == "held" { String::new() } else { format!("{}  ", visible::line(&row.state)) };
-        let label = format!("{}  {}  {state}", visible::line(&row.id), visible::line(&row.proposed_at));
-        output.row(&label, &format!("{}: {}", row.agent, row.summary))?;
+        let state = if args.state == "held" { String::new() } else { format!("{}  ", row.state) };
+        let label = format!("{}  {}  ", visible::line(&row.id), visible::line(&moment(&row.proposed_at)));
+        output.row(&label, &format!("{state}{}: {}", row.agent, row.summary))?;
     }
     if let Some(next) = page.next {
         output.note(&format!("there are more: --after {next}"));

@@ -1,12 +1,13 @@
 //! `holdshort approvals show`, and the same page before every decision.
 
-use holdshort_gate::{Digest, Proposal, Reviewers, Time};
-use serde_json::Value;
+use holdshort_gate::{Action, Digest, Proposal, Reviewers};
 
+use crate::agent;
 use crate::cli::args::{CallId, ShowApproval};
-use crate::cli::client::{self, ApprovalDetail, Client, Verified, verify};
+use crate::cli::client::{self, ApprovalDetail, Client, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::cli::story::{self, at, moment};
 use crate::review::terminal::{self, Line};
 use crate::review::{Mark, Matter, ShownExhibit};
 
@@ -22,10 +23,10 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
     }
     let detail = client::read::<ApprovalDetail>(&answer)?;
     // A call that was refused at once was put to nobody: there is no proposal, only the refusal.
-    if answer.get("proposal").is_none_or(Value::is_null) {
-        for (label, text) in facts(&detail, None) {
-            output.row(&format!("{label}: "), &text)?;
-        }
+    if let Some(refused) = &detail.refused {
+        let mut facts = facts(&detail, None);
+        facts.extend(of_refusal(refused));
+        output.lines(&terminal::refused(&facts, refused.action.arguments(), output.columns()))?;
         return Ok(Exit::Done);
     }
     let verified = verify(&args.id, &answer)?;
@@ -53,7 +54,9 @@ impl<'a> Page<'a> {
         let answer = client.approval(id)?;
         let detail = client::read::<ApprovalDetail>(&answer)?;
         if detail.state != "held" {
-            return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: it is {}", detail.state)));
+            let last = detail.decisions.last().map(|last| format!("it was {}", story::decided(&last.decision)));
+            let how = last.unwrap_or_else(|| format!("it is {}", detail.state));
+            return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: {how}")));
         }
         let verified = verify(id, &answer)?;
         if let Some(expected) = expected.filter(|expected| *expected != verified.digest) {
@@ -69,7 +72,16 @@ impl<'a> Page<'a> {
     pub(in crate::cli) fn lines(&self, client: &Client, columns: usize) -> Result<Vec<Line>, Failure> {
         let exhibits = self.exhibits(client)?;
         let facts = facts(&self.detail, Some(&self.verified));
-        let mut lines = terminal::action(&Matter::of(&self.verified.proposal, &facts, &exhibits), columns);
+        let ours = agent::functions().unwrap_or_default();
+        let is_called = |import: &&agent::Import| import.capability == *self.verified.proposal.action.capability();
+        let mut matter = Matter::of(&self.verified.proposal, &facts, &exhibits);
+        // A host refuses agents with another idea of our functions, so that their types are known here.
+        matter.function = ours.iter().find(is_called).map(|import| &import.ty);
+        let mut lines = terminal::action(&matter, columns);
+        if let Some(receipt) = self.detail.effect.as_ref().and_then(|effect| effect.receipt.as_ref()) {
+            lines.extend(terminal::heading("What was done, as the connector reports it", columns));
+            lines.extend(terminal::value(receipt, columns));
+        }
         if exhibits.iter().any(|exhibit| exhibit.text.is_none()) {
             lines.extend(terminal::row("", "", columns));
             lines.extend(terminal::row(
@@ -120,30 +132,45 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         other => other.to_owned(),
     };
     facts.push(("state", state));
-    facts.extend(detail.votes.iter().map(|vote| ("approved by", format!("{} at {}", vote.reviewer, vote.at))));
+    facts.extend(detail.decisions.iter().map(|made| {
+        // A vote for what has been edited since, or for facts that have changed, counts no more.
+        let fell = detail.digest.is_some_and(|digest| digest != made.decision.clearance);
+        let of = if fell { " (an earlier revision)" } else { "" };
+        ("decided", format!("{}{of}: {}", moment(&made.at), story::decided(&made.decision)))
+    }));
     if let Some(effect) = &detail.effect {
-        let receipt = effect.receipt.as_ref().map(|receipt| format!("; receipt {receipt}")).unwrap_or_default();
         let why = [&effect.reason, &effect.evidence].into_iter().flatten().map(|text| format!("; {text}"));
-        facts.push((
-            "effect",
-            format!("{}, attempt {}{}{receipt}", effect.state, effect.attempts, why.collect::<String>()),
-        ));
+        facts.push(("effect", format!("{}, attempt {}{}", effect.state, effect.attempts, why.collect::<String>())));
     }
     facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
     facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));
     facts.push((
         "agent",
-        format!("{}, in a run started by {} at {}", detail.agent, detail.started_by, detail.proposed_at),
+        format!(
+            "{}, in a run started by {}; it asked at {}",
+            detail.agent,
+            detail.started_by,
+            moment(&detail.proposed_at)
+        ),
     ));
     facts.push(("its task", detail.task.clone()));
     if let Some(Verified { proposal, digest, revision }) = verified {
         facts.extend(of_proposal(proposal));
-        facts.push(("revision", format!("{revision}, {digest}")));
+        facts.push(("revision", revision.to_string()));
+        facts.push(("digest", digest.to_string()));
     }
     // While it is held that is the expiry above; afterwards it is the last moment to start.
     let start_by = detail.deadline.iter().filter(|_| detail.state != "held");
-    facts.extend(start_by.map(|deadline| ("must start by", deadline.clone())));
+    facts.extend(start_by.map(|deadline| ("must start by", moment(deadline))));
     facts
+}
+
+fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
+    [("refused because", story::refused(reason)), ("called", of_action(action))]
+}
+
+fn of_action(action: &Action) -> String {
+    format!("{} of component {}", action.capability(), action.component())
 }
 
 fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
@@ -154,7 +181,7 @@ fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     };
     let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
     vec![
-        ("calls", format!("{} of component {}", proposal.action.capability(), proposal.action.component())),
+        ("calls", of_action(&proposal.action)),
         ("done by", format!("the connector `{}`", proposal.connector)),
         (
             "needs",
@@ -174,11 +201,4 @@ fn span(ms: u64) -> String {
         ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
         ms => format!("{} s", ms.div_ceil(1_000)),
     }
-}
-
-/// RFC 3339, as the endpoint writes times.
-fn at(time: Time) -> String {
-    let micros = i64::try_from(time.0).ok();
-    let stamp = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
-    stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| stamp.to_string())
 }

@@ -1,7 +1,7 @@
 //! What the endpoint answers, read leniently: a field that is missing is empty, one that is new is ignored.
 //! What a decision rests on is not read here but in [`verify`](mod@super::verify), and not leniently.
 
-use holdshort_gate::Digest;
+use holdshort_gate::{Action, Decision, Digest, RefusalReason};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -48,7 +48,11 @@ pub struct ApprovalDetail {
     #[serde(default)]
     pub effect: Option<Effect>,
     #[serde(default)]
-    pub votes: Vec<Vote>,
+    pub digest: Option<Digest>,
+    #[serde(default)]
+    pub decisions: Vec<PastDecision>,
+    #[serde(default)]
+    pub refused: Option<RefusedCall>,
     #[serde(default)]
     pub reheld: Option<String>,
     #[serde(default)]
@@ -59,6 +63,14 @@ pub struct ApprovalDetail {
     pub proposed_at: String,
     #[serde(default)]
     pub deadline: Option<String>,
+}
+
+/// A call that was refused before anyone was asked.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct RefusedCall {
+    pub action: Action,
+    pub reason: RefusalReason,
 }
 
 /// How the effect of an approval stands.
@@ -77,13 +89,13 @@ pub struct Effect {
     pub evidence: Option<String>,
 }
 
-/// One approval of a quorum.
+/// A decision that was made before.
 #[derive(Debug, Deserialize)]
 #[allow(missing_docs, reason = "the fields are those of the endpoint")]
-pub struct Vote {
-    pub reviewer: String,
+pub struct PastDecision {
     #[serde(default)]
     pub at: String,
+    pub decision: Decision,
 }
 
 /// `POST /v1/approvals/{id}/decisions`

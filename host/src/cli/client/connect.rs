@@ -14,13 +14,23 @@ use crate::config::Config;
 /// A client for the host that was named, else for the one that holds the configured journal, else for where it would listen.
 pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Client, Failure> {
     let base = match &global.url {
-        Some(url) => url.clone(),
+        Some(url) => completed(url),
         None => beside_the_journal(&config.journal).unwrap_or_else(|| format!("http://{}", config.server.listen)),
     };
-    let base = if base.contains("://") { base } else { format!("http://{base}") };
     check(&base)?;
+    if global.url.is_none() && global.token_file.is_none() && !config.token_file.exists() {
+        return Err(nobody_yet(config));
+    }
     let file = global.token_file.as_deref().unwrap_or(&config.token_file);
     Ok(Client::new(&base, &token(file, output)?))
+}
+
+/// No host has ever worked in this folder: most likely it is the wrong one.
+fn nobody_yet(config: &Config) -> Failure {
+    let message = format!("no host has run yet in `{}`", config.folder.display());
+    Failure::new(Exit::Unreachable, message).hint(
+        "go to the folder where `holdshort serve` runs, or start it here; a host elsewhere is named with `--url`, and your token with `--token-file`",
+    )
 }
 
 /// The address that a running host leaves beside its journal.
@@ -31,11 +41,17 @@ fn beside_the_journal(journal: &Path) -> Option<String> {
     Some(address.trim().to_owned()).filter(|address| !address.is_empty())
 }
 
+/// An address of this machine may be written without the scheme.
+fn completed(url: &str) -> String {
+    let full = format!("http://{url}");
+    if !url.contains("://") && check(&full).is_ok() { full } else { url.to_owned() }
+}
+
 /// A token crosses a network only under TLS.
 fn check(base: &str) -> Result<(), Failure> {
     let wrong = |what: &str| Failure::new(Exit::Usage, format!("`{base}` {what}"));
-    let uri: ureq::http::Uri =
-        base.parse().map_err(|_| wrong("is not a URL").hint("write it like `http://127.0.0.1:7411`"))?;
+    let no_url = || wrong("is not a URL of HTTP").hint("write it like `http://127.0.0.1:7411`");
+    let uri: ureq::http::Uri = base.parse().map_err(|_| no_url())?;
     let host = uri.host().unwrap_or_default();
     let near = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     match uri.scheme_str() {
@@ -45,7 +61,7 @@ fn check(base: &str) -> Result<(), Failure> {
             let hint = "use `https://`, or a tunnel such as `ssh -L 7411:127.0.0.1:7411 HOST`";
             Err(wrong("would carry your token across the network in clear").hint(hint))
         }
-        Some(_) | None => Err(wrong("is not a URL of HTTP").hint("write it like `http://127.0.0.1:7411`")),
+        Some(_) | None => Err(no_url()),
     }
 }
 
@@ -53,7 +69,7 @@ fn check(base: &str) -> Result<(), Failure> {
 pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let path = file.display();
     let text = fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot read your token in `{path}`: {error}")).hint(
+        Failure::new(Exit::Usage, format!("cannot read your token in `{path}`: {error}")).hint(
             "the host writes the local operator's at its first start; name the file with yours with `--token-file`",
         )
     })?;
@@ -64,7 +80,7 @@ pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let token = text.trim();
     if token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic()) {
         let message = format!("`{path}` does not hold a token");
-        return Err(Failure::new(Exit::Failed, message).hint("it should hold one line with the token alone"));
+        return Err(Failure::new(Exit::Usage, message).hint("it should hold one line with the token alone"));
     }
     Ok(token.to_owned())
 }
@@ -85,9 +101,12 @@ mod tests {
             "ftp://127.0.0.1",
             "http://127.0.0.1@evil.example",
             "nonsense",
+            "127.0.0.1:7411",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }
+        assert_eq!(completed("127.0.0.1:7411"), "http://127.0.0.1:7411");
+        assert_eq!(completed("approvals.example.org"), "approvals.example.org", "and is refused");
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn an_approval_names_the_digest_of_what_was_shown() {
         [
             json!({"type": "reject", "digest": digest, "message": "not on a Friday"}),
             json!({"type": "respond", "digest": digest, "message": "yes"}),
-            json!({"type": "respond", "digest": digest, "arguments": [1]}),
+            json!({"type": "respond", "digest": digest, "answer": [1]}),
         ]
     );
 }

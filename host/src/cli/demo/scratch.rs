@@ -104,6 +104,11 @@ impl Scratch {
         &self.folder
     }
 
+    /// The folder, if it is to be removed in the end.
+    pub(super) fn temporary(&self) -> Option<PathBuf> {
+        self.temporary.as_ref().map(|folder| folder.path().to_path_buf())
+    }
+
     /// The commit that a branch is at.
     pub(super) fn tip(&self, branch: &str) -> Result<String, Failure> {
         self.git(&["rev-parse", &format!("refs/heads/{branch}")])

@@ -1,5 +1,7 @@
 //! Every capability that a configuration offers: what answers or previews it for the driver, what performs it for the dispatcher.
 
+mod others;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +16,14 @@ use crate::cli::exit::{Exit, Failure};
 use crate::config::{self, Config, Deploy, Mail, Tls};
 use crate::connectors::checks::{Check, Checks};
 use crate::connectors::child::Children;
-use crate::connectors::deploy_command::{DeployCommand, DeployProgram};
+use crate::connectors::deploy_command::DeployCommand;
 use crate::connectors::deploy_git::DeployGit;
 use crate::connectors::git::Git;
 use crate::connectors::guidance::Guidance;
+use crate::connectors::ledger::{Funding, Ledger, OpenError};
 use crate::connectors::maildir::Maildir;
 use crate::connectors::message::Composer;
+use crate::connectors::program::Program;
 use crate::connectors::repository::Repository;
 use crate::connectors::smtp::{Encryption, Login, Relay, Secret, Smtp};
 use crate::connectors::workspace::Workspace;
@@ -44,12 +48,14 @@ pub(in crate::cli) struct Offers {
 }
 
 /// Wires every connector of `config`. Folders that they need are made here.
-pub(super) fn offers(config: &Config, _journal: &Journal) -> Result<Offers, Failure> {
+pub(super) fn offers(config: &Config, journal: &Journal) -> Result<Offers, Failure> {
     let mut wiring = Wiring::new(system_clock())?;
     wiring.guidance_and_log()?;
     wiring.email(config)?;
     wiring.deployment(config)?;
+    wiring.payments(config)?;
     wiring.reading(config)?;
+    wiring.others(config, journal)?;
     Ok(wiring.offers)
 }
 
@@ -103,16 +109,21 @@ impl Wiring {
                 self.perform("deployment", "deploy", Arc::new(connector))
             }
             Deploy::Command(command) => {
-                let program = DeployProgram {
-                    argv: command.argv.clone(),
-                    time_out: Duration::from_millis(command.timeout_ms),
-                    environment: command.environment.clone(),
-                    not_done: command.not_done_codes.clone(),
-                };
+                let program = program(command, &deployment.repository);
                 let targets = deployment.targets.keys().cloned().collect();
                 self.perform("deployment", "deploy", Arc::new(DeployCommand::new(program, git, targets, children)))
             }
         }
+    }
+
+    fn payments(&mut self, config: &Config) -> Result<(), Failure> {
+        let config::Payments { path, accounts } = &config.payments;
+        let accounts = accounts.iter().map(|(name, account)| (name.clone(), fundings(account))).collect();
+        let ledger = Ledger::open(path, &accounts, self.clock.clone()).map_err(|error| match &error {
+            OpenError::Accounts(_) => wrong(&format!("[payments.accounts]: {error}")),
+            OpenError::Books(_) => failed(&error),
+        })?;
+        self.perform("payments", "transfer-funds", Arc::new(ledger))
     }
 
     /// What agents may read.
@@ -189,11 +200,34 @@ fn children(config: &Config) -> Result<Children, Failure> {
     Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))
 }
 
+/// A program of the operator's that runs in `folder`.
+fn program(command: &config::Command, folder: &Path) -> Program {
+    Program {
+        argv: command.argv.clone(),
+        folder: folder.to_owned(),
+        time_out: Duration::from_millis(command.timeout_ms),
+        environment: command.environment.clone(),
+        not_done: command.not_done_codes.clone(),
+    }
+}
+
 /// Attachments come from the agent's files. A message does not say which agent wrote it, so that they are only known where all agents share them.
 fn attachments(config: &Config) -> Option<PathBuf> {
     let mut folders = config.agents.values().map(|agent| agent.workspace.clone());
     let first = folders.next()??;
     folders.all(|folder| folder.as_ref() == Some(&first)).then_some(first)
+}
+
+/// What an account is given once, under the names by which the ledger recognises it.
+fn fundings(account: &config::Account) -> Vec<Funding> {
+    let funding = |label, amount: &config::Amount| Funding {
+        label,
+        minor_units: amount.minor_units,
+        currency: amount.currency.clone(),
+    };
+    let opening = account.opening.iter().map(|amount| funding(format!("opening {}", amount.currency), amount));
+    let deposits = account.deposits.iter().map(|(name, amount)| funding(format!("deposit {name}"), amount));
+    opening.chain(deposits).collect()
 }
 
 fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {

@@ -8,7 +8,7 @@ use holdshort_gate::{Capability, FunctionType};
 
 use crate::agent::{self, BadPackage, Import};
 use crate::cli::host::{NO_DEPLOYMENT, NO_REPOSITORY};
-use crate::config::{CapabilityRule, Config, Deploy, Mail};
+use crate::config::{CapabilityRule, Config, Deploy, Mail, Payments};
 use crate::runs::{BindError, RefusalForm};
 
 /// How an import is served.
@@ -45,7 +45,7 @@ impl<'a> Classes<'a> {
             Some(CapabilityRule::Routine(_)) => Ok(Class::Routine),
             Some(CapabilityRule::Consequential(rule)) => {
                 let form = RefusalForm::of(ty, rule.refusal.as_ref());
-                form.ok_or_else(|| BindError::CannotRefuse(capability.clone()))?;
+                form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
                 Ok(Class::Consequential { by: command(&rule.command.argv) })
             }
         }
@@ -60,7 +60,7 @@ impl<'a> Classes<'a> {
         } else if is("guidance") {
             by("the person who answers")
         } else if is("payments") {
-            by("the ledger")
+            by(&ledger(&self.config.payments))
         } else if is("email") {
             match &self.config.email.connector {
                 Mail::Maildir { path } => by(&format!("delivery into the maildir {}", path.display())),
@@ -78,6 +78,17 @@ impl<'a> Classes<'a> {
             Ok(Class::Routine)
         }
     }
+}
+
+fn ledger(payments: &Payments) -> String {
+    let (path, names) = (payments.path.display(), payments.accounts.keys());
+    let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.is_empty() {
+        return format!(
+            "booking in the ledger {path}, which has no account to pay from: add a section `[payments.accounts.NAME]`"
+        );
+    }
+    format!("booking in the ledger {path}, from {names}")
 }
 
 fn command(argv: &[String]) -> String {

@@ -9,6 +9,7 @@ use crate::cli::args::{Events, RunName};
 use crate::cli::client::{self, Client, EventPage, RunRow};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::cli::story;
 use crate::review::visible;
 
 /// Events of one request.
@@ -45,8 +46,16 @@ fn page(run: &RunName, after: u64, client: &Client, output: &Output) -> Result<O
         }
     } else {
         for event in &page.events {
-            let label = format!("{:>4}  {}  {}  ", event.seq, visible::line(&event.at), visible::line(&event.kind));
-            output.row(&label, &event.data.to_string())?;
+            let label = format!("{:>4}  {}  ", event.seq, visible::line(&story::moment(&event.at)));
+            // What this program does not know is shown as it came.
+            let text = match story::event(event) {
+                Some(known) => match known.call() {
+                    Some(call) => format!("call {call} {}", story::sentence(&known)),
+                    None => story::sentence(&known),
+                },
+                None => format!("{} {}", event.kind, event.data),
+            };
+            output.row(&label, &text)?;
         }
     }
     Ok(page.events.last().map(|event| event.seq))

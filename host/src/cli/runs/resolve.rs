@@ -34,8 +34,8 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
     if output.json {
         output.json(&answer)?;
     } else {
-        let state = answer.get("state").and_then(Value::as_str).unwrap_or("settled");
-        output.row(&format!("{} ", args.id), &format!("is {state}"))?;
+        let state = answer.get("state").and_then(Value::as_str).unwrap_or_default();
+        output.row(&format!("{} ", args.id), &format!("is settled as {}: {state}", args.finding.word()))?;
     }
     Ok(Exit::Done)
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::{Folder, Wrong, authored, defaults, plain_name};
-use crate::config::resolved::{Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
+use super::{Folder, Wrong, authored, defaults, named, plain_name};
+use crate::config::resolved::{Account, Amount, Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
 use crate::config::value::Name;
 
 /// Says that a key belongs to another connector than the one that is chosen.
@@ -151,11 +151,35 @@ pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
     codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
 }
 
-pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Payments {
+pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Result<Payments, Wrong> {
     // The ledger is the only choice, so that naming it changes nothing.
-    let path = authored.and_then(|payments| {
-        let authored::Payments { connector: None | Some(authored::PayConnector::Ledger), path } = payments;
-        path
-    });
-    Payments { path: path.map_or_else(|| state.join(defaults::LEDGER_FILE), |path| folder.path(path)) }
+    let (path, accounts) = match authored {
+        Some(authored::Payments { connector: None | Some(authored::PayConnector::Ledger), path, accounts }) => {
+            (path, accounts)
+        }
+        None => (None, None),
+    };
+    Ok(Payments {
+        path: path.map_or_else(|| state.join(defaults::LEDGER_FILE), |path| folder.path(path)),
+        accounts: named(accounts, account)?,
+    })
+}
+
+fn account(account: authored::Account) -> Result<Account, Wrong> {
+    let mut opening: Vec<Amount> = Vec::new();
+    for at in account.opening.into_iter().flatten() {
+        let amount = amount(&at)?;
+        if opening.iter().any(|other| other.currency == amount.currency) {
+            let what = format!("this account has an opening balance in {} already", amount.currency);
+            return Err(Wrong::at(&at, what, "write one amount for each currency"));
+        }
+        opening.push(amount);
+    }
+    Ok(Account { opening, deposits: named(account.deposits, |deposit| amount(&deposit))? })
+}
+
+fn amount(text: &Spanned<String>) -> Result<Amount, Wrong> {
+    let wrong = |what| Wrong { span: text.span(), what, hint: None };
+    let crate::config::value::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;
+    Ok(Amount { minor_units, currency: currency.into(), decimals })
 }

@@ -10,11 +10,15 @@ pub(super) struct Counts {
     pub(super) skipped: u32,
 }
 
-/// Looks for closing lines of cargo, pytest, jest and the like, and of TAP.
+/// Looks for closing lines of cargo, Python's unittest, pytest, jest and the like, and of TAP.
 pub(super) fn find(output: &str) -> Option<Counts> {
     let output = plain(output);
     let lines = || output.lines().map(str::trim);
-    cargo(lines()).or_else(|| lines().rev().find_map(list)).or_else(|| tap_totals(lines())).or_else(|| tap(lines()))
+    cargo(lines())
+        .or_else(|| unittest(lines()))
+        .or_else(|| lines().rev().find_map(list))
+        .or_else(|| tap_totals(lines()))
+        .or_else(|| tap(lines()))
 }
 
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`, once for every test program: their sum.
@@ -28,6 +32,29 @@ fn cargo<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
         failed: sum.failed.saturating_add(one.failed),
         skipped: sum.skipped.saturating_add(one.skipped),
     })
+}
+
+/// `Ran 4 tests in 0.002s`, then `OK`, `OK (skipped=1)` or `FAILED (failures=1, errors=1)`: Python's own runner.
+fn unittest<'a>(mut lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<Counts> {
+    let mut counts = Counts::default();
+    let verdict = lines.rfind(|line| !line.is_empty())?;
+    let details = match verdict.strip_prefix("OK").or(verdict.strip_prefix("FAILED"))?.trim() {
+        "" => "",
+        details => details.strip_prefix('(')?.strip_suffix(')')?,
+    };
+    for part in details.split(", ").filter(|part| !part.is_empty()) {
+        let (name, number) = part.split_once('=')?;
+        let number: u32 = number.parse().ok()?;
+        match name {
+            "failures" | "errors" | "unexpected successes" => counts.failed = counts.failed.saturating_add(number),
+            "skipped" => counts.skipped = number,
+            _ => {}
+        }
+    }
+    let ran = lines.rfind(|line| !line.is_empty())?.strip_prefix("Ran ")?;
+    let ran: u32 = ran.split_once(" test")?.0.parse().ok()?;
+    counts.passed = ran.checked_sub(counts.failed)?.checked_sub(counts.skipped)?;
+    Some(counts)
 }
 
 /// `===== 3 passed, 1 failed in 0.12s =====`, `Tests: 1 failed, 3 passed, 4 total`, `3 passed, 1 failed`.
@@ -119,15 +146,24 @@ mod tests {
         check("=== 2 failed, 310 passed, 4 skipped, 1 warning, 1 error in 9.0s (0:00:09) ===", Some((310, 3, 4)));
         check("Tests:       1 failed, 2 skipped, 3 passed, 6 total\nSnapshots:   0 total\nTime: 1 s", Some((3, 1, 2)));
         check("3 passed, 0 failed", Some((3, 0, 0)));
+        check("test_a ... ok\n\n-----\nRan 2 tests in 0.000s\n\nOK\n", Some((2, 0, 0)));
+        check("Ran 1 test in 0.000s\n\nOK (skipped=1)\n", Some((0, 0, 1)));
+        check("Ran 7 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=1)\n", Some((3, 3, 1)));
         check("TAP version 13\n1..4\nok 1 - a\nnot ok 2 - b\nok 3 # SKIP no net\nok 4\n", Some((2, 1, 1)));
         check("ok 1 - a\n# tests 4\n# pass 3\n# fail 1\n# skipped 0\n", Some((3, 1, 0)));
     }
 
     #[test]
     fn other_output_is_not_counted() {
-        for output in
-            ["", "ok\tgithub.com/x/y\t0.2s", "all good", "1 file passed through", "okay 1\nok 2 go", "passed, 1"]
-        {
+        for output in [
+            "",
+            "ok\tgithub.com/x/y\t0.2s",
+            "all good",
+            "1 file passed through",
+            "okay 1\nok 2 go",
+            "passed, 1",
+            "Ran 1 test in 0.1s\n\nOK (skipped=2)",
+        ] {
             check(output, None);
         }
     }

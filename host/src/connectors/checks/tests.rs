@@ -1,1 +1,161 @@
+use std::path::Path;
+
+use super::super::git::tests::{Scratch, action, answer};
 use super::*;
+
+/// A check that runs `script` with a shell, as an operator would write it.
+fn shell(script: &str) -> Check {
+    Check {
+        argv: ["sh", "-c", script].map(str::to_owned).into(),
+        time_out: Duration::from_secs(30),
+        revisions: vec!["main".into(), "release/*".into()],
+        environment: Vec::new(),
+    }
+}
+
+fn checks(scratch: &Scratch, named: &[(&str, Check)]) -> Checks {
+    let children = Children::open(&scratch.folder.path().join("children")).unwrap();
+    let named = named.iter().map(|(name, check)| ((*name).to_owned(), check.clone())).collect();
+    Checks::open(scratch.git(), named, children, checkouts(scratch)).unwrap()
+}
+
+fn checkouts(scratch: &Scratch) -> PathBuf {
+    scratch.folder.path().join("checkouts")
+}
+
+async fn run(checks: &Checks, name: &str, revision: &str) -> Value {
+    answer(checks, &action("checks", "run", &json!({ "name": name, "revision": revision }))).await
+}
+
+fn entries(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_check_reports_what_its_command_did() {
+    let scratch = Scratch::new();
+    let passing = shell("cat a.txt; echo; echo 'Ran 2 tests in 0.000s'; echo OK");
+    let checks = checks(&scratch, &[("tests", passing), ("broken", shell("echo oh no >&2; exit 3"))]);
+    let report = run(&checks, "tests", "main").await["ok"].clone();
+    let expected = json!({
+        "name": "tests", "revision": scratch.tip("main").as_str(), "passed": true, "exit-status": 0,
+        "counts": { "passed": 2, "failed": 0, "skipped": 0 }, "output-tail": "1\n\nRan 2 tests in 0.000s\nOK\n",
+    });
+    assert_eq!(report, expected);
+    let report = run(&checks, "broken", "main").await["ok"].clone();
+    assert_eq!(
+        (&report["passed"], &report["exit-status"], &report["counts"]),
+        (&json!(false), &json!(3), &Value::Null)
+    );
+    assert_eq!(report["output-tail"], "oh no\n");
+}
+
+#[tokio::test]
+async fn a_check_runs_on_the_commit_and_not_on_the_work_tree() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.path.join("a.txt"), "not committed\n").unwrap();
+    let checks = checks(&scratch, &[("show", shell("cat a.txt; echo changed > a.txt; ls -A"))]);
+    let report = run(&checks, "show", "main").await["ok"].clone();
+    assert_eq!(report["output-tail"], "1\n.git\na.txt\n");
+    assert_eq!(std::fs::read_to_string(scratch.path.join("a.txt")).unwrap(), "not committed\n");
+    assert_eq!(
+        run(&checks, "show", "main").await["ok"]["output-tail"],
+        "1\n.git\na.txt\n",
+        "and each time on a fresh one"
+    );
+}
+
+#[tokio::test]
+async fn only_named_checks_run_and_only_on_allowed_revisions() {
+    let scratch = Scratch::new();
+    scratch.run(&["branch", "release/1.0"]);
+    scratch.run(&["branch", "feature"]);
+    let checks = checks(&scratch, &[("tests", shell("echo ran"))]);
+    assert_eq!(run(&checks, "tests", "release/1.0").await["ok"]["output-tail"], "ran\n");
+    for (name, revision, needle) in [
+        ("deploy", "main", "there is no check `deploy`; the operator named `tests`"),
+        ("tests", "feature", "may not run on `feature`, only on `main`, `release/*`"),
+        // An allowed pattern is no way to a commit by another name.
+        ("tests", "release/1.0..feature", "does not name a revision"),
+        ("tests", "release/none", "there is no commit `release/none`"),
+        ("tests", "--all", "does not name a revision"),
+    ] {
+        let answer = run(&checks, name, revision).await;
+        assert!(answer["err"].as_str().unwrap_or_default().contains(needle), "{name} {revision}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_hangs_or_floods_is_stopped_and_said_to_be() {
+    let scratch = Scratch::new();
+    let mut hangs = shell("echo begun; sleep 60 & sleep 60");
+    hangs.time_out = Duration::from_millis(200);
+    let many = shell("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done");
+    let checks = checks(&scratch, &[("hangs", hangs), ("many", many), ("killed", shell("kill -9 $$"))]);
+    let report = run(&checks, "hangs", "main").await["ok"].clone();
+    assert_eq!((&report["passed"], &report["exit-status"]), (&json!(false), &json!(-1)));
+    assert_eq!(report["output-tail"], "begun\n\n[stopped after 0.2 seconds]\n");
+    let report = run(&checks, "many", "main").await["ok"].clone();
+    let tail = report["output-tail"].as_str().unwrap();
+    assert!(tail.starts_with("[the first ") && tail.ends_with("line 19999\n") && tail.len() <= TAIL_BYTES_MAX + 100);
+    assert_eq!(tail.lines().nth(1).unwrap().split(' ').count(), 2, "from the beginning of a line");
+    assert!(run(&checks, "killed", "main").await["ok"]["output-tail"].as_str().unwrap().contains("signal 9"));
+}
+
+#[tokio::test]
+async fn a_check_gets_nothing_of_the_host() {
+    let scratch = Scratch::new();
+    let mut checks_environment = shell("env | cut -d= -f1 | sort | tr '\\n' ' '; ls -A \"$HOME\" | wc -l");
+    checks_environment.environment = vec!["CARGO_MANIFEST_DIR".into()];
+    let checks =
+        checks(&scratch, &[("env", checks_environment), ("hooks", shell("git config --get core.fsmonitor; true"))]);
+    let report = run(&checks, "env", "main").await["ok"].clone();
+    assert_eq!(report["output-tail"], "CARGO_MANIFEST_DIR CI HOME LANG PATH PWD TMPDIR 0\n");
+    let canary = scratch.trap();
+    let report = run(&checks, "hooks", "main").await["ok"].clone();
+    assert_eq!(report["output-tail"], "", "the repository's own settings are not the checkout's");
+    assert!(!canary.exists());
+}
+
+#[tokio::test]
+async fn checkouts_are_removed_also_those_of_an_earlier_host() {
+    let scratch = Scratch::new();
+    let left = checkouts(&scratch).join("check-0011");
+    std::fs::create_dir_all(left.join("tree")).unwrap();
+    std::fs::write(checkouts(&scratch).join("notes.txt"), "somebody's").unwrap();
+    let checks = checks(
+        &scratch,
+        &[("tests", shell("true")), ("missing", Check { argv: vec!["/no/such".into()], ..shell("") })],
+    );
+    assert!(!left.exists() && checkouts(&scratch).join("notes.txt").exists());
+    assert_eq!(run(&checks, "tests", "main").await["ok"]["passed"], true);
+    let answer = run(&checks, "missing", "main").await;
+    assert!(answer["err"].as_str().unwrap().contains("the operator has to put it right"), "{answer}");
+    // The removal goes on beside; a folder that stays would stay for ever.
+    for _ in 0..500 {
+        if entries(&checkouts(&scratch)) == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(entries(&checkouts(&scratch)), 1, "only what is no checkout is left");
+    assert_eq!(entries(&scratch.folder.path().join("children")), 0);
+}
+
+#[test]
+fn a_star_stands_for_any_run_of_characters() {
+    for (pattern, text, expected) in [
+        ("main", "main", true),
+        ("main", "main2", false),
+        ("*", "", true),
+        ("release/*", "release/1", true),
+        ("release/*", "a/release/1", false),
+        ("v*.*", "v1.2", true),
+        ("v*.*", "v12", false),
+        ("a*b*c", "abc", true),
+        ("a*b*c", "acb", false),
+        ("*x", "xx", true),
+    ] {
+        assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+    }
+}

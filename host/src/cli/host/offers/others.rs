@@ -1,0 +1,61 @@
+//! Other people's functions: what the configuration says of each, or of a whole interface, and the programs that serve it.
+
+use std::sync::Arc;
+
+use holdshort_journal::Journal;
+
+use super::{Wiring, children, program};
+use crate::cli::exit::Failure;
+use crate::cli::host::types::ComponentTypes;
+use crate::config::{CapabilityPattern, CapabilityRule, Config};
+use crate::connectors::Perform;
+use crate::connectors::command::{Acts, Answers, Beside, Surroundings};
+use crate::runs::{Offer, Offered};
+
+impl Wiring {
+    /// Offers what the sections `[capabilities.…]` classify. A section for one function goes before the one for its interface, because the
+    /// catalogue and the performers look for the function first.
+    pub(super) fn others(&mut self, config: &Config, journal: &Journal) -> Result<(), Failure> {
+        if config.capabilities.is_empty() {
+            return Ok(());
+        }
+        let around = Surroundings::new(children(config)?, Arc::new(ComponentTypes::of(journal.clone())));
+        for (pattern, rule) in &config.capabilities {
+            let (offer, performer) = serve(rule, config, &around);
+            // The component that asks brings the type along.
+            let offered = Offered { offer, ty: None };
+            match pattern {
+                CapabilityPattern::Function(capability) => {
+                    self.offers.catalogue.offer(capability.clone(), offered);
+                    if let Some(performer) = performer {
+                        self.offers.performers.insert(capability.clone(), performer);
+                    }
+                }
+                CapabilityPattern::Interface(interface) => {
+                    self.offers.catalogue.offer_interface(interface.clone(), offered);
+                    if let Some(performer) = performer {
+                        self.offers.performers.insert_interface(interface.clone(), performer);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What answers or previews, for the driver, and what performs, for the dispatcher. For a consequential function that is one connector, and each
+/// room gets the half that it may use.
+fn serve(rule: &CapabilityRule, config: &Config, around: &Surroundings) -> (Offer, Option<Arc<dyn Perform>>) {
+    match rule {
+        CapabilityRule::Routine(command) => {
+            let answers = Answers::new(program(command, &config.folder), around.clone());
+            (Offer::Routine(Arc::new(answers)), None)
+        }
+        CapabilityRule::Consequential(rule) => {
+            let beside =
+                Beside { idempotent: rule.idempotent, preview: rule.preview.clone(), lookup: rule.lookup.clone() };
+            let acts = Arc::new(Acts::new(program(&rule.command, &config.folder), beside, around.clone()));
+            (Offer::Consequential { preview: acts.clone(), refusal: rule.refusal.clone() }, Some(acts))
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The types of other people's functions, read from the component that asks: its bytes are in the journal, and they are what was approved.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, Capability, Digest, FunctionType};
+use holdshort_journal::Journal;
+
+use crate::agent::Manifest;
+use crate::connectors::command::FunctionTypes;
+
+/// At most this many types are kept; more are read again.
+const KNOWN_MAX: usize = 4_096;
+
+/// Reads types from the components in the journal.
+pub(super) struct ComponentTypes {
+    journal: Journal,
+    known: Mutex<HashMap<(Digest, Capability), Arc<FunctionType>>>,
+}
+
+impl ComponentTypes {
+    /// Types of the components that `journal` holds.
+    pub(super) fn of(journal: Journal) -> Self {
+        Self { journal, known: Mutex::default() }
+    }
+
+    /// Decodes the component once and keeps the types of all its imports, because an agent that calls one function will call the others.
+    async fn read(&self, action: &Action) -> Result<Arc<FunctionType>, String> {
+        let (component, capability) = (action.component(), action.capability());
+        let bytes = self.journal.blob(&component).await.map_err(|error| error.to_string())?;
+        let bytes = bytes.ok_or_else(|| format!("the journal does not hold the component {component}"))?;
+        // A large component takes a while to decode.
+        let read = tokio::task::spawn_blocking(move || Manifest::read(&bytes));
+        let manifest = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let mut known = self.known();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        for import in manifest.imports {
+            known.insert((component, import.capability), Arc::new(import.ty));
+        }
+        let found = known.get(&(component, capability.clone())).cloned();
+        found.ok_or_else(|| format!("the component {component} does not import `{capability}`"))
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<(Digest, Capability), Arc<FunctionType>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FunctionTypes for ComponentTypes {
+    fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, String>> {
+        async move {
+            let known = self.known().get(&(action.component(), action.capability().clone())).cloned();
+            match known {
+                Some(ty) => Ok(ty),
+                None => self.read(action).await,
+            }
+        }
+        .boxed()
+    }
+}

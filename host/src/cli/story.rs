@@ -1,0 +1,181 @@
+//! What happened, in sentences for people. Programs read the events themselves (`--json`).
+
+use holdshort_gate::{Decision, Event, Proposal, RefusalReason, Resolution, Time, Verdict};
+use serde_json::{Value, json};
+
+use super::client;
+
+/// As much of a text as stands in a sentence; the whole of it is in the event.
+const TEXT_CHARS_MAX: usize = 160;
+
+/// An event in the gate's own form; none, if the host is newer than this program and knows events that it does not.
+pub(super) fn event(answer: &client::Event) -> Option<Event> {
+    serde_json::from_value(json!({ "type": answer.kind, "data": answer.data })).ok()
+}
+
+/// A time to the second: what is smaller helps nobody who reads.
+pub(super) fn moment(at: &str) -> String {
+    match at.split_once('.') {
+        Some((second, fraction)) if fraction.ends_with('Z') => format!("{second}Z"),
+        Some(_) | None => at.to_owned(),
+    }
+}
+
+/// A time in the gate's own form.
+pub(super) fn at(time: Time) -> String {
+    let micros = i64::try_from(time.0).ok();
+    let stamp = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
+    stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| moment(&stamp.to_string()))
+}
+
+/// What an event says. That of a call goes on after the call's name: `holds short: …`.
+pub(super) fn sentence(event: &Event) -> String {
+    if event.call().is_some() { of_call(event) } else { of_run(event) }
+}
+
+fn of_run(event: &Event) -> String {
+    match event {
+        Event::RunCreated { agent, task, started_by, .. } => {
+            format!("{started_by} starts the agent {agent}: {}", short(task))
+        }
+        Event::TimerSet { timer, until } => format!("timer {timer}: sleeps until {}", at(*until)),
+        Event::TimerFired { timer } => format!("timer {timer}: wakes"),
+        Event::RunFinished { result: Ok(text) } => format!("the agent returns: {}", short(text)),
+        Event::RunFinished { result: Err(text) } => format!("the agent reports a failure: {}", short(text)),
+        Event::RunTrapped { reason } => format!("the agent trapped: {reason}"),
+        Event::RunCancelled { by, reason } => format!("{by} cancels the run{}", because(reason.as_deref())),
+        Event::RunDiverged { place, recorded, found } => {
+            format!("{place}: the journal holds {recorded}, and the agent now did {found}")
+        }
+        Event::RoutineReturned { .. }
+        | Event::CallCleared { .. }
+        | Event::CallHeld { .. }
+        | Event::CallRefused { .. }
+        | Event::DecisionMade { .. }
+        | Event::CallRevised { .. }
+        | Event::CallReheld { .. }
+        | Event::CallAnswered { .. }
+        | Event::CallExpired { .. }
+        | Event::CallCancelled { .. }
+        | Event::EffectStarted { .. }
+        | Event::EffectSucceeded { .. }
+        | Event::EffectFailed { .. }
+        | Event::EffectInDoubt { .. }
+        | Event::EffectResolved { .. } => String::new(),
+    }
+}
+
+fn of_call(event: &Event) -> String {
+    match event {
+        Event::RoutineReturned { capability, result, .. } => match result.get("err") {
+            Some(error) => format!("({capability}) is answered with an error: {}", short(&error.to_string())),
+            None => format!("({capability}) is answered"),
+        },
+        Event::CallCleared { proposal, .. } => format!("is cleared by policy: {}", summary(proposal)),
+        Event::CallHeld { proposal, .. } => format!("holds short: {}", summary(proposal)),
+        Event::CallRevised { revision, proposal, .. } => format!("is revision {revision} now: {}", summary(proposal)),
+        Event::CallReheld { reason, revision, .. } => format!("is held again as revision {revision}: {reason}"),
+        Event::CallAnswered { answer, .. } => format!("is answered: {}", short(&answer.to_string())),
+        Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
+        Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
+        Event::EffectSucceeded { evidence, .. } => format!("is done{}", because(evidence.as_deref())),
+        Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
+        Event::EffectFailed { reason, evidence, .. } => {
+            format!("was tried and did not happen: {reason}{}", because(evidence.as_deref()))
+        }
+        Event::EffectResolved { by, resolution, message, .. } => {
+            format!("is settled by {by} as {}{}", word(resolution), because(message.as_deref()))
+        }
+        Event::CallRefused { refusal, .. } => format!("is refused at once; {}", refused(refusal)),
+        Event::CallExpired { .. } => "expires: nobody decided in time, or it did not start in time".into(),
+        Event::DecisionMade { decision, .. } => format!("is {}", decided(decision)),
+        Event::RunCreated { .. }
+        | Event::TimerSet { .. }
+        | Event::TimerFired { .. }
+        | Event::RunFinished { .. }
+        | Event::RunTrapped { .. }
+        | Event::RunCancelled { .. }
+        | Event::RunDiverged { .. } => String::new(),
+    }
+}
+
+/// Who decided what.
+pub(super) fn decided(decision: &Decision) -> String {
+    let (verb, said) = match &decision.verdict {
+        Verdict::Approve => ("approved", decision.message.clone()),
+        Verdict::Reject => ("rejected", decision.message.clone()),
+        Verdict::Edit(_) => ("edited", decision.message.clone()),
+        // The message is the answer.
+        Verdict::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
+        Verdict::Respond(answer) => ("answered", Some(answer.to_string())),
+    };
+    format!("{verb} by {}{}", decision.reviewer, because(said.as_deref()))
+}
+
+/// Why a call was put to nobody.
+pub(super) fn refused(reason: &RefusalReason) -> String {
+    match reason {
+        RefusalReason::Forbidden(why) => format!("it is not allowed: {why}"),
+        RefusalReason::Invalid(why) => format!("it is not possible: {why}"),
+    }
+}
+
+fn word(resolution: &Resolution) -> &'static str {
+    match resolution {
+        Resolution::Done(_) => "done",
+        Resolution::NotDone => "not done",
+        Resolution::Abandon => "abandoned",
+        Resolution::SendAgain => "to be sent again",
+    }
+}
+
+fn summary(proposal: &Proposal) -> String {
+    short(&proposal.summary)
+}
+
+fn because(text: Option<&str>) -> String {
+    text.map(|text| format!(": {}", short(text))).unwrap_or_default()
+}
+
+/// The beginning of a text, on one line.
+fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(TEXT_CHARS_MAX).collect();
+    if short.len() < line.len() { short + " …" } else { short }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_the_endpoint_becomes_a_sentence() {
+        let cases = [
+            (
+                "run-created",
+                json!({"agent": "a", "component": holdshort_gate::Digest::of(b""), "task": "do\nit", "started_by": "olga", "limits": {"cpu_ms": 1, "memory_bytes": 1, "held_calls": 1, "calls": 1}, "seed": holdshort_gate::Digest::of(b"")}),
+                "olga starts the agent a: do it",
+            ),
+            (
+                "effect-failed",
+                json!({"call": 3, "attempt": 1, "reason": "no connection", "evidence": null}),
+                "was tried and did not happen: no connection",
+            ),
+            ("run-finished", json!({"result": {"Err": "x"}}), "the agent reports a failure: x"),
+            (
+                "decision-made",
+                json!({"call": 1, "decision": {"reviewer": "bob", "clearance": holdshort_gate::Digest::of(b""), "verdict": "reject", "message": "too long"}}),
+                "is rejected by bob: too long",
+            ),
+        ];
+        for (kind, data, expected) in cases {
+            let answer = client::Event { seq: 1, at: String::new(), kind: kind.into(), data };
+            assert_eq!(sentence(&event(&answer).unwrap()), expected);
+        }
+        let unknown = client::Event { seq: 1, at: String::new(), kind: "run-sang".into(), data: json!({}) };
+        assert!(event(&unknown).is_none());
+        assert_eq!(moment("2026-11-25T10:09:47.216492Z"), "2026-11-25T10:09:47Z");
+        assert_eq!(moment("2026-11-25T10:09:47Z"), "2026-11-25T10:09:47Z");
+        assert!(short(&"long ".repeat(100)).ends_with(" …"));
+    }
+}

@@ -1,0 +1,205 @@
+//! Other people's functions, served by programs of the operator's: one that acts, or one that answers; beside the first perhaps one that
+//! shows beforehand what would happen, and one that finds out afterwards whether it did.
+//!
+//! `host/CONFIGURATION.md` is the operator's page about them. In short: each reads the action on its standard input, byte for byte what the
+//! action digest covers, and finds who asks in its environment. It prints JSON of the function's own type, which is checked. It says by its
+//! exit status how it went, and one list of codes means the same for all of them: nothing was done, and nothing will be.
+//!
+//! [`Acts`] is here, [`Answers`] in [`answers`], and in [`look`] what both use.
+
+mod answers;
+mod look;
+mod summary;
+
+pub use answers::Answers;
+pub use look::{FunctionTypes, Surroundings};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, EffectClass, FunctionType, WitType};
+use holdshort_journal::Authorized;
+use serde_json::{Value, json};
+
+use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
+use super::{Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed};
+use look::{own, printed};
+
+/// Performs consequential functions with the operator's programs.
+#[derive(Clone)]
+pub struct Acts {
+    program: Program,
+    beside: Beside,
+    around: Surroundings,
+}
+
+/// What the operator says of a program that acts, and what stands beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Whether the far end recognises the key, so that a person may send again.
+    pub idempotent: bool,
+    /// What shows beforehand what would happen.
+    pub preview: Option<Vec<String>>,
+    /// What finds out whether a lost attempt happened.
+    pub lookup: Option<Vec<String>>,
+}
+
+impl Acts {
+    /// Performs with `program`.
+    pub fn new(program: Program, beside: Beside, around: Surroundings) -> Self {
+        Self { program, beside, around }
+    }
+
+    /// What the operator's preview shows comes first; then the program that would act, which is all that the host itself can tell.
+    async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+        let mut exhibits = Vec::new();
+        if let Some(argv) = &self.beside.preview {
+            exhibits.push(self.shown(argv, action).await?);
+        }
+        exhibits.push(self.program.exhibit());
+        let preconditions = json!({ "program": self.program.precondition() });
+        Ok(Previewed { summary: summary::of(action), exhibits, preconditions })
+    }
+
+    /// What the operator's preview shows. It is evidence, so it is shown whole or not at all.
+    async fn shown(&self, argv: &[String], action: &Action) -> Result<Exhibit, CannotPreview> {
+        let unavailable = |why: &str| CannotPreview::Unavailable(format!("the preview `{}`: {why}", argv.join(" ")));
+        let ended =
+            self.around.look(&self.program, argv, action, &own(action)).await.map_err(|why| unavailable(&why))?;
+        match self.program.said(&ended) {
+            Said::Done if ended.stdout.is_cut() => {
+                let bytes = ended.stdout.written_bytes;
+                Err(unavailable(&format!("it printed {bytes} bytes; at most {KEPT_BYTES_MAX} can be shown")))
+            }
+            Said::Done => {
+                let title = format!("the preview by `{}`", argv.join(" "));
+                let mut bytes = ended.stdout.bytes;
+                if bytes.trim_ascii().is_empty() {
+                    bytes = b"(it printed nothing)\n".to_vec();
+                }
+                Ok(Exhibit { title, media: "text/plain", bytes })
+            }
+            Said::NotDone(why) => {
+                let said = words(&ended);
+                Err(CannotPreview::Impossible(if said.is_empty() { why } else { said }))
+            }
+            Said::Unknown(why) => Err(unavailable(&why)),
+        }
+    }
+
+    /// One attempt. Everything that can be found wanting is found before the program starts, so that only the program leaves a doubt.
+    async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
+        if let Some(changed) = self.program.changed(preconditions.get("program")) {
+            return Attempt::FactsChanged(changed);
+        }
+        let ty = match self.around.types.of(action).await {
+            Ok(ty) => ty,
+            Err(why) => return Attempt::NotDone(why),
+        };
+        let environment = own_of_attempt(action, &origin);
+        let order = self.program.order(&self.program.argv, action.canonical().into_bytes(), &environment);
+        self.program.attempt(&self.around.children, &origin, order, |stdout| printed(stdout, ok(&ty)?)).await
+    }
+
+    /// Asks the lookup program, whose exit statuses are read like those of the program that was lost.
+    async fn find_out(&self, inquiry: &Inquiry) -> Finding {
+        let origin = Origin::of(inquiry);
+        // What still runs may act after the lookup has looked, so it gets the time that it would have had.
+        let patience = if self.beside.lookup.is_some() { self.program.time_out } else { PATIENCE };
+        let left = Left::by(&self.around.children, &origin, patience).await;
+        let Some(argv) = self.beside.lookup.as_ref().filter(|_| !left.runs) else {
+            return Finding::Unknown { evidence: left.evidence };
+        };
+        let unknown = |why: &str| Finding::Unknown {
+            evidence: format!("{}; the lookup `{}`: {why}", left.evidence, argv.join(" ")),
+        };
+        let ty = match self.around.types.of(&inquiry.action).await {
+            Ok(ty) => ty,
+            Err(why) => return unknown(&why),
+        };
+        let mut environment = own_of_attempt(&inquiry.action, &origin);
+        let started_at = i64::try_from(inquiry.started_at.0).ok();
+        if let Some(at) = started_at.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()) {
+            environment.push(("HOLDSHORT_STARTED_AT", format!("{at:.6}")));
+        }
+        let ended = match self.around.look(&self.program, argv, &inquiry.action, &environment).await {
+            Ok(ended) => ended,
+            Err(why) => return unknown(&why),
+        };
+        let evidence = || format!("the lookup `{}`: {}", argv.join(" "), how(&ended, self.program.time_out));
+        match self.program.said(&ended) {
+            Said::Done => match ok(&ty).and_then(|ok| printed(&ended.stdout, ok)) {
+                Ok(receipt) => Finding::Happened { receipt, evidence: evidence() },
+                Err(why) => unknown(&format!("exit status 0, but {why}")),
+            },
+            Said::NotDone(_) => Finding::DidNotHappen { evidence: evidence() },
+            Said::Unknown(why) => unknown(&why),
+        }
+    }
+}
+
+impl Preview for Acts {
+    fn name(&self) -> &str {
+        "command"
+    }
+
+    fn class(&self) -> EffectClass {
+        match &self.beside {
+            Beside { idempotent: true, .. } => EffectClass::Idempotent,
+            Beside { lookup: Some(_), .. } => EffectClass::Reconcilable,
+            Beside { lookup: None, .. } => EffectClass::OneShot,
+        }
+    }
+
+    fn evidence(&self) -> &str {
+        match self.beside.lookup {
+            Some(_) => "once the program has ended, asks the operator's lookup program, which tells by its exit status",
+            None => "looks whether the program still runs; what came of it only a person can find out",
+        }
+    }
+
+    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        self.look_ahead(action).boxed()
+    }
+}
+
+impl Perform for Acts {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        async move {
+            self.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
+        }
+        .boxed()
+    }
+
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        self.find_out(inquiry).boxed()
+    }
+
+    /// What the program would have printed does not follow from the action.
+    fn receipt(&self, _: &Inquiry) -> Option<Value> {
+        None
+    }
+}
+
+/// The type of what is handed to the agent when it was done; nothing if the function returns nothing then.
+fn ok(ty: &FunctionType) -> Result<Option<&WitType>, String> {
+    match &ty.result {
+        Some(WitType::Result { ok, .. }) => Ok(ok.as_deref()),
+        // Such a function is refused at load, because it could not be told no.
+        Some(_) | None => Err("the function's result is no `result`".into()),
+    }
+}
+
+/// What a program that acts, and one that finds out about it, get in their environment.
+fn own_of_attempt(action: &Action, origin: &Origin<'_>) -> Vec<(&'static str, String)> {
+    let mut environment = own(action);
+    environment.extend([
+        ("HOLDSHORT_KEY", origin.key.to_string()),
+        ("HOLDSHORT_RUN", origin.run.to_string()),
+        ("HOLDSHORT_CALL", origin.call.to_string()),
+        ("HOLDSHORT_ATTEMPT", origin.attempt.to_string()),
+    ]);
+    environment
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Running a program that only looks, and reading what a program printed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, FunctionType, WitType};
+use serde_json::Value;
+
+use super::super::child::{Children, Ended, Leftovers, NotStarted, Order, Output};
+use super::super::program::{KEPT_BYTES_MAX, Program};
+
+/// The types of functions that are not ours: the component that asks brings them.
+pub trait FunctionTypes: Send + Sync {
+    /// The type with which the action's component imports its function, or why it cannot be told.
+    fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, String>>;
+}
+
+/// What all programs of a host share.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub(super) types: Arc<dyn FunctionTypes>,
+    pub(super) children: Children,
+    /// How many programs have looked.
+    looks: Arc<AtomicU64>,
+}
+
+impl Surroundings {
+    /// `children` holds the output of running programs.
+    pub fn new(children: Children, types: Arc<dyn FunctionTypes>) -> Self {
+        Self { types, children, looks: Arc::default() }
+    }
+
+    /// Runs `argv` within the bounds of `program`; whatever it leaves behind is killed, because it was to look.
+    pub(super) async fn look(
+        &self,
+        program: &Program,
+        argv: &[String],
+        action: &Action,
+        own: &[(&str, String)],
+    ) -> Result<Ended, String> {
+        let order = program.order(argv, action.canonical().into_bytes(), own);
+        let order = Order { leftovers: Leftovers::Kill, ..order };
+        loop {
+            // Numbers begin anew with each host, so that what a killed one left is overwritten and does not pile up.
+            let name = format!("look-{}", self.looks.fetch_add(1, Ordering::Relaxed));
+            match self.children.run(&name, order.clone()).await {
+                Ok(ended) => {
+                    self.children.forget(&name).await;
+                    return Ok(ended);
+                }
+                // A program of an earlier host still runs under that number.
+                Err(NotStarted::Busy(_)) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
+
+/// What every program gets in its environment from the host.
+pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
+    vec![("HOLDSHORT_CAPABILITY", action.capability().to_string())]
+}
+
+/// The JSON of type `ty` that a program printed, in normal form. One that has nothing to return may print nothing.
+pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, String> {
+    if output.is_cut() {
+        return Err(format!("it printed {} bytes; at most {KEPT_BYTES_MAX} are read", output.written_bytes));
+    }
+    let value = match output.bytes.trim_ascii() {
+        [] if ty.is_none() => Value::Null,
+        [] => return Err("it printed nothing, and the function returns something".into()),
+        text => serde_json::from_slice(text).map_err(|error| format!("what it printed is not JSON: {error}"))?,
+    };
+    match ty {
+        Some(ty) => {
+            ty.normalise(&value).map_err(|error| format!("what it printed is not of the function's type: {error}"))
+        }
+        None if value.is_null() => Ok(value),
+        None => Err("it printed a value, and the function returns none".into()),
+    }
+}

@@ -1,0 +1,388 @@
+//! Payments in a double-entry ledger of the host's own, in one SQLite file: the embedded default.
+//!
+//! An operator's accounts are named in the configuration, and their money is booked once against equity. Each transfer is one entry of two
+//! postings that sum to zero, booked in one transaction together with the key that it was cleared under. So the books themselves remember what was done:
+//! the same key books nothing twice, and after a crash they are asked. A payee needs no account: its first payment opens one, as an outside account.
+//!
+//! Read in this order: `schema` (the tables and the rules that the file keeps), `books` (the statements), `transfer` (what is asked for),
+//! `standing` (what a reviewer is shown and what must still hold), `funding` (where the operator's money comes from), `attempts` (late arrivals).
+
+mod attempts;
+mod books;
+mod funding;
+mod money;
+mod schema;
+mod standing;
+mod transfer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, EffectClass, EffectKey, Time};
+use holdshort_journal::Authorized;
+use rusqlite::{Connection, ErrorCode};
+use serde_json::Value;
+
+use self::attempts::Attempts;
+use self::books::{Booked, Books, BooksError, Entry, Kind};
+use self::standing::{Facts, Standing, micros};
+use self::transfer::Transfer;
+use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed};
+
+pub use self::books::BooksError as LedgerError;
+pub use self::funding::{Accounts, Disagreement, Funding};
+
+/// How long a ledger that another program has locked is waited for, and a lookup for an attempt that still runs.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Books transfers.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    /// The file; it is opened anew for each use.
+    path: PathBuf,
+    /// The names of the accounts from which may be paid.
+    sources: Vec<String>,
+    /// When an entry is booked, and whether it is too late for an attempt.
+    clock: Clock,
+    /// What a lookup waits for.
+    attempts: Attempts,
+    /// How long a locked file is waited for.
+    wait: Duration,
+}
+
+/// Why there is no ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its file cannot be used.
+    #[error(transparent)]
+    Books(#[from] BooksError),
+    /// The configured accounts are not those of its books.
+    #[error(transparent)]
+    Accounts(#[from] Disagreement),
+}
+
+/// Why a transfer was not booked. Nothing was committed.
+enum Stopped {
+    /// It makes no sense, or not any more.
+    NotDone(String),
+    /// It may make sense, to somebody who has seen both values.
+    FactsChanged(String),
+    /// SQLite could not read or write; the transaction is rolled back.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// What the books say about a key, and whether that is final.
+struct Looked {
+    /// The entry that has the key.
+    found: Option<Booked>,
+    /// An error means that it was seen, and may be otherwise after a power cut.
+    flushed: Result<(), rusqlite::Error>,
+}
+
+impl Ledger {
+    /// Uses the ledger at `path`. Without accounts there is nothing to pay from, and no file is made.
+    pub fn open(path: &Path, accounts: &Accounts, clock: Clock) -> Result<Self, OpenError> {
+        Self::open_with(path, accounts, clock, WAIT)
+    }
+
+    fn open_with(path: &Path, accounts: &Accounts, clock: Clock, wait: Duration) -> Result<Self, OpenError> {
+        if !accounts.is_empty() {
+            let told = |source| BooksError::Sqlite { path: path.into(), source };
+            let mut books = Books::make(path, wait)?;
+            let transaction = books.write().map_err(told)?;
+            funding::fund(&transaction, accounts, clock()).map_err(told)??;
+            transaction.commit().map_err(told)?;
+        }
+        let sources = accounts.keys().cloned().collect();
+        let attempts = Attempts::on(path, wait);
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), sources, clock, attempts, wait })))
+    }
+
+    /// Runs what touches the disk where blocking is allowed.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> T + Send + 'static,
+        interrupted: impl FnOnce(String) -> T,
+    ) -> T {
+        let inner = self.0.clone();
+        let worked = tokio::task::spawn_blocking(move || work(&inner)).await;
+        worked.unwrap_or_else(|error| interrupted(error.to_string()))
+    }
+}
+
+impl Preview for Ledger {
+    fn name(&self) -> &str {
+        "ledger"
+    }
+
+    fn class(&self) -> EffectClass {
+        EffectClass::Idempotent
+    }
+
+    fn evidence(&self) -> &str {
+        "waits until no attempt on the ledger runs any more, then looks for the call's key in its entries: there, it was booked; not there, it was not and cannot be any more"
+    }
+
+    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let action = action.clone();
+        let unavailable = |error| Err(CannotPreview::Unavailable(error));
+        self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()
+    }
+}
+
+impl Perform for Ledger {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        async move {
+            // From here on no lookup can take this attempt for one that will not come.
+            let under_way = match self.0.attempts.begin().await {
+                Ok(under_way) => under_way,
+                Err(error) => return Attempt::NotDone(format!("the attempt was not begun: {error}")),
+            };
+            let work = move |inner: &Inner| {
+                let permit = (authorized.action(), authorized.preconditions(), authorized.key());
+                let attempt = inner.attempt(permit, authorized.perform_by());
+                drop(under_way);
+                attempt
+            };
+            self.blocking(work, |error| Attempt::Unknown(format!("the booking was interrupted: {error}"))).await
+        }
+        .boxed()
+    }
+
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        async move {
+            if let Err(error) = self.0.attempts.over().await {
+                return Finding::Unknown { evidence: format!("an attempt may still arrive: {error}") };
+            }
+            let inquiry = inquiry.clone();
+            let unknown = |error| Finding::Unknown { evidence: format!("the ledger could not be looked at: {error}") };
+            self.blocking(move |inner| inner.find(&inquiry), unknown).await
+        }
+        .boxed()
+    }
+
+    /// The transaction's number and the balance are in the books alone, and if they are there, a lookup has found them.
+    fn receipt(&self, _inquiry: &Inquiry) -> Option<Value> {
+        None
+    }
+}
+
+impl Inner {
+    /// The file as it is now, which must be there.
+    fn books(&self) -> Result<Books, BooksError> {
+        Books::open(&self.path, self.wait)
+    }
+
+    /// Whether the operator lets agents pay from this account, which the configuration says, not the books.
+    fn allowed(&self, transfer: &Transfer) -> Result<(), String> {
+        if self.sources.contains(&transfer.source) {
+            return Ok(());
+        }
+        let source: String = transfer.source.chars().take(80).flat_map(char::escape_debug).collect();
+        let names: Vec<String> = self.sources.iter().map(|name| format!("`{name}`")).collect();
+        Err(if names.is_empty() {
+            format!("there is no account `{source}`; the operator has opened none")
+        } else {
+            format!("there is no account `{source}`; the operator opened {}", names.join(", "))
+        })
+    }
+
+    /// What a reviewer is shown, all of it from one moment of the books.
+    fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+        let impossible = |error: &dyn std::error::Error| CannotPreview::Impossible(error.to_string());
+        let unavailable = |error: rusqlite::Error| {
+            CannotPreview::Unavailable(BooksError::Sqlite { path: self.path.clone(), source: error }.to_string())
+        };
+        let transfer = Transfer::read(action).map_err(|error| impossible(&error))?;
+        self.allowed(&transfer).map_err(CannotPreview::Impossible)?;
+        let mut books = self.books().map_err(|error| CannotPreview::Unavailable(error.to_string()))?;
+        let books = books.read().map_err(unavailable)?;
+        let Some(standing) = Standing::of(&books, &transfer).map_err(unavailable)? else {
+            return Err(CannotPreview::Unavailable(self.without(&transfer)));
+        };
+        let after = standing.after(&transfer).map_err(|error| impossible(&error))?;
+        let (summary, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
+        Ok(Previewed { summary, exhibits, preconditions: standing.facts.to_json() })
+    }
+
+    /// The books were replaced while the host runs: what was opened at its start is not in them.
+    fn without(&self, transfer: &Transfer) -> String {
+        let path = self.path.display();
+        format!(
+            "the ledger `{path}` has lost the account `{}`, with which this host started; put the ledger back",
+            transfer.source
+        )
+    }
+
+    /// Books in one transaction: the key, the facts and both balances are judged on what nobody can change until it is committed.
+    fn attempt(&self, permit: (&Action, &Value, &EffectKey), perform_by: Time) -> Attempt {
+        let (action, preconditions, key) = permit;
+        let unbooked = |error: &dyn std::fmt::Display| Attempt::NotDone(format!("{error}; nothing was booked"));
+        let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
+        let transfer = match Transfer::read(action) {
+            Ok(transfer) => transfer,
+            Err(error) => return unbooked(&error),
+        };
+        let mut books = match self.books() {
+            Ok(books) => books,
+            Err(error) => return unbooked(&error),
+        };
+        let transaction = match books.write() {
+            Ok(transaction) => transaction,
+            Err(error) => return unbooked(&sqlite(error)),
+        };
+        if (self.clock)() > perform_by {
+            return unbooked(&"the ledger was locked until it was too late for this attempt");
+        }
+        // Returning drops the transaction, which rolls it back.
+        let booked = match self.book(&transaction, &transfer, preconditions, key) {
+            Ok(booked) => booked,
+            Err(Stopped::NotDone(why)) => return unbooked(&why),
+            Err(Stopped::FactsChanged(why)) => return Attempt::FactsChanged(why),
+            Err(Stopped::Sqlite(error)) => return unbooked(&sqlite(error)),
+        };
+        match transaction.commit() {
+            Ok(()) => Attempt::Done(transfer.receipt(&booked)),
+            Err(error) => {
+                drop(books);
+                self.after_failed_commit(&transfer, key, error)
+            }
+        }
+    }
+
+    /// Books a transfer, unless its key was booked: then that is what has happened, whatever has changed since.
+    fn book(
+        &self,
+        books: &Connection,
+        transfer: &Transfer,
+        preconditions: &Value,
+        key: &EffectKey,
+    ) -> Result<Booked, Stopped> {
+        if let Some(booked) = books::booked(books, &key.0)? {
+            if booked.transfer != transfer.record {
+                let text = format!("T{} was booked under the same key, and it is another transfer", booked.number);
+                return Err(Stopped::NotDone(text));
+            }
+            books::settle(books)?;
+            return Ok(booked);
+        }
+        self.allowed(transfer).map_err(Stopped::NotDone)?;
+        let Some(shown) = Facts::read(preconditions) else {
+            return Err(Stopped::NotDone("the clearance does not say which balances were shown".into()));
+        };
+        let Some(standing) = Standing::of(books, transfer)? else {
+            return Err(Stopped::NotDone(self.without(transfer)));
+        };
+        if let Some(changes) = shown.changes(&standing.facts, transfer) {
+            return Err(Stopped::FactsChanged(changes));
+        }
+        let (source_balance, _) = standing.after(transfer).map_err(|error| Stopped::NotDone(error.to_string()))?;
+        let to = match standing.payee {
+            Some(payee) => payee,
+            None => books::open_account(books, &transfer.payee, Kind::Outside)?,
+        };
+        let entry = Entry {
+            kind: "transfer",
+            key: &key.0,
+            at: micros((self.clock)()),
+            reference: &transfer.reference,
+            transfer: Some(&transfer.record),
+            from: standing.source,
+            to,
+            currency: transfer.currency.code(),
+            amount: transfer.amount,
+        };
+        let number = books::book(books, &entry)?;
+        Ok(Booked { number, transfer: transfer.record.clone(), source_balance })
+    }
+
+    /// A COMMIT that failed may have reached the disk, which only a look at the books can tell.
+    fn after_failed_commit(&self, transfer: &Transfer, key: &EffectKey, error: rusqlite::Error) -> Attempt {
+        // A full disk shows while the log is written, and what commits is written last: then nothing can be left that a recovery would find.
+        let cut_short = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let failed = format!("the ledger could not commit: {error}");
+        match self.look(key) {
+            Ok(Looked { found: Some(booked), flushed: Ok(()) }) => Attempt::Done(transfer.receipt(&booked)),
+            Ok(Looked { found: None, flushed }) if flushed.is_ok() || cut_short => {
+                Attempt::NotDone(format!("{failed}; nothing was booked"))
+            }
+            Ok(Looked { flushed, .. }) => {
+                let why = flushed.err().map(|why| format!(", and looking failed: {why}"));
+                Attempt::Unknown(failed + &why.unwrap_or_default())
+            }
+            Err(why) => Attempt::Unknown(format!("{failed}, and looking failed: {why}")),
+        }
+    }
+
+    /// Looks for a key on a connection that has not tried to write it, with nobody else's transaction under way.
+    fn look(&self, key: &EffectKey) -> Result<Looked, BooksError> {
+        let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
+        let mut books = self.books()?;
+        let transaction = books.write().map_err(sqlite)?;
+        let found = books::booked(&transaction, &key.0).map_err(sqlite)?;
+        let flushed = books::settle(&transaction).and_then(|()| transaction.commit());
+        Ok(Looked { found, flushed })
+    }
+
+    /// What became of a lost attempt, of which none runs any more.
+    fn find(&self, inquiry: &Inquiry) -> Finding {
+        let unknown = |evidence: String| Finding::Unknown { evidence };
+        let path = self.path.display();
+        let transfer = match Transfer::read(&inquiry.action) {
+            Ok(transfer) => transfer,
+            Err(error) => return unknown(error.to_string()),
+        };
+        let Some(shown) = Facts::read(&inquiry.preconditions) else {
+            return unknown("the clearance does not say which ledger was shown".into());
+        };
+        match self.id() {
+            Ok(id) if id == shown.ledger => {}
+            Ok(id) => {
+                return unknown(format!(
+                    "`{path}` is the ledger {id}, and the transfer was to be booked in the ledger {}",
+                    shown.ledger
+                ));
+            }
+            Err(error) => return unknown(error.to_string()),
+        }
+        match self.look(&inquiry.key) {
+            Ok(Looked { flushed: Err(error), found }) => {
+                let what = if found.is_some() { "there" } else { "not there" };
+                unknown(format!("the call's key is {what} in `{path}`, but that may not outlast a power cut: {error}"))
+            }
+            Ok(Looked { found: Some(booked), .. }) if booked.transfer != transfer.record => {
+                unknown(format!("T{} in `{path}` has the call's key, and it is another transfer", booked.number))
+            }
+            Ok(Looked { found: Some(booked), .. }) => Finding::Happened {
+                evidence: format!("it is T{} in `{path}`, under the call's key", booked.number),
+                receipt: transfer.receipt(&booked),
+            },
+            Ok(Looked { found: None, .. }) => Finding::DidNotHappen {
+                evidence: format!("no attempt runs, and no entry in `{path}` has the call's key"),
+            },
+            Err(error) => unknown(error.to_string()),
+        }
+    }
+
+    /// Which ledger the file is.
+    fn id(&self) -> Result<String, BooksError> {
+        let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
+        let mut books = self.books()?;
+        let transaction = books.read().map_err(sqlite)?;
+        books::id(&transaction).map_err(sqlite)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! Whether an attempt of this host, or of one that is just ending, may still reach the ledger.
+//!
+//! Each attempt holds a shared lock (`flock`) on a file beside the ledger from before it is queued until its transaction is over, so the lock ends
+//! with it, or with its process, however that ends. Whoever gets the lock for himself alone knows that no attempt begun before can arrive late.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How often a lock that is held is tried again.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The attempts on one ledger.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    /// The file that is locked; it is always empty.
+    path: PathBuf,
+    wait: Duration,
+}
+
+/// One attempt, under way until this is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    _lock: File,
+}
+
+impl Attempts {
+    /// Those on the ledger at `ledger`. Nothing waits for longer than `wait`.
+    pub(super) fn on(ledger: &Path, wait: Duration) -> Self {
+        let mut path = ledger.as_os_str().to_owned();
+        path.push(".attempts");
+        Self { path: path.into(), wait }
+    }
+
+    /// Says that an attempt is under way.
+    pub(super) async fn begin(&self) -> io::Result<UnderWay> {
+        // Lookups hold the lock for an instant only.
+        Ok(UnderWay { _lock: self.lock(File::try_lock_shared).await? })
+    }
+
+    /// Waits until every attempt that was under way is over.
+    pub(super) async fn over(&self) -> io::Result<()> {
+        self.lock(File::try_lock).await.map(drop)
+    }
+
+    async fn lock(&self, try_lock: fn(&File) -> Result<(), TryLockError>) -> io::Result<File> {
+        let deadline = Instant::now() + self.wait;
+        let mut open = OpenOptions::new();
+        let file = open.write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+        loop {
+            match try_lock(&file) {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
+                Err(TryLockError::WouldBlock) => {
+                    let text = format!("another attempt still holds `{}`", self.path.display());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                }
+            }
+        }
+    }
+}

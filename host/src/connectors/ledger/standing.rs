@@ -1,0 +1,243 @@
+//! How the books stand for a transfer: what a reviewer is shown, what must still hold when it is performed, and whether it is possible at all.
+
+use holdshort_gate::Time;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::books::{self, Account, Kind, Past};
+use super::transfer::Transfer;
+use crate::connectors::Exhibit;
+
+/// Earlier payments that a reviewer is shown; how many there are in all is said beside them.
+const HISTORY_MAX: u32 = 20;
+/// Names written almost the same that a reviewer is shown.
+const ALIKE_MAX: usize = 10;
+
+/// The accounts of a transfer.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    /// Who pays.
+    pub(super) source: Account,
+    /// None if the payee was never paid.
+    pub(super) payee: Option<Account>,
+    /// What the source has, in the currency's smallest unit.
+    pub(super) source_balance: i64,
+    /// What the payee has got; in this ledger, not in its bank.
+    pub(super) payee_balance: i64,
+    /// The part of it that a clearance rests on.
+    pub(super) facts: Facts,
+}
+
+/// What the clearance rests on, as it stands in the preconditions, in the words in which a reviewer reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The ledger's own id, so that another file in its place is noticed.
+    pub(super) ledger: String,
+    /// What the source has, with its currency.
+    source_balance: String,
+    /// `own account` or `outside`.
+    payee: String,
+    /// How many transfers the payee has received, from anybody and in any currency: a reviewer who saw none decides otherwise than one who saw the same bill paid.
+    payments: u64,
+}
+
+/// Why the books do not allow a transfer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotCovered {
+    /// The source would be below zero.
+    #[error("the account `{account}` has {has}, which does not cover {amount}")]
+    Overdraft { account: String, has: String, amount: String },
+    /// The payee's balance would not fit.
+    #[error("`{payee}` has {has}; with {amount} more it would have more than the ledger can hold")]
+    TooMuch { payee: String, has: String, amount: String },
+}
+
+impl Standing {
+    /// Nothing if the books have no such source.
+    pub(super) fn of(books: &Connection, transfer: &Transfer) -> rusqlite::Result<Option<Self>> {
+        let Some(source) = books::account(books, &transfer.source)? else { return Ok(None) };
+        let payee = books::account(books, &transfer.payee)?;
+        let currency = transfer.currency.code();
+        let source_balance = books::balance(books, source, currency)?;
+        let (payee_balance, payments) = match payee {
+            Some(payee) => (books::balance(books, payee, currency)?, books::payments(books, payee)?),
+            None => (0, 0),
+        };
+        let facts = Facts {
+            ledger: books::id(books)?,
+            source_balance: transfer.currency.show(source_balance),
+            payee: if payee.is_some_and(|payee| payee.kind == Kind::Own) { "own account" } else { "outside" }.into(),
+            payments,
+        };
+        Ok(Some(Self { source, payee, source_balance, payee_balance, facts }))
+    }
+
+    /// What both accounts would have.
+    pub(super) fn after(&self, transfer: &Transfer) -> Result<(i64, i64), NotCovered> {
+        let Transfer { currency, amount, .. } = transfer;
+        let left = self.source_balance.checked_sub(*amount).filter(|left| *left >= 0);
+        let left = left.ok_or_else(|| NotCovered::Overdraft {
+            account: transfer.source.clone(),
+            has: currency.show(self.source_balance),
+            amount: transfer.shown(),
+        })?;
+        let got = self.payee_balance.checked_add(*amount).ok_or_else(|| NotCovered::TooMuch {
+            payee: transfer.payee.clone(),
+            has: currency.show(self.payee_balance),
+            amount: transfer.shown(),
+        })?;
+        Ok((left, got))
+    }
+
+    /// One line about the transfer, and the evidence for it, the most telling first. What the agent wrote stands in quotes.
+    pub(super) fn describe(
+        &self,
+        books: &Connection,
+        transfer: &Transfer,
+        after: (i64, i64),
+    ) -> rusqlite::Result<(String, Vec<Exhibit>)> {
+        let Transfer { source, payee, currency, amount, reference, .. } = transfer;
+        let mut exhibits = Vec::new();
+        let own = self.payee.is_some_and(|payee| payee.kind == Kind::Own);
+        let count = self.facts.payments;
+        let mut known = match (count, own) {
+            (_, true) => "an account of the operator's".to_owned(),
+            (0, false) => "first payment to this payee".to_owned(),
+            (1, false) => "paid once before".to_owned(),
+            (more, false) => format!("paid {more} times before"),
+        };
+        let past = match self.payee {
+            Some(payee) => books::history(books, payee, None, HISTORY_MAX)?,
+            None => Vec::new(),
+        };
+        let like = Some((currency.code(), *amount, reference.as_str()));
+        let same = match self.payee {
+            Some(payee) => books::history(books, payee, like, HISTORY_MAX)?,
+            None => Vec::new(),
+        };
+        if let Some(last) = same.first() {
+            known += &format!(", LAST WITH THE SAME AMOUNT AND REFERENCE on {}", day(last.at));
+            exhibits.push(text("paid before with the same amount and reference", listed(&same)));
+        }
+        exhibits.push(text("balances before and after", self.balances(transfer, after, own)));
+        if count == 0 {
+            exhibits.push(text("first payment to this payee", self.never(books, transfer, own)?));
+        } else {
+            let shown = if count > HISTORY_MAX.into() {
+                format!("the last {HISTORY_MAX} of {count}")
+            } else {
+                count.to_string()
+            };
+            exhibits.push(text(format!("payments to this payee ({shown})"), listed(&past)));
+        }
+        let summary = format!(
+            "pay {} to {payee:?}, {known}, from {source}, which then has {}; reference {reference:?}",
+            transfer.shown(),
+            currency.show(after.0),
+        );
+        Ok((summary, exhibits))
+    }
+
+    /// Both accounts before and after, one amount under the other.
+    fn balances(&self, transfer: &Transfer, (left, got): (i64, i64), own: bool) -> String {
+        let show = |minor_units| transfer.currency.show(minor_units);
+        let amounts = [self.source_balance, left, self.payee_balance, got].map(show);
+        let width = amounts.iter().map(String::len).max().unwrap_or(0);
+        let [before, after, payee_before, payee_after] = amounts;
+        let whose = if own { "an account of the operator's" } else { "outside" };
+        format!(
+            "From {}\n    before  {before:>width$}\n    after   {after:>width$}\n\
+             To {} ({whose})\n    before  {payee_before:>width$}\n    after   {payee_after:>width$}\n",
+            transfer.source, transfer.payee,
+        )
+    }
+
+    /// That the payee is new, and which known names it could be taken for: a slip of the pen, or a disguise.
+    fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<String> {
+        let mut text = format!("The ledger has no transfer to {}, from any account.\n", transfer.payee);
+        if own {
+            return Ok(text);
+        }
+        let mut alike = books::names(books)?;
+        alike.retain(|name| is_alike(name, &transfer.payee));
+        if !alike.is_empty() {
+            text += "It knows names that are written almost the same:\n";
+            alike.iter().take(ALIKE_MAX).for_each(|name| text += &format!("    {name}\n"));
+        }
+        if let Some(more) = alike.len().checked_sub(ALIKE_MAX).filter(|more| *more > 0) {
+            text += &format!("    and {more} more\n");
+        }
+        Ok(text)
+    }
+}
+
+impl Facts {
+    /// As they stand in the preconditions.
+    pub(super) fn to_json(&self) -> Value {
+        let Self { ledger, source_balance, payee, payments } = self;
+        json!({ "ledger": ledger, "source-balance": source_balance, "payee": payee, "payments-to-payee": payments })
+    }
+
+    /// `None` if they are not those of this connector.
+    pub(super) fn read(preconditions: &Value) -> Option<Self> {
+        let text = |name: &str| Some(preconditions.get(name)?.as_str()?.to_owned());
+        let payments = preconditions.get("payments-to-payee")?.as_u64()?;
+        Some(Self { ledger: text("ledger")?, source_balance: text("source-balance")?, payee: text("payee")?, payments })
+    }
+
+    /// What is not any more as it was shown, with both values.
+    pub(super) fn changes(&self, now: &Self, transfer: &Transfer) -> Option<String> {
+        let Transfer { source, payee, .. } = transfer;
+        let times = |count: u64| format!("{count} payment{}", if count == 1 { "" } else { "s" });
+        let pairs = [
+            (self.ledger != now.ledger)
+                .then(|| ("the ledger was".into(), self.ledger.clone(), "is", now.ledger.clone())),
+            (self.source_balance != now.source_balance)
+                .then(|| (format!("`{source}` had"), self.source_balance.clone(), "has", now.source_balance.clone())),
+            (self.payee != now.payee).then(|| (format!("`{payee}` was"), self.payee.clone(), "is", now.payee.clone())),
+            (self.payments != now.payments).then(|| {
+                (format!("`{payee}` had received"), times(self.payments), "has received", times(now.payments))
+            }),
+        ];
+        let said = |(what, before, is, now): (String, String, &str, String)| {
+            format!("{what} {before} when it was shown and {is} {now} now")
+        };
+        let changes: Vec<String> = pairs.into_iter().flatten().map(said).collect();
+        (!changes.is_empty()).then(|| changes.join("; "))
+    }
+}
+
+/// Whether two names are the same but for case, spaces, punctuation and a slip of the pen or two.
+fn is_alike(one: &str, other: &str) -> bool {
+    let plain =
+        |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let (one, other) = (plain(one), plain(other));
+    let slips = if one.chars().count().min(other.chars().count()) < 8 { 1 } else { 2 };
+    strsim::damerau_levenshtein(&one, &other) <= slips
+}
+
+/// A line for each payment.
+fn listed(past: &[Past]) -> String {
+    let line = |past: &Past| {
+        // What is in the books was a currency when it was booked.
+        let amount = super::money::Currency::of(&past.currency)
+            .map_or_else(|_| format!("{} {}", past.amount, past.currency), |currency| currency.show(past.amount));
+        format!("{}  T{}  {amount} from {}: {}\n", day(past.at), past.number, past.source, past.reference)
+    };
+    past.iter().map(line).collect()
+}
+
+/// The day in UTC.
+fn day(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros)
+        .map_or_else(|_| "on an unknown day".into(), |at| at.strftime("%Y-%m-%d").to_string())
+}
+
+/// The time as the books keep it.
+pub(super) fn micros(time: Time) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}
+
+fn text(title: impl Into<String>, text: String) -> Exhibit {
+    Exhibit { title: title.into(), media: "text/plain", bytes: text.into_bytes() }
+}

@@ -1,0 +1,23 @@
+//! Any import goes through one gate: an interface that is not ours is refused until it is classified, then held, shown, performed by a program
+//! and answered, by configuration alone; and what could not be gated is refused at load, named, with what to do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "any_import/crm.rs"]
+mod crm;
+#[path = "any_import/doubt.rs"]
+mod doubt;
+#[path = "any_import/gated.rs"]
+mod gated;
+#[path = "any_import/page.rs"]
+mod page;
+#[path = "any_import/refused.rs"]
+mod refused;
+#[path = "support/mod.rs"]
+mod support;

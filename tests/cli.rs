@@ -1,0 +1,38 @@
+//! The command line as its users meet it: the real binary, by itself, on a pseudo-terminal, and beside a host; what it says when something is
+//! wrong is held word by word by the files in `tests/data/errors`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(clippy::print_stdout, reason = "what is skipped is named")]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "cli/agents.rs"]
+mod agents;
+#[path = "cli/asking.rs"]
+mod asking;
+#[path = "cli/deciding.rs"]
+mod deciding;
+#[path = "cli/demo.rs"]
+mod demo;
+#[path = "cli/disk.rs"]
+mod disk;
+#[path = "cli/hosts.rs"]
+mod hosts;
+#[path = "cli/problems.rs"]
+mod problems;
+#[path = "cli/running.rs"]
+mod running;
+#[path = "cli/said.rs"]
+mod said;
+#[path = "cli/scene.rs"]
+mod scene;
+#[path = "support/mod.rs"]
+mod support;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[path = "cli/words.rs"]
+mod words;

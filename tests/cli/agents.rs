@@ -1,0 +1,94 @@
+//! What is not an agent, or not one that may run here: said before anything is made for it.
+
+use std::fs;
+
+use crate::said::{fails, holdshort, normal};
+use crate::scene::{post_office, shop};
+use crate::support::{Folder, component, top};
+
+/// A name for the expected text, and the component's file.
+fn wrong(folder: &Folder) -> Vec<(&'static str, String)> {
+    let copy = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    copy("notes.txt", b"Buy milk.\n");
+    copy("archive.zip", b"PK\x03\x04rest");
+    copy("empty.wasm", b"");
+    copy("cut.wasm", &fs::read(component("release")).unwrap()[..2_000]);
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let built = |name: &str| component(name).to_str().unwrap().to_owned();
+    vec![
+        ("text-instead-of-component", "notes.txt".into()),
+        ("archive-instead-of-component", "archive.zip".into()),
+        ("empty-file", "empty.wasm".into()),
+        ("truncated-component", "cut.wasm".into()),
+        ("missing-file", "missing.wasm".into()),
+        ("folder-instead-of-file", "folder".into()),
+        ("core-module", built("core-module")),
+        ("missing-export", built("no-run-export")),
+        ("unclassified-import", built("overreach")),
+        ("unclassified-imports", built("third-party")),
+        ("resource", built("refuses-resource")),
+        ("stream", built("refuses-stream")),
+        ("future", built("refuses-future")),
+        ("async-function", built("refuses-async")),
+        ("no-repository", built("release")),
+    ]
+}
+
+#[test]
+fn what_cannot_run_is_refused_before_anything_is_made() {
+    let folder = Folder::new(&[], "");
+    for (name, file) in wrong(&folder) {
+        fails(&format!("run-{name}"), &folder, &["run", &file, "--task", "x"]).exits(2);
+    }
+    assert!(!folder.path().join(".holdshort").exists(), "nothing was tried");
+}
+
+#[test]
+fn inspecting_what_is_no_agent_says_why() {
+    let folder = Folder::new(&[], "");
+    for (name, file) in wrong(&folder) {
+        let said = holdshort(&folder, &["inspect", &file]);
+        // What is an agent is described, with what is in its way.
+        if said.code == Some(2) {
+            fails(&format!("inspect-{name}"), &folder, &["inspect", &file]).exits(2);
+        } else {
+            let said = said.exits(1);
+            assert!(said.out.contains("It cannot run here:") && said.err.is_empty(), "{name}: {said:?}");
+        }
+    }
+    assert!(!folder.path().join(".holdshort").exists(), "looking changes nothing");
+}
+
+#[test]
+fn a_configured_agent_that_cannot_start_keeps_nobody_else_from_it() {
+    let folder = post_office("[agents.gone]\ncomponent = \"gone.wasm\"\n");
+    let host = folder.serve();
+    let warning = "warning: the agent `gone` cannot be started: the agent's file `FOLDER/gone.wasm` cannot be read";
+    assert!(normal(&host.said(), &folder).contains(warning), "{}", host.said());
+    assert_eq!(host.over(&host.start("scripted", "log hello"))["state"], "finished");
+    fails("run-agent-without-file", &folder, &["run", "gone", "--task", "x"]).exits(2);
+}
+
+#[test]
+fn an_agent_is_inspected() {
+    let (folder, _) = shop(&[]);
+    let release = component("release");
+    let release = release.to_str().unwrap();
+    let expected = |name: &str, found: &str| {
+        let path = top().join("tests/data/cli").join(name);
+        if std::env::var_os("HOLDSHORT_BLESS").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, found).unwrap();
+        }
+        assert!(fs::read_to_string(&path).unwrap_or_default() == found, "{} should hold:\n{found}", path.display());
+    };
+    let human = holdshort(&folder, &["inspect", release]).exits(0);
+    expected("inspect.txt", &normal(&human.out, &folder));
+    let report = holdshort(&folder, &["inspect", release, "--json"]).exits(0).json();
+    assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
+    assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");
+    assert_eq!(report["routine"].as_array().unwrap().len(), 3, "{report}");
+    let refused = component("overreach");
+    let report = holdshort(&folder, &["inspect", refused.to_str().unwrap(), "--json"]).exits(1).json();
+    assert_eq!((&report["can_run"], report["refused"].as_array().unwrap().len()), (&false.into(), 1));
+}

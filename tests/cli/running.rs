@@ -1,0 +1,213 @@
+//! `run`: each hold with what decides on it, the result alone on stdout, Ctrl-C, and a host that is there already.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use serde_json::Value;
+
+use crate::said::{Said, fails, holdshort, normal};
+use crate::scene::{SHOP, in_file, letters, post_office, shop};
+use crate::support::{Folder, HOLDSHORT, component, until};
+
+/// A command that runs meanwhile, with what it says in files.
+struct Running(Child);
+
+impl Running {
+    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+        let file = |name: &str| File::create(folder.path().join(name)).unwrap();
+        Self(folder.command(arguments).stdout(file("out")).stderr(file("err")).spawn().unwrap())
+    }
+
+    /// The commands that it prints for the next decision, when it does.
+    fn printed(folder: &Folder, begins: &str) -> String {
+        in_file(begins, &folder.path().join("err"), |said| {
+            let complete = said.rfind('\n')?;
+            said[..complete].lines().map(str::trim).rfind(|line| line.starts_with(begins)).map(str::to_owned)
+        })
+    }
+
+    fn ended(mut self, folder: &Folder) -> Said {
+        let status = until("end of the command", || self.0.try_wait().unwrap());
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        Said { code: status.code(), out: read("out"), err: read("err") }
+    }
+
+    fn interrupt(&self) {
+        assert!(Command::new("kill").args(["-s", "INT", &self.0.id().to_string()]).status().unwrap().success());
+    }
+}
+
+/// Runs a printed line as a person would who copies it.
+fn in_shell(folder: &Folder, line: &str) -> Said {
+    let programs = Path::new(HOLDSHORT).parent().unwrap().display();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    let output = Command::new("sh").args(["-c", line]).current_dir(folder.path()).env("PATH", path).output().unwrap();
+    Said::from(output)
+}
+
+#[test]
+fn the_printed_curl_line_moves_the_branch() {
+    let (folder, repository) = shop(&[]);
+    let wanted = repository.tip("main");
+    let release = component("release");
+    let run = Running::start(&folder, &["run", release.to_str().unwrap(), "--task", "main to production"]);
+    let curl = Running::printed(&folder, "curl ");
+    let answer = in_shell(&folder, &curl).exits(0).json();
+    assert_eq!(answer["state"], "approved", "{answer}");
+    let said = run.ended(&folder).exits(0);
+    assert_eq!(repository.tip("production"), wanted);
+    let short = &wanted[..12];
+    assert!(said.out.starts_with(&format!("deployed {short} to production")), "the result alone: {said:?}");
+    assert_eq!(said.out.lines().count(), 1, "{said:?}");
+    assert!(!folder.path().join(".holdshort/journal.db.address").exists(), "nobody is sent to where nobody is");
+    for part in [
+        "deploy COMMIT12 to production: moves ",
+        "RUN.4 holds short. To approve exactly this:\n",
+        "RUN.4 is approved by olivia\n",
+        "RUN.4 is done\n",
+    ] {
+        assert!(normal(&said.err, &folder).contains(part), "{part}: {}", said.err);
+    }
+    assert!(!said.err.contains('\u{1b}') && !said.err.contains('\r'), "no colours without a terminal: {said:?}");
+}
+
+#[test]
+fn the_printed_holdshort_lines_decide() {
+    let (folder, repository) = shop(&[]);
+    // A configuration of another name: the printed lines must reach the same host.
+    std::fs::rename(folder.path().join("holdshort.toml"), folder.path().join("the shop.toml")).unwrap();
+    let release = component("release");
+    let arguments = ["--config", "the shop.toml", "run", release.to_str().unwrap(), "--task", "", "--json"];
+    let run = Running::start(&folder, &arguments);
+    let reject = Running::printed(&folder, "holdshort --config 'the shop.toml' approvals reject ");
+    in_shell(&folder, &reject.replace("what to change", "keep it short")).exits(0);
+    let first = reject.split_whitespace().find(|word| word.ends_with(".4")).unwrap().to_owned();
+    let second = first.replace(".4", ".5");
+    let approve = Running::printed(&folder, &format!("holdshort --config 'the shop.toml' approvals approve {second}"));
+    // The line asks, so that it needs a terminal; `script` is one.
+    let typed = format!("echo y | script --quiet --return --command \"{approve}\" /dev/null");
+    in_shell(&folder, &typed).exits(0);
+    let said = run.ended(&folder).exits(0);
+    assert_eq!(repository.tip("production"), repository.tip("main"));
+    assert_eq!(said.json()["state"], "finished");
+    assert!(said.err.contains(&format!("{first} is rejected by olivia: keep it short")), "{said:?}");
+}
+
+#[test]
+fn a_question_is_printed_with_how_to_answer() {
+    let (folder, _) = shop(&[]);
+    let scripted = component("scripted");
+    let run = Running::start(&folder, &["run", scripted.to_str().unwrap(), "--task", "ask Shall I?"]);
+    let respond = Running::printed(&folder, "holdshort approvals respond ");
+    in_shell(&folder, &respond.replace("your answer", "yes")).exits(0);
+    let said = run.ended(&folder).exits(0);
+    assert_eq!(said.out, "ok \"yes\"\n");
+    assert!(!said.err.contains("approvals approve"), "{said:?}");
+}
+
+#[test]
+fn a_run_that_fails_says_why_and_prints_no_result() {
+    let (folder, _) = shop(&[]);
+    let scripted = component("scripted");
+    let file = scripted.to_str().unwrap();
+    fails("run-fails", &folder, &["run", file, "--task", "fail there is nothing to do"]).exits(3);
+    fails("run-traps", &folder, &["run", file, "--task", "panic"]).exits(3);
+    let said = holdshort(&folder, &["run", file, "--task", "fail no", "--json"]).exits(3);
+    assert_eq!(said.json()["result"]["err"], "no");
+}
+
+#[test]
+fn a_result_is_shown_as_it_is_and_commands_no_terminal() {
+    let (folder, _) = shop(&[]);
+    folder.write("files/a.txt", "one\u{1b}[2Jtwo\u{202e}");
+    folder.configure(&format!(
+        "{SHOP}[agents.scripted]\ncomponent = \"{}\"\nworkspace = \"files\"\n",
+        component("scripted").display()
+    ));
+    let said = holdshort(&folder, &["run", "scripted", "--task", "read a.txt"]).exits(0);
+    assert!(!said.out.contains(['\u{1b}', '\u{202e}']) && said.out.starts_with("ok \"one"), "{said:?}");
+}
+
+#[test]
+fn ctrl_c_leaves_the_run_parked_and_serve_goes_on_with_it() {
+    let folder = post_office("");
+    let run = Running::start(&folder, &["run", "scripted", "--task", "email bob@example.org Hello"]);
+    let approve = Running::printed(&folder, "holdshort approvals approve ");
+    let id = approve.split_whitespace().last().unwrap().to_owned();
+    run.interrupt();
+    let said = run.ended(&folder).exits(130);
+    assert!(!folder.path().join(".holdshort/journal.db.address").exists(), "nobody is sent to where nobody is");
+    let parked = "RUN is parked, and nothing is lost. Start `holdshort serve` here, and it goes on; then `holdshort runs show RUN` tells how it stands.\n";
+    assert!(normal(&said.err, &folder).ends_with(parked) && said.out.is_empty(), "{said:?}");
+    let host = folder.serve();
+    host.approve(&host.approval(&id));
+    host.effect(&id, "succeeded");
+    let row = host.over(id.split('.').next().unwrap());
+    assert_eq!((row["state"].as_str(), letters(&folder)), (Some("finished"), 1));
+}
+
+#[test]
+fn a_host_that_is_there_already_runs_it() {
+    let folder = post_office("");
+    let host = folder.serve();
+    let run = Running::start(&folder, &["run", "scripted", "--task", "email bob@example.org Hello"]);
+    let curl = Running::printed(&folder, "curl ");
+    assert!(curl.contains(&host.url), "{curl}");
+    in_shell(&folder, &curl).exits(0);
+    let said = run.ended(&folder).exits(0);
+    assert!(said.err.starts_with(&format!("the host at {} runs it as ", host.url)), "{said:?}");
+    assert!(said.out.starts_with("ok EmailReceipt") && letters(&folder) == 1, "{said:?}");
+
+    let said = holdshort(&folder, &["run", "scripted", "--task", "email bob@example.org Again", "--detach"]).exits(0);
+    let id = said.out.trim();
+    assert!(said.err.is_empty() && id.len() == 16, "the id alone: {said:?}");
+    host.held(id);
+    let said = holdshort(&folder, &["run", "scripted", "--task", "list", "--detach", "--json"]).exits(0);
+    assert_eq!(host.over(said.json()["id"].as_str().unwrap())["state"], "finished");
+
+    // What is no agent of the host's is none, even if there is a file.
+    let trap = component("trap");
+    fails("run-beside-a-host", &folder, &["run", trap.to_str().unwrap(), "--task", "x"]).exits(4);
+}
+
+#[test]
+fn ctrl_c_beside_a_host_ends_the_watching_alone() {
+    let folder = post_office("");
+    let host = folder.serve();
+    let run = Running::start(&folder, &["run", "scripted", "--task", "email bob@example.org Hello"]);
+    let approve = Running::printed(&folder, "holdshort approvals approve ");
+    let id = approve.split_whitespace().last().unwrap().to_owned();
+    run.interrupt();
+    let said = run.ended(&folder).exits(130);
+    let goes_on = "RUN goes on at the host; `holdshort runs show RUN` tells how it stands.\n";
+    assert!(normal(&said.err, &folder).ends_with(goes_on), "{said:?}");
+    host.approve(&host.approval(&id));
+    host.effect(&id, "succeeded");
+}
+
+#[test]
+fn progress_leaves_nothing_behind() {
+    let folder = post_office("");
+    let steps = [("To send it back:", "\u{3}")];
+    let seen = crate::terminal::on_terminal(
+        &folder,
+        100,
+        &["run", "scripted", "--task", "email bob@example.org Hello"],
+        &steps,
+    );
+    assert_eq!(seen.code, 130, "{}", seen.screen);
+    assert!(seen.raw.contains("compiling scripted"), "a sign of life: {}", seen.raw);
+    let screen = seen.without_residue().screen;
+    assert!(screen.contains("is parked, and nothing is lost."), "{screen}");
+    assert!(screen.starts_with("email to bob@example.org"), "{screen}");
+    assert!(!["compiling", "is running", ".1 holds short   "].iter().any(|left| screen.contains(left)), "{screen}");
+}
+
+#[test]
+fn json_stays_json_whatever_happens() {
+    let (folder, _) = shop(&["scripted"]);
+    let said = holdshort(&folder, &["run", "scripted", "--task", "log hello", "--json"]).exits(0);
+    let row: Value = said.json();
+    assert_eq!((&row["state"], &row["agent"]), (&"finished".into(), &"scripted".into()));
+}

@@ -1,0 +1,288 @@
+//! Money, end to end: the `bills` agent of the examples asks the real binary to pay invoices, a reviewer decides over HTTP, and the ledger's file
+//! is opened to see what was booked.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use support::{Folder, Host, component, until};
+
+const INVOICES: &str = "payee,amount,currency,reference\n\
+                        ACME GmbH,2500.00,EUR,RE 2026-117\n\
+                        Initech,120.50,EUR,INV-9\n\
+                        Umbrella KK,30000,JPY,U-1\n";
+
+/// A folder whose agent `bills` has `invoices` in its workspace, and may pay from `operating`.
+fn shop(invoices: &str) -> Folder {
+    let folder = Folder::new(&[], "");
+    folder.write("files/invoices.csv", invoices);
+    folder.configure(&configuration("10000.00 EUR"));
+    folder
+}
+
+fn configuration(euros: &str) -> String {
+    format!(
+        "[agents.bills]\ncomponent = \"{}\"\nworkspace = \"files\"\n\n\
+         [payments]\npath = \"books/ledger.db\"\n\n\
+         [payments.accounts.operating]\nopening = [\"{euros}\", \"50000 JPY\"]\n",
+        component("bills").display()
+    )
+}
+
+/// Starts a host; the folder of the ledger is the operator's to make.
+fn serve(folder: &Folder) -> Host {
+    std::fs::create_dir_all(folder.path().join("books")).unwrap();
+    folder.serve()
+}
+
+/// The balances of every account but equity: the sums of the postings in the file, as anybody can read them.
+fn balances(folder: &Folder) -> Vec<(String, String, i64)> {
+    let file = Connection::open(folder.path().join("books/ledger.db")).unwrap();
+    let sums = "SELECT name, currency, sum(amount) FROM postings JOIN accounts ON accounts.number = account \
+                WHERE kind <> 'equity' GROUP BY name, currency ORDER BY name, currency";
+    let mut sums = file.prepare(sums).unwrap();
+    let rows =
+        sums.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect();
+    let total =
+        "SELECT coalesce(sum(total <> 0), 0) FROM (SELECT sum(amount) AS total FROM postings GROUP BY entry, currency)";
+    assert_eq!(file.query_row(total, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "an entry does not sum to zero");
+    rows
+}
+
+fn have(expected: &[(&str, &str, i64)]) -> Vec<(String, String, i64)> {
+    expected.iter().map(|(name, currency, sum)| ((*name).into(), (*currency).into(), *sum)).collect()
+}
+
+fn summary(approval: &Value) -> &str {
+    approval["proposal"]["summary"].as_str().unwrap()
+}
+
+/// What the host found out, under the exhibit whose title begins so.
+fn exhibit(host: &Host, approval: &Value, title: &str) -> String {
+    let exhibits = approval["proposal"]["exhibits"].as_array().unwrap();
+    let found = exhibits.iter().find(|exhibit| exhibit["title"].as_str().unwrap().starts_with(title));
+    let digest = found.unwrap_or_else(|| panic!("{title}: {approval}"))["digest"].as_str().unwrap();
+    let id = approval["id"].as_str().unwrap();
+    host.get(&format!("/v1/approvals/{id}/exhibits/{digest}")).as_str().unwrap().to_owned()
+}
+
+#[test]
+fn invoices_are_paid_one_by_one_as_they_are_approved() {
+    let folder = shop(INVOICES);
+    let host = serve(&folder);
+    let untouched = have(&[("operating", "EUR", 1_000_000), ("operating", "JPY", 50_000)]);
+    assert_eq!(balances(&folder), untouched);
+    let run = host.start("bills", "Pay invoices.csv from operating");
+
+    let first = host.held(&run);
+    assert_eq!(
+        summary(&first),
+        "pay 2,500.00 EUR to \"ACME GmbH\", first payment to this payee, from operating, which then has 7,500.00 EUR; reference \"RE 2026-117\""
+    );
+    assert!(exhibit(&host, &first, "balances").contains("before  10,000.00 EUR\n    after    7,500.00 EUR"));
+    assert_eq!(
+        (&first["proposal"]["connector"], &first["proposal"]["class"]),
+        (&json!("ledger"), &json!("idempotent"))
+    );
+    assert_eq!(balances(&folder), untouched, "nothing is paid before somebody approves it");
+    host.approve(&first);
+    let paid = host.effect(first["id"].as_str().unwrap(), "succeeded");
+    let receipt = &paid["effect"]["receipt"];
+    assert_eq!(receipt["source-balance"], json!({ "minor-units": "750000", "currency": "EUR" }));
+    assert_eq!(receipt["transferred"], paid["proposal"]["action"]["arguments"]["transfer"]);
+
+    for (payee, leaves) in [("Initech", "7,379.50 EUR"), ("Umbrella KK", "20,000 JPY")] {
+        let next = host.held(&run);
+        assert!(summary(&next).contains(payee) && summary(&next).contains(leaves), "{}", summary(&next));
+        host.approve(&next);
+        host.effect(next["id"].as_str().unwrap(), "succeeded");
+    }
+    let over = host.over(&run);
+    assert_eq!(
+        over["result"],
+        json!({ "ok": "paid 3 of 3 invoices: ACME GmbH 2500.00 EUR (RE 2026-117, T3), Initech 120.50 EUR (INV-9, T4), Umbrella KK 30000 JPY (U-1, T5)" })
+    );
+    let paid = have(&[
+        ("ACME GmbH", "EUR", 250_000),
+        ("Initech", "EUR", 12_050),
+        ("Umbrella KK", "JPY", 30_000),
+        ("operating", "EUR", 737_950),
+        ("operating", "JPY", 20_000),
+    ]);
+    assert_eq!(balances(&folder), paid);
+
+    // The same file again: the host says that these were paid before, whatever the agent thinks.
+    let again = host.held(&host.start("bills", ""));
+    assert!(
+        summary(&again).contains("paid once before, LAST WITH THE SAME AMOUNT AND REFERENCE on "),
+        "{}",
+        summary(&again)
+    );
+    assert!(
+        exhibit(&host, &again, "payments to this payee (1)").contains("T3  2,500.00 EUR from operating: RE 2026-117")
+    );
+    // And after a restart too, with nothing booked twice.
+    assert!(host.stop().success());
+    let host = serve(&folder);
+    assert_eq!(host.approval(again["id"].as_str().unwrap())["digest"], again["digest"]);
+    assert_eq!(balances(&folder), paid);
+}
+
+#[test]
+fn a_rejected_invoice_stops_the_agent_which_says_what_was_paid() {
+    let folder = shop(INVOICES);
+    let host = serve(&folder);
+    let run = host.start("bills", "");
+    host.approve(&host.held(&run));
+    let second = until("second invoice", || Some(host.held(&run)).filter(|call| summary(call).contains("Initech")));
+    let (status, answer) = host.decide(&second, "reject", &json!({ "message": "disputed" }));
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        host.over(&run)["result"],
+        json!({ "err": "stopped at Initech 120.50 EUR (INV-9): a reviewer rejected it: disputed; \
+                        paid: ACME GmbH 2500.00 EUR (RE 2026-117, T3); not tried: Umbrella KK 30000 JPY (U-1)" })
+    );
+    let expected = [("ACME GmbH", "EUR", 250_000), ("operating", "EUR", 750_000), ("operating", "JPY", 50_000)];
+    assert_eq!(balances(&folder), have(&expected));
+}
+
+#[test]
+fn an_overdraft_is_invalid_and_nobody_is_asked() {
+    let folder = shop("ACME GmbH,10000.01,EUR,too much\n");
+    let host = serve(&folder);
+    let run = host.start("bills", "");
+    assert_eq!(
+        host.over(&run)["result"],
+        json!({ "err": "stopped at ACME GmbH 10000.01 EUR (too much): it makes no sense: \
+                        the account `operating` has 10,000.00 EUR, which does not cover 10,000.01 EUR; paid: nothing; not tried: nothing" })
+    );
+    assert_eq!(host.get("/v1/approvals?state=held")["approvals"], json!([]));
+    // From an account that the operator did not open.
+    let run = host.start("bills", "Pay invoices.csv from savings");
+    let result = host.over(&run)["result"]["err"].as_str().unwrap().to_owned();
+    assert!(
+        result.contains("it makes no sense: there is no account `savings`; the operator opened `operating`"),
+        "{result}"
+    );
+    assert_eq!(balances(&folder), have(&[("operating", "EUR", 1_000_000), ("operating", "JPY", 50_000)]));
+}
+
+#[test]
+fn a_balance_that_changed_holds_the_call_again_with_both_values() {
+    let folder = shop("ACME GmbH,4000.00,EUR,A-1\n");
+    let host = serve(&folder);
+    let one = host.start("bills", "");
+    let shown = host.held(&one);
+    // Another run pays from the same account, and the same payee, before the first is decided on.
+    let other = host.held(&host.start("bills", ""));
+    host.approve(&other);
+    host.effect(other["id"].as_str().unwrap(), "succeeded");
+
+    host.approve(&shown);
+    let again = until("call that is held again", || Some(host.held(&one)).filter(|call| call["revision"] == 2));
+    let reheld = again["reheld"].as_str().unwrap();
+    assert_eq!(
+        reheld,
+        "`operating` had 10,000.00 EUR when it was shown and has 6,000.00 EUR now; \
+         `ACME GmbH` had received 0 payments when it was shown and has received 1 payment now"
+    );
+    assert!(
+        summary(&again).contains("paid once before, LAST WITH THE SAME AMOUNT AND REFERENCE"),
+        "{}",
+        summary(&again)
+    );
+    assert!(summary(&again).contains("which then has 2,000.00 EUR"), "{}", summary(&again));
+    assert_eq!(balances(&folder)[0], ("ACME GmbH".into(), "EUR".into(), 400_000), "it is not paid on old facts");
+    // The vote for what was shown first, sent once more, is none for what is shown now.
+    let (status, answer) = host.decide(&shown, "approve", &json!({}));
+    assert_eq!((status, &answer["current_digest"]), (409, &again["digest"]), "{answer}");
+    assert_eq!(host.held(&one)["still_needed"], 1);
+    host.approve(&again);
+    host.effect(again["id"].as_str().unwrap(), "succeeded");
+    assert!(host.over(&one)["result"]["ok"].as_str().unwrap().starts_with("paid 1 of 1"));
+    assert_eq!(balances(&folder)[0], ("ACME GmbH".into(), "EUR".into(), 800_000));
+
+    // A third time the account would be overdrawn: at the latest the ledger says no.
+    let third = host.start("bills", "");
+    let result = host.over(&third)["result"]["err"].as_str().unwrap().to_owned();
+    assert!(result.contains("has 2,000.00 EUR, which does not cover 4,000.00 EUR"), "{result}");
+}
+
+#[test]
+fn an_edited_amount_is_paid_exactly() {
+    let folder = shop("ACME GmbH,2500.00,EUR,RE 2026-117\n");
+    let host = serve(&folder);
+    let run = host.start("bills", "");
+    let shown = host.held(&run);
+    let mut arguments = shown["proposal"]["action"]["arguments"].clone();
+    // More than there is, is no edit.
+    arguments["transfer"]["amount"]["minor-units"] = json!("1000001");
+    let (status, answer) = host.decide(&shown, "edit", &json!({ "arguments": arguments }));
+    assert_eq!(status, 422, "{answer}");
+    assert!(answer.to_string().contains("does not cover 10,000.01 EUR"), "{answer}");
+    assert_eq!(host.held(&run)["digest"], shown["digest"], "and the call is as it was");
+
+    arguments["transfer"]["amount"]["minor-units"] = json!("249999");
+    let (status, answer) = host.decide(&shown, "edit", &json!({ "arguments": arguments }));
+    assert_eq!(status, 200, "{answer}");
+    let paid = host.effect(shown["id"].as_str().unwrap(), "succeeded");
+    assert!(summary(&paid).starts_with("pay 2,499.99 EUR to \"ACME GmbH\""), "{}", summary(&paid));
+    assert_eq!(paid["effect"]["receipt"]["transferred"], arguments["transfer"]);
+    assert_eq!(
+        host.over(&run)["result"],
+        json!({ "ok": "paid 1 of 1 invoices: ACME GmbH 2499.99 EUR (RE 2026-117, T3)" }),
+        "the agent says what was paid, not what it asked for"
+    );
+    let expected = [("ACME GmbH", "EUR", 249_999), ("operating", "EUR", 750_001), ("operating", "JPY", 50_000)];
+    assert_eq!(balances(&folder), have(&expected));
+}
+
+#[test]
+fn a_figure_that_was_changed_stops_the_host_and_says_what_to_do() {
+    let folder = shop(INVOICES);
+    let host = serve(&folder);
+    assert!(host.stop().success());
+    folder.configure(&configuration("20000.00 EUR"));
+    let ended = folder.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains(
+            "[payments.accounts]: `operating`: `opening EUR` is booked with 10,000.00 EUR in the ledger, and the configuration now says 20,000.00 EUR"
+        ) && said.contains("add a deposit"),
+        "{said}"
+    );
+    // A deposit is how more money comes in, once.
+    folder.configure(&(configuration("10000.00 EUR") + "deposits = { december = \"10000.00 EUR\" }\n"));
+    for _ in 0..2 {
+        drop(serve(&folder));
+        assert_eq!(balances(&folder), have(&[("operating", "EUR", 2_000_000), ("operating", "JPY", 50_000)]));
+    }
+}
+
+#[test]
+fn inspect_says_from_where_an_agent_could_pay_and_makes_nothing() {
+    let folder = shop(INVOICES);
+    let bills = component("bills");
+    let performed_by = |folder: &Folder| {
+        let output = folder.run(&["inspect", bills.to_str().unwrap(), "--json"]);
+        assert!(output.status.success(), "{output:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["consequential"][0]["performed_by"].as_str().unwrap().to_owned()
+    };
+    let ledger = folder.path().join("books/ledger.db");
+    assert_eq!(performed_by(&folder), format!("booking in the ledger {}, from `operating`", ledger.display()));
+    folder.configure("");
+    let none = ".holdshort/ledger.db, which has no account to pay from: add a section `[payments.accounts.NAME]`";
+    assert!(performed_by(&folder).ends_with(none), "{}", performed_by(&folder));
+    assert!(!ledger.exists() && !folder.path().join(".holdshort").exists());
+}
