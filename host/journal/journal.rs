@@ -52,12 +52,13 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // Readers first: the last connection to go copies the log into the database file, and only the writer's may.
+        self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self.tasks = None;
         if let Some(writer) = self.writer.take() {
             // A writer that panicked has answered nobody, and there is nobody left to tell.
             drop(writer.join());
         }
-        self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

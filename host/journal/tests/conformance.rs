@@ -43,6 +43,7 @@ conformance! {
     events_are_numbered_by_the_transaction
     time_never_goes_back
     commands_of_a_batch_see_each_other
+    a_batch_may_come_back_to_an_earlier_call
     a_refusal_within_a_batch_is_told_like_any_other
     a_newer_lease_fences_the_older
     a_race_has_one_winner_and_the_loser_is_told_who
@@ -115,6 +116,26 @@ async fn commands_of_a_batch_see_each_other(world: World) {
     let _ = ended.await.unwrap();
     assert_eq!(world.seqs(&run).await, [1, 2, 3, 4, 5, 6]);
     assert_eq!(world.length().await, position + 6);
+}
+
+async fn a_batch_may_come_back_to_an_earlier_call(world: World) {
+    let run = world.held("run", proposal("hello")).await;
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let _ = world.start(&run, 1).await.unwrap();
+    let held = world.clock.hold();
+    let finished = world.submit_at(&run, 1, happened(1, json!("sent")));
+    let next = world.submit_now(&run, hold(2, proposal("again")));
+    // The store still says that call 1 is under way; this batch has said how it ended.
+    let again = world.submit_at(&run, 1, happened(1, json!("sent twice")));
+    let approved =
+        world.submit_at(&run, 2, decision("alice", world.clearance(&run, 2, 1, &proposal("again")), Choice::Approve));
+    drop(held);
+    assert_eq!(*finished.await.unwrap(), "succeeded");
+    assert_eq!(next.await.unwrap().name(), "held");
+    let twice = again.await.unwrap_err();
+    assert_eq!(*refused(&twice), Refused::AlreadyDecided { winner: None, phase: "succeeded" });
+    assert_eq!(approved.await.unwrap().phase, "approved");
+    assert_eq!((world.phase(&run, 1).await, world.phase(&run, 2).await), ("succeeded", "approved"));
 }
 
 async fn a_refusal_within_a_batch_is_told_like_any_other(world: World) {
@@ -400,6 +421,7 @@ async fn runs_are_listed_newest_first_in_pages(world: World) {
                 break;
             }
             found.extend(page.into_iter().map(|row| row.id.0));
+            assert!(found.len() <= 150, "a page brings what was on the one before");
         }
         let all = (0..150).rev().filter(|n| wanted.contains(&(n % 3))).map(|n| format!("run-{n:03}"));
         assert_eq!(found, all.collect::<Vec<_>>(), "{phases:?}");
@@ -440,6 +462,7 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
                 let Some(last) = page.last() else { break };
                 place = last.position;
                 found.extend(page.into_iter().map(|row| (row.run, row.call, row.phase)));
+                assert!(found.len() <= 120, "a page brings what was on the one before");
             }
             let wanted = all.iter().filter(|(run, _, phase)| {
                 (phases.is_empty() || phases.contains(phase)) && only.is_none_or(|only| only == run)
@@ -510,6 +533,7 @@ async fn the_feed_is_every_event_in_order_of_commits(world: World) {
             let Some(last) = entries.last() else { break };
             place = last.position;
             found.extend(entries.into_iter().map(|entry| (entry.run, entry.recorded.seq)));
+            assert!(found.len() <= wanted.len(), "a page brings what was on the one before");
         }
         assert_eq!(found, wanted, "in pages of {page}");
     }
@@ -536,6 +560,7 @@ async fn a_log_keeps_its_last_lines(world: World) {
         let Some((last, _)) = page.last() else { break };
         after = *last;
         found.extend(page);
+        assert!(found.len() <= 10_000, "a page brings what was on the one before");
     }
     assert_eq!(found, (51..=10_050).map(|n| (n, line(n))).collect::<Vec<_>>());
     assert_eq!(world.log_lines(&quiet, 0, 10).await.unwrap(), []);

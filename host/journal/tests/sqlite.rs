@@ -124,6 +124,10 @@ async fn everything_is_there_after_it_was_closed() {
     let world = world.reopened(|path| {
         assert!(path.exists());
         assert!(!path.with_extension("db.address").exists());
+        assert!(
+            !path.with_extension("db-wal").exists(),
+            "a journal that was closed is one file, to be copied or moved"
+        );
     });
     assert_eq!((world.id(), world.seed(&run), world.effect_key(&run, 2)), (&id, seed, key));
     assert_eq!(world.seqs(&RunId("last".into())).await, [1]);

@@ -345,6 +345,7 @@ async fn paged_feed(journal: &Journal) -> Vec<Entry> {
         if page.is_empty() {
             return feed;
         }
+        assert!(page[0].position > after, "a page brings what was on the one before");
         feed.extend(page);
     }
 }
