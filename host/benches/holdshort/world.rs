@@ -18,7 +18,7 @@ use holdshort::connectors::{
 };
 use holdshort::effects::{Effects, Performers};
 use holdshort::policy::HoldEverything;
-use holdshort::runs::{Catalogue, DisplayBudget, Offer, Offered, Runs, Settings};
+use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, Runs, Settings};
 use holdshort_gate::command::Revision;
 use holdshort_gate::{Action, Call, Capability, Digest, EffectClass, RunId, RunLimits, Time};
 use holdshort_journal::{Authorized, Clock, Flushed, Journal, SubmitError};
@@ -60,7 +60,7 @@ impl World {
 
     /// How many runs have a task, and perhaps an instance.
     pub fn live(&self) -> usize {
-        self.runs.live_count()
+        self.runs.figures().live_runs
     }
 }
 
@@ -283,6 +283,10 @@ impl Driver for BenchDriver {
 
     fn default_receipt(&self, _: &RunId, _: &Call) -> Option<Value> {
         None
+    }
+
+    fn figures(&self) -> Figures {
+        self.0.figures()
     }
 
     fn agents(&self) -> Vec<AgentInfo> {
