@@ -16,13 +16,13 @@ const DOC_SHARE_MIN: usize = 15;
 /// For each room of the host, what it may use of the project. `cli` and `main` wire the parts together and may use everything.
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["agent", "holdshort_gate"]),
-    ("api", &["api", "runs", "effects", "review", "policy", "holdshort_gate", "holdshort_journal"]),
+    ("api", &["api", "kill", "runs", "effects", "review", "policy", "holdshort_gate", "holdshort_journal"]),
     ("config", &["config", "holdshort_gate"]),
     ("connectors", &["connectors", "holdshort_gate", "holdshort_journal"]),
-    ("effects", &["effects", "connectors", "holdshort_gate", "holdshort_journal"]),
+    ("effects", &["effects", "kill", "connectors", "holdshort_gate", "holdshort_journal"]),
     ("policy", &["policy", "holdshort_gate"]),
     ("review", &["review", "holdshort_gate"]),
-    ("runs", &["runs", "agent", "policy", "connectors", "effects", "holdshort_gate", "holdshort_journal"]),
+    ("runs", &["runs", "kill", "agent", "policy", "connectors", "effects", "holdshort_gate", "holdshort_journal"]),
 ];
 
 /// Words that a room must not contain, with the reason.

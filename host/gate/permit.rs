@@ -16,6 +16,7 @@ pub struct Permit {
     pub(crate) attempt: u32,
     pub(crate) clearance: Digest,
     pub(crate) action: Action,
+    pub(crate) connector: String,
     pub(crate) preconditions: Value,
     pub(crate) key: EffectKey,
     pub(crate) perform_by: Time,
@@ -45,6 +46,11 @@ impl Permit {
     /// Exactly what was cleared.
     pub fn action(&self) -> &Action {
         &self.action
+    }
+
+    /// The connector that was shown to perform it.
+    pub fn connector(&self) -> &str {
+        &self.connector
     }
 
     /// What must still hold, as the connector's preview stated it.

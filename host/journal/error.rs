@@ -1,6 +1,6 @@
 //! What can go wrong, told to whoever must act on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use holdshort_gate::Refused;
 
@@ -63,6 +63,14 @@ pub enum OpenError {
         /// What SQLite said.
         why: String,
     },
+}
+
+impl OpenError {
+    /// The file was opened, and what it holds cannot be used.
+    pub(crate) fn unreadable(path: &Path, error: ReadError) -> Self {
+        let (ReadError::Damaged(why) | ReadError::Store(why)) = error;
+        Self::Damaged { path: path.into(), why }
+    }
 }
 
 /// A command was not written, or it is not known whether it was.

@@ -1,6 +1,7 @@
 //! The port: what the rest of the host sees of a journal.
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,7 +20,7 @@ use crate::secret::Identity;
 use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
-use crate::submit::{Submitted, Task, Typed};
+use crate::submit::{Submitted, Task, Typed, Waiting};
 use crate::writer::Writer;
 
 /// Where a journal gets its time from.
@@ -35,6 +36,8 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     identity: Identity,
     clock: Clock,
+    /// Bytes of log lines that are not on disk yet.
+    logs_waiting: Arc<AtomicUsize>,
     /// Nothing once the journal closes.
     tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
@@ -49,12 +52,13 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // Readers first: the last connection to go copies the log into the database file, and only the writer's may.
+        self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self.tasks = None;
         if let Some(writer) = self.writer.take() {
             // A writer that panicked has answered nobody, and there is nobody left to tell.
             drop(writer.join());
         }
-        self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -63,9 +67,8 @@ impl Journal {
     pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let presence = Presence::claim(path)?;
         let opened = sqlite::open(path)?;
-        let why = |error: ReadError| OpenError::Damaged { path: path.into(), why: error.to_string() };
         let mut store = opened.store;
-        let head = store.head().map_err(why)?;
+        let head = store.head().map_err(|error| OpenError::unreadable(path, error))?;
         Ok(Self::start(opened.identity, clock, Box::new(store), Box::new(opened.readers), head, Some(presence)))
     }
 
@@ -97,6 +100,7 @@ impl Journal {
         Self(Arc::new(Inner {
             identity,
             clock,
+            logs_waiting: Arc::default(),
             tasks: Some(tasks),
             writer: Some(std::thread::spawn(move || writer.run(&queue))),
             leases,
@@ -202,15 +206,21 @@ impl Journal {
         submitted.await
     }
 
-    /// The bytes of a digest, if they are kept.
+    /// The bytes of a digest, if they are kept. Others that lie in their place are not handed out: they would be run, or shown, as what they are not.
     pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         let digest = *digest;
-        self.read(move |reader| reader.blob(&digest)).await
+        let checked = move |bytes: Vec<u8>| match Digest::of(&bytes) {
+            found if found == digest => Ok(bytes),
+            found => Err(ReadError::Damaged(format!("the bytes that should be {digest} are {found}"))),
+        };
+        self.read(move |reader| reader.blob(&digest)?.map(checked).transpose()).await
     }
 
-    /// Keeps a line of a run's log, soon and perhaps: it is a hint for people.
+    /// Keeps a line of a run's log, soon and perhaps: it is a hint for people. When too much waits for the disk it is lost.
     pub fn log(&self, run: &RunId, line: LogLine) {
-        self.send(Task::Log(run.clone(), line));
+        if let Some(waiting) = Waiting::take(&line, &self.0.logs_waiting) {
+            self.send(Task::Log(run.clone(), line, waiting));
+        }
     }
 
     /// A chunk of a run's log with the lines' numbers, oldest first.

@@ -91,7 +91,7 @@ impl Store for Memory {
         for (digest, bytes) in &batch.blobs {
             kept.blobs.entry(*digest).or_insert_with(|| bytes.clone());
         }
-        for (run, line) in &batch.logs {
+        for (run, line, _) in &batch.logs {
             if let Some(run) = kept.runs.get_mut(run) {
                 run.log(line.clone());
             }

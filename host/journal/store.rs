@@ -6,6 +6,7 @@ use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, Run, RunId, Seq,
 
 use crate::error::ReadError;
 use crate::rows::{CallFilter, CallRow, Due, Entry, LogLine, Position, RunFilter, RunRow};
+use crate::submit::Waiting;
 
 /// Where the journal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(crate) struct Batch {
     /// What they made of the calls they belong to.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
-    pub(crate) logs: Vec<(RunId, LogLine)>,
+    pub(crate) logs: Vec<(RunId, LogLine, Waiting)>,
 }
 
 /// A batch was not written.

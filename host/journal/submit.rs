@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use holdshort_gate::command::Subject;
@@ -42,7 +44,36 @@ pub(crate) enum Task {
     /// Keep some bytes by their digest.
     Blob { digest: Digest, bytes: Vec<u8>, reply: oneshot::Sender<Result<Flushed<Digest>, SubmitError>> },
     /// Keep a line with some later batch.
-    Log(RunId, LogLine),
+    Log(RunId, LogLine, Waiting),
+}
+
+/// How many bytes of log lines may wait for the disk. An agent can say more than a disk can take; what is over is lost, because lines are hints.
+const LOGS_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a line costs beside its text.
+const LINE_BYTES: usize = 128;
+
+/// A log line's share of the room for lines that wait, given back when the line is on disk or lost.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    bytes: usize,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Waiting {
+    /// Room for `line`, if there is any left of what `taken` counts.
+    pub(crate) fn take(line: &LogLine, taken: &Arc<AtomicUsize>) -> Option<Self> {
+        let bytes = LINE_BYTES + line.message.len();
+        let before = taken.fetch_add(bytes, Ordering::Relaxed);
+        // Made before it is judged, so that a line without room gives back what it took.
+        let waiting = Self { bytes, taken: taken.clone() };
+        (before + bytes <= LOGS_WAITING_BYTES_MAX).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// A command with its place for the answer.
@@ -86,5 +117,23 @@ impl<C: Command> Work for Typed<C> {
         };
         // Nobody waits for an answer any more: the command was written all the same.
         drop(self.reply.send(answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_room_again_once_others_are_gone() {
+        let taken = Arc::default();
+        let line = LogLine { at: Time(0), level: "info".into(), message: "x".repeat(4096) };
+        let mut waiting: Vec<Waiting> = std::iter::from_fn(|| Waiting::take(&line, &taken)).collect();
+        assert_eq!(waiting.len(), LOGS_WAITING_BYTES_MAX / (LINE_BYTES + 4096));
+        assert!(Waiting::take(&line, &taken).is_none(), "nothing leaks while there is no room");
+        waiting.pop();
+        assert!(Waiting::take(&line, &taken).is_some());
+        waiting.clear();
+        assert_eq!(taken.load(Ordering::Relaxed), 0);
     }
 }

@@ -24,8 +24,8 @@ const BATCH_TASKS_MAX: usize = 1_024;
 const BATCH_BLOB_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a line of a log may wait for a batch to go with.
 const LOGS_WAIT: Duration = Duration::from_millis(250);
-/// How many lines may wait; the rest is lost, as they are hints.
-const LOGS_WAITING_MAX: usize = 10_000;
+/// How many lines are company enough for each other.
+const LOGS_BATCH: usize = 1_024;
 /// How often a journal that could not be written is tried again though nobody asks.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
@@ -93,10 +93,7 @@ impl Writer {
                     self.staged.batch().blobs.push((digest, bytes));
                     answers.push(Answer::Blob(digest, reply));
                 }
-                Task::Log(run, line) if self.staged.batch().logs.len() < LOGS_WAITING_MAX => {
-                    self.staged.batch().logs.push((run, line));
-                }
-                Task::Log(..) => {}
+                Task::Log(run, line, waiting) => self.staged.batch().logs.push((run, line, waiting)),
             }
             if blob_bytes > BATCH_BLOB_BYTES_MAX || self.stale {
                 break;
@@ -107,7 +104,7 @@ impl Writer {
                 .give_up(answers, &WriteError::NotWritten("an event did not fit what the journal holds".into()));
         }
         let batch = self.staged.batch();
-        if batch.events.is_empty() && batch.blobs.is_empty() {
+        if batch.events.is_empty() && batch.blobs.is_empty() && batch.logs.len() < LOGS_BATCH {
             // Refusals of what is on disk already; a line of a log can wait for company.
             return answers.into_iter().for_each(|answer| answer.give(Ok(())));
         }

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod effects;
+pub mod kill;
 pub mod policy;
 pub mod review;
 pub mod runs;

@@ -138,6 +138,9 @@ async fn agents_logs_and_figures() {
         "holdshort_calls{state=\"held\"} 1",
         "holdshort_runs{state=\"waiting\"} 1",
         "holdshort_runs{state=\"running\"} 1",
+        "holdshort_live_runs 2",
+        "holdshort_instances_started_total 7",
+        "holdshort_events_replayed_total 40",
     ] {
         assert!(figures.lines().any(|found| found == line), "no `{line}` in\n{figures}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort::api::driver::{AgentInfo, OfferedCapability, ReviseError, StartError};
+use holdshort::api::driver::{AgentInfo, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, serve};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
@@ -170,6 +170,10 @@ impl Driver for Typist {
 
     fn default_receipt(&self, _: &RunId, call: &Call) -> Option<Value> {
         (call.proposal()?.class == EffectClass::Idempotent).then(|| json!("found it"))
+    }
+
+    fn figures(&self) -> Figures {
+        Figures { live_runs: 2, instances_started: 7, events_replayed: 40 }
     }
 
     fn agents(&self) -> Vec<AgentInfo> {

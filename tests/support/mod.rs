@@ -71,6 +71,11 @@ impl Folder {
         path
     }
 
+    /// The journal of the host here.
+    pub fn journal(&self) -> PathBuf {
+        self.path().join(".holdshort/journal.db")
+    }
+
     /// The command line in this folder, with nothing of the tester's own environment that could change what it does.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(HOLDSHORT);
@@ -86,6 +91,12 @@ impl Folder {
         self.command(arguments).output().unwrap()
     }
 
+    /// The host of this folder, with the folder, which must outlive it.
+    pub fn into_served(self) -> (Self, Host) {
+        let host = self.serve();
+        (self, host)
+    }
+
     /// Starts `holdshort serve` here on a free port and waits until it is ready.
     pub fn serve(&self) -> Host {
         self.serve_with(&[])
@@ -98,16 +109,18 @@ impl Folder {
         let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (heard, lines) = (said.clone(), BufReader::new(child.stderr.take().unwrap()).lines());
-        thread::spawn(move || {
+        let hearing = thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 *heard.lock().unwrap() += &(line + "\n");
             }
         });
         let url = until("ready host", || {
+            // In this order: a host may be ready and end before anybody has looked.
+            let ended = child.try_wait().unwrap().is_some() && hearing.is_finished();
             let said = said.lock().unwrap().clone();
-            assert!(child.try_wait().unwrap().is_none(), "the host ended: {said}");
-            let at = said.split("is ready at ").nth(1)?;
-            at.contains('\n').then(|| at.lines().next().unwrap().trim().to_owned())
+            let at = said.split("is ready at ").nth(1).filter(|at| at.contains('\n'));
+            assert!(at.is_some() || !ended, "the host ended: {said}");
+            Some(at?.lines().next().unwrap().trim().to_owned())
         });
         let token = fs::read_to_string(self.path().join(".holdshort/token")).unwrap().trim().to_owned();
         Host { child, url, token, said }
@@ -146,6 +159,12 @@ impl Host {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(status.signal(), Some(9), "{status}");
+    }
+
+    /// `kill -9` by whoever holds it together with others.
+    pub fn kill_now(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 
     /// Waits until it ends by itself.
@@ -206,6 +225,25 @@ impl Host {
     /// Every event of a run.
     pub fn events(&self, run: &str) -> Vec<Value> {
         self.get(&format!("/v1/runs/{run}/events?limit=1000"))["events"].as_array().unwrap().clone()
+    }
+
+    /// What an agent said, as `(level, message)`.
+    pub fn logs(&self, run: &str) -> Vec<(String, String)> {
+        let page = self.get(&format!("/v1/runs/{run}/logs?limit=1000"));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        page["lines"].as_array().unwrap().iter().map(|line| (text(&line["level"]), text(&line["message"]))).collect()
+    }
+
+    /// A figure of `/metrics` that has no labels.
+    pub fn figure(&self, name: &str) -> u64 {
+        let text = self.get("/metrics");
+        let line = text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no `{name}` in {text}")).parse().unwrap()
+    }
+
+    /// Waits until no run is in memory.
+    pub fn all_parked(&self) {
+        until("host without live runs", || (self.figure("holdshort_live_runs") == 0).then_some(()));
     }
 
     /// Waits until the run waits for a call that is held; the call's approval.

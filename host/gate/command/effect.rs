@@ -63,6 +63,7 @@ impl Command for Start {
             attempt,
             clearance,
             action: proposal.action.clone(),
+            connector: proposal.connector.clone(),
             preconditions: proposal.preconditions.clone(),
             key: subject.key.clone(),
             perform_by: now.plus_ms(self.perform_within_ms),

@@ -8,6 +8,8 @@ mod open;
 mod presence;
 mod read;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use open::open;

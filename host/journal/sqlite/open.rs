@@ -34,26 +34,42 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
         return Err(OpenError::Sqlite { path: path.into(), why });
     }
     make_file(path)?;
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| told(path, &error))?;
-    prepare(path, &mut connection)?;
-    let identity = identity(&connection).map_err(|error| damaged(path, &error))?;
+    let mut connection = bare(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| told(path, &error))?;
+    let empty = inspect(path, &connection)?;
+    // Only now: it changes the file, and a file that is not ours is left as it is.
+    make_durable(&connection).map_err(|error| told(path, &error))?;
+    prepare(path, &mut connection, empty)?;
+    let identity = identity(&connection).map_err(|error| OpenError::unreadable(path, error))?;
     let readers = SqliteReaders::new(path.into());
     Ok(Opened { identity, store: Sqlite::new(path.into(), connection), readers })
 }
 
 /// A connection with the settings that every one of this host has.
 pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY_WAIT)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    let connection = bare(path, access)?;
     if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        make_durable(&connection)?;
     }
     Ok(connection)
 }
 
+fn bare(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// A commit returns once the log is flushed.
+fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
 fn make_file(path: &Path) -> Result<(), OpenError> {
+    if path.is_dir() {
+        return Err(OpenError::NotAJournal { path: path.into(), why: "it is a folder".into() });
+    }
     if path.exists() {
         return Ok(());
     }
@@ -63,8 +79,8 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("make durable the folder of"))
 }
 
-/// Makes the tables of an empty file, and refuses any other that this version did not make.
-fn prepare(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+/// Refuses every file that this version cannot go on with; says whether it is empty.
+fn inspect(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let told = |error: rusqlite::Error| told(path, &error);
     let pragma = |connection: &Connection, name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = pragma(connection, "application_id").map_err(told)?;
@@ -72,18 +88,26 @@ fn prepare(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
     let tables = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
     let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], tables).map_err(told)?;
     if application == 0 && version == 0 && tables == 0 {
-        create(connection).map_err(|error| OpenError::Sqlite { path: path.into(), why: error })?;
-    } else if application != APPLICATION_ID {
-        return Err(OpenError::NotAJournal {
-            path: path.into(),
-            why: "it is the SQLite database of something else".into(),
-        });
-    } else if version > VERSION {
+        return Ok(true);
+    }
+    if application != APPLICATION_ID {
+        let why = "it is the SQLite database of something else".into();
+        return Err(OpenError::NotAJournal { path: path.into(), why });
+    }
+    if version > VERSION {
         return Err(OpenError::Newer { path: path.into(), found: version, known: VERSION });
     }
-    let projection = meta(connection, "projection").map_err(|error| damaged(path, &error))?;
+    Ok(false)
+}
+
+/// Makes the tables of an empty file, and the projections of one whose projections are of another version.
+fn prepare(path: &Path, connection: &mut Connection, empty: bool) -> Result<(), OpenError> {
+    if empty {
+        create(connection).map_err(|error| OpenError::Sqlite { path: path.into(), why: error })?;
+    }
+    let projection = meta(connection, "projection").map_err(|error| OpenError::unreadable(path, error))?;
     if projection != PROJECTION.as_bytes() {
-        rebuild(connection).map_err(|error| damaged(path, &error))?;
+        rebuild(connection).map_err(|error| OpenError::unreadable(path, error))?;
     }
     Ok(())
 }
@@ -121,13 +145,11 @@ fn meta(connection: &Connection, key: &str) -> Result<Vec<u8>, ReadError> {
     found.ok_or_else(|| ReadError::Damaged(format!("it has no `{key}`")))
 }
 
-fn damaged(path: &Path, error: &ReadError) -> OpenError {
-    OpenError::Damaged { path: path.into(), why: error.to_string() }
-}
-
 fn told(path: &Path, error: &rusqlite::Error) -> OpenError {
-    if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
-        return OpenError::NotAJournal { path: path.into(), why: "it is not a SQLite database".into() };
+    let path = path.into();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotAJournal { path, why: "it is not a SQLite database".into() },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, why: error.to_string() },
+        Some(_) | None => OpenError::Sqlite { path, why: error.to_string() },
     }
-    OpenError::Sqlite { path: path.into(), why: error.to_string() }
 }

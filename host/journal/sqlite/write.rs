@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use holdshort_gate::event::EVENT_FORMAT;
 use holdshort_gate::{Call, CallNumber, Digest, JournalId, RunId, Time};
 use holdshort_gate::{EffectKey, command::Subject};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 
 use super::codec::{BODY_BYTES_MAX, EVENT_COLUMNS, detail, integer, natural, recorded};
 use super::open::connect;
@@ -20,7 +20,7 @@ use crate::store::{Batch, Head, LOG_LINES_MAX, Load, RunState, Store, WriteError
 pub(crate) struct Sqlite {
     path: PathBuf,
     connection: Connection,
-    /// Whether a commit failed whose bytes may be visible without being on disk.
+    /// Whether a commit failed: what of it is visible may not be on disk, and what is on disk may not be visible.
     doubtful: bool,
 }
 
@@ -29,23 +29,33 @@ impl Sqlite {
         Self { path, connection, doubtful: false }
     }
 
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// After a COMMIT that failed: whether the batch is there can only be told by a connection that did not try.
-    fn after_failed_commit(&mut self, first: Option<u64>, cause: String) -> WriteError {
+    fn after_failed_commit(&mut self, first: Option<u64>, error: &rusqlite::Error) -> WriteError {
+        let cause = error.to_string();
         match connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
             Ok(connection) => self.connection = connection,
             Err(error) => return WriteError::Unknown(format!("{cause}; and it cannot be opened again: {error}")),
         }
+        // Frames of the batch may lie in the log though no connection shows them: a crash now could bring them back.
+        self.doubtful = true;
+        // The frame that commits is written last, so that on a full disk there is none.
+        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         match (self.head(), first) {
-            (Ok(head), Some(first)) if head.position < first => WriteError::NotWritten(cause),
-            (Ok(_), _) => {
-                self.doubtful = true;
-                WriteError::Unknown(cause)
-            }
             (Err(error), _) => WriteError::Unknown(format!("{cause}; and it cannot be read: {error}")),
+            (Ok(head), Some(first)) if head.position >= first => WriteError::Unknown(cause),
+            // A batch without events cannot be told by the head, but what it holds may be written twice.
+            (Ok(_), _) if full || self.heal().is_ok() => WriteError::NotWritten(cause),
+            (Ok(_), _) => WriteError::Unknown(cause),
         }
     }
 
-    /// What a failed flush left visible is copied to the database file, flushed, before anything is built on it.
+    /// After a commit that failed, and before anything is built on it: what is visible is copied to the database file, flushed, and the log is cut,
+    /// so that what is not visible is gone for good.
     fn heal(&mut self) -> Result<(), WriteError> {
         if self.doubtful {
             let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
@@ -72,7 +82,7 @@ impl Sqlite {
         write(&transaction).map_err(WriteError::NotWritten)?;
         match transaction.commit() {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.after_failed_commit(first, error.to_string())),
+            Err(error) => Err(self.after_failed_commit(first, &error)),
         }
     }
 }
@@ -143,7 +153,7 @@ impl<'a> Insert<'a> {
         for (digest, bytes) in &batch.blobs {
             self.blob(digest, bytes).map_err(told)?;
         }
-        for (run, line) in &batch.logs {
+        for (run, line, _) in &batch.logs {
             let Some(run) = self.number(run).map_err(told)? else { continue };
             let next = "INSERT INTO logs (run, line, at, level, message) \
                         SELECT ?1, coalesce(max(line), 0) + 1, ?2, ?3, ?4 FROM logs WHERE run = ?1 RETURNING line";

@@ -33,6 +33,7 @@ pub use engine::{Engine, EngineSettings, Program};
 pub use guest::{Guest, HostCall, Start, Step};
 pub use load::{EngineError, LoadError};
 pub use manifest::{Entry, Import, Manifest};
+pub use output::log_line;
 pub use package::{BadPackage, functions, interface};
 pub use problem::{Problem, ProblemKind};
 pub use trap::Trap;

@@ -17,6 +17,18 @@ const QUEUE_BYTES_MAX: usize = 256 * 1024;
 /// How much a guest may write at once: a constant, so that what it sees does not depend on how fast the host reads.
 const PERMIT_BYTES: usize = 64 * 1024;
 
+/// A message for the log, cut to the length of a line that is printed. The end says how much is missing.
+pub fn log_line(mut message: String) -> String {
+    let kept = message.floor_char_boundary(LINE_BYTES_MAX);
+    if kept < message.len() {
+        let dropped = message.len() - kept;
+        message.truncate(kept);
+        message.shrink_to_fit();
+        message.push_str(&format!(" [{dropped} bytes were dropped here]"));
+    }
+    message
+}
+
 /// Standard output or standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
@@ -210,6 +222,14 @@ mod tests {
         assert!(kept.last().unwrap().ends_with("bytes of output were dropped here]"), "{:?}", kept.last());
         write(&output, b"after\n");
         assert_eq!(lines(&output), ["after"]);
+    }
+
+    #[test]
+    fn a_message_is_cut_between_characters_and_says_so() {
+        assert_eq!(log_line("short".into()), "short");
+        assert_eq!(log_line("x".repeat(LINE_BYTES_MAX)).len(), LINE_BYTES_MAX);
+        let cut = log_line("x".to_owned() + &"ä".repeat(LINE_BYTES_MAX));
+        assert_eq!(cut, "x".to_owned() + &"ä".repeat(2047) + " [4098 bytes were dropped here]");
     }
 
     #[test]

@@ -21,13 +21,17 @@ pub enum Trap {
     #[error("the agent left with exit status {0} instead of returning from `run`")]
     Exit(i32),
     /// It used up its CPU time.
-    #[error("the agent used up its {limit_ms} ms of CPU time; raise `cpu_ms` if it needs more")]
+    #[error(
+        "the agent used up its {limit_ms} ms of CPU time; if it needs more, raise `cpu-ms` in the section `[limits]` for new runs"
+    )]
     CpuLimit {
         /// The limit.
         limit_ms: u64,
     },
     /// It asked for more memory than it may have, and ended because it got none.
-    #[error("the agent needs more than its {limit_bytes} bytes of memory; raise `memory_bytes` if it should have more")]
+    #[error(
+        "the agent needs more than its {limit_bytes} bytes of memory; if it should have more, raise `memory-mib` in the section `[limits]` for new runs"
+    )]
     MemoryLimit {
         /// The limit.
         limit_bytes: u64,
@@ -99,7 +103,7 @@ pub(super) struct Circumstances {
 /// The engine speaks of fuel where it means the bytes of one call; its error has no public type.
 fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
-        format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
+        format!("what it passes at once is more than {bytes} bytes; pass a path and a digest instead of contents")
     } else {
         text
     }

@@ -17,6 +17,7 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{CallStateShape, DigestShape};
 use super::{Answer, Api, approvals, ids};
+use crate::kill;
 
 /// A decision.
 #[derive(Deserialize, ToSchema)]
@@ -148,7 +149,10 @@ impl Asked<'_> {
 
     async fn submit(self, api: &Api, choice: Choice) -> Result<Flushed<DecisionOutcome>, Problem> {
         let (run, number) = (self.run, Some(self.number));
-        Ok(api.journal().submit(run, number, Fence::None, self.decide(choice)).await?)
+        kill::point("before-decision");
+        let written = api.journal().submit(run, number, Fence::None, self.decide(choice)).await?;
+        kill::point("after-decision");
+        Ok(written)
     }
 
     /// What is wrong with a decision whose value does not do: if the gate would not take any value, that is what to say.

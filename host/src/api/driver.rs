@@ -6,7 +6,7 @@ use holdshort_gate::{Call, Capability, Digest, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
-pub use crate::runs::ReviseError;
+pub use crate::runs::{Figures, ReviseError};
 
 /// Starts and ends runs, and knows the types and connectors behind their calls.
 ///
@@ -44,6 +44,9 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The configured agents, by name.
     fn agents(&self) -> Vec<AgentInfo>;
+
+    /// What it has done so far.
+    fn figures(&self) -> Figures;
 }
 
 /// A configured agent.

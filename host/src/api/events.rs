@@ -82,7 +82,7 @@ pub(super) async fn stream(
     let hints = api.journal().hints();
     let after = match last_seen(&headers)?.or(query.after) {
         Some(after) => Position(after),
-        None => last(api.journal()).await?,
+        None => api.journal().last_position().await?,
     };
     let busy = line.map(|Extension(line)| line.busy());
     let feed = Feed { journal: api.journal().clone(), hints, after, ready: VecDeque::new(), _held: (permit, busy) };
@@ -98,22 +98,6 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     let wrong = || Problem::new(Kind::BadRequest, "`Last-Event-ID` is not an id that this stream gave");
     number.map(Some).ok_or_else(wrong)
-}
-
-/// The position of the last entry, found by halving: some forty look-ups of one row each, once per stream.
-async fn last(journal: &Journal) -> Result<Position, ReadError> {
-    let (mut found, mut step) = (0, 1);
-    while let Some(entry) = journal.feed(Position(found + step - 1), 1).await?.pop() {
-        (found, step) = (entry.position.0, step * 2);
-    }
-    // INVARIANT: there is nothing after `found + step - 1`.
-    while step > 1 {
-        step = step.div_ceil(2);
-        if let Some(entry) = journal.feed(Position(found + step - 1), 1).await?.pop() {
-            found = entry.position.0;
-        }
-    }
-    Ok(Position(found))
 }
 
 /// Reads the journal as fast as the client takes it, and no faster.

@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use holdshort_journal::{CallFilter, Health, RunFilter};
 
+use super::driver::Figures;
 use super::metrics::header as metric;
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
@@ -62,6 +63,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     let mut text = String::new();
     api.0.metrics.write(&mut text);
     let streams = api.limits().streams_max.saturating_sub(api.0.streams.available_permits());
+    let Figures { live_runs, instances_started, events_replayed } = api.driver().figures();
     let gauges = [
         (
             "holdshort_journal_up",
@@ -70,9 +72,18 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         ),
         ("holdshort_http_connections", "Open connections.", api.0.connections.load(Ordering::Relaxed)),
         ("holdshort_http_event_streams", "Open event streams.", streams),
+        ("holdshort_live_runs", "Runs that are in memory; one that is parked is not.", live_runs),
     ];
     for (name, help, value) in gauges {
         metric(&mut text, name, "gauge", help);
+        let _ = writeln!(text, "{name} {value}");
+    }
+    let counters = [
+        ("holdshort_instances_started_total", "Runs brought into memory, to begin or to go on.", instances_started),
+        ("holdshort_events_replayed_total", "Events read to bring runs back to where they were.", events_replayed),
+    ];
+    for (name, help, value) in counters {
+        metric(&mut text, name, "counter", help);
         let _ = writeln!(text, "{name} {value}");
     }
     metric(

@@ -290,6 +290,9 @@ impl Draft {
         if let Some(control) = self.subject.chars().find(|c| c.is_control()) {
             return Err(format!("the subject holds the control character U+{:04X}", u32::from(control)));
         }
+        if is_encoded_word(&self.subject) {
+            return Err("the subject holds `=?…?=`, which mail readers show as something else (RFC 2047)".into());
+        }
         if self.subject.chars().count() > SUBJECT_CHARS_MAX {
             return Err(format!("the subject is longer than {SUBJECT_CHARS_MAX} characters"));
         }
@@ -317,6 +320,11 @@ impl Draft {
     }
 }
 
+/// Whether a reader of mail could take a part of this header field for text in another coding, and show that instead.
+fn is_encoded_word(field: &str) -> bool {
+    field.split_once("=?").is_some_and(|(_, rest)| rest.contains("?="))
+}
+
 /// A bare address with its host in ASCII. Quoted local parts, literal IP addresses and non-ASCII local parts are refused: few need them, and each can mislead.
 fn address(text: &str) -> Result<Address, String> {
     let refuse = |why: &str| format!("`{}` is not an address that mail can be sent to: {why}", text.escape_debug());
@@ -338,7 +346,7 @@ fn digest(text: &str) -> Result<Digest, String> {
 fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
     use std::io::Read;
     let relative = Path::new(path);
-    let name_is_plain = !path.chars().any(char::is_control);
+    let name_is_plain = !path.chars().any(char::is_control) && !is_encoded_word(path);
     if path.is_empty() || !name_is_plain || !relative.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(Unloaded::Impossible(format!(
             "`{}` is not a path inside the attachments' folder",

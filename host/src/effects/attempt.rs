@@ -7,8 +7,9 @@ use holdshort_gate::command::{Expire, Finish, Outcome, Start};
 use holdshort_gate::{Call, Phase, Proposal, Refused};
 use holdshort_journal::{Authorized, Fence, SubmitError};
 
-use super::{Effects, Place};
+use super::{Effects, NoPerformer, Place};
 use crate::connectors::{Attempt, Finding, Inquiry};
+use crate::kill;
 
 /// How long after its start is on disk an attempt may still begin. A host that was suspended in between must not act on a clearance of yesterday.
 const PERFORM_WITHIN_MS: u64 = 60_000;
@@ -21,6 +22,7 @@ impl Effects {
     /// Starts a cleared call and performs it. Losing to a cancellation, an expiry or another attempt is not an error.
     pub(super) async fn attempt(&self, place: &Place) {
         let (run, call) = place;
+        kill::point("before-start");
         let start =
             || self.0.journal.submit(run, Some(*call), Fence::None, Start { perform_within_ms: PERFORM_WITHIN_MS });
         loop {
@@ -29,6 +31,10 @@ impl Effects {
                 Err(Lost::Refused(Refused::StartTooLate)) => {
                     let lapsed = persist(|| self.0.journal.submit(run, Some(*call), Fence::None, Expire)).await;
                     return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance lapsed before its effect started");
+                }
+                // No step of the host's leads here: somebody has changed the journal.
+                Err(Lost::Refused(why @ Refused::ClearanceMismatch)) => {
+                    return tracing::error!(%run, call, %why, "not started");
                 }
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
                 // The start may be on disk without its permit in hand: then the effect is in doubt though nothing was tried.
@@ -40,17 +46,25 @@ impl Effects {
 
     async fn perform(&self, place: &Place, authorized: Authorized) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
-        let Some(performer) = self.0.performers.find(authorized.action().capability()).cloned() else {
-            let reason = format!("no connector performs `{}` on this host", authorized.action().capability());
-            return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
+        let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
+            Ok(performer) => performer,
+            Err(error @ NoPerformer::Missing(_)) => {
+                return self.finish(place, attempt, Outcome::DidNotHappen(error.to_string()), None).await;
+            }
+            Err(error @ NoPerformer::Another { .. }) => {
+                let outcome = self.held_again(place, error.to_string()).await;
+                return self.finish(place, attempt, outcome, None).await;
+            }
         };
         if self.0.journal.now() > perform_by {
             let reason = "the host was held up between the start and the attempt, which was not begun".to_owned();
             return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
         }
         // A task of its own, so that a connector that panics leaves an effect in doubt and a dispatcher that goes on.
-        let attempted = tokio::spawn(async move { performer.perform(authorized).await });
-        let outcome = match attempted.await {
+        kill::point("before-perform");
+        let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
+        kill::point("after-perform");
+        let outcome = match attempted {
             Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
             Ok(Attempt::NotDone(reason)) => Outcome::DidNotHappen(reason),
             Ok(Attempt::FactsChanged(reason)) => self.held_again(place, reason).await,
@@ -80,10 +94,18 @@ impl Effects {
             let reason = "the host stopped between the start of the effect and its outcome".to_owned();
             self.finish(place, inquiry.attempt, Outcome::Unknown(reason), None).await;
         }
-        let Some(performer) = self.0.performers.find(inquiry.action.capability()).cloned() else { return };
+        kill::point("after-in-doubt");
+        let shown = call.proposal().map(|proposal| proposal.connector.as_str()).unwrap_or_default();
+        let performer = match self.performer(inquiry.action.capability(), shown) {
+            Ok(performer) => performer,
+            Err(why) => {
+                return tracing::warn!(run = %place.0, call = place.1, %why, "an effect in doubt is not looked up; it stays until a person settles it");
+            }
+        };
         let attempt = inquiry.attempt;
-        let finding = tokio::spawn(async move { performer.lookup(&inquiry).await });
-        match finding.await {
+        let finding = tokio::spawn(async move { performer.lookup(&inquiry).await }).await;
+        kill::point("after-lookup");
+        match finding {
             Ok(Finding::Happened { receipt, evidence }) => {
                 self.finish(place, attempt, Outcome::Happened(receipt), Some(evidence)).await;
             }
@@ -108,7 +130,7 @@ impl Effects {
                 self.0.journal.submit(run, Some(*call), Fence::None, command)
             };
             match persist(finish).await {
-                Ok(_) => return,
+                Ok(_) => return kill::point("after-outcome"),
                 // Written once and for all, by this task or by a person who was quicker.
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
                 // Writing it twice is refused by the attempt's own state, so trying again is safe.

@@ -42,8 +42,20 @@ impl Performers {
 
 /// Looks again at what a clearance rested on, after a connector found that it had changed.
 pub trait Refresh: Send + Sync {
+    /// The name of the connector that serves a capability now, if one does.
+    fn connector(&self, capability: &Capability) -> Option<String>;
+
     /// The same action under the same requirement, with the facts of now; or why it is not possible any more.
     fn refresh<'a>(&'a self, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>>;
+}
+
+/// Why nothing can perform what was cleared.
+#[derive(Debug, thiserror::Error)]
+enum NoPerformer {
+    #[error("no connector performs `{0}` on this host")]
+    Missing(Capability),
+    #[error("the connector was `{shown}` when it was shown and is `{now}` now")]
+    Another { shown: String, now: String },
 }
 
 /// What a task does for a call first.
@@ -93,7 +105,8 @@ impl Effects {
     /// The receipt for the agent when a person found that an effect in doubt did happen, if it follows from the action alone.
     pub fn receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
         let inquiry = self.inquiry(run, call)?;
-        self.0.performers.find(inquiry.action.capability())?.receipt(&inquiry)
+        let performer = self.performer(inquiry.action.capability(), &call.proposal()?.connector).ok()?;
+        performer.receipt(&inquiry)
     }
 
     async fn recover(&self) -> Result<(), ReadError> {
@@ -161,6 +174,17 @@ impl Effects {
 
     fn in_flight(&self) -> std::sync::MutexGuard<'_, HashMap<Place, bool>> {
         self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What performs `capability`, if that is the connector that was shown. An operator may have configured another since then: it would do
+    /// something that nobody was shown, and what it finds says nothing about an attempt of the other's.
+    fn performer(&self, capability: &Capability, shown: &str) -> Result<Arc<dyn Perform>, NoPerformer> {
+        let now = self.0.refresh.connector(capability);
+        match (now, self.0.performers.find(capability)) {
+            (Some(now), Some(performer)) if now == shown => Ok(performer.clone()),
+            (Some(now), Some(_)) => Err(NoPerformer::Another { shown: shown.into(), now }),
+            (_, None) | (None, Some(_)) => Err(NoPerformer::Missing(capability.clone())),
+        }
     }
 
     fn inquiry(&self, run: &RunId, call: &Call) -> Option<Inquiry> {

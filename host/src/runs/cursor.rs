@@ -1,6 +1,7 @@
 //! Replay: the journal of one run as a stream, read once from the start, a chunk at a time.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Recorded, RunId, Seq, Time};
 use holdshort_journal::{Journal, ReadError};
@@ -10,9 +11,11 @@ use serde_json::Value;
 const CHUNK: usize = 512;
 
 /// A place in a run's history. Everything before it has been replayed.
-pub(super) struct Cursor {
-    journal: Journal,
-    run: RunId,
+pub(super) struct Cursor<'a> {
+    journal: &'a Journal,
+    run: &'a RunId,
+    /// Counts what is read, for operators.
+    events: &'a AtomicU64,
     read: Seq,
     chunk: VecDeque<Recorded>,
     ended: bool,
@@ -65,10 +68,14 @@ pub(super) enum CannotReplay {
     NoBeginning,
 }
 
-impl Cursor {
+impl<'a> Cursor<'a> {
     /// Opens the history and takes its first event: the task.
-    pub(super) async fn open(journal: Journal, run: RunId) -> Result<(Self, String), CannotReplay> {
-        let mut cursor = Self { journal, run, read: 0, chunk: VecDeque::new(), ended: false };
+    pub(super) async fn open(
+        journal: &'a Journal,
+        run: &'a RunId,
+        events: &'a AtomicU64,
+    ) -> Result<(Self, String), CannotReplay> {
+        let mut cursor = Self { journal, run, events, read: 0, chunk: VecDeque::new(), ended: false };
         match cursor.take().await? {
             Some(Recorded { event: Event::RunCreated { task, .. }, .. }) => Ok((cursor, task)),
             Some(_) | None => Err(CannotReplay::NoBeginning),
@@ -79,16 +86,15 @@ impl Cursor {
     pub(super) async fn call(&mut self, number: CallNumber, action: &Action) -> Result<Replayed, CannotReplay> {
         let Some(recorded) = self.take().await? else { return Ok(Replayed::New) };
         let found = action.digest();
-        if let Event::RoutineReturned { call, action, result, answered_at, capability, arguments } = recorded.event {
-            return Ok(match (call, action) == (number, found) {
-                true => Replayed::Returned(result, answered_at),
-                false => Replayed::Other { recorded: format!("call {call}, `{capability}` with {arguments}") },
-            });
+        if let Event::RoutineReturned { call, action, result, answered_at, .. } = &recorded.event
+            && (*call, *action) == (number, found)
+        {
+            return Ok(Replayed::Returned(result.clone(), *answered_at));
         }
         let Some(call) = Call::open(&recorded.event, recorded.at) else {
             return Ok(match is_end(&recorded.event) {
                 true => Replayed::Over,
-                false => Replayed::Other { recorded: name(&recorded.event) },
+                false => Replayed::Other { recorded: describe_event(&recorded.event) },
             });
         };
         if call.number != number || call.action().digest() != found {
@@ -123,13 +129,14 @@ impl Cursor {
                 })
             }
             Some(event) if is_end(&event) => Ok(Slept::Over),
-            Some(event) => Ok(Slept::Other { recorded: name(&event) }),
+            Some(event) => Ok(Slept::Other { recorded: describe_event(&event) }),
         }
     }
 
     /// What the journal holds beyond this place, if anything: the agent returned, and should not have yet.
     pub(super) async fn rest(&mut self) -> Result<Option<String>, CannotReplay> {
-        Ok(self.take().await?.filter(|recorded| !is_end(&recorded.event)).map(|recorded| name(&recorded.event)))
+        let next = self.take().await?.filter(|recorded| !is_end(&recorded.event));
+        Ok(next.map(|recorded| describe_event(&recorded.event)))
     }
 
     /// Whether the journal ends here, so that what the agent does next is new.
@@ -145,7 +152,8 @@ impl Cursor {
 
     async fn fill(&mut self) -> Result<(), ReadError> {
         if self.chunk.is_empty() && !self.ended {
-            self.chunk = self.journal.events(&self.run, self.read, CHUNK).await?.into();
+            self.chunk = self.journal.events(self.run, self.read, CHUNK).await?.into();
+            self.events.fetch_add(self.chunk.len() as u64, Ordering::Relaxed);
             self.read = self.chunk.back().map_or(self.read, |recorded| recorded.seq);
             // A short chunk is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
             // whose events about the open call are read from its own state.
@@ -167,6 +175,38 @@ fn is_end(event: &Event) -> bool {
     )
 }
 
-fn name(event: &Event) -> String {
-    event.call().map_or_else(|| format!("{event:?}"), |call| format!("call {call}"))
+/// A sleep in words.
+pub(super) fn describe_sleep(timer: u32, until: Time) -> String {
+    format!("timer {timer}, a sleep until {} µs", until.0)
+}
+
+/// An event in words, as far as an agent's doing shows in it.
+fn describe_event(event: &Event) -> String {
+    match event {
+        Event::RoutineReturned { call, capability, arguments, .. } => {
+            format!("call {call}, `{capability}` with {arguments}")
+        }
+        Event::CallCleared { call, proposal, .. } | Event::CallHeld { call, proposal, .. } => {
+            describe(*call, &proposal.action)
+        }
+        Event::CallRefused { call, action, .. } => describe(*call, action),
+        Event::TimerSet { timer, until } => describe_sleep(*timer, *until),
+        Event::TimerFired { timer } => format!("the end of timer {timer}"),
+        Event::DecisionMade { call, .. }
+        | Event::CallRevised { call, .. }
+        | Event::CallReheld { call, .. }
+        | Event::CallAnswered { call, .. }
+        | Event::CallExpired { call }
+        | Event::CallCancelled { call }
+        | Event::EffectStarted { call, .. }
+        | Event::EffectSucceeded { call, .. }
+        | Event::EffectFailed { call, .. }
+        | Event::EffectInDoubt { call, .. }
+        | Event::EffectResolved { call, .. } => format!("what became of call {call}"),
+        Event::RunCreated { .. } => "the beginning of the run".into(),
+        Event::RunFinished { .. }
+        | Event::RunTrapped { .. }
+        | Event::RunCancelled { .. }
+        | Event::RunDiverged { .. } => "the end of the run".into(),
+    }
 }

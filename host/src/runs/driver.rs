@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use holdshort_gate::command::{End, EndRun, FireTimer, Propose, RecordRoutine, SetTimer};
@@ -15,13 +16,14 @@ use tokio::sync::SemaphorePermit;
 
 use super::agents::Loaded;
 use super::catalogue::BoundOffer;
-use super::cursor::{Cursor, Replayed, Slept, describe};
+use super::cursor::{Cursor, Replayed, Slept, describe, describe_sleep};
 use super::failure::Failure;
 use super::propose::Asker;
 use super::signal::Listener;
 use super::{Inner, refusal::RefusalForm};
-use crate::agent::{Guest, HostCall, Start, Step, Trap};
+use crate::agent::{Guest, HostCall, Start, Step, Trap, log_line};
 use crate::connectors::{Preview, Routine, RoutineCall};
+use crate::kill;
 
 /// How a drive ended without failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(super) struct Drive<'a> {
     lease: Lease,
     guest: Guest,
     /// Gone once the journal is replayed.
-    cursor: Option<Cursor>,
+    cursor: Option<Cursor<'a>>,
     calls: CallNumber,
     timers: u32,
     /// The time of the last result that the agent got.
@@ -76,7 +78,7 @@ impl<'a> Drive<'a> {
             return Ok(None);
         }
         let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
-        let (cursor, task) = Cursor::open(host.journal.clone(), id.clone()).await?;
+        let (cursor, task) = Cursor::open(&host.journal, id, &host.events_replayed).await?;
         let start = Start {
             task,
             limits: run.limits.clone(),
@@ -85,6 +87,7 @@ impl<'a> Drive<'a> {
             arguments_max_bytes: host.settings.arguments_max_bytes,
         };
         let guest = loaded.program.start(start);
+        host.instances_started.fetch_add(1, Ordering::Relaxed);
         guest.charge(false);
         let now = run.created_at;
         let cursor = Some(cursor);
@@ -144,7 +147,7 @@ impl<'a> Drive<'a> {
         let bound = loaded.bindings.get(&*capability).ok_or_else(|| Failure::NotOffered((*capability).clone()))?;
         if let BoundOffer::Log = bound.offer {
             let text = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let flow = self.log(&text("level"), text("message"));
+            let flow = self.log(&text("level"), log_line(text("message")));
             self.guest.answer(&Value::Null, self.now)?;
             return Ok(flow);
         }
@@ -156,7 +159,10 @@ impl<'a> Drive<'a> {
         match self.replayed(&action).await? {
             Replayed::Returned(result, at) => self.answer(&result, at),
             Replayed::Over => Ok(Flow::Break(Left::Over)),
-            Replayed::Other { recorded } => self.diverged(recorded, describe(self.calls, &action)).await,
+            Replayed::Other { recorded } => {
+                let place = format!("call {}", self.calls);
+                self.diverged(place, recorded, describe(self.calls, &action)).await
+            }
             Replayed::Answered(answer, at) => match &bound.offer {
                 BoundOffer::Consequential(_, form) => self.answer(&form.result(&answer), at),
                 BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
@@ -201,6 +207,7 @@ impl<'a> Drive<'a> {
                 Err(_) => tries = pause(tries).await,
             }
         };
+        kill::point("before-routine-written");
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call: self.calls, action, result: result.clone(), answered_at };
         self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
@@ -225,7 +232,10 @@ impl<'a> Drive<'a> {
             }
         };
         let command = Propose { call: self.calls, proposed };
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+        kill::point("before-proposal");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
+        kill::point("after-proposal");
+        match written {
             Ok(_) => self.wait_for_answer(form).await,
             Err(error) => self.unwritten(error.into()).await,
         }
@@ -266,14 +276,17 @@ impl<'a> Drive<'a> {
             Slept::Woken(at) => self.wake(at),
             Slept::Over => Ok(Flow::Break(Left::Over)),
             Slept::Other { recorded } => {
-                let found = format!("timer {}, a sleep until {} µs", self.timers, until.0);
-                self.diverged(recorded, found).await
+                let place = format!("timer {}", self.timers);
+                self.diverged(place, recorded, describe_sleep(self.timers, until)).await
             }
             Slept::Asleep => self.wait_for_timer(until).await,
             Slept::New => {
                 self.flush(0).await?;
                 let command = SetTimer { timer: self.timers, until };
-                match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+                kill::point("before-timer");
+                let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
+                kill::point("after-timer");
+                match written {
                     Ok(_) => self.wait_for_timer(until).await,
                     Err(error) => self.unwritten(error.into()).await,
                 }
@@ -296,9 +309,12 @@ impl<'a> Drive<'a> {
         }
         self.computing = Some(self.host.compute().await?);
         let fire = FireTimer { timer: self.timers };
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await {
+        kill::point("before-deadline");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await;
+        kill::point("after-deadline");
+        match written {
             Ok(at) => self.wake(*at),
-            // The host's timers were quicker: what they wrote is replayed.
+            // It is not due by the journal's clock, or the run was ended: the journal says what to do next.
             Err(_) => Ok(Flow::Break(Left::Parked)),
         }
     }
@@ -322,23 +338,25 @@ impl<'a> Drive<'a> {
             && let Some(recorded) = cursor.rest().await?
         {
             let found = match end {
-                End::Finished(_) => "the agent returned".to_owned(),
-                End::Trapped(reason) => format!("the agent trapped: {reason}"),
+                End::Finished(_) => "nothing more: it returned".to_owned(),
+                End::Trapped(reason) => format!("nothing more: {reason}"),
                 End::Diverged { found, .. } => found,
             };
-            return self.diverged(recorded, found).await;
+            return self.diverged("the end".into(), recorded, found).await;
         }
         self.write_end(end).await
     }
 
-    async fn diverged(&mut self, recorded: String, found: String) -> Result<Flow, Failure> {
-        let place = format!("call {}", self.calls);
+    async fn diverged(&mut self, place: String, recorded: String, found: String) -> Result<Flow, Failure> {
         self.write_end(End::Diverged { place, recorded, found }).await
     }
 
     async fn write_end(&mut self, end: End) -> Result<Flow, Failure> {
         self.flush(0).await?;
-        match self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await {
+        kill::point("before-run-ended");
+        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await;
+        kill::point("after-run-ended");
+        match written {
             Ok(_) => Ok(Flow::Break(Left::Over)),
             Err(error) => self.unwritten(error.into()).await,
         }

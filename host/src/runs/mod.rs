@@ -15,6 +15,7 @@ mod timers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub use refusal::{CannotRefuse, RefusalForm};
 
 use crate::agent::Engine;
 use crate::effects::Refresh;
+use crate::kill;
 use crate::policy::Policy;
 use driver::{Drive, Left};
 use propose::{Asker, Proposer, Refresher};
@@ -72,6 +74,19 @@ struct Inner {
     live: Mutex<HashMap<RunId, Signal>>,
     computing: Semaphore,
     lingering: Semaphore,
+    instances_started: AtomicU64,
+    events_replayed: AtomicU64,
+}
+
+/// What the driver has done since the host started, for operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Runs that are in memory now. A parked one is not.
+    pub live_runs: usize,
+    /// How often a run was brought into memory: to begin, or to go on after it was parked.
+    pub instances_started: u64,
+    /// Events that were read to bring runs back to where they were.
+    pub events_replayed: u64,
 }
 
 /// Why a run was not started.
@@ -121,6 +136,8 @@ impl Runs {
             computing: Semaphore::new(settings.live_runs_max),
             lingering: Semaphore::new(settings.lingering_runs_max),
             live: Mutex::default(),
+            instances_started: AtomicU64::new(0),
+            events_replayed: AtomicU64::new(0),
             journal,
             catalogue,
             settings,
@@ -130,7 +147,7 @@ impl Runs {
     /// Goes on with every run that can go on, and wakes those that become ready, until the journal is gone.
     pub async fn run(self) -> Result<(), ReadError> {
         let mut hints = self.0.journal.hints();
-        tokio::spawn(timers::run(self.0.journal.clone()));
+        tokio::spawn(timers::run(self.0.clone()));
         self.wake_ready().await?;
         loop {
             match hints.recv().await {
@@ -162,12 +179,18 @@ impl Runs {
             limits: self.0.settings.limits.clone(),
             seed: Digest::of(&self.0.journal.seed(&id)),
         };
-        Ok(self.0.journal.submit(&id, None, Fence::None, create).await?)
+        kill::point("before-run-created");
+        let written = self.0.journal.submit(&id, None, Fence::None, create).await?;
+        kill::point("after-run-created");
+        Ok(written)
     }
 
     /// Ends a run because a person says so.
     pub async fn cancel(&self, run: &RunId, by: &str, reason: Option<String>) -> Result<Flushed<()>, SubmitError> {
-        self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await
+        kill::point("before-run-cancelled");
+        let written = self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await?;
+        kill::point("after-run-cancelled");
+        Ok(written)
     }
 
     /// The proposal that an edit makes of a held call; nothing is written yet.
@@ -218,9 +241,13 @@ impl Runs {
         Arc::new(Refresher { journal: self.0.journal.clone(), catalogue: self.0.catalogue.clone() })
     }
 
-    /// How many runs have a task now.
-    pub fn live_count(&self) -> usize {
-        self.0.live().len()
+    /// What it has done so far.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            live_runs: self.0.live().len(),
+            instances_started: self.0.instances_started.load(Ordering::Relaxed),
+            events_replayed: self.0.events_replayed.load(Ordering::Relaxed),
+        }
     }
 
     async fn wake_ready(&self) -> Result<(), ReadError> {
@@ -235,6 +262,7 @@ impl Runs {
 
     /// Gives a run a task, or tells the one it has.
     fn wake(&self, run: &RunId) {
+        kill::point("before-wake");
         let listener = {
             let mut live = self.0.live();
             if let Some(signal) = live.get(run) {

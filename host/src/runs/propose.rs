@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, try_join_all};
 use holdshort_gate::command::{Proposed, Revision};
-use holdshort_gate::{Action, Call, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason};
+use holdshort_gate::{Action, Call, Capability, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason};
 use holdshort_journal::{Journal, SubmitError};
 use serde_json::Value;
 
@@ -176,6 +176,13 @@ pub(super) struct Refresher {
 }
 
 impl Refresh for Refresher {
+    fn connector(&self, capability: &Capability) -> Option<String> {
+        match &self.catalogue.find(capability)?.offer {
+            super::Offer::Consequential { preview, .. } => Some(preview.name().into()),
+            super::Offer::Log | super::Offer::Routine(_) => None,
+        }
+    }
+
     fn refresh<'a>(&'a self, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
         Box::pin(async move {
             let offered = self.catalogue.find(old.action.capability()).map(|offered| &offered.offer);
@@ -184,7 +191,15 @@ impl Refresh for Refresher {
             };
             let previewed = preview.preview(&old.action).await.map_err(|error| error.to_string())?;
             let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
-            Ok(Proposal { summary: previewed.summary, exhibits, preconditions: previewed.preconditions, ..old.clone() })
+            Ok(Proposal {
+                summary: previewed.summary,
+                exhibits,
+                preconditions: previewed.preconditions,
+                // The operator may have configured another one.
+                connector: preview.name().into(),
+                class: preview.class(),
+                ..old.clone()
+            })
         })
     }
 }

@@ -7,7 +7,7 @@ use holdshort_gate::{Call, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
-use crate::api::driver::{AgentInfo, Driver, OfferedCapability, ReviseError, StartError};
+use crate::api::driver::{AgentInfo, Driver, Figures, OfferedCapability, ReviseError, StartError};
 use crate::effects::Effects;
 use crate::runs::{self, AgentError, Runs};
 
@@ -52,6 +52,10 @@ impl Driver for HostDriver {
 
     fn default_receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
         self.effects.receipt(run, call)
+    }
+
+    fn figures(&self) -> Figures {
+        self.runs.figures()
     }
 
     fn agents(&self) -> Vec<AgentInfo> {

@@ -105,6 +105,7 @@ fn what_could_mislead_or_inject_is_impossible() {
         (json!({ "subject": "x\r\nBcc: evil@evil.test" }), "U+000D"),
         (json!({ "subject": "x\u{85}y" }), "U+0085"),
         (json!({ "subject": "x".repeat(901) }), "longer than 900"),
+        (json!({ "subject": "Invoice =?utf-8?B?wqMxMCwwMDA=?= paid" }), "show as something else"),
         (json!({ "body": "a\u{0}b" }), "NUL"),
         (json!({ "in-reply-to": "<a@b>\r\nX: y" }), "not a message id"),
         (json!({ "in-reply-to": "a@b" }), "not a message id"),

@@ -1,0 +1,103 @@
+//! What the host costs: one command, one table.
+//!
+//! `cargo bench -p holdshort` measures, `cargo bench -p holdshort -- cycles` only that part, on the disk under `target/` unless `HOLDSHORT_BENCH_FOLDER` names a folder elsewhere.
+//! `cargo bench -p holdshort -- --quick`, and `cargo test`, go the same ways a few times and time nothing worth reading.
+//!
+//! The host is the real one, in this process: sandbox, driver, journal in SQLite, dispatcher, HTTP over loopback. Only the connector is the
+//! bench's own: it performs by appending a line to a file and flushing it. Every figure that waits for the disk stands next to what an `fdatasync`
+//! took on the same disk, just before and after.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench fails by panicking, and prints"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a bench")]
+
+#[path = "holdshort/client.rs"]
+mod client;
+#[path = "holdshort/cycles.rs"]
+mod cycles;
+#[path = "holdshort/disk.rs"]
+mod disk;
+#[path = "holdshort/latency.rs"]
+mod latency;
+#[path = "holdshort/sandbox.rs"]
+mod sandbox;
+#[path = "holdshort/table.rs"]
+mod table;
+#[path = "holdshort/waiting.rs"]
+mod waiting;
+#[path = "holdshort/world.rs"]
+mod world;
+
+use std::path::PathBuf;
+
+use table::Table;
+
+/// How often each thing is done.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub instances: u32,
+    pub calls: u32,
+    pub latencies: u32,
+    /// Approvals of each round of cycles.
+    pub approvals: u32,
+    pub entries: u32,
+    pub waiting: u32,
+    pub flushes: u32,
+}
+
+const MEASURE: Size = Size {
+    instances: 2_000,
+    calls: 20_000,
+    latencies: 300,
+    approvals: 6_000,
+    entries: 30_000,
+    waiting: 10_000,
+    flushes: 200,
+};
+
+const QUICK: Size =
+    Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, flushes: 3 };
+
+/// In the order of the table.
+const PARTS: &[(&str, fn(&mut Table))] = &[
+    ("sandbox", sandbox::measure),
+    ("latency", latency::measure),
+    ("cycles", cycles::measure),
+    ("replay", waiting::replay),
+    ("waiting", waiting::measure),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    if let [mode, folder] = &arguments[..]
+        && mode == waiting::RESTARTED
+    {
+        return waiting::restarted(folder.as_ref());
+    }
+    // Cargo says `--bench` when it measures and nothing when it tests.
+    let measures = has("--bench");
+    let parts: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    // `cargo test NAME` looks for tests of that name; this is not one.
+    if has("--list") || (!measures && !parts.is_empty()) {
+        return;
+    }
+    let size = if measures && !has("--quick") { MEASURE } else { QUICK };
+    let folder = match std::env::var_os("HOLDSHORT_BENCH_FOLDER") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+    };
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(folder).unwrap();
+    let mut table = Table::new(folder.path(), size);
+    for (name, measure) in PARTS {
+        if parts.is_empty() || parts.iter().any(|part| part == name) {
+            measure(&mut table);
+        }
+    }
+    table.finish();
+}

@@ -1,0 +1,311 @@
+//! A host in this process, with a connector that appends a line, flushes it, and remembers when it was asked.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort::agent::{Engine, EngineSettings, functions};
+use holdshort::api::driver::{AgentInfo, Driver, ReviseError, StartError};
+use holdshort::api::{Api, ApiParts, Limits, Reviewers, serve};
+use holdshort::connectors::{
+    Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
+};
+use holdshort::effects::{Effects, Performers};
+use holdshort::policy::HoldEverything;
+use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, Runs, Settings};
+use holdshort_gate::command::Revision;
+use holdshort_gate::{Action, Call, Capability, Digest, EffectClass, RunId, RunLimits, Time};
+use holdshort_journal::{Authorized, Clock, Flushed, Journal, SubmitError};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+/// The one reviewer's.
+pub const TOKEN: &str = "the-bench-and-nobody-else";
+
+/// A host that is being measured. It ends when this goes.
+pub struct World {
+    pub at: SocketAddr,
+    pub connector: Arc<LineConnector>,
+    runs: Runs,
+    stop: Option<oneshot::Sender<()>>,
+    // The last to go: everything of the host lives in it.
+    runtime: Option<Runtime>,
+}
+
+/// The committed component of a guest example.
+pub fn component(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/built").join(name).with_extension("wasm")
+}
+
+pub fn limits() -> RunLimits {
+    RunLimits { cpu_ms: 60_000, memory_bytes: 64 << 20, held_calls: 1_000_000, calls: 1_000_000 }
+}
+
+impl World {
+    /// A host whose journal is in `folder`. Runs that wait stay in memory for `linger`.
+    pub fn open(folder: &Path, linger: Duration) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let connector = Arc::new(LineConnector::new(&folder.join("effects")));
+        let (at, runs, stop) = runtime.block_on(host(folder, linger, &connector));
+        Self { at, connector, runs, stop: Some(stop), runtime: Some(runtime) }
+    }
+
+    /// How many runs have a task, and perhaps an instance.
+    pub fn live(&self) -> usize {
+        self.runs.figures().live_runs
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(runtime) = self.runtime.take() {
+            // Tasks are dropped where they wait, which is where a killed host would leave them.
+            runtime.shutdown_timeout(Duration::from_secs(10));
+        }
+    }
+}
+
+async fn host(
+    folder: &Path,
+    linger: Duration,
+    connector: &Arc<LineConnector>,
+) -> (SocketAddr, Runs, oneshot::Sender<()>) {
+    let journal = Journal::open(&folder.join("journal.db"), clock()).unwrap();
+    let engine = EngineSettings { cache: Some(folder.join("compiled")), guests_max: 512 };
+    let (catalogue, performers) = offers(connector);
+    let policy = HoldEverything {
+        reviewers: holdshort_gate::Reviewers::Any,
+        quorum: 1,
+        four_eyes: false,
+        expires_after_ms: None,
+        start_within_ms: 600_000,
+    };
+    let agents = ["many-calls", "scripted"].map(|name| (name.to_owned(), component(name)));
+    let settings = Settings {
+        limits: limits(),
+        linger,
+        live_runs_max: 256,
+        lingering_runs_max: 256,
+        task_bytes_max: 64 << 10,
+        arguments_max_bytes: 256 << 10,
+        budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },
+        agents: BTreeMap::from(agents),
+    };
+    let runs = Runs::new(journal.clone(), Engine::new(&engine).unwrap(), catalogue, Arc::new(policy), settings);
+    let effects = Effects::new(journal.clone(), performers, runs.refresher());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let api = Api::new(ApiParts {
+        journal,
+        driver: Arc::new(BenchDriver(runs.clone())),
+        reviewers: Reviewers::new([("bench".to_owned(), Digest::of(TOKEN.as_bytes()))]).unwrap(),
+        allowed_hosts: vec![at.to_string()],
+        allowed_origins: Vec::new(),
+        version: "bench".into(),
+        limits: Limits::STANDARD,
+    });
+    tokio::spawn(effects.run());
+    tokio::spawn(runs.clone().run());
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(serve(listener, api, stopped));
+    (at, runs, stop)
+}
+
+pub fn clock() -> Clock {
+    Arc::new(|| {
+        #[allow(clippy::disallowed_methods, reason = "the bench stands where the command line would")]
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Time(u64::try_from(since.as_micros()).unwrap())
+    })
+}
+
+fn offers(connector: &Arc<LineConnector>) -> (Catalogue, Performers) {
+    let (mut catalogue, mut performers) = (Catalogue::default(), Performers::default());
+    // Whatever the two agents import and never call is answered with nothing.
+    for import in functions().unwrap() {
+        let offer = match import.capability.function() {
+            "send-email" => {
+                performers.insert(import.capability.clone(), connector.clone());
+                Offer::Consequential { preview: connector.clone(), refusal: None }
+            }
+            "deploy" | "transfer-funds" | "ask" => Offer::Consequential { preview: connector.clone(), refusal: None },
+            "log" if import.capability.interface().contains("/log@") => Offer::Log,
+            _ => Offer::Routine(Arc::new(EmptyFolder)),
+        };
+        catalogue.offer(import.capability, Offered { offer, ty: Some(import.ty) });
+    }
+    (catalogue, performers)
+}
+
+/// Lists the files of a folder in which there are none.
+struct EmptyFolder;
+
+impl Routine for EmptyFolder {
+    fn answer<'a>(&'a self, _: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
+        async { Ok(json!({ "ok": [] })) }.boxed()
+    }
+}
+
+/// Appends a line for each effect, and flushes it.
+pub struct LineConnector {
+    file: Arc<File>,
+    previewed: Mutex<Instant>,
+    entered: Mutex<Instant>,
+    /// Bytes of the arguments that were previewed last.
+    arguments: Mutex<usize>,
+    /// Told of each effect when it begins.
+    on_entered: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+impl LineConnector {
+    fn new(path: &Path) -> Self {
+        let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        let (previewed, entered) = (Mutex::new(Instant::now()), Mutex::new(Instant::now()));
+        let (arguments, on_entered) = (Mutex::new(0), Mutex::new(None));
+        Self { file: Arc::new(file), previewed, entered, arguments, on_entered }
+    }
+
+    /// When a call last reached the host.
+    pub fn previewed(&self) -> Instant {
+        *self.previewed.lock().unwrap()
+    }
+
+    /// When an effect last began.
+    pub fn entered(&self) -> Instant {
+        *self.entered.lock().unwrap()
+    }
+
+    pub fn argument_bytes(&self) -> usize {
+        *self.arguments.lock().unwrap()
+    }
+
+    pub fn on_entered(&self, tell: impl Fn() + Send + 'static) {
+        *self.on_entered.lock().unwrap() = Some(Box::new(tell));
+    }
+}
+
+impl Preview for LineConnector {
+    fn name(&self) -> &str {
+        "line"
+    }
+
+    fn class(&self) -> EffectClass {
+        EffectClass::OneShot
+    }
+
+    fn evidence(&self) -> &str {
+        "none"
+    }
+
+    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        *self.previewed.lock().unwrap() = Instant::now();
+        *self.arguments.lock().unwrap() = action.canonical_arguments().len();
+        async {
+            Ok(Previewed {
+                summary: "append a line to a file".into(),
+                exhibits: Vec::new(),
+                preconditions: Value::Null,
+            })
+        }
+        .boxed()
+    }
+}
+
+impl Perform for LineConnector {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        *self.entered.lock().unwrap() = Instant::now();
+        if let Some(tell) = &*self.on_entered.lock().unwrap() {
+            tell();
+        }
+        let file = self.file.clone();
+        let work = move || {
+            let line = format!("{} {}.{}\n", authorized.key(), authorized.run(), authorized.call());
+            (&*file).write_all(line.as_bytes()).and_then(|()| file.sync_data()).unwrap();
+            let sent = &authorized.action().arguments()["message"];
+            Attempt::Done(json!({ "sent": sent, "message-id": authorized.key().0, "accepted-by": "a file" }))
+        };
+        tokio::task::spawn_blocking(work).map(|attempt| attempt.unwrap()).boxed()
+    }
+
+    fn lookup<'a>(&'a self, _: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        async { Finding::Unknown { evidence: "the bench does not look".into() } }.boxed()
+    }
+
+    fn receipt(&self, _: &Inquiry) -> Option<Value> {
+        None
+    }
+}
+
+/// Starts and ends runs, which is all that this bench asks of a driver.
+struct BenchDriver(Runs);
+
+impl Driver for BenchDriver {
+    fn start<'a>(
+        &'a self,
+        agent: &'a str,
+        task: &'a str,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
+        let failed = |error: holdshort::runs::StartError| StartError::Busy(error.to_string());
+        async move { self.0.start(agent, task, by).await.map_err(failed) }.boxed()
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        run: &'a RunId,
+        by: &'a str,
+        reason: Option<String>,
+    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>> {
+        self.0.cancel(run, by, reason).boxed()
+    }
+
+    fn revise<'a>(
+        &'a self,
+        run: &'a RunId,
+        call: &'a Call,
+        to: &'a Value,
+    ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
+        self.0.revise(run, call, to).boxed()
+    }
+
+    fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>> {
+        self.0.check_ok_value(call, value).boxed()
+    }
+
+    fn default_receipt(&self, _: &RunId, _: &Call) -> Option<Value> {
+        None
+    }
+
+    fn figures(&self) -> Figures {
+        self.0.figures()
+    }
+
+    fn agents(&self) -> Vec<AgentInfo> {
+        Vec::new()
+    }
+}
+
+/// How many effects were performed, as the file says.
+pub fn effects(folder: &Path) -> usize {
+    std::fs::read_to_string(folder.join("effects")).unwrap().lines().count()
+}
+
+/// The capability that routine calls of the fixture have.
+pub fn list_files() -> Capability {
+    let found = functions().unwrap().into_iter().find(|import| import.capability.function() == "list-files");
+    found.unwrap().capability
+}
+
+/// A client's own runtime, on the thread that measures.
+pub fn client() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}

@@ -1,0 +1,33 @@
+//! What only this room can see: under which settings the writer writes.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::open::{connect, open};
+
+fn pragma(connection: &Connection, name: &str) -> String {
+    let text = |value: rusqlite::types::Value| format!("{value:?}");
+    connection.pragma_query_value(None, name, |row| row.get(0)).map(text).unwrap()
+}
+
+/// WAL, and `FULL` (2): a commit is not reported before the log is flushed.
+fn assert_durable(connection: &Connection, what: &str) {
+    assert_eq!(pragma(connection, "journal_mode"), "Text(\"wal\")", "{what}");
+    assert_eq!(pragma(connection, "synchronous"), "Integer(2)", "{what}");
+}
+
+#[test]
+fn every_connection_that_writes_flushes_each_commit() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("journal.db");
+    let first = open(&path).unwrap_or_else(|error| panic!("{error}")).store;
+    assert_durable(first.connection(), "a new journal");
+    drop(first);
+    let again = open(&path).unwrap_or_else(|error| panic!("{error}")).store;
+    assert_durable(again.connection(), "an old journal");
+    assert_durable(&connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap(), "after a commit that failed");
+    // A plain connection, to see that the settings are not what SQLite does anyway.
+    let plain = Connection::open(Path::new(":memory:")).unwrap();
+    assert_eq!(pragma(&plain, "journal_mode"), "Text(\"memory\")");
+}

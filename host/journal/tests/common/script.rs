@@ -1,0 +1,507 @@
+//! Histories: steps as data, drawn from a seed or written by hand, and everything that a journal shows after them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use holdshort_gate::command::{
+    CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision, SetTimer,
+};
+use holdshort_gate::{Call, CallNumber, Command, Digest, Phase, RefusalReason, Resolution, Run, RunId, RunPhase, Time};
+use holdshort_journal::{
+    CallFilter, CallRow, Due, Entry, Fence, Journal, LogLine, Position, RunFilter, RunRow, SubmitError,
+};
+use serde_json::json;
+
+use super::{
+    START, World, action, all_calls, all_runs, create, decision, happened, hold, proposal, question, requiring, routine,
+};
+
+/// One thing that is asked of a journal.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Create,
+    Routine(CallNumber),
+    Clear(CallNumber),
+    Hold { call: CallNumber, quorum: u32, expires_at: Option<Time> },
+    Ask(CallNumber),
+    Refuse(CallNumber),
+    Approve { call: CallNumber, reviewer: &'static str, clearance: Digest },
+    Reject { call: CallNumber, clearance: Digest },
+    Respond { call: CallNumber, clearance: Digest },
+    Edit { call: CallNumber, clearance: Digest },
+    Expire(CallNumber),
+    Start(CallNumber),
+    Happened { call: CallNumber, attempt: u32 },
+    DidNotHappen { call: CallNumber, attempt: u32 },
+    Unknown { call: CallNumber, attempt: u32 },
+    FactsChanged { call: CallNumber, attempt: u32 },
+    Resolve { call: CallNumber, attempt: u32, resolution: Resolution },
+    SetTimer { timer: u32, until: Time },
+    FireTimer(u32),
+    Finish(bool),
+    Trap,
+    Diverge,
+    Cancel,
+    Log(u64),
+    Blob(u64),
+}
+
+/// What came of a step, in words that do not depend on the journal's secret.
+pub type Answer = Pin<Box<dyn Future<Output = String>>>;
+
+/// Hands a step to the journal; the answer may be awaited later.
+pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
+    let finish = |call, attempt, outcome| said(journal, run, Some(call), Finish { attempt, outcome, evidence: None });
+    let end = |end| said(journal, run, None, EndRun(end));
+    match step.clone() {
+        Step::Create => said(journal, run, None, create("what it was asked")),
+        Step::Routine(call) => said(journal, run, None, routine(call, "answer")),
+        Step::Clear(call) => {
+            said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(proposal("cleared"))) })
+        }
+        Step::Hold { call, quorum, expires_at } => said(journal, run, None, hold(call, requiring(quorum, expires_at))),
+        Step::Ask(call) => said(journal, run, None, hold(call, question("which?"))),
+        Step::Refuse(call) => {
+            let why = RefusalReason::Forbidden("never".into());
+            said(journal, run, None, Propose { call, proposed: Proposed::Refuse(Box::new(action("no")), why) })
+        }
+        Step::Approve { call, reviewer, clearance } => {
+            said(journal, run, Some(call), decision(reviewer, clearance, Choice::Approve))
+        }
+        Step::Reject { call, clearance } => said(journal, run, Some(call), decision("bob", clearance, Choice::Reject)),
+        Step::Respond { call, clearance } => {
+            said(journal, run, Some(call), decision("bob", clearance, Choice::Respond(json!("this one"))))
+        }
+        Step::Edit { call, clearance } => {
+            let revision = Box::new(Revision { proposal: proposal("edited") });
+            said(journal, run, Some(call), decision("carol", clearance, Choice::Edit(revision)))
+        }
+        Step::Expire(call) => said(journal, run, Some(call), Expire),
+        Step::Start(call) => {
+            let submitted = journal.submit(run, Some(call), Fence::None, START);
+            Box::pin(async move {
+                let said = submitted.await.map(|permit| {
+                    let place = (permit.run().clone(), permit.call(), permit.attempt());
+                    (place, permit.clearance(), permit.action().digest(), permit.perform_by())
+                });
+                format!("{said:?}")
+            })
+        }
+        Step::Happened { call, attempt } => said(journal, run, Some(call), happened(attempt, json!("done"))),
+        Step::DidNotHappen { call, attempt } => finish(call, attempt, Outcome::DidNotHappen("no".into())),
+        Step::Unknown { call, attempt } => finish(call, attempt, Outcome::Unknown("no reply".into())),
+        Step::FactsChanged { call, attempt } => {
+            let proposal = Box::new(proposal("with the facts of now"));
+            finish(call, attempt, Outcome::FactsChanged { reason: "it moved".into(), proposal })
+        }
+        Step::Resolve { call, attempt, resolution } => {
+            let resolve = Resolve { attempt, by: "bob".into(), resolution, message: Some("I looked".into()) };
+            said(journal, run, Some(call), resolve)
+        }
+        Step::SetTimer { timer, until } => said(journal, run, None, SetTimer { timer, until }),
+        Step::FireTimer(timer) => said(journal, run, None, FireTimer { timer }),
+        Step::Finish(well) => end(End::Finished(if well { Ok("result".into()) } else { Err("could not".into()) })),
+        Step::Trap => end(End::Trapped("out of memory".into())),
+        Step::Diverge => {
+            let (place, recorded, found) = ("call 1".into(), "a call".into(), "another".into());
+            end(End::Diverged { place, recorded, found })
+        }
+        Step::Cancel => said(journal, run, None, CancelRun { by: "olga".into(), reason: Some("enough".into()) }),
+        Step::Log(at) => {
+            journal.log(run, LogLine { at: Time(at), level: "info".into(), message: format!("line {at}") });
+            Box::pin(std::future::ready(String::new()))
+        }
+        Step::Blob(size) => {
+            let (journal, bytes) = (journal.clone(), vec![7; usize::try_from(size).unwrap()]);
+            Box::pin(async move { format!("{:?}", journal.put_blob(bytes).await) })
+        }
+    }
+}
+
+fn said<C: Command>(journal: &Journal, run: &RunId, call: Option<CallNumber>, command: C) -> Answer
+where
+    C::Out: std::fmt::Debug,
+{
+    let submitted = journal.submit(run, call, Fence::None, command);
+    Box::pin(async move { format!("{:?}", submitted.await) })
+}
+
+/// What a run does in a hand-written history: steps with the run's name, and pauses in between.
+pub async fn play(world: &World, steps: &[(&str, Step)]) {
+    for (run, step) in steps {
+        world.clock.pass_ms(1);
+        let answer = take(world, &RunId((*run).into()), step).await;
+        assert!(answer.is_empty() || answer.starts_with("Ok"), "{run} {step:?}: {answer}");
+    }
+}
+
+/// Random numbers that are the same everywhere (splitmix64).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+
+    pub fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()].clone()
+    }
+
+    /// A step that fits where the run stands, mostly.
+    pub fn step(&mut self, run: Option<&Run>, call: Option<&Call>, now: Time) -> Step {
+        let Some(run) = run else { return Step::Create };
+        match self.below(60) {
+            0 => return Step::Cancel,
+            1..4 => return Step::Log(self.below(1_000)),
+            4..7 => return Step::Blob(self.below(100)),
+            7..12 => return self.any(run, call, now),
+            _ => {}
+        }
+        let next = run.calls + 1;
+        match &run.phase {
+            RunPhase::Ready => match self.below(25) {
+                0..6 => Step::Routine(next),
+                6..9 => Step::Clear(next),
+                9..17 => self.hold(next, now),
+                17..20 => Step::Ask(next),
+                20..22 => Step::Refuse(next),
+                22..24 => Step::SetTimer { timer: run.timers + 1, until: Time(now.0 + self.below(5_000)) },
+                _ => self.one_of(&[Step::Finish(true), Step::Finish(false), Step::Trap, Step::Diverge]),
+            },
+            RunPhase::Sleeping { timer, .. } => Step::FireTimer(*timer),
+            RunPhase::Waiting(_)
+            | RunPhase::Finished(_)
+            | RunPhase::Trapped(_)
+            | RunPhase::Cancelled
+            | RunPhase::Diverged(_) => match call {
+                Some(call) => self.about(call),
+                None => self.any(run, call, now),
+            },
+        }
+    }
+
+    fn hold(&mut self, call: CallNumber, now: Time) -> Step {
+        let expires_at = (self.below(2) == 0).then(|| Time(now.0 + self.below(20_000)));
+        Step::Hold { call, quorum: 1 + u32::try_from(self.below(2)).unwrap(), expires_at }
+    }
+
+    fn about(&mut self, call: &Call) -> Step {
+        let (number, attempt) = (call.number, call.attempts);
+        let clearance = call.clearance.unwrap_or(Digest::of(b"none"));
+        match &call.phase {
+            Phase::Held if call.is_question() => {
+                self.one_of(&[Step::Respond { call: number, clearance }, Step::Reject { call: number, clearance }])
+            }
+            Phase::Held => match self.below(8) {
+                0 => Step::Reject { call: number, clearance },
+                1 => Step::Edit { call: number, clearance },
+                2 => Step::Expire(number),
+                _ => Step::Approve { call: number, reviewer: self.one_of(&["alice", "bob", "olga"]), clearance },
+            },
+            Phase::Cleared { .. } | Phase::Approved { .. } => Step::Start(number),
+            Phase::Started => self.one_of(&[
+                Step::Happened { call: number, attempt },
+                Step::DidNotHappen { call: number, attempt },
+                Step::Unknown { call: number, attempt },
+                Step::FactsChanged { call: number, attempt },
+            ]),
+            Phase::InDoubt { .. } => {
+                let way = [
+                    Resolution::Done(json!("it was")),
+                    Resolution::NotDone,
+                    Resolution::Abandon,
+                    Resolution::SendAgain,
+                ];
+                let resolution = self.one_of(&way);
+                self.one_of(&[
+                    Step::Resolve { call: number, attempt, resolution },
+                    Step::Happened { call: number, attempt },
+                ])
+            }
+            Phase::Refused(_)
+            | Phase::Succeeded { .. }
+            | Phase::Failed { .. }
+            | Phase::Unresolved { .. }
+            | Phase::Rejected { .. }
+            | Phase::Answered { .. }
+            | Phase::Expired
+            | Phase::Cancelled => Step::Start(number),
+        }
+    }
+
+    /// Any step at all, most of them illegal just now.
+    fn any(&mut self, run: &Run, call: Option<&Call>, now: Time) -> Step {
+        let number = call.map_or(1, |call| call.number);
+        let clearance = call.and_then(|call| call.clearance).unwrap_or(Digest::of(b"none"));
+        let held = self.hold(run.calls + 1, now);
+        self.one_of(&[
+            Step::Create,
+            Step::Routine(run.calls + 2),
+            held,
+            Step::Approve { call: number, reviewer: "alice", clearance },
+            Step::Approve { call: number + 1, reviewer: "alice", clearance },
+            Step::Approve { call: number, reviewer: "bob", clearance: Digest::of(b"stale") },
+            Step::Respond { call: number, clearance },
+            Step::Expire(number),
+            Step::Start(number),
+            Step::Happened { call: number, attempt: 7 },
+            Step::FireTimer(run.timers),
+        ])
+    }
+}
+
+/// Everything that a journal shows.
+#[derive(Debug, PartialEq)]
+pub struct Shown {
+    pub feed: Vec<Entry>,
+    pub events: Vec<Vec<holdshort_gate::Recorded>>,
+    pub runs: Vec<Vec<RunRow>>,
+    pub calls: Vec<Vec<CallRow>>,
+    pub subjects: Vec<(RunId, CallNumber, Option<Run>, Option<Call>)>,
+    pub due: Vec<Vec<String>>,
+    pub next_deadline: Option<Time>,
+    pub logs: Vec<Vec<(u64, LogLine)>>,
+}
+
+const RUN_PHASES: [&str; 8] =
+    ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"];
+
+/// The filters that every list is asked with.
+fn run_filters(runs: &[RunId]) -> Vec<RunFilter> {
+    let mut filters = vec![all_runs(), RunFilter { limit: 2, ..all_runs() }];
+    filters.extend(RUN_PHASES.map(|phase| RunFilter { phases: vec![phase], ..all_runs() }));
+    filters.push(RunFilter { phases: vec!["waiting", "cancelled", "failed"], limit: 2, ..all_runs() });
+    filters.extend(runs.iter().map(|run| RunFilter { before: Some(run.clone()), limit: 2, ..all_runs() }));
+    filters
+}
+
+fn call_filters(runs: &[RunId], last: Position) -> Vec<CallFilter> {
+    let mut filters = vec![all_calls(), CallFilter { limit: 3, ..all_calls() }];
+    filters.extend(Phase::NAMES.map(|phase| CallFilter { phases: vec![phase], ..all_calls() }));
+    filters.push(CallFilter { phases: vec!["succeeded", "held", "rejected"], limit: 3, ..all_calls() });
+    filters.extend(runs.iter().map(|run| CallFilter { run: Some(run.clone()), limit: 2, ..all_calls() }));
+    filters.extend((0..=last.0).step_by(9).map(|at| CallFilter { after: Some(Position(at)), limit: 2, ..all_calls() }));
+    filters
+}
+
+/// Reads everything through the port.
+pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
+    let last = journal.last_position().await.unwrap();
+    let mut shown = Shown {
+        feed: paged_feed(journal).await,
+        events: Vec::new(),
+        runs: Vec::new(),
+        calls: Vec::new(),
+        subjects: Vec::new(),
+        due: Vec::new(),
+        next_deadline: journal.next_deadline().await.unwrap(),
+        logs: Vec::new(),
+    };
+    for filter in run_filters(runs) {
+        shown.runs.push(journal.runs(filter).await.unwrap());
+    }
+    for filter in call_filters(runs, last) {
+        shown.calls.push(journal.calls(filter).await.unwrap());
+    }
+    for run in runs {
+        shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap());
+        shown.logs.push(journal.log_lines(run, 0, usize::MAX).await.unwrap());
+        for call in 0..12 {
+            if let Some(subject) = journal.subject(run, (call > 0).then_some(call)).await.unwrap() {
+                shown.subjects.push((run.clone(), call, subject.run, subject.call));
+            }
+        }
+    }
+    for now in [0, super::EPOCH, super::EPOCH + 100_000, u64::MAX >> 1] {
+        let due = journal.due(Time(now), usize::MAX).await.unwrap();
+        // Which of two that are due at the same time comes first is nobody's business.
+        let mut due: Vec<String> = due.iter().map(|due| format!("{due:?}")).collect();
+        due.sort();
+        shown.due.push(due);
+    }
+    shown
+}
+
+/// Fails at the first line in which two pictures differ; a whole picture is thousands of lines.
+pub fn same(found: &Shown, expected: &Shown, what: &str) {
+    if found != expected {
+        let (found, expected) = (format!("{found:#?}"), format!("{expected:#?}"));
+        let place = found.lines().zip(expected.lines()).position(|(found, expected)| found != expected).unwrap_or(0);
+        let around = |text: &str| text.lines().skip(place.saturating_sub(12)).take(20).collect::<Vec<_>>().join("\n");
+        panic!("{what}, line {place}:\n{}\n--- expected:\n{}", around(&found), around(&expected));
+    }
+}
+
+async fn paged_feed(journal: &Journal) -> Vec<Entry> {
+    let mut feed: Vec<Entry> = Vec::new();
+    loop {
+        let after = feed.last().map_or(Position(0), |entry| entry.position);
+        let page = journal.feed(after, 7).await.unwrap();
+        if page.is_empty() {
+            return feed;
+        }
+        assert!(page[0].position > after, "a page brings what was on the one before");
+        feed.extend(page);
+    }
+}
+
+/// What the lists must show, made from nothing but the events.
+#[derive(Default)]
+pub struct Model(BTreeMap<RunId, ModelRun>);
+
+struct ModelRun {
+    run: Run,
+    task: String,
+    last_seq: u64,
+    updated_at: Time,
+    calls: BTreeMap<CallNumber, (Position, Call)>,
+}
+
+impl Model {
+    pub fn of(feed: &[Entry]) -> Self {
+        let mut model = Self::default();
+        for entry in feed {
+            model.follow(entry);
+        }
+        model
+    }
+
+    fn follow(&mut self, Entry { position, run, recorded }: &Entry) {
+        let (event, at) = (&recorded.event, recorded.at);
+        if let Some(opened) = Run::open(event, at) {
+            let holdshort_gate::Event::RunCreated { task, .. } = event else { panic!("{event:?} opened a run") };
+            let (task, calls) = (task.clone(), BTreeMap::new());
+            let kept = ModelRun { run: opened, task, last_seq: 1, updated_at: at, calls };
+            assert!(self.0.insert(run.clone(), kept).is_none(), "{run} was created twice");
+            return;
+        }
+        let kept = self.0.get_mut(run).expect("a run begins with its creation");
+        if let Some(call) = Call::open(event, at) {
+            kept.calls.insert(call.number, (*position, call));
+        } else if let Some((_, call)) = event.call().and_then(|number| kept.calls.get_mut(&number)) {
+            call.apply(event, at).unwrap();
+        }
+        let call = event.call().and_then(|number| kept.calls.get(&number)).map(|(_, call)| call);
+        kept.run.apply(event, call).unwrap();
+        assert_eq!(recorded.seq, kept.last_seq + 1, "{run}");
+        (kept.last_seq, kept.updated_at) = (recorded.seq, at);
+    }
+
+    pub fn runs(&self, filter: &RunFilter) -> Vec<RunRow> {
+        let older = self.0.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
+        let rows = older.map(|(id, kept)| kept.row(id));
+        rows.filter(|row| filter.phases.is_empty() || filter.phases.contains(&row.phase)).take(filter.limit).collect()
+    }
+
+    pub fn calls(&self, filter: &CallFilter) -> Vec<CallRow> {
+        let all = self.0.iter().flat_map(|(id, kept)| kept.calls.values().map(move |call| (id, kept, call)));
+        let mut rows: Vec<CallRow> =
+            all.map(|(id, kept, (position, call))| kept.call_row(id, *position, call)).collect();
+        rows.retain(|row| filter.run.as_ref().is_none_or(|run| *run == row.run));
+        rows.retain(|row| filter.after.is_none_or(|after| row.position > after));
+        rows.retain(|row| filter.phases.is_empty() || filter.phases.contains(&row.phase));
+        rows.sort_by_key(|row| row.position);
+        rows.truncate(filter.limit);
+        rows
+    }
+
+    pub fn due(&self) -> Vec<(Time, Due)> {
+        let mut due = Vec::new();
+        for (id, kept) in &self.0 {
+            if let RunPhase::Sleeping { timer, until } = kept.run.phase {
+                due.push((until, Due::Timer { run: id.clone(), timer }));
+            }
+            let calls = kept.calls.values().filter_map(|(_, call)| Some((call.deadline()?, call.number)));
+            due.extend(calls.map(|(at, call)| (at, Due::Call { run: id.clone(), call })));
+        }
+        due.sort_by_key(|(at, _)| *at);
+        due
+    }
+
+    /// Fails unless `shown` is what the events say.
+    pub fn check(&self, shown: &Shown, runs: &[RunId], what: &str) {
+        let last = shown.feed.last().map_or(Position(0), |entry| entry.position);
+        for (filter, rows) in run_filters(runs).iter().zip(&shown.runs) {
+            assert_eq!(*rows, self.runs(filter), "{what}: {filter:?}");
+        }
+        for (filter, rows) in call_filters(runs, last).iter().zip(&shown.calls) {
+            assert_eq!(*rows, self.calls(filter), "{what}: {filter:?}");
+        }
+        for (id, number, run, call) in &shown.subjects {
+            let kept = &self.0[id];
+            let wanted = if *number == 0 { kept.run.last_consequential } else { Some(*number) };
+            assert_eq!(run.as_ref(), Some(&kept.run), "{what}: {id}");
+            let expected = wanted.and_then(|number| kept.calls.get(&number)).map(|(_, call)| call);
+            assert_eq!(call.as_ref(), expected, "{what}: call {number} of {id}");
+        }
+        assert_eq!(shown.next_deadline, self.due().first().map(|(at, _)| *at), "{what}");
+        let all: Vec<String> = shown.due.last().unwrap().clone();
+        let mut due: Vec<String> = self.due().iter().map(|(_, due)| format!("{due:?}")).collect();
+        due.sort();
+        assert_eq!(all, due, "{what}");
+    }
+}
+
+impl ModelRun {
+    fn row(&self, id: &RunId) -> RunRow {
+        let run = self.run.clone();
+        let (mut waiting_for, mut result, mut reason) = (None, None, None);
+        match &run.phase {
+            RunPhase::Waiting(call) => waiting_for = Some(*call),
+            RunPhase::Finished(returned) => result = Some(returned.clone()),
+            RunPhase::Trapped(why) | RunPhase::Diverged(why) => reason = Some(why.clone()),
+            RunPhase::Ready | RunPhase::Sleeping { .. } | RunPhase::Cancelled => {}
+        }
+        RunRow {
+            id: id.clone(),
+            agent: run.agent,
+            task: self.task.clone(),
+            started_by: run.started_by,
+            component: run.component,
+            created_at: run.created_at,
+            updated_at: self.updated_at,
+            phase: run.phase.name(),
+            waiting_for,
+            calls: run.calls,
+            result,
+            reason,
+            last_seq: self.last_seq,
+        }
+    }
+
+    fn call_row(&self, id: &RunId, position: Position, call: &Call) -> CallRow {
+        CallRow {
+            run: id.clone(),
+            call: call.number,
+            position,
+            agent: self.run.agent.clone(),
+            capability: call.action().capability().clone(),
+            phase: call.phase.name(),
+            proposed_at: call.proposed_at,
+            deadline: call.deadline(),
+            summary: call.proposal().map(|proposal| proposal.summary.clone()).unwrap_or_default(),
+            clearance: call.clearance,
+            attempts: call.attempts,
+            revision: call.revision,
+            class: call.proposal().map(|proposal| proposal.class),
+        }
+    }
+}
+
+/// Whether an answer says that the store could not write; a history must not have any.
+pub fn is_unwritten(answer: &str) -> bool {
+    ["NotWritten", "Unknown(\""].iter().any(|word| answer.starts_with(&format!("Err({word}")))
+}
+
+/// Only refusals are expected of a store that works.
+pub fn refused(error: &SubmitError) -> &holdshort_gate::Refused {
+    match error {
+        SubmitError::Refused(why) => why,
+        SubmitError::Fenced | SubmitError::NotWritten(_) | SubmitError::Unknown(_) => panic!("{error}"),
+    }
+}

@@ -1,0 +1,14 @@
+//! A decision is acknowledged with the proof that it is on disk, not with what it would lead to.
+use holdshort_gate::Command;
+use holdshort_gate::command::{Decide, DecisionOutcome};
+use holdshort_gate::{Subject, Time};
+use holdshort_journal::Flushed;
+
+fn acknowledge(_: Flushed<DecisionOutcome>) {}
+
+fn hurry(decide: Decide, subject: &Subject) {
+    let (_, outcome) = decide.decide(subject, Time(0)).unwrap();
+    acknowledge(outcome);
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! What was cleared is what is performed: nothing in an authority can be changed on the way.
+use holdshort_gate::Action;
+use holdshort_journal::Authorized;
+
+fn change(mut authorized: Authorized, other: Action) {
+    authorized.action = other;
+}
+
+fn change_in_place(authorized: &mut Authorized, other: Action) {
+    *authorized.action() = other;
+}
+
+fn main() {}

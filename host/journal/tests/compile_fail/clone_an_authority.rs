@@ -1,0 +1,11 @@
+//! One start, one attempt: an authority is not copied.
+use holdshort_journal::Authorized;
+
+fn perform(_: Authorized) {}
+
+fn twice(authorized: Authorized) {
+    perform(authorized.clone());
+    perform(authorized);
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! A permit comes out of a legal start and from nowhere else.
+use holdshort_gate::{Action, Digest, EffectKey, Permit, RunId, Time};
+
+fn make(action: Action, clearance: Digest) -> Permit {
+    Permit {
+        run: RunId("r".into()),
+        call: 1,
+        attempt: 1,
+        clearance,
+        action,
+        connector: "maildir".into(),
+        preconditions: serde_json::Value::Null,
+        key: EffectKey("key".into()),
+        perform_by: Time(0),
+    }
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! Nor is it written down, to be used later or elsewhere.
+use holdshort_journal::Authorized;
+
+fn keep(authorized: Authorized) -> String {
+    serde_json::to_string(&authorized).unwrap()
+}
+
+fn main() {}

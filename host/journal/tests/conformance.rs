@@ -1,0 +1,713 @@
+//! What a journal promises, whichever store is behind it. Every check runs in memory and in SQLite, through the public port.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use common::script::refused;
+use common::*;
+use holdshort_gate::command::{Choice, DecisionOutcome, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision};
+use holdshort_gate::{Decision, Event, Refused, Resolution, RunId, Time, Verdict};
+use holdshort_journal::{Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter, SubmitError};
+use serde_json::json;
+
+/// Runs each check against each store, under a name of its own.
+macro_rules! conformance {
+    ($($check:ident)*) => {
+        mod in_memory {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() {
+                super::$check(World::new(Kept::InMemory)).await;
+            })*
+        }
+        mod in_sqlite {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() {
+                super::$check(World::new(Kept::InSqlite)).await;
+            })*
+        }
+    };
+}
+
+conformance! {
+    events_are_numbered_by_the_transaction
+    time_never_goes_back
+    commands_of_a_batch_see_each_other
+    a_batch_may_come_back_to_an_earlier_call
+    a_refusal_within_a_batch_is_told_like_any_other
+    a_newer_lease_fences_the_older
+    a_race_has_one_winner_and_the_loser_is_told_who
+    many_reviewers_at_once_have_one_winner
+    one_start_yields_one_permit
+    every_call_has_its_own_effect_key
+    what_is_read_is_a_prefix
+    a_step_that_was_not_written_leaves_no_gap
+    runs_are_listed_newest_first_in_pages
+    calls_are_listed_in_order_in_pages
+    what_is_due_comes_earliest_first
+    the_feed_is_every_event_in_order_of_commits
+    a_log_keeps_its_last_lines
+    blobs_are_kept_by_digest
+    large_payloads_come_back_whole
+    a_subject_is_the_run_and_the_call_that_was_named
+    hints_come_after_the_commit
+    an_answer_that_nobody_awaits_is_written_all_the_same
+}
+
+async fn events_are_numbered_by_the_transaction(world: World) {
+    let ids: Vec<RunId> = (0..20).map(|n| RunId(format!("run-{n:02}"))).collect();
+    let mut answers = Vec::new();
+    for id in &ids {
+        answers.push(tokio::spawn(drop_output(world.submit_now(id, create("task")))));
+        for call in 1..=10 {
+            answers.push(tokio::spawn(drop_output(world.submit_now(id, routine(call, "answer")))));
+        }
+    }
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
+    for id in &ids {
+        assert_eq!(world.seqs(id).await, (1..=11).collect::<Vec<_>>(), "{id}");
+    }
+    let positions: Vec<u64> =
+        world.feed(Position(0), usize::MAX).await.unwrap().iter().map(|entry| entry.position.0).collect();
+    assert_eq!(positions, (1..=220).collect::<Vec<_>>());
+}
+
+async fn time_never_goes_back(world: World) {
+    let run = world.create("run").await;
+    world.clock.set(EPOCH - 60_000_000);
+    let _ = world.submit(&run, None, routine(1, "answer")).await.unwrap();
+    world.clock.set(EPOCH + 60_000_000);
+    let _ = world.submit(&run, None, routine(2, "answer")).await.unwrap();
+    let times: Vec<u64> = world.events(&run, 0, 10).await.unwrap().iter().map(|recorded| recorded.at.0).collect();
+    assert_eq!(times, [EPOCH, EPOCH, EPOCH + 60_000_000], "a clock that is set back stops the journal's time");
+}
+
+async fn commands_of_a_batch_see_each_other(world: World) {
+    let run = RunId("run".into());
+    let proposal = proposal("hello");
+    let clearance = world.clearance(&run, 1, 1, &proposal);
+    let position = world.length().await;
+    let held = world.clock.hold();
+    let created = world.submit_now(&run, create("task"));
+    let proposed = world.submit_now(&run, hold(1, proposal));
+    let approved = world.submit_at(&run, 1, decision("alice", clearance, Choice::Approve));
+    let started = world.submit_at(&run, 1, START);
+    let finished = world.submit_at(&run, 1, happened(1, json!("sent")));
+    let ended = world.submit_now(&run, routine(2, "answer"));
+    drop(held);
+    assert_eq!(*created.await.unwrap(), run);
+    assert_eq!(proposed.await.unwrap().name(), "held");
+    assert_eq!(approved.await.unwrap().phase, "approved");
+    let authorized = started.await.unwrap();
+    assert_eq!((authorized.call(), authorized.attempt(), authorized.clearance()), (1, 1, clearance));
+    assert_eq!(*finished.await.unwrap(), "succeeded");
+    let _ = ended.await.unwrap();
+    assert_eq!(world.seqs(&run).await, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(world.length().await, position + 6);
+}
+
+async fn a_batch_may_come_back_to_an_earlier_call(world: World) {
+    let run = world.held("run", proposal("hello")).await;
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let _ = world.start(&run, 1).await.unwrap();
+    let held = world.clock.hold();
+    let finished = world.submit_at(&run, 1, happened(1, json!("sent")));
+    let next = world.submit_now(&run, hold(2, proposal("again")));
+    // The store still says that call 1 is under way; this batch has said how it ended.
+    let again = world.submit_at(&run, 1, happened(1, json!("sent twice")));
+    let approved =
+        world.submit_at(&run, 2, decision("alice", world.clearance(&run, 2, 1, &proposal("again")), Choice::Approve));
+    drop(held);
+    assert_eq!(*finished.await.unwrap(), "succeeded");
+    assert_eq!(next.await.unwrap().name(), "held");
+    let twice = again.await.unwrap_err();
+    assert_eq!(*refused(&twice), Refused::AlreadyDecided { winner: None, phase: "succeeded" });
+    assert_eq!(approved.await.unwrap().phase, "approved");
+    assert_eq!((world.phase(&run, 1).await, world.phase(&run, 2).await), ("succeeded", "approved"));
+}
+
+async fn a_refusal_within_a_batch_is_told_like_any_other(world: World) {
+    let run = world.create("run").await;
+    let held = world.clock.hold();
+    let first = world.submit_now(&run, routine(1, "answer"));
+    let gap = world.submit_now(&run, routine(3, "answer"));
+    let twice = world.submit_now(&run, routine(1, "answer"));
+    let second = world.submit_now(&run, routine(2, "answer"));
+    let other = world.submit_now(&RunId("nobody".into()), routine(1, "answer"));
+    drop(held);
+    let _ = first.await.unwrap();
+    assert_eq!(gap.await.unwrap_err(), Refused::OutOfOrder { last: 1, found: 3 }.into());
+    assert_eq!(twice.await.unwrap_err(), Refused::OutOfOrder { last: 1, found: 1 }.into());
+    let _ = second.await.unwrap();
+    assert_eq!(other.await.unwrap_err(), Refused::NoSuchRun.into());
+    assert_eq!(world.seqs(&run).await, [1, 2, 3]);
+}
+
+async fn a_newer_lease_fences_the_older(world: World) {
+    let (run, other) = (world.create("run").await, world.create("other").await);
+    let submit = |fence, call| world.submit_fenced(&run, fence, routine(call, "answer"));
+    let older = world.lease(&run);
+    let _ = submit((&older).into(), 1).await.unwrap();
+    let newer = world.lease(&run);
+    assert_eq!(submit((&older).into(), 2).await.unwrap_err(), SubmitError::Fenced);
+    let _ = submit((&newer).into(), 2).await.unwrap();
+    // What the older one leaves behind does not end the newer one.
+    drop(older);
+    let _ = submit((&newer).into(), 3).await.unwrap();
+    // A lease is for its own run.
+    let others = world.lease(&other);
+    assert_eq!(submit((&others).into(), 4).await.unwrap_err(), SubmitError::Fenced);
+    // Who needs no lease is not fenced.
+    let _ = submit(Fence::None, 4).await.unwrap();
+    let epoch = Fence::from(&newer);
+    drop(newer);
+    assert_eq!(submit(epoch, 5).await.unwrap_err(), SubmitError::Fenced, "a lease that is gone");
+    // A lease that is taken while a command waits fences it: the writer asks when it judges.
+    let lease = world.lease(&run);
+    let held = world.clock.hold();
+    let first = world.submit_now(&other, routine(1, "answer"));
+    let late = submit((&lease).into(), 5);
+    let _newest = world.lease(&run);
+    drop(held);
+    let _ = first.await.unwrap();
+    assert_eq!(late.await.unwrap_err(), SubmitError::Fenced);
+    assert_eq!(world.seqs(&run).await, [1, 2, 3, 4, 5]);
+}
+
+/// What the loser of a race says of it.
+type Lost = fn(&Refused) -> bool;
+
+/// Two commands that race for a held call, each by its name, and what the loser is told.
+const RACES: &[(&str, &str, Lost)] = &[
+    ("approve", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
+    ("approve", "reject by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
+    ("reject", "approve by another", |why| won_by(why, "alice", &Verdict::Reject, "rejected")),
+    ("edit", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
+    ("approve", "edit by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
+    ("cancel", "approve by another", |why| *why == Refused::AlreadyDecided { winner: None, phase: "cancelled" }),
+    ("expire", "approve by another", |why| *why == Refused::Expired),
+    ("expire", "expire", |why| *why == Refused::NotDue),
+    ("expire", "cancel by another", |_| panic!("a run whose call has expired can be cancelled")),
+];
+
+fn won_by(why: &Refused, reviewer: &str, verdict: &Verdict, now: &str) -> bool {
+    let Refused::AlreadyDecided { winner: Some(winner), phase } = why else { return false };
+    let Decision { reviewer: by, verdict: how, .. } = &**winner;
+    (by.as_str(), how, *phase) == (reviewer, verdict, now)
+}
+
+async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
+    for (n, (winner, loser, lost)) in RACES.iter().enumerate() {
+        // Submitted in this order while the writer stands still, so that both are judged in one batch.
+        let expires_at = winner.starts_with("expire").then(|| world.clock.next());
+        let run = world.held(&format!("run-{n:02}"), requiring(1, expires_at)).await;
+        let held = world.clock.hold();
+        let (first, second) = (enter(&world, &run, winner), enter(&world, &run, loser));
+        drop(held);
+        assert_eq!(first.await, Ok(()), "{winner}, then {loser}");
+        match second.await {
+            Err(SubmitError::Refused(why)) => assert!(lost(&why), "{winner}, then {loser}: {why:?}"),
+            Ok(()) if (*winner, *loser) == ("expire", "cancel by another") => {}
+            other => panic!("{winner}, then {loser}: {other:?}"),
+        }
+    }
+    // With another approval missing, the one who looked at what was edited meanwhile is told what to look at now.
+    let run = world.held("edited", requiring(2, None)).await;
+    let held = world.clock.hold();
+    let (first, second) = (enter(&world, &run, "edit"), enter(&world, &run, "approve by another"));
+    drop(held);
+    first.await.unwrap();
+    let current = world.call(&run, 1).await.clearance.unwrap();
+    assert_eq!(second.await, Err(Refused::Stale { current }.into()));
+    // The same decision once more is no race: it is told what it led to.
+    let run = world.held("twice", proposal("hello")).await;
+    let held = world.clock.hold();
+    let clearance = world.clearance(&run, 1, 1, &proposal("hello"));
+    let once = world.submit_at(&run, 1, decision("alice", clearance, Choice::Approve));
+    let again = world.submit_at(&run, 1, decision("alice", clearance, Choice::Approve));
+    drop(held);
+    let told = DecisionOutcome { phase: "approved", still_needed: 0, clearance, repeated: false };
+    assert_eq!(*once.await.unwrap(), told);
+    assert_eq!(*again.await.unwrap(), DecisionOutcome { repeated: true, ..told });
+    assert_eq!(world.seqs(&run).await, [1, 2, 3]);
+}
+
+/// Submits what a side of a race does to call 1, which nothing has happened to.
+fn enter(world: &World, run: &RunId, what: &str) -> impl Future<Output = Result<(), SubmitError>> + use<> {
+    let (what, by) = what.split_once(" by another").map_or((what, "alice"), |(what, _)| (what, "bob"));
+    let proposals = [requiring(1, None), requiring(2, None)];
+    let known = &proposals[usize::from(run.0 == "edited")];
+    let clearance = world.clearance(run, 1, 1, known);
+    let choice = match what {
+        "approve" => Choice::Approve,
+        "reject" => Choice::Reject,
+        "edit" => Choice::Edit(Box::new(Revision { proposal: proposal("hello, world") })),
+        "cancel" => return to_unit(world.submit_now(run, cancel())),
+        "expire" => return to_unit(world.submit_at(run, 1, Expire)),
+        other => panic!("nobody knows how to {other}"),
+    };
+    to_unit(world.submit_at(run, 1, decision(by, clearance, choice)))
+}
+
+async fn many_reviewers_at_once_have_one_winner(world: World) {
+    let run = world.held("run", proposal("hello")).await;
+    let clearance = world.call(&run, 1).await.clearance.unwrap();
+    let world = Arc::new(world);
+    let reviewers = (0..32).map(|n| {
+        let (world, run) = (world.clone(), run.clone());
+        tokio::spawn(async move {
+            let name = format!("reviewer-{n}");
+            let choice = if n % 3 == 0 { Choice::Reject } else { Choice::Approve };
+            (name.clone(), world.submit(&run, Some(1), decision(&name, clearance, choice)).await)
+        })
+    });
+    let (mut winners, mut told) = (Vec::new(), BTreeSet::new());
+    for reviewer in reviewers.collect::<Vec<_>>() {
+        match reviewer.await.unwrap() {
+            (name, Ok(_)) => winners.push(name),
+            (_, Err(SubmitError::Refused(Refused::AlreadyDecided { winner: Some(winner), .. }))) => {
+                told.insert(winner.reviewer.clone());
+            }
+            (name, other) => panic!("{name}: {other:?}"),
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), winners);
+    assert_eq!(world.seqs(&run).await, [1, 2, 3]);
+}
+
+async fn one_start_yields_one_permit(world: World) {
+    let run = world.held("run", proposal("hello")).await;
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let held = world.clock.hold();
+    let starts: Vec<_> = (0..8).map(|_| world.submit_at(&run, 1, START)).collect();
+    drop(held);
+    let mut permits = Vec::new();
+    for start in starts {
+        match start.await {
+            Ok(authorized) => permits.push(perform(authorized)),
+            Err(error) => assert_eq!(*refused(&error), Refused::WrongPhase("started")),
+        }
+    }
+    assert_eq!(permits, [world.effect_key(&run, 1).to_string()]);
+    // Of an effect that has started, a cancellation only withdraws the run.
+    let _ = world.submit(&run, None, cancel()).await.unwrap();
+    assert_eq!(*world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap(), "succeeded");
+    let late = world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap_err();
+    assert_eq!(*refused(&late), Refused::AlreadyDecided { winner: None, phase: "succeeded" });
+    // Settled twice, by a lookup and by a person: one is told that the other was quicker.
+    let run = world.held("doubtful", proposal("hello")).await;
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let _ = world.start(&run, 1).await.unwrap();
+    let unknown = Finish { attempt: 1, outcome: Outcome::Unknown("no reply".into()), evidence: None };
+    let _ = world.submit(&run, Some(1), unknown).await.unwrap();
+    let held = world.clock.hold();
+    let by_lookup = world.submit_at(&run, 1, happened(1, json!("sent")));
+    let resolve = Resolve { attempt: 1, by: "bob".into(), resolution: Resolution::NotDone, message: None };
+    let by_person = world.submit_at(&run, 1, resolve);
+    drop(held);
+    assert_eq!(*by_lookup.await.unwrap(), "succeeded");
+    let why = by_person.await.unwrap_err();
+    assert_eq!(*refused(&why), Refused::AlreadyDecided { winner: None, phase: "succeeded" });
+}
+
+async fn every_call_has_its_own_effect_key(world: World) {
+    let (one, other) = (world.held("one", proposal("hello")).await, world.held("other", proposal("hello")).await);
+    let mut keys = Vec::new();
+    for run in [&one, &other] {
+        for call in 1..=3 {
+            if call > 1 {
+                let _ = world.submit(run, None, hold(call, proposal("hello"))).await.unwrap();
+            }
+            let _ = world.decide(run, call, "alice", Choice::Approve).await.unwrap();
+            keys.push((run.clone(), call, perform(world.start(run, call).await.unwrap())));
+            assert_eq!(world.subject_of(run, call).await.key, world.effect_key(run, call));
+            let _ = world.submit(run, Some(call), happened(1, json!("sent"))).await.unwrap();
+        }
+    }
+    for (run, call, key) in &keys {
+        assert_eq!(
+            *key,
+            world.effect_key(run, *call).0,
+            "call {call} of run {run}: the key that a lookup would ask for"
+        );
+    }
+    let different: BTreeSet<&String> = keys.iter().map(|(.., key)| key).collect();
+    assert_eq!(different.len(), 6, "two calls with one key would be done once");
+}
+
+async fn what_is_read_is_a_prefix(world: World) {
+    let world = Arc::new(world);
+    let runs: Vec<RunId> = (0..4).map(|n| RunId(format!("run-{n}"))).collect();
+    let writers = runs.iter().map(|run| {
+        let (world, run) = (world.clone(), run.clone());
+        tokio::spawn(async move {
+            let mut last = Vec::new();
+            let _ = world.submit(&run, None, create("task")).await.unwrap();
+            for call in 1..=200 {
+                // A driver does not wait for routine results, only now and then for the last of them.
+                last.push(world.submit_now(&run, routine(call, "answer")));
+                if call % 20 == 0 {
+                    for answer in last.drain(..) {
+                        let _ = answer.await.unwrap();
+                    }
+                }
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let mut lengths = [0; 4];
+    let mut before = Position(0);
+    while lengths.iter().sum::<usize>() < 4 * 201 {
+        for (run, length) in runs.iter().zip(&mut lengths) {
+            let seqs = world.seqs(run).await;
+            assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+            assert!(seqs.len() >= *length, "{run} lost what was read before");
+            *length = seqs.len();
+        }
+        let feed = world.feed(before, usize::MAX).await.unwrap();
+        let positions: Vec<u64> = feed.iter().map(|entry| entry.position.0).collect();
+        assert_eq!(positions, (before.0 + 1..=before.0 + positions.len() as u64).collect::<Vec<_>>());
+        before = Position(before.0 + positions.len() as u64);
+        if writers.iter().any(|writer| writer.is_finished()) && writers.iter().all(|writer| writer.is_finished()) {
+            assert_eq!(world.length().await, 4 * 201);
+        }
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+async fn a_step_that_was_not_written_leaves_no_gap(world: World) {
+    let run = world.create("run").await;
+    let _ = world.submit(&run, None, routine(1, "answer")).await.unwrap();
+    // Call 2 got lost on the way, so that nothing after it can be written, a hold least of all.
+    let after = world.submit(&run, None, hold(3, proposal("hello"))).await.unwrap_err();
+    assert_eq!(*refused(&after), Refused::OutOfOrder { last: 1, found: 3 });
+    assert_eq!(world.seqs(&run).await, [1, 2]);
+    assert_eq!(world.calls(all_calls()).await.unwrap(), []);
+}
+
+async fn runs_are_listed_newest_first_in_pages(world: World) {
+    for n in 0..150 {
+        let run = world.held(&format!("run-{n:03}"), proposal("hello")).await;
+        match n % 3 {
+            0 => drop(world.submit(&run, None, cancel()).await.unwrap()),
+            1 => drop(world.decide(&run, 1, "alice", Choice::Reject).await.unwrap()),
+            _ => {}
+        }
+    }
+    for (phases, wanted) in
+        [(vec![], vec![0, 1, 2]), (vec!["cancelled"], vec![0]), (vec!["running", "waiting"], vec![1, 2])]
+    {
+        let mut found: Vec<String> = Vec::new();
+        loop {
+            let before = found.last().cloned().map(RunId);
+            let page = world.runs(RunFilter { phases: phases.clone(), before, limit: 7 }).await.unwrap();
+            assert!(page.len() <= 7);
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page.into_iter().map(|row| row.id.0));
+            assert!(found.len() <= 150, "a page brings what was on the one before");
+        }
+        let all = (0..150).rev().filter(|n| wanted.contains(&(n % 3))).map(|n| format!("run-{n:03}"));
+        assert_eq!(found, all.collect::<Vec<_>>(), "{phases:?}");
+    }
+    assert_eq!(world.runs(RunFilter { phases: vec!["diverged"], ..all_runs() }).await.unwrap(), []);
+}
+
+async fn calls_are_listed_in_order_in_pages(world: World) {
+    let mut all = Vec::new();
+    let runs: Vec<RunId> = (0..10).map(|n| RunId(format!("run-{n}"))).collect();
+    for run in &runs {
+        let _ = world.submit(run, None, create("task")).await.unwrap();
+    }
+    for call in 1..=12 {
+        // Newer runs first, so that the order of runs is not the order of calls.
+        for run in runs.iter().rev() {
+            let _ = world.submit(run, None, hold(call, proposal("hello"))).await.unwrap();
+            let phase = match call % 3 {
+                0 => world.decide(run, call, "alice", Choice::Reject).await.unwrap().phase,
+                _ => {
+                    let _ = world.decide(run, call, "alice", Choice::Approve).await.unwrap();
+                    let _ = world.start(run, call).await.unwrap();
+                    *world.submit(run, Some(call), happened(1, json!("sent"))).await.unwrap()
+                }
+            };
+            all.push((run.clone(), call, phase));
+        }
+    }
+    let phases: [&[&'static str]; 4] = [&[], &["rejected"], &["rejected", "succeeded"], &["held"]];
+    for phases in phases {
+        for only in [None, Some(&runs[3])] {
+            let (mut found, mut place) = (Vec::new(), Position(0));
+            loop {
+                let filter =
+                    holdshort_journal::CallFilter { phases: phases.to_vec(), run: only.cloned(), ..after(place, 7) };
+                let page = world.calls(filter).await.unwrap();
+                assert!(page.len() <= 7);
+                let Some(last) = page.last() else { break };
+                place = last.position;
+                found.extend(page.into_iter().map(|row| (row.run, row.call, row.phase)));
+                assert!(found.len() <= 120, "a page brings what was on the one before");
+            }
+            let wanted = all.iter().filter(|(run, _, phase)| {
+                (phases.is_empty() || phases.contains(phase)) && only.is_none_or(|only| only == run)
+            });
+            assert_eq!(found, wanted.cloned().collect::<Vec<_>>(), "{phases:?} {only:?}");
+        }
+    }
+}
+
+async fn what_is_due_comes_earliest_first(world: World) {
+    assert_eq!(world.next_deadline().await.unwrap(), None);
+    let mut wanted = Vec::new();
+    for n in 0..60_u64 {
+        let at = Time(EPOCH + 1_000_000 + (n * 37 % 60) * 1_000);
+        let run = RunId(format!("run-{n:02}"));
+        if n % 2 == 0 {
+            let run = world.held(&run.0, requiring(1, Some(at))).await;
+            wanted.push((at, Due::Call { run, call: 1 }));
+        } else {
+            let run = world.create(&run.0).await;
+            let timer = holdshort_gate::command::SetTimer { timer: 1, until: at };
+            let _ = world.submit(&run, None, timer).await.unwrap();
+            wanted.push((at, Due::Timer { run, timer: 1 }));
+        }
+    }
+    wanted.sort_by_key(|(at, _)| *at);
+    assert_eq!(world.next_deadline().await.unwrap(), Some(wanted[0].0));
+    assert_eq!(world.due(Time(wanted[0].0.0 - 1), 100).await.unwrap(), []);
+    let all: Vec<Due> = wanted.iter().map(|(_, due)| due.clone()).collect();
+    assert_eq!(world.due(wanted[9].0, 100).await.unwrap(), all[..10]);
+    assert_eq!(world.due(Time(u64::MAX >> 1), 7).await.unwrap(), all[..7]);
+    // What has happened is not due any more; an approval has the deadline by which it must start.
+    world.clock.set(EPOCH + 10_000_000);
+    for (n, due) in all.iter().take(10).enumerate() {
+        match due {
+            Due::Call { run, call } => drop(world.submit(run, Some(*call), Expire).await.unwrap()),
+            Due::Timer { run, timer } => {
+                let fire = holdshort_gate::command::FireTimer { timer: *timer };
+                drop(world.submit(run, None, fire).await.unwrap());
+            }
+        }
+        assert_eq!(world.next_deadline().await.unwrap(), Some(wanted[n + 1].0));
+    }
+    assert_eq!(world.due(Time(u64::MAX >> 1), 100).await.unwrap(), all[10..]);
+    let run = world.held("approved", proposal("hello")).await;
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let start_by = world.call(&run, 1).await.deadline().unwrap();
+    assert_eq!(world.due(start_by, 100).await.unwrap().last(), Some(&Due::Call { run, call: 1 }));
+}
+
+async fn the_feed_is_every_event_in_order_of_commits(world: World) {
+    let runs: Vec<RunId> = (0..30).map(|n| RunId(format!("run-{n:02}"))).collect();
+    let mut wanted = Vec::new();
+    for run in &runs {
+        let _ = world.submit(run, None, create("task")).await.unwrap();
+        wanted.push((run.clone(), 1));
+    }
+    for call in 1..=10 {
+        for run in &runs {
+            let _ = world.submit(run, None, routine(call, "answer")).await.unwrap();
+            wanted.push((run.clone(), u64::from(call) + 1));
+        }
+    }
+    for page in [1, 7, 64, 1_000] {
+        let (mut found, mut place) = (Vec::new(), Position(0));
+        loop {
+            let entries = world.feed(place, page).await.unwrap();
+            let Some(last) = entries.last() else { break };
+            place = last.position;
+            found.extend(entries.into_iter().map(|entry| (entry.run, entry.recorded.seq)));
+            assert!(found.len() <= wanted.len(), "a page brings what was on the one before");
+        }
+        assert_eq!(found, wanted, "in pages of {page}");
+    }
+    assert_eq!(world.last_position().await.unwrap(), Position(330));
+    let events = world.events(&runs[5], 4, 3).await.unwrap();
+    assert_eq!(events.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), [5, 6, 7]);
+    assert_eq!(world.events(&RunId("nobody".into()), 0, 3).await.unwrap(), []);
+}
+
+async fn a_log_keeps_its_last_lines(world: World) {
+    let (run, quiet) = (world.create("run").await, world.create("quiet").await);
+    let line = |n: u64| LogLine { at: Time(EPOCH + n), level: "info".into(), message: format!("line {n}") };
+    for n in 1..=10_050 {
+        world.log(&run, line(n));
+        if n % 5_000 == 0 {
+            // Lines go with whatever is written next; at most so many wait for it.
+            let _ = world.put_blob(vec![1]).await.unwrap();
+        }
+    }
+    let _ = world.put_blob(vec![2]).await.unwrap();
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        let page = world.log_lines(&run, after, 999).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        found.extend(page);
+        assert!(found.len() <= 10_000, "a page brings what was on the one before");
+    }
+    assert_eq!(found, (51..=10_050).map(|n| (n, line(n))).collect::<Vec<_>>());
+    assert_eq!(world.log_lines(&quiet, 0, 10).await.unwrap(), []);
+    world.log(&RunId("nobody".into()), line(1));
+    world.log(&quiet, line(1));
+    let _ = world.put_blob(vec![3]).await.unwrap();
+    assert_eq!(
+        world.log_lines(&quiet, 0, 10).await.unwrap(),
+        [(1, line(1))],
+        "each run's lines have their own numbers"
+    );
+}
+
+async fn blobs_are_kept_by_digest(world: World) {
+    use holdshort_gate::Digest;
+    let blobs = [Vec::new(), vec![0; 3 << 20], (0..=255).collect(), b"<script>".to_vec()];
+    for bytes in &blobs {
+        for _ in 0..2 {
+            let digest = world.put_blob(bytes.clone()).await.unwrap();
+            assert_eq!(*digest, Digest::of(bytes));
+        }
+    }
+    for bytes in &blobs {
+        assert_eq!(world.blob(&Digest::of(bytes)).await.unwrap().as_ref(), Some(bytes));
+    }
+    assert_eq!(world.blob(&Digest::of(b"never put")).await.unwrap(), None);
+    assert_eq!(world.length().await, 0, "a blob is no event");
+}
+
+async fn large_payloads_come_back_whole(world: World) {
+    let text = |bytes: usize| "é\u{202e}\"x".chars().cycle().take(bytes / 2).collect::<String>();
+    let run = RunId("run".into());
+    let task = text(300 << 10);
+    let _ = world.submit(&run, None, create(&task)).await.unwrap();
+    let large = proposal(&text(200 << 10));
+    // Around the size at which a body moves out of its row.
+    for (call, bytes) in (1..).zip([1 << 10, (64 << 10) - 300, 64 << 10, (64 << 10) + 300, 1 << 20]) {
+        let _ = world.submit(&run, None, routine(call, &text(bytes))).await.unwrap();
+    }
+    let _ = world.submit(&run, None, hold(6, large.clone())).await.unwrap();
+    let _ = world.decide(&run, 6, "alice", Choice::Approve).await.unwrap();
+    let authorized = world.start(&run, 6).await.unwrap();
+    assert_eq!(*authorized.action(), large.action);
+    let receipt = json!(text(100 << 10));
+    let _ = world.submit(&run, Some(6), happened(1, receipt.clone())).await.unwrap();
+    let call = world.call(&run, 6).await;
+    assert_eq!(call.proposal(), Some(&large));
+    assert_eq!(call.answer(), Some(holdshort_gate::Answer::Ok(receipt)));
+    assert_eq!(world.runs(all_runs()).await.unwrap()[0].task, task);
+    assert_eq!(world.calls(all_calls()).await.unwrap()[0].summary, large.summary);
+    let events = world.events(&run, 0, 100).await.unwrap();
+    let feed = world.feed(Position(0), 100).await.unwrap();
+    assert_eq!(events, feed.into_iter().map(|entry| entry.recorded).collect::<Vec<_>>());
+    for (recorded, bytes) in events[1..6].iter().zip([1 << 10, (64 << 10) - 300, 64 << 10, (64 << 10) + 300, 1 << 20]) {
+        let Event::RoutineReturned { result, .. } = &recorded.event else { panic!("{recorded:?}") };
+        assert_eq!(*result, json!(text(bytes)));
+    }
+}
+
+async fn a_subject_is_the_run_and_the_call_that_was_named(world: World) {
+    let run = world.held("run", proposal("first")).await;
+    assert_eq!(world.subject(&RunId("nobody".into()), None).await.unwrap(), None);
+    let _ = world.decide(&run, 1, "alice", Choice::Reject).await.unwrap();
+    let _ = world.submit(&run, None, routine(2, "answer")).await.unwrap();
+    let clear = Propose { call: 3, proposed: Proposed::Clear(Box::new(proposal("second"))) };
+    let _ = world.submit(&run, None, clear).await.unwrap();
+    let subject = world.subject(&run, None).await.unwrap().unwrap();
+    assert_eq!(subject.run.as_ref().unwrap().calls, 3);
+    assert_eq!(subject.call.as_ref().map(|call| call.number), Some(3), "the last consequential call, if none is named");
+    assert_eq!(world.call(&run, 1).await.phase.name(), "rejected");
+    assert_eq!(world.subject_of(&run, 2).await.call, None, "a routine call has no life");
+    assert_eq!(world.subject_of(&run, 4).await.call, None);
+    // A command about an earlier call is judged on that call, and leaves the later one alone.
+    let _ = world.submit(&run, Some(3), START).await.unwrap();
+    let late = world.submit(&run, Some(1), START).await.unwrap_err();
+    assert_eq!(*refused(&late), Refused::WrongPhase("rejected"));
+    assert_eq!(*world.submit(&run, Some(3), happened(1, json!("sent"))).await.unwrap(), "succeeded");
+    let unknown = world.submit(&run, Some(2), START).await.unwrap_err();
+    assert_eq!(*refused(&unknown), Refused::NoSuchCall);
+}
+
+async fn hints_come_after_the_commit(world: World) {
+    let mut hints = world.hints();
+    let run = world.held("run", requiring(1, Some(Time(EPOCH + 60_000_000)))).await;
+    let gap = world.submit(&run, None, routine(9, "answer")).await.unwrap_err();
+    assert!(matches!(gap, SubmitError::Refused(_)));
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let again = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    assert!(again.repeated);
+    let _ = world.start(&run, 1).await.unwrap();
+    let _ = world.submit(&run, None, cancel()).await.unwrap();
+    let hint = |position, run_phase, call: Option<&'static str>, sets_deadline| Hint {
+        position: Position(position),
+        run: run.clone(),
+        run_phase,
+        call: call.map(|phase| (1, phase)),
+        sets_deadline,
+    };
+    let wanted = [
+        hint(1, "running", None, false),
+        hint(2, "waiting", Some("held"), true),
+        hint(3, "waiting", Some("approved"), true),
+        hint(4, "waiting", Some("started"), false),
+        hint(5, "cancelled", None, false),
+    ];
+    for wanted in wanted {
+        assert_eq!(hints.recv().await.unwrap(), wanted);
+    }
+    // Neither a refusal nor a repetition is worth a hint.
+    assert!(hints.is_empty());
+    assert_eq!(world.health(), Health::Ok);
+    // Whoever follows a hint finds what it is about, at once.
+    let world = Arc::new(world);
+    let mut hints = world.hints();
+    let follower = tokio::spawn({
+        let world = world.clone();
+        async move {
+            for _ in 0..200 {
+                let hint = hints.recv().await.unwrap();
+                assert!(world.last_position().await.unwrap() >= hint.position);
+                let found = world.feed(Position(hint.position.0 - 1), 1).await.unwrap();
+                assert_eq!(found[0].run, hint.run);
+            }
+        }
+    });
+    for n in 0..200 {
+        let run = RunId(format!("followed-{n:03}"));
+        let _ = world.submit(&run, None, create("task")).await.unwrap();
+    }
+    follower.await.unwrap();
+}
+
+async fn an_answer_that_nobody_awaits_is_written_all_the_same(world: World) {
+    let run = RunId("run".into());
+    drop(world.submit_now(&run, create("task")));
+    drop(world.submit_now(&run, routine(1, "answer")));
+    let _ = world.submit(&run, None, routine(2, "answer")).await.unwrap();
+    assert_eq!(world.seqs(&run).await, [1, 2, 3]);
+}
+
+async fn drop_output<T>(submitted: impl Future<Output = Result<Flushed<T>, SubmitError>>) -> Result<(), SubmitError> {
+    submitted.await.map(drop)
+}
+
+/// Boxed, so that the sides of a race have one type.
+fn to_unit<T: Send + 'static>(
+    submitted: holdshort_journal::Submitted<T>,
+) -> std::pin::Pin<Box<dyn Future<Output = Result<(), SubmitError>> + Send>> {
+    Box::pin(drop_output(submitted))
+}

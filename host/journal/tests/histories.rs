@@ -1,0 +1,153 @@
+//! One history, two stores, one picture: random histories leave both stores with the same lists, which are what the events say they are.
+//!
+//! `HOLDSHORT_SEEDS=20000 cargo test -p holdshort-journal --test histories` for a long run, `HOLDSHORT_SEED=17` for one seed.
+//! A seed that ever failed is a line of `data/seeds.txt`, which is tried first.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::script::{Dice, Model, Step, is_unwritten, same, shown, take};
+use common::{EPOCH, Kept, World};
+use holdshort_gate::{RunId, Time};
+
+/// How many seeds an ordinary test run tries.
+const SEEDS: u64 = 100;
+/// Steps of a history.
+const STEPS: usize = 80;
+const RUNS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn seeds() -> Vec<u64> {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    if let Some(seed) = number("HOLDSHORT_SEED") {
+        return vec![seed];
+    }
+    let kept = include_str!("data/seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    let kept = kept.map(|line| line.parse().expect("a seed"));
+    kept.chain(0..number("HOLDSHORT_SEEDS").unwrap_or(SEEDS)).collect()
+}
+
+/// A journal in SQLite with the name of one in memory, so that both make the same clearances.
+fn twins() -> [World; 2] {
+    let memory = World::new(Kept::InMemory);
+    let id = memory.id().0.clone();
+    let sqlite = World::new(Kept::InSqlite).reopened(|path| {
+        let file = rusqlite::Connection::open(path).unwrap();
+        assert_eq!(file.execute("UPDATE meta SET value = ?1 WHERE key = 'id'", [id.as_bytes()]).unwrap(), 1);
+    });
+    assert_eq!(memory.id(), sqlite.id());
+    [memory, sqlite]
+}
+
+/// Draws steps, gives them to both in groups of a batch, and compares every answer.
+async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u32>) {
+    let mut dice = Dice(seed);
+    let mut now = EPOCH;
+    let mut done = 0;
+    let mut trail = Vec::new();
+    while done < STEPS {
+        now += dice.below(3_000);
+        let mut group: Vec<(RunId, Step)> = Vec::new();
+        for _ in 0..=dice.below(4) {
+            let run = RunId(dice.one_of(&RUNS).into());
+            let subject = worlds[0].subject(&run, None).await.unwrap();
+            let (state, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
+            group.push((run, dice.step(state.as_ref(), call.as_ref(), Time(now))));
+        }
+        done += group.len();
+        let mut answers = Vec::new();
+        for world in worlds {
+            world.clock.set(now);
+            let held = world.clock.hold();
+            let taken: Vec<_> = group.iter().map(|(run, step)| take(world, run, step)).collect();
+            drop(held);
+            let mut told = Vec::new();
+            for answer in taken {
+                told.push(answer.await);
+            }
+            answers.push(told);
+        }
+        trail.extend(group.into_iter().zip(answers[0].clone()));
+        assert_eq!(answers[0], answers[1], "seed {seed}, after {trail:#?}");
+        assert!(!answers[0].iter().any(|answer| is_unwritten(answer)), "seed {seed}: {answers:?}");
+    }
+    for world in worlds {
+        // Lines of logs go with the next batch; this one carries the last of them.
+        let _ = world.put_blob(vec![1]).await.unwrap();
+    }
+    for ((_, step), answer) in trail.iter().filter(|(_, answer)| answer.starts_with("Ok")) {
+        let name = format!("{step:?}");
+        let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();
+        *kinds.entry(name).or_default() += u32::from(!answer.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_same_history_leaves_both_stores_the_same() {
+    let runs = RUNS.map(|run| RunId(run.into()));
+    let mut kinds = BTreeMap::new();
+    let (mut events, mut compared) = (0, 0);
+    for seed in seeds() {
+        let worlds = twins();
+        history(seed, &worlds, &mut kinds).await;
+        let [memory, sqlite] = worlds;
+        let expected = shown(&memory, &runs).await;
+        Model::of(&expected.feed).check(&expected, &runs, &format!("seed {seed}, in memory"));
+        let found = shown(&sqlite, &runs).await;
+        same(&found, &expected, &format!("seed {seed}: the stores differ"));
+        events += expected.feed.len();
+        compared += 1;
+        if seed % 4 != 0 {
+            continue;
+        }
+        // Once more from the file alone, and once more with every projection made anew.
+        let sqlite = sqlite.reopened(|_| {});
+        same(&shown(&sqlite, &runs).await, &expected, &format!("seed {seed}: after it was opened again"));
+        let sqlite = sqlite.reopened(|path| {
+            let file = rusqlite::Connection::open(path).unwrap();
+            file.execute_batch("UPDATE meta SET value = CAST('0' AS BLOB) WHERE key = 'projection'").unwrap();
+        });
+        same(&shown(&sqlite, &runs).await, &expected, &format!("seed {seed}: after its projections were made anew"));
+    }
+    println!("{compared} histories, {events} events; steps that were taken: {kinds:?}");
+    // A walk that never got anywhere would compare nothing with nothing.
+    if compared >= SEEDS {
+        let missing: Vec<&str> = KINDS.iter().filter(|kind| !kinds.contains_key(**kind)).copied().collect();
+        assert!(missing.is_empty(), "no history ever did {missing:?}");
+    }
+}
+
+/// Every kind of step that is answered.
+const KINDS: &[&str] = &[
+    "Create",
+    "Routine",
+    "Clear",
+    "Hold",
+    "Ask",
+    "Refuse",
+    "Approve",
+    "Reject",
+    "Respond",
+    "Edit",
+    "Expire",
+    "Start",
+    "Happened",
+    "DidNotHappen",
+    "Unknown",
+    "FactsChanged",
+    "Resolve",
+    "SetTimer",
+    "FireTimer",
+    "Finish",
+    "Trap",
+    "Diverge",
+    "Cancel",
+    "Blob",
+];

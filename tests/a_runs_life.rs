@@ -1,0 +1,66 @@
+//! The life of a run in the real host: it starts, holds, lingers or is parked, wakes in place or by replay, and ends in one of five ways.
+//! What a run sees is the same in every replay, and a parked run costs nothing but rows.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "a_runs_life/ends.rs"]
+mod ends;
+#[path = "a_runs_life/parked.rs"]
+mod parked;
+#[path = "a_runs_life/same_again.rs"]
+mod same_again;
+#[path = "a_runs_life/told.rs"]
+mod told;
+
+use serde_json::{Value, json};
+use support::{Folder, Host, component};
+
+/// An operator's folder whose agents share the folder of files `files`, which is empty.
+pub fn folder(agents: &[&str], more: &str) -> Folder {
+    let section = |name: &&str| {
+        format!("[agents.{name}]\ncomponent = \"{}\"\nworkspace = \"files\"\n\n", component(name).display())
+    };
+    let folder = Folder::new(&[], &(agents.iter().map(section).collect::<String>() + more));
+    std::fs::create_dir(folder.path().join("files")).unwrap();
+    folder
+}
+
+/// A host whose instances wait for this long in memory.
+pub fn host(agents: &[&str], linger_ms: u64, more_limits: &str) -> (Folder, Host) {
+    let folder = folder(agents, &format!("[limits]\nlinger-ms = {linger_ms}\n{more_limits}\n"));
+    let host = folder.serve();
+    (folder, host)
+}
+
+/// An instance waits in memory for as long as a test takes.
+pub const LONG: u64 = 3_600_000;
+
+/// Answers the question that `run` waits with.
+pub fn answer(host: &Host, run: &str, text: &str) {
+    let approval = host.held(run);
+    let (status, answer) = host.decide(&approval, "respond", &json!({ "message": text }));
+    assert_eq!((status, &answer["state"]), (200, &json!("answered")), "{answer}");
+}
+
+/// The kinds of a run's events, which must be numbered from 1 without a gap.
+pub fn kinds(host: &Host, run: &str) -> Vec<String> {
+    let events = host.events(run);
+    let numbers: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
+    events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What a finished run returned, line by line.
+pub fn lines(row: &Value) -> Vec<String> {
+    assert_eq!(row["state"], "finished", "{row}");
+    row["result"]["ok"].as_str().unwrap().lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,158 @@
+//! Waiting: in memory for a fast answer, else as rows and nothing more.
+
+use std::fs;
+
+use crate::support::{Host, until};
+use crate::{LONG, answer, host, kinds, lines};
+
+const STARTED: &str = "holdshort_instances_started_total";
+const REPLAYED: &str = "holdshort_events_replayed_total";
+const LIVE: &str = "holdshort_live_runs";
+
+#[test]
+fn a_fast_answer_finds_the_agent_where_it_was() {
+    let (_folder, host) = host(&["clock"], LONG, "");
+    let run = host.start("clock", "ask ask");
+    answer(&host, &run, "first");
+    answer(&host, &run, "second");
+    assert_eq!(lines(&host.over(&run)), ["ask first", "ask second"]);
+    // One instance from beginning to end, which read nothing but its task.
+    assert_eq!((host.figure(STARTED), host.figure(REPLAYED)), (1, 1));
+    host.all_parked();
+}
+
+#[test]
+fn a_slow_answer_brings_a_parked_run_back() {
+    let (_folder, host) = host(&["clock"], 0, "");
+    let run = host.start("clock", "ask ask");
+    for (number, text) in ["first", "second"].into_iter().enumerate() {
+        host.held(&run);
+        host.all_parked();
+        assert_eq!(host.figure(STARTED), number as u64 + 1);
+        answer(&host, &run, text);
+    }
+    assert_eq!(lines(&host.over(&run)), ["ask first", "ask second"]);
+    assert_eq!(host.figure(STARTED), 3);
+    let expected = ["run-created", "call-held", "decision-made", "call-answered"];
+    let again = ["call-held", "decision-made", "call-answered", "run-finished"];
+    assert_eq!(kinds(&host, &run), [expected, again].concat());
+}
+
+#[test]
+fn a_long_sleep_is_a_row_and_its_timer_wakes_it() {
+    let (folder, host) = host(&["clock"], 0, "");
+    let woken = host.start("clock", "sleep=1500 sleep=0");
+    let after_restart = host.start("clock", "sleep=4000");
+    until("sleepers", || (host.show_run(&after_restart)["state"] == "sleeping").then_some(()));
+    host.all_parked();
+    assert_slept(&host, &woken, 1500);
+    // The host is away when the time of the other comes; the next one finds that it is due.
+    host.kill();
+    let host = folder.serve();
+    assert_slept(&host, &after_restart, 4000);
+    assert_eq!(kinds(&host, &after_restart), ["run-created", "timer-set", "timer-fired", "run-finished"]);
+}
+
+/// The run finishes, and by its own clock slept for at least `ms`.
+fn assert_slept(host: &Host, run: &str, ms: u64) {
+    let lines = lines(&host.over(run));
+    let nanoseconds: u64 = lines[0].strip_prefix("sleep ").unwrap().parse().unwrap();
+    assert!(nanoseconds >= ms * 1_000_000, "{lines:?}");
+}
+
+#[test]
+fn a_short_sleep_is_waited_for_in_place() {
+    let (_folder, host) = host(&["clock"], LONG, "");
+    let run = host.start("clock", "sleep=50 race=3600000,20 now");
+    let row = host.over(&run);
+    assert_slept(&host, &run, 50);
+    assert_eq!(lines(&row)[1], "race [1]", "the earlier one of two, by its place in the list");
+    let expected = ["run-created", "timer-set", "timer-fired", "timer-set", "timer-fired", "run-finished"];
+    assert_eq!(kinds(&host, &run), expected);
+    assert_eq!(host.figure(STARTED), 1);
+}
+
+/// Parked runs of which memory is compared: few, and many more.
+const FEW: usize = 300;
+const MANY: usize = 1_000;
+/// What each of them may cost the process, for caches that are filling. A live instance costs hundreds of KiB.
+const BYTES_PER_RUN_MAX: usize = 16 * 1024;
+
+#[test]
+fn a_parked_run_costs_no_memory_and_no_task() {
+    let (_folder, host) = host(&["clock"], 0, "");
+    let park = |runs: usize| {
+        (0..runs).for_each(|_| drop(host.start("clock", "random ask")));
+        until("held calls", || (gauge(&host, "holdshort_runs{state=\"waiting\"}") >= runs).then_some(()));
+        host.all_parked();
+    };
+    park(FEW);
+    let before = (resident(&host), threads(&host));
+    park(MANY - FEW);
+    until("all runs", || (gauge(&host, "holdshort_runs{state=\"waiting\"}") == MANY).then_some(()));
+    host.all_parked();
+    let after = (resident(&host), threads(&host));
+    assert_eq!(host.figure(LIVE), 0);
+    let each = after.0.saturating_sub(before.0) / (MANY - FEW);
+    println!("{FEW} parked: {} KiB; {MANY} parked: {} KiB; {each} bytes each", before.0 / 1024, after.0 / 1024);
+    assert!(each <= BYTES_PER_RUN_MAX, "{before:?} {after:?}: {each} bytes for each parked run");
+    assert!(after.1 <= before.1 + 16, "{} threads with {FEW} runs, {} with {MANY}", before.1, after.1);
+}
+
+fn gauge(host: &Host, name: &str) -> usize {
+    usize::try_from(host.figure(name)).unwrap()
+}
+
+/// A field of the process's `/proc/PID/status`.
+fn status(host: &Host, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+    value.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn resident(host: &Host) -> usize {
+    status(host, "VmRSS") * 1024
+}
+
+fn threads(host: &Host) -> usize {
+    status(host, "Threads")
+}
+
+/// Bringing a run back reads each of its events once, however many there are.
+#[test]
+fn a_replay_reads_every_event_once() {
+    const ROUTINE: u64 = 2_000;
+    const HELD: u64 = 3;
+    let (folder, host) = host(&["many-calls"], 0, "");
+    let run = host.start("many-calls", &format!("routine={ROUTINE} held={HELD}"));
+    for _ in 0..HELD {
+        let approval = host.held(&run);
+        host.all_parked();
+        host.approve(&approval);
+        host.effect(approval["id"].as_str().unwrap(), "succeeded");
+    }
+    assert_eq!(lines(&host.over(&run)), [format!("listed {ROUTINE} of {ROUTINE}, sent {HELD} of {HELD}")]);
+    let succeeded: Vec<u64> = all_events(&host, &run)
+        .iter()
+        .filter(|event| event["type"] == "effect-succeeded")
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(succeeded.len() as u64, HELD);
+    // The first instance reads its task; each later one all events up to the outcome that woke it.
+    assert_eq!(host.figure(REPLAYED), 1 + succeeded.iter().sum::<u64>());
+    assert_eq!(host.figure(STARTED), 1 + HELD);
+    let sent = fs::read_dir(folder.path().join(".holdshort/mail/new")).unwrap().count();
+    assert_eq!(sent as u64, HELD, "replay sends nothing");
+}
+
+fn all_events(host: &Host, run: &str) -> Vec<serde_json::Value> {
+    let (mut events, mut after) = (Vec::new(), 0);
+    loop {
+        let page = host.get(&format!("/v1/runs/{run}/events?limit=1000&after={after}"));
+        events.extend(page["events"].as_array().unwrap().iter().cloned());
+        match page["next"].as_u64() {
+            Some(next) => after = next,
+            None => return events,
+        }
+    }
+}

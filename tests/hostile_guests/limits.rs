@@ -1,0 +1,147 @@
+//! Spinning, hoarding, recursing, trapping, flooding: each meets its limit alone.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Host, until};
+use crate::{decide_honest, folder, honest};
+
+const AGENTS: [&str; 8] = ["deep", "escape", "flood", "hoard", "many-calls", "prowl", "spin", "trap"];
+const LIMITS: &str = "cpu-ms = 2_000\nmemory-mib = 32\ncalls = 200\nheld-calls = 3";
+
+/// Agent, task, how its run ends and what is said about it.
+const ENDS: &[(&str, &str, &str, &str)] = &[
+    ("spin", "", "trapped", "used up its 2000 ms of CPU time"),
+    ("hoard", "", "trapped", "needs more than its 33554432 bytes of memory"),
+    ("hoard", "8", "finished", "held 8 MiB"),
+    ("deep", "", "trapped", "too deep for its stack"),
+    ("deep", "100", "finished", "came back from level 100"),
+    ("trap", "", "trapped", "`unreachable`"),
+    ("trap", "unreachable", "trapped", "`unreachable`"),
+    ("trap", "divide", "trapped", "trap"),
+    ("trap", "memory", "trapped", "out of bounds memory access"),
+    ("trap", "after panic", "trapped", "`unreachable`"),
+    ("flood", "list 5000", "trapped", "more than 200 host calls"),
+    ("flood", "log 5000", "finished", "made 5000 calls, 0 of them refused"),
+    ("escape", "nan", "trapped", "not a finite number"),
+    ("escape", "infinity", "trapped", "not a finite number"),
+];
+
+/// By how much the host may grow over what an honest run needs.
+const GROWTH_KIB_MAX: usize = 64 * 1024;
+
+#[test]
+fn each_ends_alone_within_its_limits() {
+    let (_folder, host) = folder(&AGENTS, LIMITS).into_served();
+    let host = &host;
+    decide_honest(host, &honest(host));
+    let before = peak_kib(host);
+    for (agent, task, state, said) in ENDS {
+        let (hostile, beside) = (host.start(agent, task), honest(host));
+        decide_honest(host, &beside);
+        let row = host.over(&hostile);
+        assert_eq!(row["state"], *state, "{agent} {task}: {row}");
+        assert!(row.to_string().contains(said), "{agent} {task}: `{said}` is not in {row}");
+    }
+    // All of them at once, as often as the host lets them.
+    let all: Vec<String> = ENDS.iter().map(|(agent, task, ..)| host.start(agent, task)).collect();
+    decide_honest(host, &honest(host));
+    all.iter().for_each(|run| drop(host.over(run)));
+    host.all_parked();
+    // The two that may hold most at the same time are the hoards, with 32 and 8 MiB.
+    let grown = peak_kib(host) - before;
+    println!("the host grew by {grown} KiB over {before} KiB");
+    assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
+}
+
+/// The most memory that the process ever had.
+fn peak_kib(host: &Host) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_flood_of_held_calls_is_capped_and_reaches_nobody() {
+    let (folder, host) = folder(&["flood", "many-calls"], "held-calls = 3\ncalls = 20").into_served();
+    let run = host.start("flood", "email 5000");
+    for _ in 0..3 {
+        decide_honest(&host, &honest(&host));
+        let approval = host.held(&run);
+        let (status, answer) = host.decide(&approval, "reject", &json!({ "message": "no" }));
+        assert_eq!((status, &answer["state"]), (200, &json!("rejected")));
+        until("answer to the rejection", || {
+            let calls = host.show_run(&run)["calls"].as_u64().unwrap();
+            (calls > approval["call"].as_u64().unwrap()).then_some(())
+        });
+    }
+    let row = host.over(&run);
+    assert_eq!((&row["state"], &row["calls"]), (&json!("trapped"), &json!(20)), "{row}");
+    assert!(row["reason"].as_str().unwrap().contains("more than 20 host calls"), "{row}");
+    let events = host.events(&run);
+    let refusals: Vec<&str> = events
+        .iter()
+        .filter(|event| event["type"] == "call-refused")
+        .map(|event| event["data"]["refusal"]["forbidden"].as_str().unwrap())
+        .collect();
+    assert_eq!(refusals.len(), 17);
+    assert!(
+        refusals.iter().all(|reason| *reason == "this run may hold 3 calls and has held that many"),
+        "{refusals:?}"
+    );
+    assert_eq!(events.iter().filter(|event| event["type"] == "call-held").count(), 3);
+    // Only the honest ones were sent.
+    let mail = folder.path().join(".holdshort/mail/new");
+    for message in fs::read_dir(mail).unwrap() {
+        let text = fs::read_to_string(message.unwrap().path()).unwrap();
+        assert!(!text.contains("victim"), "{text}");
+    }
+}
+
+/// What an agent hands over at once is bounded: its calls, its result, a line of its log, and its task.
+#[test]
+fn what_passes_at_once_is_bounded() {
+    let limits = "arguments-bytes-max = 4_096\ntask-bytes-max = 200_000";
+    let (_folder, host) = folder(&["clock", "escape", "scripted"], limits).into_served();
+    let all_random = "bytes ".repeat(20_000);
+    for (agent, task) in [("escape", "huge"), ("clock", all_random.as_str())] {
+        let row = host.over(&host.start(agent, task));
+        assert_eq!(row["state"], "trapped", "{agent}: {row}");
+        assert!(row["reason"].as_str().unwrap().contains("at once is more than 16384 bytes"), "{agent}: {row}");
+    }
+    let long = host.start("scripted", &format!("log {}\nlog {}", "a line ".repeat(2_000), "short"));
+    assert_eq!(host.over(&long)["state"], "finished");
+    let logs = until("log lines", || Some(host.logs(&long)).filter(|logs| logs.len() == 2));
+    let (cut, dropped) = logs[0].1.split_at(4_096);
+    assert!(cut.starts_with("a line a line "), "{cut}");
+    assert_eq!(dropped, format!(" [{} bytes were dropped here]", "a line ".len() * 2_000 - 1 - 4_096));
+    assert_eq!(logs[1], ("info".to_owned(), "short".to_owned()));
+    let (status, problem) = host.post("/v1/runs", &json!({ "agent": "clock", "task": "x".repeat(200_001) }));
+    assert!([413, 422].contains(&status), "{status} {problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("at most 200000 are allowed"), "{problem}");
+}
+
+/// A call that a person could not be shown whole is refused, and not cut; at the budget it is shown whole.
+#[test]
+fn the_display_budget_refuses_and_never_cuts() {
+    let (folder, host) = folder(&["escape", "scripted"], "").into_served();
+    for (task, said) in [("huge", "at most 65536 bytes and 400 lines"), ("lines", "at most 65536 bytes and 400 lines")]
+    {
+        let row = host.over(&host.start("escape", task));
+        assert!(row["result"]["ok"].as_str().unwrap().contains(said), "{row}");
+        let refused = host.approval(&format!("{}.1", row["id"].as_str().unwrap()));
+        assert_eq!((&refused["state"], &refused["proposal"]), (&json!("refused"), &json!(null)), "{task}");
+        assert!(refused["refused"]["reason"]["forbidden"].as_str().unwrap().contains(said), "{task}");
+    }
+    let question = format!("{}the end", "word ".repeat(6_000));
+    let run = host.start("scripted", &format!("ask {question}"));
+    let approval = host.held(&run);
+    assert_eq!(approval["proposal"]["action"]["arguments"]["question"]["text"], question.as_str());
+    let shown = folder.run(&["approvals", "show", approval["id"].as_str().unwrap()]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let (_, matter) = shown.split_once("What would be done").unwrap();
+    let (matter, _) = matter.split_once("What the agent says about it").unwrap();
+    assert_eq!(matter.matches("word").count(), 6_000);
+    assert!(matter.contains("the end\""));
+}

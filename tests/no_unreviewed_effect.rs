@@ -1,0 +1,23 @@
+//! Nothing happens that was not cleared, and what was cleared happens to the letter: the real program, real connectors,
+//! and effects counted where they arrive, which is nothing of the host's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "no_unreviewed_effect/closed.rs"]
+mod closed;
+#[path = "no_unreviewed_effect/exact.rs"]
+mod exact;
+#[path = "support/outside.rs"]
+mod outside;
+#[path = "no_unreviewed_effect/refused.rs"]
+mod refused;
+#[path = "support/mod.rs"]
+mod support;
+#[path = "no_unreviewed_effect/world.rs"]
+mod world;

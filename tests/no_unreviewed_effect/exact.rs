@@ -1,0 +1,166 @@
+//! What happens is what was cleared, to the byte; and if the world has moved since, it is put to people again.
+
+use serde_json::{Value, json};
+
+use crate::outside::Outside;
+use crate::support::until;
+use crate::world::{ALICE, BOB, World, approve, decide, id};
+
+#[test]
+fn mail_is_sent_as_it_was_approved() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let run = host.start("scripted", "email ann@localhost Grüße, \"quoted\" <b>and</b> so on");
+    let approval = host.held(&run);
+    host.approve(&approval);
+    host.over(&run);
+    let approved = &approval["proposal"]["action"]["arguments"]["message"];
+    assert_eq!(sent(&world), [(approved["to"][0].clone(), approved["body"].clone())]);
+    let receipt = &host.approval(id(&approval))["effect"]["receipt"];
+    assert_eq!(&receipt["sent"], approved, "and the agent is told so");
+}
+
+#[test]
+fn mail_is_sent_as_it_was_edited() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let run = host.start("scripted", &world.mail.line());
+    let approval = host.held(&run);
+    let mut edited = approval["proposal"]["action"]["arguments"].clone();
+    edited["message"]["to"] = json!(["bob@localhost"]);
+    edited["message"]["body"] = json!("Another text.");
+    let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": edited });
+    // Who edits approves what they have written.
+    assert_eq!(decide(&host, ALICE, id(&approval), &edit), (200, String::new()));
+    let row = host.over(&run);
+    assert_eq!(sent(&world), [(json!("bob@localhost"), json!("Another text."))], "not what the agent had written");
+    let told = row["result"]["ok"].as_str().unwrap();
+    assert!(told.contains("bob@localhost") && !told.contains("ann@localhost"), "the agent is told: {told}");
+    let receipt = &host.approval(id(&approval))["effect"]["receipt"];
+    assert_eq!(receipt["sent"], edited["message"]);
+}
+
+/// Recipient and text of every message in the Maildir.
+fn sent(world: &World) -> Vec<(Value, Value)> {
+    let part = |message: &String| {
+        let (head, body) = message.split_once("\n\n").unwrap();
+        let to = head.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
+        (json!(to), json!(body.trim_end()))
+    };
+    world.mail.messages().iter().map(part).collect()
+}
+
+#[test]
+fn exactly_the_commit_that_was_shown_is_deployed() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let git = |arguments: &[&str]| world.branch.0.git(arguments);
+    let shown = world.branch.0.tip("main");
+    let run = host.start("scripted", &world.branch.line());
+    let approval = host.held(&run);
+    // The revision is a branch, and goes on while people think.
+    let later = git(&["commit-tree", "-m", "Later", "-p", "main", "main^{tree}"]);
+    git(&["update-ref", "refs/heads/main", &later]);
+    host.approve(&approval);
+    let row = host.over(&run);
+    assert_eq!(world.branch.0.tip("production"), shown, "the commit that was shown, not what the name means by now");
+    assert!(row["result"]["ok"].as_str().unwrap().contains(&shown), "{row}");
+}
+
+#[test]
+fn an_edit_deploys_what_it_says() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let git = |arguments: &[&str]| world.branch.0.git(arguments);
+    let fix = git(&["commit-tree", "-m", "A fix", "-p", "production", "production^{tree}"]);
+    git(&["update-ref", "refs/heads/fix", &fix]);
+    let run = host.start("scripted", &world.branch.line());
+    let approval = host.held(&run);
+    let mut edited = approval["proposal"]["action"]["arguments"].clone();
+    edited["release"]["revision"] = json!("fix");
+    let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": edited });
+    assert_eq!(decide(&host, ALICE, id(&approval), &edit).0, 200);
+    host.over(&run);
+    assert_eq!(world.branch.0.tip("production"), fix);
+}
+
+/// The target moves after it was shown: nothing is deployed, and people see both commits before they decide again.
+#[test]
+fn a_branch_that_moved_is_put_to_people_again() {
+    let world = World::new("quorum = 2");
+    let host = world.folder.serve();
+    let run = host.start("scripted", &world.branch.line());
+    let first = host.held(&run);
+    let shown = world.branch.0.tip("production");
+    let moved = world.branch.0.git(&["commit-tree", "-m", "A fix", "-p", "production", "production^{tree}"]);
+    world.branch.0.git(&["update-ref", "refs/heads/production", &moved]);
+    for token in [ALICE, BOB] {
+        decide(&host, token, id(&first), &approve(&first));
+    }
+    let second = until("call that is held again", || {
+        Some(host.approval(id(&first))).filter(|approval| approval["revision"] == 2)
+    });
+    assert_eq!(world.branch.0.tip("production"), moved, "nothing was deployed");
+    let expected = format!("refs/heads/production was at {shown} when it was shown and is at {moved} now");
+    assert_eq!(second["reheld"], json!(expected));
+    assert_eq!(
+        (&second["state"], &second["still_needed"]),
+        (&json!("held"), &json!(2)),
+        "earlier votes fell: {second}"
+    );
+    assert_eq!(second["proposal"]["preconditions"]["old"], json!(moved), "what is shown now is what is there now");
+    for token in [ALICE, BOB] {
+        assert_eq!(decide(&host, token, id(&first), &approve(&first)).1, "stale-digest");
+    }
+    for token in [ALICE, BOB] {
+        decide(&host, token, id(&first), &approve(&second));
+    }
+    assert!(host.over(&run)["result"]["ok"].as_str().unwrap().contains(&format!("previous: Some(\"{moved}\")")));
+    assert_eq!(world.branch.0.tip("production"), world.branch.0.tip("main"));
+}
+
+/// The balance changes after it was shown: nothing is paid, and people see both balances before they decide again.
+#[test]
+fn a_balance_that_changed_is_put_to_people_again() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let (one, two) = (host.start("scripted", &world.books.line()), host.start("scripted", &world.books.line()));
+    let (first, second) = (host.held(&one), host.held(&two));
+    host.approve(&first);
+    host.over(&one);
+    assert_eq!(world.books.count(), 1);
+    host.approve(&second);
+    let again = until("call that is held again", || {
+        Some(host.approval(id(&second))).filter(|approval| approval["revision"] == 2)
+    });
+    let why = again["reheld"].as_str().unwrap();
+    assert!(why.contains("1,000.00 EUR") && why.contains("950.00 EUR"), "both are shown: {why}");
+    assert_eq!((world.books.count(), &again["state"]), (1, &json!("held")));
+    assert_eq!(decide(&host, ALICE, id(&second), &approve(&second)).1, "stale-digest");
+    host.approve(&again);
+    assert!(host.over(&two)["result"]["ok"].as_str().unwrap().contains(&world.books.receipt()));
+    assert_eq!(world.books.count(), 2);
+}
+
+/// What the operator configured is part of what was shown: under another sender, people are asked again.
+#[test]
+fn mail_under_another_sender_is_put_to_people_again() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let run = host.start("scripted", &world.mail.line());
+    let first = host.held(&run);
+    host.kill();
+    let text = std::fs::read_to_string(world.folder.path().join("holdshort.toml")).unwrap();
+    world.folder.configure(&text.replace("[email]\n", "[email]\nfrom = \"sales@localhost\"\n"));
+    let host = world.folder.serve();
+    host.approve(&first);
+    let second = until("call that is held again", || {
+        Some(host.approval(id(&first))).filter(|approval| approval["revision"] == 2)
+    });
+    let why = second["reheld"].as_str().unwrap();
+    assert!(why.contains("agent@localhost") && why.contains("sales@localhost"), "both are shown: {why}");
+    assert_eq!(world.mail.count(), 0);
+    host.approve(&second);
+    host.over(&run);
+    assert!(world.mail.messages()[0].contains("From: sales@localhost\n"), "{:?}", world.mail.messages());
+}

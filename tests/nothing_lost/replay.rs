@@ -1,0 +1,192 @@
+//! Replay is silent: it performs nothing, asks nobody, and writes nothing. What does not fit the journal stops the run, and nothing else.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use holdshort::kill::VARIABLE;
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::operator::Operator;
+use crate::outside::{self, Branch, Maildir, Outside};
+use crate::support::{Folder, component, until};
+
+#[test]
+fn a_replayed_run_does_nothing_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let (mail, branch) = (Maildir(home.path().join("mail")), Branch::new(&home.path().join("shop.git")));
+    let counted = home.path().join("counted");
+    let check = format!("[checks.count]\ncommand = [\"sh\", \"-c\", \"echo x >> {}\"]\n", counted.display());
+    let more = format!("[limits]\nlinger-ms = 0\n{}{check}", branch.section());
+    let folder = outside::folder(&mail, &more);
+    let checks = || fs::read_to_string(&counted).unwrap_or_default().lines().count();
+
+    let mut operator = Operator::new(&folder, &[]);
+    let task = format!("list\ncheck count main\n{}\n{}\nask Go on?\nask Really?", mail.line(), branch.line());
+    let run = operator.start("scripted", &task);
+    for (call, kind) in [(3, "approve"), (4, "approve"), (5, "respond"), (6, "respond")] {
+        let id = format!("{run}.{call}");
+        let approval = operator.held(&id);
+        let before = operator.events(&run);
+        operator.kill();
+        assert_eq!(operator.approval(&id), approval, "what waits is as it was, to the digest");
+        assert_eq!(operator.events(&run), before, "a start writes nothing");
+        let answer = if kind == "respond" { json!({ "answer": "yes" }) } else { json!({}) };
+        operator.decide(&approval, kind, &answer);
+    }
+    // By now the agent has run from its beginning five times.
+    let row = operator.over(&run);
+    let told: Vec<&str> = row["result"]["ok"].as_str().unwrap().lines().collect();
+    assert_eq!(told.len(), 6, "{row}");
+    assert!(told[2].contains(&mail.receipt()) && told[3].contains(&branch.receipt()), "{row}");
+    assert_eq!((checks(), mail.count(), branch.count()), (1, 1, 1), "each happened once");
+    let approvals = operator.get("/v1/approvals?state=all");
+    assert_eq!(approvals["approvals"].as_array().unwrap().len(), 4, "nobody was asked twice: {approvals}");
+    let events = operator.events(&run);
+    let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
+    assert_eq!((count("routine-returned"), count("call-held"), count("effect-started")), (2, 4, 2), "{events:?}");
+}
+
+/// When a timer ends depends on the time that the agent sees, which must be the same in every replay.
+#[test]
+fn a_replayed_run_sees_the_same_time() {
+    let folder = Folder::new(&["clock"], "[limits]\nlinger-ms = 0\n");
+    let mut operator = Operator::new(&folder, &[]);
+    let task = "now wall sleep=20 now ask now sleep=20 random race=30,20 ask now";
+    let run = operator.start("clock", task);
+    for call in [1, 2] {
+        let approval = operator.held(&format!("{run}.{call}"));
+        operator.kill();
+        operator.decide(&approval, "respond", &json!({ "answer": "yes" }));
+    }
+    let row = operator.over(&run);
+    assert_eq!(row["state"], "finished", "a run that saw another time would have diverged: {row}");
+    let told: Vec<String> = row["result"]["ok"].as_str().unwrap().lines().map(str::to_owned).collect();
+    let times: Vec<u64> =
+        told.iter().filter_map(|line| line.strip_prefix("now ")).map(|time| time.parse().unwrap()).collect();
+    assert!(times.is_sorted(), "time does not run backwards: {told:?}");
+}
+
+/// Changes what a journal holds, as nobody should, while its host is down.
+fn tamper(folder: &Folder, sql: &str) {
+    let changed = Connection::open(folder.journal()).unwrap().execute(sql, []).unwrap();
+    assert_eq!(changed, 1, "{sql}");
+}
+
+/// A run whose agent no longer does what its journal says. Its code is kept by digest and its task is in the journal, so that only a journal that
+/// was changed, or a host that runs agents differently, can bring that about; here the task is changed by hand.
+fn diverges(agent: &str, task: &str, change: (&str, &str), expected: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let mail = Maildir(home.path().join("mail"));
+    let clock = format!("{}workspace = \"files\"\n", outside::agent("clock"));
+    let folder = outside::folder(&mail, &format!("[limits]\nlinger-ms = 0\n{clock}"));
+    folder.write("files/c.txt", "");
+    let mut operator = Operator::new(&folder, &[]);
+    let run = operator.start(agent, task);
+    let other = operator.start("scripted", &mail.line());
+    let waits = until("held call", || operator.run(&run)["waiting_for"].as_u64());
+    let id = format!("{run}.{waits}");
+    let (approval, others) = (operator.held(&id), operator.held(&format!("{other}.1")));
+    operator.kill();
+    let (old, new) = change;
+    tamper(
+        &folder,
+        &format!(
+            "UPDATE events SET body = replace(body, '{old}', '{new}') \
+             WHERE seq = 1 AND run = (SELECT number FROM runs WHERE id = '{run}')"
+        ),
+    );
+    // What was held before is decided on as ever; only then does the agent run again.
+    operator.decide(&approval, "respond", &json!({ "answer": "yes" }));
+    let row = operator.over(&run);
+    assert_eq!(row["state"], "diverged", "{row}");
+    assert_eq!(without_times(row["reason"].as_str().unwrap()), expected);
+    assert_eq!(operator.events(&run).last().unwrap(), "run-diverged");
+    // Once and for all, and nobody else notices.
+    operator.kill();
+    assert_eq!(operator.run(&run)["state"], "diverged");
+    operator.decide(&others, "approve", &json!({}));
+    assert_eq!(operator.over(&other)["state"], "finished");
+    assert_eq!(mail.count(), 1);
+}
+
+fn without_times(text: &str) -> String {
+    let is_time = |word: &&str| word.len() > 9 && word.bytes().all(|byte| byte.is_ascii_digit());
+    text.split(' ').map(|word| if is_time(&word) { "…" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_run_that_makes_another_call_stops_and_shows_both() {
+    diverges(
+        "scripted",
+        "list\nread a.txt\nask Go on?",
+        ("read a.txt", "read b.txt"),
+        "at call 2: the journal holds call 2, `holdshort:agent/workspace@0.1.0#read-file` with {\"path\":\"a.txt\"}, \
+         the agent now does call 2, `holdshort:agent/workspace@0.1.0#read-file` with {\"path\":\"b.txt\"}",
+    );
+}
+
+#[test]
+fn a_run_that_ends_too_soon_stops_and_shows_what_is_missing() {
+    diverges(
+        "scripted",
+        "list\nread a.txt\nask Go on?",
+        ("read a.txt", "fail a.txt"),
+        "at the end: the journal holds call 2, `holdshort:agent/workspace@0.1.0#read-file` with {\"path\":\"a.txt\"}, \
+         the agent now does nothing more: it returned",
+    );
+}
+
+#[test]
+fn a_run_that_calls_instead_of_sleeping_stops_and_shows_both() {
+    diverges(
+        "clock",
+        "list sleep=5 ask",
+        ("sleep=5", "list"),
+        "at call 2: the journal holds timer 1, a sleep until … µs, \
+         the agent now does call 2, `holdshort:agent/workspace@0.1.0#list-files` with {}",
+    );
+    diverges(
+        "clock",
+        "list list ask",
+        ("list list", "list sleep=5"),
+        "at timer 1: the journal holds call 2, `holdshort:agent/workspace@0.1.0#list-files` with {}, \
+         the agent now does timer 1, a sleep until … µs",
+    );
+}
+
+/// Other bytes in the place of a component are not run: a reviewer cleared calls of the one that has this digest.
+#[test]
+fn a_component_that_was_swapped_is_not_run() {
+    let home = tempfile::tempdir().unwrap();
+    let mail = Maildir(home.path().join("mail"));
+    let agent = outside::agent("diverges-a");
+    let more = format!("[limits]\nlinger-ms = 0\n{agent}");
+    let folder = outside::folder(&mail, &more);
+    // The host dies with the answer on disk, and before the agent gets it: created, called, called, answered.
+    let host = folder.serve_with(&[(VARIABLE, "before-wake:4")]);
+    let run = host.start("diverges-a", "");
+    let decision = json!({ "type": "respond", "answer": "yes", "digest": host.held(&run)["digest"] });
+    // Whether the reply was quicker does not matter.
+    drop(host.try_request(&host.token, &format!("/v1/approvals/{run}.3/decisions"), Some(&decision)));
+    assert_eq!(host.ended().signal(), Some(9));
+    let mut operator = Operator::new(&folder, &[]);
+    swap(&folder, &component("diverges-a"), &component("diverges-b"));
+    // Only the journal has it: a file of the same agent would do, because its bytes are the right ones.
+    folder.configure(&fs::read_to_string(folder.path().join("holdshort.toml")).unwrap().replace(&agent, ""));
+    let before = operator.events(&run);
+    until("complaint", || operator.said().contains("the bytes that should be sha256:").then_some(()));
+    assert_eq!(operator.run(&run)["state"], "running", "it is the host's failure: the run is as it was");
+    assert_eq!(operator.events(&run), before);
+    operator.kill();
+    swap(&folder, &component("diverges-b"), &component("diverges-a"));
+    let row = operator.over(&run);
+    assert_eq!(row["state"], "finished", "with its own bytes it goes on: {row}");
+}
+
+fn swap(folder: &Folder, old: &Path, new: &Path) {
+    let journal = Connection::open(folder.journal()).unwrap();
+    let update = "UPDATE blobs SET bytes = ?2 WHERE bytes = ?1";
+    assert_eq!(journal.execute(update, (fs::read(old).unwrap(), fs::read(new).unwrap())).unwrap(), 1);
+}

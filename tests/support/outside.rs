@@ -1,0 +1,218 @@
+//! Places where effects arrive, none of which the host owns. Counting there shows what really happened, whatever the host believes.
+#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(clippy::print_stdout, reason = "a test names what it skips")]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::support::{Folder, Repository, component, until};
+
+/// Where the effects of one capability arrive.
+pub trait Outside {
+    /// The configuration of the host's connector for it.
+    fn section(&self) -> String;
+
+    /// The call that the `scripted` agent makes: a line of its task.
+    fn line(&self) -> String;
+
+    /// A part of what the agent gets when it was done.
+    fn receipt(&self) -> String;
+
+    /// How many effects have arrived.
+    fn count(&self) -> usize;
+}
+
+/// An operator's folder whose `scripted` agent acts on `outside`; `more` stands before its section.
+///
+/// That agent asks for every capability, and deploying needs a repository: without one in the section there is one that nobody looks at.
+pub fn folder(outside: &dyn Outside, more: &str) -> Folder {
+    let mut section = format!("{more}\n{}", outside.section());
+    let folder = Folder::new(&[], "");
+    if !section.contains("[deployment]") {
+        let repository = Repository::bare(&folder.path().join("unused.git"));
+        section += &format!("[deployment]\nrepository = \"{}\"\n", repository.0.display());
+    }
+    folder.configure(&format!("{section}\n{}", agent("scripted")));
+    folder
+}
+
+/// The section of an agent that is a built component.
+pub fn agent(name: &str) -> String {
+    format!("[agents.{name}]\ncomponent = \"{}\"\n", component(name).display())
+}
+
+/// A Maildir, which a person's mail program reads.
+pub struct Maildir(pub PathBuf);
+
+impl Maildir {
+    /// The messages, in no order.
+    pub fn messages(&self) -> Vec<String> {
+        ["new", "cur"].iter().flat_map(|name| texts(&self.0.join(name))).collect()
+    }
+}
+
+impl Outside for Maildir {
+    fn section(&self) -> String {
+        format!("[email]\npath = \"{}\"\n", self.0.display())
+    }
+
+    fn line(&self) -> String {
+        "email ann@localhost The report".into()
+    }
+
+    fn receipt(&self) -> String {
+        format!("accepted-by: \"maildir {}", self.0.display())
+    }
+
+    fn count(&self) -> usize {
+        self.messages().len()
+    }
+}
+
+/// A bare repository, as a server holds it, whose branch `production` tells by its log how often it was moved.
+pub struct Branch(pub Repository);
+
+impl Branch {
+    pub fn new(path: &Path) -> Self {
+        let repository = Repository::bare(path);
+        repository.git(&["config", "core.logAllRefUpdates", "always"]);
+        Self(repository)
+    }
+}
+
+impl Outside for Branch {
+    fn section(&self) -> String {
+        format!("[deployment]\nrepository = \"{}\"\n", self.0.0.display())
+    }
+
+    fn line(&self) -> String {
+        "deploy main production Two commits".into()
+    }
+
+    fn receipt(&self) -> String {
+        format!("commit: \"{}\"", self.0.tip("main"))
+    }
+
+    fn count(&self) -> usize {
+        let log = fs::read_to_string(self.0.0.join("logs/refs/heads/production")).unwrap_or_default();
+        let moves = log.lines().filter(|line| line.contains("holdshort: run")).count();
+        let moved = self.0.tip("production") == self.0.tip("main");
+        assert_eq!(moved, moves > 0, "the branch and its log tell the same: {log}");
+        moves
+    }
+}
+
+/// The books: the file of a ledger, which an auditor reads too.
+pub struct Books(pub PathBuf);
+
+impl Outside for Books {
+    fn section(&self) -> String {
+        format!(
+            "[payments]\npath = \"{}\"\n[payments.accounts.operating]\nopening = [\"1000.00 EUR\"]\n",
+            self.0.display()
+        )
+    }
+
+    fn line(&self) -> String {
+        "pay operating acme 5000 EUR".into()
+    }
+
+    fn receipt(&self) -> String {
+        "ok TransferReceipt { transferred: Transfer { source: \"operating\", payee: \"acme\"".into()
+    }
+
+    fn count(&self) -> usize {
+        if !self.0.exists() {
+            // A host makes it when it is first started.
+            return 0;
+        }
+        let books = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let one = |sql: &str| books.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let transfers = one("SELECT count(*) FROM entries WHERE kind = 'transfer'");
+        let paid = one(
+            "SELECT coalesce(sum(amount), 0) FROM postings JOIN accounts ON accounts.number = account WHERE name = 'acme'",
+        );
+        assert_eq!(paid, transfers * 5_000, "what was paid is what was booked");
+        transfers.try_into().unwrap()
+    }
+}
+
+/// A real SMTP server in a process of its own: aiosmtpd, which files what it accepts into a Maildir.
+pub struct Relay {
+    process: Child,
+    port: u16,
+    mail: PathBuf,
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+impl Relay {
+    /// Starts one; nothing, and a word about it, where there is no aiosmtpd.
+    pub fn start(folder: &Path) -> Option<Self> {
+        let python = std::env::var("HOLDSHORT_AIOSMTPD").unwrap_or_else(|_| "python3".into());
+        let probe = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
+        if !probe.is_ok_and(|status| status.success()) {
+            println!("skipped: no aiosmtpd; tests/run installs it, or name a Python that has it in HOLDSHORT_AIOSMTPD");
+            return None;
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mail = folder.join("relay");
+        let process = Command::new(python)
+            .args(["-m", "aiosmtpd", "-n", "-l", &format!("localhost:{port}")])
+            .args(["-c", "aiosmtpd.handlers.Mailbox", &mail.to_string_lossy()])
+            .spawn()
+            .unwrap();
+        let relay = Self { process, port, mail };
+        until("SMTP server", || TcpStream::connect(("localhost", port)).ok());
+        Some(relay)
+    }
+
+    /// What it accepted under one subject.
+    pub fn mailbox(&self, subject: &str) -> Mailbox<'_> {
+        Mailbox { relay: self, subject: subject.into() }
+    }
+}
+
+/// The messages of one subject that a relay accepted.
+pub struct Mailbox<'a> {
+    relay: &'a Relay,
+    subject: String,
+}
+
+impl Outside for Mailbox<'_> {
+    fn section(&self) -> String {
+        let port = self.relay.port;
+        format!(
+            "[email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\nport = {port}\nfrom = \"agent@localhost\"\n"
+        )
+    }
+
+    fn line(&self) -> String {
+        format!("email ann@localhost {}", self.subject)
+    }
+
+    fn receipt(&self) -> String {
+        format!("accepted-by: \"accepted by the relay localhost:{}", self.relay.port)
+    }
+
+    fn count(&self) -> usize {
+        let wanted = format!("\nSubject: {}\n", self.subject);
+        let new = self.relay.mail.join("new");
+        texts(&new).iter().filter(|text| text.replace('\r', "").contains(&wanted)).count()
+    }
+}
+
+fn texts(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+}
