@@ -37,6 +37,7 @@ impl Command for CreateRun {
     }
 }
 
+/// A run that waits, sleeps or is over does nothing: who submits a step for it drives something that the journal has left behind.
 fn ready(subject: &Subject) -> Result<&Run, Refused> {
     let run = subject.run()?;
     match run.phase {
@@ -50,6 +51,7 @@ fn ready(subject: &Subject) -> Result<&Run, Refused> {
     }
 }
 
+/// Calls are numbered without gaps. A gap would be a call that the agent made and the journal lacks, and replay could never get past it.
 fn next_call(subject: &Subject, call: CallNumber) -> Result<&Run, Refused> {
     let run = ready(subject)?;
     if call == run.calls + 1 { Ok(run) } else { Err(Refused::OutOfOrder { last: run.calls, found: call }) }

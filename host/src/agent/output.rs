@@ -96,6 +96,7 @@ impl Output {
 }
 
 impl Queue {
+    /// Lines are made as the bytes come. What has no end yet is kept, and is never longer than a line may be.
     fn write(&mut self, channel: Channel, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ended) = match piece.strip_suffix(b"\n") {
@@ -127,6 +128,7 @@ impl Queue {
         }
     }
 
+    /// Once something was dropped, all of it is until the queue has been emptied: so there is one gap, and it is told where it is.
     fn push(&mut self, channel: Channel) {
         let line = std::mem::take(self.partial(channel));
         if self.bytes + line.len() > QUEUE_BYTES_MAX || self.dropped > 0 {

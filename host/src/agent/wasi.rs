@@ -82,6 +82,7 @@ pub(super) struct Wasi {
 
 impl Wasi {
     /// The context of a guest that has just been started.
+    /// Each kind of randomness has a stream of its own from the seed, so that drawing from one does not move the others.
     pub(super) fn new(seed: [u8; 32], clock: &Clock, output: &Output, arguments: &[&str]) -> Self {
         let stream = |number| {
             let mut random = ChaCha20Rng::from_seed(seed);

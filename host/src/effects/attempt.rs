@@ -44,6 +44,7 @@ impl Effects {
         }
     }
 
+    /// Every way out writes an outcome. What was not begun did not happen; what was begun without a clear answer is in doubt, and is looked up at once.
     async fn perform(&self, place: &Place, authorized: Authorized) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
@@ -122,6 +123,7 @@ impl Effects {
         }
     }
 
+    /// Tries until the journal has taken it, or says that it was settled otherwise: an outcome that is known is not lost to a full disk.
     async fn finish(&self, place: &Place, attempt: u32, outcome: Outcome, evidence: Option<String>) {
         let (run, call) = place;
         loop {
@@ -143,6 +145,7 @@ impl Effects {
         self.call(place).await?.proposal().cloned()
     }
 
+    /// The call and what a connector has to know of it, if an attempt was begun whose outcome is not written.
     async fn lost(&self, place: &Place) -> Option<(Call, Inquiry)> {
         let call = self.call(place).await?;
         let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
@@ -150,6 +153,7 @@ impl Effects {
         Some((call, inquiry))
     }
 
+    /// Nothing if the journal cannot be read. What is not looked up for that stays as it is, and the next host looks again.
     async fn call(&self, place: &Place) -> Option<Call> {
         match self.0.journal.subject(&place.0, Some(place.1)).await {
             Ok(subject) => subject?.call,

@@ -109,6 +109,7 @@ impl Effects {
         performer.receipt(&inquiry)
     }
 
+    /// Hints are listened for since before this, so that what becomes startable while it reads is not missed.
     async fn recover(&self) -> Result<(), ReadError> {
         self.scan(&["started", "in-doubt"], Self::settle).await?;
         self.scan(&["cleared", "approved"], Self::begin).await
@@ -158,6 +159,7 @@ impl Effects {
         });
     }
 
+    /// The question and letting go of the call are one step under the lock, so that no hint falls between them.
     fn hinted_again(&self, place: &Place) -> bool {
         let mut in_flight = self.in_flight();
         match in_flight.get_mut(place) {
@@ -187,6 +189,7 @@ impl Effects {
         }
     }
 
+    /// Nothing for a call of which no attempt was ever begun.
     fn inquiry(&self, run: &RunId, call: &Call) -> Option<Inquiry> {
         let proposal = call.proposal()?;
         Some(Inquiry {

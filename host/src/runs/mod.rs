@@ -275,6 +275,7 @@ impl Runs {
         tokio::spawn(self.clone().drive(run.clone(), listener));
     }
 
+    /// Drives a run until it is over or parked. What fails meanwhile is the host: the run stays as the journal has it, and is driven again after a pause.
     async fn drive(self, run: RunId, mut listener: Listener) {
         let mut back_off = BACK_OFF_FIRST;
         loop {
@@ -308,6 +309,7 @@ impl Inner {
         }
     }
 
+    /// A place among the runs that may compute. It is waited for as long as it takes, since other runs give theirs back when they wait.
     async fn compute(&self) -> Result<tokio::sync::SemaphorePermit<'_>, failure::Failure> {
         Ok(self.computing.acquire().await.map_err(|_| AgentError::ShuttingDown)?)
     }

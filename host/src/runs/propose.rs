@@ -65,6 +65,7 @@ pub enum ReviseError {
 
 impl Proposer {
     /// What becomes of a new call.
+    /// The budget is asked before the connector: what cannot be shown whole need not be looked into.
     pub(super) async fn propose(
         &self,
         asker: Asker<'_>,
@@ -89,6 +90,7 @@ impl Proposer {
     }
 
     /// The proposal that an edit makes of a held call.
+    /// It takes the steps of a new call. A verdict that clears counts no more here than one that holds, because an edited call is for people to decide on.
     pub(super) async fn revise(
         &self,
         asker: Asker<'_>,
@@ -111,6 +113,7 @@ impl Proposer {
         }
     }
 
+    /// Policy is asked once, and the evidence is on disk before there is a proposal that refers to it.
     async fn judge(
         &self,
         asker: Asker<'_>,
