@@ -116,7 +116,8 @@ fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Val
     Ok(Value::Object(Map::from_iter([(case.to_owned(), payload)])))
 }
 
-/// The value that a JSON form stands for. Takes normal form and nothing else, except what [`WitType::normalise`] would also take.
+/// The value that a JSON form stands for. Other spellings than the normal form, such as digits with a leading zero, may pass or not; none of them
+/// becomes another value.
 pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
     // Building cannot tell where in the value it failed; the gate's own check can.
     build(value, ty).ok_or_else(|| match ty.normalise(value) {

@@ -21,7 +21,7 @@ pub use letter::{Bcc, Letter, NotComposed};
 
 /// Recipients of one message, the number that every relay must accept (RFC 5321, 4.5.3.1.8).
 pub const RECIPIENTS_MAX: usize = 100;
-/// Characters of a subject; a header line may not be longer (RFC 5322, 2.1.1).
+/// Characters of a subject: with its name it stays within the 998 that a line may have (RFC 5322, 2.1.1).
 pub const SUBJECT_CHARS_MAX: usize = 900;
 /// Bytes of all attachments together, before encoding; what common relays accept.
 pub const ATTACHMENTS_BYTES_MAX: u64 = 10 << 20;

@@ -50,7 +50,7 @@ pub struct ListApprovals {
     pub after: Option<String>,
 }
 
-/// Every phase of a call, and `all`.
+/// Every phase of a call, `open` and `all`.
 fn states() -> clap::builder::PossibleValuesParser {
     Phase::NAMES.into_iter().chain(["open", "all"]).collect::<Vec<&'static str>>().into()
 }
