@@ -186,6 +186,7 @@ enum Step {
 }
 
 impl Path {
+    /// Looks at a part, one step further down.
     fn within<T>(&mut self, step: Step, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.0.push(step);
         let result = inner(self);
@@ -193,6 +194,7 @@ impl Path {
         result
     }
 
+    /// What was expected here and what was found, shortened: the value may be an agent's and of any size.
     fn mismatch(&self, expected: String, found: &Value) -> Mismatch {
         let mut path = String::new();
         for step in &self.0 {
@@ -214,6 +216,7 @@ impl Path {
     }
 }
 
+/// INVARIANT: every field of the type is in the normal form, and no other; an unknown field could say what nobody checks.
 fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let expected = || WitType::Record(fields.to_vec()).name();
     let object = value.as_object().ok_or_else(|| path.mismatch(expected(), value))?;
@@ -232,16 +235,19 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
     Ok(Value::Object(normal))
 }
 
+/// Items in their order, each of its own type.
 fn sequence<'a>(items: impl Iterator<Item = (&'a WitType, &'a Value)>, path: &mut Path) -> Result<Value, Mismatch> {
     items.enumerate().map(|(index, (ty, item))| path.within(Step::Index(index), |path| ty.at(item, path))).collect()
 }
 
+/// An object with one member: a case and its payload.
 fn single(value: &Value) -> Option<(&str, &Value)> {
     let object = value.as_object()?;
     let (name, payload) = object.iter().next()?;
     (object.len() == 1).then_some((name.as_str(), payload))
 }
 
+/// A case with its payload in normal form; null where the type has none.
 fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let payload = path.within(Step::Field(name.into()), |path| match ty {
         Some(ty) => ty.at(payload, path),
@@ -251,6 +257,7 @@ fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) ->
     Ok(Value::Object(Map::from_iter([(name.to_owned(), payload)])))
 }
 
+/// Whole numbers within bounds. A number with a point is not one, even if nothing stands behind it.
 fn integer(value: &Value, min: i64, max: i64) -> Option<Value> {
     let number = value.as_i64()?;
     (min..=max).contains(&number).then(|| number.into())

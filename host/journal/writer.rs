@@ -59,6 +59,7 @@ impl Writer {
         }
     }
 
+    /// Waits for the next task: for ever, or until a failing store is tried again or lines of a log have waited long enough.
     fn wait(&mut self, tasks: &Receiver<Task>) -> Result<Task, RecvTimeoutError> {
         if self.hub.is_failing() {
             tasks.recv_timeout(PROBE_EVERY)
@@ -69,6 +70,7 @@ impl Writer {
         }
     }
 
+    /// Takes what has gathered while the last batch was written; the bounds keep an answer from waiting for too much.
     fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
         if self.stale
             && let Err(cause) = self.read_again()
@@ -106,6 +108,8 @@ impl Writer {
         self.write(answers, hints);
     }
 
+    /// Judges one command on what is on disk and what this batch has staged. The lease is looked at here and not when the command was sent,
+    /// so that a task that has been replaced cannot write what it sent before.
     fn judge(
         &mut self,
         run: &RunId,
@@ -136,6 +140,7 @@ impl Writer {
         answers.push(Answer::Command(work));
     }
 
+    /// INVARIANT: answers are given after the commit and hints after the answers; nothing that is not on disk is told to anybody.
     fn write(&mut self, answers: Vec<Answer>, hints: Vec<Hint>) {
         match self.store.write(self.staged.batch()) {
             Ok(()) => {
@@ -148,6 +153,7 @@ impl Writer {
         }
     }
 
+    /// The batch failed as a whole: every command of it is told the same, and what was staged is forgotten.
     fn give_up(&mut self, answers: Vec<Answer>, error: &WriteError) {
         let (cause, error) = match error {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
@@ -167,6 +173,7 @@ impl Writer {
         Ok(())
     }
 
+    /// Finds out by itself that the store works again, so that health does not wait for somebody's command.
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) => self.hub.works(),
@@ -176,6 +183,7 @@ impl Writer {
 }
 
 impl Answer {
+    /// Settles the answer. Whoever asked may be gone; what was written is written all the same.
     fn give(self, outcome: Result<(), SubmitError>) {
         match self {
             Self::Command(work) => work.answer(outcome),

@@ -22,6 +22,7 @@ impl SqliteReaders {
 }
 
 impl Readers for SqliteReaders {
+    /// A connection of its own that cannot write, whatever is asked of it.
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError> {
         Ok(Box::new(SqliteReader(connect(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?)))
     }
@@ -99,11 +100,13 @@ struct Conditions {
 }
 
 impl Conditions {
+    /// A condition with one value; values are bound, never written into the statement.
     fn add(&mut self, sql: &'static str, value: impl Into<Value>) {
         self.sql.push(sql);
         self.values.push(value.into());
     }
 
+    /// All of them together, or nothing, so that a list without a filter has no condition.
     fn sql(&self) -> String {
         if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql.join(" AND ")) }
     }
@@ -120,14 +123,17 @@ impl Load for SqliteReader {
 }
 
 impl Reader for SqliteReader {
+    /// Several statements of one read see one state of the journal.
     fn begin(&mut self) -> Result<(), ReadError> {
         Ok(self.0.execute_batch("BEGIN")?)
     }
 
+    /// Lets the log be checkpointed again; no read transaction spans anything but a read.
     fn end(&mut self) -> Result<(), ReadError> {
         Ok(self.0.execute_batch("COMMIT")?)
     }
 
+    /// By the index of run and number, so that replay reads forward.
     fn events(&mut self, run: &RunId, after: Seq, most: usize) -> Result<Vec<Recorded>, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
@@ -142,6 +148,7 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
+    /// The cursor is an id, because ids sort by time and stay where they are while new runs arrive.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let mut found = each_phase(&filter.phases, |phase| {
             let mut wanted = Conditions::default();
@@ -166,6 +173,7 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
+    /// The cursor is the place of the proposal, which never changes, unlike the phase that is filtered by.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
         let mut found = each_phase(&filter.phases, |phase| {
             let mut wanted = Conditions::default();
@@ -194,6 +202,7 @@ impl Reader for SqliteReader {
         found.into_iter().map(|(position, number, run)| self.call_row(position, run, number)).collect()
     }
 
+    /// By place: the order of commits over all runs.
     fn feed(&mut self, after: Position, most: usize) -> Result<Vec<Entry>, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS}, events.position, runs.id FROM events JOIN runs ON runs.number = events.run \
@@ -209,11 +218,13 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
+    /// Where a listener begins who wants only what is new.
     fn last_position(&mut self) -> Result<Position, ReadError> {
         let last = self.0.prepare_cached("SELECT max(position) FROM events")?.query_row([], |row| row.get(0));
         Ok(Position(natural(last.map(|last: Option<i64>| last.unwrap_or(0))?)))
     }
 
+    /// From the two indices of deadlines; neither is scanned.
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError> {
         let earliest = "SELECT min(at) FROM (SELECT min(deadline) AS at FROM calls WHERE deadline IS NOT NULL \
                         UNION ALL SELECT min(deadline) FROM runs WHERE deadline IS NOT NULL)";
@@ -240,10 +251,12 @@ impl Reader for SqliteReader {
         Ok(found.into_iter().take(most).map(|(_, due)| due).collect())
     }
 
+    /// None if the bytes were never put; that is for the caller to judge.
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         blob(&self.0, digest)
     }
 
+    /// Lines are numbered within their run, and the numbers of dropped ones are not used again.
     fn log_lines(&mut self, run: &RunId, after: u64, most: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let select = "SELECT line, at, level, message FROM logs WHERE run = (SELECT number FROM runs WHERE id = ?1) \
                       AND line > ?2 ORDER BY line LIMIT ?3";

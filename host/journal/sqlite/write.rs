@@ -86,16 +86,19 @@ impl Sqlite {
 }
 
 impl Load for Sqlite {
+    /// Read on the writer's own connection, which sees the last commit and nothing that is under way.
     fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
         Ok(read::run(&self.connection, run)?.map(|(state, _)| state))
     }
 
+    /// By index: the events of this one call, whatever else the run has done.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
         read::call(&self.connection, run, call)
     }
 }
 
 impl Store for Sqlite {
+    /// The last event by its place. An empty journal begins at place 0 and at the beginning of time.
     fn head(&mut self) -> Result<Head, ReadError> {
         let last = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1";
         let head =
@@ -104,11 +107,14 @@ impl Store for Sqlite {
         Ok(head.unwrap_or(Head { position: 0, at: Time(0) }))
     }
 
+    /// One transaction for the whole batch: what people and the host look at never differs from the events beneath it.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         let first = batch.events.first().map(|entry| entry.position.0);
         self.transact(first, |transaction| Insert::new(transaction).batch(batch))
     }
 
+    /// Writes a page of noise, so that a disk that is still full says so before a command has to.
+    /// The row is replaced each time; it takes the same room however often this is asked.
     fn probe(&mut self) -> Result<(), WriteError> {
         self.transact(None, |transaction| {
             let probe = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', randomblob(4096))";
@@ -128,6 +134,7 @@ impl<'a> Insert<'a> {
         Self { transaction, runs: HashMap::new() }
     }
 
+    /// Runs first, because events and calls name them by their row; blobs wherever they come, because digests need no order.
     fn batch(&mut self, batch: &Batch) -> Result<(), String> {
         let told = |error: rusqlite::Error| error.to_string();
         for (run, state) in &batch.runs {
@@ -158,6 +165,7 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
+    /// Inserts the run or brings its row up to date, and remembers the row's number for what follows in the batch.
     fn run(&mut self, id: &RunId, state: &RunState) -> rusqlite::Result<()> {
         let upsert = "INSERT INTO runs (id, phase, last_seq, calls, held, last_consequential, timers, detail, deadline, updated_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET \
@@ -182,6 +190,8 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
+    /// A body that is over the limit goes to the blobs under its digest, so that scanning events stays cheap.
+    /// Routine events carry no call number: the index of calls is for consequential ones.
     fn event(&self, entry: &Entry) -> Result<(), String> {
         let run = self.runs.get(&entry.run).ok_or_else(|| format!("run {} was not staged", entry.run))?;
         let event = &entry.recorded.event;
@@ -210,6 +220,7 @@ impl<'a> Insert<'a> {
         self.execute(insert, values).map_err(told)
     }
 
+    /// The projection of a call holds what lists filter by; everything else is read from its events.
     fn call(&mut self, run: &RunId, call: &Call, opened: Option<u64>) -> rusqlite::Result<()> {
         let (run, phase) = (self.number(run)?, call.phase.name());
         let deadline = call.deadline().map(|at| integer(at.0));
@@ -222,10 +233,12 @@ impl<'a> Insert<'a> {
         }
     }
 
+    /// The same bytes have the same digest, so that putting them again changes nothing.
     fn blob(&self, digest: &Digest, bytes: &[u8]) -> rusqlite::Result<()> {
         self.execute("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)", (digest.bytes(), bytes))
     }
 
+    /// The row of a run; none if the run does not exist, which a late log line may find.
     fn number(&mut self, run: &RunId) -> rusqlite::Result<Option<i64>> {
         if let Some(number) = self.runs.get(run) {
             return Ok(Some(*number));
@@ -238,10 +251,12 @@ impl<'a> Insert<'a> {
         Ok(number)
     }
 
+    /// Statements are cached by their text, so that a batch of a thousand events plans each of them once.
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
         self.transaction.prepare_cached(sql)?.execute(values).map(drop)
     }
 
+    /// A statement that returns exactly one number.
     fn one(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<i64> {
         self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))
     }
@@ -262,6 +277,7 @@ pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
     Ok(())
 }
 
+/// The events of one run, applied in order, are its projections: the same functions made them the first time.
 fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<(), ReadError> {
     let damaged = |why: String| ReadError::Damaged(format!("run {id}: {why}"));
     // Neither the journal's name nor a key plays a part in what events make of a run.

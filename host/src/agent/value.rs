@@ -73,20 +73,24 @@ pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
     })
 }
 
+/// The value is of the type and still cannot be written down.
 fn no_form(what: &'static str) -> NoForm {
     NoForm { path: Vec::new(), what }
 }
 
+/// The value is of another type than the function's: the host's own mistake.
 fn foreign() -> NoForm {
     no_form("not a value of its type")
 }
 
+/// Padded standard base64, because an array of numbers would be four times as long to read.
 fn bytes_to_json(items: &[Val]) -> Result<Value, NoForm> {
     let byte = |item: &Val| if let Val::U8(byte) = item { Ok(*byte) } else { Err(foreign()) };
     let bytes = items.iter().map(byte).collect::<Result<Vec<u8>, _>>()?;
     Ok(BASE64.encode(bytes).into())
 }
 
+/// An array; a mistake names the place.
 fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<Value, NoForm> {
     let place = |(index, (item, ty)): (usize, (&Val, &WitType))| {
         to_json(item, ty).map_err(|error| error.within(&index.to_string()))
@@ -94,6 +98,7 @@ fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<V
     items.enumerate().map(place).collect()
 }
 
+/// Fields in the type's order, matched by name.
 fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Result<Value, NoForm> {
     let mut object = Map::new();
     for ((name, field), (_, ty)) in fields.iter().zip(types) {
@@ -102,6 +107,7 @@ fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Resu
     Ok(Value::Object(object))
 }
 
+/// A case with its payload, null if it has none.
 fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Value, NoForm> {
     let payload = match (payload, ty) {
         (Some(payload), Some(ty)) => to_json(payload, ty).map_err(|error| error.within(case))?,
@@ -120,6 +126,7 @@ pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
     })
 }
 
+/// INVARIANT: called with a value in normal form, so that a mismatch here is the host's mistake.
 fn build(value: &Value, ty: &WitType) -> Option<Val> {
     Some(match ty {
         WitType::Bool => Val::Bool(value.as_bool()?),

@@ -42,6 +42,7 @@ struct Types<'a> {
 }
 
 impl Types<'_> {
+    /// Counts every type that it meets: a small component can describe an enormous one by nesting.
     fn of(&mut self, ty: &Type) -> Result<WitType, ProblemKind> {
         self.left = self.left.checked_sub(1).ok_or(ProblemKind::TypeTooLarge)?;
         Ok(match ty {
@@ -63,10 +64,12 @@ impl Types<'_> {
         })
     }
 
+    /// The same, for a type within another.
     fn boxed(&mut self, ty: &Type) -> Result<Box<WitType>, ProblemKind> {
         self.of(ty).map(Box::new)
     }
 
+    /// Follows aliases to what they stand for; whatever cannot be shown whole to a person is a problem.
     fn defined(&mut self, id: TypeId) -> Result<WitType, ProblemKind> {
         let resolve = self.resolve;
         let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown"))?;
@@ -107,6 +110,7 @@ impl Types<'_> {
     }
 }
 
+/// A type as its author wrote it, for messages.
 fn spelling(resolve: &Resolve, ty: &Type) -> String {
     let word = match ty {
         Type::Bool => "bool",

@@ -24,6 +24,7 @@ pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Ex
     }
 }
 
+/// Prints runs, newest first.
 fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.state.clone().map(|state| ("state", state)));
@@ -47,6 +48,7 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
+/// The state, with the call that is waited for, because that is what somebody can do something about.
 fn state(row: &RunRow) -> String {
     match row.waiting_for {
         Some(call) => format!("{} for {}.{call}", row.state, row.id),
@@ -54,6 +56,7 @@ fn state(row: &RunRow) -> String {
     }
 }
 
+/// Prints one run; what its agent returned comes last, escaped like all that agents write.
 fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = client.run(id)?;
     if output.json {
@@ -79,6 +82,7 @@ fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
+/// Ends a run. An effect that has started is not stopped, and its outcome is still recorded.
 fn cancel(id: &RunName, reason: Option<String>, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
     let answer: Value = client.post(&format!("/runs/{id}/cancel"), &body)?;

@@ -58,12 +58,14 @@ impl Watch<'_> {
         }
     }
 
+    /// The next page of events; a page that is full is followed by another.
     fn news(&self, after: u64) -> Result<Vec<client::Event>, Failure> {
         let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
         let answer: Value = self.client.get(&format!("/runs/{}/events", self.run), &query)?;
         Ok(client::read::<EventPage>(&answer)?.events)
     }
 
+    /// Says what an event means, or hands a hold to whoever decides.
     fn tell(
         &self,
         event: &client::Event,
@@ -108,6 +110,7 @@ fn is_news(event: &Event) -> bool {
     )
 }
 
+/// What is shown while nothing happens.
 fn doing(row: &RunRow) -> String {
     match row.waiting_for {
         Some(call) => format!("{}.{call} holds short", row.id),

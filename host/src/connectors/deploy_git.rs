@@ -62,6 +62,7 @@ impl DeployGit {
         Ok(Self { git, targets, children })
     }
 
+    /// What would move, and the facts that must still hold when it does. Nothing is written, not even a lock.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let unavailable = |error: GitError| CannotPreview::Unavailable(error.to_string());
         let release = Release::of(action).map_err(|error| impossible(&error))?;
@@ -106,6 +107,8 @@ impl DeployGit {
         Ok(None)
     }
 
+    /// Looks once more, then lets one git do the whole move in a transaction of its own.
+    /// What is left of that git is kept only while its outcome is unknown, for the lookup.
     async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey, reason: &str) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -157,6 +160,7 @@ impl DeployGit {
         }
     }
 
+    /// A git that leads its own process group and holds the lock that a lookup asks.
     fn order(&self, facts: &Facts, key: &EffectKey, reason: &str) -> Order {
         Order {
             argv: self.git.argv(&["update-ref", "-m", reason, "--stdin"]),
@@ -171,6 +175,7 @@ impl DeployGit {
         }
     }
 
+    /// What the git said and what the repository says now, taken together: an exit status alone proves neither way.
     async fn outcome(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey, ended: &Ended) -> Attempt {
         // The program says each step that it has done. Without `prepare` it was not about to change anything when it ended.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
@@ -194,6 +199,7 @@ impl DeployGit {
         Attempt::Unknown(format!("git ended ({:?}) in the middle; {}", ended.how, state.describe(facts, key)))
     }
 
+    /// It happened, and is told only once the names of the references are on disk too.
     async fn done(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
@@ -203,6 +209,7 @@ impl DeployGit {
         }
     }
 
+    /// Waits for a git that may still be at work, then asks the repository; whatever stays unclear is for a person.
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
@@ -286,10 +293,12 @@ impl Perform for DeployGit {
     }
 }
 
+/// By the key alone: a branch is moved once, however often that is tried.
 fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }
 
+/// Both values, because the reviewer is shown this sentence.
 fn tip_moved(state: &State, facts: &Facts) -> String {
     let value = |id: Option<&CommitId>| id.map_or("absent".to_owned(), |id| format!("at {id}"));
     let (before, now) = (value(facts.old.as_ref()), value(state.tip()));

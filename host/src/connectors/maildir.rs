@@ -88,12 +88,15 @@ impl Perform for Maildir {
         )
     }
 
+    /// It follows from the action and the key, so that a person's finding needs nothing else.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         self.0.receipt(&inquiry.action, &inquiry.key)
     }
 }
 
 impl Inner {
+    /// Writes the message under `tmp`, flushes it, links it by its key into `new` and flushes the folder.
+    /// A name that exists already is the same message: the link is what happens once.
     fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
         // Before the facts are checked: a message that is there has happened, whatever has changed since.
         if matches!(self.whereabouts(key), Ok(Some(_))) {
@@ -129,6 +132,7 @@ impl Inner {
         attempt
     }
 
+    /// Tells that it happened once the folder is flushed; before that a power cut may still take it back.
     fn done(&self, action: &Action, key: &EffectKey) -> Attempt {
         match self.receipt(action, key) {
             Some(receipt) => Attempt::Done(receipt),
@@ -142,6 +146,7 @@ impl Inner {
         self.composer.receipt(action, key, &format!("maildir {}", self.folder.display()))
     }
 
+    /// A reader moves and renames files, so that a message that is not there may have been.
     fn find(&self, action: &Action, key: &EffectKey) -> Finding {
         let folder = self.folder.display();
         match (self.whereabouts(key), self.receipt(action, key)) {

@@ -113,6 +113,7 @@ impl Composer {
         Some(json!({ "sent": sent, "message-id": self.message_id(key), "accepted-by": accepted_by }))
     }
 
+    /// The operator's own domains in words, for the line that says what is not outside.
     fn inside(&self) -> String {
         self.own_domains.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
@@ -125,6 +126,7 @@ impl Composer {
         outside.map(|domain| (domain.into(), recipients.iter().filter(|r| r.domain() == domain).count())).collect()
     }
 
+    /// Recipients first: whom it reaches weighs more than what it says.
     fn summary(&self, draft: &Draft, outside: usize) -> String {
         let count = draft.recipients().len();
         let mut names: Vec<String> = Vec::new();
@@ -249,6 +251,7 @@ enum Unloaded {
 }
 
 impl Draft {
+    /// From an action's arguments; an error is a sentence for the agent.
     fn read(action: &Action) -> Result<Self, String> {
         let Arguments { message } = Arguments::deserialize(action.arguments()).map_err(|error| {
             format!("`{}` does not take the message that this connector sends: {error}", action.capability())
@@ -268,6 +271,7 @@ impl Draft {
         Ok(draft)
     }
 
+    /// What no relay would take, or what could smuggle a header: refused before anybody is asked.
     fn check(&self) -> Result<(), String> {
         match self.recipients().len() {
             0 => return Err("the message has no recipients".into()),
@@ -298,6 +302,7 @@ impl Draft {
         Ok(())
     }
 
+    /// The three lists of recipients with the names of their fields.
     fn fields(&self) -> [(&'static str, &[Address]); 3] {
         [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)]
     }

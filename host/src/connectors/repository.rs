@@ -80,6 +80,7 @@ impl Repository {
         Self { git }
     }
 
+    /// Which function it is, and that its arguments are its own.
     async fn result(&self, action: &Action) -> Result<Value, NoAnswer> {
         let arguments = action.arguments();
         let not_ours = || NoAnswer::NotOurs(action.capability().to_string());
@@ -139,6 +140,7 @@ impl Repository {
         })
     }
 
+    /// A file of the commit. The path is an argument of its own behind `--`, and must be listed by exactly that name.
     async fn read_file(&self, revision: &str, path: &str) -> Result<Value, NoAnswer> {
         let path: RelativePath = path.parse()?;
         let (path, commit) = (path.as_str(), self.commit(revision).await?);
@@ -165,6 +167,7 @@ impl Repository {
         Ok(text.into())
     }
 
+    /// The commit that a name stands for now; the answer then is about that commit, whatever the name does.
     async fn commit(&self, revision: &str) -> Result<CommitId, NoAnswer> {
         let revision: Revision = revision.parse()?;
         Ok(self.git.commit(&revision).await?)
@@ -184,10 +187,12 @@ impl Routine for Repository {
     }
 }
 
+/// A part would be taken for the whole, so that there is none.
 fn whole(looked: &Looked, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
     if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
 }
 
+/// A commit from the fields of [`COMMIT`].
 fn commit(fields: &[&str]) -> Option<Value> {
     let [id, author, date, subject, body] = fields else { return None };
     Some(json!({ "id": id, "author": author, "date": date, "subject": subject, "body": body.trim_end() }))

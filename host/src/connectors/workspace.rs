@@ -84,6 +84,7 @@ impl Workspace {
         Self { folders }
     }
 
+    /// Answers from the folder of the run's own agent; another agent's folder cannot be named.
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, NoAnswer> {
         let (action, folder) = (call.action, self.folders.get(call.agent).ok_or(NoAnswer::NoWorkspace)?.clone());
         let question = match (action.capability().function(), action.arguments().get("path").and_then(Value::as_str)) {
@@ -115,6 +116,7 @@ impl Routine for Workspace {
     }
 }
 
+/// Opens first and looks then, at what was opened: a name can be given to something else in between.
 fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
@@ -139,6 +141,7 @@ fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
     String::from_utf8(bytes).map(Value::from).map_err(|_| NoAnswer::NotText(owned()))
 }
 
+/// All files or none: a list in part would be taken for the whole.
 fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
     let mut answer_bytes = 0;
@@ -199,6 +202,7 @@ fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
+/// The digest and the size of what was read, which need not be what the folder said a moment ago.
 fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {

@@ -44,6 +44,7 @@ impl Effects {
         }
     }
 
+    /// INVARIANT: consumes the only leave there is for this attempt. Whatever happens from here on is written as its outcome.
     async fn perform(&self, place: &Place, authorized: Authorized) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
@@ -122,6 +123,7 @@ impl Effects {
         }
     }
 
+    /// Writes what came of it, for as long as the journal will not take it: an outcome that is known must not be forgotten.
     async fn finish(&self, place: &Place, attempt: u32, outcome: Outcome, evidence: Option<String>) {
         let (run, call) = place;
         loop {
@@ -143,6 +145,7 @@ impl Effects {
         self.call(place).await?.proposal().cloned()
     }
 
+    /// The call and what to ask about it, if an attempt is under way or in doubt.
     async fn lost(&self, place: &Place) -> Option<(Call, Inquiry)> {
         let call = self.call(place).await?;
         let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });

@@ -6,6 +6,8 @@ use holdshort_journal::{ReadError, SubmitError};
 use super::{Kind, Problem};
 use crate::api::driver::{ReviseError, StartError};
 
+// The gate's reasons, one by one, so that a new reason does not compile until it has a status.
+// What a client can act on goes into members of the document, not only into its text.
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();
@@ -42,6 +44,8 @@ impl From<Refused> for Problem {
     }
 }
 
+// Nothing was written, or nobody knows: in both cases a client may ask again, because decisions are recognised when they are repeated.
+// The cause may name files, so that it stays in the log.
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -61,6 +65,7 @@ impl From<SubmitError> for Problem {
     }
 }
 
+// The store's own words stay in the log.
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         tracing::error!(%error, "the journal could not be read for a request");
@@ -68,6 +73,7 @@ impl From<ReadError> for Problem {
     }
 }
 
+// Which of these is the client's mistake, and which the operator's.
 impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let detail = error.to_string();
@@ -81,6 +87,7 @@ impl From<StartError> for Problem {
     }
 }
 
+// An edit that does not fit is the client's to correct; one that cannot be looked at just now may be sent again.
 impl From<ReviseError> for Problem {
     fn from(error: ReviseError) -> Self {
         let detail = error.to_string();

@@ -98,6 +98,7 @@ impl<'a> Page<'a> {
         Matter::of(&self.verified.proposal, &[], &[]).marks()
     }
 
+    /// Fetches the evidence and computes its digests again: what is shown is what the clearance names.
     fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &holdshort_gate::ExhibitRef| {
             let wanted = self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE;
@@ -165,14 +166,17 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts
 }
 
+/// What was refused before anybody was asked, and why.
 fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
     [("refused because", story::refused(reason)), ("called", of_action(action))]
 }
 
+/// The capability and the component that asks for it.
 fn of_action(action: &Action) -> String {
     format!("{} of component {}", action.capability(), action.component())
 }
 
+/// What a decision rests on beside the action: connector, requirement and deadline.
 fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
     let who = match &requirement.reviewers {
@@ -195,6 +199,7 @@ fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// A length of time in the largest unit that says it exactly.
 fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),

@@ -78,6 +78,7 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// Writes the agent, the configuration and the project, one commit after the other.
     fn fill(&self) -> Result<(), Failure> {
         let write = |path: PathBuf, bytes: &[u8]| {
             fs::write(&path, bytes).map_err(|error| failed(&format!("cannot write `{}`: {error}", path.display())))
@@ -127,6 +128,7 @@ impl Scratch {
         }
     }
 
+    /// The repository's folder.
     fn project(&self) -> PathBuf {
         self.folder.join("project")
     }
@@ -154,6 +156,7 @@ impl Scratch {
     }
 }
 
+/// Something on this machine is in the way of the demo.
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }

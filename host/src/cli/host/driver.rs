@@ -17,6 +17,7 @@ pub(super) struct HostDriver {
     pub(super) effects: Effects,
 }
 
+// Each passes on what it is asked; what the endpoint must not do has nowhere to be called.
 impl Driver for HostDriver {
     fn start<'a>(
         &'a self,
@@ -78,6 +79,7 @@ impl Driver for HostDriver {
     }
 }
 
+/// Tells the client's mistakes from the host's trouble. Every variant is named, so that a new one is thought about.
 fn start_error(error: runs::StartError) -> StartError {
     match error {
         runs::StartError::Agent(AgentError::Unknown { name, known }) => StartError::UnknownAgent { name, known },

@@ -74,11 +74,13 @@ impl Wiring {
         Ok(Self { offers, clock, types })
     }
 
+    /// What every host offers, because it needs nothing of the machine.
     fn guidance_and_log(&mut self) -> Result<(), Failure> {
         self.offer("guidance", "ask", Offer::Consequential { preview: Arc::new(Guidance), refusal: None })?;
         self.offer("log", "log", Offer::Log)
     }
 
+    /// Mail goes to a folder unless a relay is configured. Both take the same composer, so that both are shown alike.
     fn email(&mut self, config: &Config) -> Result<(), Failure> {
         let email = &config.email;
         let composer = Composer::new(&email.from, &email.own_domains, attachments(config))
@@ -97,6 +99,7 @@ impl Wiring {
         }
     }
 
+    /// Without a repository deployments are withheld with the reason, which an agent's operator reads at load.
     fn deployment(&mut self, config: &Config) -> Result<(), Failure> {
         let Some(deployment) = &config.deployment else {
             return self.withhold("deployment", NO_DEPLOYMENT);
@@ -116,6 +119,7 @@ impl Wiring {
         }
     }
 
+    /// The ledger is opened here, so that a figure that was changed in the configuration stops the host before anything runs.
     fn payments(&mut self, config: &Config) -> Result<(), Failure> {
         let config::Payments { path, accounts } = &config.payments;
         let accounts = accounts.iter().map(|(name, account)| (name.clone(), fundings(account))).collect();
@@ -177,12 +181,14 @@ impl Wiring {
         Ok(())
     }
 
+    /// The published functions of one of our interfaces: a function that is added to the WIT is not forgotten here.
     fn functions(&self, interface: &str) -> Vec<String> {
         let name = agent::interface(interface);
         let of = |capability: &&Capability| capability.interface() == name;
         self.types.keys().filter(of).map(|capability| capability.function().to_owned()).collect()
     }
 
+    /// Offers a function under its published type, which an agent's import must match.
     fn offer(&mut self, interface: &str, function: &str, offer: Offer) -> Result<(), Failure> {
         let capability = ours(interface, function)?;
         let ty = self.types.get(&capability).cloned();
@@ -191,10 +197,12 @@ impl Wiring {
     }
 }
 
+/// The capability of one of our own functions.
 fn ours(interface: &str, function: &str) -> Result<Capability, Failure> {
     Capability::new(&agent::interface(interface), function).map_err(|error| failed(&error))
 }
 
+/// Where running programs leave what a lookup needs; it outlives the host.
 fn children(config: &Config) -> Result<Children, Failure> {
     let folder = config.state.join(CHILDREN_FOLDER);
     Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))
@@ -230,6 +238,7 @@ fn fundings(account: &config::Account) -> Vec<Funding> {
     opening.chain(deposits).collect()
 }
 
+/// Passwords and authorities are read now: a file that is missing is found at start-up and not at the first mail.
 fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     let read = |path: &Path| {
         let why = |error| failed(&format!("cannot read `{}`: {error}", path.display()));
@@ -254,10 +263,12 @@ fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     })
 }
 
+/// The machine is in the way: exit code 1.
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
+/// The configuration is at fault: exit code 2.
 fn wrong(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, error.to_string())
 }

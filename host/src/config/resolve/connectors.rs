@@ -18,6 +18,7 @@ fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong>
     })
 }
 
+/// Mail: what is not said comes from the sender's address and the state folder.
 pub(super) fn email(authored: Option<authored::Email>, folder: &Folder, state: &Path) -> Result<Email, Wrong> {
     let maildir = || Mail::Maildir { path: state.join(defaults::MAIL_FOLDER) };
     let from = authored.as_ref().and_then(|email| email.from.clone());
@@ -30,6 +31,7 @@ pub(super) fn email(authored: Option<authored::Email>, folder: &Folder, state: &
     })
 }
 
+/// Which connector, and that no key of the other one was given: a key that is not used would be a false comfort.
 fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, Wrong> {
     match email.connector.clone().map(|connector| (*connector.get_ref(), connector)) {
         Some((authored::MailConnector::Smtp, at)) => {
@@ -49,6 +51,7 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
     }
 }
 
+/// A relay needs a host; a user and a password file go together or not at all.
 fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
     let Some(host) = email.host else {
         return Err(Wrong::at(connector, "`host` is missing", "name the relay with `host = \"mail.example.org\"`"));
@@ -90,6 +93,7 @@ fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, fo
     })
 }
 
+/// Without a section a git repository in the folder is enough; with one, what it names must be complete.
 pub(super) fn deployment(
     authored: Option<authored::Deployment>,
     folder: &Folder,
@@ -130,6 +134,7 @@ pub(super) fn deployment(
     Ok(Some(Deployment { repository, targets: targets.unwrap_or_else(usual_targets), connector }))
 }
 
+/// Each target is a branch by its whole name, so that no tag or remote can be meant.
 fn targets(
     targets: &Spanned<authored::Named<crate::config::value::Branch>>,
 ) -> Result<BTreeMap<String, String>, Wrong> {
@@ -143,14 +148,17 @@ fn targets(
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
 }
 
+/// Variables that a program gets; none unless they are named.
 pub(super) fn names(names: Option<Vec<Name>>) -> Vec<String> {
     names.into_iter().flatten().map(|name| name.0).collect()
 }
 
+/// Exit codes that mean that nothing was done; none unless they are named, so that a failure is doubt.
 pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
     codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
 }
 
+/// The ledger's file and the accounts that may pay. Without accounts there is nothing to pay from.
 pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Result<Payments, Wrong> {
     // The ledger is the only choice, so that naming it changes nothing.
     let (path, accounts) = match authored {
@@ -165,6 +173,7 @@ pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, st
     })
 }
 
+/// Opening amounts and deposits, each of which the ledger books once.
 fn account(account: authored::Account) -> Result<Account, Wrong> {
     let mut opening: Vec<Amount> = Vec::new();
     for at in account.opening.into_iter().flatten() {
@@ -178,6 +187,7 @@ fn account(account: authored::Account) -> Result<Account, Wrong> {
     Ok(Account { opening, deposits: named(account.deposits, |deposit| amount(&deposit))? })
 }
 
+/// An amount with its currency, or where in the file it is wrong.
 fn amount(text: &Spanned<String>) -> Result<Amount, Wrong> {
     let wrong = |what| Wrong { span: text.span(), what, hint: None };
     let crate::config::value::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;
