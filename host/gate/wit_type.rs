@@ -236,6 +236,7 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
     Ok(Value::Object(normal))
 }
 
+/// Items in their order, each of its own type.
 fn sequence<'a>(items: impl Iterator<Item = (&'a WitType, &'a Value)>, path: &mut Path) -> Result<Value, Mismatch> {
     items.enumerate().map(|(index, (ty, item))| path.within(Step::Index(index), |path| ty.at(item, path))).collect()
 }

@@ -42,6 +42,7 @@ impl Memory {
     }
 }
 
+// Reading clones: a caller may keep what it got while the writer goes on, as with the other store.
 impl Load for Memory {
     fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
         Ok(self.kept().runs.get(run).map(|kept| kept.state.clone()))
@@ -53,6 +54,7 @@ impl Load for Memory {
 }
 
 impl Store for Memory {
+    /// The last event; an empty journal begins at place 0, as in the other store.
     fn head(&mut self) -> Result<Head, ReadError> {
         let kept = self.kept();
         Ok(kept
@@ -99,7 +101,7 @@ impl Store for Memory {
         Ok(())
     }
 
-    /// There is no disk that could be full.
+    /// Memory can always be written.
     fn probe(&mut self) -> Result<(), WriteError> {
         Ok(())
     }
@@ -111,6 +113,7 @@ impl KeptRun {
         Self { state, task, events, calls, logs, logs_dropped: 0 }
     }
 
+    /// The oldest lines go, and are counted, so that the numbers of the others stay.
     fn log(&mut self, line: LogLine) {
         self.logs.push_back(line);
         if self.logs.len() as u64 > LOG_LINES_MAX {
@@ -121,6 +124,7 @@ impl KeptRun {
 }
 
 impl Readers for Memory {
+    /// Another handle on the same memory.
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError> {
         Ok(Box::new(self.clone()))
     }
@@ -128,6 +132,7 @@ impl Readers for Memory {
 
 /// Every read takes the lock for itself. Several reads of one caller may see different moments, which the port allows to a store.
 impl Reader for Memory {
+    /// By place in the list of all events, which is kept per run.
     fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let kept = self.kept();
         let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
@@ -136,6 +141,7 @@ impl Reader for Memory {
         Ok(chunk.map(|entry| entry.recorded.clone()).collect())
     }
 
+    /// Ids sort by time, so that newest first is the map from its end.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let kept = self.kept();
         let older = kept.runs.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
@@ -144,6 +150,7 @@ impl Reader for Memory {
         Ok(older.filter(|(_, run)| wanted(run)).take(filter.limit).map(row).collect())
     }
 
+    /// In the order in which they were proposed, whichever run they belong to.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
         let kept = self.kept();
         let mut rows = Vec::new();
@@ -161,6 +168,7 @@ impl Reader for Memory {
         Ok(rows)
     }
 
+    /// Places are dense, so that a place is an index.
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
         let after = usize::try_from(after.0).unwrap_or(usize::MAX);
         Ok(self.kept().events.iter().skip(after).take(limit).cloned().collect())
@@ -170,10 +178,12 @@ impl Reader for Memory {
         Ok(self.kept().events.last().map_or(Position(0), |entry| entry.position))
     }
 
+    /// The earliest of all, found by looking at all: this store is for tests.
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError> {
         Ok(self.deadlines().into_iter().map(|(at, _)| at).min())
     }
 
+    /// Earliest first; of two at the same time, calls and timers come as the list has them.
     fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError> {
         let mut due = self.deadlines();
         due.retain(|(at, _)| *at <= now);
@@ -185,6 +195,7 @@ impl Reader for Memory {
         Ok(self.kept().blobs.get(digest).cloned())
     }
 
+    /// Numbers count the lines that were dropped too, so that a cursor stays good.
     fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let kept = self.kept();
         let Some(run) = kept.runs.get(run) else { return Ok(Vec::new()) };

@@ -59,8 +59,7 @@ impl Writer {
         }
     }
 
-    /// The next task. Without one it times out where something is to be done all the same: while the journal fails, a probe; while lines of logs wait,
-    /// writing them. An idle journal sleeps.
+    /// Waits for the next task: for ever, or until a failing store is tried again or lines of a log have waited long enough.
     fn wait(&mut self, tasks: &Receiver<Task>) -> Result<Task, RecvTimeoutError> {
         if self.hub.is_failing() {
             tasks.recv_timeout(PROBE_EVERY)
@@ -111,8 +110,8 @@ impl Writer {
         self.write(answers, hints);
     }
 
-    /// Judges one command on what the store holds and this batch has staged. A fence that does not hold is told at once: it rests on nothing that is
-    /// still to be written.
+    /// Judges one command on what is on disk and what this batch has staged. The lease is looked at here and not when the command was sent,
+    /// so that a task that has been replaced cannot write what it sent before.
     fn judge(
         &mut self,
         run: &RunId,
@@ -177,7 +176,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Without it, a host of which nobody wants anything would go on calling itself unable to write long after the disk has room again.
+    /// Finds out by itself that the store works again, so that health does not wait for somebody's command.
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) => self.hub.works(),
@@ -187,6 +186,7 @@ impl Writer {
 }
 
 impl Answer {
+    /// Settles the answer. Whoever asked may be gone; what was written is written all the same.
     fn give(self, outcome: Result<(), SubmitError>) {
         match self {
             Self::Command(work) => work.answer(outcome),

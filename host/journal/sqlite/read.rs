@@ -111,6 +111,7 @@ impl Conditions {
         self.values.push(value.into());
     }
 
+    /// All of them together, or nothing, so that a list without a filter has no condition.
     fn sql(&self) -> String {
         if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql.join(" AND ")) }
     }
@@ -127,7 +128,7 @@ impl Load for SqliteReader {
 }
 
 impl Reader for SqliteReader {
-    /// The first statement takes the snapshot, and everything up to `end` is read from it.
+    /// Several statements of one read see one state of the journal.
     fn begin(&mut self) -> Result<(), ReadError> {
         Ok(self.0.execute_batch("BEGIN")?)
     }
@@ -137,6 +138,7 @@ impl Reader for SqliteReader {
         Ok(self.0.execute_batch("COMMIT")?)
     }
 
+    /// By the index of run and number, so that replay reads forward.
     fn events(&mut self, run: &RunId, after: Seq, most: usize) -> Result<Vec<Recorded>, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
@@ -151,7 +153,7 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
-    /// By id is by age, because an id begins with the time at which it was made.
+    /// The cursor is an id, because ids sort by time and stay where they are while new runs arrive.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let mut found = each_phase(&filter.phases, |phase| {
             let mut wanted = Conditions::default();
@@ -176,6 +178,7 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
+    /// The cursor is the place of the proposal, which never changes, unlike the phase that is filtered by.
     /// Places first: only the calls that are on the page are then folded from their events.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
         let mut found = each_phase(&filter.phases, |phase| {
@@ -205,6 +208,7 @@ impl Reader for SqliteReader {
         found.into_iter().map(|(position, number, run)| self.call_row(position, run, number)).collect()
     }
 
+    /// By place: the order of commits over all runs.
     fn feed(&mut self, after: Position, most: usize) -> Result<Vec<Entry>, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS}, events.position, runs.id FROM events JOIN runs ON runs.number = events.run \
@@ -220,11 +224,13 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
+    /// Where a listener begins who wants only what is new.
     fn last_position(&mut self) -> Result<Position, ReadError> {
         let last = self.0.prepare_cached("SELECT max(position) FROM events")?.query_row([], |row| row.get(0));
         Ok(Position(natural(last.map(|last: Option<i64>| last.unwrap_or(0))?)))
     }
 
+    /// From the two indices of deadlines; neither is scanned.
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError> {
         let earliest = "SELECT min(at) FROM (SELECT min(deadline) AS at FROM calls WHERE deadline IS NOT NULL \
                         UNION ALL SELECT min(deadline) FROM runs WHERE deadline IS NOT NULL)";
@@ -252,10 +258,12 @@ impl Reader for SqliteReader {
         Ok(found.into_iter().take(most).map(|(_, due)| due).collect())
     }
 
+    /// None if the bytes were never put; that is for the caller to judge.
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         blob(&self.0, digest)
     }
 
+    /// Lines are numbered within their run, and the numbers of dropped ones are not used again.
     fn log_lines(&mut self, run: &RunId, after: u64, most: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let select = "SELECT line, at, level, message FROM logs WHERE run = (SELECT number FROM runs WHERE id = ?1) \
                       AND line > ?2 ORDER BY line LIMIT ?3";

@@ -88,16 +88,19 @@ impl Sqlite {
 }
 
 impl Load for Sqlite {
+    /// Read on the writer's own connection, which sees the last commit and nothing that is under way.
     fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
         Ok(read::run(&self.connection, run)?.map(|(state, _)| state))
     }
 
+    /// By index: the events of this one call, whatever else the run has done.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
         read::call(&self.connection, run, call)
     }
 }
 
 impl Store for Sqlite {
+    /// The last event by its place. An empty journal begins at place 0 and at the beginning of time.
     /// The end of the primary key, so that opening a large journal costs no more than opening a small one.
     fn head(&mut self) -> Result<Head, ReadError> {
         let last = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1";
@@ -107,12 +110,14 @@ impl Store for Sqlite {
         Ok(head.unwrap_or(Head { position: 0, at: Time(0) }))
     }
 
+    /// One transaction for the whole batch: what people and the host look at never differs from the events beneath it.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         let first = batch.events.first().map(|entry| entry.position.0);
         self.transact(first, |transaction| Insert::new(transaction).batch(batch))
     }
 
-    /// Random bytes of a page's size, so that it needs fresh room on the disk as a real batch does. Each probe takes the last one's place.
+    /// Writes a page of noise, so that a disk that is still full says so before a command has to.
+    /// The row is replaced each time; it takes the same room however often this is asked.
     fn probe(&mut self) -> Result<(), WriteError> {
         self.transact(None, |transaction| {
             let probe = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', randomblob(4096))";
@@ -165,7 +170,7 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
-    /// Writes where a run stands now. A state does not say whether it is new, nor its row: SQLite finds out, and tells the row for the events.
+    /// Inserts the run or brings its row up to date, and remembers the row's number for what follows in the batch.
     fn run(&mut self, id: &RunId, state: &RunState) -> rusqlite::Result<()> {
         let upsert = "INSERT INTO runs (id, phase, last_seq, calls, held, last_consequential, timers, detail, deadline, updated_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET \
@@ -190,6 +195,8 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
+    /// A body that is over the limit goes to the blobs under its digest, so that scanning events stays cheap.
+    /// Routine events carry no call number: the index of calls is for consequential ones.
     /// The column `call` stays empty for a routine call, which is whole in its one event: the index by call is for those that are folded from several.
     // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known by now; else the batch is refused.
     fn event(&self, entry: &Entry) -> Result<(), String> {
@@ -220,6 +227,7 @@ impl<'a> Insert<'a> {
         self.execute(insert, values).map_err(told)
     }
 
+    /// The projection of a call holds what lists filter by; everything else is read from its events.
     /// `opened` is where this batch opened the call. Without it the call has its row from an earlier batch, and only where it stands is written anew.
     fn call(&mut self, run: &RunId, call: &Call, opened: Option<u64>) -> rusqlite::Result<()> {
         let (run, phase) = (self.number(run)?, call.phase.name());
@@ -238,7 +246,7 @@ impl<'a> Insert<'a> {
         self.execute("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)", (digest.bytes(), bytes))
     }
 
-    /// The row of a run. Only that of a run of which the batch has nothing but lines of its log has to be looked up.
+    /// The row of a run; none if the run does not exist, which a late log line may find.
     fn number(&mut self, run: &RunId) -> rusqlite::Result<Option<i64>> {
         if let Some(number) = self.runs.get(run) {
             return Ok(Some(*number));
@@ -251,11 +259,12 @@ impl<'a> Insert<'a> {
         Ok(number)
     }
 
-    /// A batch repeats a few statements many times. They are prepared once for the connection, which outlives the transaction.
+    /// Statements are cached by their text, so that a batch of a thousand events plans each of them once.
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
         self.transaction.prepare_cached(sql)?.execute(values).map(drop)
     }
 
+    /// A statement that returns exactly one number.
     fn one(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<i64> {
         self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))
     }

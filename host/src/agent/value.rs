@@ -74,6 +74,7 @@ pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
     })
 }
 
+/// The value is of the type and still cannot be written down.
 fn no_form(what: &'static str) -> NoForm {
     NoForm { path: Vec::new(), what }
 }
@@ -107,6 +108,7 @@ fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Resu
     Ok(Value::Object(object))
 }
 
+/// A case with its payload, null if it has none.
 fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Value, NoForm> {
     let payload = match (payload, ty) {
         (Some(payload), Some(ty)) => to_json(payload, ty).map_err(|error| error.within(case))?,

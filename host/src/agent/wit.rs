@@ -66,6 +66,7 @@ impl Types<'_> {
         })
     }
 
+    /// The same, for a type within another.
     fn boxed(&mut self, ty: &Type) -> Result<Box<WitType>, ProblemKind> {
         self.of(ty).map(Box::new)
     }

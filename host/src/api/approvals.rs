@@ -91,6 +91,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     Ok(Json(ApprovalPage { approvals: rows.into_iter().map(ApprovalRow::from).collect(), next }).into_response())
 }
 
+/// The states that a word of the query stands for; a word that is none is answered with those that are.
 fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
     match state.unwrap_or("held") {
         "all" => Ok(Vec::new()),
@@ -106,6 +107,7 @@ fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
     }
 }
 
+/// A place in the journal, as the page before gave it.
 fn cursor(text: Option<String>) -> Result<Option<Position>, Problem> {
     let parse = |text: String| text.parse().map(Position).map_err(|_| text);
     text.map(parse).transpose().map_err(|text| {
@@ -253,6 +255,7 @@ pub(super) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject
     Ok((subject, call))
 }
 
+/// The whole of it for a client: nothing that the digest covers is left out.
 fn approval(journal: JournalId, run: RunId, agent: String, task: String, started_by: String, call: Call) -> Approval {
     let still_needed = match (&call.phase, call.requirement()) {
         (Phase::Held, Some(requirement)) => requirement.still_needed(&call.votes),
@@ -320,6 +323,7 @@ fn decision_state(call: &Call) -> &'static str {
     }
 }
 
+/// The effect's side, which is there once an attempt has begun.
 fn effect(call: &Call) -> Option<Effect> {
     let (reason, receipt) = match &call.phase {
         Phase::Started => (None, None),

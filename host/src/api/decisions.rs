@@ -143,10 +143,12 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// The decision as the gate takes it.
     fn decide(self, choice: Choice) -> Decide {
         Decide { reviewer: self.reviewer, clearance: self.clearance, choice, message: self.message }
     }
 
+    /// Writes the decision. The gate judges it on the state that is then in the journal.
     async fn submit(self, api: &Api, choice: Choice) -> Result<Flushed<DecisionOutcome>, Problem> {
         let (run, number) = (self.run, Some(self.number));
         kill::point("before-decision");
@@ -162,6 +164,7 @@ impl Asked<'_> {
     }
 }
 
+/// Asks the driver for what the edit would do, outside the transaction; whether it may replace the call is judged inside.
 async fn edit(api: &Api, asked: Asked<'_>, arguments: &Value) -> Result<Flushed<DecisionOutcome>, Problem> {
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
     let Some(proposal) = call.proposal().cloned() else {
@@ -190,6 +193,7 @@ fn is_repeated(asked: &Asked<'_>, call: &Call, arguments: &Value) -> bool {
         })
 }
 
+/// The answer is checked against the function's type, because the agent gets it as the function's own result.
 async fn respond(api: &Api, asked: Asked<'_>, answer: Value) -> Result<Flushed<DecisionOutcome>, Problem> {
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
     match api.driver().check_ok_value(&call, &answer).await {

@@ -70,6 +70,7 @@ struct Report {
 }
 
 impl Report {
+    /// Classifies every import with what the configuration says; what it does not say is refused, as at load.
     fn new(manifest: Manifest, classes: &Classes<'_>) -> Self {
         let (mut consequential, mut routine, mut log) = (Vec::new(), Vec::new(), false);
         let mut refused: Vec<String> = manifest.problems.iter().map(ToString::to_string).collect();
@@ -93,6 +94,7 @@ impl Report {
         }
     }
 
+    /// The same for programs; the members are part of the command line's promise.
     fn json(&self) -> Value {
         let consequential =
             self.consequential.iter().map(|(name, by)| json!({ "capability": name, "performed_by": by }));
@@ -108,6 +110,7 @@ impl Report {
         })
     }
 
+    /// What stops it from running comes first, then what holds short, then what is free.
     fn print(&self, output: &Output) -> Result<(), Failure> {
         output.row("component ", &self.manifest.digest.to_string())?;
         output.row("starts at ", self.entry())?;

@@ -24,7 +24,7 @@ pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Ex
     }
 }
 
-/// One row for each, because programs read lists by lines; an agent's own words in it are made visible like everywhere.
+/// Prints runs, newest first. One row for each, because programs read lists by lines; an agent's own words in it are made visible like everywhere.
 fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.state.clone().map(|state| ("state", state)));
@@ -48,7 +48,7 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// A run that waits is told with the approval that it waits for, which is what `approvals show` wants to know.
+/// The state, with the call that is waited for, because that is what somebody can do something about.
 fn state(row: &RunRow) -> String {
     match row.waiting_for {
         Some(call) => format!("{} for {}.{call}", row.state, row.id),
@@ -82,6 +82,7 @@ fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
+/// Ends a run. An effect that has started is not stopped, and its outcome is still recorded.
 /// To cancel what is cancelled already is no error, so it can be sent again when the answer was lost.
 fn cancel(id: &RunName, reason: Option<String>, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));

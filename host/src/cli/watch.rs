@@ -59,12 +59,14 @@ impl Watch<'_> {
         }
     }
 
+    /// The next page of events; a page that is full is followed by another.
     fn news(&self, after: u64) -> Result<Vec<client::Event>, Failure> {
         let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
         let answer: Value = self.client.get(&format!("/runs/{}/events", self.run), &query)?;
         Ok(client::read::<EventPage>(&answer)?.events)
     }
 
+    /// Says what an event means, or hands a hold to whoever decides.
     /// Events of the run itself, those that are no news, and those of kinds that this program does not know yet are passed over.
     fn tell(
         &self,

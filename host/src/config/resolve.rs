@@ -14,6 +14,7 @@ use super::resolved::{Agent, Check, Config, Limits, ListenError, Server};
 use super::value::Name;
 use super::{Surroundings, authored, defaults};
 
+/// Every value that the host uses, from what the operator wrote and what surrounds it. Rules across keys are checked here.
 /// The only place where a default is filled in. It touches no disk: whether the files that are named exist shows when they are used.
 pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surroundings) -> Result<Config, Wrong> {
     let folder = Folder(around.folder.clone());
@@ -49,6 +50,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
 struct Folder(PathBuf);
 
 impl Folder {
+    /// Relative to the folder of the file, not to wherever the program was started.
     fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         // `.` parts say nothing; `..` parts stay, because the folder above may be a link.
         self.0.join(path).components().collect()
@@ -72,7 +74,7 @@ fn named<T, R>(
     sections.map(|(name, section)| Ok((plain_name(&name)?, resolve(section)?))).collect()
 }
 
-/// Names become parts of paths, headers and commands, so that a section may not be called just anything.
+/// A name that can stand in decisions, file names and terminals without being mistaken for anything else.
 fn plain_name(name: &Spanned<String>) -> Result<String, Wrong> {
     let Name(plain) = name.get_ref().parse().map_err(|what| Wrong { span: name.span(), what, hint: None })?;
     Ok(plain)
@@ -82,7 +84,7 @@ fn agent(agent: authored::Agent, folder: &Folder) -> Agent {
     Agent { component: folder.path(agent.component), workspace: agent.workspace.map(|path| folder.path(path)) }
 }
 
-/// Without `revisions` a check may run on any that the repository has.
+/// A check may run on any revision unless the operator names some.
 fn check(check: authored::Check, folder: &Folder) -> Check {
     let revisions = check.revisions.map(values);
     Check {
@@ -127,6 +129,7 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
     })
 }
 
+/// Each limit has a default, so that leaving one out never means that there is none.
 fn limits(authored: Option<&authored::Limits>) -> Limits {
     // The bounds of each type make the conversions exact; a value that did not fit would be the largest.
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);

@@ -58,6 +58,7 @@ from_text!(Name, Span, Address, Authority, Origin, Branch, Mailbox, Host, TokenH
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name(pub(super) String);
 
+// Short and plain, because names stand in decisions, file names and terminals.
 impl FromStr for Name {
     type Err = String;
 
@@ -75,6 +76,7 @@ impl FromStr for Name {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span(pub(super) u64);
 
+// A bare number is refused: whoever wrote it may have meant another unit.
 impl FromStr for Span {
     type Err = String;
 
@@ -115,6 +117,7 @@ pub(super) struct Amount {
     pub(super) decimals: usize,
 }
 
+// Decimal text to minor units without a floating-point number in between.
 impl FromStr for Amount {
     type Err = String;
 
@@ -152,6 +155,7 @@ impl FromStr for Amount {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address(pub(super) SocketAddr);
 
+// An address and a port; a name would be looked up, and could be somewhere else tomorrow.
 impl FromStr for Address {
     type Err = String;
 
@@ -167,6 +171,7 @@ impl FromStr for Address {
 #[derive(Clone, Debug)]
 pub(super) struct Authority(String);
 
+// Compared with `Host` byte by byte later, so that it is brought into one form here.
 impl FromStr for Authority {
     type Err = String;
 
@@ -187,6 +192,7 @@ impl FromStr for Authority {
 #[derive(Clone, Debug)]
 pub(super) struct Origin(String);
 
+// As browsers write it: a scheme, a host, perhaps a port, and no path.
 impl FromStr for Origin {
     type Err = String;
 
@@ -218,6 +224,7 @@ into_text!(Authority, Origin, Text);
 #[derive(Clone, Debug)]
 pub(super) struct Branch(pub(super) String);
 
+// The whole name of a branch, by git's own rules as far as they matter for safety.
 impl FromStr for Branch {
     type Err = String;
 
@@ -248,6 +255,7 @@ pub(super) struct Mailbox {
     pub(super) domain: String,
 }
 
+// One address, with or without a name; lists and groups are not a sender.
 impl FromStr for Mailbox {
     type Err = String;
 
@@ -268,6 +276,7 @@ impl FromStr for Mailbox {
 #[derive(Clone, Debug)]
 pub(super) struct Host(pub(super) String);
 
+// A domain in ASCII and lower case, so that look-alikes do not count as one's own.
 impl FromStr for Host {
     type Err = String;
 
@@ -286,6 +295,7 @@ impl FromStr for Host {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenHash(pub(super) Digest);
 
+// The hash and never the token, so that the file may be read by others.
 impl FromStr for TokenHash {
     type Err = String;
 
@@ -301,6 +311,7 @@ impl FromStr for TokenHash {
 #[derive(Clone, Debug)]
 pub(super) struct Text(pub(super) String);
 
+// Not empty and on one line.
 impl FromStr for Text {
     type Err = String;
 

@@ -66,7 +66,8 @@ impl DeployGit {
         Ok(Self { git, targets, children })
     }
 
-    /// What would change. Everything that makes the move impossible is told to the agent here, before anybody is asked; what changes after that is found
+    /// What would move, and the facts that must still hold when it does. Nothing is written, not even a lock.
+    /// Everything that makes the move impossible is told to the agent here, before anybody is asked; what changes after that is found
     /// by [`check`](Self::check) at the moment of acting.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let unavailable = |error: GitError| CannotPreview::Unavailable(error.to_string());

@@ -90,13 +90,16 @@ impl Perform for Maildir {
         )
     }
 
+    /// It follows from the action and the key, so that a person's finding needs nothing else.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         self.0.receipt(&inquiry.action, &inquiry.key)
     }
 }
 
-// INVARIANT: the name in `new` is the key's, and only `link(2)` makes it. So a message is there whole or not at all, and a name that is taken is never written over.
+// INVARIANT: the name in `new` is the key's, and only `link(2)` makes it. So it is there whole or not at all, and is never written over.
 impl Inner {
+    /// Writes the message under `tmp`, flushes it, links it by its key into `new` and flushes the folder.
+    /// A name that exists already is the same message: the link is what happens once.
     /// Before the link nothing can have been delivered, so every failure is `NotDone`. After it the message is there for any reader, and only a folder
     /// that could not be synced leaves a doubt.
     fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {

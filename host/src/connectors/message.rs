@@ -116,6 +116,7 @@ impl Composer {
         Some(json!({ "sent": sent, "message-id": self.message_id(key), "accepted-by": accepted_by }))
     }
 
+    /// The operator's own domains in words, for the line that says what is not outside.
     fn inside(&self) -> String {
         self.own_domains.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
@@ -278,7 +279,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// What addresses alone cannot show: how many there are, and what would be lost or misread on the way.
+    /// What no relay would take, or what could smuggle a header: refused before anybody is asked.
     fn check(&self) -> Result<(), String> {
         match self.recipients().len() {
             0 => return Err("the message has no recipients".into()),
@@ -309,7 +310,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The fields that name recipients, in the order in which a person reads them.
+    /// The three lists of recipients with the names of their fields.
     fn fields(&self) -> [(&'static str, &[Address]); 3] {
         [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)]
     }

@@ -140,6 +140,7 @@ impl Repository {
         })
     }
 
+    /// A file of the commit. The path is an argument of its own behind `--`, and must be listed by exactly that name.
     /// The tree is asked first what the path is, so that links are not followed and a file that is too large is not read.
     async fn read_file(&self, revision: &str, path: &str) -> Result<Value, NoAnswer> {
         let path: RelativePath = path.parse()?;
@@ -193,7 +194,7 @@ fn whole(looked: &Looked, what: &'static str, advice: &'static str) -> Result<()
     if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
 }
 
-/// One commit of the log in the form of its WIT record, from the fields that [`COMMIT`] asks for.
+/// A commit from the fields of [`COMMIT`].
 fn commit(fields: &[&str]) -> Option<Value> {
     let [id, author, date, subject, body] = fields else { return None };
     Some(json!({ "id": id, "author": author, "date": date, "subject": subject, "body": body.trim_end() }))

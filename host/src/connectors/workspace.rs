@@ -84,6 +84,7 @@ impl Workspace {
         Self { folders }
     }
 
+    /// Answers from the folder of the run's own agent; another agent's folder cannot be named.
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, NoAnswer> {
         let (action, folder) = (call.action, self.folders.get(call.agent).ok_or(NoAnswer::NoWorkspace)?.clone());
         let question = match (action.capability().function(), action.arguments().get("path").and_then(Value::as_str)) {
@@ -116,7 +117,7 @@ impl Routine for Workspace {
     }
 }
 
-/// What is judged is the opened file and not its path, so nobody can put another one there in between.
+/// Opens first and looks then, at what was opened: a name can be given to something else in between.
 fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
@@ -141,6 +142,7 @@ fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
     String::from_utf8(bytes).map(Value::from).map_err(|_| NoAnswer::NotText(owned()))
 }
 
+/// All files or none: a list in part would be taken for the whole.
 /// Every file with its digest, by path, so that equal workspaces have equal lists. What is too large is noticed on the way and costs no more than the
 /// limits allow.
 fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
@@ -203,7 +205,7 @@ fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
-/// Counts what is read and not what the folder says: a file may grow meanwhile.
+/// The digest and the size of what was read, which need not be what the folder said a moment ago.
 fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {

@@ -44,7 +44,8 @@ impl Effects {
         }
     }
 
-    /// Every way out writes an outcome. What was not begun did not happen; what was begun without a clear answer is in doubt, and is looked up at once.
+    /// Consumes the only leave there is for this attempt, and every way out writes an outcome. What was not begun did not happen; what was begun
+    /// without a clear answer is in doubt, and is looked up at once.
     async fn perform(&self, place: &Place, authorized: Authorized) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {

@@ -35,6 +35,7 @@ impl Performers {
         self.interfaces.insert(interface, perform);
     }
 
+    /// A function's own connector goes before its interface's.
     fn find(&self, capability: &Capability) -> Option<&Arc<dyn Perform>> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
@@ -109,12 +110,14 @@ impl Effects {
         performer.receipt(&inquiry)
     }
 
+    /// First what an earlier host may have left half-way, because nothing of it may be started again; then what is ready.
     /// Hints are listened for since before this, so that what becomes startable while it reads is not missed.
     async fn recover(&self) -> Result<(), ReadError> {
         self.scan(&["started", "in-doubt"], Self::settle).await?;
         self.scan(&["cleared", "approved"], Self::begin).await
     }
 
+    /// By pages, so that ten thousand waiting calls are not held in memory at once.
     async fn scan(&self, phases: &[&'static str], each: fn(&Self, Place)) -> Result<(), ReadError> {
         let mut after = None;
         loop {
@@ -128,10 +131,12 @@ impl Effects {
         }
     }
 
+    /// A task that starts a cleared call.
     fn begin(&self, place: Place) {
         self.spawn(place, Work::Attempt);
     }
 
+    /// A task that looks up a lost outcome.
     fn settle(&self, place: Place) {
         self.spawn(place, Work::Settle);
     }
@@ -159,7 +164,7 @@ impl Effects {
         });
     }
 
-    /// The question and letting go of the call are one step under the lock, so that no hint falls between them.
+    // INVARIANT: asked and let go under one lock, so that no hint falls between the last look and the removal.
     fn hinted_again(&self, place: &Place) -> bool {
         let mut in_flight = self.in_flight();
         match in_flight.get_mut(place) {
@@ -189,6 +194,7 @@ impl Effects {
         }
     }
 
+    /// What a connector needs to look up an attempt; the key is derived again, not stored.
     /// Nothing for a call of which no attempt was ever begun.
     fn inquiry(&self, run: &RunId, call: &Call) -> Option<Inquiry> {
         let proposal = call.proposal()?;

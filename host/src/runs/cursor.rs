@@ -145,11 +145,13 @@ impl<'a> Cursor<'a> {
         Ok(self.chunk.is_empty())
     }
 
+    /// The next event, if there is one.
     async fn take(&mut self) -> Result<Option<Recorded>, CannotReplay> {
         self.fill().await?;
         Ok(self.chunk.pop_front())
     }
 
+    /// Reads the next chunk once the last is used up.
     async fn fill(&mut self) -> Result<(), ReadError> {
         if self.chunk.is_empty() && !self.ended {
             self.chunk = self.journal.events(self.run, self.read, CHUNK).await?.into();
@@ -168,6 +170,7 @@ pub(super) fn describe(number: CallNumber, action: &Action) -> String {
     format!("call {number}, `{}` with {}", action.capability(), action.canonical_arguments())
 }
 
+/// Whether the run was over with this event.
 fn is_end(event: &Event) -> bool {
     matches!(
         event,

@@ -250,6 +250,7 @@ impl Runs {
         }
     }
 
+    /// Every run that the journal calls ready, by pages: at start-up, and after hints were missed.
     async fn wake_ready(&self) -> Result<(), ReadError> {
         let mut before = None;
         loop {
@@ -322,6 +323,7 @@ impl Inner {
         })
     }
 
+    /// Tells the task of a run, if it has one; without one there is nobody who would need to know.
     fn hint(&self, run: &RunId, over: bool) {
         if let Some(signal) = self.live().get(run) {
             signal.hint(over);

@@ -76,6 +76,7 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
     }
 }
 
+/// Fires one deadline; whether it was written. A refusal means that somebody was quicker, which is as good.
 async fn fire_one(journal: &Journal, due: &Due) -> bool {
     kill::point("before-deadline");
     let submitted = match due {

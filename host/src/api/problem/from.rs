@@ -6,7 +6,8 @@ use holdshort_journal::{ReadError, SubmitError};
 use super::{Kind, Problem};
 use crate::api::driver::{ReviseError, StartError};
 
-/// What the gate says is meant for people already. Beside it stands what a program needs to go on: the digest, attempt or state of now, or who won.
+/// One by one, so that a new reason of the gate's does not compile until it has a status. What the gate says is meant for people already; what a
+/// program needs to go on (the digest, attempt or state of now, or who won) stands in members of the document.
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();

@@ -102,7 +102,7 @@ impl<'a> Page<'a> {
         Matter::of(&self.verified.proposal, &[], &[]).marks()
     }
 
-    /// One request for each, and only for those that are shown at once.
+    /// Fetches the evidence and computes its digests again: what is shown is what the clearance names.
     fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &holdshort_gate::ExhibitRef| {
             let wanted = self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE;
@@ -170,10 +170,12 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts
 }
 
+/// What was refused before anybody was asked, and why.
 fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
     [("refused because", story::refused(reason)), ("called", of_action(action))]
 }
 
+/// The capability and the component that asks for it.
 fn of_action(action: &Action) -> String {
     format!("{} of component {}", action.capability(), action.component())
 }
@@ -201,7 +203,7 @@ fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// In the largest unit that fits exactly, seconds rounded up.
+/// A length of time in the largest unit that says it exactly.
 fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),

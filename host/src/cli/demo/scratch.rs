@@ -130,6 +130,7 @@ impl Scratch {
         }
     }
 
+    /// The repository's folder.
     fn project(&self) -> PathBuf {
         self.folder.join("project")
     }
@@ -157,6 +158,7 @@ impl Scratch {
     }
 }
 
+/// Something on this machine is in the way of the demo.
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }

@@ -18,6 +18,7 @@ pub(super) struct HostDriver {
     pub(super) effects: Effects,
 }
 
+// Each passes on what it is asked; what the endpoint must not do has nowhere to be called.
 impl Driver for HostDriver {
     fn start<'a>(
         &'a self,

@@ -82,6 +82,7 @@ impl Wiring {
         self.offer("log", "log", Offer::Log)
     }
 
+    /// Mail goes to a folder unless a relay is configured. Both take the same composer, so that both are shown alike.
     /// A sender or a domain that makes no sense is a mistake in the configuration; a folder that cannot be made is the machine's.
     fn email(&mut self, config: &Config) -> Result<(), Failure> {
         let email = &config.email;
@@ -101,7 +102,7 @@ impl Wiring {
         }
     }
 
-    /// Without a repository agents are refused at load, and told that it is the host that is not set up for them.
+    /// Without a repository deployments are withheld with the reason, which an agent's operator reads at load.
     fn deployment(&mut self, config: &Config) -> Result<(), Failure> {
         let Some(deployment) = &config.deployment else {
             return self.withhold("deployment", NO_DEPLOYMENT);
@@ -121,6 +122,7 @@ impl Wiring {
         }
     }
 
+    /// The ledger is opened here, so that a figure that was changed in the configuration stops the host before anything runs.
     /// Every host offers it. Where the operator has opened no account each transfer is refused as impossible, with just that as the reason.
     fn payments(&mut self, config: &Config) -> Result<(), Failure> {
         let config::Payments { path, accounts } = &config.payments;
@@ -185,7 +187,7 @@ impl Wiring {
         Ok(())
     }
 
-    /// As the published WIT has them: a function that is added there is served or withheld with the others.
+    /// The published functions of one of our interfaces: a function that is added to the WIT is not forgotten here.
     fn functions(&self, interface: &str) -> Vec<String> {
         let name = agent::interface(interface);
         let of = |capability: &&Capability| capability.interface() == name;
@@ -206,6 +208,7 @@ fn ours(interface: &str, function: &str) -> Result<Capability, Failure> {
     Capability::new(&agent::interface(interface), function).map_err(|error| failed(&error))
 }
 
+/// Where running programs leave what a lookup needs; it outlives the host.
 /// One folder for all connectors, who name their children so that they do not meet: by the effect's key, by chance, or by count.
 fn children(config: &Config) -> Result<Children, Failure> {
     let folder = config.state.join(CHILDREN_FOLDER);
@@ -242,7 +245,7 @@ fn fundings(account: &config::Account) -> Vec<Funding> {
     opening.chain(deposits).collect()
 }
 
-/// Certificates and the password are read once, now: a path that is wrong is the operator's to hear of, not a reviewer's on some later day.
+/// Passwords and authorities are read now: a file that is missing is found at start-up and not at the first mail.
 fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     let read = |path: &Path| {
         let why = |error| failed(&format!("cannot read `{}`: {error}", path.display()));

@@ -52,6 +52,7 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
     }
 }
 
+/// A relay needs a host; a user and a password file go together or not at all.
 /// TLS from the first byte unless another way is chosen by name, and the port that is usual for the way. A password goes without TLS to this
 /// machine only.
 fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
@@ -151,15 +152,18 @@ fn targets(
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
 }
 
+/// Variables that a program gets; none unless they are named.
 pub(super) fn names(names: Option<Vec<Name>>) -> Vec<String> {
     names.into_iter().flatten().map(|name| name.0).collect()
 }
 
+/// Exit codes that mean that nothing was done; none unless they are named, so that a failure is doubt.
 /// Every number fits, because `ExitCode` has the bounds of an exit status.
 pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
     codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
 }
 
+/// The ledger's file and the accounts that may pay. Without accounts there is nothing to pay from.
 pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Result<Payments, Wrong> {
     // The ledger is the only choice, so that naming it changes nothing.
     let (path, accounts) = match authored {
