@@ -196,7 +196,7 @@ pub struct Smtp {
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
-    /// A certificate authority (PEM) to trust besides the system's.
+    /// A certificate authority (PEM) to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The user to log in as, with the file that holds the password.
     pub login: Option<(String, PathBuf)>,
