@@ -196,7 +196,6 @@ impl<'a> Insert<'a> {
     }
 
     /// A body that is over the limit goes to the blobs under its digest, so that scanning events stays cheap.
-    /// Routine events carry no call number: the index of calls is for consequential ones.
     /// The column `call` stays empty for a routine call, which is whole in its one event: the index by call is for those that are folded from several.
     // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known by now; else the batch is refused.
     fn event(&self, entry: &Entry) -> Result<(), String> {

@@ -167,7 +167,7 @@ impl FromStr for Address {
 }
 
 /// A value of the `Host` header: a name with its port if it has one.
-/// In lower case, because hosts are compared so. What is no authority all the same equals no request's header, and lets nobody in.
+/// What is no authority all the same equals no request's header, and lets nobody in.
 #[derive(Clone, Debug)]
 pub(super) struct Authority(String);
 
@@ -192,7 +192,6 @@ impl FromStr for Authority {
 #[derive(Clone, Debug)]
 pub(super) struct Origin(String);
 
-// As browsers write it: a scheme, a host, perhaps a port, and no path.
 impl FromStr for Origin {
     type Err = String;
 
@@ -272,7 +271,6 @@ impl FromStr for Mailbox {
 }
 
 /// A host name or address without a port, in ASCII and lower case.
-/// In this form two spellings of a domain are one value, and letters that only look like others show.
 #[derive(Clone, Debug)]
 pub(super) struct Host(pub(super) String);
 
