@@ -63,8 +63,11 @@ const MEASURE: Size = Size {
 const QUICK: Size =
     Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, flushes: 3 };
 
+/// A part of the bench: its name and what measures it.
+type Part = (&'static str, fn(&mut Table));
+
 /// In the order of the table.
-const PARTS: &[(&str, fn(&mut Table))] = &[
+const PARTS: &[Part] = &[
     ("sandbox", sandbox::measure),
     ("latency", latency::measure),
     ("cycles", cycles::measure),
