@@ -167,7 +167,6 @@ impl Call {
         self.revision = revision;
         self.matter = Matter::Proposed(Box::new(proposal.clone()));
         self.clearance = Some(clearance);
-        self.edited_by = None;
         self.reheld = None;
         self.votes.clear();
         self.phase = Phase::Held;
