@@ -28,11 +28,11 @@ enum Way {
     Cancel,
 }
 
-/// The way to each point. `:N` is the N-th time: a run is woken when it is created, when a routine call is written, and when its effect is done.
+/// The way to each point.
 const WAYS: [(&str, Way); 25] = [
     ("before-run-created", Way::Effect),
     ("after-run-created", Way::Effect),
-    ("before-wake:1", Way::Effect),
+    ("before-wake", Way::Effect),
     ("before-routine-written", Way::Effect),
     ("before-proposal", Way::Effect),
     ("after-proposal", Way::Effect),
@@ -42,7 +42,7 @@ const WAYS: [(&str, Way); 25] = [
     ("before-perform", Way::Effect),
     ("after-perform", Way::Effect),
     ("after-outcome", Way::Effect),
-    ("before-wake:3", Way::Effect),
+    ("before-answer", Way::Effect),
     ("before-run-ended", Way::Effect),
     ("after-run-ended", Way::Effect),
     ("after-in-doubt", Way::Doubt),
@@ -282,7 +282,7 @@ fn runs_that_are_cancelled() {
 fn every_point_of_the_code_is_a_case_here() {
     let listed: BTreeSet<&str> = POINTS.into();
     assert_eq!(listed.len(), POINTS.len(), "no point is listed twice");
-    let here: BTreeSet<&str> = WAYS.iter().map(|(point, _)| point.split(':').next().unwrap()).collect();
+    let here: BTreeSet<&str> = WAYS.iter().map(|(point, _)| *point).collect();
     assert_eq!(here, listed, "WAYS above and `holdshort::kill::POINTS`");
     let mut in_code = BTreeSet::new();
     points_in(&top().join("host/src"), &mut in_code);

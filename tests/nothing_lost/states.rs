@@ -55,7 +55,7 @@ enum Act {
 fn case(state: &str) -> Case {
     let plain = Case {
         task: MAIL,
-        kills: &["before-wake:2"],
+        kills: &["before-answer"],
         act: Act::Nothing,
         recovered: "",
         then: Act::Nothing,

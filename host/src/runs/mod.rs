@@ -151,7 +151,12 @@ impl Runs {
         self.wake_ready().await?;
         loop {
             match hints.recv().await {
-                Ok(Hint { run, run_phase: "running", .. }) => self.wake(&run),
+                Ok(Hint { run, run_phase: "running", call, .. }) => {
+                    if call.is_some() {
+                        kill::point("before-answer");
+                    }
+                    self.wake(&run);
+                }
                 Ok(Hint { run_phase: "waiting" | "sleeping", .. }) => {}
                 Ok(Hint { run, .. }) => self.0.hint(&run, true),
                 Err(RecvError::Lagged(_)) => {
