@@ -87,8 +87,13 @@ impl DeployGit {
         }
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
         let (summary, exhibits) = change.describe().await.map_err(unavailable)?;
-        let facts = Facts { branch: branch.clone(), old, new };
+        let facts = Facts { repository: self.repository(), branch: branch.clone(), old, new };
         Ok(Previewed { summary, exhibits, preconditions: facts.to_json() })
+    }
+
+    /// The repository as the operator names it, in a form that stands in clearances.
+    fn repository(&self) -> String {
+        self.git.repository().display().to_string()
     }
 
     /// Why the branch must not be moved from here, whatever it is moved to.
@@ -149,6 +154,12 @@ impl DeployGit {
     /// `Err` is the outcome if there is nothing left to do. The marker is asked before all else: an attempt that has happened is done, whatever has
     /// become of the branch since. What is not as it was shown goes back to the reviewers.
     async fn check(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Result<(), Attempt> {
+        let here = self.repository();
+        if facts.repository != here {
+            let text =
+                format!("`{}` was in {} when it was shown and is in {here} now", release.target, facts.repository);
+            return Err(Attempt::FactsChanged(text));
+        }
         let not_done = |error: GitError| Attempt::NotDone(error.to_string());
         let state = State::look(&self.git, facts, key).await.map_err(not_done)?;
         match &state.marker {
@@ -227,6 +238,12 @@ impl DeployGit {
         let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
             return Finding::Unknown { evidence: "the clearance does not say which commits were shown".into() };
         };
+        if facts.repository != self.repository() {
+            // What this repository tells says nothing about that one.
+            let evidence =
+                format!("it was to happen in {}, where this host does not deploy any more", facts.repository);
+            return Finding::Unknown { evidence };
+        }
         let name = child_name(key);
         if self.children.wait_until_gone(&name, PATIENCE).await == Trace::Running {
             let lock = self.children.lock_path(&name);

@@ -11,6 +11,8 @@ use crate::connectors::key;
 /// What was cleared, as it stands in the preconditions: this branch, from this commit to that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
+    /// Which repository: another one can hold the very same commits and branches.
+    pub(super) repository: String,
     pub(super) branch: String,
     pub(super) old: Option<CommitId>,
     pub(super) new: CommitId,
@@ -18,7 +20,8 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn to_json(&self) -> Value {
-        json!({ "branch": self.branch, "old": self.old.as_ref().map(CommitId::as_str), "new": self.new.as_str() })
+        let old = self.old.as_ref().map(CommitId::as_str);
+        json!({ "repository": self.repository, "branch": self.branch, "old": old, "new": self.new.as_str() })
     }
 
     /// `None` if they are not those of this connector.
@@ -26,7 +29,8 @@ impl Facts {
         let old = preconditions.get("old")?;
         let old = if old.is_null() { None } else { Some(old.as_str()?.parse().ok()?) };
         let new = preconditions.get("new")?.as_str()?.parse().ok()?;
-        Some(Self { branch: preconditions.get("branch")?.as_str()?.to_owned(), old, new })
+        let text = |name: &str| preconditions.get(name)?.as_str().map(str::to_owned);
+        Some(Self { repository: text("repository")?, branch: text("branch")?, old, new })
     }
 
     /// The transaction that moves the branch and leaves the marker: both, or neither.
@@ -36,7 +40,7 @@ impl Facts {
     /// The other way round a marker would tell of a deployment that was never made.
     /// `no-deref`: should the branch have become a name for another one, that other one is not moved.
     pub(super) fn transaction(&self, key: &EffectKey) -> String {
-        let Self { branch, old, new } = self;
+        let Self { repository: _, branch, old, new } = self;
         let step = match old {
             Some(old) => format!("update {branch} {new} {old}"),
             None => format!("create {branch} {new}"),

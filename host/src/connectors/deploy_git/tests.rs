@@ -70,7 +70,9 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     assert!(log.contains("Author: Ann <ann@example.com>") && log.contains("\n    commit 0000 in"), "{log}");
     assert!(text(&previewed, "diff").contains("-1\n+2\n"));
     let branch = "refs/heads/production";
-    assert_eq!(previewed.preconditions, json!({ "branch": branch, "old": old.as_str(), "new": new.as_str() }));
+    let repository = scratch.path.to_str().unwrap();
+    let shown = json!({ "repository": repository, "branch": branch, "old": old.as_str(), "new": new.as_str() });
+    assert_eq!(previewed.preconditions, shown);
     assert_eq!(scratch.tip("production"), old, "a preview changes nothing");
 
     let receipt =
@@ -179,6 +181,20 @@ async fn facts_that_changed_stop_the_deployment() {
     let other = DeployGit::new(scratch.git(), elsewhere, git.children.clone()).unwrap();
     assert!(
         matches!(perform(&other, &action, &shown, "k").await, Attempt::FactsChanged(why) if why.contains("refs/heads/live"))
+    );
+    // A copy holds the same commits and branches, and is not what was shown.
+    let copy = scratch.folder.path().join("copy");
+    scratch.run(&["clone", "-q", "--mirror", ".", copy.to_str().unwrap()]);
+    let other = DeployGit::new(Git::at(&copy), git.targets.clone(), git.children.clone()).unwrap();
+    let attempt = perform(&other, &action, &shown, "k").await;
+    assert!(
+        matches!(&attempt, Attempt::FactsChanged(why) if why.contains("is in") && why.contains("copy now")),
+        "{attempt:?}"
+    );
+    let found = other.lookup(&inquiry(&action, &shown, "k")).await;
+    assert!(
+        matches!(&found, Finding::Unknown { evidence } if evidence.contains("does not deploy any more")),
+        "{found:?}"
     );
     // The revision's name may move on: the commit that was shown is deployed.
     let by_name = deploy("production", "main");
