@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn only_a_clear_state_is_a_verdict() {
-        let facts = Facts { branch: "refs/heads/p".into(), old: Some(id("1")), new: id("2") };
+        let facts = Facts { repository: "r".into(), branch: "refs/heads/p".into(), old: Some(id("1")), new: id("2") };
         let check = |branch: Option<&str>, marker: Option<&str>, locks: usize, expected: Judged| {
             let reference = |digit: &str| Reference { id: id(digit), symbolic: None };
             let locks = vec![PathBuf::from("x.lock"); locks];
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn facts_survive_the_journal_and_others_are_refused() {
         for old in [None, Some(id("1"))] {
-            let facts = Facts { branch: "refs/heads/p".into(), old, new: id("2") };
+            let facts = Facts { repository: "r".into(), branch: "refs/heads/p".into(), old, new: id("2") };
             assert_eq!(Facts::read(&facts.to_json()), Some(facts));
         }
         for odd in [
