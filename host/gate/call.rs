@@ -49,6 +49,8 @@ pub struct Call {
     pub reheld: Option<String>,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// Whether an earlier attempt is in doubt still, because a person had it sent again.
+    pub sent_again: bool,
     /// When the last of them was.
     pub started_at: Option<Time>,
     /// When its last event was written; of a call that is over, when it ended.
@@ -81,6 +83,7 @@ impl Call {
             decisions: Vec::new(),
             reheld: None,
             attempts: 0,
+            sent_again: false,
             started_at: None,
             changed_at: at,
             phase,
@@ -179,6 +182,7 @@ impl Call {
             Resolution::NotDone => Phase::Failed { reason: words() },
             Resolution::Abandon => Phase::Unresolved { reason: words() },
             Resolution::SendAgain => {
+                self.sent_again = true;
                 let within = self.requirement().map_or(0, |requirement| requirement.start_within_ms);
                 Phase::Approved { start_by: at.plus_ms(within) }
             }

@@ -101,7 +101,9 @@ impl Decide {
     /// sends it again must be told so; an edit led to the clearance that is current now.
     fn still_counts(&self, call: &Call) -> bool {
         match self.choice {
-            Choice::Edit(_) => true,
+            Choice::Edit(ref revision) => {
+                call.action().digest() == revision.proposal.action.digest() && call.reheld.is_none()
+            }
             Choice::Approve | Choice::Reject | Choice::Respond(_) => call.clearance == Some(self.clearance),
         }
     }
@@ -125,7 +127,10 @@ impl Decide {
             | Phase::Rejected { .. }
             | Phase::Answered { .. }
             | Phase::Cancelled => {
-                let winner = call.decisions.last().map(|made| Box::new(made.decision.clone()));
+                // A cancellation is nobody's decision on the call, whoever voted before.
+                let decided = call.phase != Phase::Cancelled;
+                let last = call.decisions.last().filter(|_| decided);
+                let winner = last.map(|made| Box::new(made.decision.clone()));
                 return Err(Refused::AlreadyDecided { winner, phase: call.phase.name() });
             }
         }

@@ -45,8 +45,7 @@ impl Command for Start {
             return Err(Refused::WrongKind("a question has nothing to perform"));
         }
         // "Send again" after a clearance by policy leaves no votes to check; a person's resolution stands for them.
-        let by_resolution = call.attempts > 0;
-        if votes_count && !by_resolution && proposal.requirement.still_needed(&call.votes) > 0 {
+        if votes_count && !call.sent_again && proposal.requirement.still_needed(&call.votes) > 0 {
             return Err(wrong);
         }
         if now > start_by {
@@ -113,9 +112,12 @@ impl Command for Finish {
         let in_doubt = matches!(call.phase, Phase::InDoubt { .. });
         let event = match self.outcome {
             Outcome::Happened(receipt) => Event::EffectSucceeded { call: number, attempt, receipt, evidence },
+            Outcome::DidNotHappen(reason) if call.sent_again && evidence.is_none() => still_in_doubt(call, &reason),
             Outcome::DidNotHappen(reason) => Event::EffectFailed { call: number, attempt, reason, evidence },
             Outcome::Unknown(_) if in_doubt => return Ok((Vec::new(), call.phase.name())),
             Outcome::Unknown(reason) => Event::EffectInDoubt { call: number, attempt, reason },
+            // The attempt's own reply is about this attempt; a lookup, by the key, is about all of them.
+            Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
             // Nobody waits for a call of a run that is over, so it is not put to reviewers again.
             Outcome::FactsChanged { reason, .. } if run.phase.is_over() => {
                 Event::EffectFailed { call: number, attempt, reason, evidence }
@@ -171,6 +173,12 @@ impl Command for Resolve {
     }
 }
 
+/// What becomes of a call that was to be sent again and was not: an earlier attempt may have happened, which must not be forgotten.
+pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
+    let reason = format!("{why}; an earlier attempt is in doubt still");
+    Event::EffectInDoubt { call: call.number, attempt: call.attempts, reason }
+}
+
 /// The call, if it has begun exactly this attempt and its outcome is not written.
 fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
     let (_, call) = subject.call()?;
@@ -202,6 +210,9 @@ impl Command for Expire {
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let (_, call) = subject.call()?;
         match call.deadline() {
+            Some(deadline) if now >= deadline && call.sent_again => {
+                Ok((vec![still_in_doubt(call, "it was not sent again in time")], ()))
+            }
             Some(deadline) if now >= deadline => Ok((vec![Event::CallExpired { call: call.number }], ())),
             Some(_) | None => Err(Refused::NotDue),
         }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::effect::still_in_doubt;
 use super::{Command, Refused, Sealed, Subject};
 use crate::action::Action;
 use crate::clearance::Proposal;
@@ -258,6 +259,9 @@ impl Command for CancelRun {
 fn withdraw(subject: &Subject) -> Option<Event> {
     let call = subject.call.as_ref()?;
     match call.phase {
+        Phase::Approved { .. } if call.sent_again => {
+            Some(still_in_doubt(call, "the run ended before it was sent again"))
+        }
         Phase::Held | Phase::Cleared { .. } | Phase::Approved { .. } => {
             Some(Event::CallCancelled { call: call.number })
         }

@@ -4,13 +4,20 @@
 mod common;
 
 use common::{World, action, edit, proposal, requirement};
+use holdshort_gate::approval::NotEligible;
 use holdshort_gate::command::{
-    CancelRun, Choice, End, EndRun, Expire, FireTimer, Outcome, Propose, Proposed, RecordRoutine, Resolve, SetTimer,
+    CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, RecordRoutine, Resolve,
+    Revision, SetTimer,
 };
 use holdshort_gate::{
     Answer, EffectClass, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers, RunPhase, Time,
 };
 use serde_json::json;
+
+/// A proposal that two people must approve.
+fn two(text: &str) -> Proposal {
+    Proposal { requirement: Requirement { quorum: 2, ..requirement() }, ..proposal(text) }
+}
 
 fn with(change: impl Fn(&mut Requirement)) -> Proposal {
     let mut proposal = proposal("a");
@@ -314,4 +321,83 @@ fn nothing_in_a_clearance_can_change_without_its_digest() {
         assert_ne!(World::held(changed).clearance(), base, "{what}");
     }
     assert_eq!(World::held(proposal("a")).clearance(), base);
+}
+
+#[test]
+fn who_edited_an_action_stays_barred_when_the_facts_change() {
+    let four_eyes = |text| Proposal {
+        requirement: Requirement { four_eyes: true, ..proposal(text).requirement },
+        ..proposal(text)
+    };
+    let mut world = World::held(four_eyes("a"));
+    world.decide("rita", Choice::Edit(Box::new(Revision { proposal: four_eyes("b") }))).unwrap();
+    world.decide("ruth", Choice::Approve).unwrap();
+    world.start().unwrap();
+    let now = Proposal { preconditions: json!({"old": "2"}), ..four_eyes("b") };
+    world.finish(1, Outcome::FactsChanged { reason: "moved".into(), proposal: Box::new(now) }).unwrap();
+    let own = world.decide("rita", Choice::Approve);
+    assert!(matches!(own, Err(Refused::NotEligible(NotEligible::EditedIt))), "{own:?}");
+    world.decide("ruth", Choice::Approve).unwrap();
+    world.start().unwrap();
+}
+
+#[test]
+fn an_edit_that_another_one_replaced_is_stale_when_it_is_sent_again() {
+    let mut world = World::held(proposal("a"));
+    let first = world.clearance();
+    let edit = |text| Choice::Edit(Box::new(Revision { proposal: two(text) }));
+    world.decide_on(first, "rita", edit("b")).unwrap();
+    assert!(world.decide_on(first, "rita", edit("b")).unwrap().repeated);
+    world.decide("ruth", edit("c")).unwrap();
+    let again = world.decide_on(first, "rita", edit("b"));
+    assert!(matches!(again, Err(Refused::Stale { .. })), "{again:?}");
+}
+
+#[test]
+fn a_call_that_was_cancelled_was_decided_by_nobody() {
+    let mut world = World::held(two("a"));
+    world.decide("rita", Choice::Approve).unwrap();
+    world.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
+    let late = world.decide("ruth", Choice::Approve);
+    assert!(matches!(late, Err(Refused::AlreadyDecided { winner: None, phase: "cancelled" })), "{late:?}");
+}
+
+/// Whatever becomes of sending again, the first attempt may have happened, and only a lookup or a person can say that it did not.
+#[test]
+fn sending_again_forgets_no_earlier_attempt() {
+    let sent_again = || {
+        let mut world = World::held(Proposal { class: EffectClass::Idempotent, ..proposal("a") });
+        world.decide("rita", Choice::Approve).unwrap();
+        world.start().unwrap();
+        world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+        let resolution = Resolution::SendAgain;
+        world.submit(Resolve { attempt: 1, by: "rita".into(), resolution, message: None }).unwrap();
+        world
+    };
+    let in_doubt = |world: &World| world.subject.call.as_ref().unwrap().phase.name() == "in-doubt";
+
+    let mut late = sent_again();
+    late.pass_ms(60_001);
+    late.submit(Expire).unwrap();
+    assert!(in_doubt(&late));
+    let mut cancelled = sent_again();
+    cancelled.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
+    assert!(in_doubt(&cancelled));
+    let changed = Outcome::FactsChanged { reason: "moved".into(), proposal: Box::new(proposal("a")) };
+    for outcome in [Outcome::DidNotHappen("refused".into()), changed] {
+        let mut world = sent_again();
+        world.start().unwrap();
+        assert_eq!(world.finish(2, outcome).unwrap(), "in-doubt");
+    }
+    for world in [&mut late, &mut cancelled] {
+        let resolution = Resolution::Done(json!("sent"));
+        world.submit(Resolve { attempt: 1, by: "rita".into(), resolution, message: None }).unwrap();
+    }
+    let mut looked_up = sent_again();
+    looked_up.start().unwrap();
+    let (outcome, evidence) = (Outcome::DidNotHappen("absent".into()), Some("no such key".into()));
+    assert_eq!(looked_up.submit(Finish { attempt: 2, outcome, evidence }).unwrap(), "failed");
+    let mut done = sent_again();
+    done.start().unwrap();
+    assert_eq!(done.finish(2, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
 }

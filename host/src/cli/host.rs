@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdshort_gate::RunLimits;
-use holdshort_journal::{Journal, OpenError};
+use holdshort_journal::{Journal, OpenError, ReadError};
 use tokio::net::TcpListener;
+use tokio::task::JoinError;
 
 use super::exit::{Exit, Failure};
 use crate::agent::{Engine, EngineSettings};
@@ -99,12 +100,17 @@ impl Host {
         let api = self.api(bound)?;
         self.journal.announce(&base(bound))?;
         Ok(async move {
-            let effects = tokio::spawn(self.effects.run());
-            let runs = tokio::spawn(self.runs.run());
-            let served = api::serve(listener, api, shutdown).await;
+            let mut effects = tokio::spawn(self.effects.run());
+            let mut runs = tokio::spawn(self.runs.run());
+            // A host that takes decisions and does nothing with them is worse than none.
+            let ended = tokio::select! {
+                served = api::serve(listener, api, shutdown) => served.map_err(|error| failed(&error)),
+                ended = &mut effects => Err(stopped("performs effects", ended)),
+                ended = &mut runs => Err(stopped("drives runs", ended)),
+            };
             runs.abort();
             effects.abort();
-            served.map_err(|error| failed(&error))
+            ended
         })
     }
 
@@ -125,6 +131,17 @@ impl Host {
             limits: Limits::STANDARD,
         }))
     }
+}
+
+/// A part of the host has ended though nobody asked it to.
+fn stopped(what: &str, ended: Result<Result<(), ReadError>, JoinError>) -> Failure {
+    let why = match ended {
+        Ok(Ok(())) => "the journal is closed".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("the part of the host that {what} has stopped, and the host with it: {why}");
+    Failure::new(Exit::Failed, message).hint("nothing is lost; put right what it names, then start the host again")
 }
 
 /// Where this machine reaches an endpoint that is bound to `bound`.

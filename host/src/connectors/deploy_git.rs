@@ -203,7 +203,7 @@ impl DeployGit {
         // The program says each step that it has done. Without `prepare` it was not about to change anything when it ended.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
         let exited = matches!(ended.how, How::Exited(_)) && !ended.lingers;
-        let never_begun = exited && !said(b"prepare: ok");
+        let never_begun = exited && !ended.stdout.is_cut() && !said(b"prepare: ok");
         let complaint = ended.stderr.tail(500);
         let state = match State::look(&self.git, facts, key).await {
             Ok(state) => state,

@@ -300,6 +300,10 @@ impl Draft {
         if self.body.contains('\0') {
             return Err("the body holds a NUL character".into());
         }
+        // A relay may take one for the end of a line, so that what follows would be a command and not text.
+        if self.body.replace("\r\n", "").contains('\r') {
+            return Err("the body holds a carriage return (U+000D) that does not end a line".into());
+        }
         if let Some(id) = &self.in_reply_to {
             let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
             let plain = |id: &str| id.chars().all(|c| c.is_ascii_graphic() && !"<>".contains(c)) && id.contains('@');

@@ -39,7 +39,10 @@ impl Effects {
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
                 // The start may be on disk without its permit in hand: then the effect is in doubt though nothing was tried.
                 // If it is not on disk, the call is as it was and is started now.
-                Err(Lost::Unknown) => self.settle_lost(place).await,
+                Err(Lost::Unknown) => {
+                    tokio::time::sleep(RETRY_FIRST).await;
+                    self.settle_lost(place).await;
+                }
             }
         }
     }
@@ -137,7 +140,7 @@ impl Effects {
                 // Written once and for all, by this task or by a person who was quicker.
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
                 // Writing it twice is refused by the attempt's own state, so trying again is safe.
-                Err(Lost::Unknown) => {}
+                Err(Lost::Unknown) => tokio::time::sleep(RETRY_FIRST).await,
             }
         }
     }
@@ -154,14 +157,16 @@ impl Effects {
         Some((call, inquiry))
     }
 
-    /// Nothing if the journal cannot be read. What is not looked up for that stays as it is, and the next host looks again.
+    /// Reads until the journal can be read: a call that is left as started could be settled by nobody.
     async fn call(&self, place: &Place) -> Option<Call> {
-        match self.0.journal.subject(&place.0, Some(place.1)).await {
-            Ok(subject) => subject?.call,
-            Err(error) => {
-                tracing::error!(run = %place.0, call = place.1, %error, "the journal cannot be read");
-                None
+        let mut pause = RETRY_FIRST;
+        loop {
+            match self.0.journal.subject(&place.0, Some(place.1)).await {
+                Ok(subject) => return subject?.call,
+                Err(error) => tracing::error!(run = %place.0, call = place.1, %error, "the journal cannot be read"),
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
         }
     }
 }

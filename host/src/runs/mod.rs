@@ -298,10 +298,8 @@ impl Runs {
                     tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was")
                 }
             }
-            tokio::select! {
-                () = listener.over() => {}
-                () = tokio::time::sleep(back_off) => {}
-            }
+            // Slept through also by a run that is over: what keeps its end from being read keeps it from being read at once.
+            tokio::time::sleep(back_off).await;
             back_off = (back_off * 2).min(BACK_OFF_MAX);
         }
     }

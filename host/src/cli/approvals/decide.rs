@@ -16,8 +16,8 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
     if !output.json {
         output.lines(&page.lines(client, output.columns())?)?;
     }
-    let careful = !page.marks().is_empty();
-    confirm(&args.confirm, "Approve exactly this?", careful.then_some("approve"), output)?;
+    let careful = page.careful().map(|why| ("approve", why));
+    confirm(&args.confirm, "Approve exactly this?", careful, output)?;
     send(&args.id, decision("approve", page.verified.digest, args.message.as_deref()), client, output)
 }
 
@@ -55,13 +55,21 @@ pub(super) fn add(decision: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Asks on the terminal. Where letters are disguised a whole word must be typed, so that a habit is not enough.
-pub(super) fn confirm(how: &Confirm, question: &str, word: Option<&str>, output: &Output) -> Result<(), Failure> {
+/// What to look at again where letters are disguised.
+pub(super) const MARKED: &str = "Look twice at what is marked with `!`.";
+
+/// Asks on the terminal. Where care is needed a whole word must be typed, for the reason given, so that a habit is not enough.
+pub(super) fn confirm(
+    how: &Confirm,
+    question: &str,
+    careful: Option<(&str, &str)>,
+    output: &Output,
+) -> Result<(), Failure> {
     if how.yes {
         return Ok(());
     }
-    let (prompt, yes) = match word {
-        Some(word) => (format!("Look twice at what is marked with `!`. {question} Type `{word}`:"), vec![word]),
+    let (prompt, yes) = match careful {
+        Some((word, why)) => (format!("{why} {question} Type `{word}`:"), vec![word]),
         None => (format!("{question} [y/N]"), vec!["y", "yes"]),
     };
     match output.ask(&prompt)? {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::decide::{add, confirm, decision, send};
+use super::decide::{MARKED, add, confirm, decision, send};
 use super::show::Page;
 use crate::cli::args::Edit;
 use crate::cli::client::Client;
@@ -43,7 +43,8 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
         Some(draft) => failure.hint(format!("your draft is kept in `{}`: send it with `--arguments`", draft.display())),
         None => failure,
     };
-    confirm(&args.confirm, "Propose this instead?", (!marks.is_empty()).then_some("edit"), output).map_err(kept)?;
+    confirm(&args.confirm, "Propose this instead?", (!marks.is_empty()).then_some(("edit", MARKED)), output)
+        .map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
     if let Some(draft) = &draft {
         // What is left of it is only a copy of what the journal holds.

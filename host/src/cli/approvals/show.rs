@@ -1,7 +1,8 @@
 //! `holdshort approvals show`, and the same page before every decision.
 
-use holdshort_gate::{Action, Digest, Proposal, Reviewers};
+use holdshort_gate::{Action, Digest, ExhibitRef, Proposal, Reviewers};
 
+use super::decide::MARKED;
 use crate::agent;
 use crate::cli::args::{CallId, ShowApproval};
 use crate::cli::client::{self, ApprovalDetail, Client, RefusedCall, Verified, verify};
@@ -9,7 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::story::{self, at, moment};
 use crate::review::terminal::{self, Line};
-use crate::review::{Mark, Matter, ShownExhibit};
+use crate::review::{Matter, ShownExhibit};
 
 /// Evidence up to this many bytes is shown at once; what is longer is named with the command that shows it, and never cut.
 const EXHIBIT_BYTES_AT_ONCE: u64 = 32 * 1024;
@@ -96,17 +97,24 @@ impl<'a> Page<'a> {
         Ok(lines)
     }
 
-    /// What in it is made to be misread.
-    /// Where there is any, a reviewer has to type a word instead of `y`.
-    pub(super) fn marks(&self) -> Vec<Mark> {
-        Matter::of(&self.verified.proposal, &[], &[]).marks()
+    /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, or evidence was left out.
+    pub(super) fn careful(&self) -> Option<&'static str> {
+        if !Matter::of(&self.verified.proposal, &[], &[]).marks().is_empty() {
+            return Some(MARKED);
+        }
+        let left_out = self.verified.proposal.exhibits.iter().any(|exhibit| !self.shows(exhibit));
+        left_out.then_some("Evidence is not shown here; `--full` shows it.")
+    }
+
+    /// Whether a piece of evidence is on this page whole.
+    fn shows(&self, exhibit: &ExhibitRef) -> bool {
+        self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE
     }
 
     /// Fetches the evidence and computes its digests again: what is shown is what the clearance names.
     fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
-        let shown = |exhibit: &holdshort_gate::ExhibitRef| {
-            let wanted = self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE;
-            let text = if wanted { Some(fetch(self.id, exhibit.digest, client)?) } else { None };
+        let shown = |exhibit: &ExhibitRef| {
+            let text = if self.shows(exhibit) { Some(fetch(self.id, exhibit.digest, client)?) } else { None };
             let kind = format!("{}, {} bytes", exhibit.media, exhibit.bytes);
             Ok(ShownExhibit { title: exhibit.title.clone(), kind, text })
         };
