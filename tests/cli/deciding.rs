@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::said::{Said, fails, holdshort};
 use crate::scene::{letters, post_office, shop};
-use crate::support::{Folder, Host, component};
+use crate::support::{Folder, Host, Repository, component};
 use crate::terminal::{on_terminal, with_variables};
 
 /// A host, and a letter that waits for a decision.
@@ -233,4 +233,26 @@ fn what_is_in_doubt_is_settled_by_a_person() {
     assert_eq!(said.json()["state"], "unresolved", "{said:?}");
     assert!(host.over(&run)["result"]["ok"].as_str().unwrap().starts_with("err Refusal::Unresolved("));
     assert_eq!(std::fs::read_to_string(folder.path().join("tried")).unwrap(), "tried\n".repeat(2), "each once");
+}
+
+#[test]
+fn evidence_that_is_left_out_is_not_approved_by_habit() {
+    let (folder, repository) = shop(&["scripted"]);
+    let work = tempfile::tempdir().unwrap();
+    repository.git(&["clone", "--quiet", ".", work.path().to_str().unwrap()]);
+    let work = Repository(work.path().to_path_buf());
+    std::fs::write(work.0.join("large.txt"), "a line of a large file\n".repeat(2_000)).unwrap();
+    work.git(&["add", "."]);
+    work.git(&["commit", "--quiet", "--message", "A large file"]);
+    work.git(&["push", "--quiet", "origin", "main"]);
+    let host = folder.serve();
+    let held = host.held(&host.start("scripted", "deploy main production Large"));
+    let id = held["id"].as_str().unwrap();
+    let careful = "Evidence is not shown here; `--full` shows it. Approve exactly this? Type `approve`:";
+    let seen = on_terminal(&folder, 100, &["approvals", "approve", id], &[(careful, "y\n")]);
+    assert!(seen.code == 1 && seen.screen.contains("not confirmed; nothing was sent"), "{}", seen.screen);
+    let seen =
+        on_terminal(&folder, 100, &["approvals", "approve", id, "--full"], &[("Approve exactly this? [y/N]", "y\n")]);
+    assert!(seen.code == 0 && seen.screen.contains("a line of a large file"), "{}", seen.screen);
+    host.effect(id, "succeeded");
 }

@@ -190,3 +190,24 @@ fn swap(folder: &Folder, old: &Path, new: &Path) {
     let update = "UPDATE blobs SET bytes = ?2 WHERE bytes = ?1";
     assert_eq!(journal.execute(update, (fs::read(old).unwrap(), fs::read(new).unwrap())).unwrap(), 1);
 }
+
+/// A host that took decisions and did nothing with them would be worse than none.
+#[test]
+fn a_host_that_cannot_read_what_it_must_perform_ends_and_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let mail = Maildir(home.path().join("mail"));
+    let folder = outside::folder(&mail, "");
+    let host = folder.serve_with(&[(VARIABLE, "before-start")]);
+    let approval = host.held(&host.start("scripted", &mail.line()));
+    let digest = &approval["digest"];
+    let decisions = format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap());
+    // The host may die before it has answered.
+    drop(host.try_request(&host.token, &decisions, Some(&json!({ "type": "approve", "digest": digest }))));
+    assert_eq!(host.ended().signal(), Some(9));
+    tamper(&folder, "UPDATE events SET body = '{' WHERE seq = 2");
+    let ended = folder.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("the part of the host that performs effects has stopped"), "{said}");
+    assert_eq!(mail.count(), 0);
+}

@@ -107,6 +107,8 @@ fn what_could_mislead_or_inject_is_impossible() {
         (json!({ "subject": "x".repeat(901) }), "longer than 900"),
         (json!({ "subject": "Invoice =?utf-8?B?wqMxMCwwMDA=?= paid" }), "show as something else"),
         (json!({ "body": "a\u{0}b" }), "NUL"),
+        (json!({ "body": "pay 1\r00 EUR" }), "U+000D"),
+        (json!({ "body": "a\r\r\nb" }), "U+000D"),
         (json!({ "in-reply-to": "<a@b>\r\nX: y" }), "not a message id"),
         (json!({ "in-reply-to": "a@b" }), "not a message id"),
         (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "no folder"),
