@@ -25,7 +25,7 @@ use rusqlite::types::ValueRef;
 use serde_json::json;
 use tempfile::TempDir;
 
-const RUNS: [&str; 6] = ["done", "edited", "doubtful", "asleep", "withdrawn", "waiting"];
+const RUNS: [&str; 7] = ["done", "edited", "doubtful", "asleep", "withdrawn", "waiting", "failing"];
 
 fn runs() -> Vec<RunId> {
     RUNS.iter().map(|run| RunId((*run).into())).collect()
@@ -97,6 +97,11 @@ async fn everything(world: &World) {
             ("waiting", two),
             ("waiting", Step::Approve { call: 2, reviewer: "alice", clearance: voted }),
             ("waiting", Step::Blob(100)),
+            ("failing", Step::Create),
+            ("failing", plain(1)),
+            ("failing", Step::Approve { call: 1, reviewer: "alice", clearance: first("failing", 1) }),
+            ("failing", Step::Start(1)),
+            ("failing", Step::DidNotHappen { call: 1, attempt: 1 }),
         ],
     )
     .await;
