@@ -1,6 +1,7 @@
 //! What the host costs: one command, one table.
 //!
-//! `cargo bench -p holdshort` measures, `cargo bench -p holdshort -- cycles` only that part, on the disk under `target/` unless `HOLDSHORT_BENCH_FOLDER` names a folder elsewhere.
+//! `cargo bench -p holdshort` measures, `cargo bench -p holdshort -- cycles-32` only what is called so, on the disk under `target/` unless
+//! `HOLDSHORT_BENCH_FOLDER` names a folder elsewhere.
 //! `cargo bench -p holdshort -- --quick`, and `cargo test`, go the same ways a few times and time nothing worth reading.
 //!
 //! The host is the real one, in this process: sandbox, driver, journal in SQLite, dispatcher, HTTP over loopback. Only the connector is the
@@ -64,7 +65,7 @@ const QUICK: Size =
     Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, flushes: 3 };
 
 /// A part of the bench: its name and what measures it.
-type Part = (&'static str, fn(&mut Table));
+type Part = (&'static str, fn(&Table));
 
 /// In the order of the table.
 const PARTS: &[Part] = &[
@@ -85,7 +86,7 @@ fn main() {
     }
     // Cargo says `--bench` when it measures and nothing when it tests.
     let measures = has("--bench");
-    let parts: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let parts: Vec<String> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
     // `cargo test NAME` looks for tests of that name; this is not one.
     if has("--list") || (!measures && !parts.is_empty()) {
         return;
@@ -96,11 +97,11 @@ fn main() {
         None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
     };
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(folder).unwrap();
-    let mut table = Table::new(folder.path(), size);
+    let table = Table::new(folder.path(), size, parts);
     for (name, measure) in PARTS {
-        if parts.is_empty() || parts.iter().any(|part| part == name) {
-            measure(&mut table);
+        if table.wants(name) {
+            measure(&table);
         }
     }
-    table.finish();
+    println!();
 }

@@ -194,8 +194,8 @@ pub struct Hint {
     pub run_phase: &'static str,
     /// The consequential call it was about, if it was about one, with the name of its phase after it.
     pub call: Option<(CallNumber, &'static str)>,
-    /// Whether the call or the run now has a deadline.
-    pub sets_deadline: bool,
+    /// When the call or the run now lapses or wakes though nobody does anything, the earlier of the two.
+    pub deadline: Option<Time>,
 }
 
 /// Whether the journal can be written.

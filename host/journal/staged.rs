@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time};
+use holdshort_gate::{Call, CallNumber, Event, Recorded, RunId, Time};
 
 use crate::error::ReadError;
 use crate::rows::{Entry, Hint, Position, timer};
@@ -116,7 +116,7 @@ impl Staged {
             run: run.clone(),
             run_phase: state.phase.name(),
             call: about.map(|call| (call.number, call.phase.name())),
-            sets_deadline: timer(&state).is_some() || about.is_some_and(|call| call.deadline().is_some()),
+            deadline: timer(&state).map(|(_, until)| until).into_iter().chain(about.and_then(Call::deadline)).min(),
         };
         self.batch.runs.insert(run.clone(), RunState { run: state, last_seq: hot.last_seq, updated_at: at });
         Ok(Some(hint))

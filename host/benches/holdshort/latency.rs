@@ -12,7 +12,7 @@ struct Latencies {
     finished: Vec<Duration>,
 }
 
-pub fn measure(table: &mut Table) {
+pub fn measure(table: &Table) {
     for (name, linger) in [("live", Duration::from_secs(600)), ("parked", Duration::ZERO)] {
         let (latencies, flush) = table.beside_flushes(|| latencies(table, name, linger));
         let Latencies { visible, effect, finished } = latencies;

@@ -9,6 +9,7 @@ use crate::disk::flushes;
 pub struct Table {
     pub folder: PathBuf,
     pub size: Size,
+    parts: Vec<String>,
 }
 
 /// Many times of one thing.
@@ -31,7 +32,7 @@ impl Times {
 }
 
 impl Table {
-    pub fn new(folder: &Path, size: Size) -> Self {
+    pub fn new(folder: &Path, size: Size, parts: Vec<String>) -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -46,7 +47,7 @@ impl Table {
         println!();
         println!("| figure | p50 | p99 | fdatasync p50 | aim |");
         println!("|---|---|---|---|---|");
-        Self { folder: folder.into(), size }
+        Self { folder: folder.into(), size, parts }
     }
 
     /// Times that do not wait for the disk.
@@ -73,8 +74,10 @@ impl Table {
         (done, times.into_iter().collect())
     }
 
-    pub fn finish(self) {
-        println!();
+    /// Whether a part, or anything below it, was asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        let below = |whole: &str, part: &str| whole == part || whole.starts_with(&format!("{part}-"));
+        self.parts.is_empty() || self.parts.iter().any(|part| below(name, part) || below(part, name))
     }
 }
 

@@ -16,14 +16,14 @@ use crate::world::{World, client, effects};
 const ARGUMENT_BYTES: usize = 400;
 const CONNECTIONS: usize = 32;
 
-pub fn measure(table: &mut Table) {
+pub fn measure(table: &Table) {
     let folder = table.folder.join("waiting");
     std::fs::create_dir(&folder).unwrap();
     let (last, base) = wait(table, &folder);
     restart(table, &folder, &last, base);
 }
 
-pub fn replay(table: &mut Table) {
+pub fn replay(table: &Table) {
     let folder = table.folder.join("replay");
     std::fs::create_dir(&folder).unwrap();
     let world = World::open(&folder, Duration::ZERO);

@@ -157,7 +157,8 @@ impl Routine for EmptyFolder {
 
 /// Appends a line for each effect, and flushes it.
 pub struct LineConnector {
-    file: Arc<File>,
+    /// One at a time: threads that flush one file at once wait for each other's pages again and again.
+    file: Arc<Mutex<File>>,
     previewed: Mutex<Instant>,
     entered: Mutex<Instant>,
     /// Bytes of the arguments that were previewed last.
@@ -171,7 +172,7 @@ impl LineConnector {
         let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
         let (previewed, entered) = (Mutex::new(Instant::now()), Mutex::new(Instant::now()));
         let (arguments, on_entered) = (Mutex::new(0), Mutex::new(None));
-        Self { file: Arc::new(file), previewed, entered, arguments, on_entered }
+        Self { file: Arc::new(Mutex::new(file)), previewed, entered, arguments, on_entered }
     }
 
     /// When a call last reached the host.
@@ -229,7 +230,9 @@ impl Perform for LineConnector {
         let file = self.file.clone();
         let work = move || {
             let line = format!("{} {}.{}\n", authorized.key(), authorized.run(), authorized.call());
-            (&*file).write_all(line.as_bytes()).and_then(|()| file.sync_data()).unwrap();
+            let mut file = file.lock().unwrap();
+            file.write_all(line.as_bytes()).and_then(|()| file.sync_data()).unwrap();
+            drop(file);
             let sent = &authorized.action().arguments()["message"];
             Attempt::Done(json!({ "sent": sent, "message-id": authorized.key().0, "accepted-by": "a file" }))
         };

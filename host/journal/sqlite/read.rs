@@ -130,12 +130,12 @@ impl Load for SqliteReader {
 impl Reader for SqliteReader {
     /// Several statements of one read see one state of the journal.
     fn begin(&mut self) -> Result<(), ReadError> {
-        Ok(self.0.execute_batch("BEGIN")?)
+        Ok(self.0.prepare_cached("BEGIN")?.execute([]).map(drop)?)
     }
 
     /// Ends the snapshot. One that stayed open would keep checkpoints from cutting the log, which would grow for as long.
     fn end(&mut self) -> Result<(), ReadError> {
-        Ok(self.0.execute_batch("COMMIT")?)
+        Ok(self.0.prepare_cached("COMMIT")?.execute([]).map(drop)?)
     }
 
     /// By the index of run and number, so that replay reads forward.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, StatementStatus};
 
 use super::open::{connect, open};
 
@@ -30,4 +30,24 @@ fn every_connection_that_writes_flushes_each_commit() {
     // A plain connection, to see that the settings are not what SQLite does anyway.
     let plain = Connection::open(Path::new(":memory:")).unwrap();
     assert_eq!(pragma(&plain, "journal_mode"), "Text(\"memory\")");
+}
+
+/// How often a statement was planned again while its limit was bound anew.
+fn planned_again(connection: &Connection) -> i32 {
+    let mut statement = connection.prepare("SELECT position FROM events WHERE run = ?1 ORDER BY seq LIMIT ?2").unwrap();
+    for limit in 1..10 {
+        assert_eq!(statement.query_map((1, limit), |row| row.get::<_, i64>(0)).unwrap().count(), 0);
+    }
+    statement.get_status(StatementStatus::RePrepare)
+}
+
+#[test]
+fn a_statement_is_planned_once() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("journal.db");
+    let opened = open(&path).unwrap_or_else(|error| panic!("{error}"));
+    let reader = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    assert_eq!((planned_again(opened.store.connection()), planned_again(&reader)), (0, 0));
+    // A plain connection, to see that this is not what SQLite does anyway.
+    assert!(planned_again(&Connection::open(&path).unwrap()) > 0);
 }

@@ -644,27 +644,35 @@ async fn a_subject_is_the_run_and_the_call_that_was_named(world: World) {
 
 async fn hints_come_after_the_commit(world: World) {
     let mut hints = world.hints();
-    let run = world.held("run", requiring(1, Some(Time(EPOCH + 60_000_000)))).await;
+    let expires_at = Time(EPOCH + 60_000_000);
+    let run = world.held("run", requiring(1, Some(expires_at))).await;
     let gap = world.submit(&run, None, routine(9, "answer")).await.unwrap_err();
     assert!(matches!(gap, SubmitError::Refused(_)));
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let start_by = world.call(&run, 1).await.deadline();
+    assert!(start_by.is_some());
     let again = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     assert!(again.repeated);
     let _ = world.start(&run, 1).await.unwrap();
     let _ = world.submit(&run, None, cancel()).await.unwrap();
-    let hint = |position, run_phase, call: Option<&'static str>, sets_deadline| Hint {
+    let sleeper = world.create("sleeper").await;
+    let timer = holdshort_gate::command::SetTimer { timer: 1, until: expires_at };
+    let _ = world.submit(&sleeper, None, timer).await.unwrap();
+    let hint = |position, run_phase, call: Option<&'static str>, deadline| Hint {
         position: Position(position),
-        run: run.clone(),
+        run: if position < 6 { run.clone() } else { sleeper.clone() },
         run_phase,
         call: call.map(|phase| (1, phase)),
-        sets_deadline,
+        deadline,
     };
     let wanted = [
-        hint(1, "running", None, false),
-        hint(2, "waiting", Some("held"), true),
-        hint(3, "waiting", Some("approved"), true),
-        hint(4, "waiting", Some("started"), false),
-        hint(5, "cancelled", None, false),
+        hint(1, "running", None, None),
+        hint(2, "waiting", Some("held"), Some(expires_at)),
+        hint(3, "waiting", Some("approved"), start_by),
+        hint(4, "waiting", Some("started"), None),
+        hint(5, "cancelled", None, None),
+        hint(6, "running", None, None),
+        hint(7, "sleeping", None, Some(expires_at)),
     ];
     for wanted in wanted {
         assert_eq!(hints.recv().await.unwrap(), wanted);

@@ -120,7 +120,7 @@ impl Agents {
             name: name.into(),
             known: self.configured.keys().cloned().collect(),
         })?;
-        let stamp = stamp(path).await?;
+        let stamp = stamp(path)?;
         if let Some(loaded) = self.unchanged(path, stamp) {
             return Ok(loaded);
         }
@@ -187,9 +187,9 @@ impl Agents {
     }
 }
 
-async fn stamp(path: &Path) -> Result<(SystemTime, u64), AgentError> {
+fn stamp(path: &Path) -> Result<(SystemTime, u64), AgentError> {
     let explain = |source| AgentError::File { path: path.into(), source };
-    let metadata = tokio::fs::metadata(path).await.map_err(explain)?;
+    let metadata = std::fs::metadata(path).map_err(explain)?;
     Ok((metadata.modified().map_err(explain)?, metadata.len()))
 }
 

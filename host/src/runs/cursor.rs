@@ -1,11 +1,12 @@
-//! Replay: the journal of one run as a stream, read once from the start, a chunk at a time.
+//! Replay: the journal of one run as a stream, read once from the start, a chunk at a time and one chunk ahead.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Recorded, RunId, Seq, Time};
+use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Recorded, Run, RunId, Time};
 use holdshort_journal::{Journal, ReadError};
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 /// How many events are read at a time.
 const CHUNK: usize = 512;
@@ -16,9 +17,9 @@ pub(super) struct Cursor<'a> {
     run: &'a RunId,
     /// Counts what is read, for operators.
     events: &'a AtomicU64,
-    read: Seq,
     chunk: VecDeque<Recorded>,
-    ended: bool,
+    /// The chunk after this one, which is read while the agent is at this one; nothing if this is the last.
+    ahead: Option<JoinHandle<Result<Vec<Recorded>, ReadError>>>,
 }
 
 /// What the journal holds for the agent's next call.
@@ -66,31 +67,42 @@ pub(super) enum CannotReplay {
     Inconsistent(#[from] holdshort_gate::call::Inconsistent),
     #[error("the journal does not begin with the run's creation")]
     NoBeginning,
+    #[error("the host is shutting down")]
+    ShuttingDown,
 }
 
 impl<'a> Cursor<'a> {
-    /// Opens the history and takes its first event: the task.
+    /// Opens the history of a run that can go on, and takes its first event: the run as it was created, and its task.
     pub(super) async fn open(
         journal: &'a Journal,
-        run: &'a RunId,
+        id: &'a RunId,
         events: &'a AtomicU64,
-    ) -> Result<(Self, String), CannotReplay> {
-        let mut cursor = Self { journal, run, events, read: 0, chunk: VecDeque::new(), ended: false };
-        match cursor.take().await? {
-            Some(Recorded { event: Event::RunCreated { task, .. }, .. }) => Ok((cursor, task)),
-            Some(_) | None => Err(CannotReplay::NoBeginning),
+    ) -> Result<Option<(Self, Run, String)>, CannotReplay> {
+        let first = journal.events(id, 0, CHUNK).await?;
+        // A run that ended beyond this chunk is found to be over by its replay, which does nothing on the way.
+        if first.is_empty() || first.iter().any(|recorded| is_end(&recorded.event)) {
+            return Ok(None);
         }
+        let mut cursor = Self { journal, run: id, events, chunk: VecDeque::new(), ahead: None };
+        cursor.begin(first);
+        let created = cursor.take().await?.ok_or(CannotReplay::NoBeginning)?;
+        let run = Run::open(&created.event, created.at).ok_or(CannotReplay::NoBeginning)?;
+        let Event::RunCreated { task, .. } = created.event else { return Err(CannotReplay::NoBeginning) };
+        Ok(Some((cursor, run, task)))
     }
 
     /// What the journal holds for call `number`, which proposes `action`.
     pub(super) async fn call(&mut self, number: CallNumber, action: &Action) -> Result<Replayed, CannotReplay> {
         let Some(recorded) = self.take().await? else { return Ok(Replayed::New) };
         let found = action.digest();
-        if let Event::RoutineReturned { call, action, result, answered_at, .. } = &recorded.event
-            && (*call, *action) == (number, found)
-        {
-            return Ok(Replayed::Returned(result.clone(), *answered_at));
-        }
+        let recorded = match recorded {
+            Recorded { event: Event::RoutineReturned { call, action, result, answered_at, .. }, .. }
+                if (call, action) == (number, found) =>
+            {
+                return Ok(Replayed::Returned(result, answered_at));
+            }
+            other => other,
+        };
         let Some(call) = Call::open(&recorded.event, recorded.at) else {
             return Ok(match is_end(&recorded.event) {
                 true => Replayed::Over,
@@ -151,17 +163,27 @@ impl<'a> Cursor<'a> {
         Ok(self.chunk.pop_front())
     }
 
-    /// Reads the next chunk once the last is used up.
-    async fn fill(&mut self) -> Result<(), ReadError> {
-        if self.chunk.is_empty() && !self.ended {
-            self.chunk = self.journal.events(self.run, self.read, CHUNK).await?.into();
-            self.events.fetch_add(self.chunk.len() as u64, Ordering::Relaxed);
-            self.read = self.chunk.back().map_or(self.read, |recorded| recorded.seq);
-            // A short chunk is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
-            // whose events about the open call are read from its own state.
-            self.ended = self.chunk.len() < CHUNK;
+    /// Goes on with the next chunk once the last is used up.
+    async fn fill(&mut self) -> Result<(), CannotReplay> {
+        if self.chunk.is_empty()
+            && let Some(ahead) = self.ahead.take()
+        {
+            self.begin(ahead.await.map_err(|_| CannotReplay::ShuttingDown)??);
         }
         Ok(())
+    }
+
+    /// Goes on with a chunk, and has the next one read meanwhile.
+    fn begin(&mut self, chunk: Vec<Recorded>) {
+        self.events.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        // A short chunk is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
+        // whose events about the open call are read from its own state.
+        let last = chunk.last().map(|recorded| recorded.seq).filter(|_| chunk.len() == CHUNK);
+        self.chunk = chunk.into();
+        self.ahead = last.map(|last| {
+            let (journal, run) = (self.journal.clone(), self.run.clone());
+            tokio::spawn(async move { journal.events(&run, last, CHUNK).await })
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use holdshort_gate::command::{End, EndRun, FireTimer, Propose, RecordRoutine, SetTimer};
-use holdshort_gate::{Action, CallNumber, Refused, Run, RunId, Time};
+use holdshort_gate::{Action, CallNumber, Phase, Refused, Run, RunId, Time};
 use holdshort_journal::{Lease, LogLine, Submitted};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
@@ -51,6 +51,7 @@ pub(super) struct Drive<'a> {
     listener: &'a mut Listener,
     /// Leave to compute; given back while the run lingers.
     computing: Option<SemaphorePermit<'a>>,
+    /// The run as it was created: what it may use, and for whom.
     run: Run,
     loaded: Arc<Loaded>,
     lease: Lease,
@@ -73,12 +74,9 @@ impl<'a> Drive<'a> {
     ) -> Result<Option<Self>, Failure> {
         let computing = Some(host.compute().await?);
         let lease = host.journal.lease(id);
-        let Some(run) = host.journal.subject(id, None).await?.and_then(|subject| subject.run) else { return Ok(None) };
-        if run.phase.is_over() {
-            return Ok(None);
-        }
+        let opened = Cursor::open(&host.journal, id, &host.events_replayed).await?;
+        let Some((cursor, run, task)) = opened else { return Ok(None) };
         let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
-        let (cursor, task) = Cursor::open(&host.journal, id, &host.events_replayed).await?;
         let start = Start {
             task,
             limits: run.limits.clone(),
@@ -236,24 +234,27 @@ impl<'a> Drive<'a> {
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
         kill::point("after-proposal");
         match written {
-            Ok(_) => self.wait_for_answer(form).await,
+            Ok(phase) => {
+                // A refusal is the answer already: it is not waited for, not even for as long as a hint takes.
+                if matches!(*phase, Phase::Refused(_))
+                    && let Some(flow) = self.look_for_answer(form).await?
+                {
+                    return Ok(flow);
+                }
+                self.wait_for_answer(form).await
+            }
             Err(error) => self.unwritten(error.into()).await,
         }
     }
 
     /// Waits for the answer to the open call: in place for a while, then parked.
+    ///
+    /// The journal is looked at after a hint, not before: the listener is older than whatever the caller has read or written of the call,
+    /// so that an answer which came since has left its hint there.
     async fn wait_for_answer(&mut self, form: &RefusalForm) -> Result<Flow, Failure> {
         let linger = tokio::time::sleep(self.host.settings.linger);
         tokio::pin!(linger);
         loop {
-            let subject = self.host.journal.subject(self.id, Some(self.calls)).await?;
-            let (run, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
-            if run.is_none_or(|run| run.phase.is_over()) {
-                return Ok(Flow::Break(Left::Over));
-            }
-            if let Some((answer, at)) = call.and_then(|call| Some((call.answer()?, call.changed_at))) {
-                return self.answer(&form.result(&answer), at);
-            }
             // A place to linger is not waited for: without one the run is parked at once.
             let Ok(_lingering) = self.host.lingering.try_acquire() else { return Ok(Flow::Break(Left::Parked)) };
             self.computing = None;
@@ -263,7 +264,21 @@ impl<'a> Drive<'a> {
                 () = &mut linger => return Ok(Flow::Break(Left::Parked)),
             }
             self.computing = Some(self.host.compute().await?);
+            if let Some(flow) = self.look_for_answer(form).await? {
+                return Ok(flow);
+            }
         }
+    }
+
+    /// Hands the agent the answer to the open call, if the journal has it by now.
+    async fn look_for_answer(&mut self, form: &RefusalForm) -> Result<Option<Flow>, Failure> {
+        let subject = self.host.journal.subject(self.id, Some(self.calls)).await?;
+        let (run, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
+        if run.is_none_or(|run| run.phase.is_over()) {
+            return Ok(Some(Flow::Break(Left::Over)));
+        }
+        let answered = call.and_then(|call| Some((call.answer()?, call.changed_at)));
+        answered.map(|(answer, at)| self.answer(&form.result(&answer), at)).transpose()
     }
 
     async fn sleep(&mut self, until: Time) -> Result<Flow, Failure> {

@@ -34,13 +34,15 @@ pub(super) async fn run(host: Arc<Inner>) {
                 LOOK_AGAIN
             }
         };
+        let wake_at = host.journal.now().0.saturating_add(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
         let sleep = tokio::time::sleep(pause);
         tokio::pin!(sleep);
         loop {
             tokio::select! {
                 () = &mut sleep => break,
                 hint = hints.recv() => match hint {
-                    Ok(hint) if hint.sets_deadline => break,
+                    // A deadline that is later than the next look is found by that look: every approval has one, mostly a distant one.
+                    Ok(hint) if hint.deadline.is_some_and(|at| at.0 < wake_at) => break,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return,
