@@ -309,7 +309,7 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         shown.calls.push(journal.calls(filter).await.unwrap());
     }
     for run in runs {
-        shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap());
+        shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap().events);
         shown.logs.push(journal.log_lines(run, 0, usize::MAX).await.unwrap());
         for call in 0..12 {
             if let Some(subject) = journal.subject(run, (call > 0).then_some(call)).await.unwrap() {
