@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::said::{fails, holdshort};
-use crate::support::{Folder, HOLDSHORT, component};
+use crate::support::{Folder, HOLDSHORT, component, skipped};
 
 #[test]
 fn wrong_words_say_what_is_wrong_with_them() {
@@ -83,7 +83,7 @@ fn help_tells_everything_and_completions_are_scripts() {
         let file = folder.write(shell, &script);
         match Command::new(shell).arg("-n").arg(&file).status() {
             Ok(status) => assert!(status.success(), "{shell} cannot read its completions"),
-            Err(_) => println!("SKIPPED: {shell} is not installed, so that it cannot check its completions"),
+            Err(_) => skipped(&format!("{shell} is not installed, so that it cannot check its completions")),
         }
     }
 }
