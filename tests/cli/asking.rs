@@ -97,6 +97,34 @@ fn following_a_run_ends_with_it() {
 }
 
 #[test]
+fn what_an_agent_said_is_listed_and_followed() {
+    let folder = post_office("");
+    let host = folder.serve();
+    let run = host.start("scripted", "log one\u{1b}[2J\nlog two\nask Shall I?\nlog three");
+    let held = host.held(&run);
+    let logs = |more: &[&str]| holdshort(&folder, &[&["runs", "logs", &run], more].concat()).exits(0).out;
+    let expected = "   1  TIME  info   one<U+001B>[2J\n   2  TIME  info   two\n";
+    assert_eq!(normal(&logs(&[]), &folder), expected);
+    assert_eq!(normal(&logs(&["--after", "1"]), &folder), expected.split_inclusive('\n').nth(1).unwrap());
+    let lines = logs(&["--json"]);
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json!(lines), host.get(&format!("/v1/runs/{run}/logs"))["lines"], "a document a line");
+
+    let follower =
+        folder.command(&["runs", "logs", &run, "--follow"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let (status, answer) = host.decide(&held, "respond", &json!({ "message": "yes" }));
+    assert_eq!(status, 200, "{answer}");
+    let output = follower.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(normal(&text, &folder), format!("{expected}   3  TIME  info   three\n"), "to the end");
+    let silent = host.start("scripted", "fail no");
+    host.over(&silent);
+    assert_eq!(holdshort(&folder, &["runs", "logs", &silent]).exits(0).out, "");
+    holdshort(&folder, &["runs", "logs", &silent, "--follow"]).exits(3);
+}
+
+#[test]
 fn an_approval_is_shown_whole_and_its_digest_can_be_copied() {
     let (folder, repository) = shop(&["release"]);
     let host = folder.serve();
