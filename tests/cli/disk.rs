@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::said::{fails, holdshort, refused};
 use crate::scene::{letters, post_office};
-use crate::support::{Folder, Host, skipped, until};
+use crate::support::skipped::skipped;
+use crate::support::{Folder, Host, until};
 
 /// A file system of a few megabytes that is gone when this is dropped.
 struct SmallDisk(PathBuf);

@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::said::{fails, holdshort};
-use crate::support::{Folder, HOLDSHORT, component, skipped};
+use crate::support::skipped::skipped;
+use crate::support::{Folder, HOLDSHORT, component};
 
 #[test]
 fn wrong_words_say_what_is_wrong_with_them() {

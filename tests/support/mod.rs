@@ -3,7 +3,7 @@
 //! Every test file takes what it needs of it (`#[path = "support/mod.rs"] mod support;`).
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
-mod skipped;
+pub mod skipped;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -16,8 +16,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-pub use skipped::skipped;
 
 /// How long anything may take before a test gives up: far beyond what it takes, because machines are shared.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::support::{Folder, Repository, component, skipped, until};
+use crate::support::skipped::skipped;
+use crate::support::{Folder, Repository, component, until};
 
 /// Where the effects of one capability arrive.
 pub trait Outside {
