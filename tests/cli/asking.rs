@@ -125,6 +125,26 @@ fn what_an_agent_said_is_listed_and_followed() {
 }
 
 #[test]
+fn a_question_takes_one_answer_whatever_effects_take() {
+    let reviewer = |name, hash: &str| format!("[reviewers.{name}]\ntoken-sha256 = \"{}\"\n", hash.repeat(32));
+    let others = reviewer("bob", "0a") + &reviewer("carol", "0b");
+    let folder = post_office(&format!("[approval]\nquorum = 2\nfour-eyes = true\n{others}"));
+    let host = folder.serve();
+    let run = host.start("scripted", "ask Shall I?\nemail bob@example.org Hello");
+    host.held(&run);
+    let (question, email) = (format!("{run}.1"), format!("{run}.2"));
+    let shown = holdshort(&folder, &["approvals", "show", &question]).exits(0).out;
+    assert!(shown.contains("  state: held; an answer is needed\n"), "{shown}");
+    assert!(shown.contains("  needs: an answer of: any reviewer\n"), "{shown}");
+    let said = holdshort(&folder, &["approvals", "respond", &question, "yes"]).exits(0);
+    assert_eq!(said.out, format!("{question} is answered\n"), "by who started the run, and alone");
+    host.held(&run);
+    let shown = holdshort(&folder, &["approvals", "show", &email]).exits(0).out;
+    assert!(shown.contains("  state: held; 2 approvals are needed\n"), "{shown}");
+    assert!(shown.contains("  needs: 2 of: any reviewer, not who started or edited it; then "), "{shown}");
+}
+
+#[test]
 fn an_approval_is_shown_whole_and_its_digest_can_be_copied() {
     let (folder, repository) = shop(&["release"]);
     let host = folder.serve();
