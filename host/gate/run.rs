@@ -6,6 +6,7 @@ use crate::call::{Call, Inconsistent};
 use crate::decision::RefusalReason;
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, Time};
+use crate::phase::names;
 
 /// What a run may use; written with the run, so that a changed default changes no run that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,18 +63,15 @@ pub enum RunPhase {
 }
 
 impl RunPhase {
-    /// The name that the API and the pages use.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Ready => "running",
-            Self::Waiting(_) => "waiting",
-            Self::Sleeping { .. } => "sleeping",
-            Self::Finished(Ok(_)) => "finished",
-            Self::Finished(Err(_)) => "failed",
-            Self::Trapped(_) => "trapped",
-            Self::Cancelled => "cancelled",
-            Self::Diverged(_) => "diverged",
-        }
+    names! {
+        Self::Ready => "running",
+        Self::Waiting(_) => "waiting",
+        Self::Sleeping { .. } => "sleeping",
+        Self::Finished(Ok(_)) => "finished",
+        Self::Finished(Err(_)) => "failed",
+        Self::Trapped(_) => "trapped",
+        Self::Cancelled => "cancelled",
+        Self::Diverged(_) => "diverged",
     }
 
     /// Whether the run can never go on.

@@ -28,13 +28,13 @@ pub const CPU_MS: u64 = 10_000;
 pub const MEMORY_MIB: u64 = 256;
 /// Calls that one run may put before people; more is a flood.
 pub const HELD_CALLS: u64 = 100;
-/// Host calls of any kind in one run; each is kept in the journal.
+/// Host calls of any kind in one run, but for lines of its log; each is kept in the journal.
 pub const CALLS: u64 = 100_000;
 /// What one run's host calls may put into the journal, in MiB; without it an agent could fill the disk.
 pub const JOURNAL_MIB: u64 = 256;
 /// How long an instance waits in memory for a fast answer before it is parked.
 pub const LINGER_MS: u64 = 2_000;
-/// Instances in memory at once; the other runs wait on disk.
+/// Agents that compute at once; as many more may linger in memory, and the other runs wait on disk.
 pub const LIVE_RUNS: u64 = 64;
 /// Bytes of the arguments of a consequential call: what a person can be asked to read.
 pub const ARGUMENTS_BYTES_MAX: u64 = 64 * 1024;

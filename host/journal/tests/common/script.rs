@@ -268,13 +268,10 @@ pub struct Shown {
     pub logs: Vec<Vec<(u64, LogLine)>>,
 }
 
-const RUN_PHASES: [&str; 8] =
-    ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"];
-
 /// The filters that every list is asked with.
 fn run_filters(runs: &[RunId]) -> Vec<RunFilter> {
     let mut filters = vec![all_runs(), RunFilter { limit: 2, ..all_runs() }];
-    filters.extend(RUN_PHASES.map(|phase| RunFilter { phases: vec![phase], ..all_runs() }));
+    filters.extend(RunPhase::NAMES.map(|phase| RunFilter { phases: vec![phase], ..all_runs() }));
     filters.push(RunFilter { phases: vec!["waiting", "cancelled", "failed"], limit: 2, ..all_runs() });
     filters.extend(runs.iter().map(|run| RunFilter { before: Some(run.clone()), limit: 2, ..all_runs() }));
     filters

@@ -137,8 +137,9 @@ impl Wiring {
     /// What agents may read.
     fn reading(&mut self, config: &Config) -> Result<(), Failure> {
         let folder = |(name, agent): (&String, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
-        let workspace = Arc::new(Workspace::new(config.agents.iter().filter_map(folder).collect()));
-        self.answer("workspace", workspace)?;
+        let workspace = Workspace::open(config.agents.iter().filter_map(folder).collect())
+            .map_err(|error| wrong(&error).hint("make the folder, or take `workspace` out of the section"))?;
+        self.answer("workspace", Arc::new(workspace))?;
         let Some(repository) = &config.repository else {
             self.withhold("checks", NO_REPOSITORY)?;
             return self.withhold("repository", NO_REPOSITORY);
