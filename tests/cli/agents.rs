@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::said::{fails, holdshort, normal};
+use crate::said::{fails, holdshort, normal, prints};
 use crate::scene::{post_office, shop};
-use crate::support::{Folder, component, top};
+use crate::support::{Folder, component};
 
 /// A name for the expected text, and the component's file.
 fn wrong(folder: &Folder) -> Vec<(&'static str, String)> {
@@ -74,16 +74,7 @@ fn an_agent_is_inspected() {
     let (folder, _) = shop(&[]);
     let release = component("release");
     let release = release.to_str().unwrap();
-    let expected = |name: &str, found: &str| {
-        let path = top().join("tests/data/cli").join(name);
-        if std::env::var_os("HOLDSHORT_BLESS").is_some() {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, found).unwrap();
-        }
-        assert!(fs::read_to_string(&path).unwrap_or_default() == found, "{} should hold:\n{found}", path.display());
-    };
-    let human = holdshort(&folder, &["inspect", release]).exits(0);
-    expected("inspect.txt", &normal(&human.out, &folder));
+    prints("inspect", &folder, &["inspect", release]);
     let report = holdshort(&folder, &["inspect", release, "--json"]).exits(0).json();
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
     assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");

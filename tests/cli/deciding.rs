@@ -5,9 +5,9 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::said::{Said, fails, holdshort};
+use crate::said::{Said, fails, holdshort, prints};
 use crate::scene::{letters, post_office, shop};
-use crate::support::{Folder, Host, Repository, component};
+use crate::support::{Folder, Host, Repository, component, until};
 use crate::terminal::{on_terminal, with_variables};
 
 /// A host, and a letter that waits for a decision.
@@ -200,7 +200,7 @@ fn doubt(host: &Host) -> (String, String) {
     let held = host.held(&run);
     host.approve(&held);
     let id = held["id"].as_str().unwrap().to_owned();
-    host.effect(&id, "in-doubt");
+    until("evidence", || (!host.approval(&id)["effect"]["evidence"].is_null()).then_some(()));
     (run, id)
 }
 
@@ -212,10 +212,8 @@ fn what_is_in_doubt_is_settled_by_a_person() {
     folder.configure(&format!("{doubt_here}\n[agents.scripted]\ncomponent = \"{}\"\n", scripted.display()));
     let host = folder.serve();
     let (run, id) = doubt(&host);
-    let shown = holdshort(&folder, &["approvals", "show", &id]).exits(0).out;
-    assert!(shown.contains("effect: in-doubt, attempt 1; "), "{shown}");
-    let events = holdshort(&folder, &["runs", "events", &run]).exits(0).out;
-    assert!(events.contains("call 1 is in doubt: "), "{events}");
+    prints("approval-in-doubt", &folder, &["approvals", "show", &id]);
+    prints("events-in-doubt", &folder, &["runs", "events", &run]);
     fails("resolve-sends-again-what-cannot-be", &folder, &["runs", "resolve", &id, "send-again"]).exits(4);
     fails("resolve-another-attempt", &folder, &["runs", "resolve", &id, "abandon", "--attempt", "2"]).exits(4);
     fails("resolve-receipt-for-nothing", &folder, &["runs", "resolve", &id, "not-done", "--receipt", "{}"]).exits(2);

@@ -10,7 +10,8 @@ use holdshort_gate::command::{
     Revision, SetTimer,
 };
 use holdshort_gate::{
-    Answer, EffectClass, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers, RunPhase, Time,
+    Answer, EffectClass, Event, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers, RunPhase,
+    Time,
 };
 use serde_json::json;
 
@@ -239,6 +240,44 @@ fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
     assert!(matches!(world.finish(1, Outcome::Happened(json!("late"))), Err(Refused::OtherAttempt { .. })));
     let mut world = doubt(EffectClass::Reconcilable);
     assert_eq!(world.finish(1, Outcome::Happened(json!("found"))).unwrap(), "succeeded");
+}
+
+#[test]
+fn what_a_lookup_found_is_kept_and_not_repeated() {
+    let mut world = World::held(Proposal { class: EffectClass::Idempotent, ..proposal("a") });
+    world.decide("rita", Choice::Approve).unwrap();
+    world.start().unwrap();
+    world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+    let before = world.written.len();
+    let found = |world: &World| world.subject.call.as_ref().unwrap().looked_up.clone();
+    assert_eq!(found(&world), None);
+    let looked = |world: &mut World, attempt, evidence: &str| {
+        let (outcome, evidence) = (Outcome::Unknown("looked".into()), Some(evidence.to_owned()));
+        assert_eq!(world.submit(Finish { attempt, outcome, evidence }), Ok("in-doubt"));
+    };
+    looked(&mut world, 1, "nothing there");
+    let first = found(&world).unwrap();
+    assert_eq!((first.at, first.evidence.as_str()), (world.now, "nothing there"));
+    world.pass_ms(1);
+    looked(&mut world, 1, "nothing there");
+    assert_eq!(found(&world), Some(first), "the same again is no news");
+    looked(&mut world, 1, "half of it is there");
+    let kinds: Vec<&Event> = world.written[before..].iter().collect();
+    assert!(matches!(kinds[..], [Event::EffectLookedUp { .. }, Event::EffectLookedUp { .. }]), "{kinds:?}");
+    let reason = Phase::InDoubt { reason: "no reply".into() };
+    assert_eq!(world.subject.call.as_ref().unwrap().phase, reason, "what was seen of the attempt stays");
+
+    // A lookup is about the attempt that it names; the next attempt begins without one.
+    let resolution = Resolution::SendAgain;
+    world.submit(Resolve { attempt: 1, by: "rita".into(), resolution, message: None }).unwrap();
+    assert!(found(&world).is_some());
+    world.start().unwrap();
+    assert_eq!(found(&world), None);
+    // In doubt and looked up at once, and then a lookup that can tell.
+    looked(&mut world, 2, "nothing there");
+    let (outcome, evidence) = (Outcome::DidNotHappen("no".into()), Some("it is excluded".to_owned()));
+    assert_eq!(world.submit(Finish { attempt: 2, outcome, evidence }), Ok("failed"));
+    assert_eq!(found(&world).unwrap().evidence, "it is excluded");
 }
 
 #[test]

@@ -204,6 +204,19 @@ pub(super) struct Effect {
     /// What was done, of the function's `ok` type.
     #[schema(required = true)]
     receipt: Option<Value>,
+    /// What the host found when it looked the current attempt up; null if it did not have to. While the effect is in doubt, whoever settles it begins here.
+    #[schema(required = true)]
+    evidence: Option<Evidence>,
+}
+
+/// What a lookup found.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Evidence {
+    /// When it was written down; a later lookup that found the same is not.
+    at: Moment,
+    /// What was looked at and what it showed, or why nothing could be looked at.
+    text: String,
 }
 
 /// A call that was refused before anyone was asked.
@@ -341,5 +354,7 @@ fn effect(call: &Call) -> Option<Effect> {
         | Phase::Cancelled => return None,
     };
     let (attempts, started_at) = (call.attempts, call.started_at.map(Moment));
-    Some(Effect { state: call.phase.name(), attempts, started_at, reason, receipt })
+    let evidence = call.looked_up.as_ref();
+    let evidence = evidence.map(|found| Evidence { at: Moment(found.at), text: found.evidence.clone() });
+    Some(Effect { state: call.phase.name(), attempts, started_at, reason, receipt, evidence })
 }

@@ -62,6 +62,7 @@ fn of_run(event: &Event) -> String {
         | Event::EffectSucceeded { .. }
         | Event::EffectFailed { .. }
         | Event::EffectInDoubt { .. }
+        | Event::EffectLookedUp { .. }
         | Event::EffectResolved { .. } => String::new(),
     }
 }
@@ -81,6 +82,10 @@ fn of_call(event: &Event) -> String {
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
         Event::EffectSucceeded { evidence, .. } => format!("is done{}", because(evidence.as_deref())),
         Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
+        // Whole, because whoever settles it needs all of it.
+        Event::EffectLookedUp { evidence, .. } => {
+            format!("is in doubt still, for a person to settle; the host looked: {evidence}")
+        }
         Event::EffectFailed { reason, evidence, .. } => {
             format!("was tried and did not happen: {reason}{}", because(evidence.as_deref()))
         }

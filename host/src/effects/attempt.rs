@@ -92,7 +92,7 @@ impl Effects {
         }
     }
 
-    /// Looks up an attempt whose outcome is not written. Never sends again: that is a person's decision.
+    /// Looks up an attempt whose outcome is not written. Never sends again: that is a person's decision, who is given what the lookup found.
     pub(super) async fn settle_lost(&self, place: &Place) {
         let Some((call, inquiry)) = self.lost(place).await else { return };
         if call.phase == Phase::Started {
@@ -104,7 +104,7 @@ impl Effects {
         let performer = match self.performer(inquiry.action.capability(), shown) {
             Ok(performer) => performer,
             Err(why) => {
-                return tracing::warn!(run = %place.0, call = place.1, %why, "an effect in doubt is not looked up; it stays until a person settles it");
+                return self.still_in_doubt(place, inquiry.attempt, format!("it was not looked up: {why}")).await;
             }
         };
         let attempt = inquiry.attempt;
@@ -118,13 +118,19 @@ impl Effects {
                 let reason = "it was begun and did not happen".to_owned();
                 self.finish(place, attempt, Outcome::DidNotHappen(reason), Some(evidence)).await;
             }
-            Ok(Finding::Unknown { evidence }) => {
-                tracing::warn!(run = %place.0, call = place.1, evidence, "an effect stays in doubt until a person settles it");
-            }
+            Ok(Finding::Unknown { evidence }) => self.still_in_doubt(place, attempt, evidence).await,
             Err(_) => {
-                tracing::error!(run = %place.0, call = place.1, "the connector failed while looking up an effect in doubt")
+                let evidence = "it was not looked up: the connector failed in the middle of looking".to_owned();
+                self.still_in_doubt(place, attempt, evidence).await;
             }
         }
+    }
+
+    /// Leaves what was found to the person who settles it, in the journal: they may not be there for days, and a log line is for the operator alone.
+    async fn still_in_doubt(&self, place: &Place, attempt: u32, evidence: String) {
+        tracing::warn!(run = %place.0, call = place.1, evidence, "an effect stays in doubt until a person settles it");
+        let reason = "a lookup could not tell what came of it".to_owned();
+        self.finish(place, attempt, Outcome::Unknown(reason), Some(evidence)).await;
     }
 
     /// Tries until the journal has taken it, or says that it was settled otherwise: an outcome that is known is not lost to a full disk.

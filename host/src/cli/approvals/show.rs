@@ -1,6 +1,6 @@
 //! `holdshort approvals show`, and the same page before every decision.
 
-use holdshort_gate::{Action, Digest, ExhibitRef, Proposal, Reviewers};
+use holdshort_gate::{Action, Digest, EffectClass, ExhibitRef, Proposal, Reviewers};
 
 use super::decide::MARKED;
 use crate::agent;
@@ -152,8 +152,16 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         ("decided", format!("{}{of}: {}", moment(&made.at), story::decided(&made.decision)))
     }));
     if let Some(effect) = &detail.effect {
-        let why = [&effect.reason, &effect.evidence].into_iter().flatten().map(|text| format!("; {text}"));
-        facts.push(("effect", format!("{}, attempt {}{}", effect.state, effect.attempts, why.collect::<String>())));
+        let why = effect.reason.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+        facts.push(("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts)));
+        let found = effect.evidence.iter().map(|found| ("looked up", format!("{}: {}", moment(&found.at), found.text)));
+        facts.extend(found);
+        if effect.state == "in-doubt" {
+            let again = verified.is_some_and(|verified| verified.proposal.class == EffectClass::Idempotent);
+            let again = if again { "|send-again" } else { "" };
+            facts
+                .push(("settle it with", format!("holdshort runs resolve {} done|not-done|abandon{again}", detail.id)));
+        }
     }
     facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
     facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));

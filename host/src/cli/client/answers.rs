@@ -86,7 +86,16 @@ pub struct Effect {
     #[serde(default)]
     pub receipt: Option<Value>,
     #[serde(default)]
-    pub evidence: Option<String>,
+    pub evidence: Option<Evidence>,
+}
+
+/// What a lookup found.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Evidence {
+    #[serde(default)]
+    pub at: String,
+    pub text: String,
 }
 
 /// A decision that was made before.
