@@ -79,6 +79,21 @@ fn an_agent_is_inspected() {
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
     assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");
     assert_eq!(report["routine"].as_array().unwrap().len(), 3, "{report}");
+    // What is said of lost outcomes is what the host itself says.
+    let folder = post_office("[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n");
+    let scripted = component("scripted");
+    let report = holdshort(&folder, &["inspect", scripted.to_str().unwrap(), "--json"]).exits(0).json();
+    let inspected = report["consequential"].as_array().unwrap();
+    let host = folder.serve();
+    let tasks = ["email bob@example.org Hello", "deploy main production x", "pay operating acme 1 EUR", "ask Go on?"];
+    assert_eq!(inspected.len(), tasks.len(), "{report}");
+    for task in tasks {
+        let held = host.held(&host.start("scripted", task));
+        let asked = &held["proposal"]["action"]["capability"];
+        let inspected = inspected.iter().find(|one| one["capability"] == *asked).unwrap();
+        assert!(held["if_lost"].is_string(), "{held}");
+        assert_eq!((&inspected["if_lost"], &inspected["class"]), (&held["if_lost"], &held["proposal"]["class"]));
+    }
     let refused = component("overreach");
     let report = holdshort(&folder, &["inspect", refused.to_str().unwrap(), "--json"]).exits(1).json();
     assert_eq!((&report["can_run"], report["refused"].as_array().unwrap().len()), (&false.into(), 1));

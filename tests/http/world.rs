@@ -172,6 +172,10 @@ impl Driver for Typist {
         (call.proposal()?.class == EffectClass::Idempotent).then(|| json!("found it"))
     }
 
+    fn if_lost(&self, call: &Call) -> Option<String> {
+        Some(format!("the host looks for what `{}` has done", call.proposal()?.connector))
+    }
+
     fn figures(&self) -> Figures {
         Figures { live_runs: 2, instances_started: 7, events_replayed: 40 }
     }

@@ -288,6 +288,10 @@ impl Driver for BenchDriver {
         None
     }
 
+    fn if_lost(&self, _: &Call) -> Option<String> {
+        None
+    }
+
     fn figures(&self) -> Figures {
         self.0.figures()
     }

@@ -166,6 +166,10 @@ pub(super) struct Approval {
     /// What `digest` covers, together with journal, run, call and revision; null if the call was refused before anyone was asked.
     #[schema(required = true, value_type = Option<ProposalShape>)]
     proposal: Option<Box<Proposal>>,
+    /// In one sentence, what the host would look at if the outcome of the effect were lost (`proposal.class` says how it could be settled then);
+    /// null if no connector of this host would perform it.
+    #[schema(required = true)]
+    if_lost: Option<String>,
     /// What was refused and why, if the call was refused before anyone was asked.
     #[schema(required = true)]
     refused: Option<RefusedCall>,
@@ -257,7 +261,8 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     let task = super::runs::row(&api, &run).await?.task;
     let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
     let agent = subject.run.map(|run| run.agent).unwrap_or_default();
-    Ok(Json(approval(subject.journal, run, agent, task, started_by, call)).into_response())
+    let if_lost = api.driver().if_lost(&call);
+    Ok(Json(Approval { if_lost, ..approval(subject.journal, run, agent, task, started_by, call) }).into_response())
 }
 
 /// The run and the consequential call that an id names.
@@ -296,6 +301,7 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
         digest: call.clearance,
         action_digest,
         proposal,
+        if_lost: None,
         refused,
         votes: call.votes.into_iter().map(|vote| CastVote { reviewer: vote.reviewer, at: Moment(vote.at) }).collect(),
         decisions: call

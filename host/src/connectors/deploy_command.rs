@@ -17,10 +17,16 @@ use super::child::{Children, Order};
 use super::git::{CommitId, Git};
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
-use super::{Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed};
+use super::{Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 
 /// Who made a commit and what it is about; a commit's message is not limited, an exhibit is.
 const COMMIT_BYTES_MAX: usize = 256 * 1024;
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::OneShot,
+    evidence: "the host looks whether the program still runs, and keeps what it said",
+};
 
 /// Deploys a commit of one repository with the operator's program.
 #[derive(Clone, Debug)]
@@ -122,11 +128,11 @@ impl Preview for DeployCommand {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::OneShot
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "looks whether the program still runs; what came of it only a person can find out"
+        IF_LOST.evidence
     }
 
     fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

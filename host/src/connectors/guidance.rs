@@ -5,7 +5,11 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, EffectClass};
 use serde_json::Value;
 
-use super::{CannotPreview, Preview, Previewed};
+use super::{CannotPreview, IfLost, Preview, Previewed};
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost =
+    IfLost { class: EffectClass::Question, evidence: "a question has no effect, so there is nothing to look up" };
 
 /// Puts `guidance.ask` to a reviewer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,11 +24,11 @@ impl Preview for Guidance {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::Question
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "a question has no effect, so there is nothing to look up"
+        IF_LOST.evidence
     }
 
     fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

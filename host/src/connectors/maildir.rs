@@ -16,7 +16,13 @@ use holdshort_journal::Authorized;
 use serde_json::Value;
 
 use super::message::{Bcc, Composer, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, key};
+use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed, key};
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::Idempotent,
+    evidence: "the host looks for the message's file in the Maildir's `new` and `cur`: there, it was delivered; not there, a reader may have removed it",
+};
 
 /// Delivers email into a Maildir.
 #[derive(Clone)]
@@ -61,11 +67,11 @@ impl Preview for Maildir {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::Idempotent
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "looks for the message's file in the Maildir's `new` and `cur`: there, it was delivered; not there, a reader may have removed it"
+        IF_LOST.evidence
     }
 
     fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

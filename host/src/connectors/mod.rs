@@ -39,11 +39,20 @@ pub trait Preview: Send + Sync {
     /// What a lookup could establish if the outcome were lost.
     fn class(&self) -> EffectClass;
 
-    /// One sentence for operators and reviewers: what a lookup looks at, and what it can tell from it.
+    /// One sentence for operators and reviewers: what the host looks at if the outcome is lost, and what it can tell from it.
     fn evidence(&self) -> &str;
 
     /// Looks, and changes nothing.
     fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
+}
+
+/// How an effect could be settled whose outcome was lost. A constant of each connector, so that it can be told before a host is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IfLost {
+    /// What a lookup could establish.
+    pub class: EffectClass,
+    /// [`Preview::evidence`].
+    pub evidence: &'static str,
 }
 
 /// What a preview found.

@@ -18,8 +18,14 @@ use lettre::transport::smtp::extension::ClientId;
 use serde_json::Value;
 
 use super::message::{Bcc, Composer, Letter, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed};
+use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 use session::Handed;
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::OneShot,
+    evidence: "the relay cannot be asked what it has accepted; look for the message id in its log or at a recipient's",
+};
 
 /// Sends email through one relay.
 #[derive(Clone)]
@@ -159,11 +165,11 @@ impl Preview for Smtp {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::OneShot
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "nothing can be looked up: a relay cannot be asked what it has accepted; look for the message id in its log or at a recipient's"
+        IF_LOST.evidence
     }
 
     fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

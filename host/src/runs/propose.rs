@@ -180,16 +180,12 @@ pub(super) struct Refresher {
 
 impl Refresh for Refresher {
     fn connector(&self, capability: &Capability) -> Option<String> {
-        match &self.catalogue.find(capability)?.offer {
-            super::Offer::Consequential { preview, .. } => Some(preview.name().into()),
-            super::Offer::Log | super::Offer::Routine(_) => None,
-        }
+        Some(self.catalogue.preview(capability)?.name().into())
     }
 
     fn refresh<'a>(&'a self, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
         Box::pin(async move {
-            let offered = self.catalogue.find(old.action.capability()).map(|offered| &offered.offer);
-            let Some(super::Offer::Consequential { preview, .. }) = offered else {
+            let Some(preview) = self.catalogue.preview(old.action.capability()) else {
                 return Err(format!("`{}` is not offered any more", old.action.capability()));
             };
             let previewed = preview.preview(&old.action).await.map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use holdshort_gate::{Action, Digest, EffectClass, ExhibitRef, Proposal, Reviewer
 use super::decide::MARKED;
 use crate::agent;
 use crate::cli::args::{CallId, ShowApproval};
-use crate::cli::client::{self, ApprovalDetail, Client, RefusedCall, Verified, verify};
+use crate::cli::client::{self, ApprovalDetail, Client, Effect, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::story::{self, at, moment};
@@ -152,16 +152,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         ("decided", format!("{}{of}: {}", moment(&made.at), story::decided(&made.decision)))
     }));
     if let Some(effect) = &detail.effect {
-        let why = effect.reason.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
-        facts.push(("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts)));
-        let found = effect.evidence.iter().map(|found| ("looked up", format!("{}: {}", moment(&found.at), found.text)));
-        facts.extend(found);
-        if effect.state == "in-doubt" {
-            let again = verified.is_some_and(|verified| verified.proposal.class == EffectClass::Idempotent);
-            let again = if again { "|send-again" } else { "" };
-            facts
-                .push(("settle it with", format!("holdshort runs resolve {} done|not-done|abandon{again}", detail.id)));
-        }
+        facts.extend(of_effect(&detail.id, effect, verified.map(|verified| verified.proposal.class)));
     }
     facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
     facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));
@@ -177,12 +168,27 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts.push(("its task", detail.task.clone()));
     if let Some(Verified { proposal, digest, revision }) = verified {
         facts.extend(of_proposal(proposal));
+        let if_lost = story::if_lost(proposal.class, detail.if_lost.as_deref());
+        facts.extend(if_lost.map(|text| ("if its outcome is lost", text)));
         facts.push(("revision", revision.to_string()));
         facts.push(("digest", digest.to_string()));
     }
     // While it is held that is the expiry above; afterwards it is the last moment to start.
     let start_by = detail.deadline.iter().filter(|_| detail.state != "held");
     facts.extend(start_by.map(|deadline| ("must start by", moment(deadline))));
+    facts
+}
+
+/// How the effect stands, what the host found when it looked, and, if that settles nothing, what a person can do.
+fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'static str, String)> {
+    let why = effect.reason.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+    let mut facts = vec![("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts))];
+    let found = effect.evidence.as_ref().map(|found| format!("{}: {}", moment(&found.at), found.text));
+    facts.extend(found.map(|found| ("looked up", found)));
+    if effect.state == "in-doubt" {
+        let again = if class == Some(EffectClass::Idempotent) { "|send-again" } else { "" };
+        facts.push(("settle it with", format!("holdshort runs resolve {id} done|not-done|abandon{again}")));
+    }
     facts
 }
 

@@ -52,6 +52,8 @@ pub struct ApprovalDetail {
     #[serde(default)]
     pub decisions: Vec<PastDecision>,
     #[serde(default)]
+    pub if_lost: Option<String>,
+    #[serde(default)]
     pub refused: Option<RefusedCall>,
     #[serde(default)]
     pub reheld: Option<String>,
