@@ -207,7 +207,7 @@ impl Preview for LineConnector {
         "none"
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         *self.previewed.lock().unwrap() = Instant::now();
         *self.arguments.lock().unwrap() = action.canonical_arguments().len();
         async {

@@ -23,7 +23,7 @@ impl Command for Start {
     type Out = Permit;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Permit), Refused> {
-        let (_, call) = subject.call()?;
+        let (run, call) = subject.call()?;
         let wrong = Refused::WrongPhase(call.phase.name());
         let proposal = call.proposal().ok_or_else(|| wrong.clone())?;
         let (start_by, votes_count) = match call.phase {
@@ -58,6 +58,7 @@ impl Command for Start {
         let attempt = call.attempts + 1;
         let permit = Permit {
             run: subject.id.clone(),
+            agent: run.agent.clone(),
             call: call.number,
             attempt,
             clearance,

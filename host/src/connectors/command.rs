@@ -165,7 +165,7 @@ impl Preview for Acts {
         if_lost(self.beside.idempotent, self.beside.lookup.is_some()).evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 }

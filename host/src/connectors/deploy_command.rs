@@ -135,7 +135,7 @@ impl Preview for DeployCommand {
         IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 }

@@ -31,7 +31,7 @@ impl Preview for Guidance {
         IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         async move {
             let question = action.arguments().get("question").and_then(|question| question.get("text"));
             let text = question.and_then(Value::as_str).map(str::trim).unwrap_or_default();
@@ -67,7 +67,7 @@ mod tests {
         let arguments = json!({"question": {"text": text}});
         let capability = "holdshort:agent/guidance@0.1.0#ask".parse().unwrap();
         let action = Action::new(Digest::of(b""), capability, &ty, &arguments).unwrap();
-        Guidance.preview(&action).now_or_never().unwrap()
+        Guidance.preview("inbox", &action).now_or_never().unwrap()
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Preview for Ledger {
         IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         let action = action.clone();
         let unavailable = |error| Err(CannotPreview::Unavailable(error));
         self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()

@@ -42,8 +42,8 @@ pub trait Preview: Send + Sync {
     /// One sentence for operators and reviewers: what the host looks at if the outcome is lost, and what it can tell from it.
     fn evidence(&self) -> &str;
 
-    /// Looks, and changes nothing.
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
+    /// Looks, and changes nothing. `agent` is who asks, by its configured name: what it may refer to, such as files, is its own.
+    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
 }
 
 /// How an effect could be settled whose outcome was lost. A constant of each connector, so that it can be told before a host is started.

@@ -123,8 +123,9 @@ impl Smtp {
     async fn attempt(&self, authorized: Authorized) -> Attempt {
         let (composer, now) = (self.composer.clone(), (self.clock)());
         let composed = tokio::task::spawn_blocking(move || {
+            let (action, preconditions) = (authorized.action(), authorized.preconditions());
             let letter =
-                composer.compose(authorized.action(), authorized.preconditions(), authorized.key(), now, Bcc::Remove);
+                composer.compose(authorized.agent(), action, preconditions, authorized.key(), now, Bcc::Remove);
             (letter, authorized)
         });
         let (letter, authorized) = match composed.await {
@@ -172,10 +173,10 @@ impl Preview for Smtp {
         IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        let (composer, action) = (self.composer.clone(), action.clone());
+    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let (composer, agent, action) = (self.composer.clone(), agent.to_owned(), action.clone());
         async move {
-            let preview = tokio::task::spawn_blocking(move || composer.preview(&action));
+            let preview = tokio::task::spawn_blocking(move || composer.preview(&agent, &action));
             preview.await.unwrap_or_else(|error| Err(CannotPreview::Unavailable(error.to_string())))
         }
         .boxed()

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use holdshort_gate::command::{Expire, Finish, Outcome, Start};
-use holdshort_gate::{Call, Phase, Proposal, Refused};
+use holdshort_gate::{Call, Phase, Proposal, Refused, Subject};
 use holdshort_journal::{Authorized, Fence, SubmitError};
 
 use super::{Effects, NoPerformer, Place};
@@ -85,8 +85,8 @@ impl Effects {
 
     /// The same action with the facts of now, for reviewers to look at again.
     async fn held_again(&self, place: &Place, reason: String) -> Outcome {
-        let Some(proposal) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
-        match self.0.refresh.refresh(&proposal).await {
+        let Some((agent, proposal)) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
+        match self.0.refresh.refresh(&agent, &proposal).await {
             Ok(proposal) => Outcome::FactsChanged { reason, proposal: Box::new(proposal) },
             Err(now) => Outcome::DidNotHappen(format!("{reason}; and now: {now}")),
         }
@@ -151,24 +151,26 @@ impl Effects {
         }
     }
 
-    async fn proposal(&self, place: &Place) -> Option<Proposal> {
-        self.call(place).await?.proposal().cloned()
+    /// What was proposed, and by which agent.
+    async fn proposal(&self, place: &Place) -> Option<(String, Proposal)> {
+        let Subject { run, call, .. } = self.subject(place).await?;
+        Some((run?.agent, call?.proposal()?.clone()))
     }
 
     /// The call and what a connector has to know of it, if an attempt was begun whose outcome is not written.
     async fn lost(&self, place: &Place) -> Option<(Call, Inquiry)> {
-        let call = self.call(place).await?;
+        let call = self.subject(place).await?.call?;
         let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
         let inquiry = lost.then(|| self.inquiry(&place.0, &call)).flatten()?;
         Some((call, inquiry))
     }
 
     /// Reads until the journal can be read: a call that is left as started could be settled by nobody.
-    async fn call(&self, place: &Place) -> Option<Call> {
+    async fn subject(&self, place: &Place) -> Option<Subject> {
         let mut pause = RETRY_FIRST;
         loop {
             match self.0.journal.subject(&place.0, Some(place.1)).await {
-                Ok(subject) => return subject?.call,
+                Ok(subject) => return subject,
                 Err(error) => tracing::error!(run = %place.0, call = place.1, %error, "the journal cannot be read"),
             }
             tokio::time::sleep(pause).await;
