@@ -79,6 +79,9 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     for id in [&odd_id, &killed_id] {
         let found = evidence(&host, id);
         assert!(found.ends_with("/tools/lookup`: exit status 1: no idea"), "{found}");
+        // What the program itself said, which its own files have too.
+        let said = if *id == killed_id { "half-way" } else { "{\"deleted\": true}" };
+        assert!(found.contains(said), "{said}: {found}");
     }
 
     // A host that starts again looks again, and does nothing else.

@@ -118,9 +118,15 @@ fn editing_proposes_something_else() {
     let steps = [("Propose this instead? [y/N]", "y\n")];
     let seen = with_variables(&folder, 100, &["approvals", "edit", &id], &steps, &[("EDITOR", &editor)]);
     assert_eq!(seen.code, 0, "{}", seen.screen);
-    for part in ["- \"Hello\"", "+ \"Good morning\"", "is approved", "its digest is now sha256:"] {
+    let next = format!("whoever approves it looks at the whole of it with: holdshort approvals approve {id}");
+    for part in ["- \"Hello\"", "+ \"Good morning\"", "is held; 1 more approval is needed", "its digest is now sha256:"]
+    {
         assert!(seen.screen.contains(part), "{part}: {}", seen.screen);
     }
+    assert!(seen.screen.replace("\n  ┊ ", "").contains(&next), "{next}: {}", seen.screen);
+    assert_eq!(letters(&folder), 0, "the message as it would be sent now has been shown to nobody");
+    let seen = on_terminal(&folder, 100, &["approvals", "approve", &id], &[("Approve exactly this? [y/N]", "y\n")]);
+    assert!(seen.code == 0 && seen.screen.contains("Subject: Good morning"), "{}", seen.screen);
     host.effect(&id, "succeeded");
     let result = host.over(&run);
     assert!(
@@ -139,7 +145,11 @@ fn editing_proposes_something_else() {
     let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(arguments.to_string().as_bytes()).unwrap();
     let said = Said::from(child.wait_with_output().unwrap()).exits(0);
-    assert_ne!(said.json()["digest"], digest);
+    let said = said.json();
+    assert_ne!(said["digest"], digest);
+    assert_eq!((&said["state"], &said["still_needed"]), (&"held".into(), &1.into()), "{said}");
+    let approve = ["approvals", "approve", id, "--yes", "--digest", said["digest"].as_str().unwrap()];
+    assert!(holdshort(&folder, &approve).exits(0).out.ends_with("is approved\n"));
     assert!(host.over(&run)["result"]["ok"].as_str().unwrap().contains("Good evening"));
 }
 
@@ -186,7 +196,7 @@ fn what_is_disguised_is_not_approved_by_habit() {
 const DOUBT: &str = r#"
 [deployment]
 connector = "command"
-command = ["sh", "-c", "echo tried >> FOLDER/tried; exit 9"]
+command = ["sh", "-c", "echo tried >> FOLDER/tried; echo half-way; exit 9"]
 repository = "shop.git"
 targets = { production = "production" }
 

@@ -10,8 +10,8 @@ use holdshort_gate::command::{
     Revision, SetTimer,
 };
 use holdshort_gate::{
-    Answer, EffectClass, Event, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers, RunPhase,
-    Time,
+    Answer, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution,
+    Reviewers, RunPhase, Time,
 };
 use serde_json::json;
 
@@ -139,6 +139,42 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
         assert!(matches!(old, Err(Refused::Stale { current }) if current == back.clearance), "{reviewer}");
     }
     assert_eq!(world.decide("ruth", Choice::Approve).unwrap().phase, "approved");
+}
+
+/// Evidence under a title; its bytes are its name.
+fn exhibit(name: &str) -> ExhibitRef {
+    let digest = Digest::of(name.as_bytes());
+    ExhibitRef { title: "what the host found out".into(), media: "text/plain".into(), digest, bytes: 1 }
+}
+
+#[test]
+fn an_editor_approves_only_what_they_have_seen() {
+    let with = |text: &str, exhibits: &[&str], preconditions| Proposal {
+        exhibits: exhibits.iter().map(|name| exhibit(name)).collect(),
+        preconditions,
+        ..proposal(text)
+    };
+    let shown = || with("a", &["diff", "commits"], json!({"old": "1"}));
+    for (new, phase) in [
+        (with("b", &["diff", "commits"], json!({"old": "1"})), "approved"),
+        (with("b", &["commits"], json!({"old": "1"})), "approved"),
+        (with("b", &[], json!({"old": "1"})), "approved"),
+        (with("b", &["diff", "other commits"], json!({"old": "1"})), "held"),
+        (with("b", &["diff", "commits", "commits that would be lost"], json!({"old": "1"})), "held"),
+        (with("b", &["diff", "commits"], json!({"old": "2"})), "held"),
+        (Proposal { connector: "other".into(), ..with("b", &["diff"], json!({"old": "1"})) }, "held"),
+        (Proposal { class: EffectClass::OneShot, ..with("b", &["diff"], json!({"old": "1"})) }, "held"),
+    ] {
+        let mut world = World::held(shown());
+        let choice = Choice::Edit(Box::new(Revision { proposal: new.clone() }));
+        let edited = world.decide("rita", choice).unwrap();
+        assert_eq!((edited.phase, edited.still_needed), (phase, u32::from(phase == "held")), "{new:?}");
+        if phase == "held" {
+            assert!(matches!(world.start(), Err(Refused::WrongPhase("held"))));
+            assert_eq!(world.decide("rita", Choice::Approve).unwrap().phase, "approved", "having seen it, they may");
+        }
+        world.start().unwrap();
+    }
 }
 
 #[test]

@@ -83,7 +83,9 @@ impl Acts {
         match self.program.said(&ended) {
             Said::Done if ended.stdout.is_cut() => {
                 let bytes = ended.stdout.written_bytes;
-                Err(unavailable(&format!("it printed {bytes} bytes; at most {KEPT_BYTES_MAX} can be shown")))
+                Err(CannotPreview::Impossible(format!(
+                    "its preview is {bytes} bytes; a reviewer is shown at most {KEPT_BYTES_MAX} of a program's, and never a part"
+                )))
             }
             Said::Done => {
                 let title = format!("the preview by `{}`", argv.join(" "));

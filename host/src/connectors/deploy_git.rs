@@ -92,7 +92,7 @@ impl DeployGit {
             return Err(CannotPreview::Impossible(text));
         }
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
-        let (summary, exhibits) = change.describe().await.map_err(unavailable)?;
+        let (summary, exhibits) = change.describe().await?;
         let facts = Facts { repository: self.repository(), branch: branch.clone(), old, new };
         Ok(Previewed { summary, exhibits, preconditions: facts.to_json() })
     }

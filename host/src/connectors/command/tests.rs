@@ -248,12 +248,14 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
         let why = format!("the preview `sh -c {script}`: {why}");
         (script.to_owned(), CannotPreview::Unavailable(why))
     };
+    let too_large =
+        "its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's, and never a part";
     let cases = [
         ("echo no contact 7 >&2; exit 4".to_owned(), CannotPreview::Impossible("no contact 7".into())),
         ("exit 4".to_owned(), CannotPreview::Impossible("exit status 4".into())),
         unavailable("echo shown; echo away >&2; exit 1", "exit status 1: away"),
         unavailable("kill -9 $$", "ended by signal 9"),
-        unavailable("head -c 2000000 /dev/zero", "it printed 2000000 bytes; at most 1048576 can be shown"),
+        ("head -c 2000000 /dev/zero".to_owned(), CannotPreview::Impossible(too_large.into())),
     ];
     for (script, expected) in cases {
         assert_eq!(scratch.shows(&script).preview("clerk", &action("7")).await, Err(expected), "{script}");

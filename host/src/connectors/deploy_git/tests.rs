@@ -326,17 +326,22 @@ async fn nothing_of_the_repository_runs() {
 }
 
 #[tokio::test]
-async fn a_diff_that_is_too_large_is_never_cut() {
+async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     let scratch = Scratch::new();
-    scratch.commit("large", &[("large.txt", &"0123456789\n".repeat(110_000))]);
+    // The last line is the one that nobody must miss.
+    scratch.commit("large", &[("large.txt", &("0123456789\n".repeat(1_000_000) + "the last line\n"))]);
     let previewed = connector(&scratch).preview("release", &deploy("production", "main")).await.unwrap();
-    assert!(text(&previewed, "files").contains("large.txt (new)"), "the names are still shown");
-    let instead = text(&previewed, "diff");
-    let (old, new) = (scratch.tip("production"), scratch.tip("main"));
-    assert!(instead.starts_with("These 1320") && instead.ends_with(&format!("-p {old} {new}\n")), "{instead}");
-    let (_, command) = instead.split_once("    git -C ").unwrap();
-    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-    assert!(scratch.run(&words).len() > 1_320_000, "the command shows it");
+    let diff = text(&previewed, "diff");
+    assert!(diff.len() > 12_000_000 && diff.ends_with("+0123456789\n+the last line\n"), "{} bytes", diff.len());
+
+    scratch.commit("larger", &[("larger.txt", &"0123456789\n".repeat(500_000))]);
+    let refused = connector(&scratch).preview("release", &deploy("production", "main")).await;
+    let Err(CannotPreview::Impossible(why)) = refused else { panic!("it is shown") };
+    let end = "bytes; a reviewer is shown at most 16777216, and never a part: deploy a revision that is nearer to what the \
+               target has, or ask the operator to move the branch by hand";
+    assert!(why.starts_with("`diff ") && why.contains("` is 1800") && why.ends_with(end), "{why}");
+    // The first part alone can be seen, and so it can be deployed.
+    assert!(connector(&scratch).preview("release", &deploy("production", "main~1")).await.is_ok());
 }
 
 #[tokio::test]
