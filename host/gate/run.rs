@@ -154,6 +154,7 @@ impl Run {
             | Event::EffectSucceeded { .. }
             | Event::EffectFailed { .. }
             | Event::EffectInDoubt { .. }
+            | Event::EffectLookedUp { .. }
             | Event::EffectResolved { .. } => {}
             Event::TimerSet { timer, until } => {
                 self.timers = *timer;

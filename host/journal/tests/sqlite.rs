@@ -70,6 +70,7 @@ async fn everything(world: &World) {
             ("doubtful", Step::Approve { call: 1, reviewer: "alice", clearance: first("doubtful", 1) }),
             ("doubtful", Step::Start(1)),
             ("doubtful", Step::Unknown { call: 1, attempt: 1 }),
+            ("doubtful", Step::LookedUp { call: 1, attempt: 1, found: "nothing there" }),
             ("doubtful", Step::Resolve { call: 1, attempt: 1, resolution: Resolution::SendAgain }),
             ("doubtful", Step::Start(1)),
             ("doubtful", Step::DidNotHappen { call: 1, attempt: 2 }),
@@ -121,7 +122,7 @@ async fn everything_is_there_after_it_was_closed() {
     let world = World::new(Kept::InSqlite);
     everything(&world).await;
     let (id, before) = (world.id().clone(), shown(&world, &runs()).await);
-    assert_eq!(kinds(&before.feed).len(), 22, "every kind of event: {:?}", kinds(&before.feed));
+    assert_eq!(kinds(&before.feed).len(), 23, "every kind of event: {:?}", kinds(&before.feed));
     let run = RunId("waiting".into());
     let (seed, key) = (world.seed(&run), world.effect_key(&run, 2));
     // What was handed over and not yet answered is written before the file is let go.
@@ -462,7 +463,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     }
     assert_eq!(found, fs::read_to_string(&listing).unwrap());
     let shown = shown(&journal, &runs()).await;
-    assert_eq!(kinds(&shown.feed).len(), 22, "every kind of event is in it");
+    assert_eq!(kinds(&shown.feed).len(), 22, "every kind of event of then is in it");
     // A vote of then and a vote of now clear the same digest, and the effect has the key that it would have had.
     let run = RunId("waiting".into());
     let call = journal.subject(&run, Some(2)).await.unwrap().unwrap().call.unwrap();

@@ -230,6 +230,7 @@ fn describe_event(event: &Event) -> String {
         | Event::EffectSucceeded { call, .. }
         | Event::EffectFailed { call, .. }
         | Event::EffectInDoubt { call, .. }
+        | Event::EffectLookedUp { call, .. }
         | Event::EffectResolved { call, .. } => format!("what became of call {call}"),
         Event::RunCreated { .. } => "the beginning of the run".into(),
         Event::RunFinished { .. }

@@ -247,6 +247,14 @@ impl Runs {
         Arc::new(Refresher { journal: self.0.journal.clone(), catalogue: self.0.catalogue.clone() })
     }
 
+    /// What the host would look at if the outcome of a call's effect were lost, in the words of the connector that was shown; nothing if that one is not
+    /// configured any more, because another would look at something else.
+    pub fn if_lost(&self, call: &Call) -> Option<String> {
+        let preview = self.0.catalogue.preview(call.action().capability())?;
+        let shown = call.proposal()?.connector.as_str();
+        (preview.name() == shown).then(|| preview.evidence().to_owned())
+    }
+
     /// What it has done so far.
     pub fn figures(&self) -> Figures {
         Figures {

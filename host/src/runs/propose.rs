@@ -77,7 +77,7 @@ impl Proposer {
         if let Err(reason) = self.budget.admits(&action) {
             return refuse(action, RefusalReason::Forbidden(reason));
         }
-        let previewed = match preview.preview(&action).await {
+        let previewed = match preview.preview(asker.agent, &action).await {
             Ok(previewed) => previewed,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason)),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
@@ -106,7 +106,7 @@ impl Proposer {
         let old = call.action();
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
         self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
-        let previewed = preview.preview(&action).await.map_err(|error| match error {
+        let previewed = preview.preview(asker.agent, &action).await.map_err(|error| match error {
             CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
             CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason),
         })?;
@@ -186,19 +186,15 @@ pub(super) struct Refresher {
 
 impl Refresh for Refresher {
     fn connector(&self, capability: &Capability) -> Option<String> {
-        match &self.catalogue.find(capability)?.offer {
-            super::Offer::Consequential { preview, .. } => Some(preview.name().into()),
-            super::Offer::Log | super::Offer::Routine(_) => None,
-        }
+        Some(self.catalogue.preview(capability)?.name().into())
     }
 
-    fn refresh<'a>(&'a self, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
+    fn refresh<'a>(&'a self, agent: &'a str, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
         Box::pin(async move {
-            let offered = self.catalogue.find(old.action.capability()).map(|offered| &offered.offer);
-            let Some(super::Offer::Consequential { preview, .. }) = offered else {
+            let Some(preview) = self.catalogue.preview(old.action.capability()) else {
                 return Err(format!("`{}` is not offered any more", old.action.capability()));
             };
-            let previewed = preview.preview(&old.action).await.map_err(|error| error.to_string())?;
+            let previewed = preview.preview(agent, &old.action).await.map_err(|error| error.to_string())?;
             let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
             Ok(Proposal {
                 summary: previewed.summary,
