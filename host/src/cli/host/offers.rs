@@ -149,7 +149,7 @@ impl Wiring {
             argv: check.argv.clone(),
             time_out: Duration::from_millis(check.timeout_ms),
             revisions: check.revisions.clone(),
-            environment: Vec::new(),
+            environment: check.environment.clone(),
         };
         let checks = config.checks.iter().map(|(name, named)| (name.clone(), check(named))).collect();
         let scratch = config.state.join(CHECKOUTS_FOLDER);
