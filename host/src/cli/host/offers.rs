@@ -116,7 +116,7 @@ impl Wiring {
             }
             Deploy::Command(command) => {
                 let program = program(command, &deployment.repository);
-                let targets = deployment.targets.keys().cloned().collect();
+                let targets = deployment.targets.clone();
                 self.perform("deployment", "deploy", Arc::new(DeployCommand::new(program, git, targets, children)))
             }
         }
