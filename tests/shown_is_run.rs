@@ -16,10 +16,14 @@ mod support;
 
 #[path = "shown_is_run/alike.rs"]
 mod alike;
+#[path = "shown_is_run/attached.rs"]
+mod attached;
 #[path = "shown_is_run/decisions.rs"]
 mod decisions;
 #[path = "shown_is_run/effects.rs"]
 mod effects;
+#[path = "shown_is_run/large.rs"]
+mod large;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

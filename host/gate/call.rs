@@ -17,6 +17,15 @@ pub struct Decided {
     pub decision: Decision,
 }
 
+/// What a lookup found, in words, and when that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp {
+    /// When.
+    pub at: Time,
+    /// What was looked at, and what it showed.
+    pub evidence: String,
+}
+
 /// What a call is about: all of a proposal, or the bare action of a call that was refused at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Matter {
@@ -53,6 +62,8 @@ pub struct Call {
     pub sent_again: bool,
     /// When the last of them was.
     pub started_at: Option<Time>,
+    /// What the last lookup of the current attempt found, whether it could tell or not.
+    pub looked_up: Option<LookedUp>,
     /// When its last event was written; of a call that is over, when it ended.
     pub changed_at: Time,
     /// Where it stands.
@@ -85,6 +96,7 @@ impl Call {
             attempts: 0,
             sent_again: false,
             started_at: None,
+            looked_up: None,
             changed_at: at,
             phase,
         };
@@ -123,11 +135,19 @@ impl Call {
             Event::EffectStarted { attempt, .. } => {
                 self.attempts = *attempt;
                 self.started_at = Some(at);
+                self.looked_up = None;
                 self.phase = Phase::Started;
             }
-            Event::EffectSucceeded { receipt, .. } => self.phase = Phase::Succeeded { receipt: receipt.clone() },
-            Event::EffectFailed { reason, .. } => self.phase = Phase::Failed { reason: reason.clone() },
+            Event::EffectSucceeded { receipt, evidence, .. } => {
+                self.looked_up(evidence.as_ref(), at);
+                self.phase = Phase::Succeeded { receipt: receipt.clone() };
+            }
+            Event::EffectFailed { reason, evidence, .. } => {
+                self.looked_up(evidence.as_ref(), at);
+                self.phase = Phase::Failed { reason: reason.clone() };
+            }
             Event::EffectInDoubt { reason, .. } => self.phase = Phase::InDoubt { reason: reason.clone() },
+            Event::EffectLookedUp { evidence, .. } => self.looked_up(Some(evidence), at),
             Event::EffectResolved { resolution, message, .. } => self.resolved(resolution, message.as_ref(), at),
             Event::RunCreated { .. }
             | Event::RoutineReturned { .. }
@@ -173,6 +193,13 @@ impl Call {
         self.reheld = None;
         self.votes.clear();
         self.phase = Phase::Held;
+    }
+
+    /// An outcome that came without a lookup leaves what an earlier one found.
+    fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
+        if let Some(evidence) = evidence {
+            self.looked_up = Some(LookedUp { at, evidence: evidence.clone() });
+        }
     }
 
     fn resolved(&mut self, resolution: &Resolution, message: Option<&String>, at: Time) {

@@ -175,6 +175,15 @@ pub enum Event {
         /// What was seen.
         reason: String,
     },
+    /// A lookup could not tell what came of an attempt that is in doubt; whoever settles it begins with this.
+    EffectLookedUp {
+        /// The call.
+        call: CallNumber,
+        /// The attempt.
+        attempt: u32,
+        /// What was looked at and what it showed, or why nothing could be looked at.
+        evidence: String,
+    },
     /// A person settled an effect that was in doubt.
     EffectResolved {
         /// The call.
@@ -246,6 +255,7 @@ impl Event {
             | Self::EffectSucceeded { call, .. }
             | Self::EffectFailed { call, .. }
             | Self::EffectInDoubt { call, .. }
+            | Self::EffectLookedUp { call, .. }
             | Self::EffectResolved { call, .. } => Some(*call),
             Self::RunCreated { .. }
             | Self::TimerSet { .. }

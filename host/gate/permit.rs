@@ -12,6 +12,7 @@ use crate::ids::{CallNumber, Digest, EffectKey, RunId, Time};
 #[derive(Debug)]
 pub struct Permit {
     pub(crate) run: RunId,
+    pub(crate) agent: String,
     pub(crate) call: CallNumber,
     pub(crate) attempt: u32,
     pub(crate) clearance: Digest,
@@ -26,6 +27,11 @@ impl Permit {
     /// The run.
     pub fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// The agent that asked, by its configured name.
+    pub fn agent(&self) -> &str {
+        &self.agent
     }
 
     /// The call.

@@ -72,6 +72,17 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     assert_eq!(shown, expected);
     assert_eq!(host.effect(&killed_id, "in-doubt")["effect"]["reason"], "ended by signal 9: half-way");
     until("first lookups", || (crm.ran("lookup", &odd) == 1 && crm.ran("lookup", &killed) == 1).then_some(()));
+    // What the lookup said is for whoever settles it.
+    let evidence = |host: &Host, id: &str| {
+        until("evidence", || host.approval(id)["effect"]["evidence"]["text"].as_str().map(str::to_owned))
+    };
+    for id in [&odd_id, &killed_id] {
+        let found = evidence(&host, id);
+        assert!(found.ends_with("/tools/lookup`: exit status 1: no idea"), "{found}");
+        // What the program itself said, which its own files have too.
+        let said = if *id == killed_id { "half-way" } else { "{\"deleted\": true}" };
+        assert!(found.contains(said), "{said}: {found}");
+    }
 
     // A host that starts again looks again, and does nothing else.
     host.kill();
@@ -101,6 +112,10 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!(result(&host, &killed), json!({ "err": "unresolved: who knows" }));
     assert_eq!((crm.ran("act", &odd), crm.ran("act", &killed)), (1, 1));
+    for run in [&odd, &killed] {
+        let looked_up = host.events(run).iter().filter(|event| event["type"] == "effect-looked-up").count();
+        assert_eq!(looked_up, 1, "the second lookup found the same");
+    }
 }
 
 /// The program outlives the host; the next host waits for it before it looks.

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::said::{fails, holdshort, normal};
+use crate::said::{fails, holdshort, normal, prints};
 use crate::scene::{post_office, shop};
-use crate::support::{Folder, component, top};
+use crate::support::{Folder, component};
 
 /// A name for the expected text, and the component's file.
 fn wrong(folder: &Folder) -> Vec<(&'static str, String)> {
@@ -90,18 +90,9 @@ fn an_agent_is_inspected() {
     let (folder, _) = shop(&[]);
     let release = component("release");
     let release = release.to_str().unwrap();
-    let expected = |name: &str, found: &str| {
-        let path = top().join("tests/data/cli").join(name);
-        if std::env::var_os("HOLDSHORT_BLESS").is_some() {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, found).unwrap();
-        }
-        assert!(fs::read_to_string(&path).unwrap_or_default() == found, "{} should hold:\n{found}", path.display());
-    };
-    let human = holdshort(&folder, &["inspect", release]).exits(0);
-    expected("inspect.txt", &normal(&human.out, &folder));
+    let human = prints("inspect", &folder, &["inspect", release]);
     let report = holdshort(&folder, &["inspect", release, "--json"]).exits(0);
-    expected("inspect.json", &normal(&report.out, &folder));
+    is_expected("cli", "inspect.json", &normal(&report.out, &folder));
     let report = report.json();
     let never: Vec<&str> = report["never"].as_array().unwrap().iter().map(|what| what.as_str().unwrap()).collect();
     for told in [&format!("It never gets: {}\n", never.join(", ")), report["notes"][0].as_str().unwrap()] {
@@ -110,6 +101,21 @@ fn an_agent_is_inspected() {
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
     assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");
     assert_eq!(report["routine"].as_array().unwrap().len(), 3, "{report}");
+    // What is said of lost outcomes is what the host itself says.
+    let folder = post_office("[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n");
+    let scripted = component("scripted");
+    let report = holdshort(&folder, &["inspect", scripted.to_str().unwrap(), "--json"]).exits(0).json();
+    let inspected = report["consequential"].as_array().unwrap();
+    let host = folder.serve();
+    let tasks = ["email bob@example.org Hello", "deploy main production x", "pay operating acme 1 EUR", "ask Go on?"];
+    assert_eq!(inspected.len(), tasks.len(), "{report}");
+    for task in tasks {
+        let held = host.held(&host.start("scripted", task));
+        let asked = &held["proposal"]["action"]["capability"];
+        let inspected = inspected.iter().find(|one| one["capability"] == *asked).unwrap();
+        assert!(held["if_lost"].is_string(), "{held}");
+        assert_eq!((&inspected["if_lost"], &inspected["class"]), (&held["if_lost"], &held["proposal"]["class"]));
+    }
     let refused = component("overreach");
     let report = holdshort(&folder, &["inspect", refused.to_str().unwrap(), "--json"]).exits(1).json();
     assert_eq!((&report["can_run"], report["refused"].as_array().unwrap().len()), (&false.into(), 1));

@@ -5,9 +5,9 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::said::{Said, fails, holdshort};
+use crate::said::{Said, fails, holdshort, prints};
 use crate::scene::{letters, post_office, shop};
-use crate::support::{Folder, Host, Repository, component};
+use crate::support::{Folder, Host, Repository, component, until};
 use crate::terminal::{on_terminal, with_variables};
 
 /// A host, and a letter that waits for a decision.
@@ -118,9 +118,15 @@ fn editing_proposes_something_else() {
     let steps = [("Propose this instead? [y/N]", "y\n")];
     let seen = with_variables(&folder, 100, &["approvals", "edit", &id], &steps, &[("EDITOR", &editor)]);
     assert_eq!(seen.code, 0, "{}", seen.screen);
-    for part in ["- \"Hello\"", "+ \"Good morning\"", "is approved", "its digest is now sha256:"] {
+    let next = format!("whoever approves it looks at the whole of it with: holdshort approvals approve {id}");
+    for part in ["- \"Hello\"", "+ \"Good morning\"", "is held; 1 more approval is needed", "its digest is now sha256:"]
+    {
         assert!(seen.screen.contains(part), "{part}: {}", seen.screen);
     }
+    assert!(seen.screen.replace("\n  ┊ ", "").contains(&next), "{next}: {}", seen.screen);
+    assert_eq!(letters(&folder), 0, "the message as it would be sent now has been shown to nobody");
+    let seen = on_terminal(&folder, 100, &["approvals", "approve", &id], &[("Approve exactly this? [y/N]", "y\n")]);
+    assert!(seen.code == 0 && seen.screen.contains("Subject: Good morning"), "{}", seen.screen);
     host.effect(&id, "succeeded");
     let result = host.over(&run);
     assert!(
@@ -139,7 +145,11 @@ fn editing_proposes_something_else() {
     let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(arguments.to_string().as_bytes()).unwrap();
     let said = Said::from(child.wait_with_output().unwrap()).exits(0);
-    assert_ne!(said.json()["digest"], digest);
+    let said = said.json();
+    assert_ne!(said["digest"], digest);
+    assert_eq!((&said["state"], &said["still_needed"]), (&"held".into(), &1.into()), "{said}");
+    let approve = ["approvals", "approve", id, "--yes", "--digest", said["digest"].as_str().unwrap()];
+    assert!(holdshort(&folder, &approve).exits(0).out.ends_with("is approved\n"));
     assert!(host.over(&run)["result"]["ok"].as_str().unwrap().contains("Good evening"));
 }
 
@@ -186,7 +196,7 @@ fn what_is_disguised_is_not_approved_by_habit() {
 const DOUBT: &str = r#"
 [deployment]
 connector = "command"
-command = ["sh", "-c", "echo tried >> FOLDER/tried; exit 9"]
+command = ["sh", "-c", "echo tried >> FOLDER/tried; echo half-way; exit 9"]
 repository = "shop.git"
 targets = { production = "production" }
 
@@ -200,7 +210,7 @@ fn doubt(host: &Host) -> (String, String) {
     let held = host.held(&run);
     host.approve(&held);
     let id = held["id"].as_str().unwrap().to_owned();
-    host.effect(&id, "in-doubt");
+    until("evidence", || (!host.approval(&id)["effect"]["evidence"].is_null()).then_some(()));
     (run, id)
 }
 
@@ -212,10 +222,8 @@ fn what_is_in_doubt_is_settled_by_a_person() {
     folder.configure(&format!("{doubt_here}\n[agents.scripted]\ncomponent = \"{}\"\n", scripted.display()));
     let host = folder.serve();
     let (run, id) = doubt(&host);
-    let shown = holdshort(&folder, &["approvals", "show", &id]).exits(0).out;
-    assert!(shown.contains("effect: in-doubt, attempt 1; "), "{shown}");
-    let events = holdshort(&folder, &["runs", "events", &run]).exits(0).out;
-    assert!(events.contains("call 1 is in doubt: "), "{events}");
+    prints("approval-in-doubt", &folder, &["approvals", "show", &id]);
+    prints("events-in-doubt", &folder, &["runs", "events", &run]);
     fails("resolve-sends-again-what-cannot-be", &folder, &["runs", "resolve", &id, "send-again"]).exits(4);
     fails("resolve-another-attempt", &folder, &["runs", "resolve", &id, "abandon", "--attempt", "2"]).exits(4);
     fails("resolve-receipt-for-nothing", &folder, &["runs", "resolve", &id, "not-done", "--receipt", "{}"]).exits(2);

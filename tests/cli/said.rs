@@ -1,6 +1,7 @@
 //! What a command said, and the files that it is compared with.
 //!
-//! `HOLDSHORT_BLESS=1 cargo test -p holdshort --test cli` writes the files in `tests/data/errors` anew, to be read before they are committed.
+//! `HOLDSHORT_BLESS=1 cargo test -p holdshort --test cli` writes the files in `tests/data/errors` and `tests/data/cli` anew, to be read before
+//! they are committed.
 
 use std::fs;
 use std::process::Output;
@@ -51,7 +52,20 @@ pub fn fails(name: &str, folder: &Folder, arguments: &[&str]) -> Said {
     let command = arguments.iter().map(shown).collect::<Vec<_>>().join(" ");
     let code = said.code.map_or("by a signal".into(), |code| code.to_string());
     let text = format!("$ holdshort {command}\n{}{}exit {code}\n", said.out, said.err);
-    is_expected(&format!("{name}.txt"), &normal(&text, folder));
+    is_expected("errors", &format!("{name}.txt"), &normal(&text, folder));
+    said
+}
+
+/// Runs what must succeed, and compares its results with the file of this name. Lines are joined where they were wrapped, because that depends on
+/// the length of the folder's name.
+pub fn prints(name: &str, folder: &Folder, arguments: &[&str]) -> Said {
+    let said = holdshort(folder, arguments).exits(0);
+    let (mut lines, mut joined) = (said.out.lines(), String::new());
+    joined += lines.next().unwrap_or_default();
+    for line in lines {
+        joined += &line.trim_start().strip_prefix("┊ ").map_or_else(|| format!("\n{line}"), str::to_owned);
+    }
+    is_expected("cli", &format!("{name}.txt"), &normal(&(joined + "\n"), folder));
     said
 }
 
@@ -65,11 +79,11 @@ pub fn refused(name: &str, folder: &Folder, host: &Host, path: &str, body: Optio
 
 /// Compares a document with the file of this name.
 pub fn document(name: &str, folder: &Folder, document: &Value) {
-    is_expected(&format!("{name}.json"), &normal(&format!("{document:#}\n"), folder));
+    is_expected("errors", &format!("{name}.json"), &normal(&format!("{document:#}\n"), folder));
 }
 
-fn is_expected(file: &str, found: &str) {
-    let path = top().join("tests/data/errors").join(file);
+fn is_expected(kind: &str, file: &str, found: &str) {
+    let path = top().join("tests/data").join(kind).join(file);
     if std::env::var_os("HOLDSHORT_BLESS").is_some() {
         fs::write(&path, found).unwrap();
     }

@@ -99,6 +99,23 @@ async fn an_edit_makes_another_digest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_editor_approves_what_is_new_to_them_by_itself() {
+    let world = World::new().await;
+    let held = world.held(&How::PLAIN).await;
+    let edit = |text: &str| decide(&held, json!({"type": "edit", "arguments": {"text": text}}));
+    let reply = world.ask(&edit("evident")).await;
+    assert_eq!(said(&reply), done(202, "held", 1, false), "the evidence has been shown to nobody");
+    assert_eq!(said(&world.ask(&edit("evident")).await), done(202, "held", 1, true));
+    let approve = decide(&held, json!({"type": "approve", "digest": reply.json()["digest"]}));
+    assert_eq!(said(&world.ask(&approve).await), done(200, "approved", 0, false));
+
+    let held = world.held(&How::PLAIN).await;
+    let edit = decide(&held, json!({"type": "edit", "arguments": {"text": "goodbye"}}));
+    assert_eq!(said(&world.ask(&edit).await), done(200, "approved", 0, false), "nothing is new but what they wrote");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_that_does_not_do_changes_nothing() {
     let world = World::new().await;
     let held = world.held(&How::PLAIN).await;

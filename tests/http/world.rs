@@ -106,7 +106,7 @@ fn create(agent: &str, task: &str, started_by: &str) -> CreateRun {
         component: Digest::of(b"component"),
         task: task.into(),
         started_by: started_by.into(),
-        limits: RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 5, calls: 10 },
+        limits: RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 5, calls: 10, journal_bytes: 1 << 20 },
         seed: Digest::of(b"seed"),
     }
 }
@@ -158,6 +158,12 @@ impl Driver for Typist {
                 Some("impossible") => Err(ReviseError::Impossible("there is no such address".into())),
                 Some("forbidden") => Err(ReviseError::Forbidden("policy says no".into())),
                 Some("away") => Err(ReviseError::Unavailable("the connector cannot look just now".into())),
+                Some("evident") => {
+                    let mut exhibits = old.exhibits.clone();
+                    let digest = Digest::of(b"what nobody has seen");
+                    exhibits.push(ExhibitRef { title: "more".into(), media: "text/plain".into(), digest, bytes: 20 });
+                    Ok(Revision { proposal: Proposal { action, exhibits, ..old.clone() } })
+                }
                 _ => Ok(Revision { proposal: Proposal { action, ..old.clone() } }),
             }
         }
@@ -170,6 +176,10 @@ impl Driver for Typist {
 
     fn default_receipt(&self, _: &RunId, call: &Call) -> Option<Value> {
         (call.proposal()?.class == EffectClass::Idempotent).then(|| json!("found it"))
+    }
+
+    fn if_lost(&self, call: &Call) -> Option<String> {
+        Some(format!("the host looks for what `{}` has done", call.proposal()?.connector))
     }
 
     fn figures(&self) -> Figures {

@@ -30,8 +30,11 @@ fn mail_is_sent_as_it_was_edited() {
     edited["message"]["to"] = json!(["bob@localhost"]);
     edited["message"]["body"] = json!("Another text.");
     let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": edited });
-    // Who edits approves what they have written.
-    assert_eq!(decide(&host, ALICE, id(&approval), &edit), (200, String::new()));
+    assert_eq!(decide(&host, ALICE, id(&approval), &edit), (202, String::new()));
+    // Who has edited looks at what would be sent now, and approves that.
+    assert_eq!(sent(&world), []);
+    let current = host.approval(id(&approval));
+    assert_eq!(decide(&host, ALICE, id(&approval), &approve(&current)), (200, String::new()));
     let row = host.over(&run);
     assert_eq!(sent(&world), [(json!("bob@localhost"), json!("Another text."))], "not what the agent had written");
     let told = row["result"]["ok"].as_str().unwrap();
@@ -79,7 +82,9 @@ fn an_edit_deploys_what_it_says() {
     let mut edited = approval["proposal"]["action"]["arguments"].clone();
     edited["release"]["revision"] = json!("fix");
     let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": edited });
-    assert_eq!(decide(&host, ALICE, id(&approval), &edit).0, 200);
+    assert_eq!(decide(&host, ALICE, id(&approval), &edit).0, 202);
+    let current = host.approval(id(&approval));
+    assert_eq!(decide(&host, ALICE, id(&approval), &approve(&current)).0, 200);
     host.over(&run);
     assert_eq!(world.branch.0.tip("production"), fix);
 }

@@ -135,7 +135,10 @@ fn an_old_vote_falls_with_an_edit() {
         let edit = json!({ "type": "edit", "digest": current["digest"], "arguments": arguments });
         assert_eq!(decide(&host, BOB, id(&first), &edit).0, 202);
         current = host.approval(id(&first));
-        assert_eq!((&current["still_needed"], &current["votes"][0]["reviewer"]), (&json!(1), &json!("bob")));
+        assert_eq!((&current["still_needed"], &current["votes"]), (&json!(2), &json!([])), "nobody has seen it yet");
+        assert_eq!(decide(&host, BOB, id(&first), &approve(&current)).0, 202);
+        let voted = host.approval(id(&first));
+        assert_eq!((&voted["still_needed"], &voted["votes"][0]["reviewer"]), (&json!(1), &json!("bob")));
         assert_ne!(current["digest"], first["digest"]);
         let stale = decide(&host, ALICE, id(&first), &approve(&first));
         assert_eq!((stale.0, stale.1.as_str()), (409, "stale-digest"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::operator::Operator;
 use crate::outside::{self, Branch, Maildir, Outside, Relay};
-use crate::support::Folder;
+use crate::support::{Folder, until};
 
 /// A run whose effect is in doubt, because its host died at `kill`.
 struct Doubt<'a> {
@@ -43,10 +43,23 @@ impl<'a> Doubt<'a> {
         row["result"]["ok"].as_str().unwrap_or_else(|| panic!("{row}")).to_owned()
     }
 
+    /// Waits until the host has looked and cannot tell; what it leaves to the person.
+    fn evidence(&mut self) -> String {
+        let (operator, id) = (&mut self.operator, &self.id);
+        let found = until("evidence", || {
+            let effect = operator.approval(id)["effect"].clone();
+            (effect["state"] == "in-doubt" && !effect["evidence"].is_null()).then(|| effect["evidence"].clone())
+        });
+        assert!(found["at"].as_str().unwrap().ends_with('Z'), "{found}");
+        found["text"].as_str().unwrap().to_owned()
+    }
+
+    /// The one event of this kind.
     fn event(&mut self, kind: &str) -> Value {
-        let page = self.operator.get(&format!("/v1/runs/{}/events", self.run));
-        let mut events = page["events"].as_array().unwrap().iter().filter(|event| event["type"] == kind);
-        events.next().unwrap_or_else(|| panic!("no {kind}: {page}"))["data"].clone()
+        let history = self.operator.history(&self.run);
+        let events: Vec<&Value> = history.iter().filter(|event| event["type"] == kind).collect();
+        assert_eq!(events.len(), 1, "{kind}: {history:#?}");
+        events[0]["data"].clone()
     }
 }
 
@@ -63,9 +76,12 @@ fn only_a_person_settles_what_a_relay_took() {
         let mailbox = relay.mailbox(&format!("Settled as {kind}"));
         let folder = outside::folder(&mailbox, "");
         let mut doubt = Doubt::new(&folder, &mailbox, "after-perform");
-        // Also after one more death and the look-up that follows it.
+        // What the person has to look for at the relay's.
+        let evidence = doubt.evidence();
+        // Also after one more death and the look-up that follows it, which finds the same and does not say it twice.
         doubt.operator.kill();
         let approval = doubt.operator.effect(&doubt.id, &["in-doubt"]);
+        until("second look-up", || doubt.operator.said().contains("stays in doubt").then_some(()));
         assert_eq!(approval["state"], "approved", "the decision and the effect are shown apart: {approval}");
         assert!(approval["effect"]["reason"].as_str().unwrap().contains("the host stopped"), "{approval}");
         assert_eq!(doubt.operator.run(&doubt.run)["state"], "waiting", "the agent waits");
@@ -80,6 +96,9 @@ fn only_a_person_settles_what_a_relay_took() {
         assert_eq!(status, 409, "it is settled once: {answer}");
 
         assert!(doubt.told().contains(told), "{kind}");
+        assert_eq!(doubt.event("effect-looked-up")["evidence"], json!(evidence));
+        let id = mailbox.messages()[0].lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned();
+        assert!(evidence.contains(&format!("look for message id `{id}`")), "{id}: {evidence}");
         let resolved = doubt.event("effect-resolved");
         assert_eq!((&resolved["by"], &resolved["message"]), (&json!("olivia"), &json!("I looked.")), "{resolved}");
         assert_eq!(mailbox.count(), 1, "the relay was given it once");
@@ -174,8 +193,12 @@ fn a_branch_that_somebody_moved_leaves_it_to_a_person() {
     operator.decide(&approval, "approve", &json!({}));
     let approval = operator.effect(&id, &["in-doubt"]);
     assert_eq!(approval["effect"]["attempts"], 1);
-    operator.resolve(&id, "not-done", 1);
     let mut doubt = Doubt { operator, run, id };
+    let evidence = doubt.evidence();
+    for part in [format!("refs/heads/production is at {elsewhere}"), branch.0.tip("main"), "the marker refs/".into()] {
+        assert!(evidence.contains(&part), "{part}: {evidence}");
+    }
+    doubt.operator.resolve(&doubt.id, "not-done", 1);
     assert_eq!(doubt.told(), "err Refusal::Failed(\"I looked.\")");
     assert_eq!(branch.0.tip("production"), elsewhere, "what somebody else did stays");
 }

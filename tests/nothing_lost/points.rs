@@ -119,12 +119,15 @@ impl Fate {
             Self::Person("send-again") => &[
                 "effect-started",
                 "effect-in-doubt",
+                "effect-looked-up",
                 "effect-resolved",
                 "effect-started",
                 "effect-succeeded",
                 "run-finished",
             ],
-            Self::Person(_) => &["effect-started", "effect-in-doubt", "effect-resolved", "run-finished"],
+            Self::Person(_) => {
+                &["effect-started", "effect-in-doubt", "effect-looked-up", "effect-resolved", "run-finished"]
+            }
         }
     }
 
@@ -174,13 +177,15 @@ fn effect(outside: &dyn Outside, fates: &Fates, kills: &[&str]) {
     assert_eq!(runs, 1, "{context}: a run that was not acknowledged is not there twice");
 }
 
-/// Sees a run to its end. Whoever finds its effect in doubt looks where it would have arrived, and settles it if the connector's look-up cannot.
+/// Sees a run to its end. Whoever finds its effect in doubt waits for what the connector's look-up found, looks where the effect would have arrived,
+/// and settles it.
 fn settled(operator: &mut Operator<'_>, id: &str, outside: &dyn Outside, fates: &Fates) -> Value {
     let (run, _) = id.split_once('.').unwrap();
     until("end of the run", || {
         let (approval, row) = (operator.approval(id), operator.run(run));
         let fate = if outside.count() == 0 { fates.before } else { fates.after };
-        if let (Some("in-doubt"), Fate::Person(how)) = (approval["effect"]["state"].as_str(), fate) {
+        let looked_up = !approval["effect"]["evidence"].is_null();
+        if let (Some("in-doubt"), true, Fate::Person(how)) = (approval["effect"]["state"].as_str(), looked_up, fate) {
             operator.resolve(id, how, approval["effect"]["attempts"].as_u64().unwrap());
         }
         (row["state"] == "finished").then_some(row)

@@ -39,12 +39,13 @@ fn the_mail_that_leaves_is_the_mail_that_was_shown() {
     let mut arguments = second["proposal"]["action"]["arguments"].clone();
     arguments["message"] = message();
     let (status, answer) = host.decide(&second, "edit", &json!({ "arguments": arguments }));
-    assert_eq!((status, &answer["state"]), (200, &json!("approved")), "{answer}");
+    assert_eq!((status, &answer["state"]), (202, &json!("held")), "{answer}");
     assert_ne!(answer["digest"], second["digest"]);
     let edited = host.approval(second["id"].as_str().unwrap());
     assert_eq!((&edited["digest"], &edited["revision"]), (&answer["digest"], &json!(2)));
     assert_eq!(edited["proposal"]["action"]["arguments"]["message"], message());
     assert_digests(&folder, &host, &edited);
+    host.approve(&edited);
     assert_sent(&host, &edited, &mailbox);
 }
 
@@ -154,7 +155,8 @@ fn the_money_that_moves_is_the_money_that_was_shown() {
     arguments["transfer"]["payee"] = json!("Überweisung GmbH & Co. \"KG\"");
     arguments["transfer"]["amount"]["minor-units"] = json!("12005");
     let (status, answer) = host.decide(&approval, "edit", &json!({ "arguments": arguments }));
-    assert_eq!((status, &answer["state"]), (200, &json!("approved")), "{answer}");
+    assert_eq!((status, &answer["state"]), (202, &json!("held")), "{answer}");
+    host.approve(&host.approval(id));
     let done = host.effect(id, "succeeded");
     assert_eq!(done["digest"], answer["digest"]);
     assert_digests(&folder, &host, &done);

@@ -193,6 +193,15 @@ pub struct Mailbox<'a> {
     subject: String,
 }
 
+impl Mailbox<'_> {
+    /// The messages, in no order.
+    pub fn messages(&self) -> Vec<String> {
+        let wanted = format!("\nSubject: {}\n", self.subject);
+        let texts = texts(&self.relay.mail.join("new")).into_iter().map(|text| text.replace('\r', ""));
+        texts.filter(|text| text.contains(&wanted)).collect()
+    }
+}
+
 impl Outside for Mailbox<'_> {
     fn section(&self) -> String {
         let port = self.relay.port;
@@ -210,9 +219,7 @@ impl Outside for Mailbox<'_> {
     }
 
     fn count(&self) -> usize {
-        let wanted = format!("\nSubject: {}\n", self.subject);
-        let new = self.relay.mail.join("new");
-        texts(&new).iter().filter(|text| text.replace('\r', "").contains(&wanted)).count()
+        self.messages().len()
     }
 }
 

@@ -46,7 +46,13 @@ pub fn component(name: &str) -> PathBuf {
 }
 
 pub fn limits() -> RunLimits {
-    RunLimits { cpu_ms: 60_000, memory_bytes: 64 << 20, held_calls: 1_000_000, calls: 1_000_000 }
+    RunLimits {
+        cpu_ms: 60_000,
+        memory_bytes: 64 << 20,
+        held_calls: 1_000_000,
+        calls: 1_000_000,
+        journal_bytes: 1 << 40,
+    }
 }
 
 impl World {
@@ -207,7 +213,7 @@ impl Preview for LineConnector {
         "none"
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         *self.previewed.lock().unwrap() = Instant::now();
         *self.arguments.lock().unwrap() = action.canonical_arguments().len();
         async {
@@ -285,6 +291,10 @@ impl Driver for BenchDriver {
     }
 
     fn default_receipt(&self, _: &RunId, _: &Call) -> Option<Value> {
+        None
+    }
+
+    fn if_lost(&self, _: &Call) -> Option<String> {
         None
     }
 

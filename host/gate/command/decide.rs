@@ -161,7 +161,8 @@ fn already_voted(call: &Call, reviewer: &str) -> bool {
     call.votes.iter().any(|vote| vote.reviewer == reviewer)
 }
 
-/// A new revision under the stricter requirement; the editor's own approval follows unless four-eyes forbids it.
+/// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on something
+/// that the editor has not been shown: a vote is for what was seen.
 fn edit(
     subject: &Subject,
     call: &Call,
@@ -176,7 +177,7 @@ fn edit(
     let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
     let clearance = subject.clearance(number, revision, &new);
     let started_by = &subject.run()?.started_by;
-    let own_vote = new.requirement.admits_approval(&by, started_by, Some(&by)).is_ok();
+    let own_vote = shows_nothing_new(old, &new) && new.requirement.admits_approval(&by, started_by, Some(&by)).is_ok();
     let vote = Decision { reviewer: by.clone(), clearance, verdict: Verdict::Approve, message: None };
     let mut events = vec![
         Event::DecisionMade { call: number, decision },
@@ -186,6 +187,12 @@ fn edit(
         events.push(Event::DecisionMade { call: number, decision: vote });
     }
     Ok(events)
+}
+
+/// Whether whoever was shown `old` has seen all that the host found out about `new`.
+fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
+    let facts = |proposal: &Proposal| (proposal.preconditions.clone(), proposal.connector.clone(), proposal.class);
+    facts(old) == facts(new) && new.exhibits.iter().all(|exhibit| old.exhibits.contains(exhibit))
 }
 
 fn outcome(call: &Call, repeated: bool) -> Result<DecisionOutcome, Refused> {

@@ -23,7 +23,7 @@ impl Command for Start {
     type Out = Permit;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Permit), Refused> {
-        let (_, call) = subject.call()?;
+        let (run, call) = subject.call()?;
         let wrong = Refused::WrongPhase(call.phase.name());
         let proposal = call.proposal().ok_or_else(|| wrong.clone())?;
         let (start_by, votes_count) = match call.phase {
@@ -58,6 +58,7 @@ impl Command for Start {
         let attempt = call.attempts + 1;
         let permit = Permit {
             run: subject.id.clone(),
+            agent: run.agent.clone(),
             call: call.number,
             attempt,
             clearance,
@@ -96,7 +97,7 @@ pub struct Finish {
     pub attempt: u32,
     /// What came of it.
     pub outcome: Outcome,
-    /// How the host knows, if not from the attempt's own reply.
+    /// How the host knows, if not from the attempt's own reply; with an outcome that is unknown, what a lookup found that could not tell.
     pub evidence: Option<String>,
 }
 
@@ -109,13 +110,11 @@ impl Command for Finish {
         let (run, number) = subject.call().map(|(run, call)| (run, call.number))?;
         let call = attempted(subject, self.attempt)?;
         let (attempt, evidence) = (self.attempt, self.evidence);
-        let in_doubt = matches!(call.phase, Phase::InDoubt { .. });
         let event = match self.outcome {
             Outcome::Happened(receipt) => Event::EffectSucceeded { call: number, attempt, receipt, evidence },
             Outcome::DidNotHappen(reason) if call.sent_again && evidence.is_none() => still_in_doubt(call, &reason),
             Outcome::DidNotHappen(reason) => Event::EffectFailed { call: number, attempt, reason, evidence },
-            Outcome::Unknown(_) if in_doubt => return Ok((Vec::new(), call.phase.name())),
-            Outcome::Unknown(reason) => Event::EffectInDoubt { call: number, attempt, reason },
+            Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), "in-doubt")),
             // The attempt's own reply is about this attempt; a lookup, by the key, is about all of them.
             Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
             // Nobody waits for a call of a run that is over, so it is not put to reviewers again.
@@ -132,6 +131,18 @@ impl Command for Finish {
         after.apply(&event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
         Ok((vec![event], after.phase.name()))
     }
+}
+
+/// What is written of an attempt of which nobody knows what came: that it is in doubt, once, and what a lookup found, unless the last one found the same.
+/// Every host that starts looks again, and a history that repeats itself would hide what is new in it.
+fn unknown(call: &Call, reason: String, evidence: Option<String>) -> Vec<Event> {
+    let (number, attempt) = (call.number, call.attempts);
+    let new = !matches!(call.phase, Phase::InDoubt { .. });
+    let in_doubt = new.then_some(Event::EffectInDoubt { call: number, attempt, reason });
+    let known = call.looked_up.as_ref().map(|last| last.evidence.as_str());
+    let evidence = evidence.filter(|found| known != Some(found.as_str()));
+    let looked_up = evidence.map(|evidence| Event::EffectLookedUp { call: number, attempt, evidence });
+    in_doubt.into_iter().chain(looked_up).collect()
 }
 
 /// A person settles an effect that is in doubt.

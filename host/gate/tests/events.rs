@@ -51,6 +51,7 @@ fn samples() -> Vec<Event> {
         Event::EffectSucceeded { call: 2, attempt: 1, receipt: json!({"id": "7"}), evidence: None },
         Event::EffectFailed { call: 2, attempt: 1, reason: "no".into(), evidence: Some("looked".into()) },
         Event::EffectInDoubt { call: 2, attempt: 1, reason: "no reply".into() },
+        Event::EffectLookedUp { call: 2, attempt: 1, evidence: "no message `<7@example.com>`".into() },
         Event::EffectResolved {
             call: 2,
             attempt: 1,
@@ -84,13 +85,14 @@ fn ordinal(event: &Event) -> usize {
         Event::EffectSucceeded { .. } => 12,
         Event::EffectFailed { .. } => 13,
         Event::EffectInDoubt { .. } => 14,
-        Event::EffectResolved { .. } => 15,
-        Event::TimerSet { .. } => 16,
-        Event::TimerFired { .. } => 17,
-        Event::RunFinished { .. } => 18,
-        Event::RunTrapped { .. } => 19,
-        Event::RunCancelled { .. } => 20,
-        Event::RunDiverged { .. } => 21,
+        Event::EffectLookedUp { .. } => 15,
+        Event::EffectResolved { .. } => 16,
+        Event::TimerSet { .. } => 17,
+        Event::TimerFired { .. } => 18,
+        Event::RunFinished { .. } => 19,
+        Event::RunTrapped { .. } => 20,
+        Event::RunCancelled { .. } => 21,
+        Event::RunDiverged { .. } => 22,
     }
 }
 
@@ -99,7 +101,7 @@ fn every_kind_reads_and_writes_as_its_golden_file() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/events");
     let samples = samples();
     let ordinals: Vec<usize> = samples.iter().map(ordinal).collect();
-    assert_eq!(ordinals, (0..22).collect::<Vec<_>>(), "one sample of each kind, in the enum's order");
+    assert_eq!(ordinals, (0..23).collect::<Vec<_>>(), "one sample of each kind, in the enum's order");
     let mut names = BTreeSet::new();
     for event in samples {
         let value = serde_json::to_value(&event).unwrap();

@@ -10,7 +10,8 @@ use holdshort_gate::command::{
     Revision, SetTimer,
 };
 use holdshort_gate::{
-    Answer, EffectClass, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers, RunPhase, Time,
+    Answer, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution,
+    Reviewers, RunPhase, Time,
 };
 use serde_json::json;
 
@@ -140,6 +141,42 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
     assert_eq!(world.decide("ruth", Choice::Approve).unwrap().phase, "approved");
 }
 
+/// Evidence under a title; its bytes are its name.
+fn exhibit(name: &str) -> ExhibitRef {
+    let digest = Digest::of(name.as_bytes());
+    ExhibitRef { title: "what the host found out".into(), media: "text/plain".into(), digest, bytes: 1 }
+}
+
+#[test]
+fn an_editor_approves_only_what_they_have_seen() {
+    let with = |text: &str, exhibits: &[&str], preconditions| Proposal {
+        exhibits: exhibits.iter().map(|name| exhibit(name)).collect(),
+        preconditions,
+        ..proposal(text)
+    };
+    let shown = || with("a", &["diff", "commits"], json!({"old": "1"}));
+    for (new, phase) in [
+        (with("b", &["diff", "commits"], json!({"old": "1"})), "approved"),
+        (with("b", &["commits"], json!({"old": "1"})), "approved"),
+        (with("b", &[], json!({"old": "1"})), "approved"),
+        (with("b", &["diff", "other commits"], json!({"old": "1"})), "held"),
+        (with("b", &["diff", "commits", "commits that would be lost"], json!({"old": "1"})), "held"),
+        (with("b", &["diff", "commits"], json!({"old": "2"})), "held"),
+        (Proposal { connector: "other".into(), ..with("b", &["diff"], json!({"old": "1"})) }, "held"),
+        (Proposal { class: EffectClass::OneShot, ..with("b", &["diff"], json!({"old": "1"})) }, "held"),
+    ] {
+        let mut world = World::held(shown());
+        let choice = Choice::Edit(Box::new(Revision { proposal: new.clone() }));
+        let edited = world.decide("rita", choice).unwrap();
+        assert_eq!((edited.phase, edited.still_needed), (phase, u32::from(phase == "held")), "{new:?}");
+        if phase == "held" {
+            assert!(matches!(world.start(), Err(Refused::WrongPhase("held"))));
+            assert_eq!(world.decide("rita", Choice::Approve).unwrap().phase, "approved", "having seen it, they may");
+        }
+        world.start().unwrap();
+    }
+}
+
 #[test]
 fn an_edit_keeps_the_stricter_requirement_and_the_capability() {
     let mut world = World::held(with(|r| (r.quorum, r.start_within_ms) = (2, 5)));
@@ -239,6 +276,44 @@ fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
     assert!(matches!(world.finish(1, Outcome::Happened(json!("late"))), Err(Refused::OtherAttempt { .. })));
     let mut world = doubt(EffectClass::Reconcilable);
     assert_eq!(world.finish(1, Outcome::Happened(json!("found"))).unwrap(), "succeeded");
+}
+
+#[test]
+fn what_a_lookup_found_is_kept_and_not_repeated() {
+    let mut world = World::held(Proposal { class: EffectClass::Idempotent, ..proposal("a") });
+    world.decide("rita", Choice::Approve).unwrap();
+    world.start().unwrap();
+    world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+    let before = world.written.len();
+    let found = |world: &World| world.subject.call.as_ref().unwrap().looked_up.clone();
+    assert_eq!(found(&world), None);
+    let looked = |world: &mut World, attempt, evidence: &str| {
+        let (outcome, evidence) = (Outcome::Unknown("looked".into()), Some(evidence.to_owned()));
+        assert_eq!(world.submit(Finish { attempt, outcome, evidence }), Ok("in-doubt"));
+    };
+    looked(&mut world, 1, "nothing there");
+    let first = found(&world).unwrap();
+    assert_eq!((first.at, first.evidence.as_str()), (world.now, "nothing there"));
+    world.pass_ms(1);
+    looked(&mut world, 1, "nothing there");
+    assert_eq!(found(&world), Some(first), "the same again is no news");
+    looked(&mut world, 1, "half of it is there");
+    let kinds: Vec<&Event> = world.written[before..].iter().collect();
+    assert!(matches!(kinds[..], [Event::EffectLookedUp { .. }, Event::EffectLookedUp { .. }]), "{kinds:?}");
+    let reason = Phase::InDoubt { reason: "no reply".into() };
+    assert_eq!(world.subject.call.as_ref().unwrap().phase, reason, "what was seen of the attempt stays");
+
+    // A lookup is about the attempt that it names; the next attempt begins without one.
+    let resolution = Resolution::SendAgain;
+    world.submit(Resolve { attempt: 1, by: "rita".into(), resolution, message: None }).unwrap();
+    assert!(found(&world).is_some());
+    world.start().unwrap();
+    assert_eq!(found(&world), None);
+    // In doubt and looked up at once, and then a lookup that can tell.
+    looked(&mut world, 2, "nothing there");
+    let (outcome, evidence) = (Outcome::DidNotHappen("no".into()), Some("it is excluded".to_owned()));
+    assert_eq!(world.submit(Finish { attempt: 2, outcome, evidence }), Ok("failed"));
+    assert_eq!(found(&world).unwrap().evidence, "it is excluded");
 }
 
 #[test]

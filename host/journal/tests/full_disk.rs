@@ -133,7 +133,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
         let _ = submit(&run, "task").await.unwrap();
         assert_eq!(journal.health(), Health::Ok);
         assert_eq!(hints.recv().await.unwrap().run, run);
-        assert_eq!(journal.events(&run, 0, 10).await.unwrap().len(), 1);
+        assert_eq!(journal.events(&run, 0, 10).await.unwrap().events.len(), 1);
     }
     // The call that was held all the while can be decided as if nothing had been, and is done once.
     let approve = decision("alice", clearance, Choice::Approve);

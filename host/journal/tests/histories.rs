@@ -141,6 +141,7 @@ const KINDS: &[&str] = &[
     "Happened",
     "DidNotHappen",
     "Unknown",
+    "LookedUp",
     "FactsChanged",
     "Resolve",
     "SetTimer",

@@ -19,7 +19,7 @@ use common::script::{Model, Step, play, same, shown};
 use common::*;
 use holdshort_gate::command::Choice;
 use holdshort_gate::{Digest, Event, Resolution, RunId, Time};
-use holdshort_journal::{Health, Journal, LogLine, OpenError, Position, ReadError};
+use holdshort_journal::{Events, Health, Journal, LogLine, OpenError, Position, ReadError};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::json;
@@ -70,6 +70,7 @@ async fn everything(world: &World) {
             ("doubtful", Step::Approve { call: 1, reviewer: "alice", clearance: first("doubtful", 1) }),
             ("doubtful", Step::Start(1)),
             ("doubtful", Step::Unknown { call: 1, attempt: 1 }),
+            ("doubtful", Step::LookedUp { call: 1, attempt: 1, found: "nothing there" }),
             ("doubtful", Step::Resolve { call: 1, attempt: 1, resolution: Resolution::SendAgain }),
             ("doubtful", Step::Start(1)),
             ("doubtful", Step::DidNotHappen { call: 1, attempt: 2 }),
@@ -121,7 +122,7 @@ async fn everything_is_there_after_it_was_closed() {
     let world = World::new(Kept::InSqlite);
     everything(&world).await;
     let (id, before) = (world.id().clone(), shown(&world, &runs()).await);
-    assert_eq!(kinds(&before.feed).len(), 22, "every kind of event: {:?}", kinds(&before.feed));
+    assert_eq!(kinds(&before.feed).len(), 23, "every kind of event: {:?}", kinds(&before.feed));
     let run = RunId("waiting".into());
     let (seed, key) = (world.seed(&run), world.effect_key(&run, 2));
     // What was handed over and not yet answered is written before the file is let go.
@@ -281,6 +282,32 @@ fn what_cannot_be_opened_is_refused_in_words_that_help() {
     });
 }
 
+/// However much is asked for, one read brings no more into memory than a few large results; all of them come, one read after the other.
+#[tokio::test]
+async fn a_read_is_bounded_in_bytes() {
+    let world = World::new(Kept::InSqlite);
+    let run = world.create("run").await;
+    let large = "x".repeat(1 << 20);
+    for call in 1..=20 {
+        let _ = world.submit(&run, None, routine(call, &large)).await.unwrap();
+    }
+    let (mut after, mut reads, mut rest) = (0, 0, true);
+    while rest {
+        let Events { events, more } = world.events(&run, after, usize::MAX).await.unwrap();
+        assert!(events.len() <= 5, "{} events", events.len());
+        after = events.last().map_or(after, |last| last.seq);
+        (reads, rest) = (reads + 1, more);
+    }
+    // The fifth read is full, so that only a sixth can tell that there is no more.
+    assert_eq!((after, reads), (21, 6));
+    let (mut place, mut seen) = (Position(0), 0);
+    while let entries @ [.., last] = &world.feed(place, usize::MAX).await.unwrap()[..] {
+        assert!(entries.len() <= 5, "{} entries", entries.len());
+        (place, seen) = (last.position, seen + entries.len());
+    }
+    assert_eq!(seen, 21);
+}
+
 #[tokio::test]
 async fn events_that_do_not_fit_together_are_told_by_their_place() {
     let world = World::new(Kept::InSqlite);
@@ -363,7 +390,7 @@ async fn one_host_at_a_time_has_a_journal() {
     child.kill().unwrap();
     child.wait().unwrap();
     let journal = world.open().unwrap();
-    assert_eq!(journal.events(&mine, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(journal.events(&mine, 0, 10).await.unwrap().events.len(), 1);
 }
 
 /// Names the journal that the other process holds.
@@ -436,7 +463,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     }
     assert_eq!(found, fs::read_to_string(&listing).unwrap());
     let shown = shown(&journal, &runs()).await;
-    assert_eq!(kinds(&shown.feed).len(), 22, "every kind of event is in it");
+    assert_eq!(kinds(&shown.feed).len(), 22, "every kind of event of then is in it");
     // A vote of then and a vote of now clear the same digest, and the effect has the key that it would have had.
     let run = RunId("waiting".into());
     let call = journal.subject(&run, Some(2)).await.unwrap().unwrap().call.unwrap();

@@ -166,6 +166,10 @@ pub(super) struct Approval {
     /// What `digest` covers, together with journal, run, call and revision; null if the call was refused before anyone was asked.
     #[schema(required = true, value_type = Option<ProposalShape>)]
     proposal: Option<Box<Proposal>>,
+    /// In one sentence, what the host would look at if the outcome of the effect were lost (`proposal.class` says how it could be settled then);
+    /// null if no connector of this host would perform it.
+    #[schema(required = true)]
+    if_lost: Option<String>,
     /// What was refused and why, if the call was refused before anyone was asked.
     #[schema(required = true)]
     refused: Option<RefusedCall>,
@@ -204,6 +208,19 @@ pub(super) struct Effect {
     /// What was done, of the function's `ok` type.
     #[schema(required = true)]
     receipt: Option<Value>,
+    /// What the host found when it looked the current attempt up; null if it did not have to. While the effect is in doubt, whoever settles it begins here.
+    #[schema(required = true)]
+    evidence: Option<Evidence>,
+}
+
+/// What a lookup found.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Evidence {
+    /// When it was written down; a later lookup that found the same is not.
+    at: Moment,
+    /// What was looked at and what it showed, or why nothing could be looked at.
+    text: String,
 }
 
 /// A call that was refused before anyone was asked.
@@ -244,7 +261,8 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     let task = super::runs::row(&api, &run).await?.task;
     let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
     let agent = subject.run.map(|run| run.agent).unwrap_or_default();
-    Ok(Json(approval(subject.journal, run, agent, task, started_by, call)).into_response())
+    let if_lost = api.driver().if_lost(&call);
+    Ok(Json(Approval { if_lost, ..approval(subject.journal, run, agent, task, started_by, call) }).into_response())
 }
 
 /// The run and the consequential call that an id names.
@@ -283,6 +301,7 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
         digest: call.clearance,
         action_digest,
         proposal,
+        if_lost: None,
         refused,
         votes: call.votes.into_iter().map(|vote| CastVote { reviewer: vote.reviewer, at: Moment(vote.at) }).collect(),
         decisions: call
@@ -341,5 +360,7 @@ fn effect(call: &Call) -> Option<Effect> {
         | Phase::Cancelled => return None,
     };
     let (attempts, started_at) = (call.attempts, call.started_at.map(Moment));
-    Some(Effect { state: call.phase.name(), attempts, started_at, reason, receipt })
+    let evidence = call.looked_up.as_ref();
+    let evidence = evidence.map(|found| Evidence { at: Moment(found.at), text: found.evidence.clone() });
+    Some(Effect { state: call.phase.name(), attempts, started_at, reason, receipt, evidence })
 }

@@ -80,7 +80,7 @@ pub(super) struct DecisionAnswer {
 #[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = DecisionRequest,
     params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
-    (status = 202, body = DecisionAnswer, description = "Written down; more people must approve."),
+    (status = 202, body = DecisionAnswer, description = "Written down; more people must approve. After an edit that is the editor too, unless the new action rests on evidence that they were shown."),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "Another digest is current, or it was decided before."),
     (status = 410, body = Details, content_type = "application/problem+json", description = "The approval has expired."),

@@ -42,6 +42,10 @@ pub trait Driver: Send + Sync + 'static {
     /// The receipt of a call that a person says was done, if it follows from the call alone.
     fn default_receipt(&self, run: &RunId, call: &Call) -> Option<Value>;
 
+    /// What the host would look at if the outcome of the call's effect were lost, in the connector's words; nothing if no connector of this host would
+    /// perform it, or another one than was shown.
+    fn if_lost(&self, call: &Call) -> Option<String>;
+
     /// The configured agents, by name.
     fn agents(&self) -> Vec<AgentInfo>;
 

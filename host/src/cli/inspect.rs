@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use super::args::InspectArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::story;
 use crate::agent::{Entry, Manifest};
 use crate::config::Config;
+use crate::connectors::IfLost;
 use crate::connectors::checks::Checks;
 use crate::runs::AgentError;
 use classes::{Class, Classes};
@@ -70,8 +72,8 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
 /// A component's imports, sorted by what would become of them.
 struct Report {
     manifest: Manifest,
-    /// Each with what would perform it.
-    consequential: Vec<(String, String)>,
+    /// Each with what would perform it, and how it is settled if its outcome is lost.
+    consequential: Vec<(String, String, IfLost)>,
     routine: Vec<String>,
     log: bool,
     /// Why it cannot run here; nothing if it can.
@@ -88,7 +90,7 @@ impl Report {
             match classes.of(import) {
                 Ok(Class::Log) => log = true,
                 Ok(Class::Routine) => routine.push(name),
-                Ok(Class::Consequential { by }) => consequential.push((name, by)),
+                Ok(Class::Consequential { by, if_lost }) => consequential.push((name, by, if_lost)),
                 Err(error) => refused.push(error.to_string()),
             }
         }
@@ -105,8 +107,9 @@ impl Report {
 
     /// The same for programs; the members are part of the command line's promise.
     fn json(&self) -> Value {
-        let consequential =
-            self.consequential.iter().map(|(name, by)| json!({ "capability": name, "performed_by": by }));
+        let consequential = self.consequential.iter().map(|(name, by, IfLost { class, evidence })| {
+            json!({ "capability": name, "performed_by": by, "class": class, "if_lost": evidence })
+        });
         json!({
             "component": self.manifest.digest,
             "entry": self.entry(),
@@ -134,8 +137,11 @@ impl Report {
         }
         output.row("", "")?;
         output.row("", "It holds short, until the required people have cleared exactly those bytes, at:")?;
-        for (name, by) in &self.consequential {
+        for (name, by, IfLost { class, evidence }) in &self.consequential {
             output.row(&format!("  {name}  "), &format!("done by {by}"))?;
+            if let Some(text) = story::if_lost(*class, Some(evidence)) {
+                output.row("    if its outcome is lost: ", &text)?;
+            }
         }
         self.nothing(self.consequential.is_empty(), output)?;
         output.row("", "It may freely call; each answer is written down:")?;

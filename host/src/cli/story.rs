@@ -1,6 +1,6 @@
 //! What happened, in sentences for people. Programs read the events themselves (`--json`).
 
-use holdshort_gate::{Decision, Event, Proposal, RefusalReason, Resolution, Time, Verdict};
+use holdshort_gate::{Decision, EffectClass, Event, Proposal, RefusalReason, Resolution, Time, Verdict};
 use serde_json::{Value, json};
 
 use super::client;
@@ -62,6 +62,7 @@ fn of_run(event: &Event) -> String {
         | Event::EffectSucceeded { .. }
         | Event::EffectFailed { .. }
         | Event::EffectInDoubt { .. }
+        | Event::EffectLookedUp { .. }
         | Event::EffectResolved { .. } => String::new(),
     }
 }
@@ -81,6 +82,10 @@ fn of_call(event: &Event) -> String {
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
         Event::EffectSucceeded { evidence, .. } => format!("is done{}", because(evidence.as_deref())),
         Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
+        // Whole, because whoever settles it needs all of it.
+        Event::EffectLookedUp { evidence, .. } => {
+            format!("is in doubt still, for a person to settle; the host looked: {evidence}")
+        }
         Event::EffectFailed { reason, evidence, .. } => {
             format!("was tried and did not happen: {reason}{}", because(evidence.as_deref()))
         }
@@ -121,6 +126,17 @@ pub(super) fn refused(reason: &RefusalReason) -> String {
     }
 }
 
+/// How an effect is settled whose outcome was lost: by its class, and by what the connector says that the host looks at. Nothing for what has no effect.
+pub(super) fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
+    let way = match class {
+        EffectClass::Idempotent => "it can be sent again without happening twice",
+        EffectClass::Reconcilable => "it can be looked up",
+        EffectClass::OneShot => "a person has to find out",
+        EffectClass::Question => return None,
+    };
+    Some(evidence.map_or_else(|| way.to_owned(), |evidence| format!("{way}; {evidence}")))
+}
+
 fn word(resolution: &Resolution) -> &'static str {
     match resolution {
         Resolution::Done(_) => "done",
@@ -156,7 +172,7 @@ mod tests {
         let cases = [
             (
                 "run-created",
-                json!({"agent": "a", "component": holdshort_gate::Digest::of(b""), "task": "do\nit", "started_by": "olga", "limits": {"cpu_ms": 1, "memory_bytes": 1, "held_calls": 1, "calls": 1}, "seed": holdshort_gate::Digest::of(b"")}),
+                json!({"agent": "a", "component": holdshort_gate::Digest::of(b""), "task": "do\nit", "started_by": "olga", "limits": {"cpu_ms": 1, "memory_bytes": 1, "held_calls": 1, "calls": 1, "journal_bytes": 1}, "seed": holdshort_gate::Digest::of(b"")}),
                 "olga starts the agent a: do it",
             ),
             (

@@ -120,10 +120,9 @@ impl Watch<'_> {
             if let Event::EffectSucceeded { receipt, .. } = known {
                 self.output.aside(&terminal::value(receipt, columns));
             }
-            if matches!(known, Event::EffectInDoubt { .. }) {
-                self.output.note(&format!(
-                    "if the host cannot find out, settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"
-                ));
+            // Not before the host has looked: it settles what it can by itself.
+            if matches!(known, Event::EffectLookedUp { .. }) {
+                self.output.note(&format!("settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
             }
         }
         Ok(())
@@ -160,6 +159,7 @@ fn is_news(event: &Event) -> bool {
             | Event::EffectSucceeded { .. }
             | Event::EffectFailed { .. }
             | Event::EffectInDoubt { .. }
+            | Event::EffectLookedUp { .. }
             | Event::EffectResolved { .. }
     )
 }

@@ -216,6 +216,14 @@ impl Children {
         }
     }
 
+    /// The end of what the child `name` said, for messages: of its complaints, or else of its output.
+    pub fn said(&self, name: &str, chars_max: usize) -> String {
+        let bytes_max = 4 * chars_max as u64;
+        // Where both are one, there is no other.
+        let files = [self.err(name), self.out(name)].into_iter().filter(|path| path.exists());
+        files.map(|path| read_end(&path, bytes_max).tail(chars_max)).find(|said| !said.is_empty()).unwrap_or_default()
+    }
+
     /// The file that the child `name` holds locked; for messages.
     pub fn lock_path(&self, name: &str) -> PathBuf {
         self.err(name)

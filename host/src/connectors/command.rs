@@ -21,7 +21,7 @@ use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
 use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
-use super::{Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed};
+use super::{Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 use look::{own, printed};
 
 /// Performs consequential functions with the operator's programs.
@@ -41,6 +41,21 @@ pub struct Beside {
     pub preview: Option<Vec<String>>,
     /// What finds out whether a lost attempt happened.
     pub lookup: Option<Vec<String>>,
+}
+
+/// How a lost outcome is settled: by what the operator says of the program, and whether there is one that looks it up.
+pub fn if_lost(idempotent: bool, has_lookup: bool) -> IfLost {
+    let class = match (idempotent, has_lookup) {
+        (true, _) => EffectClass::Idempotent,
+        (false, true) => EffectClass::Reconcilable,
+        (false, false) => EffectClass::OneShot,
+    };
+    let evidence = if has_lookup {
+        "once the program has ended, the host asks the operator's lookup program, which tells by its exit status"
+    } else {
+        "the host looks whether the program still runs, and keeps what it said"
+    };
+    IfLost { class, evidence }
 }
 
 impl Acts {
@@ -68,7 +83,9 @@ impl Acts {
         match self.program.said(&ended) {
             Said::Done if ended.stdout.is_cut() => {
                 let bytes = ended.stdout.written_bytes;
-                Err(unavailable(&format!("it printed {bytes} bytes; at most {KEPT_BYTES_MAX} can be shown")))
+                Err(CannotPreview::Impossible(format!(
+                    "its preview is {bytes} bytes; a reviewer is shown at most {KEPT_BYTES_MAX} of a program's, and never a part"
+                )))
             }
             Said::Done => {
                 let title = format!("the preview by `{}`", argv.join(" "));
@@ -143,21 +160,14 @@ impl Preview for Acts {
     }
 
     fn class(&self) -> EffectClass {
-        match &self.beside {
-            Beside { idempotent: true, .. } => EffectClass::Idempotent,
-            Beside { lookup: Some(_), .. } => EffectClass::Reconcilable,
-            Beside { lookup: None, .. } => EffectClass::OneShot,
-        }
+        if_lost(self.beside.idempotent, self.beside.lookup.is_some()).class
     }
 
     fn evidence(&self) -> &str {
-        match self.beside.lookup {
-            Some(_) => "once the program has ended, asks the operator's lookup program, which tells by its exit status",
-            None => "looks whether the program still runs; what came of it only a person can find out",
-        }
+        if_lost(self.beside.idempotent, self.beside.lookup.is_some()).evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 }

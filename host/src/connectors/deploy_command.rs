@@ -14,13 +14,18 @@ use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
 use super::child::{Children, Order};
-use super::git::{CommitId, Git};
+use super::git::{CommitId, Git, GitError};
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
-use super::{Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed};
+use super::{
+    Attempt, CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Finding, IfLost, Inquiry, Perform, Preview, Previewed,
+};
 
-/// Who made a commit and what it is about; a commit's message is not limited, an exhibit is.
-const COMMIT_BYTES_MAX: usize = 256 * 1024;
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::OneShot,
+    evidence: "the host looks whether the program still runs, and keeps what it said",
+};
 
 /// Deploys a commit of one repository with the operator's program.
 #[derive(Clone, Debug)]
@@ -47,15 +52,11 @@ impl DeployCommand {
         let show = ["log", "-1", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
         let format = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
         let arguments: Vec<&str> = show.into_iter().chain([format, commit.as_str()]).collect();
-        let mut looked = self
-            .git
-            .read(&arguments, COMMIT_BYTES_MAX)
-            .await
-            .map_err(|error| CannotPreview::Unavailable(error.to_string()))?;
+        let unavailable = |error: GitError| CannotPreview::Unavailable(error.to_string());
+        let looked = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await.map_err(unavailable)?;
         if !looked.is_whole() {
-            let text =
-                format!("commit {commit}\n\nIts message of {} bytes is too large to be shown.\n", looked.bytes_all);
-            looked.bytes = text.into_bytes();
+            let instead = "give the commit a shorter message";
+            return Err(CannotPreview::too_large("the commit", looked.bytes_all, instead));
         }
         let summary = format!("deploy {} to {} by running `{}`", commit.short(), release.target, self.program.name());
         let exhibits = vec![
@@ -122,14 +123,14 @@ impl Preview for DeployCommand {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::OneShot
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "looks whether the program still runs; what came of it only a person can find out"
+        IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 }

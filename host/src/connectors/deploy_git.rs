@@ -24,7 +24,7 @@ use self::state::{Facts, Judged, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
 use super::git::{self, CommitId, Git, GitError};
 use super::release::{Release, impossible, unknown_target};
-use super::{Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, key};
+use super::{Attempt, CannotPreview, Finding, IfLost, Inquiry, Perform, Preview, Previewed, key};
 
 /// How long moving a branch may take. It takes milliseconds; a slow disk is given time, because git should not be killed in the middle.
 const MOVE_MAX: Duration = Duration::from_secs(60);
@@ -32,6 +32,12 @@ const MOVE_MAX: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often locks are looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::Reconcilable,
+    evidence: "the host looks for the marker that the move leaves in the repository: there, it was deployed; not there, it was not, if the branch is where it was and no git runs",
+};
 
 /// Moves branches of one repository.
 #[derive(Clone, Debug)]
@@ -86,7 +92,7 @@ impl DeployGit {
             return Err(CannotPreview::Impossible(text));
         }
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
-        let (summary, exhibits) = change.describe().await.map_err(unavailable)?;
+        let (summary, exhibits) = change.describe().await?;
         let facts = Facts { repository: self.repository(), branch: branch.clone(), old, new };
         Ok(Previewed { summary, exhibits, preconditions: facts.to_json() })
     }
@@ -291,14 +297,14 @@ impl Preview for DeployGit {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::Reconcilable
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "looks for the marker that the move leaves in the repository: there, it was deployed; not there, it was not, if the branch is where it was and no git runs"
+        IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 }

@@ -5,7 +5,11 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, EffectClass};
 use serde_json::Value;
 
-use super::{CannotPreview, Preview, Previewed};
+use super::{CannotPreview, IfLost, Preview, Previewed};
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost =
+    IfLost { class: EffectClass::Question, evidence: "a question has no effect, so there is nothing to look up" };
 
 /// Puts `guidance.ask` to a reviewer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,14 +24,14 @@ impl Preview for Guidance {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::Question
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "a question has no effect, so there is nothing to look up"
+        IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         async move {
             let question = action.arguments().get("question").and_then(|question| question.get("text"));
             let text = question.and_then(Value::as_str).map(str::trim).unwrap_or_default();
@@ -63,7 +67,7 @@ mod tests {
         let arguments = json!({"question": {"text": text}});
         let capability = "holdshort:agent/guidance@0.1.0#ask".parse().unwrap();
         let action = Action::new(Digest::of(b""), capability, &ty, &arguments).unwrap();
-        Guidance.preview(&action).now_or_never().unwrap()
+        Guidance.preview("inbox", &action).now_or_never().unwrap()
     }
 
     #[test]

@@ -30,13 +30,19 @@ use self::attempts::Attempts;
 use self::books::{Booked, Books, BooksError, Entry, Kind};
 use self::standing::{Facts, Standing, micros};
 use self::transfer::Transfer;
-use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed};
+use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 
 pub use self::books::BooksError as LedgerError;
 pub use self::funding::{Accounts, Disagreement, Funding};
 
 /// How long a ledger that another program has locked is waited for, and a lookup for an attempt that still runs.
 const WAIT: Duration = Duration::from_secs(10);
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::Idempotent,
+    evidence: "the host waits until no attempt on the ledger runs any more, then looks for the call's key in its entries: there, it was booked; not there, it was not and cannot be any more",
+};
 
 /// Books transfers.
 #[derive(Clone)]
@@ -128,14 +134,14 @@ impl Preview for Ledger {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::Idempotent
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "waits until no attempt on the ledger runs any more, then looks for the call's key in its entries: there, it was booked; not there, it was not and cannot be any more"
+        IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         let action = action.clone();
         let unavailable = |error| Err(CannotPreview::Unavailable(error));
         self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()

@@ -16,7 +16,13 @@ use holdshort_journal::Authorized;
 use serde_json::Value;
 
 use super::message::{Bcc, Composer, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, key};
+use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed, key};
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::Idempotent,
+    evidence: "the host looks for the message's file in the Maildir's `new` and `cur`: there, it was delivered; not there, a reader may have removed it",
+};
 
 /// Delivers email into a Maildir.
 #[derive(Clone)]
@@ -61,23 +67,29 @@ impl Preview for Maildir {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::Idempotent
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "looks for the message's file in the Maildir's `new` and `cur`: there, it was delivered; not there, a reader may have removed it"
+        IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        let action = action.clone();
-        self.blocking(move |inner| inner.composer.preview(&action), |error| Err(CannotPreview::Unavailable(error)))
+    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let (agent, action) = (agent.to_owned(), action.clone());
+        self.blocking(
+            move |inner| inner.composer.preview(&agent, &action),
+            |error| Err(CannotPreview::Unavailable(error)),
+        )
     }
 }
 
 impl Perform for Maildir {
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         self.blocking(
-            move |inner| inner.attempt(authorized.action(), authorized.preconditions(), authorized.key()),
+            move |inner| {
+                let (action, preconditions) = (authorized.action(), authorized.preconditions());
+                inner.attempt(authorized.agent(), action, preconditions, authorized.key())
+            },
             |error| Attempt::Unknown(format!("the delivery was interrupted: {error}")),
         )
     }
@@ -102,12 +114,12 @@ impl Inner {
     /// A name that exists already is the same message: the link is what happens once.
     /// Before the link nothing can have been delivered, so every failure is `NotDone`. After it the message is there for any reader, and only a folder
     /// that could not be synced leaves a doubt.
-    fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
+    fn attempt(&self, agent: &str, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
         // Before the facts are checked: a message that is there has happened, whatever has changed since.
         if matches!(self.whereabouts(key), Ok(Some(_))) {
             return self.done(action, key);
         }
-        let letter = match self.composer.compose(action, preconditions, key, (self.clock)(), Bcc::Keep) {
+        let letter = match self.composer.compose(agent, action, preconditions, key, (self.clock)(), Bcc::Keep) {
             Ok(letter) => letter,
             Err(NotComposed::Impossible(why)) => return Attempt::NotDone(why),
             Err(NotComposed::FactsChanged(why)) => return Attempt::FactsChanged(why),

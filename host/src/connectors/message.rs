@@ -5,7 +5,7 @@
 
 mod letter;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use holdshort_gate::{Action, Digest, EffectKey};
@@ -28,15 +28,15 @@ pub const ATTACHMENTS_BYTES_MAX: u64 = 10 << 20;
 /// Recipients that the one-line summary names; the exhibit names them all.
 const SUMMARY_RECIPIENTS_MAX: usize = 8;
 
-/// The operator's side of every message: who sends it, who is inside, and where attachments come from.
+/// The operator's side of every message: who sends it, who is inside, and where each agent's attachments come from.
 #[derive(Clone, Debug)]
 pub struct Composer {
     /// Of every message; an agent cannot choose it.
     from: Mailbox,
     /// In ASCII, as the domains of recipients are compared.
     own_domains: BTreeSet<String>,
-    /// The one folder that attachments may come from.
-    attachments: Option<PathBuf>,
+    /// The folders that attachments may come from, by the agents' names: each attaches from its own alone.
+    workspaces: BTreeMap<String, PathBuf>,
 }
 
 /// The operator's settings do not fit.
@@ -57,8 +57,12 @@ pub enum ComposerError {
 
 impl Composer {
     /// `from` is the sender of every message; `own_domains` are inside, exactly as named (a subdomain is outside) and the sender's own if none is named.
-    /// Attachments are taken from the folder `attachments`; if there is none, a message with attachments is impossible.
-    pub fn new(from: &str, own_domains: &[String], attachments: Option<PathBuf>) -> Result<Self, ComposerError> {
+    /// Attachments are taken from the folder that `workspaces` has for the agent that asks; if it has none, a message with attachments is impossible.
+    pub fn new(
+        from: &str,
+        own_domains: &[String],
+        workspaces: BTreeMap<String, PathBuf>,
+    ) -> Result<Self, ComposerError> {
         let refuse = |why: String| ComposerError::Sender { found: from.into(), why };
         let Mailbox { name, email } = from.parse().map_err(|error| refuse(format!("{error}")))?;
         if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
@@ -72,13 +76,13 @@ impl Composer {
         if own.is_empty() {
             own.insert(from.email.domain().to_owned());
         }
-        Ok(Self { from, own_domains: own, attachments })
+        Ok(Self { from, own_domains: own, workspaces })
     }
 
     /// Shows what would be sent. Reads the attachments; call it where blocking is allowed.
-    pub fn preview(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+    pub fn preview(&self, agent: &str, action: &Action) -> Result<Previewed, CannotPreview> {
         let draft = Draft::read(action).map_err(CannotPreview::Impossible)?;
-        let attachments = self.load(&draft).map_err(|unloaded| match unloaded {
+        let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
             Unloaded::Impossible(why) | Unloaded::Changed(why) => CannotPreview::Impossible(why),
             Unloaded::Unavailable(why) => CannotPreview::Unavailable(why),
         })?;
@@ -90,7 +94,8 @@ impl Composer {
         }
         if !attachments.is_empty() {
             let line = |a: &Loaded| format!("{}: {} bytes, {}\n", a.path, a.bytes.len(), a.digest);
-            exhibits.push(text("attachments", attachments.iter().map(line).collect()));
+            let title = format!("attachments, from the workspace of `{agent}`");
+            exhibits.push(text(title, attachments.iter().map(line).collect()));
         }
         Ok(Previewed {
             summary: self.summary(&draft, outside.iter().map(|(_, count)| count).sum()),
@@ -180,14 +185,13 @@ impl Composer {
     }
 
     /// Reads every attachment once and compares digests, so that what is hashed is what is sent.
-    fn load(&self, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
+    fn load(&self, agent: &str, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
         if draft.attachments.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(folder) = &self.attachments else {
-            return Err(Unloaded::Impossible(
-                "attachments are not possible here: the operator has named no folder that they may come from".into(),
-            ));
+        let Some(folder) = self.workspaces.get(agent) else {
+            let why = "attachments come from the agent's own workspace, and the operator gave this agent no files";
+            return Err(Unloaded::Impossible(why.into()));
         };
         let mut left = ATTACHMENTS_BYTES_MAX;
         let mut loaded = Vec::new();
@@ -354,7 +358,7 @@ fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unl
     let name_is_plain = !path.chars().any(char::is_control) && !is_encoded_word(path);
     if path.is_empty() || !name_is_plain || !relative.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(Unloaded::Impossible(format!(
-            "`{}` is not a path inside the attachments' folder",
+            "`{}` is not a path inside the agent's workspace",
             path.escape_debug()
         )));
     }
@@ -365,11 +369,11 @@ fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unl
         Unloaded::Unavailable(format!("the attachment `{path}` cannot be read: {error}"))
     };
     let root = folder.canonicalize().map_err(|error| {
-        Unloaded::Unavailable(format!("the attachments' folder `{}` cannot be read: {error}", folder.display()))
+        Unloaded::Unavailable(format!("the workspace `{}` cannot be read: {error}", folder.display()))
     })?;
     let file = root.join(relative).canonicalize().map_err(unavailable)?;
     if !file.starts_with(&root) || !file.is_file() {
-        return Err(Unloaded::Impossible(format!("`{path}` is not a file inside the attachments' folder")));
+        return Err(Unloaded::Impossible(format!("`{path}` is not a file inside the agent's workspace")));
     }
     let mut bytes = Vec::new();
     std::fs::File::open(&file)

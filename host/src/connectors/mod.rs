@@ -39,11 +39,20 @@ pub trait Preview: Send + Sync {
     /// What a lookup could establish if the outcome were lost.
     fn class(&self) -> EffectClass;
 
-    /// One sentence for operators and reviewers: what a lookup looks at, and what it can tell from it.
+    /// One sentence for operators and reviewers: what the host looks at if the outcome is lost, and what it can tell from it.
     fn evidence(&self) -> &str;
 
-    /// Looks, and changes nothing.
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
+    /// Looks, and changes nothing. `agent` is who asks, by its configured name: what it may refer to, such as files, is its own.
+    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
+}
+
+/// How an effect could be settled whose outcome was lost. A constant of each connector, so that it can be told before a host is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IfLost {
+    /// What a lookup could establish.
+    pub class: EffectClass,
+    /// [`Preview::evidence`].
+    pub evidence: &'static str,
 }
 
 /// What a preview found.
@@ -57,7 +66,11 @@ pub struct Previewed {
     pub preconditions: Value,
 }
 
-/// A piece of evidence, at most 1 MiB.
+/// The most that a piece of evidence may hold: far more than anybody reads, so that what is refused for it is the exception.
+pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
+
+/// A piece of evidence, at most [`EXHIBIT_BYTES_MAX`].
+// INVARIANT: it is whole. In evidence that was cut the line that matters could be missing, and a person would approve what nobody was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exhibit {
     /// Its heading, such as `diff production..3f2a1b0`.
@@ -66,6 +79,15 @@ pub struct Exhibit {
     pub media: &'static str,
     /// The whole of it.
     pub bytes: Vec<u8>,
+}
+
+impl CannotPreview {
+    /// What would have to be shown is larger than any evidence may be. The call is refused then, as one is whose arguments are too long to be read.
+    pub fn too_large(title: &str, bytes: u64, instead: &str) -> Self {
+        Self::Impossible(format!(
+            "`{title}` is {bytes} bytes; a reviewer is shown at most {EXHIBIT_BYTES_MAX}, and never a part: {instead}"
+        ))
+    }
 }
 
 /// Why there is nothing to show a reviewer.

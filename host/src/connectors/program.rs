@@ -211,7 +211,10 @@ impl Left {
         let trace = children.wait_until_gone(&name, patience).await;
         let evidence = match trace {
             Trace::Running => format!("the program, or something that it started, still runs and holds `{path}`"),
-            Trace::Gone => format!("the program has ended; what it said is in `{path}`"),
+            Trace::Gone => match children.said(&name, TAIL_CHARS_MAX).as_str() {
+                "" => format!("the program has ended and has said nothing; its files are `{path}` and beside it"),
+                said => format!("the program has ended; the last it said, which is in `{path}`: {said}"),
+            },
             // A power cut may take the file and leave the effect.
             Trace::None => format!("the program does not run and has left no `{path}`"),
         };

@@ -18,8 +18,14 @@ use lettre::transport::smtp::extension::ClientId;
 use serde_json::Value;
 
 use super::message::{Bcc, Composer, Letter, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed};
+use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 use session::Handed;
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::OneShot,
+    evidence: "the relay cannot be asked what it has accepted; look for the message id in its log or at a recipient's",
+};
 
 /// Sends email through one relay.
 #[derive(Clone)]
@@ -117,8 +123,9 @@ impl Smtp {
     async fn attempt(&self, authorized: Authorized) -> Attempt {
         let (composer, now) = (self.composer.clone(), (self.clock)());
         let composed = tokio::task::spawn_blocking(move || {
+            let (action, preconditions) = (authorized.action(), authorized.preconditions());
             let letter =
-                composer.compose(authorized.action(), authorized.preconditions(), authorized.key(), now, Bcc::Remove);
+                composer.compose(authorized.agent(), action, preconditions, authorized.key(), now, Bcc::Remove);
             (letter, authorized)
         });
         let (letter, authorized) = match composed.await {
@@ -159,17 +166,17 @@ impl Preview for Smtp {
     }
 
     fn class(&self) -> EffectClass {
-        EffectClass::OneShot
+        IF_LOST.class
     }
 
     fn evidence(&self) -> &str {
-        "nothing can be looked up: a relay cannot be asked what it has accepted; look for the message id in its log or at a recipient's"
+        IF_LOST.evidence
     }
 
-    fn preview<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        let (composer, action) = (self.composer.clone(), action.clone());
+    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let (composer, agent, action) = (self.composer.clone(), agent.to_owned(), action.clone());
         async move {
-            let preview = tokio::task::spawn_blocking(move || composer.preview(&action));
+            let preview = tokio::task::spawn_blocking(move || composer.preview(&agent, &action));
             preview.await.unwrap_or_else(|error| Err(CannotPreview::Unavailable(error.to_string())))
         }
         .boxed()

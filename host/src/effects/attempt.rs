@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use holdshort_gate::command::{Expire, Finish, Outcome, Start};
-use holdshort_gate::{Call, Phase, Proposal, Refused};
+use holdshort_gate::{Call, Phase, Proposal, Refused, Subject};
 use holdshort_journal::{Authorized, Fence, SubmitError};
 
 use super::{Effects, NoPerformer, Place};
@@ -85,14 +85,14 @@ impl Effects {
 
     /// The same action with the facts of now, for reviewers to look at again.
     async fn held_again(&self, place: &Place, reason: String) -> Outcome {
-        let Some(proposal) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
-        match self.0.refresh.refresh(&proposal).await {
+        let Some((agent, proposal)) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
+        match self.0.refresh.refresh(&agent, &proposal).await {
             Ok(proposal) => Outcome::FactsChanged { reason, proposal: Box::new(proposal) },
             Err(now) => Outcome::DidNotHappen(format!("{reason}; and now: {now}")),
         }
     }
 
-    /// Looks up an attempt whose outcome is not written. Never sends again: that is a person's decision.
+    /// Looks up an attempt whose outcome is not written. Never sends again: that is a person's decision, who is given what the lookup found.
     pub(super) async fn settle_lost(&self, place: &Place) {
         let Some((call, inquiry)) = self.lost(place).await else { return };
         if call.phase == Phase::Started {
@@ -104,7 +104,7 @@ impl Effects {
         let performer = match self.performer(inquiry.action.capability(), shown) {
             Ok(performer) => performer,
             Err(why) => {
-                return tracing::warn!(run = %place.0, call = place.1, %why, "an effect in doubt is not looked up; it stays until a person settles it");
+                return self.still_in_doubt(place, inquiry.attempt, format!("it was not looked up: {why}")).await;
             }
         };
         let attempt = inquiry.attempt;
@@ -118,13 +118,19 @@ impl Effects {
                 let reason = "it was begun and did not happen".to_owned();
                 self.finish(place, attempt, Outcome::DidNotHappen(reason), Some(evidence)).await;
             }
-            Ok(Finding::Unknown { evidence }) => {
-                tracing::warn!(run = %place.0, call = place.1, evidence, "an effect stays in doubt until a person settles it");
-            }
+            Ok(Finding::Unknown { evidence }) => self.still_in_doubt(place, attempt, evidence).await,
             Err(_) => {
-                tracing::error!(run = %place.0, call = place.1, "the connector failed while looking up an effect in doubt")
+                let evidence = "it was not looked up: the connector failed in the middle of looking".to_owned();
+                self.still_in_doubt(place, attempt, evidence).await;
             }
         }
+    }
+
+    /// Leaves what was found to the person who settles it, in the journal: they may not be there for days, and a log line is for the operator alone.
+    async fn still_in_doubt(&self, place: &Place, attempt: u32, evidence: String) {
+        tracing::warn!(run = %place.0, call = place.1, evidence, "an effect stays in doubt until a person settles it");
+        let reason = "a lookup could not tell what came of it".to_owned();
+        self.finish(place, attempt, Outcome::Unknown(reason), Some(evidence)).await;
     }
 
     /// Tries until the journal has taken it, or says that it was settled otherwise: an outcome that is known is not lost to a full disk.
@@ -145,24 +151,26 @@ impl Effects {
         }
     }
 
-    async fn proposal(&self, place: &Place) -> Option<Proposal> {
-        self.call(place).await?.proposal().cloned()
+    /// What was proposed, and by which agent.
+    async fn proposal(&self, place: &Place) -> Option<(String, Proposal)> {
+        let Subject { run, call, .. } = self.subject(place).await?;
+        Some((run?.agent, call?.proposal()?.clone()))
     }
 
     /// The call and what a connector has to know of it, if an attempt was begun whose outcome is not written.
     async fn lost(&self, place: &Place) -> Option<(Call, Inquiry)> {
-        let call = self.call(place).await?;
+        let call = self.subject(place).await?.call?;
         let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
         let inquiry = lost.then(|| self.inquiry(&place.0, &call)).flatten()?;
         Some((call, inquiry))
     }
 
     /// Reads until the journal can be read: a call that is left as started could be settled by nobody.
-    async fn call(&self, place: &Place) -> Option<Call> {
+    async fn subject(&self, place: &Place) -> Option<Subject> {
         let mut pause = RETRY_FIRST;
         loop {
             match self.0.journal.subject(&place.0, Some(place.1)).await {
-                Ok(subject) => return subject?.call,
+                Ok(subject) => return subject,
                 Err(error) => tracing::error!(run = %place.0, call = place.1, %error, "the journal cannot be read"),
             }
             tokio::time::sleep(pause).await;

@@ -97,7 +97,9 @@ impl<'a> Matter<'a> {
         // The summary is made of the arguments; it is looked at for what only it contains, such as a subject line of a commit.
         marks.extend(marks::of_text("summary", self.summary));
         marks.extend(marks::of_value("preconditions", self.preconditions));
-        marks.extend(self.exhibits.iter().flat_map(|exhibit| marks::of_text("evidence", &exhibit.title)));
+        for (index, exhibit) in self.exhibits.iter().enumerate() {
+            marks.extend(marks::of_text(&format!("title of evidence {}", index + 1), &exhibit.title));
+        }
         marks
     }
 }

@@ -107,6 +107,14 @@ impl Catalogue {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
 
+    /// What previews `capability`, if it is consequential here.
+    pub fn preview(&self, capability: &Capability) -> Option<&Arc<dyn Preview>> {
+        match &self.find(capability)?.offer {
+            Offer::Consequential { preview, .. } => Some(preview),
+            Offer::Log | Offer::Routine(_) => None,
+        }
+    }
+
     /// Ties every import of an agent to what serves it, or names every import that cannot be.
     pub fn bind(&self, manifest: &Manifest) -> Result<Bindings, Vec<BindError>> {
         let (mut bindings, mut errors) = (Bindings::new(), Vec::new());

@@ -11,6 +11,7 @@ mod failure;
 mod propose;
 mod refusal;
 mod signal;
+mod tally;
 mod timers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -244,6 +245,14 @@ impl Runs {
     /// What the dispatcher asks when facts have changed.
     pub fn refresher(&self) -> Arc<dyn Refresh> {
         Arc::new(Refresher { journal: self.0.journal.clone(), catalogue: self.0.catalogue.clone() })
+    }
+
+    /// What the host would look at if the outcome of a call's effect were lost, in the words of the connector that was shown; nothing if that one is not
+    /// configured any more, because another would look at something else.
+    pub fn if_lost(&self, call: &Call) -> Option<String> {
+        let preview = self.0.catalogue.preview(call.action().capability())?;
+        let shown = call.proposal()?.connector.as_str();
+        (preview.name() == shown).then(|| preview.evidence().to_owned())
     }
 
     /// What it has done so far.

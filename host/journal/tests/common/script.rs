@@ -35,6 +35,7 @@ pub enum Step {
     Happened { call: CallNumber, attempt: u32 },
     DidNotHappen { call: CallNumber, attempt: u32 },
     Unknown { call: CallNumber, attempt: u32 },
+    LookedUp { call: CallNumber, attempt: u32, found: &'static str },
     FactsChanged { call: CallNumber, attempt: u32 },
     Resolve { call: CallNumber, attempt: u32, resolution: Resolution },
     SetTimer { timer: u32, until: Time },
@@ -91,6 +92,10 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Happened { call, attempt } => said(journal, run, Some(call), happened(attempt, json!("done"))),
         Step::DidNotHappen { call, attempt } => finish(call, attempt, Outcome::DidNotHappen("no".into())),
         Step::Unknown { call, attempt } => finish(call, attempt, Outcome::Unknown("no reply".into())),
+        Step::LookedUp { call, attempt, found } => {
+            let outcome = Outcome::Unknown("looked".into());
+            said(journal, run, Some(call), Finish { attempt, outcome, evidence: Some(found.into()) })
+        }
         Step::FactsChanged { call, attempt } => {
             let proposal = Box::new(proposal("with the facts of now"));
             finish(call, attempt, Outcome::FactsChanged { reason: "it moved".into(), proposal })
@@ -218,7 +223,9 @@ impl Dice {
                     Resolution::SendAgain,
                 ];
                 let resolution = self.one_of(&way);
+                let found = self.one_of(&["nothing there", "half of it is there"]);
                 self.one_of(&[
+                    Step::LookedUp { call: number, attempt, found },
                     Step::Resolve { call: number, attempt, resolution },
                     Step::Happened { call: number, attempt },
                 ])
@@ -306,7 +313,7 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         shown.calls.push(journal.calls(filter).await.unwrap());
     }
     for run in runs {
-        shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap());
+        shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap().events);
         shown.logs.push(journal.log_lines(run, 0, usize::MAX).await.unwrap());
         for call in 0..12 {
             if let Some(subject) = journal.subject(run, (call > 0).then_some(call)).await.unwrap() {

@@ -4,6 +4,7 @@ use holdshort_gate::{Action, Digest, EffectKey, Permit, RunId, Time};
 fn make(action: Action, clearance: Digest) -> Permit {
     Permit {
         run: RunId("r".into()),
+        agent: "release".into(),
         call: 1,
         attempt: 1,
         clearance,

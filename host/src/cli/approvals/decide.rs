@@ -8,6 +8,7 @@ use crate::cli::args::{Approve, CallId, Confirm, Reject, Respond};
 use crate::cli::client::{self, Client, Decided};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::review::terminal;
 
 /// Shows the approval, asks, and approves exactly what was shown.
 pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -97,6 +98,13 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
     output.row(&format!("{id} "), &format!("is {}{more}{again}", decided.state))?;
     if decision.get("type").is_some_and(|kind| kind == "edit") {
         output.row("its digest is now ", &decided.digest.to_string())?;
+        // An edit rests on new evidence more often than not, and then its editor has not approved it yet.
+        let (label, verb) = if decided.state == "held" {
+            ("whoever approves it looks at the whole of it with: ", "approve")
+        } else {
+            ("look at the whole of it: ", "show")
+        };
+        output.lines(&terminal::row(label, &format!("holdshort approvals {verb} {id}"), output.columns()))?;
     }
     Ok(Exit::Done)
 }

@@ -14,7 +14,7 @@ use crate::cli::args::Edit;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::review::terminal::{self, row};
+use crate::review::terminal;
 use crate::review::{changes, marks, visible};
 
 /// Takes new arguments, shows the difference, asks, and sends them.
@@ -49,13 +49,6 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     if let Some(draft) = &draft {
         // What is left of it is only a copy of what the journal holds.
         let _ = fs::remove_file(draft);
-    }
-    if !output.json {
-        output.lines(&row(
-            "look at the whole of it: ",
-            &format!("holdshort approvals show {}", args.id),
-            output.columns(),
-        ))?;
     }
     Ok(exit)
 }

@@ -5,7 +5,7 @@ use holdshort_gate::{Action, Digest, EffectClass, ExhibitRef, Proposal, Reviewer
 use super::decide::MARKED;
 use crate::agent;
 use crate::cli::args::{CallId, ShowApproval};
-use crate::cli::client::{self, ApprovalDetail, Client, RefusedCall, Verified, verify};
+use crate::cli::client::{self, ApprovalDetail, Client, Effect, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::story::{self, at, moment};
@@ -99,7 +99,8 @@ impl<'a> Page<'a> {
 
     /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, or evidence was left out.
     pub(super) fn careful(&self) -> Option<&'static str> {
-        if !Matter::of(&self.verified.proposal, &[], &[]).marks().is_empty() {
+        let titles: Vec<ShownExhibit> = self.verified.proposal.exhibits.iter().map(titled).collect();
+        if !Matter::of(&self.verified.proposal, &[], &titles).marks().is_empty() {
             return Some(MARKED);
         }
         let left_out = self.verified.proposal.exhibits.iter().any(|exhibit| !self.shows(exhibit));
@@ -115,11 +116,16 @@ impl<'a> Page<'a> {
     fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &ExhibitRef| {
             let text = if self.shows(exhibit) { Some(fetch(self.id, exhibit.digest, client)?) } else { None };
-            let kind = format!("{}, {} bytes", exhibit.media, exhibit.bytes);
-            Ok(ShownExhibit { title: exhibit.title.clone(), kind, text })
+            Ok(ShownExhibit { text, ..titled(exhibit) })
         };
         self.verified.proposal.exhibits.iter().map(shown).collect()
     }
+}
+
+/// What a piece of evidence is, without its text.
+fn titled(exhibit: &ExhibitRef) -> ShownExhibit {
+    let kind = format!("{}, {} bytes", exhibit.media, exhibit.bytes);
+    ShownExhibit { title: exhibit.title.clone(), kind, text: None }
 }
 
 /// The bytes of an exhibit, which must be those that the clearance covers.
@@ -154,8 +160,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         ("decided", format!("{}{of}: {}", moment(&made.at), story::decided(&made.decision)))
     }));
     if let Some(effect) = &detail.effect {
-        let why = [&effect.reason, &effect.evidence].into_iter().flatten().map(|text| format!("; {text}"));
-        facts.push(("effect", format!("{}, attempt {}{}", effect.state, effect.attempts, why.collect::<String>())));
+        facts.extend(of_effect(&detail.id, effect, verified.map(|verified| verified.proposal.class)));
     }
     facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
     facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));
@@ -171,12 +176,27 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts.push(("its task", detail.task.clone()));
     if let Some(Verified { proposal, digest, revision }) = verified {
         facts.extend(of_proposal(proposal));
+        let if_lost = story::if_lost(proposal.class, detail.if_lost.as_deref());
+        facts.extend(if_lost.map(|text| ("if its outcome is lost", text)));
         facts.push(("revision", revision.to_string()));
         facts.push(("digest", digest.to_string()));
     }
     // While it is held that is the expiry above; afterwards it is the last moment to start.
     let start_by = detail.deadline.iter().filter(|_| detail.state != "held");
     facts.extend(start_by.map(|deadline| ("must start by", moment(deadline))));
+    facts
+}
+
+/// How the effect stands, what the host found when it looked, and, if that settles nothing, what a person can do.
+fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'static str, String)> {
+    let why = effect.reason.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+    let mut facts = vec![("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts))];
+    let found = effect.evidence.as_ref().map(|found| format!("{}: {}", moment(&found.at), found.text));
+    facts.extend(found.map(|found| ("looked up", found)));
+    if effect.state == "in-doubt" {
+        let again = if class == Some(EffectClass::Idempotent) { "|send-again" } else { "" };
+        facts.push(("settle it with", format!("holdshort runs resolve {id} done|not-done|abandon{again}")));
+    }
     facts
 }
 
@@ -218,5 +238,35 @@ fn span(ms: u64) -> String {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
         ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
         ms => format!("{} s", ms.div_ceil(1_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The page of the approval that is kept as a file, with something of its proposal changed.
+    fn careful(change: impl FnOnce(&mut Proposal), full: bool) -> Option<&'static str> {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/review/approval.json");
+        let answer: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let id = "0k3v9m2e8q1c4z7d.5".parse().unwrap();
+        let mut verified = verify(&id, &answer).unwrap();
+        change(&mut verified.proposal);
+        Page { id: &id, detail: client::read(&answer).unwrap(), verified, full }.careful()
+    }
+
+    #[test]
+    fn whatever_is_disguised_or_left_out_takes_a_word() {
+        assert_eq!(careful(|_| {}, false), None);
+        for title in ["diff production..\u{202e}main", "commits of p\u{430}ypal", "p\u{200b}", "\u{202e}"] {
+            assert_eq!(careful(|proposal| proposal.exhibits[0].title = title.into(), true), Some(MARKED), "{title:?}");
+        }
+        assert_eq!(careful(|proposal| proposal.summary.push('\u{202e}'), true), Some(MARKED));
+        assert_eq!(careful(|proposal| proposal.preconditions = json!({"p\u{430}y": 1}), true), Some(MARKED));
+        let large = |proposal: &mut Proposal| proposal.exhibits[0].bytes = EXHIBIT_BYTES_AT_ONCE + 1;
+        assert!(careful(large, false).is_some_and(|why| why.contains("--full")));
+        assert_eq!(careful(large, true), None);
     }
 }

@@ -52,6 +52,8 @@ pub struct ApprovalDetail {
     #[serde(default)]
     pub decisions: Vec<PastDecision>,
     #[serde(default)]
+    pub if_lost: Option<String>,
+    #[serde(default)]
     pub refused: Option<RefusedCall>,
     #[serde(default)]
     pub reheld: Option<String>,
@@ -86,7 +88,16 @@ pub struct Effect {
     #[serde(default)]
     pub receipt: Option<Value>,
     #[serde(default)]
-    pub evidence: Option<String>,
+    pub evidence: Option<Evidence>,
+}
+
+/// What a lookup found.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Evidence {
+    #[serde(default)]
+    pub at: String,
+    pub text: String,
 }
 
 /// A decision that was made before.

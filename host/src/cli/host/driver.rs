@@ -55,6 +55,10 @@ impl Driver for HostDriver {
         self.effects.receipt(run, call)
     }
 
+    fn if_lost(&self, call: &Call) -> Option<String> {
+        self.runs.if_lost(call)
+    }
+
     fn figures(&self) -> Figures {
         self.runs.figures()
     }

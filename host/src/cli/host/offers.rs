@@ -86,7 +86,7 @@ impl Wiring {
     /// A sender or a domain that makes no sense is a mistake in the configuration; a folder that cannot be made is the machine's.
     fn email(&mut self, config: &Config) -> Result<(), Failure> {
         let email = &config.email;
-        let composer = Composer::new(&email.from, &email.own_domains, attachments(config))
+        let composer = Composer::new(&email.from, &email.own_domains, workspaces(config))
             .map_err(|error| wrong(&format!("[email]: {error}")))?;
         match &email.connector {
             Mail::Maildir { path } => {
@@ -136,8 +136,7 @@ impl Wiring {
 
     /// What agents may read.
     fn reading(&mut self, config: &Config) -> Result<(), Failure> {
-        let folder = |(name, agent): (&String, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
-        let workspace = Workspace::open(config.agents.iter().filter_map(folder).collect())
+        let workspace = Workspace::open(workspaces(config))
             .map_err(|error| wrong(&error).hint("make the folder, or take `workspace` out of the section"))?;
         self.answer("workspace", Arc::new(workspace))?;
         let Some(repository) = &config.repository else {
@@ -227,11 +226,10 @@ fn program(command: &config::Command, folder: &Path) -> Program {
     }
 }
 
-/// Attachments come from the agent's files. A message does not say which agent wrote it, so that they are only known where all agents share them.
-fn attachments(config: &Config) -> Option<PathBuf> {
-    let mut folders = config.agents.values().map(|agent| agent.workspace.clone());
-    let first = folders.next()??;
-    folders.all(|folder| folder.as_ref() == Some(&first)).then_some(first)
+/// The folders of the agents that have one, by name: what each may read, and what it may attach to mail.
+fn workspaces(config: &Config) -> BTreeMap<String, PathBuf> {
+    let folder = |(name, agent): (&String, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
+    config.agents.iter().filter_map(folder).collect()
 }
 
 /// What an account is given once, under the names by which the ledger recognises it.

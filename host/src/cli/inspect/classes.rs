@@ -9,6 +9,7 @@ use holdshort_gate::{Capability, FunctionType};
 use crate::agent::{self, BadPackage, Import};
 use crate::cli::host::{NO_DEPLOYMENT, NO_REPOSITORY};
 use crate::config::{CapabilityRule, Config, Deploy, Mail, Payments};
+use crate::connectors::{self, IfLost, deploy_command, deploy_git, guidance, ledger, maildir, smtp};
 use crate::runs::{BindError, RefusalForm};
 
 /// How an import is served.
@@ -19,7 +20,7 @@ pub(super) enum Class {
     /// Answered at once.
     Routine,
     /// Held until the required people have cleared it; then done by this.
-    Consequential { by: String },
+    Consequential { by: String, if_lost: IfLost },
 }
 
 /// The classes of one configuration.
@@ -46,7 +47,8 @@ impl<'a> Classes<'a> {
             Some(CapabilityRule::Consequential(rule)) => {
                 let form = RefusalForm::of(ty, rule.refusal.as_ref());
                 form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
-                Ok(Class::Consequential { by: command(&rule.command.argv) })
+                let if_lost = connectors::command::if_lost(rule.idempotent, rule.lookup.is_some());
+                Ok(Class::Consequential { by: command(&rule.command.argv), if_lost })
             }
         }
     }
@@ -54,22 +56,24 @@ impl<'a> Classes<'a> {
     fn own(&self, capability: &Capability) -> Result<Class, BindError> {
         let is = |name: &str| capability.interface() == agent::interface(name);
         let withheld = |why: &str| Err(BindError::Withheld(capability.clone(), why.into()));
-        let by = |by: &str| Ok(Class::Consequential { by: by.into() });
+        let by = |by: &str, if_lost| Ok(Class::Consequential { by: by.into(), if_lost });
         if is("log") {
             Ok(Class::Log)
         } else if is("guidance") {
-            by("the person who answers")
+            by("the person who answers", guidance::IF_LOST)
         } else if is("payments") {
-            by(&ledger(&self.config.payments))
+            by(&ledger_of(&self.config.payments), ledger::IF_LOST)
         } else if is("email") {
             match &self.config.email.connector {
-                Mail::Maildir { path } => by(&format!("delivery into the maildir {}", path.display())),
-                Mail::Smtp(relay) => by(&format!("the mail relay {}:{}", relay.host, relay.port)),
+                Mail::Maildir { path } => {
+                    by(&format!("delivery into the maildir {}", path.display()), maildir::IF_LOST)
+                }
+                Mail::Smtp(relay) => by(&format!("the mail relay {}:{}", relay.host, relay.port), smtp::IF_LOST),
             }
         } else if is("deployment") {
             match self.config.deployment.as_ref().map(|deployment| &deployment.connector) {
-                Some(Deploy::Git) => by("moving the target's git branch"),
-                Some(Deploy::Command(program)) => Ok(Class::Consequential { by: command(&program.argv) }),
+                Some(Deploy::Git) => by("moving the target's git branch", deploy_git::IF_LOST),
+                Some(Deploy::Command(program)) => by(&command(&program.argv), deploy_command::IF_LOST),
                 None => withheld(NO_DEPLOYMENT),
             }
         } else if (is("repository") || is("checks")) && self.config.repository.is_none() {
@@ -80,7 +84,7 @@ impl<'a> Classes<'a> {
     }
 }
 
-fn ledger(payments: &Payments) -> String {
+fn ledger_of(payments: &Payments) -> String {
     let (path, names) = (payments.path.display(), payments.accounts.keys());
     let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.is_empty() {

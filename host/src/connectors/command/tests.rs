@@ -83,7 +83,7 @@ fn action(id: &str) -> Action {
 }
 
 async fn perform(acts: &Acts) -> Attempt {
-    let previewed = acts.preview(&action("7")).await.unwrap();
+    let previewed = acts.preview("clerk", &action("7")).await.unwrap();
     let (run, key) = (RunId("r1".into()), EffectKey("key1".into()));
     acts.attempt(&action("7"), &previewed.preconditions, Origin { run: &run, call: 3, attempt: 1, key: &key }).await
 }
@@ -195,7 +195,7 @@ async fn a_function_that_returns_nothing_needs_no_output() {
 #[tokio::test]
 async fn a_clearance_is_for_the_program_that_was_shown() {
     let scratch = Scratch::new();
-    let shown = scratch.acts("exit 4").preview(&action("7")).await.unwrap();
+    let shown = scratch.acts("exit 4").preview("clerk", &action("7")).await.unwrap();
     let (run, key) = (RunId("r1".into()), EffectKey("key1".into()));
     let origin = Origin { run: &run, call: 3, attempt: 1, key: &key };
     let other = scratch.acts("touch acted");
@@ -222,7 +222,7 @@ async fn the_class_is_what_the_operator_says() {
 async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
     let scratch = Scratch::new();
     let acts = scratch.shows("cat; echo; echo the contact");
-    let previewed = acts.preview(&action("7")).await.unwrap();
+    let previewed = acts.preview("clerk", &action("7")).await.unwrap();
     assert_eq!(previewed.summary, r#"acme:crm/contacts@1.0.0#delete(id: "7")"#);
     assert_eq!(previewed.preconditions, json!({ "program": ["sh", "-c", "exit 9"] }));
     let [preview, program] = previewed.exhibits.as_slice() else { panic!("{previewed:?}") };
@@ -235,9 +235,9 @@ async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
     let described: Value = serde_json::from_slice(&program.bytes).unwrap();
     assert_eq!(described["argv"], json!(["sh", "-c", "exit 9"]));
 
-    let silent = scratch.shows("true").preview(&action("7")).await.unwrap();
+    let silent = scratch.shows("true").preview("clerk", &action("7")).await.unwrap();
     assert_eq!(silent.exhibits[0].bytes, b"(it printed nothing)\n");
-    let nothing = scratch.acts("true").preview(&action("7")).await.unwrap();
+    let nothing = scratch.acts("true").preview("clerk", &action("7")).await.unwrap();
     assert_eq!(nothing.exhibits.len(), 1, "without a preview there is the program alone");
 }
 
@@ -248,15 +248,17 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
         let why = format!("the preview `sh -c {script}`: {why}");
         (script.to_owned(), CannotPreview::Unavailable(why))
     };
+    let too_large =
+        "its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's, and never a part";
     let cases = [
         ("echo no contact 7 >&2; exit 4".to_owned(), CannotPreview::Impossible("no contact 7".into())),
         ("exit 4".to_owned(), CannotPreview::Impossible("exit status 4".into())),
         unavailable("echo shown; echo away >&2; exit 1", "exit status 1: away"),
         unavailable("kill -9 $$", "ended by signal 9"),
-        unavailable("head -c 2000000 /dev/zero", "it printed 2000000 bytes; at most 1048576 can be shown"),
+        ("head -c 2000000 /dev/zero".to_owned(), CannotPreview::Impossible(too_large.into())),
     ];
     for (script, expected) in cases {
-        assert_eq!(scratch.shows(&script).preview(&action("7")).await, Err(expected), "{script}");
+        assert_eq!(scratch.shows(&script).preview("clerk", &action("7")).await, Err(expected), "{script}");
     }
 }
 

@@ -55,7 +55,7 @@ async fn perform(connector: &DeployCommand, action: &Action, preconditions: &Val
 async fn outcome(script: &str) -> Attempt {
     let scratch = Scratch::new();
     let (connector, action) = (connector(&scratch, script), deploy("main"));
-    let shown = connector.preview(&action).await.unwrap().preconditions;
+    let shown = connector.preview("release", &action).await.unwrap().preconditions;
     let attempt = perform(&connector, &action, &shown).await;
     assert_eq!(started(&scratch), 1, "{script}");
     attempt
@@ -75,7 +75,7 @@ async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_recei
         plain.display()
     );
     let (connector, action, commit) = (connector(&scratch, &script), deploy("main"), scratch.tip("main"));
-    let previewed = connector.preview(&action).await.unwrap();
+    let previewed = connector.preview("release", &action).await.unwrap();
     assert_eq!(previewed.summary, format!("deploy {} to production by running `sh`", commit.short()));
     let shown = json!({ "commit": commit.as_str(), "program": ["sh", "-c", connector.program.argv[2]] });
     assert_eq!(previewed.preconditions, shown);
@@ -113,12 +113,12 @@ async fn how_it_ends_says_what_came_of_it() {
     let scratch = Scratch::new();
     let mut slow = connector(&scratch, "sleep 60");
     slow.program.time_out = Duration::from_millis(200);
-    let shown = slow.preview(&deploy("main")).await.unwrap().preconditions;
+    let shown = slow.preview("release", &deploy("main")).await.unwrap().preconditions;
     let attempt = perform(&slow, &deploy("main"), &shown).await;
     assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("ran longer than")), "{attempt:?}");
     let mut missing = connector(&scratch, "");
     missing.program.argv = vec!["/no/such/program".into()];
-    let shown = missing.preview(&deploy("main")).await.unwrap().preconditions;
+    let shown = missing.preview("release", &deploy("main")).await.unwrap().preconditions;
     let attempt = perform(&missing, &deploy("main"), &shown).await;
     assert!(matches!(&attempt, Attempt::NotDone(why) if why.contains("/no/such/program")), "{attempt:?}");
 }
@@ -127,7 +127,7 @@ async fn how_it_ends_says_what_came_of_it() {
 async fn a_name_that_has_moved_since_is_not_deployed() {
     let scratch = Scratch::new();
     let (connector, action, old) = (connector(&scratch, "true"), deploy("main"), scratch.tip("main"));
-    let shown = connector.preview(&action).await.unwrap().preconditions;
+    let shown = connector.preview("release", &action).await.unwrap().preconditions;
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("`main` was {old} when it was shown and is {new} now");
@@ -137,7 +137,10 @@ async fn a_name_that_has_moved_since_is_not_deployed() {
     for (target, revision) in [("staging", "main"), ("production", "nope"), ("production", "--x")] {
         let release = json!({ "target": target, "revision": revision, "notes": "" });
         let action = self::action("deployment", "deploy", &json!({ "release": release }));
-        assert!(matches!(connector.preview(&action).await, Err(CannotPreview::Impossible(_))), "{target} {revision}");
+        assert!(
+            matches!(connector.preview("release", &action).await, Err(CannotPreview::Impossible(_))),
+            "{target} {revision}"
+        );
     }
 }
 
@@ -145,7 +148,7 @@ async fn a_name_that_has_moved_since_is_not_deployed() {
 async fn a_clearance_is_for_the_program_that_was_shown() {
     let scratch = Scratch::new();
     let (shown, other, action) = (connector(&scratch, "true"), connector(&scratch, "false"), deploy("main"));
-    let shown = shown.preview(&action).await.unwrap().preconditions;
+    let shown = shown.preview("release", &action).await.unwrap().preconditions;
     let attempt = perform(&other, &action, &shown).await;
     assert!(
         matches!(&attempt, Attempt::FactsChanged(why) if why.contains("; true\"] when it was shown and is [") && why.ends_with("; false\"] now")),
@@ -158,7 +161,7 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
 async fn a_lookup_waits_for_the_program_and_claims_nothing() {
     let scratch = Scratch::new();
     let (connector, action) = (connector(&scratch, "sleep 1; exit 3"), deploy("main"));
-    let shown = connector.preview(&action).await.unwrap().preconditions;
+    let shown = connector.preview("release", &action).await.unwrap().preconditions;
     let lost = inquiry(&action, &shown);
     let evidence = async || match connector.lookup(&lost).await {
         Finding::Unknown { evidence } => evidence,

@@ -1,10 +1,8 @@
 //! What would change if a branch were moved, as the repository itself tells it.
 
-use crate::connectors::Exhibit;
-use crate::connectors::git::{CommitId, Git, GitError, Looked, PLAIN_DIFF};
+use crate::connectors::git::{CommitId, Git, GitError, PLAIN_DIFF};
+use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit};
 
-/// The most that an exhibit may hold. What is larger is never cut: the reviewer is told its size and the command that shows it.
-const EXHIBIT_BYTES_MAX: usize = 1024 * 1024;
 /// A name is never abridged, however long.
 const STAT: &[&str] = &["--stat=4300,4200", "--stat-graph-width=40", "--compact-summary"];
 /// A commit's id, author, date and whole message, the message indented so that it cannot look like another commit.
@@ -22,14 +20,14 @@ pub(super) struct Change<'a> {
 
 impl Change<'_> {
     /// One line about the move, and the evidence for it, the most telling first.
-    pub(super) async fn describe(&self) -> Result<(String, Vec<Exhibit>), GitError> {
+    pub(super) async fn describe(&self) -> Result<(String, Vec<Exhibit>), CannotPreview> {
         let (new, from) = (self.new.as_str(), self.old.map_or("nothing", CommitId::short));
         let span = format!("{from}..{}", self.new.short());
         let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
         let dropped = self.old.map(|old| format!("{new}..{old}"));
-        let added_count = self.count(&added).await?;
+        let added_count = self.count(&added).await.map_err(unavailable)?;
         let dropped_count = match &dropped {
-            Some(dropped) => self.count(dropped).await?,
+            Some(dropped) => self.count(dropped).await.map_err(unavailable)?,
             None => 0,
         };
         let mut exhibits = Vec::new();
@@ -41,7 +39,8 @@ impl Change<'_> {
         let title = format!("commits {span} ({added_count})");
         exhibits.push(self.show(title, "text/plain", &["log", LOG, &added]).await?);
         exhibits.push(self.show(format!("diff {span}"), "text/x-diff", &self.diff(&["-p"])).await?);
-        Ok((self.summary(added_count, dropped_count, &self.short_stat().await?), exhibits))
+        let files = self.short_stat().await.map_err(unavailable)?;
+        Ok((self.summary(added_count, dropped_count, &files), exhibits))
     }
 
     /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.
@@ -82,32 +81,22 @@ impl Change<'_> {
         PLAIN_DIFF.iter().chain(form).copied().chain([from, self.new.as_str()]).collect()
     }
 
-    /// An exhibit is whole or is not shown: in a diff that was cut, the line that matters could be missing. What the repository's own settings could
-    /// add to a log, or change in it, is switched off.
-    async fn show(&self, title: String, media: &'static str, arguments: &[&str]) -> Result<Exhibit, GitError> {
+    /// An exhibit is whole, or the deployment is refused. What the repository's own settings could add to a log, or change in it, is switched off.
+    async fn show(&self, title: String, media: &'static str, arguments: &[&str]) -> Result<Exhibit, CannotPreview> {
         let plain_log = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
         let arguments: Vec<&str> = match arguments.split_first() {
             Some((&"log", rest)) => plain_log.iter().chain(rest).copied().collect(),
             Some(_) | None => arguments.to_vec(),
         };
-        let looked = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await?;
-        if looked.is_whole() {
-            return Ok(Exhibit { title, media, bytes: looked.bytes });
+        let looked = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await.map_err(unavailable)?;
+        if !looked.is_whole() {
+            let instead = "deploy a revision that is nearer to what the target has, or ask the operator to move the branch by hand";
+            return Err(CannotPreview::too_large(&title, looked.bytes_all, instead));
         }
-        Ok(Exhibit { title, media: "text/plain", bytes: self.too_large(&looked, &arguments).into_bytes() })
+        Ok(Exhibit { title, media, bytes: looked.bytes })
     }
+}
 
-    /// The command is for a shell, so arguments with characters that mean something there are quoted.
-    fn too_large(&self, looked: &Looked, arguments: &[&str]) -> String {
-        let quoted = arguments.iter().map(|argument| match argument.contains([' ', '%', '(']) {
-            true => format!("'{argument}'"),
-            false => (*argument).to_owned(),
-        });
-        format!(
-            "These {} bytes are not shown, because they are more than {EXHIBIT_BYTES_MAX}. To see them:\n\n    git -C '{}' {}\n",
-            looked.bytes_all,
-            self.git.repository().display(),
-            quoted.collect::<Vec<_>>().join(" "),
-        )
-    }
+fn unavailable(error: GitError) -> CannotPreview {
+    CannotPreview::Unavailable(error.to_string())
 }

@@ -38,7 +38,7 @@ fn text(previewed: &Previewed, title: &str) -> String {
 }
 
 async fn refusal(git: &DeployGit, target: &str, revision: &str) -> String {
-    match git.preview(&deploy(target, revision)).await {
+    match git.preview("release", &deploy(target, revision)).await {
         Err(CannotPreview::Impossible(why)) => why,
         other => panic!("{target} {revision}: {other:?}"),
     }
@@ -52,7 +52,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     let new = scratch.commit("three\n\ncommit 0000 in the message", &[("b/c.txt", "3\n")]);
     let git = connector(&scratch);
     let action = deploy("production", "main");
-    let previewed = git.preview(&action).await.unwrap();
+    let previewed = git.preview("release", &action).await.unwrap();
     let (from, to) = (old.short(), new.short());
     assert_eq!(
         previewed.summary,
@@ -92,7 +92,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
 async fn a_branch_that_does_not_exist_yet_is_made() {
     let scratch = Scratch::new();
     let (git, action) = (connector(&scratch), deploy("staging", "main"));
-    let previewed = git.preview(&action).await.unwrap();
+    let previewed = git.preview("release", &action).await.unwrap();
     assert!(
         previewed.summary.contains("makes refs/heads/env/staging, which does not exist yet"),
         "{}",
@@ -118,7 +118,7 @@ async fn what_is_not_a_fast_forward_is_said_first() {
     scratch.run(&["branch", "-f", "production", "other"]);
     scratch.run(&["switch", "-q", "main"]);
     scratch.commit("two", &[("a.txt", "2\n")]);
-    let previewed = connector(&scratch).preview(&deploy("production", "main")).await.unwrap();
+    let previewed = connector(&scratch).preview("release", &deploy("production", "main")).await.unwrap();
     assert!(
         previewed.summary.contains("NOT A FAST-FORWARD") && previewed.summary.contains("loses 1 commit and gains 1")
     );
@@ -164,7 +164,7 @@ async fn facts_that_changed_stop_the_deployment() {
     let old = scratch.tip("production");
     let (two, three) = (scratch.commit("two", &[("a.txt", "2\n")]), scratch.commit("three", &[("a.txt", "3\n")]));
     let (git, action) = (connector(&scratch), deploy("production", three.as_str()));
-    let shown = git.preview(&action).await.unwrap().preconditions;
+    let shown = git.preview("release", &action).await.unwrap().preconditions;
     let check = async |needle: &str| {
         let attempt = perform(&git, &action, &shown, "k").await;
         assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains(needle)), "{attempt:?}");
@@ -209,7 +209,7 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
     scratch.commit("two", &[("a.txt", "2\n")]);
     let git = connector(&scratch);
     let (one, other) = (deploy("production", "main"), deploy("production", "main~0"));
-    let shown = git.preview(&one).await.unwrap().preconditions;
+    let shown = git.preview("release", &one).await.unwrap().preconditions;
     for round in 0..8 {
         let (first, second) = (format!("a{round}"), format!("b{round}"));
         // Behind the first look, which would tell them apart: the move itself is what must not happen twice.
@@ -236,7 +236,7 @@ async fn a_lost_outcome_is_found_in_the_repository() {
     let old = scratch.tip("production");
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let shown = git.preview(&action).await.unwrap().preconditions;
+    let shown = git.preview("release", &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     // The host died before git was started.
     let found = git.lookup(&inquiry(&action, &shown, "k1")).await;
@@ -261,7 +261,7 @@ async fn a_git_that_still_runs_is_waited_for() {
     let scratch = Scratch::new();
     scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let shown = git.preview(&action).await.unwrap().preconditions;
+    let shown = git.preview("release", &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("slow".into());
     // The very command, held up before it reads its orders.
@@ -280,7 +280,7 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let scratch = Scratch::new();
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let shown = git.preview(&action).await.unwrap().preconditions;
+    let shown = git.preview("release", &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("cut".into());
     // Orders that end after `prepare`, and a git that is killed while it waits for more.
@@ -318,7 +318,7 @@ async fn nothing_of_the_repository_runs() {
     scratch.run(&["update-ref", "refs/heads/x", "main"]);
     assert!(std::fs::remove_file(&canary).is_ok());
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let previewed = git.preview(&action).await.unwrap();
+    let previewed = git.preview("release", &action).await.unwrap();
     assert!(text(&previewed, "diff").contains("-1\n+2\n"));
     assert!(matches!(perform(&git, &action, &previewed.preconditions, "k").await, Attempt::Done(_)));
     assert!(matches!(git.lookup(&inquiry(&action, &previewed.preconditions, "k")).await, Finding::Happened { .. }));
@@ -326,17 +326,22 @@ async fn nothing_of_the_repository_runs() {
 }
 
 #[tokio::test]
-async fn a_diff_that_is_too_large_is_never_cut() {
+async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     let scratch = Scratch::new();
-    scratch.commit("large", &[("large.txt", &"0123456789\n".repeat(110_000))]);
-    let previewed = connector(&scratch).preview(&deploy("production", "main")).await.unwrap();
-    assert!(text(&previewed, "files").contains("large.txt (new)"), "the names are still shown");
-    let instead = text(&previewed, "diff");
-    let (old, new) = (scratch.tip("production"), scratch.tip("main"));
-    assert!(instead.starts_with("These 1320") && instead.ends_with(&format!("-p {old} {new}\n")), "{instead}");
-    let (_, command) = instead.split_once("    git -C ").unwrap();
-    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-    assert!(scratch.run(&words).len() > 1_320_000, "the command shows it");
+    // The last line is the one that nobody must miss.
+    scratch.commit("large", &[("large.txt", &("0123456789\n".repeat(1_000_000) + "the last line\n"))]);
+    let previewed = connector(&scratch).preview("release", &deploy("production", "main")).await.unwrap();
+    let diff = text(&previewed, "diff");
+    assert!(diff.len() > 12_000_000 && diff.ends_with("+0123456789\n+the last line\n"), "{} bytes", diff.len());
+
+    scratch.commit("larger", &[("larger.txt", &"0123456789\n".repeat(500_000))]);
+    let refused = connector(&scratch).preview("release", &deploy("production", "main")).await;
+    let Err(CannotPreview::Impossible(why)) = refused else { panic!("it is shown") };
+    let end = "bytes; a reviewer is shown at most 16777216, and never a part: deploy a revision that is nearer to what the \
+               target has, or ask the operator to move the branch by hand";
+    assert!(why.starts_with("`diff ") && why.contains("` is 1800") && why.ends_with(end), "{why}");
+    // The first part alone can be seen, and so it can be deployed.
+    assert!(connector(&scratch).preview("release", &deploy("production", "main~1")).await.is_ok());
 }
 
 #[tokio::test]
@@ -351,7 +356,7 @@ async fn a_bare_repository_with_packed_references_is_deployed_to() {
     let targets = [("main".to_owned(), "refs/heads/main".to_owned())].into();
     let git = DeployGit::new(git, targets, children).unwrap();
     let action = deploy("main", "production");
-    let previewed = git.preview(&action).await.unwrap();
+    let previewed = git.preview("release", &action).await.unwrap();
     assert!(previewed.summary.contains("NOT A FAST-FORWARD"), "back to an earlier commit: {}", previewed.summary);
     assert!(matches!(perform(&git, &action, &previewed.preconditions, "k").await, Attempt::Done(_)));
     let [main] = git.git.references(["refs/heads/main"]).await.unwrap();

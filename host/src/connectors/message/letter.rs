@@ -44,11 +44,12 @@ pub enum NotComposed {
 }
 
 impl Composer {
-    /// Writes the letter of a cleared action. Reads the attachments; call it where blocking is allowed.
+    /// Writes the letter of an agent's cleared action. Reads the attachments; call it where blocking is allowed.
     ///
     /// `Message-ID` and the MIME boundary follow from the key, so a second attempt makes the same letter but for its `Date`, which is `now`.
     pub fn compose(
         &self,
+        agent: &str,
         action: &Action,
         preconditions: &Value,
         key: &EffectKey,
@@ -63,7 +64,7 @@ impl Composer {
             )));
         }
         let draft = Draft::read(action).map_err(NotComposed::Impossible)?;
-        let attachments = self.load(&draft).map_err(|unloaded| match unloaded {
+        let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
             Unloaded::Impossible(why) | Unloaded::Unavailable(why) => NotComposed::Impossible(why),
             Unloaded::Changed(why) => NotComposed::FactsChanged(why),
         })?;

@@ -28,19 +28,21 @@ pub(in crate::connectors) fn email(fields: Value) -> Action {
     Action::new(Digest::of(b"agent"), capability, &ty, &json!({ "message": message })).unwrap()
 }
 
-pub(in crate::connectors) fn composer(attachments: Option<PathBuf>) -> Composer {
-    Composer::new("Agents <agent@example.com>", &[], attachments).unwrap()
+/// A composer for the agent `inbox` with the files in `workspace`.
+pub(in crate::connectors) fn composer(workspace: Option<PathBuf>) -> Composer {
+    let workspaces = workspace.map(|folder| ("inbox".to_owned(), folder)).into_iter().collect();
+    Composer::new("Agents <agent@example.com>", &[], workspaces).unwrap()
 }
 
 fn composed(composer: &Composer, action: &Action, bcc: Bcc) -> Result<Letter, NotComposed> {
-    let preconditions = composer.preview(action).map_or(Value::Null, |previewed| previewed.preconditions);
-    composer.compose(action, &preconditions, &EffectKey("key1".into()), Time(1_700_000_000_000_000), bcc)
+    let preconditions = composer.preview("inbox", action).map_or(Value::Null, |previewed| previewed.preconditions);
+    composer.compose("inbox", action, &preconditions, &EffectKey("key1".into()), Time(1_700_000_000_000_000), bcc)
 }
 
 use holdshort_gate::Time;
 
 fn impossible(fields: Value) -> String {
-    match composer(None).preview(&email(fields.clone())) {
+    match composer(None).preview("inbox", &email(fields.clone())) {
         Err(CannotPreview::Impossible(why)) => why,
         other => panic!("{fields}: {other:?}"),
     }
@@ -52,7 +54,7 @@ fn a_preview_names_recipients_first_and_says_who_is_outside() {
         "to": ["ann@example.com", "bob@exämple.com"], "cc": ["carl@sub.example.com"], "bcc": ["bob@EXÄMPLE.com", "dan@evil.test"],
         "subject": "Zahlen für März", "in-reply-to": "<a@b>",
     }));
-    let previewed = composer(None).preview(&action).unwrap();
+    let previewed = composer(None).preview("inbox", &action).unwrap();
     assert_eq!(
         previewed.summary,
         "email to ann@example.com, bob@xn--exmple-cua.com, cc carl@sub.example.com, bcc bob@xn--exmple-cua.com, bcc dan@evil.test \
@@ -111,7 +113,7 @@ fn what_could_mislead_or_inject_is_impossible() {
         (json!({ "body": "a\r\r\nb" }), "U+000D"),
         (json!({ "in-reply-to": "<a@b>\r\nX: y" }), "not a message id"),
         (json!({ "in-reply-to": "a@b" }), "not a message id"),
-        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "no folder"),
+        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "no files"),
     ];
     for (fields, expected) in cases {
         let why = impossible(fields.clone());
@@ -124,7 +126,7 @@ fn what_could_mislead_or_inject_is_impossible() {
 fn another_functions_arguments_are_impossible() {
     let ty = FunctionType { params: vec![("n".into(), WitType::U8)], result: None };
     let action = Action::new(Digest::of(b"a"), "a:b/c#d".parse().unwrap(), &ty, &json!({ "n": 1 })).unwrap();
-    let error = composer(None).preview(&action).unwrap_err();
+    let error = composer(None).preview("inbox", &action).unwrap_err();
     assert!(error.to_string().starts_with("`a:b/c#d` does not take the message"), "{error}");
 }
 
@@ -140,7 +142,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
         |path: &str, bytes: &[u8]| email(json!({ "attachments": [{ "path": path, "sha256": Digest::of(bytes) }] }));
 
     let action = attach("report.txt", b"a\nb\r\nc\r");
-    let previewed = composer.preview(&action).unwrap();
+    let previewed = composer.preview("inbox", &action).unwrap();
     assert!(
         previewed.summary.contains("(1 recipient, none outside example.com, 1 attachment)"),
         "{}",
@@ -154,28 +156,43 @@ fn an_attachment_is_sent_only_as_it_was_named() {
     for (path, bytes) in
         [("../secret", "s"), ("/etc/hostname", ""), ("link", "s"), ("gone", ""), ("", ""), ("report.txt", "other")]
     {
-        let refused = composer.preview(&attach(path, bytes.as_bytes()));
+        let refused = composer.preview("inbox", &attach(path, bytes.as_bytes()));
         assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{path}: {refused:?}");
+    }
+    // Another agent's files are not there, whatever they are called.
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    std::fs::write(folder.path().join("out/plan.txt"), "p").unwrap();
+    let folders =
+        [("inbox", "in"), ("outbox", "out")].map(|(agent, name)| (agent.to_owned(), folder.path().join(name)));
+    let both = Composer::new("Agents <agent@example.com>", &[], folders.into()).unwrap();
+    let plan = attach("plan.txt", b"p");
+    assert!(both.preview("outbox", &plan).is_ok() && both.preview("inbox", &action).is_ok());
+    for (agent, action) in [("inbox", &plan), ("outbox", &action), ("nobody", &plan)] {
+        let refused = both.preview(agent, action);
+        assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{agent}: {refused:?}");
+        let composed =
+            both.compose(agent, action, &previewed.preconditions, &EffectKey("k".into()), Time(0), Bcc::Keep);
+        assert!(matches!(composed, Err(NotComposed::Impossible(_))), "{agent}: {composed:?}");
     }
     // Changed between the preview and the moment of acting.
     std::fs::write(folder.path().join("in/report.txt"), "forged").unwrap();
     let key = EffectKey("k".into());
-    let refused = composer.compose(&action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
+    let refused = composer.compose("inbox", &action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
     assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
 }
 
 #[test]
 fn a_sender_that_changed_is_a_changed_fact() {
     let action = email(json!({}));
-    let shown = composer(None).preview(&action).unwrap().preconditions;
-    let other = Composer::new("root@example.com", &[], None).unwrap();
-    let refused = other.compose(&action, &shown, &EffectKey("k".into()), Time(0), Bcc::Remove).unwrap_err();
+    let shown = composer(None).preview("inbox", &action).unwrap().preconditions;
+    let other = Composer::new("root@example.com", &[], BTreeMap::new()).unwrap();
+    let refused = other.compose("inbox", &action, &shown, &EffectKey("k".into()), Time(0), Bcc::Remove).unwrap_err();
     assert_eq!(
         refused,
         NotComposed::FactsChanged(
             "the sender was `Agents <agent@example.com>` when it was shown and is `root@example.com` now".into()
         )
     );
-    assert!(Composer::new("nobody", &[], None).is_err());
-    assert!(Composer::new("a@b.c", &["not a domain".into()], None).is_err());
+    assert!(Composer::new("nobody", &[], BTreeMap::new()).is_err());
+    assert!(Composer::new("a@b.c", &["not a domain".into()], BTreeMap::new()).is_err());
 }
