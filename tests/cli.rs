@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
-#![allow(clippy::print_stdout, reason = "what is skipped is named")]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
 #[path = "cli/agents.rs"]

@@ -60,42 +60,38 @@ pub enum Phase {
     Cancelled,
 }
 
-impl Phase {
-    /// The name that the API and the pages use.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Refused(_) => "refused",
-            Self::Cleared { .. } => "cleared",
-            Self::Held => "held",
-            Self::Approved { .. } => "approved",
-            Self::Started => "started",
-            Self::Succeeded { .. } => "succeeded",
-            Self::Failed { .. } => "failed",
-            Self::InDoubt { .. } => "in-doubt",
-            Self::Unresolved { .. } => "unresolved",
-            Self::Rejected { .. } => "rejected",
-            Self::Answered { .. } => "answered",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
+/// Gives every state its name: a match, which does not compile while a variant is missing, and the list of what it can say.
+macro_rules! names {
+    ($($variant:pat => $name:literal,)+) => {
+        /// The name that the API and the pages use.
+        pub fn name(&self) -> &'static str {
+            match self {
+                $($variant => $name,)+
+            }
         }
-    }
 
-    /// Every name, in the order of a call's life; a test that must cover every state iterates over this.
-    pub const NAMES: [&'static str; 13] = [
-        "refused",
-        "cleared",
-        "held",
-        "approved",
-        "started",
-        "in-doubt",
-        "succeeded",
-        "failed",
-        "unresolved",
-        "rejected",
-        "answered",
-        "expired",
-        "cancelled",
-    ];
+        /// Every name, in the order of a life; a test that must cover every state iterates over this.
+        pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];
+    };
+}
+pub(crate) use names;
+
+impl Phase {
+    names! {
+        Self::Refused(_) => "refused",
+        Self::Cleared { .. } => "cleared",
+        Self::Held => "held",
+        Self::Approved { .. } => "approved",
+        Self::Started => "started",
+        Self::InDoubt { .. } => "in-doubt",
+        Self::Succeeded { .. } => "succeeded",
+        Self::Failed { .. } => "failed",
+        Self::Unresolved { .. } => "unresolved",
+        Self::Rejected { .. } => "rejected",
+        Self::Answered { .. } => "answered",
+        Self::Expired => "expired",
+        Self::Cancelled => "cancelled",
+    }
 }
 
 /// What the agent is told when the call is over.

@@ -3,20 +3,38 @@
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Inconsistent};
+use crate::decision::RefusalReason;
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, Time};
+use crate::phase::names;
 
 /// What a run may use; written with the run, so that a changed default changes no run that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunLimits {
-    /// The agent's own CPU time in milliseconds; waiting and replay are not charged.
+    /// The agent's own CPU time in milliseconds, from its beginning to its end; waiting is not counted.
     pub cpu_ms: u64,
     /// Bytes of linear memory.
     pub memory_bytes: u64,
     /// Calls that may be held in the whole run.
     pub held_calls: u32,
-    /// Host calls of any kind in the whole run.
+    /// Host calls of any kind in the whole run; a sleep is one too.
     pub calls: u32,
+    /// About how many bytes the arguments and results of all host calls may take, which the journal keeps. A run from before there was this limit has none.
+    #[serde(default = "unlimited")]
+    pub journal_bytes: u64,
+}
+
+fn unlimited() -> u64 {
+    u64::MAX
+}
+
+impl RunLimits {
+    /// Why a call that would be held is refused, once `held` calls were.
+    pub fn refuse_to_hold(&self, held: u32) -> Option<RefusalReason> {
+        (held >= self.held_calls).then(|| {
+            RefusalReason::Forbidden(format!("this run may hold {} calls and has held that many", self.held_calls))
+        })
+    }
 }
 
 /// Where a run stands.
@@ -45,18 +63,15 @@ pub enum RunPhase {
 }
 
 impl RunPhase {
-    /// The name that the API and the pages use.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Ready => "running",
-            Self::Waiting(_) => "waiting",
-            Self::Sleeping { .. } => "sleeping",
-            Self::Finished(Ok(_)) => "finished",
-            Self::Finished(Err(_)) => "failed",
-            Self::Trapped(_) => "trapped",
-            Self::Cancelled => "cancelled",
-            Self::Diverged(_) => "diverged",
-        }
+    names! {
+        Self::Ready => "running",
+        Self::Waiting(_) => "waiting",
+        Self::Sleeping { .. } => "sleeping",
+        Self::Finished(Ok(_)) => "finished",
+        Self::Finished(Err(_)) => "failed",
+        Self::Trapped(_) => "trapped",
+        Self::Cancelled => "cancelled",
+        Self::Diverged(_) => "diverged",
     }
 
     /// Whether the run can never go on.

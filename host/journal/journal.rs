@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{CallNumber, Command, Digest, EffectKey, JournalId, Recorded, RunId, Seq, Time};
+use holdshort_gate::{CallNumber, Command, Digest, EffectKey, JournalId, RunId, Seq, Time};
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::error::{OpenError, ReadError, SubmitError};
@@ -15,7 +15,7 @@ use crate::fence::{Fence, Lease, Leases};
 use crate::flushed::Flushed;
 use crate::hub::Hub;
 use crate::memory::Memory;
-use crate::rows::{CallFilter, CallRow, Due, Entry, Health, Hint, LogLine, Position, RunFilter, RunRow};
+use crate::rows::{CallFilter, CallRow, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 use crate::secret::Identity;
 use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
@@ -163,8 +163,8 @@ impl Journal {
         self.read(move |reader| staged::load(&identity, reader, &run, call)).await
     }
 
-    /// A chunk of a run's events, oldest first.
-    pub async fn events(&self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+    /// A chunk of a run's events after `after`, oldest first.
+    pub async fn events(&self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError> {
         let run = run.clone();
         self.read(move |reader| reader.events(&run, after, limit)).await
     }

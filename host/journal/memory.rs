@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, RunId, Seq, Time};
 
 use crate::error::ReadError;
-use crate::rows::{CallFilter, CallRow, Due, Entry, LogLine, Position, RunFilter, RunRow, timer};
+use crate::rows::{CallFilter, CallRow, Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
 use crate::store::{Batch, Head, LOG_LINES_MAX, Load, Reader, Readers, RunState, Store, WriteError, opens};
 
 /// Everything in memory; a cheap handle that is the writer, every reader and what makes them.
@@ -133,12 +133,13 @@ impl Readers for Memory {
 /// Every read takes the lock for itself. Several reads of one caller may see different moments, which the port allows to a store.
 impl Reader for Memory {
     /// By place in the list of all events, which is kept per run.
-    fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+    fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError> {
         let kept = self.kept();
         let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
         let entries = places.iter().filter_map(|place| kept.events.get(*place));
         let chunk = entries.filter(|entry| entry.recorded.seq > after).take(limit);
-        Ok(chunk.map(|entry| entry.recorded.clone()).collect())
+        let events: Vec<Recorded> = chunk.map(|entry| entry.recorded.clone()).collect();
+        Ok(Events { more: events.len() == limit, events })
     }
 
     /// Ids sort by time, so that newest first is the map from its end.

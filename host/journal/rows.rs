@@ -198,6 +198,15 @@ pub struct Hint {
     pub deadline: Option<Time>,
 }
 
+/// Some of a run's events, oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Events {
+    /// In the order of their numbers, without gaps.
+    pub events: Vec<Recorded>,
+    /// Whether there may be more after them: they are as many as were asked for, or take as much memory as one read may.
+    pub more: bool,
+}
+
 /// Whether the journal can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {

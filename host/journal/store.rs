@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, Run, RunId, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Digest, Event, Run, RunId, Seq, Time};
 
 use crate::error::ReadError;
-use crate::rows::{CallFilter, CallRow, Due, Entry, LogLine, Position, RunFilter, RunRow};
+use crate::rows::{CallFilter, CallRow, Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::submit::Waiting;
 
 /// Where the journal ends.
@@ -78,7 +78,7 @@ pub(crate) trait Reader: Load + Send {
     fn end(&mut self) -> Result<(), ReadError> {
         Ok(())
     }
-    fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Vec<Recorded>, ReadError>;
+    fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError>;
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError>;
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError>;
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError>;

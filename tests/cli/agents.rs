@@ -70,12 +70,34 @@ fn a_configured_agent_that_cannot_start_keeps_nobody_else_from_it() {
 }
 
 #[test]
+fn a_workspace_must_be_there() {
+    let folder = post_office(&format!(
+        "[agents.reader]\ncomponent = \"{}\"\nworkspace = \"files\"\n",
+        component("scripted").display()
+    ));
+    fails("workspace-missing", &folder, &["serve"]).exits(2);
+    fails("workspace-missing-run", &folder, &["run", "reader", "--task", "list"]).exits(2);
+    folder.write("files", "a file");
+    fails("workspace-is-a-file", &folder, &["serve"]).exits(2);
+    fs::remove_file(folder.path().join("files")).unwrap();
+    folder.write("files/a.txt", "hello");
+    let said = holdshort(&folder, &["run", "reader", "--task", "read a.txt"]).exits(0);
+    assert_eq!(said.out, "ok \"hello\"\n");
+}
+
+#[test]
 fn an_agent_is_inspected() {
     let (folder, _) = shop(&[]);
     let release = component("release");
     let release = release.to_str().unwrap();
-    prints("inspect", &folder, &["inspect", release]);
-    let report = holdshort(&folder, &["inspect", release, "--json"]).exits(0).json();
+    let human = prints("inspect", &folder, &["inspect", release]);
+    let report = holdshort(&folder, &["inspect", release, "--json"]).exits(0);
+    is_expected("cli", "inspect.json", &normal(&report.out, &folder));
+    let report = report.json();
+    let never: Vec<&str> = report["never"].as_array().unwrap().iter().map(|what| what.as_str().unwrap()).collect();
+    for told in [&format!("It never gets: {}\n", never.join(", ")), report["notes"][0].as_str().unwrap()] {
+        assert!(human.out.contains(told), "people and programs are told the same: {told}");
+    }
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
     assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");
     assert_eq!(report["routine"].as_array().unwrap().len(), 3, "{report}");

@@ -97,6 +97,54 @@ fn following_a_run_ends_with_it() {
 }
 
 #[test]
+fn what_an_agent_said_is_listed_and_followed() {
+    let folder = post_office("");
+    let host = folder.serve();
+    let run = host.start("scripted", "log one\u{1b}[2J\nlog two\nask Shall I?\nlog three");
+    let held = host.held(&run);
+    let logs = |more: &[&str]| holdshort(&folder, &[&["runs", "logs", &run], more].concat()).exits(0).out;
+    let expected = "   1  TIME  info   one<U+001B>[2J\n   2  TIME  info   two\n";
+    assert_eq!(normal(&logs(&[]), &folder), expected);
+    assert_eq!(normal(&logs(&["--after", "1"]), &folder), expected.split_inclusive('\n').nth(1).unwrap());
+    let lines = logs(&["--json"]);
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json!(lines), host.get(&format!("/v1/runs/{run}/logs"))["lines"], "a document a line");
+
+    let follower =
+        folder.command(&["runs", "logs", &run, "--follow"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let (status, answer) = host.decide(&held, "respond", &json!({ "message": "yes" }));
+    assert_eq!(status, 200, "{answer}");
+    let output = follower.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(normal(&text, &folder), format!("{expected}   3  TIME  info   three\n"), "to the end");
+    let silent = host.start("scripted", "fail no");
+    host.over(&silent);
+    assert_eq!(holdshort(&folder, &["runs", "logs", &silent]).exits(0).out, "");
+    holdshort(&folder, &["runs", "logs", &silent, "--follow"]).exits(3);
+}
+
+#[test]
+fn a_question_takes_one_answer_whatever_effects_take() {
+    let reviewer = |name, hash: &str| format!("[reviewers.{name}]\ntoken-sha256 = \"{}\"\n", hash.repeat(32));
+    let others = reviewer("bob", "0a") + &reviewer("carol", "0b");
+    let folder = post_office(&format!("[approval]\nquorum = 2\nfour-eyes = true\n{others}"));
+    let host = folder.serve();
+    let run = host.start("scripted", "ask Shall I?\nemail bob@example.org Hello");
+    host.held(&run);
+    let (question, email) = (format!("{run}.1"), format!("{run}.2"));
+    let shown = holdshort(&folder, &["approvals", "show", &question]).exits(0).out;
+    assert!(shown.contains("  state: held; an answer is needed\n"), "{shown}");
+    assert!(shown.contains("  needs: an answer of: any reviewer\n"), "{shown}");
+    let said = holdshort(&folder, &["approvals", "respond", &question, "yes"]).exits(0);
+    assert_eq!(said.out, format!("{question} is answered\n"), "by who started the run, and alone");
+    host.held(&run);
+    let shown = holdshort(&folder, &["approvals", "show", &email]).exits(0).out;
+    assert!(shown.contains("  state: held; 2 approvals are needed\n"), "{shown}");
+    assert!(shown.contains("  needs: 2 of: any reviewer, not who started or edited it; then "), "{shown}");
+}
+
+#[test]
 fn an_approval_is_shown_whole_and_its_digest_can_be_copied() {
     let (folder, repository) = shop(&["release"]);
     let host = folder.serve();

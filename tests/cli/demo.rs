@@ -24,6 +24,7 @@ fn without_a_terminal_it_drives_the_same_path_over_http() {
     let err = normal(&said.err, &folder);
     assert!(said.out.starts_with("deployed ") && said.out.lines().count() == 1, "{said:?}");
     for part in [
+        "note: checks run the repository's own code as the host's user",
         "There is no terminal to ask on: approving sha256:DIGEST over HTTP at http://127.0.0.1:PORT\n",
         "`production` moved from COMMIT to COMMIT: exactly what was cleared.\n",
         "To look around: `cd FOLDER/tour`",

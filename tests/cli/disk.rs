@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::said::{fails, holdshort, refused};
 use crate::scene::{letters, post_office};
+use crate::support::skipped::skipped;
 use crate::support::{Folder, Host, until};
 
 /// A file system of a few megabytes that is gone when this is dropped.
@@ -26,7 +27,7 @@ impl SmallDisk {
         if mount.is_ok_and(|status| status.success()) {
             return Some(Self(at.to_path_buf()));
         }
-        println!("SKIPPED: a full disk needs leave to mount a tmpfs, which this user does not have");
+        skipped("a full disk needs leave to mount a tmpfs, which this user does not have");
         None
     }
 

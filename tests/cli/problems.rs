@@ -38,6 +38,7 @@ fn requests_that_cannot_be_answered() {
 
     fails("unknown-run", &folder, &["runs", "show", "06h14bpdc71h03qb"]).exits(4);
     fails("unknown-run-events", &folder, &["runs", "events", "06h14bpdc71h03qb"]).exits(4);
+    fails("unknown-run-logs", &folder, &["runs", "logs", "06h14bpdc71h03qb"]).exits(4);
     fails("unknown-run-cancel", &folder, &["runs", "cancel", "06h14bpdc71h03qb"]).exits(4);
     fails("unknown-approval", &folder, &["approvals", "approve", "06h14bpdc71h03qb.1"]).exits(4);
     fails("unknown-agent", &folder, &["run", "scribe", "--task", "x", "--detach"]).exits(2);

@@ -98,12 +98,55 @@ fn the_printed_holdshort_lines_decide() {
 fn a_question_is_printed_with_how_to_answer() {
     let (folder, _) = shop(&[]);
     let scripted = component("scripted");
-    let run = Running::start(&folder, &["run", scripted.to_str().unwrap(), "--task", "ask Shall I?"]);
+    let run = Running::start(&folder, &["run", scripted.to_str().unwrap(), "--task", "ask Shall I?\nask Again?"]);
     let respond = Running::printed(&folder, "holdshort approvals respond ");
     in_shell(&folder, &respond.replace("your answer", "yes")).exits(0);
+    let second = respond.split_whitespace().nth(3).unwrap().replace(".1", ".2");
+    Running::printed(&folder, &format!("holdshort approvals respond {second} "));
+    let curl = Running::printed(&folder, "curl ");
+    assert!(curl.contains(&format!("/v1/approvals/{second}/decisions ")), "{curl}");
+    let answer = in_shell(&folder, &curl.replace("your answer", "not now")).exits(0).json();
+    assert_eq!(answer["state"], "answered", "{answer}");
     let said = run.ended(&folder).exits(0);
-    assert_eq!(said.out, "ok \"yes\"\n");
+    assert_eq!(said.out, "ok \"yes\"\nok \"not now\"\n");
     assert!(!said.err.contains("approvals approve"), "{said:?}");
+}
+
+#[test]
+fn what_the_agent_says_on_the_way_stands_between_what_happens() {
+    let (folder, _) = shop(&[]);
+    let scripted = component("scripted");
+    let task = "log before\u{1b}[2J\u{202e}\nask Shall I?\nlog after";
+    let run = Running::start(&folder, &["run", scripted.to_str().unwrap(), "--task", task, "--json"]);
+    let respond = Running::printed(&folder, "holdshort approvals respond ");
+    in_shell(&folder, &respond).exits(0);
+    let said = run.ended(&folder).exits(0);
+    assert_eq!(said.json()["state"], "finished", "the result alone on stdout");
+    assert!(!said.err.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    let told = normal(&said.err, &folder);
+    let place = |part: &str| told.find(part).unwrap_or_else(|| panic!("{part}: {told}"));
+    let parts = [
+        "\nRUN says (info): before<U+001B>[2J<U+202E>\n",
+        "\nRUN.1 is a question, and the agent waits for the answer:\n",
+        "\nRUN.1 is answered by olivia: your answer\n",
+        "\nRUN says (info): after\n",
+    ];
+    assert!(parts.windows(2).all(|two| place(two[0]) < place(two[1])), "{told}");
+    assert_eq!(told.matches(" says (").count(), 2, "each line once: {told}");
+}
+
+#[test]
+fn whoever_starts_a_host_with_checks_is_told_that_they_are_trusted() {
+    let note = "note: checks run the repository's own code as the host's user, without a sandbox";
+    let (folder, _) = shop(&[]);
+    let scripted = component("scripted");
+    let said = holdshort(&folder, &["run", scripted.to_str().unwrap(), "--task", "log hello"]).exits(0);
+    assert!(said.err.starts_with(note) && said.err.matches("note: ").count() == 1, "{said:?}");
+    // Where there are none there is nothing to tell.
+    let folder = Folder::new(&[], "");
+    let command = component("command");
+    let said = holdshort(&folder, &["run", command.to_str().unwrap(), "--task", "hello"]).exits(0);
+    assert!(!said.err.contains("note: "), "{said:?}");
 }
 
 #[test]
@@ -200,7 +243,7 @@ fn progress_leaves_nothing_behind() {
     assert!(seen.raw.contains("compiling scripted"), "a sign of life: {}", seen.raw);
     let screen = seen.without_residue().screen;
     assert!(screen.contains("is parked, and nothing is lost."), "{screen}");
-    assert!(screen.starts_with("email to bob@example.org"), "{screen}");
+    assert!(screen.starts_with("note: checks run") && screen.contains("\nemail to bob@example.org"), "{screen}");
     assert!(!["compiling", "is running", ".1 holds short   "].iter().any(|left| screen.contains(left)), "{screen}");
 }
 

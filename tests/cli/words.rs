@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::said::{fails, holdshort};
+use crate::support::skipped::skipped;
 use crate::support::{Folder, HOLDSHORT, component};
 
 #[test]
@@ -83,7 +84,7 @@ fn help_tells_everything_and_completions_are_scripts() {
         let file = folder.write(shell, &script);
         match Command::new(shell).arg("-n").arg(&file).status() {
             Ok(status) => assert!(status.success(), "{shell} cannot read its completions"),
-            Err(_) => println!("SKIPPED: {shell} is not installed, so that it cannot check its completions"),
+            Err(_) => skipped(&format!("{shell} is not installed, so that it cannot check its completions")),
         }
     }
 }

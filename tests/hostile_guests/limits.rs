@@ -99,6 +99,36 @@ fn a_flood_of_held_calls_is_capped_and_reaches_nobody() {
     }
 }
 
+/// An agent that sleeps whenever it has computed a little has one limit for all of its life, not one after each sleep.
+#[test]
+fn cpu_time_counts_over_all_parks() {
+    let (_folder, host) = folder(&["clock"], "cpu-ms = 300").into_served();
+    let some = host.over(&host.start("clock", &"spin=1 sleep=150 ".repeat(4)));
+    assert_eq!(some["state"], "finished", "{some}");
+    let row = host.over(&host.start("clock", &"spin=20 sleep=150 ".repeat(1_000)));
+    assert_eq!(row["state"], "trapped", "{row}");
+    assert!(row["reason"].as_str().unwrap().contains("used up its 300 ms of CPU time"), "{row}");
+    let parks = host.events(row["id"].as_str().unwrap()).iter().filter(|event| event["type"] == "timer-fired").count();
+    assert!(parks > 3, "it was stopped after {parks} sleeps, so that nothing was counted over a park");
+}
+
+/// Sleeping is not free, and neither is what the journal has to keep.
+#[test]
+fn sleeps_and_what_is_kept_are_bounded() {
+    let (folder, host) = folder(&["clock", "scripted"], "calls = 50\njournal-mib = 1").into_served();
+    let row = host.over(&host.start("clock", &"sleep=1 ".repeat(60)));
+    assert_eq!(row["state"], "trapped", "{row}");
+    assert!(row["reason"].as_str().unwrap().contains("more than 50 host calls"), "{row}");
+
+    folder.write("files/large.txt", &"x".repeat(400_000));
+    let row = host.over(&host.start("scripted", &"read large.txt\n".repeat(2)));
+    assert_eq!(row["state"], "finished", "{row}");
+    let row = host.over(&host.start("scripted", &"read large.txt\n".repeat(40)));
+    assert_eq!(row["state"], "trapped", "{row}");
+    assert!(row["reason"].as_str().unwrap().contains("more than 1048576 bytes in the journal"), "{row}");
+    assert_eq!(row["calls"], 3, "{row}");
+}
+
 /// What an agent hands over at once is bounded: its calls, its result, a line of its log, and its task.
 #[test]
 fn what_passes_at_once_is_bounded() {

@@ -106,7 +106,7 @@ fn create(agent: &str, task: &str, started_by: &str) -> CreateRun {
         component: Digest::of(b"component"),
         task: task.into(),
         started_by: started_by.into(),
-        limits: RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 5, calls: 10 },
+        limits: RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 5, calls: 10, journal_bytes: 1 << 20 },
         seed: Digest::of(b"seed"),
     }
 }

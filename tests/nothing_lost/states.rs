@@ -223,7 +223,7 @@ async fn clear(folder: &Folder, held: RunId) -> String {
     #[allow(clippy::disallowed_methods, reason = "this stands in for a host, which asks the system for the time")]
     let clock = || Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros().try_into().unwrap());
     let journal = Journal::open(&folder.journal(), Arc::new(clock)).unwrap();
-    let events = journal.events(&held, 0, 2).await.unwrap();
+    let events = journal.events(&held, 0, 2).await.unwrap().events;
     let (Event::RunCreated { agent, component, task, started_by, limits, .. }, Event::CallHeld { proposal, .. }) =
         (&events[0].event, &events[1].event)
     else {

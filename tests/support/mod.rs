@@ -3,6 +3,8 @@
 //! Every test file takes what it needs of it (`#[path = "support/mod.rs"] mod support;`).
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub mod skipped;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;

@@ -1,6 +1,5 @@
 //! Places where effects arrive, none of which the host owns. Counting there shows what really happened, whatever the host believes.
 #![allow(dead_code, reason = "each test file uses a part of this")]
-#![allow(clippy::print_stdout, reason = "a test names what it skips")]
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -9,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::support::skipped::skipped;
 use crate::support::{Folder, Repository, component, until};
 
 /// Where the effects of one capability arrive.
@@ -166,7 +166,7 @@ impl Relay {
         let python = std::env::var("HOLDSHORT_AIOSMTPD").unwrap_or_else(|_| "python3".into());
         let probe = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
         if !probe.is_ok_and(|status| status.success()) {
-            println!("skipped: no aiosmtpd; tests/run installs it, or name a Python that has it in HOLDSHORT_AIOSMTPD");
+            skipped("no aiosmtpd; tests/run installs it, or name a Python that has it in HOLDSHORT_AIOSMTPD");
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -46,7 +46,13 @@ pub fn component(name: &str) -> PathBuf {
 }
 
 pub fn limits() -> RunLimits {
-    RunLimits { cpu_ms: 60_000, memory_bytes: 64 << 20, held_calls: 1_000_000, calls: 1_000_000 }
+    RunLimits {
+        cpu_ms: 60_000,
+        memory_bytes: 64 << 20,
+        held_calls: 1_000_000,
+        calls: 1_000_000,
+        journal_bytes: 1 << 40,
+    }
 }
 
 impl World {

@@ -118,17 +118,10 @@ impl Command for Propose {
         let call = self.call;
         let run = next_call(subject, call)?;
         let event = match self.proposed {
-            Proposed::Hold(proposal) if run.held >= run.limits.held_calls => {
-                let reason = format!("this run may hold {} calls and has held that many", run.limits.held_calls);
-                Event::CallRefused {
-                    call,
-                    action: Box::new(proposal.action),
-                    refusal: RefusalReason::Forbidden(reason),
-                }
-            }
-            Proposed::Hold(proposal) => {
-                Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal }
-            }
+            Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
+                Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal },
+                None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
+            },
             Proposed::Clear(proposal) => {
                 Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
             }

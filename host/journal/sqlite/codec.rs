@@ -31,8 +31,8 @@ pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// An event from five columns that begin at `first`.
-pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> Result<Recorded, ReadError> {
+/// An event from five columns that begin at `first`, and how many bytes it is.
+pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> Result<(Recorded, usize), ReadError> {
     let (seq, at): (i64, i64) = (row.get(first)?, row.get(first + 1)?);
     let format: u32 = row.get(first + 2)?;
     if format > EVENT_FORMAT {
@@ -48,7 +48,7 @@ pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> 
         (None, None) => return Err(ReadError::Damaged(format!("event {seq} has no body"))),
     };
     let event = serde_json::from_slice(&bytes).map_err(|error| ReadError::Damaged(format!("event {seq}: {error}")))?;
-    Ok(Recorded { seq: natural(seq), at: Time(natural(at)), event })
+    Ok((Recorded { seq: natural(seq), at: Time(natural(at)), event }, bytes.len()))
 }
 
 /// The bytes of a digest.

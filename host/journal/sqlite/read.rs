@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, RunId, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Digest, Event, RunId, Seq, Time};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, limit, natural, recorded};
 use super::open::connect;
 use crate::error::ReadError;
-use crate::rows::{CallFilter, CallRow, Due, Entry, LogLine, Position, RunFilter, RunRow};
+use crate::rows::{CallFilter, CallRow, Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::store::{Load, Reader, Readers, RunState};
+
+/// About how many bytes of events one read brings into memory, however many were asked for; at least one event in any case.
+const READ_BYTES_MAX: usize = 4 << 20;
 
 /// Opens readers of one file.
 pub(crate) struct SqliteReaders(PathBuf);
@@ -50,7 +53,7 @@ pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Re
     let mut rows = statement.query((&run.0, call))?;
     let mut folded: Option<Call> = None;
     while let Some(row) = rows.next()? {
-        let recorded = recorded(connection, row, 0)?;
+        let (recorded, _) = recorded(connection, row, 0)?;
         match &mut folded {
             Some(call) => call.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?,
             None => {
@@ -75,7 +78,7 @@ fn select_runs(rest: &str) -> String {
 fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, String), ReadError> {
     let id: String = row.get(0)?;
     let standing = Standing::read(row, 1)?;
-    let created = recorded(connection, row, 10)?;
+    let (created, _) = recorded(connection, row, 10)?;
     let state = standing.run(&created, &id)?;
     let task = if let Event::RunCreated { task, .. } = created.event { task } else { String::new() };
     Ok((RunId(id), state, task))
@@ -139,18 +142,22 @@ impl Reader for SqliteReader {
     }
 
     /// By the index of run and number, so that replay reads forward.
-    fn events(&mut self, run: &RunId, after: Seq, most: usize) -> Result<Vec<Recorded>, ReadError> {
+    fn events(&mut self, run: &RunId, after: Seq, most: usize) -> Result<Events, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
              WHERE runs.id = ?1 AND events.seq > ?2 ORDER BY events.seq LIMIT ?3"
         );
         let mut statement = self.0.prepare_cached(&select)?;
         let mut rows = statement.query((&run.0, integer(after), limit(most)))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(recorded(&self.0, row, 0)?);
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while bytes < READ_BYTES_MAX
+            && let Some(row) = rows.next()?
+        {
+            let (recorded, size) = recorded(&self.0, row, 0)?;
+            events.push(recorded);
+            bytes += size;
         }
-        Ok(found)
+        Ok(Events { more: events.len() == most || bytes >= READ_BYTES_MAX, events })
     }
 
     /// The cursor is an id, because ids sort by time and stay where they are while new runs arrive.
@@ -216,9 +223,12 @@ impl Reader for SqliteReader {
         );
         let mut statement = self.0.prepare_cached(&select)?;
         let mut rows = statement.query((integer(after.0), limit(most)))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let recorded = recorded(&self.0, row, 0)?;
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while bytes < READ_BYTES_MAX
+            && let Some(row) = rows.next()?
+        {
+            let (recorded, size) = recorded(&self.0, row, 0)?;
+            bytes += size;
             found.push(Entry { position: Position(natural(row.get(5)?)), run: RunId(row.get(6)?), recorded });
         }
         Ok(found)

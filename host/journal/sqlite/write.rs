@@ -297,7 +297,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     let mut statement = transaction.prepare_cached(&select)?;
     let mut rows = statement.query([number])?;
     while let Some(row) = rows.next()? {
-        let recorded = recorded(transaction, row, 0)?;
+        let (recorded, _) = recorded(transaction, row, 0)?;
         let call: Option<CallNumber> = row.get(6)?;
         if let Some(call) = opens(&recorded.event) {
             opened.insert(call, natural(row.get(5)?));

@@ -90,7 +90,8 @@ async fn time_never_goes_back(world: World) {
     let _ = world.submit(&run, None, routine(1, "answer")).await.unwrap();
     world.clock.set(EPOCH + 60_000_000);
     let _ = world.submit(&run, None, routine(2, "answer")).await.unwrap();
-    let times: Vec<u64> = world.events(&run, 0, 10).await.unwrap().iter().map(|recorded| recorded.at.0).collect();
+    let times: Vec<u64> =
+        world.events(&run, 0, 10).await.unwrap().events.iter().map(|recorded| recorded.at.0).collect();
     assert_eq!(times, [EPOCH, EPOCH, EPOCH + 60_000_000], "a clock that is set back stops the journal's time");
 }
 
@@ -538,9 +539,9 @@ async fn the_feed_is_every_event_in_order_of_commits(world: World) {
         assert_eq!(found, wanted, "in pages of {page}");
     }
     assert_eq!(world.last_position().await.unwrap(), Position(330));
-    let events = world.events(&runs[5], 4, 3).await.unwrap();
+    let events = world.events(&runs[5], 4, 3).await.unwrap().events;
     assert_eq!(events.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), [5, 6, 7]);
-    assert_eq!(world.events(&RunId("nobody".into()), 0, 3).await.unwrap(), []);
+    assert_eq!(world.events(&RunId("nobody".into()), 0, 3).await.unwrap().events, []);
 }
 
 async fn a_log_keeps_its_last_lines(world: World) {
@@ -611,7 +612,7 @@ async fn large_payloads_come_back_whole(world: World) {
     assert_eq!(call.answer(), Some(holdshort_gate::Answer::Ok(receipt)));
     assert_eq!(world.runs(all_runs()).await.unwrap()[0].task, task);
     assert_eq!(world.calls(all_calls()).await.unwrap()[0].summary, large.summary);
-    let events = world.events(&run, 0, 100).await.unwrap();
+    let events = world.events(&run, 0, 100).await.unwrap().events;
     let feed = world.feed(Position(0), 100).await.unwrap();
     assert_eq!(events, feed.into_iter().map(|entry| entry.recorded).collect::<Vec<_>>());
     for (recorded, bytes) in events[1..6].iter().zip([1 << 10, (64 << 10) - 300, 64 << 10, (64 << 10) + 300, 1 << 20]) {

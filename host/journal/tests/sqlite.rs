@@ -19,7 +19,7 @@ use common::script::{Model, Step, play, same, shown};
 use common::*;
 use holdshort_gate::command::Choice;
 use holdshort_gate::{Digest, Event, Resolution, RunId, Time};
-use holdshort_journal::{Health, Journal, LogLine, OpenError, Position, ReadError};
+use holdshort_journal::{Events, Health, Journal, LogLine, OpenError, Position, ReadError};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::json;
@@ -282,6 +282,32 @@ fn what_cannot_be_opened_is_refused_in_words_that_help() {
     });
 }
 
+/// However much is asked for, one read brings no more into memory than a few large results; all of them come, one read after the other.
+#[tokio::test]
+async fn a_read_is_bounded_in_bytes() {
+    let world = World::new(Kept::InSqlite);
+    let run = world.create("run").await;
+    let large = "x".repeat(1 << 20);
+    for call in 1..=20 {
+        let _ = world.submit(&run, None, routine(call, &large)).await.unwrap();
+    }
+    let (mut after, mut reads, mut rest) = (0, 0, true);
+    while rest {
+        let Events { events, more } = world.events(&run, after, usize::MAX).await.unwrap();
+        assert!(events.len() <= 5, "{} events", events.len());
+        after = events.last().map_or(after, |last| last.seq);
+        (reads, rest) = (reads + 1, more);
+    }
+    // The fifth read is full, so that only a sixth can tell that there is no more.
+    assert_eq!((after, reads), (21, 6));
+    let (mut place, mut seen) = (Position(0), 0);
+    while let entries @ [.., last] = &world.feed(place, usize::MAX).await.unwrap()[..] {
+        assert!(entries.len() <= 5, "{} entries", entries.len());
+        (place, seen) = (last.position, seen + entries.len());
+    }
+    assert_eq!(seen, 21);
+}
+
 #[tokio::test]
 async fn events_that_do_not_fit_together_are_told_by_their_place() {
     let world = World::new(Kept::InSqlite);
@@ -364,7 +390,7 @@ async fn one_host_at_a_time_has_a_journal() {
     child.kill().unwrap();
     child.wait().unwrap();
     let journal = world.open().unwrap();
-    assert_eq!(journal.events(&mine, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(journal.events(&mine, 0, 10).await.unwrap().events.len(), 1);
 }
 
 /// Names the journal that the other process holds.

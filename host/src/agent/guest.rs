@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use holdshort_gate::{Capability, FunctionType, Mismatch, RunLimits, Time};
 use serde_json::{Map, Value};
@@ -129,14 +130,14 @@ impl Guest {
         }
     }
 
-    /// Whether CPU time is charged from now on: not during replay. A guest starts out charged.
-    pub fn charge(&self, yes: bool) {
-        self.shared.meter.charge(yes);
+    /// Whether what it does from now on it has done before. Replay counts as CPU time, but does not end at the limit. A guest starts out live.
+    pub fn replay(&self, yes: bool) {
+        self.shared.meter.replay(yes);
     }
 
-    /// How much CPU time was charged.
-    pub fn cpu_used_ms(&self) -> u64 {
-        self.shared.meter.used_ms()
+    /// How much CPU time it has used, replay included.
+    pub fn cpu_used(&self) -> Duration {
+        self.shared.meter.used()
     }
 
     fn deliver(&mut self, reply: Reply, at: Time) {

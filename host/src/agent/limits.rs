@@ -11,10 +11,11 @@ const TABLE_ELEMENT_BYTES: usize = 8;
 /// How many memories, tables and core instances one guest may make; the largest Python component seen needs a tenth.
 const ITEMS_MAX: usize = 1_000;
 
-/// The most that is counted between two looks at the clock, which are about a millisecond apart: what is beyond was another process's time.
-const COUNTED_AT_ONCE_MAX: Duration = Duration::from_millis(10);
+/// The most that is counted of a stretch that no tick interrupted; ticks are about a millisecond apart, so what is beyond was another thread's time.
+const BETWEEN_TICKS_MAX: Duration = Duration::from_millis(2);
 
-/// Replay runs the same code again and is not charged; it may take ten times the limit, and ten seconds more, before the host takes it for its own failure.
+/// Replay runs the same code again. By how much it may pass the limit before the host takes that for its own failure: it must never end a run
+/// that went on when it was at the same place before.
 const REPLAY_TIMES: u32 = 10;
 const REPLAY_EXTRA: Duration = Duration::from_secs(10);
 
@@ -35,61 +36,72 @@ pub(super) enum Stopped {
     NoMemory,
 }
 
-/// Counts a guest's CPU time, shared between the guest and the task that polls it.
+/// Counts a guest's CPU time from its beginning, shared between the guest and the task that polls it.
+///
+/// What replay takes counts too, since it is what the run took to get to the same place: so the limit holds for all of a run's life, however often
+/// it is parked, and nothing needs to be written down.
 #[derive(Clone)]
 pub(super) struct Meter(Arc<Mutex<Counts>>);
 
 struct Counts {
     limit: Duration,
-    charging: bool,
+    replaying: bool,
     used: Duration,
-    replayed: Duration,
-    /// Since when what runs has not been counted; `None` while nothing runs.
-    since: Option<Instant>,
+    since: Since,
+}
+
+/// Since when what runs has not been counted.
+enum Since {
+    /// Nothing runs.
+    Idle,
+    /// No tick has interrupted it yet. Most stretches end like this, and asking for the thread's own time would cost more than they do.
+    Entered(Instant),
+    /// A tick was here when its thread had used so much.
+    Ticked(Duration),
 }
 
 impl Meter {
-    /// Counts up to `limit_ms`, and charges from the start.
+    /// Counts up to `limit_ms`.
     pub(super) fn new(limit_ms: u64) -> Self {
         let limit = Duration::from_millis(limit_ms);
-        let none = Duration::ZERO;
-        Self(Arc::new(Mutex::new(Counts { limit, charging: true, used: none, replayed: none, since: None })))
+        Self(Arc::new(Mutex::new(Counts { limit, replaying: false, used: Duration::ZERO, since: Since::Idle })))
     }
 
-    /// Whether to charge what runs from now on.
-    pub(super) fn charge(&self, yes: bool) {
-        let mut counts = self.counts();
-        counts.count();
-        counts.charging = yes;
+    /// Whether what runs from now on has run before.
+    pub(super) fn replay(&self, yes: bool) {
+        self.counts().replaying = yes;
     }
 
-    /// What was charged so far.
-    pub(super) fn used_ms(&self) -> u64 {
-        u64::try_from(self.counts().used.as_millis()).unwrap_or(u64::MAX)
+    /// What was used so far.
+    pub(super) fn used(&self) -> Duration {
+        self.counts().used
     }
 
     /// The guest is about to run.
     pub(super) fn enter(&self) {
-        self.counts().since = Some(Instant::now());
+        self.counts().since = Since::Entered(Instant::now());
     }
 
     /// The guest has stopped running for now.
     pub(super) fn leave(&self) {
         let mut counts = self.counts();
         counts.count();
-        counts.since = None;
+        counts.since = Since::Idle;
     }
 
     /// At each tick of the epoch while the guest runs: stops it, or lets others run first.
     pub(super) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let mut counts = self.counts();
         counts.count();
-        let stopped = if counts.used > counts.limit {
-            Stopped::Cpu { limit_ms: u64::try_from(counts.limit.as_millis()).unwrap_or(u64::MAX) }
-        } else if counts.replayed > counts.limit.saturating_mul(REPLAY_TIMES).saturating_add(REPLAY_EXTRA) {
-            Stopped::Replay
-        } else {
-            return Ok(UpdateDeadline::Yield(1));
+        counts.since = Since::Ticked(thread_time());
+        let stopped = match counts.replaying {
+            false if counts.used > counts.limit => {
+                Stopped::Cpu { limit_ms: u64::try_from(counts.limit.as_millis()).unwrap_or(u64::MAX) }
+            }
+            true if counts.used > counts.limit.saturating_mul(REPLAY_TIMES).saturating_add(REPLAY_EXTRA) => {
+                Stopped::Replay
+            }
+            _ => return Ok(UpdateDeadline::Yield(1)),
         };
         Err(wasmtime::Error::new(stopped))
     }
@@ -101,13 +113,19 @@ impl Meter {
 
 impl Counts {
     fn count(&mut self) {
-        let Some(since) = self.since else { return };
-        let now = Instant::now();
-        let spent = now.saturating_duration_since(since).min(COUNTED_AT_ONCE_MAX);
-        self.since = Some(now);
-        let counter = if self.charging { &mut self.used } else { &mut self.replayed };
-        *counter = counter.saturating_add(spent);
+        let spent = match self.since {
+            Since::Idle => return,
+            Since::Entered(at) => at.elapsed().min(BETWEEN_TICKS_MAX),
+            Since::Ticked(at) => thread_time().saturating_sub(at),
+        };
+        self.used = self.used.saturating_add(spent);
     }
+}
+
+/// The CPU time of this thread. A guest runs on one from entering to leaving.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Bounds a guest's memories and tables together.

@@ -81,9 +81,9 @@ pub(super) async fn events(
     let mut body = String::from("{\"events\":[");
     while more && count < limit {
         let chunk = CHUNK.min(limit - count);
-        let events = api.journal().events(&run, after, chunk).await?;
-        more = events.len() == chunk;
-        for recorded in &events {
+        let read = api.journal().events(&run, after, chunk).await?;
+        more = read.more;
+        for recorded in &read.events {
             if body.len() >= PAGE_BYTES {
                 (more, limit) = (true, count);
                 break;

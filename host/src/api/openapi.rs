@@ -1,4 +1,4 @@
-//! The routes and their schema, from one list: [`routes`].
+//! The routes and their schema, from one list: [`routes()`].
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use holdshort_gate::{Digest, RunId};
+use holdshort_gate::{Digest, RunId, RunPhase};
 use holdshort_journal::{Flushed, RunFilter, RunRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,10 +15,6 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{DigestShape, Moment, RunStateShape};
 use super::{Answer, Api, ids};
-
-/// Every state of a run.
-pub(super) const STATES: [&str; 8] =
-    ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"];
 
 /// Which runs.
 #[derive(Deserialize, IntoParams)]
@@ -155,12 +151,12 @@ fn no_cursor(text: &str) -> Problem {
 
 fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
     let state = state.unwrap_or("all");
-    match STATES.into_iter().find(|name| *name == state) {
+    match RunPhase::NAMES.into_iter().find(|name| *name == state) {
         Some(name) => Ok(vec![name]),
         None if state == "all" => Ok(Vec::new()),
         None => {
             let detail = format!("`{}` is no state of a run", super::shortened(state));
-            let known = STATES.into_iter().chain(["all"]).map(str::to_owned).collect();
+            let known = RunPhase::NAMES.into_iter().chain(["all"]).map(str::to_owned).collect();
             Err(Problem::new(Kind::BadRequest, detail).known(known))
         }
     }

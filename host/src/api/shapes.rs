@@ -1,7 +1,7 @@
 //! How the gate's own types look in the schema. The gate is pure and knows no HTTP, so its types are described here;
 //! that the descriptions are true is held by `tests/http.rs`, which validates every answer against them.
 
-use holdshort_gate::{Phase, Time};
+use holdshort_gate::{Phase, RunPhase, Time};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
@@ -91,7 +91,7 @@ words!(
 );
 words!(
     /// Where a run stands.
-    RunStateShape, "RunState", super::runs::STATES, "Where a run stands."
+    RunStateShape, "RunState", RunPhase::NAMES, "Where a run stands."
 );
 
 /// What a decision rests on, exactly as it is digested: with the journal, run, call and revision it makes the `digest` that a decision names.

@@ -13,7 +13,7 @@ pub use approvals::{
     ApprovalsAction, ApprovalsArgs, Approve, Confirm, Edit, ListApprovals, Reject, Respond, ShowApproval,
 };
 pub use ids::{CallId, RunName};
-pub use runs::{Events, FindingWord, ListRuns, Resolve, RunsAction, RunsArgs};
+pub use runs::{FindingWord, History, ListRuns, Resolve, RunsAction, RunsArgs};
 
 use super::exit::Exit;
 

@@ -14,8 +14,8 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 pub use answers::{
-    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, PastDecision, RefusedCall, RunPage,
-    RunRow,
+    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, LogLine, LogPage, PastDecision,
+    RefusedCall, RunPage, RunRow,
 };
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};

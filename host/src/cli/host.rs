@@ -159,6 +159,7 @@ fn settings(config: &Config) -> Settings {
             memory_bytes: limits.memory_bytes,
             held_calls: limits.held_calls,
             calls: limits.calls,
+            journal_bytes: limits.journal_bytes,
         },
         linger: Duration::from_millis(limits.linger_ms),
         live_runs_max: limits.live_runs,

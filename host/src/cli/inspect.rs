@@ -19,7 +19,16 @@ use crate::runs::AgentError;
 use classes::{Class, Classes};
 
 /// What no agent gets, whatever it imports.
-const NEVER: &str = "the network, files, environment variables, the host's clock and randomness, other processes, approvals, tokens, the journal";
+const NEVER: [&str; 8] = [
+    "the network",
+    "files",
+    "environment variables",
+    "the host's clock and randomness",
+    "other processes",
+    "approvals",
+    "tokens",
+    "the journal",
+];
 
 /// Prints what a component asks for and how this host would serve it.
 /// A component that cannot run here is a result of inspecting, not a mistake of whoever asked: all of it is printed, and the exit code is 1.
@@ -108,6 +117,8 @@ impl Report {
             "routine": self.routine,
             "logs": self.log,
             "wasi": self.manifest.wasi,
+            "never": NEVER,
+            "notes": self.notes(),
             "refused": self.refused,
             "can_run": self.refused.is_empty(),
         })
@@ -138,8 +149,8 @@ impl Report {
             output.row("  ", name)?;
         }
         self.nothing(self.routine.is_empty(), output)?;
-        if self.routine.iter().any(|name| name.contains("/checks@")) {
-            output.row("  note: ", Checks::isolation())?;
+        for note in self.notes() {
+            output.row("  note: ", note)?;
         }
         if self.log {
             output.row("", "It may write lines to its log.")?;
@@ -150,7 +161,13 @@ impl Report {
                 output.row("  ", name)?;
             }
         }
-        output.row("It never gets: ", NEVER)
+        output.row("It never gets: ", &NEVER.join(", "))
+    }
+
+    /// What whoever lets it run should know of what it may call.
+    fn notes(&self) -> Vec<&'static str> {
+        let checks = self.routine.iter().any(|name| name.contains("/checks@"));
+        checks.then(Checks::isolation).into_iter().collect()
     }
 
     /// Says that a list is empty; what was refused may have belonged into it.

@@ -72,6 +72,11 @@ impl Output {
         self.lines(&terminal::row(label, text, self.row_columns))
     }
 
+    /// Prints a label of ours and an agent's words behind it, wrapped on a terminal.
+    pub fn said(&self, label: &str, words: &str) -> Result<(), Failure> {
+        self.lines(&terminal::said(label, words, self.row_columns))
+    }
+
     /// Prints JSON, indented, every invisible character as an escape.
     pub fn json(&self, value: &Value) -> Result<(), Failure> {
         self.text(&(visible::json(value) + "\n"))

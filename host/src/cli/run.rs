@@ -143,17 +143,18 @@ impl Holds<'_> {
         let page = Page::open(id, None, false, self.client)?;
         let columns = self.output.columns();
         self.output.aside(&page.lines(self.client, columns)?);
+        let question = page.verified.proposal.class == EffectClass::Question;
+        let (kind, more) = if question { ("respond", ",\"message\":\"your answer\"") } else { ("approve", "") };
         let digest = page.verified.digest;
         let curl = format!(
-            "curl -sS -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' {}/v1/approvals/{id}/decisions -d '{{\"type\":\"approve\",\"digest\":\"{digest}\"}}'",
+            "curl -sS -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' {}/v1/approvals/{id}/decisions -d '{{\"type\":\"{kind}\",\"digest\":\"{digest}\"{more}}}'",
             word(self.token_file),
             self.client.base()
         );
         let ours = program(self.global);
-        let question = page.verified.proposal.class == EffectClass::Question;
         // Not wrapped: these lines are there to be copied.
         self.output.note(&if question {
-            format!("\n{id} is a question, and the agent waits for the answer:\n  {ours} approvals respond {id} \"your answer\"\n")
+            format!("\n{id} is a question, and the agent waits for the answer:\n  {ours} approvals respond {id} \"your answer\"\n  {curl}\n")
         } else {
             format!("\n{id} holds short. To approve exactly this:\n  {ours} approvals approve {id}\n  {curl}\nTo send it back:\n  {ours} approvals reject {id} -m \"what to change\"\n")
         });

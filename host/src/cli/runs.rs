@@ -1,6 +1,6 @@
 //! `holdshort runs`: what agents are doing, and settling what is in doubt.
 
-mod events;
+mod history;
 mod resolve;
 
 use serde_json::{Value, json};
@@ -18,7 +18,8 @@ pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Ex
         None => list(&args.list, client, output),
         Some(RunsAction::List(args)) => list(&args, client, output),
         Some(RunsAction::Show { id }) => show(&id, client, output),
-        Some(RunsAction::Events(args)) => events::events(&args, client, output),
+        Some(RunsAction::Events(args)) => history::events(&args, client, output),
+        Some(RunsAction::Logs(args)) => history::logs(&args, client, output),
         Some(RunsAction::Cancel { id, reason }) => cancel(&id, reason, client, output),
         Some(RunsAction::Resolve(args)) => resolve::resolve(&args, client, output),
     }

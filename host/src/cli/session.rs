@@ -17,6 +17,7 @@ use super::exit::{Exit, Failure};
 use super::host::{self, Host};
 use super::output::Output;
 use crate::config::Config;
+use crate::connectors::checks::Checks;
 
 /// How long the host's tasks may take to end; an agent that computes is interrupted within milliseconds.
 const TASKS_TIME_MAX: Duration = Duration::from_secs(2);
@@ -34,12 +35,16 @@ impl Session {
     pub(super) fn start(config: Config, journal: Journal, agent: &str, output: &Output) -> Result<Self, Failure> {
         let runtime = runtime()?;
         let (listen, token_file) = (config.server.listen, config.token_file.clone());
+        let checks = !config.checks.is_empty();
         let host = Host::new(config, journal)?;
         let progress = output.progress(&format!("compiling {agent}"));
         // Loading again at the start of the run costs a look at the file's time.
         let loaded = runtime.block_on(host.runs.load(agent));
         drop(progress);
         loaded.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        if checks {
+            output.note(&format!("note: {}", Checks::isolation()));
+        }
         let _inside = runtime.enter();
         let listener = runtime.block_on(near(listen))?;
         let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());

@@ -172,7 +172,7 @@ mod tests {
         let cases = [
             (
                 "run-created",
-                json!({"agent": "a", "component": holdshort_gate::Digest::of(b""), "task": "do\nit", "started_by": "olga", "limits": {"cpu_ms": 1, "memory_bytes": 1, "held_calls": 1, "calls": 1}, "seed": holdshort_gate::Digest::of(b"")}),
+                json!({"agent": "a", "component": holdshort_gate::Digest::of(b""), "task": "do\nit", "started_by": "olga", "limits": {"cpu_ms": 1, "memory_bytes": 1, "held_calls": 1, "calls": 1, "journal_bytes": 1}, "seed": holdshort_gate::Digest::of(b"")}),
                 "olga starts the agent a: do it",
             ),
             (

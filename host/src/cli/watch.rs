@@ -1,20 +1,21 @@
-//! Follows one run over HTTP and says what happens in it, beside the results.
+//! Follows one run over HTTP and says what happens in it, and what its agent says, beside the results.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use holdshort_gate::Event;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::args::{CallId, RunName};
-use super::client::{self, ApprovalDetail, Client, EventPage, RunRow};
+use super::client::{self, ApprovalDetail, Client, EventPage, LogLine, LogPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::story;
 use crate::review::{terminal, visible};
 
-/// Events of one request.
+/// Events, or lines of the agent's log, of one request.
 const PAGE: u32 = 100;
 /// How often the host is asked for news: faster than a person notices.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -35,18 +36,30 @@ impl Watch<'_> {
         &self,
         mut on_hold: impl FnMut(&CallId) -> Result<(), Failure>,
     ) -> Result<Option<Value>, Failure> {
-        let mut after = 0;
+        let mut seen = Seen::default();
         let mut progress = None;
         loop {
             // Asked first, so that whatever an ended run wrote is among the events that follow.
             let answer = self.client.run(&self.run)?;
             let row = client::read::<RunRow>(&answer)?;
             loop {
-                let news = self.news(after)?;
-                let Some(last) = news.last() else { break };
-                after = last.seq;
+                let news = self.news(&seen)?;
+                if news.is_empty() {
+                    break;
+                }
                 progress = None;
-                news.iter().try_for_each(|event| self.tell(event, &mut on_hold))?;
+                for (_, new) in &news {
+                    match new {
+                        New::Event(event) => {
+                            seen.event = event.seq;
+                            self.tell(event, &mut on_hold)?;
+                        }
+                        New::Line(line) => {
+                            seen.line = line.number;
+                            self.repeat(line);
+                        }
+                    }
+                }
             }
             if row.is_over() {
                 return Ok(Some(answer));
@@ -59,11 +72,30 @@ impl Watch<'_> {
         }
     }
 
-    /// The next page of events; a page that is full is followed by another.
-    fn news(&self, after: u64) -> Result<Vec<client::Event>, Failure> {
-        let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
-        let answer: Value = self.client.get(&format!("/runs/{}/events", self.run), &query)?;
-        Ok(client::read::<EventPage>(&answer)?.events)
+    /// What comes next of what happened and of what the agent said, as it came; there may be more.
+    /// Events are asked for first: the lines that were said before them are there by then.
+    fn news(&self, seen: &Seen) -> Result<Vec<(Timestamp, New)>, Failure> {
+        let page = |what: &str, after: u64| {
+            let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
+            self.client.get::<Value>(&format!("/runs/{}/{what}", self.run), &query)
+        };
+        let events = client::read::<EventPage>(&page("events", seen.event)?)?;
+        let lines = client::read::<LogPage>(&page("logs", seen.line)?)?;
+        // Where one page ends early, what is later on the other one may belong behind what is not there yet: it is asked for again.
+        let last_event = events.next.and(events.events.last()).map(|event| at(&event.at));
+        let last_line = lines.next.and(lines.lines.last()).map(|line| at(&line.at));
+        let until = last_event.into_iter().chain(last_line).min();
+        let events = events.events.into_iter().map(|event| (at(&event.at), New::Event(event)));
+        let lines = lines.lines.into_iter().map(|line| (at(&line.at), New::Line(line)));
+        let mut news: Vec<_> = events.chain(lines).filter(|(at, _)| until.is_none_or(|until| *at <= until)).collect();
+        news.sort_by_key(|(at, _)| *at);
+        Ok(news)
+    }
+
+    /// Says what the agent said, as its words.
+    fn repeat(&self, line: &LogLine) {
+        let label = format!("{} says ({}): ", self.run, visible::line(&line.level));
+        self.output.aside(&terminal::said(&label, &line.message, self.output.columns()));
     }
 
     /// Says what an event means, or hands a hold to whoever decides.
@@ -95,6 +127,26 @@ impl Watch<'_> {
         }
         Ok(())
     }
+}
+
+/// The numbers of the last event and the last line that were told.
+#[derive(Default)]
+struct Seen {
+    event: u64,
+    line: u64,
+}
+
+/// Something new in a run.
+enum New {
+    /// Something happened.
+    Event(client::Event),
+    /// The agent said something.
+    Line(LogLine),
+}
+
+/// A point in time, to put what happened in order. One that this program cannot read is the earliest, so that it holds nothing up.
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap_or(Timestamp::MIN)
 }
 
 /// Whether whoever watches needs to be told; the calls that hold short are shown whole instead.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::defaults::{ARGUMENTS_BYTES_LIMIT, LIVE_RUNS_MAX, MEMORY_MIB_MAX};
+use super::defaults::{ARGUMENTS_BYTES_LIMIT, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX};
 use super::value::{Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Span, Text, TokenHash};
 
 /// A whole number that fits the gate's counters.
@@ -55,6 +55,7 @@ pub(super) struct Limits {
     pub(super) memory_mib: Option<Between<1, MEMORY_MIB_MAX>>,
     pub(super) held_calls: Option<Count>,
     pub(super) calls: Option<Count>,
+    pub(super) journal_mib: Option<Between<1, JOURNAL_MIB_MAX>>,
     pub(super) linger_ms: Option<DayMs>,
     pub(super) live_runs: Option<Between<1, LIVE_RUNS_MAX>>,
     pub(super) arguments_bytes_max: Option<ReadableBytes>,

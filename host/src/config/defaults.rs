@@ -22,17 +22,19 @@ pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALH
 /// No proxy that ends TLS in front of the host.
 pub const BEHIND_PROXY: bool = false;
 
-/// An agent's own CPU time: far more than an agent that mostly waits needs, and a spinner ends within it.
+/// A run's CPU time, all its parks included: far more than an agent that mostly waits needs, and a spinner ends within it.
 pub const CPU_MS: u64 = 10_000;
 /// An instance's linear memory in MiB; a large Python agent takes about 50.
 pub const MEMORY_MIB: u64 = 256;
 /// Calls that one run may put before people; more is a flood.
 pub const HELD_CALLS: u64 = 100;
-/// Host calls of any kind in one run; each is kept in the journal.
+/// Host calls of any kind in one run, but for lines of its log; each is kept in the journal.
 pub const CALLS: u64 = 100_000;
+/// What one run's host calls may put into the journal, in MiB; without it an agent could fill the disk.
+pub const JOURNAL_MIB: u64 = 256;
 /// How long an instance waits in memory for a fast answer before it is parked.
 pub const LINGER_MS: u64 = 2_000;
-/// Instances in memory at once; the other runs wait on disk.
+/// Agents that compute at once; as many more may linger in memory, and the other runs wait on disk.
 pub const LIVE_RUNS: u64 = 64;
 /// Bytes of the arguments of a consequential call: what a person can be asked to read.
 pub const ARGUMENTS_BYTES_MAX: u64 = 64 * 1024;
@@ -74,6 +76,8 @@ pub const CAPABILITY_TIMEOUT_MS: u64 = 60_000;
 
 /// Linear memory cannot be larger on wasm32.
 pub const MEMORY_MIB_MAX: u64 = 4_096;
+/// A TiB: more than a journal of one file should hold.
+pub const JOURNAL_MIB_MAX: u64 = 1_048_576;
 /// More instances than this fail on a default kernel (`vm.max_map_count`).
 pub const LIVE_RUNS_MAX: u64 = 10_000;
 /// A reviewer reads no more than this however it is configured; exhibits, which may be larger, are paged.

@@ -115,6 +115,7 @@ pub struct Limits {
     pub memory_bytes: u64,
     pub held_calls: u32,
     pub calls: u32,
+    pub journal_bytes: u64,
     pub linger_ms: u64,
     pub live_runs: usize,
     pub arguments_bytes_max: usize,

@@ -38,6 +38,15 @@ pub struct Workspace {
     folders: BTreeMap<String, PathBuf>,
 }
 
+/// An agent was given a folder that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("[agents.{agent}]: the workspace `{}` cannot be read: {source}", .path.display())]
+pub struct NoFolder {
+    agent: String,
+    path: PathBuf,
+    source: io::Error,
+}
+
 /// Why an agent gets no answer, in words for it; or that the host cannot look.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
@@ -80,8 +89,12 @@ enum Question {
 
 impl Workspace {
     /// `folders` are those of the agents that have one, by the agents' names.
-    pub fn new(folders: BTreeMap<String, PathBuf>) -> Self {
-        Self { folders }
+    /// Each must be there now: a run could only wait for a folder that was misspelled, and nobody would know why.
+    pub fn open(folders: BTreeMap<String, PathBuf>) -> Result<Self, NoFolder> {
+        for (agent, path) in &folders {
+            std::fs::read_dir(path).map_err(|source| NoFolder { agent: agent.clone(), path: path.clone(), source })?;
+        }
+        Ok(Self { folders })
     }
 
     /// Answers from the folder of the run's own agent; another agent's folder cannot be named.

@@ -171,10 +171,12 @@ pub fn value(value: &Value, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// Text of an agent alone, such as a line of its log or its result.
-pub fn text(text: &str, columns: usize) -> Vec<Line> {
+/// Words of an agent behind a label of the host's, such as a line of its log; its further lines stand below, behind a bar.
+pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.block(Tone::Claim, 1, &visible::lines(text));
+    let mut lines = visible::lines(words).into_iter();
+    page.safe(Tone::Claim, 0, label, &lines.next().unwrap_or_default());
+    page.block(Tone::Claim, 1, &lines.collect::<Vec<_>>());
     page.lines
 }
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Recorded, Run, RunId, Time};
-use holdshort_journal::{Journal, ReadError};
+use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Phase, Recorded, Run, RunId, Time};
+use holdshort_journal::{Events, Journal, ReadError};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -17,9 +17,11 @@ pub(super) struct Cursor<'a> {
     run: &'a RunId,
     /// Counts what is read, for operators.
     events: &'a AtomicU64,
+    /// How many of the calls so far were held.
+    pub(super) held: u32,
     chunk: VecDeque<Recorded>,
     /// The chunk after this one, which is read while the agent is at this one; nothing if this is the last.
-    ahead: Option<JoinHandle<Result<Vec<Recorded>, ReadError>>>,
+    ahead: Option<JoinHandle<Result<Events, ReadError>>>,
 }
 
 /// What the journal holds for the agent's next call.
@@ -80,10 +82,10 @@ impl<'a> Cursor<'a> {
     ) -> Result<Option<(Self, Run, String)>, CannotReplay> {
         let first = journal.events(id, 0, CHUNK).await?;
         // A run that ended beyond this chunk is found to be over by its replay, which does nothing on the way.
-        if first.is_empty() || first.iter().any(|recorded| is_end(&recorded.event)) {
+        if first.events.is_empty() || first.events.iter().any(|recorded| is_end(&recorded.event)) {
             return Ok(None);
         }
-        let mut cursor = Self { journal, run: id, events, chunk: VecDeque::new(), ahead: None };
+        let mut cursor = Self { journal, run: id, events, held: 0, chunk: VecDeque::new(), ahead: None };
         cursor.begin(first);
         let created = cursor.take().await?.ok_or(CannotReplay::NoBeginning)?;
         let run = Run::open(&created.event, created.at).ok_or(CannotReplay::NoBeginning)?;
@@ -112,6 +114,7 @@ impl<'a> Cursor<'a> {
         if call.number != number || call.action().digest() != found {
             return Ok(Replayed::Other { recorded: describe(call.number, call.action()) });
         }
+        self.held += u32::from(matches!(call.phase, Phase::Held));
         self.follow(call).await
     }
 
@@ -174,12 +177,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Goes on with a chunk, and has the next one read meanwhile.
-    fn begin(&mut self, chunk: Vec<Recorded>) {
-        self.events.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        // A short chunk is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
+    fn begin(&mut self, Events { events, more }: Events) {
+        self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        // Where there was no more is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
         // whose events about the open call are read from its own state.
-        let last = chunk.last().map(|recorded| recorded.seq).filter(|_| chunk.len() == CHUNK);
-        self.chunk = chunk.into();
+        let last = events.last().map(|recorded| recorded.seq).filter(|_| more);
+        self.chunk = events.into();
         self.ahead = last.map(|last| {
             let (journal, run) = (self.journal.clone(), self.run.clone());
             tokio::spawn(async move { journal.events(&run, last, CHUNK).await })

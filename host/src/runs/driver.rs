@@ -8,22 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use holdshort_gate::command::{End, EndRun, FireTimer, Propose, RecordRoutine, SetTimer};
-use holdshort_gate::{Action, CallNumber, Phase, Refused, Run, RunId, Time};
+use holdshort_gate::command::{End, EndRun, Propose, RecordRoutine};
+use holdshort_gate::{Action, Phase, Refused, Run, RunId, Time};
 use holdshort_journal::{Lease, LogLine, Submitted};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
 
 use super::agents::Loaded;
 use super::catalogue::BoundOffer;
-use super::cursor::{Cursor, Replayed, Slept, describe, describe_sleep};
+use super::cursor::{Cursor, Replayed, describe};
 use super::failure::Failure;
 use super::propose::Asker;
 use super::signal::Listener;
+use super::tally::{Tally, weight};
 use super::{Inner, refusal::RefusalForm};
 use crate::agent::{Guest, HostCall, Start, Step, Trap, log_line};
 use crate::connectors::{Preview, Routine, RoutineCall};
 use crate::kill;
+
+mod waiting;
 
 /// How a drive ended without failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,9 @@ const GO_ON: Flow = Flow::Continue(());
 
 /// Routine results that may be under way to the disk before the agent has to wait for it.
 const UNFLUSHED_MAX: usize = 64;
+
+/// And about how many bytes of them.
+const UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
 
 /// How often a connector that cannot answer is asked again before the run is put back.
 const CONNECTOR_TRIES: u32 = 5;
@@ -58,11 +64,11 @@ pub(super) struct Drive<'a> {
     guest: Guest,
     /// Gone once the journal is replayed.
     cursor: Option<Cursor<'a>>,
-    calls: CallNumber,
-    timers: u32,
+    tally: Tally,
     /// The time of the last result that the agent got.
     now: Time,
     unflushed: VecDeque<Submitted<()>>,
+    unflushed_bytes: u64,
 }
 
 impl<'a> Drive<'a> {
@@ -86,10 +92,9 @@ impl<'a> Drive<'a> {
         };
         let guest = loaded.program.start(start);
         host.instances_started.fetch_add(1, Ordering::Relaxed);
-        guest.charge(false);
+        guest.replay(true);
         let now = run.created_at;
-        let cursor = Some(cursor);
-        let unflushed = VecDeque::new();
+        let tally = Tally::new(run.limits.clone());
         Ok(Some(Self {
             host,
             id,
@@ -99,11 +104,11 @@ impl<'a> Drive<'a> {
             loaded,
             lease,
             guest,
-            cursor,
-            calls: 0,
-            timers: 0,
+            cursor: Some(cursor),
+            tally,
             now,
-            unflushed,
+            unflushed: VecDeque::new(),
+            unflushed_bytes: 0,
         }))
     }
 
@@ -129,13 +134,14 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Notices that the journal is replayed: from then on CPU time is charged and log lines count.
+    /// Notices that the journal is replayed: from then on the CPU limit holds and log lines count.
     async fn go_live(&mut self) -> Result<(), Failure> {
         if let Some(cursor) = &mut self.cursor
             && cursor.at_end().await?
         {
+            self.tally.held = cursor.held;
             self.cursor = None;
-            self.guest.charge(true);
+            self.guest.replay(false);
         }
         Ok(())
     }
@@ -149,17 +155,16 @@ impl<'a> Drive<'a> {
             self.guest.answer(&Value::Null, self.now)?;
             return Ok(flow);
         }
-        if self.calls >= self.run.limits.calls {
-            return self.end(End::Trapped(format!("it made more than {} host calls", self.run.limits.calls))).await;
-        }
-        self.calls += 1;
+        let number = match self.tally.call(&arguments) {
+            Ok(number) => number,
+            Err(end) => return self.end(end).await,
+        };
         let action = Action::new(self.run.component, (*capability).clone(), &ty, &arguments)?;
         match self.replayed(&action).await? {
             Replayed::Returned(result, at) => self.answer(&result, at),
             Replayed::Over => Ok(Flow::Break(Left::Over)),
             Replayed::Other { recorded } => {
-                let place = format!("call {}", self.calls);
-                self.diverged(place, recorded, describe(self.calls, &action)).await
+                self.diverged(format!("call {number}"), recorded, describe(number, &action)).await
             }
             Replayed::Answered(answer, at) => match &bound.offer {
                 BoundOffer::Consequential(_, form) => self.answer(&form.result(&answer), at),
@@ -179,13 +184,14 @@ impl<'a> Drive<'a> {
 
     async fn replayed(&mut self, action: &Action) -> Result<Replayed, Failure> {
         match &mut self.cursor {
-            Some(cursor) => Ok(cursor.call(self.calls, action).await?),
+            Some(cursor) => Ok(cursor.call(self.tally.calls, action).await?),
             None => Ok(Replayed::New),
         }
     }
 
     fn answer(&mut self, result: &Value, at: Time) -> Result<Flow, Failure> {
         self.now = self.now.max(at);
+        self.tally.returned(result);
         self.guest.answer(result, at)?;
         Ok(GO_ON)
     }
@@ -197,7 +203,7 @@ impl<'a> Drive<'a> {
             let asked = tokio::select! {
                 biased;
                 () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
-                asked = routine.answer(call) => asked,
+                asked = aside(self.host, &mut self.computing, routine.answer(call)) => asked?,
             };
             match asked {
                 Ok(result) => break result,
@@ -207,9 +213,10 @@ impl<'a> Drive<'a> {
         };
         kill::point("before-routine-written");
         let answered_at = self.host.journal.now();
-        let command = RecordRoutine { call: self.calls, action, result: result.clone(), answered_at };
+        let command = RecordRoutine { call: self.tally.calls, action, result: result.clone(), answered_at };
         self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
-        self.flush(UNFLUSHED_MAX).await?;
+        self.unflushed_bytes += weight(&result);
+        self.flush(if self.unflushed_bytes > UNFLUSHED_BYTES_MAX { 0 } else { UNFLUSHED_MAX }).await?;
         self.answer(&result, answered_at)
     }
 
@@ -221,20 +228,23 @@ impl<'a> Drive<'a> {
     ) -> Result<Flow, Failure> {
         self.flush(0).await?;
         let asker = Asker { agent: &self.run.agent, started_by: &self.run.started_by };
+        let full = self.tally.refuse_to_hold();
         let mut tries = 0;
         let proposed = loop {
-            match self.host.proposer.propose(asker, preview, action.clone()).await {
+            let propose = self.host.proposer.propose(asker, preview, action.clone(), full.as_ref());
+            match aside(self.host, &mut self.computing, propose).await? {
                 Ok(proposed) => break proposed,
                 Err(error) if tries >= CONNECTOR_TRIES => return Err(error.into()),
                 Err(_) => tries = pause(tries).await,
             }
         };
-        let command = Propose { call: self.calls, proposed };
+        let command = Propose { call: self.tally.calls, proposed };
         kill::point("before-proposal");
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
         kill::point("after-proposal");
         match written {
             Ok(phase) => {
+                self.tally.held += u32::from(matches!(*phase, Phase::Held));
                 // A refusal is the answer already: it is not waited for, not even for as long as a hint takes.
                 if matches!(*phase, Phase::Refused(_))
                     && let Some(flow) = self.look_for_answer(form).await?
@@ -245,99 +255,6 @@ impl<'a> Drive<'a> {
             }
             Err(error) => self.unwritten(error.into()).await,
         }
-    }
-
-    /// Waits for the answer to the open call: in place for a while, then parked.
-    ///
-    /// The journal is looked at after a hint, not before: the listener is older than whatever the caller has read or written of the call,
-    /// so that an answer which came since has left its hint there.
-    async fn wait_for_answer(&mut self, form: &RefusalForm) -> Result<Flow, Failure> {
-        let linger = tokio::time::sleep(self.host.settings.linger);
-        tokio::pin!(linger);
-        loop {
-            // A place to linger is not waited for: without one the run is parked at once.
-            let Ok(_lingering) = self.host.lingering.try_acquire() else { return Ok(Flow::Break(Left::Parked)) };
-            self.computing = None;
-            tokio::select! {
-                biased;
-                () = self.listener.hinted() => {}
-                () = &mut linger => return Ok(Flow::Break(Left::Parked)),
-            }
-            self.computing = Some(self.host.compute().await?);
-            if let Some(flow) = self.look_for_answer(form).await? {
-                return Ok(flow);
-            }
-        }
-    }
-
-    /// Hands the agent the answer to the open call, if the journal has it by now.
-    async fn look_for_answer(&mut self, form: &RefusalForm) -> Result<Option<Flow>, Failure> {
-        let subject = self.host.journal.subject(self.id, Some(self.calls)).await?;
-        let (run, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
-        if run.is_none_or(|run| run.phase.is_over()) {
-            return Ok(Some(Flow::Break(Left::Over)));
-        }
-        let answered = call.and_then(|call| Some((call.answer()?, call.changed_at)));
-        answered.map(|(answer, at)| self.answer(&form.result(&answer), at)).transpose()
-    }
-
-    async fn sleep(&mut self, until: Time) -> Result<Flow, Failure> {
-        self.timers += 1;
-        let slept = match &mut self.cursor {
-            Some(cursor) => cursor.sleep(self.timers, until).await?,
-            None => Slept::New,
-        };
-        match slept {
-            Slept::Woken(at) => self.wake(at),
-            Slept::Over => Ok(Flow::Break(Left::Over)),
-            Slept::Other { recorded } => {
-                let place = format!("timer {}", self.timers);
-                self.diverged(place, recorded, describe_sleep(self.timers, until)).await
-            }
-            Slept::Asleep => self.wait_for_timer(until).await,
-            Slept::New => {
-                self.flush(0).await?;
-                let command = SetTimer { timer: self.timers, until };
-                kill::point("before-timer");
-                let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
-                kill::point("after-timer");
-                match written {
-                    Ok(_) => self.wait_for_timer(until).await,
-                    Err(error) => self.unwritten(error.into()).await,
-                }
-            }
-        }
-    }
-
-    /// A short sleep is waited for in place; for a long one the run is parked and the timers wake it.
-    async fn wait_for_timer(&mut self, until: Time) -> Result<Flow, Failure> {
-        let left = Duration::from_micros(until.0.saturating_sub(self.host.journal.now().0));
-        if left > self.host.settings.linger {
-            return Ok(Flow::Break(Left::Parked));
-        }
-        let Ok(_lingering) = self.host.lingering.try_acquire() else { return Ok(Flow::Break(Left::Parked)) };
-        self.computing = None;
-        tokio::select! {
-            biased;
-            () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
-            () = tokio::time::sleep(left) => {}
-        }
-        self.computing = Some(self.host.compute().await?);
-        let fire = FireTimer { timer: self.timers };
-        kill::point("before-deadline");
-        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await;
-        kill::point("after-deadline");
-        match written {
-            Ok(at) => self.wake(*at),
-            // It is not due by the journal's clock, or the run was ended: the journal says what to do next.
-            Err(_) => Ok(Flow::Break(Left::Parked)),
-        }
-    }
-
-    fn wake(&mut self, at: Time) -> Result<Flow, Failure> {
-        self.now = self.now.max(at);
-        self.guest.wake(at);
-        Ok(GO_ON)
     }
 
     async fn trapped(&mut self, trap: Trap) -> Result<Flow, Failure> {
@@ -392,6 +309,9 @@ impl<'a> Drive<'a> {
         {
             drop(oldest.await?);
         }
+        if self.unflushed.is_empty() {
+            self.unflushed_bytes = 0;
+        }
         Ok(())
     }
 
@@ -405,6 +325,19 @@ impl<'a> Drive<'a> {
         }
         Err(failure)
     }
+}
+
+/// Lets another run compute while a connector works for this one, as far as there are places for instances that wait.
+async fn aside<'a, T>(
+    host: &'a Inner,
+    computing: &mut Option<SemaphorePermit<'a>>,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let Ok(_lingering) = host.lingering.try_acquire() else { return Ok(work.await) };
+    *computing = None;
+    let done = work.await;
+    *computing = Some(host.compute().await?);
+    Ok(done)
 }
 
 async fn pause(tries: u32) -> u32 {

@@ -11,6 +11,7 @@ mod failure;
 mod propose;
 mod refusal;
 mod signal;
+mod tally;
 mod timers;
 
 use std::collections::{BTreeMap, HashMap};

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::connectors::{CannotPreview, Exhibit, Preview, Previewed};
 use crate::effects::Refresh;
-use crate::policy::{CallQuestion, Policy, Verdict};
+use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
 /// How much of a consequential call a person can be asked to read. Over it the call is refused, never truncated.
 #[derive(Clone, Copy, Debug)]
@@ -64,13 +64,14 @@ pub enum ReviseError {
 }
 
 impl Proposer {
-    /// What becomes of a new call.
-    /// The budget is asked before the connector: what cannot be shown whole need not be looked into.
+    /// What becomes of a new call; `full` says why it cannot be held, if it cannot.
+    /// The budget is asked before the connector: what cannot be shown whole need not be looked into. Of what is refused no evidence is kept.
     pub(super) async fn propose(
         &self,
         asker: Asker<'_>,
         preview: &dyn Preview,
         action: Action,
+        full: Option<&RefusalReason>,
     ) -> Result<Proposed, CannotPropose> {
         let refuse = |action, reason| Ok(Proposed::Refuse(Box::new(action), reason));
         if let Err(reason) = self.budget.admits(&action) {
@@ -81,12 +82,15 @@ impl Proposer {
             Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason)),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
-        let (verdict, proposal) = self.judge(asker, preview, action, previewed).await?;
-        Ok(match verdict {
-            Verdict::Clear => Proposed::Clear(Box::new(proposal)),
-            Verdict::Hold => Proposed::Hold(Box::new(proposal)),
-            Verdict::Refuse(reason) => Proposed::Refuse(Box::new(proposal.action), RefusalReason::Forbidden(reason)),
-        })
+        let judgement = self.judge(asker, &action);
+        let holds = match (&judgement.verdict, full) {
+            (Verdict::Refuse(reason), _) => return refuse(action, RefusalReason::Forbidden(reason.clone())),
+            (Verdict::Hold, Some(reason)) => return refuse(action, reason.clone()),
+            (Verdict::Hold, None) => true,
+            (Verdict::Clear, _) => false,
+        };
+        let proposal = Box::new(self.proposal(preview, action, previewed, judgement).await?);
+        Ok(if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) })
     }
 
     /// The proposal that an edit makes of a held call.
@@ -106,36 +110,38 @@ impl Proposer {
             CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
             CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason),
         })?;
-        let judged = self.judge(asker, preview, action, previewed).await;
-        match judged.map_err(|error| ReviseError::Unavailable(error.to_string()))? {
-            (Verdict::Refuse(reason), _) => Err(ReviseError::Forbidden(reason)),
-            (Verdict::Clear | Verdict::Hold, proposal) => Ok(Revision { proposal }),
+        let judgement = self.judge(asker, &action);
+        if let Verdict::Refuse(reason) = judgement.verdict {
+            return Err(ReviseError::Forbidden(reason));
         }
+        let proposal = self.proposal(preview, action, previewed, judgement).await;
+        Ok(Revision { proposal: proposal.map_err(|error| ReviseError::Unavailable(error.to_string()))? })
     }
 
-    /// Policy is asked once, and the evidence is on disk before there is a proposal that refers to it.
-    async fn judge(
+    /// Policy's answer. It is asked once.
+    fn judge(&self, asker: Asker<'_>, action: &Action) -> Judgement {
+        let Asker { agent, started_by } = asker;
+        self.policy.judge(&CallQuestion { started_by, agent, action, now: self.journal.now() })
+    }
+
+    /// The evidence is on disk before there is a proposal that refers to it.
+    async fn proposal(
         &self,
-        asker: Asker<'_>,
         preview: &dyn Preview,
         action: Action,
         previewed: Previewed,
-    ) -> Result<(Verdict, Proposal), SubmitError> {
-        let question =
-            CallQuestion { started_by: asker.started_by, agent: asker.agent, action: &action, now: self.journal.now() };
-        let judgement = self.policy.judge(&question);
-        let exhibits = freeze(&self.journal, previewed.exhibits).await?;
-        let proposal = Proposal {
+        judgement: Judgement,
+    ) -> Result<Proposal, SubmitError> {
+        Ok(Proposal {
             action,
             summary: previewed.summary,
-            exhibits,
+            exhibits: freeze(&self.journal, previewed.exhibits).await?,
             preconditions: previewed.preconditions,
             connector: preview.name().into(),
             class: preview.class(),
             requirement: judgement.requirement,
             policy: judgement.record,
-        };
-        Ok((judgement.verdict, proposal))
+        })
     }
 }
 

@@ -47,7 +47,7 @@ pub fn proposal(text: &str) -> Proposal {
 }
 
 pub fn limits() -> RunLimits {
-    RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 2, calls: 10 }
+    RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 2, calls: 10, journal_bytes: 1 << 20 }
 }
 
 impl World {

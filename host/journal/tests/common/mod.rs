@@ -191,7 +191,7 @@ impl World {
     }
 
     pub async fn seqs(&self, run: &RunId) -> Vec<u64> {
-        self.events(run, 0, usize::MAX).await.unwrap().iter().map(|recorded| recorded.seq).collect()
+        self.events(run, 0, usize::MAX).await.unwrap().events.iter().map(|recorded| recorded.seq).collect()
     }
 
     pub async fn length(&self) -> u64 {
@@ -219,7 +219,13 @@ pub fn create(task: &str) -> CreateRun {
         component: Digest::of(b"component"),
         task: task.into(),
         started_by: "olga".into(),
-        limits: RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 100, calls: 10_000 },
+        limits: RunLimits {
+            cpu_ms: 1_000,
+            memory_bytes: 1 << 20,
+            held_calls: 100,
+            calls: 10_000,
+            journal_bytes: 1 << 20,
+        },
         seed: Digest::of(b"seed"),
     }
 }

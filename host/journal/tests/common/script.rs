@@ -275,13 +275,10 @@ pub struct Shown {
     pub logs: Vec<Vec<(u64, LogLine)>>,
 }
 
-const RUN_PHASES: [&str; 8] =
-    ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"];
-
 /// The filters that every list is asked with.
 fn run_filters(runs: &[RunId]) -> Vec<RunFilter> {
     let mut filters = vec![all_runs(), RunFilter { limit: 2, ..all_runs() }];
-    filters.extend(RUN_PHASES.map(|phase| RunFilter { phases: vec![phase], ..all_runs() }));
+    filters.extend(RunPhase::NAMES.map(|phase| RunFilter { phases: vec![phase], ..all_runs() }));
     filters.push(RunFilter { phases: vec!["waiting", "cancelled", "failed"], limit: 2, ..all_runs() });
     filters.extend(runs.iter().map(|run| RunFilter { before: Some(run.clone()), limit: 2, ..all_runs() }));
     filters
@@ -316,7 +313,7 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         shown.calls.push(journal.calls(filter).await.unwrap());
     }
     for run in runs {
-        shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap());
+        shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap().events);
         shown.logs.push(journal.log_lines(run, 0, usize::MAX).await.unwrap());
         for call in 0..12 {
             if let Some(subject) = journal.subject(run, (call > 0).then_some(call)).await.unwrap() {

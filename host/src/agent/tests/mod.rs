@@ -13,7 +13,7 @@ use super::{Engine, EngineSettings, Guest, HostCall, LoadError, Manifest, Progra
 pub(super) const CREATED: Time = Time(1_700_000_000_000_000);
 
 pub(super) fn limits() -> RunLimits {
-    RunLimits { cpu_ms: 2_000, memory_bytes: 64 << 20, held_calls: 10, calls: 1_000_000 }
+    RunLimits { cpu_ms: 2_000, memory_bytes: 64 << 20, held_calls: 10, calls: 1_000_000, journal_bytes: 1 << 20 }
 }
 
 pub(super) fn start(task: &str) -> Start {

@@ -109,7 +109,7 @@ async fn parking_one_guest_leaves_the_others_and_replay_repeats_it() {
     assert_eq!(other.next().await, Step::Finished(Ok("on".into())));
 
     let mut replayed = program.start(start("a"));
-    replayed.charge(false);
+    replayed.replay(true);
     assert_eq!(call(&mut replayed).await, before);
     replayed.answer(&json!("again"), Time(CREATED.0 + 1)).unwrap();
     assert_eq!(replayed.next().await, Step::Finished(Ok("again".into())));

@@ -145,7 +145,9 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<String, Failure
 /// What the host knows about the approval, label and text; the reviewer's own part first.
 fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let mut facts = vec![("approval", detail.id.clone())];
+    let question = verified.is_some_and(|verified| verified.proposal.class == EffectClass::Question);
     let state = match detail.state.as_str() {
+        "held" if question => "held; an answer is needed".into(),
         "held" if detail.still_needed == 1 => "held; 1 approval is needed".into(),
         "held" => format!("held; {} approvals are needed", detail.still_needed),
         other => other.to_owned(),
@@ -216,17 +218,16 @@ fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
         Reviewers::Named(names) => names.join(", "),
     };
     let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
+    let needs = if proposal.class == EffectClass::Question {
+        format!("an answer of: {who}")
+    } else {
+        let span = span(requirement.start_within_ms);
+        format!("{} of: {who}{four_eyes}; then it must start within {span}", requirement.quorum)
+    };
     vec![
         ("calls", of_action(&proposal.action)),
         ("done by", format!("the connector `{}`", proposal.connector)),
-        (
-            "needs",
-            format!(
-                "{} of: {who}{four_eyes}; then it must start within {}",
-                requirement.quorum,
-                span(requirement.start_within_ms)
-            ),
-        ),
+        ("needs", needs),
         ("expires", requirement.expires_at.map_or_else(|| "never".into(), at)),
     ]
 }

@@ -1,6 +1,7 @@
 //! `holdshort runs`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use holdshort_gate::RunPhase;
 
 use super::{CallId, RunName};
 
@@ -28,7 +29,9 @@ pub enum RunsAction {
         id: RunName,
     },
     /// What happened in a run
-    Events(Events),
+    Events(History),
+    /// What a run's agent said on the way, in its own words
+    Logs(History),
     /// End a run
     Cancel {
         /// The run
@@ -46,7 +49,7 @@ pub enum RunsAction {
 #[derive(Clone, Debug, Args)]
 pub struct ListRuns {
     /// Where they stand, such as `running`, `waiting` or `finished`; all, if nothing is said
-    #[arg(long, value_parser = ["running", "waiting", "sleeping", "finished", "failed", "trapped", "cancelled", "diverged"])]
+    #[arg(long, value_parser = RunPhase::NAMES)]
     pub state: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = 20, value_name = "N")]
@@ -56,13 +59,13 @@ pub struct ListRuns {
     pub before: Option<String>,
 }
 
-/// `runs events`
+/// `runs events` and `runs logs`
 #[derive(Clone, Debug, Args)]
-pub struct Events {
+pub struct History {
     /// The run
     #[arg(value_name = "RUN")]
     pub id: RunName,
-    /// Only those after this number
+    /// Only what comes after this number
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub after: u64,
     /// Go on until the run is over

@@ -175,6 +175,9 @@ impl RunRow {
 pub struct EventPage {
     /// The events, in order.
     pub events: Vec<Event>,
+    /// Where the next page begins, if there is more.
+    #[serde(default)]
+    pub next: Option<u64>,
 }
 
 /// One of them.
@@ -188,4 +191,27 @@ pub struct Event {
     pub kind: String,
     #[serde(default)]
     pub data: Value,
+}
+
+/// `GET /v1/runs/{id}/logs`
+#[derive(Debug, Deserialize)]
+pub struct LogPage {
+    /// What the agent said, in order.
+    pub lines: Vec<LogLine>,
+    /// Where the next page begins, if there is more.
+    #[serde(default)]
+    pub next: Option<u64>,
+}
+
+/// One line of it: the agent's own words.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct LogLine {
+    pub number: u64,
+    #[serde(default)]
+    pub at: String,
+    #[serde(default)]
+    pub level: String,
+    #[serde(default)]
+    pub message: String,
 }

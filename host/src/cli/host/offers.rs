@@ -136,7 +136,9 @@ impl Wiring {
 
     /// What agents may read.
     fn reading(&mut self, config: &Config) -> Result<(), Failure> {
-        self.answer("workspace", Arc::new(Workspace::new(workspaces(config))))?;
+        let workspace = Workspace::open(workspaces(config))
+            .map_err(|error| wrong(&error).hint("make the folder, or take `workspace` out of the section"))?;
+        self.answer("workspace", Arc::new(workspace))?;
         let Some(repository) = &config.repository else {
             self.withhold("checks", NO_REPOSITORY)?;
             return self.withhold("repository", NO_REPOSITORY);

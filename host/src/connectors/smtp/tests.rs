@@ -10,6 +10,10 @@ use serde_json::json;
 
 use super::super::message::tests::{composer, email};
 use super::*;
+use skipped::skipped;
+
+#[path = "../../../../tests/support/skipped.rs"]
+mod skipped;
 
 fn relay(port: u16) -> Relay {
     Relay {
@@ -89,13 +93,11 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
         (with!("." => "451 full"), "the message was refused: transient error (451): full"),
     ];
     for ((port, heard), expected) in cases {
-        let t0 = std::time::Instant::now();
         match send(relay(port), json!({ "to": ["ann@example.com", "bob@example.com"] })).await {
             Attempt::NotDone(why) => assert!(why.contains(expected), "{expected}: {why}"),
             other => panic!("{expected}: {other:?}"),
         }
         let heard = heard.join().unwrap();
-        eprintln!("{expected} {:?}", t0.elapsed());
         if expected.contains("nobody") || expected.contains("bob") {
             assert!(!heard.contains("DATA") && !heard.contains("Hello"), "no partial sending: {heard}");
         }
@@ -180,9 +182,7 @@ fn python() -> Option<String> {
     let probe = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
     let found = probe.is_ok_and(|status| status.success()).then_some(python);
     if found.is_none() {
-        println!(
-            "skipped: no aiosmtpd; `python3 -m venv V && V/bin/pip install aiosmtpd`, then HOLDSHORT_AIOSMTPD=V/bin/python"
-        );
+        skipped("no aiosmtpd; tests/run installs it, or name a Python that has it in HOLDSHORT_AIOSMTPD");
     }
     found
 }
@@ -241,8 +241,7 @@ async fn a_real_relay_is_spoken_to_under_tls_or_not_at_all() {
         .stderr(Stdio::null())
         .status();
     if !made.is_ok_and(|status| status.success()) {
-        println!("skipped: no openssl to make a certificate with");
-        return;
+        return skipped("no openssl to make a certificate with");
     }
     let files = [cert.to_str().unwrap(), key.to_str().unwrap()];
     for (encryption, flags) in

@@ -13,7 +13,7 @@ fn scratch() -> (tempfile::TempDir, PathBuf, Workspace) {
     let files = scratch.path().join("files");
     std::fs::create_dir(&files).unwrap();
     std::fs::write(scratch.path().join("secret.txt"), "secret").unwrap();
-    let workspace = Workspace::new([("tester".to_owned(), files.clone())].into());
+    let workspace = Workspace::open([("tester".to_owned(), files.clone())].into()).unwrap();
     (scratch, files, workspace)
 }
 
@@ -177,7 +177,7 @@ async fn what_cannot_be_handed_over_is_an_error_that_says_so() {
     // Their digests are listed all the same.
     assert_eq!(listed(&workspace).await["ok"].as_array().unwrap().len(), 3);
 
-    let nobody = Workspace::new(BTreeMap::new());
+    let nobody = Workspace::open(BTreeMap::new()).unwrap();
     assert!(refused(&nobody, "most.txt").await.contains("gave this agent no files"));
     let other = answer(&workspace, &action("workspace", "write-file", &json!({ "path": "most.txt" }))).await;
     assert!(other["err"].as_str().unwrap().contains("write-file"), "{other}");

@@ -90,7 +90,7 @@ proptest! {
         let facts = [("task", text.clone())];
         let whole = Matter { summary: &text, facts: &facts, arguments: &arguments, function: None, exhibits: &exhibits, preconditions: &preconditions };
         let mut lines = action(&whole, 80);
-        lines.extend(super::text(&text, 80));
+        lines.extend(super::said("RUN says: ", &text, 80));
         lines.extend(super::changes(&crate::review::changes(&arguments, &preconditions), 80));
         for line in &lines {
             prop_assert!(!line.text().contains(char::is_control), "{:?}", line.text());
@@ -208,6 +208,15 @@ fn types_give_the_order_and_tell_numbers() {
     let text = plain(&lines);
     let body = text.split("What would be done\n").nth(1).unwrap();
     assert_eq!(body, "  to: \"ACME\"\n  amount:\n    minor-units: 1250\n    currency: \"EUR\"\n  at:\n    some: -5\n");
+}
+
+#[test]
+fn what_an_agent_says_stands_behind_a_label() {
+    let said = |words: &str, columns| plain(&said("RUN says: ", words, columns));
+    assert_eq!(said("hello", 80), "RUN says: hello\n");
+    assert_eq!(said("", 80), "RUN says: \n");
+    assert_eq!(said("one\nRUN.1 is done\n\u{1b}[2J", 80), "RUN says: one\n  │ RUN.1 is done\n  │ <U+001B>[2J\n");
+    assert_eq!(said("a b c d e f g h i j k l m n o p", 34), "RUN says: a b c d e f g h i j k l \n  ┊ m n o p\n");
 }
 
 #[test]

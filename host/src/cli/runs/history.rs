@@ -1,0 +1,96 @@
+//! `holdshort runs events` and `runs logs`.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cli::args::{History, RunName};
+use crate::cli::client::{self, Client, EventPage, LogPage, RunRow};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::cli::story;
+use crate::review::visible;
+
+/// Events, or lines, of one request.
+const PAGE: u32 = 200;
+/// How often a run that is followed is asked for news.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Prints what happened, and with `--follow` what happens until the run is over.
+pub(super) fn events(args: &History, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    follow(args, client, |after| event_page(&args.id, after, client, output))
+}
+
+/// Prints what the agent said, and with `--follow` what it says until the run is over.
+pub(super) fn logs(args: &History, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    follow(args, client, |after| log_page(&args.id, after, client, output))
+}
+
+/// Has one page after the other printed by `page`, which returns the number of the last thing on it; `None` when there is nothing more.
+fn follow(
+    args: &History,
+    client: &Client,
+    page: impl Fn(u64) -> Result<Option<u64>, Failure>,
+) -> Result<Exit, Failure> {
+    let mut after = args.after;
+    loop {
+        // Asked first, so that whatever an ended run wrote is on the pages that follow.
+        let run = if args.follow { Some(client::read::<RunRow>(&client.run(&args.id)?)?) } else { None };
+        while let Some(last) = page(after)? {
+            after = last;
+        }
+        match run {
+            None => return Ok(Exit::Done),
+            Some(run) if run.is_over() => return Ok(if run.state == "finished" { Exit::Done } else { Exit::RunEnded }),
+            Some(_) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn event_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Result<Option<u64>, Failure> {
+    let answer = fetch(run, "events", after, client)?;
+    let page = client::read::<EventPage>(&answer)?;
+    if output.json {
+        documents(&answer, "events", output)?;
+    } else {
+        for event in &page.events {
+            let label = format!("{:>4}  {}  ", event.seq, visible::line(&story::moment(&event.at)));
+            // What this program does not know is shown as it came.
+            let text = match story::event(event) {
+                Some(known) => match known.call() {
+                    Some(call) => format!("call {call} {}", story::sentence(&known)),
+                    None => story::sentence(&known),
+                },
+                None => format!("{} {}", event.kind, event.data),
+            };
+            output.row(&label, &text)?;
+        }
+    }
+    Ok(page.events.last().map(|event| event.seq))
+}
+
+fn log_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Result<Option<u64>, Failure> {
+    let answer = fetch(run, "logs", after, client)?;
+    let page = client::read::<LogPage>(&answer)?;
+    if output.json {
+        documents(&answer, "lines", output)?;
+    } else {
+        for line in &page.lines {
+            let (at, level) = (visible::line(&story::moment(&line.at)), visible::line(&line.level));
+            output.said(&format!("{:>4}  {at}  {level:<5}  ", line.number), &line.message)?;
+        }
+    }
+    Ok(page.lines.last().map(|line| line.number))
+}
+
+fn fetch(run: &RunName, what: &str, after: u64, client: &Client) -> Result<Value, Failure> {
+    let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
+    client.get(&format!("/runs/{run}/{what}"), &query)
+}
+
+/// One document a line, so that a reader can follow.
+fn documents(answer: &Value, list: &str, output: &Output) -> Result<(), Failure> {
+    let mut documents = answer.get(list).and_then(Value::as_array).into_iter().flatten();
+    documents.try_for_each(|document| output.text(&(visible::json_line(document) + "\n")))
+}

@@ -1,0 +1,123 @@
+//! What a run has done so far, against its limits.
+//!
+//! Replay counts it again, so that a run in memory knows without asking the journal, and is stopped at the same place in each of its lives.
+
+use holdshort_gate::command::End;
+use holdshort_gate::{CallNumber, RefusalReason, RunLimits};
+use serde_json::Value;
+
+/// One run's counts.
+pub(super) struct Tally {
+    limits: RunLimits,
+    /// The last call.
+    pub(super) calls: CallNumber,
+    /// The last timer.
+    pub(super) timers: u32,
+    /// How many calls were held; known once the run is live.
+    pub(super) held: u32,
+    /// What the calls' arguments and results take.
+    bytes: u64,
+}
+
+impl Tally {
+    /// Of a run at its beginning.
+    pub(super) fn new(limits: RunLimits) -> Self {
+        Self { limits, calls: 0, timers: 0, held: 0, bytes: 0 }
+    }
+
+    /// One more call; if the run may not make it, how the run ends.
+    pub(super) fn call(&mut self, arguments: &Value) -> Result<CallNumber, End> {
+        self.one_more()?;
+        self.bytes = self.bytes.saturating_add(weight(arguments));
+        if self.bytes > self.limits.journal_bytes {
+            let max = self.limits.journal_bytes;
+            return Err(End::Trapped(format!("its host calls take more than {max} bytes in the journal")));
+        }
+        self.calls += 1;
+        Ok(self.calls)
+    }
+
+    /// One more timer; if the run may not sleep again, how the run ends.
+    pub(super) fn timer(&mut self) -> Result<u32, End> {
+        self.one_more()?;
+        self.timers += 1;
+        Ok(self.timers)
+    }
+
+    fn one_more(&self) -> Result<(), End> {
+        if self.calls.saturating_add(self.timers) < self.limits.calls {
+            return Ok(());
+        }
+        Err(End::Trapped(format!("it made more than {} host calls", self.limits.calls)))
+    }
+
+    /// A call has returned this.
+    pub(super) fn returned(&mut self, result: &Value) {
+        self.bytes = self.bytes.saturating_add(weight(result));
+    }
+
+    /// Why the next call cannot be held, if it cannot.
+    pub(super) fn refuse_to_hold(&self) -> Option<RefusalReason> {
+        self.limits.refuse_to_hold(self.held)
+    }
+}
+
+/// About how many bytes a value takes as text, which is what the journal keeps.
+pub(super) fn weight(value: &Value) -> u64 {
+    let quoted = |text: &str| 2 + text.len() as u64;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => quoted(text),
+        Value::Array(items) => items.iter().map(|item| 1 + weight(item)).sum::<u64>() + 2,
+        Value::Object(fields) => fields.iter().map(|(name, field)| quoted(name) + 2 + weight(field)).sum::<u64>() + 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tally(calls: u32, journal_bytes: u64) -> Tally {
+        Tally::new(RunLimits { cpu_ms: 1, memory_bytes: 1, held_calls: 1, calls, journal_bytes })
+    }
+
+    #[test]
+    fn a_value_weighs_about_what_its_text_does() {
+        for value in [
+            json!(null),
+            json!("text"),
+            json!({"a": [1, 2, {"b": "c"}], "d": "e".repeat(1000)}),
+            json!(["x", "y", "z"]),
+        ] {
+            let (text, weight) = (value.to_string().len() as u64, weight(&value));
+            assert!(weight.abs_diff(text) <= text / 2 + 20, "{value}: {weight} instead of {text}");
+        }
+    }
+
+    fn reason(refused: Result<u32, End>) -> String {
+        match refused {
+            Err(End::Trapped(reason)) => reason,
+            Err(End::Finished(_) | End::Diverged { .. }) | Ok(_) => panic!("it went on"),
+        }
+    }
+
+    #[test]
+    fn calls_and_sleeps_are_counted_together() {
+        let mut tally = tally(3, 1_000);
+        assert_eq!(tally.call(&json!({})).ok(), Some(1));
+        assert_eq!(tally.timer().ok(), Some(1));
+        assert_eq!(tally.call(&json!({})).ok(), Some(2));
+        assert_eq!(reason(tally.timer()), "it made more than 3 host calls");
+        assert_eq!(reason(tally.call(&json!({}))), "it made more than 3 host calls");
+    }
+
+    #[test]
+    fn arguments_and_results_are_counted_together() {
+        let mut tally = tally(10, 1_000);
+        let half = json!("x".repeat(600));
+        assert_eq!(tally.call(&half).ok(), Some(1));
+        tally.returned(&half);
+        assert_eq!(reason(tally.call(&json!({}))), "its host calls take more than 1000 bytes in the journal");
+    }
+}

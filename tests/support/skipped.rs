@@ -1,0 +1,18 @@
+//! What a test leaves out, said where a person sees it.
+#![allow(unreachable_pub, reason = "each test takes this file in where it needs it")]
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+/// Says that the test on this thread leaves something out, and why.
+///
+/// What a passing test prints, the test harness keeps to itself; what is written to stderr itself it does not see.
+/// `tests/run` names a file in `HOLDSHORT_SKIPPED`, and lists at its end what stands in it.
+pub fn skipped(why: &str) {
+    let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or("a part of a test"));
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    if let Some(path) = std::env::var_os("HOLDSHORT_SKIPPED") {
+        let mut list = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        list.write_all(line.as_bytes()).unwrap();
+    }
+}
