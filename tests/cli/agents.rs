@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::said::{fails, holdshort, normal, prints};
+use crate::said::{fails, holdshort, is_expected, normal, prints};
 use crate::scene::{post_office, shop};
 use crate::support::{Folder, component};
 

@@ -82,7 +82,7 @@ pub fn document(name: &str, folder: &Folder, document: &Value) {
     is_expected("errors", &format!("{name}.json"), &normal(&format!("{document:#}\n"), folder));
 }
 
-fn is_expected(kind: &str, file: &str, found: &str) {
+pub fn is_expected(kind: &str, file: &str, found: &str) {
     let path = top().join("tests/data").join(kind).join(file);
     if std::env::var_os("HOLDSHORT_BLESS").is_some() {
         fs::write(&path, found).unwrap();

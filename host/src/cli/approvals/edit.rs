@@ -18,17 +18,18 @@ use crate::review::terminal;
 use crate::review::{changes, marks, visible};
 
 /// Shows the approval, takes new arguments, shows the difference, asks, and sends them.
-/// It is shown first, because an edit is a vote too where the new action rests on the same evidence.
+/// It is shown first, because an edit is a vote too where the new action rests on the same evidence; with `--yes` it has been.
 /// The draft is kept until the host has taken the edit, so that what somebody typed is not lost to a digest that became stale meanwhile.
 pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
-    if !output.json {
+    let editor = if args.arguments.is_none() { editor()? } else { String::new() };
+    if !output.json && !args.confirm.yes {
         output.lines(&page.lines(client, output.columns())?)?;
     }
     let before = page.verified.proposal.action.arguments();
     let (after, draft) = match &args.arguments {
         Some(file) => (parse(&read(file)?)?, None),
-        None => in_editor(&editor()?, before, &args.id.to_string()).map(|(after, draft)| (after, Some(draft)))?,
+        None => in_editor(&editor, before, &args.id.to_string()).map(|(after, draft)| (after, Some(draft)))?,
     };
     let changes = changes(before, &after);
     if changes.is_empty() {
