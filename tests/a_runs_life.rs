@@ -12,6 +12,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "a_runs_life/checked.rs"]
+mod checked;
 #[path = "a_runs_life/ends.rs"]
 mod ends;
 #[path = "a_runs_life/parked.rs"]

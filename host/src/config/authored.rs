@@ -9,7 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::defaults::{ARGUMENTS_BYTES_LIMIT, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX};
-use super::value::{Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Span, Text, TokenHash};
+use super::value::{
+    Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Span, Text, TokenHash, Variable,
+};
 
 /// A whole number that fits the gate's counters.
 pub(super) type Count = Between<1, { u32::MAX as u64 }>;
@@ -134,7 +136,7 @@ pub(super) struct Deployment {
     pub(super) command: Option<Spanned<Argv>>,
     pub(super) not_done_codes: Option<Spanned<Vec<ExitCode>>>,
     pub(super) timeout: Option<Spanned<Span>>,
-    pub(super) environment: Option<Spanned<Vec<Name>>>,
+    pub(super) environment: Option<Spanned<Vec<Variable>>>,
 }
 
 /// An exit code that is not success.
@@ -179,6 +181,7 @@ pub(super) struct Repository {
 pub(super) struct Check {
     pub(super) command: Argv,
     pub(super) timeout: Option<Span>,
+    pub(super) environment: Option<Vec<Variable>>,
     pub(super) revisions: Option<Vec<Text>>,
 }
 
@@ -205,7 +208,7 @@ pub(super) struct Capability {
     pub(super) connector: Option<CapabilityConnector>,
     pub(super) command: Argv,
     pub(super) timeout: Option<Span>,
-    pub(super) environment: Option<Vec<Name>>,
+    pub(super) environment: Option<Vec<Variable>>,
     pub(super) not_done_codes: Option<Spanned<Vec<ExitCode>>>,
     pub(super) idempotent: Option<Spanned<bool>>,
     pub(super) preview: Option<Spanned<Argv>>,

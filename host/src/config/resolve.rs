@@ -90,6 +90,7 @@ fn check(check: authored::Check, folder: &Folder) -> Check {
     Check {
         argv: folder.argv(check.command.0),
         timeout_ms: check.timeout.map_or(defaults::CHECK_TIMEOUT_MS, |span| span.0),
+        environment: connectors::names(check.environment),
         revisions: revisions.unwrap_or_else(|| vec![defaults::CHECK_REVISIONS.into()]),
     }
 }

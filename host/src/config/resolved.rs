@@ -303,6 +303,8 @@ pub struct Check {
     pub argv: Vec<String>,
     /// How long it may take.
     pub timeout_ms: u64,
+    /// The variables of the host's environment that it gets; the rest is scrubbed.
+    pub environment: Vec<String>,
     /// The revisions that it may run on, as the agent names them; `*` stands for any run of characters.
     pub revisions: Vec<String>,
 }

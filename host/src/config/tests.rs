@@ -141,6 +141,28 @@ fn what_is_written_is_used() {
 }
 
 #[test]
+fn programs_get_the_variables_that_are_named() {
+    let config = parse(
+        r#"
+        [deployment]
+        connector = "command"
+        command = ["deploy"]
+        environment = ["KUBECONFIG"]
+        [checks.plain]
+        command = ["make"]
+        [checks.tests]
+        command = ["cargo", "test"]
+        environment = ["HOME", "_x1"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.checks["plain"].environment, Vec::<String>::new());
+    assert_eq!(config.checks["tests"].environment, ["HOME", "_x1"]);
+    let Deploy::Command(command) = config.deployment.unwrap().connector else { panic!("not a command") };
+    assert_eq!(command.environment, ["KUBECONFIG"]);
+}
+
+#[test]
 fn loopback_answers_to_its_own_names_and_to_nothing_else() {
     let server = parse("").unwrap().server;
     let bound = "127.0.0.1:40001".parse().unwrap();

@@ -52,7 +52,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(Name, Span, Address, Authority, Origin, Branch, Mailbox, Host, TokenHash, Text);
+from_text!(Name, Variable, Span, Address, Authority, Origin, Branch, Mailbox, Host, TokenHash, Text);
 
 /// A plain name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,32 @@ impl FromStr for Name {
                 text.escape_debug()
             )
         })
+    }
+}
+
+/// The name of a variable of the host's environment.
+#[derive(Clone, Debug)]
+pub(super) struct Variable(String);
+
+// Only names: a value would be one more place for a secret, and would be printed with the rest of the configuration.
+impl FromStr for Variable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match text.split_once('=') {
+            // What follows may be a secret and is not repeated.
+            Some((name, _)) if plain(name) => Err(format!(
+                "`{name}=…` gives a value; write the name alone, `{name}`: the value is that of the host's own environment"
+            )),
+            None if !text.is_empty() && plain(text) && !text.starts_with(|c: char| c.is_ascii_digit()) => {
+                Ok(Self(text.into()))
+            }
+            Some(_) | None => Err(format!(
+                "`{}` is not the name of a variable; write it like `CARGO_HOME`, with letters, digits and `_`",
+                text.escape_debug()
+            )),
+        }
     }
 }
 
@@ -217,7 +243,7 @@ macro_rules! into_text {
         }
     )*};
 }
-into_text!(Authority, Origin, Text);
+into_text!(Variable, Authority, Origin, Text);
 
 /// A full git reference; a bare name means a branch.
 #[derive(Clone, Debug)]

@@ -2,7 +2,8 @@
 //!
 //! A check is the repository's own code, and it runs as the host's user: see [`Checks::isolation`]. What is done is this. The checkout is made
 //! in a new repository that only borrows the objects, so the original's hooks, filters and configuration do not take part; the environment
-//! is made from nothing, with a home folder that is empty; time and output are limited; the process group is killed when the check ends.
+//! is made from nothing, with a home folder that is empty, and has what the operator names; time and output are limited; the process group is
+//! killed when the check ends.
 
 mod checkout;
 mod counts;
@@ -41,7 +42,7 @@ pub struct Check {
     pub time_out: Duration,
     /// The revisions that it may run on, as an agent writes them; `*` stands for any run of characters.
     pub revisions: Vec<String>,
-    /// The variables of the host's environment that it gets, besides `PATH`.
+    /// The variables of the host's environment that it gets, besides `PATH`; also in place of what a check is given otherwise, such as `HOME`.
     pub environment: Vec<String>,
 }
 
@@ -150,7 +151,8 @@ fn order(check: &Check, checkout: &Checkout) -> Order {
     Order {
         argv: check.argv.clone(),
         folder: Some(checkout.tree()),
-        environment: environment(&check.environment, &own),
+        // What the operator names comes last and stands: many tools are found by the host's own home.
+        environment: environment(&[], &own).into_iter().chain(environment(&check.environment, &[])).collect(),
         stdin: Vec::new(),
         time_out: check.time_out,
         kept_bytes_max: KEPT_BYTES_MAX,

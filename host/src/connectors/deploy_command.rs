@@ -1,11 +1,15 @@
 //! Deploys with a program of the operator's, run without a shell.
 //!
-//! The program reads one JSON object on its standard input (`release`, `commit`, `key`, `run`, `call`, `attempt`) and finds the plain ones
-//! in its environment as well (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_COMMIT`, `HOLDSHORT_KEY`).
+//! The program reads one JSON object on its standard input (`release`, `commit`, `previous`, `key`, `run`, `call`, `attempt`) and finds the plain
+//! ones in its environment as well (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_COMMIT`, `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
+//!
+//! What a target runs now is what its branch says, as with the connector that moves branches; but here the host only reads it, and keeping it is
+//! the program's business. Where there is no such branch, nothing is known of what would be replaced, and that is what reviewers are told.
+//!
 //! It says by its exit status what came of it, as every [`Program`] does. There is nothing that could be asked afterwards, so the key is for
 //! the program's own use.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,6 +18,8 @@ use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
 use super::child::{Children, Order};
+use super::deploy_git::change::{Change, Extent, commits};
+use super::deploy_git::state::Facts;
 use super::git::{CommitId, Git, GitError};
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
@@ -32,80 +38,122 @@ pub const IF_LOST: IfLost = IfLost {
 pub struct DeployCommand {
     program: Program,
     git: Git,
-    targets: BTreeSet<String>,
+    /// The operator's names, each with the whole reference of the branch that says what runs there.
+    targets: BTreeMap<String, String>,
     children: Children,
 }
 
 impl DeployCommand {
-    /// Revisions are those of `git`'s repository. `children` holds what the running program leaves for lookups.
-    pub fn new(program: Program, git: Git, targets: BTreeSet<String>, children: Children) -> Self {
+    /// Revisions and the targets' branches are those of `git`'s repository. `children` holds what the running program leaves for lookups.
+    pub fn new(program: Program, git: Git, targets: BTreeMap<String, String>, children: Children) -> Self {
         Self { program, git, targets, children }
     }
 
-    /// Shows the commit that the revision is now, and the program; the program itself is not asked, because it could only deploy.
+    /// Shows what would change, and the program; the program itself is not asked, because it could only deploy.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
-        if !self.targets.contains(release.target) {
-            return Err(unknown_target(release.target, self.targets.iter()));
+        let facts = self.standing(&release).await?;
+        let (what, mut exhibits) = self.describe(&release, &facts).await?;
+        exhibits.push(self.program.exhibit());
+        let (commit, target, program) = (facts.new.short(), release.target, self.program.name());
+        let summary = format!("deploy {commit} to {target} by running `{program}`: {what}");
+        let mut preconditions = facts.to_json();
+        if let Some(preconditions) = preconditions.as_object_mut() {
+            preconditions.insert("program".into(), self.program.precondition());
         }
-        let commit = release.commit(&self.git).await?;
+        Ok(Previewed { summary, exhibits, preconditions })
+    }
+
+    /// The commit that the revision is now, and the one that the target's branch is at.
+    async fn standing(&self, release: &Release<'_>) -> Result<Facts, CannotPreview> {
+        let Some(branch) = self.targets.get(release.target) else {
+            return Err(unknown_target(release.target, self.targets.keys()));
+        };
+        let new = release.commit(&self.git).await?;
+        let [tip] = self.git.references([branch]).await.map_err(unavailable)?;
+        let repository = self.git.repository().display().to_string();
+        Ok(Facts { repository, branch: branch.clone(), old: tip.map(|tip| tip.id), new })
+    }
+
+    /// What would change from what the branch says, in a few words and with the evidence: the commits and the diff, if there is anything to
+    /// compare with; else the commit alone. A target may be deployed to again, so that nothing new is no reason to refuse.
+    async fn describe(&self, release: &Release<'_>, facts: &Facts) -> Result<(String, Vec<Exhibit>), CannotPreview> {
+        let Facts { repository: _, branch, old, new } = facts;
+        let old = match old {
+            Some(old) if old != new => old,
+            Some(_) => return Ok((format!("{branch} is at it already"), vec![self.commit(new).await?])),
+            None => {
+                let what = format!("what it replaces is NOT KNOWN, because there is no {branch}; no diff is shown");
+                return Ok((what, vec![self.commit(new).await?]));
+            }
+        };
+        let change = Change { git: &self.git, target: release.target, branch, old: Some(old), new };
+        let (Extent { added, dropped, files }, exhibits) = change.evidence().await?;
+        let what = match dropped {
+            0 => format!("{} more than {branch}, which is at {}; {files}", commits(added), old.short()),
+            lost => {
+                let (lost, gained, old) = (commits(lost), commits(added), old.short());
+                format!(
+                    "NOT A FAST-FORWARD, it lacks {lost} of {branch}, which is at {old}, and has {gained} more; {files}"
+                )
+            }
+        };
+        Ok((what, exhibits))
+    }
+
+    /// One commit, its message whole or not at all.
+    async fn commit(&self, commit: &CommitId) -> Result<Exhibit, CannotPreview> {
         let show = ["log", "-1", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
         let format = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
         let arguments: Vec<&str> = show.into_iter().chain([format, commit.as_str()]).collect();
-        let unavailable = |error: GitError| CannotPreview::Unavailable(error.to_string());
         let looked = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await.map_err(unavailable)?;
         if !looked.is_whole() {
             let instead = "give the commit a shorter message";
             return Err(CannotPreview::too_large("the commit", looked.bytes_all, instead));
         }
-        let summary = format!("deploy {} to {} by running `{}`", commit.short(), release.target, self.program.name());
-        let exhibits = vec![
-            Exhibit { title: "the commit".into(), media: "text/plain", bytes: looked.bytes },
-            self.program.exhibit(),
-        ];
-        let preconditions = json!({ "commit": commit.as_str(), "program": self.program.precondition() });
-        Ok(Previewed { summary, exhibits, preconditions })
+        Ok(Exhibit { title: "the commit".into(), media: "text/plain", bytes: looked.bytes })
     }
 
-    /// Runs the program if everything is as it was shown.
-    /// It gets the commit that was shown, and only as long as the agent's revision still means that one; otherwise reviewers are asked again.
+    /// Runs the program if everything is as it was shown: the program, the commit that the agent's revision means, and where the target's branch
+    /// is. Otherwise reviewers are asked again. What happens between this look and the program's own work only the program can see.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
             Err(error) => return Attempt::NotDone(error.to_string()),
         };
-        let Some(commit) = shown_commit(preconditions) else {
-            return Attempt::NotDone("the clearance does not say which commit was shown".into());
+        let Some(shown) = Facts::read(preconditions) else {
+            return Attempt::NotDone("the clearance does not say which commits were shown".into());
         };
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
         }
-        match release.commit(&self.git).await {
-            Ok(now) if now == commit => {}
-            Ok(now) => {
-                let text = format!("`{}` was {commit} when it was shown and is {now} now", release.revision);
-                return Attempt::FactsChanged(text);
-            }
+        match self.standing(&release).await {
+            Ok(now) if now == shown => {}
+            Ok(now) => return Attempt::FactsChanged(differences(&release, &shown, &now)),
             Err(CannotPreview::Impossible(why)) => {
-                return Attempt::FactsChanged(format!("it was {commit} when it was shown, and now {why}"));
+                return Attempt::FactsChanged(format!("it was {} when it was shown, and now {why}", shown.new));
             }
             Err(CannotPreview::Unavailable(why)) => return Attempt::NotDone(why),
         }
-        let order = self.order(&release, &commit, &origin);
-        self.program.attempt(&self.children, &origin, order, |_| Ok(release.receipt(&commit, None))).await
+        let order = self.order(&release, &shown, &origin);
+        let receipt = || Ok(release.receipt(&shown.new, shown.old.as_ref()));
+        self.program.attempt(&self.children, &origin, order, |_| receipt()).await
     }
 
     /// What the program reads and finds in its environment.
-    fn order(&self, release: &Release<'_>, commit: &CommitId, origin: &Origin<'_>) -> Order {
+    fn order(&self, release: &Release<'_>, facts: &Facts, origin: &Origin<'_>) -> Order {
+        let previous = facts.old.as_ref().map(CommitId::as_str);
         let own = [
             ("HOLDSHORT_TARGET", release.target.to_owned()),
             ("HOLDSHORT_REVISION", release.revision.to_owned()),
-            ("HOLDSHORT_COMMIT", commit.to_string()),
+            ("HOLDSHORT_COMMIT", facts.new.to_string()),
+            ("HOLDSHORT_PREVIOUS", previous.unwrap_or_default().to_owned()),
             ("HOLDSHORT_KEY", origin.key.to_string()),
         ];
         let input = json!({
             "release": release.record,
-            "commit": commit.as_str(),
+            "commit": facts.new.as_str(),
+            "previous": previous,
             "key": origin.key.to_string(),
             "run": origin.run,
             "call": origin.call,
@@ -152,15 +200,28 @@ impl Perform for DeployCommand {
         .boxed()
     }
 
-    /// What the target ran before is not known here, so that no previous commit is named.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
-        Some(Release::of(&inquiry.action).ok()?.receipt(&shown_commit(&inquiry.preconditions)?, None))
+        let facts = Facts::read(&inquiry.preconditions)?;
+        Some(Release::of(&inquiry.action).ok()?.receipt(&facts.new, facts.old.as_ref()))
     }
 }
 
-/// The commit that reviewers saw.
-fn shown_commit(preconditions: &Value) -> Option<CommitId> {
-    preconditions.get("commit")?.as_str()?.parse().ok()
+/// What is not as it was shown; both values of each.
+fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> String {
+    let tip = |facts: &Facts| facts.old.as_ref().map_or("absent".to_owned(), |old| format!("at {old}"));
+    let facts = [
+        ("the repository".to_owned(), shown.repository.clone(), now.repository.clone()),
+        (format!("the branch of `{}`", release.target), shown.branch.clone(), now.branch.clone()),
+        (format!("`{}`", release.revision), shown.new.to_string(), now.new.to_string()),
+        (shown.branch.clone(), tip(shown), tip(now)),
+    ];
+    let differ = facts.iter().filter(|(_, was, is)| was != is);
+    let told = differ.map(|(what, was, is)| format!("{what} was {was} when it was shown and is {is} now"));
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn unavailable(error: GitError) -> CannotPreview {
+    CannotPreview::Unavailable(error.to_string())
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! In the same transaction of git a marker is made, `refs/holdshort/effects/KEY`, which also keeps the deployed commit from being collected.
 //! So the repository itself remembers what was done: after a crash it is asked, and nothing is ever guessed.
 
-mod change;
-mod state;
+pub(super) mod change;
+pub(super) mod state;
 
 use std::collections::BTreeMap;
 use std::fs::File;

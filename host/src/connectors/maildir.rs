@@ -116,8 +116,14 @@ impl Inner {
     /// that could not be synced leaves a doubt.
     fn attempt(&self, agent: &str, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
         // Before the facts are checked: a message that is there has happened, whatever has changed since.
-        if matches!(self.whereabouts(key), Ok(Some(_))) {
-            return self.done(action, key);
+        match self.whereabouts(key) {
+            Ok(Some(_)) => return self.done(action, key),
+            Ok(None) => {}
+            // An earlier attempt's message may lie where nobody can look, and would be delivered a second time.
+            Err(why) => {
+                let text = format!("{why}, so that the message may be there already; nothing was delivered now");
+                return Attempt::Unknown(text);
+            }
         }
         let letter = match self.composer.compose(agent, action, preconditions, key, (self.clock)(), Bcc::Keep) {
             Ok(letter) => letter,
@@ -139,14 +145,26 @@ impl Inner {
                     Attempt::Unknown(format!("the message is in `new`, but may not outlast a power cut: {error}"))
                 }
             },
-            // Another attempt was faster, or the link was made though its reply says otherwise.
-            Err(_) if new.exists() => self.done(action, key),
-            Err(error) => Attempt::NotDone(format!("`{}` could not be linked to: {error}", new.display())),
+            Err(error) => self.not_linked(action, key, &error),
         };
         if let Err(error) = std::fs::remove_file(&tmp) {
             tracing::warn!(path = %tmp.display(), %error, "a delivered message's draft could not be removed");
         }
         attempt
+    }
+
+    /// What came of an attempt whose link was not made, by its reply. The message may be there all the same: another attempt was faster, or the reply
+    /// is wrong. A reader takes it out of `new` within moments, so that both folders are looked at; and may remove it, so that finding nothing settles
+    /// it only where the system has refused to begin.
+    fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
+        let new = self.folder.join("new").join(key::plain(key));
+        let failed = format!("`{}` could not be linked to: {error}", new.display());
+        match self.whereabouts(key) {
+            Ok(Some(_)) => self.done(action, key),
+            Ok(None) if is_refusal(error) => Attempt::NotDone(failed),
+            Ok(None) => Attempt::Unknown(format!("{failed}; it is not there, but a reader may have taken it")),
+            Err(why) => Attempt::Unknown(format!("{failed}; and {why}")),
+        }
     }
 
     /// Without a receipt of the function's type the agent cannot be told that it succeeded, so a person has to look.
@@ -178,21 +196,25 @@ impl Inner {
                     "no message of this key is in `new` or `cur` of `{folder}`; a reader may have removed it"
                 ),
             },
-            (Err(error), _) => Finding::Unknown { evidence: format!("`{folder}` cannot be looked at: {error}") },
+            (Err(why), _) => Finding::Unknown { evidence: why },
         }
     }
 
-    /// Where the message of this key is, if it is anywhere.
-    fn whereabouts(&self, key: &EffectKey) -> io::Result<Option<PathBuf>> {
+    /// Where the message of this key is, if it is anywhere; or which folder cannot be looked at.
+    fn whereabouts(&self, key: &EffectKey) -> Result<Option<PathBuf>, String> {
+        let unseen = |path: &Path| {
+            let path = path.display().to_string();
+            move |error: io::Error| format!("`{path}` cannot be looked at: {error}")
+        };
         let name = key::plain(key);
-        let new = self.folder.join("new").join(&name);
-        if new.try_exists()? {
+        let (new, cur) = (self.folder.join("new").join(&name), self.folder.join("cur"));
+        if new.try_exists().map_err(unseen(&new))? {
             return Ok(Some(new));
         }
         // Readers move it to `cur` and append flags: `NAME:2,S`.
         let moved = format!("{name}:2,");
-        for entry in std::fs::read_dir(self.folder.join("cur"))? {
-            let entry = entry?;
+        for entry in std::fs::read_dir(&cur).map_err(unseen(&cur))? {
+            let entry = entry.map_err(unseen(&cur))?;
             let found = entry.file_name();
             if found.to_str().is_some_and(|found| found == name || found.starts_with(&moved)) {
                 return Ok(Some(entry.path()));
@@ -200,6 +222,25 @@ impl Inner {
         }
         Ok(None)
     }
+}
+
+/// Whether the system says by this error that it has not begun to make a link.
+/// Any other (a disk that fails, a file server that does not answer, a name that exists) may come of a link that was made.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let refusals = [
+        Kind::NotFound,
+        Kind::NotADirectory,
+        Kind::PermissionDenied,
+        Kind::ReadOnlyFilesystem,
+        Kind::StorageFull,
+        Kind::QuotaExceeded,
+        Kind::CrossesDevices,
+        Kind::TooManyLinks,
+        Kind::InvalidFilename,
+        Kind::Unsupported,
+    ];
+    refusals.contains(&error.kind())
 }
 
 /// Writes a new file whose content is on disk when this returns.

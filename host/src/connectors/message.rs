@@ -6,15 +6,20 @@
 mod letter;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use holdshort_gate::{Action, Digest, EffectKey};
 use lettre::Address;
 use lettre::message::Mailbox;
+use rustix::io::Errno;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::key;
+use super::relative::{RelativePath, walk};
 use super::{CannotPreview, Exhibit, Previewed};
 
 pub use letter::{Bcc, Letter, NotComposed};
@@ -351,34 +356,34 @@ fn digest(text: &str) -> Result<Digest, String> {
     full.parse().map_err(|error| format!("{error}"))
 }
 
-/// Reads a file inside `folder`, which neither `..` nor a link leads out of.
+/// Reads a file inside `folder`, which neither `..` nor a link leads out of. Opens first and looks then, at what was opened.
 fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
-    use std::io::Read;
-    let relative = Path::new(path);
-    let name_is_plain = !path.chars().any(char::is_control) && !is_encoded_word(path);
-    if path.is_empty() || !name_is_plain || !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(Unloaded::Impossible(format!(
-            "`{}` is not a path inside the agent's workspace",
-            path.escape_debug()
-        )));
+    let impossible = |why: &str| Unloaded::Impossible(format!("`{}` is not {why}", path.escape_debug()));
+    let outside = || impossible("a path inside the agent's workspace");
+    let relative: RelativePath = path.parse().map_err(|_| outside())?;
+    if is_encoded_word(path) {
+        return Err(outside());
     }
-    let unavailable = |error: std::io::Error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            return Unloaded::Impossible(format!("there is no attachment `{path}`"));
-        }
-        Unloaded::Unavailable(format!("the attachment `{path}` cannot be read: {error}"))
-    };
-    let root = folder.canonicalize().map_err(|error| {
+    let top: OwnedFd = File::open(folder).map(Into::into).map_err(|error| {
         Unloaded::Unavailable(format!("the workspace `{}` cannot be read: {error}", folder.display()))
     })?;
-    let file = root.join(relative).canonicalize().map_err(unavailable)?;
-    if !file.starts_with(&root) || !file.is_file() {
-        return Err(Unloaded::Impossible(format!("`{path}` is not a file inside the agent's workspace")));
+    let unavailable =
+        |error: io::Error| Unloaded::Unavailable(format!("the attachment `{path}` cannot be read: {error}"));
+    let not_a_file = || impossible("a file inside the agent's workspace");
+    let file = match walk(&top, relative.names()) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::NOENT | Errno::NAMETOOLONG) => {
+            return Err(Unloaded::Impossible(format!("there is no attachment `{path}`")));
+        }
+        // A link, a file where a folder should be, a socket.
+        Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
+        Err(errno) => return Err(unavailable(errno.into())),
+    };
+    if !file.metadata().map_err(unavailable)?.is_file() {
+        return Err(not_a_file());
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(&file)
-        .and_then(|file| file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes))
-        .map_err(unavailable)?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unavailable)?;
     if bytes.len() as u64 > bytes_max {
         return Err(Unloaded::Impossible(format!(
             "the attachments are larger than {ATTACHMENTS_BYTES_MAX} bytes together"

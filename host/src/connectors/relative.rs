@@ -1,6 +1,13 @@
 //! A path that an agent gave, which cannot lead out of the folder that it is relative to.
+//!
+//! What it leads to is opened one name at a time, each within the last and never through a symbolic link. So nothing outside can be reached, not even
+//! by somebody who changes the folder meanwhile; what was opened is what is looked at and read.
 
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// The longest path, in bytes: Linux's own limit.
 const PATH_BYTES_MAX: usize = 4_096;
@@ -19,6 +26,17 @@ impl RelativePath {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
+}
+
+/// Opens what the names lead to from `top`, each within the last.
+pub fn walk<'a>(top: &OwnedFd, mut names: impl Iterator<Item = &'a str>) -> Result<OwnedFd, Errno> {
+    names.try_fold(open(top, ".")?, |folder, name| open(&folder, name))
+}
+
+/// Opens one name in a folder: no link is followed, and a pipe is not waited for.
+pub fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
 /// The path could lead elsewhere.

@@ -1,7 +1,7 @@
 //! The files that the operator gave to an agent: `workspace.list-files` and `workspace.read-file`.
 //!
-//! A file is reached from the workspace's folder one name at a time, each opened relative to the last and never through a symbolic link.
-//! So nothing outside can be reached, not even by somebody who changes the folder meanwhile. Links, devices and pipes are not there for the agent.
+//! A file is reached from the workspace's folder as [`relative`](super::relative) does it, so that nothing outside can be reached.
+//! Links, devices and pipes are not there for the agent.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::Dir;
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::relative::{NotWithin, RelativePath};
+use super::relative::{NotWithin, RelativePath, open, walk};
 use super::{Routine, RoutineCall, Unavailable};
 
 /// The largest file that is read.
@@ -205,17 +205,6 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
         }
     }
     Ok(files.into_values().collect::<Vec<_>>().into())
-}
-
-/// Opens what the names lead to from `top`, each within the last.
-fn walk<'a>(top: &OwnedFd, mut names: impl Iterator<Item = &'a str>) -> Result<OwnedFd, Errno> {
-    names.try_fold(open(top, ".")?, |folder, name| open(&folder, name))
-}
-
-/// Opens one name in a folder: no link is followed, and a pipe is not waited for.
-fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
 /// The digest and the size of what was read, which need not be what the folder said a moment ago.

@@ -67,7 +67,7 @@ impl Effects {
         }
         // A task of its own, so that a connector that panics leaves an effect in doubt and a dispatcher that goes on.
         kill::point("before-perform");
-        let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
+        let attempted = tokio::spawn(async move { performer.perform.perform(authorized).await }).await;
         kill::point("after-perform");
         let outcome = match attempted {
             Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
@@ -107,8 +107,12 @@ impl Effects {
                 return self.still_in_doubt(place, inquiry.attempt, format!("it was not looked up: {why}")).await;
             }
         };
-        let attempt = inquiry.attempt;
-        let finding = tokio::spawn(async move { performer.lookup(&inquiry).await }).await;
+        // Thousands may wait here, so what is large is read again when it is this one's turn. A person may have settled it by then.
+        drop((call, inquiry));
+        let Ok(_turn) = performer.lookups.acquire().await else { return };
+        let Some((_, inquiry)) = self.lost(place).await else { return };
+        let (attempt, asked) = (inquiry.attempt, performer.clone());
+        let finding = tokio::spawn(async move { asked.perform.lookup(&inquiry).await }).await;
         kill::point("after-lookup");
         match finding {
             Ok(Finding::Happened { receipt, evidence }) => {

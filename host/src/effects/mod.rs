@@ -13,30 +13,49 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Call, CallNumber, Capability, Proposal, RunId};
 use holdshort_journal::{CallFilter, Hint, Journal, ReadError};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::connectors::{Inquiry, Perform};
 
+/// How many lookups of one connector go on at the same time; the others wait for their turn, in the order in which they asked.
+///
+/// A host that was killed may have left thousands of effects in doubt, and each lookup opens a connection or starts a program. It is few enough for any
+/// relay and any machine, and enough that one lookup that waits for an answer does not hold up all of them.
+const LOOKUPS_AT_A_TIME: usize = 8;
+
 /// The connectors that act, by capability; a whole interface by its name.
 #[derive(Clone, Default)]
 pub struct Performers {
-    functions: HashMap<Capability, Arc<dyn Perform>>,
-    interfaces: HashMap<String, Arc<dyn Perform>>,
+    functions: HashMap<Capability, Arc<Performer>>,
+    interfaces: HashMap<String, Arc<Performer>>,
+}
+
+/// A connector that acts, and the turns for its lookups. Each has its own, so that one that answers nobody holds up no other's.
+struct Performer {
+    perform: Arc<dyn Perform>,
+    lookups: Semaphore,
+}
+
+impl Performer {
+    fn new(perform: Arc<dyn Perform>) -> Arc<Self> {
+        Arc::new(Self { perform, lookups: Semaphore::new(LOOKUPS_AT_A_TIME) })
+    }
 }
 
 impl Performers {
     /// Lets `perform` act for one function.
     pub fn insert(&mut self, capability: Capability, perform: Arc<dyn Perform>) {
-        self.functions.insert(capability, perform);
+        self.functions.insert(capability, Performer::new(perform));
     }
 
     /// Lets `perform` act for every function of an interface that has no connector of its own.
     pub fn insert_interface(&mut self, interface: String, perform: Arc<dyn Perform>) {
-        self.interfaces.insert(interface, perform);
+        self.interfaces.insert(interface, Performer::new(perform));
     }
 
     /// A function's own connector goes before its interface's.
-    fn find(&self, capability: &Capability) -> Option<&Arc<dyn Perform>> {
+    fn find(&self, capability: &Capability) -> Option<&Arc<Performer>> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
 }
@@ -107,7 +126,7 @@ impl Effects {
     pub fn receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
         let inquiry = self.inquiry(run, call)?;
         let performer = self.performer(inquiry.action.capability(), &call.proposal()?.connector).ok()?;
-        performer.receipt(&inquiry)
+        performer.perform.receipt(&inquiry)
     }
 
     /// First what an earlier host may have left half-way, because nothing of it may be started again; then what is ready.
@@ -185,7 +204,7 @@ impl Effects {
 
     /// What performs `capability`, if that is the connector that was shown. An operator may have configured another since then: it would do
     /// something that nobody was shown, and what it finds says nothing about an attempt of the other's.
-    fn performer(&self, capability: &Capability, shown: &str) -> Result<Arc<dyn Perform>, NoPerformer> {
+    fn performer(&self, capability: &Capability, shown: &str) -> Result<Arc<Performer>, NoPerformer> {
         let now = self.0.refresh.connector(capability);
         match (now, self.0.performers.find(capability)) {
             (Some(now), Some(performer)) if now == shown => Ok(performer.clone()),
@@ -209,3 +228,6 @@ impl Effects {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,7 @@ impl Wiring {
             }
             Deploy::Command(command) => {
                 let program = program(command, &deployment.repository);
-                let targets = deployment.targets.keys().cloned().collect();
+                let targets = deployment.targets.clone();
                 self.perform("deployment", "deploy", Arc::new(DeployCommand::new(program, git, targets, children)))
             }
         }
@@ -149,7 +149,7 @@ impl Wiring {
             argv: check.argv.clone(),
             time_out: Duration::from_millis(check.timeout_ms),
             revisions: check.revisions.clone(),
-            environment: Vec::new(),
+            environment: check.environment.clone(),
         };
         let checks = config.checks.iter().map(|(name, named)| (name.clone(), check(named))).collect();
         let scratch = config.state.join(CHECKOUTS_FOLDER);

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::{Folder, Wrong, authored, defaults, named, plain_name};
+use super::{Folder, Wrong, authored, defaults, named, plain_name, values};
 use crate::config::resolved::{Account, Amount, Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
-use crate::config::value::Name;
+use crate::config::value::Variable;
 
 /// Says that a key belongs to another connector than the one that is chosen.
 fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
@@ -153,8 +153,8 @@ fn targets(
 }
 
 /// Variables that a program gets; none unless they are named.
-pub(super) fn names(names: Option<Vec<Name>>) -> Vec<String> {
-    names.into_iter().flatten().map(|name| name.0).collect()
+pub(super) fn names(names: Option<Vec<Variable>>) -> Vec<String> {
+    names.map(values).unwrap_or_default()
 }
 
 /// Exit codes that mean that nothing was done; none unless they are named, so that a failure is doubt.

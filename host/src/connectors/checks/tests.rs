@@ -111,6 +111,11 @@ async fn a_check_gets_nothing_of_the_host() {
         checks(&scratch, &[("env", checks_environment), ("hooks", shell("git config --get core.fsmonitor; true"))]);
     let report = run(&checks, "env", "main").await["ok"].clone();
     assert_eq!(report["output-tail"], "CARGO_MANIFEST_DIR CI HOME LANG PATH PWD TMPDIR 0\n");
+    let mut by_home = shell("echo $HOME $LANG");
+    by_home.environment = vec!["HOME".into(), "HOLDSHORT_ABSENT".into()];
+    let report = run(&self::checks(&scratch, &[("home", by_home)]), "home", "main").await["ok"].clone();
+    let home = std::env::var("HOME").unwrap();
+    assert_eq!(report["output-tail"], format!("{home} C.UTF-8\n"), "the host's own, because it was named");
     let canary = scratch.trap();
     let report = run(&checks, "hooks", "main").await["ok"].clone();
     assert_eq!(report["output-tail"], "", "the repository's own settings are not the checkout's");

@@ -18,7 +18,9 @@ fn connector(scratch: &Scratch, script: &str) -> DeployCommand {
         not_done: vec![75],
     };
     let children = Children::open(&scratch.folder.path().join("children")).unwrap();
-    DeployCommand::new(program, scratch.git(), ["production".to_owned()].into(), children)
+    let targets = [("production", "refs/heads/production"), ("new", "refs/heads/new")];
+    let targets = targets.map(|(name, branch)| (name.to_owned(), branch.to_owned())).into();
+    DeployCommand::new(program, scratch.git(), targets, children)
 }
 
 fn runs(scratch: &Scratch) -> PathBuf {
@@ -30,7 +32,11 @@ fn started(scratch: &Scratch) -> usize {
 }
 
 fn deploy(revision: &str) -> Action {
-    let release = json!({ "target": "production", "revision": revision, "notes": "n" });
+    deploy_to("production", revision)
+}
+
+fn deploy_to(target: &str, revision: &str) -> Action {
+    let release = json!({ "target": target, "revision": revision, "notes": "n" });
     action("deployment", "deploy", &json!({ "release": release, "rationale": { "summary": "trust me" } }))
 }
 
@@ -69,32 +75,85 @@ fn said(path: &Path) -> Value {
 async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_receipt() {
     let scratch = Scratch::new();
     let (heard, plain) = (scratch.folder.path().join("stdin"), scratch.folder.path().join("environment"));
-    let script = format!(
-        "cat > {}; echo $HOLDSHORT_TARGET $HOLDSHORT_REVISION $HOLDSHORT_COMMIT $HOLDSHORT_KEY $CARGO_MANIFEST_DIR > {}",
-        heard.display(),
-        plain.display()
-    );
-    let (connector, action, commit) = (connector(&scratch, &script), deploy("main"), scratch.tip("main"));
+    let words = "$HOLDSHORT_TARGET $HOLDSHORT_REVISION $HOLDSHORT_COMMIT $HOLDSHORT_PREVIOUS $HOLDSHORT_KEY $CARGO_MANIFEST_DIR";
+    let script = format!("cat > {}; echo {words} > {}", heard.display(), plain.display());
+    let (connector, old) = (connector(&scratch, &script), scratch.tip("production"));
+    let (action, new) = (deploy("main"), scratch.commit("two", &[("a.txt", "2\n")]));
     let previewed = connector.preview("release", &action).await.unwrap();
-    assert_eq!(previewed.summary, format!("deploy {} to production by running `sh`", commit.short()));
-    let shown = json!({ "commit": commit.as_str(), "program": ["sh", "-c", connector.program.argv[2]] });
-    assert_eq!(previewed.preconditions, shown);
-    let [of_commit, of_program] = &previewed.exhibits[..] else { panic!("{previewed:?}") };
-    assert!(String::from_utf8_lossy(&of_commit.bytes).contains(&format!("commit {commit}\nAuthor: Ann")));
-    let program: Value = serde_json::from_slice(&of_program.bytes).unwrap();
+    let program: Value = serde_json::from_slice(&previewed.exhibits.last().unwrap().bytes).unwrap();
     assert_eq!(program["exit-status"], json!({ "done": 0, "nothing-done": [75] }));
     assert_eq!(started(&scratch), 0, "a preview runs nothing");
 
     let release = action.arguments()["release"].clone();
-    let receipt = json!({ "deployed": release, "commit": commit.as_str(), "previous": null });
+    let receipt = json!({ "deployed": release, "commit": new.as_str(), "previous": old.as_str() });
     assert_eq!(perform(&connector, &action, &previewed.preconditions).await, Attempt::Done(receipt.clone()));
     let expected = json!({
-        "release": release, "commit": commit.as_str(), "key": "k1", "run": "r1", "call": 2, "attempt": 1,
+        "release": release, "commit": new.as_str(), "previous": old.as_str(),
+        "key": "k1", "run": "r1", "call": 2, "attempt": 1,
     });
     assert_eq!(said(&heard), expected);
     // Nothing of the host's environment: the last word is absent.
-    assert_eq!(std::fs::read_to_string(plain).unwrap(), format!("production main {commit} k1\n"));
+    assert_eq!(std::fs::read_to_string(plain).unwrap(), format!("production main {new} {old} k1\n"));
     assert_eq!(connector.receipt(&inquiry(&action, &previewed.preconditions)), Some(receipt));
+}
+
+/// What the branch of the target says is shown with the commits and the diff, as by the connector that moves branches.
+#[tokio::test]
+async fn a_reviewer_sees_what_would_change() {
+    let scratch = Scratch::new();
+    let (connector, old) = (connector(&scratch, "true"), scratch.tip("main"));
+    let look = async |target: &str, revision: &str| {
+        let Previewed { summary, exhibits, preconditions } =
+            connector.preview("release", &deploy_to(target, revision)).await.unwrap();
+        let text = |exhibit: &Exhibit| (exhibit.title.clone(), String::from_utf8(exhibit.bytes.clone()).unwrap());
+        (summary, exhibits.iter().map(text).collect::<Vec<_>>(), preconditions)
+    };
+    let titles = |exhibits: &[(String, String)]| exhibits.iter().map(|(title, _)| title.clone()).collect::<Vec<_>>();
+
+    let new = scratch.commit("two", &[("a.txt", "2\n")]);
+    let (summary, exhibits, preconditions) = look("production", "main").await;
+    let span = format!("{}..{}", old.short(), new.short());
+    let more = "1 commit more than refs/heads/production, which is at";
+    let files = "1 file changed, 1 insertion(+), 1 deletion(-)";
+    let begins = format!("deploy {} to production by running `sh`: ", new.short());
+    assert_eq!(summary, format!("{begins}{more} {}; {files}", old.short()));
+    let (files, commits, diff) = (format!("files {span}"), format!("commits {span} (1)"), format!("diff {span}"));
+    assert_eq!(titles(&exhibits), [files, commits, diff, "the program".into()]);
+    assert!(exhibits[1].1.contains("\n    two\n") && exhibits[2].1.contains("\n-1\n+2\n"), "{exhibits:?}");
+    let shown = json!({
+        "repository": scratch.path.display().to_string(), "branch": "refs/heads/production",
+        "old": old.as_str(), "new": new.as_str(), "program": connector.program.argv,
+    });
+    assert_eq!(preconditions, shown);
+
+    // Backwards: what would be lost comes first.
+    scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
+    let (summary, exhibits, _) = look("production", old.as_str()).await;
+    let lacks = "NOT A FAST-FORWARD, it lacks 1 commit of refs/heads/production, which is at";
+    assert!(summary.contains(&format!("{lacks} {}, and has 0 commits more; ", new.short())), "{summary}");
+    assert!(exhibits[0].0.starts_with("not a fast-forward: commits that `production` would lose (1)"));
+
+    // Nothing to compare with is said, and again the same is no reason to refuse.
+    for (target, says) in [
+        ("production", "refs/heads/production is at it already"),
+        ("new", "what it replaces is NOT KNOWN, because there is no refs/heads/new; no diff is shown"),
+    ] {
+        let (summary, exhibits, _) = look(target, "main").await;
+        assert!(summary.ends_with(&format!(" to {target} by running `sh`: {says}")), "{summary}");
+        assert_eq!(titles(&exhibits), ["the commit", "the program"]);
+        assert!(exhibits[0].1.starts_with(&format!("commit {new}\nAuthor: Ann")), "{exhibits:?}");
+    }
+}
+
+/// A target of which nothing is known has nothing before.
+#[tokio::test]
+async fn a_first_deployment_has_no_previous() {
+    let scratch = Scratch::new();
+    let connector = connector(&scratch, "test -z \"$HOLDSHORT_PREVIOUS\"");
+    let action = deploy_to("new", "main");
+    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let attempt = perform(&connector, &action, &shown).await;
+    assert!(matches!(&attempt, Attempt::Done(receipt) if receipt["previous"].is_null()), "{attempt:?}");
 }
 
 #[tokio::test]
@@ -124,7 +183,7 @@ async fn how_it_ends_says_what_came_of_it() {
 }
 
 #[tokio::test]
-async fn a_name_that_has_moved_since_is_not_deployed() {
+async fn what_has_moved_since_is_not_deployed() {
     let scratch = Scratch::new();
     let (connector, action, old) = (connector(&scratch, "true"), deploy("main"), scratch.tip("main"));
     let shown = connector.preview("release", &action).await.unwrap().preconditions;
@@ -132,6 +191,22 @@ async fn a_name_that_has_moved_since_is_not_deployed() {
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("`main` was {old} when it was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
+    // What the target runs: somebody else has deployed.
+    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
+    let attempt = perform(&connector, &action, &shown).await;
+    let both = format!("refs/heads/production was at {old} when it was shown and is at {new} now");
+    assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
+    // Where it is deployed from, and which branch tells what runs.
+    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let mut elsewhere = connector.clone();
+    elsewhere.targets.insert("production".into(), "refs/heads/main".into());
+    let attempt = perform(&elsewhere, &action, &shown).await;
+    let both = "the branch of `production` was refs/heads/production when it was shown and is refs/heads/main now";
+    assert!(matches!(&attempt, Attempt::FactsChanged(why) if why == both), "{attempt:?}");
+    elsewhere.targets.clear();
+    let attempt = perform(&elsewhere, &action, &shown).await;
+    assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains("there is no target")), "{attempt:?}");
     assert!(matches!(perform(&connector, &action, &json!({})).await, Attempt::NotDone(_)));
     assert_eq!(started(&scratch), 0);
     for (target, revision) in [("staging", "main"), ("production", "nope"), ("production", "--x")] {
@@ -171,7 +246,7 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
     // A host that is killed takes no notice of its child; a dropped future stands for it here, with the child let go.
     let order = connector.order(
         &Release::of(&action).unwrap(),
-        &scratch.tip("main"),
+        &Facts::read(&shown).unwrap(),
         &Origin { run: &lost.run, call: lost.call, attempt: lost.attempt, key: &lost.key },
     );
     let running = connector.children.run("effect-k1-1", order);

@@ -8,19 +8,40 @@ const STAT: &[&str] = &["--stat=4300,4200", "--stat-graph-width=40", "--compact-
 /// A commit's id, author, date and whole message, the message indented so that it cannot look like another commit.
 const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
 
+/// A number of commits in words.
+pub(in crate::connectors) fn commits(count: u64) -> String {
+    format!("{count} commit{}", if count == 1 { "" } else { "s" })
+}
+
 /// A move of a branch that nobody has made yet.
-pub(super) struct Change<'a> {
-    pub(super) git: &'a Git,
+pub(in crate::connectors) struct Change<'a> {
+    pub(in crate::connectors) git: &'a Git,
     /// The target's name, for headings.
-    pub(super) target: &'a str,
-    pub(super) branch: &'a str,
-    pub(super) old: Option<&'a CommitId>,
-    pub(super) new: &'a CommitId,
+    pub(in crate::connectors) target: &'a str,
+    pub(in crate::connectors) branch: &'a str,
+    pub(in crate::connectors) old: Option<&'a CommitId>,
+    pub(in crate::connectors) new: &'a CommitId,
+}
+
+/// How much a change is, for a line about it.
+pub(in crate::connectors) struct Extent {
+    /// Commits that come.
+    pub(in crate::connectors) added: u64,
+    /// Commits that go: not none if it is no fast-forward.
+    pub(in crate::connectors) dropped: u64,
+    /// Git's own count of files and lines.
+    pub(in crate::connectors) files: String,
 }
 
 impl Change<'_> {
-    /// One line about the move, and the evidence for it, the most telling first.
+    /// One line about the move, and the evidence for it.
     pub(super) async fn describe(&self) -> Result<(String, Vec<Exhibit>), CannotPreview> {
+        let (Extent { added, dropped, files }, exhibits) = self.evidence().await?;
+        Ok((self.summary(added, dropped, &files), exhibits))
+    }
+
+    /// The commits and the diff, the most telling first.
+    pub(in crate::connectors) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
         let (new, from) = (self.new.as_str(), self.old.map_or("nothing", CommitId::short));
         let span = format!("{from}..{}", self.new.short());
         let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
@@ -40,14 +61,13 @@ impl Change<'_> {
         exhibits.push(self.show(title, "text/plain", &["log", LOG, &added]).await?);
         exhibits.push(self.show(format!("diff {span}"), "text/x-diff", &self.diff(&["-p"])).await?);
         let files = self.short_stat().await.map_err(unavailable)?;
-        Ok((self.summary(added_count, dropped_count, &files), exhibits))
+        Ok((Extent { added: added_count, dropped: dropped_count, files }, exhibits))
     }
 
     /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.
     fn summary(&self, added: u64, dropped: u64, files: &str) -> String {
         let Self { target, branch, new, .. } = self;
         let new = new.short();
-        let commits = |count: u64| format!("{count} commit{}", if count == 1 { "" } else { "s" });
         match (self.old, dropped) {
             (None, _) => format!("deploy {new} to {target}: makes {branch}, which does not exist yet; {files}"),
             (Some(old), 0) => {

@@ -9,23 +9,24 @@ use crate::connectors::git::{CommitId, Git, GitError, Reference};
 use crate::connectors::key;
 
 /// What was cleared, as it stands in the preconditions: this branch, from this commit to that.
+/// It is both deploy connectors': what the one moves, the other only reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(in crate::connectors) struct Facts {
     /// Which repository: another one can hold the very same commits and branches.
-    pub(super) repository: String,
-    pub(super) branch: String,
-    pub(super) old: Option<CommitId>,
-    pub(super) new: CommitId,
+    pub(in crate::connectors) repository: String,
+    pub(in crate::connectors) branch: String,
+    pub(in crate::connectors) old: Option<CommitId>,
+    pub(in crate::connectors) new: CommitId,
 }
 
 impl Facts {
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::connectors) fn to_json(&self) -> Value {
         let old = self.old.as_ref().map(CommitId::as_str);
         json!({ "repository": self.repository, "branch": self.branch, "old": old, "new": self.new.as_str() })
     }
 
     /// `None` if they are not those of this connector.
-    pub(super) fn read(preconditions: &Value) -> Option<Self> {
+    pub(in crate::connectors) fn read(preconditions: &Value) -> Option<Self> {
         let old = preconditions.get("old")?;
         let old = if old.is_null() { None } else { Some(old.as_str()?.parse().ok()?) };
         let new = preconditions.get("new")?.as_str()?.parse().ok()?;

@@ -115,6 +115,65 @@ async fn what_cannot_be_delivered_is_not_done() {
     assert!(matches!(changed, Attempt::FactsChanged(_)));
 }
 
+/// A folder that cannot be looked at may hold the message. (Permissions would not do: the tests may run as root.)
+#[tokio::test]
+async fn where_nobody_can_look_nothing_is_delivered_a_second_time() {
+    let (_folder, maildir) = maildir();
+    let action = email(json!({}));
+    let Attempt::Done(_) = attempt(&maildir, &action, "key1") else { panic!() };
+    std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("cur/key1:2,S")).unwrap();
+    std::fs::rename(maildir.0.folder.join("cur"), maildir.0.folder.join("away")).unwrap();
+    std::fs::write(maildir.0.folder.join("cur"), "not a folder").unwrap();
+    let unknown = attempt(&maildir, &action, "key1");
+    let cur = maildir.0.folder.join("cur").display().to_string();
+    assert!(
+        matches!(&unknown, Attempt::Unknown(why) if why.contains(&cur) && why.contains("nothing was delivered now")),
+        "{unknown:?}"
+    );
+    assert!(names(&maildir, "new").is_empty() && names(&maildir, "tmp").is_empty());
+    let found = maildir.lookup(&inquiry(&action, "key1")).await;
+    assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains(&cur)), "{found:?}");
+
+    std::fs::remove_file(maildir.0.folder.join("cur")).unwrap();
+    std::fs::rename(maildir.0.folder.join("away"), maildir.0.folder.join("cur")).unwrap();
+    assert!(matches!(attempt(&maildir, &action, "key1"), Attempt::Done(_)), "it can be looked at again");
+    assert!(names(&maildir, "new").is_empty());
+}
+
+#[tokio::test]
+async fn a_link_that_failed_means_what_can_be_excluded() {
+    let (_folder, maildir) = maildir();
+    let (action, key) = (email(json!({})), EffectKey("key1".into()));
+    let failed = |kind: io::ErrorKind| maildir.0.not_linked(&action, &key, &kind.into());
+    let (refusals, others) = (
+        [io::ErrorKind::StorageFull, io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied],
+        [io::ErrorKind::AlreadyExists, io::ErrorKind::Other, io::ErrorKind::TimedOut, io::ErrorKind::Interrupted],
+    );
+    for refusal in refusals {
+        assert!(matches!(failed(refusal), Attempt::NotDone(_)), "{refusal}");
+    }
+    for other in others {
+        let attempt = failed(other);
+        assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("a reader may have taken it")), "{attempt:?}");
+    }
+    // It was made after all, and is where a reader has put it since.
+    for place in ["new/key1", "cur/key1:2,", "cur/key1:2,S"] {
+        std::fs::write(maildir.0.folder.join(place), "").unwrap();
+        for kind in refusals.into_iter().chain(others) {
+            assert!(matches!(failed(kind), Attempt::Done(_)), "{place}: {kind}");
+        }
+        std::fs::remove_file(maildir.0.folder.join(place)).unwrap();
+    }
+    std::fs::remove_dir(maildir.0.folder.join("cur")).unwrap();
+    assert!(matches!(failed(io::ErrorKind::StorageFull), Attempt::Unknown(_)), "`cur` cannot be looked at");
+
+    // Through the whole attempt: a name that cannot be linked to, and leads to nothing that anybody could look at.
+    std::fs::create_dir(maildir.0.folder.join("cur")).unwrap();
+    std::os::unix::fs::symlink("nowhere", maildir.0.folder.join("new/key1")).unwrap();
+    let attempt = attempt(&maildir, &action, "key1");
+    assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("could not be linked to")), "{attempt:?}");
+}
+
 #[tokio::test]
 async fn a_preview_changes_nothing() {
     let (_folder, maildir) = maildir();

@@ -181,6 +181,38 @@ fn an_attachment_is_sent_only_as_it_was_named() {
     assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
 }
 
+/// Somebody who can write into the folder changes what a name leads to, all the while that it is read. What the link leads to is never sent.
+#[test]
+fn an_attachment_that_becomes_a_link_meanwhile_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (inside, secret) = (folder.path().join("in"), folder.path().join("secret"));
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::write(&secret, "s").unwrap();
+    std::fs::write(inside.join("a.txt"), "a").unwrap();
+    let composer = composer(Some(inside.clone()));
+    let read = |bytes: &str| {
+        composer.preview(
+            "inbox",
+            &email(json!({ "attachments": [{ "path": "a.txt", "sha256": Digest::of(bytes.as_bytes()) }] })),
+        )
+    };
+    assert!(read("a").is_ok());
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                std::os::unix::fs::symlink(&secret, inside.join("next")).unwrap();
+                std::fs::rename(inside.join("next"), inside.join("a.txt")).unwrap();
+                std::fs::write(inside.join("next"), "a").unwrap();
+                std::fs::rename(inside.join("next"), inside.join("a.txt")).unwrap();
+            }
+        });
+        let sent = (0..5_000).filter(|_| read("s").is_ok()).count();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(sent, 0, "the secret was read as an attachment");
+    });
+}
+
 #[test]
 fn a_sender_that_changed_is_a_changed_fact() {
     let action = email(json!({}));

@@ -1,0 +1,48 @@
+//! What a check gets of the host's environment: what is named, and nothing else of it.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Host, Repository};
+use crate::{folder, lines};
+
+/// What the host has in its environment besides what the test itself has.
+const OF_THE_HOST: [(&str, &str); 3] =
+    [("HOME", "/home/of-the-host"), ("SHOP_REGION", "eu"), ("SHOP_SECRET", "hunter2")];
+
+/// The environment that the program `env` prints when it is run as the check `name`.
+fn environment(host: &Host, name: &str) -> BTreeMap<String, String> {
+    let run = host.start("scripted", &format!("check {name} main"));
+    let report = lines(&host.over(&run)).join("\n");
+    assert!(report.contains("passed: true, exit-status: 0"), "{report}");
+    let printed = report.split("output-tail: \"").nth(1).unwrap().split('"').next().unwrap();
+    let variables = printed.split("\\n").filter_map(|line| line.split_once('='));
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn a_check_sees_the_variables_that_are_named_and_no_others() {
+    let checks = r#"
+[deployment]
+repository = "shop.git"
+[checks.plain]
+command = ["env"]
+[checks.named]
+command = ["env"]
+environment = ["SHOP_REGION", "HOME", "SHOP_ABSENT"]
+"#;
+    let folder = folder(&["scripted"], checks);
+    Repository::bare(&folder.path().join("shop.git"));
+    let host = folder.serve_with(&OF_THE_HOST);
+
+    let plain = environment(&host, "plain");
+    assert_eq!(plain.keys().collect::<Vec<_>>(), ["CI", "HOME", "LANG", "PATH", "TMPDIR"]);
+    assert_eq!((plain["CI"].as_str(), plain["LANG"].as_str()), ("true", "C.UTF-8"));
+    assert_eq!(plain["PATH"], std::env::var("PATH").unwrap());
+    for own in ["HOME", "TMPDIR"] {
+        assert!(plain[own].starts_with(folder.path().to_str().unwrap()), "{own} is {}", plain[own]);
+    }
+
+    let named = environment(&host, "named");
+    assert_eq!(named.keys().collect::<Vec<_>>(), ["CI", "HOME", "LANG", "PATH", "SHOP_REGION", "TMPDIR"]);
+    assert_eq!((named["HOME"].as_str(), named["SHOP_REGION"].as_str()), ("/home/of-the-host", "eu"));
+}
