@@ -1,8 +1,8 @@
-//! What a check gets of the host's environment: what is named, and nothing else of it.
+//! What a check gets of the host's environment: what is named, and nothing else of it; and that a long one keeps no other run from going on.
 
 use std::collections::BTreeMap;
 
-use crate::support::{Host, Repository};
+use crate::support::{Host, Repository, until};
 use crate::{folder, lines};
 
 /// What the host has in its environment besides what the test itself has.
@@ -45,4 +45,23 @@ environment = ["SHOP_REGION", "HOME", "SHOP_ABSENT"]
     let named = environment(&host, "named");
     assert_eq!(named.keys().collect::<Vec<_>>(), ["CI", "HOME", "LANG", "PATH", "SHOP_REGION", "TMPDIR"]);
     assert_eq!((named["HOME"].as_str(), named["SHOP_REGION"].as_str()), ("/home/of-the-host", "eu"));
+}
+
+#[test]
+fn a_check_that_takes_long_keeps_no_other_run_from_computing() {
+    let folder = folder(&["scripted"], "");
+    let (begun, go_on) = (folder.path().join("begun"), folder.path().join("go-on"));
+    let script = format!("touch {}; until [ -e {} ]; do sleep 0.05; done", begun.display(), go_on.display());
+    let agent = std::fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    folder.configure(&format!(
+        "{agent}\n[limits]\nlive-runs = 1\n[deployment]\nrepository = \"shop.git\"\n[checks.long]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"
+    ));
+    Repository::bare(&folder.path().join("shop.git"));
+    let host = folder.serve();
+    let long = host.start("scripted", "check long main");
+    until("the check", || begun.exists().then_some(()));
+    let beside = host.over(&host.start("scripted", "list"));
+    assert_eq!((&beside["state"], &host.show_run(&long)["state"]), (&"finished".into(), &"running".into()));
+    std::fs::write(go_on, "").unwrap();
+    assert_eq!(host.over(&long)["state"], "finished");
 }

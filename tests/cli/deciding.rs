@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::said::{Said, fails, holdshort, prints};
-use crate::scene::{letters, post_office, shop};
+use crate::scene::{in_file, letters, post_office, shop};
 use crate::support::{Folder, Host, Repository, component, until};
 use crate::terminal::{on_terminal, with_variables};
 
@@ -119,6 +119,9 @@ fn editing_proposes_something_else() {
     let seen = with_variables(&folder, 100, &["approvals", "edit", &id], &steps, &[("EDITOR", &editor)]);
     assert_eq!(seen.code, 0, "{}", seen.screen);
     let next = format!("whoever approves it looks at the whole of it with: holdshort approvals approve {id}");
+    let (shown, proposed) = seen.screen.split_once("Propose this instead?").unwrap();
+    assert!(shown.contains("What the host found out") && shown.contains("Subject: Hello"), "what it was: {shown}");
+    assert!(proposed.contains(" is held"), "{proposed}");
     for part in ["- \"Hello\"", "+ \"Good morning\"", "is held; 1 more approval is needed", "its digest is now sha256:"]
     {
         assert!(seen.screen.contains(part), "{part}: {}", seen.screen);
@@ -204,6 +207,31 @@ targets = { production = "production" }
 path = "shop.git"
 "#;
 
+/// Whoever watches the run is told what the host found, and what they can do.
+#[test]
+fn a_run_that_is_watched_says_what_was_found_out() {
+    let (folder, _) = shop(&[]);
+    let scripted = component("scripted");
+    folder.configure(&DOUBT.replace("FOLDER", folder.path().to_str().unwrap()));
+    let err = std::fs::File::create(folder.path().join("err")).unwrap();
+    let arguments = ["run", scripted.to_str().unwrap(), "--task", "deploy main production notes"];
+    let mut run = folder.command(&arguments).stdout(Stdio::null()).stderr(err).spawn().unwrap();
+    let line = |begins: &str| {
+        in_file(begins, &folder.path().join("err"), |said| {
+            let complete = said.get(..said.rfind('\n')?)?;
+            complete.lines().map(str::trim).find(|line| line.contains(begins)).map(str::to_owned)
+        })
+    };
+    let id = line("holdshort approvals approve ").split_whitespace().last().unwrap().to_owned();
+    let digest = holdshort(&folder, &["approvals", "show", &id, "--json"]).exits(0).json()["digest"].clone();
+    holdshort(&folder, &["approvals", "approve", &id, "--yes", "--digest", digest.as_str().unwrap()]).exits(0);
+    assert!(line("is in doubt: ").ends_with("exit status 9: half-way"));
+    line("is in doubt still, for a person to settle; the host looked: ");
+    assert_eq!(line("settle it: "), format!("settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
+    holdshort(&folder, &["runs", "resolve", &id, "not-done"]).exits(0);
+    assert!(run.wait().unwrap().success());
+}
+
 /// A run whose deployment is in doubt; its approval's id.
 fn doubt(host: &Host) -> (String, String) {
     let run = host.start("scripted", "deploy main production notes");
@@ -258,6 +286,14 @@ fn evidence_that_is_left_out_is_not_approved_by_habit() {
     let id = held["id"].as_str().unwrap();
     let careful = "Evidence is not shown here; `--full` shows it. Approve exactly this? Type `approve`:";
     let seen = on_terminal(&folder, 100, &["approvals", "approve", id], &[(careful, "y\n")]);
+    assert!(seen.code == 1 && seen.screen.contains("not confirmed; nothing was sent"), "{}", seen.screen);
+    // Nor is it edited by habit: other notes for the same change are a vote for it.
+    let mut arguments = held["proposal"]["action"]["arguments"].clone();
+    arguments["release"]["notes"] = "Larger".into();
+    folder.write("larger.json", &arguments.to_string());
+    let careful = "Evidence is not shown here; `--full` shows it. Propose this instead? Type `edit`:";
+    let edit = ["approvals", "edit", id, "--arguments", "larger.json"];
+    let seen = on_terminal(&folder, 100, &edit, &[(careful, "y\n")]);
     assert!(seen.code == 1 && seen.screen.contains("not confirmed; nothing was sent"), "{}", seen.screen);
     let seen =
         on_terminal(&folder, 100, &["approvals", "approve", id, "--full"], &[("Approve exactly this? [y/N]", "y\n")]);

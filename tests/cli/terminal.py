@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -44,6 +45,8 @@ child, master = pty.fork()
 if child == 0:
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, order["columns"], 0, 0))
     os.chdir(order["folder"])
+    # Whoever runs the tests in the background ignores it, and what is typed must count.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execvpe(order["command"][0], order["command"], order["environment"])
 
 raw, seen, steps, failed = b"", 0, order["steps"], None

@@ -178,6 +178,29 @@ fn mail_that_is_back_is_not_delivered_again() {
     assert_eq!(mail.count(), 1, "the same key delivers nothing twice");
 }
 
+/// The operator has configured another connector since: what it would find says nothing about the lost attempt, and the person is told so.
+#[test]
+fn what_another_connector_did_is_not_looked_up() {
+    let home = tempfile::tempdir().unwrap();
+    let mail = Maildir(home.path().join("mail"));
+    let folder = outside::folder(&mail, "");
+    let (_, id) = delivered(&folder, &mail);
+    let config = std::fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    let relay =
+        "[email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\nport = 9\nfrom = \"agent@localhost\"\n";
+    folder.configure(&config.replace(&mail.section(), relay));
+    let mut doubt = Doubt::of(&folder, &id);
+    let expected = "it was not looked up: the connector was `maildir` when it was shown and is `smtp` now";
+    assert_eq!(doubt.evidence(), expected);
+    assert_eq!(doubt.operator.approval(&id)["if_lost"], Value::Null, "nothing will be looked at");
+    // The connector is back, and so is the look-up.
+    doubt.operator.kill();
+    folder.configure(&config);
+    assert!(doubt.told().contains(&mail.receipt()));
+    assert_eq!(doubt.event("effect-looked-up")["evidence"], expected);
+    assert_eq!(mail.count(), 1);
+}
+
 /// The branch had moved, which the attempt noticed, and the host died before it could put that to the reviewers.
 #[test]
 fn a_branch_that_somebody_moved_leaves_it_to_a_person() {

@@ -17,14 +17,19 @@ use crate::cli::output::Output;
 use crate::review::terminal;
 use crate::review::{changes, marks, visible};
 
-/// Takes new arguments, shows the difference, asks, and sends them.
+/// Shows the approval, takes new arguments, shows the difference, asks, and sends them.
+/// It is shown first, because an edit is a vote too where the new action rests on the same evidence; with `--yes` it has been.
 /// The draft is kept until the host has taken the edit, so that what somebody typed is not lost to a digest that became stale meanwhile.
 pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let page = Page::open(&args.id, args.confirm.digest, false, client)?;
+    let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
+    let editor = if args.arguments.is_none() { editor()? } else { String::new() };
+    if !output.json && !args.confirm.yes {
+        output.lines(&page.lines(client, output.columns())?)?;
+    }
     let before = page.verified.proposal.action.arguments();
     let (after, draft) = match &args.arguments {
         Some(file) => (parse(&read(file)?)?, None),
-        None => in_editor(&editor()?, before, &args.id.to_string()).map(|(after, draft)| (after, Some(draft)))?,
+        None => in_editor(&editor, before, &args.id.to_string()).map(|(after, draft)| (after, Some(draft)))?,
     };
     let changes = changes(before, &after);
     if changes.is_empty() {
@@ -43,8 +48,8 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
         Some(draft) => failure.hint(format!("your draft is kept in `{}`: send it with `--arguments`", draft.display())),
         None => failure,
     };
-    confirm(&args.confirm, "Propose this instead?", (!marks.is_empty()).then_some(("edit", MARKED)), output)
-        .map_err(kept)?;
+    let careful = if marks.is_empty() { page.careful() } else { Some(MARKED) };
+    confirm(&args.confirm, "Propose this instead?", careful.map(|why| ("edit", why)), output).map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
     if let Some(draft) = &draft {
         // What is left of it is only a copy of what the journal holds.

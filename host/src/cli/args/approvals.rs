@@ -109,6 +109,9 @@ pub struct Edit {
     /// A note for the journal
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
+    /// Show the host's evidence whole, however long it is
+    #[arg(long)]
+    pub full: bool,
 }
 
 /// `approvals reject`
