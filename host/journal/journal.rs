@@ -179,6 +179,16 @@ impl Journal {
         self.read(move |reader| reader.calls(&filter)).await
     }
 
+    /// How many runs are in a phase, counted up to `most`; no run is read for it.
+    pub async fn count_runs(&self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        self.read(move |reader| reader.count_runs(phase, most)).await
+    }
+
+    /// How many consequential calls are in a phase, counted up to `most`; no call is read for it.
+    pub async fn count_calls(&self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        self.read(move |reader| reader.count_calls(phase, most)).await
+    }
+
     /// A chunk of all runs' events in the order of commits.
     pub async fn feed(&self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
         self.read(move |reader| reader.feed(after, limit)).await

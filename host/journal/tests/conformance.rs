@@ -54,6 +54,7 @@ conformance! {
     a_step_that_was_not_written_leaves_no_gap
     runs_are_listed_newest_first_in_pages
     calls_are_listed_in_order_in_pages
+    what_is_in_a_phase_is_counted
     what_is_due_comes_earliest_first
     the_feed_is_every_event_in_order_of_commits
     a_log_keeps_its_last_lines
@@ -469,6 +470,30 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
             });
             assert_eq!(found, wanted.cloned().collect::<Vec<_>>(), "{phases:?} {only:?}");
         }
+    }
+}
+
+async fn what_is_in_a_phase_is_counted(world: World) {
+    for n in 0..30 {
+        let run = world.held(&format!("run-{n:02}"), proposal("hello")).await;
+        match n % 5 {
+            0 => drop(world.decide(&run, 1, "alice", Choice::Reject).await.unwrap()),
+            1 => drop(world.submit(&run, None, cancel()).await.unwrap()),
+            _ => {}
+        }
+    }
+    for (phase, most, calls, runs) in [
+        ("held", 1_000, 18, 0),
+        ("rejected", 1_000, 6, 0),
+        ("cancelled", 1_000, 6, 6),
+        ("waiting", 1_000, 0, 18),
+        ("running", 1_000, 0, 6),
+        ("held", 7, 7, 0),
+        ("waiting", 7, 0, 7),
+        ("diverged", 1_000, 0, 0),
+    ] {
+        let counted = (world.count_calls(phase, most).await.unwrap(), world.count_runs(phase, most).await.unwrap());
+        assert_eq!(counted, (calls, runs), "{phase}, at most {most}");
     }
 }
 

@@ -206,6 +206,17 @@ async fn a_call_is_found_by_index_not_by_reading_its_run() {
 }
 
 #[tokio::test]
+async fn counting_reads_no_events() {
+    let world = World::new(Kept::InSqlite);
+    let _ = world.held("run", proposal("hello")).await;
+    // Whoever reads an event now gets an error.
+    let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json'"));
+    assert!(world.calls(all_calls()).await.is_err() && world.runs(all_runs()).await.is_err());
+    assert_eq!(world.count_calls("held", 10).await.unwrap(), 1);
+    assert_eq!(world.count_runs("waiting", 10).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_large_body_lies_beside_its_row() {
     let world = World::new(Kept::InSqlite);
     let (small, large) = ("x".repeat(60 << 10), "x".repeat(70 << 10));
