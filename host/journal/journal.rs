@@ -21,6 +21,7 @@ use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
 use crate::submit::{Submitted, Task, Typed, Waiting};
+use crate::watch::Watch;
 use crate::writer::Writer;
 
 /// Where a journal gets its time from.
@@ -35,7 +36,7 @@ pub struct Journal(Arc<Inner>);
 
 struct Inner {
     identity: Identity,
-    clock: Clock,
+    watch: Arc<Watch>,
     /// Bytes of log lines that are not on disk yet.
     logs_waiting: Arc<AtomicUsize>,
     /// Nothing once the journal closes.
@@ -89,17 +90,18 @@ impl Journal {
     ) -> Self {
         let (leases, hub) = (Arc::new(Leases::default()), Arc::new(Hub::new()));
         let (tasks, queue) = mpsc::channel();
+        let watch = Arc::new(Watch::new(clock, head.at));
         let writer = Writer {
             store,
             staged: Staged::new(identity.clone(), head),
-            clock: clock.clone(),
+            watch: watch.clone(),
             leases: leases.clone(),
             hub: hub.clone(),
             stale: false,
         };
         Self(Arc::new(Inner {
             identity,
-            clock,
+            watch,
             logs_waiting: Arc::default(),
             tasks: Some(tasks),
             writer: Some(std::thread::spawn(move || writer.run(&queue))),
@@ -117,9 +119,10 @@ impl Journal {
         &self.0.identity.id
     }
 
-    /// The time by the journal's clock.
+    /// The time by the journal's clock, and never before the last time that was written, should the clock have been set back since.
+    /// So what is reckoned from it, such as when an approval lapses, is later than all that is in the journal.
     pub fn now(&self) -> Time {
-        (self.0.clock)()
+        self.0.watch.now().at
     }
 
     /// Leaves the address of this host's endpoint beside the journal, for the command line to find; it goes when the journal closes.

@@ -45,11 +45,6 @@ impl Staged {
         &mut self.batch
     }
 
-    /// The time of the next event: the clock's, but never before the last event's.
-    pub(crate) fn next_time(&self, clock: Time) -> Time {
-        clock.max(self.head.at)
-    }
-
     /// What a command about `run` and `call` is judged on.
     pub(crate) fn subject(
         &mut self,

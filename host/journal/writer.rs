@@ -13,11 +13,11 @@ use crate::error::SubmitError;
 use crate::fence::{Fence, Leases};
 use crate::flushed::Flushed;
 use crate::hub::Hub;
-use crate::journal::Clock;
 use crate::rows::Hint;
 use crate::staged::Staged;
 use crate::store::{Store, WriteError};
 use crate::submit::{Task, Work};
+use crate::watch::Watch;
 
 /// How many tasks one batch takes at most, and how many bytes of blobs.
 const BATCH_TASKS_MAX: usize = 1_024;
@@ -39,7 +39,7 @@ enum Answer {
 pub(crate) struct Writer {
     pub(crate) store: Box<dyn Store>,
     pub(crate) staged: Staged,
-    pub(crate) clock: Clock,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) hub: Arc<Hub>,
     /// Whether the state has to be read again before anything is judged.
@@ -125,13 +125,17 @@ impl Writer {
         if !self.leases.permits(run, fence) {
             return work.answer(Err(SubmitError::Fenced));
         }
-        let at = self.staged.next_time((self.clock)());
+        let moment = self.watch.now();
         let events = match self.staged.subject(&mut *self.store, run, call) {
-            Ok(subject) => work.decide(subject, at),
+            Ok(subject) => work.decide(subject, moment.at),
             Err(error) => return work.answer(Err(SubmitError::NotWritten(error.to_string()))),
         };
-        match events.map(|events| self.staged.stage(run, events, at)) {
-            Ok(Ok(hint)) => hints.extend(hint),
+        match events.map(|events| self.staged.stage(run, events, moment.at)) {
+            Ok(Ok(Some(hint))) => {
+                self.watch.written(moment);
+                hints.push(hint);
+            }
+            Ok(Ok(None)) => {}
             Ok(Err(error)) => {
                 tracing::error!(%error, "a command's events do not fit the journal; the batch is dropped");
                 self.stale = true;
@@ -162,7 +166,7 @@ impl Writer {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
             WriteError::Unknown(cause) => (cause, SubmitError::Unknown(cause.clone())),
         };
-        self.hub.fails((self.clock)(), cause);
+        self.hub.fails(self.watch.now().at, cause);
         self.stale = true;
         drop(self.read_again());
         answers.into_iter().for_each(|answer| answer.give(Err(error.clone())));
@@ -180,7 +184,9 @@ impl Writer {
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) => self.hub.works(),
-            Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => self.hub.fails((self.clock)(), &cause),
+            Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => {
+                self.hub.fails(self.watch.now().at, &cause)
+            }
         }
     }
 }
@@ -224,7 +230,7 @@ mod tests {
         Writer {
             store: Box::new(Memory::default()),
             staged: Staged::new(Identity::draw().unwrap(), head),
-            clock: Arc::new(|| Time(1)),
+            watch: Arc::new(Watch::new(Arc::new(|| Time(1)), head.at)),
             leases: Arc::default(),
             hub: Arc::new(Hub::new()),
             stale: false,

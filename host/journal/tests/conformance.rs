@@ -42,6 +42,7 @@ macro_rules! conformance {
 conformance! {
     events_are_numbered_by_the_transaction
     time_never_goes_back
+    a_clock_that_was_ahead_once_keeps_no_deadline_for_ever
     commands_of_a_batch_see_each_other
     a_batch_may_come_back_to_an_earlier_call
     a_refusal_within_a_batch_is_told_like_any_other
@@ -92,7 +93,42 @@ async fn time_never_goes_back(world: World) {
     world.clock.set(EPOCH + 60_000_000);
     let _ = world.submit(&run, None, routine(2, "answer")).await.unwrap();
     let times: Vec<u64> = world.events(&run, 0, 10).await.unwrap().iter().map(|recorded| recorded.at.0).collect();
-    assert_eq!(times, [EPOCH, EPOCH, EPOCH + 60_000_000], "a clock that is set back stops the journal's time");
+    assert_eq!(
+        times,
+        [EPOCH, EPOCH, EPOCH + 108_000_000],
+        "it goes on from what was written, somewhat slower than the clock"
+    );
+}
+
+/// It was ten years ahead when something was written, and was then put right.
+async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
+    const HOUR: u64 = 3_600_000_000;
+    const AHEAD: u64 = 10 * 365 * 24 * HOUR;
+    let _ = world.create("before").await;
+    world.clock.set(EPOCH + AHEAD);
+    let run = world.create("ahead").await;
+    let written = world.events(&run, 0, 10).await.unwrap()[0].at;
+    assert_eq!(written, Time(EPOCH + AHEAD));
+    world.clock.set(EPOCH + HOUR);
+    assert!(world.now() >= written, "it is never earlier than what was written");
+
+    // Held for a day: not lapsed at once, as it would be if the day were reckoned from the clock; and not held for ten years.
+    let day = || Some(Time(world.now().0 + 24 * HOUR));
+    let (decided, lapsing) =
+        (world.held("decided", requiring(1, day())).await, world.held("lapsing", requiring(1, day())).await);
+    world.clock.set(EPOCH + 24 * HOUR);
+    assert_eq!(world.due(world.now(), 10).await.unwrap(), []);
+    assert!(matches!(world.submit(&lapsing, Some(1), Expire).await, Err(SubmitError::Refused(Refused::NotDue))));
+    let _ = world.decide(&decided, 1, "alice", Choice::Approve).await.unwrap();
+    let _ = world.start(&decided, 1).await.unwrap();
+    // Somewhat later than a day, because the journal lets the clock catch up.
+    world.clock.set(EPOCH + 28 * HOUR);
+    assert_eq!(world.due(world.now(), 10).await.unwrap(), [Due::Call { run: lapsing.clone(), call: 1 }]);
+    let _ = world.submit(&lapsing, Some(1), Expire).await.unwrap();
+    assert_eq!(world.phase(&lapsing, 1).await, "expired");
+    let times: Vec<Time> =
+        world.feed(Position(0), usize::MAX).await.unwrap().iter().map(|entry| entry.recorded.at).collect();
+    assert!(times.is_sorted(), "{times:?}");
 }
 
 async fn commands_of_a_batch_see_each_other(world: World) {

@@ -206,6 +206,23 @@ async fn a_call_is_found_by_index_not_by_reading_its_run() {
 }
 
 #[tokio::test]
+async fn time_goes_on_from_what_an_earlier_host_wrote() {
+    let world = World::new(Kept::InSqlite);
+    world.clock.set(EPOCH + 60_000_000);
+    let run = world.create("run").await;
+    let written = world.events(&run, 0, 10).await.unwrap()[0].at;
+    world.clock.set(EPOCH);
+    let world = world.reopened(|_| ());
+    let opened = world.now();
+    assert!(opened >= written, "{opened:?} before {written:?}");
+    world.clock.pass_ms(10_000);
+    assert!(world.now().0 >= opened.0 + 8_000_000, "and does not stand still");
+    // A minute behind is made good in ten.
+    world.clock.pass_ms(591_000);
+    assert_eq!(world.now(), Time(world.clock.next().0 - 1), "the clock has caught up");
+}
+
+#[tokio::test]
 async fn counting_reads_no_events() {
     let world = World::new(Kept::InSqlite);
     let _ = world.held("run", proposal("hello")).await;
