@@ -171,9 +171,20 @@ async fn an_empty_poll_is_the_guests_mistake() {
 async fn a_guest_that_makes_resources_without_end_is_stopped() {
     let too_many =
         "it holds more resources at once, such as pollables, than the 10000 places there are; drop what is not needed";
-    let pollables = reporter("(loop $more (drop (call $after (i64.const 1))) (br $more))");
-    let (_, step) = drive(&pollables, start("")).await;
-    assert_eq!(step, Step::Trapped(Trap::HostCall(too_many.into())));
+    let limits = holdshort_gate::RunLimits { cpu_ms: 60_000, ..limits() };
+    let run = async |bytes: &[u8]| drive(bytes, Start { limits: limits.clone(), ..start("") }).await.1;
+    let timers = |count: u32, then: &str| {
+        reporter(&format!(
+            "(loop $more
+                 ({then} (call $after (i64.const 1)))
+                 (local.set $a (i32.add (local.get $a) (i32.const 1)))
+                 (br_if $more (i32.lt_u (local.get $a) (i32.const {count}))))"
+        ))
+    };
+    // A timer takes two places.
+    assert_eq!(run(&timers(4_000, "drop")).await, Step::Finished(Ok(String::new())));
+    assert_eq!(run(&timers(6_000, "drop")).await, Step::Trapped(Trap::HostCall(too_many.into())));
+    assert_eq!(run(&timers(20_000, "call $drop")).await, Step::Finished(Ok(String::new())), "dropped makes room");
 
     // Its own are in no table of ours, and need no import.
     let own = |then: &str| {
@@ -195,17 +206,8 @@ async fn a_guest_that_makes_resources_without_end_is_stopped() {
             ),
         )
     };
-    let limits = holdshort_gate::RunLimits { cpu_ms: 60_000, ..limits() };
-    let run = async |bytes: &[u8]| drive(bytes, Start { limits: limits.clone(), ..start("") }).await.1;
     assert_eq!(run(&own("drop")).await, Step::Trapped(Trap::HostCall(too_many.into())));
     assert_eq!(run(&own("call $drop")).await, Step::Finished(Ok(String::new())), "what is dropped makes room");
-    let dropped = reporter(
-        r#"(loop $more
-               (call $drop (call $after (i64.const 1)))
-               (local.set $a (i32.add (local.get $a) (i32.const 1)))
-               (br_if $more (i32.lt_u (local.get $a) (i32.const 20000))))"#,
-    );
-    assert_eq!(run(&dropped).await, Step::Finished(Ok(String::new())), "also of the host's");
 }
 
 #[tokio::test]
