@@ -21,6 +21,7 @@ use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
 use crate::submit::{Submitted, Task, Typed, Waiting};
+use crate::watch::Watch;
 use crate::writer::Writer;
 
 /// Where a journal gets its time from.
@@ -35,7 +36,7 @@ pub struct Journal(Arc<Inner>);
 
 struct Inner {
     identity: Identity,
-    clock: Clock,
+    watch: Arc<Watch>,
     /// Bytes of log lines that are not on disk yet.
     logs_waiting: Arc<AtomicUsize>,
     /// Nothing once the journal closes.
@@ -89,17 +90,18 @@ impl Journal {
     ) -> Self {
         let (leases, hub) = (Arc::new(Leases::default()), Arc::new(Hub::new()));
         let (tasks, queue) = mpsc::channel();
+        let watch = Arc::new(Watch::new(clock, head.at));
         let writer = Writer {
             store,
             staged: Staged::new(identity.clone(), head),
-            clock: clock.clone(),
+            watch: watch.clone(),
             leases: leases.clone(),
             hub: hub.clone(),
             stale: false,
         };
         Self(Arc::new(Inner {
             identity,
-            clock,
+            watch,
             logs_waiting: Arc::default(),
             tasks: Some(tasks),
             writer: Some(std::thread::spawn(move || writer.run(&queue))),
@@ -117,9 +119,10 @@ impl Journal {
         &self.0.identity.id
     }
 
-    /// The time by the journal's clock.
+    /// The time by the journal's clock, and never before the last time that was written, should the clock have been set back since.
+    /// So what is reckoned from it, such as when an approval lapses, is later than all that is in the journal.
     pub fn now(&self) -> Time {
-        (self.0.clock)()
+        self.0.watch.now().at
     }
 
     /// Leaves the address of this host's endpoint beside the journal, for the command line to find; it goes when the journal closes.
@@ -177,6 +180,16 @@ impl Journal {
     /// Consequential calls, in the order in which they were proposed.
     pub async fn calls(&self, filter: CallFilter) -> Result<Vec<CallRow>, ReadError> {
         self.read(move |reader| reader.calls(&filter)).await
+    }
+
+    /// How many runs are in a phase, counted up to `most`; no run is read for it.
+    pub async fn count_runs(&self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        self.read(move |reader| reader.count_runs(phase, most)).await
+    }
+
+    /// How many consequential calls are in a phase, counted up to `most`; no call is read for it.
+    pub async fn count_calls(&self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        self.read(move |reader| reader.count_calls(phase, most)).await
     }
 
     /// A chunk of all runs' events in the order of commits.

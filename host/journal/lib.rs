@@ -4,7 +4,7 @@
 //! writes the batch in one transaction, and answers after COMMIT. Everything that people and the host look at is a projection of the events,
 //! written in the same transaction. There are two stores behind the one port: SQLite, and memory for tests.
 //!
-//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `store` (what a store must do), `sqlite`, `memory`.
+//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `watch` (its time), `store` (what a store must do), `sqlite`, `memory`.
 
 mod error;
 mod fence;
@@ -18,6 +18,7 @@ mod sqlite;
 mod staged;
 mod store;
 mod submit;
+mod watch;
 mod writer;
 
 pub use error::{OpenError, ReadError, SubmitError};

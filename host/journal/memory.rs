@@ -169,6 +169,17 @@ impl Reader for Memory {
         Ok(rows)
     }
 
+    fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        let kept = self.kept();
+        Ok(kept.runs.values().filter(|run| run.state.run.phase.name() == phase).take(most).count())
+    }
+
+    fn count_calls(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        let kept = self.kept();
+        let calls = kept.runs.values().flat_map(|run| run.calls.values()).filter_map(|(_, call)| call.as_ref());
+        Ok(calls.filter(|call| call.phase.name() == phase).take(most).count())
+    }
+
     /// Places are dense, so that a place is an index.
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
         let after = usize::try_from(after.0).unwrap_or(usize::MAX);

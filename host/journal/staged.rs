@@ -11,7 +11,7 @@ use crate::secret::Identity;
 use crate::store::{Batch, Head, Load, RunState, Store};
 
 /// How many runs are kept in memory between batches. What is not here is read again, so this bounds memory and nothing else.
-const RUNS_KEPT_MAX: usize = 1_024;
+pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
 
 /// Stands for the call of a subject that has none: calls are numbered from 1.
 const NO_CALL: CallNumber = 0;
@@ -43,11 +43,6 @@ impl Staged {
     /// The batch so far.
     pub(crate) fn batch(&mut self) -> &mut Batch {
         &mut self.batch
-    }
-
-    /// The time of the next event: the clock's, but never before the last event's.
-    pub(crate) fn next_time(&self, clock: Time) -> Time {
-        clock.max(self.head.at)
     }
 
     /// What a command about `run` and `call` is judged on.
@@ -122,8 +117,21 @@ impl Staged {
         Ok(Some(hint))
     }
 
+    /// A command was refused. A run that does not exist is not kept, because anybody can ask about as many of those as they like.
+    pub(crate) fn refused(&mut self, run: &RunId) {
+        if self.hot.get(run).is_some_and(|hot| hot.subject.run.is_none()) {
+            self.hot.remove(run);
+        }
+    }
+
     /// The batch is on disk: an empty one begins. `released` are runs that nobody drives any more.
     pub(crate) fn committed(&mut self, released: &[RunId]) {
+        self.batch = Batch::default();
+        self.trim(released);
+    }
+
+    /// Keeps memory within its bound. Only while no event is staged: what is staged is in the store after the commit, and nowhere else before.
+    pub(crate) fn trim(&mut self, released: &[RunId]) {
         for run in released {
             self.hot.remove(run);
         }
@@ -134,7 +142,12 @@ impl Staged {
             let oldest_kept = *oldest_kept;
             self.hot.retain(|_, hot| hot.used >= oldest_kept);
         }
-        self.batch = Batch::default();
+    }
+
+    /// How many runs are in memory.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.hot.len()
     }
 
     /// The batch is not on disk: everything is read again.

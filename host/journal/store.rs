@@ -81,6 +81,8 @@ pub(crate) trait Reader: Load + Send {
     fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError>;
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError>;
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError>;
+    fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError>;
+    fn count_calls(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError>;
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError>;
     fn last_position(&mut self) -> Result<Position, ReadError>;
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;

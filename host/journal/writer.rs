@@ -13,11 +13,11 @@ use crate::error::SubmitError;
 use crate::fence::{Fence, Leases};
 use crate::flushed::Flushed;
 use crate::hub::Hub;
-use crate::journal::Clock;
 use crate::rows::Hint;
 use crate::staged::Staged;
 use crate::store::{Store, WriteError};
 use crate::submit::{Task, Work};
+use crate::watch::Watch;
 
 /// How many tasks one batch takes at most, and how many bytes of blobs.
 const BATCH_TASKS_MAX: usize = 1_024;
@@ -39,7 +39,7 @@ enum Answer {
 pub(crate) struct Writer {
     pub(crate) store: Box<dyn Store>,
     pub(crate) staged: Staged,
-    pub(crate) clock: Clock,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) hub: Arc<Hub>,
     /// Whether the state has to be read again before anything is judged.
@@ -105,6 +105,7 @@ impl Writer {
         let batch = self.staged.batch();
         if batch.events.is_empty() && batch.blobs.is_empty() && batch.logs.len() < LOGS_BATCH {
             // Refusals of what is on disk already; a line of a log can wait for company.
+            self.staged.trim(&self.leases.released());
             return answers.into_iter().for_each(|answer| answer.give(Ok(())));
         }
         self.write(answers, hints);
@@ -124,19 +125,22 @@ impl Writer {
         if !self.leases.permits(run, fence) {
             return work.answer(Err(SubmitError::Fenced));
         }
-        let at = self.staged.next_time((self.clock)());
+        let moment = self.watch.now();
         let events = match self.staged.subject(&mut *self.store, run, call) {
-            Ok(subject) => work.decide(subject, at),
+            Ok(subject) => work.decide(subject, moment.at),
             Err(error) => return work.answer(Err(SubmitError::NotWritten(error.to_string()))),
         };
-        if let Ok(events) = events {
-            match self.staged.stage(run, events, at) {
-                Ok(hint) => hints.extend(hint),
-                Err(error) => {
-                    tracing::error!(%error, "a command's events do not fit the journal; the batch is dropped");
-                    self.stale = true;
-                }
+        match events.map(|events| self.staged.stage(run, events, moment.at)) {
+            Ok(Ok(Some(hint))) => {
+                self.watch.written(moment);
+                hints.push(hint);
             }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a command's events do not fit the journal; the batch is dropped");
+                self.stale = true;
+            }
+            Err(()) => self.staged.refused(run),
         }
         // A refusal may rest on what this batch has staged, so that it waits for the commit like the rest.
         answers.push(Answer::Command(work));
@@ -162,7 +166,7 @@ impl Writer {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
             WriteError::Unknown(cause) => (cause, SubmitError::Unknown(cause.clone())),
         };
-        self.hub.fails((self.clock)(), cause);
+        self.hub.fails(self.watch.now().at, cause);
         self.stale = true;
         drop(self.read_again());
         answers.into_iter().for_each(|answer| answer.give(Err(error.clone())));
@@ -180,7 +184,9 @@ impl Writer {
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) => self.hub.works(),
-            Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => self.hub.fails((self.clock)(), &cause),
+            Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => {
+                self.hub.fails(self.watch.now().at, &cause)
+            }
         }
     }
 }
@@ -202,5 +208,72 @@ fn refuse(task: Task, cause: &str) {
         Task::Command { work, .. } => work.answer(Err(error)),
         Task::Blob { reply, .. } => drop(reply.send(Err(error))),
         Task::Log(..) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use holdshort_gate::command::{CancelRun, CreateRun};
+    use holdshort_gate::{Command, RunLimits, Time};
+
+    use super::*;
+    use crate::memory::Memory;
+    use crate::secret::Identity;
+    use crate::staged::RUNS_KEPT_MAX;
+    use crate::store::Head;
+    use crate::submit::{Submitted, Typed};
+
+    fn writer() -> Writer {
+        let head = Head { position: 0, at: Time(0) };
+        Writer {
+            store: Box::new(Memory::default()),
+            staged: Staged::new(Identity::draw().unwrap(), head),
+            watch: Arc::new(Watch::new(Arc::new(|| Time(1)), head.at)),
+            leases: Arc::default(),
+            hub: Arc::new(Hub::new()),
+            stale: false,
+        }
+    }
+
+    /// One batch with one command about each run of this kind.
+    fn ask<C: Command>(writer: &mut Writer, runs: std::ops::Range<usize>, kind: &str, command: impl Fn() -> C) {
+        let (tasks, queue) = mpsc::channel();
+        for run in runs {
+            let work = Box::new(Typed::new(command(), Submitted::new().0));
+            let run = RunId(format!("{kind}-{run}"));
+            tasks.send(Task::Command { run, call: None, fence: Fence::None, work }).unwrap();
+        }
+        let first = queue.recv().unwrap();
+        writer.batch(first, &queue);
+    }
+
+    #[test]
+    fn what_is_only_asked_about_is_not_kept() {
+        let mut writer = writer();
+        let cancel = || CancelRun { by: "mallory".into(), reason: None };
+        for batch in 0..10 {
+            ask(&mut writer, batch * 500..(batch + 1) * 500, "nothing", cancel);
+            assert_eq!(writer.staged.kept(), 0, "a run that does not exist");
+        }
+        let (cpu_ms, memory_bytes, held_calls, calls) = (1, 1, 1, 1);
+        let create = || CreateRun {
+            agent: "a".into(),
+            component: Digest::of(b""),
+            task: String::new(),
+            started_by: "olga".into(),
+            limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 20 },
+            seed: Digest::of(b"seed"),
+        };
+        for batch in 0..10 {
+            ask(&mut writer, batch * 500..(batch + 1) * 500, "run", create);
+        }
+        assert!((1..=RUNS_KEPT_MAX).contains(&writer.staged.kept()), "what was written is kept, within its bound");
+        // They exist, and all is refused: nothing is written, and yet nothing grows.
+        for batch in 0..10 {
+            ask(&mut writer, batch * 500..(batch + 1) * 500, "run", create);
+            assert!(writer.staged.kept() <= RUNS_KEPT_MAX, "{} runs", writer.staged.kept());
+        }
     }
 }

@@ -129,14 +129,18 @@ async fn agents_logs_and_figures() {
     assert_eq!(lines, ["line 0", "line 1", "line 2"]);
     world.ask(&get("/v1/nothing")).await;
     world.ask(&get("/v1/agents").without("Authorization")).await;
+    // More than a scrape may read one by one.
+    for _ in 0..1_200 {
+        world.held(&How::PLAIN).await;
+    }
     let figures = world.ask(&get("/metrics")).await.text();
     for line in [
         "holdshort_http_requests_total{route=\"/v1/agents\",method=\"GET\",status=\"200\"} 1",
         "holdshort_http_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
         "holdshort_http_unauthenticated_total 1",
         "holdshort_journal_up 1",
-        "holdshort_calls{state=\"held\"} 1",
-        "holdshort_runs{state=\"waiting\"} 1",
+        "holdshort_calls{state=\"held\"} 1201",
+        "holdshort_runs{state=\"waiting\"} 1201",
         "holdshort_runs{state=\"running\"} 1",
         "holdshort_live_runs 2",
         "holdshort_instances_started_total 7",

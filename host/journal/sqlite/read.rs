@@ -215,6 +215,16 @@ impl Reader for SqliteReader {
         found.into_iter().map(|(position, number, run)| self.call_row(position, run, number)).collect()
     }
 
+    /// From the index of phases alone, as far as it is asked for: no event is read.
+    fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        self.count("SELECT count(*) FROM (SELECT 1 FROM runs WHERE phase = ?1 LIMIT ?2)", phase, most)
+    }
+
+    /// Likewise.
+    fn count_calls(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        self.count("SELECT count(*) FROM (SELECT 1 FROM calls WHERE phase = ?1 LIMIT ?2)", phase, most)
+    }
+
     /// By place: the order of commits over all runs.
     fn feed(&mut self, after: Position, most: usize) -> Result<Vec<Entry>, ReadError> {
         let select = format!(
@@ -288,6 +298,12 @@ impl Reader for SqliteReader {
 }
 
 impl SqliteReader {
+    /// The one number that `select` finds.
+    fn count(&self, select: &str, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+        let found: i64 = self.0.prepare_cached(select)?.query_row((phase, limit(most)), |row| row.get(0))?;
+        Ok(usize::try_from(found).unwrap_or(usize::MAX))
+    }
+
     /// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
     fn call_row(&self, position: Position, id: RunId, number: CallNumber) -> Result<CallRow, ReadError> {
         let damaged = |why| ReadError::Damaged(format!("call {number} of run {id} {why}"));

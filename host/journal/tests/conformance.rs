@@ -42,6 +42,7 @@ macro_rules! conformance {
 conformance! {
     events_are_numbered_by_the_transaction
     time_never_goes_back
+    a_clock_that_was_ahead_once_keeps_no_deadline_for_ever
     commands_of_a_batch_see_each_other
     a_batch_may_come_back_to_an_earlier_call
     a_refusal_within_a_batch_is_told_like_any_other
@@ -54,6 +55,7 @@ conformance! {
     a_step_that_was_not_written_leaves_no_gap
     runs_are_listed_newest_first_in_pages
     calls_are_listed_in_order_in_pages
+    what_is_in_a_phase_is_counted
     what_is_due_comes_earliest_first
     the_feed_is_every_event_in_order_of_commits
     a_log_keeps_its_last_lines
@@ -92,7 +94,42 @@ async fn time_never_goes_back(world: World) {
     let _ = world.submit(&run, None, routine(2, "answer")).await.unwrap();
     let times: Vec<u64> =
         world.events(&run, 0, 10).await.unwrap().events.iter().map(|recorded| recorded.at.0).collect();
-    assert_eq!(times, [EPOCH, EPOCH, EPOCH + 60_000_000], "a clock that is set back stops the journal's time");
+    assert_eq!(
+        times,
+        [EPOCH, EPOCH, EPOCH + 108_000_000],
+        "it goes on from what was written, somewhat slower than the clock"
+    );
+}
+
+/// It was ten years ahead when something was written, and was then put right.
+async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
+    const HOUR: u64 = 3_600_000_000;
+    const AHEAD: u64 = 10 * 365 * 24 * HOUR;
+    let _ = world.create("before").await;
+    world.clock.set(EPOCH + AHEAD);
+    let run = world.create("ahead").await;
+    let written = world.events(&run, 0, 10).await.unwrap().events[0].at;
+    assert_eq!(written, Time(EPOCH + AHEAD));
+    world.clock.set(EPOCH + HOUR);
+    assert!(world.now() >= written, "it is never earlier than what was written");
+
+    // Held for a day: not lapsed at once, as it would be if the day were reckoned from the clock; and not held for ten years.
+    let day = || Some(Time(world.now().0 + 24 * HOUR));
+    let (decided, lapsing) =
+        (world.held("decided", requiring(1, day())).await, world.held("lapsing", requiring(1, day())).await);
+    world.clock.set(EPOCH + 24 * HOUR);
+    assert_eq!(world.due(world.now(), 10).await.unwrap(), []);
+    assert!(matches!(world.submit(&lapsing, Some(1), Expire).await, Err(SubmitError::Refused(Refused::NotDue))));
+    let _ = world.decide(&decided, 1, "alice", Choice::Approve).await.unwrap();
+    let _ = world.start(&decided, 1).await.unwrap();
+    // Somewhat later than a day, because the journal lets the clock catch up.
+    world.clock.set(EPOCH + 28 * HOUR);
+    assert_eq!(world.due(world.now(), 10).await.unwrap(), [Due::Call { run: lapsing.clone(), call: 1 }]);
+    let _ = world.submit(&lapsing, Some(1), Expire).await.unwrap();
+    assert_eq!(world.phase(&lapsing, 1).await, "expired");
+    let times: Vec<Time> =
+        world.feed(Position(0), usize::MAX).await.unwrap().iter().map(|entry| entry.recorded.at).collect();
+    assert!(times.is_sorted(), "{times:?}");
 }
 
 async fn commands_of_a_batch_see_each_other(world: World) {
@@ -470,6 +507,30 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
             });
             assert_eq!(found, wanted.cloned().collect::<Vec<_>>(), "{phases:?} {only:?}");
         }
+    }
+}
+
+async fn what_is_in_a_phase_is_counted(world: World) {
+    for n in 0..30 {
+        let run = world.held(&format!("run-{n:02}"), proposal("hello")).await;
+        match n % 5 {
+            0 => drop(world.decide(&run, 1, "alice", Choice::Reject).await.unwrap()),
+            1 => drop(world.submit(&run, None, cancel()).await.unwrap()),
+            _ => {}
+        }
+    }
+    for (phase, most, calls, runs) in [
+        ("held", 1_000, 18, 0),
+        ("rejected", 1_000, 6, 0),
+        ("cancelled", 1_000, 6, 6),
+        ("waiting", 1_000, 0, 18),
+        ("running", 1_000, 0, 6),
+        ("held", 7, 7, 0),
+        ("waiting", 7, 0, 7),
+        ("diverged", 1_000, 0, 0),
+    ] {
+        let counted = (world.count_calls(phase, most).await.unwrap(), world.count_runs(phase, most).await.unwrap());
+        assert_eq!(counted, (calls, runs), "{phase}, at most {most}");
     }
 }
 

@@ -207,6 +207,34 @@ async fn a_call_is_found_by_index_not_by_reading_its_run() {
 }
 
 #[tokio::test]
+async fn time_goes_on_from_what_an_earlier_host_wrote() {
+    let world = World::new(Kept::InSqlite);
+    world.clock.set(EPOCH + 60_000_000);
+    let run = world.create("run").await;
+    let written = world.events(&run, 0, 10).await.unwrap().events[0].at;
+    world.clock.set(EPOCH);
+    let world = world.reopened(|_| ());
+    let opened = world.now();
+    assert!(opened >= written, "{opened:?} before {written:?}");
+    world.clock.pass_ms(10_000);
+    assert!(world.now().0 >= opened.0 + 8_000_000, "and does not stand still");
+    // A minute behind is made good in ten.
+    world.clock.pass_ms(591_000);
+    assert_eq!(world.now(), Time(world.clock.next().0 - 1), "the clock has caught up");
+}
+
+#[tokio::test]
+async fn counting_reads_no_events() {
+    let world = World::new(Kept::InSqlite);
+    let _ = world.held("run", proposal("hello")).await;
+    // Whoever reads an event now gets an error.
+    let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json'"));
+    assert!(world.calls(all_calls()).await.is_err() && world.runs(all_runs()).await.is_err());
+    assert_eq!(world.count_calls("held", 10).await.unwrap(), 1);
+    assert_eq!(world.count_runs("waiting", 10).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_large_body_lies_beside_its_row() {
     let world = World::new(Kept::InSqlite);
     let (small, large) = ("x".repeat(60 << 10), "x".repeat(70 << 10));

@@ -13,7 +13,7 @@ use super::limits::{Limiter, Meter};
 use super::manifest::Entry;
 use super::output::Output;
 use super::trap::{Circumstances, Trap};
-use super::wasi::Wasi;
+use super::wasi::{RESOURCES_MAX, Wasi};
 
 /// The first argument of a WASI program, where others have their own name.
 const PROGRAM_NAME: &str = "agent";
@@ -63,6 +63,8 @@ pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) ->
     };
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(start.arguments_max_bytes);
+    // The handles by which it holds them, those of its own resources among them, which are in no table of ours.
+    store.set_max_component_handles(RESOURCES_MAX);
     store.epoch_deadline_callback(|cx| cx.data().shared.meter.tick());
     store.set_epoch_deadline(1);
     match call(&program, &mut store, &start.task).await {

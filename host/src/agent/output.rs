@@ -14,6 +14,9 @@ const LINE_BYTES_MAX: usize = 4 * 1024;
 /// What may lie here between two polls of the guest. More is dropped, and said: log lines are hints, and the guest must not be able to fill the host.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
 
+/// What a line costs beside its text, so that empty lines cannot fill the host either.
+const LINE_BYTES: usize = size_of::<(Channel, String)>();
+
 /// How much a guest may write at once: a constant, so that what it sees does not depend on how fast the host reads.
 const PERMIT_BYTES: usize = 64 * 1024;
 
@@ -64,7 +67,7 @@ impl Output {
     pub(super) fn take(&self) -> Option<(Channel, String)> {
         let mut queue = self.queue();
         if let Some((channel, text)) = queue.lines.pop_front() {
-            queue.bytes = queue.bytes.saturating_sub(text.len());
+            queue.bytes = queue.bytes.saturating_sub(LINE_BYTES + text.len());
             return Some((channel, text));
         }
         let dropped = std::mem::take(&mut queue.dropped);
@@ -131,13 +134,14 @@ impl Queue {
     /// Once something was dropped, all of it is until the queue has been emptied: so there is one gap, and it is told where it is.
     fn push(&mut self, channel: Channel) {
         let line = std::mem::take(self.partial(channel));
-        if self.bytes + line.len() > QUEUE_BYTES_MAX || self.dropped > 0 {
+        // As it is kept: what is not UTF-8 grows when it is replaced.
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let bytes = LINE_BYTES + text.len();
+        if self.bytes + bytes > QUEUE_BYTES_MAX || self.dropped > 0 {
             self.dropped += line.len() + 1;
             return;
         }
-        let text = String::from_utf8_lossy(&line).into_owned();
-        // An empty line costs memory too.
-        self.bytes += text.len().max(1);
+        self.bytes += bytes;
         self.lines.push_back((channel, text));
     }
 }
@@ -224,6 +228,30 @@ mod tests {
         assert!(kept.last().unwrap().ends_with("bytes of output were dropped here]"), "{:?}", kept.last());
         write(&output, b"after\n");
         assert_eq!(lines(&output), ["after"]);
+    }
+
+    /// A guest that prints all day and is read is never cut short, whatever its lines are.
+    #[test]
+    fn what_was_taken_makes_room_again() {
+        let output = Output::default();
+        let empty = QUEUE_BYTES_MAX / LINE_BYTES;
+        for line in [&b"\n"[..], b"text\n", b"\xff\n"] {
+            for _ in 0..4 {
+                let count = empty / 2;
+                for _ in 0..count {
+                    write(&output, line);
+                }
+                let taken = lines(&output);
+                assert_eq!(taken.len(), count, "{line:?}: {:?}", taken.last());
+                assert_eq!(output.queue().bytes, 0, "{line:?}");
+            }
+        }
+        for _ in 0..empty + 10 {
+            write(&output, b"\n");
+        }
+        let taken = lines(&output);
+        assert_eq!(taken.len(), empty + 1, "empty lines are bounded too");
+        assert_eq!(taken.last().unwrap(), "[10 bytes of output were dropped here]");
     }
 
     #[test]

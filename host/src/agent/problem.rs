@@ -57,7 +57,10 @@ impl fmt::Display for Problem {
                 )
             }
             ProblemKind::TypeTooLarge => {
-                write!(f, "`{item}` has a type that is too large when written out; use smaller or fewer nested types")
+                write!(
+                    f,
+                    "`{item}` has a type that is too large when written out; use smaller or fewer nested types, fields and cases"
+                )
             }
             ProblemKind::UnknownWasi => write!(
                 f,

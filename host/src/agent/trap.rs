@@ -4,6 +4,7 @@ use wasmtime::{OutOfMemory, PoolConcurrencyLimitError};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::Stopped;
+use super::wasi::RESOURCES_MAX;
 
 /// Why a guest ended without returning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,10 +101,15 @@ pub(super) struct Circumstances {
     pub(super) started: bool,
 }
 
-/// The engine speaks of fuel where it means the bytes of one call; its error has no public type.
+/// The engine speaks of fuel where it means the bytes of one call, and of keys and handles where it means resources; not all its errors have a public
+/// type.
 fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
         format!("what it passes at once is more than {bytes} bytes; pass a path and a digest instead of contents")
+    } else if text.contains("resource table has no free keys") || text.contains("store handle limit exceeded") {
+        format!(
+            "it holds more resources at once, such as pollables, than the {RESOURCES_MAX} places there are; drop what is not needed"
+        )
     } else {
         text
     }

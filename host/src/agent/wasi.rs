@@ -54,6 +54,11 @@ const OFFERED: [&str; 27] = [
 /// The most random bytes that one call may ask for; more than any seed needs, and little for the host to hold.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
+/// How many places there are for what a guest holds at once: pollables (a timer takes two), streams, and resources of its own.
+/// Far more than an agent needs that waits for many things at once; and each takes some hundred bytes of the host's memory, which the limit on the
+/// guest's own does not count, so that this keeps it to a few MiB.
+pub(super) const RESOURCES_MAX: usize = 10_000;
+
 /// Whether the subset has this interface, written `wasi:package/name@version`.
 pub(super) fn offers(interface: &str) -> bool {
     let Some((name, version)) = interface.strip_prefix("wasi:").and_then(|rest| rest.split_once('@')) else {
@@ -104,7 +109,9 @@ impl Wasi {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .build();
-        Self { table: ResourceTable::new(), context }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
+        Self { table, context }
     }
 }
 

@@ -5,8 +5,9 @@ use wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId};
 
 use super::problem::ProblemKind;
 
-/// How many types one function's signature may hold, written out. WIT shares types by name, so a small file can describe an enormous tree.
-const TYPES_IN_SIGNATURE_MAX: usize = 4_096;
+/// How many types, fields and cases one function's signature may hold, written out.
+/// WIT shares types by name, so a small file can describe an enormous tree; and all of it is stored, compared and shown.
+const PARTS_IN_SIGNATURE_MAX: usize = 4_096;
 
 /// The type of a function that is to be gated, or why it cannot be.
 pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<FunctionType, ProblemKind> {
@@ -19,7 +20,7 @@ pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<Fu
         | FunctionKind::AsyncStatic(_)
         | FunctionKind::Constructor(_) => return Err(ProblemKind::Resource),
     }
-    let mut types = Types { resolve, left: TYPES_IN_SIGNATURE_MAX };
+    let mut types = Types { resolve, left: PARTS_IN_SIGNATURE_MAX };
     let param = |param: &wit_parser::Param| Ok((param.name.clone(), types.of(&param.ty)?));
     let params = function.params.iter().map(param).collect::<Result<_, ProblemKind>>()?;
     let result = function.result.as_ref().map(|ty| types.of(ty)).transpose()?;
@@ -39,14 +40,20 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
 /// Writes the types of one signature out, and counts them.
 struct Types<'a> {
     resolve: &'a Resolve,
-    /// How many more types may be written out.
+    /// How many more types, fields and cases may be written out.
     left: usize,
 }
 
 impl Types<'_> {
+    /// Counts what is about to be written out.
+    fn count(&mut self, parts: usize) -> Result<(), ProblemKind> {
+        self.left = self.left.checked_sub(parts).ok_or(ProblemKind::TypeTooLarge)?;
+        Ok(())
+    }
+
     // INVARIANT: every type passes here and is counted before it is written out, so that what shares types by name cannot grow beyond the limit.
     fn of(&mut self, ty: &Type) -> Result<WitType, ProblemKind> {
-        self.left = self.left.checked_sub(1).ok_or(ProblemKind::TypeTooLarge)?;
+        self.count(1)?;
         Ok(match ty {
             Type::Bool => WitType::Bool,
             Type::U8 => WitType::U8,
@@ -76,6 +83,7 @@ impl Types<'_> {
     fn defined(&mut self, id: TypeId) -> Result<WitType, ProblemKind> {
         let resolve = self.resolve;
         let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown"))?;
+        self.count(names(&definition.kind))?;
         Ok(match &definition.kind {
             TypeDefKind::Type(alias) => self.of(alias)?,
             TypeDefKind::Record(record) => WitType::Record(
@@ -110,6 +118,28 @@ impl Types<'_> {
             TypeDefKind::FixedLengthList(..) => return Err(ProblemKind::UnsupportedType("fixed-length list")),
             TypeDefKind::Unknown => return Err(ProblemKind::UnsupportedType("unknown")),
         })
+    }
+}
+
+/// How many fields or cases a type names. Each has a name to be written out, and a case need not have a type that would be counted.
+fn names(kind: &TypeDefKind) -> usize {
+    match kind {
+        TypeDefKind::Record(record) => record.fields.len(),
+        TypeDefKind::Variant(variant) => variant.cases.len(),
+        TypeDefKind::Enum(cases) => cases.cases.len(),
+        TypeDefKind::Flags(flags) => flags.flags.len(),
+        TypeDefKind::Type(_)
+        | TypeDefKind::Tuple(_)
+        | TypeDefKind::Option(_)
+        | TypeDefKind::List(_)
+        | TypeDefKind::Result(_)
+        | TypeDefKind::Resource
+        | TypeDefKind::Handle(_)
+        | TypeDefKind::Future(_)
+        | TypeDefKind::Stream(_)
+        | TypeDefKind::Map(..)
+        | TypeDefKind::FixedLengthList(..)
+        | TypeDefKind::Unknown => 0,
     }
 }
 

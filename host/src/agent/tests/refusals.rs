@@ -147,8 +147,31 @@ fn a_type_that_is_small_in_the_file_and_huge_written_out_is_refused() {
         problems(&format!(r#"(import "acme:big/big" (instance {types} (export "take" (func (param "all" $t13)))))"#));
     assert_eq!(
         found,
-        ["`acme:big/big#take` has a type that is too large when written out; use smaller or fewer nested types"]
+        [
+            "`acme:big/big#take` has a type that is too large when written out; use smaller or fewer nested types, fields and cases"
+        ]
     );
+}
+
+/// Cases without a payload hold no types, and each has a name that is stored, compared and shown all the same.
+#[test]
+fn a_type_of_very_many_cases_is_refused() {
+    let of = |kind: &str, cases: usize, params: usize| {
+        let each = |case: usize| if kind == "enum" { format!("\"c{case}\"") } else { format!("(case \"c{case}\")") };
+        let cases = (0..cases).map(each).collect::<Vec<_>>().join(" ");
+        let params = (0..params).map(|param| format!("(param \"p{param}\" $t)")).collect::<String>();
+        problems(&format!(
+            r#"(import "acme:big/big" (instance
+                (type $cases ({kind} {cases})) (export "t" (type $t (eq $cases)))
+                (export "take" (func {params}))))"#
+        ))
+    };
+    let too_large = "`acme:big/big#take` has a type that is too large when written out; use smaller or fewer nested types, fields and cases";
+    for kind in ["enum", "variant"] {
+        assert_eq!(of(kind, 2_000, 2), Vec::<String>::new(), "{kind}");
+        assert_eq!(of(kind, 2_000, 3), [too_large], "{kind}: written out once for each parameter");
+        assert_eq!(of(kind, 5_000, 1), [too_large], "{kind}");
+    }
 }
 
 #[test]

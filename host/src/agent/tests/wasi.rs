@@ -166,6 +166,50 @@ async fn an_empty_poll_is_the_guests_mistake() {
     assert_eq!(step, Step::Trapped(Trap::HostCall("empty poll list".into())));
 }
 
+/// Each takes memory of the host, which no limit on the guest's own memory counts.
+#[tokio::test]
+async fn a_guest_that_makes_resources_without_end_is_stopped() {
+    let too_many =
+        "it holds more resources at once, such as pollables, than the 10000 places there are; drop what is not needed";
+    let limits = holdshort_gate::RunLimits { cpu_ms: 60_000, ..limits() };
+    let run = async |bytes: &[u8]| drive(bytes, Start { limits: limits.clone(), ..start("") }).await.1;
+    let timers = |count: u32, then: &str| {
+        reporter(&format!(
+            "(loop $more
+                 ({then} (call $after (i64.const 1)))
+                 (local.set $a (i32.add (local.get $a) (i32.const 1)))
+                 (br_if $more (i32.lt_u (local.get $a) (i32.const {count}))))"
+        ))
+    };
+    // A timer takes two places.
+    assert_eq!(run(&timers(4_000, "drop")).await, Step::Finished(Ok(String::new())));
+    assert_eq!(run(&timers(6_000, "drop")).await, Step::Trapped(Trap::HostCall(too_many.into())));
+    assert_eq!(run(&timers(20_000, "call $drop")).await, Step::Finished(Ok(String::new())), "dropped makes room");
+
+    // Its own are in no table of ours, and need no import.
+    let own = |then: &str| {
+        component(
+            "",
+            r#"(type $own (resource (rep i32)))
+               (core func $new (canon resource.new $own))
+               (core func $drop (canon resource.drop $own))
+               (core instance $host (export "new" (func $new)) (export "drop" (func $drop)))"#,
+            &format!(
+                r#"(import "host" "new" (func $new (param i32) (result i32)))
+                   (import "host" "drop" (func $drop (param i32)))
+                   (func (export "run") (param i32 i32) (result i32) (local $made i32)
+                       (loop $more
+                           ({then} (call $new (i32.const 7)))
+                           (local.set $made (i32.add (local.get $made) (i32.const 1)))
+                           (br_if $more (i32.lt_u (local.get $made) (i32.const 50000))))
+                       (call $ok (i32.const 0) (i32.const 0)))"#
+            ),
+        )
+    };
+    assert_eq!(run(&own("drop")).await, Step::Trapped(Trap::HostCall(too_many.into())));
+    assert_eq!(run(&own("call $drop")).await, Step::Finished(Ok(String::new())), "what is dropped makes room");
+}
+
 #[tokio::test]
 async fn randomness_is_the_seeds() {
     let bytes = reporter(
