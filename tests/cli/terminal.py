@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -42,6 +43,8 @@ def screen(raw):
 order = json.load(sys.stdin)
 child, master = pty.fork()
 if child == 0:
+    # Tests that run in the background are started with Ctrl-C ignored, and so would be what they start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, order["columns"], 0, 0))
     os.chdir(order["folder"])
     os.execvpe(order["command"][0], order["command"], order["environment"])
