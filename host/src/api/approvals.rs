@@ -27,6 +27,7 @@ pub(super) const DECISION_STATES: [&str; 8] =
     ["refused", "cleared", "held", "approved", "rejected", "answered", "expired", "cancelled"];
 /// The effect's side.
 pub(super) const EFFECT_STATES: [&str; 5] = ["started", "in-doubt", "succeeded", "failed", "unresolved"];
+const _: () = assert!(DECISION_STATES.len() + EFFECT_STATES.len() == Phase::NAMES.len(), "every state is on one side");
 
 /// Which approvals.
 #[derive(Deserialize, IntoParams)]

@@ -33,6 +33,7 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     };
     let changes = changes(before, &after);
     if changes.is_empty() {
+        draft.iter().for_each(|draft| drop(fs::remove_file(draft)));
         return Err(Failure::new(Exit::Failed, "nothing was changed; nothing was sent"));
     }
     if !output.json {
@@ -51,10 +52,8 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     let careful = if marks.is_empty() { page.careful() } else { Some(MARKED) };
     confirm(&args.confirm, "Propose this instead?", careful.map(|why| ("edit", why)), output).map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
-    if let Some(draft) = &draft {
-        // What is left of it is only a copy of what the journal holds.
-        let _ = fs::remove_file(draft);
-    }
+    // What is left of it is only a copy of what the journal holds.
+    draft.iter().for_each(|draft| drop(fs::remove_file(draft)));
     Ok(exit)
 }
 
