@@ -64,6 +64,13 @@ pub struct Proposal {
     pub policy: PolicyRecord,
 }
 
+impl Proposal {
+    /// Bytes of the host's evidence.
+    pub fn evidence_bytes(&self) -> u64 {
+        self.exhibits.iter().map(|exhibit| exhibit.bytes).sum()
+    }
+}
+
 /// Where a proposal stands: the part of a clearance that is not in the proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clearance<'a> {

@@ -10,7 +10,7 @@ use crate::ids::{CallNumber, Digest, Seq, Time};
 use crate::run::RunLimits;
 
 /// The version of the events' JSON form; stored with every event.
-pub const EVENT_FORMAT: u32 = 1;
+pub const EVENT_FORMAT: u32 = 2;
 
 /// An event with its place in the run's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -112,6 +112,16 @@ fn cpu_time_counts_over_all_parks() {
     assert!(parks > 3, "it was stopped after {parks} sleeps, so that nothing was counted over a park");
 }
 
+/// Each time a run is brought back it costs what it had used by then, which an agent that sleeps often could have the host pay for ever.
+#[test]
+fn a_run_is_not_brought_back_for_ever() {
+    let (_folder, host) = folder(&["clock"], "cpu-ms = 500").into_served();
+    let row = host.over(&host.start("clock", &format!("spin=40 {}", "sleep=110 ".repeat(1_000))));
+    assert_eq!(row["state"], "trapped", "{row}");
+    let said = "it slept too often: bringing it back each time takes more than 5000 ms of CPU time in all";
+    assert_eq!(row["reason"], said, "{row}");
+}
+
 /// Sleeping is not free, and neither is what the journal has to keep.
 #[test]
 fn sleeps_and_what_is_kept_are_bounded() {

@@ -360,7 +360,7 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
         told("asleep", None).await,
     ];
     let expected = [
-        "the journal is damaged: event 1 has format 9, and this version knows formats up to 1",
+        "the journal is damaged: event 1 has format 9, and this version knows formats up to 2",
         "the journal is damaged: event 3: EOF while parsing an object",
         "the journal is damaged: call 1 of run doubtful: its first event does not open it",
         "the journal is damaged: run asleep: unknown phase `dancing`",

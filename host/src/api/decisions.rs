@@ -134,6 +134,7 @@ fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
 }
 
 /// A decision, but for its choice.
+#[derive(Clone)]
 struct Asked<'a> {
     run: &'a RunId,
     number: CallNumber,
@@ -157,10 +158,12 @@ impl Asked<'_> {
         Ok(written)
     }
 
-    /// What is wrong with a decision whose value does not do: if the gate would not take any value, that is what to say.
-    fn refused(self, api: &Api, subject: Subject, call: Call, stand_in: Choice, wrong: Problem) -> Problem {
-        let subject = Subject { call: Some(call), ..subject };
-        self.decide(stand_in).decide(&subject, api.journal().now()).err().map_or(wrong, Problem::from)
+    /// Whether the gate would take this kind of decision at all, whatever its value.
+    /// Asked before the value is looked at, so that whoever may not decide, or is too late, makes the host do nothing and is told that and nothing else.
+    fn may(&self, api: &Api, subject: Subject, call: &Call, stand_in: Choice) -> Result<(), Problem> {
+        let subject = Subject { call: Some(call.clone()), ..subject };
+        self.clone().decide(stand_in).decide(&subject, api.journal().now())?;
+        Ok(())
     }
 }
 
@@ -175,10 +178,9 @@ async fn edit(api: &Api, asked: Asked<'_>, arguments: &Value) -> Result<Flushed<
         // The connector is not asked again: it may find by now that what was edited has been done.
         return asked.submit(api, current).await;
     }
-    match api.driver().revise(asked.run, &call, arguments).await {
-        Ok(revision) => asked.submit(api, Choice::Edit(Box::new(revision))).await,
-        Err(error) => Err(asked.refused(api, subject, call, current, error.into())),
-    }
+    asked.may(api, subject, &call, current)?;
+    let revision = api.driver().revise(asked.run, &call, arguments).await?;
+    asked.submit(api, Choice::Edit(Box::new(revision))).await
 }
 
 /// Whether this person made this very edit before.
@@ -196,8 +198,7 @@ fn is_repeated(asked: &Asked<'_>, call: &Call, arguments: &Value) -> bool {
 /// The answer is checked against the function's type, because the agent gets it as the function's own result.
 async fn respond(api: &Api, asked: Asked<'_>, answer: Value) -> Result<Flushed<DecisionOutcome>, Problem> {
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
-    match api.driver().check_ok_value(&call, &answer).await {
-        Ok(answer) => asked.submit(api, Choice::Respond(answer)).await,
-        Err(error) => Err(asked.refused(api, subject, call, Choice::Respond(answer), error.into())),
-    }
+    asked.may(api, subject, &call, Choice::Respond(answer.clone()))?;
+    let answer = api.driver().check_ok_value(&call, &answer).await?;
+    asked.submit(api, Choice::Respond(answer)).await
 }

@@ -70,7 +70,8 @@ impl Host {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let Offers { catalogue, performers } = offers::offers(&config, &journal)?;
         let live = config.limits.live_runs;
-        let guests_max = u32::try_from(live.saturating_mul(2)).unwrap_or(u32::MAX);
+        // As many as compute and as linger, and some that are just going.
+        let guests_max = u32::try_from(live.saturating_mul(2).saturating_add(8)).unwrap_or(u32::MAX);
         let settings = EngineSettings { cache: Some(config.state.join(CACHE_FOLDER)), guests_max };
         let engine = Engine::new(&settings).map_err(|error| failed(&error))?;
         let approval = &config.approval;

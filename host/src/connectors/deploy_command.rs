@@ -10,12 +10,14 @@
 //! the program's own use.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, EffectClass};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::child::{Children, Order};
 use super::deploy_git::change::{Change, Extent, commits};
@@ -41,12 +43,15 @@ pub struct DeployCommand {
     /// The operator's names, each with the whole reference of the branch that says what runs there.
     targets: BTreeMap<String, String>,
     children: Children,
+    /// Who deploys to a target has it to themselves until the program has ended: what others were shown is not so meanwhile.
+    busy: Arc<BTreeMap<String, Mutex<()>>>,
 }
 
 impl DeployCommand {
     /// Revisions and the targets' branches are those of `git`'s repository. `children` holds what the running program leaves for lookups.
     pub fn new(program: Program, git: Git, targets: BTreeMap<String, String>, children: Children) -> Self {
-        Self { program, git, targets, children }
+        let busy = targets.keys().map(|target| (target.clone(), Mutex::default())).collect();
+        Self { program, git, targets, children, busy: Arc::new(busy) }
     }
 
     /// Shows what would change, and the program; the program itself is not asked, because it could only deploy.
@@ -127,6 +132,10 @@ impl DeployCommand {
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
         }
+        let lock = self.busy.get(release.target).map(Mutex::try_lock).transpose();
+        let Ok(_alone) = lock else {
+            return Attempt::FactsChanged(format!("another deployment to `{}` was under way", release.target));
+        };
         match self.standing(&release).await {
             Ok(now) if now == shown => {}
             Ok(now) => return Attempt::FactsChanged(differences(&release, &shown, &now)),

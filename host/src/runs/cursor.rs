@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Phase, Recorded, Run, RunId, Time};
+use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Phase, Proposal, Recorded, Run, RunId, Time};
 use holdshort_journal::{Events, Journal, ReadError};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -19,6 +19,8 @@ pub(super) struct Cursor<'a> {
     events: &'a AtomicU64,
     /// How many of the calls so far were held.
     pub(super) held: u32,
+    /// What evidence was kept for them.
+    pub(super) evidence_bytes: u64,
     chunk: VecDeque<Recorded>,
     /// The chunk after this one, which is read while the agent is at this one; nothing if this is the last.
     ahead: Option<JoinHandle<Result<Events, ReadError>>>,
@@ -46,7 +48,12 @@ pub(super) enum Replayed {
 /// What the journal holds for the agent's next sleep.
 pub(super) enum Slept {
     /// It was woken then.
-    Woken(Time),
+    Woken {
+        /// When.
+        at: Time,
+        /// When it was asked for.
+        asked_at: Time,
+    },
     /// It still sleeps.
     Asleep,
     /// The journal ends here.
@@ -85,7 +92,8 @@ impl<'a> Cursor<'a> {
         if first.events.is_empty() || first.events.iter().any(|recorded| is_end(&recorded.event)) {
             return Ok(None);
         }
-        let mut cursor = Self { journal, run: id, events, held: 0, chunk: VecDeque::new(), ahead: None };
+        let mut cursor =
+            Self { journal, run: id, events, held: 0, evidence_bytes: 0, chunk: VecDeque::new(), ahead: None };
         cursor.begin(first);
         let created = cursor.take().await?.ok_or(CannotReplay::NoBeginning)?;
         let run = Run::open(&created.event, created.at).ok_or(CannotReplay::NoBeginning)?;
@@ -115,6 +123,7 @@ impl<'a> Cursor<'a> {
             return Ok(Replayed::Other { recorded: describe(call.number, call.action()) });
         }
         self.held += u32::from(matches!(call.phase, Phase::Held));
+        self.evidence_bytes += call.proposal().map_or(0, Proposal::evidence_bytes);
         self.follow(call).await
     }
 
@@ -134,17 +143,19 @@ impl<'a> Cursor<'a> {
 
     /// What the journal holds for timer `number`, which sleeps until `until`.
     pub(super) async fn sleep(&mut self, number: u32, until: Time) -> Result<Slept, CannotReplay> {
-        match self.take().await?.map(|recorded| recorded.event) {
+        match self.take().await? {
             None => Ok(Slept::New),
-            Some(Event::TimerSet { timer, until: then }) if (timer, then) == (number, until) => {
+            Some(Recorded { event: Event::TimerSet { timer, until: then }, at: asked_at, .. })
+                if (timer, then) == (number, until) =>
+            {
                 Ok(match self.take().await? {
                     None => Slept::Asleep,
-                    Some(Recorded { event: Event::TimerFired { .. }, at, .. }) => Slept::Woken(at),
+                    Some(Recorded { event: Event::TimerFired { .. }, at, .. }) => Slept::Woken { at, asked_at },
                     Some(_) => Slept::Over,
                 })
             }
-            Some(event) if is_end(&event) => Ok(Slept::Over),
-            Some(event) => Ok(Slept::Other { recorded: describe_event(&event) }),
+            Some(Recorded { event, .. }) if is_end(&event) => Ok(Slept::Over),
+            Some(Recorded { event, .. }) => Ok(Slept::Other { recorded: describe_event(&event) }),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use holdshort_gate::command::{End, EndRun, Propose, RecordRoutine};
+use holdshort_gate::command::{End, EndRun, Propose, Proposed, RecordRoutine};
 use holdshort_gate::{Action, Phase, Refused, Run, RunId, Time};
 use holdshort_journal::{Lease, LogLine, Submitted};
 use serde_json::Value;
@@ -55,13 +55,13 @@ pub(super) struct Drive<'a> {
     host: &'a Inner,
     id: &'a RunId,
     listener: &'a mut Listener,
-    /// Leave to compute; given back while the run lingers.
-    computing: Option<SemaphorePermit<'a>>,
     /// The run as it was created: what it may use, and for whom.
     run: Run,
     loaded: Arc<Loaded>,
     lease: Lease,
     guest: Guest,
+    /// Leave to compute; given back while the run lingers. Dropped after the guest, so that whoever gets the place finds room for an instance.
+    computing: Option<SemaphorePermit<'a>>,
     /// Gone once the journal is replayed.
     cursor: Option<Cursor<'a>>,
     tally: Tally,
@@ -139,7 +139,7 @@ impl<'a> Drive<'a> {
         if let Some(cursor) = &mut self.cursor
             && cursor.at_end().await?
         {
-            self.tally.held = cursor.held;
+            self.tally.went_on(cursor.held, cursor.evidence_bytes);
             self.cursor = None;
             self.guest.replay(false);
         }
@@ -171,7 +171,11 @@ impl<'a> Drive<'a> {
                 BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
             },
             Replayed::Open => match &bound.offer {
-                BoundOffer::Consequential(_, form) => self.wait_for_answer(form).await,
+                // The answer may have come since its events were read, and its hint may have been seen on the way here.
+                BoundOffer::Consequential(_, form) => match self.look_for_answer(form).await? {
+                    Some(flow) => Ok(flow),
+                    None => self.wait_for_answer(form).await,
+                },
                 BoundOffer::Log | BoundOffer::Routine(_) => Err(Failure::Reclassified((*capability).clone())),
             },
             Replayed::New => match &bound.offer {
@@ -238,6 +242,7 @@ impl<'a> Drive<'a> {
                 Err(_) => tries = pause(tries).await,
             }
         };
+        self.tally.shown(evidence_bytes(&proposed));
         let command = Propose { call: self.tally.calls, proposed };
         kill::point("before-proposal");
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
@@ -324,6 +329,14 @@ impl<'a> Drive<'a> {
             }
         }
         Err(failure)
+    }
+}
+
+/// What the journal keeps for a proposal besides its arguments.
+fn evidence_bytes(proposed: &Proposed) -> u64 {
+    match proposed {
+        Proposed::Hold(proposal) | Proposed::Clear(proposal) => proposal.evidence_bytes(),
+        Proposed::Refuse(..) => 0,
     }
 }
 

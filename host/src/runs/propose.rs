@@ -65,7 +65,7 @@ pub enum ReviseError {
 
 impl Proposer {
     /// What becomes of a new call; `full` says why it cannot be held, if it cannot.
-    /// The budget is asked before the connector: what cannot be shown whole need not be looked into. Of what is refused no evidence is kept.
+    /// The budget and policy are asked before the connector: what cannot be shown whole, or is refused anyway, need not be looked into.
     pub(super) async fn propose(
         &self,
         asker: Asker<'_>,
@@ -77,17 +77,17 @@ impl Proposer {
         if let Err(reason) = self.budget.admits(&action) {
             return refuse(action, RefusalReason::Forbidden(reason));
         }
-        let previewed = match preview.preview(asker.agent, &action).await {
-            Ok(previewed) => previewed,
-            Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason)),
-            Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
-        };
         let judgement = self.judge(asker, &action);
         let holds = match (&judgement.verdict, full) {
             (Verdict::Refuse(reason), _) => return refuse(action, RefusalReason::Forbidden(reason.clone())),
             (Verdict::Hold, Some(reason)) => return refuse(action, reason.clone()),
             (Verdict::Hold, None) => true,
             (Verdict::Clear, _) => false,
+        };
+        let previewed = match preview.preview(asker.agent, &action).await {
+            Ok(previewed) => previewed,
+            Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason)),
+            Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
         let proposal = Box::new(self.proposal(preview, action, previewed, judgement).await?);
         Ok(if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) })

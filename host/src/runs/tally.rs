@@ -2,6 +2,8 @@
 //!
 //! Replay counts it again, so that a run in memory knows without asking the journal, and is stopped at the same place in each of its lives.
 
+use std::time::Duration;
+
 use holdshort_gate::command::End;
 use holdshort_gate::{CallNumber, RefusalReason, RunLimits};
 use serde_json::Value;
@@ -15,20 +17,29 @@ pub(super) struct Tally {
     pub(super) timers: u32,
     /// How many calls were held; known once the run is live.
     pub(super) held: u32,
-    /// What the calls' arguments and results take.
+    /// What the calls' arguments and results take, and the evidence that was kept for them.
     bytes: u64,
+    /// The CPU time of earlier lives: what it took to bring the run back after each of its long sleeps.
+    earlier: Duration,
 }
+
+/// How many times its CPU limit a run may take to be brought back after its sleeps, all of them together. Each replay costs what the run had used by
+/// then; without a bound a run that computes a little and sleeps often would keep the host busy for ever.
+const LIVES: u32 = 10;
+
+/// What the journal keeps of a call besides its arguments and its result: digests, names, times.
+const CALL_BYTES: u64 = 300;
 
 impl Tally {
     /// Of a run at its beginning.
     pub(super) fn new(limits: RunLimits) -> Self {
-        Self { limits, calls: 0, timers: 0, held: 0, bytes: 0 }
+        Self { limits, calls: 0, timers: 0, held: 0, bytes: 0, earlier: Duration::ZERO }
     }
 
     /// One more call; if the run may not make it, how the run ends.
     pub(super) fn call(&mut self, arguments: &Value) -> Result<CallNumber, End> {
         self.one_more()?;
-        self.bytes = self.bytes.saturating_add(weight(arguments));
+        self.bytes = self.bytes.saturating_add(CALL_BYTES).saturating_add(weight(arguments));
         if self.bytes > self.limits.journal_bytes {
             let max = self.limits.journal_bytes;
             return Err(End::Trapped(format!("its host calls take more than {max} bytes in the journal")));
@@ -56,15 +67,48 @@ impl Tally {
         self.bytes = self.bytes.saturating_add(weight(result));
     }
 
+    /// The run is live, after a replay in which so many calls were held, on so much evidence.
+    pub(super) fn went_on(&mut self, held: u32, evidence_bytes: u64) {
+        self.held = held;
+        self.shown(evidence_bytes);
+    }
+
+    /// So much evidence is kept for a call.
+    pub(super) fn shown(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// In an earlier life the run was brought back to this place, which took what it has used here again.
+    pub(super) fn brought_back(&mut self, used: Duration) {
+        self.earlier = self.earlier.saturating_add(used);
+    }
+
+    /// Whether a run that has used so much may sleep so long that it has to be brought back; if not, how it ends.
+    pub(super) fn may_come_back(&self, used: Duration) -> Result<(), End> {
+        let max = Duration::from_millis(self.limits.cpu_ms).saturating_mul(LIVES);
+        if self.earlier.saturating_add(used) <= max {
+            return Ok(());
+        }
+        Err(End::Trapped(format!(
+            "it slept too often: bringing it back each time takes more than {} ms of CPU time in all",
+            max.as_millis()
+        )))
+    }
+
     /// Why the next call cannot be held, if it cannot.
     pub(super) fn refuse_to_hold(&self) -> Option<RefusalReason> {
         self.limits.refuse_to_hold(self.held)
     }
 }
 
-/// About how many bytes a value takes as text, which is what the journal keeps.
+/// About how many bytes a value takes as JSON, which is what the journal keeps.
 pub(super) fn weight(value: &Value) -> u64 {
-    let quoted = |text: &str| 2 + text.len() as u64;
+    let byte = |byte: u8| match byte {
+        0..0x20 => 6,
+        b'"' | b'\\' => 2,
+        _ => 1,
+    };
+    let quoted = |text: &str| 2 + text.bytes().map(byte).sum::<u64>();
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
         Value::String(text) => quoted(text),
@@ -88,7 +132,9 @@ mod tests {
             json!(null),
             json!("text"),
             json!({"a": [1, 2, {"b": "c"}], "d": "e".repeat(1000)}),
-            json!(["x", "y", "z"]),
+            json!(["x", "y\u{1}\n", "\\"]),
+            json!("\u{1}\u{2}\u{3}".repeat(500)),
+            json!("\"\\".repeat(500)),
         ] {
             let (text, weight) = (value.to_string().len() as u64, weight(&value));
             assert!(weight.abs_diff(text) <= text / 2 + 20, "{value}: {weight} instead of {text}");
@@ -115,9 +161,22 @@ mod tests {
     #[test]
     fn arguments_and_results_are_counted_together() {
         let mut tally = tally(10, 1_000);
-        let half = json!("x".repeat(600));
+        let half = json!("x".repeat(300));
         assert_eq!(tally.call(&half).ok(), Some(1));
         tally.returned(&half);
         assert_eq!(reason(tally.call(&json!({}))), "its host calls take more than 1000 bytes in the journal");
+    }
+
+    #[test]
+    fn evidence_counts_and_so_do_earlier_lives() {
+        let mut evident = tally(10, 1_000);
+        evident.went_on(1, 900);
+        assert!(evident.refuse_to_hold().is_some());
+        assert_eq!(reason(evident.call(&json!({}))), "its host calls take more than 1000 bytes in the journal");
+
+        let (mut sleeper, life) = (tally(10, 1_000), Duration::from_millis(1));
+        let lives =
+            (0..).take_while(|_| sleeper.may_come_back(life).map(|()| sleeper.brought_back(life)).is_ok()).count();
+        assert_eq!(lives, LIVES as usize);
     }
 }

@@ -183,6 +183,30 @@ async fn how_it_ends_says_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn a_target_is_deployed_to_by_one_at_a_time() {
+    let scratch = Scratch::new();
+    let (begun, go_on) = (scratch.folder.path().join("begun"), scratch.folder.path().join("go-on"));
+    let script = format!("touch {}; until [ -e {} ]; do sleep 0.02; done", begun.display(), go_on.display());
+    let (connector, action) = (connector(&scratch, &script), deploy("main"));
+    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let second = async {
+        while !begun.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let (run, key) = (RunId("r2".into()), EffectKey("k2".into()));
+        let attempt = connector.attempt(&action, &shown, Origin { run: &run, call: 1, attempt: 1, key: &key }).await;
+        std::fs::write(&go_on, "").unwrap();
+        attempt
+    };
+    let (first, second) = tokio::join!(perform(&connector, &action, &shown), second);
+    assert!(matches!(first, Attempt::Done(_)), "{first:?}");
+    let why = "another deployment to `production` was under way";
+    assert_eq!((second, started(&scratch)), (Attempt::FactsChanged(why.into()), 1));
+    // And then it is free again.
+    assert!(matches!(perform(&connector, &action, &shown).await, Attempt::Done(_)));
+}
+
+#[tokio::test]
 async fn what_has_moved_since_is_not_deployed() {
     let scratch = Scratch::new();
     let (connector, action, old) = (connector(&scratch, "true"), deploy("main"), scratch.tip("main"));

@@ -14,8 +14,8 @@ use crate::runs::refusal::RefusalForm;
 impl Drive<'_> {
     /// Waits for the answer to the open call: in place for a while, then parked.
     ///
-    /// The journal is looked at after a hint, not before: the listener is older than whatever the caller has read or written of the call,
-    /// so that an answer which came since has left its hint there.
+    /// The journal is looked at after a hint, not before: since the caller last wrote or read the call's state nothing has looked at the listener,
+    /// so that an answer which came meanwhile has left its hint there.
     pub(super) async fn wait_for_answer(&mut self, form: &RefusalForm) -> Result<Flow, Failure> {
         let linger = tokio::time::sleep(self.host.settings.linger);
         tokio::pin!(linger);
@@ -56,13 +56,23 @@ impl Drive<'_> {
             None => Slept::New,
         };
         match slept {
-            Slept::Woken(at) => self.wake(at),
+            Slept::Woken { at, asked_at } => {
+                if self.parks(asked_at, until) {
+                    self.tally.brought_back(self.guest.cpu_used());
+                }
+                self.wake(at)
+            }
             Slept::Over => Ok(Flow::Break(Left::Over)),
             Slept::Other { recorded } => {
                 self.diverged(format!("timer {timer}"), recorded, describe_sleep(timer, until)).await
             }
             Slept::Asleep => self.wait_for_timer(timer, until).await,
             Slept::New => {
+                if self.parks(self.host.journal.now(), until)
+                    && let Err(end) = self.tally.may_come_back(self.guest.cpu_used())
+                {
+                    return self.end(end).await;
+                }
                 self.flush(0).await?;
                 let command = SetTimer { timer, until };
                 kill::point("before-timer");
@@ -76,12 +86,18 @@ impl Drive<'_> {
         }
     }
 
+    /// Whether a sleep is so long that the instance does not wait for its end.
+    fn parks(&self, from: Time, until: Time) -> bool {
+        Duration::from_micros(until.0.saturating_sub(from.0)) > self.host.settings.linger
+    }
+
     /// A short sleep is waited for in place; for a long one the run is parked and the timers wake it.
     async fn wait_for_timer(&mut self, timer: u32, until: Time) -> Result<Flow, Failure> {
-        let left = Duration::from_micros(until.0.saturating_sub(self.host.journal.now().0));
-        if left > self.host.settings.linger {
+        let now = self.host.journal.now();
+        if self.parks(now, until) {
             return Ok(Flow::Break(Left::Parked));
         }
+        let left = Duration::from_micros(until.0.saturating_sub(now.0));
         let Ok(_lingering) = self.host.lingering.try_acquire() else { return Ok(Flow::Break(Left::Parked)) };
         self.computing = None;
         tokio::select! {
