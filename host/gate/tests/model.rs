@@ -1,0 +1,569 @@
+//! Every reachable state of one call, by model checking the real `decide` and `apply`: three people who look, decide late, edit and disagree,
+//! a host that dies at any moment, replies that are lost, facts that change, time that runs out.
+//!
+//! Beside the journal's state the model keeps what no journal can roll back: what really happened outside, what each person was really shown,
+//! and which decisions were acknowledged. The promises are checked against that, by rules of the model's own and not by asking the gate again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::time::Instant;
+
+use common::{World, proposal};
+use holdshort_gate::call::Decided;
+use holdshort_gate::command::{
+    CancelRun, Choice, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+};
+use holdshort_gate::{
+    Command, Decision, Digest, EffectClass, Phase, Proposal, Refused, Requirement, Resolution, Reviewers, Subject,
+    Time, Verdict,
+};
+use serde_json::json;
+use stateright::{Checker, Model, Property};
+
+/// Olga has started the run.
+const PEOPLE: [&str; 3] = ["olga", "ann", "bob"];
+const STEP_MS: u64 = 1_000;
+const EXPIRES_AFTER: u64 = 2;
+const START_WITHIN: u64 = 1;
+const STEPS_MAX: u64 = 3;
+const CRASHES_MAX: u8 = 1;
+const SENT_AGAIN_MAX: u8 = 1;
+
+/// What the operator has configured, and what connector it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Setting {
+    class: Class,
+    quorum: u32,
+    four_eyes: bool,
+    /// Whether people edit.
+    edits: bool,
+}
+
+/// The gate's own, but for questions, with a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Class {
+    Idempotent,
+    Reconcilable,
+    OneShot,
+}
+
+/// One of two texts, with one of two facts that the host established.
+type Version = (bool, bool);
+
+#[derive(Clone, Debug, PartialEq)]
+struct State {
+    setting: Setting,
+    /// What is on disk.
+    subject: Subject,
+    now: u64,
+    /// What the host has in memory, and loses when it dies: a permit, or what became of it.
+    hand: Hand,
+    outside: Outside,
+    crashes: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Hand {
+    Empty,
+    Permit { attempt: u32, clearance: Digest, action: Digest, fact: bool },
+    Reply { attempt: u32, reply: Reply },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Reply {
+    Done,
+    NotDone,
+    Lost,
+    FactsChanged,
+}
+
+/// What the host cannot roll back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Outside {
+    /// Each effect that really happened, with the clearance and the action that the connector was handed.
+    effects: Vec<(Digest, Digest)>,
+    /// The far end's fact.
+    fact: bool,
+    /// What each person has looked at: the clearance and the action that was on the page with it.
+    shown: BTreeSet<(usize, Digest, Digest)>,
+    /// Approvals that were acknowledged: by whom, of what.
+    approvals: BTreeSet<(Digest, usize)>,
+    /// Who proposed an edited revision, which is what four-eyes is about.
+    editors: BTreeMap<Digest, usize>,
+    /// What policy cleared, with the action.
+    cleared: BTreeSet<(Digest, Digest)>,
+    /// How many decisions were acknowledged.
+    acknowledged: usize,
+    sent_again: u8,
+    /// A person said how it ended, which may be wrong.
+    settled_by_person: bool,
+    /// What must never be, found on the way.
+    fault: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    Hold,
+    Clear,
+    Look(usize),
+    Approve(usize, Digest),
+    Reject(usize, Digest),
+    Edit(usize, Digest, bool),
+    Pass,
+    FactMoves,
+    Expire,
+    Start,
+    Perform { reply_is_lost: bool },
+    Decline,
+    Write,
+    Die,
+    Recover,
+    LookUp,
+    Resolve(usize, Settled),
+    Cancel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Settled {
+    Done,
+    NotDone,
+    Abandon,
+    SendAgain,
+}
+
+/// The gate, in a world.
+struct Gate {
+    settings: Vec<Setting>,
+    /// Made once, because making an action digests it.
+    proposals: Vec<(Setting, BTreeMap<Version, Proposal>)>,
+}
+
+impl Gate {
+    fn new(settings: Vec<Setting>) -> Self {
+        let versions = [(false, false), (false, true), (true, false), (true, true)];
+        let of = |setting: &Setting| (*setting, versions.map(|version| (version, propose(*setting, version))).into());
+        Self { proposals: settings.iter().map(of).collect(), settings }
+    }
+
+    fn proposal(&self, setting: Setting, version: Version) -> Proposal {
+        self.proposals.iter().find(|(of, _)| *of == setting).unwrap().1[&version].clone()
+    }
+}
+
+fn propose(setting: Setting, (text, fact): Version) -> Proposal {
+    let class = match setting.class {
+        Class::Idempotent => EffectClass::Idempotent,
+        Class::Reconcilable => EffectClass::Reconcilable,
+        Class::OneShot => EffectClass::OneShot,
+    };
+    let requirement = Requirement {
+        reviewers: Reviewers::Any,
+        quorum: setting.quorum,
+        four_eyes: setting.four_eyes,
+        expires_at: Some(Time(EXPIRES_AFTER * STEP_MS * 1_000)),
+        start_within_ms: START_WITHIN * STEP_MS,
+    };
+    Proposal {
+        class,
+        requirement,
+        preconditions: json!({ "fact": fact }),
+        ..proposal(if text { "another text" } else { "a text" })
+    }
+}
+
+/// A number that tells apart what the model tells apart; the whole of a subject would be slow to hash.
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.setting, self.now, &self.hand, &self.outside, self.crashes).hash(hasher);
+        self.subject.run.as_ref().map(|run| (run.phase.name(), run.calls, run.held)).hash(hasher);
+        let Some(call) = &self.subject.call else { return };
+        (call.phase.name(), call.clearance, call.revision, call.attempts, call.sent_again, call.started_at)
+            .hash(hasher);
+        (&call.edited_by, call.deadline(), call.reheld.is_some(), call.looked_up.is_some()).hash(hasher);
+        // When they were made decides nothing any more, and neither does their order.
+        call.votes.iter().map(|vote| &vote.reviewer).collect::<BTreeSet<_>>().hash(hasher);
+        let decision =
+            |made: &Decided| (made.decision.reviewer.clone(), made.decision.clearance, verdict(&made.decision));
+        call.decisions.iter().map(decision).collect::<BTreeSet<_>>().hash(hasher);
+    }
+}
+
+fn verdict(decision: &Decision) -> Option<Digest> {
+    match &decision.verdict {
+        Verdict::Approve => None,
+        Verdict::Reject => Some(Digest::from([0; 32])),
+        Verdict::Edit(action) => Some(*action),
+        Verdict::Respond(_) => panic!("nobody is asked a question here"),
+    }
+}
+
+impl State {
+    fn time(&self) -> Time {
+        Time(self.now * STEP_MS * 1_000)
+    }
+
+    fn phase(&self) -> Option<&Phase> {
+        self.subject.call.as_ref().map(|call| &call.phase)
+    }
+
+    fn run_is_over(&self) -> bool {
+        self.subject.run.as_ref().unwrap().phase.is_over()
+    }
+
+    /// Judged and, if legal, on disk.
+    fn submit<C: Command>(&mut self, command: C) -> Result<C::Out, Refused> {
+        let (events, out) = command.decide(&self.subject, self.time())?;
+        let at = self.time();
+        events.iter().for_each(|event| self.subject.apply(event, at).expect("a legal step follows"));
+        Ok(out)
+    }
+
+    /// The clearance that is current, with the action it covers.
+    fn current(&self) -> Option<(Digest, Digest)> {
+        let call = self.subject.call.as_ref()?;
+        Some((call.clearance?, call.action().digest()))
+    }
+
+    fn decide(&mut self, who: usize, clearance: Digest, choice: Choice) -> Option<()> {
+        let approves = matches!(choice, Choice::Approve);
+        let edits = matches!(choice, Choice::Edit(_));
+        let late = self.now >= EXPIRES_AFTER;
+        let stale = self.current().is_none_or(|(current, _)| current != clearance);
+        let decided = Decide { reviewer: PEOPLE[who].into(), clearance, choice, message: None };
+        let done = self.submit(decided).ok()?;
+        if done.repeated {
+            return Some(());
+        }
+        self.outside.acknowledged += 1;
+        if late {
+            self.outside.fault = Some("a decision counted that came after the approval had expired");
+        }
+        if stale {
+            self.outside.fault = Some("a decision on something else counted");
+        }
+        if approves {
+            self.outside.approvals.insert((clearance, who));
+        }
+        if edits {
+            let (new, action) = self.current().unwrap();
+            self.outside.editors.insert(new, who);
+            // An editor's own vote, where it counts, is on the action that they wrote.
+            if self.subject.call.as_ref().unwrap().votes.iter().any(|vote| vote.reviewer == PEOPLE[who]) {
+                self.outside.approvals.insert((new, who));
+                self.outside.shown.insert((who, new, action));
+            }
+        }
+        Some(())
+    }
+
+    fn start(&mut self) -> Option<()> {
+        let (over, deadline) = (self.run_is_over(), self.subject.call.as_ref().and_then(|call| call.deadline()));
+        let permit = self.submit(Start { perform_within_ms: STEP_MS }).ok()?;
+        // Who has an effect in doubt sent again after its run has ended wants just that.
+        if over && self.outside.sent_again == 0 {
+            self.outside.fault = Some("an effect of a run that is over was started");
+        }
+        if deadline.is_none_or(|deadline| self.time() > deadline) {
+            self.outside.fault = Some("an effect was started after its clearance had lapsed");
+        }
+        if self.hand != Hand::Empty {
+            self.outside.fault = Some("two attempts at once");
+        }
+        self.hand = Hand::Permit {
+            attempt: permit.attempt(),
+            clearance: permit.clearance(),
+            action: permit.action().digest(),
+            fact: permit.preconditions()["fact"] == json!(true),
+        };
+        Some(())
+    }
+
+    /// The connector looks at the fact again, as they all do, and acts.
+    fn perform(&mut self, reply_is_lost: bool) -> Option<()> {
+        let Hand::Permit { attempt, clearance, action, fact } = self.hand else { return None };
+        let reply = if fact != self.outside.fact {
+            Reply::FactsChanged
+        } else {
+            // Who recognises the key does nothing twice.
+            let known = self.setting.class == Class::Idempotent && !self.outside.effects.is_empty();
+            if !known {
+                self.outside.effects.push((clearance, action));
+            }
+            if reply_is_lost { Reply::Lost } else { Reply::Done }
+        };
+        self.hand = Hand::Reply { attempt, reply };
+        Some(())
+    }
+
+    fn write(&mut self, gate: &Gate) -> Option<()> {
+        let Hand::Reply { attempt, reply } = self.hand else { return None };
+        let outcome = match reply {
+            Reply::Done => Outcome::Happened(json!("receipt")),
+            Reply::NotDone => Outcome::DidNotHappen("declined".into()),
+            Reply::Lost => Outcome::Unknown("no reply".into()),
+            Reply::FactsChanged => {
+                let text = self.subject.call.as_ref().unwrap().action().arguments()["text"] == json!("another text");
+                let proposal = Box::new(gate.proposal(self.setting, (text, self.outside.fact)));
+                Outcome::FactsChanged { reason: "the fact has changed".into(), proposal }
+            }
+        };
+        self.hand = Hand::Empty;
+        self.submit(Finish { attempt, outcome, evidence: None }).ok().map(|_| ())
+    }
+
+    /// A lookup tells the truth, or that it cannot tell.
+    fn look_up(&mut self) -> Option<()> {
+        let call = self.subject.call.as_ref()?;
+        let Phase::InDoubt { .. } = call.phase else { return None };
+        let attempt = call.attempts;
+        let outcome = match self.setting.class {
+            Class::Reconcilable if self.outside.effects.is_empty() => Outcome::DidNotHappen("not there".into()),
+            Class::Reconcilable => Outcome::Happened(json!("receipt")),
+            Class::Idempotent | Class::OneShot => Outcome::Unknown("cannot tell".into()),
+        };
+        self.submit(Finish { attempt, outcome, evidence: Some("looked".into()) }).ok().map(|_| ())
+    }
+
+    fn resolve(&mut self, who: usize, settled: Settled) -> Option<()> {
+        let attempt = self.subject.call.as_ref()?.attempts;
+        let resolution = match settled {
+            Settled::Done => Resolution::Done(json!("receipt")),
+            Settled::NotDone => Resolution::NotDone,
+            Settled::Abandon => Resolution::Abandon,
+            Settled::SendAgain => Resolution::SendAgain,
+        };
+        self.submit(Resolve { attempt, by: PEOPLE[who].into(), resolution, message: None }).ok()?;
+        match settled {
+            Settled::SendAgain => self.outside.sent_again += 1,
+            Settled::Done | Settled::NotDone | Settled::Abandon => self.outside.settled_by_person = true,
+        }
+        Some(())
+    }
+}
+
+impl Model for Gate {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        let subject = World::new().subject;
+        let state = |setting: &Setting| State {
+            setting: *setting,
+            subject: subject.clone(),
+            now: 0,
+            hand: Hand::Empty,
+            outside: Outside::default(),
+            crashes: 0,
+        };
+        self.settings.iter().map(state).collect()
+    }
+
+    /// Everything that somebody could try; whether it is legal is the gate's to say.
+    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
+        steps.extend([Step::Hold, Step::Clear, Step::Expire, Step::Start, Step::Cancel, Step::Write, Step::Recover]);
+        steps.extend([Step::Pass, Step::FactMoves, Step::Die, Step::LookUp, Step::Decline]);
+        steps.extend([true, false].map(|reply_is_lost| Step::Perform { reply_is_lost }));
+        steps.extend((0..PEOPLE.len()).map(Step::Look));
+        for &(who, clearance, _) in &state.outside.shown {
+            steps.extend([Step::Approve(who, clearance), Step::Reject(who, clearance)]);
+            let texts = [true, false].into_iter().filter(|_| state.setting.edits);
+            steps.extend(texts.map(|text| Step::Edit(who, clearance, text)));
+        }
+        if let Some(Phase::InDoubt { .. }) = state.phase() {
+            for settled in [Settled::Done, Settled::NotDone, Settled::Abandon, Settled::SendAgain] {
+                steps.extend((0..PEOPLE.len()).map(|who| Step::Resolve(who, settled)));
+            }
+        }
+    }
+
+    /// A step that is not legal, or would change nothing, leads nowhere.
+    fn next_state(&self, before: &State, step: Step) -> Option<State> {
+        let mut state = before.clone();
+        let fact = state.outside.fact;
+        match step {
+            Step::Hold => state.propose(Proposed::Hold(Box::new(self.proposal(state.setting, (false, fact)))))?,
+            Step::Clear => {
+                state.propose(Proposed::Clear(Box::new(self.proposal(state.setting, (false, fact)))))?;
+                state.outside.cleared.extend(before.current().is_none().then(|| state.current()).flatten());
+            }
+            Step::Look(who) => {
+                let (clearance, action) = state.current().filter(|_| *state.phase().unwrap() == Phase::Held)?;
+                state.outside.shown.insert((who, clearance, action)).then_some(())?;
+            }
+            Step::Approve(who, clearance) => state.decide(who, clearance, Choice::Approve)?,
+            Step::Reject(who, clearance) => state.decide(who, clearance, Choice::Reject)?,
+            Step::Edit(who, clearance, text) => {
+                // One edit tells as much as a chain of them.
+                let proposal = self.proposal(state.setting, (text, fact));
+                state.outside.editors.is_empty().then_some(())?;
+                state.decide(who, clearance, Choice::Edit(Box::new(Revision { proposal })))?;
+            }
+            Step::Pass => {
+                state.now += 1;
+                (state.now <= STEPS_MAX).then_some(())?;
+            }
+            Step::FactMoves => {
+                (!std::mem::replace(&mut state.outside.fact, true)).then_some(())?;
+            }
+            Step::Expire => state.submit(Expire).ok()?,
+            Step::Start => state.start()?,
+            Step::Perform { reply_is_lost } => state.perform(reply_is_lost)?,
+            Step::Decline => {
+                let Hand::Permit { attempt, .. } = state.hand else { return None };
+                state.hand = Hand::Reply { attempt, reply: Reply::NotDone };
+            }
+            Step::Write => state.write(self)?,
+            Step::Die => {
+                state.crashes += 1;
+                (state.hand != Hand::Empty && state.crashes <= CRASHES_MAX).then_some(())?;
+                state.hand = Hand::Empty;
+            }
+            // A host that finds a start without an outcome in its journal, and has nothing of it in memory.
+            Step::Recover => {
+                (state.hand == Hand::Empty && *state.phase()? == Phase::Started).then_some(())?;
+                let attempt = state.subject.call.as_ref()?.attempts;
+                state.submit(Finish { attempt, outcome: Outcome::Unknown("it died".into()), evidence: None }).ok()?;
+            }
+            Step::LookUp => state.look_up()?,
+            Step::Resolve(who, settled) => {
+                state.resolve(who, settled)?;
+                (state.outside.sent_again <= SENT_AGAIN_MAX).then_some(())?;
+            }
+            Step::Cancel => state.submit(CancelRun { by: "olga".into(), reason: None }).ok()?,
+        }
+        (state != *before).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("an effect has the clearance of exactly its bytes", |_, state: &State| {
+                state.outside.effects.iter().all(|effect| state.is_cleared(*effect))
+            }),
+            Property::always("never twice", |_, state: &State| state.outside.effects.len() <= 1),
+            Property::always("what is said of an effect is so, unless a person said it", |_, state: &State| {
+                let happened = !state.outside.effects.is_empty();
+                state.outside.settled_by_person
+                    || match state.phase() {
+                        Some(Phase::Succeeded { .. }) => happened,
+                        Some(
+                            Phase::Failed { .. }
+                            | Phase::Rejected { .. }
+                            | Phase::Expired
+                            | Phase::Cancelled
+                            | Phase::Held
+                            | Phase::Cleared { .. },
+                        ) => !happened,
+                        Some(_) | None => true,
+                    }
+            }),
+            Property::always("votes are of people who may, each once", |_, state: &State| state.votes_are_fair()),
+            Property::always("what was acknowledged is in the journal", |_, state: &State| {
+                let made = state.subject.call.as_ref().map_or(0, |call| call.decisions.len());
+                // An editor's own vote is a second one.
+                made >= state.outside.acknowledged
+            }),
+            Property::always("nothing else that must not be", |_, state: &State| state.outside.fault.is_none()),
+            Property::sometimes("an approved effect happens", |_, state: &State| {
+                state.did("succeeded", |o| !o.approvals.is_empty())
+            }),
+            Property::sometimes("a cleared effect happens", |_, state: &State| {
+                state.did("succeeded", |o| !o.cleared.is_empty())
+            }),
+            Property::sometimes("an edited action happens", |_, state: &State| {
+                state.did("succeeded", |o| o.effects.iter().any(|(clearance, _)| o.editors.contains_key(clearance)))
+            }),
+            Property::sometimes("facts change and it is approved anew", |_, state: &State| {
+                state.did("succeeded", |o| {
+                    o.fact && o.approvals.iter().map(|(clearance, _)| clearance).collect::<BTreeSet<_>>().len() > 1
+                })
+            }),
+            Property::sometimes("a lost effect is found by a lookup", |_, state: &State| {
+                state.crashes > 0 && state.did("succeeded", |o| !o.settled_by_person)
+            }),
+            Property::sometimes("a lost effect is settled by a person", |_, state: &State| {
+                state.did("unresolved", |o| !o.effects.is_empty())
+            }),
+            Property::sometimes("it is sent again and happens once", |_, state: &State| {
+                state.did("succeeded", |o| o.sent_again > 0 && !o.settled_by_person)
+            }),
+            Property::sometimes("two people are needed", |_, state: &State| {
+                state.setting.quorum == 2 && state.did("succeeded", |o| !o.effects.is_empty())
+            }),
+            Property::sometimes("it expires", |_, state: &State| state.did("expired", |_| true)),
+            Property::sometimes("it is rejected", |_, state: &State| state.did("rejected", |_| true)),
+            Property::sometimes("a run is cancelled before its effect", |_, state: &State| {
+                state.did("cancelled", |_| true)
+            }),
+            Property::sometimes("the outcome of a run that was cancelled meanwhile is kept", |_, state: &State| {
+                state.run_is_over() && state.did("succeeded", |o| !o.settled_by_person)
+            }),
+            Property::sometimes("a late decision is told so", |_, state: &State| {
+                // Somebody has looked at a revision that is no longer current.
+                let current = state.current().map(|(clearance, _)| clearance);
+                state.outside.shown.iter().any(|(_, clearance, _)| Some(*clearance) != current)
+            }),
+        ]
+    }
+}
+
+impl State {
+    fn propose(&mut self, proposed: Proposed) -> Option<()> {
+        self.submit(Propose { call: 1, proposed }).ok().map(|_| ())
+    }
+
+    fn did(&self, phase: &str, and: impl Fn(&Outside) -> bool) -> bool {
+        self.phase().is_some_and(|found| found.name() == phase) && and(&self.outside)
+    }
+
+    /// Policy cleared these bytes, or as many people as it takes, who may, approved what they were shown, which was this.
+    fn is_cleared(&self, (clearance, action): (Digest, Digest)) -> bool {
+        let approved = (0..PEOPLE.len()).filter(|who| {
+            self.outside.approvals.contains(&(clearance, *who))
+                && self.outside.shown.contains(&(*who, clearance, action))
+                && self.may_approve(*who, clearance)
+        });
+        self.outside.cleared.contains(&(clearance, action)) || approved.count() >= self.setting.quorum as usize
+    }
+
+    fn may_approve(&self, who: usize, clearance: Digest) -> bool {
+        !self.setting.four_eyes || (PEOPLE[who] != "olga" && self.outside.editors.get(&clearance) != Some(&who))
+    }
+
+    fn votes_are_fair(&self) -> bool {
+        let Some(call) = &self.subject.call else { return true };
+        let people: BTreeSet<&str> = call.votes.iter().map(|vote| &*vote.reviewer).collect();
+        let fair = |name: &&str| {
+            let who = PEOPLE.iter().position(|person| person == name).unwrap();
+            call.clearance.is_some_and(|clearance| {
+                self.outside.approvals.contains(&(clearance, who)) && self.may_approve(who, clearance)
+            })
+        };
+        people.len() == call.votes.len() && people.iter().all(fair)
+    }
+}
+
+#[test]
+fn every_promise_holds_in_every_state() {
+    let setting = |class, quorum, four_eyes, edits| Setting { class, quorum, four_eyes, edits };
+    let settings = vec![
+        setting(Class::Reconcilable, 1, false, true),
+        setting(Class::OneShot, 2, true, true),
+        // What can be sent again has many more states; edits add nothing to that which the others do not show.
+        setting(Class::Idempotent, 1, false, false),
+    ];
+    let began = Instant::now();
+    let checker = Gate::new(settings).checker().threads(2).spawn_dfs().join();
+    let (unique, all, depth) = (checker.unique_state_count(), checker.state_count(), checker.max_depth());
+    println!("{unique} states, {all} steps into one, {depth} steps deep, {:.1} s", began.elapsed().as_secs_f64());
+    checker.assert_properties();
+    assert!(unique >= 140_000, "{unique} states are fewer than there were: something is not tried any more");
+}
