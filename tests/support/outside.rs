@@ -1,4 +1,7 @@
-//! Places where effects arrive, none of which the host owns. Counting there shows what really happened, whatever the host believes.
+//! Places where effects arrive. Counting there shows what really happened, whatever the host believes.
+//!
+//! None is the host's journal, and most are nobody's but ours. [`Books`] alone are a file of the host's, the ledger's, because payments are made
+//! nowhere else: they are read here as an auditor would, by SQL of our own.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::fs;
@@ -108,7 +111,7 @@ impl Outside for Branch {
     }
 }
 
-/// The books: the file of a ledger, which an auditor reads too.
+/// The books: the file of the ledger connector.
 pub struct Books(pub PathBuf);
 
 impl Outside for Books {
