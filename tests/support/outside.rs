@@ -184,6 +184,11 @@ impl Relay {
         Some(relay)
     }
 
+    /// Everything it accepted, in no order.
+    pub fn messages(&self) -> Vec<String> {
+        texts(&self.mail.join("new")).into_iter().map(|text| text.replace('\r', "")).collect()
+    }
+
     /// What it accepted under one subject.
     pub fn mailbox(&self, subject: &str) -> Mailbox<'_> {
         Mailbox { relay: self, subject: subject.into() }
@@ -200,8 +205,7 @@ impl Mailbox<'_> {
     /// The messages, in no order.
     pub fn messages(&self) -> Vec<String> {
         let wanted = format!("\nSubject: {}\n", self.subject);
-        let texts = texts(&self.relay.mail.join("new")).into_iter().map(|text| text.replace('\r', ""));
-        texts.filter(|text| text.contains(&wanted)).collect()
+        self.relay.messages().into_iter().filter(|text| text.contains(&wanted)).collect()
     }
 }
 
