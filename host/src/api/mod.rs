@@ -16,6 +16,7 @@ pub mod exhibits;
 pub mod health;
 pub mod history;
 mod ids;
+mod journaled;
 pub mod limits;
 mod metrics;
 pub mod openapi;
