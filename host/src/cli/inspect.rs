@@ -159,7 +159,7 @@ impl Report {
             output.row("", "It may write lines to its log.")?;
         }
         let gets = "It gets of WASI, without any effect and the same at every replay:";
-        let empty = "It finds these of WASI there and empty: no file to open, no connection to make, no variable to read:";
+        let empty = "It finds these of WASI empty: no file to open, no connection to make, no variable to read:";
         for (title, names) in [(gets, self.wasi(false)), (empty, self.wasi(true))] {
             if !names.is_empty() {
                 output.row("", title)?;
@@ -176,7 +176,8 @@ impl Report {
         // A program finds its task in its arguments, which are a part of its environment.
         let no_task = self.manifest.entry == Entry::Run;
         let is_empty = |name: &str| {
-            EMPTY.iter().any(|package| name.starts_with(package)) || no_task && name.starts_with("wasi:cli/environment@")
+            EMPTY.iter().any(|package| name.starts_with(package))
+                || no_task && name.starts_with("wasi:cli/environment@")
         };
         self.manifest.wasi.iter().map(String::as_str).filter(|name| is_empty(name) == empty).collect()
     }
