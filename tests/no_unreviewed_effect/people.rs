@@ -1,6 +1,8 @@
-//! A token is one person, whoever starts the host.
+//! A token is one person, whoever starts the host; and what nobody can decide is held.
 
-use serde_json::json;
+use std::fs;
+
+use serde_json::{Value, json};
 
 use crate::support::Host;
 use crate::world::{ALICE, BOB, World, approve, decide, id};
@@ -75,4 +77,41 @@ fn a_token_has_the_same_eyes_whoever_starts_the_host() {
     assert_eq!(decide(&host, ALICE, id(&started), &approve(&started)).0, 200);
     host.over(&own);
     assert_eq!(world.effects(), 1, "another person's eyes count");
+}
+
+/// The one person who may decide is gone from the configuration. The call stays theirs: others are not asked instead, and time clears nothing.
+#[test]
+fn what_nobody_can_decide_is_held() {
+    let world = World::new("reviewers = [\"alice\"]");
+    let with_alice = fs::read_to_string(world.folder.path().join("holdshort.toml")).unwrap();
+    let (before, after) = with_alice.split_once("[reviewers.alice]").unwrap();
+    let (_, after) = after.split_once("[reviewers.bob]").unwrap();
+    let without = format!("{before}[reviewers.bob]{after}").replace("reviewers = [\"alice\"]", "");
+    for (number, line) in world.lines().iter().enumerate() {
+        let host = world.folder.serve();
+        let run = host.start("scripted", line);
+        let approval = host.held(&run);
+        host.kill();
+
+        world.folder.configure(&without);
+        let host = world.folder.serve();
+        let nobody: [(&str, u16, &str); 3] =
+            [(ALICE, 401, "unauthenticated"), (BOB, 403, "not-eligible"), (&host.token, 403, "not-eligible")];
+        for (token, status, problem) in nobody {
+            let reject = json!({ "type": "reject", "digest": approval["digest"], "message": "No." });
+            for body in [&approve(&approval), &reject] {
+                let found = decide(&host, token, id(&approval), body);
+                assert_eq!((found.0, found.1.as_str()), (status, problem), "{line}: {body}");
+            }
+        }
+        assert_eq!(host.approval(id(&approval)), approval, "{line}: it is held as it was");
+        assert_eq!((&host.show_run(&run)["state"], world.effects()), (&Value::from("waiting"), number), "{line}");
+        host.kill();
+
+        world.folder.configure(&with_alice);
+        let host = world.folder.serve();
+        assert_eq!(decide(&host, ALICE, id(&approval), &approve(&approval)).0, 200, "she is back");
+        host.over(&run);
+        assert_eq!(world.effects(), number + 1, "{line}");
+    }
 }
