@@ -15,6 +15,8 @@ mod closed;
 mod exact;
 #[path = "support/outside.rs"]
 mod outside;
+#[path = "no_unreviewed_effect/people.rs"]
+mod people;
 #[path = "no_unreviewed_effect/refused.rs"]
 mod refused;
 #[path = "support/mod.rs"]

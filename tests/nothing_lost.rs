@@ -1,7 +1,7 @@
 //! What was acknowledged is on disk, and no effect happens twice: the real program is killed with `kill -9` wherever it matters, and started again.
 //!
-//! Effects are counted where they arrive, which is nothing of the host's: in a Maildir, at a relay, in a bare repository's log.
-#![cfg(debug_assertions)] // A release build cannot be told where to die.
+//! Effects are counted where they arrive: in a Maildir, at a relay, in a bare repository's log, in the file of a ledger.
+//! A release build cannot be told where to die, so all of this is of a debug build.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,25 +12,48 @@
 #![allow(clippy::print_stdout, reason = "a case that fails is the one that was named last")]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/child.rs"]
 mod child;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/decisions.rs"]
 mod decisions;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/doubt.rs"]
 mod doubt;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/operator.rs"]
 mod operator;
+#[cfg(debug_assertions)]
 #[path = "support/outside.rs"]
 mod outside;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/points.rs"]
 mod points;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/replay.rs"]
 mod replay;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/states.rs"]
 mod states;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/storm.rs"]
 mod storm;
+#[cfg(debug_assertions)]
 #[path = "support/mod.rs"]
 mod support;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/time.rs"]
 mod time;
+
+#[cfg(not(debug_assertions))]
+#[path = "support/skipped.rs"]
+mod skipped;
+
+#[cfg(not(debug_assertions))]
+#[test]
+fn nothing_lost() {
+    skipped::skipped(
+        "all of tests/nothing_lost: a release build cannot be told where to die; run it without `--release`",
+    );
+}

@@ -1,7 +1,7 @@
 //! The house is in order: who may import whom, how long a file and a function may be, how much is documented, what stands at the top level.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Lines of a file; a sitting.
@@ -10,20 +10,27 @@ const FILE_LINES_MAX: usize = 400;
 const GATE_FILE_LINES_MAX: usize = 300;
 /// Lines of a function; a screen.
 const FUNCTION_LINES_MAX: usize = 60;
+/// Lines of an honest example agent, all of its code: it is read like a page of a tutorial.
+const EXAMPLE_LINES_MAX: usize = 150;
 /// Per cent of the lines that are documentation.
 const DOC_SHARE_MIN: usize = 15;
 
-/// For each room of the host, what it may use of the project. `cli` and `main` wire the parts together and may use everything.
+/// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("agent", &["agent", "holdshort_gate"]),
-    ("api", &["api", "kill", "runs", "effects", "review", "policy", "holdshort_gate", "holdshort_journal"]),
-    ("config", &["config", "holdshort_gate"]),
-    ("connectors", &["connectors", "holdshort_gate", "holdshort_journal"]),
-    ("effects", &["effects", "kill", "connectors", "holdshort_gate", "holdshort_journal"]),
-    ("policy", &["policy", "holdshort_gate"]),
-    ("review", &["review", "holdshort_gate"]),
-    ("runs", &["runs", "kill", "agent", "policy", "connectors", "effects", "holdshort_gate", "holdshort_journal"]),
+    ("agent", &["gate"]),
+    ("api", &["gate", "journal", "runs", "kill"]),
+    ("config", &["gate"]),
+    ("connectors", &["gate", "journal"]),
+    ("effects", &["gate", "journal", "connectors", "kill"]),
+    ("kill", &[]),
+    ("policy", &["gate"]),
+    ("review", &["gate"]),
+    ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
 ];
+/// They wire the parts together, and may use everything.
+const WIRING: [&str; 3] = ["cli", "lib", "main"];
+/// The packages below the host, as its code names them.
+const PACKAGES: [(&str, &str); 2] = [("gate", "holdshort_gate"), ("journal", "holdshort_journal")];
 
 /// Words that a room must not contain, with the reason.
 const BANNED: &[(&str, &str, &str)] = &[
@@ -46,14 +53,18 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![top().join(folder)];
     while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            // A room that is a single file.
+            let path = folder.with_extension("rs");
+            found.push((name_of(&path), code_of(&path)));
+            continue;
+        }
         for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
             let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
             if path.is_dir() && !["tests", "target", "benches"].contains(&name.as_str()) {
                 folders.push(path);
             } else if name.ends_with(".rs") && name != "tests.rs" {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
-                found.push((path.strip_prefix(top()).unwrap().display().to_string(), code));
+                found.push((name_of(&path), code_of(&path)));
             }
         }
     }
@@ -61,25 +72,70 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found
 }
 
+fn name_of(path: &Path) -> String {
+    path.strip_prefix(top()).unwrap().display().to_string()
+}
+
+fn code_of(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
+}
+
+/// What stands under `host/src`, a folder or a file each.
+fn rooms() -> BTreeSet<String> {
+    let entries = std::fs::read_dir(top().join("host/src")).unwrap().map(|entry| entry.unwrap().file_name());
+    entries.map(|name| name.into_string().unwrap().trim_end_matches(".rs").to_owned()).collect()
+}
+
+/// What a line of code names of its own package's rooms, or why that cannot be told.
+fn uses(line: &str) -> Vec<Result<String, String>> {
+    let after = line.match_indices("crate::").map(|(at, found)| &line[at + found.len()..]);
+    let mut found: Vec<_> = after
+        .map(|rest| {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            if name.is_empty() { Err("name one room after each `crate::`".to_owned()) } else { Ok(name) }
+        })
+        .collect();
+    if line.contains("use crate as") || line.contains("use crate;") {
+        found.push(Err("the whole package has no other name".into()));
+    }
+    found
+}
+
+/// How many `super::` lead out of the room from a file of it.
+fn depth(path: &str) -> usize {
+    let within = path.strip_prefix("host/src/").unwrap().trim_end_matches(".rs").trim_end_matches("/mod");
+    within.split('/').count()
+}
+
 #[test]
 fn rooms_import_only_what_they_may() {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut drawn) = (Vec::new(), BTreeSet::new());
+    let known: BTreeSet<String> = ARROWS.iter().map(|(room, _)| *room).chain(WIRING).map(str::to_owned).collect();
+    assert_eq!(rooms(), known, "what stands under host/src, and what `ARROWS` and `WIRING` have arrows for");
     for (room, may) in ARROWS {
         for (path, text) in sources(&format!("host/src/{room}")) {
+            let out = "super::".repeat(depth(&path));
             for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-                for (at, _) in line.match_indices("crate::") {
-                    let name: String =
-                        line[at + 7..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-                    if !name.is_empty() && !may.contains(&name.as_str()) {
-                        wrong.push(format!("{path}:{}: `{room}` must not use `{name}`", number + 1));
+                let mut used = uses(line);
+                used.extend(
+                    PACKAGES.iter().filter(|(_, name)| line.contains(name)).map(|(name, _)| Ok((*name).into())),
+                );
+                if line.contains(&out) {
+                    used.push(Err("another room is named from `crate::`".into()));
+                }
+                for used in used {
+                    match used {
+                        Ok(name) if name == *room => {}
+                        Ok(name) if may.contains(&name.as_str()) => drop(drawn.insert((*room, name))),
+                        Ok(name) => wrong.push(format!("{path}:{}: `{room}` must not use `{name}`", number + 1)),
+                        Err(why) => wrong.push(format!("{path}:{}: {why}: {line}", number + 1)),
                     }
                 }
             }
-            for package in ["holdshort_gate", "holdshort_journal"] {
-                if text.contains(package) && !may.contains(&package) {
-                    wrong.push(format!("{path}: `{room}` must not use `{package}`"));
-                }
-            }
+        }
+        for may in may.iter().filter(|may| !drawn.contains(&(*room, (**may).to_owned()))) {
+            wrong.push(format!("`{room}` may use `{may}` and does not: take the arrow away"));
         }
     }
     for (folder, word, why) in BANNED {
@@ -91,6 +147,35 @@ fn rooms_import_only_what_they_may() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The table in the architecture's description has a row for each room, whose last column names just what the room may use.
+#[test]
+fn the_table_of_rooms_says_the_same() {
+    let text = std::fs::read_to_string(top().join("host/ARCHITECTURE.md")).unwrap();
+    let table = text.split("\n| room | ").nth(1).unwrap().split("\n\n").next().unwrap();
+    let cells = table.lines().skip(2).map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    let rows: BTreeMap<&str, &str> = cells.map(|cells| (cells[0].trim_matches('`'), cells[2])).collect();
+    assert_eq!(rows.get("cli"), Some(&"everything"));
+    assert_eq!(rows.len(), ARROWS.len() + 1, "{rows:?}");
+    let rooms = rooms();
+    for (room, may) in ARROWS {
+        let words = rows[room].split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let named: BTreeSet<&str> =
+            words.filter(|word| rooms.contains(*word) || ["gate", "journal"].contains(word)).collect();
+        assert_eq!(named, may.iter().copied().collect(), "`{room}` in the table, and in `ARROWS`");
+    }
+}
+
+#[test]
+fn an_example_agent_is_a_page_of_a_tutorial() {
+    let entries = std::fs::read_dir(top().join("guest-examples")).unwrap().map(|entry| entry.unwrap().path());
+    let agents: Vec<String> = entries.filter(|path| path.join("src").is_dir()).map(|path| name_of(&path)).collect();
+    assert!(agents.len() >= 3, "{agents:?}");
+    for agent in agents {
+        let lines: usize = sources(&agent).iter().map(|(_, text)| text.lines().count()).sum();
+        assert!(lines < EXAMPLE_LINES_MAX, "{agent} has {lines} lines, fewer than {EXAMPLE_LINES_MAX} are allowed");
+    }
 }
 
 #[test]

@@ -25,5 +25,5 @@ pub use error::{OpenError, ReadError, SubmitError};
 pub use fence::{Fence, Lease};
 pub use flushed::{Authorized, Flushed};
 pub use journal::{Clock, Journal};
-pub use rows::{CallFilter, CallRow, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
+pub use rows::{CallFilter, CallHint, CallRow, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 pub use submit::Submitted;

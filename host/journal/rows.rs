@@ -192,10 +192,27 @@ pub struct Hint {
     pub run: RunId,
     /// The name of the run's phase after it.
     pub run_phase: &'static str,
-    /// The consequential call it was about, if it was about one, with the name of its phase after it.
-    pub call: Option<(CallNumber, &'static str)>,
+    /// The consequential call it was about, if it was about one.
+    pub call: Option<CallHint>,
     /// When the call or the run now lapses or wakes though nobody does anything, the earlier of the two.
     pub deadline: Option<Time>,
+}
+
+/// What a hint says of a call: enough to know whom it concerns, without reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallHint {
+    /// Its number.
+    pub number: CallNumber,
+    /// What was asked for.
+    pub capability: Capability,
+    /// The name of its phase now.
+    pub phase: &'static str,
+}
+
+impl CallHint {
+    pub(crate) fn new(call: &Call) -> Self {
+        Self { number: call.number, capability: call.action().capability().clone(), phase: call.phase.name() }
+    }
 }
 
 /// Some of a run's events, oldest first.

@@ -6,7 +6,7 @@ use holdshort_gate::command::Subject;
 use holdshort_gate::{Call, CallNumber, Event, Recorded, RunId, Time};
 
 use crate::error::ReadError;
-use crate::rows::{Entry, Hint, Position, timer};
+use crate::rows::{CallHint, Entry, Hint, Position, timer};
 use crate::secret::Identity;
 use crate::store::{Batch, Head, Load, RunState, Store};
 
@@ -110,7 +110,7 @@ impl Staged {
             position: Position(self.head.position),
             run: run.clone(),
             run_phase: state.phase.name(),
-            call: about.map(|call| (call.number, call.phase.name())),
+            call: about.map(CallHint::new),
             deadline: timer(&state).map(|(_, until)| until).into_iter().chain(about.and_then(Call::deadline)).min(),
         };
         self.batch.runs.insert(run.clone(), RunState { run: state, last_seq: hot.last_seq, updated_at: at });

@@ -101,6 +101,17 @@ fn an_agent_is_inspected() {
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
     assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");
     assert_eq!(report["routine"].as_array().unwrap().len(), 3, "{report}");
+    // What is there and empty is no gift, and what an agent may read is not called out of its reach.
+    let prowl = component("prowl");
+    let report = holdshort(&folder, &["inspect", prowl.to_str().unwrap(), "--json"]).exits(0).json();
+    let told = holdshort(&folder, &["inspect", prowl.to_str().unwrap()]).exits(0).out;
+    let (gets, empty) = told.split_once("It finds these of WASI empty").unwrap();
+    for (member, part) in [("wasi", gets), ("wasi_empty", empty)] {
+        let names: Vec<&str> = part.lines().map(str::trim).filter(|line| line.starts_with("wasi:")).collect();
+        assert_eq!(report[member], serde_json::json!(names), "{told}");
+        let leads_out = |name: &&str| ["wasi:filesystem/", "wasi:sockets/"].iter().any(|out| name.starts_with(out));
+        assert_eq!(names.iter().filter(|name| leads_out(name)).count(), if member == "wasi" { 0 } else { 7 }, "{told}");
+    }
     // What is said of lost outcomes is what the host itself says.
     let folder = post_office("[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n");
     let scripted = component("scripted");
@@ -109,6 +120,7 @@ fn an_agent_is_inspected() {
     let host = folder.serve();
     let tasks = ["email bob@example.org Hello", "deploy main production x", "pay operating acme 1 EUR", "ask Go on?"];
     assert_eq!(inspected.len(), tasks.len(), "{report}");
+    assert_eq!(report["never"][1], "files but those of its workspace and repository");
     for task in tasks {
         let held = host.held(&host.start("scripted", task));
         let asked = &held["proposal"]["action"]["capability"];

@@ -1,6 +1,7 @@
 //! What is right: runs, lists and their pages, agents, logs, metrics; and that the schema is strict.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use holdshort_gate::Time;
 use holdshort_gate::command::{End, EndRun};
@@ -160,13 +161,16 @@ async fn the_schema_is_strict_and_complete() {
     let world = World::new().await;
     let schemas = world.schema.0["components"]["schemas"].as_object().unwrap();
     assert!(schemas.len() > 20, "{} schemas", schemas.len());
+    let (mut open, mut free) = (BTreeSet::new(), BTreeSet::new());
     for (name, schema) in schemas {
-        let object = schema["properties"].is_object();
-        assert!(
-            !object || schema["additionalProperties"] == false,
-            "`{name}` takes members that it does not name: {schema}"
-        );
+        takes_more(schema, name, &mut open, &mut free);
     }
+    // An alternative that is told by its one member's name.
+    let told_by_a_member = ["AgentResult", "RefusalReason", "Returned", "Settled", "Verdict", "WhoDecides"];
+    assert_eq!(open, told_by_a_member.map(str::to_owned).into(), "take members that they do not name");
+    // An action's arguments are of the function's own types.
+    let arguments = ["Action.arguments", "FeedEvent.data.arguments", "RunEvent.data.arguments"];
+    assert_eq!(free, arguments.map(str::to_owned).into(), "are objects of which nothing is said");
     let paths = world.schema.0["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 17, "{:?}", paths.keys().collect::<Vec<_>>());
     let mut names = BTreeSet::new();
@@ -183,6 +187,65 @@ async fn the_schema_is_strict_and_complete() {
     let text = world.schema.0.to_string();
     for reference in text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(schemas.contains_key(reference), "`{reference}` is not described");
+    }
+    world.stop().await;
+}
+
+/// Collects where a schema takes members that it does not name, and where it says no more than that something is an object.
+fn takes_more(schema: &Value, place: &str, open: &mut BTreeSet<String>, free: &mut BTreeSet<String>) {
+    let closed = schema["additionalProperties"] == false;
+    if schema["properties"].is_object() && !closed {
+        open.insert(place.to_owned());
+    }
+    if schema["type"] == "object" && !schema["properties"].is_object() && !closed {
+        free.insert(place.to_owned());
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        takes_more(property, &format!("{place}.{name}"), open, free);
+    }
+    for alternatives in ["oneOf", "anyOf", "allOf", "items"] {
+        let list = match &schema[alternatives] {
+            Value::Array(list) => list.as_slice(),
+            Value::Null => &[],
+            one @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+                std::slice::from_ref(one)
+            }
+        };
+        list.iter().for_each(|schema| takes_more(schema, place, open, free));
+    }
+}
+
+/// One event of each kind, as the gate's golden files have it, is what the schema says an event of that kind is; and nothing else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_event_is_described() {
+    let world = World::new().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("gate/tests/events");
+    let mut kinds = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let golden: Value = serde_json::from_str(&std::fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
+        kinds.insert(golden["type"].as_str().unwrap().to_owned());
+        for (name, beside) in [
+            ("RunEvent", json!({"seq": 1, "at": "2026-01-01T00:00:00.000001Z"})),
+            ("FeedEvent", json!({"seq": 1, "at": "2026-01-01T00:00:00.000001Z", "run": "r", "position": 7})),
+        ] {
+            let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+            let mut event = golden.clone();
+            event.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+            world.schema.validate(&schema, &event, name);
+            assert!(!world.schema.fits(&schema, &json!({"type": event["type"], "data": event["data"]})), "{event}");
+            for (member, value) in golden["data"].as_object().unwrap() {
+                let mut wrong = event.clone();
+                wrong["data"].as_object_mut().unwrap().remove(member);
+                assert!(!world.schema.fits(&schema, &wrong), "without `{member}`: {wrong}");
+                wrong["data"][format!("{member}-2")] = value.clone();
+                assert!(!world.schema.fits(&schema, &wrong), "with another name for `{member}`: {wrong}");
+            }
+        }
+    }
+    for name in ["RunEvent", "FeedEvent"] {
+        let described = world.schema.0["components"]["schemas"][name]["oneOf"].as_array().unwrap();
+        let described = described.iter().map(|kind| kind["properties"]["type"]["enum"][0].as_str().unwrap().to_owned());
+        assert_eq!(described.collect::<BTreeSet<_>>(), kinds, "{name}");
     }
     world.stop().await;
 }

@@ -79,10 +79,20 @@ impl Schema {
         assert!(reply.status != 429 || reply.header("retry-after").is_some(), "{what}");
     }
 
-    /// Fails unless `value` is valid against `schema`, whose references are the document's.
-    pub fn validate(&self, schema: &Value, value: &Value, what: &str) {
+    /// A validator for `schema`, whose references are the document's.
+    fn validator(&self, schema: &Value) -> jsonschema::Validator {
         let root = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "components": self.0["components"], "allOf": [schema]});
-        let validator = jsonschema::validator_for(&root).unwrap();
+        jsonschema::validator_for(&root).unwrap()
+    }
+
+    /// Whether `value` is valid against `schema`.
+    pub fn fits(&self, schema: &Value, value: &Value) -> bool {
+        self.validator(schema).is_valid(value)
+    }
+
+    /// Fails unless `value` is valid against `schema`.
+    pub fn validate(&self, schema: &Value, value: &Value, what: &str) {
+        let validator = self.validator(schema);
         let wrong: Vec<String> =
             validator.iter_errors(value).map(|error| format!("{} at `{}`", error, error.instance_path())).collect();
         assert!(wrong.is_empty(), "{what}\ndoes not fit the schema:\n{}", wrong.join("\n"));

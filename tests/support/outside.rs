@@ -1,4 +1,7 @@
-//! Places where effects arrive, none of which the host owns. Counting there shows what really happened, whatever the host believes.
+//! Places where effects arrive. Counting there shows what really happened, whatever the host believes.
+//!
+//! None is the host's journal, and most are nobody's but ours. [`Books`] alone are a file of the host's, the ledger's, because payments are made
+//! nowhere else: they are read here as an auditor would, by SQL of our own.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::fs;
@@ -108,7 +111,7 @@ impl Outside for Branch {
     }
 }
 
-/// The books: the file of a ledger, which an auditor reads too.
+/// The books: the file of the ledger connector.
 pub struct Books(pub PathBuf);
 
 impl Outside for Books {
@@ -181,6 +184,11 @@ impl Relay {
         Some(relay)
     }
 
+    /// Everything it accepted, in no order.
+    pub fn messages(&self) -> Vec<String> {
+        texts(&self.mail.join("new")).into_iter().map(|text| text.replace('\r', "")).collect()
+    }
+
     /// What it accepted under one subject.
     pub fn mailbox(&self, subject: &str) -> Mailbox<'_> {
         Mailbox { relay: self, subject: subject.into() }
@@ -197,8 +205,7 @@ impl Mailbox<'_> {
     /// The messages, in no order.
     pub fn messages(&self) -> Vec<String> {
         let wanted = format!("\nSubject: {}\n", self.subject);
-        let texts = texts(&self.relay.mail.join("new")).into_iter().map(|text| text.replace('\r', ""));
-        texts.filter(|text| text.contains(&wanted)).collect()
+        self.relay.messages().into_iter().filter(|text| text.contains(&wanted)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Answers mail: drafts a reply to each message in the workspace, and asks a person where it is unsure.
 //!
-//! Task: the folder of the messages, such as `inbox`; empty for the whole workspace. A message is a file `*.eml`: headers, an empty
-//! line, plain text. Messages are answered in the order of their paths. A reply that is not sent does not stop the others.
+//! Task: the folder of the messages, such as `inbox`; empty for the whole workspace. A message is a file `*.eml`, as mail programs save
+//! them. Messages are answered in the order of their paths. One that cannot be read or answered does not stop the others.
 
 wit_bindgen::generate!({ world: "agent", path: "../../wit" });
 
@@ -10,6 +10,7 @@ use holdshort::agent::guidance::{self, Question};
 use holdshort::agent::log::{self, Level};
 use holdshort::agent::types::{ClaimedExhibit, Rationale, Refusal};
 use holdshort::agent::workspace;
+use mail_parser::MessageParser;
 
 /// Below this the agent asks before it writes to anybody.
 const SURE: f32 = 0.7;
@@ -41,7 +42,8 @@ impl Guest for Agent {
         let (mut lines, mut sent, mut mails) = (Vec::new(), 0, 0);
         for file in files.iter().filter(|file| file.path.ends_with(".eml") && inside(&file.path)) {
             mails += 1;
-            let outcome = match answer(&workspace::read_file(&file.path)?) {
+            // The host reads files as UTF-8. A message in another coding is one that was not answered, and the report says so.
+            let outcome = match workspace::read_file(&file.path).and_then(|text| answer(&text)) {
                 Ok(message_id) => {
                     sent += 1;
                     format!("answered with {message_id}")
@@ -106,21 +108,16 @@ struct Mail {
 }
 
 impl Mail {
-    /// Reads simple messages in the form of RFC 5322: headers, perhaps folded, an empty line, the text.
+    /// Reads a message with everything that mail programs do to one: coded headers, several parts, base64. Only the text counts.
     fn read(text: &str) -> Option<Self> {
-        let text = text.replace("\r\n", "\n");
-        let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
-        let unfolded = head.replace("\n ", " ").replace("\n\t", " ");
-        let header = |name: &str| {
-            let mut headers = unfolded.lines().filter_map(|line| line.split_once(':'));
-            headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
-        };
-        // `Ada Lovelace <ada@example.com>` or the address alone.
-        let from = header("From")?;
-        let address =
-            from.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(&*from, |(address, _)| address);
-        let (from, subject) = (address.to_owned(), header("Subject").unwrap_or_default());
-        Some(Self { from, subject, message_id: header("Message-ID")?, body: body.trim().into() })
+        let mail = MessageParser::default().parse(text)?;
+        let from = mail.from()?.first()?.address()?.to_owned();
+        let message_id = format!("<{}>", mail.message_id()?);
+        // The subject goes into a header of the reply, where the host takes no line breaks and nothing that is still coded.
+        let subject = mail.subject().unwrap_or_default().replace(char::is_control, " ");
+        let subject = if subject.contains("=?") { "Your message".into() } else { subject };
+        let body = mail.body_text(0).unwrap_or_default().trim().into();
+        Some(Self { from, subject, message_id, body })
     }
 }
 

@@ -45,14 +45,16 @@ impl Guest for Agent {
         }
         let title = format!("{revision} ({}) to {target}", short(&commit));
         let counts = report.counts.map(|c| format!("{} passed, {} failed, {} skipped", c.passed, c.failed, c.skipped));
+        let many = |number: usize, thing: &str| format!("{number} {thing}{}", if number == 1 { "" } else { "s" });
+        let (waiting, lines) = (many(commits.len(), "commit"), many(diff.lines().count(), "line"));
         let exhibits = [
             ("tests", counts.unwrap_or_else(|| "passed".into())),
-            ("size of the diff", format!("{} commits, {} lines of diff", commits.len(), diff.lines().count())),
+            ("size of the diff", format!("{waiting}, {lines} of diff")),
         ];
         let exhibits = exhibits.map(|(title, text)| ClaimedExhibit { title: title.into(), text }).to_vec();
 
         let mut release = Release { target, revision: commit, notes: notes(&title, &commits, commits.len()) };
-        let mut summary = format!("Release {title}: its tests pass and {} commits wait.", commits.len());
+        let mut summary = format!("Release {title}: its tests pass, and {waiting} would go live.");
         let mut last = String::new();
         for proposal in 1..=PROPOSALS_MAX {
             let rationale = Rationale { summary, confidence: Some(0.9), exhibits: exhibits.clone() };

@@ -16,7 +16,7 @@ use common::script::refused;
 use common::*;
 use holdshort_gate::command::{Choice, DecisionOutcome, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision};
 use holdshort_gate::{Decision, Event, Refused, Resolution, RunId, Time, Verdict};
-use holdshort_journal::{Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter, SubmitError};
+use holdshort_journal::{CallHint, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter, SubmitError};
 use serde_json::json;
 
 /// Runs each check against each store, under a name of its own.
@@ -711,7 +711,8 @@ async fn hints_come_after_the_commit(world: World) {
     let gap = world.submit(&run, None, routine(9, "answer")).await.unwrap_err();
     assert!(matches!(gap, SubmitError::Refused(_)));
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
-    let start_by = world.call(&run, 1).await.deadline();
+    let call = world.call(&run, 1).await;
+    let (start_by, capability) = (call.deadline(), call.action().capability());
     assert!(start_by.is_some());
     let again = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     assert!(again.repeated);
@@ -724,7 +725,7 @@ async fn hints_come_after_the_commit(world: World) {
         position: Position(position),
         run: if position < 6 { run.clone() } else { sleeper.clone() },
         run_phase,
-        call: call.map(|phase| (1, phase)),
+        call: call.map(|phase| CallHint { number: 1, capability: capability.clone(), phase }),
         deadline,
     };
     let wanted = [

@@ -1,4 +1,4 @@
-//! Who asks: a bearer token per reviewer, of which the host keeps only the hash; and the local operator's token file.
+//! Who asks: a bearer token per reviewer, of which the host keeps only the hash; and the local operator's token with its name.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -85,11 +85,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Reviewer {
     }
 }
 
-/// Why the local operator has no token.
+/// Why the local operator has no token, or no name.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Others could read it.
-    #[error("others can read the token in `{path}` (mode {mode:o}): run `chmod 600 {path}`")]
+    /// Others could read the token, or put another name.
+    #[error("others can get at the local operator's `{path}` (mode {mode:o}): run `chmod 600 {path}`")]
     Open {
         /// The file.
         path: PathBuf,
@@ -99,8 +99,13 @@ pub enum TokenError {
     /// It is no token.
     #[error("`{0}` does not hold a token: remove it, and the host writes a new one at the next start")]
     NotAToken(PathBuf),
+    /// It is no name.
+    #[error(
+        "`{0}` does not hold the name under which the local operator decided so far: write that name into it again"
+    )]
+    NotAName(PathBuf),
     /// The file cannot be read or written.
-    #[error("the token file `{path}`: {source}")]
+    #[error("the local operator's file `{path}`: {source}")]
     Io {
         /// The file.
         path: PathBuf,
@@ -114,21 +119,7 @@ pub enum TokenError {
 
 /// The hash of the local operator's token. The file is created at the first start, whole or not at all and readable by nobody else, and read at later ones.
 pub fn ensure_local_token(path: &Path) -> Result<Digest, TokenError> {
-    let failed = |source| TokenError::Io { path: path.into(), source };
-    match fs::symlink_metadata(path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
-        Err(error) => return Err(failed(error)),
-    }
-    let metadata = fs::symlink_metadata(path).map_err(failed)?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if !metadata.is_file() {
-        return Err(TokenError::NotAToken(path.into()));
-    }
-    if mode & 0o077 != 0 {
-        return Err(TokenError::Open { path: path.into(), mode });
-    }
-    let text = fs::read_to_string(path).map_err(failed)?;
+    let text = ensure(path, new_token)?.ok_or_else(|| TokenError::NotAToken(path.into()))?;
     let token = text.trim();
     let random = token.strip_prefix(TOKEN_PREFIX).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     match random {
@@ -137,19 +128,51 @@ pub fn ensure_local_token(path: &Path) -> Result<Digest, TokenError> {
     }
 }
 
-/// Writes a new token beside `path` and links it there, so that nobody ever sees half of one; if another process was faster, its token stands.
-fn create(path: &Path) -> Result<(), TokenError> {
+/// The name that the local operator's token stands for: `name` at the first start, and what was kept then at every later one.
+///
+/// Votes are counted by name, so a token that changed its name would be two people. Ask for the name before the token: then there never is a token
+/// whose name is not kept yet.
+pub fn ensure_local_name(path: &Path, name: &str) -> Result<String, TokenError> {
+    let text = ensure(path, || Ok(name.into()))?;
+    let kept = text.as_deref().map(str::trim).filter(|kept| !kept.is_empty() && !kept.contains(char::is_control));
+    kept.map(str::to_owned).ok_or_else(|| TokenError::NotAName(path.into()))
+}
+
+/// The text of one of the local operator's files, which is created first if it is missing; nothing if it is no file, because a link could lead anywhere.
+fn ensure(path: &Path, first: impl FnOnce() -> Result<String, TokenError>) -> Result<Option<String>, TokenError> {
     let failed = |source| TokenError::Io { path: path.into(), source };
+    match fs::symlink_metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, &first()?)?,
+        Err(error) => return Err(failed(error)),
+    }
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    if mode & 0o077 != 0 {
+        return Err(TokenError::Open { path: path.into(), mode });
+    }
+    fs::read_to_string(path).map(Some).map_err(failed)
+}
+
+fn new_token() -> Result<String, TokenError> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(TokenError::Random)?;
-    let token = format!("{TOKEN_PREFIX}{}\n", URL_SAFE_NO_PAD.encode(random));
+    Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// Writes a line beside `path` and links it there, so that nobody ever sees half of it; if another process was faster, its line stands.
+fn create(path: &Path, line: &str) -> Result<(), TokenError> {
+    let failed = |source| TokenError::Io { path: path.into(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}", std::process::id()));
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(token.as_bytes())?;
+        file.write_all(format!("{line}\n").as_bytes())?;
         file.sync_all()?;
         match fs::hard_link(&draft, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -228,9 +251,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(folder.path().join(format!("token.{}", u32::MAX)), "half a tok").unwrap();
-        create(&path).unwrap();
+        create(&path, &new_token().unwrap()).unwrap();
         let first = ensure_local_token(&path).unwrap();
-        create(&path).unwrap();
+        create(&path, &new_token().unwrap()).unwrap();
         assert_eq!(ensure_local_token(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn the_local_name_is_the_first_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/operator");
+        for name in ["olivia", "mallory"] {
+            assert_eq!(ensure_local_name(&path, name).unwrap(), "olivia");
+        }
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, "").unwrap();
+        assert!(matches!(ensure_local_name(&path, "mallory"), Err(TokenError::NotAName(_))), "it is not given away");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
+        assert!(matches!(ensure_local_name(&path, "mallory"), Err(TokenError::Open { mode: 0o620, .. })));
     }
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::history::{RunEvent, unwritable};
 use super::limits::Query;
@@ -41,9 +41,8 @@ pub(super) struct StreamQuery {
     after: Option<u64>,
 }
 
-/// The `data` of one event of the stream.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// The `data` of one event of the stream; [`journaled`](super::journaled) describes it.
+#[derive(Serialize)]
 pub(super) struct FeedEvent {
     /// Its place among all events of all runs; also the event's `id`.
     position: u64,
@@ -55,7 +54,6 @@ pub(super) struct FeedEvent {
     #[serde(rename = "type")]
     kind: String,
     /// As it is journaled.
-    #[schema(value_type = Object)]
     data: Value,
 }
 

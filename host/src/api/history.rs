@@ -42,9 +42,8 @@ pub(super) struct EventPage {
     next: Option<u64>,
 }
 
-/// Something that happened, as it is journaled. Times inside `data` are microseconds since 1970.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// Something that happened, as it is journaled; [`journaled`](super::journaled) describes what.
+#[derive(Serialize)]
 pub(super) struct RunEvent {
     /// Its number within the run, from 1.
     pub(super) seq: u64,
@@ -52,7 +51,6 @@ pub(super) struct RunEvent {
     /// Its kind, such as `call-held`.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    #[schema(value_type = Object)]
     pub(super) data: Value,
 }
 

@@ -16,6 +16,7 @@ pub mod exhibits;
 pub mod health;
 pub mod history;
 mod ids;
+mod journaled;
 pub mod limits;
 mod metrics;
 pub mod openapi;
@@ -36,7 +37,7 @@ use axum::{Router, middleware};
 use holdshort_journal::Journal;
 use tokio::sync::{Semaphore, watch};
 
-pub use auth::{Reviewers, TokenError, ensure_local_token};
+pub use auth::{Reviewers, TokenError, ensure_local_name, ensure_local_token};
 pub use driver::Driver;
 pub use limits::{Limits, Rate};
 pub use server::serve;

@@ -17,7 +17,8 @@ use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health,
 /// What the schema says beyond the routes.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Holdshort", description = "What agents want to do, and what people decide about it."),
+    info(title = "Holdshort", description = "What agents want to do, and what people decide about it. \
+        What is not HTTP is answered with 400 and a head that is too large with 431, both without a body, whatever the path."),
     components(schemas(Details)),
     modifiers(&Token),
     security(("token" = []))

@@ -25,7 +25,7 @@ use tokio::task::JoinError;
 use super::exit::{Exit, Failure};
 use crate::agent::{Engine, EngineSettings};
 use crate::api::{self, Api, ApiParts, Limits};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::effects::Effects;
 use crate::policy::HoldEverything;
 use crate::runs::{DisplayBudget, Runs, Settings};
@@ -117,10 +117,17 @@ impl Host {
 
     fn api(&self, bound: SocketAddr) -> Result<Api, Failure> {
         let config = &self.config;
-        let local = api::ensure_local_token(&config.token_file)
-            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let failed = |error: api::TokenError| Failure::new(Exit::Failed, error.to_string());
+        let operator = api::ensure_local_name(&config.operator_file, &config.operator).map_err(failed)?;
+        let local = api::ensure_local_token(&config.token_file).map_err(failed)?;
+        if let Some(user) = config::user().filter(|user| *user != operator) {
+            let file = config.operator_file.display();
+            tracing::warn!(
+                "the local operator still decides as `{operator}`, not as `{user}`: the name is kept in {file}"
+            );
+        }
         let named = config.reviewers.iter().map(|reviewer| (reviewer.name.clone(), reviewer.token_sha256));
-        let reviewers = api::Reviewers::new(named.chain([(config.operator.clone(), local)]))
+        let reviewers = api::Reviewers::new(named.chain([(operator, local)]))
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
         Ok(Api::new(ApiParts {
             journal: self.journal.clone(),

@@ -11,17 +11,16 @@ use super::args::InspectArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::story;
-use crate::agent::{Entry, Manifest};
+use crate::agent::{self, Entry, Manifest};
 use crate::config::Config;
 use crate::connectors::IfLost;
 use crate::connectors::checks::Checks;
 use crate::runs::AgentError;
 use classes::{Class, Classes};
 
-/// What no agent gets, whatever it imports.
-const NEVER: [&str; 8] = [
+/// What no agent gets, whatever it imports, besides files: of those it may be given some.
+const NEVER: [&str; 7] = [
     "the network",
-    "files",
     "environment variables",
     "the host's clock and randomness",
     "other processes",
@@ -29,6 +28,9 @@ const NEVER: [&str; 8] = [
     "tokens",
     "the journal",
 ];
+
+/// The packages of WASI that are there, for the sake of a language's own library, and lead nowhere.
+const EMPTY: [&str; 2] = ["wasi:filesystem/", "wasi:sockets/"];
 
 /// Prints what a component asks for and how this host would serve it.
 /// A component that cannot run here is a result of inspecting, not a mistake of whoever asked: all of it is printed, and the exit code is 1.
@@ -116,8 +118,9 @@ impl Report {
             "consequential": consequential.collect::<Vec<_>>(),
             "routine": self.routine,
             "logs": self.log,
-            "wasi": self.manifest.wasi,
-            "never": NEVER,
+            "wasi": self.wasi(false),
+            "wasi_empty": self.wasi(true),
+            "never": self.never(),
             "notes": self.notes(),
             "refused": self.refused,
             "can_run": self.refused.is_empty(),
@@ -155,13 +158,43 @@ impl Report {
         if self.log {
             output.row("", "It may write lines to its log.")?;
         }
-        if !self.manifest.wasi.is_empty() {
-            output.row("", "It gets of WASI, without any effect and the same at every replay:")?;
-            for name in &self.manifest.wasi {
+        let gets = "It gets of WASI, without any effect and the same at every replay:";
+        let empty = "It finds these of WASI empty: no file to open, no connection to make, no variable to read:";
+        for (title, names) in [(gets, self.wasi(false)), (empty, self.wasi(true))] {
+            if !names.is_empty() {
+                output.row("", title)?;
+            }
+            for name in names {
                 output.row("  ", name)?;
             }
         }
-        output.row("It never gets: ", &NEVER.join(", "))
+        output.row("It never gets: ", &self.never().join(", "))
+    }
+
+    /// The interfaces of WASI that it imports: those that do something for it, or those that are empty.
+    fn wasi(&self, empty: bool) -> Vec<&str> {
+        // A program finds its task in its arguments, which are a part of its environment.
+        let no_task = self.manifest.entry == Entry::Run;
+        let is_empty = |name: &str| {
+            EMPTY.iter().any(|package| name.starts_with(package))
+                || no_task && name.starts_with("wasi:cli/environment@")
+        };
+        self.manifest.wasi.iter().map(String::as_str).filter(|name| is_empty(name) == empty).collect()
+    }
+
+    /// What it never gets. Files that it may read through the host's own functions are told apart from all others.
+    fn never(&self) -> Vec<String> {
+        let places = ["workspace", "repository"].into_iter().filter(|place| {
+            let interface = agent::interface(place) + "#";
+            self.routine.iter().any(|name| name.starts_with(&interface))
+        });
+        let files = match places.collect::<Vec<_>>().join(" and ") {
+            none if none.is_empty() => "files".into(),
+            places => format!("files but those of its {places}"),
+        };
+        let mut never: Vec<String> = NEVER.map(String::from).into();
+        never.insert(1, files);
+        never
     }
 
     /// What whoever lets it run should know of what it may call.

@@ -10,11 +10,13 @@ pub const STATE_FOLDER: &str = ".holdshort";
 pub const JOURNAL_FILE: &str = "journal.db";
 /// The local operator's token, in the state folder; mode 0600.
 pub const TOKEN_FILE: &str = "token";
+/// The local operator's name, in the state folder beside the token that stands for it; mode 0600.
+pub const OPERATOR_FILE: &str = "operator";
 /// Where the maildir connector delivers, in the state folder.
 pub const MAIL_FOLDER: &str = "mail";
 /// The ledger that the payments connector books in, in the state folder.
 pub const LEDGER_FILE: &str = "ledger.db";
-/// The operator's name as a reviewer, if `$USER` is not set or is not a plain name.
+/// The operator's name as a reviewer, if `$USER` is not set or is not a plain name at the first start.
 pub const OPERATOR: &str = "operator";
 
 /// Loopback: nothing beyond this machine reaches the host unless the operator says so.

@@ -29,7 +29,7 @@ pub struct Surroundings {
     pub folder: PathBuf,
     /// Whether that folder is a git repository.
     pub is_repository: bool,
-    /// The name of the person who operates the host.
+    /// The name of the person who operates the host; see [`user`].
     pub operator: String,
 }
 
@@ -63,14 +63,23 @@ impl Config {
 
 impl Surroundings {
     /// What is so in `folder` for whoever runs this process.
+    ///
+    /// The operator's name is the one that the first host here kept, whoever starts the next one: votes are counted by name, and with another name
+    /// the same token would be a second person. A file that cannot be read or holds no name stops the host that starts, not everyone who asks here.
     pub fn of(folder: PathBuf) -> Self {
-        let user = std::env::var("USER").ok().filter(|user| value::is_name(user));
+        let kept = std::fs::read_to_string(folder.join(defaults::STATE_FOLDER).join(defaults::OPERATOR_FILE));
+        let kept = kept.ok().map(|name| name.trim().to_owned()).filter(|name| value::is_name(name));
         Self {
             is_repository: folder.join(".git").exists(),
-            operator: user.unwrap_or_else(|| defaults::OPERATOR.into()),
+            operator: kept.or_else(user).unwrap_or_else(|| defaults::OPERATOR.into()),
             folder,
         }
     }
+}
+
+/// Who runs this process, if `$USER` says so with a plain name.
+pub fn user() -> Option<String> {
+    std::env::var("USER").ok().filter(|user| value::is_name(user))
 }
 
 #[cfg(test)]

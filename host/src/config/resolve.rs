@@ -29,6 +29,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         source: source.map(Path::to_path_buf),
         journal: state.join(defaults::JOURNAL_FILE),
         token_file: state.join(defaults::TOKEN_FILE),
+        operator_file: state.join(defaults::OPERATOR_FILE),
         operator: around.operator.clone(),
         server: server(file.server)?,
         limits: limits(file.limits.as_ref()),

@@ -24,7 +24,9 @@ pub struct Config {
     pub journal: PathBuf,
     /// The local operator's token; the host creates it with mode 0600.
     pub token_file: PathBuf,
-    /// The name under which the local operator decides: `$USER`, else `operator`.
+    /// The local operator's name, kept beside the token; the host creates it with mode 0600.
+    pub operator_file: PathBuf,
+    /// The name under which the local operator decides: the one that is kept; before the first start `$USER`, else `operator`.
     pub operator: String,
     /// The HTTP endpoint.
     pub server: Server,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use holdshort_gate::{Capability, Reviewers, Time};
+use holdshort_gate::{Capability, Digest, Reviewers, Time};
 
 use super::*;
 
@@ -72,6 +72,21 @@ fn a_named_file_must_be_there_and_paths_start_where_it_is() {
     assert_eq!(config.state, folder.path().join("etc/.holdshort"));
 }
 
+/// A sample with a hash in place of each that its reader has to make.
+fn with_hashes(sample: &str) -> String {
+    let hash = |name: &str| Digest::of(name.as_bytes()).to_string();
+    sample.replace("HASH-OF-ALICES-TOKEN", &hash("alice's")).replace("HASH-OF-BOBS-TOKEN", &hash("bob's"))
+}
+
+/// The sample of the front page loads once its reader has made the hashes, and not before.
+#[test]
+fn the_front_pages_sample_is_true() {
+    let page = std::fs::read_to_string(home("README.md")).unwrap();
+    let sample = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(parse(sample).unwrap_err().to_string().contains("not the SHA-256 of a token"));
+    assert_eq!(parse(&with_hashes(sample)).unwrap().reviewers.len(), 2);
+}
+
 /// The block under "Every setting with its default" must mean the same as an empty file, and a block that sets everything must be accepted.
 #[test]
 fn the_operators_page_is_true() {
@@ -79,7 +94,9 @@ fn the_operators_page_is_true() {
     let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let [defaults, everything] = blocks.as_slice() else { panic!("{} TOML blocks, not 2", blocks.len()) };
     assert_eq!(parse(defaults).unwrap(), parse("").unwrap());
-    let everything = parse(everything).unwrap();
+    // Whoever copies a block must put hashes of their own: it does not load with what stands there.
+    assert!(parse(everything).unwrap_err().to_string().contains("not the SHA-256 of a token"));
+    let everything = parse(&with_hashes(everything)).unwrap();
     assert_eq!(everything.approval.quorum, 2);
     // Every key that the code knows stands on the page.
     for key in
@@ -102,7 +119,7 @@ fn what_is_written_is_used() {
         quorum = 2
         expires-after = "24h"
         [reviewers.alice]
-        token-sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+        token-sha256 = "339f694afaae46da6ea82f200af9b636304d534bc92054419f5688ea53171240"
         [email]
         connector = "smtp"
         from = "bot@Exämple.org"

@@ -315,6 +315,9 @@ impl FromStr for Host {
     }
 }
 
+/// Tokens whose hashes stand in examples or come of a slip, such as a variable that is not set; with such a hash anybody could decide.
+const GUESSED_TOKENS: [&str; 8] = ["", "\n", "test", "test\n", "test2", "test2\n", "token", "password"];
+
 /// The SHA-256 of a reviewer's token; the token itself stands nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenHash(pub(super) Digest);
@@ -325,9 +328,20 @@ impl FromStr for TokenHash {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // The text is not repeated: someone may have put the token itself here.
-        format!("sha256:{}", text.strip_prefix("sha256:").unwrap_or(text)).parse().map(Self).map_err(|_| {
-            "not the SHA-256 of a token in hexadecimal; make it with `printf %s \"$TOKEN\" | sha256sum`, and keep the token out of this file".into()
-        })
+        let hash = format!("sha256:{}", text.strip_prefix("sha256:").unwrap_or(text)).parse().map_err(|_| {
+            "not the SHA-256 of a token in hexadecimal; make it with `printf %s \"$TOKEN\" | sha256sum`, and keep the token out of this file"
+        })?;
+        if let Some(guessed) = GUESSED_TOKENS.into_iter().find(|token| Digest::of(token.as_bytes()) == hash) {
+            let token = if guessed.trim().is_empty() {
+                "no token at all".into()
+            } else {
+                format!("the token `{}`", guessed.trim())
+            };
+            return Err(format!(
+                "this is the hash of {token}, which anybody would try; make a token with `openssl rand -hex 32`, and its hash with `printf %s \"$TOKEN\" | sha256sum`"
+            ));
+        }
+        Ok(Self(hash))
     }
 }
 

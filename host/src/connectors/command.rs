@@ -21,7 +21,9 @@ use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
 use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
-use super::{Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
+use super::{
+    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+};
 use look::{own, printed};
 
 /// Performs consequential functions with the operator's programs.
@@ -178,6 +180,10 @@ impl Perform for Acts {
             self.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
         }
         .boxed()
+    }
+
+    fn attempts_at_a_time(&self) -> usize {
+        PROGRAMS_AT_A_TIME
     }
 
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {

@@ -26,7 +26,8 @@ use super::git::{CommitId, Git, GitError};
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
 use super::{
-    Attempt, CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Finding, IfLost, Inquiry, Perform, Preview, Previewed,
+    Attempt, CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview,
+    Previewed,
 };
 
 /// How a lost outcome is settled.
@@ -198,6 +199,10 @@ impl Perform for DeployCommand {
             self.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
         }
         .boxed()
+    }
+
+    fn attempts_at_a_time(&self) -> usize {
+        PROGRAMS_AT_A_TIME
     }
 
     /// It waits for a program that outlived its host, and can then say no more than that it is over: whether it deployed is written nowhere.

@@ -24,7 +24,7 @@ use self::state::{Facts, Judged, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
 use super::git::{self, CommitId, Git, GitError};
 use super::release::{Release, impossible, unknown_target};
-use super::{Attempt, CannotPreview, Finding, IfLost, Inquiry, Perform, Preview, Previewed, key};
+use super::{Attempt, CannotPreview, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, key};
 
 /// How long moving a branch may take. It takes milliseconds; a slow disk is given time, because git should not be killed in the middle.
 const MOVE_MAX: Duration = Duration::from_secs(60);
@@ -317,6 +317,10 @@ impl Perform for DeployGit {
             self.attempt(authorized.action(), preconditions, key, &reason).await
         }
         .boxed()
+    }
+
+    fn attempts_at_a_time(&self) -> usize {
+        PROGRAMS_AT_A_TIME
     }
 
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {

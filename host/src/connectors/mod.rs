@@ -123,10 +123,24 @@ pub trait Routine: Send + Sync {
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
+/// How many attempts of one connector go on at the same time; what else is cleared waits for its turn.
+///
+/// A host that starts again may find thousands of approved calls. It is few enough for a mail relay, of which the usual one takes 50 connections from one client,
+/// and enough that some that wait for an answer do not hold up the others.
+pub const ATTEMPTS_AT_A_TIME: usize = 32;
+
+/// The same where an attempt is a program: each takes this machine's memory and processors, and what it needs beyond them nobody here knows.
+pub const PROGRAMS_AT_A_TIME: usize = 8;
+
 /// Acts on the world. The only trait that does, and only with an [`Authorized`].
 pub trait Perform: Send + Sync {
     /// Attempts the effect once.
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt>;
+
+    /// How many attempts may go on at the same time.
+    fn attempts_at_a_time(&self) -> usize {
+        ATTEMPTS_AT_A_TIME
+    }
 
     /// Finds out whether an attempt whose outcome was lost has happened. Looks, and changes nothing.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding>;

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use holdshort_gate::command::{Expire, Finish, Outcome, Start};
-use holdshort_gate::{Call, Phase, Proposal, Refused, Subject};
+use holdshort_gate::{Call, Capability, Phase, Proposal, Refused, Subject};
 use holdshort_journal::{Authorized, Fence, SubmitError};
+use tokio::sync::SemaphorePermit;
 
 use super::{Effects, NoPerformer, Place};
 use crate::connectors::{Attempt, Finding, Inquiry};
@@ -19,15 +20,18 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
 impl Effects {
-    /// Starts a cleared call and performs it. Losing to a cancellation, an expiry or another attempt is not an error.
-    pub(super) async fn attempt(&self, place: &Place) {
+    /// Starts a cleared call when it is its connector's turn, and performs it. Losing to a cancellation, an expiry or another attempt is not an error.
+    ///
+    /// While it waits for its turn nothing of it is started: it can be cancelled, it lapses when its time is over, and the time for an attempt to begin does not run yet.
+    pub(super) async fn attempt(&self, place: &Place, capability: &Capability) {
         let (run, call) = place;
-        kill::point("before-start");
         let start =
             || self.0.journal.submit(run, Some(*call), Fence::None, Start { perform_within_ms: PERFORM_WITHIN_MS });
         loop {
+            let turn = self.turn(capability).await;
+            kill::point("before-start");
             match persist(start).await {
-                Ok(authorized) => return self.perform(place, authorized).await,
+                Ok(authorized) => return self.perform(place, authorized, turn).await,
                 Err(Lost::Refused(Refused::StartTooLate)) => {
                     let lapsed = persist(|| self.0.journal.submit(run, Some(*call), Fence::None, Expire)).await;
                     return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance lapsed before its effect started");
@@ -40,6 +44,7 @@ impl Effects {
                 // The start may be on disk without its permit in hand: then the effect is in doubt though nothing was tried.
                 // If it is not on disk, the call is as it was and is started now.
                 Err(Lost::Unknown) => {
+                    drop(turn);
                     tokio::time::sleep(RETRY_FIRST).await;
                     self.settle_lost(place).await;
                 }
@@ -49,7 +54,7 @@ impl Effects {
 
     /// Consumes the only leave there is for this attempt, and every way out writes an outcome. What was not begun did not happen; what was begun
     /// without a clear answer is in doubt, and is looked up at once.
-    async fn perform(&self, place: &Place, authorized: Authorized) {
+    async fn perform(&self, place: &Place, authorized: Authorized, turn: Option<SemaphorePermit<'_>>) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
             Ok(performer) => performer,
@@ -76,6 +81,8 @@ impl Effects {
             Ok(Attempt::Unknown(reason)) => Outcome::Unknown(reason),
             Err(_) => Outcome::Unknown("the connector failed in the middle of the attempt".into()),
         };
+        // The far end has done its part. A full disk, or a lookup that waits, holds up nobody else's attempt.
+        drop(turn);
         let unknown = matches!(outcome, Outcome::Unknown(_));
         self.finish(place, attempt, outcome, None).await;
         if unknown {

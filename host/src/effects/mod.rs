@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Call, CallNumber, Capability, Proposal, RunId};
-use holdshort_journal::{CallFilter, Hint, Journal, ReadError};
+use holdshort_journal::{CallFilter, CallHint, Hint, Journal, ReadError};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::connectors::{Inquiry, Perform};
 
@@ -31,15 +31,18 @@ pub struct Performers {
     interfaces: HashMap<String, Arc<Performer>>,
 }
 
-/// A connector that acts, and the turns for its lookups. Each has its own, so that one that answers nobody holds up no other's.
+/// A connector that acts, and the turns for its attempts and for its lookups. Each has its own, so that one that answers nobody holds up no other's.
+// INVARIANT: nobody who has one of its lookups' turns waits for one of its attempts'.
 struct Performer {
     perform: Arc<dyn Perform>,
+    attempts: Semaphore,
     lookups: Semaphore,
 }
 
 impl Performer {
     fn new(perform: Arc<dyn Perform>) -> Arc<Self> {
-        Arc::new(Self { perform, lookups: Semaphore::new(LOOKUPS_AT_A_TIME) })
+        let attempts = Semaphore::new(perform.attempts_at_a_time());
+        Arc::new(Self { perform, attempts, lookups: Semaphore::new(LOOKUPS_AT_A_TIME) })
     }
 }
 
@@ -79,6 +82,7 @@ enum NoPerformer {
 }
 
 /// What a task does for a call first.
+#[derive(Clone, Copy)]
 enum Work {
     Attempt,
     Settle,
@@ -114,9 +118,13 @@ impl Effects {
         self.recover().await?;
         loop {
             match hints.recv().await {
-                Ok(Hint { run, call: Some((call, "cleared" | "approved")), .. }) => self.begin((run, call)),
+                Ok(Hint {
+                    run, call: Some(CallHint { number, capability, phase: "cleared" | "approved" }), ..
+                }) => {
+                    self.spawn((run, number), capability, Work::Attempt);
+                }
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => self.scan(&["cleared", "approved"], Self::begin).await?,
+                Err(RecvError::Lagged(_)) => self.scan(&["cleared", "approved"], Work::Attempt).await?,
                 Err(RecvError::Closed) => return Ok(()),
             }
         }
@@ -132,12 +140,12 @@ impl Effects {
     /// First what an earlier host may have left half-way, because nothing of it may be started again; then what is ready.
     /// Hints are listened for since before this, so that what becomes startable while it reads is not missed.
     async fn recover(&self) -> Result<(), ReadError> {
-        self.scan(&["started", "in-doubt"], Self::settle).await?;
-        self.scan(&["cleared", "approved"], Self::begin).await
+        self.scan(&["started", "in-doubt"], Work::Settle).await?;
+        self.scan(&["cleared", "approved"], Work::Attempt).await
     }
 
     /// By pages, so that ten thousand waiting calls are not held in memory at once.
-    async fn scan(&self, phases: &[&'static str], each: fn(&Self, Place)) -> Result<(), ReadError> {
+    async fn scan(&self, phases: &[&'static str], work: Work) -> Result<(), ReadError> {
         let mut after = None;
         loop {
             let filter = CallFilter { phases: phases.to_vec(), run: None, after, limit: SCAN_CHUNK };
@@ -145,23 +153,13 @@ impl Effects {
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.position);
             for row in rows {
-                each(self, (row.run, row.call));
+                self.spawn((row.run, row.call), row.capability, work);
             }
         }
     }
 
-    /// A task that starts a cleared call.
-    fn begin(&self, place: Place) {
-        self.spawn(place, Work::Attempt);
-    }
-
-    /// A task that looks up a lost outcome.
-    fn settle(&self, place: Place) {
-        self.spawn(place, Work::Settle);
-    }
-
     /// One task per call at a time. A hint about a call that is in hand makes its task look once more before it lets go.
-    fn spawn(&self, place: Place, work: Work) {
+    fn spawn(&self, place: Place, capability: Capability, work: Work) {
         match self.in_flight().entry(place.clone()) {
             Entry::Occupied(mut hinted) => {
                 hinted.insert(true);
@@ -174,11 +172,11 @@ impl Effects {
         let effects = self.clone();
         tokio::spawn(async move {
             match work {
-                Work::Attempt => effects.attempt(&place).await,
+                Work::Attempt => effects.attempt(&place, &capability).await,
                 Work::Settle => effects.settle_lost(&place).await,
             }
             while effects.hinted_again(&place) {
-                effects.attempt(&place).await;
+                effects.attempt(&place, &capability).await;
             }
         });
     }
@@ -200,6 +198,11 @@ impl Effects {
 
     fn in_flight(&self) -> std::sync::MutexGuard<'_, HashMap<Place, bool>> {
         self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn of what performs `capability`. What nothing performs is not attempted, and needs none.
+    async fn turn(&self, capability: &Capability) -> Option<SemaphorePermit<'_>> {
+        self.0.performers.find(capability)?.attempts.acquire().await.ok()
     }
 
     /// What performs `capability`, if that is the connector that was shown. An operator may have configured another since then: it would do

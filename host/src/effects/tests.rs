@@ -1,11 +1,11 @@
-//! What an earlier host left behind is looked up a few at a time, and holds up nothing else.
+//! Of one connector a few attempts go on at a time, and a few lookups of what an earlier host left behind; neither holds up anything else.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::command::{CreateRun, Propose, Proposed, Resolve, Start};
+use holdshort_gate::command::{CancelRun, CreateRun, Propose, Proposed, Resolve, Start};
 use holdshort_gate::{
     Action, Command, Digest, EffectClass, FunctionType, Requirement, Resolution, Reviewers, RunLimits, Time, WitType,
 };
@@ -13,38 +13,67 @@ use holdshort_journal::{Authorized, Fence};
 use serde_json::json;
 
 use super::*;
-use crate::connectors::{Attempt, Finding};
+use crate::connectors::{ATTEMPTS_AT_A_TIME, Attempt, Finding};
 
 /// Far more than may be looked up at a time.
 const LOST: usize = 5 * LOOKUPS_AT_A_TIME;
+/// Far more than may be attempted at a time.
+const CLEARED: usize = 3 * ATTEMPTS_AT_A_TIME;
 
-/// A far end that answers a lookup only when it is let, and counts who asks it.
-struct FarEnd {
-    answers: Semaphore,
-    asking: AtomicUsize,
+/// How long what is cleared may wait; much longer than an attempt may take to begin.
+const START_WITHIN_MS: u64 = 3_600_000;
+/// Longer than an attempt may take to begin, in microseconds, and much less than what is cleared may wait.
+const HELD_UP_US: u64 = 120_000_000;
+
+/// A door that lets nobody in before it is opened, and counts who stands before it.
+struct Door {
+    open: Semaphore,
+    waiting: AtomicUsize,
     most: AtomicUsize,
-    asked: Mutex<BTreeSet<RunId>>,
+    seen: Mutex<BTreeSet<RunId>>,
+}
+
+impl Door {
+    fn new(open: bool) -> Self {
+        let (waiting, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { open: Semaphore::new(open.into()), waiting, most, seen: Mutex::default() }
+    }
+
+    async fn pass(&self, run: &RunId) {
+        assert!(self.seen.lock().unwrap().insert(run.clone()), "each comes once");
+        self.most.fetch_max(self.waiting.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        drop(self.open.acquire().await);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+}
+
+/// A far end that acts, and answers a lookup, only when it is let.
+struct FarEnd {
+    attempts: Door,
+    lookups: Door,
 }
 
 impl FarEnd {
-    fn new(answers: usize) -> Arc<Self> {
-        let (asking, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { answers: Semaphore::new(answers), asking, most, asked: Mutex::default() })
+    fn new(acts: bool, answers: bool) -> Arc<Self> {
+        Arc::new(Self { attempts: Door::new(acts), lookups: Door::new(answers) })
     }
 }
 
 impl Perform for FarEnd {
-    fn perform(&self, _: Authorized) -> BoxFuture<'_, Attempt> {
-        Box::pin(async { Attempt::Done(json!("at once")) })
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        Box::pin(async move {
+            self.attempts.pass(authorized.run()).await;
+            Attempt::Done(json!("at once"))
+        })
     }
 
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         Box::pin(async move {
-            assert!(self.asked.lock().unwrap().insert(inquiry.run.clone()), "each is asked about once");
-            self.most.fetch_max(self.asking.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            let answer = self.answers.acquire().await;
-            self.asking.fetch_sub(1, Ordering::SeqCst);
-            drop(answer);
+            self.lookups.pass(&inquiry.run).await;
             Finding::Happened { receipt: json!("found"), evidence: "asked".into() }
         })
     }
@@ -66,12 +95,23 @@ impl Refresh for Unchanged {
     }
 }
 
-struct World(Journal);
+/// A journal, and its clock, which goes on by a microsecond whenever it is looked at.
+struct World(Journal, Arc<AtomicU64>);
 
 impl World {
     fn new() -> Self {
-        let now = AtomicU64::new(1_000_000);
-        Self(Journal::in_memory(Arc::new(move || Time(now.fetch_add(1, Ordering::Relaxed)))).unwrap())
+        let now = Arc::new(AtomicU64::new(1_000_000));
+        let clock = now.clone();
+        let journal = Journal::in_memory(Arc::new(move || Time(clock.fetch_add(1, Ordering::Relaxed)))).unwrap();
+        Self(journal, now)
+    }
+
+    /// Begins to perform, `slow` by one far end and `quick` by another.
+    fn serve(&self, slow: &Arc<FarEnd>, quick: &Arc<FarEnd>) {
+        let mut performers = Performers::default();
+        performers.insert(Capability::new("a:b/c", "slow").unwrap(), slow.clone());
+        performers.insert(Capability::new("a:b/c", "quick").unwrap(), quick.clone());
+        tokio::spawn(Effects::new(self.0.clone(), performers, Arc::new(Unchanged)).run());
     }
 
     async fn submit<C: Command>(&self, run: &RunId, call: Option<CallNumber>, command: C) -> C::Out
@@ -103,7 +143,7 @@ impl World {
                 quorum: 1,
                 four_eyes: false,
                 expires_at: None,
-                start_within_ms: 3_600_000,
+                start_within_ms: START_WITHIN_MS,
             },
             policy: PolicyRecord { digest: Digest::of(b"policy"), determining: Vec::new() },
         };
@@ -143,13 +183,10 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
     }
     let other = world.lost("other", "quick").await;
 
-    let (slow, quick) = (FarEnd::new(0), FarEnd::new(1));
-    let mut performers = Performers::default();
-    performers.insert(Capability::new("a:b/c", "slow").unwrap(), slow.clone());
-    performers.insert(Capability::new("a:b/c", "quick").unwrap(), quick.clone());
-    tokio::spawn(Effects::new(world.0.clone(), performers, Arc::new(Unchanged)).run());
+    let (slow, quick) = (FarEnd::new(true, false), FarEnd::new(true, true));
+    world.serve(&slow, &quick);
 
-    world.until("as many lookups as may be", async || slow.asking.load(Ordering::SeqCst) == LOOKUPS_AT_A_TIME).await;
+    world.until("as many lookups as may be", async || slow.lookups.waiting() == LOOKUPS_AT_A_TIME).await;
     // Everybody sees at once what is in doubt, whether or not it is looked up yet, and another connector's is not held up.
     world.until("all in doubt", async || world.in_phase("in-doubt").await == lost).await;
     world.until("the other's lookup", async || world.in_phase("succeeded").await.contains(&other)).await;
@@ -158,13 +195,71 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
     world.until("fresh effects", async || world.in_phase("succeeded").await.is_superset(&fresh.clone().into())).await;
 
     // Who is settled by a person while they wait is not looked up any more.
-    let settled = lost.difference(&slow.asked.lock().unwrap()).next().unwrap().clone();
+    let settled = lost.difference(&slow.lookups.seen.lock().unwrap()).next().unwrap().clone();
     let resolve = Resolve { attempt: 1, by: "olga".into(), resolution: Resolution::NotDone, message: None };
     world.submit(&settled, Some(1), resolve).await;
     lost.remove(&settled);
-    slow.answers.add_permits(LOST);
+    slow.lookups.open.add_permits(LOST);
     world.until("all found", async || world.in_phase("succeeded").await.is_superset(&lost)).await;
-    assert_eq!(*slow.asked.lock().unwrap(), lost);
-    assert_eq!(slow.most.load(Ordering::SeqCst), LOOKUPS_AT_A_TIME);
+    assert_eq!(*slow.lookups.seen.lock().unwrap(), lost);
+    assert_eq!(slow.lookups.most.load(Ordering::SeqCst), LOOKUPS_AT_A_TIME);
     assert_eq!(world.in_phase("failed").await, [settled].into());
+}
+
+#[tokio::test]
+async fn what_is_cleared_is_attempted_a_few_at_a_time_and_holds_up_nothing_else() {
+    let world = World::new();
+    let (mut cleared, mut lost) = (BTreeSet::new(), BTreeSet::new());
+    for number in 0..CLEARED {
+        cleared.insert(world.cleared(&format!("cleared-{number:03}"), "slow").await);
+    }
+    for number in 0..LOST {
+        lost.insert(world.lost(&format!("lost-{number:03}"), "slow").await);
+    }
+    let (slow, quick) = (FarEnd::new(false, false), FarEnd::new(true, true));
+    world.serve(&slow, &quick);
+
+    // As many lookups as there are turns wait at the same time, and take none of the attempts' turns.
+    world.until("as many lookups as may be", async || slow.lookups.waiting() == LOOKUPS_AT_A_TIME).await;
+    world.until("as many attempts as may be", async || slow.attempts.waiting() == ATTEMPTS_AT_A_TIME).await;
+    for number in 0..CLEARED {
+        cleared.insert(world.cleared(&format!("hinted-{number:03}"), "slow").await);
+    }
+    let other = world.cleared("other", "quick").await;
+    world.until("another connector's effect", async || world.in_phase("succeeded").await.contains(&other)).await;
+
+    // Nothing of those that wait is started: they can be cancelled, and they lapse, but nobody's time to begin runs.
+    let begun = slow.attempts.seen.lock().unwrap().clone();
+    let mut waiting: Vec<RunId> = cleared.difference(&begun).cloned().collect();
+    assert_eq!(world.in_phase("cleared").await, waiting.iter().cloned().collect());
+    let cancelled = waiting.pop().unwrap();
+    world.submit(&cancelled, None, CancelRun { by: "olga".into(), reason: None }).await;
+    world.1.fetch_add(HELD_UP_US, Ordering::Relaxed);
+    slow.attempts.open.add_permits(CLEARED);
+    cleared.remove(&cancelled);
+    world.until("all done", async || world.in_phase("succeeded").await.is_superset(&cleared)).await;
+    assert_eq!(*slow.attempts.seen.lock().unwrap(), cleared, "what was cancelled is not attempted");
+    assert_eq!(slow.attempts.most.load(Ordering::SeqCst), ATTEMPTS_AT_A_TIME);
+    assert_eq!(world.in_phase("cancelled").await, [cancelled].into());
+    slow.lookups.open.add_permits(LOST);
+    world.until("all found", async || world.in_phase("succeeded").await.is_superset(&lost)).await;
+}
+
+#[tokio::test]
+async fn what_lapses_while_it_waits_for_its_turn_is_not_attempted() {
+    let world = World::new();
+    let mut cleared = BTreeSet::new();
+    for number in 0..CLEARED {
+        cleared.insert(world.cleared(&format!("cleared-{number:03}"), "slow").await);
+    }
+    let (slow, quick) = (FarEnd::new(false, true), FarEnd::new(true, true));
+    world.serve(&slow, &quick);
+    world.until("as many attempts as may be", async || slow.attempts.waiting() == ATTEMPTS_AT_A_TIME).await;
+    world.1.fetch_add(2 * START_WITHIN_MS * 1_000, Ordering::Relaxed);
+    slow.attempts.open.add_permits(CLEARED);
+    let begun = slow.attempts.seen.lock().unwrap().clone();
+    let lapsed = cleared.difference(&begun).cloned().collect();
+    world.until("the others lapsed", async || world.in_phase("expired").await == lapsed).await;
+    world.until("what was begun is done", async || world.in_phase("succeeded").await == begun).await;
+    assert_eq!(*slow.attempts.seen.lock().unwrap(), begun);
 }

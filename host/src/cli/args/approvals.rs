@@ -24,7 +24,7 @@ pub struct ApprovalsArgs {
 pub enum ApprovalsAction {
     /// What waits
     List(ListApprovals),
-    /// What would happen, whole
+    /// What would happen: all of the action, and the host's evidence, whose long pieces need --full
     Show(ShowApproval),
     /// Show it, ask, and approve exactly that
     Approve(Approve),
@@ -61,7 +61,7 @@ pub struct ShowApproval {
     /// The approval
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
-    /// Print the host's evidence whole, however long it is
+    /// Print the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
     #[arg(long)]
     pub full: bool,
 }
@@ -89,7 +89,7 @@ pub struct Approve {
     /// A note for the journal
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
-    /// Show the host's evidence whole, however long it is
+    /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
     #[arg(long)]
     pub full: bool,
 }
@@ -109,7 +109,7 @@ pub struct Edit {
     /// A note for the journal
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
-    /// Show the host's evidence whole, however long it is
+    /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
     #[arg(long)]
     pub full: bool,
 }

@@ -1,0 +1,117 @@
+//! A token is one person, whoever starts the host; and what nobody can decide is held.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::Host;
+use crate::world::{ALICE, BOB, World, approve, decide, id};
+
+/// Who else a host may be started as, and what the local operator stays: `olivia`, who started the first one. An empty `$USER` is no name.
+const OTHERS: [&str; 2] = ["mallory", ""];
+
+/// Whether the host has noted, once, that it goes by another name than `$USER`.
+fn noted(host: &Host) -> bool {
+    let said = host.said();
+    let times = said.matches("still decides as `olivia`, not as `mallory`").count();
+    assert!(times < 2, "{said}");
+    times == 1
+}
+
+/// Votes are counted by name: a token with another name would be a second person.
+#[test]
+fn a_token_votes_once_whoever_starts_the_host() {
+    let world = World::new("quorum = 2");
+    let mut host = world.folder.serve();
+    for (number, line) in world.lines().iter().enumerate() {
+        let run = host.start("scripted", line);
+        let approval = host.held(&run);
+        assert_eq!(decide(&host, &host.token, id(&approval), &approve(&approval)).0, 202);
+        for user in OTHERS {
+            host.kill();
+            host = world.folder.serve_with(&[("USER", user)]);
+            assert_eq!(decide(&host, &host.token, id(&approval), &approve(&approval)), (202, String::new()), "{user}");
+            let standing = host.approval(id(&approval));
+            assert_eq!((&standing["state"], &standing["still_needed"]), (&json!("held"), &json!(1)), "{standing}");
+            assert_eq!(standing["votes"].as_array().map(Vec::len), Some(1), "{standing}");
+            assert_eq!(standing["votes"][0]["reviewer"], "olivia");
+            assert_eq!(world.effects(), number, "{line}");
+            assert_eq!(noted(&host), user == "mallory");
+        }
+        assert_eq!(decide(&host, ALICE, id(&approval), &approve(&approval)).0, 200);
+        host.over(&run);
+        assert_eq!(world.effects(), number + 1, "{line}");
+    }
+}
+
+/// Neither who started the run nor who edited the call gets other eyes from another name.
+#[test]
+fn a_token_has_the_same_eyes_whoever_starts_the_host() {
+    let world = World::new("four-eyes = true");
+    let host = world.folder.serve();
+    let own = host.start("scripted", &world.lines()[0]);
+    let started = host.held(&own);
+    host.kill();
+    for user in OTHERS {
+        let host = world.folder.serve_with(&[("USER", user)]);
+        let found = decide(&host, &host.token, id(&started), &approve(&started));
+        assert_eq!((found.0, found.1.as_str()), (403, "not-eligible"), "{user}");
+        assert_eq!(host.approval(id(&started)), started, "the call is as it was");
+        host.kill();
+    }
+
+    let host = world.folder.serve();
+    let body = json!({ "agent": "scripted", "task": world.lines()[0] });
+    let run = host.request(BOB, "/v1/runs", Some(&body)).1["id"].as_str().unwrap().to_owned();
+    let approval = host.held(&run);
+    let mut arguments = approval["proposal"]["action"]["arguments"].clone();
+    arguments["message"]["subject"] = json!("Edited");
+    let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": arguments });
+    assert_eq!(decide(&host, &host.token, id(&approval), &edit).0, 202);
+    let edited = host.approval(id(&approval));
+    host.kill();
+    let host = world.folder.serve_with(&[("USER", "mallory")]);
+    assert_eq!(decide(&host, &host.token, id(&approval), &approve(&edited)).1, "not-eligible");
+    assert_eq!(world.effects(), 0);
+
+    assert_eq!(decide(&host, ALICE, id(&started), &approve(&started)).0, 200);
+    host.over(&own);
+    assert_eq!(world.effects(), 1, "another person's eyes count");
+}
+
+/// The one person who may decide is gone from the configuration. The call stays theirs: others are not asked instead, and time clears nothing.
+#[test]
+fn what_nobody_can_decide_is_held() {
+    let world = World::new("reviewers = [\"alice\"]");
+    let with_alice = fs::read_to_string(world.folder.path().join("holdshort.toml")).unwrap();
+    let (before, after) = with_alice.split_once("[reviewers.alice]").unwrap();
+    let (_, after) = after.split_once("[reviewers.bob]").unwrap();
+    let without = format!("{before}[reviewers.bob]{after}").replace("reviewers = [\"alice\"]", "");
+    for (number, line) in world.lines().iter().enumerate() {
+        let host = world.folder.serve();
+        let run = host.start("scripted", line);
+        let approval = host.held(&run);
+        host.kill();
+
+        world.folder.configure(&without);
+        let host = world.folder.serve();
+        let nobody: [(&str, u16, &str); 3] =
+            [(ALICE, 401, "unauthenticated"), (BOB, 403, "not-eligible"), (&host.token, 403, "not-eligible")];
+        for (token, status, problem) in nobody {
+            let reject = json!({ "type": "reject", "digest": approval["digest"], "message": "No." });
+            for body in [&approve(&approval), &reject] {
+                let found = decide(&host, token, id(&approval), body);
+                assert_eq!((found.0, found.1.as_str()), (status, problem), "{line}: {body}");
+            }
+        }
+        assert_eq!(host.approval(id(&approval)), approval, "{line}: it is held as it was");
+        assert_eq!((&host.show_run(&run)["state"], world.effects()), (&Value::from("waiting"), number), "{line}");
+        host.kill();
+
+        world.folder.configure(&with_alice);
+        let host = world.folder.serve();
+        assert_eq!(decide(&host, ALICE, id(&approval), &approve(&approval)).0, 200, "she is back");
+        host.over(&run);
+        assert_eq!(world.effects(), number + 1, "{line}");
+    }
+}
