@@ -88,6 +88,27 @@ async fn lists_come_in_pages() {
     world.stop().await;
 }
 
+/// What no page gave is refused in the same words by every list, and is not taken for the end of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_one_that_a_page_gave() {
+    let world = World::new().await;
+    let run = world.run().await;
+    for cursor in ["zzz", "!!", ""] {
+        let ask = |path: &str| get(&format!("{path}={cursor}"));
+        let runs = world.ask(&ask("/v1/runs?before")).await;
+        let approvals = world.ask(&ask("/v1/approvals?after")).await;
+        assert_eq!((runs.status, runs.header("content-type")), (400, Some("application/problem+json")), "{cursor}");
+        assert_eq!(runs.json()["detail"], format!("`{cursor}` is no cursor; use `next` of the page before"));
+        for document in [runs.json(), approvals.json()] {
+            assert_eq!(document["type"], "urn:holdshort:problem:bad-request", "{cursor}");
+            assert_eq!(document["detail"], runs.json()["detail"], "{cursor}");
+        }
+    }
+    let page = world.ask(&get(&format!("/v1/runs?before={run}"))).await;
+    assert_eq!((page.status, page.json()["runs"].as_array().map(Vec::len)), (200, Some(0)), "a run's id is one");
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_large_events_ends_early_and_loses_nothing() {
     let world = World::new().await;

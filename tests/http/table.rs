@@ -134,6 +134,8 @@ async fn bodies_and_queries() {
         ("a parameter twice", get("/v1/approvals?limit=1&limit=2"), 400, "bad-request"),
         ("a state of runs that is none", get("/v1/runs?state=held"), 400, "bad-request"),
         ("a cursor of runs that is none", get("/v1/runs?before=a/b"), 400, "bad-request"),
+        ("a cursor of runs that is no run", get("/v1/runs?before=zzz"), 400, "bad-request"),
+        ("an empty cursor of runs", get("/v1/runs?before="), 400, "bad-request"),
         ("an id that is none", get("/v1/events?after=-1"), 400, "bad-request"),
         ("a last event that is none", get("/v1/events").with("Last-Event-ID", "x"), 400, "bad-request"),
         ("no such approval", get("/v1/approvals/run-9.1"), 404, "not-found"),

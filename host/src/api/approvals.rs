@@ -111,10 +111,7 @@ fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
 /// A place in the journal, as the page before gave it.
 fn cursor(text: Option<String>) -> Result<Option<Position>, Problem> {
     let parse = |text: String| text.parse().map(Position).map_err(|_| text);
-    text.map(parse).transpose().map_err(|text| {
-        let detail = format!("`{}` is no cursor; use `next` of the page before", super::shortened(&text));
-        Problem::new(Kind::BadRequest, detail)
-    })
+    text.map(parse).transpose().map_err(|text| super::no_cursor(&text))
 }
 
 impl From<CallRow> for ApprovalRow {

@@ -143,6 +143,11 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(Kind::MethodNotAllowed, detail)
 }
 
+/// A page was asked for from a place that no page gave.
+fn no_cursor(text: &str) -> Problem {
+    Problem::new(Kind::BadRequest, format!("`{}` is no cursor; use `next` of the page before", shortened(text)))
+}
+
 /// As much of a client's own words as is worth repeating to it.
 fn shortened(text: &str) -> String {
     text.chars().take(100).collect()

@@ -138,15 +138,23 @@ pub(super) async fn create(State(api): State<Api>, reviewer: Reviewer, Input(req
     (status = 400, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
     let limit = page(query.limit, 50, 200)?;
-    let before = query.before.map(|before| ids::run(&before).map_err(|_| no_cursor(&before))).transpose()?;
+    let before = match query.before {
+        Some(text) => Some(cursor(&api, &text).await?),
+        None => None,
+    };
     let rows = api.journal().runs(RunFilter { phases: phases(query.state.as_deref())?, before, limit }).await?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.0.clone());
     Ok(Json(RunPage { runs: rows.into_iter().map(Run::from).collect(), next }).into_response())
 }
 
-fn no_cursor(text: &str) -> Problem {
-    let detail = format!("`{}` is no cursor; use `next` of the page before", super::shortened(text));
-    Problem::new(Kind::BadRequest, detail)
+/// A run that exists, as the page before gave it: what comes before another id would be a page of nothing anybody asked for.
+async fn cursor(api: &Api, text: &str) -> Result<RunId, Problem> {
+    let id = ids::run(text).map_err(|_| super::no_cursor(text))?;
+    match row(api, &id).await {
+        Ok(row) => Ok(row.id),
+        Err(problem) if problem.kind() == Kind::NotFound => Err(super::no_cursor(text)),
+        Err(problem) => Err(problem),
+    }
 }
 
 fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {

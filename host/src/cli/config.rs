@@ -1,22 +1,60 @@
 //! `holdshort config`: what is in force, so that no default is a secret.
 
+use std::path::Path;
+
+use holdshort_gate::Digest;
+use serde::Serialize;
+
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::config::{Config, defaults};
 
+/// Every setting, and everybody who has a token.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    config: &'a Config,
+    reviewers: Vec<Person<'a>>,
+}
+
+/// A reviewer by one of their tokens: of the local operator's the host knows the file, of any other's the hash.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Person<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_file: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_sha256: Option<Digest>,
+}
+
+impl<'a> Report<'a> {
+    fn of(config: &'a Config) -> Self {
+        let operator = Person { name: &config.operator, token_file: Some(&config.token_file), token_sha256: None };
+        let others = config.reviewers.iter().map(|reviewer| Person {
+            name: &reviewer.name,
+            token_file: None,
+            token_sha256: Some(reviewer.token_sha256),
+        });
+        Self { config, reviewers: std::iter::once(operator).chain(others).collect() }
+    }
+}
+
 /// Prints every setting.
 pub(super) fn run(config: &Config, output: &Output) -> Result<Exit, Failure> {
     if output.json {
-        let value = serde_json::to_value(config).map_err(unprintable)?;
+        let value = serde_json::to_value(Report::of(config)).map_err(unprintable)?;
         output.json(&value)?;
     } else {
         let from = match &config.source {
             Some(file) => format!("from {} and the defaults", file.display()),
             None => format!("the defaults for this folder, which has no {}", defaults::FILE_NAME),
         };
-        let settings = toml::to_string(config).map_err(unprintable)?;
+        let settings = toml::to_string(&Report::of(config)).map_err(unprintable)?;
         output.text(&format!(
-            "# What is in force: {from}. host/CONFIGURATION.md tells how each setting is written.\n\n{settings}"
+            "# What is in force: {from}.\n\
+             # This is a report, not a file to load: lengths of time are in milliseconds, sizes in bytes, and paths whole.\n\
+             # host/CONFIGURATION.md tells how each setting is written.\n\n{settings}"
         ))?;
     }
     Ok(Exit::Done)

@@ -48,7 +48,8 @@ pub struct Config {
     pub agents: BTreeMap<String, Agent>,
     /// Other people's functions and how they are served.
     pub capabilities: BTreeMap<CapabilityPattern, CapabilityRule>,
-    /// Everyone with a token of their own, by name. The local operator is a reviewer too.
+    /// Everyone with a token of their own, by name. The local operator is a reviewer too, so the report lists them together.
+    #[serde(skip)]
     pub reviewers: Vec<Reviewer>,
 }
 
