@@ -27,7 +27,7 @@ use holdshort_gate::{
     Time, Verdict,
 };
 use serde_json::json;
-use stateright::{Checker, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// Olga has started the run.
 const PEOPLE: [&str; 3] = ["olga", "ann", "bob"];
@@ -561,7 +561,7 @@ fn every_promise_holds_in_every_state() {
         setting(Class::Idempotent, 1, false, false),
     ];
     let began = Instant::now();
-    let checker = Gate::new(settings).checker().threads(2).spawn_dfs().join();
+    let checker = Gate::new(settings).checker().finish_when(HasDiscoveries::AnyFailures).threads(2).spawn_dfs().join();
     let (unique, all, depth) = (checker.unique_state_count(), checker.state_count(), checker.max_depth());
     println!("{unique} states, {all} steps into one, {depth} steps deep, {:.1} s", began.elapsed().as_secs_f64());
     checker.assert_properties();
