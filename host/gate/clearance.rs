@@ -67,7 +67,7 @@ pub struct Proposal {
 impl Proposal {
     /// Bytes of the host's evidence.
     pub fn evidence_bytes(&self) -> u64 {
-        self.exhibits.iter().map(|exhibit| exhibit.bytes).sum()
+        self.exhibits.iter().fold(0, |sum, exhibit| sum.saturating_add(exhibit.bytes))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Deciding from the command line: on exactly what was shown, once, and never by accident.
 
+use std::fs;
+
 use std::io::Write;
 use std::process::Stdio;
 
@@ -111,6 +113,13 @@ fn editing_proposes_something_else() {
     )
     .exits(1);
     fails("edit-without-editor", &folder, &["approvals", "edit", &id]).exits(2);
+    // Nothing was written in the editor either, so that no draft is left.
+    let drafts = folder.path().join("drafts");
+    fs::create_dir(&drafts).unwrap();
+    let mut unchanged = folder.command(&["approvals", "edit", &id, "--yes", "--digest", before]);
+    let unchanged = unchanged.env("EDITOR", "true").env("TMPDIR", &drafts).output().unwrap();
+    assert!(String::from_utf8_lossy(&unchanged.stderr).contains("nothing was changed"), "{unchanged:?}");
+    assert_eq!((unchanged.status.code(), fs::read_dir(&drafts).unwrap().count()), (Some(1), 0));
 
     // On a terminal, in the reviewer's own editor.
     let editor = folder.write("editor", "#!/bin/sh\nsed -i 's/Hello\"/Good morning\"/' \"$1\"\n");

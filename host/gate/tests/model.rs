@@ -393,7 +393,7 @@ impl Model for Gate {
             Step::Hold => state.propose(Proposed::Hold(Box::new(self.proposal(state.setting, (false, fact)))))?,
             Step::Clear => {
                 state.propose(Proposed::Clear(Box::new(self.proposal(state.setting, (false, fact)))))?;
-                state.outside.cleared.extend(before.current().is_none().then(|| state.current()).flatten());
+                state.outside.cleared.extend(state.current());
             }
             Step::Look(who) => {
                 let (clearance, action) = state.current().filter(|_| *state.phase().unwrap() == Phase::Held)?;
@@ -506,8 +506,7 @@ impl Model for Gate {
             Property::sometimes("the outcome of a run that was cancelled meanwhile is kept", |_, state: &State| {
                 state.run_is_over() && state.did("succeeded", |o| !o.settled_by_person)
             }),
-            Property::sometimes("a late decision is told so", |_, state: &State| {
-                // Somebody has looked at a revision that is no longer current.
+            Property::sometimes("somebody has looked at what is no longer current", |_, state: &State| {
                 let current = state.current().map(|(clearance, _)| clearance);
                 state.outside.shown.iter().any(|(_, clearance, _)| Some(*clearance) != current)
             }),

@@ -123,7 +123,8 @@ impl<'a> Cursor<'a> {
             return Ok(Replayed::Other { recorded: describe(call.number, call.action()) });
         }
         self.held += u32::from(matches!(call.phase, Phase::Held));
-        self.evidence_bytes += call.proposal().map_or(0, Proposal::evidence_bytes);
+        let bytes = call.proposal().map_or(0, Proposal::evidence_bytes);
+        self.evidence_bytes = self.evidence_bytes.saturating_add(bytes);
         self.follow(call).await
     }
 
