@@ -12,6 +12,8 @@
 )]
 
 mod common;
+#[path = "../../../tests/support/evidence.rs"]
+mod evidence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -565,4 +567,5 @@ fn every_promise_holds_in_every_state() {
     println!("{unique} states, {all} steps into one, {depth} steps deep, {:.1} s", began.elapsed().as_secs_f64());
     checker.assert_properties();
     assert!(unique >= 140_000, "{unique} states are fewer than there were: something is not tried any more");
+    evidence::figure("T1", "states", unique as u64);
 }

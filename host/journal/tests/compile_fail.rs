@@ -3,7 +3,17 @@
 //!
 //! `TRYBUILD=overwrite cargo test -p holdshort-journal --test compile_fail` writes the reasons anew, after a new compiler words them differently.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../../../tests/support/evidence.rs"]
+mod evidence;
+
+const WAYS: &str = "tests/compile_fail";
+
 #[test]
 fn no_way_round_the_gate_compiles() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    trybuild::TestCases::new().compile_fail(format!("{WAYS}/*.rs"));
+    let files = std::fs::read_dir(WAYS).unwrap().map(|file| file.unwrap().path());
+    let ways = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).count();
+    evidence::figure("T7", "programs that do not compile", ways as u64);
 }
