@@ -145,7 +145,11 @@ impl World {
                 expires_at: None,
                 start_within_ms: START_WITHIN_MS,
             },
-            policy: PolicyRecord { digest: Digest::of(b"policy"), determining: Vec::new() },
+            policy: PolicyRecord {
+                digest: Digest::of(b"policy"),
+                determining: vec!["test".into()],
+                errors: Vec::new(),
+            },
         };
         self.submit(&run, None, Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal)) }).await;
         run
