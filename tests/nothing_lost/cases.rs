@@ -65,6 +65,12 @@ pub struct Fates {
 pub trait Place: Outside {
     fn fates(&self) -> Fates;
 
+    /// Where a host dies so that a lookup cannot tell what came of its effect, if that can be.
+    fn cannot_tell(&self) -> Option<&'static str>;
+
+    /// What is done in the world outside so that it cannot.
+    fn blur(&self) {}
+
     /// The configuration under which the call is held, if it is by that that facts change.
     fn held_under(&self) -> String {
         self.section()
@@ -81,6 +87,10 @@ pub trait Place: Outside {
 impl Place for Maildir {
     fn fates(&self) -> Fates {
         Fates { before: Fate::Person("send-again"), after: Fate::Happened }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        Some("before-perform")
     }
 
     fn held_under(&self) -> String {
@@ -100,6 +110,10 @@ impl Place for Mailbox<'_> {
         Fates { before: Fate::Person("not-done"), after: Fate::Person("done") }
     }
 
+    fn cannot_tell(&self) -> Option<&'static str> {
+        Some("after-perform")
+    }
+
     fn held_under(&self) -> String {
         another_sender(&self.section().replace("from = \"agent@localhost\"\n", ""))
     }
@@ -112,10 +126,19 @@ impl Place for Mailbox<'_> {
     }
 }
 
-/// The repository remembers.
+/// The repository remembers, unless the branch is where nobody has put it.
 impl Place for Branch {
     fn fates(&self) -> Fates {
         Fates { before: Fate::DidNotHappen, after: Fate::Happened }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        Some("before-perform")
+    }
+
+    fn blur(&self) {
+        let elsewhere = self.0.git(&["commit-tree", "-m", "A fix", "-p", "production", "main^{tree}"]);
+        self.0.git(&["update-ref", "refs/heads/production", &elsewhere]);
     }
 
     /// Somebody else deploys, and what is to be deployed still follows.
@@ -130,10 +153,14 @@ impl Place for Branch {
     }
 }
 
-/// The books say whether it was booked.
+/// The books say whether it was booked, always.
 impl Place for Books {
     fn fates(&self) -> Fates {
         Fates { before: Fate::DidNotHappen, after: Fate::Happened }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        None
     }
 
     /// Another payment is made from the account.
@@ -171,15 +198,14 @@ impl Way {
     }
 
     /// Where hosts die; nothing, if the connector can always tell and nobody has to settle anything.
-    fn kills<'a>(self, point: &'a str, fates: &Fates) -> Option<Vec<&'a str>> {
+    fn kills(self, point: &str, place: &dyn Place) -> Option<Vec<String>> {
+        let point = point.to_owned();
         match self {
-            Self::Doubt => Some(vec!["after-perform", point]),
+            Self::Doubt => Some(vec!["after-perform".to_owned(), point]),
             Self::Starting => Some(Vec::new()),
-            Self::Settled => match (fates.before, fates.after) {
-                (_, Fate::Person(_)) => Some(vec!["after-perform", point]),
-                (Fate::Person(_), _) => Some(vec!["before-perform", point]),
-                _ => None,
-            },
+            // The first are the component's.
+            Self::Evidence => Some(vec![format!("2*{point}")]),
+            Self::Settled => Some(vec![place.cannot_tell()?.to_owned(), point]),
             _ => Some(vec![point]),
         }
     }
@@ -187,8 +213,13 @@ impl Way {
 
 impl Fates {
     /// What becomes of an effect when hosts die at these points.
-    fn of(&self, kills: &[&str]) -> Fate {
+    fn of(&self, way: Way, kills: &[&str]) -> Fate {
         match kills.first() {
+            Some(&("after-effect-started" | "before-perform"))
+                if way == Way::Settled && self.before == Fate::DidNotHappen =>
+            {
+                Fate::Person("not-done")
+            }
             Some(&("after-effect-started" | "before-perform")) => self.before,
             Some(&("after-perform" | "before-effect-succeeded")) => self.after,
             _ => Fate::Known,
@@ -236,9 +267,8 @@ fn begins(point: &str) -> bool {
 
 /// One run with one effect on its way under hosts that die at `point`; whether there is such a way.
 pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
-    let fates = place.fates();
-    let second = format!("2*{point}");
-    let Some(kills) = way.kills(if way == Way::Evidence { &second } else { point }, &fates) else { return false };
+    let Some(kills) = way.kills(point, place) else { return false };
+    let kills: Vec<&str> = kills.iter().map(String::as_str).collect();
     let context = format!("{way:?} {kills:?}: {}", place.line());
     println!("{context}");
     let folder = outside::folder(place, way.settings());
@@ -270,6 +300,9 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
         _ => {
             let approval = operator.held(&id);
             assert_eq!(place.count(), 0, "{context}: nothing happens before it is cleared");
+            if way == Way::Settled {
+                place.blur();
+            }
             if way == Way::Moved {
                 place.move_facts(&mut operator);
                 configure(&folder, &place.held_under(), &place.section());
@@ -296,7 +329,7 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
             assert_eq!(approval["decisions"].as_array().unwrap().len(), 1, "{context}: {approval}");
             let before: &[&str] = if list.is_empty() { &["run-created"] } else { &["run-created", "routine-returned"] };
             if !begins(point) {
-                let fate = fates.of(&kills);
+                let fate = place.fates().of(way, &kills);
                 let expected = [before, &["call-held", "decision-made"], fate.events()].concat();
                 assert_eq!(operator.events(&run), expected, "{context}");
                 let effect = &approval["effect"];
