@@ -13,7 +13,7 @@ use crate::kill;
 ///
 /// A host that was killed may have left thousands of effects in doubt, and each lookup opens a connection or starts a program. It is few enough for any
 /// relay and any machine, and enough that one lookup that waits for an answer does not hold up all of them.
-const LOOKUPS_AT_A_TIME: usize = 8;
+pub(super) const LOOKUPS_AT_A_TIME: usize = 8;
 
 /// A connector that acts, and the turns for its attempts and for its lookups. Each has its own, so that one that answers nobody holds up no other's.
 // INVARIANT: nobody who has one of its lookups' turns waits for one of its attempts'.

@@ -11,7 +11,9 @@ use holdshort_gate::{
 };
 use holdshort_journal::{Authorized, Fence};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use super::performer::LOOKUPS_AT_A_TIME;
 use super::*;
 use crate::connectors::{ATTEMPTS_AT_A_TIME, Attempt, Finding};
 
