@@ -13,6 +13,9 @@
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
 #[cfg(debug_assertions)]
+#[path = "nothing_lost/cases.rs"]
+mod cases;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/child.rs"]
 mod child;
 #[cfg(debug_assertions)]
@@ -21,6 +24,12 @@ mod decisions;
 #[cfg(debug_assertions)]
 #[path = "nothing_lost/doubt.rs"]
 mod doubt;
+#[cfg(debug_assertions)]
+#[path = "support/evidence.rs"]
+mod evidence;
+#[cfg(debug_assertions)]
+#[path = "nothing_lost/kept.rs"]
+mod kept;
 #[cfg(debug_assertions)]
 #[path = "nothing_lost/operator.rs"]
 mod operator;

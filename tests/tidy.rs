@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["gate"]),
     ("connectors", &["gate", "journal"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
-    ("kill", &[]),
+    ("kill", &["journal"]),
     ("policy", &["gate"]),
     ("review", &["gate"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Time;
+use crate::planted;
 
 /// Who may decide on a held call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,12 +85,13 @@ impl Requirement {
     /// How many different people are still needed; a person counts once however often they vote.
     pub fn still_needed(&self, votes: &[Vote]) -> u32 {
         let people: BTreeSet<&str> = votes.iter().map(|vote| vote.reviewer.as_str()).collect();
-        self.quorum.max(1).saturating_sub(u32::try_from(people.len()).unwrap_or(u32::MAX))
+        let people = if planted::is("reviewer-counts-twice") { votes.len() } else { people.len() };
+        self.quorum.max(1).saturating_sub(u32::try_from(people).unwrap_or(u32::MAX))
     }
 
     /// Whether the approval has lapsed.
     pub fn has_expired(&self, now: Time) -> bool {
-        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+        self.expires_at.is_some_and(|expires_at| now >= expires_at) && !planted::is("expired-approval-runs")
     }
 
     /// The stricter of two requirements in each part: an edit cannot loosen what the original asked for.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::action::{Action, canonical};
 use crate::approval::Requirement;
 use crate::ids::{CallNumber, Digest, JournalId, RunId};
+use crate::planted;
 
 /// What is known about an effect whose outcome was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +42,16 @@ pub struct PolicyRecord {
     pub digest: Digest,
     /// The policies that determined the verdict.
     pub determining: Vec<String>,
+    /// What went wrong while it was asked. A policy that could not be evaluated might have said no.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
+impl PolicyRecord {
+    /// Whether a call may be cleared on this: some policy says so, and none failed to say.
+    pub fn may_clear(&self) -> bool {
+        !self.determining.is_empty() && (self.errors.is_empty() || planted::is("policy-error-clears"))
+    }
 }
 
 /// An action as it is put to policy and people: with what the host found out about it and who must decide.

@@ -7,6 +7,7 @@ use crate::action::{Action, Capability};
 use crate::clearance::Proposal;
 use crate::decision::{Decision, RefusalReason, Resolution};
 use crate::ids::{CallNumber, Digest, Seq, Time};
+use crate::phase::names;
 use crate::run::RunLimits;
 
 /// The version of the events' JSON form; stored with every event.
@@ -238,6 +239,32 @@ pub enum Event {
 }
 
 impl Event {
+    names! {
+        Self::RunCreated { .. } => "run-created",
+        Self::RoutineReturned { .. } => "routine-returned",
+        Self::CallCleared { .. } => "call-cleared",
+        Self::CallHeld { .. } => "call-held",
+        Self::CallRefused { .. } => "call-refused",
+        Self::DecisionMade { .. } => "decision-made",
+        Self::CallRevised { .. } => "call-revised",
+        Self::CallReheld { .. } => "call-reheld",
+        Self::CallAnswered { .. } => "call-answered",
+        Self::CallExpired { .. } => "call-expired",
+        Self::CallCancelled { .. } => "call-cancelled",
+        Self::EffectStarted { .. } => "effect-started",
+        Self::EffectSucceeded { .. } => "effect-succeeded",
+        Self::EffectFailed { .. } => "effect-failed",
+        Self::EffectInDoubt { .. } => "effect-in-doubt",
+        Self::EffectLookedUp { .. } => "effect-looked-up",
+        Self::EffectResolved { .. } => "effect-resolved",
+        Self::TimerSet { .. } => "timer-set",
+        Self::TimerFired { .. } => "timer-fired",
+        Self::RunFinished { .. } => "run-finished",
+        Self::RunTrapped { .. } => "run-trapped",
+        Self::RunCancelled { .. } => "run-cancelled",
+        Self::RunDiverged { .. } => "run-diverged",
+    }
+
     /// The call that the event belongs to, if it belongs to one.
     pub fn call(&self) -> Option<CallNumber> {
         match self {

@@ -17,6 +17,8 @@ pub mod event;
 pub mod ids;
 pub mod permit;
 pub mod phase;
+#[doc(hidden)]
+pub mod planted;
 pub mod run;
 pub mod wit_type;
 

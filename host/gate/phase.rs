@@ -60,7 +60,7 @@ pub enum Phase {
     Cancelled,
 }
 
-/// Gives every state its name: a match, which does not compile while a variant is missing, and the list of what it can say.
+/// Gives every state, or kind, its name: a match, which does not compile while a variant is missing, and the list of what it can say.
 macro_rules! names {
     ($($variant:pat => $name:literal,)+) => {
         /// The name that the API and the pages use.

@@ -11,6 +11,7 @@ mod fence;
 mod flushed;
 mod hub;
 mod journal;
+pub mod kill;
 mod memory;
 mod rows;
 mod secret;

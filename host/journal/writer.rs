@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use holdshort_gate::{CallNumber, Digest, RunId};
+use holdshort_gate::{CallNumber, Digest, RunId, planted};
 use tokio::sync::oneshot;
 
 use crate::error::SubmitError;
 use crate::fence::{Fence, Leases};
 use crate::flushed::Flushed;
 use crate::hub::Hub;
+use crate::kill;
 use crate::rows::Hint;
 use crate::staged::Staged;
 use crate::store::{Store, WriteError};
@@ -108,7 +109,24 @@ impl Writer {
             self.staged.trim(&self.leases.released());
             return answers.into_iter().for_each(|answer| answer.give(Ok(())));
         }
+        if self.puts_off() {
+            return answers.into_iter().for_each(|answer| answer.give(Ok(())));
+        }
         self.write(answers, hints);
+    }
+
+    /// Never, unless a bug is planted: the answers go out, and what was staged goes to the disk with a later batch.
+    fn puts_off(&mut self) -> bool {
+        let last = self.staged.batch().events.last().map(|entry| entry.recorded.event.name());
+        (planted::is("effect-before-journal") && last == Some("effect-started"))
+            || (planted::is("acknowledged-before-journaled") && last == Some("decision-made"))
+    }
+
+    /// Where a test can have the host killed, by what the batch holds.
+    fn may_die(&mut self, when: &str) {
+        let batch = self.staged.batch();
+        let blobs = batch.blobs.iter().map(|_| kill::BLOB);
+        kill::points(when, batch.events.iter().map(|entry| entry.recorded.event.name()).chain(blobs));
     }
 
     /// Judges one command on what is on disk and what this batch has staged. The lease is looked at here and not when the command was sent,
@@ -148,8 +166,10 @@ impl Writer {
 
     // INVARIANT: an answer is given only after the store has returned from its COMMIT. Hints come last: nobody is told to look at what is not there.
     fn write(&mut self, answers: Vec<Answer>, hints: Vec<Hint>) {
+        self.may_die("before");
         match self.store.write(self.staged.batch()) {
             Ok(()) => {
+                self.may_die("after");
                 self.hub.works();
                 self.staged.committed(&self.leases.released());
                 answers.into_iter().for_each(|answer| answer.give(Ok(())));

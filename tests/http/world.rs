@@ -90,7 +90,11 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
         connector: "test".into(),
         class,
         requirement: Requirement { reviewers: who, quorum, four_eyes, expires_at, start_within_ms: 60_000 },
-        policy: PolicyRecord { digest: Digest::of(b"policy"), determining: vec!["hold-everything".into()] },
+        policy: PolicyRecord {
+            digest: Digest::of(b"policy"),
+            determining: vec!["hold-everything".into()],
+            errors: Vec::new(),
+        },
     }
 }
 

@@ -206,7 +206,7 @@ fn a_clearance_that_lapsed_starts_nothing() {
     for (start_within, told, effects) in [("1s", "err Refusal::Expired", 0), ("1h", "ok ", 1)] {
         let world = World::new(&format!("start-within = \"{start_within}\""));
         for (number, line) in world.lines().iter().enumerate() {
-            let host = world.folder.serve_with(&[(VARIABLE, "before-start")]);
+            let host = world.folder.serve_with(&[(VARIABLE, "before-effect-started")]);
             let run = host.start("scripted", line);
             let approval = host.held(&run);
             // Whether the reply was quicker than the end of the host does not matter.

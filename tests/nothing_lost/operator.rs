@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::process::ExitStatusExt;
 
 use holdshort::kill::VARIABLE;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
+use crate::kept::Kept;
+use crate::outside::Outside;
 use crate::support::{Folder, Host, until};
 
 pub struct Operator<'a> {
@@ -18,6 +19,30 @@ pub struct Operator<'a> {
     pub deaths: usize,
     /// What the last that died left on the disk: the state of each call.
     pub left: Vec<String>,
+    /// The route after whose reply the host that is there is killed.
+    after_reply: Option<String>,
+    /// Where its effects arrive, if that is looked at whenever a host has died.
+    outside: Option<&'a dyn Outside>,
+}
+
+/// Killed when whoever asked has the reply to a request of this route in hand.
+pub const AFTER_REPLY: &str = "after-reply ";
+
+/// What the journal must hold by the time when a request is answered.
+fn acknowledged(route: &str) -> &'static str {
+    match route {
+        "/v1/runs" => "run-created",
+        "/v1/runs/{id}/cancel" => "run-cancelled",
+        "/v1/runs/{id}/calls/{n}/resolution" => "effect-resolved",
+        "/v1/approvals/{id}/decisions" => "decision-made",
+        other => panic!("say here what is on disk once `{other}` is answered"),
+    }
+}
+
+/// Whether a path is of a route.
+fn is_of(path: &str, route: &str) -> bool {
+    let (path, route): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), route.split('/').collect());
+    path.len() == route.len() && path.iter().zip(&route).all(|(part, name)| part == name || name.starts_with('{'))
 }
 
 impl<'a> Operator<'a> {
@@ -29,14 +54,29 @@ impl<'a> Operator<'a> {
             kills: kills.iter().map(|kill| (*kill).to_owned()).collect(),
             deaths: 0,
             left: Vec::new(),
+            after_reply: None,
+            outside: None,
         }
     }
 
+    /// Looks at `outside` too whenever a host has died.
+    pub fn watching(mut self, outside: &'a dyn Outside) -> Self {
+        self.outside = Some(outside);
+        self
+    }
+
+    /// Kills the host that is there, so that the next one dies at `kill`.
+    pub fn next_dies_at(&mut self, kill: &str) {
+        self.kill();
+        self.kills.push_back(kill.to_owned());
+    }
+
     fn host(&mut self) -> &Host {
-        let (folder, kills) = (self.folder, &mut self.kills);
-        self.host.get_or_insert_with(|| match kills.pop_front() {
-            Some(kill) => folder.serve_with(&[(VARIABLE, &kill)]),
-            None => folder.serve(),
+        let (folder, kills, after_reply) = (self.folder, &mut self.kills, &mut self.after_reply);
+        self.host.get_or_insert_with(|| {
+            let kill = kills.pop_front().unwrap_or_default();
+            *after_reply = kill.strip_prefix(AFTER_REPLY).map(str::to_owned);
+            folder.serve_with(&[(VARIABLE, &kill)])
         })
     }
 
@@ -44,6 +84,11 @@ impl<'a> Operator<'a> {
     fn try_ask(&mut self, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
         let host = self.host();
         if let Ok(answer) = host.try_request(&host.token, path, body) {
+            if let Some(route) = self.after_reply.take_if(|route| body.is_some() && is_of(path, route)) {
+                self.kill();
+                let kind = acknowledged(&route);
+                assert!(self.kept().count(kind) > 0, "`{route}` was answered, and no `{kind}` is on disk");
+            }
             return Some(answer);
         }
         self.dies();
@@ -160,9 +205,16 @@ impl<'a> Operator<'a> {
     /// Looks at what a dead host left, without changing a byte of it.
     fn died(&mut self) {
         self.deaths += 1;
-        let journal = Connection::open_with_flags(self.folder.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let mut phases = journal.prepare("SELECT phase FROM calls ORDER BY position").unwrap();
-        self.left = phases.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let kept = self.kept();
+        kept.is_whole();
+        if self.outside.is_some_and(|outside| outside.count() > 0) {
+            assert!(kept.count("effect-started") > 0, "an effect happened whose start is not on disk");
+        }
+        self.left = kept.calls.into_iter().map(|(_, state)| state).collect();
+    }
+
+    fn kept(&self) -> Kept {
+        Kept::read(&self.folder.journal())
     }
 }
 

@@ -165,7 +165,7 @@ fn a_component_that_was_swapped_is_not_run() {
     let more = format!("[limits]\nlinger-ms = 0\n{agent}");
     let folder = outside::folder(&mail, &more);
     // The host dies with the answer on disk, and before the agent gets it.
-    let host = folder.serve_with(&[(VARIABLE, "before-answer")]);
+    let host = folder.serve_with(&[(VARIABLE, "after-call-answered")]);
     let run = host.start("diverges-a", "");
     let decision = json!({ "type": "respond", "answer": "yes", "digest": host.held(&run)["digest"] });
     // Whether the reply was quicker does not matter.
@@ -197,7 +197,7 @@ fn a_host_that_cannot_read_what_it_must_perform_ends_and_says_so() {
     let home = tempfile::tempdir().unwrap();
     let mail = Maildir(home.path().join("mail"));
     let folder = outside::folder(&mail, "");
-    let host = folder.serve_with(&[(VARIABLE, "before-start")]);
+    let host = folder.serve_with(&[(VARIABLE, "before-effect-started")]);
     let approval = host.held(&host.start("scripted", &mail.line()));
     let digest = &approval["digest"];
     let decisions = format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap());

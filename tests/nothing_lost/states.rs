@@ -66,14 +66,14 @@ fn case(state: &str) -> Case {
     match state {
         "refused" => Case {
             task: "email nobody The report",
-            kills: &["after-proposal"],
+            kills: &["after-call-refused"],
             recovered: "refused",
             told: Some("err Refusal::Invalid(\"`nobody` is not an address"),
             ..plain
         },
-        "cleared" => Case { act: Act::Clear, kills: &["before-start"], ..delivered },
+        "cleared" => Case { act: Act::Clear, kills: &["before-effect-started"], ..delivered },
         "held" => Case { kills: &[], recovered: "held", then: Act::Approve, ..delivered },
-        "approved" => Case { act: Act::Approve, kills: &["before-start"], ..delivered },
+        "approved" => Case { act: Act::Approve, kills: &["before-effect-started"], ..delivered },
         "started" => Case {
             act: Act::Approve,
             kills: &["before-perform"],
@@ -83,7 +83,7 @@ fn case(state: &str) -> Case {
         },
         "in-doubt" => Case {
             act: Act::Approve,
-            kills: &["before-perform", "after-in-doubt"],
+            kills: &["before-perform", "after-effect-in-doubt"],
             recovered: "in-doubt",
             then: Act::Settle("not-done"),
             told: Some("err Refusal::Failed(\"I looked.\")"),
@@ -99,7 +99,7 @@ fn case(state: &str) -> Case {
         },
         "unresolved" => Case {
             act: Act::ApproveAndSettle("abandon"),
-            kills: &["before-perform", "after-resolution"],
+            kills: &["before-perform", "after-effect-resolved"],
             recovered: "unresolved",
             told: Some("err Refusal::Unresolved(\"I looked.\")"),
             ..plain
@@ -113,7 +113,7 @@ fn case(state: &str) -> Case {
             Case { task: QUESTION, act: Act::Answer, recovered: "answered", told, ..plain }
         }
         "expired" => {
-            Case { kills: &["after-deadline"], recovered: "expired", told: Some("err Refusal::Expired"), ..plain }
+            Case { kills: &["after-call-expired"], recovered: "expired", told: Some("err Refusal::Expired"), ..plain }
         }
         "cancelled" => Case { act: Act::Cancel, kills: &["after-run-cancelled"], recovered: "cancelled", ..plain },
         other => panic!("no kill test for the state `{other}` of a call: add one here"),

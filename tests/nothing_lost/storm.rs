@@ -1,16 +1,20 @@
 //! The host is killed again and again, whatever it does just then, while agents propose and people approve. In the end everything has happened once.
 //!
-//! `HOLDSHORT_KILLS` says how often, for a long run by hand.
+//! For a long run by hand: `HOLDSHORT_KILLS=10000 cargo test -p holdshort --test nothing_lost storm -- --nocapture`, some hours in rounds of ten kills,
+//! each of which has agents and a journal of its own, so that there is always something to interrupt.
 
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
+use crate::evidence::figure;
+use crate::kept::{Kept, is_counted};
 use crate::operator::{Operator, in_order};
 use crate::outside::{self, Maildir};
 use crate::support::{Host, until};
 
+/// How often a round's host is killed; by then about half of its effects have happened.
 const KILLS: u32 = 10;
 const RUNS: usize = 8;
 const MESSAGES: usize = 4;
@@ -19,7 +23,17 @@ const LIFE_MS_MAX: u32 = 400;
 
 #[test]
 fn whenever_the_host_is_killed_everything_happens_once() {
-    let kills = std::env::var("HOLDSHORT_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let kills: u32 = std::env::var("HOLDSHORT_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let mut random = 1u32;
+    for round in 0..kills.div_ceil(KILLS) {
+        println!("round {round}");
+        storm(KILLS, &mut random);
+    }
+    figure("T3", "random kills", (kills.div_ceil(KILLS) * KILLS).into());
+}
+
+/// One round. `random` says how long the hosts live.
+fn storm(kills: u32, random: &mut u32) {
     let home = tempfile::tempdir().unwrap();
     let mail = Maildir(home.path().join("mail"));
     let folder = outside::folder(&mail, "[limits]\nlinger-ms = 20\n");
@@ -29,11 +43,10 @@ fn whenever_the_host_is_killed_everything_happens_once() {
     let runs: Vec<String> = (0..RUNS).map(|run| host.start("scripted", &task(run))).collect();
     host.kill();
 
-    let mut random = 1u32;
     for _ in 0..kills {
         // A linear congruential generator: the lives differ and are the same every time.
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let life = Duration::from_millis(u64::from((random >> 8) % LIFE_MS_MAX));
+        *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let life = Duration::from_millis(u64::from((*random >> 8) % LIFE_MS_MAX));
         let host = folder.serve();
         thread::scope(|scope| {
             scope.spawn(|| while push(&host).is_ok() {});
@@ -41,6 +54,7 @@ fn whenever_the_host_is_killed_everything_happens_once() {
             host.kill_now();
         });
         host.ended();
+        Kept::read(&folder.journal()).is_whole();
     }
     let host = folder.serve();
     until("end of every run", || {
@@ -64,6 +78,7 @@ fn whenever_the_host_is_killed_everything_happens_once() {
     host.kill();
     let mut operator = Operator::new(&folder, &[]);
     assert_eq!(operator.run(&runs[0])["state"], "finished");
+    is_counted(&mut operator);
 }
 
 /// Approves what is held and has sent again what is in doubt. An error is a host that was killed.

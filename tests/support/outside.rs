@@ -139,10 +139,9 @@ impl Outside for Books {
         // One transaction, so that both sums are of the same moment.
         let books = books.unchecked_transaction().unwrap();
         let one = |sql: &str| books.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-        let transfers = one("SELECT count(*) FROM entries WHERE kind = 'transfer'");
-        let paid = one(
-            "SELECT coalesce(sum(amount), 0) FROM postings JOIN accounts ON accounts.number = account WHERE name = 'acme'",
-        );
+        let to_acme = "FROM postings JOIN accounts ON accounts.number = account WHERE name = 'acme'";
+        let transfers = one(&format!("SELECT count(*) {to_acme}"));
+        let paid = one(&format!("SELECT coalesce(sum(amount), 0) {to_acme}"));
         assert_eq!(paid, transfers * 5_000, "what was paid is what was booked");
         transfers.try_into().unwrap()
     }

@@ -9,6 +9,7 @@ use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::ids::{Digest, Time};
 use crate::phase::Phase;
+use crate::planted;
 use crate::run::Run;
 
 /// What a reviewer decided, with what an edit brings along.
@@ -135,7 +136,7 @@ impl Decide {
             }
         }
         let current = call.clearance.ok_or(Refused::ClearanceMismatch)?;
-        if self.clearance != current {
+        if self.clearance != current && !planted::is("approval-ignores-the-digest") {
             return Err(Refused::Stale { current });
         }
         if requirement.has_expired(now) {
@@ -158,7 +159,7 @@ impl Decide {
 }
 
 fn already_voted(call: &Call, reviewer: &str) -> bool {
-    call.votes.iter().any(|vote| vote.reviewer == reviewer)
+    call.votes.iter().any(|vote| vote.reviewer == reviewer) && !planted::is("reviewer-counts-twice")
 }
 
 /// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on something

@@ -92,7 +92,7 @@ impl Command for RecordRoutine {
 /// What becomes of a consequential call at once.
 #[derive(Clone, Debug)]
 pub enum Proposed {
-    /// Policy clears it.
+    /// Policy clears it. What policy had no reason for, or could not say without an error, is held instead.
     Clear(Box<Proposal>),
     /// It holds short.
     Hold(Box<Proposal>),
@@ -117,7 +117,11 @@ impl Command for Propose {
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {
         let call = self.call;
         let run = next_call(subject, call)?;
-        let event = match self.proposed {
+        let proposed = match self.proposed {
+            Proposed::Clear(proposal) if !proposal.policy.may_clear() => Proposed::Hold(proposal),
+            proposed @ (Proposed::Clear(_) | Proposed::Hold(_) | Proposed::Refuse(..)) => proposed,
+        };
+        let event = match proposed {
             Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
                 Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal },
                 None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },

@@ -476,3 +476,26 @@ fn sending_again_forgets_no_earlier_attempt() {
     done.start().unwrap();
     assert_eq!(done.finish(2, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
 }
+
+/// A policy that failed might have said no, and without a policy nobody has said yes.
+#[test]
+fn what_policy_has_not_said_without_an_error_is_held() {
+    for (determining, errors, phase) in
+        [(vec!["p"], vec![], "cleared"), (vec!["p"], vec!["q: no such entity"], "held"), (vec![], vec![], "held")]
+    {
+        let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let mut proposal = proposal("a");
+        proposal.policy.determining = owned(determining);
+        proposal.policy.errors = owned(errors);
+        let mut world = World::new();
+        world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal.clone())) }).unwrap();
+        assert_eq!(world.phase(), phase, "{:?}", proposal.policy);
+    }
+    // A run that may hold no more is told so, as for any other call.
+    let mut world = World::new();
+    world.subject.run.as_mut().unwrap().held = 2;
+    let mut failed = proposal("a");
+    failed.policy.errors = vec!["q: no such entity".into()];
+    world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(failed)) }).unwrap();
+    assert_eq!(world.phase(), "refused");
+}

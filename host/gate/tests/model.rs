@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use common::{World, proposal};
 use holdshort_gate::call::Decided;
+use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
     CancelRun, Choice, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
 };
@@ -29,7 +30,7 @@ use holdshort_gate::{
     Time, Verdict,
 };
 use serde_json::json;
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 /// Olga has started the run.
 const PEOPLE: [&str; 3] = ["olga", "ann", "bob"];
@@ -40,6 +41,14 @@ const STEPS_MAX: u64 = 3;
 const CRASHES_MAX: u8 = 1;
 const SENT_AGAIN_MAX: u8 = 1;
 
+/// What can be seen only while it happens, and is noted then.
+const LATE: &str = "no decision counts that comes after its approval has expired";
+const STALE: &str = "no decision counts that is on something else";
+const LAPSED: &str = "no effect starts after its clearance has lapsed";
+const OVER: &str = "no effect of a run that is over starts";
+const AT_ONCE: &str = "never two attempts at once";
+const OTHER_ATTEMPT: &str = "what is said of an earlier attempt does not count";
+
 /// What the operator has configured, and what connector it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Setting {
@@ -48,6 +57,8 @@ struct Setting {
     four_eyes: bool,
     /// Whether people edit.
     edits: bool,
+    /// Whether policy clears, with an error on the way.
+    policy_errs: bool,
 }
 
 /// The gate's own, but for questions, with a hash.
@@ -108,8 +119,8 @@ struct Outside {
     sent_again: u8,
     /// A person said how it ended, which may be wrong.
     settled_by_person: bool,
-    /// What must never be, found on the way.
-    fault: Option<&'static str>,
+    /// Which promise was broken on the way.
+    broken: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,13 +135,17 @@ enum Step {
     FactMoves,
     Expire,
     Start,
-    Perform { reply_is_lost: bool },
+    Perform {
+        reply_is_lost: bool,
+    },
     Decline,
     Write,
     Die,
     Recover,
     LookUp,
-    Resolve(usize, Settled),
+    Resolve(usize, Settled, u32),
+    /// Word of an attempt, when another one has been begun since.
+    TooLate(u32),
     Cancel,
 }
 
@@ -174,11 +189,14 @@ fn propose(setting: Setting, (text, fact): Version) -> Proposal {
         expires_at: Some(Time(EXPIRES_AFTER * STEP_MS * 1_000)),
         start_within_ms: START_WITHIN * STEP_MS,
     };
+    let plain = proposal(if text { "another text" } else { "a text" });
+    let errors = setting.policy_errs.then(|| "a policy failed".to_owned()).into_iter().collect();
     Proposal {
         class,
         requirement,
         preconditions: json!({ "fact": fact }),
-        ..proposal(if text { "another text" } else { "a text" })
+        policy: PolicyRecord { errors, ..plain.policy },
+        ..plain
     }
 }
 
@@ -240,17 +258,20 @@ impl State {
         let edits = matches!(choice, Choice::Edit(_));
         let late = self.now >= EXPIRES_AFTER;
         let stale = self.current().is_none_or(|(current, _)| current != clearance);
-        let decided = Decide { reviewer: PEOPLE[who].into(), clearance, choice, message: None };
+        // Who says it again has more to say: the very same decision is no second one for many reasons.
+        let again = approves && self.outside.approvals.contains(&(clearance, who));
+        let message = again.then(|| "again".to_owned());
+        let decided = Decide { reviewer: PEOPLE[who].into(), clearance, choice, message };
         let done = self.submit(decided).ok()?;
         if done.repeated {
             return Some(());
         }
         self.outside.acknowledged += 1;
         if late {
-            self.outside.fault = Some("a decision counted that came after the approval had expired");
+            self.outside.broken = Some(LATE);
         }
         if stale {
-            self.outside.fault = Some("a decision on something else counted");
+            self.outside.broken = Some(STALE);
         }
         if approves {
             self.outside.approvals.insert((clearance, who));
@@ -272,13 +293,13 @@ impl State {
         let permit = self.submit(Start { perform_within_ms: STEP_MS }).ok()?;
         // Who has an effect in doubt sent again after its run has ended wants just that.
         if over && self.outside.sent_again == 0 {
-            self.outside.fault = Some("an effect of a run that is over was started");
+            self.outside.broken = Some(OVER);
         }
         if deadline.is_none_or(|deadline| self.time() > deadline) {
-            self.outside.fault = Some("an effect was started after its clearance had lapsed");
+            self.outside.broken = Some(LAPSED);
         }
         if self.hand != Hand::Empty {
-            self.outside.fault = Some("two attempts at once");
+            self.outside.broken = Some(AT_ONCE);
         }
         self.hand = Hand::Permit {
             attempt: permit.attempt(),
@@ -335,8 +356,8 @@ impl State {
         self.submit(Finish { attempt, outcome, evidence: Some("looked".into()) }).ok().map(|_| ())
     }
 
-    fn resolve(&mut self, who: usize, settled: Settled) -> Option<()> {
-        let attempt = self.subject.call.as_ref()?.attempts;
+    fn resolve(&mut self, who: usize, settled: Settled, attempt: u32) -> Option<()> {
+        let current = self.subject.call.as_ref()?.attempts;
         let resolution = match settled {
             Settled::Done => Resolution::Done(json!("receipt")),
             Settled::NotDone => Resolution::NotDone,
@@ -344,6 +365,9 @@ impl State {
             Settled::SendAgain => Resolution::SendAgain,
         };
         self.submit(Resolve { attempt, by: PEOPLE[who].into(), resolution, message: None }).ok()?;
+        if attempt != current {
+            self.outside.broken = Some(OTHER_ATTEMPT);
+        }
         match settled {
             Settled::SendAgain => self.outside.sent_again += 1,
             Settled::Done | Settled::NotDone | Settled::Abandon => self.outside.settled_by_person = true,
@@ -380,11 +404,15 @@ impl Model for Gate {
             let texts = [true, false].into_iter().filter(|_| state.setting.edits);
             steps.extend(texts.map(|text| Step::Edit(who, clearance, text)));
         }
+        let attempts = state.subject.call.as_ref().map_or(0, |call| call.attempts);
         if let Some(Phase::InDoubt { .. }) = state.phase() {
             for settled in [Settled::Done, Settled::NotDone, Settled::Abandon, Settled::SendAgain] {
-                steps.extend((0..PEOPLE.len()).map(|who| Step::Resolve(who, settled)));
+                for attempt in 1..=attempts {
+                    steps.extend((0..PEOPLE.len()).map(|who| Step::Resolve(who, settled, attempt)));
+                }
             }
         }
+        steps.extend((1..attempts).map(Step::TooLate));
     }
 
     /// A step that is not legal, or would change nothing, leads nowhere.
@@ -392,10 +420,11 @@ impl Model for Gate {
         let mut state = before.clone();
         let fact = state.outside.fact;
         match step {
+            Step::Hold if state.setting.policy_errs => return None,
             Step::Hold => state.propose(Proposed::Hold(Box::new(self.proposal(state.setting, (false, fact)))))?,
             Step::Clear => {
                 state.propose(Proposed::Clear(Box::new(self.proposal(state.setting, (false, fact)))))?;
-                state.outside.cleared.extend(state.current());
+                state.outside.cleared.extend(state.current().filter(|_| !state.setting.policy_errs));
             }
             Step::Look(who) => {
                 let (clearance, action) = state.current().filter(|_| *state.phase().unwrap() == Phase::Held)?;
@@ -436,9 +465,14 @@ impl Model for Gate {
                 state.submit(Finish { attempt, outcome: Outcome::Unknown("it died".into()), evidence: None }).ok()?;
             }
             Step::LookUp => state.look_up()?,
-            Step::Resolve(who, settled) => {
-                state.resolve(who, settled)?;
+            Step::Resolve(who, settled, attempt) => {
+                state.resolve(who, settled, attempt)?;
                 (state.outside.sent_again <= SENT_AGAIN_MAX).then_some(())?;
+            }
+            Step::TooLate(attempt) => {
+                let outcome = Outcome::DidNotHappen("it was not there when somebody looked".into());
+                state.submit(Finish { attempt, outcome, evidence: Some("looked".into()) }).ok()?;
+                state.outside.broken = Some(OTHER_ATTEMPT);
             }
             Step::Cancel => state.submit(CancelRun { by: "olga".into(), reason: None }).ok()?,
         }
@@ -473,7 +507,12 @@ impl Model for Gate {
                 // An editor's own vote is a second one.
                 made >= state.outside.acknowledged
             }),
-            Property::always("nothing else that must not be", |_, state: &State| state.outside.fault.is_none()),
+            Property::always(LATE, |_, state: &State| state.outside.broken != Some(LATE)),
+            Property::always(STALE, |_, state: &State| state.outside.broken != Some(STALE)),
+            Property::always(LAPSED, |_, state: &State| state.outside.broken != Some(LAPSED)),
+            Property::always(OVER, |_, state: &State| state.outside.broken != Some(OVER)),
+            Property::always(AT_ONCE, |_, state: &State| state.outside.broken != Some(AT_ONCE)),
+            Property::always(OTHER_ATTEMPT, |_, state: &State| state.outside.broken != Some(OTHER_ATTEMPT)),
             Property::sometimes("an approved effect happens", |_, state: &State| {
                 state.did("succeeded", |o| !o.approvals.is_empty())
             }),
@@ -499,6 +538,9 @@ impl Model for Gate {
             }),
             Property::sometimes("two people are needed", |_, state: &State| {
                 state.setting.quorum == 2 && state.did("succeeded", |o| !o.effects.is_empty())
+            }),
+            Property::sometimes("what policy failed on is approved by a person", |_, state: &State| {
+                state.setting.policy_errs && state.did("succeeded", |o| !o.approvals.is_empty())
             }),
             Property::sometimes("it expires", |_, state: &State| state.did("expired", |_| true)),
             Property::sometimes("it is rejected", |_, state: &State| state.did("rejected", |_| true)),
@@ -554,17 +596,23 @@ impl State {
 
 #[test]
 fn every_promise_holds_in_every_state() {
-    let setting = |class, quorum, four_eyes, edits| Setting { class, quorum, four_eyes, edits };
+    let setting = |class, quorum, four_eyes, edits| Setting { class, quorum, four_eyes, edits, policy_errs: false };
     let settings = vec![
         setting(Class::Reconcilable, 1, false, true),
         setting(Class::OneShot, 2, true, true),
         // What can be sent again has many more states; edits add nothing to that which the others do not show.
         setting(Class::Idempotent, 1, false, false),
+        Setting { policy_errs: true, ..setting(Class::Reconcilable, 1, false, false) },
     ];
     let began = Instant::now();
     let checker = Gate::new(settings).checker().finish_when(HasDiscoveries::AnyFailures).threads(2).spawn_dfs().join();
     let (unique, all, depth) = (checker.unique_state_count(), checker.state_count(), checker.max_depth());
     println!("{unique} states, {all} steps into one, {depth} steps deep, {:.1} s", began.elapsed().as_secs_f64());
+    for property in checker.model().properties().iter().filter(|property| property.expectation == Expectation::Always) {
+        if checker.discovery(property.name).is_some() {
+            println!("broken: {}", property.name);
+        }
+    }
     checker.assert_properties();
     assert!(unique >= 140_000, "{unique} states are fewer than there were: something is not tried any more");
     evidence::figure("T1", "states", unique as u64);

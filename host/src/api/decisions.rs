@@ -17,7 +17,6 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{CallStateShape, DigestShape};
 use super::{Answer, Api, approvals, ids};
-use crate::kill;
 
 /// A decision.
 #[derive(Deserialize, ToSchema)]
@@ -152,10 +151,7 @@ impl Asked<'_> {
     /// Writes the decision. The gate judges it on the state that is then in the journal.
     async fn submit(self, api: &Api, choice: Choice) -> Result<Flushed<DecisionOutcome>, Problem> {
         let (run, number) = (self.run, Some(self.number));
-        kill::point("before-decision");
-        let written = api.journal().submit(run, number, Fence::None, self.decide(choice)).await?;
-        kill::point("after-decision");
-        Ok(written)
+        Ok(api.journal().submit(run, number, Fence::None, self.decide(choice)).await?)
     }
 
     /// Whether the gate would take this kind of decision at all, whatever its value.

@@ -9,13 +9,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::problem::{Kind, Problem};
 use super::server::{Busy, Line};
+use crate::kill;
 
 /// What is served to anybody: probes come from machines that know neither token nor name, and learn one word.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
@@ -44,6 +45,9 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
     };
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     api.0.metrics.count(route, &method, response.status().as_u16());
+    if method == Method::POST {
+        kill::point(&format!("{}{route}", kill::REPLY));
+    }
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -17,7 +17,6 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::CallStateShape;
 use super::{Answer, Api, approvals, ids};
-use crate::kill;
 
 /// What a person found out.
 #[derive(Deserialize, ToSchema)]
@@ -84,9 +83,7 @@ pub(super) async fn create(
         ResolutionType::SendAgain => Resolution::SendAgain,
     };
     let resolve = Resolve { attempt, by: reviewer.name().into(), resolution, message };
-    kill::point("before-resolution");
     let state: Flushed<&'static str> = api.journal().submit(&run, Some(number), Fence::None, resolve).await?;
-    kill::point("after-resolution");
     Ok(Json(ResolutionAnswer { id: format!("{run}.{number}"), state: *state }).into_response())
 }
 

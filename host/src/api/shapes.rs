@@ -197,6 +197,9 @@ pub struct PolicyShape {
     pub digest: DigestShape,
     /// The policies that determined the verdict.
     pub determining: Vec<String>,
+    /// What went wrong while policy was asked, if something did: the call is held then, whatever the rest says.
+    #[schema(required = false)]
+    pub errors: Vec<String>,
 }
 
 /// One reviewer's decision.

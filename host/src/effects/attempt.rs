@@ -10,7 +10,6 @@ use tokio::sync::SemaphorePermit;
 
 use super::{Effects, NoPerformer, Place};
 use crate::connectors::{Attempt, Finding, Inquiry};
-use crate::kill;
 
 /// How long after its start is on disk an attempt may still begin. A host that was suspended in between must not act on a clearance of yesterday.
 const PERFORM_WITHIN_MS: u64 = 60_000;
@@ -29,7 +28,6 @@ impl Effects {
             || self.0.journal.submit(run, Some(*call), Fence::None, Start { perform_within_ms: PERFORM_WITHIN_MS });
         loop {
             let turn = self.turn(capability).await;
-            kill::point("before-start");
             match persist(start).await {
                 Ok(authorized) => return self.perform(place, authorized, turn).await,
                 Err(Lost::Refused(Refused::StartTooLate)) => {
@@ -71,9 +69,7 @@ impl Effects {
             return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
         }
         // A task of its own, so that a connector that panics leaves an effect in doubt and a dispatcher that goes on.
-        kill::point("before-perform");
-        let attempted = tokio::spawn(async move { performer.perform.perform(authorized).await }).await;
-        kill::point("after-perform");
+        let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
         let outcome = match attempted {
             Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
             Ok(Attempt::NotDone(reason)) => Outcome::DidNotHappen(reason),
@@ -106,7 +102,6 @@ impl Effects {
             let reason = "the host stopped between the start of the effect and its outcome".to_owned();
             self.finish(place, inquiry.attempt, Outcome::Unknown(reason), None).await;
         }
-        kill::point("after-in-doubt");
         let shown = call.proposal().map(|proposal| proposal.connector.as_str()).unwrap_or_default();
         let performer = match self.performer(inquiry.action.capability(), shown) {
             Ok(performer) => performer,
@@ -116,11 +111,10 @@ impl Effects {
         };
         // Thousands may wait here, so what is large is read again when it is this one's turn. A person may have settled it by then.
         drop((call, inquiry));
-        let Ok(_turn) = performer.lookups.acquire().await else { return };
+        let Some(_turn) = performer.lookup_turn().await else { return };
         let Some((_, inquiry)) = self.lost(place).await else { return };
         let (attempt, asked) = (inquiry.attempt, performer.clone());
-        let finding = tokio::spawn(async move { asked.perform.lookup(&inquiry).await }).await;
-        kill::point("after-lookup");
+        let finding = tokio::spawn(async move { asked.lookup(&inquiry).await }).await;
         match finding {
             Ok(Finding::Happened { receipt, evidence }) => {
                 self.finish(place, attempt, Outcome::Happened(receipt), Some(evidence)).await;
@@ -153,7 +147,7 @@ impl Effects {
                 self.0.journal.submit(run, Some(*call), Fence::None, command)
             };
             match persist(finish).await {
-                Ok(_) => return kill::point("after-outcome"),
+                Ok(_) => return,
                 // Written once and for all, by this task or by a person who was quicker.
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
                 // Writing it twice is refused by the attempt's own state, so trying again is safe.

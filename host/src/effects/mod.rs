@@ -4,6 +4,7 @@
 //! at start-up and whenever it falls behind. Which of two attempts at the same start wins is judged in the journal, never here.
 
 mod attempt;
+mod performer;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,37 +14,17 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Call, CallNumber, Capability, Proposal, RunId};
 use holdshort_journal::{CallFilter, CallHint, Hint, Journal, ReadError};
 use serde_json::Value;
+use tokio::sync::SemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::connectors::{Inquiry, Perform};
-
-/// How many lookups of one connector go on at the same time; the others wait for their turn, in the order in which they asked.
-///
-/// A host that was killed may have left thousands of effects in doubt, and each lookup opens a connection or starts a program. It is few enough for any
-/// relay and any machine, and enough that one lookup that waits for an answer does not hold up all of them.
-const LOOKUPS_AT_A_TIME: usize = 8;
+use performer::Performer;
 
 /// The connectors that act, by capability; a whole interface by its name.
 #[derive(Clone, Default)]
 pub struct Performers {
     functions: HashMap<Capability, Arc<Performer>>,
     interfaces: HashMap<String, Arc<Performer>>,
-}
-
-/// A connector that acts, and the turns for its attempts and for its lookups. Each has its own, so that one that answers nobody holds up no other's.
-// INVARIANT: nobody who has one of its lookups' turns waits for one of its attempts'.
-struct Performer {
-    perform: Arc<dyn Perform>,
-    attempts: Semaphore,
-    lookups: Semaphore,
-}
-
-impl Performer {
-    fn new(perform: Arc<dyn Perform>) -> Arc<Self> {
-        let attempts = Semaphore::new(perform.attempts_at_a_time());
-        Arc::new(Self { perform, attempts, lookups: Semaphore::new(LOOKUPS_AT_A_TIME) })
-    }
 }
 
 impl Performers {
@@ -134,7 +115,7 @@ impl Effects {
     pub fn receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
         let inquiry = self.inquiry(run, call)?;
         let performer = self.performer(inquiry.action.capability(), &call.proposal()?.connector).ok()?;
-        performer.perform.receipt(&inquiry)
+        performer.receipt(&inquiry)
     }
 
     /// First what an earlier host may have left half-way, because nothing of it may be started again; then what is ready.
@@ -202,7 +183,7 @@ impl Effects {
 
     /// Waits for a turn of what performs `capability`. What nothing performs is not attempted, and needs none.
     async fn turn(&self, capability: &Capability) -> Option<SemaphorePermit<'_>> {
-        self.0.performers.find(capability)?.attempts.acquire().await.ok()
+        self.0.performers.find(capability)?.attempt_turn().await
     }
 
     /// What performs `capability`, if that is the connector that was shown. An operator may have configured another since then: it would do

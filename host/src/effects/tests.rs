@@ -11,7 +11,9 @@ use holdshort_gate::{
 };
 use holdshort_journal::{Authorized, Fence};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use super::performer::LOOKUPS_AT_A_TIME;
 use super::*;
 use crate::connectors::{ATTEMPTS_AT_A_TIME, Attempt, Finding};
 
@@ -145,7 +147,11 @@ impl World {
                 expires_at: None,
                 start_within_ms: START_WITHIN_MS,
             },
-            policy: PolicyRecord { digest: Digest::of(b"policy"), determining: Vec::new() },
+            policy: PolicyRecord {
+                digest: Digest::of(b"policy"),
+                determining: vec!["test".into()],
+                errors: Vec::new(),
+            },
         };
         self.submit(&run, None, Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal)) }).await;
         run

@@ -26,14 +26,14 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Who must decide, should it be held now or later.
     pub requirement: Requirement,
-    /// The policies that determined the verdict, and the digest of the set.
+    /// The policies that determined the verdict, the digest of the set, and what went wrong: with an error nothing is cleared.
     pub record: PolicyRecord,
 }
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No person is needed.
+    /// No person is needed, if some policy determined so and none failed.
     Clear,
     /// It waits for decisions.
     Hold,
@@ -72,7 +72,7 @@ impl Policy for HoldEverything {
             start_within_ms: self.start_within_ms,
         };
         let digest = Digest::tagged("holdshort/policy/hold-everything", format!("{self:?}").as_bytes());
-        let record = PolicyRecord { digest, determining: vec!["hold-everything".into()] };
+        let record = PolicyRecord { digest, determining: vec!["hold-everything".into()], errors: Vec::new() };
         Judgement { verdict: Verdict::Hold, requirement, record }
     }
 }

@@ -196,7 +196,9 @@ impl<'a> Drive<'a> {
     fn answer(&mut self, result: &Value, at: Time) -> Result<Flow, Failure> {
         self.now = self.now.max(at);
         self.tally.returned(result);
+        kill::point("before-answer");
         self.guest.answer(result, at)?;
+        kill::point("after-answer");
         Ok(GO_ON)
     }
 
@@ -215,7 +217,6 @@ impl<'a> Drive<'a> {
                 Err(_) => tries = pause(tries).await,
             }
         };
-        kill::point("before-routine-written");
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call: self.tally.calls, action, result: result.clone(), answered_at };
         self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
@@ -244,9 +245,7 @@ impl<'a> Drive<'a> {
         };
         self.tally.shown(evidence_bytes(&proposed));
         let command = Propose { call: self.tally.calls, proposed };
-        kill::point("before-proposal");
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
-        kill::point("after-proposal");
         match written {
             Ok(phase) => {
                 self.tally.held += u32::from(matches!(*phase, Phase::Held));
@@ -290,9 +289,7 @@ impl<'a> Drive<'a> {
 
     async fn write_end(&mut self, end: End) -> Result<Flow, Failure> {
         self.flush(0).await?;
-        kill::point("before-run-ended");
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await;
-        kill::point("after-run-ended");
         match written {
             Ok(_) => Ok(Flow::Break(Left::Over)),
             Err(error) => self.unwritten(error.into()).await,

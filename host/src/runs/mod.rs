@@ -152,12 +152,7 @@ impl Runs {
         self.wake_ready().await?;
         loop {
             match hints.recv().await {
-                Ok(Hint { run, run_phase: "running", call, .. }) => {
-                    if call.is_some() {
-                        kill::point("before-answer");
-                    }
-                    self.wake(&run);
-                }
+                Ok(Hint { run, run_phase: "running", .. }) => self.wake(&run),
                 Ok(Hint { run_phase: "waiting" | "sleeping", .. }) => {}
                 Ok(Hint { run, .. }) => self.0.hint(&run, true),
                 Err(RecvError::Lagged(_)) => {
@@ -185,18 +180,12 @@ impl Runs {
             limits: self.0.settings.limits.clone(),
             seed: Digest::of(&self.0.journal.seed(&id)),
         };
-        kill::point("before-run-created");
-        let written = self.0.journal.submit(&id, None, Fence::None, create).await?;
-        kill::point("after-run-created");
-        Ok(written)
+        Ok(self.0.journal.submit(&id, None, Fence::None, create).await?)
     }
 
     /// Ends a run because a person says so.
     pub async fn cancel(&self, run: &RunId, by: &str, reason: Option<String>) -> Result<Flushed<()>, SubmitError> {
-        kill::point("before-run-cancelled");
-        let written = self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await?;
-        kill::point("after-run-cancelled");
-        Ok(written)
+        self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await
     }
 
     /// The proposal that an edit makes of a held call; nothing is written yet.

@@ -9,7 +9,6 @@ use holdshort_journal::{Due, Fence, Journal, ReadError};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Inner;
-use crate::kill;
 
 /// The longest the task sleeps without looking, should the clock be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -80,14 +79,12 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
 
 /// Fires one deadline; whether it was written. A refusal means that somebody was quicker, which is as good.
 async fn fire_one(journal: &Journal, due: &Due) -> bool {
-    kill::point("before-deadline");
     let submitted = match due {
         Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
         Due::Timer { run, timer } => {
             journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
         }
     };
-    kill::point("after-deadline");
     if let Err(error) = &submitted {
         tracing::debug!(?due, %error, "a deadline was not fired");
     }

@@ -256,7 +256,11 @@ pub fn proposal(text: &str) -> Proposal {
         connector: "test".into(),
         class: EffectClass::Idempotent,
         requirement,
-        policy: PolicyRecord { digest: Digest::of(b"policy"), determining: vec!["hold-everything".into()] },
+        policy: PolicyRecord {
+            digest: Digest::of(b"policy"),
+            determining: vec!["hold-everything".into()],
+            errors: Vec::new(),
+        },
     }
 }
 

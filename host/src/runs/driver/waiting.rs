@@ -6,7 +6,6 @@ use holdshort_gate::Time;
 use holdshort_gate::command::{FireTimer, SetTimer};
 
 use super::{Drive, Flow, GO_ON, Left};
-use crate::kill;
 use crate::runs::cursor::{Slept, describe_sleep};
 use crate::runs::failure::Failure;
 use crate::runs::refusal::RefusalForm;
@@ -75,9 +74,7 @@ impl Drive<'_> {
                 }
                 self.flush(0).await?;
                 let command = SetTimer { timer, until };
-                kill::point("before-timer");
                 let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
-                kill::point("after-timer");
                 match written {
                     Ok(_) => self.wait_for_timer(timer, until).await,
                     Err(error) => self.unwritten(error.into()).await,
@@ -107,9 +104,7 @@ impl Drive<'_> {
         }
         self.computing = Some(self.host.compute().await?);
         let fire = FireTimer { timer };
-        kill::point("before-deadline");
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), fire).await;
-        kill::point("after-deadline");
         match written {
             Ok(at) => self.wake(*at),
             // It is not due by the journal's clock, or the run was ended: the journal says what to do next.

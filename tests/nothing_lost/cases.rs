@@ -1,0 +1,433 @@
+//! One run with one effect, on each of the ways that lead to a point, for every real connector.
+#![allow(clippy::wildcard_enum_match_arm, reason = "most ways are alike in most respects")]
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+
+use holdshort::kill::VARIABLE;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::kept::is_counted;
+use crate::operator::{Operator, in_order};
+use crate::outside::{self, Books, Branch, Mailbox, Maildir, Outside};
+use crate::support::{Folder, until};
+
+/// What a run is doing when its host gets to a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    /// It has an effect performed, after a routine call.
+    Effect,
+    /// The same without the routine call, so that its effect's answer is its first.
+    Answer,
+    /// The host starts, and keeps the bytes of the agents' components.
+    Starting,
+    /// It has the component's bytes, and keeps the effect's evidence.
+    Evidence,
+    /// Its effect is in doubt: the host before this one died in the middle.
+    Doubt,
+    /// A person settles its effect, because the connector cannot tell.
+    Settled,
+    /// Its call is edited before it is approved.
+    Edited,
+    /// What the approval rested on changes before the effect.
+    Moved,
+    /// Its effect is attempted and cannot be done.
+    NotDone,
+    /// Nobody decides in time.
+    Expires,
+    /// Its call is refused at once.
+    Refused,
+    /// It is cancelled.
+    Cancelled,
+}
+
+/// How an effect ends whose outcome was lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fate {
+    /// It was not lost.
+    Known,
+    /// A lookup finds that it happened.
+    Happened,
+    /// A lookup finds that it did not happen.
+    DidNotHappen,
+    /// A lookup cannot tell; a person settles it like this.
+    Person(&'static str),
+}
+
+/// What can be known about a connector's effect: if the host died before it was performed, and if it died after.
+pub struct Fates {
+    pub before: Fate,
+    pub after: Fate,
+}
+
+/// A place where effects arrive whose connector can be brought to say no, and to find that facts have changed.
+pub trait Place: Outside {
+    fn fates(&self) -> Fates;
+
+    /// Where a host dies so that a lookup cannot tell what came of its effect, if that can be.
+    fn cannot_tell(&self) -> Option<&'static str>;
+
+    /// What is done in the world outside so that it cannot.
+    fn blur(&self) {}
+
+    /// The configuration under which the call is held, if it is by that that facts change.
+    fn held_under(&self) -> String {
+        self.section()
+    }
+
+    /// Changes the facts that a held call was shown with, in the world outside.
+    fn move_facts(&self, _operator: &mut Operator<'_>) {}
+
+    /// Sees to it that the next attempt is not done. No host is there yet.
+    fn refuse(&self, folder: &Folder, operator: &mut Operator<'_>);
+}
+
+/// Readers move and remove mail, so that a message which is not there may have been; one with the same key is not delivered twice.
+impl Place for Maildir {
+    fn fates(&self) -> Fates {
+        Fates { before: Fate::Person("send-again"), after: Fate::Happened }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        Some("before-perform")
+    }
+
+    fn held_under(&self) -> String {
+        another_sender(&self.section())
+    }
+
+    /// A host makes it when it starts.
+    fn refuse(&self, _: &Folder, operator: &mut Operator<'_>) {
+        operator.get("/v1/runs");
+        fs::remove_dir(self.0.join("tmp")).unwrap();
+    }
+}
+
+/// A relay cannot be asked.
+impl Place for Mailbox<'_> {
+    fn fates(&self) -> Fates {
+        Fates { before: Fate::Person("not-done"), after: Fate::Person("done") }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        Some("after-perform")
+    }
+
+    fn held_under(&self) -> String {
+        another_sender(&self.section().replace("from = \"agent@localhost\"\n", ""))
+    }
+
+    /// Nobody listens at port 9.
+    fn refuse(&self, folder: &Folder, _: &mut Operator<'_>) {
+        let section = self.section();
+        let port = section.lines().find(|line| line.starts_with("port = ")).unwrap();
+        configure(folder, &section, &section.replace(port, "port = 9"));
+    }
+}
+
+/// The repository remembers, unless the branch is where nobody has put it.
+impl Place for Branch {
+    fn fates(&self) -> Fates {
+        Fates { before: Fate::DidNotHappen, after: Fate::Happened }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        Some("before-perform")
+    }
+
+    fn blur(&self) {
+        let elsewhere = self.0.git(&["commit-tree", "-m", "A fix", "-p", "production", "main^{tree}"]);
+        self.0.git(&["update-ref", "refs/heads/production", &elsewhere]);
+    }
+
+    /// Somebody else deploys, and what is to be deployed still follows.
+    fn move_facts(&self, _: &mut Operator<'_>) {
+        let between = self.0.git(&["rev-parse", "main^"]);
+        self.0.git(&["update-ref", "refs/heads/production", &between]);
+    }
+
+    /// Somebody else's git is at work on the branch, or died there.
+    fn refuse(&self, _: &Folder, _: &mut Operator<'_>) {
+        fs::write(self.0.0.join("refs/heads/production.lock"), "").unwrap();
+    }
+}
+
+/// The books say whether it was booked, always.
+impl Place for Books {
+    fn fates(&self) -> Fates {
+        Fates { before: Fate::DidNotHappen, after: Fate::Happened }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Another payment is made from the account.
+    fn move_facts(&self, operator: &mut Operator<'_>) {
+        let run = operator.start("scripted", "pay operating bob 100 EUR");
+        let approval = operator.held(&format!("{run}.1"));
+        operator.decide(&approval, "approve", &json!({}));
+        operator.over(&run);
+    }
+
+    fn refuse(&self, _: &Folder, _: &mut Operator<'_>) {
+        let closed = "CREATE TRIGGER closed BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'closed'); END";
+        Connection::open(&self.0).unwrap().execute_batch(closed).unwrap();
+    }
+}
+
+fn another_sender(section: &str) -> String {
+    format!("{section}from = \"another@localhost\"\n")
+}
+
+fn configure(folder: &Folder, old: &str, new: &str) {
+    let text = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    assert!(text.contains(old), "{old} in {text}");
+    folder.configure(&text.replace(old, new));
+}
+
+impl Way {
+    /// More of the configuration.
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Expires => "[limits]\nlinger-ms = 50\n[approval]\nexpires-after = \"1s\"\n",
+            Self::Refused => "[limits]\nlinger-ms = 50\narguments-lines-max = 1\n",
+            _ => "[limits]\nlinger-ms = 50\n",
+        }
+    }
+
+    /// Where hosts die; nothing, if the connector can always tell and nobody has to settle anything.
+    fn kills(self, point: &str, place: &dyn Place) -> Option<Vec<String>> {
+        let point = point.to_owned();
+        match self {
+            Self::Doubt => Some(vec!["after-perform".to_owned(), point]),
+            Self::Starting => Some(Vec::new()),
+            // The first are the component's.
+            Self::Evidence => Some(vec![format!("2*{point}")]),
+            Self::Settled => Some(vec![place.cannot_tell()?.to_owned(), point]),
+            _ => Some(vec![point]),
+        }
+    }
+}
+
+impl Fates {
+    /// What becomes of an effect when hosts die at these points.
+    fn of(&self, way: Way, kills: &[&str]) -> Fate {
+        match kills.first() {
+            Some(&("after-effect-started" | "before-perform"))
+                if way == Way::Settled && self.before == Fate::DidNotHappen =>
+            {
+                Fate::Person("not-done")
+            }
+            Some(&("after-effect-started" | "before-perform")) => self.before,
+            Some(&("after-perform" | "before-effect-succeeded")) => self.after,
+            _ => Fate::Known,
+        }
+    }
+}
+
+impl Fate {
+    /// The events from the start of the effect to the end of the run.
+    fn events(self) -> &'static [&'static str] {
+        match self {
+            Self::Known => &["effect-started", "effect-succeeded", "run-finished"],
+            Self::Happened => &["effect-started", "effect-in-doubt", "effect-succeeded", "run-finished"],
+            Self::DidNotHappen => &["effect-started", "effect-in-doubt", "effect-failed", "run-finished"],
+            Self::Person("send-again") => &[
+                "effect-started",
+                "effect-in-doubt",
+                "effect-looked-up",
+                "effect-resolved",
+                "effect-started",
+                "effect-succeeded",
+                "run-finished",
+            ],
+            Self::Person(_) => {
+                &["effect-started", "effect-in-doubt", "effect-looked-up", "effect-resolved", "run-finished"]
+            }
+        }
+    }
+
+    /// How the effect stands in the end, how many were begun, and how many arrived.
+    fn end(self) -> (&'static str, u64, usize) {
+        match self {
+            Self::Known | Self::Happened | Self::Person("done") => ("succeeded", 1, 1),
+            Self::Person("send-again") => ("succeeded", 2, 1),
+            Self::DidNotHappen | Self::Person(_) => ("failed", 1, 0),
+        }
+    }
+}
+
+/// Points where an effect is cleared on disk and the dispatcher knows. Before the host is quite dead it may have begun another attempt, whose outcome
+/// is then lost too.
+fn begins(point: &str) -> bool {
+    point.contains("-reply ") && (point.ends_with("/decisions") || point.ends_with("/resolution"))
+}
+
+/// One run with one effect on its way under hosts that die at `point`; whether there is such a way.
+pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
+    let Some(kills) = way.kills(point, place) else { return false };
+    let kills: Vec<&str> = kills.iter().map(String::as_str).collect();
+    let context = format!("{way:?} {kills:?}: {}", place.line());
+    println!("{context}");
+    let folder = outside::folder(place, way.settings());
+    let list = if matches!(way, Way::Effect | Way::Starting | Way::Evidence | Way::Doubt | Way::Settled) {
+        "list\n"
+    } else {
+        ""
+    };
+    // What has to be set up before the host dies there is set up by one that is killed for it.
+    let later = matches!(way, Way::Moved | Way::NotDone);
+    if way == Way::Moved {
+        configure(&folder, &place.section(), &place.held_under());
+    }
+    if way == Way::Starting {
+        let mut host = folder.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let ended = host.env(VARIABLE, point).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(ended.signal(), Some(9), "{context}");
+    }
+    let mut operator = Operator::new(&folder, if later { &[] } else { &kills }).watching(place);
+    let run = operator.start("scripted", &format!("{list}{}", place.line()));
+    let id = format!("{run}.{}", if list.is_empty() { 1 } else { 2 });
+    match way {
+        Way::Refused | Way::Expires => {}
+        Way::Cancelled => {
+            operator.held(&id);
+            let (status, answer) = operator.ask(&format!("/v1/runs/{run}/cancel"), Some(&json!({})));
+            assert_eq!(status, 200, "{context}: {answer}");
+        }
+        _ => {
+            let approval = operator.held(&id);
+            assert_eq!(place.count(), 0, "{context}: nothing happens before it is cleared");
+            if way == Way::Settled {
+                place.blur();
+            }
+            if way == Way::Moved {
+                place.move_facts(&mut operator);
+                configure(&folder, &place.held_under(), &place.section());
+            }
+            if later {
+                operator.next_dies_at(point);
+            }
+            if way == Way::NotDone {
+                place.refuse(&folder, &mut operator);
+            }
+            if way == Way::Edited {
+                edit(&mut operator, &approval)
+            } else {
+                drop(operator.decide(&approval, "approve", &json!({})))
+            }
+        }
+    }
+    let row = ended(&mut operator, &id, place, way);
+    let approval = operator.approval(&id);
+    let deaths = kills.len() + usize::from(later);
+    assert_eq!(operator.deaths, deaths, "{context}: every host died where it was told to");
+    match way {
+        Way::Effect | Way::Answer | Way::Starting | Way::Evidence | Way::Doubt | Way::Settled => {
+            assert_eq!(approval["decisions"].as_array().unwrap().len(), 1, "{context}: {approval}");
+            let before: &[&str] = if list.is_empty() { &["run-created"] } else { &["run-created", "routine-returned"] };
+            if !begins(point) {
+                let fate = place.fates().of(way, &kills);
+                let expected = [before, &["call-held", "decision-made"], fate.events()].concat();
+                assert_eq!(operator.events(&run), expected, "{context}");
+                let effect = &approval["effect"];
+                let found = (effect["state"].as_str().unwrap(), effect["attempts"].as_u64().unwrap(), place.count());
+                assert_eq!(found, fate.end(), "{context}: {approval}");
+            }
+        }
+        _ => as_it_should(&mut operator, &run, &approval, way, point),
+    }
+    in_order(&operator.history(&run));
+    told(place, &row, &approval, &context);
+    is_counted(&mut operator);
+    true
+}
+
+/// Changes the rationale, which every capability has; a lost reply makes them send the same again.
+fn edit(operator: &mut Operator<'_>, approval: &Value) {
+    let mut arguments = approval["proposal"]["action"]["arguments"].clone();
+    arguments["rationale"]["summary"] = json!("A person says so.");
+    let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": arguments });
+    let path = format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap());
+    let (status, answer) = operator.ask(&path, Some(&edit));
+    assert!([200, 202].contains(&status), "{status}: {answer}");
+}
+
+/// Sees a run to its end. Whoever finds its effect in doubt waits for what the connector's look-up found, looks where the effect would have arrived,
+/// and settles it; what is held again, or anew after an edit, they approve.
+fn ended(operator: &mut Operator<'_>, id: &str, place: &dyn Place, way: Way) -> Value {
+    let (run, _) = id.split_once('.').unwrap();
+    until("end of the run", || {
+        let row = operator.run(run);
+        if way == Way::Refused || way == Way::Expires || way == Way::Cancelled {
+            return ["finished", "cancelled"].contains(&row["state"].as_str().unwrap()).then_some(row);
+        }
+        let approval = operator.approval(id);
+        if matches!(way, Way::Moved | Way::Edited) && approval["state"] == "held" {
+            let decision = json!({ "type": "approve", "digest": approval["digest"] });
+            operator.ask(&format!("/v1/approvals/{id}/decisions"), Some(&decision));
+        }
+        let effect = &approval["effect"];
+        if effect["state"] == "in-doubt" && !effect["evidence"].is_null() {
+            let fates = place.fates();
+            let how = match (place.count(), fates.before) {
+                (0, Fate::Person("send-again")) if !matches!(way, Way::Moved | Way::NotDone) => "send-again",
+                (0, _) => "not-done",
+                _ => "done",
+            };
+            operator.resolve(id, how, effect["attempts"].as_u64().unwrap());
+        }
+        (row["state"] == "finished").then_some(row)
+    })
+}
+
+/// On the ways on which no effect need be lost: what must have happened, whenever the host died.
+fn as_it_should(operator: &mut Operator<'_>, run: &str, approval: &Value, way: Way, point: &str) {
+    let events = operator.events(run);
+    let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
+    let effect = approval["effect"]["state"].as_str().unwrap_or("none");
+    let found = (count("call-revised"), count("call-reheld"), count("effect-started"), effect);
+    let expected = match way {
+        Way::Edited => (1, 0, 1, "succeeded"),
+        // Dead before it was held again, it is an effect in doubt, which did not happen.
+        Way::Moved if point == "before-call-reheld" => (0, 0, 1, "failed"),
+        Way::Moved => (0, 1, 2, "succeeded"),
+        Way::NotDone => (0, 0, 1, "failed"),
+        _ => (0, 0, 0, "none"),
+    };
+    assert_eq!(found, expected, "{way:?} {point}: {events:?}: {approval}");
+    let ends = match way {
+        Way::Expires => "expired",
+        Way::Refused => "refused",
+        Way::Cancelled => "cancelled",
+        _ => return,
+    };
+    assert_eq!(approval["state"], ends, "{point}: {approval}");
+    assert_eq!(count(&format!("call-{ends}")), 1, "{point}: {events:?}");
+    let digest = json!({ "type": "approve", "digest": approval["digest"] });
+    if way != Way::Refused {
+        let path = format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap());
+        let (status, answer) = operator.ask(&path, Some(&digest));
+        assert!([409, 410].contains(&status), "{point}: {answer}");
+    }
+}
+
+/// The agent is told what happened, and nothing else; and that is what has arrived.
+fn told(place: &dyn Place, row: &Value, approval: &Value, context: &str) {
+    let succeeded = approval["effect"]["state"] == "succeeded";
+    assert_eq!(place.count(), usize::from(succeeded), "{context}: {approval}");
+    if row["state"] == "cancelled" {
+        return;
+    }
+    let told = row["result"]["ok"].as_str().unwrap_or_else(|| panic!("{context}: {row}"));
+    let expected = match approval["state"].as_str().unwrap() {
+        "refused" => "err Refusal::Forbidden(".to_owned(),
+        "expired" => "err Refusal::Expired".to_owned(),
+        _ if succeeded => place.receipt(),
+        _ => "err Refusal::Failed(".to_owned(),
+    };
+    assert!(told.contains(&expected), "{context}: {told}");
+}
