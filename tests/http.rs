@@ -14,6 +14,10 @@ mod answers;
 mod client;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "http/hardening.rs"]
+mod hardening;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/sockets.rs"]
