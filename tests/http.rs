@@ -12,6 +12,8 @@
 mod answers;
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/crowd.rs"]
+mod crowd;
 #[path = "http/decisions.rs"]
 mod decisions;
 #[path = "support/evidence.rs"]

@@ -30,6 +30,9 @@ pub struct Limits {
     pub write_time_max: Duration,
     /// Connections at once. One more closes the one that has been silent longest; one that answers a reviewer's whole request is never closed for it.
     pub connections_max: usize,
+    /// How long a new connection has a place for certain, to send its first request. Without it a burst of others pushes it out before it was heard;
+    /// with it so many connections are taken in that time as there are places, and the next ones wait in the system's queue.
+    pub newcomer_time: Duration,
     /// Event streams at once; fewer than connections, so that streams cannot keep reviewers out.
     pub streams_max: usize,
     /// Between two signs of life on a silent event stream, so that dead peers are noticed.
@@ -51,6 +54,7 @@ impl Limits {
         body_time_max: Duration::from_secs(30),
         write_time_max: Duration::from_secs(30),
         connections_max: 256,
+        newcomer_time: Duration::from_millis(50),
         streams_max: 64,
         heartbeat: Duration::from_secs(15),
         requests: Rate { per_second: 20_000, burst: 20_000 },

@@ -26,9 +26,13 @@ use super::Api;
 use super::auth::Reviewer;
 use super::patience::Patient;
 
-/// Bytes of a request's head, and headers in it: tokens are short and there are no cookies.
+/// Bytes of a request's head, and headers in it: tokens are short and there are no cookies. The library reads pieces of up to this size and looks after
+/// each whether the head has ended, so the largest head that can be taken is twice as large.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 64;
+
+/// How long to wait before looking again whether a connection can be closed for another.
+const NEXT_LOOK: Duration = Duration::from_millis(10);
 
 /// A pause after the operating system refused a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -174,6 +178,11 @@ impl Line {
         self.touched.store(micros, Ordering::Relaxed);
     }
 
+    /// Whether no request of it was read yet.
+    fn is_unheard(&self) -> bool {
+        self.touched.load(Ordering::Relaxed) == 0
+    }
+
     fn last_sign(&self) -> Instant {
         self.opened + Duration::from_micros(self.touched.load(Ordering::Relaxed))
     }
@@ -193,7 +202,8 @@ impl Lines {
     /// Accepting comes first: a thousand silent sockets push each other out, and a reviewer, whose request follows at once, is served.
     async fn room(&self, api: &Api) {
         while !self.make_room(api) {
-            self.freed.notified().await;
+            // A connection that ends says so; one that is not new any more does not.
+            let _ = tokio::time::timeout(NEXT_LOOK, self.freed.notified()).await;
         }
     }
 
@@ -208,9 +218,11 @@ impl Lines {
         }
         let mut places = HashMap::<&Reviewer, usize>::new();
         open.values().filter_map(|line| line.owner.get()).for_each(|owner| *places.entry(owner).or_default() += 1);
-        let has_too_many = |owner: &Reviewer| places.get(owner).is_some_and(|count| *count > api.limits().connections_max / 2);
+        let has_too_many =
+            |owner: &Reviewer| places.get(owner).is_some_and(|count| *count > api.limits().connections_max / 2);
         let rank = |line: &Line| line.owner.get().map_or(1, |owner| if has_too_many(owner) { 0 } else { 2 });
-        let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0);
+        let is_new = |line: &Line| line.is_unheard() && line.opened.elapsed() < api.limits().newcomer_time;
+        let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0 && !is_new(line));
         let victim = idle.min_by_key(|line| (rank(line), line.last_sign())).cloned();
         let Some(victim) = victim else { return false };
         victim.close.notify_one();
