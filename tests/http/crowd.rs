@@ -23,7 +23,7 @@ const VISITS: usize = 20;
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A slow socket whose connection was closed comes back after this.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(2);
 
 /// How a socket is slow.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,9 @@ enum Slow {
     Kept,
 }
 
-const ALL: [Slow; 7] = [Slow::Silent, Slow::Head, Slow::Stranger, Slow::Body, Slow::Reader, Slow::Stream, Slow::Kept];
+/// Bodies twice: there are as many of them as places.
+const ALL: [Slow; 8] =
+    [Slow::Silent, Slow::Head, Slow::Stranger, Slow::Body, Slow::Body, Slow::Reader, Slow::Stream, Slow::Kept];
 
 impl Slow {
     /// Is slow until the other end closes, and comes back.
@@ -90,7 +92,7 @@ impl Slow {
 async fn dribble(stream: &mut TcpStream, first: &[u8], next: &[u8]) -> std::io::Result<()> {
     stream.write_all(first).await?;
     for byte in next.iter().cycle() {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         stream.write_all(&[*byte]).await?;
     }
     Ok(())

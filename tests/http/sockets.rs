@@ -169,6 +169,24 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     world.stop().await;
 }
 
+/// Somebody with a token who keeps more than half of all places loses them before a stranger does, who may be a reviewer on a slow line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_does_not_fill_the_house() {
+    let limits = Limits { connections_max: 8, newcomer_time: Duration::ZERO, ..Limits::STANDARD };
+    let world = World::with(limits).await;
+    let mut many = Vec::new();
+    for _ in 0..6 {
+        many.push(Kept::open(&world, "/v1/agents").await);
+    }
+    let mut slow = Kept(TcpStream::connect(world.at).await.unwrap());
+    for _ in 0..10 {
+        many.push(Kept::open(&world, "/v1/agents").await);
+    }
+    assert!(slow.asks("/v1/agents").await, "it was there before the last ten");
+    assert!(many.last_mut().unwrap().asks("/v1/agents").await, "and they are served as well");
+    world.stop().await;
+}
+
 /// Who asks and does not read is not waited for: neither for room for the next answer, nor for an event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_not_waited_for() {

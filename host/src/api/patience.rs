@@ -1,7 +1,8 @@
-//! A socket whose other end has to go on taking what it is sent.
+//! A socket whose other end has to go on taking what it is sent, and that says when it was listened to in vain.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -9,19 +10,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::server::Line;
+
 /// Ends in an error when nothing could be written for a while. hyper has no time-out for that: who asks and does not read would stay for ever,
 /// with the answer in memory.
 pub(super) struct Patient {
     socket: TcpStream,
     time_max: Duration,
+    line: Arc<Line>,
     /// Until when something must be taken, while nothing is.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
     /// Waits for `time_max` and no longer, each time.
-    pub(super) fn new(socket: TcpStream, time_max: Duration) -> Self {
-        Self { socket, time_max, stalled: None }
+    pub(super) fn new(socket: TcpStream, time_max: Duration, line: Arc<Line>) -> Self {
+        Self { socket, time_max, line, stalled: None }
     }
 
     /// Passes on what came of an attempt to write.
@@ -66,6 +70,10 @@ impl AsyncWrite for Patient {
 
 impl AsyncRead for Patient {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context, into: &mut ReadBuf) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, into)
+        let read = Pin::new(&mut self.socket).poll_read(cx, into);
+        if read.is_pending() {
+            self.line.heard_nothing();
+        }
+        read
     }
 }

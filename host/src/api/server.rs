@@ -94,10 +94,12 @@ async fn answer(stream: TcpStream, router: Router, line: Arc<Line>, api: &Api) {
         .header_read_timeout(api.limits().header_time_max)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(Patient::new(stream, api.limits().write_time_max)), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, api.limits().write_time_max, line.clone())), service);
     let mut connection = pin!(connection);
     let mut closing = api.0.closing.subscribe();
     let ended = tokio::select! {
+        // What has just been answered is written before the connection is closed for another.
+        biased;
         ended = &mut connection => ended,
         () = line.close.notified() => return,
         () = closed(&mut closing) => {
@@ -124,6 +126,8 @@ pub(super) struct Line {
     opened: Instant,
     /// Microseconds between its opening and its last request.
     touched: AtomicU64,
+    /// The same up to when it was first listened to in vain. How long the host takes to get to that is not the other end's fault.
+    listened: AtomicU64,
     /// Who has used it first, if that was somebody known.
     owner: OnceLock<Reviewer>,
     /// Whole requests of somebody known that are being answered, event streams included.
@@ -174,13 +178,24 @@ impl Line {
     }
 
     fn touch(&self) {
-        let micros = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.touched.store(micros, Ordering::Relaxed);
+        self.touched.store(self.age_us(), Ordering::Relaxed);
     }
 
-    /// Whether no request of it was read yet.
-    fn is_unheard(&self) -> bool {
-        self.touched.load(Ordering::Relaxed) == 0
+    /// There was nothing to read.
+    pub(super) fn heard_nothing(&self) {
+        let _ = self.listened.compare_exchange(0, self.age_us(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Never 0, which stands for never.
+    fn age_us(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether it had less than this time to send its first request, and has not.
+    fn is_new(&self, time: Duration) -> bool {
+        let listened = self.listened.load(Ordering::Relaxed);
+        let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.touched.load(Ordering::Relaxed) == 0 && (listened == 0 || self.age_us().saturating_sub(listened) < time_us)
     }
 
     fn last_sign(&self) -> Instant {
@@ -221,8 +236,8 @@ impl Lines {
         let has_too_many =
             |owner: &Reviewer| places.get(owner).is_some_and(|count| *count > api.limits().connections_max / 2);
         let rank = |line: &Line| line.owner.get().map_or(1, |owner| if has_too_many(owner) { 0 } else { 2 });
-        let is_new = |line: &Line| line.is_unheard() && line.opened.elapsed() < api.limits().newcomer_time;
-        let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0 && !is_new(line));
+        let newcomer_time = api.limits().newcomer_time;
+        let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0 && !line.is_new(newcomer_time));
         let victim = idle.min_by_key(|line| (rank(line), line.last_sign())).cloned();
         let Some(victim) = victim else { return false };
         victim.close.notify_one();
@@ -237,6 +252,7 @@ impl Lines {
             peer,
             opened: Instant::now(),
             touched: AtomicU64::new(0),
+            listened: AtomicU64::new(0),
             owner: OnceLock::new(),
             busy: AtomicUsize::new(0),
             close: Notify::new(),
