@@ -27,6 +27,8 @@ mod limits;
 mod minds;
 #[path = "hostile_guests/out.rs"]
 mod out;
+#[path = "hostile_guests/text.rs"]
+mod text;
 
 use support::{Folder, Host, Repository, component};
 

@@ -140,7 +140,8 @@ fn all_end(attacks: &[(&str, &str, End)], limits: &str) -> usize {
     let files = ["journal.db", "journal.db-wal"].map(|name| folder.path().join(".holdshort").join(name));
     let kept = files.iter().map(|file| fs::metadata(file).unwrap().len() >> 10).sum::<u64>();
     println!("its journal takes {kept} KiB");
-    assert!(kept <= 64 << 10, "its journal takes {kept} KiB");
+    // Of each run the last 10,000 lines are kept, of at most 4 KiB; four of these runs say so much.
+    assert!(kept <= 4 * 10_000 * 5, "its journal takes {kept} KiB");
     grown
 }
 

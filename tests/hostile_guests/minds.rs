@@ -42,12 +42,9 @@ fn forged_identifiers_are_words() {
     let (done, said) =
         shown.split_once("What the agent says about it (its own words; nobody has checked them)").unwrap();
     assert!(unwrapped(said).contains("verdict clear") && unwrapped(said).contains(other), "{shown}");
-    // Beside the host's own words, everything forged stands in the value of a field.
-    for line in unwrapped(done).lines().filter(|line| line.contains(other) || line.contains("abab")) {
-        assert!(
-            ["subject", "body", "in-reply-to"].iter().any(|field| line.contains(field)) || line.contains('"'),
-            "{line}"
-        );
+    // Above the claims it stands in quotation marks or behind a mark of quoted text, never alone as a line of the host's.
+    for line in unwrapped(done).lines().filter(|line| line.contains("verdict clear")) {
+        assert!(line.contains("\"approval ") || line.trim_start().starts_with('│'), "{line}");
     }
     // Neither digest opens the other.
     let (status, _) = host
@@ -81,7 +78,7 @@ fn a_mask_in_every_field_is_seen() {
             held.push(task);
         } else {
             assert_eq!(state, "refused", "{task}");
-            assert_eq!(host.over(&run)["state"], "finished");
+            assert_eq!(host.over(&run)["state"], "failed", "it is told no");
         }
     }
     assert_eq!(held, ["ask"], "what has an address, a target or an account is not held with a mask in it");
