@@ -14,12 +14,21 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "support/evidence.rs"]
+mod evidence;
+
+#[path = "hostile_guests/attacks.rs"]
+mod attacks;
 #[path = "hostile_guests/deceiving.rs"]
 mod deceiving;
 #[path = "hostile_guests/limits.rs"]
 mod limits;
+#[path = "hostile_guests/minds.rs"]
+mod minds;
 #[path = "hostile_guests/out.rs"]
 mod out;
+#[path = "hostile_guests/text.rs"]
+mod text;
 
 use support::{Folder, Host, Repository, component};
 

@@ -12,8 +12,14 @@
 mod answers;
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/crowd.rs"]
+mod crowd;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "http/hardening.rs"]
+mod hardening;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/sockets.rs"]

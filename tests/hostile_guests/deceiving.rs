@@ -111,7 +111,7 @@ fn what_is_refused_says_why() {
     }
 }
 
-fn show(folder: &Folder, id: &str) -> String {
+pub fn show(folder: &Folder, id: &str) -> String {
     output(folder, &["approvals", "show", id, "--full"])
 }
 
@@ -122,7 +122,7 @@ fn output(folder: &Folder, arguments: &[&str]) -> String {
 }
 
 /// Everything on a terminal in which text of the agent can stand.
-fn everything_shown(folder: &Folder, host: &Host, run: &str, id: &str) -> Vec<String> {
+pub fn everything_shown(folder: &Folder, host: &Host, run: &str, id: &str) -> Vec<String> {
     let commands: [&[&str]; 9] = [
         &["approvals", "show", id, "--full"],
         &["approvals", "show", id, "--json"],
@@ -138,7 +138,7 @@ fn everything_shown(folder: &Folder, host: &Host, run: &str, id: &str) -> Vec<St
     shown.chain([host.said()]).collect()
 }
 
-fn assert_harmless(what: &str, shown: &str) {
+pub fn assert_harmless(what: &str, shown: &str) {
     let found = harm(shown);
     assert!(found.is_empty(), "{what}: {found:?} in\n{shown:?}");
 }
@@ -154,7 +154,7 @@ fn harm(shown: &str) -> Vec<String> {
 }
 
 /// The text without the breaks that its width made.
-fn unwrapped(shown: &str) -> String {
+pub fn unwrapped(shown: &str) -> String {
     let mut text = String::new();
     for line in shown.lines() {
         match line.trim_start().strip_prefix("┊ ") {

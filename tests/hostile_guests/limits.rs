@@ -1,66 +1,11 @@
-//! Spinning, hoarding, recursing, trapping, flooding: each meets its limit alone.
+//! What is counted, and over what: CPU time over all parks, sleeps, what the journal keeps, what passes at once, what a person can be shown.
 
 use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Host, until};
+use crate::support::until;
 use crate::{decide_honest, folder, honest};
-
-const AGENTS: [&str; 8] = ["deep", "escape", "flood", "hoard", "many-calls", "prowl", "spin", "trap"];
-const LIMITS: &str = "cpu-ms = 2_000\nmemory-mib = 32\ncalls = 200\nheld-calls = 3";
-
-/// Agent, task, how its run ends and what is said about it.
-const ENDS: &[(&str, &str, &str, &str)] = &[
-    ("spin", "", "trapped", "used up its 2000 ms of CPU time"),
-    ("hoard", "", "trapped", "needs more than its 33554432 bytes of memory"),
-    ("hoard", "8", "finished", "held 8 MiB"),
-    ("deep", "", "trapped", "too deep for its stack"),
-    ("deep", "100", "finished", "came back from level 100"),
-    ("trap", "", "trapped", "`unreachable`"),
-    ("trap", "unreachable", "trapped", "`unreachable`"),
-    ("trap", "divide", "trapped", "trap"),
-    ("trap", "memory", "trapped", "out of bounds memory access"),
-    ("trap", "after panic", "trapped", "`unreachable`"),
-    ("flood", "list 5000", "trapped", "more than 200 host calls"),
-    ("flood", "log 5000", "finished", "made 5000 calls, 0 of them refused"),
-    ("escape", "nan", "trapped", "not a finite number"),
-    ("escape", "infinity", "trapped", "not a finite number"),
-];
-
-/// By how much the host may grow over what an honest run needs.
-const GROWTH_KIB_MAX: usize = 64 * 1024;
-
-#[test]
-fn each_ends_alone_within_its_limits() {
-    let (_folder, host) = folder(&AGENTS, LIMITS).into_served();
-    let host = &host;
-    decide_honest(host, &honest(host));
-    let before = peak_kib(host);
-    for (agent, task, state, said) in ENDS {
-        let (hostile, beside) = (host.start(agent, task), honest(host));
-        decide_honest(host, &beside);
-        let row = host.over(&hostile);
-        assert_eq!(row["state"], *state, "{agent} {task}: {row}");
-        assert!(row.to_string().contains(said), "{agent} {task}: `{said}` is not in {row}");
-    }
-    // All of them at once, as often as the host lets them.
-    let all: Vec<String> = ENDS.iter().map(|(agent, task, ..)| host.start(agent, task)).collect();
-    decide_honest(host, &honest(host));
-    all.iter().for_each(|run| drop(host.over(run)));
-    host.all_parked();
-    // The two that may hold most at the same time are the hoards, with 32 and 8 MiB.
-    let grown = peak_kib(host) - before;
-    println!("the host grew by {grown} KiB over {before} KiB");
-    assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
-}
-
-/// The most memory that the process ever had.
-fn peak_kib(host: &Host) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
 
 #[test]
 fn a_flood_of_held_calls_is_capped_and_reaches_nobody() {

@@ -70,10 +70,17 @@ impl Request {
         [self.head(), self.body.clone()].concat()
     }
 
+    /// The same, with every character as one byte, which need not be text then.
+    pub fn latin1(&self) -> Vec<u8> {
+        let head = String::from_utf8(self.head()).unwrap();
+        let head: Vec<u8> = head.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        [head, self.body.clone()].concat()
+    }
+
     pub async fn send(&self, to: SocketAddr) -> Reply {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(&self.bytes()).await.unwrap();
-        Reply::read(&mut stream).await
+        Reply::read_all(&mut stream, self.method == "HEAD").await.pop().expect("an answer")
     }
 }
 
@@ -88,13 +95,26 @@ pub struct Reply {
 impl Reply {
     /// Reads until the other end closes.
     pub async fn read(stream: &mut TcpStream) -> Self {
+        Self::read_all(stream, false).await.pop().expect("an answer")
+    }
+
+    /// Reads every answer until the other end closes; heads alone if only those were asked for.
+    pub async fn read_all(stream: &mut TcpStream, heads: bool) -> Vec<Self> {
         let mut bytes = Vec::new();
         // A reset after the answer is how a server ends a connection whose request it did not read to the end.
         let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the host answers");
-        let end =
-            bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {bytes:?}"));
-        let (status, headers) = head(&bytes[..end]);
-        Self { status, headers, body: bytes[end + 4..].to_vec() }
+        let (mut all, mut rest) = (Vec::new(), bytes.as_slice());
+        while let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
+            let (status, headers) = head(&rest[..end]);
+            let body = &rest[end + 4..];
+            let length =
+                headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value.parse().unwrap());
+            let length = if heads || status < 200 { 0 } else { length.unwrap_or(body.len()) };
+            all.push(Self { status, headers, body: body[..length].to_vec() });
+            rest = &body[length..];
+        }
+        assert!(rest.is_empty(), "after {} answers: {rest:?}", all.len());
+        all
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -5,12 +5,24 @@ use serde_json::{Value, json};
 use crate::client::{Reply, Request};
 
 /// Headers of every answer.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, &str); 6] = [
     ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("x-frame-options", "DENY"),
     ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// Headers of no answer: there are no cookies yet, nothing is granted to other origins, nobody learns what is installed, and nobody is sent on.
+const NEVER: [&str; 7] = [
+    "set-cookie",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-private-network",
+    "server",
+    "x-powered-by",
+    "refresh",
 ];
 
 /// A served schema.
@@ -19,6 +31,8 @@ pub struct Schema(pub Value);
 impl Schema {
     /// What the schema says about a path, with the path as it stands there.
     fn path<'a>(&'a self, target: &str) -> Option<(&'a str, &'a Value)> {
+        // A target in absolute form has the host in front.
+        let target = target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(0)..]);
         let path: Vec<&str> = target.split('?').next().unwrap().split('/').collect();
         let fits = |pattern: &str| {
             let pattern: Vec<&str> = pattern.split('/').collect();
@@ -39,16 +53,15 @@ impl Schema {
     /// Fails unless the answer is one that the schema describes, with the headers that every answer has.
     pub fn check(&self, request: &Request, reply: &Reply) {
         let what = format!("{} {} -> {} {}", request.method, request.target, reply.status, reply.text());
-        for (name, value) in HEADERS {
-            assert_eq!(reply.header(name), Some(value), "{name} of {what}");
-        }
-        assert!(reply.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{what}");
+        self.check_headers(reply, &what);
         let media = reply.header("content-type").unwrap_or_else(|| panic!("no content type: {what}"));
         assert_eq!(reply.status >= 400, media == "application/problem+json", "{what}");
         if reply.status >= 400 {
             self.check_problem(reply, &what);
         }
-        let method = if request.method == "HEAD" { "get".into() } else { request.method.to_ascii_lowercase() };
+        // The schema has methods in small letters, HTTP in capitals only.
+        let method = if request.method == "HEAD" { "GET" } else { &request.method };
+        let method = method.replace(char::is_lowercase, "-").to_ascii_lowercase();
         let operation =
             self.path(&request.target).map(|(_, item)| &item[method]).filter(|operation| operation.is_object());
         let Some(operation) = operation else {
@@ -63,6 +76,18 @@ impl Schema {
         if media.contains("json") && request.method != "HEAD" {
             self.validate(&described["schema"], &reply.json(), &what);
         }
+    }
+
+    /// Fails unless the answer has the headers that every answer has, and none that no answer has.
+    pub fn check_headers(&self, reply: &Reply, what: &str) {
+        for (name, value) in HEADERS {
+            assert_eq!(reply.header(name), Some(value), "{name} of {what}");
+        }
+        for name in NEVER {
+            assert_eq!(reply.header(name), None, "{name} of {what}");
+        }
+        assert!(!(300..400).contains(&reply.status), "{what}");
+        assert_eq!(reply.header("location").is_some(), reply.status == 201, "only what was made has a place: {what}");
     }
 
     fn check_problem(&self, reply: &Reply, what: &str) {

@@ -10,6 +10,7 @@ use wasmtime::{Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, 
 
 use super::guest::{Guest, Start};
 use super::instance::State;
+use super::limits::TABLE_ELEMENTS_MAX;
 use super::load::{EngineError, LoadError};
 use super::manifest::{Entry, Manifest};
 use super::ticker::Ticker;
@@ -19,10 +20,11 @@ use super::{imports, wasi};
 const STACK_BYTES: usize = 1024 * 1024;
 const WASM_STACK_BYTES: usize = 512 * 1024;
 
-/// Per live guest, from measuring: Python components have some forty core instances and ten tables, others a handful.
-const CORE_INSTANCES_PER_GUEST: u32 = 40;
-const TABLES_PER_GUEST: u32 = 10;
-const TABLE_ELEMENTS: usize = 100_000;
+/// What one guest may have, and what the pool has for each: so nobody takes another's. Python components have some forty core instances and ten tables,
+/// others a handful; a memory is one of each component that an agent is composed of.
+const CORE_INSTANCES_PER_GUEST: u32 = 64;
+const MEMORIES_PER_GUEST: u32 = 4;
+const TABLES_PER_GUEST: u32 = 16;
 
 /// What of a guest's memory and tables is wiped in place for the next one instead of being given back to the system, which interrupts every core.
 /// Where the kernel can tell, only pages that were written are wiped.
@@ -137,10 +139,13 @@ fn pool(guests: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
         .total_stacks(guests)
-        .total_memories(guests.saturating_mul(2))
+        .max_memories_per_component(MEMORIES_PER_GUEST)
+        .total_memories(guests.saturating_mul(MEMORIES_PER_GUEST))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_GUEST)
         .total_core_instances(guests.saturating_mul(CORE_INSTANCES_PER_GUEST))
+        .max_tables_per_component(TABLES_PER_GUEST)
         .total_tables(guests.saturating_mul(TABLES_PER_GUEST))
-        .table_elements(TABLE_ELEMENTS)
+        .table_elements(TABLE_ELEMENTS_MAX)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(TABLE_KEPT_BYTES)
         .pagemap_scan(Enabled::Auto);

@@ -8,6 +8,9 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 /// A table element is a pointer; counted as memory, so that one limit holds for both.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
+/// The most elements of one table. The pool makes no larger ones, so that without a pool there must not be any either: a run replays in both.
+pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
+
 /// How many memories, tables and core instances one guest may make; the largest Python component seen needs a tenth.
 const ITEMS_MAX: usize = 1_000;
 
@@ -167,7 +170,14 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let bytes = |elements: usize| elements.saturating_mul(TABLE_ELEMENT_BYTES);
-        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(bytes(current), bytes(desired)))
+        if maximum.is_some_and(|maximum| desired > maximum && maximum < TABLE_ELEMENTS_MAX) {
+            return Ok(false);
+        }
+        if desired > TABLE_ELEMENTS_MAX {
+            self.refused = true;
+            return Ok(false);
+        }
+        Ok(self.grow(bytes(current), bytes(desired)))
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {

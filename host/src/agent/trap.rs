@@ -81,12 +81,17 @@ impl Trap {
             Some(wasmtime::Trap::UnreachableCodeReached) => Self::Unreachable,
             Some(wasmtime::Trap::StackOverflow) => Self::StackOverflow,
             Some(trap) => Self::Guest(trap.to_string()),
-            None if circumstances.started => Self::HostCall(in_our_words(text(), circumstances.arguments_max_bytes)),
-            None if circumstances.starved => starved,
-            // Its imports were linked and its types checked when it was compiled, so what is left is the machine's.
-            None => Self::Host(text()),
+            None if circumstances.starved && !circumstances.started => starved,
+            // Its imports were linked and its types checked when it was compiled. What the system refused while it was made is the machine's;
+            // anything else is its own, for a component may have code that runs, and calls, before anybody calls it.
+            None if !circumstances.started && is_the_systems(error) => Self::Host(text()),
+            None => Self::HostCall(in_our_words(text(), circumstances.arguments_max_bytes)),
         }
     }
+}
+
+fn is_the_systems(error: &wasmtime::Error) -> bool {
+    error.is::<std::io::Error>() || error.is::<rustix::io::Errno>()
 }
 
 /// What else is known when a guest ends by an error.

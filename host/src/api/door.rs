@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -54,12 +55,14 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
     response
 }
 
-fn admit(api: &Api, request: &mut Request) -> Result<Option<Busy>, Problem> {
+fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Busy>>, Problem> {
     if PROBES.contains(&request.uri().path()) {
         return Ok(None);
     }
     check_host(api, request)?;
     check_origin(api, request.headers())?;
+    check_fetch(request.headers())?;
+    check_coding(request.headers())?;
     let line = request.extensions().get::<Arc<Line>>().cloned();
     let reviewer = match api.0.reviewers.identify(request.headers()) {
         Ok(reviewer) => reviewer,
@@ -72,8 +75,15 @@ fn admit(api: &Api, request: &mut Request) -> Result<Option<Busy>, Problem> {
     if !api.0.requests.take(&reviewer, Instant::now()) {
         return Err(too_many("too many requests with this token"));
     }
+    let busy = line.map(|line| Arc::new(line.asked_by(&reviewer)));
     request.extensions_mut().insert(reviewer);
-    Ok(line.map(Line::busy))
+    if let Some(busy) = &busy {
+        if request.body().is_end_stream() {
+            busy.begin();
+        }
+        request.extensions_mut().insert(busy.clone());
+    }
+    Ok(busy)
 }
 
 fn too_many(detail: &str) -> Problem {
@@ -112,4 +122,26 @@ fn check_origin(api: &Api, headers: &HeaderMap) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// What a browser loads for a foreign page carries no `Origin` if the page may not read it, but says where it comes from. Only a link that a person
+/// follows may lead here.
+fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+    let foreign = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
+    let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    if foreign && !followed && !headers.contains_key(header::ORIGIN) {
+        return Err(Problem::new(Kind::OriginNotAllowed, "what a foreign page loads by itself is not answered"));
+    }
+    Ok(())
+}
+
+/// A body comes whole or in chunks. The HTTP library passes over any other coding before the chunks, where a proxy in front may not.
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _) => Err(Problem::new(Kind::BadRequest, "send `Transfer-Encoding: chunked`, once, or a length")),
+    }
 }

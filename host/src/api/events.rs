@@ -21,6 +21,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
 
+use super::auth::Reviewer;
 use super::history::{RunEvent, unwritable};
 use super::limits::Query;
 use super::openapi::Refusals;
@@ -69,6 +70,7 @@ pub(super) struct FeedEvent {
 pub(super) async fn stream(
     State(api): State<Api>,
     line: Option<Extension<Arc<Line>>>,
+    reviewer: Reviewer,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Answer {
@@ -82,7 +84,9 @@ pub(super) async fn stream(
         Some(after) => Position(after),
         None => api.journal().last_position().await?,
     };
-    let busy = line.map(|Extension(line)| line.busy());
+    // Of its own: the request's ends with the head of the answer.
+    let busy = line.map(|Extension(line)| line.asked_by(&reviewer));
+    busy.iter().for_each(Busy::begin);
     let feed = Feed { journal: api.journal().clone(), hints, after, ready: VecDeque::new(), _held: (permit, busy) };
     let events =
         stream::unfold(feed, |mut feed| async { feed.next().await.map(|event| (Ok::<_, Infallible>(event), feed)) });

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::RequestPartsExt;
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::Api;
 use super::problem::{Kind, Problem};
+use super::server::Busy;
 
 /// What one host's endpoint takes.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +26,13 @@ pub struct Limits {
     pub header_time_max: Duration,
     /// How long a request's body may take to arrive.
     pub body_time_max: Duration,
-    /// Connections at once. One more closes the one that has been silent longest; one that serves a reviewer is never closed for it.
+    /// How long the other end may take nothing of an answer or of a stream of events.
+    pub write_time_max: Duration,
+    /// Connections at once. One more closes the one that has been silent longest; one that answers a reviewer's whole request is never closed for it.
     pub connections_max: usize,
+    /// How long a new connection has a place for certain, to send its first request. Without it a burst of others pushes it out before it was heard;
+    /// with it so many connections are taken in that time as there are places, and the next ones wait in the system's queue.
+    pub newcomer_time: Duration,
     /// Event streams at once; fewer than connections, so that streams cannot keep reviewers out.
     pub streams_max: usize,
     /// Between two signs of life on a silent event stream, so that dead peers are noticed.
@@ -46,7 +52,9 @@ impl Limits {
         body_bytes_max: 256 * 1024,
         header_time_max: Duration::from_secs(10),
         body_time_max: Duration::from_secs(30),
+        write_time_max: Duration::from_secs(30),
         connections_max: 256,
+        newcomer_time: Duration::from_millis(50),
         streams_max: 64,
         heartbeat: Duration::from_secs(15),
         requests: Rate { per_second: 20_000, burst: 20_000 },
@@ -107,10 +115,15 @@ impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::new(Kind::NotJson, "send the body as `Content-Type: application/json`"));
+            return Err(Problem::new(
+                Kind::NotJson,
+                "send the body once as `Content-Type: application/json`, not packed",
+            ));
         }
         let limits = api.limits();
+        let busy = request.extensions().get::<Arc<Busy>>().cloned();
         let bytes = read(request.into_body(), limits.body_bytes_max, limits.body_time_max).await?;
+        busy.iter().for_each(|busy| busy.begin());
         if bytes.is_empty() {
             return Err(Problem::new(Kind::BadRequest, "the body is empty; send a JSON object, such as `{}`"));
         }
@@ -120,7 +133,13 @@ impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Of two types each reader could believe another; and what is packed is not read as what it is.
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return false;
+    }
+    let value = value.to_str().unwrap_or_default();
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
     let charset = parameters.trim().to_ascii_lowercase();
     essence.trim().eq_ignore_ascii_case("application/json")

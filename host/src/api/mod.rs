@@ -20,6 +20,7 @@ mod journaled;
 pub mod limits;
 mod metrics;
 pub mod openapi;
+mod patience;
 pub mod problem;
 pub mod resolutions;
 pub mod runs;

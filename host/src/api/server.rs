@@ -8,7 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -23,10 +23,16 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::Api;
+use super::auth::Reviewer;
+use super::patience::Patient;
 
-/// Bytes of a request's head, and headers in it: tokens are short and there are no cookies.
+/// Bytes of a request's head, and headers in it: tokens are short and there are no cookies. The library reads pieces of up to this size and looks after
+/// each whether the head has ended, so the largest head that can be taken is twice as large.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 64;
+
+/// How long to wait before looking again whether a connection can be closed for another.
+const NEXT_LOOK: Duration = Duration::from_millis(10);
 
 /// A pause after the operating system refused a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -88,10 +94,12 @@ async fn answer(stream: TcpStream, router: Router, line: Arc<Line>, api: &Api) {
         .header_read_timeout(api.limits().header_time_max)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, api.limits().write_time_max, line.clone())), service);
     let mut connection = pin!(connection);
     let mut closing = api.0.closing.subscribe();
     let ended = tokio::select! {
+        // What has just been answered is written before the connection is closed for another.
+        biased;
         ended = &mut connection => ended,
         () = line.close.notified() => return,
         () = closed(&mut closing) => {
@@ -118,24 +126,42 @@ pub(super) struct Line {
     opened: Instant,
     /// Microseconds between its opening and its last request.
     touched: AtomicU64,
-    /// Whether somebody known has used it.
-    known: AtomicBool,
-    /// Requests of somebody known that are being answered, event streams included.
+    /// The same up to when it was first listened to in vain. How long the host takes to get to that is not the other end's fault.
+    listened: AtomicU64,
+    /// Who has used it first, if that was somebody known.
+    owner: OnceLock<Reviewer>,
+    /// Whole requests of somebody known that are being answered, event streams included.
     busy: AtomicUsize,
     close: Notify,
     /// Told when it need not stay open any more.
     freed: Arc<Notify>,
 }
 
-/// As long as one of these lives, its connection is not closed to make room.
+/// Somebody known asks. Once the whole request is there, and as long as this lives, its connection is not closed to make room.
+///
+/// Not before: whoever has a token could hold every place with bodies that never arrive.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Line>);
+pub(super) struct Busy {
+    line: Arc<Line>,
+    begun: AtomicBool,
+}
+
+impl Busy {
+    /// The request is there.
+    pub(super) fn begin(&self) {
+        if !self.begun.swap(true, Ordering::Relaxed) {
+            self.line.busy.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.touch();
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
-        self.0.freed.notify_one();
+        if *self.begun.get_mut() {
+            self.line.touch();
+            self.line.busy.fetch_sub(1, Ordering::Relaxed);
+            self.line.freed.notify_one();
+        }
     }
 }
 
@@ -145,16 +171,31 @@ impl Line {
         self.peer
     }
 
-    /// Keeps the connection open while it serves somebody known.
-    pub(super) fn busy(self: Arc<Self>) -> Busy {
-        self.known.store(true, Ordering::Relaxed);
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(self)
+    /// Somebody known asks for something.
+    pub(super) fn asked_by(self: Arc<Self>, reviewer: &Reviewer) -> Busy {
+        self.owner.get_or_init(|| reviewer.clone());
+        Busy { line: self, begun: AtomicBool::new(false) }
     }
 
     fn touch(&self) {
-        let micros = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.touched.store(micros, Ordering::Relaxed);
+        self.touched.store(self.age_us(), Ordering::Relaxed);
+    }
+
+    /// There was nothing to read.
+    pub(super) fn heard_nothing(&self) {
+        let _ = self.listened.compare_exchange(0, self.age_us(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Never 0, which stands for never.
+    fn age_us(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether it had less than this time to send its first request, and has not.
+    fn is_new(&self, time: Duration) -> bool {
+        let listened = self.listened.load(Ordering::Relaxed);
+        let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.touched.load(Ordering::Relaxed) == 0 && (listened == 0 || self.age_us().saturating_sub(listened) < time_us)
     }
 
     fn last_sign(&self) -> Instant {
@@ -176,18 +217,28 @@ impl Lines {
     /// Accepting comes first: a thousand silent sockets push each other out, and a reviewer, whose request follows at once, is served.
     async fn room(&self, api: &Api) {
         while !self.make_room(api) {
-            self.freed.notified().await;
+            // A connection that ends says so; one that is not new any more does not.
+            let _ = tokio::time::timeout(NEXT_LOOK, self.freed.notified()).await;
         }
     }
 
     /// Closes the connection that is missed least if there are too many: strangers' first, then the one that has been silent longest.
+    ///
+    /// Everybody is a stranger until their first request is read. So that who has a token cannot keep all others in that state,
+    /// who holds more than half of all places loses one before a stranger does.
     fn make_room(&self, api: &Api) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() < api.limits().connections_max {
             return true;
         }
-        let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0);
-        let victim = idle.min_by_key(|line| (line.known.load(Ordering::Relaxed), line.last_sign())).cloned();
+        let mut places = HashMap::<&Reviewer, usize>::new();
+        open.values().filter_map(|line| line.owner.get()).for_each(|owner| *places.entry(owner).or_default() += 1);
+        let has_too_many =
+            |owner: &Reviewer| places.get(owner).is_some_and(|count| *count > api.limits().connections_max / 2);
+        let rank = |line: &Line| line.owner.get().map_or(1, |owner| if has_too_many(owner) { 0 } else { 2 });
+        let newcomer_time = api.limits().newcomer_time;
+        let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0 && !line.is_new(newcomer_time));
+        let victim = idle.min_by_key(|line| (rank(line), line.last_sign())).cloned();
         let Some(victim) = victim else { return false };
         victim.close.notify_one();
         open.remove(&victim.id);
@@ -201,7 +252,8 @@ impl Lines {
             peer,
             opened: Instant::now(),
             touched: AtomicU64::new(0),
-            known: AtomicBool::new(false),
+            listened: AtomicU64::new(0),
+            owner: OnceLock::new(),
             busy: AtomicUsize::new(0),
             close: Notify::new(),
             freed: self.freed.clone(),

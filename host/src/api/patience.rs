@@ -1,0 +1,79 @@
+//! A socket whose other end has to go on taking what it is sent, and that says when it was listened to in vain.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use super::server::Line;
+
+/// Ends in an error when nothing could be written for a while. hyper has no time-out for that: who asks and does not read would stay for ever,
+/// with the answer in memory.
+pub(super) struct Patient {
+    socket: TcpStream,
+    time_max: Duration,
+    line: Arc<Line>,
+    /// Until when something must be taken, while nothing is.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patient {
+    /// Waits for `time_max` and no longer, each time.
+    pub(super) fn new(socket: TcpStream, time_max: Duration, line: Arc<Line>) -> Self {
+        Self { socket, time_max, line, stalled: None }
+    }
+
+    /// Passes on what came of an attempt to write.
+    fn attempted(&mut self, cx: &mut Context, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let time_max = self.time_max;
+        ready!(self.stalled.get_or_insert_with(|| Box::pin(sleep(time_max))).as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end takes nothing any more")))
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.attempted(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context,
+        parts: &[io::IoSlice],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        self.attempted(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context, into: &mut ReadBuf) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.socket).poll_read(cx, into);
+        if read.is_pending() {
+            self.line.heard_nothing();
+        }
+        read
+    }
+}

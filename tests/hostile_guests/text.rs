@@ -1,0 +1,175 @@
+//! Attacks that no compiler makes: components written in text, each of a few instructions.
+
+use serde_json::json;
+
+use crate::support::Host;
+use crate::{decide_honest, folder, honest};
+
+/// How a component is made, what it does where, and what is said about its end.
+struct Attack {
+    what: &'static str,
+    /// Core definitions beside `run`, which is empty unless they have one.
+    core: &'static str,
+    /// Definitions of the component beside its main module.
+    beside: &'static str,
+    /// The body of `run`.
+    run: &'static str,
+    /// What is called with the result's address after it was read.
+    after: &'static str,
+    said: &'static str,
+}
+
+const PLAIN: Attack = Attack { what: "", core: "", beside: "", run: "(i32.const 16)", after: "", said: "" };
+
+const ATTACKS: &[Attack] = &[
+    Attack { what: "nothing but a good end", said: "\"ok\":\"\"", ..PLAIN },
+    Attack {
+        what: "an endless loop before anything of it is called",
+        core: "(func $begin (loop $on (br $on))) (start $begin)",
+        said: "used up its 500 ms of CPU time",
+        ..PLAIN
+    },
+    Attack {
+        what: "a trap before anything of it is called",
+        core: "(func $begin unreachable) (start $begin)",
+        said: "`unreachable`",
+        ..PLAIN
+    },
+    Attack {
+        what: "an impossible call before anything of it is called",
+        core: "(func $begin (call $read (i32.const 0) (i32.const 0x7fffffff) (i32.const 64))) (start $begin)",
+        said: "impossible call",
+        ..PLAIN
+    },
+    Attack {
+        what: "a call with more than may pass at once, before anything of it is called",
+        core: "(func $begin (drop (memory.grow (i32.const 128))) (call $read (i32.const 0) (i32.const 0x800000) (i32.const 64))) (start $begin)",
+        said: "at once is more than",
+        ..PLAIN
+    },
+    Attack {
+        what: "a table that grows without end",
+        core: "(table $table 1 funcref)",
+        run: "(loop $more (br_if $more (i32.ne (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)))) unreachable",
+        said: "needs more than its 16777216 bytes of memory",
+        ..PLAIN
+    },
+    Attack {
+        what: "a table that is too large from the start",
+        core: "(table $table 0x10000000 funcref)",
+        said: "a minimum element size of 268435456 which exceeds the limit",
+        ..PLAIN
+    },
+    Attack {
+        what: "five memories, of which there are four for each",
+        beside: "(core module $more (memory 1)) (core instance (instantiate $more)) (core instance (instantiate $more)) \
+                 (core instance (instantiate $more)) (core instance (instantiate $more))",
+        said: "contains 5 memories which exceeds the limit of 4",
+        ..PLAIN
+    },
+    Attack {
+        what: "an endless loop after its result was read",
+        after: "(loop $on (br $on))",
+        said: "used up its 500 ms of CPU time",
+        ..PLAIN
+    },
+    Attack { what: "a trap after its result was read", after: "unreachable", said: "`unreachable`", ..PLAIN },
+    Attack {
+        what: "a call after its result was read",
+        after: "(call $read (i32.const 0) (i32.const 1) (i32.const 64))",
+        said: "cannot leave component instance",
+        ..PLAIN
+    },
+    Attack {
+        what: "a result that lies outside of its memory",
+        run: "(i32.const 0x7ffffff0)",
+        said: "out of bounds",
+        ..PLAIN
+    },
+    Attack {
+        what: "a text that lies outside of its memory",
+        run: "(i32.store (i32.const 20) (i32.const 0x7fffff00)) (i32.store (i32.const 24) (i32.const 0x100)) (i32.const 16)",
+        said: "out of bounds",
+        ..PLAIN
+    },
+    Attack {
+        what: "a text that is none",
+        run: "(i32.store8 (i32.const 32) (i32.const 0xff)) (i32.store (i32.const 20) (i32.const 32)) (i32.store (i32.const 24) (i32.const 1)) (i32.const 16)",
+        said: "utf-8",
+        ..PLAIN
+    },
+    Attack {
+        what: "a result that is neither good nor bad",
+        run: "(i32.store8 (i32.const 16) (i32.const 2)) (i32.const 16)",
+        said: "discriminant",
+        ..PLAIN
+    },
+];
+
+fn component(attack: &Attack) -> Vec<u8> {
+    let Attack { core, beside, run, after, .. } = attack;
+    let text = format!(
+        r#"(component
+            (import "holdshort:agent/workspace@0.1.0" (instance $workspace
+                (export "read-file" (func (param "path" string) (result (result string (error string)))))))
+            {beside}
+            (core module $libc
+                (memory (export "memory") 2)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))
+            (core instance $libc (instantiate $libc))
+            (alias core export $libc "memory" (core memory $memory))
+            (alias core export $libc "realloc" (core func $realloc))
+            (core func $read (canon lower (func $workspace "read-file") (memory $memory) (realloc $realloc)))
+            (core instance $host (export "read" (func $read)))
+            (core module $main
+                (import "libc" "memory" (memory 1))
+                (import "host" "read" (func $read (param i32 i32 i32)))
+                {core}
+                (func (export "run") (param i32 i32) (result i32) {run})
+                (func (export "after") (param i32) {after}))
+            (core instance $main (instantiate $main (with "libc" (instance $libc)) (with "host" (instance $host))))
+            (func $run (param "task" string) (result (result string (error string)))
+                (canon lift (core func $main "run") (memory $memory) (realloc $realloc) (post-return (core func $main "after"))))
+            (export "run" (func $run)))"#
+    );
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{}: {error}", attack.what))
+}
+
+#[test]
+fn what_no_compiler_makes_ends_alone_too() {
+    let folder = folder(&["many-calls"], "cpu-ms = 500\nmemory-mib = 16");
+    let mut sections = std::fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    for (number, attack) in ATTACKS.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("text-{number}.wasm")), component(attack)).unwrap();
+        sections += &format!("\n[agents.text-{number}]\ncomponent = \"text-{number}.wasm\"\n");
+    }
+    folder.configure(&sections);
+    let host = folder.serve();
+    let mut wrong = Vec::new();
+    for (number, attack) in ATTACKS.iter().enumerate() {
+        let beside = honest(&host);
+        let row = end(&host, &format!("text-{number}"));
+        decide_honest(&host, &beside);
+        if !row.contains(attack.said) {
+            wrong.push(format!("{}: `{}` is not in {row}", attack.what, attack.said));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// How a run of an agent ends, in the host's words; also if it does not.
+fn end(host: &Host, agent: &str) -> String {
+    let (status, answer) = host.post("/v1/runs", &json!({ "agent": agent, "task": "" }));
+    if status != 201 {
+        return answer.to_string();
+    }
+    let run = answer["id"].as_str().unwrap();
+    for _ in 0..500 {
+        let row = host.show_run(run);
+        if !["running", "sleeping", "waiting"].contains(&row["state"].as_str().unwrap()) {
+            return row.to_string();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    format!("it does not end: {} {}", host.show_run(run), host.said().lines().last().unwrap_or_default())
+}

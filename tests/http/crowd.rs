@@ -1,0 +1,138 @@
+//! T14: a thousand slow sockets, with the limits that are shipped, and a reviewer who is served beside them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use holdshort::api::Limits;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::client::{get, post};
+use crate::evidence;
+use crate::world::{How, World};
+
+const SOCKETS: usize = 1_000;
+
+/// How often a reviewer comes by.
+const VISITS: usize = 20;
+
+/// The promise is a second; a machine that is busy with other things may take longer. Without the promise it takes ten seconds or thirty.
+const SERVED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A slow socket whose connection was closed comes back after this.
+const REST: Duration = Duration::from_secs(2);
+
+/// How a socket is slow.
+#[derive(Clone, Copy, Debug)]
+enum Slow {
+    /// Says nothing.
+    Silent,
+    /// Sends half a head, and then a byte now and then.
+    Head,
+    /// Sends a stranger's request again and again, each a byte at a time.
+    Stranger,
+    /// Has a token, sends a whole head, and then the body a byte now and then.
+    Body,
+    /// Has a token, asks for more than any buffer holds, and reads none of it.
+    Reader,
+    /// Has a token, and holds a stream of events open.
+    Stream,
+    /// Has a token, had an answer, and keeps the connection.
+    Kept,
+}
+
+/// Bodies twice: there are as many of them as places.
+const ALL: [Slow; 8] =
+    [Slow::Silent, Slow::Head, Slow::Stranger, Slow::Body, Slow::Body, Slow::Reader, Slow::Stream, Slow::Kept];
+
+impl Slow {
+    /// Is slow until the other end closes, and comes back.
+    async fn forever(self, at: SocketAddr, closed: Arc<AtomicUsize>) {
+        loop {
+            // Small buffers, so that not reading is felt soon.
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4_096).unwrap();
+            if let Ok(mut stream) = socket.connect(at).await {
+                let _ = self.once(&mut stream).await;
+                closed.fetch_add(1, Ordering::Relaxed);
+            }
+            tokio::time::sleep(REST).await;
+        }
+    }
+
+    async fn once(self, stream: &mut TcpStream) -> std::io::Result<()> {
+        let with_token = |target: &str| get(target).by("bob").without("Connection").bytes();
+        let body = post("/v1/runs", &json!({"agent": "release", "task": "x".repeat(10_000)})).by("bob");
+        match self {
+            Self::Silent => {}
+            Self::Head => {
+                dribble(stream, b"GET /v1/approvals HTTP/1.1\r\nHost: holdshort.test\r\nX-Slow: ", b"x").await?
+            }
+            Self::Stranger => {
+                let request = get("/v1/approvals").without("Authorization").without("Connection").bytes();
+                return dribble(stream, &[], &request).await;
+            }
+            Self::Body => dribble(stream, &body.head(), b" ").await?,
+            Self::Reader => {
+                stream.write_all(&with_token("/openapi.json").repeat(1_000)).await?;
+                std::future::pending::<()>().await;
+            }
+            Self::Stream => stream.write_all(&with_token("/v1/events")).await?,
+            Self::Kept => stream.write_all(&with_token("/v1/agents")).await?,
+        }
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.map(drop)
+    }
+}
+
+/// Sends `first`, and then the bytes of `next` one by one, for ever.
+async fn dribble(stream: &mut TcpStream, first: &[u8], next: &[u8]) -> std::io::Result<()> {
+    stream.write_all(first).await?;
+    for byte in next.iter().cycle() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stream.write_all(&[*byte]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_slow_sockets_keep_nobody_out() {
+    let world = World::new().await;
+    let closed = Arc::new(AtomicUsize::new(0));
+    let crowd: Vec<_> =
+        (0..SOCKETS).map(|number| tokio::spawn(ALL[number % ALL.len()].forever(world.at, closed.clone()))).collect();
+    let mut worst = (Duration::ZERO, "");
+    for _ in 0..VISITS {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let held = world.held(&How::PLAIN).await;
+        let decide = json!({"type": "approve", "digest": held.digest});
+        for (what, request, status) in [
+            ("looked through the list", get("/v1/approvals"), 200),
+            ("looked at one", get(&format!("/v1/approvals/{}", held.id)), 200),
+            ("decided", post(&format!("/v1/approvals/{}/decisions", held.id), &decide), 200),
+        ] {
+            let start = Instant::now();
+            let reply = tokio::time::timeout(SERVED_WITHIN, request.send(world.at)).await;
+            let reply = reply.unwrap_or_else(|_| panic!("{what}: not within {SERVED_WITHIN:?}"));
+            assert_eq!(reply.status, status, "{what}: {}", reply.text());
+            worst = worst.max((start.elapsed(), what));
+        }
+    }
+    println!("beside {SOCKETS} slow sockets a reviewer {} in {:?} at worst", worst.1, worst.0);
+    let figures = world.ask(&get("/metrics")).await.text();
+    let figure =
+        |name: &str| figures.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse::<usize>().unwrap();
+    let Limits { connections_max, streams_max, .. } = Limits::STANDARD;
+    // A connection that was told to end may be counted a moment longer.
+    assert!(figure("holdshort_http_connections ") <= connections_max + 16, "{figures}");
+    assert_eq!(figure("holdshort_http_event_streams "), streams_max, "as many streams as a token allows: {figures}");
+    // So many came and so few have a place: the others were sent away, and came back.
+    assert!(figure("holdshort_http_evicted_total ") >= SOCKETS - connections_max, "{figures}");
+    assert!(closed.load(Ordering::Relaxed) > 0, "nobody was sent away");
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+    world.stop().await;
+    evidence::figure("T14", "slow sockets", u64::try_from(SOCKETS).unwrap());
+}

@@ -1,0 +1,201 @@
+//! T14: a table of requests (`tests/data/http/hardening.toml`), what each is answered with, and that none but the right ones leaves a trace.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::Digest;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::client::{Reply, Request, get, post};
+use crate::evidence;
+use crate::world::{Held, How, World};
+
+const TABLE: &str = include_str!("../data/http/hardening.toml");
+
+/// Fewer would mean that somebody thinned the table out.
+const ROWS_MIN: usize = 240;
+
+/// A row; the file says what its fields mean.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    what: String,
+    ask: Option<String>,
+    #[serde(default)]
+    with: Vec<String>,
+    #[serde(default)]
+    and: Vec<String>,
+    #[serde(default)]
+    without: Vec<String>,
+    body: Option<String>,
+    raw: Option<String>,
+    status: Statuses,
+    #[serde(default)]
+    problem: String,
+    #[serde(default)]
+    header: Vec<String>,
+    #[serde(default = "yes")]
+    ours: bool,
+    #[serde(default)]
+    writes: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Statuses {
+    One(u16),
+    Many(Vec<u16>),
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table() {
+    let areas: BTreeMap<String, Vec<Row>> = toml::from_str(TABLE).unwrap();
+    let count: usize = areas.values().map(Vec::len).sum();
+    assert!(count >= ROWS_MIN, "{count} rows");
+    let mut wrong = Vec::new();
+    for (area, rows) in &areas {
+        // A world each, because a stranger may not ask for ever.
+        let world = World::new().await;
+        let held = world.held(&How::PLAIN).await;
+        for row in rows {
+            let before = world.written().await;
+            let checked = check(row, &world, &held).await;
+            let wrote = world.written().await != before;
+            let checked = checked.and((wrote == row.writes).then_some(()).ok_or(format!("written: {wrote}")));
+            wrong.extend(checked.err().map(|why| format!("{area}, {}: {why}", row.what)));
+        }
+        world.stop().await;
+    }
+    assert!(wrong.is_empty(), "{} of {count} rows:\n{}", wrong.len(), wrong.join("\n"));
+    evidence::figure("T14", "requests in the table", u64::try_from(count).unwrap());
+}
+
+async fn check(row: &Row, world: &World, held: &Held) -> Result<(), String> {
+    let (bytes, request) = request(row, world, held);
+    let mut stream = TcpStream::connect(world.at).await.unwrap();
+    // A host that has heard enough may close before it has heard everything.
+    let _ = stream.write_all(&bytes).await;
+    let replies = Reply::read_all(&mut stream, bytes.starts_with(b"HEAD ")).await;
+    let found: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    let expected = match &row.status {
+        Statuses::One(status) => std::slice::from_ref(status),
+        Statuses::Many(statuses) => statuses,
+    };
+    if found != expected {
+        return Err(format!(
+            "{found:?} instead of {expected:?}: {}",
+            replies.last().map_or_else(String::new, Reply::text)
+        ));
+    }
+    let Some(last) = replies.last() else { return Ok(()) };
+    if !row.ours {
+        let alone = last.body.is_empty() && last.header("content-security-policy").is_none();
+        assert_no_more(last, &row.what);
+        return alone.then_some(()).ok_or(format!("it is ours after all: {last:?}"));
+    }
+    for reply in replies.iter().filter(|reply| reply.status >= 200) {
+        world.schema.check_headers(reply, &row.what);
+    }
+    request.iter().for_each(|request| world.schema.check(request, last));
+    let problem = if last.status < 400 || last.body.is_empty() { String::new() } else { problem(last) };
+    if problem != row.problem {
+        return Err(format!("`{problem}` instead of `{}`", row.problem));
+    }
+    for header in &row.header {
+        let (name, value) = header.split_once(": ").unwrap();
+        if last.header(name) != Some(value) {
+            return Err(format!("{name}: {:?} instead of {value}", last.header(name)));
+        }
+    }
+    Ok(())
+}
+
+/// What the HTTP library says by itself tells no more than its status.
+fn assert_no_more(reply: &Reply, what: &str) {
+    let more: Vec<_> = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| !["connection", "content-length", "date"].contains(&name.as_str()))
+        .collect();
+    assert!(more.is_empty(), "{what}: {more:?}");
+}
+
+fn problem(reply: &Reply) -> String {
+    let uri = reply.json()["type"].as_str().unwrap().to_owned();
+    uri.strip_prefix("urn:holdshort:problem:").unwrap().to_owned()
+}
+
+/// What is sent, and the request that it is, if it is written as one.
+fn request(row: &Row, world: &World, held: &Held) -> (Vec<u8>, Option<Request>) {
+    let fill = |text: &str| fill(text, world, held);
+    if let Some(raw) = &row.raw {
+        assert!(row.ask.is_none() && row.body.is_none(), "{}: all or `raw`", row.what);
+        return (bytes(&fill(raw)), None);
+    }
+    let (method, target) = row.ask.as_ref().and_then(|ask| ask.split_once(' ')).expect("METHOD TARGET");
+    let (method, target) = (fill(method), fill(target));
+    let plain = if method == "POST" { post(&target, &serde_json::json!({})) } else { get(&target).method(&method) };
+    let mut request = row.without.iter().fold(plain, |request, name| request.without(name));
+    if let Some(body) = &row.body {
+        request = request.body(bytes(&fill(body)));
+    }
+    let header = |header: &String| {
+        let header = fill(header);
+        let (name, value) = header.split_once(": ").unwrap_or_else(|| panic!("`NAME: VALUE`, not `{header}`"));
+        (name.to_owned(), value.to_owned())
+    };
+    let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let replaced = row.with.iter().map(header);
+    request = replaced.fold(request, |request, (name, value)| request.with(&name, &value));
+    for text in &row.and {
+        // So many headers, instead of one.
+        let many = text.strip_prefix('{').and_then(|text| text.strip_suffix("*}")).map(|count| count.parse().unwrap());
+        let headers: Vec<_> = match many {
+            Some(count) => (0..count).map(|number: u32| named("X-Many", &number.to_string())).collect(),
+            None => vec![header(text)],
+        };
+        request = headers.iter().fold(request, |request, (name, value)| request.and(name, value));
+    }
+    (request.latin1(), Some(request))
+}
+
+/// A character is a byte, so that any can be written in the table.
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
+}
+
+/// The text with what stands for something in its place.
+fn fill(text: &str, world: &World, held: &Held) -> String {
+    let digest = held.digest.to_string();
+    let words = [
+        ("{ID}", held.id.clone()),
+        ("{RUN}", held.run.to_string()),
+        ("{PATH}", format!("/v1/approvals/{}/decisions", held.id)),
+        ("{DIGEST}", digest.clone()),
+        ("{DIGEST-IN-CAPITALS}", digest.to_uppercase()),
+        ("{HASH}", Digest::of(b"token-of-alice").to_string()),
+        ("{AT}", world.at.to_string()),
+        ("{PORT}", world.at.port().to_string()),
+    ];
+    let mut text = words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
+    while let Some((start, count, repeated, end)) = repetition(&text) {
+        text = format!("{}{}{}", &text[..start], repeated.repeat(count), &text[end..]);
+    }
+    text
+}
+
+/// The first `{COUNT*TEXT}` of a text: where it starts, its parts, and where it ends.
+fn repetition(text: &str) -> Option<(usize, usize, String, usize)> {
+    text.match_indices('{').find_map(|(start, _)| {
+        let (count, rest) = text[start + 1..].split_once('*')?;
+        let count = count.parse().ok()?;
+        let repeated = rest.split('}').next()?;
+        Some((start, count, repeated.to_owned(), start + 1 + text[start + 1..].find('}')? + 1))
+            .filter(|_| !repeated.is_empty())
+    })
+}
