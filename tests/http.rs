@@ -14,10 +14,14 @@ mod answers;
 mod client;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/sockets.rs"]
 mod sockets;
+#[path = "http/stale.rs"]
+mod stale;
 #[path = "http/stream.rs"]
 mod stream;
 #[path = "http/table.rs"]
