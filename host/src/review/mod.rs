@@ -7,6 +7,7 @@
 //! No line is ever cut for its length: it is wrapped. Where whoever shows a page leaves out evidence that is long, the page says so in its place.
 
 pub mod changes;
+mod lookalikes;
 pub mod marks;
 pub mod outline;
 mod shown;
