@@ -100,7 +100,9 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
         // Every width with every kind of call, over the texts.
         let columns = WIDTHS[number % WIDTHS.len()];
         for (call, arguments) in calls(&bait.text) {
-            for around in Around::each(&bait.text) {
+            // One kind of call with the text in each place around it, the others with it in all of them.
+            let skipped = if call == "ask" { 0 } else { 5 };
+            for around in Around::each(&bait.text).into_iter().skip(skipped) {
                 for (name, render) in RENDERERS {
                     let what = format!("{name}, {call}, {columns} columns: {}", bait.attack);
                     let (page, headings) = render(&around, &arguments, columns);
