@@ -24,6 +24,8 @@ mod hardening;
 mod schema;
 #[path = "http/sockets.rs"]
 mod sockets;
+#[path = "http/stale.rs"]
+mod stale;
 #[path = "http/stream.rs"]
 mod stream;
 #[path = "http/table.rs"]

@@ -11,8 +11,19 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
+#[path = "http/client.rs"]
+#[allow(dead_code, reason = "the tests of the endpoint use more of it")]
+mod client;
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "http/schema.rs"]
+#[allow(dead_code, reason = "the tests of the endpoint use more of it")]
+mod schema;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "http/world.rs"]
+#[allow(dead_code, reason = "the tests of the endpoint use more of it")]
+mod world;
 
 #[path = "shown_is_run/alike.rs"]
 mod alike;
@@ -24,6 +35,10 @@ mod decisions;
 mod effects;
 #[path = "shown_is_run/large.rs"]
 mod large;
+#[path = "shown_is_run/performed.rs"]
+mod performed;
+#[path = "shown_is_run/values.rs"]
+mod values;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

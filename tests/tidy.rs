@@ -18,7 +18,7 @@ const DOC_SHARE_MIN: usize = 15;
 /// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate"]),
-    ("api", &["gate", "journal", "runs", "kill"]),
+    ("api", &["gate", "journal", "review", "runs", "kill"]),
     ("config", &["gate"]),
     ("connectors", &["gate", "journal"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
@@ -167,6 +167,70 @@ fn the_table_of_rooms_says_the_same() {
     }
 }
 
+/// Ways to eyes that go round `review`: each may stand only in the file that takes nothing but what `review` made.
+const SCREENS: &[(&str, &str, &[&str])] = &[
+    (
+        "host/src",
+        "host/src/cli/output.rs",
+        &[
+            "io::stdout",
+            "io::stderr",
+            "stdout()",
+            "stderr()",
+            "print!",
+            "println!",
+            "dbg!",
+            "inherit()",
+            "/dev/tty",
+            "/dev/std",
+            "/dev/fd",
+            "/proc/self/fd",
+            "ProgressBar",
+            "set_hook",
+        ],
+    ),
+    (
+        "host/src/api",
+        "host/src/api/json.rs",
+        &["axum::Json", "axum::{Json", "serde_json::to_string", "serde_json::to_vec"],
+    ),
+];
+
+/// What of these words stands in a file's code; a name that merely ends in one is another.
+fn screens<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let stands = |word: &str| code.match_indices(word).any(|(at, _)| !code[..at].ends_with(|c: char| c == '_'));
+    words.iter().copied().filter(|word| stands(word)).collect()
+}
+
+/// `Shown` is what the outputs take, and only `review` makes one: its field is private. Held here is that nothing else is written to them.
+#[test]
+fn review_is_the_only_road_to_eyes() {
+    for (room, gate, words) in SCREENS {
+        for (path, text) in sources(room).into_iter().filter(|(path, _)| path != gate) {
+            let found = screens(&text, words);
+            assert!(found.is_empty(), "{path}: {found:?}: only {gate} may, which takes what `review` has made");
+        }
+        assert!(!screens(&code_of(&top().join(gate)), words).is_empty(), "{gate} is no gate");
+    }
+    // In the gate itself the outputs are opened in two functions, and these take `Shown`.
+    let output = code_of(&top().join("host/src/cli/output.rs"));
+    for (opens, signature) in [
+        ("io::stdout().lock()", "fn print(shown: &Shown) -> Result<(), Failure> {"),
+        ("io::stderr().lock()", "fn print_aside(shown: &Shown) -> io::Result<()> {"),
+    ] {
+        assert_eq!(output.matches(opens).count(), 1, "`{opens}` in output.rs");
+        let function = output.split(signature).nth(1).unwrap_or_else(|| panic!("no `{signature}` in output.rs"));
+        assert!(function.split("\n}\n").next().unwrap().contains(opens), "`{opens}` belongs into `{signature}`");
+    }
+    let named = output.matches("stdout()").count() + output.matches("stderr()").count();
+    let asked = output.matches("stdout().is_terminal()").count() + output.matches("stderr().is_terminal()").count();
+    assert_eq!(named - asked, 2, "an output is opened beside the two functions of output.rs");
+    // Whoever makes one is in `review`.
+    let shown = code_of(&top().join("host/src/review/shown.rs"));
+    assert!(shown.contains("pub struct Shown(String);"), "the field of `Shown` is private");
+}
+
 #[test]
 fn an_example_agent_is_a_page_of_a_tutorial() {
     let entries = std::fs::read_dir(top().join("guest-examples")).unwrap().map(|entry| entry.unwrap().path());
@@ -222,6 +286,12 @@ fn the_checks_above_can_fail() {
     let long = format!("pub(crate) fn f(\n    a: u8,\n) {{\n{}}}\n", "    a();\n".repeat(60));
     assert_eq!(long_functions("x.rs", &long), ["x.rs:1: a function of 64 lines"]);
     assert!(long_functions("x.rs", "fn f() {\n    a();\n}\n").is_empty());
+    let words = SCREENS[0].2;
+    assert_eq!(
+        screens("fn f() {\n    std::io::stdout().write_all(agents_words);\n}\n", words),
+        ["io::stdout", "stdout()"]
+    );
+    assert!(screens("// io::stdout\nfn f() { wasi::add_stdout(); }\n", words).is_empty());
 }
 
 #[test]

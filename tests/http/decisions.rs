@@ -180,39 +180,6 @@ async fn a_question_is_answered() {
     world.stop().await;
 }
 
-/// Every state × a decision that names the digest of when it was held, or an older one.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_old_decision_decides_nothing() {
-    let world = World::new().await;
-    for phase in Phase::NAMES.into_iter().filter(|phase| *phase != "held") {
-        let call = world.call(phase).await;
-        for digest in [call.digest, Digest::of(b"another")] {
-            let before = world.written().await;
-            for kind in ["approve", "reject", "edit", "respond"] {
-                let mut body = json!({"type": kind, "digest": digest});
-                match kind {
-                    "edit" => body["arguments"] = json!({"text": "goodbye"}),
-                    "respond" => body["answer"] = json!("no"),
-                    _ => {}
-                }
-                let reply = world.ask(&decide(&call, body).by("bob")).await;
-                let expected = if phase == "expired" { 410 } else { 409 };
-                assert_eq!(reply.status, expected, "{kind} of a call that is {phase}: {}", reply.text());
-            }
-            assert_eq!(world.written().await, before, "{phase}");
-        }
-    }
-    let held = world.held(&How::PLAIN).await;
-    let other = world.held(&How::PLAIN).await;
-    let reply = world.ask(&decide(&held, json!({"type": "approve", "digest": other.digest}))).await;
-    assert_eq!(
-        (reply.status, &reply.json()["current_digest"]),
-        (409, &json!(held.digest)),
-        "the same action elsewhere has another digest"
-    );
-    world.stop().await;
-}
-
 /// Decision and effect are shown apart, in every state, and what is shown proves its digest.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_shows_decision_and_effect() {

@@ -1,192 +1,145 @@
 //! Two different values of a type never look alike, whatever they are made of, and have different digests.
+//!
+//! Every value is compared with every other one of its type, in each form in which it is shown. `HOLDSHORT_CASES=10000000` is a long run;
+//! a failure prints the command that repeats it.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
-use holdshort::review::Matter;
-use holdshort::review::terminal::{action, plain};
+use holdshort::review::terminal::{self, action, plain};
+use holdshort::review::{Matter, Shown, changes};
 use holdshort_gate::{Action, Digest, FunctionType, WitType};
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use serde_json::{Map, Value, json};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
 
-/// Types that are tried, and values of each; every value is compared with every other one of its type.
-const TYPES: usize = 300;
+use crate::evidence;
+use crate::values::{again, cases, runner, seeds, text, value, wit_type};
+
+/// Values of each type.
 const VALUES: usize = 24;
+/// Pairs that are compared in an ordinary test run.
+const PAIRS: u64 = 100_000;
+/// Texts of each seed.
+const TEXTS: u64 = 2_000;
+/// Widths of terminals: narrower than anybody's, usual ones, and none, for programs. Each type is tried at one.
+const WIDTHS: [usize; 7] = [1, 24, 30, 41, 80, 100, usize::MAX];
 
-/// Texts that imitate what the renderer writes itself, and characters that disappear, reorder or join.
-const PIECES: [&str; 36] = [
-    "a",
-    "b",
-    "aaaaaaaaaaaa",
-    " ",
-    "  ",
-    "\n",
-    "\r",
-    "\t",
-    "\"",
-    "\\",
-    "<",
-    "<U+",
-    "<U+202E>",
-    ">",
-    "\u{202e}",
-    "\u{200b}",
-    "\u{feff}",
-    "\u{e0041}",
-    "\u{301}",
-    "e\u{301}",
-    "\u{e9}",
-    "\u{435}",
-    "\u{a0}",
-    "\u{2028}",
-    "\u{0}",
-    "\u{1b}[2J",
-    "│ ",
-    "┊ ",
-    "1.",
-    "(2 entries)",
-    "a text of 2 lines, 3 bytes",
-    "none",
-    "an empty list",
-    "true",
-    "x: ",
-    "日本",
-];
-
-fn text() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(PIECES.to_vec());
-    prop_oneof![
-        4 => prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat()),
-        1 => any::<String>(),
-    ]
+fn draw<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
+    strategy.new_tree(runner).unwrap().current()
 }
 
-/// Names as WIT has them.
-fn names() -> impl Strategy<Value = Vec<String>> {
-    prop::sample::subsequence(vec!["a", "b", "rationale", "some", "ok", "err", "none", "to-whom"], 1..4)
-        .prop_map(|names| names.into_iter().map(str::to_owned).collect())
-}
-
-fn wit_type() -> impl Strategy<Value = WitType> {
-    let leaf = prop_oneof![
-        Just(WitType::String),
-        Just(WitType::String),
-        Just(WitType::Bool),
-        Just(WitType::U8),
-        Just(WitType::S32),
-        Just(WitType::U64),
-        Just(WitType::S64),
-        Just(WitType::F32),
-        Just(WitType::F64),
-        Just(WitType::Char),
-        names().prop_map(WitType::Enum),
-        names().prop_map(WitType::Flags),
-        Just(WitType::List(Box::new(WitType::U8))),
-    ];
-    leaf.prop_recursive(3, 10, 3, |inner| {
-        let boxed = || inner.clone().prop_map(Box::new);
-        let optional = || prop::option::of(inner.clone());
-        prop_oneof![
-            boxed().prop_map(WitType::List),
-            boxed().prop_map(WitType::Option),
-            prop::collection::vec(inner.clone(), 1..3).prop_map(WitType::Tuple),
-            (names(), prop::collection::vec(inner.clone(), 3))
-                .prop_map(|(names, types)| WitType::Record(names.into_iter().zip(types).collect())),
-            (names(), prop::collection::vec(optional(), 3))
-                .prop_map(|(names, types)| WitType::Variant(names.into_iter().zip(types).collect())),
-            (optional(), optional())
-                .prop_map(|(ok, err)| WitType::Result { ok: ok.map(Box::new), err: err.map(Box::new) }),
-        ]
-    })
-}
-
-/// Values of a type, from few possibilities, so that many are near to each other.
-fn value(ty: &WitType) -> BoxedStrategy<Value> {
-    let digits = |numbers: Vec<&'static str>| prop::sample::select(numbers).prop_map(Value::from).boxed();
-    match ty {
-        WitType::Bool => any::<bool>().prop_map(Value::from).boxed(),
-        WitType::U8 | WitType::U16 | WitType::U32 => (0..13u8).prop_map(Value::from).boxed(),
-        WitType::S8 | WitType::S16 | WitType::S32 => (-12..13i8).prop_map(Value::from).boxed(),
-        WitType::U64 => digits(vec!["0", "1", "12", "9007199254740993", "18446744073709551615"]),
-        WitType::S64 => digits(vec!["0", "1", "-1", "12", "-9223372036854775808"]),
-        WitType::F32 | WitType::F64 => {
-            let numbers = vec![0.0, 1.0, -1.0, 0.1, 1.5, 1e21, 1e-7, 12.0, 3.0e38, 0.1 + 0.2];
-            prop::sample::select(numbers).prop_map(|number: f64| json!(number)).boxed()
-        }
-        WitType::Char => any::<char>().prop_map(|c| json!(c.to_string())).boxed(),
-        WitType::String => text().prop_map(Value::from).boxed(),
-        WitType::List(inner) if **inner == WitType::U8 => digits(vec!["", "AA==", "AAA=", "AAAA", "AAAB", "bm9uZQ=="]),
-        WitType::List(inner) => prop::collection::vec(value(inner), 0..3).prop_map(Value::from).boxed(),
-        WitType::Tuple(types) => types.iter().map(value).collect::<Vec<_>>().prop_map(Value::from).boxed(),
-        WitType::Record(fields) => {
-            let names: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
-            let values: Vec<_> = fields.iter().map(|(_, ty)| value(ty)).collect();
-            values.prop_map(move |values| Value::Object(names.iter().cloned().zip(values).collect())).boxed()
-        }
-        WitType::Variant(cases) => tagged(cases.iter().map(|(name, ty)| (name.as_str(), ty.as_ref())).collect()),
-        WitType::Result { ok, err } => tagged(vec![("ok", ok.as_deref()), ("err", err.as_deref())]),
-        WitType::Enum(names) => prop::sample::select(names.clone()).prop_map(Value::from).boxed(),
-        WitType::Flags(names) => {
-            let most = names.len();
-            prop::sample::subsequence(names.clone(), 0..=most).prop_map(Value::from).boxed()
-        }
-        WitType::Option(inner) if matches!(**inner, WitType::Option(_)) => prop::option::of(value(inner))
-            .prop_map(|some| some.map_or(Value::Null, |some| json!({ "some": some })))
-            .boxed(),
-        WitType::Option(inner) => prop::option::of(value(inner)).prop_map(|some| some.unwrap_or(Value::Null)).boxed(),
-    }
-}
-
-fn tagged(cases: Vec<(&str, Option<&WitType>)>) -> BoxedStrategy<Value> {
-    let case = |(name, ty): (&str, Option<&WitType>)| {
-        let name = name.to_owned();
-        let payload = ty.map_or_else(|| Just(Value::Null).boxed(), value);
-        payload.prop_map(move |payload| Value::Object(Map::from_iter([(name.clone(), payload)]))).boxed()
-    };
-    prop::strategy::Union::new(cases.into_iter().map(case)).boxed()
-}
-
-/// What a terminal of this width shows of some arguments, with and without their types.
-fn shown(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> String {
+/// What a page shows of some arguments, with or without their types.
+fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> String {
     let matter =
         Matter { summary: "a call", facts: &[], arguments, function, exhibits: &[], preconditions: &Value::Null };
     plain(&action(&matter, columns))
 }
 
+/// Everything that shows an action. Another renderer is another line here.
+type Look<'a> = (&'static str, &'a dyn Fn(&Value) -> String);
+
+/// Remembers what a form looked like, and fails if something else looked the same.
+fn distinct<K: Hash + Eq, V: PartialEq + std::fmt::Debug>(seen: &mut HashMap<K, V>, look: K, of: V, what: &str) {
+    if let Some(other) = seen.get(&look) {
+        assert_eq!(*other, of, "{what}");
+    } else {
+        seen.insert(look, of);
+    }
+}
+
 #[test]
 fn different_values_look_different_and_have_different_digests() {
-    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[48; 32]);
-    let mut runner = TestRunner::new_with_rng(Config::default(), seed);
-    let mut compared = 0;
-    for number in 0..TYPES {
-        let ty = wit_type().new_tree(&mut runner).unwrap().current();
-        let params = vec![("subject".to_owned(), ty.clone()), ("rationale".to_owned(), WitType::String)];
-        let function = FunctionType { params, result: None };
-        let (mut looks, mut digests) = (HashMap::new(), HashMap::new());
-        for _ in 0..VALUES {
-            let subject = value(&ty).new_tree(&mut runner).unwrap().current();
-            let claim = text().new_tree(&mut runner).unwrap().current();
-            let action = Action::new(
-                Digest::of(b"component"),
-                "a:b/c#d".parse().unwrap(),
-                &function,
-                &json!({ "subject": subject, "rationale": if number % 2 == 0 { "" } else { claim.as_str() } }),
-            );
-            let action = action.unwrap_or_else(|error| panic!("{error}: {subject} is no {ty:?}"));
-            let arguments = action.arguments().clone();
-            if let Some(other) = digests.insert(action.digest(), arguments.clone()) {
-                assert_eq!(other, arguments, "two values have the same digest");
-            }
-            for (how, function, columns) in [(0, None, 100), (1, Some(&function), 100), (2, None, 30)] {
-                if let Some(other) = looks.insert((how, shown(&arguments, function, columns)), arguments.clone()) {
-                    assert_eq!(other, arguments, "two values of {ty:?} look alike");
-                }
-            }
+    const TEST: &str = "different_values_look_different_and_have_different_digests";
+    let (mut compared, wanted) = (0, cases(PAIRS));
+    for seed in seeds() {
+        compared += values_of_one_type(seed, &again(seed, TEST));
+        if compared >= wanted {
+            break;
         }
-        assert_eq!(looks.len(), 3 * digests.len(), "as many looks as values");
-        compared += digests.len() * (digests.len() - 1) / 2;
     }
-    println!("{compared} pairs were compared, at three looks each");
-    assert!(compared > 30_000, "{compared} pairs are too few");
+    evidence::figure("T8", "pairs of actions", compared);
+}
+
+/// Compares the values of one type; how many pairs there were.
+fn values_of_one_type(seed: u64, again: &str) -> u64 {
+    let mut runner = runner(seed);
+    let ty = draw(&wit_type(), &mut runner);
+    let params = vec![("subject".to_owned(), ty.clone()), ("rationale".to_owned(), WitType::String)];
+    let function = FunctionType { params, result: None };
+    let actions: Vec<Action> = (0..VALUES)
+        .map(|_| {
+            let claim = if seed % 2 == 0 { String::new() } else { draw(&text(), &mut runner) };
+            let arguments = json!({ "subject": draw(&value(&ty), &mut runner), "rationale": claim });
+            let action = Action::new(Digest::of(b"component"), "a:b/c#d".parse().unwrap(), &function, &arguments);
+            action.unwrap_or_else(|error| panic!("{error}: {arguments} is no {ty:?}"))
+        })
+        .collect();
+    let columns = WIDTHS[usize::try_from(seed).unwrap() % WIDTHS.len()];
+    let first = actions[0].arguments();
+    let looks: [Look<'_>; 5] = [
+        ("the page, by its JSON alone", &|value| page(value, None, columns)),
+        ("the page, by its types", &|value| page(value, Some(&function), columns)),
+        ("the endpoint's JSON", &|value| Shown::json_line(value).to_string()),
+        ("an edit", &|value| plain(&terminal::changes(&changes(first, value), columns))),
+        ("an edit that is undone", &|value| plain(&terminal::changes(&changes(value, first), columns))),
+    ];
+    let mut digests = HashMap::new();
+    for action in &actions {
+        distinct(&mut digests, action.digest(), action.arguments(), &format!("have the same digest: {again}"));
+    }
+    for (name, look) in looks {
+        let mut seen = HashMap::new();
+        for action in &actions {
+            let what = format!("look alike in {name} at {columns} columns: {again}");
+            distinct(&mut seen, look(action.arguments()), action.arguments(), &what);
+        }
+        assert_eq!(seen.len(), digests.len(), "as many looks as values in {name}: {again}");
+    }
+    let different = u64::try_from(digests.len()).unwrap();
+    different * (different - 1) / 2
+}
+
+/// Texts that stand in a line of their own: summaries, tasks, lines of a log, errors, what an agent returned.
+#[test]
+fn different_texts_look_different() {
+    const TEST: &str = "different_texts_look_different";
+    let mut compared = 0;
+    // In a long run as many more as there are more pairs above.
+    let rounds = usize::try_from(cases(PAIRS).div_ceil(PAIRS)).unwrap();
+    for seed in seeds().take(rounds) {
+        let mut runner = runner(seed);
+        let texts: Vec<String> = (0..TEXTS).map(|_| draw(&text(), &mut runner)).collect();
+        let columns = WIDTHS[usize::try_from(seed).unwrap() % WIDTHS.len()];
+        let summary = |text: &str| {
+            let (arguments, preconditions) = (json!({}), Value::Null);
+            let facts = [("task", text.to_owned())];
+            let matter = Matter {
+                summary: text,
+                facts: &facts,
+                arguments: &arguments,
+                function: None,
+                exhibits: &[],
+                preconditions: &preconditions,
+            };
+            plain(&action(&matter, columns))
+        };
+        let looks: [(&str, &dyn Fn(&str) -> String); 6] = [
+            ("a summary", &summary),
+            ("a row of a list", &|text| plain(&terminal::row("1  ", text, columns))),
+            ("a label", &|text| plain(&terminal::row(text, "x", columns))),
+            ("a line of a log", &|text| plain(&terminal::said("RUN says: ", text, columns))),
+            ("an error", &|text| plain(&terminal::note("error: ", text))),
+            ("what an agent returned", &|text| plain(&terminal::returned(text, columns))),
+        ];
+        for (name, look) in looks {
+            let mut seen = HashMap::new();
+            for text in &texts {
+                let what = format!("look alike as {name} at {columns} columns: {}", again(seed, TEST));
+                distinct(&mut seen, look(text), text, &what);
+            }
+            compared = seen.len();
+        }
+    }
+    assert!(compared > 1_000, "{compared} different texts are too few");
 }

@@ -17,7 +17,8 @@ use super::trap::Trap;
 use super::value;
 
 /// What a guest starts with. Two guests of one program with the same of this, given the same answers, do the same.
-#[derive(Clone, Debug)]
+// Without `Debug`, which would print the seed.
+#[derive(Clone)]
 pub struct Start {
     /// What the agent is to do.
     pub task: String,

@@ -1,12 +1,12 @@
 //! `/v1/agents`: what can be started here, and what each may ask for.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::Digest;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::json::Json;
 use super::openapi::Refusals;
 use super::shapes::DigestShape;
 use super::{Answer, Api};

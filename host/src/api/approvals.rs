@@ -1,6 +1,5 @@
 //! `/v1/approvals`: what waits for a decision, and what a decision rests on.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::Matter;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::json::Json;
 use super::limits::{Path, Query, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};

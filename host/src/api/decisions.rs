@@ -1,6 +1,5 @@
 //! `/v1/approvals/{id}/decisions`: a reviewer decides. Written down first, answered then.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::Reviewer;
+use super::json::Json;
 use super::limits::{Input, Path};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};

@@ -23,6 +23,7 @@ use utoipa::IntoParams;
 
 use super::auth::Reviewer;
 use super::history::{RunEvent, unwritable};
+use super::json;
 use super::limits::Query;
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
@@ -151,5 +152,5 @@ fn event(Entry { position, run, recorded }: Entry) -> Result<sse::Event, Problem
     let RunEvent { seq, at, kind, data } = RunEvent::new(&recorded)?;
     let named = sse::Event::default().id(position.0.to_string()).event(&kind);
     let data = FeedEvent { position: position.0, run: run.0, seq, at, kind, data };
-    Ok(named.data(serde_json::to_string(&data).map_err(unwritable)?))
+    Ok(named.data(json::text(&data).map_err(unwritable)?))
 }

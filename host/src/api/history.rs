@@ -1,6 +1,5 @@
 //! `/v1/runs/{id}/events` and `/logs`: what happened in a run, and what its agent said on the way.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::json::{self, Json};
 use super::limits::{Path, Query, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
@@ -87,7 +87,7 @@ pub(super) async fn events(
                 break;
             }
             body.push_str(if count == 0 { "" } else { "," });
-            body.push_str(&serde_json::to_string(&RunEvent::new(recorded)?).map_err(unwritable)?);
+            body.push_str(&json::text(&RunEvent::new(recorded)?).map_err(unwritable)?);
             (after, count) = (recorded.seq, count + 1);
         }
     }

@@ -17,6 +17,7 @@ pub mod health;
 pub mod history;
 mod ids;
 mod journaled;
+mod json;
 pub mod limits;
 mod metrics;
 pub mod openapi;

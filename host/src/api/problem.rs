@@ -3,7 +3,6 @@
 mod from;
 mod kind;
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use holdshort_gate::{Decision, Digest, Mismatch};
@@ -12,6 +11,7 @@ use utoipa::ToSchema;
 
 pub use kind::Kind;
 
+use super::json::Json;
 use super::shapes::{DecisionShape, DigestShape};
 
 /// The media type of every error answer.

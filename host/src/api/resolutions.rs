@@ -1,6 +1,5 @@
 //! `/v1/runs/{id}/calls/{n}/resolution`: a person settles an effect whose outcome was lost.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::command::Resolve;
@@ -12,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::auth::Reviewer;
 use super::decisions::present;
+use super::json::Json;
 use super::limits::{Input, Path};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};

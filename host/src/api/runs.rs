@@ -1,6 +1,5 @@
 //! `/v1/runs`: starts runs, shows them, ends them.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Reviewer;
+use super::json::Json;
 use super::limits::{Input, Path, Query, page};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};

@@ -27,12 +27,13 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     let scratch = Scratch::make(args.keep.as_deref())?;
     let config = Config::load(None, scratch.folder())?;
     let (before, wanted) = (scratch.tip("production")?, scratch.tip("main")?);
-    output.note(&format!(
-        "In {} is a small project with tests; its branch `main` is ahead of `production`.\n\
-         The agent `{AGENT}` is asked: {TASK}.\n\
-         It runs the tests, reads the log and the diff, and asks to deploy. It cannot deploy by itself.\n",
-        scratch.folder().display()
-    ));
+    let folder = scratch.folder().display();
+    output.notes(&[
+        &format!("In {folder} is a small project with tests; its branch `main` is ahead of `production`."),
+        &format!("The agent `{AGENT}` is asked: {TASK}."),
+        "It runs the tests, reads the log and the diff, and asks to deploy. It cannot deploy by itself.",
+        "",
+    ]);
 
     let journal = host::open_journal(&config)?;
     let session = Session::start(config, journal, AGENT, output)?;
@@ -40,7 +41,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     session.end_on_interrupt(move || {
         // The process ends here, so that nothing else removes it.
         let _ = folder.map(std::fs::remove_dir_all);
-        output_aside.note("\nnothing more is done; the scratch folder is removed unless you asked to keep it");
+        output_aside.notes(&["", "nothing more is done; the scratch folder is removed unless you asked to keep it"]);
     });
     let run = run::start(&session.client, AGENT, TASK)?;
     let watch = Watch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
@@ -51,14 +52,14 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
 
     let after = scratch.tip("production")?;
     if after == before {
-        output.note("\n`production` has not moved: nothing was cleared, so nothing was done.");
+        output.notes(&["", "`production` has not moved: nothing was cleared, so nothing was done."]);
         return Ok(if exit == Exit::Done { Exit::Failed } else { exit });
     }
     if after != wanted {
         let message = format!("`production` moved to {after}, and what was cleared is {wanted}");
         return Err(Failure::new(Exit::Failed, message));
     }
-    output.note(&format!("\n`production` moved from {before} to {after}: exactly what was cleared."));
+    output.notes(&["", &format!("`production` moved from {before} to {after}: exactly what was cleared.")]);
     output.note(&scratch.farewell());
     Ok(exit)
 }
@@ -79,12 +80,13 @@ impl Guide<'_> {
         self.output.aside(&page.lines(client, self.output.columns())?);
         let digest = page.verified.digest;
         if self.alone {
-            self.output
-                .note(&format!("\nThere is no terminal to ask on: approving {digest} over HTTP at {}", client.base()));
+            let how = format!("There is no terminal to ask on: approving {digest} over HTTP at {}", client.base());
+            self.output.notes(&["", &how]);
             client.decide(id, &decision("approve", digest, None))?;
             return Ok(());
         }
-        self.output.note("\nThis call holds short. Nothing happens until you decide; the agent is not even in memory.");
+        self.output
+            .notes(&["", "This call holds short. Nothing happens until you decide; the agent is not even in memory."]);
         loop {
             let answer =
                 self.output.ask("Approve exactly this? [y] yes, [n] no, with guidance for the agent, [q] quit:")?;

@@ -7,8 +7,8 @@ use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
-use crate::review::terminal::{self, Line, Tone};
-use crate::review::visible;
+use crate::review::terminal::{self, Line};
+use crate::review::{Shown, visible};
 
 /// Columns when nobody says how wide the terminal is.
 const COLUMNS: usize = 100;
@@ -52,12 +52,12 @@ impl Output {
 
     /// Prints reviewed lines.
     pub fn lines(&self, lines: &[Line]) -> Result<(), Failure> {
-        self.text(&painted(lines, self.colour))
+        print(&painted(lines, self.colour))
     }
 
     /// Prints reviewed lines beside the results. Nobody is told if even that fails.
     pub fn aside(&self, lines: &[Line]) {
-        let _ = io::stderr().lock().write_all(painted(lines, self.colour_aside).as_bytes());
+        let _ = print_aside(&painted(lines, self.colour_aside));
     }
 
     /// Shows on a terminal that something takes its time, until the value is dropped.
@@ -67,46 +67,52 @@ impl Output {
         Progress(bar)
     }
 
-    /// Prints a label of ours and any text behind it, wrapped on a terminal.
+    /// Prints a label and any text behind it, wrapped on a terminal.
     pub fn row(&self, label: &str, text: &str) -> Result<(), Failure> {
         self.lines(&terminal::row(label, text, self.row_columns))
     }
 
-    /// Prints a label of ours and an agent's words behind it, wrapped on a terminal.
+    /// Prints a label and an agent's words behind it, wrapped on a terminal.
     pub fn said(&self, label: &str, words: &str) -> Result<(), Failure> {
         self.lines(&terminal::said(label, words, self.row_columns))
     }
 
-    /// Prints JSON, indented, every invisible character as an escape.
-    pub fn json(&self, value: &Value) -> Result<(), Failure> {
-        self.text(&(visible::json(value) + "\n"))
+    /// Prints what an agent returned: alone where a program reads it, and on a terminal, where other lines stand above it, as its words.
+    pub fn returned(&self, text: &str) -> Result<(), Failure> {
+        if io::stdout().is_terminal() { self.lines(&terminal::returned(text, self.columns)) } else { self.text(text) }
     }
 
-    /// Prints text that is already safe.
+    /// Prints JSON, indented, every invisible character as an escape.
+    pub fn json(&self, value: &Value) -> Result<(), Failure> {
+        print(&Shown::json(value))
+    }
+
+    /// Prints JSON on a line.
+    pub fn json_line(&self, value: &Value) -> Result<(), Failure> {
+        print(&Shown::json_line(value))
+    }
+
+    /// Prints a text that is all that is printed, line by line.
     pub fn text(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
-            if error.kind() == ErrorKind::BrokenPipe {
-                // Whoever read has seen enough.
-                return Failure::new(Exit::Done, "");
-            }
-            Failure::new(Exit::Failed, format!("cannot write the output: {error}"))
-        })
+        print(&Shown::text(text))
     }
 
     /// Says something beside the results. Nobody is told if even that fails.
     pub fn note(&self, text: &str) {
-        let safe: String = visible::lines(text).iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        let _ = io::stderr().lock().write_all(safe.as_bytes());
+        let _ = print_aside(&Shown::plain(&terminal::note("", text)));
+    }
+
+    /// Says several lines of the host's own. They are not wrapped: some are there to be copied.
+    pub fn notes(&self, lines: &[&str]) {
+        lines.iter().for_each(|line| self.note(line));
     }
 
     /// Says why the program ends, unless there is nothing to say.
     pub fn failure(&self, failure: &Failure) {
         if !failure.message.is_empty() {
-            self.note(&format!("error: {}", failure.message));
-            if let Some(hint) = &failure.hint {
-                self.note(&format!("hint: {hint}"));
-            }
+            let hint = failure.hint.iter().flat_map(|hint| terminal::note("hint: ", hint));
+            let lines: Vec<Line> = terminal::note("error: ", &failure.message).into_iter().chain(hint).collect();
+            let _ = print_aside(&Shown::plain(&lines));
         }
     }
 
@@ -115,19 +121,35 @@ impl Output {
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
-        // Not locked while a person thinks: others may have something to say meanwhile.
-        let mut stderr = io::stderr();
+        // Nothing is locked while a person thinks: others may have something to say meanwhile.
         let mut answer = String::new();
-        let bytes = stderr
-            .write_all(format!("{question} ").as_bytes())
-            .and_then(|()| stderr.flush())
+        let bytes = print_aside(&Shown::question(question))
             .and_then(|()| io::stdin().read_line(&mut answer))
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot ask on the terminal: {error}")))?;
         if bytes == 0 {
-            drop(stderr.write_all(b"\n"));
+            let _ = print_aside(&Shown::gap());
             return Err(Failure::new(Exit::Failed, "nothing was typed; nothing was decided"));
         }
         Ok(Some(answer.trim().to_owned()))
+    }
+}
+
+/// Where the host's log is written: each entry on one line in which everything can be seen, because it may quote an agent or a program's complaint.
+pub(super) struct Log {
+    /// Whether entries are JSON.
+    pub(super) json: bool,
+}
+
+impl Write for Log {
+    /// Takes one entry at a time, as `tracing_subscriber` writes them.
+    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(entry);
+        print_aside(&if self.json { Shown::json_entry(&text) } else { Shown::entry(&text) })?;
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -140,25 +162,24 @@ impl Drop for Progress {
     }
 }
 
-fn painted(lines: &[Line], colours: bool) -> String {
-    if !colours {
-        return terminal::plain(lines);
-    }
-    // The only escape sequences that this program prints; the lines themselves can hold none.
-    let painted = lines.iter().map(|line| match colour(line.tone()) {
-        Some(code) => format!("\u{1b}[{code}m{}\u{1b}[0m\n", line.text()),
-        None => format!("{}\n", line.text()),
-    });
-    painted.collect()
+// INVARIANT: these two are all that write to the program's outputs, and they take only what `review` has made.
+
+fn print(shown: &Shown) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+        if error.kind() == ErrorKind::BrokenPipe {
+            // Whoever read has seen enough.
+            return Failure::new(Exit::Done, "");
+        }
+        Failure::new(Exit::Failed, format!("cannot write the output: {error}"))
+    })
 }
 
-fn colour(tone: Tone) -> Option<&'static str> {
-    match tone {
-        Tone::Heading => Some("1"),
-        Tone::Warning => Some("1;33"),
-        Tone::Claim => Some("2"),
-        Tone::Before => Some("31"),
-        Tone::After => Some("32"),
-        Tone::Matter => None,
-    }
+fn print_aside(shown: &Shown) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(shown.as_bytes()).and_then(|()| stderr.flush())
+}
+
+fn painted(lines: &[Line], colours: bool) -> Shown {
+    if colours { Shown::painted(lines) } else { Shown::plain(lines) }
 }

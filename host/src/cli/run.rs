@@ -100,7 +100,7 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
         if output.json {
             output.json(&json!({ "id": run.to_string() }))?;
         } else {
-            output.text(&format!("{run}\n"))?;
+            output.text(&run.to_string())?;
         }
         return Ok(Exit::Done);
     }
@@ -153,11 +153,17 @@ impl Holds<'_> {
         );
         let ours = program(self.global);
         // Not wrapped: these lines are there to be copied.
-        self.output.note(&if question {
-            format!("\n{id} is a question, and the agent waits for the answer:\n  {ours} approvals respond {id} \"your answer\"\n  {curl}\n")
+        let (asks, how) = if question {
+            (format!("{id} is a question, and the agent waits for the answer:"), "respond")
         } else {
-            format!("\n{id} holds short. To approve exactly this:\n  {ours} approvals approve {id}\n  {curl}\nTo send it back:\n  {ours} approvals reject {id} -m \"what to change\"\n")
-        });
+            (format!("{id} holds short. To approve exactly this:"), "approve")
+        };
+        let answer = if question { " \"your answer\"" } else { "" };
+        self.output.notes(&["", &asks, &format!("  {ours} approvals {how} {id}{answer}"), &format!("  {curl}")]);
+        if !question {
+            self.output.notes(&["To send it back:", &format!("  {ours} approvals reject {id} -m \"what to change\"")]);
+        }
+        self.output.note("");
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::client::{self, Client, RunPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::story::moment;
-use crate::review::{terminal, visible};
+use crate::review::terminal;
 
 /// Does what was asked; the list, if nothing was.
 pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -40,7 +40,7 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
         output.note("there are none");
     }
     for row in &page.runs {
-        let label = format!("{}  {}  ", visible::line(&row.id), visible::line(&moment(&row.created_at)));
+        let label = format!("{}  {}  ", row.id, moment(&row.created_at));
         output.row(&label, &format!("{}  {}: {}", state(row), row.agent, row.task))?;
     }
     if let Some(next) = page.next {

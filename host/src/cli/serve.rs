@@ -14,7 +14,6 @@ use super::output::Output;
 use super::{logging, session};
 use crate::config::Config;
 use crate::connectors::checks::Checks;
-use crate::review::visible;
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &ServeArgs, mut config: Config, output: &Output) -> Result<Exit, Failure> {
@@ -57,7 +56,7 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     }
     if output.json {
         let ready = json!({ "version": env!("CARGO_PKG_VERSION"), "url": url, "token_file": token_file });
-        output.text(&(visible::json_line(&ready) + "\n"))?;
+        output.json_line(&ready)?;
     } else {
         output.note(&format!("holdshort {} is ready at {url}", env!("CARGO_PKG_VERSION")));
         output.note(&format!("your token is in {}", token_file.display()));

@@ -13,7 +13,7 @@ use super::client::{self, ApprovalDetail, Client, EventPage, LogLine, LogPage, R
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::story;
-use crate::review::{terminal, visible};
+use crate::review::terminal;
 
 /// Events, or lines of the agent's log, of one request.
 const PAGE: u32 = 100;
@@ -94,7 +94,7 @@ impl Watch<'_> {
 
     /// Says what the agent said, as its words.
     fn repeat(&self, line: &LogLine) {
-        let label = format!("{} says ({}): ", self.run, visible::line(&line.level));
+        let label = format!("{} says ({}): ", self.run, line.level);
         self.output.aside(&terminal::said(&label, &line.message, self.output.columns()));
     }
 
@@ -183,11 +183,7 @@ pub(super) fn finish(answer: &Value, output: &Output) -> Result<Exit, Failure> {
     let result = row.result.as_ref();
     let said = |arm: &str| result.and_then(|result| result.get(arm)).and_then(Value::as_str);
     match (said("ok"), said("err")) {
-        (Some(text), _) => {
-            for line in visible::lines(text) {
-                output.text(&(line + "\n"))?;
-            }
-        }
+        (Some(text), _) => output.returned(text)?,
         (None, Some(text)) => output.note(&format!("{} failed, as its agent reports: {text}", row.id)),
         (None, None) => {
             let why = row.reason.map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -9,6 +9,8 @@ mod session;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, EffectClass};
@@ -72,6 +74,16 @@ pub struct Login {
     pub user: String,
     /// The password.
     pub password: Secret,
+}
+
+impl Login {
+    /// The password in each form in which it crosses the network; an empty one can be told of no text.
+    fn forms(&self) -> Vec<String> {
+        let Secret(password) = &self.password;
+        let plain = format!("\0{}\0{password}", self.user);
+        let forms = [STANDARD.encode(plain), STANDARD.encode(password), password.clone()];
+        forms.into_iter().filter(|form| !form.is_empty()).collect()
+    }
 }
 
 /// A text that no message, log or page shows.

@@ -8,7 +8,7 @@ use icu_properties::script::ScriptWithExtensions;
 use icu_properties::{CodePointMapData, PropertyNamesLong};
 use serde_json::Value;
 
-use super::{outline, visible};
+use super::{lookalikes, outline, visible};
 
 /// One warning, at one place. Its text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,18 @@ pub enum Warning {
         /// The scripts, by their Unicode names.
         scripts: Vec<&'static str>,
     },
+    /// A word or an address looks like an ASCII one and is made of other characters.
+    LooksLike {
+        /// It, made visible.
+        text: String,
+        /// What it looks like, as the confusables of UTS #39 spell it.
+        ascii: String,
+    },
+    /// Digits of a script that nothing else in the text is written in; several look like other digits of ours.
+    Digits {
+        /// They, made visible.
+        digits: String,
+    },
     /// It contains letters that run from right to left, so that its neighbours may seem to stand in another order.
     RightToLeft,
     /// A host's name is not what a network would be asked for.
@@ -57,6 +69,10 @@ impl fmt::Display for Mark {
             Warning::MixedScripts { word, scripts } => {
                 write!(f, "{}: \"{word}\" mixes {} letters", self.place, scripts.join(" and "))
             }
+            Warning::LooksLike { text, ascii } => {
+                write!(f, "{}: \"{text}\" looks like \"{ascii}\" and is made of other characters", self.place)
+            }
+            Warning::Digits { digits } => write!(f, "{}: \"{digits}\" are digits of another script", self.place),
             Warning::RightToLeft => {
                 write!(f, "{}: right-to-left letters; the order on the screen may deceive", self.place)
             }
@@ -85,7 +101,15 @@ pub fn of_text(place: &str, text: &str) -> Vec<Mark> {
     if text.chars().any(is_right_to_left) {
         warnings.push(Warning::RightToLeft);
     }
-    warnings.extend(words(text).filter_map(mixed_scripts));
+    let mixed: Vec<Warning> = words(text).filter_map(mixed_scripts).collect();
+    // What a mixed word looks like needs no second warning.
+    let named =
+        |text: &str| mixed.iter().any(|warning| matches!(warning, Warning::MixedScripts { word, .. } if word == text));
+    let looks = lookalikes::find(text).into_iter();
+    let looks: Vec<Warning> =
+        looks.filter(|warning| !matches!(warning, Warning::LooksLike { text, .. } if named(text))).collect();
+    warnings.extend(mixed);
+    warnings.extend(looks);
     warnings.extend(hosts(text));
     warnings.into_iter().map(|warning| Mark { place: place.into(), warning }).collect()
 }
@@ -192,7 +216,13 @@ mod tests {
         );
         assert_eq!(texts(&json!({"body": "see https://раураl.com/login"})).len(), 2);
         // Every letter Cyrillic: no mixture, and still not the host that it looks like.
-        assert_eq!(texts(&json!({"body": "аррӏе.com"})), ["body: the host \"аррӏе.com\" is xn--80ak6aa92e.com"]);
+        assert_eq!(
+            texts(&json!({"body": "аррӏе.com"})),
+            [
+                "body: \"аррӏе\" looks like \"apple\" and is made of other characters",
+                "body: the host \"аррӏе.com\" is xn--80ak6aa92e.com",
+            ]
+        );
         assert_eq!(texts(&json!({"h": "xn--80ak6aa92e.com"})), ["h: the host \"аррӏе.com\" is xn--80ak6aa92e.com"]);
         assert_eq!(texts(&json!({"x": "a\u{202E}b\u{200B}"})), ["x: 2 characters that cannot be seen, shown as <U+…>"]);
         assert_eq!(texts(&json!({"to\u{200B}": 1})).len(), 1);

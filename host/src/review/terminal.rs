@@ -173,10 +173,27 @@ pub fn value(value: &Value, columns: usize) -> Vec<Line> {
 
 /// Words of an agent behind a label of the host's, such as a line of its log; its further lines stand below, behind a bar.
 pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
+    behind(Tone::Claim, label, words, columns)
+}
+
+/// A word of the host's beside the results, such as an error. What it quotes may have several lines: all but the first stand behind a bar.
+pub fn note(label: &str, text: &str) -> Vec<Line> {
+    behind(Tone::Matter, label, text, usize::MAX)
+}
+
+/// What an agent returned, where something of the host's stands beside it: every line behind a bar.
+pub fn returned(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    let mut lines = visible::lines(words).into_iter();
-    page.safe(Tone::Claim, 0, label, &lines.next().unwrap_or_default());
-    page.block(Tone::Claim, 1, &lines.collect::<Vec<_>>());
+    page.heading("What the agent returned");
+    page.block(Tone::Claim, 1, &visible::lines(text));
+    page.lines
+}
+
+fn behind(tone: Tone, label: &str, text: &str, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    let mut lines = visible::lines(text).into_iter();
+    page.safe(tone, 0, &visible::line(label), &lines.next().unwrap_or_default());
+    page.block(tone, 1, &lines.collect::<Vec<_>>());
     page.lines
 }
 
@@ -184,14 +201,14 @@ pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
 pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Matter, 0, "", "");
-    page.heading(text);
+    page.heading(&visible::line(text));
     page.lines.drain(1..).collect()
 }
 
-/// A label of the host's and any text behind it.
+/// A label and any text behind it, on one line unless it is wrapped.
 pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.labelled(Tone::Matter, 0, label, text);
+    page.labelled(Tone::Matter, 0, &visible::line(label), text);
     page.lines
 }
 

@@ -44,7 +44,11 @@ pub fn json_line(value: &serde_json::Value) -> String {
     escaped(&value.to_string())
 }
 
-fn escaped(text: &str) -> String {
+/// A JSON document in which every character that would be written out stands as an escape of JSON's own.
+pub fn escaped(text: &str) -> String {
+    if text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for (c, written_out) in walk(text) {
         // The layout is the serializer's; inside a string it escapes line ends itself. `<` needs no care here.

@@ -7,7 +7,6 @@ use crate::cli::client::{self, ApprovalPage, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::story::moment;
-use crate::review::visible;
 
 /// Prints the approvals in a state, the one that waits longest first.
 pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -24,7 +23,7 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
     }
     for row in &page.approvals {
         let state = if args.state == "held" { String::new() } else { format!("{}  ", row.state) };
-        let label = format!("{}  {}  ", visible::line(&row.id), visible::line(&moment(&row.proposed_at)));
+        let label = format!("{}  {}  ", row.id, moment(&row.proposed_at));
         output.row(&label, &format!("{state}{}: {}", row.agent, row.summary))?;
     }
     if let Some(next) = page.next {

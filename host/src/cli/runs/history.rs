@@ -10,7 +10,6 @@ use crate::cli::client::{self, Client, EventPage, LogPage, RunRow};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::story;
-use crate::review::visible;
 
 /// Events, or lines, of one request.
 const PAGE: u32 = 200;
@@ -55,7 +54,7 @@ fn event_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Re
         documents(&answer, "events", output)?;
     } else {
         for event in &page.events {
-            let label = format!("{:>4}  {}  ", event.seq, visible::line(&story::moment(&event.at)));
+            let label = format!("{:>4}  {}  ", event.seq, story::moment(&event.at));
             // What this program does not know is shown as it came.
             let text = match story::event(event) {
                 Some(known) => match known.call() {
@@ -77,7 +76,7 @@ fn log_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Resu
         documents(&answer, "lines", output)?;
     } else {
         for line in &page.lines {
-            let (at, level) = (visible::line(&story::moment(&line.at)), visible::line(&line.level));
+            let (at, level) = (story::moment(&line.at), &line.level);
             output.said(&format!("{:>4}  {at}  {level:<5}  ", line.number), &line.message)?;
         }
     }
@@ -92,5 +91,5 @@ fn fetch(run: &RunName, what: &str, after: u64, client: &Client) -> Result<Value
 /// One document a line, so that a reader can follow.
 fn documents(answer: &Value, list: &str, output: &Output) -> Result<(), Failure> {
     let mut documents = answer.get(list).and_then(Value::as_array).into_iter().flatten();
-    documents.try_for_each(|document| output.text(&(visible::json_line(document) + "\n")))
+    documents.try_for_each(|document| output.json_line(document))
 }

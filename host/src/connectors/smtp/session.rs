@@ -92,14 +92,14 @@ async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
     }
     let answer = answered(relay, connection.command(Data)).await;
     let answer = answer.map_err(|failed| format!("`DATA` was refused: {}", failed.text()))?;
-    if answer.has_code(354) { Ok(()) } else { Err(format!("`DATA` was answered with {}", words(&answer))) }
+    if answer.has_code(354) { Ok(()) } else { Err(format!("`DATA` was answered with {}", words(relay, &answer))) }
 }
 
 /// Sends the message itself.
 async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Handed {
     match answered(relay, connection.message(&letter.bytes)).await {
-        Ok(answer) if answer.code().severity == Severity::PositiveCompletion => Handed::Accepted(words(&answer)),
-        Ok(answer) => Handed::Unclear(format!("it answered {}", words(&answer))),
+        Ok(answer) if answer.code().severity == Severity::PositiveCompletion => Handed::Accepted(words(relay, &answer)),
+        Ok(answer) => Handed::Unclear(format!("it answered {}", words(relay, &answer))),
         Err(Failed::Answer(answer)) => Handed::Refused(format!("the message was refused: {answer}")),
         Err(Failed::Silence(why)) => Handed::Unclear(why),
     }
@@ -124,20 +124,24 @@ impl Failed {
 async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
     match tokio::time::timeout(relay.time_out, command).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if error.status().is_some() => Err(Failed::Answer(clean(&error.to_string()))),
-        Ok(Err(error)) => Err(Failed::Silence(clean(&error.to_string()))),
+        Ok(Err(error)) if error.status().is_some() => Err(Failed::Answer(clean(relay, &error.to_string()))),
+        Ok(Err(error)) => Err(Failed::Silence(clean(relay, &error.to_string()))),
         Err(_) => Err(Failed::Silence(format!("no answer within {} s", relay.time_out.as_secs_f32()))),
     }
 }
 
 /// A relay's answer in one line.
-fn words(answer: &Response) -> String {
+fn words(relay: &Relay, answer: &Response) -> String {
     let lines: Vec<&str> = answer.message().collect();
-    clean(&format!("{} {}", answer.code(), lines.join(" ")))
+    clean(relay, &format!("{} {}", answer.code(), lines.join(" ")))
 }
 
-/// What came over the network, without what could mislead in a log.
-fn clean(text: &str) -> String {
+/// What came over the network, without what could mislead in a log, and without the password: some relays quote the command that they refuse.
+fn clean(relay: &Relay, text: &str) -> String {
+    let mut text = text.to_owned();
+    for form in relay.login.iter().flat_map(|login| login.forms()) {
+        text = text.replace(&form, "(secret)");
+    }
     let cleaned = text.chars().take(REPLY_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     cleaned.trim().to_owned()
 }

@@ -1,0 +1,144 @@
+//! Words and signs that are made of other characters than they seem to be (UTS #39, "confusables").
+
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, Script};
+use icu_properties::script::ScriptWithExtensions;
+use unicode_security::GeneralSecurityProfile;
+use unicode_security::confusable_detection::skeleton;
+
+use super::marks::Warning;
+use super::visible;
+
+/// Signs that structure an address or an amount; a sign that looks like one makes `example.com/a` of what is one long name.
+const SIGNS: &str = "/\\.:;,@?#&=%<>|";
+
+/// Every word that looks like an ASCII one and is another, foreign digits, and signs that look like those of an address.
+///
+/// A word is judged with its text: where other words are plainly of the same script, letters of it deceive nobody,
+/// and whoever writes in it would learn to overlook the warning.
+pub(super) fn find(text: &str) -> Vec<Warning> {
+    if text.is_ascii() {
+        return Vec::new();
+    }
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_ascii() && !word.is_empty()).collect();
+    let plain: Vec<&str> = words.iter().copied().filter(|word| ascii_look(word).is_none()).collect();
+    let at_home = |c: char| plain.iter().any(|word| word.chars().any(|other| same_script(c, other)));
+    let mut found: Vec<Warning> = words
+        .iter()
+        .filter(|word| !word.chars().any(|c| !c.is_ascii() && at_home(c)))
+        .filter_map(|word| Some(Warning::LooksLike { text: visible::line(word), ascii: ascii_look(word)? }))
+        .collect();
+    let foreign = |c: &char| !c.is_ascii() && is_digit(*c) && !at_home(*c);
+    let digits: String = text.chars().filter(foreign).collect();
+    if !digits.is_empty() {
+        found.push(Warning::Digits { digits: visible::line(&digits) });
+    }
+    found.extend(text.split_whitespace().filter_map(sign));
+    found
+}
+
+/// The ASCII word that a word looks like without being it. Accents, and letters of Latin that are in common use, are what they seem to be.
+fn ascii_look(word: &str) -> Option<String> {
+    let scripts = ScriptWithExtensions::new();
+    let honest = |c: char| {
+        u32::from(c) < 0x100 || (scripts.has_script(c, Script::Latin) && GeneralSecurityProfile::identifier_allowed(c))
+    };
+    // Of digits it is said that they are digits.
+    if word.chars().all(|c| honest(c) || is_digit(c)) {
+        return None;
+    }
+    let look = look(word);
+    look.is_ascii().then_some(look)
+}
+
+/// What other characters look like; ASCII is itself, although UTS #39 has an `m` look like `rn`.
+fn look(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        let mut buffer = [0; 4];
+        let alone = c.encode_utf8(&mut buffer);
+        if c.is_ascii() { shown.push(c) } else { shown.extend(skeleton(alone)) }
+    }
+    shown
+}
+
+/// A piece without white space in which a sign between ASCII characters looks like one of [`SIGNS`].
+fn sign(piece: &str) -> Option<Warning> {
+    let chars: Vec<char> = piece.chars().collect();
+    let looks = |c: char| {
+        let look = look(&c.to_string());
+        !c.is_ascii() && !c.is_alphanumeric() && look.len() == 1 && SIGNS.contains(&look)
+    };
+    let disguised = chars.windows(3).any(|near| match near {
+        [before, c, after] => before.is_ascii_graphic() && looks(*c) && after.is_ascii_graphic(),
+        _ => false,
+    });
+    disguised.then(|| Warning::LooksLike { text: visible::line(piece), ascii: look(piece) })
+}
+
+fn is_digit(c: char) -> bool {
+    CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::DecimalNumber
+}
+
+/// Whether `other` is a letter of a script that `c` belongs to.
+fn same_script(c: char, other: char) -> bool {
+    const WIDE: [Script; 4] = [Script::Han, Script::Hiragana, Script::Katakana, Script::Hangul];
+    let scripts = ScriptWithExtensions::new();
+    let script = scripts.get_script_val(other);
+    if ('\u{ff00}'..='\u{ffef}').contains(&c) && WIDE.contains(&script) {
+        return true;
+    }
+    script != Script::Common && script != Script::Inherited && other.is_alphabetic() && scripts.has_script(c, script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks(text: &str) -> Vec<(String, String)> {
+        let pair = |warning| match warning {
+            Warning::LooksLike { text, ascii } => (text, ascii),
+            Warning::Digits { digits } => (digits, "digits".into()),
+            other => panic!("{other:?}"),
+        };
+        find(text).into_iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_word_of_other_letters_is_named() {
+        for (text, shown, ascii) in [
+            ("pay АСЕ now", "АСЕ", "ACE"),
+            ("раура", "раура", "paypa"),
+            ("ΑΒΒ", "ΑΒΒ", "ABB"),
+            ("𝐩𝐚𝐲𝐩𝐚𝐥", "𝐩𝐚𝐲𝐩𝐚𝐥", "paypal"),
+            ("ｐａｙ", "ｐａｙ", "pay"),
+            ("ɑcɡ", "ɑcɡ", "acg"),
+            ("৪৪ euros", "৪৪", "digits"),
+            ("pay ٠ now", "٠", "digits"),
+            ("https://example.com∕login", "https://example.com∕login", "https://example.com/login"),
+            ("a․b", "a․b", "a.b"),
+        ] {
+            assert!(looks(text).contains(&(shown.into(), ascii.into())), "{text}: {:?}", looks(text));
+        }
+        for text in ["１００", "𝟏𝟎𝟎"] {
+            assert_eq!(looks(text), [(text.to_owned(), "digits".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_word_among_its_own_is_not() {
+        for text in [
+            "он хор, все НЕТ рядом",
+            "Ελλάδα ΑΒΒ",
+            "kapı açık",
+            "100 m² nº 5 ª",
+            "२०२६ में",
+            "don’t — 10–20 “x” …",
+            "注意：这是第１条。",
+            "naïve café Straße Łódź",
+        ] {
+            assert_eq!(looks(text), [], "{text}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Deception: texts that are made to be misread (`data/deception/corpus.json`), in every field that an agent or a program can fill, on every road to eyes.
+//!
+//! All of each text can be seen, nothing of it acts, what is disguised is marked, and no line of it passes for one of the host's; or it is refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "http/client.rs"]
+#[allow(dead_code, reason = "the tests of the endpoint use more of it")]
+mod client;
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "http/schema.rs"]
+#[allow(dead_code, reason = "the tests of the endpoint use more of it")]
+mod schema;
+#[path = "support/mod.rs"]
+mod support;
+#[path = "http/world.rs"]
+#[allow(dead_code, reason = "the tests of the endpoint use more of it")]
+mod world;
+
+#[path = "deception/corpus.rs"]
+mod corpus;
+#[path = "deception/pages.rs"]
+mod pages;
+#[path = "deception/printed.rs"]
+mod printed;

@@ -1,0 +1,220 @@
+//! The renderers themselves: every text, in every field that reaches eyes, at several widths.
+
+use holdshort::review::terminal::{self, Line, Tone, plain};
+use holdshort::review::{Matter, Shown, ShownExhibit, changes};
+use serde_json::{Value, json};
+
+use crate::corpus::{Bait, CORPUS, assert_harmless, assert_visible, unwrapped};
+use crate::evidence;
+
+/// As narrow as nobody has it, usual ones, and none.
+const WIDTHS: [usize; 4] = [20, 60, 100, usize::MAX];
+/// What stands in the other fields.
+const PLAIN: &str = "plain";
+
+/// The arguments of the consequential capabilities as agents send them, with `text` in every field of a text.
+fn calls(text: &str) -> Vec<(&'static str, Value)> {
+    let rationale = json!({"summary": text, "confidence": 0.5, "exhibits": [{"title": text, "text": text}]});
+    let file = json!({"path": text, "sha256": text});
+    vec![
+        (
+            "email",
+            json!({"message": {"to": [text], "cc": [text, PLAIN], "bcc": [text], "subject": text, "body": text, "in-reply-to": text, "attachments": [file]}, "rationale": rationale}),
+        ),
+        ("deploy", json!({"release": {"target": text, "revision": text, "notes": text}, "rationale": rationale})),
+        (
+            "transfer",
+            json!({"transfer": {"source": text, "payee": text, "amount": {"minor-units": "100", "currency": text}, "reference": text}, "rationale": rationale}),
+        ),
+        ("ask", json!({"question": {"text": text, "choices": [text, PLAIN]}, "rationale": rationale})),
+        ("any other", json!({text: {text: [text, {"a": text}]}})),
+    ]
+}
+
+/// Where a text stands on a page, besides its arguments.
+struct Around<'a> {
+    summary: &'a str,
+    fact: &'a str,
+    title: &'a str,
+    evidence: &'a str,
+    precondition: &'a str,
+}
+
+impl<'a> Around<'a> {
+    /// The text in one place after the other, and in all.
+    fn each(text: &'a str) -> Vec<Self> {
+        let plain = || Self { summary: PLAIN, fact: PLAIN, title: PLAIN, evidence: PLAIN, precondition: PLAIN };
+        vec![
+            plain(),
+            Self { fact: text, ..plain() },
+            Self { title: text, ..plain() },
+            Self { evidence: text, ..plain() },
+            Self { precondition: text, ..plain() },
+            Self { summary: text, fact: text, title: text, evidence: text, precondition: text },
+        ]
+    }
+
+    fn lines(&self, arguments: &Value, columns: usize) -> Vec<Line> {
+        let exhibits = [ShownExhibit {
+            title: self.title.into(),
+            kind: "text/plain, 1 byte".into(),
+            text: Some(self.evidence.into()),
+        }];
+        let facts = [("its task", self.fact.to_owned())];
+        let preconditions = json!({ "tip": self.precondition });
+        let matter = Matter {
+            summary: self.summary,
+            facts: &facts,
+            arguments,
+            function: None,
+            exhibits: &exhibits,
+            preconditions: &preconditions,
+        };
+        terminal::action(&matter, columns)
+    }
+}
+
+/// A page in one of the renderers: its name, the text that a reader gets, and the lines of it that are headings.
+type Renderer = (&'static str, fn(&Around<'_>, &Value, usize) -> (String, Vec<String>));
+
+/// Whatever renders a page. Another one is another line here.
+const RENDERERS: [Renderer; 1] = [("terminal", |around, arguments, columns| {
+    let lines = around.lines(arguments, columns);
+    (plain(&lines), headings(&lines))
+})];
+
+fn headings(lines: &[Line]) -> Vec<String> {
+    let headings = lines.iter().filter(|line| line.tone() == Tone::Heading);
+    headings.map(|line| line.text().to_owned()).collect()
+}
+
+/// The lines of a page that begin where only the host writes.
+fn outer(page: &str) -> Vec<String> {
+    page.lines().filter(|line| !line.is_empty() && !line.starts_with("  ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_page_shows_all_of_it_and_is_the_hosts() {
+    let mut renderings = 0;
+    for (number, bait) in CORPUS.iter().enumerate() {
+        // Every width with every kind of call, over the texts.
+        let columns = WIDTHS[number % WIDTHS.len()];
+        for (call, arguments) in calls(&bait.text) {
+            // One kind of call with the text in each place around it, the others with it in all of them.
+            let skipped = if call == "ask" { 0 } else { 5 };
+            for around in Around::each(&bait.text).into_iter().skip(skipped) {
+                for (name, render) in RENDERERS {
+                    let what = format!("{name}, {call}, {columns} columns: {}", bait.attack);
+                    let (page, headings) = render(&around, &arguments, columns);
+                    assert_harmless(&page, [bait], &what);
+                    assert_visible(&page, bait, &what);
+                    // The first heading is the summary. What else begins at the edge is a heading of the host's, and one of those it always has.
+                    let summary = unwrapped(&page).lines().nth(1).unwrap_or_default().to_owned();
+                    assert!(around.summary != PLAIN || summary == PLAIN, "{what}: {summary}");
+                    let edge = outer(&page);
+                    assert!(edge.iter().skip(1).all(|line| HEADINGS.contains(&line.as_str())), "{what}: {edge:#?}");
+                    assert!(headings.len() >= edge.len(), "{what}: {edge:#?}");
+                    let twice =
+                        edge.iter().skip(1).any(|line| edge.iter().skip(1).filter(|other| *other == line).count() > 1);
+                    assert!(!twice, "{what}: {edge:#?}");
+                    renderings += 1;
+                }
+            }
+        }
+        renderings += others(bait, columns);
+    }
+    evidence::figure("T9", "strings", CORPUS.len().try_into().unwrap());
+    evidence::figure("T9", "renderings", renderings);
+}
+
+/// The host's headings, as far as they stand on one line at these widths; a longer one goes on with a sign of its own.
+const HEADINGS: &[&str] = &[
+    "Look twice",
+    "What would be done",
+    "Only if this still ",
+    "Only if this still holds",
+    "What the host found out",
+    "What the host found ",
+    "What the agent says about it (its own words; nobody has checked them)",
+    "What the agent says about it (its own words; nobody ",
+    "What the agent says about it (its own words; nobody has ",
+    "What the agent says ",
+    "What the agent says about it (its own ",
+    "What the agent says about ",
+];
+
+/// What is printed in other places than pages: each kind of line, and what it must begin with.
+fn others(bait: &Bait, columns: usize) -> u64 {
+    let text = bait.text.as_str();
+    let (before, after) =
+        (json!({"message": {"to": ["a"], "body": "x"}}), json!({"message": {"to": [text], "body": text}}));
+    let facts = [("refused because", text.to_owned())];
+    let kinds: [(&str, Vec<Line>, &[&str]); 8] = [
+        (
+            "a refused call",
+            terminal::refused(&facts, &json!({"x": text}), columns),
+            &["Refused ", "What was asked for", "  "],
+        ),
+        ("an edit", terminal::changes(&changes(&before, &after), columns), &["message.", "  "]),
+        ("an edit undone", terminal::changes(&changes(&after, &before), columns), &["message.", "  "]),
+        ("a receipt", terminal::value(&json!({"note": text}), columns), &["  "]),
+        ("a log line", terminal::said("RUN says: ", text, columns), &["RUN says:", "  │ ", "  ┊ ", "    ┊ "]),
+        ("an error", terminal::note("error: ", text), &["error: ", "  │ "]),
+        ("a row", terminal::row("RUN  ", text, columns), &["RUN", "  ┊ "]),
+        ("what was returned", terminal::returned(text, columns), &["What the agent returned", "What the agent ", "  "]),
+    ];
+    for (kind, lines, begins) in &kinds {
+        let (page, what) = (plain(lines), format!("{kind}, {columns} columns: {}", bait.attack));
+        assert_harmless(&page, [bait], &what);
+        assert_visible(&page, bait, &what);
+        for line in page.lines().filter(|line| !line.is_empty()) {
+            assert!(begins.iter().any(|begin| line.starts_with(begin)), "{what}: {line:?}");
+        }
+        let first = begins[0].trim_end();
+        assert!(
+            begins[0] == "  "
+                || page.matches(&format!("\n{first}")).count()
+                    == usize::from(*kind == "an edit" || *kind == "an edit undone"),
+            "{what}: {page}"
+        );
+    }
+    // Programs read these whole; the text comes back as it was, from what a terminal can show.
+    let value = json!({"note": text, text: [text]});
+    for shown in [Shown::json(&value), Shown::json_line(&value)] {
+        let shown = shown.to_string();
+        assert_harmless(&shown, [bait], &bait.attack);
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value, "{}", bait.attack);
+    }
+    let entry = Shown::entry(&format!("WARN the program says: {text}\n")).to_string();
+    assert_harmless(&entry, [bait], &bait.attack);
+    assert!(entry.ends_with('\n') && entry.lines().count() == 1, "{entry:?}");
+    kinds.len() as u64 + 3
+}
+
+/// What is disguised is marked, with what the corpus says and nothing else; what only looks odd is not.
+#[test]
+fn what_is_disguised_is_marked() {
+    let (mut marked, mut wrong) = (0, Vec::new());
+    for bait in CORPUS.iter() {
+        let arguments = json!({ "x": bait.text });
+        let matter = Matter {
+            summary: PLAIN,
+            facts: &[],
+            arguments: &arguments,
+            function: None,
+            exhibits: &[],
+            preconditions: &Value::Null,
+        };
+        let found: Vec<String> = matter.marks().iter().map(ToString::to_string).collect();
+        let missing = bait.marks.iter().any(|mark| !found.iter().any(|found| found.contains(mark)));
+        let more = found.iter().any(|found| !bait.marks.iter().any(|mark| found.contains(mark)));
+        if missing || more {
+            wrong.push(format!("{}: {}: should be {:?}, and is {found:?}", bait.class, bait.attack, bait.marks));
+        }
+        let page = plain(&terminal::action(&matter, 80));
+        assert_eq!(page.contains("\n\nLook twice\n"), !found.is_empty());
+        marked += usize::from(!found.is_empty());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(marked > 100, "{marked}");
+}

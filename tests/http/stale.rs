@@ -1,0 +1,260 @@
+//! Decisions that are out of date: every state of a call × whatever such a decision may name. Each is refused and changes nothing;
+//! one that was made already is told so and changes nothing either.
+
+use holdshort_gate::clearance::Clearance;
+use holdshort_gate::command::{
+    CancelRun, Choice, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+};
+use holdshort_gate::{Call, Digest, EffectClass, JournalId, Phase, Proposal, RefusalReason, Resolution, RunId, Time};
+use serde_json::{Value, json};
+
+use crate::client::{Reply, get, post};
+use crate::evidence;
+use crate::world::{How, World, proposal};
+
+/// A call with a past, in a given phase: the second of its run, after one with the same bytes.
+struct Seasoned {
+    run: RunId,
+    /// What decisions on it have named or might have, by where it comes from.
+    old: Vec<(&'static str, Digest)>,
+    /// Decisions that count in the phase it is in, with who made them.
+    made: Vec<(&'static str, Value)>,
+}
+
+impl Seasoned {
+    const CALL: u32 = 2;
+
+    fn id(&self) -> String {
+        format!("{}.{}", self.run, Self::CALL)
+    }
+
+    async fn call(&self, world: &World) -> Call {
+        world.journal.subject(&self.run, Some(Self::CALL)).await.unwrap().unwrap().call.unwrap()
+    }
+
+    /// Notes the digest that is current now as one that will be old.
+    async fn remember(&mut self, world: &World, what: &'static str) -> Digest {
+        let digest = self.call(world).await.clearance.unwrap();
+        self.old.push((what, digest));
+        digest
+    }
+
+    async fn decide(&mut self, world: &World, reviewer: &'static str, choice: Choice) {
+        let clearance = self.call(world).await.clearance.unwrap();
+        let body = match &choice {
+            Choice::Approve => json!({"type": "approve"}),
+            Choice::Reject => json!({"type": "reject", "message": "no"}),
+            Choice::Respond(answer) => json!({"type": "respond", "answer": answer}),
+            Choice::Edit(revision) => json!({"type": "edit", "arguments": revision.proposal.action.arguments()}),
+        };
+        let message = body["message"].as_str().map(str::to_owned);
+        let decide = Decide { reviewer: reviewer.into(), clearance, choice, message };
+        let _ = world.submit(&self.run, Some(Self::CALL), decide).await.unwrap();
+        let mut body = body;
+        body["digest"] = json!(clearance);
+        self.made.push((reviewer, body));
+    }
+
+    async fn finish(&self, world: &World, outcome: Outcome) {
+        let attempt = self.call(world).await.attempts;
+        let finish = Finish { attempt, outcome, evidence: None };
+        let _ = world.submit(&self.run, Some(Self::CALL), finish).await.unwrap();
+    }
+
+    async fn start(&self, world: &World) {
+        let _ = world.submit(&self.run, Some(Self::CALL), Start { perform_within_ms: 1_000 }).await.unwrap();
+    }
+
+    /// A run whose first call, with the same bytes, was rejected.
+    async fn begin(world: &World, how: &How, proposed: Proposed) -> Self {
+        let run = world.run().await;
+        let twin = Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("hello", how))) };
+        let _ = world.submit(&run, None, twin).await.unwrap();
+        let clearance = world.digest(&run).await.unwrap();
+        let reject = Decide { reviewer: "alice".into(), clearance, choice: Choice::Reject, message: None };
+        let _ = world.submit(&run, Some(1), reject).await.unwrap();
+        let _ = world.submit(&run, None, Propose { call: Self::CALL, proposed }).await.unwrap();
+        Self { run, old: vec![("another call of the run, with the same bytes", clearance)], made: Vec::new() }
+    }
+
+    /// Held, after it was edited, edited back, approved, and held again because a fact had changed.
+    async fn held(world: &World, how: &How) -> Self {
+        let first = proposal("hello", how);
+        let mut call = Self::begin(world, how, Proposed::Hold(Box::new(first.clone()))).await;
+        let before = call.remember(world, "before an edit").await;
+        let edit = |proposal: Proposal| Choice::Edit(Box::new(Revision { proposal }));
+        call.decide(world, "alice", edit(proposal("goodbye", how))).await;
+        call.remember(world, "an edit that was edited back").await;
+        call.decide(world, "carol", edit(first.clone())).await;
+        let back = call.remember(world, "before the facts changed").await;
+        assert_ne!(before, back, "the same bytes again are another revision");
+        call.decide(world, "alice", Choice::Approve).await;
+        assert_eq!(call.call(world).await.phase.name(), "approved");
+        call.start(world).await;
+        let changed = Proposal { preconditions: json!({"tip": "2"}), ..first };
+        call.finish(world, Outcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(changed) }).await;
+        assert_eq!(call.call(world).await.phase, Phase::Held);
+        // Whatever was decided so far counts no more.
+        call.made.clear();
+        call
+    }
+
+    async fn approved(world: &World, how: &How) -> Self {
+        let mut call = Self::held(world, how).await;
+        call.decide(world, "alice", Choice::Approve).await;
+        call.decide(world, "bob", Choice::Approve).await;
+        call
+    }
+
+    async fn finished(world: &World, how: &How, outcome: Outcome) -> Self {
+        let call = Self::approved(world, how).await;
+        call.start(world).await;
+        call.finish(world, outcome).await;
+        call
+    }
+
+    /// A call in the phase of this name. A phase without an arm here has no rows in the table, and fails.
+    async fn in_phase(world: &World, phase: &str) -> Self {
+        let two = &How { quorum: 2, ..How::PLAIN };
+        let mut call = match phase {
+            "refused" => {
+                let refusal = RefusalReason::Forbidden("never".into());
+                Self::begin(world, two, Proposed::Refuse(Box::new(proposal("hello", two).action), refusal)).await
+            }
+            "cleared" => Self::begin(world, two, Proposed::Clear(Box::new(proposal("hello", two)))).await,
+            "held" => Self::held(world, two).await,
+            "approved" => Self::approved(world, two).await,
+            "started" => {
+                let call = Self::approved(world, two).await;
+                call.start(world).await;
+                call
+            }
+            "in-doubt" => Self::finished(world, two, Outcome::Unknown("the reply was lost".into())).await,
+            "succeeded" => Self::finished(world, two, Outcome::Happened(json!("sent"))).await,
+            "failed" => Self::finished(world, two, Outcome::DidNotHappen("no such address".into())).await,
+            "unresolved" => {
+                let call = Self::finished(world, two, Outcome::Unknown("the reply was lost".into())).await;
+                let attempt = call.call(world).await.attempts;
+                let resolve = Resolve { attempt, by: "alice".into(), resolution: Resolution::Abandon, message: None };
+                let _ = world.submit(&call.run, Some(Self::CALL), resolve).await.unwrap();
+                call
+            }
+            "rejected" => {
+                let mut call = Self::held(world, two).await;
+                call.decide(world, "alice", Choice::Reject).await;
+                call
+            }
+            "answered" => {
+                let question = &How { class: EffectClass::Question, ..How::PLAIN };
+                let held = Proposed::Hold(Box::new(proposal("hello", question)));
+                let mut call = Self::begin(world, question, held).await;
+                call.decide(world, "alice", Choice::Respond(json!("yes"))).await;
+                call
+            }
+            "expired" => {
+                let soon = Time(world.clock.load(std::sync::atomic::Ordering::Relaxed) + 1_000_000);
+                let mut call = Self::held(world, &How { expires_at: Some(soon), ..two.clone() }).await;
+                call.decide(world, "alice", Choice::Approve).await;
+                world.clock.fetch_add(2_000_000, std::sync::atomic::Ordering::Relaxed);
+                let _ = world.submit(&call.run, Some(Self::CALL), Expire).await.unwrap();
+                call
+            }
+            "cancelled" => {
+                let mut call = Self::held(world, two).await;
+                call.decide(world, "alice", Choice::Approve).await;
+                let _ = world.submit(&call.run, None, CancelRun { by: "olga".into(), reason: None }).await.unwrap();
+                call
+            }
+            other => panic!("no rows for the phase {other}"),
+        };
+        let state = call.call(world).await;
+        assert_eq!(state.phase.name(), phase);
+        if phase == "held" {
+            let current = state.proposal().unwrap();
+            assert!(call.old.iter().all(|(_, old)| Some(*old) != state.clearance), "one of the old ones is current");
+            assert_eq!(current.action, proposal("hello", two).action, "the bytes are those of the first revision");
+        } else if let Some(own) = state.clearance {
+            call.old.push(("its own", own));
+        }
+        call.old.push(("another run, with the same bytes", world.held(two).await.digest));
+        let proposal = state.proposal().cloned().unwrap_or_else(|| proposal("hello", two));
+        let journal = JournalId("another".into());
+        let (number, revision) = (Self::CALL, state.revision);
+        let elsewhere = Clearance { journal: &journal, run: &call.run, call: number, revision, proposal: &proposal };
+        call.old.push(("another journal, with the same bytes", elsewhere.digest()));
+        call.old.push(("nothing", Digest::of(b"another")));
+        call
+    }
+}
+
+/// The state of everything, to compare before and after.
+async fn everything(world: &World, id: &str) -> (Vec<(RunId, holdshort_gate::Event)>, Value) {
+    (world.written().await, world.ask(&get(&format!("/v1/approvals/{id}"))).await.json())
+}
+
+/// The answers' shape is held by the other tests; checking it here would be most of the work.
+async fn send(world: &World, id: &str, who: &str, body: &Value) -> Reply {
+    post(&format!("/v1/approvals/{id}/decisions"), body).by(who).send(world.at).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_decision_decides_nothing() {
+    let world = World::new().await;
+    let mut refused = 0;
+    for phase in Phase::NAMES {
+        let call = Seasoned::in_phase(&world, phase).await;
+        let id = call.id();
+        let before = everything(&world, &id).await;
+        for (origin, digest) in &call.old {
+            for who in ["bob", "alice", "carol"] {
+                for more in [
+                    json!({"type": "approve"}),
+                    json!({"type": "reject", "message": "stop"}),
+                    json!({"type": "edit", "arguments": {"text": "goodbye"}}),
+                    json!({"type": "edit", "arguments": {"text": "hello"}}),
+                    json!({"type": "respond", "answer": "no"}),
+                ] {
+                    let mut body = more;
+                    body["digest"] = json!(digest);
+                    if call.made.iter().any(|(maker, made)| *maker == who && *made == body) {
+                        continue;
+                    }
+                    let reply = send(&world, &id, who, &body).await;
+                    let what = format!("{who} decides on {origin} of a call that is {phase}: {body}: {}", reply.text());
+                    let stale = if phase == "expired" { 410 } else { 409 };
+                    assert_eq!(reply.status, stale, "{what}");
+                    let problem = reply.json();
+                    let current = if phase == "held" { json!(call.call(&world).await.clearance) } else { Value::Null };
+                    assert_eq!(problem["current_digest"], current, "{what}");
+                    refused += 1;
+                }
+            }
+            assert!(everything(&world, &id).await == before, "{origin}: a call that is {phase} has changed");
+        }
+    }
+    assert!(refused > 13 * 4 * 15, "{refused} are too few");
+    evidence::figure("T11", "stale decisions refused", refused);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_was_made_is_not_made_again() {
+    let world = World::new().await;
+    let mut repeated = 0;
+    for phase in Phase::NAMES {
+        let call = Seasoned::in_phase(&world, phase).await;
+        let id = call.id();
+        let before = everything(&world, &id).await;
+        for (who, body) in &call.made {
+            let reply = send(&world, &id, who, body).await;
+            let answer = reply.json();
+            let told = (reply.status, &answer["repeated"], &answer["state"]);
+            assert_eq!(told, (200, &json!(true), &json!(phase)), "{who} again: {body}: {}", reply.text());
+            repeated += 1;
+        }
+        assert!(everything(&world, &id).await == before, "a call that is {phase} has changed");
+    }
+    assert!(repeated >= 16, "{repeated} are too few");
+    evidence::figure("T11", "decisions sent again", repeated);
+    world.stop().await;
+}
