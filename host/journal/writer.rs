@@ -73,7 +73,7 @@ impl Writer {
     /// Judges `first` and what has gathered behind it, as far as a batch reaches, and writes what follows from all of it in one transaction.
     ///
     /// After a write that failed the state is read again before anything is judged. If that fails too, the task is told that nothing was written.
-    fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
+    pub(crate) fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
         if self.stale
             && let Err(cause) = self.read_again()
         {

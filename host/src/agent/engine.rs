@@ -44,12 +44,23 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     engine: wasmtime::Engine,
-    ticker: Ticker,
+    ticker: Option<Ticker>,
 }
 
 impl Engine {
     /// Starts the engine and its ticker.
     pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
+        let engine = Self::engine(settings)?;
+        let ticker = Some(Ticker::start(&engine).map_err(EngineError::Ticker)?);
+        Ok(Self(Arc::new(Inner { engine, ticker })))
+    }
+
+    /// An engine whose guests are never interrupted, so no limit on CPU time holds: for tests in which everything happens in the same order each time.
+    pub fn without_ticks(settings: &EngineSettings) -> Result<Self, EngineError> {
+        Ok(Self(Arc::new(Inner { engine: Self::engine(settings)?, ticker: None })))
+    }
+
+    fn engine(settings: &EngineSettings) -> Result<wasmtime::Engine, EngineError> {
         let cause = |error: wasmtime::Error| EngineError::Engine { cause: format!("{error:#}") };
         let mut config = config();
         if let Some(folder) = &settings.cache {
@@ -65,9 +76,7 @@ impl Engine {
             tracing::warn!(error = format!("{error:#}"), "no pool for agents' memory; allocating on demand");
             wasmtime::Engine::new(&config)
         });
-        let engine = engine.map_err(cause)?;
-        let ticker = Ticker::start(&engine).map_err(EngineError::Ticker)?;
-        Ok(Self(Arc::new(Inner { engine, ticker })))
+        engine.map_err(cause)
     }
 
     /// Compiles a component, or fetches it from the cache. Takes up to half a minute for a large one: call it where blocking is allowed.
@@ -91,8 +100,8 @@ impl Engine {
         Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports })))
     }
 
-    pub(super) fn ticker(&self) -> &Ticker {
-        &self.0.ticker
+    pub(super) fn ticker(&self) -> Option<&Ticker> {
+        self.0.ticker.as_ref()
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
