@@ -114,6 +114,7 @@ impl Journal {
             leases: leases.clone(),
             hub: hub.clone(),
             stale: false,
+            unsure: Vec::new(),
         };
         let inner = Inner {
             identity,

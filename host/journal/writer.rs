@@ -44,6 +44,8 @@ pub(crate) struct Writer {
     pub(crate) hub: Arc<Hub>,
     /// Whether the state has to be read again before anything is judged.
     pub(crate) stale: bool,
+    /// Of a batch of which it is not known whether it is on disk: to be given once that is.
+    pub(crate) unsure: Vec<Hint>,
 }
 
 impl Writer {
@@ -99,8 +101,11 @@ impl Writer {
             }
         }
         if self.stale {
-            return self
-                .give_up(answers, &WriteError::NotWritten("an event did not fit what the journal holds".into()));
+            return self.give_up(
+                answers,
+                Vec::new(),
+                &WriteError::NotWritten("an event did not fit what the journal holds".into()),
+            );
         }
         let batch = self.staged.batch();
         if batch.events.is_empty() && batch.blobs.is_empty() && batch.logs.len() < LOGS_BATCH {
@@ -155,34 +160,41 @@ impl Writer {
                 answers.into_iter().for_each(|answer| answer.give(Ok(())));
                 hints.into_iter().for_each(|hint| self.hub.hint(hint));
             }
-            Err(error) => self.give_up(answers, &error),
+            Err(error) => self.give_up(answers, hints, &error),
         }
     }
 
     /// Tells everybody in the batch why it is not on disk, also those that were refused: a refusal may have rested on an event that is lost now.
     /// What was staged is forgotten, so the next batch is judged on what the store holds.
-    fn give_up(&mut self, answers: Vec<Answer>, error: &WriteError) {
+    fn give_up(&mut self, answers: Vec<Answer>, hints: Vec<Hint>, error: &WriteError) {
         let (cause, error) = match error {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
-            WriteError::Unknown(cause) => (cause, SubmitError::Unknown(cause.clone())),
+            WriteError::Unknown(cause) => {
+                self.unsure = hints;
+                (cause, SubmitError::Unknown(cause.clone()))
+            }
         };
         self.hub.fails(self.watch.now().at, cause);
         self.stale = true;
-        drop(self.read_again());
         answers.into_iter().for_each(|answer| answer.give(Err(error.clone())));
+        drop(self.read_again());
     }
 
-    /// Forgets what was staged and reads where the journal ends.
+    /// Forgets what was staged and reads where the journal ends. What turns out to be on disk is hinted at:
+    /// whoever submitted it may be gone, and a run that became ready by it would never be woken.
     fn read_again(&mut self) -> Result<(), String> {
         let head = self.store.head().map_err(|error| error.to_string())?;
         self.staged.lost(head);
         self.stale = false;
+        let written = std::mem::take(&mut self.unsure).into_iter().filter(|hint| hint.position.0 <= head.position);
+        written.for_each(|hint| self.hub.hint(hint));
         Ok(())
     }
 
-    /// Finds out by itself that the store works again, so that health does not wait for somebody's command.
+    /// Finds out by itself that the store works again, so that neither health nor a hint waits for somebody's command.
     fn probe(&mut self) {
         match self.store.probe() {
+            Ok(()) if self.stale && self.read_again().is_err() => {}
             Ok(()) => self.hub.works(),
             Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => {
                 self.hub.fails(self.watch.now().at, &cause)
@@ -234,6 +246,7 @@ mod tests {
             leases: Arc::default(),
             hub: Arc::new(Hub::new()),
             stale: false,
+            unsure: Vec::new(),
         }
     }
 

@@ -215,8 +215,11 @@ pub fn word(phase: &Phase) -> &'static str {
         Phase::Expired => "err Refusal::Expired",
         Phase::Failed { .. } => "err Refusal::Failed",
         Phase::Unresolved { .. } => "err Refusal::Unresolved",
-        Phase::Cancelled | Phase::Cleared { .. } | Phase::Held | Phase::Approved { .. } | Phase::Started | Phase::InDoubt { .. } => {
-            "nothing"
-        }
+        Phase::Cancelled
+        | Phase::Cleared { .. }
+        | Phase::Held
+        | Phase::Approved { .. }
+        | Phase::Started
+        | Phase::InDoubt { .. } => "nothing",
     }
 }

@@ -37,7 +37,7 @@ fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let start = || {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-compiled");
-        Engine::without_ticks(&EngineSettings { cache: Some(cache), guests_max: 64 }).unwrap()
+        Engine::for_simulation(&EngineSettings { cache: Some(cache), guests_max: 64 }).unwrap()
     };
     ENGINE.get_or_init(start).clone()
 }
@@ -141,7 +141,11 @@ impl Policy for Rules {
         };
         let within = [None, None, Some(30_000), Some(600_000), Some(7_200_000)];
         let requirement = Requirement {
-            reviewers: if draw(1, 4) == 0 { Reviewers::Named(vec!["ann".into(), "bob".into()]) } else { Reviewers::Any },
+            reviewers: if draw(1, 4) == 0 {
+                Reviewers::Named(vec!["ann".into(), "bob".into()])
+            } else {
+                Reviewers::Any
+            },
             quorum: if draw(2, 3) == 0 { 2 } else { 1 },
             four_eyes: draw(3, 4) == 0,
             expires_at: within[draw(4, 5)].map(|ms| question.now.plus_ms(ms)),

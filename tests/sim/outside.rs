@@ -91,7 +91,8 @@ impl Outside {
     }
 
     pub fn arrive(&mut self, now: u64) -> usize {
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.under_way).into_iter().partition(|(at, _)| *at <= now);
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.under_way).into_iter().partition(|(at, _)| *at <= now);
         self.under_way = later;
         let arrived = due.len();
         due.into_iter().for_each(|(_, effect)| self.happen(effect));
@@ -156,7 +157,8 @@ impl Preview for Connector {
                 return Err(CannotPreview::Impossible("the far end knows no such thing".into()));
             }
             let fact = lock(&self.world.outside).fact(self.kind);
-            let exhibit = Exhibit { title: "the fact".into(), media: "text/plain", bytes: fact.to_string().into_bytes() };
+            let exhibit =
+                Exhibit { title: "the fact".into(), media: "text/plain", bytes: fact.to_string().into_bytes() };
             Ok(Previewed {
                 summary: format!("{} {}", self.kind.function(), action.canonical_arguments().len()),
                 exhibits: vec![exhibit],
@@ -177,7 +179,8 @@ impl Perform for Connector {
                 weather.saw("crash: started, not sent");
                 self.life.die().await;
             }
-            sleep(Duration::from_millis(if weather.strikes(20) { weather.below(90_000) } else { weather.below(100) })).await;
+            sleep(Duration::from_millis(if weather.strikes(20) { weather.below(90_000) } else { weather.below(100) }))
+                .await;
             self.life.goes_on().await;
             let fact = lock(&self.world.outside).fact(self.kind);
             if authorized.preconditions() != &json!({ "fact": fact }) {
@@ -279,7 +282,12 @@ impl Connector {
 }
 
 /// A reply that comes twice: the second, which may be the first to be written, changes nothing.
-async fn reply_again(world: Arc<World>, journal: Journal, (run, call, attempt): (RunId, CallNumber, u32), receipt: Value) {
+async fn reply_again(
+    world: Arc<World>,
+    journal: Journal,
+    (run, call, attempt): (RunId, CallNumber, u32),
+    receipt: Value,
+) {
     sleep(Duration::from_millis(world.weather.below(1_000))).await;
     let finish = Finish { attempt, outcome: Outcome::Happened(receipt), evidence: None };
     match journal.submit(&run, Some(call), Fence::None, finish).await {

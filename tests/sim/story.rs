@@ -38,7 +38,6 @@ struct Steps {
     runs: u64,
     /// Calls as somebody saw them, with the clearance they noted.
     noted: Vec<(Place, holdshort_gate::Call)>,
-    space_returns_at: u32,
 }
 
 /// Tells the story of a seed, in which at least so many consequential calls are proposed; an error says what must not be.
@@ -108,9 +107,6 @@ async fn live(world: &Arc<World>, life: &Arc<Life>, steps: &mut Steps, calls: u6
 /// Something happens, good or bad.
 async fn step(host: &Host, steps: &mut Steps, open: usize) {
     let weather = &host.world.weather;
-    if steps.taken == steps.space_returns_at {
-        weather.fill_disk(false);
-    }
     match weather.below(100) {
         0..45 => somebody_decides(host, steps),
         45..50 => somebody_is_late(host, steps),
@@ -139,10 +135,7 @@ async fn step(host: &Host, steps: &mut Steps, open: usize) {
             let by = i64::try_from(weather.below(7_200_000_000)).unwrap() - 3_600_000_000;
             weather.jump(by);
         }
-        95 | 96 => {
-            weather.fill_disk(true);
-            steps.space_returns_at = steps.taken + 1 + u32::try_from(weather.below(5)).unwrap();
-        }
+        95 | 96 => weather.fill_disk(weather.below(60_000)),
         97 | 98 => weather.slow_disk([0, 1, 50, 3_000][weather.below(4) as usize]),
         _ => {
             weather.saw("crash: between steps");
@@ -224,7 +217,10 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
         let voters = requirement.map(|needed| voters(&needed, &run.started_by, call.edited_by.as_deref()));
         let mind = if call.is_question() { Mind::Respond } else { Mind::Approve };
         match voters {
-            Some(voters) if call.is_question() || call.requirement().is_some_and(|needed| voters.len() >= needed.quorum as usize) => {
+            Some(voters)
+                if call.is_question()
+                    || call.requirement().is_some_and(|needed| voters.len() >= needed.quorum as usize) =>
+            {
                 let voters = if call.is_question() { vec!["ann"] } else { voters };
                 for who in voters {
                     host.clone().decide(place.clone(), who, mind, Manner::default()).await;

@@ -42,7 +42,8 @@ pub struct Weather {
     dice: Mutex<Dice>,
     clock: Mutex<Clock>,
     calm: AtomicBool,
-    full: AtomicBool,
+    /// True time when there is room on the disk again.
+    full_until: AtomicU64,
     slow_ms: AtomicU64,
     seen: Mutex<BTreeMap<String, u64>>,
     wrong: Mutex<Vec<String>>,
@@ -54,7 +55,7 @@ impl Weather {
             dice: Mutex::new(Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))),
             clock: Mutex::new(Clock { base: EPOCH, wrong_by: 0, started: None }),
             calm: AtomicBool::new(false),
-            full: AtomicBool::new(false),
+            full_until: AtomicU64::new(0),
             slow_ms: AtomicU64::new(0),
             seen: Mutex::default(),
             wrong: Mutex::default(),
@@ -77,7 +78,7 @@ impl Weather {
     /// From now on nothing goes wrong, so that whatever can go on must come to an end.
     pub fn calm_down(&self) {
         self.calm.store(true, SeqCst);
-        self.full.store(false, SeqCst);
+        self.full_until.store(0, SeqCst);
         self.slow_ms.store(0, SeqCst);
     }
 
@@ -131,8 +132,9 @@ impl Weather {
         clock.wrong_by = (clock.wrong_by + by).clamp(-DAY, DAY);
     }
 
-    pub fn fill_disk(&self, full: bool) {
-        self.full.store(full, SeqCst);
+    /// There is no room on the disk for so long.
+    pub fn fill_disk(&self, ms: u64) {
+        self.full_until.store(self.true_now() + ms * 1_000, SeqCst);
     }
 
     pub fn slow_disk(&self, ms: u64) {
@@ -147,7 +149,7 @@ impl Weather {
 
     /// What becomes of a transaction.
     pub fn fault(&self, events: &[Entry]) -> Fault {
-        if self.full.load(SeqCst) {
+        if self.true_now() < self.full_until.load(SeqCst) {
             self.saw("disk full");
             Fault::Full
         } else if self.strikes(80) {

@@ -128,7 +128,9 @@ impl World {
             let again = book.sent_again.get(&place).copied().unwrap_or_default();
             let by_key = outside.effects.iter().filter(|other| other.key == effect.key).count();
             if times.len() > again as usize + 1 || by_key > 1 {
-                return Err(format!("{times:?} of {effect:?}, which was sent again {again} times; {by_key} with its key"));
+                return Err(format!(
+                    "{times:?} of {effect:?}, which was sent again {again} times; {by_key} with its key"
+                ));
             }
         }
         for (place, decision) in &book.decisions {
@@ -195,7 +197,9 @@ impl World {
 fn is_editors(book: &Book, place: &Place, vote: &holdshort_gate::Decision) -> bool {
     let action = book.clearances.get(&vote.clearance);
     let edit = |(at, made): &(Place, holdshort_gate::Decision)| {
-        at == place && made.reviewer == vote.reviewer && matches!(&made.verdict, Verdict::Edit(to) if Some(to) == action)
+        at == place
+            && made.reviewer == vote.reviewer
+            && matches!(&made.verdict, Verdict::Edit(to) if Some(to) == action)
     };
     book.decisions.iter().any(edit)
 }

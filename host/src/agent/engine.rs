@@ -1,10 +1,11 @@
 //! One engine per process: settings, the cache of compiled components, and compiling.
 
+use std::collections::HashMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use holdshort_gate::{Capability, FunctionType};
+use holdshort_gate::{Capability, Digest, FunctionType};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -45,6 +46,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     engine: wasmtime::Engine,
     ticker: Option<Ticker>,
+    /// What a simulation has compiled.
+    kept: Option<Mutex<HashMap<Digest, Program>>>,
 }
 
 impl Engine {
@@ -52,12 +55,14 @@ impl Engine {
     pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
         let engine = Self::engine(settings)?;
         let ticker = Some(Ticker::start(&engine).map_err(EngineError::Ticker)?);
-        Ok(Self(Arc::new(Inner { engine, ticker })))
+        Ok(Self(Arc::new(Inner { engine, ticker, kept: None })))
     }
 
-    /// An engine whose guests are never interrupted, so no limit on CPU time holds: for tests in which everything happens in the same order each time.
-    pub fn without_ticks(settings: &EngineSettings) -> Result<Self, EngineError> {
-        Ok(Self(Arc::new(Inner { engine: Self::engine(settings)?, ticker: None })))
+    /// An engine for tests with many short-lived hosts, in which everything happens in the same order each time: its guests are never interrupted,
+    /// so that no limit on CPU time holds, and it compiles a component once and for all.
+    pub fn for_simulation(settings: &EngineSettings) -> Result<Self, EngineError> {
+        let (engine, kept) = (Self::engine(settings)?, Some(Mutex::default()));
+        Ok(Self(Arc::new(Inner { engine, ticker: None, kept })))
     }
 
     fn engine(settings: &EngineSettings) -> Result<wasmtime::Engine, EngineError> {
@@ -84,6 +89,17 @@ impl Engine {
         if !manifest.problems.is_empty() {
             return Err(LoadError::Problems(manifest.problems.clone()));
         }
+        let Some(kept) = &self.0.kept else { return self.compile_now(bytes, manifest) };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = kept.get(&manifest.digest) {
+            return Ok(program.clone());
+        }
+        let program = self.compile_now(bytes, manifest)?;
+        kept.insert(manifest.digest, program.clone());
+        Ok(program)
+    }
+
+    fn compile_now(&self, bytes: &[u8], manifest: &Manifest) -> Result<Program, LoadError> {
         let engine = &self.0.engine;
         let component = Component::from_binary(engine, bytes)
             .map_err(|error| LoadError::Compile { cause: format!("{error:#}") })?;
