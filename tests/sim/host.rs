@@ -74,7 +74,7 @@ impl Host {
             catalogue.offer(import.capability, Offered { offer, ty: Some(import.ty) });
         }
         let runs = Runs::new(journal.clone(), engine(), catalogue, Arc::new(Rules(world.clone())), settings());
-        for agent in AGENTS {
+        for agent in world.agents {
             // The disk may be full; then nobody can start anything yet.
             while runs.load(agent).await.is_err() {
                 sleep(Duration::from_secs(1)).await;

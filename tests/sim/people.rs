@@ -153,8 +153,10 @@ impl Host {
     pub async fn begin(self, number: u64) {
         let weather = &self.world.weather;
         let who = weather.one_of(&PEOPLE);
-        let (agent, task) = match number % 8 {
-            7 => (AGENTS[1], "ask sleep=20 random ask sleep=90000 wall list ask".to_owned()),
+        let (agent, task) = match number % 2 {
+            0 if self.world.agents.len() > 1 => {
+                (AGENTS[1], "ask sleep=20 random ask sleep=90000 wall list ask".to_owned())
+            }
             _ => (AGENTS[0], (0..6).map(|line| self.line(number, line) + "\n").collect()),
         };
         match self.runs.start(agent, &task, who).await {

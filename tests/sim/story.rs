@@ -1,6 +1,6 @@
 //! One world from its beginning to its end, step by step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +26,7 @@ const STEPS_MAX: u32 = 3_000;
 pub struct Story {
     /// How often what happened.
     pub seen: BTreeMap<String, u64>,
-    /// Every event of the journal and every effect outside, without what is random.
-    pub trace: Vec<String>,
+    pub world: Arc<World>,
 }
 
 /// The state that steps keep from one host to the next.
@@ -72,7 +71,7 @@ pub fn tell(seed: u64, calls: u64) -> Result<Story, String> {
     for (phase, count) in lock(&world.book).phases() {
         seen.insert(format!("ended {phase}"), count);
     }
-    Ok(Story { seen, trace: trace(&world) })
+    Ok(Story { seen, world })
 }
 
 /// One host's life: whether the story is over, or the host has died.
@@ -269,17 +268,17 @@ fn finished(world: &World) -> Result<(), String> {
 }
 
 /// What happened, in the order in which it did, with names in place of what is random.
-fn trace(world: &World) -> Vec<String> {
+pub fn trace(world: &World) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     let entries = world.disk.entries(Position(0));
-    let runs: Vec<String> = entries.iter().map(|entry| entry.run.0.clone()).collect();
+    let runs: BTreeSet<&str> = entries.iter().map(|entry| entry.run.0.as_str()).collect();
     let mut named = |text: &str| {
         let mut line = String::new();
         for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
             let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len();
             let (word, rest) = word.split_at(end);
-            let random = word.len() == 64 || runs.iter().any(|run| run == word);
+            let random = word.len() == 64 || runs.contains(word);
             let next = names.len() + 1;
             match random.then(|| *names.entry(word.to_owned()).or_insert(next)) {
                 Some(number) => line += &number.to_string(),
