@@ -122,7 +122,9 @@ impl Book {
     }
 
     fn is_current(&mut self, call: &Call) {
-        self.clearances.extend(call.clearance.map(|clearance| (clearance, call.action().digest())));
+        if let Some(clearance) = call.clearance {
+            self.clearances.entry(clearance).or_insert_with(|| call.action().digest());
+        }
     }
 
     /// Whether this may happen to the call as it is.

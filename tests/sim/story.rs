@@ -91,7 +91,7 @@ async fn live(world: &Arc<World>, life: &Arc<Life>, steps: &mut Steps, calls: u6
             let doubtful = ["cleared", "approved", "started", "in-doubt"];
             let over = doubtful.iter().all(|phase| lock(&world.book).in_phase(phase).is_empty());
             if open == 0 && over {
-                return world.audit(&host.journal).await.map(|()| true);
+                return world.audit(&host.journal, 0).await.map(|()| true);
             }
             calm_step(&host, steps).await?;
         } else {
@@ -99,7 +99,7 @@ async fn live(world: &Arc<World>, life: &Arc<Life>, steps: &mut Steps, calls: u6
         }
         steps.taken += 1;
         sleep(Duration::from_micros(weather.below(20_000))).await;
-        world.audit(&host.journal).await?;
+        world.audit(&host.journal, steps.taken).await?;
     }
 }
 
@@ -274,17 +274,19 @@ pub fn trace(world: &World) -> Vec<String> {
     let entries = world.disk.entries(Position(0));
     let runs: BTreeSet<&str> = entries.iter().map(|entry| entry.run.0.as_str()).collect();
     let mut named = |text: &str| {
-        let mut line = String::new();
+        let (mut line, mut last) = (String::new(), "");
         for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
             let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len();
             let (word, rest) = word.split_at(end);
-            let random = word.len() == 64 || runs.contains(word);
+            // A digest or a key, a run, or a number that an agent drew.
+            let random = word.len() == 64 || runs.contains(word) || last == "random";
             let next = names.len() + 1;
             match random.then(|| *names.entry(word.to_owned()).or_insert(next)) {
                 Some(number) => line += &number.to_string(),
                 None => line += word,
             }
             line += rest;
+            last = word;
         }
         line
     };
