@@ -52,6 +52,8 @@ use story::{tell, trace};
 const SEEDS: u64 = 1_000;
 /// Consequential calls of each.
 const CALLS: u64 = 50;
+/// Crashes of each, on average; there are nearly twice as many.
+const CRASHES: u64 = 5;
 
 fn seeds() -> Vec<u64> {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
@@ -112,13 +114,18 @@ fn nothing_unreviewed_and_nothing_lost_whatever_happens() {
     let missing: Vec<&str> = KINDS.iter().filter(|kind| !seen.contains_key(**kind)).copied().collect();
     assert!(missing.is_empty(), "in no world was there ever {missing:?}");
     assert!(seen["proposed"] >= CALLS * SEEDS, "{seen:?}");
+    assert!(seen["crashes"] >= CRASHES * SEEDS, "{seen:?}");
     evidence::figure("T5", "seeds", SEEDS);
     evidence::figure("T5", "calls", CALLS * SEEDS);
+    evidence::figure("T5", "crashes", CRASHES * SEEDS);
+    // Conservation is held after each of at least as many steps as there are calls.
+    assert!(seen["steps"] >= CALLS * SEEDS, "{seen:?}");
+    evidence::figure("T6", "steps", CALLS * SEEDS);
 }
 
 #[test]
 fn one_seed_is_one_world() {
-    for seed in 0..16 {
+    for seed in 0..8 {
         let (first, second) = (tell(seed, CALLS).unwrap(), tell(seed, CALLS).unwrap());
         let (here, there) = (trace(&first.world), trace(&second.world));
         assert!(here.len() > 100, "seed {seed}: {} lines", here.len());
@@ -129,4 +136,61 @@ fn one_seed_is_one_world() {
 }
 
 /// What must have happened in some world.
-const KINDS: &[&str] = &["crashes"];
+const KINDS: &[&str] = &[
+    "acknowledged Approve",
+    "acknowledged Edit",
+    "acknowledged Reject",
+    "acknowledged Respond",
+    "acknowledged again",
+    "arrives late",
+    "clock jumps",
+    "connectors that fail",
+    "crash: after a transaction",
+    "crash: before a transaction",
+    "crash: between steps",
+    "crash: done, not known",
+    "crash: in a lookup",
+    "crash: started, not sent",
+    "crash: under way",
+    "decisions on what is no longer so",
+    "decisions sent twice",
+    "declined",
+    "disk full",
+    "ended answered",
+    "ended cancelled",
+    "ended expired",
+    "ended failed",
+    "ended refused",
+    "ended rejected",
+    "ended succeeded",
+    "ended unresolved",
+    "facts changed",
+    "late arrivals",
+    "lookup cannot tell",
+    "lookup: did not happen",
+    "lookup: happened",
+    "lookup: may be under way",
+    "lost replies",
+    "not settled: NotEligible",
+    "not settled: OtherAttempt",
+    "not settled: WrongKind",
+    "preview impossible",
+    "preview unavailable",
+    "refused: AlreadyDecided",
+    "refused: Expired",
+    "refused: NotEligible",
+    "refused: Stale",
+    "refused: WrongKind",
+    "routine calls",
+    "runs cancelled",
+    "runs finished",
+    "second reply refused",
+    "sent again",
+    "settled: done",
+    "settled: nobody will know",
+    "settled: not done",
+    "transactions of several events",
+    "two at once",
+    "unknown, not written",
+    "unknown, written",
+];

@@ -279,7 +279,7 @@ pub fn trace(world: &World) -> Vec<String> {
             let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len();
             let (word, rest) = word.split_at(end);
             // A digest or a key, a run, or a number that an agent drew.
-            let random = word.len() == 64 || runs.contains(word) || last == "random";
+            let random = word.len() == 64 || runs.contains(word) || last.ends_with("random");
             let next = names.len() + 1;
             match random.then(|| *names.entry(word.to_owned()).or_insert(next)) {
                 Some(number) => line += &number.to_string(),
