@@ -2,13 +2,13 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use holdshort_gate::command::Subject;
 use holdshort_gate::{CallNumber, Command, Digest, EffectKey, JournalId, RunId, Seq, Time};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::error::{OpenError, ReadError, SubmitError};
 use crate::fence::{Fence, Lease, Leases};
@@ -32,9 +32,9 @@ const READS_MAX: usize = 8;
 
 /// A journal. A cheap handle; the last one that goes closes it.
 #[derive(Clone)]
-pub struct Journal(Arc<Inner>);
+pub struct Journal(pub(crate) Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     identity: Identity,
     watch: Arc<Watch>,
     /// Bytes of log lines that are not on disk yet.
@@ -49,6 +49,8 @@ struct Inner {
     reads: Semaphore,
     /// The claim on the file, the last thing to go.
     presence: Option<Presence>,
+    /// Of a simulated journal, which reads where it is asked to and whose writer has to be told of each task.
+    pub(crate) simulated: Option<Arc<Notify>>,
 }
 
 impl Drop for Inner {
@@ -88,6 +90,20 @@ impl Journal {
         head: Head,
         presence: Option<Presence>,
     ) -> Self {
+        let (mut inner, writer, tasks) = Self::parts(identity, clock, store, readers, head);
+        inner.writer = Some(std::thread::spawn(move || writer.run(&tasks)));
+        inner.presence = presence;
+        Self(Arc::new(inner))
+    }
+
+    /// A journal whose writer does not work yet, its writer, and what that has to do.
+    pub(crate) fn parts(
+        identity: Identity,
+        clock: Clock,
+        store: Box<dyn Store>,
+        readers: Box<dyn Readers>,
+        head: Head,
+    ) -> (Inner, Writer, Receiver<Task>) {
         let (leases, hub) = (Arc::new(Leases::default()), Arc::new(Hub::new()));
         let (tasks, queue) = mpsc::channel();
         let watch = Arc::new(Watch::new(clock, head.at));
@@ -98,20 +114,23 @@ impl Journal {
             leases: leases.clone(),
             hub: hub.clone(),
             stale: false,
+            unsure: Vec::new(),
         };
-        Self(Arc::new(Inner {
+        let inner = Inner {
             identity,
             watch,
             logs_waiting: Arc::default(),
             tasks: Some(tasks),
-            writer: Some(std::thread::spawn(move || writer.run(&queue))),
+            writer: None,
             leases,
             hub,
             readers,
             idle: Mutex::default(),
             reads: Semaphore::new(READS_MAX),
-            presence,
-        }))
+            presence: None,
+            simulated: None,
+        };
+        (inner, writer, queue)
     }
 
     /// The journal's name, for ever.
@@ -257,6 +276,9 @@ impl Journal {
             // A writer that is gone drops the task, and with it the answer's sender: the caller is told "unknown".
             drop(tasks.send(task));
         }
+        if let Some(submitted) = &self.0.simulated {
+            submitted.notify_one();
+        }
     }
 
     async fn read<T, F>(&self, read: F) -> Result<T, ReadError>
@@ -278,6 +300,9 @@ impl Journal {
             }
             found
         };
+        if self.0.simulated.is_some() {
+            return work();
+        }
         let stopped = |error: tokio::task::JoinError| ReadError::Store(error.to_string());
         tokio::task::spawn_blocking(work).await.map_err(stopped)?
     }

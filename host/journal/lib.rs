@@ -4,7 +4,7 @@
 //! writes the batch in one transaction, and answers after COMMIT. Everything that people and the host look at is a projection of the events,
 //! written in the same transaction. There are two stores behind the one port: SQLite, and memory for tests.
 //!
-//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `watch` (its time), `store` (what a store must do), `sqlite`, `memory`.
+//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `watch` (its time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
 
 mod error;
 mod fence;
@@ -15,6 +15,8 @@ pub mod kill;
 mod memory;
 mod rows;
 mod secret;
+#[cfg(feature = "simulated")]
+mod simulated;
 mod sqlite;
 mod staged;
 mod store;
@@ -27,4 +29,6 @@ pub use fence::{Fence, Lease};
 pub use flushed::{Authorized, Flushed};
 pub use journal::{Clock, Journal};
 pub use rows::{CallFilter, CallHint, CallRow, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
+#[cfg(feature = "simulated")]
+pub use simulated::{Disk, Fault, ManualWriter};
 pub use submit::Submitted;

@@ -45,6 +45,8 @@ pub(crate) struct Writer {
     pub(crate) hub: Arc<Hub>,
     /// Whether the state has to be read again before anything is judged.
     pub(crate) stale: bool,
+    /// Of a batch of which it is not known whether it is on disk: to be given once that is.
+    pub(crate) unsure: Vec<Hint>,
 }
 
 impl Writer {
@@ -74,7 +76,7 @@ impl Writer {
     /// Judges `first` and what has gathered behind it, as far as a batch reaches, and writes what follows from all of it in one transaction.
     ///
     /// After a write that failed the state is read again before anything is judged. If that fails too, the task is told that nothing was written.
-    fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
+    pub(crate) fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
         if self.stale
             && let Err(cause) = self.read_again()
         {
@@ -100,8 +102,11 @@ impl Writer {
             }
         }
         if self.stale {
-            return self
-                .give_up(answers, &WriteError::NotWritten("an event did not fit what the journal holds".into()));
+            return self.give_up(
+                answers,
+                Vec::new(),
+                &WriteError::NotWritten("an event did not fit what the journal holds".into()),
+            );
         }
         let batch = self.staged.batch();
         if batch.events.is_empty() && batch.blobs.is_empty() && batch.logs.len() < LOGS_BATCH {
@@ -175,34 +180,41 @@ impl Writer {
                 answers.into_iter().for_each(|answer| answer.give(Ok(())));
                 hints.into_iter().for_each(|hint| self.hub.hint(hint));
             }
-            Err(error) => self.give_up(answers, &error),
+            Err(error) => self.give_up(answers, hints, &error),
         }
     }
 
     /// Tells everybody in the batch why it is not on disk, also those that were refused: a refusal may have rested on an event that is lost now.
     /// What was staged is forgotten, so the next batch is judged on what the store holds.
-    fn give_up(&mut self, answers: Vec<Answer>, error: &WriteError) {
+    fn give_up(&mut self, answers: Vec<Answer>, hints: Vec<Hint>, error: &WriteError) {
         let (cause, error) = match error {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
-            WriteError::Unknown(cause) => (cause, SubmitError::Unknown(cause.clone())),
+            WriteError::Unknown(cause) => {
+                self.unsure = hints;
+                (cause, SubmitError::Unknown(cause.clone()))
+            }
         };
         self.hub.fails(self.watch.now().at, cause);
         self.stale = true;
-        drop(self.read_again());
         answers.into_iter().for_each(|answer| answer.give(Err(error.clone())));
+        drop(self.read_again());
     }
 
-    /// Forgets what was staged and reads where the journal ends.
+    /// Forgets what was staged and reads where the journal ends. What turns out to be on disk is hinted at:
+    /// whoever submitted it may be gone, and a run that became ready by it would never be woken.
     fn read_again(&mut self) -> Result<(), String> {
         let head = self.store.head().map_err(|error| error.to_string())?;
         self.staged.lost(head);
         self.stale = false;
+        let written = std::mem::take(&mut self.unsure).into_iter().filter(|hint| hint.position.0 <= head.position);
+        written.for_each(|hint| self.hub.hint(hint));
         Ok(())
     }
 
-    /// Finds out by itself that the store works again, so that health does not wait for somebody's command.
+    /// Finds out by itself that the store works again, so that neither health nor a hint waits for somebody's command.
     fn probe(&mut self) {
         match self.store.probe() {
+            Ok(()) if self.stale && self.read_again().is_err() => {}
             Ok(()) => self.hub.works(),
             Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => {
                 self.hub.fails(self.watch.now().at, &cause)
@@ -236,13 +248,14 @@ mod tests {
     use std::sync::mpsc;
 
     use holdshort_gate::command::{CancelRun, CreateRun};
-    use holdshort_gate::{Command, RunLimits, Time};
+    use holdshort_gate::{Call, Command, RunLimits, Time};
 
     use super::*;
+    use crate::error::ReadError;
     use crate::memory::Memory;
     use crate::secret::Identity;
     use crate::staged::RUNS_KEPT_MAX;
-    use crate::store::Head;
+    use crate::store::{Batch, Head, Load, RunState};
     use crate::submit::{Submitted, Typed};
 
     fn writer() -> Writer {
@@ -254,6 +267,19 @@ mod tests {
             leases: Arc::default(),
             hub: Arc::new(Hub::new()),
             stale: false,
+            unsure: Vec::new(),
+        }
+    }
+
+    fn create() -> CreateRun {
+        let (cpu_ms, memory_bytes, held_calls, calls) = (1, 1, 1, 1);
+        CreateRun {
+            agent: "a".into(),
+            component: Digest::of(b""),
+            task: String::new(),
+            started_by: "olga".into(),
+            limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 20 },
+            seed: Digest::of(b"seed"),
         }
     }
 
@@ -269,6 +295,57 @@ mod tests {
         writer.batch(first, &queue);
     }
 
+    /// A store whose COMMIT always fails, after it has written or not, and which at first cannot say which.
+    struct Unsure {
+        memory: Memory,
+        writes: bool,
+        silent: bool,
+    }
+
+    impl Load for Unsure {
+        fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+            self.memory.run(run)
+        }
+
+        fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+            self.memory.call(run, call)
+        }
+    }
+
+    impl Store for Unsure {
+        fn head(&mut self) -> Result<Head, ReadError> {
+            if std::mem::take(&mut self.silent) { Err(ReadError::Store("busy".into())) } else { self.memory.head() }
+        }
+
+        fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
+            if self.writes {
+                self.memory.write(batch)?;
+            }
+            Err(WriteError::Unknown("who knows".into()))
+        }
+
+        fn probe(&mut self) -> Result<(), WriteError> {
+            Ok(())
+        }
+    }
+
+    /// Nobody else would ever wake a run that became ready by it.
+    #[test]
+    fn what_turns_out_to_be_written_is_hinted_at() {
+        for (writes, silent) in [(true, false), (true, true), (false, false), (false, true)] {
+            let mut writer = writer();
+            writer.store = Box::new(Unsure { memory: Memory::default(), writes, silent });
+            let mut hints = writer.hub.hints();
+            ask(&mut writer, 0..2, "run", create);
+            assert!(!silent || hints.try_recv().is_err(), "it is not known yet");
+            // Without a command: the writer looks by itself while the store fails.
+            writer.probe();
+            let hinted: Vec<_> = std::iter::from_fn(|| hints.try_recv().ok()).map(|hint| hint.run.0).collect();
+            assert_eq!(hinted, if writes { vec!["run-0", "run-1"] } else { vec![] }, "{writes} {silent}");
+            assert!(!writer.stale && writer.unsure.is_empty());
+        }
+    }
+
     #[test]
     fn what_is_only_asked_about_is_not_kept() {
         let mut writer = writer();
@@ -277,15 +354,6 @@ mod tests {
             ask(&mut writer, batch * 500..(batch + 1) * 500, "nothing", cancel);
             assert_eq!(writer.staged.kept(), 0, "a run that does not exist");
         }
-        let (cpu_ms, memory_bytes, held_calls, calls) = (1, 1, 1, 1);
-        let create = || CreateRun {
-            agent: "a".into(),
-            component: Digest::of(b""),
-            task: String::new(),
-            started_by: "olga".into(),
-            limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 20 },
-            seed: Digest::of(b"seed"),
-        };
         for batch in 0..10 {
             ask(&mut writer, batch * 500..(batch + 1) * 500, "run", create);
         }

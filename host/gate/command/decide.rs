@@ -76,7 +76,7 @@ impl Command for Decide {
                 Event::DecisionMade { call: call.number, decision },
                 Event::CallAnswered { call: call.number, answer },
             ],
-            Choice::Edit(revision) => edit(subject, call, proposal, decision, revision.proposal)?,
+            Choice::Edit(revision) => edit(subject, call, proposal, decision, revision.proposal, now)?,
         };
         let mut after = call.clone();
         for event in &events {
@@ -170,11 +170,18 @@ fn edit(
     old: &Proposal,
     decision: Decision,
     mut new: Proposal,
+    now: Time,
 ) -> Result<Vec<Event>, Refused> {
     if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
         return Err(Refused::AnotherCapability);
     }
     new.requirement = old.requirement.strictest(&new.requirement);
+    // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
+    if new.requirement.has_expired(now) {
+        return Err(Refused::WrongKind(
+            "the edited action's own time was over before the edit was written: edit it again",
+        ));
+    }
     let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
     let clearance = subject.clearance(number, revision, &new);
     let started_by = &subject.run()?.started_by;

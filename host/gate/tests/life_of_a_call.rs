@@ -192,6 +192,23 @@ fn an_edit_keeps_the_stricter_requirement_and_the_capability() {
     assert_eq!(world.decide("rita", Choice::Edit(Box::new(revision))), Err(Refused::AnotherCapability));
 }
 
+/// Policy is asked about an edit before it is written, so that its time may be over by then, though that of the call as it was is not.
+#[test]
+fn an_edit_that_lapsed_before_it_was_written_is_none() {
+    let mut world = World::held(proposal("a"));
+    let mut edited = proposal("b");
+    edited.requirement.expires_at = Some(world.now.plus_ms(10));
+    let edit = Choice::Edit(Box::new(Revision { proposal: edited }));
+    world.pass_ms(10);
+    let before = world.subject.clone();
+    assert!(
+        matches!(world.decide("rita", edit.clone()), Err(Refused::WrongKind(why)) if why.contains("edit it again"))
+    );
+    assert_eq!(world.subject, before, "the call can still be decided on as it was");
+    world.now = Time(world.now.0 - 1);
+    assert_eq!(world.decide("rita", edit).unwrap().phase, "approved");
+}
+
 #[test]
 fn a_quorum_counts_people_and_four_eyes_bars_starter_and_editor() {
     let mut world = World::held(with(|r| (r.quorum, r.four_eyes) = (2, true)));

@@ -1,10 +1,11 @@
 //! One engine per process: settings, the cache of compiled components, and compiling.
 
+use std::collections::HashMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use holdshort_gate::{Capability, FunctionType};
+use holdshort_gate::{Capability, Digest, FunctionType};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -46,12 +47,27 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     engine: wasmtime::Engine,
-    ticker: Ticker,
+    ticker: Option<Ticker>,
+    /// What a simulation has compiled.
+    kept: Option<Mutex<HashMap<Digest, Program>>>,
 }
 
 impl Engine {
     /// Starts the engine and its ticker.
     pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
+        let engine = Self::engine(settings)?;
+        let ticker = Some(Ticker::start(&engine).map_err(EngineError::Ticker)?);
+        Ok(Self(Arc::new(Inner { engine, ticker, kept: None })))
+    }
+
+    /// An engine for tests with many short-lived hosts, in which everything happens in the same order each time: its guests are never interrupted,
+    /// so that no limit on CPU time holds, and it compiles a component once and for all.
+    pub fn for_simulation(settings: &EngineSettings) -> Result<Self, EngineError> {
+        let (engine, kept) = (Self::engine(settings)?, Some(Mutex::default()));
+        Ok(Self(Arc::new(Inner { engine, ticker: None, kept })))
+    }
+
+    fn engine(settings: &EngineSettings) -> Result<wasmtime::Engine, EngineError> {
         let cause = |error: wasmtime::Error| EngineError::Engine { cause: format!("{error:#}") };
         let mut config = config();
         if let Some(folder) = &settings.cache {
@@ -67,9 +83,7 @@ impl Engine {
             tracing::warn!(error = format!("{error:#}"), "no pool for agents' memory; allocating on demand");
             wasmtime::Engine::new(&config)
         });
-        let engine = engine.map_err(cause)?;
-        let ticker = Ticker::start(&engine).map_err(EngineError::Ticker)?;
-        Ok(Self(Arc::new(Inner { engine, ticker })))
+        engine.map_err(cause)
     }
 
     /// Compiles a component, or fetches it from the cache. Takes up to half a minute for a large one: call it where blocking is allowed.
@@ -77,6 +91,17 @@ impl Engine {
         if !manifest.problems.is_empty() {
             return Err(LoadError::Problems(manifest.problems.clone()));
         }
+        let Some(kept) = &self.0.kept else { return self.compile_now(bytes, manifest) };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = kept.get(&manifest.digest) {
+            return Ok(program.clone());
+        }
+        let program = self.compile_now(bytes, manifest)?;
+        kept.insert(manifest.digest, program.clone());
+        Ok(program)
+    }
+
+    fn compile_now(&self, bytes: &[u8], manifest: &Manifest) -> Result<Program, LoadError> {
         let engine = &self.0.engine;
         let component = Component::from_binary(engine, bytes)
             .map_err(|error| LoadError::Compile { cause: format!("{error:#}") })?;
@@ -93,8 +118,8 @@ impl Engine {
         Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports })))
     }
 
-    pub(super) fn ticker(&self) -> &Ticker {
-        &self.0.ticker
+    pub(super) fn ticker(&self) -> Option<&Ticker> {
+        self.0.ticker.as_ref()
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {

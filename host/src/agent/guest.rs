@@ -13,6 +13,7 @@ use wasmtime::component::Val;
 use super::engine::Compiled;
 use super::handover::{Reply, Request};
 use super::instance::{self, Shared};
+use super::ticker::Ticker;
 use super::trap::Trap;
 use super::value;
 
@@ -149,7 +150,7 @@ impl Guest {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(running) = &mut self.running else { return Poll::Ready(()) };
-        let ticking = self.program.engine.ticker().running();
+        let ticking = self.program.engine.ticker().map(Ticker::running);
         self.shared.meter.enter();
         let polled = running.as_mut().poll(cx);
         self.shared.meter.leave();

@@ -1,0 +1,132 @@
+//! A disk that outlives the journals over it and fails when it is told to, with a writer that writes when it is told to.
+//!
+//! For tests of a whole host: on a runtime of one thread whose clock stands still, nothing here depends on the order in which threads run,
+//! so that one seed makes one world. A journal over such a disk has no thread, and reads where it is asked to.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use holdshort_gate::{Call, CallNumber, Digest, JournalId, RunId};
+use tokio::sync::Notify;
+
+use crate::error::ReadError;
+use crate::journal::{Clock, Journal};
+use crate::memory::Memory;
+use crate::rows::{Entry, Position};
+use crate::secret::Identity;
+use crate::store::{Batch, Head, Load, Reader, RunState, Store, WriteError};
+use crate::submit::Task;
+use crate::writer::Writer;
+
+/// What becomes of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is committed.
+    None,
+    /// There is no room: nothing is written, and the writer knows.
+    Full,
+    /// Its COMMIT fails, so that the writer does not know.
+    Unknown {
+        /// Whether it was written.
+        written: bool,
+    },
+}
+
+/// Decides what becomes of a transaction that would write these events; none, if it is about other things.
+type Faults = dyn Fn(&[Entry]) -> Fault + Send + Sync;
+
+/// What is kept when a host dies. A cheap handle.
+#[derive(Clone)]
+pub struct Disk {
+    memory: Memory,
+    identity: Identity,
+    faults: Arc<Faults>,
+}
+
+impl Disk {
+    /// An empty one, with a journal whose name and secret are those of `seed`.
+    pub fn new(seed: u64, faults: impl Fn(&[Entry]) -> Fault + Send + Sync + 'static) -> Self {
+        let secret = *Digest::tagged("holdshort/simulated", &seed.to_be_bytes()).bytes();
+        let identity = Identity { id: JournalId(format!("{seed:032x}")), secret };
+        Self { memory: Memory::default(), identity, faults: Arc::new(faults) }
+    }
+
+    /// Every event on it after `after`, in the order of commits.
+    pub fn entries(&self, after: Position) -> Vec<Entry> {
+        self.memory.clone().feed(after, usize::MAX).unwrap_or_default()
+    }
+}
+
+impl Load for Disk {
+    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+        self.memory.run(run)
+    }
+
+    fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+        self.memory.call(run, call)
+    }
+}
+
+impl Store for Disk {
+    fn head(&mut self) -> Result<Head, ReadError> {
+        self.memory.head()
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        match (self.faults)(&batch.events) {
+            Fault::None => self.memory.write(batch),
+            Fault::Full => Err(WriteError::NotWritten("no space left on the simulated disk".into())),
+            Fault::Unknown { written } => {
+                if written {
+                    self.memory.write(batch)?;
+                }
+                Err(WriteError::Unknown("the simulated COMMIT failed".into()))
+            }
+        }
+    }
+
+    fn probe(&mut self) -> Result<(), WriteError> {
+        self.memory.probe()
+    }
+}
+
+/// The writer of a simulated journal. What was submitted waits until this is told to write, as behind a slow disk; when it is dropped, it is lost.
+pub struct ManualWriter {
+    writer: Writer,
+    tasks: Receiver<Task>,
+    submitted: Arc<Notify>,
+    first: Option<Task>,
+}
+
+impl ManualWriter {
+    /// Returns once something waits to be written.
+    pub async fn submitted(&mut self) {
+        while self.first.is_none() {
+            match self.tasks.try_recv() {
+                Ok(task) => self.first = Some(task),
+                Err(TryRecvError::Empty) => self.submitted.notified().await,
+                Err(TryRecvError::Disconnected) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Writes what waits in one transaction and answers it; does nothing if nothing waits.
+    pub fn write(&mut self) {
+        if let Some(first) = self.first.take().or_else(|| self.tasks.try_recv().ok()) {
+            self.writer.batch(first, &self.tasks);
+        }
+    }
+}
+
+impl Journal {
+    /// The journal on a simulated disk, and its writer.
+    pub fn simulated(disk: &Disk, clock: Clock) -> Result<(Self, ManualWriter), ReadError> {
+        let mut store = disk.clone();
+        let head = store.head()?;
+        let (identity, readers) = (disk.identity.clone(), Box::new(disk.memory.clone()));
+        let (mut inner, writer, tasks) = Self::parts(identity, clock, Box::new(store), readers, head);
+        let submitted = Arc::new(Notify::new());
+        inner.simulated = Some(submitted.clone());
+        Ok((Self(Arc::new(inner)), ManualWriter { writer, tasks, submitted, first: None }))
+    }
+}

@@ -1,0 +1,163 @@
+//! One host over a world's disk, wired from the library as the command line wires it: driver, dispatcher, policy, and a real agent.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use holdshort::agent::{Engine, EngineSettings, Import, functions};
+use holdshort::connectors::guidance::Guidance;
+use holdshort::effects::{Effects, Performers};
+use holdshort::policy::{CallQuestion, Judgement, Policy, Verdict};
+use holdshort::runs::{Catalogue, DisplayBudget, Offer, Offered, Runs, Settings};
+use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::{Action, Digest, Requirement, Reviewers, RunLimits};
+use holdshort_journal::{Journal, ManualWriter};
+use tokio::time::sleep;
+
+use crate::outside::{Connector, EmptyFolder, Kind};
+use crate::weather::{Life, lock};
+use crate::world::World;
+
+/// One makes the calls that its task lists, the other sleeps.
+pub const AGENTS: [&str; 2] = ["scripted", "clock"];
+
+/// The handles of a host at work. All of it lives in the runtime, and ends with that.
+#[derive(Clone)]
+pub struct Host {
+    pub world: Arc<World>,
+    pub life: Arc<Life>,
+    pub journal: Journal,
+    pub runs: Runs,
+    pub effects: Effects,
+}
+
+/// Shared by all worlds: a component is compiled once.
+fn engine() -> Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    let start = || {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-compiled");
+        Engine::for_simulation(&EngineSettings { cache: Some(cache), guests_max: 64 }).unwrap()
+    };
+    ENGINE.get_or_init(start).clone()
+}
+
+fn package() -> Vec<Import> {
+    static PACKAGE: OnceLock<Vec<Import>> = OnceLock::new();
+    PACKAGE.get_or_init(|| functions().unwrap()).clone()
+}
+
+fn component(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/built").join(name).with_extension("wasm")
+}
+
+impl Host {
+    /// Starts where the last host of this world ended.
+    pub async fn start(world: Arc<World>, life: Arc<Life>) -> Self {
+        let weather = world.weather.clone();
+        let (journal, writer) = Journal::simulated(&world.disk, Arc::new(move || weather.now())).unwrap();
+        tokio::spawn(write(world.clone(), life.clone(), writer));
+        let (mut catalogue, mut performers) = (Catalogue::default(), Performers::default());
+        for import in package() {
+            let acts = Kind::ALL.into_iter().find(|kind| kind.function() == import.capability.function());
+            let offer = match (acts, import.capability.function()) {
+                (Some(kind), _) => {
+                    let (world, life, journal) = (world.clone(), life.clone(), journal.clone());
+                    let connector = Arc::new(Connector { world, life, journal, kind });
+                    performers.insert(import.capability.clone(), connector.clone());
+                    Offer::Consequential { preview: connector, refusal: None }
+                }
+                (None, "ask") => Offer::Consequential { preview: Arc::new(Guidance), refusal: None },
+                (None, "log") if import.capability.interface().contains("/log@") => Offer::Log,
+                (None, _) => Offer::Routine(Arc::new(EmptyFolder(world.clone()))),
+            };
+            catalogue.offer(import.capability, Offered { offer, ty: Some(import.ty) });
+        }
+        let runs = Runs::new(journal.clone(), engine(), catalogue, Arc::new(Rules(world.clone())), settings());
+        for agent in world.agents {
+            // The disk may be full; then nobody can start anything yet.
+            while runs.load(agent).await.is_err() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+        let effects = Effects::new(journal.clone(), performers, runs.refresher());
+        tokio::spawn(effects.clone().run());
+        tokio::spawn(runs.clone().run());
+        Self { world, life, journal, runs, effects }
+    }
+}
+
+/// The disk: it takes its time, and the host may die before or after each transaction.
+async fn write(world: Arc<World>, life: Arc<Life>, mut writer: ManualWriter) {
+    let weather = &world.weather;
+    loop {
+        writer.submitted().await;
+        sleep(weather.latency()).await;
+        life.goes_on().await;
+        if weather.strikes(150) {
+            weather.saw("crash: before a transaction");
+            life.die().await;
+        }
+        writer.write();
+        if weather.strikes(150) {
+            weather.saw("crash: after a transaction");
+            life.die().await;
+        }
+    }
+}
+
+fn settings() -> Settings {
+    let (cpu_ms, memory_bytes, held_calls, calls) = (60_000, 64 << 20, 100, 1_000);
+    Settings {
+        limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 30 },
+        linger: Duration::from_secs(2),
+        live_runs_max: 4,
+        lingering_runs_max: 2,
+        task_bytes_max: 64 << 10,
+        arguments_max_bytes: 256 << 10,
+        budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },
+        agents: AGENTS.map(|name| (name.to_owned(), component(name))).into_iter().collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// A policy that says the same of the same action, and something of each kind of different ones.
+struct Rules(Arc<World>);
+
+impl Policy for Rules {
+    fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
+        let weather = &self.0.weather;
+        weather.saw("policy asked");
+        // Replay asks no policy: what was proposed and is on disk is never asked about again.
+        self.0.read();
+        // The other agent asks the same question twice.
+        if question.agent == AGENTS[0] && lock(&self.0.book).actions.contains(&question.action.digest()) {
+            weather.wrong(format!("policy is asked again about {}", question.action.canonical_arguments()));
+        }
+        let draw = lots(question.action);
+        let verdict = match draw(0, 20) {
+            0 => Verdict::Refuse("never that".into()),
+            1..4 => Verdict::Clear,
+            _ => Verdict::Hold,
+        };
+        let within = [None, None, Some(30_000), Some(600_000), Some(7_200_000)];
+        let requirement = Requirement {
+            reviewers: if draw(1, 4) == 0 {
+                Reviewers::Named(vec!["ann".into(), "bob".into()])
+            } else {
+                Reviewers::Any
+            },
+            quorum: if draw(2, 3) == 0 { 2 } else { 1 },
+            four_eyes: draw(3, 4) == 0,
+            expires_at: within[draw(4, 5)].map(|ms| question.now.plus_ms(ms)),
+            start_within_ms: [5_000, 60_000, 3_600_000][draw(5, 3)],
+        };
+        let record = PolicyRecord { digest: Digest::of(b"rules"), determining: vec!["rules".into()] };
+        Judgement { verdict, requirement, record }
+    }
+}
+
+/// Numbers that depend on what is asked for and on nothing else.
+fn lots(action: &Action) -> impl Fn(usize, usize) -> usize + use<> {
+    let digest = Digest::of(action.canonical_arguments().as_bytes());
+    move |place, below| usize::from(digest.bytes()[place]) % below
+}
