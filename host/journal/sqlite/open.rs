@@ -1,6 +1,6 @@
 //! Opening a file: whose it is, which version, under which settings.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use holdshort_gate::JournalId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
+use super::presence::{folder_of, settle};
 use super::read::SqliteReaders;
 use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION};
 use super::write::{Sqlite, rebuild};
@@ -73,13 +74,14 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Err(OpenError::NotAJournal { path: path.into(), why: "it is a folder".into() });
     }
-    if path.exists() {
+    // An empty file is what a host leaves that was killed right here.
+    if path.metadata().is_ok_and(|file| file.len() > 0) {
         return Ok(());
     }
     let io = |what| move |source| OpenError::Io { what, path: path.into(), source };
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make the journal"))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("make durable the folder of"))
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    open.map_err(io("make the journal"))?;
+    settle(folder_of(path)).map_err(io("make durable the folder of"))
 }
 
 /// Refuses every file that this version cannot go on with; says whether it is empty.
