@@ -1,6 +1,6 @@
 //! Opening a file: whose it is, which version, under which settings.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use holdshort_gate::JournalId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
-use super::presence::{folder_of, settle};
+use super::presence::{beside, folder_of, settle};
 use super::read::SqliteReaders;
 use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION};
 use super::write::{Sqlite, rebuild};
@@ -70,17 +70,19 @@ fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
+/// Makes the file if there is none. Whatever is there is on disk afterwards, with its name.
 fn make_file(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Err(OpenError::NotAJournal { path: path.into(), why: "it is a folder".into() });
     }
-    // An empty file is what a host leaves that was killed right here.
-    if path.metadata().is_ok_and(|file| file.len() > 0) {
-        return Ok(());
-    }
     let io = |what| move |source| OpenError::Io { what, path: path.into(), source };
-    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    open.map_err(io("make the journal"))?;
+    if !path.exists() {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make the journal"))?;
+    }
+    // What a killed host has written and not flushed is about to be shown.
+    for file in [path.to_owned(), beside(path, "-wal")].iter().filter(|file| file.exists()) {
+        File::open(file).and_then(|file| file.sync_all()).map_err(io("make durable"))?;
+    }
     settle(folder_of(path)).map_err(io("make durable the folder of"))
 }
 

@@ -235,18 +235,26 @@ async fn record(history: &History, from: usize, root: &Path, how: How) -> Result
     Ok(Record { root, before, ops: disk.ops() })
 }
 
-/// Places to cut the power at: half of them anywhere, half beside what changes most.
+/// Places to cut the power at: some anywhere, some just before a flush, when all is written and nothing is safe, and some beside what is done rarely.
 fn places(ops: &[Op], count: usize, dice: &mut Dice) -> Vec<usize> {
-    let plain = |op: &Op| matches!(op, Op::Write { .. } | Op::Found { .. } | Op::Sync { .. });
-    let corners: Vec<usize> = ops.iter().enumerate().filter(|(_, op)| !plain(op)).map(|(place, _)| place).collect();
+    let those = |wanted: fn(&Op) -> bool| -> Vec<usize> {
+        ops.iter().enumerate().filter(|(_, op)| wanted(op)).map(|(place, _)| place).collect()
+    };
+    let flushes = those(is_flush);
+    let rare = those(|op| !is_flush(op) && !matches!(op, Op::Write { .. } | Op::Found { .. } | Op::Mark(_)));
     let mut places: Vec<usize> = (0..count)
-        .map(|nth| match nth % 2 {
-            0 => dice.below(ops.len() as u64 + 1) as usize,
-            _ => dice.one_of(&corners) + dice.below(2) as usize,
+        .map(|nth| match nth % 3 {
+            1 if !flushes.is_empty() => dice.one_of(&flushes),
+            2 if !rare.is_empty() => dice.one_of(&rare) + dice.below(2) as usize,
+            _ => dice.below(ops.len() as u64 + 1) as usize,
         })
         .collect();
     places.sort_unstable();
     places
+}
+
+fn is_flush(op: &Op) -> bool {
+    matches!(op, Op::Sync { .. } | Op::SyncFolder { .. })
 }
 
 /// What had been acknowledged when the power was cut.
@@ -440,7 +448,7 @@ async fn cut(
             let Some(steps) = checked(history, folder.path(), known, nth % 4 == 0, &what, tally).await else {
                 continue;
             };
-            if depth == 1 && nth % 5 == 2 && hand == Hand::Coins {
+            if depth == 1 && record.ops.get(place).is_some_and(is_flush) && hand == Hand::Coins {
                 let cut = Cut { remains: &remains, root: &record.root, how, acknowledged, what: &what };
                 killed(history, &cut, tally, &mut dice).await;
             }
