@@ -1,7 +1,7 @@
 //! One host per journal: an operating-system lock on a file beside it, which ends with the process however it ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,10 @@ pub(crate) struct Presence {
 impl Presence {
     /// Claims the journal at `path`, whose folder is made if there is none.
     pub(crate) fn claim(path: &Path) -> Result<Self, OpenError> {
-        make_folder(folder_of(path))?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(|source| OpenError::Io { what: "make the folder", path: folder.into(), source })?;
+        }
         let lock_path = beside(path, ".lock");
         let io = |what| move |source| OpenError::Io { what, path: beside(path, ".lock"), source };
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
@@ -51,33 +54,6 @@ impl Drop for Presence {
     fn drop(&mut self) {
         // Not there, or left behind: an address that answers nobody is recognised by whoever tries it.
         drop(fs::remove_file(&self.address));
-    }
-}
-
-/// The folder that a file is in.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Makes `folder` with those above it, so that their names survive a power loss too: a journal whose folder is gone is gone with it.
-fn make_folder(folder: &Path) -> Result<(), OpenError> {
-    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    for folder in missing.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
-        let io = |what| move |source| OpenError::Io { what, path: folder.into(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("make the folder"))?;
-        settle(folder_of(folder)).map_err(io("make durable the folder"))?;
-    }
-    Ok(())
-}
-
-/// Makes durable the names in `folder`, and its own in the folder above: a host that was killed may have made it and come no further.
-/// Where that one may not be read, `folder` is somebody else's making, such as a home.
-pub(super) fn settle(folder: &Path) -> std::io::Result<()> {
-    let sync = |folder: &Path| File::open(folder).and_then(|folder| folder.sync_all());
-    sync(folder)?;
-    match sync(folder_of(folder)) {
-        Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(error),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

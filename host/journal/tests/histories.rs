@@ -19,7 +19,7 @@ use common::{EPOCH, Kept, World};
 use holdshort_gate::{RunId, Time};
 
 /// How many seeds an ordinary test run tries.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 500;
 /// Steps of a history.
 const STEPS: usize = 80;
 const RUNS: [&str; 4] = ["a", "b", "c", "d"];
