@@ -28,13 +28,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use common::EPOCH;
 use common::script::{Answer, Dice, Model, Step, same, shown, take};
+use common::{EPOCH, scratch};
 use holdshort_gate::{Digest, JournalId, RunId, Time};
 use holdshort_journal::{Clock, Entry, Journal, Position};
 use holdshort_test_disk::{Disk, Op};
 use remains::{HANDS, Hand, Remains, Tree, lay_down, tree};
-use tempfile::TempDir;
 
 /// How many times an ordinary test run cuts the power.
 const CUTS: usize = 240;
@@ -373,11 +372,6 @@ async fn checked(
             None
         }
     }
-}
-
-fn scratch() -> TempDir {
-    // In memory if there is such a folder: nothing here is to be kept.
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 /// Only the process dies at this place. Another host opens the journal and shows what is in it, which was not all flushed, and then the power is cut.
