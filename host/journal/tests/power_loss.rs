@@ -183,9 +183,10 @@ fn path_in(root: &Path) -> PathBuf {
 
 /// The real journal takes the steps from `from` on, in the folder that holds what the steps before left.
 async fn record(history: &History, from: usize, root: &Path, how: How) -> Result<Record, String> {
-    let before = tree(root);
-    let disk = Disk::watch(root, how.synchronous, how.checkpoint_pages);
-    let path = path_in(disk.root());
+    let root = root.canonicalize().unwrap();
+    let before = tree(&root);
+    let disk = Disk::watch(&root, how.synchronous, how.checkpoint_pages);
+    let path = path_in(&root);
     if from == 0 && !before.contains_key(path.parent().unwrap()) {
         leave_behind(&path, how.left);
     }
@@ -230,21 +231,23 @@ async fn record(history: &History, from: usize, root: &Path, how: How) -> Result
         index = end;
     }
     drop(journal);
-    let root = disk.root().to_path_buf();
     Ok(Record { root, before, ops: disk.ops() })
 }
 
-/// Places to cut the power at: some anywhere, some just before a flush, when all is written and nothing is safe, and some beside what is done rarely.
+/// Places to cut the power at: some while the journal is being made, some just before a flush, when all is written and nothing is safe, some beside what
+/// is done rarely, and some anywhere.
 fn places(ops: &[Op], count: usize, dice: &mut Dice) -> Vec<usize> {
     let those = |wanted: fn(&Op) -> bool| -> Vec<usize> {
         ops.iter().enumerate().filter(|(_, op)| wanted(op)).map(|(place, _)| place).collect()
     };
     let flushes = those(is_flush);
+    let made = ops.iter().position(|op| *op == Op::Mark(NAMED)).unwrap_or(ops.len());
     let rare = those(|op| !is_flush(op) && !matches!(op, Op::Write { .. } | Op::Found { .. } | Op::Mark(_)));
     let mut places: Vec<usize> = (0..count)
-        .map(|nth| match nth % 3 {
-            1 if !flushes.is_empty() => dice.one_of(&flushes),
-            2 if !rare.is_empty() => dice.one_of(&rare) + dice.below(2) as usize,
+        .map(|nth| match nth % 6 {
+            0 => dice.below(made as u64 + 1) as usize,
+            1 | 2 if !flushes.is_empty() => dice.one_of(&flushes),
+            3 | 4 if !rare.is_empty() => dice.one_of(&rare) + dice.below(2) as usize,
             _ => dice.below(ops.len() as u64 + 1) as usize,
         })
         .collect();
@@ -285,12 +288,12 @@ async fn check(history: &History, root: &Path, known: Known, rebuilt: bool) -> R
     let steps = history.steps_at(position).ok_or_else(|| format!("it has half of a step: it ends at {position}"))?;
     let Known { acknowledged, shown: events } = known;
     let answered = acknowledged.saturating_sub(ANSWERED) as usize;
-    let lost = |what: &str| Err(format!("LOST: {what} was acknowledged; the journal has {position} events"));
+    let lost = |what: &str| Err(format!("LOST: {what}; the journal has {position} events"));
     if acknowledged >= NAMED && journal.id() != &history.id {
         return lost("the journal's name");
     }
     if answered > steps || events > position {
-        return lost(&format!("step {answered}, and event {events} was shown,"));
+        return lost(&format!("step {answered} of {steps}, or event {events} that was shown"));
     }
     for (index, put) in history.told[..answered].iter().enumerate().rev().take(40) {
         let Step::Blob(size) = put.step else { continue };
@@ -324,6 +327,9 @@ struct Tally {
     states: usize,
     again: usize,
     killed: usize,
+    /// Cuts while the journal was being made, and while SQLite's log was being copied back.
+    making: usize,
+    copying: usize,
     /// What was wrong, in words.
     wrong: Vec<String>,
     /// How often something acknowledged was missing.
@@ -426,6 +432,8 @@ async fn cut(
         asked = place;
         tally.cuts += 1;
         let acknowledged = acknowledged(&record.ops[..place], before);
+        tally.making += usize::from(acknowledged < MADE);
+        tally.copying += usize::from(remains.is_changing(&path_in(&record.root)));
         let hands =
             if remains.is_uncertain() { vec![HANDS[nth % HANDS.len()], Hand::Coins] } else { vec![Hand::Nothing] };
         for hand in hands {
@@ -483,11 +491,13 @@ async fn cuts(count: usize, synchronous: Option<&'static str>) -> Tally {
         }
     }
     println!(
-        "{} cuts, {} disks, {} went on and were cut again, {} after a kill; {} were wrong, of which {} had lost something; asked: {:?}",
+        "{} cuts, {} disks, {} went on and were cut again, {} after a kill, {} while the journal was made, {} while the log was copied back; {} were wrong, of which {} had lost something; asked: {:?}",
         tally.cuts,
         tally.states,
         tally.again,
         tally.killed,
+        tally.making,
+        tally.copying,
         tally.wrong.len(),
         tally.lost,
         tally.ops
@@ -503,7 +513,12 @@ async fn what_was_acknowledged_survives_a_power_loss() {
     for kind in ["make", "write", "resize", "sync", "make folder", "sync folder", "remove", "mark"] {
         assert!(tally.ops.contains_key(kind), "no history ever did: {kind}");
     }
-    assert!(tally.again > 0 && tally.killed > 0 && tally.states > tally.cuts);
+    for (what, count) in
+        [("again", tally.again), ("killed", tally.killed), ("making", tally.making), ("copying", tally.copying)]
+    {
+        assert!(count >= 10, "{what}: {count}");
+    }
+    assert!(tally.states > tally.cuts);
     evidence::figure("T4", "cut points", count.min(tally.cuts) as u64);
 }
 

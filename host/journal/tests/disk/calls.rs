@@ -6,8 +6,9 @@ use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_uint, c_void};
 use std::hint::black_box;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::MutexGuard;
 
-use crate::{Op, Opened, all};
+use crate::{All, Op, Opened, all};
 
 /// Has the linker take this file in, before the C library.
 pub(crate) fn stand_in() {
@@ -23,6 +24,12 @@ unsafe fn path_of(path: *const c_char) -> Option<PathBuf> {
     // SAFETY: as the caller says.
     let path = (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) })?;
     std::path::absolute(OsStr::from_bytes(path.to_bytes())).ok()
+}
+
+/// Everything, if the descriptor is watched. Nobody waits here for a write into some pipe.
+fn watching(descriptor: c_int) -> Option<MutexGuard<'static, Option<All>>> {
+    let all = all();
+    all.as_ref().is_some_and(|all| all.descriptors.contains_key(&descriptor)).then_some(all)
 }
 
 fn ok(result: c_long) -> bool {
@@ -41,17 +48,12 @@ pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -
     let was_there = name.as_ref().is_some_and(|name| std::path::Path::exists(name));
     // SAFETY: the caller's own arguments.
     let descriptor = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, mode) } as c_int;
-    let (Some(all), Some(name)) = (all.as_mut(), name) else { return descriptor };
-    let Some(watched) = all.watched.iter_mut().find(|watched| name.starts_with(&watched.root)) else {
-        return descriptor;
-    };
-    if descriptor < 0 {
-        return descriptor;
-    }
+    let (Some(all), Some(name), 0..) = (all.as_mut(), name, descriptor) else { return descriptor };
+    let Some(watched) = all.above(&name) else { return descriptor };
     let opened = if name.is_dir() {
         Opened::Folder(name)
     } else {
-        let (file, known) = watched.file(&name, &mut all.last_file);
+        let (file, known) = watched.file(&name);
         match (was_there, known) {
             (false, _) => watched.ops.push(Op::Make { path: name, file }),
             (true, false) => watched.ops.push(Op::Found { path: name, file }),
@@ -62,7 +64,8 @@ pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -
         }
         Opened::File(file)
     };
-    all.descriptors.insert(descriptor, (watched.root.clone(), opened));
+    let root = watched.root.clone();
+    all.descriptors.insert(descriptor, (root, opened));
     descriptor
 }
 
@@ -92,12 +95,12 @@ pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
 /// As of `write(2)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, count: usize) -> isize {
-    let mut all = all();
+    let mut all = watching(descriptor);
     // SAFETY: no memory is involved.
     let at = unsafe { libc::syscall(libc::SYS_lseek, descriptor, 0, libc::SEEK_CUR) };
     // SAFETY: the caller's own arguments.
     let written = unsafe { libc::syscall(libc::SYS_write, descriptor, bytes, count) };
-    if let (Some(all), true) = (all.as_mut(), ok(written)) {
+    if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(written)) {
         // SAFETY: so many bytes were read from there just now.
         all.on(descriptor, |opened| unsafe { wrote(opened, bytes, written, at) });
     }
@@ -109,10 +112,10 @@ pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, count: u
 /// As of `pwrite(2)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwrite(descriptor: c_int, bytes: *const c_void, count: usize, at: i64) -> isize {
-    let mut all = all();
+    let mut all = watching(descriptor);
     // SAFETY: the caller's own arguments.
     let written = unsafe { libc::syscall(libc::SYS_pwrite64, descriptor, bytes, count, at) };
-    if let (Some(all), true) = (all.as_mut(), ok(written)) {
+    if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(written)) {
         // SAFETY: so many bytes were read from there just now.
         all.on(descriptor, |opened| unsafe { wrote(opened, bytes, written, at) });
     }
@@ -145,10 +148,10 @@ unsafe fn wrote(opened: &Opened, bytes: *const c_void, count: c_long, at: i64) -
 /// As of `ftruncate(2)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate(descriptor: c_int, len: i64) -> c_int {
-    let mut all = all();
+    let mut all = watching(descriptor);
     // SAFETY: no memory is involved.
     let result = unsafe { libc::syscall(libc::SYS_ftruncate, descriptor, len) };
-    if let (Some(all), true) = (all.as_mut(), ok(result)) {
+    if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(result)) {
         all.on(descriptor, |opened| match (opened, u64::try_from(len)) {
             (Opened::File(file), Ok(len)) => Some(Op::Resize { file: *file, len }),
             _ => None,
@@ -173,9 +176,7 @@ pub unsafe extern "C" fn ftruncate64(descriptor: c_int, len: i64) -> c_int {
 /// As of `fsync(2)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
-    if let Some(all) = all().as_mut()
-        && all.descriptors.contains_key(&descriptor)
-    {
+    if let Some(all) = watching(descriptor).as_mut().and_then(|all| all.as_mut()) {
         all.on(descriptor, |opened| {
             Some(match opened {
                 Opened::File(file) => Op::Sync { file: *file },
@@ -207,7 +208,7 @@ pub unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
     // SAFETY: the caller's own arguments.
     let result = unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, path, mode) };
     if let (Some(all), Some(path), true) = (all.as_mut(), name, ok(result))
-        && let Some(watched) = all.watched.iter_mut().find(|watched| path.starts_with(&watched.root))
+        && let Some(watched) = all.above(&path)
     {
         watched.ops.push(Op::MakeFolder { path });
     }
@@ -224,7 +225,7 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
     // SAFETY: the caller's own arguments.
     let result = unsafe { libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, path, 0) };
     if let (Some(all), Some(path), true) = (all.as_mut(), name, ok(result))
-        && let Some(watched) = all.watched.iter_mut().find(|watched| path.starts_with(&watched.root))
+        && let Some(watched) = all.above(&path)
     {
         watched.names.remove(&path);
         watched.ops.push(Op::Remove { path });
@@ -243,7 +244,7 @@ pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int
     // SAFETY: the caller's own arguments.
     let result = unsafe { libc::syscall(libc::SYS_renameat2, here, from, here, to, 0) };
     if let (Some(all), Some((from, to)), true) = (all.as_mut(), names, ok(result))
-        && let Some(watched) = all.watched.iter_mut().find(|watched| from.starts_with(&watched.root))
+        && let Some(watched) = all.above(&from)
     {
         if let Some(file) = watched.names.remove(&from) {
             watched.names.insert(to.clone(), file);

@@ -9,6 +9,7 @@ mod connections;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A file as long as anybody has it, whatever its name.
@@ -102,9 +103,9 @@ enum Opened {
 struct All {
     watched: Vec<Watched>,
     descriptors: HashMap<i32, (PathBuf, Opened)>,
-    last_file: File,
 }
 
+static LAST_FILE: AtomicU64 = AtomicU64::new(0);
 static ALL: Mutex<Option<All>> = Mutex::new(None);
 
 fn all() -> MutexGuard<'static, Option<All>> {
@@ -136,27 +137,14 @@ impl Disk {
 
     /// Writes down that what goes by this number has been acknowledged by now.
     pub fn mark(&self, number: u64) {
-        note(&self.0, |_, _| Some(Op::Mark(number)));
-    }
-
-    /// How many things have been asked until now.
-    pub fn len(&self) -> usize {
-        all()
-            .as_ref()
-            .and_then(|all| all.watched.iter().find(|watched| watched.root == self.0))
-            .map_or(0, |it| it.ops.len())
-    }
-
-    /// Whether nothing has been asked yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        if let Some(watched) = all().as_mut().and_then(|all| all.above(&self.0)) {
+            watched.ops.push(Op::Mark(number));
+        }
     }
 
     /// Stops watching, and hands over what was asked.
     pub fn ops(self) -> Vec<Op> {
-        let mut all = all();
-        let watched = all.as_mut().and_then(|all| all.watched.iter_mut().find(|watched| watched.root == self.0));
-        watched.map_or_else(Vec::new, |watched| std::mem::take(&mut watched.ops))
+        all().as_mut().and_then(|all| all.above(&self.0)).map_or_else(Vec::new, |it| std::mem::take(&mut it.ops))
     }
 }
 
@@ -169,18 +157,13 @@ impl Drop for Disk {
     }
 }
 
-/// Notes what `op` makes of the folder that `path` lies in, if one is watched.
-fn note(path: &Path, op: impl FnOnce(&mut Watched, &mut File) -> Option<Op>) {
-    if let Some(All { watched, last_file, .. }) = &mut *all()
-        && let Some(watched) = watched.iter_mut().find(|watched| path.starts_with(&watched.root))
-        && let Some(op) = op(watched, last_file)
-    {
-        watched.ops.push(op);
-    }
-}
-
 impl All {
-    /// Does `work`, and if it succeeded notes what `op` makes of the file or folder that `descriptor` stands for, before anybody else can note anything.
+    /// What is watched and holds `path`.
+    fn above(&mut self, path: &Path) -> Option<&mut Watched> {
+        self.watched.iter_mut().find(|watched| path.starts_with(&watched.root))
+    }
+
+    /// Notes what `op` makes of the file or folder that `descriptor` stands for, before anybody else can note anything.
     fn on(&mut self, descriptor: i32, op: impl FnOnce(&Opened) -> Option<Op>) {
         if let Some((root, opened)) = self.descriptors.get(&descriptor)
             && let Some(watched) = self.watched.iter_mut().find(|watched| watched.root == *root)
@@ -191,13 +174,13 @@ impl All {
 }
 
 impl Watched {
-    /// The number of the file at `path`; a new one if it is not known yet.
-    fn file(&mut self, path: &Path, last: &mut File) -> (File, bool) {
+    /// The number of the file at `path`, and whether it was known; else it is a new one.
+    fn file(&mut self, path: &Path) -> (File, bool) {
         if let Some(file) = self.names.get(path) {
             return (*file, true);
         }
-        *last += 1;
-        self.names.insert(path.into(), *last);
-        (*last, false)
+        let file = LAST_FILE.fetch_add(1, Ordering::Relaxed) + 1;
+        self.names.insert(path.into(), file);
+        (file, false)
     }
 }

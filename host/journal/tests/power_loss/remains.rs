@@ -191,6 +191,11 @@ impl Remains {
         !self.renamings.is_empty() || self.files.values().any(|content| !content.changes.is_empty())
     }
 
+    /// Whether the file of this name is being written.
+    pub(crate) fn is_changing(&self, path: &Path) -> bool {
+        matches!(self.names.get(path), Some(Named::File(file)) if !self.files[file].changes.is_empty())
+    }
+
     /// What is left after a power loss of this kind.
     pub(crate) fn after(&self, hand: Hand, dice: &mut Dice) -> Tree {
         let mut names = self.names.clone();
