@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use holdshort::agent::manifest::Manifest;
+use holdshort::agent::Manifest;
 use holdshort::api::decisions;
 use holdshort::config::{Config, Surroundings};
 use holdshort::review::terminal;
-use holdshort::review::{Matter, ShownExhibit};
+use holdshort::review::{Matter, ShownExhibit, changes};
 use holdshort_gate::command::Subject;
 use holdshort_gate::{Action, Capability, Digest, EffectKey, Event, FunctionType, JournalId, RunId, Time, WitType};
 use serde::Deserialize;
@@ -162,9 +162,7 @@ pub(crate) fn terminal(bytes: &[u8]) -> bool {
         evidence: Vec<(String, String, Option<String>)>,
     }
     let text = String::from_utf8_lossy(bytes);
-    for lines in
-        [terminal::said("claims: ", &text, 80), terminal::row("task: ", &text, 40), terminal::heading(&text, 60)]
-    {
+    for lines in [terminal::said("claims: ", &text, 80), terminal::row("task: ", &text, 40)] {
         are_harmless(&lines);
     }
     let Some(shown) = json::<Shown>(bytes) else { return false };
@@ -188,6 +186,9 @@ pub(crate) fn terminal(bytes: &[u8]) -> bool {
     let (one, other) = (normal(&shown.arguments), normal(&shown.other));
     let (Value::Object(_), Value::Object(_)) = (&one, &other) else { return false };
     let (one_page, other_page) = (page(&one), page(&other));
+    let changed = changes(&one, &other);
+    are_harmless(&terminal::changes(&changed, shown.columns.into()));
+    assert_eq!(one == other, changed.is_empty());
     assert_eq!(one == other, one_page == other_page, "{one} and {other} look alike:\n{one_page}\n{other_page}");
     true
 }
