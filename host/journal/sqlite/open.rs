@@ -1,6 +1,7 @@
 //! Opening a file: whose it is, which version, under which settings.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use holdshort_gate::JournalId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
+use super::presence::beside;
 use super::read::SqliteReaders;
 use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION};
 use super::write::{Sqlite, rebuild};
@@ -69,17 +71,31 @@ fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
+/// Makes the file if there is none. Whatever is there is on disk afterwards, with its name and those of the folders above it.
 fn make_file(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Err(OpenError::NotAJournal { path: path.into(), why: "it is a folder".into() });
     }
-    if path.exists() {
-        return Ok(());
-    }
     let io = |what| move |source| OpenError::Io { what, path: path.into(), source };
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make the journal"))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("make durable the folder of"))
+    if !path.exists() {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make the journal"))?;
+    }
+    let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
+    // What a host has written that was killed before it was flushed is about to be shown.
+    for file in [path.to_owned(), beside(path, "-wal")].iter().filter(|file| file.exists()) {
+        sync(file).map_err(io("make durable"))?;
+    }
+    for folder in path.ancestors().skip(1) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        match sync(folder) {
+            // A folder that may not be read is somebody else's making, such as the one that holds everybody's homes.
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => {
+                return Err(io("make durable the folder of")(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses every file that this version cannot go on with; says whether it is empty.

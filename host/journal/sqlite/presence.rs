@@ -57,7 +57,8 @@ impl Drop for Presence {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The name of a file that belongs to the one at `path`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

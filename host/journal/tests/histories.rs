@@ -11,15 +11,19 @@
 )]
 
 mod common;
+#[path = "../../../tests/support/evidence.rs"]
+mod evidence;
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::script::{Dice, Model, Step, is_unwritten, same, shown, take};
 use common::{EPOCH, Kept, World};
 use holdshort_gate::{RunId, Time};
 
 /// How many seeds an ordinary test run tries.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 500;
 /// Steps of a history.
 const STEPS: usize = 80;
 const RUNS: [&str; 4] = ["a", "b", "c", "d"];
@@ -89,24 +93,17 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
     }
 }
 
-#[tokio::test]
-async fn the_same_history_leaves_both_stores_the_same() {
+/// One history in both stores, and how many events it made.
+async fn compare(seed: u64, kinds: &mut BTreeMap<String, u32>) -> usize {
     let runs = RUNS.map(|run| RunId(run.into()));
-    let mut kinds = BTreeMap::new();
-    let (mut events, mut compared) = (0, 0);
-    for seed in seeds() {
-        let worlds = twins();
-        history(seed, &worlds, &mut kinds).await;
-        let [memory, sqlite] = worlds;
-        let expected = shown(&memory, &runs).await;
-        Model::of(&expected.feed).check(&expected, &runs, &format!("seed {seed}, in memory"));
-        let found = shown(&sqlite, &runs).await;
-        same(&found, &expected, &format!("seed {seed}: the stores differ"));
-        events += expected.feed.len();
-        compared += 1;
-        if seed % 4 != 0 {
-            continue;
-        }
+    let worlds = twins();
+    history(seed, &worlds, kinds).await;
+    let [memory, sqlite] = worlds;
+    let expected = shown(&memory, &runs).await;
+    Model::of(&expected.feed).check(&expected, &runs, &format!("seed {seed}, in memory"));
+    let found = shown(&sqlite, &runs).await;
+    same(&found, &expected, &format!("seed {seed}: the stores differ"));
+    if seed % 4 == 0 {
         // Once more from the file alone, and once more with every projection made anew.
         let sqlite = sqlite.reopened(|_| {});
         same(&shown(&sqlite, &runs).await, &expected, &format!("seed {seed}: after it was opened again"));
@@ -116,12 +113,35 @@ async fn the_same_history_leaves_both_stores_the_same() {
         });
         same(&shown(&sqlite, &runs).await, &expected, &format!("seed {seed}: after its projections were made anew"));
     }
-    println!("{compared} histories, {events} events; steps that were taken: {kinds:?}");
+    expected.feed.len()
+}
+
+#[test]
+fn the_same_history_leaves_both_stores_the_same() {
+    let seeds = seeds();
+    let next = AtomicUsize::new(0);
+    let (kinds, events) = (Mutex::new(BTreeMap::<String, u32>::new()), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(8) {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let mut mine = BTreeMap::new();
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    events.fetch_add(runtime.block_on(compare(*seed, &mut mine)), Ordering::Relaxed);
+                }
+                let mut kinds = kinds.lock().unwrap();
+                mine.into_iter().for_each(|(kind, count)| *kinds.entry(kind).or_default() += count);
+            });
+        }
+    });
+    let (kinds, events) = (kinds.into_inner().unwrap(), events.into_inner());
+    println!("{} histories, {events} events; steps that were taken: {kinds:?}", seeds.len());
     // A walk that never got anywhere would compare nothing with nothing.
-    if compared >= SEEDS {
+    if seeds.len() as u64 >= SEEDS {
         let missing: Vec<&str> = KINDS.iter().filter(|kind| !kinds.contains_key(**kind)).copied().collect();
         assert!(missing.is_empty(), "no history ever did {missing:?}");
     }
+    evidence::figure("T13", "histories", seeds.len() as u64);
 }
 
 /// Every kind of step that is answered.

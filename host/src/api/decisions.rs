@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::auth::Reviewer;
 use super::json::Json;
-use super::limits::{Input, Path};
+use super::limits::{Input, Path, parse};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{CallStateShape, DigestShape};
@@ -103,6 +103,12 @@ pub(super) async fn create(
         DecisionType::Respond => respond(&api, asked, answer.or(words).unwrap_or_default()).await?,
     };
     Ok(answered(&outcome))
+}
+
+/// Reads a decision as the endpoint does, as far as that goes without a journal: whether `id` may be an approval's and `body` a decision.
+pub fn check(id: &str, body: &[u8]) -> Result<(), Problem> {
+    ids::approval(id)?;
+    parse::<DecisionRequest>(body)?.check()
 }
 
 impl DecisionRequest {

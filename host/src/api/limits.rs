@@ -124,12 +124,17 @@ impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
         let busy = request.extensions().get::<Arc<Busy>>().cloned();
         let bytes = read(request.into_body(), limits.body_bytes_max, limits.body_time_max).await?;
         busy.iter().for_each(|busy| busy.begin());
-        if bytes.is_empty() {
-            return Err(Problem::new(Kind::BadRequest, "the body is empty; send a JSON object, such as `{}`"));
-        }
-        let parsed = serde_json::from_slice(&bytes);
-        parsed.map(Self).map_err(|error| Problem::new(Kind::BadRequest, format!("the body does not do: {error}")))
+        parse(&bytes).map(Self)
     }
+}
+
+/// A body's JSON. An unknown member is refused rather than passed over, by the types themselves.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.is_empty() {
+        return Err(Problem::new(Kind::BadRequest, "the body is empty; send a JSON object, such as `{}`"));
+    }
+    let parsed = serde_json::from_slice(bytes);
+    parsed.map_err(|error| Problem::new(Kind::BadRequest, format!("the body does not do: {error}")))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

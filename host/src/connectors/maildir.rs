@@ -42,6 +42,11 @@ impl Maildir {
         for name in ["tmp", "new", "cur"] {
             DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
         }
+        // A message in a folder whose own name is lost in a power cut is lost with it.
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        for folder in [folder, above] {
+            File::open(folder)?.sync_all()?;
+        }
         Ok(Self(Arc::new(Inner { composer, folder: folder.to_owned(), clock })))
     }
 
@@ -201,7 +206,18 @@ impl Inner {
     }
 
     /// Where the message of this key is, if it is anywhere; or which folder cannot be looked at.
+    /// What is found is flushed: an attempt that was killed right after its link has not, and what is reported now is written down for good.
     fn whereabouts(&self, key: &EffectKey) -> Result<Option<PathBuf>, String> {
+        let Some(found) = self.search(key)? else { return Ok(None) };
+        for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
+            let flushed = File::open(&folder).and_then(|folder| folder.sync_all());
+            flushed
+                .map_err(|error| format!("`{}` is there, but may not outlast a power cut: {error}", found.display()))?;
+        }
+        Ok(Some(found))
+    }
+
+    fn search(&self, key: &EffectKey) -> Result<Option<PathBuf>, String> {
         let unseen = |path: &Path| {
             let path = path.display().to_string();
             move |error: io::Error| format!("`{path}` cannot be looked at: {error}")

@@ -71,6 +71,11 @@ impl TestClock {
     }
 }
 
+/// A folder in memory, if there is such: what lies there need not outlive a test, and thousands of histories would wait for a disk.
+pub fn scratch() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
+
 /// A journal with what belongs to it. Derefs to the journal.
 pub struct World {
     journal: Option<Journal>,
@@ -92,7 +97,7 @@ impl World {
         match kept {
             Kept::InMemory => Self { journal: Some(Journal::in_memory(clock.clock()).unwrap()), clock, folder: None },
             Kept::InSqlite => {
-                let folder = TempDir::new().unwrap();
+                let folder = scratch();
                 let journal = Journal::open(&folder.path().join("journal.db"), clock.clock()).unwrap();
                 Self { journal: Some(journal), clock, folder: Some(folder) }
             }

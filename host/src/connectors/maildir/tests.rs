@@ -89,6 +89,19 @@ async fn a_lookup_believes_a_file_and_never_its_absence() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_flushed_is_not_reported_as_delivered() {
+    let (_folder, maildir) = maildir();
+    let action = email(json!({}));
+    let Attempt::Done(_) = attempt(&maildir, &action, "key1") else { panic!() };
+    std::fs::rename(maildir.0.folder.join("cur"), maildir.0.folder.join("away")).unwrap();
+    let found = maildir.lookup(&inquiry(&action, "key1")).await;
+    assert!(
+        matches!(&found, Finding::Unknown { evidence } if evidence.contains("may not outlast a power cut")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_draft_that_an_attempt_left_behind_is_not_written_over() {
     let (_folder, maildir) = maildir();
     let action = email(json!({}));
