@@ -22,5 +22,7 @@ mod sockets;
 mod stream;
 #[path = "http/table.rs"]
 mod table;
+#[path = "http/views.rs"]
+mod views;
 #[path = "http/world.rs"]
 mod world;
