@@ -60,7 +60,10 @@ fn every_figure_is_what_the_tests_have_noted() {
     for (row, cells) in rows(&text) {
         let (test, stands) = (cells[0], cells[cells.len() - 1]);
         let Some(figures) = noted.remove(test) else {
-            assert_eq!(test, NOTED_BY_CI, "tests/README.md has a row for {test}, and no test has noted a figure for it");
+            assert_eq!(
+                test, NOTED_BY_CI,
+                "tests/README.md has a row for {test}, and no test has noted a figure for it"
+            );
             continue;
         };
         let (before, _) = row.rsplit_once(&format!("| {stands} |")).unwrap();

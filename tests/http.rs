@@ -30,5 +30,7 @@ mod stale;
 mod stream;
 #[path = "http/table.rs"]
 mod table;
+#[path = "http/views.rs"]
+mod views;
 #[path = "http/world.rs"]
 mod world;

@@ -47,6 +47,19 @@ fn in_shell(folder: &Folder, line: &str) -> Said {
 }
 
 #[test]
+fn a_file_is_not_the_agent_that_is_called_like_it() {
+    let folder = post_office("");
+    let section = "[agents.scripted]\n";
+    let config = std::fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    folder.configure(&config.replace(section, &format!("{section}workspace = \"files\"\n")));
+    folder.write("files/plan.txt", "secret");
+    std::fs::copy(component("scripted"), folder.path().join("scripted.wasm")).unwrap();
+    let listed = |agent: &str| holdshort(&folder, &["run", agent, "--task", "list"]).exits(0).out;
+    assert!(listed("scripted").contains("plan.txt"));
+    assert!(!listed("scripted.wasm").contains("plan.txt"), "the workspace is the configured agent's alone");
+}
+
+#[test]
 fn the_printed_curl_line_moves_the_branch() {
     let (folder, repository) = shop(&[]);
     let wanted = repository.tip("main");

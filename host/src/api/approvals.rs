@@ -17,6 +17,7 @@ use super::shapes::{
     ActionShape, CallStateShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment,
     ProposalShape, RefusalShape,
 };
+use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
 
 /// What `state=open` means: everything that can still change.
@@ -248,19 +249,48 @@ pub(super) struct PastDecision {
     decision: holdshort_gate::Decision,
 }
 
+/// How an approval is shown.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ShowQuery {
+    /// Another system's shape of it, while it waits: `langchain` or `ag-ui`.
+    #[param(inline)]
+    view: Option<View>,
+}
+
 /// Shows an approval.
 #[utoipa::path(get, path = "/v1/approvals/{id}", operation_id = "show-approval", tag = "approvals",
-    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals,
-    (status = 200, body = Approval),
-    (status = 404, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    params(("id" = String, Path, description = "The run, a dot and the call's number"), ShowQuery), responses(Refusals,
+    (status = 200, body = AnyShape),
+    (status = 404, body = Details, content_type = "application/problem+json"),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "A view was asked for, and it waits for no decision.")))]
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Answer {
     let (run, number) = ids::approval(&id)?;
     let (subject, call) = load(&api, &run, number).await?;
+    if let Some(view) = query.view {
+        let agent = subject.run.as_ref().map(|run| run.agent.as_str()).unwrap_or_default();
+        return Ok(Json(view.of(&run, agent, &call)?).into_response());
+    }
     let task = super::runs::row(&api, &run).await?.task;
     let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
     let agent = subject.run.map(|run| run.agent).unwrap_or_default();
     let if_lost = api.driver().if_lost(&call);
     Ok(Json(Approval { if_lost, ..approval(subject.journal, run, agent, task, started_by, call) }).into_response())
+}
+
+/// What is answered.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = ApprovalOrView)]
+#[expect(dead_code, reason = "it is a description")]
+pub(super) enum AnyShape {
+    /// Without `view`.
+    Whole(Box<Approval>),
+    /// `view=langchain`.
+    Langchain(LangchainRequest),
+    /// `view=ag-ui`.
+    AgUi(AgUiEvent),
 }
 
 /// The run and the consequential call that an id names.

@@ -16,30 +16,32 @@ use super::limits::{Input, Path, parse};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{CallStateShape, DigestShape};
+use super::views::{EitherForm, EitherShape};
 use super::{Answer, Api, approvals, ids};
 
 /// A decision.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionRequest {
     #[serde(rename = "type")]
-    kind: DecisionType,
+    pub(super) kind: DecisionType,
     /// The digest of what was shown; if it is not the current one, nothing happens.
     #[schema(value_type = DigestShape)]
-    digest: Digest,
+    pub(super) digest: Digest,
     /// `edit` only: the new arguments, all of them, in the JSON form of WIT values.
-    #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
-    arguments: Option<Value>,
+    pub(super) arguments: Option<Value>,
     /// A note for the journal. With `reject` it is the guidance that the agent reads; with `respond` it is the answer, if there is no `answer`.
-    message: Option<String>,
+    pub(super) message: Option<String>,
     /// `respond` only: the answer, of the function's `ok` type.
-    #[serde(default, deserialize_with = "present")]
-    answer: Option<Value>,
+    pub(super) answer: Option<Value>,
+    /// The function that an `edit` is about, where its form names it.
+    #[serde(skip)]
+    pub(super) capability: Option<String>,
 }
 
 /// What a reviewer does.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum DecisionType {
     /// Do it.
@@ -76,7 +78,7 @@ pub(super) struct DecisionAnswer {
 /// Decides.
 ///
 /// The same decision again has the same answer, so a client that lost a reply sends it again.
-#[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = DecisionRequest,
+#[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = EitherShape,
     params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
     (status = 202, body = DecisionAnswer, description = "Written down; more people must approve. After an edit that is the editor too, unless the new action rests on evidence that they were shown."),
@@ -88,18 +90,18 @@ pub(super) async fn create(
     State(api): State<Api>,
     Path(id): Path<String>,
     reviewer: Reviewer,
-    Input(request): Input<DecisionRequest>,
+    Input(EitherForm(request)): Input<EitherForm>,
 ) -> Answer {
     let (run, number) = ids::approval(&id)?;
     request.check()?;
-    let DecisionRequest { kind, digest, arguments, message, answer } = request;
+    let DecisionRequest { kind, digest, arguments, message, answer, capability } = request;
     let words = message.clone().map(Value::String);
     let asked = Asked { run: &run, number, reviewer: reviewer.name().into(), clearance: digest, message };
     let outcome = match kind {
         // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
         DecisionType::Approve => asked.submit(&api, Choice::Approve).await?,
         DecisionType::Reject => asked.submit(&api, Choice::Reject).await?,
-        DecisionType::Edit => edit(&api, asked, &arguments.unwrap_or_default()).await?,
+        DecisionType::Edit => edit(&api, asked, capability, &arguments.unwrap_or_default()).await?,
         DecisionType::Respond => respond(&api, asked, answer.or(words).unwrap_or_default()).await?,
     };
     Ok(answered(&outcome))
@@ -170,8 +172,18 @@ impl Asked<'_> {
 }
 
 /// Asks the driver for what the edit would do, outside the transaction; whether it may replace the call is judged inside.
-async fn edit(api: &Api, asked: Asked<'_>, arguments: &Value) -> Result<Flushed<DecisionOutcome>, Problem> {
+async fn edit(
+    api: &Api,
+    asked: Asked<'_>,
+    capability: Option<String>,
+    arguments: &Value,
+) -> Result<Flushed<DecisionOutcome>, Problem> {
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
+    let calls = call.action().capability().to_string();
+    if let Some(other) = capability.filter(|name| *name != calls) {
+        let detail = format!("an edit cannot make `{}` of `{calls}`", super::shortened(&other));
+        return Err(Problem::new(Kind::WrongType, detail));
+    }
     let Some(proposal) = call.proposal().cloned() else {
         return Err(Refused::WrongPhase(call.phase.name()).into());
     };

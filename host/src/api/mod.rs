@@ -27,6 +27,7 @@ pub mod resolutions;
 pub mod runs;
 mod server;
 pub mod shapes;
+mod views;
 
 use std::collections::HashSet;
 use std::net::IpAddr;

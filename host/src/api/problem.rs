@@ -108,7 +108,7 @@ impl Problem {
         self
     }
 
-    fn state(mut self, state: &'static str) -> Self {
+    pub(super) fn state(mut self, state: &'static str) -> Self {
         self.details.state = Some(state);
         self
     }

@@ -57,7 +57,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
 }
 
 /// The agent's name, and its file if that is what was given and no configured agent has it.
-/// A file is named after its stem. That must not be a configured agent's name, under which the run would be listed as if it were another component's.
+/// A file goes by a name that no section can have, now or later: what is configured for an agent, such as its workspace, is for that agent's runs only.
 fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Failure> {
     let wrong = |message: String| Failure::new(Exit::Usage, message);
     if config.agents.contains_key(given) {
@@ -74,13 +74,9 @@ fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Fail
         return Err(wrong(format!("there is no file and no agent `{given}`"))
             .hint(format!("give a component's file or the name of an agent; {known}")));
     }
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
-    let name: String = stem.chars().map(plain).take(config::defaults::NAME_CHARS_MAX).collect();
-    if config.agents.contains_key(&name) {
-        return Err(wrong(format!("`{given}` is not the component of the configured agent `{name}`"))
-            .hint(format!("run that one with `holdshort run {name}`, or give the file another name")));
-    }
+    let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name = format!("./{}", file.chars().map(plain).take(config::defaults::NAME_CHARS_MAX).collect::<String>());
     Ok((name, Some(path)))
 }
 
@@ -92,8 +88,9 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
             return failure;
         }
         failure.hint(format!(
-            "the host at {} has this folder's journal, and starts agents of its configuration only: add the section `[agents.{name}]` and start it again, or stop it",
-            client.base()
+            "the host at {} has this folder's journal, and starts agents of its configuration only: add the section `[agents.{}]` and start it again, or stop it",
+            client.base(),
+            name.trim_start_matches("./").trim_end_matches(".wasm")
         ))
     })?;
     if args.detach {
