@@ -110,7 +110,7 @@ pub(super) async fn create(
 /// Reads a decision as the endpoint does, as far as that goes without a journal: whether `id` may be an approval's and `body` a decision.
 pub fn check(id: &str, body: &[u8]) -> Result<(), Problem> {
     ids::approval(id)?;
-    parse::<DecisionRequest>(body)?.check()
+    parse::<EitherForm>(body)?.0.check()
 }
 
 impl DecisionRequest {
