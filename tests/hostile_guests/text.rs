@@ -64,7 +64,7 @@ const ATTACKS: &[Attack] = &[
         what: "five memories, of which there are four for each",
         beside: "(core module $more (memory 1)) (core instance (instantiate $more)) (core instance (instantiate $more)) \
                  (core instance (instantiate $more)) (core instance (instantiate $more))",
-        said: "contains 5 memories which exceeds the limit of 4",
+        said: "5 Wasm linear memories, which exceeds the configured maximum of 4",
         ..PLAIN
     },
     Attack {

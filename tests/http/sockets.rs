@@ -169,6 +169,22 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     world.stop().await;
 }
 
+/// Who has just come is heard before others take the place, however many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_is_heard() {
+    let limits = Limits { connections_max: 4, newcomer_time: PATIENCE, ..Limits::STANDARD };
+    let world = World::with(limits).await;
+    let mut late = Kept(TcpStream::connect(world.at).await.unwrap());
+    let mut burst = Vec::new();
+    for _ in 0..50 {
+        burst.push(TcpStream::connect(world.at).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(late.asks("/v1/agents").await, "fifty others have come since");
+    drop(burst);
+    world.stop().await;
+}
+
 /// Somebody with a token who keeps more than half of all places loses them before a stranger does, who may be a reviewer on a slow line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_does_not_fill_the_house() {
