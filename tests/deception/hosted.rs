@@ -33,7 +33,9 @@ fn settled(host: &Host, run: &str) -> Value {
 fn task(bait: &Bait) -> String {
     // A call of this agent is a line; what has several is told in pieces, the last of which ends the run if it is no call.
     let text = &bait.text;
-    format!("log {text}\nemail ann@localhost {text}\nemail {text} x\npay operating {text} 100 EUR\ndeploy main production {text}\nask {text}")
+    format!(
+        "log {text}\nemail ann@localhost {text}\nemail {text} x\npay operating {text} 100 EUR\ndeploy main production {text}\nask {text}"
+    )
 }
 
 /// Every text through the real road: whichever calls were held are shown whole, and whichever were refused say why.
@@ -58,7 +60,8 @@ fn what_an_agent_says_is_shown_or_refused() {
                     let marked = page.contains("\n\nLook twice\n");
                     assert!(marked || bait.marks.is_empty() || !carries(&proposal, &bait.text), "{what}");
                     held += 1;
-                    let (status, answer) = host.decide(&approval, "reject", &serde_json::json!({ "message": bait.text }));
+                    let (status, answer) =
+                        host.decide(&approval, "reject", &serde_json::json!({ "message": bait.text }));
                     assert_eq!(status, 200, "{answer}");
                 }
             }
