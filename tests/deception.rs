@@ -26,6 +26,8 @@ mod world;
 
 #[path = "deception/corpus.rs"]
 mod corpus;
+#[path = "deception/hosted.rs"]
+mod hosted;
 #[path = "deception/pages.rs"]
 mod pages;
 #[path = "deception/printed.rs"]

@@ -199,7 +199,7 @@ const SCREENS: &[(&str, &str, &[&str])] = &[
 /// What of these words stands in a file's code; a name that merely ends in one is another.
 fn screens<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
     let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let stands = |word: &str| code.match_indices(word).any(|(at, _)| !code[..at].ends_with(|c: char| c == '_'));
+    let stands = |word: &str| code.match_indices(word).any(|(at, _)| !code[..at].ends_with('_'));
     words.iter().copied().filter(|word| stands(word)).collect()
 }
 

@@ -142,7 +142,7 @@ impl<'a> Story<'a> {
 }
 
 /// Lines of an output that do not begin as those of its kind do.
-fn strays<'a>(output: &'a str, begins: impl Fn(&str) -> bool) -> Vec<&'a str> {
+fn strays(output: &str, begins: impl Fn(&str) -> bool) -> Vec<&str> {
     output.lines().filter(|line| !line.is_empty() && !line.starts_with("  ") && !begins(line)).collect()
 }
 
@@ -165,7 +165,7 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
                 let what = format!("{class}, approval {id}: {}", bait.attack);
                 assert_harmless(&page, baits.iter().copied(), &what);
                 assert_visible(&page, bait, &what);
-                let edge = |line: &str| line.starts_with("say ") || HEADINGS.iter().any(|heading| line == *heading);
+                let edge = |line: &str| line.starts_with("say ") || HEADINGS.contains(&line);
                 assert_eq!(strays(&page, edge), [""; 0], "{what}: {page}");
                 printed += 1;
             }

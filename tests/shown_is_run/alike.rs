@@ -37,7 +37,7 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
 }
 
 /// Everything that shows an action. Another renderer is another line here.
-type Look<'a> = (&'static str, &'a dyn Fn(&Value) -> String);
+type Look<'a, T: ?Sized = Value> = (&'static str, &'a dyn Fn(&T) -> String);
 
 /// Remembers what a form looked like, and fails if something else looked the same.
 fn distinct<K: Hash + Eq, V: PartialEq + std::fmt::Debug>(seen: &mut HashMap<K, V>, look: K, of: V, what: &str) {
@@ -69,7 +69,7 @@ fn values_of_one_type(seed: u64, again: &str) -> u64 {
     let function = FunctionType { params, result: None };
     let actions: Vec<Action> = (0..VALUES)
         .map(|_| {
-            let claim = if seed % 2 == 0 { String::new() } else { draw(&text(), &mut runner) };
+            let claim = if seed.is_multiple_of(2) { String::new() } else { draw(&text(), &mut runner) };
             let arguments = json!({ "subject": draw(&value(&ty), &mut runner), "rationale": claim });
             let action = Action::new(Digest::of(b"component"), "a:b/c#d".parse().unwrap(), &function, &arguments);
             action.unwrap_or_else(|error| panic!("{error}: {arguments} is no {ty:?}"))
@@ -124,7 +124,7 @@ fn different_texts_look_different() {
             };
             plain(&action(&matter, columns))
         };
-        let looks: [(&str, &dyn Fn(&str) -> String); 6] = [
+        let looks: [Look<'_, str>; 6] = [
             ("a summary", &summary),
             ("a row of a list", &|text| plain(&terminal::row("1  ", text, columns))),
             ("a label", &|text| plain(&terminal::row(text, "x", columns))),

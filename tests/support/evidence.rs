@@ -1,5 +1,5 @@
 //! What a test has tried, in numbers, for the table in `tests/README.md`.
-#![allow(unreachable_pub, dead_code, reason = "each test takes this file in where it needs it")]
+#![allow(unreachable_pub, dead_code, clippy::print_stdout, reason = "each test takes this file in where it needs it")]
 
 /// Notes that the test of this name, such as `T8`, has tried `count` of `what`.
 ///

@@ -1,0 +1,121 @@
+//! The whole way, in a real host: an agent says it, the connectors look at it, and it is held and shown, or refused and shown.
+
+use serde_json::Value;
+
+use holdshort::review::Matter;
+use holdshort::review::terminal::{action, plain};
+use holdshort_gate::Proposal;
+
+use crate::corpus::{Bait, CORPUS, assert_harmless, assert_visible, classes, unwrapped};
+use crate::evidence;
+use crate::support::{Folder, Host, Repository, until};
+
+/// An operator's folder with everything that the `scripted` agent asks for.
+fn office() -> Folder {
+    let folder = Folder::new(
+        &["scripted"],
+        "[deployment]\nrepository = \"shop.git\"\n\n[limits]\nlinger-ms = 1\n\n[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n",
+    );
+    Repository::bare(&folder.path().join("shop.git"));
+    folder
+}
+
+/// Waits until a run waits for a decision or is over; its row.
+fn settled(host: &Host, run: &str) -> Value {
+    until("held call or end of the run", || {
+        let row = host.show_run(run);
+        let over = ["finished", "failed", "trapped"].contains(&row["state"].as_str().unwrap());
+        (over || !row["waiting_for"].is_null()).then_some(row)
+    })
+}
+
+/// The agent's task: lines in which the text is what it says.
+fn task(bait: &Bait) -> String {
+    // A call of this agent is a line; what has several is told in pieces, the last of which ends the run if it is no call.
+    let text = &bait.text;
+    format!(
+        "log {text}\nemail ann@localhost {text}\nemail {text} x\npay operating {text} 100 EUR\ndeploy main production {text}\nask {text}"
+    )
+}
+
+/// Every text through the real road: whichever calls were held are shown whole, and whichever were refused say why.
+#[test]
+fn what_an_agent_says_is_shown_or_refused() {
+    let folder = office();
+    let host = folder.serve_with(&[("RUST_LOG", "info,holdshort=trace")]);
+    let (mut held, mut refused, mut commands) = (0, 0, 0);
+    for (class, baits) in classes() {
+        // The first of its class goes by the program, too.
+        for (number, bait) in baits.iter().enumerate() {
+            let run = host.start("scripted", &task(bait));
+            for _ in 0..6 {
+                let row = settled(&host, &run);
+                let Some(call) = row["waiting_for"].as_u64() else { break };
+                let approval = host.approval(&format!("{run}.{call}"));
+                if approval["state"] == "held" {
+                    let proposal: Proposal = serde_json::from_value(approval["proposal"].clone()).unwrap();
+                    let page = plain(&action(&Matter::of(&proposal, &[], &[]), 100));
+                    let what = format!("{class}: {}: {page}", bait.attack);
+                    assert_harmless(&page, [*bait], &what);
+                    let marked = page.contains("\n\nLook twice\n");
+                    assert!(marked || bait.marks.is_empty() || !carries(&proposal, &bait.text), "{what}");
+                    held += 1;
+                    let (status, answer) =
+                        host.decide(&approval, "reject", &serde_json::json!({ "message": bait.text }));
+                    assert_eq!(status, 200, "{answer}");
+                }
+            }
+            let row = host.over(&run);
+            for event in host.events(&run).iter().filter(|event| event["type"] == "call-refused") {
+                let id = format!("{run}.{}", event["data"]["call"]);
+                if number == 0 {
+                    let shown = said(&folder, &["approvals", "show", &id]);
+                    assert!(unwrapped(&shown).contains("refused because"), "{shown}");
+                    assert_harmless(&shown, [*bait], &bait.attack);
+                    commands += 1;
+                }
+                refused += 1;
+            }
+            if number == 0 {
+                for arguments in [
+                    &["runs", "show", &run][..],
+                    &["runs", "events", &run],
+                    &["runs", "logs", &run],
+                    &["run", "scripted", "--task", &format!("log {0}\nfail {0}", bait.text)],
+                ] {
+                    let shown = said(&folder, arguments);
+                    assert_harmless(&shown, [*bait], &format!("{class}: {arguments:?}"));
+                    commands += 1;
+                }
+                let first = bait.text.lines().next().unwrap_or_default();
+                if first == bait.text && !bait.text.contains('\r') && row["result"]["ok"].is_string() {
+                    assert_visible(&said(&folder, &["runs", "logs", &run]), bait, class);
+                }
+            }
+        }
+    }
+    assert_harmless(&host.said(), CORPUS.iter(), "the host's log");
+    assert!(held > CORPUS.len() && refused > CORPUS.len() / 2, "{held} held, {refused} refused");
+    println!("{held} calls were held and shown, {refused} refused");
+    evidence::figure("T9", "texts through a host", CORPUS.len().try_into().unwrap());
+    assert!(commands > 100, "{commands} commands");
+}
+
+/// Whether a text stands in a call as it is; an agent that speaks in lines breaks some.
+fn carries(proposal: &Proposal, text: &str) -> bool {
+    fn within(value: &Value, text: &str) -> bool {
+        match value {
+            Value::String(found) => found.contains(text),
+            Value::Array(items) => items.iter().any(|item| within(item, text)),
+            Value::Object(fields) => fields.values().any(|field| within(field, text)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    within(proposal.action.arguments(), text)
+}
+
+/// All that a command says, however it ends.
+fn said(folder: &Folder, arguments: &[&str]) -> String {
+    let output = folder.run(arguments);
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+}
