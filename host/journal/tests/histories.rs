@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
 
@@ -103,7 +104,7 @@ async fn compare(seed: u64, kinds: &mut BTreeMap<String, u32>) -> usize {
     Model::of(&expected.feed).check(&expected, &runs, &format!("seed {seed}, in memory"));
     let found = shown(&sqlite, &runs).await;
     same(&found, &expected, &format!("seed {seed}: the stores differ"));
-    if seed % 4 == 0 {
+    if seed.is_multiple_of(4) {
         // Once more from the file alone, and once more with every projection made anew.
         let sqlite = sqlite.reopened(|_| {});
         same(&shown(&sqlite, &runs).await, &expected, &format!("seed {seed}: after it was opened again"));

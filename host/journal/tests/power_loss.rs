@@ -12,6 +12,7 @@
     clippy::panic,
     clippy::unreachable,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
 
@@ -105,13 +106,9 @@ fn blob(index: usize, size: u64) -> Vec<u8> {
 }
 
 fn hand_over(journal: &Journal, index: usize, told: &Told) -> Answer {
-    match told.step {
-        Step::Blob(size) => {
-            let journal = journal.clone();
-            Box::pin(async move { format!("{:?}", journal.put_blob(blob(index, size)).await) })
-        }
-        _ => take(journal, &told.run, &told.step),
-    }
+    let Step::Blob(size) = told.step else { return take(journal, &told.run, &told.step) };
+    let journal = journal.clone();
+    Box::pin(async move { format!("{:?}", journal.put_blob(blob(index, size)).await) })
 }
 
 impl History {

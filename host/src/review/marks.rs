@@ -184,9 +184,11 @@ fn hosts(text: &str) -> impl Iterator<Item = Warning> {
         if candidate.is_ascii() {
             let coded = candidate.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
             let (unicode, _) = idna::domain_to_unicode(candidate);
-            return coded.then(|| Warning::Host { shown: visible::line(&unicode), ascii: Some(candidate.to_owned()) });
+            return coded
+                .then(|| Warning::Host { shown: visible::line(&unicode), ascii: Some(visible::line(candidate)) });
         }
-        let ascii = idna::domain_to_ascii(candidate).ok();
+        // It turns letters into ASCII, and lets an escape through that is ASCII already.
+        let ascii = idna::domain_to_ascii(candidate).ok().map(|ascii| visible::line(&ascii));
         // Sentences of Japanese or Chinese end in a dot that a browser takes for one; only before an ASCII ending can it be meant so.
         let end = candidate.rsplit(DOTS).next().unwrap_or_default();
         let like_one = end.chars().count() >= 2 && end.chars().all(char::is_alphabetic);
@@ -228,6 +230,16 @@ mod tests {
         assert_eq!(texts(&json!({"to\u{200B}": 1})).len(), 1);
         assert_eq!(texts(&json!({"h": "gооgle。com"}))[1], "h: the host \"gооgle。com\" is xn--ggle-55da.com");
         assert!(texts(&json!({"n": "שלום 100"}))[0].contains("right-to-left"));
+    }
+
+    /// Found by a mutated input: IDNA leaves ASCII as it is, an escape included.
+    #[test]
+    fn a_host_brings_no_escape_into_its_mark() {
+        for host in ["xn--\u{1b}c.example.org", "e\u{1b}x\u{200B}.org", "e\u{7f}x\u{200B}.org"] {
+            let marks = of_text("summary", host);
+            assert!(marks.iter().any(|mark| matches!(mark.warning, Warning::Host { .. })), "{host:?}: {marks:?}");
+            assert!(!marks.iter().any(|mark| mark.to_string().contains(char::is_control)), "{host:?}: {marks:?}");
+        }
     }
 
     #[test]

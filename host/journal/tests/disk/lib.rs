@@ -3,6 +3,7 @@
 //! The C library's own functions are replaced within the test's executable, so that nothing is changed in SQLite or in the code that is tested,
 //! and nothing that they do gets past: a VFS of SQLite's would not see the folders and files that the journal makes by itself.
 //! Flushes are written down and not done: whether the real disk has the bytes does not matter to a test that makes up its own.
+#![cfg(target_os = "linux")]
 
 mod calls;
 mod connections;
