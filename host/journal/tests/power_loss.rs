@@ -507,6 +507,10 @@ async fn what_was_acknowledged_survives_a_power_loss() {
     let count = number("HOLDSHORT_CUTS").map_or(CUTS, |count| count as usize);
     let tally = cuts(count, None).await;
     assert!(tally.wrong.is_empty(), "{}", tally.wrong.join("\n"));
+    if tally.cuts < CUTS {
+        // One history alone does not do everything.
+        return;
+    }
     for kind in ["make", "write", "resize", "sync", "make folder", "sync folder", "remove", "mark"] {
         assert!(tally.ops.contains_key(kind), "no history ever did: {kind}");
     }
