@@ -37,7 +37,10 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
 }
 
 /// Everything that shows an action. Another renderer is another line here.
-type Look<'a, T: ?Sized = Value> = (&'static str, &'a dyn Fn(&T) -> String);
+type Look<'a> = (&'static str, &'a dyn Fn(&Value) -> String);
+
+/// The same for a text.
+type TextLook<'a> = (&'static str, &'a dyn Fn(&str) -> String);
 
 /// Remembers what a form looked like, and fails if something else looked the same.
 fn distinct<K: Hash + Eq, V: PartialEq + std::fmt::Debug>(seen: &mut HashMap<K, V>, look: K, of: V, what: &str) {
@@ -124,7 +127,7 @@ fn different_texts_look_different() {
             };
             plain(&action(&matter, columns))
         };
-        let looks: [Look<'_, str>; 6] = [
+        let looks: [TextLook<'_>; 6] = [
             ("a summary", &summary),
             ("a row of a list", &|text| plain(&terminal::row("1  ", text, columns))),
             ("a label", &|text| plain(&terminal::row(text, "x", columns))),
