@@ -23,6 +23,7 @@
     unreachable_pub,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::print_stdout, reason = "the command that tells a failed seed again")]
 
 #[path = "sim/book.rs"]
 mod book;

@@ -248,13 +248,14 @@ mod tests {
     use std::sync::mpsc;
 
     use holdshort_gate::command::{CancelRun, CreateRun};
-    use holdshort_gate::{Command, RunLimits, Time};
+    use holdshort_gate::{Call, Command, RunLimits, Time};
 
     use super::*;
+    use crate::error::ReadError;
     use crate::memory::Memory;
     use crate::secret::Identity;
     use crate::staged::RUNS_KEPT_MAX;
-    use crate::store::Head;
+    use crate::store::{Batch, Head, Load, RunState};
     use crate::submit::{Submitted, Typed};
 
     fn writer() -> Writer {
@@ -270,6 +271,18 @@ mod tests {
         }
     }
 
+    fn create() -> CreateRun {
+        let (cpu_ms, memory_bytes, held_calls, calls) = (1, 1, 1, 1);
+        CreateRun {
+            agent: "a".into(),
+            component: Digest::of(b""),
+            task: String::new(),
+            started_by: "olga".into(),
+            limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 20 },
+            seed: Digest::of(b"seed"),
+        }
+    }
+
     /// One batch with one command about each run of this kind.
     fn ask<C: Command>(writer: &mut Writer, runs: std::ops::Range<usize>, kind: &str, command: impl Fn() -> C) {
         let (tasks, queue) = mpsc::channel();
@@ -282,6 +295,57 @@ mod tests {
         writer.batch(first, &queue);
     }
 
+    /// A store whose COMMIT always fails, after it has written or not, and which at first cannot say which.
+    struct Unsure {
+        memory: Memory,
+        writes: bool,
+        silent: bool,
+    }
+
+    impl Load for Unsure {
+        fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+            self.memory.run(run)
+        }
+
+        fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+            self.memory.call(run, call)
+        }
+    }
+
+    impl Store for Unsure {
+        fn head(&mut self) -> Result<Head, ReadError> {
+            if std::mem::take(&mut self.silent) { Err(ReadError::Store("busy".into())) } else { self.memory.head() }
+        }
+
+        fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
+            if self.writes {
+                self.memory.write(batch)?;
+            }
+            Err(WriteError::Unknown("who knows".into()))
+        }
+
+        fn probe(&mut self) -> Result<(), WriteError> {
+            Ok(())
+        }
+    }
+
+    /// Nobody else would ever wake a run that became ready by it.
+    #[test]
+    fn what_turns_out_to_be_written_is_hinted_at() {
+        for (writes, silent) in [(true, false), (true, true), (false, false), (false, true)] {
+            let mut writer = writer();
+            writer.store = Box::new(Unsure { memory: Memory::default(), writes, silent });
+            let mut hints = writer.hub.hints();
+            ask(&mut writer, 0..2, "run", create);
+            assert!(!silent || hints.try_recv().is_err(), "it is not known yet");
+            // Without a command: the writer looks by itself while the store fails.
+            writer.probe();
+            let hinted: Vec<_> = std::iter::from_fn(|| hints.try_recv().ok()).map(|hint| hint.run.0).collect();
+            assert_eq!(hinted, if writes { vec!["run-0", "run-1"] } else { vec![] }, "{writes} {silent}");
+            assert!(!writer.stale && writer.unsure.is_empty());
+        }
+    }
+
     #[test]
     fn what_is_only_asked_about_is_not_kept() {
         let mut writer = writer();
@@ -290,15 +354,6 @@ mod tests {
             ask(&mut writer, batch * 500..(batch + 1) * 500, "nothing", cancel);
             assert_eq!(writer.staged.kept(), 0, "a run that does not exist");
         }
-        let (cpu_ms, memory_bytes, held_calls, calls) = (1, 1, 1, 1);
-        let create = || CreateRun {
-            agent: "a".into(),
-            component: Digest::of(b""),
-            task: String::new(),
-            started_by: "olga".into(),
-            limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 20 },
-            seed: Digest::of(b"seed"),
-        };
         for batch in 0..10 {
             ask(&mut writer, batch * 500..(batch + 1) * 500, "run", create);
         }

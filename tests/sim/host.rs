@@ -151,7 +151,8 @@ impl Policy for Rules {
             expires_at: within[draw(4, 5)].map(|ms| question.now.plus_ms(ms)),
             start_within_ms: [5_000, 60_000, 3_600_000][draw(5, 3)],
         };
-        let record = PolicyRecord { digest: Digest::of(b"rules"), determining: vec!["rules".into()] };
+        let record =
+            PolicyRecord { digest: Digest::of(b"rules"), determining: vec!["rules".into()], errors: Vec::new() };
         Judgement { verdict, requirement, record }
     }
 }

@@ -1,6 +1,6 @@
 //! One seed's world: what outlives its hosts, and whether the promises were kept in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use holdshort_gate::{Digest, Phase, Resolution, RunId, Verdict};
@@ -29,8 +29,6 @@ pub struct World {
 pub struct Told {
     /// Who was shown which clearance, and the action with it.
     pub shown: BTreeMap<(String, Digest), Digest>,
-    /// The same for whoever edited: what is current now, which they made.
-    pub made: BTreeSet<(String, Digest)>,
     pub runs: Vec<RunId>,
     pub decisions: Vec<(Place, String, Digest, Verdict)>,
     pub resolutions: Vec<(Place, u32, String, Resolution)>,
@@ -80,7 +78,7 @@ impl World {
             return Err(wrong.clone());
         }
         self.conserved(journal).await?;
-        if step % COUNTED_EVERY == 0 {
+        if step.is_multiple_of(COUNTED_EVERY) {
             self.counted(journal).await?;
         }
         self.effects_are_allowed()?;
