@@ -67,12 +67,14 @@ fn every_figure_is_what_the_tests_have_noted() {
     for (row, cells) in rows(&text) {
         let (test, stands) = (cells[0], cells[cells.len() - 1]);
         let Some(figures) = noted.remove(test) else {
-            assert_eq!(
-                test, NOTED_BY_CI,
-                "tests/README.md has a row for {test}, and no test has noted a figure for it"
-            );
+            let excused = test == NOTED_BY_CI || something_was_skipped();
+            assert!(excused, "tests/README.md has a row for {test}, and no test has noted a figure for it");
             continue;
         };
+        let known: Vec<&str> = stands.split("; ").collect();
+        if something_was_skipped() && figures.split("; ").all(|figure| known.contains(&figure)) {
+            continue;
+        }
         let (before, _) = row.rsplit_once(&format!("| {stands} |")).unwrap();
         new = new.replace(row, &format!("{before}| {figures} |"));
     }
