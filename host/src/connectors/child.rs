@@ -205,7 +205,7 @@ impl Children {
 
     /// Removes a child's files, unless something of it still runs.
     pub async fn forget(&self, name: &str) {
-        if self.wait_until_gone(name, Duration::ZERO).await == Trace::Gone {
+        if self.wait_until_gone(name, PASSING).await == Trace::Gone {
             for path in [self.out(name), self.err(name)] {
                 if let Err(error) = std::fs::remove_file(&path)
                     && error.kind() != io::ErrorKind::NotFound
