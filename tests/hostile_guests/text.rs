@@ -1,8 +1,10 @@
 //! Attacks that no compiler makes: components written in text, each of a few instructions.
 
+use std::process::Command;
+
 use serde_json::json;
 
-use crate::support::Host;
+use crate::support::{Folder, HOLDSHORT, Host, component};
 use crate::{decide_honest, folder, honest};
 
 /// How a component is made, what it does where, and what is said about its end.
@@ -155,6 +157,25 @@ fn what_no_compiler_makes_ends_alone_too() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A few bytes that claim to begin a section of four gigabytes: whoever made room for it would be ended where there is less memory, as here.
+#[test]
+fn a_file_that_lies_about_its_length() {
+    let folder = Folder::new(&[], "");
+    let honest = std::fs::read(component("spin")).unwrap();
+    std::fs::write(folder.path().join("honest.wasm"), &honest).unwrap();
+    std::fs::write(folder.path().join("lying.wasm"), [&honest, [0, 0xff, 0xff, 0xff, 0xff, 0x0f].as_slice()].concat())
+        .unwrap();
+    let inspect = |file: &str| {
+        let line = "ulimit -v 800000; exec \"$0\" inspect \"$1\"";
+        let output =
+            Command::new("sh").args(["-c", line, HOLDSHORT, file]).current_dir(folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(inspect("honest.wasm").0, Some(0));
+    let (status, said) = inspect("lying.wasm");
+    assert!(status == Some(2) && said.contains("is cut off after"), "{status:?}: {said}");
 }
 
 /// How a run of an agent ends, in the host's words; also if it does not.

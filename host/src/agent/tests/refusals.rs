@@ -65,6 +65,20 @@ fn a_component_cut_off_anywhere_is_refused_and_never_panics() {
 }
 
 #[test]
+fn a_section_that_claims_more_than_there_is_costs_nothing() {
+    let whole = plain(r#"(func (export "run") (param i32 i32) (result i32) unreachable)"#);
+    let claimed: [&[u8]; 4] =
+        [&[0xff, 0xff, 0xff, 0xff, 0x0f], &[0x80, 0x80, 0x80, 0x80, 0x08], &[0xff, 0x7f], &[0x01]];
+    for length in claimed {
+        let lying = [&whole, [0].as_slice(), length].concat();
+        assert!(matches!(Manifest::read(&lying), Err(LoadError::Truncated { .. })), "{length:x?}");
+    }
+    assert!(Manifest::read(&[&whole, [0, 0x80, 0x80, 0x80, 0x80, 0x80, 0].as_slice()].concat()).is_err());
+    // The same length, spelled in more bytes than it needs, and a section that is there.
+    assert!(Manifest::read(&[&whole, [0, 0x82, 0, 1, b'x'].as_slice()].concat()).is_ok());
+}
+
+#[test]
 fn a_component_with_a_changed_byte_never_panics() {
     let whole = plain(r#"(func (export "run") (param i32 i32) (result i32) unreachable)"#);
     for at in 8..whole.len() {
