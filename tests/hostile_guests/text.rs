@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{Folder, HOLDSHORT, Host, component};
+use crate::support::{self, Folder, HOLDSHORT, Host};
 use crate::{decide_honest, folder, honest};
 
 /// How a component is made, what it does where, and what is said about its end.
@@ -163,7 +163,7 @@ fn what_no_compiler_makes_ends_alone_too() {
 #[test]
 fn a_file_that_lies_about_its_length() {
     let folder = Folder::new(&[], "");
-    let honest = std::fs::read(component("spin")).unwrap();
+    let honest = std::fs::read(support::component("spin")).unwrap();
     std::fs::write(folder.path().join("honest.wasm"), &honest).unwrap();
     std::fs::write(folder.path().join("lying.wasm"), [&honest, [0, 0xff, 0xff, 0xff, 0xff, 0x0f].as_slice()].concat())
         .unwrap();
