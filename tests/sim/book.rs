@@ -118,6 +118,10 @@ impl Book {
         call.apply(event, at).map_err(|error| error.to_string())?;
         let call = call.clone();
         self.is_current(&call);
+        let approved = matches!(call.phase, Phase::Approved { .. });
+        if approved && !call.clearance.is_some_and(|clearance| self.is_cleared(&place, run, &call, clearance)) {
+            return Err(format!("approved by too few: {event:?} at {at:?} made {call:?}"));
+        }
         Ok(Some(call))
     }
 
