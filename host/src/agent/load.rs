@@ -94,30 +94,16 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Tells what `bytes` are if they are not a component, or not all of one; what else is wrong with it is left to the decoder.
+/// Tells what `bytes` are if they are not a component; what is a component by its header is left to the decoder.
 pub(super) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     const MAGIC: &[u8] = b"\0asm";
     // The second half of the version word is the layer: 0 for modules, 1 for components.
     match bytes.strip_prefix(MAGIC) {
         Some([_, _, 0, 0, ..]) => Err(LoadError::CoreModule),
-        Some([_, _, _, _, sections @ ..]) if are_whole(sections) => Ok(()),
+        Some([_, _, _, _, ..]) => Ok(()),
         Some(_) => Err(LoadError::Truncated { length: bytes.len() }),
         None => Err(LoadError::NotWasm { looks_like: looks_like(bytes) }),
     }
-}
-
-/// Whether all of every section is there. The decoder believes the length that a section claims and makes room for it, gigabytes if a file of a few bytes says so.
-fn are_whole(mut sections: &[u8]) -> bool {
-    while let [_, after @ ..] = sections {
-        // LEB128, of which five bytes make 32 bits; what is longer is left to the decoder, which refuses it.
-        let digits = after.iter().take(5).position(|byte| byte & 0x80 == 0);
-        let Some(last) = digits else { return after.len() >= 5 };
-        let (length, content) = after.split_at(last + 1);
-        let length = length.iter().rev().fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f));
-        let Some(rest) = content.get(length..) else { return false };
-        sections = rest;
-    }
-    true
 }
 
 fn looks_like(bytes: &[u8]) -> &'static str {

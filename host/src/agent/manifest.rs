@@ -47,6 +47,7 @@ impl Manifest {
     /// Decodes a component. What it asks for beyond what can be offered is in `problems`; an error means that there is nothing to run.
     pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         check_header(bytes)?;
+        check_lengths(bytes)?;
         let (resolve, world) = match wit_component::decode(bytes) {
             Ok(DecodedWasm::Component(resolve, world)) => (resolve, world),
             Ok(DecodedWasm::WitPackage(..)) => return Err(LoadError::WitPackage),
@@ -134,6 +135,12 @@ fn is_run(resolve: &Resolve, function: &Function) -> bool {
         let takes_task = matches!(ty.params.as_slice(), [(_, WitType::String)]);
         takes_task && ty.result == Some(WitType::Result { ok: string(), err: string() })
     })
+}
+
+/// Whether every part is as long as it says. The decoder believes a length and makes room for it, gigabytes if a few bytes say so; here nothing is read into memory.
+fn check_lengths(bytes: &[u8]) -> Result<(), LoadError> {
+    let mut parts = wasmparser::Parser::new(0).parse_all(bytes);
+    parts.try_for_each(|part| part.map(drop)).map_err(|error| not_decoded(&error.to_string(), bytes.len()))
 }
 
 /// The decoder has one error type; that a file is cut off can be told by its text alone.
