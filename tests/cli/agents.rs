@@ -71,8 +71,9 @@ fn a_configured_agent_that_cannot_start_keeps_nobody_else_from_it() {
 
 #[test]
 fn a_workspace_must_be_there() {
+    // At a place of its own: a host looks for its agents' files once it listens, and another test may have the usual place.
     let folder = post_office(&format!(
-        "[agents.reader]\ncomponent = \"{}\"\nworkspace = \"files\"\n",
+        "[agents.reader]\ncomponent = \"{}\"\nworkspace = \"files\"\n[server]\nlisten = \"127.0.0.1:0\"\n",
         component("scripted").display()
     ));
     fails("workspace-missing", &folder, &["serve"]).exits(2);

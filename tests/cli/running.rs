@@ -116,8 +116,9 @@ fn a_question_is_printed_with_how_to_answer() {
     in_shell(&folder, &respond.replace("your answer", "yes")).exits(0);
     let second = respond.split_whitespace().nth(3).unwrap().replace(".1", ".2");
     Running::printed(&folder, &format!("holdshort approvals respond {second} "));
-    let curl = Running::printed(&folder, "curl ");
-    assert!(curl.contains(&format!("/v1/approvals/{second}/decisions ")), "{curl}");
+    let path = format!("/v1/approvals/{second}/decisions ");
+    let curl =
+        until("line for the second", || Some(Running::printed(&folder, "curl ")).filter(|line| line.contains(&path)));
     let answer = in_shell(&folder, &curl.replace("your answer", "not now")).exits(0).json();
     assert_eq!(answer["state"], "answered", "{answer}");
     let said = run.ended(&folder).exits(0);

@@ -104,7 +104,8 @@ impl Output {
 
     /// Says several lines of the host's own. They are not wrapped: some are there to be copied.
     pub fn notes(&self, lines: &[&str]) {
-        lines.iter().for_each(|line| self.note(line));
+        let lines: Vec<Line> = lines.iter().flat_map(|line| terminal::note("", line)).collect();
+        let _ = print_aside(&Shown::plain(&lines));
     }
 
     /// Says why the program ends, unless there is nothing to say.
