@@ -37,6 +37,7 @@ const BANNED: &[(&str, &str, &str)] = &[
     ("host/src/runs", "Perform", "the driver never holds what can act"),
     ("host/src/runs", "Authorized", "the driver never holds what can act"),
     ("host/src/agent", "connectors", "the sandbox knows no connector"),
+    ("host/src/cli", "for_simulation", "an engine that interrupts nobody is for tests"),
     ("host/src/api", "connectors::", "the endpoint never reaches a connector"),
     ("host/src/connectors", "Journal::", "a connector has no journal, only an `Authorized`"),
     ("host/gate", "std::time", "the gate has no clock"),

@@ -54,6 +54,10 @@ async fn a_langchain_inbox_reads_and_decides() {
     assert_eq!(state(&decide(&world, &held, edited(SEND)).await), (200, "approved".into()));
 
     let held = world.held(&How::PLAIN).await;
+    // Who is too late is told that, whatever else is wrong.
+    let late = world.held(&How { expires_at: Some(Time(1)), ..How::PLAIN }).await;
+    let other = decide(&world, &late, edited("acme:mail/send@1.0.0#delete")).await;
+    assert_eq!(problem(&other), (410, "expired".into()));
     let reject = json!([{"type": "reject", "message": "not on a Friday"}]);
     assert_eq!(state(&decide(&world, &held, reject).await), (200, "rejected".into()));
     let whole = world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json();

@@ -179,20 +179,21 @@ async fn edit(
     arguments: &Value,
 ) -> Result<Flushed<DecisionOutcome>, Problem> {
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
-    let calls = call.action().capability().to_string();
-    if let Some(other) = capability.filter(|name| *name != calls) {
-        let detail = format!("an edit cannot make `{}` of `{calls}`", super::shortened(&other));
-        return Err(Problem::new(Kind::WrongType, detail));
-    }
     let Some(proposal) = call.proposal().cloned() else {
         return Err(Refused::WrongPhase(call.phase.name()).into());
     };
     let current = Choice::Edit(Box::new(Revision { proposal }));
-    if is_repeated(&asked, &call, arguments) {
+    let calls = call.action().capability().to_string();
+    let other = capability.filter(|name| *name != calls);
+    if other.is_none() && is_repeated(&asked, &call, arguments) {
         // The connector is not asked again: it may find by now that what was edited has been done.
         return asked.submit(api, current).await;
     }
     asked.may(api, subject, &call, current)?;
+    if let Some(other) = other {
+        let detail = format!("an edit cannot make `{}` of `{calls}`", super::shortened(&other));
+        return Err(Problem::new(Kind::WrongType, detail));
+    }
     let revision = api.driver().revise(asked.run, &call, arguments).await?;
     asked.submit(api, Choice::Edit(Box::new(revision))).await
 }
