@@ -22,6 +22,19 @@ pub enum EffectClass {
     Question,
 }
 
+/// How much is at stake, as the connector sees it: what people look at first. It decides nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consequence {
+    /// Little: a question, a message within the house.
+    Low,
+    /// Something that others see, or that can be put right.
+    Medium,
+    /// Money, production, or nobody knows.
+    #[default]
+    High,
+}
+
 /// A piece of evidence that the host established, kept by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExhibitRef {
@@ -65,6 +78,12 @@ pub struct Proposal {
     pub exhibits: Vec<ExhibitRef>,
     /// What must still hold when the effect starts, as the connector states it; `null` if nothing.
     pub preconditions: Value,
+    /// What the host found out, for policy and for what is pointed out to people: an object of the connector's; `null` if there is nothing.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub facts: Value,
+    /// How much is at stake. Proposals of journals before it have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consequence: Option<Consequence>,
     /// The connector that would perform it.
     pub connector: String,
     /// What a lookup could establish if the outcome were lost.
@@ -100,9 +119,19 @@ pub struct Clearance<'a> {
 impl Clearance<'_> {
     /// The digest that a decision names. Two clearances that differ in anything a reviewer saw, or in place, differ here.
     pub fn digest(&self) -> Digest {
-        let Proposal { action, summary, exhibits, preconditions, connector, class, requirement, policy } =
-            self.proposal;
-        let bytes = canonical(&json!({
+        let Proposal {
+            action,
+            summary,
+            exhibits,
+            preconditions,
+            facts,
+            consequence,
+            connector,
+            class,
+            requirement,
+            policy,
+        } = self.proposal;
+        let mut covered = json!({
             "format": 1,
             "journal": self.journal,
             "run": self.run,
@@ -116,7 +145,13 @@ impl Clearance<'_> {
             "class": class,
             "requirement": requirement,
             "policy": policy,
-        }));
+        });
+        // What an older proposal does not have is not in its digest either.
+        if let Some(covered) = covered.as_object_mut() {
+            covered.extend((!facts.is_null()).then(|| ("facts".to_owned(), facts.clone())));
+            covered.extend(consequence.map(|consequence| ("consequence".to_owned(), json!(consequence))));
+        }
+        let bytes = canonical(&covered);
         Digest::tagged("holdshort/clearance", bytes.as_bytes())
     }
 }

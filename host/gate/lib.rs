@@ -25,7 +25,7 @@ pub mod wit_type;
 pub use action::{Action, Capability};
 pub use approval::{Requirement, Reviewers, Vote};
 pub use call::Call;
-pub use clearance::{Clearance, EffectClass, ExhibitRef, Proposal};
+pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, Proposal};
 pub use command::{Command, Refused, Subject};
 pub use decision::{Decision, RefusalReason, Resolution, Verdict};
 pub use event::{Event, Recorded};

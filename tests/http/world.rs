@@ -87,6 +87,8 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
         summary: format!("send {text}"),
         exhibits: vec![exhibit],
         preconditions: Value::Null,
+        facts: Value::Null,
+        consequence: None,
         connector: "test".into(),
         class,
         requirement: Requirement { reviewers: who, quorum, four_eyes, expires_at, start_within_ms: 60_000 },

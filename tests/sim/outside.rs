@@ -11,7 +11,7 @@ use holdshort::connectors::{
     Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
 use holdshort_gate::command::{Finish, Outcome};
-use holdshort_gate::{Action, CallNumber, Digest, EffectClass, EffectKey, RunId};
+use holdshort_gate::{Action, CallNumber, Consequence, Digest, EffectClass, EffectKey, RunId};
 use holdshort_journal::{Authorized, Fence, Journal, SubmitError};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -163,6 +163,8 @@ impl Preview for Connector {
                 summary: format!("{} {}", self.kind.function(), action.canonical_arguments().len()),
                 exhibits: vec![exhibit],
                 preconditions: json!({ "fact": fact }),
+                facts: Value::Null,
+                consequence: Consequence::High,
             })
         }
         .boxed()

@@ -20,7 +20,7 @@ use holdshort::effects::{Effects, Performers};
 use holdshort::policy::HoldEverything;
 use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, Runs, Settings};
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Action, Call, Capability, Digest, EffectClass, RunId, RunLimits, Time};
+use holdshort_gate::{Action, Call, Capability, Consequence, Digest, EffectClass, RunId, RunLimits, Time};
 use holdshort_journal::{Authorized, Clock, Flushed, Journal, SubmitError};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -221,6 +221,8 @@ impl Preview for LineConnector {
                 summary: "append a line to a file".into(),
                 exhibits: Vec::new(),
                 preconditions: Value::Null,
+                facts: Value::Null,
+                consequence: Consequence::High,
             })
         }
         .boxed()

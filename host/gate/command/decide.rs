@@ -199,7 +199,10 @@ fn edit(
 
 /// Whether whoever was shown `old` has seen all that the host found out about `new`.
 fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
-    let facts = |proposal: &Proposal| (proposal.preconditions.clone(), proposal.connector.clone(), proposal.class);
+    let facts = |proposal: &Proposal| {
+        let Proposal { preconditions, facts, connector, class, .. } = proposal;
+        (preconditions.clone(), facts.clone(), connector.clone(), *class)
+    };
     facts(old) == facts(new) && new.exhibits.iter().all(|exhibit| old.exhibits.contains(exhibit))
 }
 

@@ -108,6 +108,12 @@ pub struct ProposalShape {
     pub exhibits: Vec<ExhibitShape>,
     /// What must still hold when the effect starts, as the connector states it; null if nothing.
     pub preconditions: serde_json::Value,
+    /// What the host found out, an object of the connector's; left out if there is nothing.
+    #[schema(required = false)]
+    pub facts: serde_json::Value,
+    /// How much is at stake: what people look at first. Left out in proposals of older journals.
+    #[schema(required = false)]
+    pub consequence: ConsequenceShape,
     /// The connector that would perform it.
     pub connector: String,
     /// What can be found out if the outcome is lost.
@@ -116,6 +122,19 @@ pub struct ProposalShape {
     pub requirement: RequirementShape,
     /// Why policy said what it said.
     pub policy: PolicyShape,
+}
+
+/// How much is at stake.
+#[derive(Debug, ToSchema)]
+#[schema(as = Consequence)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsequenceShape {
+    /// A question, a message within the house.
+    Low,
+    /// Something that others see, or that can be put right.
+    Medium,
+    /// Money, production, or nobody knows.
+    High,
 }
 
 /// A capability, its arguments and the component that asks.

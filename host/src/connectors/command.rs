@@ -16,7 +16,7 @@ pub use look::{FunctionTypes, Surroundings};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, EffectClass, FunctionType, WitType};
+use holdshort_gate::{Action, Consequence, EffectClass, FunctionType, WitType};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
@@ -74,7 +74,8 @@ impl Acts {
         }
         exhibits.push(self.program.exhibit());
         let preconditions = json!({ "program": self.program.precondition() });
-        Ok(Previewed { summary: summary::of(action), exhibits, preconditions })
+        let (summary, consequence) = (summary::of(action), Consequence::High);
+        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
     }
 
     /// What the operator's preview shows. It is evidence, so it is shown whole or not at all.

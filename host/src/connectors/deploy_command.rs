@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, EffectClass};
+use holdshort_gate::{Action, Consequence, EffectClass};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -67,7 +67,7 @@ impl DeployCommand {
         if let Some(preconditions) = preconditions.as_object_mut() {
             preconditions.insert("program".into(), self.program.precondition());
         }
-        Ok(Previewed { summary, exhibits, preconditions })
+        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence: Consequence::High })
     }
 
     /// The commit that the revision is now, and the one that the target's branch is at.

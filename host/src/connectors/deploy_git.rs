@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, EffectClass, EffectKey};
+use holdshort_gate::{Action, Consequence, EffectClass, EffectKey};
 use holdshort_journal::Authorized;
 use serde_json::Value;
 
@@ -94,7 +94,8 @@ impl DeployGit {
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
         let (summary, exhibits) = change.describe().await?;
         let facts = Facts { repository: self.repository(), branch: branch.clone(), old, new };
-        Ok(Previewed { summary, exhibits, preconditions: facts.to_json() })
+        let (preconditions, consequence) = (facts.to_json(), Consequence::High);
+        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
     }
 
     /// The repository as the operator names it, in a form that stands in clearances.

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, EffectClass};
+use holdshort_gate::{Action, Consequence, EffectClass};
 use serde_json::Value;
 
 use super::{CannotPreview, IfLost, Preview, Previewed};
@@ -42,6 +42,8 @@ impl Preview for Guidance {
                 summary: format!("asks: {}", first(text)),
                 exhibits: Vec::new(),
                 preconditions: Value::Null,
+                facts: Value::Null,
+                consequence: Consequence::Low,
             })
         }
         .boxed()

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, EffectClass, EffectKey, Time};
+use holdshort_gate::{Action, Consequence, EffectClass, EffectKey, Time};
 use holdshort_journal::Authorized;
 use rusqlite::{Connection, ErrorCode};
 use serde_json::Value;
@@ -222,7 +222,8 @@ impl Inner {
         };
         let after = standing.after(&transfer).map_err(|error| impossible(&error))?;
         let (summary, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
-        Ok(Previewed { summary, exhibits, preconditions: standing.facts.to_json() })
+        let (preconditions, consequence) = (standing.facts.to_json(), Consequence::High);
+        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
     }
 
     /// The books were replaced while the host runs: what was opened at its start is not in them.

@@ -11,7 +11,7 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use holdshort_gate::{Action, Digest, EffectKey};
+use holdshort_gate::{Action, Consequence, Digest, EffectKey};
 use lettre::Address;
 use lettre::message::Mailbox;
 use rustix::io::Errno;
@@ -107,6 +107,8 @@ impl Composer {
             exhibits,
             // The sender is the operator's: it is not in the action, and a reviewer was shown it.
             preconditions: json!({ "from": self.from.to_string() }),
+            facts: Value::Null,
+            consequence: if outside.is_empty() { Consequence::Low } else { Consequence::Medium },
         })
     }
 

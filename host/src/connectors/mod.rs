@@ -24,7 +24,7 @@ pub mod workspace;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, CallNumber, EffectClass, EffectKey, RunId, Time};
+use holdshort_gate::{Action, CallNumber, Consequence, EffectClass, EffectKey, RunId, Time};
 use holdshort_journal::Authorized;
 use serde_json::Value;
 
@@ -64,6 +64,10 @@ pub struct Previewed {
     pub exhibits: Vec<Exhibit>,
     /// What [`Perform::perform`] will check at the moment of acting; `Null` if nothing.
     pub preconditions: Value,
+    /// What the host found out, as an object with kebab-case keys, for policy and for what is pointed out to people; `Null` if there is nothing.
+    pub facts: Value,
+    /// How much is at stake.
+    pub consequence: Consequence,
 }
 
 /// The most that a piece of evidence may hold: far more than anybody reads, so that what is refused for it is the exception.

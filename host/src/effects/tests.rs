@@ -138,6 +138,8 @@ impl World {
             summary: "does it".into(),
             exhibits: Vec::new(),
             preconditions: Value::Null,
+            facts: Value::Null,
+            consequence: None,
             connector: "fake".into(),
             class: EffectClass::Reconcilable,
             requirement: Requirement {

@@ -137,6 +137,8 @@ impl Proposer {
             summary: previewed.summary,
             exhibits: freeze(&self.journal, previewed.exhibits).await?,
             preconditions: previewed.preconditions,
+            facts: previewed.facts,
+            consequence: Some(previewed.consequence),
             connector: preview.name().into(),
             class: preview.class(),
             requirement: judgement.requirement,
@@ -200,6 +202,8 @@ impl Refresh for Refresher {
                 summary: previewed.summary,
                 exhibits,
                 preconditions: previewed.preconditions,
+                facts: previewed.facts,
+                consequence: Some(previewed.consequence),
                 // The operator may have configured another one.
                 connector: preview.name().into(),
                 class: preview.class(),

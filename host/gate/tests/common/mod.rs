@@ -39,6 +39,8 @@ pub fn proposal(text: &str) -> Proposal {
         summary: format!("send {text}"),
         exhibits: Vec::new(),
         preconditions: Value::Null,
+        facts: Value::Null,
+        consequence: None,
         connector: "test".into(),
         class: EffectClass::Idempotent,
         requirement: requirement(),

@@ -258,6 +258,8 @@ pub fn proposal(text: &str) -> Proposal {
         summary: format!("send {}", text.chars().take(40).collect::<String>()),
         exhibits: Vec::new(),
         preconditions: Value::Null,
+        facts: Value::Null,
+        consequence: None,
         connector: "test".into(),
         class: EffectClass::Idempotent,
         requirement,

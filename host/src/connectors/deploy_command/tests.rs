@@ -103,7 +103,7 @@ async fn a_reviewer_sees_what_would_change() {
     let scratch = Scratch::new();
     let (connector, old) = (connector(&scratch, "true"), scratch.tip("main"));
     let look = async |target: &str, revision: &str| {
-        let Previewed { summary, exhibits, preconditions } =
+        let Previewed { summary, exhibits, preconditions, .. } =
             connector.preview("release", &deploy_to(target, revision)).await.unwrap();
         let text = |exhibit: &Exhibit| (exhibit.title.clone(), String::from_utf8(exhibit.bytes.clone()).unwrap());
         (summary, exhibits.iter().map(text).collect::<Vec<_>>(), preconditions)
