@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort::api::driver::{AgentInfo, Figures, OfferedCapability, ReviseError, StartError};
-use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, serve};
+use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
     CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
@@ -174,6 +174,10 @@ impl Driver for Typist {
         .boxed()
     }
 
+    fn function<'a>(&'a self, _: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>> {
+        async { Ok(function()) }.boxed()
+    }
+
     fn check_ok_value<'a>(&'a self, _: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>> {
         async move { Ok(WitType::String.normalise(value)?) }.boxed()
     }
@@ -219,7 +223,8 @@ impl World {
             reviewers: Reviewers::new(["alice", "bob", "carol", "olga"].map(hash)).unwrap(),
             allowed_hosts: vec!["holdshort.test".into(), at.to_string()],
             allowed_origins: vec!["http://holdshort.test".into()],
-            version: "0.0.0-test".into(),
+            pages: holdshort::page::pages(),
+            cookie: SessionCookie::new(false, at.port()),
             limits,
         });
         let (stop, stopped) = oneshot::channel();

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort::agent::{Engine, EngineSettings, functions};
 use holdshort::api::driver::{AgentInfo, Driver, ReviseError, StartError};
-use holdshort::api::{Api, ApiParts, Limits, Reviewers, serve};
+use holdshort::api::{Api, ApiParts, Limits, Reviewers, SessionCookie, serve};
 use holdshort::connectors::{
     Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
@@ -20,7 +20,9 @@ use holdshort::effects::{Effects, Performers};
 use holdshort::policy::HoldEverything;
 use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, Runs, Settings};
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Action, Call, Capability, Consequence, Digest, EffectClass, RunId, RunLimits, Time};
+use holdshort_gate::{
+    Action, Call, Capability, Consequence, Digest, EffectClass, FunctionType, RunId, RunLimits, Time,
+};
 use holdshort_journal::{Authorized, Clock, Flushed, Journal, SubmitError};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -116,7 +118,8 @@ async fn host(
         reviewers: Reviewers::new([("bench".to_owned(), Digest::of(TOKEN.as_bytes()))]).unwrap(),
         allowed_hosts: vec![at.to_string()],
         allowed_origins: Vec::new(),
-        version: "bench".into(),
+        pages: holdshort::page::pages(),
+        cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,
     });
     tokio::spawn(effects.run());
@@ -286,6 +289,10 @@ impl Driver for BenchDriver {
         to: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
         self.0.revise(run, call, to).boxed()
+    }
+
+    fn function<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>> {
+        self.0.function(call).boxed()
     }
 
     fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>> {

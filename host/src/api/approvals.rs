@@ -294,7 +294,7 @@ pub(super) enum AnyShape {
 }
 
 /// The run and the consequential call that an id names.
-pub(super) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject, Call), Problem> {
+pub(crate) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject, Call), Problem> {
     let missing = || Problem::not_found(format_args!("approval `{run}.{number}`"));
     let mut subject = api.journal().subject(run, Some(number)).await?.ok_or_else(missing)?;
     let call = subject.call.take().ok_or_else(missing)?;

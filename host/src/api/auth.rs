@@ -60,18 +60,24 @@ impl Reviewers {
         if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_BYTES_MAX {
             return Err(refuse("the `Authorization` header is not `Bearer TOKEN`"));
         }
-        let name = self.0.get(&Digest::of(token.as_bytes()));
-        name.cloned().map(Reviewer).ok_or_else(|| refuse("this token is nobody's here"))
+        self.owner(token)
+    }
+
+    /// Whose token it is.
+    pub(super) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
+        let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.0.get(&Digest::of(token.as_bytes()))).flatten();
+        let nobody = || Problem::new(Kind::Unauthenticated, "this token is nobody's here");
+        known.cloned().map(Reviewer).ok_or_else(nobody)
     }
 }
 
 /// Somebody known. A handler that takes one cannot be reached without a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Reviewer(Arc<str>);
+pub(crate) struct Reviewer(Arc<str>);
 
 impl Reviewer {
     /// The name that is written down with what they do.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.0
     }
 }

@@ -22,28 +22,28 @@ use super::{Answer, Api, approvals, ids};
 /// A decision.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DecisionRequest {
+pub(crate) struct DecisionRequest {
     #[serde(rename = "type")]
-    pub(super) kind: DecisionType,
+    pub(crate) kind: DecisionType,
     /// The digest of what was shown; if it is not the current one, nothing happens.
     #[schema(value_type = DigestShape)]
-    pub(super) digest: Digest,
+    pub(crate) digest: Digest,
     /// `edit` only: the new arguments, all of them, in the JSON form of WIT values.
     #[schema(nullable = false)]
-    pub(super) arguments: Option<Value>,
+    pub(crate) arguments: Option<Value>,
     /// A note for the journal. With `reject` it is the guidance that the agent reads; with `respond` it is the answer, if there is no `answer`.
-    pub(super) message: Option<String>,
+    pub(crate) message: Option<String>,
     /// `respond` only: the answer, of the function's `ok` type.
-    pub(super) answer: Option<Value>,
+    pub(crate) answer: Option<Value>,
     /// The function that an `edit` is about, where its form names it.
     #[serde(skip)]
-    pub(super) capability: Option<String>,
+    pub(crate) capability: Option<String>,
 }
 
 /// What a reviewer does.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum DecisionType {
+pub(crate) enum DecisionType {
     /// Do it.
     Approve,
     /// Do this instead, with the arguments given.
@@ -93,18 +93,28 @@ pub(super) async fn create(
     Input(EitherForm(request)): Input<EitherForm>,
 ) -> Answer {
     let (run, number) = ids::approval(&id)?;
+    Ok(answered(&decide(&api, &run, number, &reviewer, request).await?))
+}
+
+/// Writes a reviewer's decision, whichever way it came.
+pub(crate) async fn decide(
+    api: &Api,
+    run: &RunId,
+    number: CallNumber,
+    reviewer: &Reviewer,
+    request: DecisionRequest,
+) -> Result<Flushed<DecisionOutcome>, Problem> {
     request.check()?;
     let DecisionRequest { kind, digest, arguments, message, answer, capability } = request;
     let words = message.clone().map(Value::String);
-    let asked = Asked { run: &run, number, reviewer: reviewer.name().into(), clearance: digest, message };
-    let outcome = match kind {
+    let asked = Asked { run, number, reviewer: reviewer.name().into(), clearance: digest, message };
+    match kind {
         // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
-        DecisionType::Approve => asked.submit(&api, Choice::Approve).await?,
-        DecisionType::Reject => asked.submit(&api, Choice::Reject).await?,
-        DecisionType::Edit => edit(&api, asked, capability, &arguments.unwrap_or_default()).await?,
-        DecisionType::Respond => respond(&api, asked, answer.or(words).unwrap_or_default()).await?,
-    };
-    Ok(answered(&outcome))
+        DecisionType::Approve => asked.submit(api, Choice::Approve).await,
+        DecisionType::Reject => asked.submit(api, Choice::Reject).await,
+        DecisionType::Edit => edit(api, asked, capability, &arguments.unwrap_or_default()).await,
+        DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
+    }
 }
 
 /// Reads a decision as the endpoint does, as far as that goes without a journal: whether `id` may be an approval's and `body` a decision.

@@ -2,7 +2,9 @@
 //!
 //! A browser can be made to send requests to a loopback address, by any page (which then cannot read the answer, but need not) or, once a name that
 //! the page's owner controls resolves to 127.0.0.1, with the page reading answers too (DNS rebinding). The first carries a foreign `Origin`,
-//! the second a foreign `Host`. Neither carries a token: tokens are never cookies, so a browser does not add one by itself.
+//! the second a foreign `Host`. The endpoint's tokens are never cookies, so a browser does not add one by itself. The pages for people take a
+//! cookie and nothing else: it is kept from requests of other pages (`SameSite`), what is sent to them must name an `Origin` of this host, and the
+//! forms carry a seal.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,64 +14,130 @@ use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::Api;
+use super::auth::Reviewer;
 use super::problem::{Kind, Problem};
 use super::server::{Busy, Line};
+use super::sign_in::is_local;
 use crate::kill;
 
 /// What is served to anybody: probes come from machines that know neither token nor name, and learn one word.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Headers of every answer. Nothing here is a page, nothing may be kept, framed or guessed at.
-const HEADERS: [(HeaderName, &str); 6] = [
+/// Pages that are shown without signing in.
+const OPEN_PAGES: [&str; 2] = ["/sign-in", "/assets/"];
+
+/// Headers of every answer: none may be kept, framed or guessed at.
+const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+/// Beside them those of the endpoint, where nothing is a page.
+const ENDPOINT_HEADERS: [(HeaderName, &str); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+/// And those of the pages: a script and a style of ours, nothing inline, nothing from elsewhere. With `no-referrer` browsers would send their forms
+/// without an `Origin`.
+const PAGE_HEADERS: [(HeaderName, &str); 3] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// Which side of the host a request is for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Side {
+    /// Programs, with a token.
+    Endpoint,
+    /// People, with a session.
+    Page,
+}
+
+impl Side {
+    pub(super) fn of(path: &str) -> Self {
+        let endpoint = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/v1"];
+        if endpoint.contains(&path) || path.starts_with("/v1/") { Self::Endpoint } else { Self::Page }
+    }
+
+    /// What went wrong, in the form of the side.
+    pub(super) fn trouble(self, api: &Api, problem: Problem) -> Response {
+        match self {
+            Self::Endpoint => problem.into_response(),
+            Self::Page => (api.0.pages.trouble)(problem),
+        }
+    }
+}
 
 /// Lets a request through, or not, and finishes the answer.
 pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let method = request.method().clone();
+    let (method, side) = (request.method().clone(), Side::of(request.uri().path()));
     // Held until the answer is there: a connection that serves a reviewer is not closed to make room.
-    let (mut response, _busy) = match admit(&api, &mut request) {
-        Ok(busy) => (next.run(request).await, busy),
-        Err(problem) => (problem.into_response(), None),
+    let (mut response, _busy) = match admit(&api, side, &mut request) {
+        Ok(Admitted::As(busy)) => (next.run(request).await, busy),
+        Ok(Admitted::ToSignIn(response)) => (response, None),
+        Err(problem) => (side.trouble(&api, problem), None),
     };
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     api.0.metrics.count(route, &method, response.status().as_u16());
     if cfg!(debug_assertions) && method == Method::POST {
         kill::point(&format!("{}{route}", kill::REPLY));
     }
-    for (name, value) in HEADERS {
+    let of_side: &[_] = if side == Side::Page { &PAGE_HEADERS } else { &ENDPOINT_HEADERS };
+    for (name, value) in HEADERS.iter().chain(of_side) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
-fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Busy>>, Problem> {
-    if PROBES.contains(&request.uri().path()) {
-        return Ok(None);
+/// What the door does with a request that it does not refuse.
+enum Admitted {
+    /// It goes on, for somebody known unless it is for what everybody may see.
+    As(Option<Arc<Busy>>),
+    /// Its sender is shown how to sign in.
+    ToSignIn(Response),
+}
+
+fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Problem> {
+    let path = request.uri().path();
+    if PROBES.contains(&path) {
+        return Ok(Admitted::As(None));
     }
+    let open = side == Side::Page
+        && OPEN_PAGES.iter().any(|page| path == *page || page.ends_with('/') && path.starts_with(page));
     check_host(api, request)?;
     check_origin(api, request.headers())?;
     check_fetch(request.headers())?;
     check_coding(request.headers())?;
+    if side == Side::Page && ![Method::GET, Method::HEAD].contains(request.method()) {
+        has_origin(request.headers())?;
+    }
     let line = request.extensions().get::<Arc<Line>>().cloned();
-    let reviewer = match api.0.reviewers.identify(request.headers()) {
+    let reviewer = match identify(api, side, request) {
         Ok(reviewer) => reviewer,
+        Err(_) if open && (request.method() == Method::GET || failure(api, line.as_ref()).is_ok()) => {
+            return Ok(Admitted::As(None));
+        }
         Err(problem) => {
             api.0.metrics.unauthenticated.fetch_add(1, Ordering::Relaxed);
-            let often = line.is_some_and(|line| !api.0.failures.take(&line.peer(), Instant::now()));
-            return Err(if often { too_many("too many requests without a valid token") } else { problem });
+            failure(api, line.as_ref())?;
+            return if side == Side::Page && request.method() == Method::GET {
+                Ok(Admitted::ToSignIn(to_sign_in(request)))
+            } else {
+                Err(problem)
+            };
         }
     };
     if !api.0.requests.take(&reviewer, Instant::now()) {
@@ -83,7 +151,45 @@ fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Busy>>, Problem>
         }
         request.extensions_mut().insert(busy.clone());
     }
-    Ok(busy)
+    Ok(Admitted::As(busy))
+}
+
+/// Who asks. A cookie opens no endpoint, and a token no page: a browser adds the one by itself, and nobody reads the other off a page.
+fn identify(api: &Api, side: Side, request: &mut Request) -> Result<Reviewer, Problem> {
+    if side == Side::Endpoint {
+        return api.0.reviewers.identify(request.headers());
+    }
+    let session = api.0.sessions.find(request.headers(), &api.0.cookie, Instant::now());
+    let session = session
+        .ok_or_else(|| Problem::new(Kind::Unauthenticated, "sign in first; `holdshort sign-in` prints a link"))?;
+    let reviewer = session.reviewer().clone();
+    request.extensions_mut().insert(session);
+    Ok(reviewer)
+}
+
+/// Counts a request of nobody known against its peer.
+fn failure(api: &Api, line: Option<&Arc<Line>>) -> Result<(), Problem> {
+    let often = line.is_some_and(|line| !api.0.failures.take(&line.peer(), Instant::now()));
+    if often { Err(too_many("too many requests without a valid token")) } else { Ok(()) }
+}
+
+/// Where somebody unknown is sent who wants to see a page, to come back to it.
+///
+/// A browser keeps the cookie from a request that a link elsewhere (in a mail, say) led to. So it is first sent to the same page again by a page of ours.
+fn to_sign_in(request: &Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = if is_local(path) { path } else { "/" };
+    if request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site") {
+        let again = path.replace('&', "&amp;");
+        let page = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url={again}\">\
+             <title>Holdshort</title><p><a href=\"{again}\">Go on</a></p></html>"
+        );
+        return Html(page).into_response();
+    }
+    let next = form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
+    let to = if path == "/" { "/sign-in".to_owned() } else { format!("/sign-in?{next}") };
+    Redirect::to(&to).into_response()
 }
 
 fn too_many(detail: &str) -> Problem {
@@ -122,6 +228,12 @@ fn check_origin(api: &Api, headers: &HeaderMap) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// What changes something from a page says which page it is: an allowed one, which [`check_origin`] has seen to.
+fn has_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let detail = "a form of the page is sent by a browser, which says from which page: `Origin` is missing";
+    headers.contains_key(header::ORIGIN).then_some(()).ok_or_else(|| Problem::new(Kind::OriginNotAllowed, detail))
 }
 
 /// What a browser loads for a foreign page carries no `Origin` if the page may not read it, but says where it comes from. Only a link that a person

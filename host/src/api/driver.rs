@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Call, Capability, Digest, RunId};
+use holdshort_gate::{Call, Capability, Digest, FunctionType, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
@@ -35,6 +35,9 @@ pub trait Driver: Send + Sync + 'static {
         call: &'a Call,
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>>;
+
+    /// The type of the function that a call is of: for laying its arguments out, and for the form that edits them.
+    fn function<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>>;
 
     /// `value` in its normal form, if it is of the function's `ok` type: an answer to a question, or a receipt that a person supplies.
     fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>>;

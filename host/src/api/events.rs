@@ -5,7 +5,9 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
@@ -75,25 +77,48 @@ pub(super) async fn stream(
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Answer {
-    let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{} event streams are open, and no more are served", api.limits().streams_max);
-        Problem::new(Kind::TooMany, detail).retry_after_s(10)
-    })?;
+    let held = Listener::new(&api, line, &reviewer)?;
     // From here on nothing that is committed is missed: what the first reading does not see is hinted.
     let hints = api.journal().hints();
     let after = match last_seen(&headers)?.or(query.after) {
         Some(after) => Position(after),
         None => api.journal().last_position().await?,
     };
-    // Of its own: the request's ends with the head of the answer.
-    let busy = line.map(|Extension(line)| line.asked_by(&reviewer));
-    busy.iter().for_each(Busy::begin);
-    let feed = Feed { journal: api.journal().clone(), hints, after, ready: VecDeque::new(), _held: (permit, busy) };
+    let feed = Feed { journal: api.journal().clone(), hints, after, ready: VecDeque::new(), _held: held };
     let events =
         stream::unfold(feed, |mut feed| async { feed.next().await.map(|event| (Ok::<_, Infallible>(event), feed)) });
-    let mut closing = api.0.closing.subscribe();
-    let events = events.take_until(async move { closed(&mut closing).await });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(api.limits().heartbeat)).into_response())
+    let events = events.take_until(Listener::closing(&api));
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())
+}
+
+/// Somebody who listens: one of the streams that are served at once, on a connection that is not closed for others.
+pub(crate) struct Listener {
+    _held: (OwnedSemaphorePermit, Option<Busy>),
+}
+
+impl Listener {
+    /// One more, if there is room.
+    pub(crate) fn new(api: &Api, line: Option<Extension<Arc<Line>>>, reviewer: &Reviewer) -> Result<Self, Problem> {
+        let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| {
+            let detail = format!("{} event streams are open, and no more are served", api.limits().streams_max);
+            Problem::new(Kind::TooMany, detail).retry_after_s(10)
+        })?;
+        // Of its own: the request's ends with the head of the answer.
+        let busy = line.map(|Extension(line)| line.asked_by(reviewer));
+        busy.iter().for_each(Busy::begin);
+        Ok(Self { _held: (permit, busy) })
+    }
+
+    /// Ready when the host shuts down, so that the stream ends.
+    pub(crate) fn closing(api: &Api) -> impl Future<Output = ()> + use<> {
+        let mut closing = api.0.closing.subscribe();
+        async move { closed(&mut closing).await }
+    }
+
+    /// Between two signs of life.
+    pub(crate) fn heartbeat(api: &Api) -> Duration {
+        api.limits().heartbeat
+    }
 }
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
@@ -109,7 +134,7 @@ struct Feed {
     hints: Receiver<Hint>,
     after: Position,
     ready: VecDeque<Entry>,
-    _held: (OwnedSemaphorePermit, Option<Busy>),
+    _held: Listener,
 }
 
 impl Feed {

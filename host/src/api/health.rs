@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz`, `/metrics` and `/`: is the host there, can it work, how much does it do, what is it?
+//! `/healthz`, `/readyz` and `/metrics`: is the host there, can it work, how much does it do?
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -33,24 +33,6 @@ pub(super) async fn ready(State(api): State<Api>) -> Answer {
         // The cause may name files; who asks here is not known, so it stays in the log.
         Health::Failing { .. } => Err(Problem::new(Kind::Unavailable, "the journal cannot be written just now")),
     }
-}
-
-/// Says in plain words what this is.
-#[utoipa::path(get, path = "/", operation_id = "show-root", tag = "host", responses(Refusals,
-    (status = 200, body = String, content_type = "text/plain; charset=utf-8")))]
-pub(super) async fn root(State(api): State<Api>) -> Answer {
-    let text = format!(
-        "Holdshort {}, journal {}.\n\n\
-         /v1/approvals   what waits for a decision; POST /v1/approvals/ID/decisions decides\n\
-         /v1/runs        what agents are doing; POST starts a run\n\
-         /v1/agents      what can be started\n\
-         /v1/events      everything that happens, as it happens\n\
-         /openapi.json   all of it, for programs\n\
-         /metrics, /healthz, /readyz\n",
-        api.0.version,
-        api.journal().id().0,
-    );
-    Ok(([(header::CONTENT_TYPE, PLAIN)], text).into_response())
 }
 
 /// How far each state is counted: an index is read for it and nothing else, some milliseconds at most.

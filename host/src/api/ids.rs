@@ -8,20 +8,20 @@ use super::problem::Problem;
 const RUN_CHARS_MAX: usize = 64;
 
 /// A run's id: letters, digits and `-`.
-pub(super) fn run(text: &str) -> Result<RunId, Problem> {
+pub(crate) fn run(text: &str) -> Result<RunId, Problem> {
     let plain = (1..=RUN_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if plain { Ok(RunId(text.into())) } else { Err(no_run(text)) }
 }
 
 /// A call's number: one thing has one name, so neither `+1` nor `01`.
-pub(super) fn call(run: &RunId, text: &str) -> Result<CallNumber, Problem> {
+pub(crate) fn call(run: &RunId, text: &str) -> Result<CallNumber, Problem> {
     let number = text.parse::<CallNumber>().ok().filter(|number| *number > 0 && number.to_string() == text);
     number.ok_or_else(|| no_call(run, text))
 }
 
 /// An approval's id: the run, a dot and the call's number.
-pub(super) fn approval(text: &str) -> Result<(RunId, CallNumber), Problem> {
+pub(crate) fn approval(text: &str) -> Result<(RunId, CallNumber), Problem> {
     let wrong = || Problem::not_found(format_args!("approval `{}`", super::shortened(text)));
     let (id, number) = text.split_once('.').ok_or_else(wrong)?;
     let id = run(id).map_err(|_| wrong())?;
@@ -30,12 +30,12 @@ pub(super) fn approval(text: &str) -> Result<(RunId, CallNumber), Problem> {
 }
 
 /// There is no such run.
-pub(super) fn no_run(text: &str) -> Problem {
+pub(crate) fn no_run(text: &str) -> Problem {
     Problem::not_found(format_args!("run `{}`", super::shortened(text)))
 }
 
 /// There is no such consequential call.
-pub(super) fn no_call(run: &RunId, number: impl std::fmt::Display) -> Problem {
+pub(crate) fn no_call(run: &RunId, number: impl std::fmt::Display) -> Problem {
     let number = super::shortened(&number.to_string());
     Problem::not_found(format_args!("consequential call `{number}` in run `{run}`"))
 }

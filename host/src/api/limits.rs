@@ -114,18 +114,42 @@ impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                Kind::NotJson,
-                "send the body once as `Content-Type: application/json`, not packed",
-            ));
+        if !is_of(request.headers(), "application/json") {
+            let detail = "send the body once as `Content-Type: application/json`, not packed";
+            return Err(Problem::new(Kind::NotJson, detail));
         }
-        let limits = api.limits();
-        let busy = request.extensions().get::<Arc<Busy>>().cloned();
-        let bytes = read(request.into_body(), limits.body_bytes_max, limits.body_time_max).await?;
-        busy.iter().for_each(|busy| busy.begin());
-        parse(&bytes).map(Self)
+        parse(&whole(request, api).await?).map(Self)
     }
+}
+
+/// What a form of the page sends: names and values, in the order of the form.
+pub(crate) struct Form(pub(crate) Vec<(String, String)>);
+
+impl FromRequest<Api> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        if !is_of(request.headers(), "application/x-www-form-urlencoded") {
+            return Err(Problem::new(Kind::NotJson, "this takes what a form of the page sends, and nothing else"));
+        }
+        Ok(Self(form_urlencoded::parse(&whole(request, api).await?).into_owned().collect()))
+    }
+}
+
+impl Form {
+    /// The value of a field that the form has once; nothing if it is missing, empty or there twice.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
+        values.next().filter(|value| !value.is_empty() && values.next().is_none())
+    }
+}
+
+async fn whole(request: Request, api: &Api) -> Result<axum::body::Bytes, Problem> {
+    let limits = api.limits();
+    let busy = request.extensions().get::<Arc<Busy>>().cloned();
+    let bytes = read(request.into_body(), limits.body_bytes_max, limits.body_time_max).await?;
+    busy.iter().for_each(|busy| busy.begin());
+    Ok(bytes)
 }
 
 /// A body's JSON. An unknown member is refused rather than passed over, by the types themselves.
@@ -137,7 +161,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     parsed.map_err(|error| Problem::new(Kind::BadRequest, format!("the body does not do: {error}")))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn is_of(headers: &HeaderMap, media: &str) -> bool {
     // Of two types each reader could believe another; and what is packed is not read as what it is.
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
@@ -147,8 +171,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     let value = value.to_str().unwrap_or_default();
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
     let charset = parameters.trim().to_ascii_lowercase();
-    essence.trim().eq_ignore_ascii_case("application/json")
-        && ["", "charset=utf-8", "charset=\"utf-8\""].contains(&charset.as_str())
+    essence.trim().eq_ignore_ascii_case(media) && ["", "charset=utf-8", "charset=\"utf-8\""].contains(&charset.as_str())
 }
 
 async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<axum::body::Bytes, Problem> {
@@ -169,7 +192,7 @@ async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<axum::
 }
 
 /// A request's query: nothing in it that is not known.
-pub(super) struct Query<T>(pub(super) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
@@ -185,7 +208,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 }
 
 /// What stands in a request's path; a path that cannot be read names nothing that exists.
-pub(super) struct Path<T>(pub(super) T);
+pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
@@ -232,7 +255,9 @@ mod tests {
 
     #[test]
     fn only_json_is_json() {
-        let is = |value: &str| is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
+        let is = |value: &str| {
+            is_of(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]), "application/json")
+        };
         for good in [
             "application/json",
             "Application/JSON",
@@ -250,6 +275,6 @@ mod tests {
         ] {
             assert!(!is(bad), "{bad}");
         }
-        assert!(!is_json(&HeaderMap::new()));
+        assert!(!is_of(&HeaderMap::new(), "application/json"));
     }
 }

@@ -15,7 +15,7 @@ pub mod events;
 pub mod exhibits;
 pub mod health;
 pub mod history;
-mod ids;
+pub(crate) mod ids;
 mod journaled;
 mod json;
 pub mod limits;
@@ -25,16 +25,20 @@ mod patience;
 pub mod problem;
 pub mod resolutions;
 pub mod runs;
-mod server;
+pub(crate) mod server;
+pub mod sessions;
 pub mod shapes;
+pub mod sign_in;
 mod views;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::{Router, middleware};
 use holdshort_journal::Journal;
@@ -44,11 +48,13 @@ pub use auth::{Reviewers, TokenError, ensure_local_name, ensure_local_token};
 pub use driver::Driver;
 pub use limits::{Limits, Rate};
 pub use server::serve;
+pub use sessions::SessionCookie;
 
 use auth::Reviewer;
 use limits::Throttle;
 use metrics::Metrics;
 use problem::{Kind, Problem};
+use sessions::Sessions;
 
 /// What an endpoint is made of.
 pub struct ApiParts {
@@ -62,10 +68,21 @@ pub struct ApiParts {
     pub allowed_hosts: Vec<String>,
     /// The values of `Origin` that are answered; a request without one is no web page's.
     pub allowed_origins: Vec<String>,
-    /// The host's version, for the schema's readers.
-    pub version: String,
+    /// The pages for people beside the endpoint.
+    pub pages: Pages,
+    /// The cookie of who has signed in.
+    pub cookie: SessionCookie,
     /// How much is taken.
     pub limits: Limits,
+}
+
+/// The pages for people, behind the endpoint's door: only for who has signed in, but for those that the door names.
+#[derive(Clone)]
+pub struct Pages {
+    /// Their routes.
+    pub routes: Router<Api>,
+    /// What went wrong, as a page.
+    pub trouble: fn(Problem) -> Response,
 }
 
 /// The endpoint. A cheap handle.
@@ -78,7 +95,9 @@ struct Inner {
     reviewers: Reviewers,
     hosts: HashSet<String>,
     origins: HashSet<String>,
-    version: String,
+    pages: Pages,
+    cookie: SessionCookie,
+    sessions: Sessions,
     limits: Limits,
     metrics: Metrics,
     requests: Throttle<Reviewer>,
@@ -92,7 +111,7 @@ struct Inner {
 impl Api {
     /// An endpoint; [`serve`] listens for it.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { journal, driver, reviewers, allowed_hosts, allowed_origins, version, limits } = parts;
+        let ApiParts { journal, driver, reviewers, allowed_hosts, allowed_origins, pages, cookie, limits } = parts;
         let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
         Self(Arc::new(Inner {
             journal,
@@ -100,7 +119,9 @@ impl Api {
             reviewers,
             hosts: lower(allowed_hosts),
             origins: lower(allowed_origins),
-            version,
+            pages,
+            cookie,
+            sessions: Sessions::default(),
             limits,
             metrics: Metrics::default(),
             requests: Throttle::new(limits.requests),
@@ -115,35 +136,64 @@ impl Api {
     fn router(&self) -> Router {
         let (routes, _) = openapi::routes().split_for_parts();
         routes
+            .merge(self.0.pages.routes.clone())
             .method_not_allowed_fallback(wrong_method)
             .fallback(unknown)
             .layer(middleware::from_fn_with_state(self.clone(), door::pass))
             .with_state(self.clone())
     }
 
-    fn journal(&self) -> &Journal {
+    pub(crate) fn journal(&self) -> &Journal {
         &self.0.journal
     }
 
-    fn driver(&self) -> &dyn Driver {
+    pub(crate) fn driver(&self) -> &dyn Driver {
         &*self.0.driver
     }
 
     fn limits(&self) -> &Limits {
         &self.0.limits
     }
+
+    /// Whom a token in a form is of.
+    pub(crate) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
+        self.0.reviewers.owner(token)
+    }
+
+    /// Whom a link's code would sign in.
+    pub(crate) fn whose(&self, code: &str) -> Option<Reviewer> {
+        self.0.sessions.whose(code, Instant::now())
+    }
+
+    /// Uses a link's code up.
+    pub(crate) fn follow(&self, code: &str) -> Option<Reviewer> {
+        self.0.sessions.follow(code, Instant::now())
+    }
+
+    /// Signs somebody in: the header that their browser is to get.
+    pub(crate) fn sign_in(&self, reviewer: &Reviewer) -> Result<HeaderValue, Problem> {
+        self.0.sessions.open(reviewer, &self.0.cookie, Instant::now())
+    }
+
+    /// Signs the browser of these headers out.
+    pub(crate) fn sign_out(&self, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+        self.0.sessions.end(headers, &self.0.cookie)
+    }
 }
 
 /// An answer, or what went wrong.
 type Answer = Result<Response, Problem>;
 
-async fn unknown(request: Request) -> Problem {
-    Problem::not_found(format_args!("`{}` here; `/openapi.json` lists what there is", shortened(request.uri().path())))
+async fn unknown(State(api): State<Api>, request: Request) -> Response {
+    let path = request.uri().path();
+    let problem = Problem::not_found(format_args!("`{}` here; `/openapi.json` lists what there is", shortened(path)));
+    door::Side::of(path).trouble(&api, problem)
 }
 
-async fn wrong_method(request: Request) -> Problem {
-    let detail = format!("`{}` does not take {}", shortened(request.uri().path()), request.method());
-    Problem::new(Kind::MethodNotAllowed, detail)
+async fn wrong_method(State(api): State<Api>, request: Request) -> Response {
+    let path = request.uri().path();
+    let detail = format!("`{}` does not take {}", shortened(path), request.method());
+    door::Side::of(path).trouble(&api, Problem::new(Kind::MethodNotAllowed, detail))
 }
 
 /// A page was asked for from a place that no page gave.
@@ -152,6 +202,6 @@ fn no_cursor(text: &str) -> Problem {
 }
 
 /// As much of a client's own words as is worth repeating to it.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
-use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health, history, resolutions, runs};
+use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health, history, resolutions, runs, sign_in};
 
 /// What the schema says beyond the routes.
 #[derive(OpenApi)]
@@ -51,7 +51,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(resolutions::create))
         .routes(routes!(agents::list))
         .routes(routes!(events::stream))
-        .routes(routes!(health::root))
+        .routes(routes!(sign_in::create))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

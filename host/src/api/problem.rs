@@ -90,6 +90,11 @@ impl Problem {
         self.kind
     }
 
+    /// This very case, in plain words.
+    pub fn detail(&self) -> &str {
+        &self.details.detail
+    }
+
     /// When it is worth trying again.
     pub fn retry_after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);

@@ -21,22 +21,22 @@ use super::{Answer, Api, approvals, ids};
 /// What a person found out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ResolutionRequest {
+pub(crate) struct ResolutionRequest {
     #[serde(rename = "type")]
-    kind: ResolutionType,
+    pub(crate) kind: ResolutionType,
     /// The attempt that they looked at; if another is current, nothing happens.
-    attempt: u32,
+    pub(crate) attempt: u32,
     /// `done` only: what the agent is given, of the function's `ok` type; without it what the connector says, if it can tell from the call alone.
     #[serde(default, deserialize_with = "present")]
-    receipt: Option<Value>,
+    pub(crate) receipt: Option<Value>,
     /// In their words; the agent reads it with `not-done` and `abandon`.
-    message: Option<String>,
+    pub(crate) message: Option<String>,
 }
 
 /// How an effect is settled.
 #[derive(Clone, Copy, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum ResolutionType {
+pub(crate) enum ResolutionType {
     /// It happened.
     Done,
     /// It did not happen.
@@ -72,19 +72,30 @@ pub(super) async fn create(
 ) -> Answer {
     let run = ids::run(&id)?;
     let number = ids::call(&run, &number)?;
+    let state = resolve(&api, &run, number, &reviewer, request).await?;
+    Ok(Json(ResolutionAnswer { id: format!("{run}.{number}"), state: *state }).into_response())
+}
+
+/// Writes how a person settles an effect, whichever way it came.
+pub(crate) async fn resolve(
+    api: &Api,
+    run: &RunId,
+    number: CallNumber,
+    reviewer: &Reviewer,
+    request: ResolutionRequest,
+) -> Result<Flushed<&'static str>, Problem> {
     let ResolutionRequest { kind, attempt, receipt, message } = request;
     if receipt.is_some() && kind != ResolutionType::Done {
         return Err(Problem::new(Kind::BadRequest, "`receipt` goes with `done` only"));
     }
     let resolution = match kind {
-        ResolutionType::Done => Resolution::Done(checked(&api, &run, number, receipt).await?),
+        ResolutionType::Done => Resolution::Done(checked(api, run, number, receipt).await?),
         ResolutionType::NotDone => Resolution::NotDone,
         ResolutionType::Abandon => Resolution::Abandon,
         ResolutionType::SendAgain => Resolution::SendAgain,
     };
     let resolve = Resolve { attempt, by: reviewer.name().into(), resolution, message };
-    let state: Flushed<&'static str> = api.journal().submit(&run, Some(number), Fence::None, resolve).await?;
-    Ok(Json(ResolutionAnswer { id: format!("{run}.{number}"), state: *state }).into_response())
+    Ok(api.journal().submit(run, Some(number), Fence::None, resolve).await?)
 }
 
 /// The receipt that was given, if it fits; else the connector's.

@@ -179,7 +179,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
 }
 
 /// A run's row.
-pub(super) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
+pub(crate) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
     // Ids are letters, digits and `-`, which sorts first: nothing comes between this id and the one made here, so the list's first row is this run,
     // if it exists.
     let before = Some(RunId(format!("{id}-")));

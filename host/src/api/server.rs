@@ -120,7 +120,7 @@ pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
 
 /// One connection, as far as making room is concerned.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     id: u64,
     peer: IpAddr,
     opened: Instant,

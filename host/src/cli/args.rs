@@ -64,6 +64,8 @@ pub enum Command {
     Approvals(ApprovalsArgs),
     /// What agents are doing, and settling what is in doubt
     Runs(RunsArgs),
+    /// Print a link that signs a browser in to the review page, once
+    SignIn(SignInArgs),
     /// Print the configuration that is in force, every default included
     Config,
     /// Print a script that completes this program's words in a shell
@@ -98,6 +100,14 @@ pub struct ServeArgs {
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "write an IP address, a colon and a port, like `127.0.0.1:7411`; port 0 takes any that is free")
+}
+
+/// `sign-in`
+#[derive(Clone, Debug, Args)]
+pub struct SignInArgs {
+    /// The approval that the link leads to; without it the inbox
+    #[arg(value_name = "RUN.CALL")]
+    pub approval: Option<CallId>,
 }
 
 /// `demo`

@@ -24,9 +24,10 @@ use tokio::task::JoinError;
 
 use super::exit::{Exit, Failure};
 use crate::agent::{Engine, EngineSettings};
-use crate::api::{self, Api, ApiParts, Limits};
+use crate::api::{self, Api, ApiParts, Limits, SessionCookie};
 use crate::config::{self, Config};
 use crate::effects::Effects;
+use crate::page;
 use crate::policy::HoldEverything;
 use crate::runs::{DisplayBudget, Runs, Settings};
 
@@ -135,7 +136,8 @@ impl Host {
             reviewers,
             allowed_hosts: config.server.hosts(bound),
             allowed_origins: config.server.origins(bound),
-            version: env!("CARGO_PKG_VERSION").into(),
+            pages: page::pages(),
+            cookie: SessionCookie::new(config.server.behind_proxy, bound.port()),
             limits: Limits::STANDARD,
         }))
     }

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::args::InspectArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::story;
 use crate::agent::{self, Entry, Manifest};
 use crate::config::Config;
 use crate::connectors::IfLost;
 use crate::connectors::checks::Checks;
+use crate::review::story;
 use crate::runs::AgentError;
 use classes::{Class, Classes};
 

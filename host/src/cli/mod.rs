@@ -21,7 +21,7 @@ mod run;
 mod runs;
 mod serve;
 mod session;
-mod story;
+mod sign_in;
 mod watch;
 
 use std::path::Path;
@@ -54,6 +54,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Inspect(args) => inspect::run(&args, &load(&global)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Config => config::run(&load(&global)?, output),
         Command::Completions { shell } => completions::run(shell, output),
     }

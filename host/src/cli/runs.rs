@@ -9,7 +9,7 @@ use super::args::{ListRuns, RunName, RunsAction, RunsArgs};
 use super::client::{self, Client, RunPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::story::moment;
+use crate::review::story::moment;
 use crate::review::terminal;
 
 /// Does what was asked; the list, if nothing was.

@@ -12,7 +12,7 @@ use super::args::{CallId, RunName};
 use super::client::{self, ApprovalDetail, Client, EventPage, LogLine, LogPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::story;
+use crate::review::story;
 use crate::review::terminal;
 
 /// Events, or lines of the agent's log, of one request.
@@ -113,7 +113,7 @@ impl Watch<'_> {
             let detail = client::read::<ApprovalDetail>(&self.client.approval(&id)?)?;
             return if detail.state == "held" { on_hold(&id) } else { Ok(()) };
         }
-        let known = story::event(event).filter(is_news);
+        let known = event.known().filter(is_news);
         if let Some(known) = &known {
             let columns = self.output.columns();
             self.output.aside(&terminal::row(&format!("{id} "), &story::sentence(known), columns));

@@ -14,7 +14,7 @@ use super::outline::{self, Content, Row};
 use super::visible;
 
 /// The parameter in which an agent gives its reasons; it is shown last.
-const RATIONALE: &str = "rationale";
+pub(super) const RATIONALE: &str = "rationale";
 /// Columns that are left for text however deep it stands and however narrow the terminal is.
 const TEXT_COLUMNS_MIN: usize = 24;
 /// Columns of what begins a line that goes on with the one above.
@@ -218,7 +218,7 @@ pub fn plain(lines: &[Line]) -> String {
 }
 
 /// The arguments without the agent's reasons, and the reasons.
-fn split(arguments: &Value) -> (Result<Map<String, Value>, &Value>, Option<&Value>) {
+pub(super) fn split(arguments: &Value) -> (Result<Map<String, Value>, &Value>, Option<&Value>) {
     let Some(fields) = arguments.as_object() else {
         return (Err(arguments), None);
     };

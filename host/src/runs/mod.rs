@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdshort_gate::command::{CancelRun, CreateRun, Revision};
-use holdshort_gate::{Call, Digest, RunId, RunLimits, RunPhase, Time, WitType};
+use holdshort_gate::{Call, Digest, FunctionType, RunId, RunLimits, RunPhase, Time, WitType};
 use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -202,6 +202,13 @@ impl Runs {
         };
         let asker = Asker { agent: &run.agent, started_by: &run.started_by };
         self.0.proposer.revise(asker, &**preview, ty, call, arguments).await
+    }
+
+    /// The type of the function that a call is of.
+    pub async fn function(&self, call: &Call) -> Result<FunctionType, ReviseError> {
+        let (loaded, capability) = (self.loaded(call).await?, call.action().capability());
+        let bound = loaded.bindings.get(capability).map(|bound| (*bound.ty).clone());
+        bound.ok_or_else(|| ReviseError::Unavailable(format!("`{capability}` is not offered any more")))
     }
 
     /// `value` in its normal form, if it is of the function's `ok` type: an answer to a question, or a receipt that a person supplies.

@@ -6,7 +6,7 @@ use crate::cli::args::ListApprovals;
 use crate::cli::client::{self, ApprovalPage, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::cli::story::moment;
+use crate::review::story::moment;
 
 /// Prints the approvals in a state, the one that waits longest first.
 pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {

@@ -1,6 +1,6 @@
 //! `holdshort approvals show`, and the same page before every decision.
 
-use holdshort_gate::{Action, Digest, EffectClass, ExhibitRef, Proposal, Reviewers};
+use holdshort_gate::{Digest, EffectClass, ExhibitRef};
 
 use super::decide::MARKED;
 use crate::agent;
@@ -8,7 +8,7 @@ use crate::cli::args::{CallId, ShowApproval};
 use crate::cli::client::{self, ApprovalDetail, Client, Effect, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::cli::story::{self, at, moment};
+use crate::review::story::{self, moment};
 use crate::review::terminal::{self, Line};
 use crate::review::{Matter, ShownExhibit};
 
@@ -175,7 +175,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     ));
     facts.push(("its task", detail.task.clone()));
     if let Some(Verified { proposal, digest, revision }) = verified {
-        facts.extend(of_proposal(proposal));
+        facts.extend(story::proposal(proposal));
         let if_lost = story::if_lost(proposal.class, detail.if_lost.as_deref());
         facts.extend(if_lost.map(|text| ("if its outcome is lost", text)));
         facts.push(("revision", revision.to_string()));
@@ -202,47 +202,12 @@ fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'st
 
 /// What was refused before anybody was asked, and why.
 fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
-    [("refused because", story::refused(reason)), ("called", of_action(action))]
-}
-
-/// The capability and the component that asks for it.
-fn of_action(action: &Action) -> String {
-    format!("{} of component {}", action.capability(), action.component())
-}
-
-/// The facts that the clearance digest covers: whoever decides on the digest decides on these too.
-fn of_proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
-    let requirement = &proposal.requirement;
-    let who = match &requirement.reviewers {
-        Reviewers::Any => "any reviewer".into(),
-        Reviewers::Named(names) => names.join(", "),
-    };
-    let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
-    let needs = if proposal.class == EffectClass::Question {
-        format!("an answer of: {who}")
-    } else {
-        let span = span(requirement.start_within_ms);
-        format!("{} of: {who}{four_eyes}; then it must start within {span}", requirement.quorum)
-    };
-    vec![
-        ("calls", of_action(&proposal.action)),
-        ("done by", format!("the connector `{}`", proposal.connector)),
-        ("needs", needs),
-        ("expires", requirement.expires_at.map_or_else(|| "never".into(), at)),
-    ]
-}
-
-/// A length of time in the largest unit that says it exactly.
-fn span(ms: u64) -> String {
-    match ms {
-        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
-        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
-        ms => format!("{} s", ms.div_ceil(1_000)),
-    }
+    [("refused because", story::refused(reason)), ("called", story::action(action))]
 }
 
 #[cfg(test)]
 mod tests {
+    use holdshort_gate::Proposal;
     use serde_json::{Value, json};
 
     use super::*;

@@ -3,7 +3,7 @@
 
 use holdshort_gate::{Action, Decision, Digest, RefusalReason};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// `GET /v1/approvals`
 #[derive(Debug, Deserialize)]
@@ -191,6 +191,22 @@ pub struct Event {
     pub kind: String,
     #[serde(default)]
     pub data: Value,
+}
+
+impl Event {
+    /// In the gate's own form; none, if the host is newer than this program and knows events that it does not.
+    pub fn known(&self) -> Option<holdshort_gate::Event> {
+        serde_json::from_value(json!({ "type": self.kind, "data": self.data })).ok()
+    }
+}
+
+/// `POST /v1/sign-in-links`
+#[derive(Debug, Deserialize)]
+pub struct SignInLink {
+    /// What to open.
+    pub url: String,
+    /// How long it waits for that, in seconds.
+    pub expires_in_s: u64,
 }
 
 /// `GET /v1/runs/{id}/logs`

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Call, RunId};
+use holdshort_gate::{Call, FunctionType, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
@@ -45,6 +45,10 @@ impl Driver for HostDriver {
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
         self.runs.revise(run, call, arguments).boxed()
+    }
+
+    fn function<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>> {
+        self.runs.function(call).boxed()
     }
 
     fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>> {

@@ -9,7 +9,7 @@ use crate::cli::args::{History, RunName};
 use crate::cli::client::{self, Client, EventPage, LogPage, RunRow};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::cli::story;
+use crate::review::story;
 
 /// Events, or lines, of one request.
 const PAGE: u32 = 200;
@@ -56,7 +56,7 @@ fn event_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Re
         for event in &page.events {
             let label = format!("{:>4}  {}  ", event.seq, story::moment(&event.at));
             // What this program does not know is shown as it came.
-            let text = match story::event(event) {
+            let text = match event.known() {
                 Some(known) => match known.call() {
                     Some(call) => format!("call {call} {}", story::sentence(&known)),
                     None => story::sentence(&known),

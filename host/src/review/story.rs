@@ -1,20 +1,15 @@
 //! What happened, in sentences for people. Programs read the events themselves (`--json`).
 
-use holdshort_gate::{Decision, EffectClass, Event, Proposal, RefusalReason, Resolution, Time, Verdict};
-use serde_json::{Value, json};
-
-use super::client;
+use holdshort_gate::{
+    Action, Decision, EffectClass, Event, Proposal, RefusalReason, Resolution, Reviewers, Time, Verdict,
+};
+use serde_json::Value;
 
 /// As much of a text as stands in a sentence; the whole of it is in the event.
 const TEXT_CHARS_MAX: usize = 160;
 
-/// An event in the gate's own form; none, if the host is newer than this program and knows events that it does not.
-pub(super) fn event(answer: &client::Event) -> Option<Event> {
-    serde_json::from_value(json!({ "type": answer.kind, "data": answer.data })).ok()
-}
-
 /// A time to the second: what is smaller helps nobody who reads.
-pub(super) fn moment(at: &str) -> String {
+pub fn moment(at: &str) -> String {
     match at.split_once('.') {
         Some((second, fraction)) if fraction.ends_with('Z') => format!("{second}Z"),
         Some(_) | None => at.to_owned(),
@@ -22,14 +17,14 @@ pub(super) fn moment(at: &str) -> String {
 }
 
 /// A time in the gate's own form.
-pub(super) fn at(time: Time) -> String {
+pub fn at(time: Time) -> String {
     let micros = i64::try_from(time.0).ok();
     let stamp = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
     stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| moment(&stamp.to_string()))
 }
 
 /// What an event says. That of a call goes on after the call's name: `holds short: …`.
-pub(super) fn sentence(event: &Event) -> String {
+pub fn sentence(event: &Event) -> String {
     if event.call().is_some() { of_call(event) } else { of_run(event) }
 }
 
@@ -106,7 +101,7 @@ fn of_call(event: &Event) -> String {
 }
 
 /// Who decided what.
-pub(super) fn decided(decision: &Decision) -> String {
+pub fn decided(decision: &Decision) -> String {
     let (verb, said) = match &decision.verdict {
         Verdict::Approve => ("approved", decision.message.clone()),
         Verdict::Reject => ("rejected", decision.message.clone()),
@@ -119,7 +114,7 @@ pub(super) fn decided(decision: &Decision) -> String {
 }
 
 /// Why a call was put to nobody.
-pub(super) fn refused(reason: &RefusalReason) -> String {
+pub fn refused(reason: &RefusalReason) -> String {
     match reason {
         RefusalReason::Forbidden(why) => format!("it is not allowed: {why}"),
         RefusalReason::Invalid(why) => format!("it is not possible: {why}"),
@@ -127,7 +122,7 @@ pub(super) fn refused(reason: &RefusalReason) -> String {
 }
 
 /// How an effect is settled whose outcome was lost: by its class, and by what the connector says that the host looks at. Nothing for what has no effect.
-pub(super) fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
+pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
     let way = match class {
         EffectClass::Idempotent => "it can be sent again without happening twice",
         EffectClass::Reconcilable => "it can be looked up",
@@ -135,6 +130,42 @@ pub(super) fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<Stri
         EffectClass::Question => return None,
     };
     Some(evidence.map_or_else(|| way.to_owned(), |evidence| format!("{way}; {evidence}")))
+}
+
+/// The capability and the component that asks for it.
+pub fn action(action: &Action) -> String {
+    format!("{} of component {}", action.capability(), action.component())
+}
+
+/// The facts that the clearance digest covers: whoever decides on the digest decides on these too.
+pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
+    let requirement = &proposal.requirement;
+    let who = match &requirement.reviewers {
+        Reviewers::Any => "any reviewer".into(),
+        Reviewers::Named(names) => names.join(", "),
+    };
+    let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
+    let needs = if proposal.class == EffectClass::Question {
+        format!("an answer of: {who}")
+    } else {
+        let span = span(requirement.start_within_ms);
+        format!("{} of: {who}{four_eyes}; then it must start within {span}", requirement.quorum)
+    };
+    vec![
+        ("calls", action(&proposal.action)),
+        ("done by", format!("the connector `{}`", proposal.connector)),
+        ("needs", needs),
+        ("expires", requirement.expires_at.map_or_else(|| "never".into(), at)),
+    ]
+}
+
+/// A length of time in the largest unit that says it exactly.
+fn span(ms: u64) -> String {
+    match ms {
+        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms => format!("{} s", ms.div_ceil(1_000)),
+    }
 }
 
 fn word(resolution: &Resolution) -> &'static str {
@@ -165,10 +196,12 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn an_event_of_the_endpoint_becomes_a_sentence() {
+    fn an_event_becomes_a_sentence() {
         let cases = [
             (
                 "run-created",
@@ -188,11 +221,9 @@ mod tests {
             ),
         ];
         for (kind, data, expected) in cases {
-            let answer = client::Event { seq: 1, at: String::new(), kind: kind.into(), data };
-            assert_eq!(sentence(&event(&answer).unwrap()), expected);
+            let event = serde_json::from_value(json!({ "type": kind, "data": data })).unwrap();
+            assert_eq!(sentence(&event), expected);
         }
-        let unknown = client::Event { seq: 1, at: String::new(), kind: "run-sang".into(), data: json!({}) };
-        assert!(event(&unknown).is_none());
         assert_eq!(moment("2026-11-25T10:09:47.216492Z"), "2026-11-25T10:09:47Z");
         assert_eq!(moment("2026-11-25T10:09:47Z"), "2026-11-25T10:09:47Z");
         assert!(short(&"long ".repeat(100)).ends_with(" …"));

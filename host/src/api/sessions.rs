@@ -1,0 +1,230 @@
+//! People with a browser: one-time links that sign in, and the sessions that they open.
+//!
+//! A link's code and a session's cookie are 256 random bits each, of which the host keeps hashes only, in memory: a host that starts anew asks
+//! everybody to sign in again. A session also has a key, from which the page's forms get their seals: what a form may do is bound to the session
+//! and to what was shown, so no other page can make a browser send it, and nobody can decide on what was not opened.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::{Cookie, SameSite};
+use hmac::{Hmac, KeyInit, Mac};
+use holdshort_gate::Digest;
+use sha2::Sha256;
+
+use super::auth::Reviewer;
+use super::problem::{Kind, Problem};
+
+/// How long a link waits to be followed.
+pub(crate) const LINK_TIME: Duration = Duration::from_secs(10 * 60);
+/// How long a session lasts without a request, and in all.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(8 * 3600);
+const SESSION_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Links that wait and sessions that are open, of one person; the oldest goes when there is one more.
+const OF_ONE_PERSON_MAX: usize = 20;
+/// Longer than the value of any cookie of ours.
+const VALUE_BYTES_MAX: usize = 64;
+
+/// The page's cookie.
+#[derive(Clone, Debug)]
+pub struct SessionCookie {
+    name: String,
+    secure: bool,
+}
+
+impl SessionCookie {
+    /// With TLS (a proxy's) the browser is told to keep it for TLS, and for this very host alone. Without, hosts on other ports of this machine share
+    /// its cookies, so the port is part of the name.
+    pub fn new(tls: bool, port: u16) -> Self {
+        let name = if tls { "__Host-holdshort".into() } else { format!("holdshort-{port}") };
+        Self { name, secure: tls }
+    }
+
+    /// Whether the page is reached with TLS.
+    pub(crate) fn secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The header that has a browser keep `value`, or, without one, forget it.
+    fn header(&self, value: Option<&str>) -> Result<HeaderValue, Problem> {
+        let mut cookie = Cookie::build((self.name.as_str(), value.unwrap_or_default()))
+            .path("/")
+            .http_only(true)
+            .same_site(SameSite::Strict)
+            .secure(self.secure)
+            .build();
+        if value.is_none() {
+            cookie.make_removal();
+        }
+        cookie.to_string().parse().map_err(|_| Problem::new(Kind::Internal, "a cookie could not be written"))
+    }
+
+    /// The value that these headers bring, if they bring exactly one.
+    fn value<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let ours =
+            lines.flat_map(Cookie::split_parse).filter_map(Result::ok).filter(|cookie| cookie.name() == self.name);
+        let mut values = ours.filter_map(|cookie| cookie.value_raw());
+        let value = values.next().filter(|value| value.len() <= VALUE_BYTES_MAX)?;
+        values.next().is_none().then_some(value)
+    }
+}
+
+/// A person who has signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    reviewer: Reviewer,
+    key: Key,
+}
+
+/// The secret of a session's seals.
+#[derive(Clone)]
+struct Key([u8; 32]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Session {
+    /// Who.
+    pub(crate) fn reviewer(&self) -> &Reviewer {
+        &self.reviewer
+    }
+
+    /// The seal of a form that may do `what`.
+    pub(crate) fn seal(&self, what: &str) -> String {
+        self.mac(what).map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).unwrap_or_default()
+    }
+
+    /// Whether a form that does `what` came from a page of this session.
+    pub(crate) fn check(&self, what: &str, seal: &str) -> Result<(), Problem> {
+        let sealed = URL_SAFE_NO_PAD.decode(seal).ok().zip(self.mac(what));
+        let fits = sealed.is_some_and(|(seal, mac)| mac.verify_slice(&seal).is_ok());
+        let refused = || {
+            Problem::new(
+                Kind::OriginNotAllowed,
+                "this form is not from a page that this session was shown; open the page again and send it from there",
+            )
+        };
+        fits.then_some(()).ok_or_else(refused)
+    }
+
+    /// None if the library refused the key, which has the length that it likes best.
+    fn mac(&self, what: &str) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).ok()?;
+        mac.update(what.as_bytes());
+        Some(mac)
+    }
+}
+
+/// Links that wait and sessions that are open.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    links: Mutex<Kept<Reviewer>>,
+    open: Mutex<Kept<Session>>,
+}
+
+impl Sessions {
+    /// A code that signs `reviewer` in, once.
+    pub(super) fn link(&self, reviewer: &Reviewer, now: Instant) -> Result<String, Problem> {
+        let code = random()?;
+        lock(&self.links).put(Digest::of(code.as_bytes()), reviewer, reviewer.clone(), now);
+        Ok(code)
+    }
+
+    /// Whom a code would sign in; it stays as it is.
+    pub(super) fn whose(&self, code: &str, now: Instant) -> Option<Reviewer> {
+        lock(&self.links).get(&Digest::of(code.as_bytes()), LINK_TIME, LINK_TIME, now)
+    }
+
+    /// Uses a code up.
+    pub(super) fn follow(&self, code: &str, now: Instant) -> Option<Reviewer> {
+        let digest = Digest::of(code.as_bytes());
+        let mut links = lock(&self.links);
+        let found = links.get(&digest, LINK_TIME, LINK_TIME, now);
+        links.0.remove(&digest);
+        found
+    }
+
+    /// Signs `reviewer` in: the header that their browser is to get.
+    pub(super) fn open(
+        &self,
+        reviewer: &Reviewer,
+        cookie: &SessionCookie,
+        now: Instant,
+    ) -> Result<HeaderValue, Problem> {
+        let (value, mut key) = (random()?, [0; 32]);
+        getrandom::fill(&mut key).map_err(no_randomness)?;
+        let session = Session { reviewer: reviewer.clone(), key: Key(key) };
+        lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, session, now);
+        cookie.header(Some(&value))
+    }
+
+    /// Whose session these headers are of.
+    pub(super) fn find(&self, headers: &HeaderMap, cookie: &SessionCookie, now: Instant) -> Option<Session> {
+        let digest = Digest::of(cookie.value(headers)?.as_bytes());
+        lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)
+    }
+
+    /// Ends the session of these headers: the header that has the browser forget it.
+    pub(super) fn end(&self, headers: &HeaderMap, cookie: &SessionCookie) -> Result<HeaderValue, Problem> {
+        if let Some(value) = cookie.value(headers) {
+            lock(&self.open).0.remove(&Digest::of(value.as_bytes()));
+        }
+        cookie.header(None)
+    }
+}
+
+/// Things by the hash of their secret: whose, since when, used last.
+#[derive(Debug)]
+struct Kept<T>(HashMap<Digest, (Reviewer, Instant, Instant, T)>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    fn put(&mut self, digest: Digest, whose: &Reviewer, what: T, now: Instant) {
+        let of_them = self.0.iter().filter(|(_, (owner, ..))| owner == whose);
+        let oldest = of_them.clone().min_by_key(|(_, (_, _, used, _))| *used).map(|(digest, _)| *digest);
+        if of_them.count() >= OF_ONE_PERSON_MAX {
+            oldest.map(|oldest| self.0.remove(&oldest));
+        }
+        self.0.insert(digest, (whose.clone(), now, now, what));
+    }
+
+    fn get(&mut self, digest: &Digest, idle_max: Duration, time_max: Duration, now: Instant) -> Option<T> {
+        let (_, since, used, what) = self.0.get_mut(digest)?;
+        let over =
+            now.saturating_duration_since(*used) >= idle_max || now.saturating_duration_since(*since) >= time_max;
+        let found = (!over).then(|| what.clone());
+        *used = now;
+        if over {
+            self.0.remove(digest);
+        }
+        found
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn random() -> Result<String, Problem> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(no_randomness)?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
+fn no_randomness(error: getrandom::Error) -> Problem {
+    tracing::error!(%error, "the operating system gives no random numbers");
+    Problem::new(Kind::Unavailable, "the host has no random numbers for a secret just now")
+}

@@ -1,0 +1,84 @@
+//! `/v1/sign-in-links`: a link that signs its bearer's browser in, once.
+
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Reviewer;
+use super::json::Json;
+use super::limits::Input;
+use super::openapi::{Posted, Refusals};
+use super::problem::{Details, Kind, Problem};
+use super::sessions::LINK_TIME;
+use super::{Answer, Api};
+
+/// Which page the link leads to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinkRequest {
+    /// A path of the page, such as `/approvals/0k3v9m2e8q1c4z7d.5`; without it the inbox.
+    next: Option<String>,
+}
+
+/// A link for one browser.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinkMade {
+    /// Shows a form; sending it signs in, once. Whoever has the link can do so: it is as secret as a token.
+    url: String,
+    /// How long it waits for that, in seconds.
+    expires_in_s: u64,
+}
+
+/// Makes a link that signs the token's owner in to the review page.
+#[utoipa::path(post, path = "/v1/sign-in-links", operation_id = "make-sign-in-link", tag = "host", request_body = LinkRequest, responses(Refusals, Posted,
+    (status = 201, body = LinkMade),
+    (status = 400, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    reviewer: Reviewer,
+    headers: HeaderMap,
+    Input(request): Input<LinkRequest>,
+) -> Answer {
+    let next = request.next.unwrap_or_else(|| "/".into());
+    if !is_local(&next) {
+        let detail =
+            format!("`{}` is no path of the page; write it like `/approvals/RUN.CALL`", super::shortened(&next));
+        return Err(Problem::new(Kind::BadRequest, detail));
+    }
+    let code = api.0.sessions.link(&reviewer, Instant::now())?;
+    let scheme = if api.0.cookie.secure() { "https" } else { "http" };
+    // The door has compared it with the names of this host.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("code", &code).append_pair("next", &next).finish();
+    let made = LinkMade { url: format!("{scheme}://{host}/sign-in?{query}"), expires_in_s: LINK_TIME.as_secs() };
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// Whether a text is a path of this host and of no other: where a browser is sent after it has signed in.
+pub(crate) fn is_local(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~?=&%:".contains(c);
+    path.starts_with('/') && !path.starts_with("//") && path.len() <= 512 && path.chars().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_this_host_are_followed() {
+        for path in ["/", "/approvals/0k3v9m2e8q1c4z7d.5", "/history?search=a%20b&after=3"] {
+            assert!(is_local(path), "{path}");
+        }
+        for path in
+            ["", "//evil.example", "/\\evil.example", "https://evil.example/", "/\r\nSet-Cookie: a=b", "/\u{e9}"]
+        {
+            assert!(!is_local(path), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `/approvals/{id}`: what would happen, what the host knows about it, what the agent says, and the forms that decide.
+
+use askama::Template;
+use axum::extract::State;
+use holdshort_gate::{Call, Consequence, Digest, EffectClass, Phase, Subject};
+use serde::Deserialize;
+
+use super::evidence::{self, Body, Evidence};
+use super::frame::{Answer, Frame, Seal, Signed, When, page};
+use super::standing::{Standing, barred};
+use crate::api::limits::{Path, Query};
+use crate::api::{Api, approvals, ids, runs};
+use crate::review::story;
+use crate::review::{Item, Matter, Sheet, ShownExhibit, Text};
+
+/// How it is shown.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalQuery {
+    /// `whole`: with all evidence, however long, as for printing.
+    evidence: Option<String>,
+    /// What was decided just before, to be told what became of it.
+    decided: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "approval.html")]
+struct ApprovalPage {
+    frame: Frame,
+    id: Text,
+    run: Text,
+    agent: Text,
+    capability: Text,
+    task: Text,
+    started_by: Text,
+    asked: When,
+    consequence: &'static str,
+    standing: Standing,
+    sheet: Sheet,
+    evidence: Vec<Evidence>,
+    /// What the clearance covers beside the action and the evidence, label and text.
+    facts: Vec<(&'static str, Text)>,
+    /// What was done, as the connector reports it.
+    receipt: Vec<Item>,
+    digest: Option<Digest>,
+    decide: Option<Deciding>,
+    before: Option<Before>,
+}
+
+/// What the forms that decide need.
+#[derive(Debug)]
+struct Deciding {
+    digest: Digest,
+    seal: Seal,
+    /// Why this reviewer may not approve, if they may not.
+    barred: Option<Text>,
+    /// They have approved this already.
+    voted: bool,
+    /// It is a question, with these choices.
+    question: Option<Vec<Text>>,
+    /// Why approving takes a word and not a click.
+    careful: Option<&'static str>,
+}
+
+/// What was decided just before.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) id: Text,
+    pub(super) summary: Text,
+    pub(super) standing: Standing,
+}
+
+/// Shows an approval, whatever state it is in: its address is its permanent one.
+pub(super) async fn show(
+    State(api): State<Api>,
+    signed: Signed,
+    Path(id): Path<String>,
+    Query(query): Query<ApprovalQuery>,
+) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    let (subject, call) = approvals::load(&api, &run, number).await?;
+    let task = runs::row(&api, &run).await?.task;
+    let now = api.journal().now();
+    let evidence = evidence::all(&api, &call, query.evidence.as_deref() == Some("whole")).await?;
+    // Where the component cannot be read any more, the arguments are laid out by their JSON alone.
+    let function = api.driver().function(&call).await.ok();
+    let titles = titles(&call);
+    let matter = matter(&call, function.as_ref(), &titles);
+    let asks = subject.run.as_ref();
+    page(&ApprovalPage {
+        frame: signed.frame("inbox"),
+        id: Text::line(&id),
+        run: Text::line(&run.0),
+        agent: Text::line(asks.map(|run| run.agent.as_str()).unwrap_or_default()),
+        capability: Text::line(&call.action().capability().to_string()),
+        task: Text::line(&task),
+        started_by: Text::line(asks.map(|run| run.started_by.as_str()).unwrap_or_default()),
+        asked: When::new(call.proposed_at, now),
+        consequence: consequence(call.proposal().map_or(Some(Consequence::Low), |proposal| proposal.consequence)),
+        standing: Standing::of(&call, now),
+        sheet: Sheet::of(&matter),
+        facts: facts(&api, &call),
+        receipt: receipt(&call),
+        digest: call.clearance,
+        decide: deciding(&signed, &subject, &call, &evidence),
+        evidence,
+        before: before(&api, query.decided.as_deref()).await,
+    })
+}
+
+/// What was decided just before, if `id` is an approval's.
+pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
+    let (run, number) = ids::approval(id?).ok()?;
+    let (_, call) = approvals::load(api, &run, number).await.ok()?;
+    let summary = Text::line(&call.proposal()?.summary);
+    Some(Before { id: Text::line(id?), summary, standing: Standing::of(&call, api.journal().now()) })
+}
+
+/// How much is at stake, in a word.
+pub(super) fn consequence(consequence: Option<Consequence>) -> &'static str {
+    match consequence.unwrap_or_default() {
+        Consequence::Low => "low",
+        Consequence::Medium => "medium",
+        Consequence::High => "high",
+    }
+}
+
+fn matter<'a>(
+    call: &'a Call,
+    function: Option<&'a holdshort_gate::FunctionType>,
+    titles: &'a [ShownExhibit],
+) -> Matter<'a> {
+    static NOTHING: serde_json::Value = serde_json::Value::Null;
+    let (summary, preconditions) =
+        call.proposal().map_or(("", &NOTHING), |proposal| (proposal.summary.as_str(), &proposal.preconditions));
+    Matter { summary, facts: &[], arguments: call.action().arguments(), function, exhibits: titles, preconditions }
+}
+
+/// The evidence's headings, in which something may be disguised as well.
+fn titles(call: &Call) -> Vec<ShownExhibit> {
+    let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
+    exhibits.iter().map(|one| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), text: None }).collect()
+}
+
+fn facts(api: &Api, call: &Call) -> Vec<(&'static str, Text)> {
+    let Some(proposal) = call.proposal() else { return Vec::new() };
+    let if_lost = story::if_lost(proposal.class, api.driver().if_lost(call).as_deref());
+    let lost = if_lost.map(|text| ("if its outcome is lost", text));
+    let revision = ("revision", call.revision.to_string());
+    let all = story::proposal(proposal).into_iter().chain(lost).chain([revision]);
+    all.map(|(label, text)| (label, Text::line(&text))).collect()
+}
+
+fn receipt(call: &Call) -> Vec<Item> {
+    let done = match &call.phase {
+        Phase::Succeeded { receipt } => Some(receipt),
+        Phase::Answered { answer } => Some(answer),
+        Phase::Refused(_)
+        | Phase::Cleared { .. }
+        | Phase::Held
+        | Phase::Approved { .. }
+        | Phase::Rejected { .. }
+        | Phase::Expired
+        | Phase::Cancelled
+        | Phase::Started
+        | Phase::Failed { .. }
+        | Phase::InDoubt { .. }
+        | Phase::Unresolved { .. } => None,
+    };
+    done.map(|value| Item::all(value, None)).unwrap_or_default()
+}
+
+/// The forms, while it waits.
+fn deciding(signed: &Signed, subject: &Subject, call: &Call, evidence: &[Evidence]) -> Option<Deciding> {
+    let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
+    let question = (call.proposal()?.class == EffectClass::Question).then(|| choices(call).map(Text::line).collect());
+    Some(Deciding {
+        digest,
+        seal: signed.seal(&digest.to_string()),
+        barred: barred(subject, call, signed.name()),
+        voted: call.votes.iter().any(|vote| vote.reviewer == signed.name()),
+        question,
+        careful: careful(call, evidence.iter().any(|one| matches!(one.body, Body::Elsewhere))),
+    })
+}
+
+/// The choices that a question offers.
+pub(super) fn choices(call: &Call) -> impl Iterator<Item = &str> {
+    let choices = call.action().arguments().get("question").and_then(|question| question.get("choices"));
+    choices.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(serde_json::Value::as_str)
+}
+
+/// Why approving takes a word, if it does: something is made to be misread, or there is evidence that is not on the page.
+pub(super) fn careful(call: &Call, elsewhere: bool) -> Option<&'static str> {
+    let titles = titles(call);
+    if !matter(call, None, &titles).marks().is_empty() {
+        return Some("Something here is made to be misread: look twice at what is marked.");
+    }
+    elsewhere.then_some("There is evidence that is not on this page: open it first.")
+}

@@ -1,0 +1,64 @@
+// Brings a page up to date while it is looked at, and adds keys. Every page works without it.
+"use strict";
+(() => {
+  const status = document.getElementById("live");
+  const lives = () => [...document.querySelectorAll("[data-live]")];
+
+  // Reads this page anew and puts its live parts in the place of the old ones. What a person is filling in is never replaced.
+  const refresh = async () => {
+    const answer = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) {
+      status.textContent = "You are signed out, or the host has stopped. Load the page again.";
+      return;
+    }
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const old of lives()) {
+      const now = fresh.getElementById(old.id);
+      if (!now || now.innerHTML === old.innerHTML) continue;
+      const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      if (old.dataset.version !== undefined && old.dataset.version !== now.dataset.version) overtaken();
+      old.replaceWith(now);
+      if (focused) now.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    }
+  };
+
+  // What the forms on this page are about is no longer what waits.
+  const overtaken = () => {
+    const decide = document.getElementById("decide");
+    if (!decide) return;
+    for (const button of decide.querySelectorAll("button")) button.disabled = true;
+    status.textContent = "This has just changed: somebody decided, edited it, or its time is over. ";
+    const again = document.createElement("a");
+    again.href = location.pathname;
+    again.textContent = "Look at it as it is now";
+    status.append(again);
+  };
+
+  let waiting = null;
+  const soon = () => {
+    waiting ??= setTimeout(() => { waiting = null; refresh().catch(() => {}); }, 150);
+  };
+  if (lives().length > 0) {
+    const source = new EventSource("/live");
+    source.addEventListener("change", soon);
+    // After a pause of the connection something may have been missed.
+    let opened = false;
+    source.addEventListener("open", () => { if (opened) soon(); opened = true; });
+  }
+
+  // Keys, while nothing is being filled in: j and k go through a list, Enter opens; a and r go to a form, e edits, i is the inbox.
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    const rows = [...document.querySelectorAll("[data-row]")];
+    const at = rows.indexOf(document.activeElement);
+    const go = (element) => { if (element) { event.preventDefault(); element.focus(); element.scrollIntoView({ block: "nearest" }); } };
+    switch (event.key) {
+      case "j": go(rows[Math.min(at + 1, rows.length - 1)]); break;
+      case "k": go(rows[Math.max(at - 1, 0)]); break;
+      case "a": go(document.querySelector("#word, #answer") ?? document.querySelector("button.approve")); break;
+      case "r": go(document.getElementById("guidance")); break;
+      case "e": document.querySelector("a[data-edit]")?.click(); break;
+      case "i": location.assign("/"); break;
+    }
+  });
+})();

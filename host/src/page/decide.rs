@@ -1,0 +1,70 @@
+//! `/approvals/{id}/decision`: what the forms of a review page send.
+//!
+//! The seal is of the digest, so only a page that showed this very approval to this very session can decide on it.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use holdshort_gate::{Call, CallNumber, Digest, RunId};
+
+use super::approval::{careful, choices};
+use super::evidence::{self, Body};
+use super::frame::{Answer, Signed, Trouble};
+use super::inbox;
+use crate::api::decisions::{self, DecisionRequest, DecisionType};
+use crate::api::limits::{Form, Path};
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Api, approvals, ids};
+
+/// What is typed where a click is not enough.
+pub(super) const WORD: &str = "approve";
+
+/// Decides, and goes on to what waits next.
+pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    let told = |problem: Problem| Trouble::at(problem, &id);
+    let digest: Digest = form
+        .field("digest")
+        .and_then(|digest| digest.parse().ok())
+        .ok_or_else(|| told(Problem::new(Kind::BadRequest, "the form names no digest")))?;
+    signed.0.check(&digest.to_string(), form.field("seal").unwrap_or_default()).map_err(told)?;
+    let request = request(&api, &run, number, digest, &form).await?;
+    let decided = decisions::decide(&api, &run, number, signed.0.reviewer(), request).await.map_err(told)?;
+    Ok(Redirect::to(&inbox::after(&api, &signed, &id, &decided).await?).into_response())
+}
+
+async fn request(
+    api: &Api,
+    run: &RunId,
+    number: CallNumber,
+    digest: Digest,
+    form: &Form,
+) -> Result<DecisionRequest, Trouble> {
+    let wrong = |detail: &str| Trouble::at(Problem::new(Kind::BadRequest, detail), &format!("{run}.{number}"));
+    let (_, call) = approvals::load(api, run, number).await?;
+    let kind = match form.field("decision") {
+        Some("approve") => {
+            // On what is current: another digest is refused anyway.
+            let evidence = evidence::all(api, &call, false).await?;
+            let elsewhere = evidence.iter().any(|one| matches!(one.body, Body::Elsewhere));
+            if careful(&call, elsewhere).is_some() && form.field("word").map(str::trim) != Some(WORD) {
+                return Err(wrong("this takes the word `approve`, typed: nothing was sent"));
+            }
+            DecisionType::Approve
+        }
+        Some("reject") => DecisionType::Reject,
+        Some("respond") => DecisionType::Respond,
+        Some(_) | None => return Err(wrong("the form says neither approve, reject nor respond")),
+    };
+    let said = form.field("message").map(str::to_owned);
+    let message = if matches!(kind, DecisionType::Respond) { chosen(&call, form).or(said) } else { said };
+    if message.is_none() && !matches!(kind, DecisionType::Approve) {
+        return Err(wrong("say something: the agent reads it"));
+    }
+    Ok(DecisionRequest { kind, digest, arguments: None, message, answer: None, capability: None })
+}
+
+/// The choice that was picked, as the agent wrote it; the page shows it made visible.
+fn chosen(call: &Call, form: &Form) -> Option<String> {
+    let index: usize = form.field("choice")?.parse().ok()?;
+    choices(call).nth(index).map(str::to_owned)
+}

@@ -1,0 +1,120 @@
+//! The host's evidence on pages: the whole of it where it is short, page by page where it is long, never cut.
+
+use askama::Template;
+use axum::extract::State;
+use holdshort_gate::{Call, Digest, ExhibitRef};
+use serde::Deserialize;
+
+use super::frame::{Answer, Frame, Signed, Trouble, page};
+use crate::api::limits::{Path, Query};
+use crate::api::problem::Problem;
+use crate::api::{Api, approvals, ids};
+use crate::review::{Patch, Text};
+
+/// Bytes of evidence on a review page: one piece, and all together. What is longer has pages of its own.
+const ONE_BYTES_MAX: u64 = 24 * 1024;
+const ALL_BYTES_MAX: u64 = 48 * 1024;
+/// Lines of evidence on a page of its own.
+const PAGE_LINES: usize = 1_000;
+
+/// A piece of evidence on a review page.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    pub(super) title: Text,
+    pub(super) media: Text,
+    pub(super) bytes: u64,
+    pub(super) digest: Digest,
+    pub(super) body: Body,
+}
+
+/// What is shown of it.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A diff.
+    Patch(Patch),
+    /// Any other text.
+    Lines(Vec<Text>),
+    /// Nothing here: it has pages of its own.
+    Elsewhere,
+}
+
+/// All evidence of a call, in order. Bytes that the journal does not hold are an error: nobody approves what cannot be shown.
+pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evidence>, Trouble> {
+    let (mut shown, mut bytes) = (Vec::new(), 0);
+    for exhibit in call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default() {
+        let fits = exhibit.bytes <= ONE_BYTES_MAX && bytes + exhibit.bytes <= ALL_BYTES_MAX;
+        let body = if fits || whole {
+            bytes += exhibit.bytes;
+            body(exhibit, &text(api, exhibit).await?)
+        } else {
+            Body::Elsewhere
+        };
+        let ExhibitRef { title, media, digest, bytes } = exhibit;
+        shown.push(Evidence {
+            title: Text::line(title),
+            media: Text::line(media),
+            bytes: *bytes,
+            digest: *digest,
+            body,
+        });
+    }
+    Ok(shown)
+}
+
+fn body(exhibit: &ExhibitRef, text: &str) -> Body {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    if exhibit.media == "text/x-diff" { Body::Patch(Patch::read(text)) } else { Body::Lines(Text::lines(text)) }
+}
+
+/// A byte that is no text becomes U+FFFD, which is shown. The journal checks the digest when it reads.
+async fn text(api: &Api, exhibit: &ExhibitRef) -> Result<String, Trouble> {
+    let missing = || Problem::not_found(format_args!("evidence `{}` in the journal", exhibit.digest));
+    let bytes = api.journal().blob(&exhibit.digest).await?.ok_or_else(missing)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Which page of a piece of evidence.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EvidenceQuery {
+    page: Option<usize>,
+}
+
+#[derive(Template)]
+#[template(path = "evidence.html")]
+struct EvidencePage {
+    frame: Frame,
+    id: Text,
+    title: Text,
+    digest: Digest,
+    lines: Vec<(usize, Text)>,
+    number: usize,
+    pages: usize,
+    count: usize,
+}
+
+/// Shows a piece of evidence line by line. Only through an approval that rests on it now, like the endpoint.
+pub(super) async fn show(
+    State(api): State<Api>,
+    signed: Signed,
+    Path((id, digest)): Path<(String, String)>,
+    Query(query): Query<EvidenceQuery>,
+) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    let missing = || Problem::not_found(format_args!("such evidence of approval `{run}.{number}`"));
+    let wanted = digest.parse::<Digest>().map_err(|_| missing())?;
+    let (_, call) = approvals::load(&api, &run, number).await?;
+    let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
+    let exhibit = exhibits.iter().find(|exhibit| exhibit.digest == wanted).ok_or_else(missing)?;
+    let text = text(&api, exhibit).await?;
+    let all = Text::lines(text.strip_suffix('\n').unwrap_or(&text));
+    let (count, pages) = (all.len(), all.len().div_ceil(PAGE_LINES));
+    let at = query.page.unwrap_or(1);
+    if at == 0 || at > pages {
+        return Err(missing().into());
+    }
+    let lines = all.into_iter().enumerate().skip((at - 1) * PAGE_LINES).take(PAGE_LINES);
+    let lines = lines.map(|(index, line)| (index + 1, line)).collect();
+    let (frame, id, title) = (signed.frame(""), Text::line(&id), Text::line(&exhibit.title));
+    page(&EvidencePage { frame, id, title, digest: wanted, lines, number: at, pages, count })
+}

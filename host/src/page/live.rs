@@ -1,0 +1,32 @@
+//! `/live`: tells a page that something has changed. What has changed the page reads anew; nothing of it is in the stream.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::{StreamExt, stream};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::frame::{Answer, Signed};
+use crate::api::Api;
+use crate::api::events::Listener;
+use crate::api::server::Line;
+
+/// Streams the ids of runs in which something happened, once it is on disk; `*` if some were missed.
+pub(super) async fn stream(State(api): State<Api>, signed: Signed, line: Option<Extension<Arc<Line>>>) -> Answer {
+    let listener = Listener::new(&api, line, signed.0.reviewer())?;
+    let hints = api.journal().hints();
+    let events = stream::unfold((hints, listener), |(mut hints, listener)| async {
+        let run = match hints.recv().await {
+            Ok(hint) => hint.run.0,
+            Err(RecvError::Lagged(_)) => "*".into(),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok::<_, Infallible>(Event::default().event("change").data(run)), (hints, listener)))
+    });
+    let events = events.take_until(Listener::closing(&api));
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())
+}

@@ -1,0 +1,35 @@
+//! The review page: what waits, what would happen, and deciding on it, in a browser.
+//!
+//! Every page is a whole HTML document made by a template; a small script of ours only brings up to date what is there and adds keys, so all of it
+//! works without. A page is reached through the endpoint's door with a session; what its forms do goes through the very functions that the endpoint's
+//! requests go through. Templates take [`Text`](crate::review::Text) for whatever an agent may have written, and escape it.
+
+mod approval;
+mod assets;
+mod decide;
+mod evidence;
+mod frame;
+mod inbox;
+mod live;
+mod sign_in;
+mod standing;
+
+use axum::Router;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+
+use crate::api::Pages;
+
+/// The pages, for the endpoint to serve beside its own routes.
+pub fn pages() -> Pages {
+    let routes = Router::new()
+        .route("/", get(inbox::show))
+        .route("/approvals/{id}", get(approval::show))
+        .route("/approvals/{id}/decision", post(decide::create))
+        .route("/approvals/{id}/evidence/{digest}", get(evidence::show))
+        .route("/live", get(live::stream))
+        .route("/sign-in", get(sign_in::show).post(sign_in::create))
+        .route("/sign-out", post(sign_in::end))
+        .route("/assets/{file}", get(assets::show));
+    Pages { routes, trouble: |problem| frame::Trouble::from(problem).into_response() }
+}

@@ -1,0 +1,64 @@
+//! `/sign-in`: by a one-time link, which shows a form that uses it up, or with a token. `/sign-out` ends the session.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Redirect};
+use serde::Deserialize;
+
+use super::frame::{ANY, Answer, Frame, Seal, Signed, page};
+use crate::api::Api;
+use crate::api::limits::{Form, Query};
+use crate::api::problem::{Kind, Problem};
+use crate::api::sign_in::is_local;
+use crate::review::Text;
+
+/// What a link brings.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignInQuery {
+    code: Option<String>,
+    next: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    frame: Frame,
+    /// Whom the link's code signs in.
+    whose: Option<Text>,
+    code: Text,
+    next: Text,
+    /// A link was followed that is used up or too old.
+    over: bool,
+}
+
+/// Shows the form. Looking at it uses nothing up: programs that follow links in messages sign nobody in.
+pub(super) async fn show(State(api): State<Api>, Query(query): Query<SignInQuery>) -> Answer {
+    let code = query.code.unwrap_or_default();
+    let whose = api.whose(&code).map(|reviewer| Text::line(reviewer.name()));
+    let next = query.next.filter(|next| is_local(next)).unwrap_or_else(|| "/".into());
+    let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
+    let over = !code.is_empty() && whose.is_none();
+    page(&SignInPage { frame, whose, code: Text::line(&code), next: Text::line(&next), over })
+}
+
+/// Signs in.
+pub(super) async fn create(State(api): State<Api>, form: Form) -> Answer {
+    let refused = |detail| Problem::new(Kind::Unauthenticated, detail);
+    let reviewer = match (form.field("code"), form.field("token")) {
+        (Some(code), None) => api
+            .follow(code)
+            .ok_or_else(|| refused("this link was used or is too old; `holdshort sign-in` makes another"))?,
+        (None, Some(token)) => api.owner(token.trim())?,
+        (Some(_), Some(_)) | (None, None) => return Err(refused("a link or a token is needed to sign in").into()),
+    };
+    let next = form.field("next").filter(|next| is_local(next)).unwrap_or("/");
+    Ok(([(header::SET_COOKIE, api.sign_in(&reviewer)?)], Redirect::to(next)).into_response())
+}
+
+/// Signs out.
+pub(super) async fn end(State(api): State<Api>, signed: Signed, headers: HeaderMap, form: Form) -> Answer {
+    signed.0.check(ANY, form.field("seal").unwrap_or_default())?;
+    Ok(([(header::SET_COOKIE, api.sign_out(&headers)?)], Redirect::to("/sign-in")).into_response())
+}

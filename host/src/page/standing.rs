@@ -1,0 +1,74 @@
+//! Where an approval stands: its state in words, who decided what, what became of the effect.
+
+use holdshort_gate::{Call, EffectClass, Phase, Subject, Time};
+
+use super::frame::When;
+use crate::review::Text;
+use crate::review::story;
+
+/// Where an approval stands, as its page says it. The script brings this part of the page up to date.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// The name of its phase.
+    pub(super) phase: &'static str,
+    /// The same in a sentence.
+    pub(super) sentence: Text,
+    /// What has been decided so far, and whether it still counts.
+    pub(super) decisions: Vec<(When, Text, bool)>,
+    /// What changed, if it was held again.
+    pub(super) reheld: Option<Text>,
+    /// Who edited this revision.
+    pub(super) edited_by: Option<Text>,
+    /// Until when.
+    pub(super) deadline: Option<When>,
+    /// What the host found when it looked a lost effect up.
+    pub(super) looked_up: Option<Text>,
+}
+
+impl Standing {
+    pub(super) fn of(call: &Call, now: Time) -> Self {
+        let decided = |made: &holdshort_gate::call::Decided| {
+            let counts = call.clearance.is_none_or(|digest| digest == made.decision.clearance);
+            (When::new(made.at, now), Text::line(&story::decided(&made.decision)), counts)
+        };
+        Self {
+            phase: call.phase.name(),
+            sentence: Text::line(&sentence(call)),
+            decisions: call.decisions.iter().map(decided).collect(),
+            reheld: call.reheld.as_deref().map(Text::line),
+            edited_by: call.edited_by.as_deref().map(Text::line),
+            deadline: call.deadline().map(|deadline| When::new(deadline, now)),
+            looked_up: call.looked_up.as_ref().map(|found| Text::line(&found.evidence)),
+        }
+    }
+}
+
+fn sentence(call: &Call) -> String {
+    let question = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
+    let needed = call.requirement().map_or(0, |requirement| requirement.still_needed(&call.votes));
+    match &call.phase {
+        Phase::Held if question => "waits for an answer".into(),
+        Phase::Held if needed == 1 => "waits for 1 approval".into(),
+        Phase::Held => format!("waits for {needed} approvals"),
+        Phase::Refused(reason) => format!("was refused before anyone was asked: {}", story::refused(reason)),
+        Phase::Cleared { .. } => "was cleared by policy; its effect has not begun".into(),
+        Phase::Approved { .. } => "is approved; its effect has not begun".into(),
+        Phase::Rejected { .. } => "was rejected; nothing was done".into(),
+        Phase::Answered { .. } => "was answered".into(),
+        Phase::Expired => "expired; nothing was done".into(),
+        Phase::Cancelled => "was cancelled; nothing was done".into(),
+        Phase::Started => "is being done".into(),
+        Phase::Succeeded { .. } => "is done".into(),
+        Phase::Failed { reason } => format!("was tried and did not happen: {reason}"),
+        Phase::InDoubt { reason } => format!("is in doubt: it may have happened. {reason}"),
+        Phase::Unresolved { reason } => format!("was closed without knowing whether it happened: {reason}"),
+    }
+}
+
+/// Why somebody may not approve a call, if there is a reason.
+pub(super) fn barred(subject: &Subject, call: &Call, name: &str) -> Option<Text> {
+    let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
+    let requirement = call.requirement()?;
+    let why = requirement.admits_approval(name, started_by, call.edited_by.as_deref()).err()?;
+    Some(Text::line(&why.to_string()))
+}

@@ -1,0 +1,143 @@
+//! A diff in git's form, file by file, for a page. Every line of it is shown: what is not a change of a file stands with the lines about it.
+
+use super::text::Text;
+
+/// A diff.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// What stands before the first file, if anything does.
+    pub before: Vec<Text>,
+    /// The files, in order.
+    pub files: Vec<PatchFile>,
+}
+
+/// What changes in one file.
+#[derive(Clone, Debug, Default)]
+pub struct PatchFile {
+    /// Its name, as it stands in the file's first line.
+    pub name: Text,
+    /// How many lines are added.
+    pub added: usize,
+    /// How many lines are removed.
+    pub removed: usize,
+    /// Its lines, those about it included.
+    pub lines: Vec<PatchLine>,
+}
+
+/// A line of a diff.
+#[derive(Clone, Debug)]
+pub struct PatchLine {
+    /// Which side it stands on.
+    pub side: Side,
+    /// The whole of it, its sign included.
+    pub text: Text,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// On both sides.
+    Both,
+    /// Only before.
+    Old,
+    /// Only after.
+    New,
+    /// About the file or the place.
+    About,
+}
+
+impl Side {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Old => "old",
+            Self::New => "new",
+            Self::About => "about-file",
+        }
+    }
+}
+
+impl Patch {
+    /// Reads a diff; whatever is none stands before the first file.
+    pub fn read(diff: &str) -> Self {
+        let mut patch = Self::default();
+        // How many lines of a hunk are still to come on either side: within one, a line that looks like a heading is a line of the file.
+        let mut left = (0_usize, 0_usize);
+        for (raw, text) in diff.split('\n').zip(Text::lines(diff)) {
+            if left == (0, 0)
+                && let Some(names) = raw.strip_prefix("diff --git ")
+            {
+                patch.files.push(PatchFile {
+                    name: Text::line(names.split(" b/").last().unwrap_or(names)),
+                    ..PatchFile::default()
+                });
+            }
+            let side = side(raw, &mut left);
+            match patch.files.last_mut() {
+                Some(file) => {
+                    file.added += usize::from(side == Side::New);
+                    file.removed += usize::from(side == Side::Old);
+                    file.lines.push(PatchLine { side, text });
+                }
+                None => patch.before.push(text),
+            }
+        }
+        patch
+    }
+}
+
+fn side(raw: &str, left: &mut (usize, usize)) -> Side {
+    let (old, new) = left;
+    match raw.as_bytes().first() {
+        Some(b'-') if *old > 0 => {
+            *old -= 1;
+            Side::Old
+        }
+        Some(b'+') if *new > 0 => {
+            *new -= 1;
+            Side::New
+        }
+        Some(b' ') if *old > 0 && *new > 0 => {
+            (*old, *new) = (*old - 1, *new - 1);
+            Side::Both
+        }
+        _ => {
+            if let Some(counts) = counts(raw) {
+                *left = counts;
+            }
+            Side::About
+        }
+    }
+}
+
+/// How many lines of either side a hunk has, by its heading `@@ -1,2 +1,3 @@`.
+fn counts(raw: &str) -> Option<(usize, usize)> {
+    let (old, new) = raw.strip_prefix("@@ -")?.split(" @@").next()?.split_once(" +")?;
+    let count = |range: &str| range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok());
+    Some((count(old)?, count(new)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_stands_in_its_file() {
+        let diff = "diff --git a/a.txt b/a.txt\nindex 1..2 100644\n--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,3 @@ x\n one\n--- two\n+++ three\n+four\n\
+                    \\ No newline at end of file\ndiff --git a/b b/c d\nsimilarity index 100%\nrename from b\nrename to c d\n";
+        let patch = Patch::read(diff);
+        let names: Vec<String> = patch.files.iter().map(|file| file.name.to_string()).collect();
+        assert_eq!(names, ["a.txt", "c d"]);
+        assert_eq!(
+            (patch.files[0].added, patch.files[0].removed),
+            (2, 1),
+            "what looks like a heading is a line of the file"
+        );
+        let lines: Vec<String> =
+            patch.files.iter().flat_map(|file| &file.lines).map(|line| line.text.to_string()).collect();
+        assert_eq!(lines.join("\n"), diff, "nothing is left out");
+        assert!(patch.before.is_empty());
+        assert_eq!(Patch::read("no diff\nat all").before.len(), 2);
+    }
+}
