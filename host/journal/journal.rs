@@ -14,8 +14,9 @@ use crate::error::{OpenError, ReadError, SubmitError};
 use crate::fence::{Fence, Lease, Leases};
 use crate::flushed::Flushed;
 use crate::hub::Hub;
+use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
 use crate::memory::Memory;
-use crate::rows::{CallFilter, CallRow, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
+use crate::rows::{Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 use crate::secret::Identity;
 use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
@@ -196,9 +197,14 @@ impl Journal {
         self.read(move |reader| reader.runs(&filter)).await
     }
 
-    /// Consequential calls, in the order in which they were proposed.
+    /// Consequential calls, in the order that the filter asks for.
     pub async fn calls(&self, filter: CallFilter) -> Result<Vec<CallRow>, ReadError> {
         self.read(move |reader| reader.calls(&filter)).await
+    }
+
+    /// What was decided about calls, newest first.
+    pub async fn decisions(&self, filter: DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
+        self.read(move |reader| reader.decisions(&filter)).await
     }
 
     /// How many runs are in a phase, counted up to `most`; no run is read for it.
@@ -206,9 +212,9 @@ impl Journal {
         self.read(move |reader| reader.count_runs(phase, most)).await
     }
 
-    /// How many consequential calls are in a phase, counted up to `most`; no call is read for it.
-    pub async fn count_calls(&self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
-        self.read(move |reader| reader.count_calls(phase, most)).await
+    /// How many consequential calls a filter lets through, counted up to its limit, whichever place it begins at; no event is read for it.
+    pub async fn count_calls(&self, filter: CallFilter) -> Result<usize, ReadError> {
+        self.read(move |reader| reader.count_calls(&filter)).await
     }
 
     /// A chunk of all runs' events in the order of commits.

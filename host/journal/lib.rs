@@ -9,9 +9,12 @@
 mod error;
 mod fence;
 mod flushed;
+mod history;
 mod hub;
+mod inbox;
 mod journal;
 pub mod kill;
+mod lists;
 mod memory;
 mod rows;
 mod secret;
@@ -28,7 +31,8 @@ pub use error::{OpenError, ReadError, SubmitError};
 pub use fence::{Fence, Lease};
 pub use flushed::{Authorized, Flushed};
 pub use journal::{Clock, Journal};
-pub use rows::{CallFilter, CallHint, CallRow, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
+pub use lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Rank};
+pub use rows::{CallHint, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 #[cfg(feature = "simulated")]
 pub use simulated::{Disk, Fault, ManualWriter};
 pub use submit::Submitted;

@@ -1,12 +1,15 @@
 //! The store that forgets: for tests of what lies above the journal, and to hold the port to one behaviour.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, RunId, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, Run, RunId, Seq, Time};
 
 use crate::error::ReadError;
-use crate::rows::{CallFilter, CallRow, Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
+use crate::history::{deed, words, words_of};
+use crate::inbox::WaitsFor;
+use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow};
+use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
 use crate::store::{Batch, Head, LOG_LINES_MAX, Load, Reader, Readers, RunState, Store, WriteError, opens};
 
 /// Everything in memory; a cheap handle that is the writer, every reader and what makes them.
@@ -151,20 +154,19 @@ impl Reader for Memory {
         Ok(older.filter(|(_, run)| wanted(run)).take(filter.limit).map(row).collect())
     }
 
-    /// In the order in which they were proposed, whichever run they belong to.
+    /// All that is wanted, sorted, then cut.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
-        let kept = self.kept();
-        let mut rows = Vec::new();
-        for (id, run) in kept.runs.iter().filter(|(id, _)| filter.run.as_ref().is_none_or(|run| run == *id)) {
-            for (position, call) in run.calls.values() {
-                let after = filter.after.is_none_or(|after| *position > after);
-                let wanted = |call: &&Call| filter.phases.is_empty() || filter.phases.contains(&call.phase.name());
-                if let Some(call) = call.as_ref().filter(wanted).filter(|_| after) {
-                    rows.push(CallRow::new(id.clone(), run.state.run.agent.clone(), *position, call));
-                }
+        let mut rows = self.wanted(filter);
+        match filter.order {
+            CallOrder::Proposed(after) => {
+                rows.retain(|row| after.is_none_or(|after| row.position > after));
+                rows.sort_by_key(|row| row.position);
+            }
+            CallOrder::Ranked(after) => {
+                rows.retain(|row| after.is_none_or(|after| (row.rank, row.position) > after));
+                rows.sort_by_key(|row| (row.rank, row.position));
             }
         }
-        rows.sort_by_key(|row| row.position);
         rows.truncate(filter.limit);
         Ok(rows)
     }
@@ -174,10 +176,20 @@ impl Reader for Memory {
         Ok(kept.runs.values().filter(|run| run.state.run.phase.name() == phase).take(most).count())
     }
 
-    fn count_calls(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+    fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError> {
+        Ok(self.wanted(filter).len().min(filter.limit))
+    }
+
+    /// From the newest event back.
+    fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         let kept = self.kept();
-        let calls = kept.runs.values().flat_map(|run| run.calls.values()).filter_map(|(_, call)| call.as_ref());
-        Ok(calls.filter(|call| call.phase.name() == phase).take(most).count())
+        let found = filter.search.as_ref().map(|search| kept.found(search));
+        let older = kept.events.iter().rev().filter(|entry| filter.before.is_none_or(|before| entry.position < before));
+        let rows = older.filter_map(|entry| kept.decision(entry)).filter(|row| {
+            let call = (&row.call.run, row.call.call);
+            filter.admits(row) && found.as_ref().is_none_or(|found| found.contains(&call))
+        });
+        Ok(rows.take(filter.limit).collect())
     }
 
     /// Places are dense, so that a place is an index.
@@ -216,7 +228,69 @@ impl Reader for Memory {
     }
 }
 
+impl Kept {
+    /// Every consequential call with its run.
+    fn calls(&self) -> impl Iterator<Item = (&RunId, &KeptRun, Position, &Call)> {
+        self.runs.iter().flat_map(|(id, run)| {
+            run.calls.values().filter_map(move |(position, call)| Some((id, run, *position, call.as_ref()?)))
+        })
+    }
+
+    /// What an event decided. The call as it was then is folded again from the events.
+    fn decision(&self, entry: &Entry) -> Option<DecisionRow> {
+        let event = &entry.recorded.event;
+        let run = self.runs.get(&entry.run)?;
+        let events = || run.events.iter().filter_map(|place| self.events.get(*place));
+        let before = events().take_while(|before| before.position < entry.position).last();
+        let deed = deed(event, before.map(|before| &before.recorded.event))?;
+        let number = event.call()?;
+        let (position, now) = run.calls.get(&number)?;
+        let mut then: Option<Call> = None;
+        for Entry { recorded: Recorded { event, at, .. }, .. } in
+            events().take_while(|event| event.position <= entry.position)
+        {
+            match &mut then {
+                Some(call) if event.call() == Some(number) => call.apply(event, *at).ok()?,
+                None if opens(event) == Some(number) => then = Call::open(event, *at),
+                Some(_) | None => {}
+            }
+        }
+        let row = CallRow::new(entry.run.clone(), &run.state.run, *position, now.as_ref()?);
+        Some(DecisionRow::new(entry.position, entry.recorded.at, deed, &then?, row))
+    }
+
+    /// The calls that are over and have a word that begins with each of these.
+    fn found(&self, search: &str) -> HashSet<(&RunId, CallNumber)> {
+        let wanted: Vec<String> = words(search).collect();
+        let mut found: Vec<_> = self
+            .calls()
+            .filter(|(_, run, _, call)| {
+                let words = words_of(call, &run.state.run, &run.task);
+                let begins = |wanted: &String| words.iter().any(|word| word.starts_with(wanted.as_str()));
+                call.answer().is_some() && !wanted.is_empty() && wanted.iter().all(begins)
+            })
+            .collect();
+        found.sort_by_key(|(_, _, position, _)| std::cmp::Reverse(*position));
+        found.iter().take(DecisionFilter::FOUND_MAX).map(|(id, _, _, call)| (*id, call.number)).collect()
+    }
+}
+
 impl Memory {
+    /// The calls that a filter lets through, wherever it begins.
+    fn wanted(&self, filter: &CallFilter) -> Vec<CallRow> {
+        let kept = self.kept();
+        let wanted = kept.calls().filter(|(id, run, _, call)| {
+            let Run { agent, started_by, .. } = &run.state.run;
+            let waits = |reviewer: &String| WaitsFor::of(call, started_by).includes(reviewer);
+            (filter.phases.is_empty() || filter.phases.contains(&call.phase.name()))
+                && filter.run.as_ref().is_none_or(|run| run == *id)
+                && filter.agent.as_ref().is_none_or(|wanted| wanted == agent)
+                && filter.capability.as_ref().is_none_or(|wanted| *wanted == call.action().capability().to_string())
+                && filter.waiting_for.as_ref().is_none_or(waits)
+        });
+        wanted.map(|(id, run, position, call)| CallRow::new(id.clone(), &run.state.run, position, call)).collect()
+    }
+
     /// Looks at everything, which is quick enough for tests; the file has an index for it.
     fn deadlines(&self) -> Vec<(Time, Due)> {
         let kept = self.kept();

@@ -1,6 +1,6 @@
 //! What is read from a journal: rows of its projections, entries of its events, and hints.
 
-use holdshort_gate::{Call, CallNumber, Capability, Digest, EffectClass, Recorded, Run, RunId, RunPhase, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Capability, Digest, Recorded, Run, RunId, RunPhase, Seq, Time};
 
 use crate::store::RunState;
 
@@ -26,19 +26,6 @@ pub struct RunFilter {
     pub phases: Vec<&'static str>,
     /// Only runs older than this one.
     pub before: Option<RunId>,
-    /// How many at most.
-    pub limit: usize,
-}
-
-/// Which consequential calls to list.
-#[derive(Clone, Debug)]
-pub struct CallFilter {
-    /// Names of phases; empty: all.
-    pub phases: Vec<&'static str>,
-    /// Only calls of this run.
-    pub run: Option<RunId>,
-    /// Only calls that were proposed after this place.
-    pub after: Option<Position>,
     /// How many at most.
     pub limit: usize,
 }
@@ -98,57 +85,6 @@ impl RunRow {
             result,
             reason,
             last_seq,
-        }
-    }
-}
-
-/// A consequential call in a list.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CallRow {
-    /// Its run.
-    pub run: RunId,
-    /// Its number.
-    pub call: CallNumber,
-    /// Where it was proposed.
-    pub position: Position,
-    /// The agent's configured name.
-    pub agent: String,
-    /// What was asked for.
-    pub capability: Capability,
-    /// The name of its phase.
-    pub phase: &'static str,
-    /// When it was proposed.
-    pub proposed_at: Time,
-    /// When it lapses if nobody does anything.
-    pub deadline: Option<Time>,
-    /// One line that says what would happen; empty if it was refused before anyone looked.
-    pub summary: String,
-    /// The digest that a decision must name now.
-    pub clearance: Option<Digest>,
-    /// How many attempts were begun.
-    pub attempts: u32,
-    /// 1, and one more for each edit and change of facts.
-    pub revision: u32,
-    /// What a lookup could establish; nothing if it was refused before anyone looked.
-    pub class: Option<EffectClass>,
-}
-
-impl CallRow {
-    pub(crate) fn new(run: RunId, agent: String, position: Position, call: &Call) -> Self {
-        Self {
-            run,
-            call: call.number,
-            position,
-            agent,
-            capability: call.action().capability().clone(),
-            phase: call.phase.name(),
-            proposed_at: call.proposed_at,
-            deadline: call.deadline(),
-            summary: call.proposal().map(|proposal| proposal.summary.clone()).unwrap_or_default(),
-            clearance: call.clearance,
-            attempts: call.attempts,
-            revision: call.revision,
-            class: call.proposal().map(|proposal| proposal.class),
         }
     }
 }

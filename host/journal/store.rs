@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use holdshort_gate::{Call, CallNumber, Digest, Event, Run, RunId, Seq, Time};
 
 use crate::error::ReadError;
-use crate::rows::{CallFilter, CallRow, Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
+use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
+use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::submit::Waiting;
 
 /// Where the journal ends.
@@ -82,7 +83,9 @@ pub(crate) trait Reader: Load + Send {
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError>;
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError>;
     fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError>;
-    fn count_calls(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError>;
+    /// As many as `calls` would list from the beginning; no event is read.
+    fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError>;
+    fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError>;
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError>;
     fn last_position(&mut self) -> Result<Position, ReadError>;
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;

@@ -87,7 +87,7 @@ impl World {
 
     /// What was proposed is somewhere, and the journal's own lists say the same as its events.
     async fn conserved(&self, journal: &Journal) -> Result<(), String> {
-        let all = CallFilter { phases: Vec::new(), run: None, after: None, limit: usize::MAX };
+        let all = CallFilter::all(usize::MAX);
         let calls = journal.calls(all).await.map_err(|error| error.to_string())?;
         let all = RunFilter { phases: Vec::new(), before: None, limit: usize::MAX };
         let runs = journal.runs(all).await.map_err(|error| error.to_string())?;
@@ -119,7 +119,10 @@ impl World {
     async fn counted(&self, journal: &Journal) -> Result<(), String> {
         let phases = lock(&self.book).phases();
         for phase in Phase::NAMES {
-            let count = journal.count_calls(phase, usize::MAX).await.map_err(|error| error.to_string())? as u64;
+            let count = journal
+                .count_calls(CallFilter::in_phases(&[phase], usize::MAX))
+                .await
+                .map_err(|error| error.to_string())? as u64;
             if count != phases.get(phase).copied().unwrap_or_default() {
                 return Err(format!("{count} calls are {phase} by the journal's count, and by its events {phases:?}"));
             }

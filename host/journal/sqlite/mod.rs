@@ -4,8 +4,11 @@
 //! when it is asked for, so that a waiting run costs little more than the bytes a person has to review.
 
 mod codec;
+mod insert;
+mod lists;
 mod open;
 mod presence;
+mod project;
 mod read;
 mod schema;
 #[cfg(test)]

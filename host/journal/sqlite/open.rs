@@ -11,9 +11,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::presence::beside;
+use super::project::rebuild;
 use super::read::SqliteReaders;
 use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION};
-use super::write::{Sqlite, rebuild};
+use super::write::Sqlite;
 use crate::error::{OpenError, ReadError};
 use crate::secret::Identity;
 
@@ -136,7 +137,7 @@ fn create(connection: &mut Connection) -> Result<(), String> {
     let identity = Identity::draw().map_err(|error| error.to_string())?;
     let create = |connection: &mut Connection| -> rusqlite::Result<()> {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(&TABLES.concat())?;
         for (key, value) in
             [("id", identity.id.0.as_bytes()), ("secret", &identity.secret), ("projection", PROJECTION.as_bytes())]
         {

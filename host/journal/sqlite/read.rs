@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use holdshort_gate::{Call, CallNumber, Digest, Event, RunId, Seq, Time};
-use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, limit, natural, recorded};
+use super::lists::{self, Conditions, each_phase};
 use super::open::connect;
 use crate::error::ReadError;
-use crate::rows::{CallFilter, CallRow, Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
+use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
+use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::store::{Load, Reader, Readers, RunState};
 
 /// About how many bytes of events one read brings into memory, however many were asked for; at least one event in any case.
@@ -44,13 +45,23 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(RunSta
 /// They are few, and an index finds them; the run's other events, of which there may be very many, are not read. The writer loads calls by this
 /// too, on its own connection: what a command is judged on is read in the same way as what people are shown.
 pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+    call_until(connection, run, call, Position(u64::MAX))
+}
+
+/// The same, as it was right after the event at this place.
+pub(super) fn call_until(
+    connection: &Connection,
+    run: &RunId,
+    call: CallNumber,
+    until: Position,
+) -> Result<Option<Call>, ReadError> {
     let select = format!(
         "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
-         WHERE runs.id = ?1 AND events.call = ?2 ORDER BY events.position"
+         WHERE runs.id = ?1 AND events.call = ?2 AND events.position <= ?3 ORDER BY events.position"
     );
     let damaged = |why: String| ReadError::Damaged(format!("call {call} of run {run}: {why}"));
     let mut statement = connection.prepare_cached(&select)?;
-    let mut rows = statement.query((&run.0, call))?;
+    let mut rows = statement.query((&run.0, call, integer(until.0)))?;
     let mut folded: Option<Call> = None;
     while let Some(row) = rows.next()? {
         let (recorded, _) = recorded(connection, row, 0)?;
@@ -82,42 +93,6 @@ fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, St
     let state = standing.run(&created, &id)?;
     let task = if let Event::RunCreated { task, .. } = created.event { task } else { String::new() };
     Ok((RunId(id), state, task))
-}
-
-/// Runs a query once for each phase, or once for all, because one phase at a time is read in the order of its index.
-/// Each query is limited by itself, so the caller sorts what was found in all and cuts it once more.
-fn each_phase<T>(
-    phases: &[&'static str],
-    mut query: impl FnMut(Option<&'static str>) -> Result<Vec<T>, ReadError>,
-) -> Result<Vec<T>, ReadError> {
-    if phases.is_empty() {
-        return query(None);
-    }
-    let mut found = Vec::new();
-    for phase in phases {
-        found.extend(query(Some(phase))?);
-    }
-    Ok(found)
-}
-
-/// Conditions of a WHERE with their values.
-#[derive(Default)]
-struct Conditions {
-    sql: Vec<&'static str>,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    /// `sql` has one `?`, for `value`. INVARIANT: only text of this program becomes SQL, which `'static` holds; what a client sent is bound.
-    fn add(&mut self, sql: &'static str, value: impl Into<Value>) {
-        self.sql.push(sql);
-        self.values.push(value.into());
-    }
-
-    /// All of them together, or nothing, so that a list without a filter has no condition.
-    fn sql(&self) -> String {
-        if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql.join(" AND ")) }
-    }
 }
 
 impl Load for SqliteReader {
@@ -185,44 +160,23 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
-    /// The cursor is the place of the proposal, which never changes, unlike the phase that is filtered by.
-    /// Places first: only the calls that are on the page are then folded from their events.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
-        let mut found = each_phase(&filter.phases, |phase| {
-            let mut wanted = Conditions::default();
-            if let Some(phase) = phase {
-                wanted.add("calls.phase = ?", phase.to_owned());
-            }
-            if let Some(run) = &filter.run {
-                wanted.add("runs.id = ?", run.0.clone());
-            }
-            if let Some(after) = filter.after {
-                wanted.add("calls.position > ?", integer(after.0));
-            }
-            let select = format!(
-                "SELECT calls.position, calls.call, runs.id FROM calls JOIN runs ON runs.number = calls.run {} \
-                 ORDER BY calls.position LIMIT {}",
-                wanted.sql(),
-                limit(filter.limit)
-            );
-            let mut statement = self.0.prepare_cached(&select)?;
-            let place = |row: &Row<'_>| Ok((Position(natural(row.get(0)?)), row.get(1)?, RunId(row.get(2)?)));
-            let places = statement.query_map(params_from_iter(wanted.values), place)?;
-            Ok(places.collect::<rusqlite::Result<Vec<_>>>()?)
-        })?;
-        found.sort_by_key(|(position, ..)| *position);
-        found.truncate(filter.limit);
-        found.into_iter().map(|(position, number, run)| self.call_row(position, run, number)).collect()
+        lists::calls(&self.0, filter)
+    }
+
+    fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError> {
+        lists::count_calls(&self.0, filter)
+    }
+
+    fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
+        lists::decisions(&self.0, filter)
     }
 
     /// From the index of phases alone, as far as it is asked for: no event is read.
     fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
-        self.count("SELECT count(*) FROM (SELECT 1 FROM runs WHERE phase = ?1 LIMIT ?2)", phase, most)
-    }
-
-    /// Likewise.
-    fn count_calls(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
-        self.count("SELECT count(*) FROM (SELECT 1 FROM calls WHERE phase = ?1 LIMIT ?2)", phase, most)
+        let select = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE phase = ?1 LIMIT ?2)";
+        let found: i64 = self.0.prepare_cached(select)?.query_row((phase, limit(most)), |row| row.get(0))?;
+        Ok(usize::try_from(found).unwrap_or(usize::MAX))
     }
 
     /// By place: the order of commits over all runs.
@@ -294,21 +248,5 @@ impl Reader for SqliteReader {
         };
         let lines = statement.query_map((&run.0, integer(after), limit(most)), line)?;
         Ok(lines.collect::<rusqlite::Result<_>>()?)
-    }
-}
-
-impl SqliteReader {
-    /// The one number that `select` finds.
-    fn count(&self, select: &str, phase: &'static str, most: usize) -> Result<usize, ReadError> {
-        let found: i64 = self.0.prepare_cached(select)?.query_row((phase, limit(most)), |row| row.get(0))?;
-        Ok(usize::try_from(found).unwrap_or(usize::MAX))
-    }
-
-    /// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
-    fn call_row(&self, position: Position, id: RunId, number: CallNumber) -> Result<CallRow, ReadError> {
-        let damaged = |why| ReadError::Damaged(format!("call {number} of run {id} {why}"));
-        let call = call(&self.0, &id, number)?.ok_or_else(|| damaged("has no events"))?;
-        let (state, _) = run(&self.0, &id)?.ok_or_else(|| damaged("has no run"))?;
-        Ok(CallRow::new(id, state.run.agent, position, &call))
     }
 }

@@ -4,16 +4,19 @@
 pub(super) const APPLICATION_ID: i64 = 0x484f_4c44;
 
 /// The version of the tables below; SQLite keeps it in the file's header too.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// The version of what is projected from the events. When it grows, every projection is made anew when a journal is opened.
-pub(super) const PROJECTION: &str = "1";
+pub(super) const PROJECTION: &str = "2";
 
-/// The tables of an empty journal.
+/// The tables of an empty journal: [`KEPT`] and [`PROJECTED`].
+pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
+
+/// What cannot be made again, and what projects runs.
 ///
-/// `runs.id` is the only fact about a run that no event repeats. The other columns of `runs`, and all of `calls`, are projections.
+/// `runs.id` is the only fact about a run that no event repeats; the other columns of `runs` are projections.
 /// `events.call` is set for consequential calls alone: a call is folded from its own events, found by index.
-pub(super) const TABLES: &str = "
+const KEPT: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY,
@@ -30,16 +33,6 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_by_phase ON runs (phase, id);
 CREATE INDEX runs_by_deadline ON runs (deadline) WHERE deadline IS NOT NULL;
-CREATE TABLE calls (
-    position INTEGER PRIMARY KEY,
-    run INTEGER NOT NULL,
-    call INTEGER NOT NULL,
-    phase TEXT NOT NULL,
-    deadline INTEGER,
-    UNIQUE (run, call)
-);
-CREATE INDEX calls_by_phase ON calls (phase, position);
-CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
@@ -61,4 +54,43 @@ CREATE TABLE logs (
     message TEXT NOT NULL,
     PRIMARY KEY (run, line)
 ) WITHOUT ROWID;
+";
+
+/// Projections of calls, which are dropped and made anew when their version grows.
+///
+/// `names` are agents, capabilities and reviewers, by a number that is shorter. A call waits for `everybody`, or for nobody, but for its `exceptions`.
+/// `rank` is [`rank()`](crate::inbox::rank), computed where it is asked for, because only its index has to keep it.
+/// `words` finds calls that are over by their positions.
+pub(super) const PROJECTED: &str = "
+CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE calls (
+    position INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    call INTEGER NOT NULL,
+    phase TEXT NOT NULL,
+    deadline INTEGER,
+    agent INTEGER NOT NULL,
+    capability INTEGER NOT NULL,
+    urgency INTEGER NOT NULL,
+    everybody INTEGER NOT NULL,
+    rank INTEGER AS ((urgency << 61) | min(coalesce(deadline, 2305843009213693951), 2305843009213693951)),
+    UNIQUE (run, call)
+);
+CREATE INDEX calls_by_phase ON calls (phase);
+CREATE INDEX calls_by_rank ON calls (phase, rank);
+CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
+CREATE TABLE exceptions (position INTEGER, reviewer INTEGER, PRIMARY KEY (position, reviewer)) WITHOUT ROWID;
+CREATE TABLE decisions (position INTEGER PRIMARY KEY, call INTEGER NOT NULL, kind INTEGER NOT NULL, reviewer INTEGER);
+CREATE INDEX decisions_by_call ON decisions (call);
+CREATE INDEX decisions_by_reviewer ON decisions (reviewer) WHERE reviewer IS NOT NULL;
+CREATE VIRTUAL TABLE words USING fts5 (text, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
+";
+
+/// Drops what [`PROJECTED`] makes, of whichever version.
+pub(super) const DROPPED: &str = "
+DROP TABLE IF EXISTS names;
+DROP TABLE IF EXISTS calls;
+DROP TABLE IF EXISTS exceptions;
+DROP TABLE IF EXISTS decisions;
+DROP TABLE IF EXISTS words;
 ";

@@ -16,7 +16,9 @@ use common::script::refused;
 use common::*;
 use holdshort_gate::command::{Choice, DecisionOutcome, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision};
 use holdshort_gate::{Decision, Event, Refused, Resolution, RunId, Time, Verdict};
-use holdshort_journal::{CallHint, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter, SubmitError};
+use holdshort_journal::{
+    CallFilter, CallHint, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter, SubmitError,
+};
 use serde_json::json;
 
 /// Runs each check against each store, under a name of its own.
@@ -493,8 +495,7 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
         for only in [None, Some(&runs[3])] {
             let (mut found, mut place) = (Vec::new(), Position(0));
             loop {
-                let filter =
-                    holdshort_journal::CallFilter { phases: phases.to_vec(), run: only.cloned(), ..after(place, 7) };
+                let filter = CallFilter { phases: phases.to_vec(), run: only.cloned(), ..after(place, 7) };
                 let page = world.calls(filter).await.unwrap();
                 assert!(page.len() <= 7);
                 let Some(last) = page.last() else { break };
@@ -529,7 +530,10 @@ async fn what_is_in_a_phase_is_counted(world: World) {
         ("waiting", 7, 0, 7),
         ("diverged", 1_000, 0, 0),
     ] {
-        let counted = (world.count_calls(phase, most).await.unwrap(), world.count_runs(phase, most).await.unwrap());
+        let counted = (
+            world.count_calls(CallFilter::in_phases(&[phase], most)).await.unwrap(),
+            world.count_runs(phase, most).await.unwrap(),
+        );
         assert_eq!(counted, (calls, runs), "{phase}, at most {most}");
     }
 }

@@ -15,11 +15,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::script::{Model, Step, play, same, shown};
+use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
 use holdshort_gate::command::Choice;
 use holdshort_gate::{Digest, Event, Resolution, RunId, Time};
-use holdshort_journal::{Events, Health, Journal, LogLine, OpenError, Position, ReadError};
+use holdshort_journal::{CallFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn everything(world: &World) {
     let clearance = |run: &str, call, revision, proposal: &holdshort_gate::Proposal| {
         world.clearance(&RunId(run.into()), call, revision, proposal)
     };
-    let first = |run, call| clearance(run, call, 1, &requiring(1, None));
+    let first = |run, call| clearance(run, call, 1, &varied(call, 1, None));
     let expires_at = Some(Time(EPOCH + 50_000));
     play(
         world,
@@ -90,7 +90,7 @@ async fn everything(world: &World) {
     .await;
     world.clock.set(EPOCH + 60_000);
     let two = Step::Hold { call: 2, quorum: 2, expires_at: None };
-    let voted = clearance("waiting", 2, 1, &requiring(2, None));
+    let voted = clearance("waiting", 2, 1, &varied(2, 2, None));
     play(
         world,
         &[
@@ -230,7 +230,7 @@ async fn counting_reads_no_events() {
     // Whoever reads an event now gets an error.
     let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json'"));
     assert!(world.calls(all_calls()).await.is_err() && world.runs(all_runs()).await.is_err());
-    assert_eq!(world.count_calls("held", 10).await.unwrap(), 1);
+    assert_eq!(world.count_calls(CallFilter::in_phases(&["held"], 10)).await.unwrap(), 1);
     assert_eq!(world.count_runs("waiting", 10).await.unwrap(), 1);
 }
 

@@ -1,27 +1,22 @@
-//! `/v1/approvals`: what waits for a decision, and what a decision rests on.
+//! `/v1/approvals/{id}`: what a decision rests on. The list of them is in `inbox`.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::Matter;
 use holdshort_gate::{Action, Call, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject};
-use holdshort_journal::{CallFilter, CallRow, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::json::Json;
-use super::limits::{Path, Query, page};
+use super::limits::{Path, Query};
 use super::openapi::Refusals;
-use super::problem::{Details, Kind, Problem};
+use super::problem::{Details, Problem};
 use super::shapes::{
-    ActionShape, CallStateShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment,
-    ProposalShape, RefusalShape,
+    ActionShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment, ProposalShape, RefusalShape,
 };
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
-
-/// What `state=open` means: everything that can still change.
-const OPEN: [&str; 5] = ["held", "approved", "cleared", "started", "in-doubt"];
 
 /// The decision's side of a call's states.
 pub(super) const DECISION_STATES: [&str; 8] =
@@ -29,110 +24,6 @@ pub(super) const DECISION_STATES: [&str; 8] =
 /// The effect's side.
 pub(super) const EFFECT_STATES: [&str; 5] = ["started", "in-doubt", "succeeded", "failed", "unresolved"];
 const _: () = assert!(DECISION_STATES.len() + EFFECT_STATES.len() == Phase::NAMES.len(), "every state is on one side");
-
-/// Which approvals.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListQuery {
-    /// `held` (the default), any other state of a call, `open` for every call that can still change, or `all`.
-    state: Option<String>,
-    /// How many at most: 1 to 200, without it 50.
-    limit: Option<u32>,
-    /// Only those after this cursor, which the page before gave as `next`.
-    after: Option<String>,
-}
-
-/// A page of approvals, the one that waits longest first.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ApprovalPage {
-    approvals: Vec<ApprovalRow>,
-    /// Where the next page begins; null on the last one.
-    #[schema(required = true)]
-    next: Option<String>,
-}
-
-/// An approval in a list.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ApprovalRow {
-    /// The run, a dot and the call's number.
-    id: String,
-    run: String,
-    call: u32,
-    agent: String,
-    capability: String,
-    /// One line that says what would happen, made by the host from the action.
-    summary: String,
-    /// In one word; the approval itself shows decision and effect apart.
-    #[schema(value_type = CallStateShape)]
-    state: &'static str,
-    proposed_at: Moment,
-    /// When it lapses by itself; null if never.
-    #[schema(required = true)]
-    deadline: Option<Moment>,
-    /// What a decision must name; null if the call was refused before anyone was asked.
-    #[schema(required = true, value_type = Option<DigestShape>)]
-    digest: Option<Digest>,
-    /// How often the effect was begun.
-    attempts: u32,
-    /// 1, and one more for each edit and each change of facts.
-    revision: u32,
-}
-
-/// Lists approvals.
-#[utoipa::path(get, path = "/v1/approvals", operation_id = "list-approvals", tag = "approvals", params(ListQuery), responses(Refusals,
-    (status = 200, body = ApprovalPage),
-    (status = 400, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
-    let limit = page(query.limit, 50, 200)?;
-    let filter = CallFilter { phases: phases(query.state.as_deref())?, run: None, after: cursor(query.after)?, limit };
-    let rows = api.journal().calls(filter).await?;
-    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.position.0.to_string());
-    Ok(Json(ApprovalPage { approvals: rows.into_iter().map(ApprovalRow::from).collect(), next }).into_response())
-}
-
-/// The states that a word of the query stands for; a word that is none is answered with those that are.
-fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
-    match state.unwrap_or("held") {
-        "all" => Ok(Vec::new()),
-        "open" => Ok(OPEN.to_vec()),
-        other => match Phase::NAMES.into_iter().find(|name| *name == other) {
-            Some(name) => Ok(vec![name]),
-            None => {
-                let known = Phase::NAMES.into_iter().chain(["open", "all"]).map(str::to_owned).collect();
-                let detail = format!("`{}` is no state of an approval", super::shortened(other));
-                Err(Problem::new(Kind::BadRequest, detail).known(known))
-            }
-        },
-    }
-}
-
-/// A place in the journal, as the page before gave it.
-fn cursor(text: Option<String>) -> Result<Option<Position>, Problem> {
-    let parse = |text: String| text.parse().map(Position).map_err(|_| text);
-    text.map(parse).transpose().map_err(|text| super::no_cursor(&text))
-}
-
-impl From<CallRow> for ApprovalRow {
-    fn from(row: CallRow) -> Self {
-        Self {
-            id: format!("{}.{}", row.run, row.call),
-            run: row.run.0,
-            call: row.call,
-            agent: row.agent,
-            capability: row.capability.to_string(),
-            summary: row.summary,
-            state: row.phase,
-            proposed_at: Moment(row.proposed_at),
-            deadline: row.deadline.map(Moment),
-            digest: row.clearance,
-            attempts: row.attempts,
-            revision: row.revision,
-        }
-    }
-}
 
 /// An approval: what would happen, who decided what, and what came of it.
 #[derive(Serialize, ToSchema)]

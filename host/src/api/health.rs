@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use holdshort_journal::Health;
+use holdshort_journal::{CallFilter, Health};
 
 use super::driver::Figures;
 use super::metrics::header as metric;
@@ -75,7 +75,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         &format!("Calls that are not over, by state; each is counted up to {COUNTED_MAX}."),
     );
     for state in ["held", "approved", "cleared", "started", "in-doubt"] {
-        let count = api.journal().count_calls(state, COUNTED_MAX).await?;
+        let count = api.journal().count_calls(CallFilter::in_phases(&[state], COUNTED_MAX)).await?;
         let _ = writeln!(text, "holdshort_calls{{state=\"{state}\"}} {count}");
     }
     metric(

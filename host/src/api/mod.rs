@@ -16,6 +16,7 @@ pub mod exhibits;
 pub mod health;
 pub mod history;
 pub(crate) mod ids;
+mod inbox;
 mod journaled;
 mod json;
 pub mod limits;

@@ -12,7 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
-use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health, history, resolutions, runs, sign_in};
+use super::{
+    Answer, Api, agents, approvals, decisions, events, exhibits, health, history, inbox, resolutions, runs, sign_in,
+};
 
 /// What the schema says beyond the routes.
 #[derive(OpenApi)]
@@ -39,7 +41,7 @@ impl Modify for Token {
 /// Every route with its description.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(approvals::list))
+        .routes(routes!(inbox::list))
         .routes(routes!(approvals::show))
         .routes(routes!(exhibits::show))
         .routes(routes!(decisions::create))

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Call, CallNumber, Capability, Proposal, RunId};
-use holdshort_journal::{CallFilter, CallHint, Hint, Journal, ReadError};
+use holdshort_journal::{CallFilter, CallHint, CallOrder, Hint, Journal, ReadError};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
@@ -129,7 +129,7 @@ impl Effects {
     async fn scan(&self, phases: &[&'static str], work: Work) -> Result<(), ReadError> {
         let mut after = None;
         loop {
-            let filter = CallFilter { phases: phases.to_vec(), run: None, after, limit: SCAN_CHUNK };
+            let filter = CallFilter { order: CallOrder::Proposed(after), ..CallFilter::in_phases(phases, SCAN_CHUNK) };
             let rows = self.0.journal.calls(filter).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.position);

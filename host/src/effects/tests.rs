@@ -167,7 +167,7 @@ impl World {
     }
 
     async fn in_phase(&self, phase: &'static str) -> BTreeSet<RunId> {
-        let filter = CallFilter { phases: vec![phase], run: None, after: None, limit: 1_000 };
+        let filter = CallFilter::in_phases(&[phase], 1_000);
         self.0.calls(filter).await.unwrap().into_iter().map(|row| row.run).collect()
     }
 

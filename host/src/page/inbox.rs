@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use holdshort_gate::command::DecisionOutcome;
-use holdshort_journal::{CallFilter, CallRow, Flushed};
+use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed};
 use serde::Deserialize;
 
 use super::approval::{Before, before};
@@ -61,7 +61,8 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
 }
 
 async fn waiting(api: &Api, limit: usize) -> Result<Vec<CallRow>, Trouble> {
-    Ok(api.journal().calls(CallFilter { phases: vec!["in-doubt", "held"], run: None, after: None, limit }).await?)
+    let order = CallOrder::Ranked(None);
+    Ok(api.journal().calls(CallFilter { order, ..CallFilter::in_phases(&["in-doubt", "held"], limit) }).await?)
 }
 
 /// Where a reviewer goes after a decision that is on disk: to what waits for them next, or back to the inbox.

@@ -18,7 +18,7 @@ use holdshort_gate::{
     Requirement, Reviewers, RunId, RunLimits, Time, WitType,
 };
 use holdshort_journal::{
-    CallFilter, Clock, Fence, Flushed, Journal, OpenError, Position, RunFilter, SubmitError, Submitted,
+    CallFilter, CallOrder, Clock, Fence, Flushed, Journal, OpenError, Position, RunFilter, SubmitError, Submitted,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -211,11 +211,11 @@ pub fn all_runs() -> RunFilter {
 }
 
 pub fn all_calls() -> CallFilter {
-    CallFilter { phases: Vec::new(), run: None, after: None, limit: usize::MAX }
+    CallFilter::all(usize::MAX)
 }
 
 pub fn after(position: Position, limit: usize) -> CallFilter {
-    CallFilter { after: Some(position), limit, ..all_calls() }
+    CallFilter { order: CallOrder::Proposed(Some(position)), limit, ..all_calls() }
 }
 
 pub fn create(task: &str) -> CreateRun {

@@ -7,14 +7,19 @@ use std::pin::Pin;
 use holdshort_gate::command::{
     CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision, SetTimer,
 };
-use holdshort_gate::{Call, CallNumber, Command, Digest, Phase, RefusalReason, Resolution, Run, RunId, RunPhase, Time};
+use holdshort_gate::{
+    Call, CallNumber, Command, Consequence, Digest, Event, Phase, Proposal, RefusalReason, Resolution, Reviewers, Run,
+    RunId, RunPhase, Time, Verdict,
+};
 use holdshort_journal::{
-    CallFilter, CallRow, Due, Entry, Fence, Journal, LogLine, Position, RunFilter, RunRow, SubmitError,
+    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Due, Entry, Fence, Journal, LogLine, Position, Rank,
+    RunFilter, RunRow, SubmitError,
 };
 use serde_json::json;
 
 use super::{
-    START, World, action, all_calls, all_runs, create, decision, happened, hold, proposal, question, requiring, routine,
+    START, World, action, after, all_calls, all_runs, create, decision, happened, hold, proposal, question, requiring,
+    routine,
 };
 
 /// One thing that is asked of a journal.
@@ -61,7 +66,9 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Clear(call) => {
             said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(proposal("cleared"))) })
         }
-        Step::Hold { call, quorum, expires_at } => said(journal, run, None, hold(call, requiring(quorum, expires_at))),
+        Step::Hold { call, quorum, expires_at } => {
+            said(journal, run, None, hold(call, varied(call, quorum, expires_at)))
+        }
         Step::Ask(call) => said(journal, run, None, hold(call, question("which?"))),
         Step::Refuse(call) => {
             let why = RefusalReason::Forbidden("never".into());
@@ -122,6 +129,18 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
             Box::pin(async move { format!("{:?}", journal.put_blob(bytes).await) })
         }
     }
+}
+
+/// What the held calls of a history are about: as different as lists can tell apart.
+pub fn varied(call: CallNumber, quorum: u32, expires_at: Option<Time>) -> Proposal {
+    let mut proposal = requiring(quorum, expires_at);
+    proposal.consequence =
+        [None, Some(Consequence::Low), Some(Consequence::Medium), Some(Consequence::High)][call as usize % 4];
+    proposal.requirement.four_eyes = call.is_multiple_of(3);
+    if call.is_multiple_of(2) {
+        proposal.requirement.reviewers = Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
+    }
+    proposal
 }
 
 fn said<C: Command>(journal: &Journal, run: &RunId, call: Option<CallNumber>, command: C) -> Answer
@@ -269,6 +288,8 @@ pub struct Shown {
     pub events: Vec<Vec<holdshort_gate::Recorded>>,
     pub runs: Vec<Vec<RunRow>>,
     pub calls: Vec<Vec<CallRow>>,
+    pub counts: Vec<usize>,
+    pub decisions: Vec<Vec<DecisionRow>>,
     pub subjects: Vec<(RunId, CallNumber, Option<Run>, Option<Call>)>,
     pub due: Vec<Vec<String>>,
     pub next_deadline: Option<Time>,
@@ -289,8 +310,65 @@ fn call_filters(runs: &[RunId], last: Position) -> Vec<CallFilter> {
     filters.extend(Phase::NAMES.map(|phase| CallFilter { phases: vec![phase], ..all_calls() }));
     filters.push(CallFilter { phases: vec!["succeeded", "held", "rejected"], limit: 3, ..all_calls() });
     filters.extend(runs.iter().map(|run| CallFilter { run: Some(run.clone()), limit: 2, ..all_calls() }));
-    filters.extend((0..=last.0).step_by(9).map(|at| CallFilter { after: Some(Position(at)), limit: 2, ..all_calls() }));
+    filters.extend((0..=last.0).step_by(9).map(|at| after(Position(at), 2)));
+    let ranked = || CallFilter { order: CallOrder::Ranked(None), ..all_calls() };
+    filters.extend([ranked(), CallFilter { phases: vec!["held", "in-doubt"], limit: 3, ..ranked() }]);
+    for reviewer in ["alice", "bob", "carol", "olga"] {
+        filters.push(CallFilter { waiting_for: Some(reviewer.into()), ..ranked() });
+        filters.push(CallFilter { waiting_for: Some(reviewer.into()), phases: vec!["held"], limit: 2, ..all_calls() });
+    }
+    for (agent, capability) in [("agent", "acme:mail/send@1.0.0#send"), ("agent", "acme:mail/send"), ("nobody", "")] {
+        filters.push(CallFilter { agent: Some(agent.into()), limit: 3, ..ranked() });
+        filters.push(CallFilter { capability: Some(capability.into()), run: runs.first().cloned(), ..all_calls() });
+    }
+    for class in 0..4 {
+        let at = Rank((class << 61) + super::EPOCH + 20_000);
+        filters.push(CallFilter { order: CallOrder::Ranked(Some((at, Position(last.0 / 2)))), limit: 3, ..ranked() });
+        let none = Rank((class << 61) + NO_DEADLINE);
+        filters.push(CallFilter { order: CallOrder::Ranked(Some((none, Position(last.0 / 2)))), limit: 3, ..ranked() });
+    }
     filters
+}
+
+fn decision_filters(runs: &[RunId], last: Position) -> Vec<DecisionFilter> {
+    let all = || DecisionFilter::all(usize::MAX);
+    let mut filters = vec![all(), DecisionFilter { limit: 3, ..all() }];
+    filters.extend(DecisionRow::KINDS.map(|kind| DecisionFilter { kinds: vec![kind], ..all() }));
+    filters.extend(Phase::NAMES.map(|phase| DecisionFilter { phases: vec![phase, "held"], limit: 5, ..all() }));
+    for by in ["alice", "bob", "carol", "olga", "nobody"] {
+        filters.push(DecisionFilter { by: Some(by.into()), ..all() });
+        filters.push(DecisionFilter { by: Some(by.into()), kinds: vec!["approve", "cancel"], limit: 2, ..all() });
+        filters.push(DecisionFilter { search: Some(by.into()), ..all() });
+    }
+    filters.extend(runs.iter().map(|run| DecisionFilter { run: Some(run.clone()), limit: 4, ..all() }));
+    filters.extend((0..=last.0).step_by(9).map(|at| DecisionFilter { before: Some(Position(at)), limit: 2, ..all() }));
+    for from in (0..60_000).step_by(10_000).map(|at| super::EPOCH + at) {
+        let (from, until) = (Some(Time(from)), Some(Time(from + 15_000)));
+        filters.extend([DecisionFilter { from, ..all() }, DecisionFilter { until, limit: 3, ..all() }]);
+        filters.push(DecisionFilter { from, until, ..all() });
+    }
+    for search in
+        ["send HEL", "what it was asked", "edi agent", "cleared olg", "mail-send.1", "ello", "", "…", "\"x", "a*"]
+    {
+        filters.push(DecisionFilter { search: Some(search.into()), ..all() });
+    }
+    filters.push(DecisionFilter { agent: Some("agent".into()), capability: Some(String::new()), ..all() });
+    filters
+}
+
+/// Stands in a rank for no deadline.
+const NO_DEADLINE: u64 = (1 << 61) - 1;
+
+/// The rank of a call, as a reader of the documentation would write it.
+fn model_rank(call: &Call) -> Rank {
+    let consequence = call.proposal().map_or(Some(Consequence::High), |proposal| proposal.consequence);
+    let class = match (&call.phase, consequence) {
+        (Phase::InDoubt { .. }, _) => 0,
+        (_, Some(Consequence::High) | None) => 1,
+        (_, Some(Consequence::Medium)) => 2,
+        (_, Some(Consequence::Low)) => 3,
+    };
+    Rank((class << 61) + call.deadline().map_or(NO_DEADLINE, |at| at.0.min(NO_DEADLINE)))
 }
 
 /// Reads everything through the port.
@@ -301,6 +379,8 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         events: Vec::new(),
         runs: Vec::new(),
         calls: Vec::new(),
+        counts: Vec::new(),
+        decisions: Vec::new(),
         subjects: Vec::new(),
         due: Vec::new(),
         next_deadline: journal.next_deadline().await.unwrap(),
@@ -310,7 +390,11 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         shown.runs.push(journal.runs(filter).await.unwrap());
     }
     for filter in call_filters(runs, last) {
+        shown.counts.push(journal.count_calls(filter.clone()).await.unwrap());
         shown.calls.push(journal.calls(filter).await.unwrap());
+    }
+    for filter in decision_filters(runs, last) {
+        shown.decisions.push(journal.decisions(filter).await.unwrap());
     }
     for run in runs {
         shown.events.push(journal.events(run, 0, usize::MAX).await.unwrap().events);
@@ -358,12 +442,18 @@ async fn paged_feed(journal: &Journal) -> Vec<Entry> {
 #[derive(Default)]
 pub struct Model(BTreeMap<RunId, ModelRun>);
 
+type ModelDecision = (Position, Time, Option<String>, &'static str, Option<String>, Call);
+
 struct ModelRun {
     run: Run,
     task: String,
     last_seq: u64,
     updated_at: Time,
     calls: BTreeMap<CallNumber, (Position, Call)>,
+    /// Each decision with its call as it was right after it.
+    decided: Vec<ModelDecision>,
+    /// The event before, as far as it says who ended the run.
+    cancelled: Option<(String, Option<String>)>,
 }
 
 impl Model {
@@ -380,7 +470,15 @@ impl Model {
         if let Some(opened) = Run::open(event, at) {
             let holdshort_gate::Event::RunCreated { task, .. } = event else { panic!("{event:?} opened a run") };
             let (task, calls) = (task.clone(), BTreeMap::new());
-            let kept = ModelRun { run: opened, task, last_seq: 1, updated_at: at, calls };
+            let kept = ModelRun {
+                run: opened,
+                task,
+                last_seq: 1,
+                updated_at: at,
+                calls,
+                decided: Vec::new(),
+                cancelled: None,
+            };
             assert!(self.0.insert(run.clone(), kept).is_none(), "{run} was created twice");
             return;
         }
@@ -391,6 +489,36 @@ impl Model {
             call.apply(event, at).unwrap();
         }
         let call = event.call().and_then(|number| kept.calls.get(&number)).map(|(_, call)| call);
+        let by_hand = |who: &str, kind, words: &Option<String>| Some((Some(who.to_owned()), kind, words.clone()));
+        let decided = match event {
+            Event::DecisionMade { decision, .. } => match decision.verdict {
+                Verdict::Approve => by_hand(&decision.reviewer, "approve", &decision.message),
+                Verdict::Reject => by_hand(&decision.reviewer, "reject", &decision.message),
+                Verdict::Edit(_) => by_hand(&decision.reviewer, "edit", &decision.message),
+                Verdict::Respond(_) => by_hand(&decision.reviewer, "respond", &decision.message),
+            },
+            Event::EffectResolved { by, resolution, message, .. } => match resolution {
+                Resolution::Done(_) => by_hand(by, "done", message),
+                Resolution::NotDone => by_hand(by, "not-done", message),
+                Resolution::Abandon => by_hand(by, "abandon", message),
+                Resolution::SendAgain => by_hand(by, "send-again", message),
+            },
+            Event::CallCancelled { .. } => match kept.cancelled.take() {
+                Some((by, reason)) => by_hand(&by, "cancel", &reason),
+                None => Some((None, "cancel", None)),
+            },
+            Event::CallExpired { .. } => Some((None, "expire", None)),
+            Event::CallCleared { .. } => Some((None, "clear", None)),
+            Event::CallRefused { .. } => Some((None, "refuse", None)),
+            _ => None,
+        };
+        if let (Some((by, kind, message)), Some(call)) = (decided, call) {
+            kept.decided.push((*position, at, by, kind, message, call.clone()));
+        }
+        kept.cancelled = match event {
+            Event::RunCancelled { by, reason } => Some((by.clone(), reason.clone())),
+            _ => None,
+        };
         kept.run.apply(event, call).unwrap();
         assert_eq!(recorded.seq, kept.last_seq + 1, "{run}");
         (kept.last_seq, kept.updated_at) = (recorded.seq, at);
@@ -407,11 +535,74 @@ impl Model {
         let mut rows: Vec<CallRow> =
             all.map(|(id, kept, (position, call))| kept.call_row(id, *position, call)).collect();
         rows.retain(|row| filter.run.as_ref().is_none_or(|run| *run == row.run));
-        rows.retain(|row| filter.after.is_none_or(|after| row.position > after));
+        let place = |row: &CallRow| match filter.order {
+            CallOrder::Proposed(_) => (None, row.position),
+            CallOrder::Ranked(_) => (Some(row.rank), row.position),
+        };
+        let after = match filter.order {
+            CallOrder::Proposed(after) => after.map(|position| (None, position)),
+            CallOrder::Ranked(after) => after.map(|(rank, position)| (Some(rank), position)),
+        };
+        rows.retain(|row| after.is_none_or(|after| place(row) > after));
+        rows.retain(|row| filter.agent.as_ref().is_none_or(|agent| *agent == row.agent));
+        rows.retain(|row| filter.capability.as_ref().is_none_or(|wanted| *wanted == row.capability.to_string()));
+        rows.retain(|row| filter.waiting_for.as_ref().is_none_or(|name| self.waits_for(row, name)));
         rows.retain(|row| filter.phases.is_empty() || filter.phases.contains(&row.phase));
-        rows.sort_by_key(|row| row.position);
+        rows.sort_by_key(place);
         rows.truncate(filter.limit);
         rows
+    }
+
+    /// Whether a call is somebody's to look at, by asking what would come of what they can do.
+    fn waits_for(&self, row: &CallRow, name: &str) -> bool {
+        let kept = &self.0[&row.run];
+        let (_, call) = &kept.calls[&row.call];
+        let Some(requirement) = call.requirement() else { return false };
+        let may = match &requirement.reviewers {
+            Reviewers::Any => true,
+            Reviewers::Named(names) => names.contains(&name.to_owned()),
+        };
+        let barred = requirement.four_eyes && (kept.run.started_by == name || call.edited_by.as_deref() == Some(name));
+        let voted = call.votes.iter().any(|vote| vote.reviewer == name);
+        may && !barred && (row.phase == "in-doubt" || (row.phase == "held" && !voted))
+    }
+
+    pub fn decisions(&self, filter: &DecisionFilter) -> Vec<DecisionRow> {
+        let mut rows: Vec<DecisionRow> = self.0.iter().flat_map(|(id, kept)| kept.decisions(id)).collect();
+        let some = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        rows.retain(|row| filter.by.is_none() || filter.by == row.by);
+        rows.retain(|row| filter.kinds.is_empty() || filter.kinds.contains(&row.kind));
+        rows.retain(|row| filter.phases.is_empty() || filter.phases.contains(&row.call.phase));
+        rows.retain(|row| some(&filter.run.as_ref().map(|run| run.0.clone()), &row.call.run.0));
+        rows.retain(|row| some(&filter.agent, &row.call.agent));
+        rows.retain(|row| some(&filter.capability, &row.call.capability.to_string()));
+        rows.retain(|row| {
+            filter.from.is_none_or(|from| from <= row.at) && filter.until.is_none_or(|until| row.at < until)
+        });
+        rows.retain(|row| filter.before.is_none_or(|before| row.position < before));
+        rows.retain(|row| filter.search.as_ref().is_none_or(|search| self.is_found(row, search)));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.position));
+        rows.truncate(filter.limit);
+        rows
+    }
+
+    /// Whether each word of a search begins one of the words of a call that is over.
+    fn is_found(&self, row: &DecisionRow, search: &str) -> bool {
+        let kept = &self.0[&row.call.run];
+        let (_, call) = &kept.calls[&row.call.call];
+        let words = |text: &str| -> Vec<String> {
+            let text = text.to_lowercase();
+            text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        let deciders = call.decisions.iter().map(|made| made.decision.reviewer.clone()).collect::<Vec<_>>().join(" ");
+        let row = &row.call;
+        let all = words(&format!(
+            "{} {} {} {} {deciders} {}",
+            row.summary, row.agent, row.capability, row.started_by, kept.task
+        ));
+        let wanted = words(search);
+        let begins = |wanted: &String| all.iter().any(|word| word.starts_with(wanted));
+        call.answer().is_some() && !wanted.is_empty() && wanted.iter().all(begins)
     }
 
     pub fn due(&self) -> Vec<(Time, Due)> {
@@ -435,6 +626,13 @@ impl Model {
         }
         for (filter, rows) in call_filters(runs, last).iter().zip(&shown.calls) {
             assert_eq!(*rows, self.calls(filter), "{what}: {filter:?}");
+        }
+        for (filter, count) in call_filters(runs, last).into_iter().zip(&shown.counts) {
+            let from_the_first = CallFilter { order: CallOrder::Proposed(None), ..filter };
+            assert_eq!(*count, self.calls(&from_the_first).len(), "{what}: {from_the_first:?}");
+        }
+        for (filter, rows) in decision_filters(runs, last).iter().zip(&shown.decisions) {
+            assert_eq!(*rows, self.decisions(filter), "{what}: {filter:?}");
         }
         for (id, number, run, call) in &shown.subjects {
             let kept = &self.0[id];
@@ -478,17 +676,46 @@ impl ModelRun {
         }
     }
 
+    fn decisions(&self, id: &RunId) -> Vec<DecisionRow> {
+        let row = |decided: &ModelDecision| {
+            let (position, at, by, kind, message, then) = decided;
+            let (opened, now) = &self.calls[&then.number];
+            DecisionRow {
+                position: *position,
+                at: *at,
+                by: by.clone(),
+                kind,
+                message: message.clone(),
+                clearance: then.clearance,
+                revision: then.revision,
+                summary: then.proposal().map_or(String::new(), |proposal| proposal.summary.clone()),
+                exhibits: then.proposal().map_or(Vec::new(), |proposal| proposal.exhibits.clone()),
+                call: self.call_row(id, *opened, now),
+            }
+        };
+        self.decided.iter().map(row).collect()
+    }
+
     fn call_row(&self, id: &RunId, position: Position, call: &Call) -> CallRow {
         CallRow {
             run: id.clone(),
             call: call.number,
             position,
+            rank: model_rank(call),
             agent: self.run.agent.clone(),
+            started_by: self.run.started_by.clone(),
             capability: call.action().capability().clone(),
             phase: call.phase.name(),
             proposed_at: call.proposed_at,
             deadline: call.deadline(),
+            changed_at: call.changed_at,
             summary: call.proposal().map(|proposal| proposal.summary.clone()).unwrap_or_default(),
+            consequence: call.proposal().and_then(|proposal| proposal.consequence),
+            approved_by: call.votes.iter().map(|vote| vote.reviewer.clone()).collect(),
+            still_needed: match (&call.phase, call.requirement()) {
+                (Phase::Held, Some(requirement)) => requirement.still_needed(&call.votes),
+                _ => 0,
+            },
             clearance: call.clearance,
             attempts: call.attempts,
             revision: call.revision,

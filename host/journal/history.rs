@@ -1,0 +1,65 @@
+//! What counts as a decision, and the words by which calls that are over are found.
+
+use std::collections::BTreeSet;
+
+use holdshort_gate::{Call, Event, Resolution, Run, Verdict};
+
+/// How many different words of a call are kept; a task may be a book.
+const WORDS_MAX: usize = 400;
+
+/// What an event decides about its call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deed<'a> {
+    pub(crate) by: Option<&'a str>,
+    /// Out of `DecisionRow::KINDS`.
+    pub(crate) kind: &'static str,
+    pub(crate) message: Option<&'a str>,
+}
+
+/// What an event decides, if it does. `before` is the event before it in its run: whoever ends a run withdraws its open call by the next one.
+pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<Deed<'a>> {
+    let deed = |by, kind, message: &'a Option<String>| Deed { by, kind, message: message.as_deref() };
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other event follows from one of these")]
+    match event {
+        Event::DecisionMade { decision, .. } => {
+            let kind = match decision.verdict {
+                Verdict::Approve => "approve",
+                Verdict::Edit(_) => "edit",
+                Verdict::Reject => "reject",
+                Verdict::Respond(_) => "respond",
+            };
+            Some(deed(Some(decision.reviewer.as_str()), kind, &decision.message))
+        }
+        Event::EffectResolved { by, resolution, message, .. } => {
+            let kind = match resolution {
+                Resolution::Done(_) => "done",
+                Resolution::NotDone => "not-done",
+                Resolution::Abandon => "abandon",
+                Resolution::SendAgain => "send-again",
+            };
+            Some(deed(Some(by.as_str()), kind, message))
+        }
+        Event::CallCancelled { .. } => match before {
+            Some(Event::RunCancelled { by, reason }) => Some(deed(Some(by.as_str()), "cancel", reason)),
+            _ => Some(deed(None, "cancel", &None)),
+        },
+        Event::CallExpired { .. } => Some(deed(None, "expire", &None)),
+        Event::CallCleared { .. } => Some(deed(None, "clear", &None)),
+        Event::CallRefused { .. } => Some(deed(None, "refuse", &None)),
+        _ => None,
+    }
+}
+
+/// The words of a text, in lower case: what stands between characters that are neither letters nor digits.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// The words by which a call that is over is found.
+pub(crate) fn words_of(call: &Call, run: &Run, task: &str) -> BTreeSet<String> {
+    let people = call.decisions.iter().map(|made| made.decision.reviewer.as_str());
+    let summary = call.proposal().map_or("", |proposal| &proposal.summary);
+    let capability = call.action().capability().to_string();
+    let texts = [summary, &run.agent, &capability, &run.started_by].into_iter().chain(people).chain([task]);
+    texts.flat_map(words).take(WORDS_MAX).collect()
+}

@@ -1,0 +1,252 @@
+//! Lists of calls and of decisions: what may be asked for, and what a line of them says.
+
+use holdshort_gate::{Call, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Run, RunId, Time};
+
+use crate::history::Deed;
+use crate::inbox;
+use crate::rows::Position;
+
+/// Which consequential calls to list, and in which order.
+#[derive(Clone, Debug)]
+pub struct CallFilter {
+    /// Names of phases; empty: all.
+    pub phases: Vec<&'static str>,
+    /// Only calls of this run.
+    pub run: Option<RunId>,
+    /// Only calls of the agent of this configured name.
+    pub agent: Option<String>,
+    /// Only calls of this capability, written `package:name/interface@version#function`.
+    pub capability: Option<String>,
+    /// Only calls that wait for this reviewer: held, and they could approve and have not yet; or in doubt, and they could settle it.
+    pub waiting_for: Option<String>,
+    /// In which order, and after which row of it.
+    pub order: CallOrder,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl CallFilter {
+    /// All calls, so many at most, in the order in which they were proposed.
+    pub fn all(limit: usize) -> Self {
+        Self {
+            phases: Vec::new(),
+            run: None,
+            agent: None,
+            capability: None,
+            waiting_for: None,
+            order: CallOrder::Proposed(None),
+            limit,
+        }
+    }
+
+    /// All calls in these phases.
+    pub fn in_phases(phases: &[&'static str], limit: usize) -> Self {
+        Self { phases: phases.to_vec(), ..Self::all(limit) }
+    }
+}
+
+/// An order of calls, and after which row of it a list begins. What is named need not be there any more: it is a place and not a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOrder {
+    /// What was proposed first comes first.
+    Proposed(Option<Position>),
+    /// What a reviewer should look at first comes first: in doubt; then by consequence, where none counts as high; then by deadline, none last;
+    /// then what was proposed first.
+    Ranked(Option<(Rank, Position)>),
+}
+
+/// Where a call comes among others; the smaller, the earlier. Calls of the same rank come as they were proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rank(pub u64);
+
+/// A consequential call in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRow {
+    /// Its run.
+    pub run: RunId,
+    /// Its number.
+    pub call: CallNumber,
+    /// Where it was proposed.
+    pub position: Position,
+    /// Where it comes when calls are ranked.
+    pub rank: Rank,
+    /// The agent's configured name.
+    pub agent: String,
+    /// Who started the run.
+    pub started_by: String,
+    /// What was asked for.
+    pub capability: Capability,
+    /// The name of its phase.
+    pub phase: &'static str,
+    /// When it was proposed.
+    pub proposed_at: Time,
+    /// When its last event was written.
+    pub changed_at: Time,
+    /// When it lapses if nobody does anything.
+    pub deadline: Option<Time>,
+    /// One line that says what would happen; empty if it was refused before anyone looked.
+    pub summary: String,
+    /// How much is at stake, if the connector said so.
+    pub consequence: Option<Consequence>,
+    /// The digest that a decision must name now.
+    pub clearance: Option<Digest>,
+    /// Who has approved what the digest covers, in the order of their votes.
+    pub approved_by: Vec<String>,
+    /// How many more people must approve it; 0 if it is not held.
+    pub still_needed: u32,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// 1, and one more for each edit and change of facts.
+    pub revision: u32,
+    /// What a lookup could establish; nothing if it was refused before anyone looked.
+    pub class: Option<EffectClass>,
+}
+
+impl CallRow {
+    pub(crate) fn new(id: RunId, run: &Run, position: Position, call: &Call) -> Self {
+        Self {
+            run: id,
+            call: call.number,
+            position,
+            rank: inbox::rank(call),
+            agent: run.agent.clone(),
+            started_by: run.started_by.clone(),
+            capability: call.action().capability().clone(),
+            phase: call.phase.name(),
+            proposed_at: call.proposed_at,
+            changed_at: call.changed_at,
+            deadline: call.deadline(),
+            summary: call.proposal().map(|proposal| proposal.summary.clone()).unwrap_or_default(),
+            consequence: call.proposal().and_then(|proposal| proposal.consequence),
+            clearance: call.clearance,
+            approved_by: call.votes.iter().map(|vote| vote.reviewer.clone()).collect(),
+            still_needed: inbox::still_needed(call),
+            attempts: call.attempts,
+            revision: call.revision,
+            class: call.proposal().map(|proposal| proposal.class),
+        }
+    }
+}
+
+/// Which decisions to list.
+#[derive(Clone, Debug)]
+pub struct DecisionFilter {
+    /// Only what this person decided.
+    pub by: Option<String>,
+    /// Only decisions of these kinds, out of [`DecisionRow::KINDS`]; empty: all.
+    pub kinds: Vec<&'static str>,
+    /// Only about calls that are in these phases now; empty: all.
+    pub phases: Vec<&'static str>,
+    /// Only about calls of this run.
+    pub run: Option<RunId>,
+    /// Only about calls of the agent of this configured name.
+    pub agent: Option<String>,
+    /// Only about calls of this capability, written `package:name/interface@version#function`.
+    pub capability: Option<String>,
+    /// Only what was decided at this time or later.
+    pub from: Option<Time>,
+    /// Only what was decided before this time.
+    pub until: Option<Time>,
+    /// Only about calls that are over and whose summary, agent, capability, task and people have a word for each word of this that begins with it.
+    /// Text without a letter or digit finds nothing. Of more than [`DecisionFilter::FOUND_MAX`] such calls the oldest are not looked at.
+    pub search: Option<String>,
+    /// Only what was decided before this place.
+    pub before: Option<Position>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl DecisionFilter {
+    /// How many calls a search brings at most; those that were proposed last.
+    pub const FOUND_MAX: usize = 10_000;
+
+    /// Whether it lets a decision through, apart from what it searches for and where it begins.
+    pub(crate) fn admits(&self, row: &DecisionRow) -> bool {
+        self.by.as_ref().is_none_or(|by| row.by.as_ref() == Some(by))
+            && (self.kinds.is_empty() || self.kinds.contains(&row.kind))
+            && (self.phases.is_empty() || self.phases.contains(&row.call.phase))
+            && self.run.as_ref().is_none_or(|run| *run == row.call.run)
+            && self.agent.as_ref().is_none_or(|agent| *agent == row.call.agent)
+            && self.capability.as_ref().is_none_or(|wanted| *wanted == row.call.capability.to_string())
+            && self.from.is_none_or(|from| row.at >= from)
+            && self.until.is_none_or(|until| row.at < until)
+    }
+
+    /// All decisions, so many at most.
+    pub fn all(limit: usize) -> Self {
+        Self {
+            by: None,
+            kinds: Vec::new(),
+            phases: Vec::new(),
+            run: None,
+            agent: None,
+            capability: None,
+            from: None,
+            until: None,
+            search: None,
+            before: None,
+            limit,
+        }
+    }
+}
+
+/// Something that was decided about a call: by a person, by policy, or by time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecisionRow {
+    /// Its place among all events.
+    pub position: Position,
+    /// When.
+    pub at: Time,
+    /// Who; nobody, if policy or time decided, or the run ended by itself.
+    pub by: Option<String>,
+    /// What, out of [`DecisionRow::KINDS`].
+    pub kind: &'static str,
+    /// In their words.
+    pub message: Option<String>,
+    /// The digest of what it rested on; nothing if the call was refused before anyone was asked.
+    pub clearance: Option<Digest>,
+    /// The revision that it was about.
+    pub revision: u32,
+    /// The line that said what would happen, as it was then.
+    pub summary: String,
+    /// The host's evidence, as it was then.
+    pub exhibits: Vec<ExhibitRef>,
+    /// The call as it is now.
+    pub call: CallRow,
+}
+
+impl DecisionRow {
+    /// A person's `approve`, `edit`, `reject`, `respond`; a person's word on an effect in doubt: `done`, `not-done`, `abandon`, `send-again`;
+    /// `cancel` (of the run); `expire`; and policy's `clear` and `refuse`.
+    pub const KINDS: [&'static str; 12] = [
+        "approve",
+        "edit",
+        "reject",
+        "respond",
+        "done",
+        "not-done",
+        "abandon",
+        "send-again",
+        "cancel",
+        "expire",
+        "clear",
+        "refuse",
+    ];
+
+    /// `then` is the call right after the decision.
+    pub(crate) fn new(position: Position, at: Time, deed: Deed<'_>, then: &Call, call: CallRow) -> Self {
+        let proposal = then.proposal();
+        Self {
+            position,
+            at,
+            by: deed.by.map(str::to_owned),
+            kind: deed.kind,
+            message: deed.message.map(str::to_owned),
+            clearance: then.clearance,
+            revision: then.revision,
+            summary: proposal.map(|proposal| proposal.summary.clone()).unwrap_or_default(),
+            exhibits: proposal.map(|proposal| proposal.exhibits.clone()).unwrap_or_default(),
+            call,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The statements of the writer: events as they are, and what follows from them for runs. Calls and decisions are projected in `project`.
+
+use std::collections::HashMap;
+
+use holdshort_gate::event::EVENT_FORMAT;
+use holdshort_gate::{Digest, RunId};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::codec::{BODY_BYTES_MAX, detail, integer};
+use crate::history::deed;
+use crate::rows::{Entry, timer};
+use crate::store::{Batch, LOG_LINES_MAX, RunState, opens};
+
+/// The statements of one transaction.
+pub(super) struct Insert<'a> {
+    transaction: &'a Connection,
+    /// The rows of runs by their ids, as far as this transaction has met them. Events and calls refer to the row, which is shorter than the id.
+    runs: HashMap<RunId, i64>,
+    /// The numbers of names, as far as this transaction has met them.
+    names: HashMap<String, i64>,
+}
+
+impl<'a> Insert<'a> {
+    pub(super) fn new(transaction: &'a Connection) -> Self {
+        Self { transaction, runs: HashMap::new(), names: HashMap::new() }
+    }
+
+    /// Runs come first, because events refer to their rows, and calls after events, because a call's row has the position of the event that opened it.
+    /// A line of a log whose run is not there is left out: lines are hints, and no hint makes a batch fail.
+    pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), String> {
+        let told = |error: rusqlite::Error| error.to_string();
+        for (run, state) in &batch.runs {
+            self.run(run, state).map_err(told)?;
+        }
+        let mut opened = HashMap::new();
+        for entry in &batch.events {
+            if let Some(call) = opens(&entry.recorded.event) {
+                opened.insert((&entry.run, call), entry.position.0);
+            }
+            self.event(entry)?;
+        }
+        for ((id, number), call) in &batch.calls {
+            let run = batch.runs.get(id).ok_or_else(|| format!("run {id} was not staged"))?;
+            self.call(id, &run.run, call, opened.get(&(id, *number)).copied()).map_err(|error| error.to_string())?;
+        }
+        let mut before: Option<&Entry> = None;
+        for entry in &batch.events {
+            let before = before.replace(entry).filter(|before| before.run == entry.run);
+            let event = &entry.recorded.event;
+            if let (Some(call), Some(deed)) = (event.call(), deed(event, before.map(|before| &before.recorded.event))) {
+                self.decision(entry.position, &entry.run, call, deed).map_err(told)?;
+            }
+        }
+        for (digest, bytes) in &batch.blobs {
+            self.blob(digest, bytes).map_err(told)?;
+        }
+        for (run, line, _) in &batch.logs {
+            let Some(run) = self.number(run).map_err(told)? else { continue };
+            let next = "INSERT INTO logs (run, line, at, level, message) \
+                        SELECT ?1, coalesce(max(line), 0) + 1, ?2, ?3, ?4 FROM logs WHERE run = ?1 RETURNING line";
+            let values = (run, integer(line.at.0), &line.level, &line.message);
+            let line: i64 = self.one(next, values).map_err(told)?;
+            let oldest = line.saturating_sub(integer(LOG_LINES_MAX));
+            self.execute("DELETE FROM logs WHERE run = ?1 AND line <= ?2", (run, oldest)).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Inserts the run or brings its row up to date, and remembers the row's number for what follows in the batch.
+    pub(super) fn run(&mut self, id: &RunId, state: &RunState) -> rusqlite::Result<()> {
+        let upsert = "INSERT INTO runs (id, phase, last_seq, calls, held, last_consequential, timers, detail, deadline, updated_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET \
+             phase = excluded.phase, last_seq = excluded.last_seq, calls = excluded.calls, held = excluded.held, \
+             last_consequential = excluded.last_consequential, timers = excluded.timers, detail = excluded.detail, \
+             deadline = excluded.deadline, updated_at = excluded.updated_at RETURNING number";
+        let run = &state.run;
+        let values = (
+            &id.0,
+            run.phase.name(),
+            integer(state.last_seq),
+            run.calls,
+            run.held,
+            run.last_consequential,
+            run.timers,
+            detail(&run.phase),
+            timer(run).map(|(_, until)| integer(until.0)),
+            integer(state.updated_at.0),
+        );
+        let number = self.one(upsert, values)?;
+        self.runs.insert(id.clone(), number);
+        Ok(())
+    }
+
+    /// A body that is over the limit goes to the blobs under its digest, so that scanning events stays cheap.
+    /// The column `call` stays empty for a routine call, which is whole in its one event: the index by call is for those that are folded from several.
+    // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known by now; else the batch is refused.
+    fn event(&self, entry: &Entry) -> Result<(), String> {
+        let run = self.runs.get(&entry.run).ok_or_else(|| format!("run {} was not staged", entry.run))?;
+        let event = &entry.recorded.event;
+        let body = serde_json::to_string(event).map_err(|error| error.to_string())?;
+        let told = |error: rusqlite::Error| error.to_string();
+        let (body, blob) = if body.len() > BODY_BYTES_MAX {
+            let digest = Digest::of(body.as_bytes());
+            self.blob(&digest, body.as_bytes()).map_err(told)?;
+            (None, Some(*digest.bytes()))
+        } else {
+            (Some(body), None)
+        };
+        let routine = matches!(event, holdshort_gate::Event::RoutineReturned { .. });
+        let values = (
+            integer(entry.position.0),
+            run,
+            integer(entry.recorded.seq),
+            event.call().filter(|_| !routine),
+            integer(entry.recorded.at.0),
+            EVENT_FORMAT,
+            body,
+            blob,
+        );
+        let insert = "INSERT INTO events (position, run, seq, call, at, format, body, blob) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        self.execute(insert, values).map_err(told)
+    }
+
+    /// The same digest means the same bytes, so what is there already is left alone.
+    fn blob(&self, digest: &Digest, bytes: &[u8]) -> rusqlite::Result<()> {
+        self.execute("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)", (digest.bytes(), bytes))
+    }
+
+    /// The row of a run; none if the run does not exist, which a late log line may find.
+    pub(super) fn number(&mut self, run: &RunId) -> rusqlite::Result<Option<i64>> {
+        if let Some(number) = self.runs.get(run) {
+            return Ok(Some(*number));
+        }
+        let mut statement = self.transaction.prepare_cached("SELECT number FROM runs WHERE id = ?1")?;
+        let number = statement.query_row([&run.0], |row| row.get(0)).optional()?;
+        if let Some(number) = number {
+            self.runs.insert(run.clone(), number);
+        }
+        Ok(number)
+    }
+
+    /// Statements are cached by their text, so that a batch of a thousand events plans each of them once.
+    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
+        self.transaction.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    /// A statement that returns exactly one number.
+    pub(super) fn one(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<i64> {
+        self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))
+    }
+
+    /// The number of a name, which it is given when it is met for the first time.
+    pub(super) fn name(&mut self, name: &str) -> rusqlite::Result<i64> {
+        if let Some(number) = self.names.get(name) {
+            return Ok(*number);
+        }
+        let mut known = self.transaction.prepare_cached("SELECT number FROM names WHERE text = ?1")?;
+        let number = match known.query_row([name], |row| row.get(0)).optional()? {
+            Some(number) => number,
+            None => self.one("INSERT INTO names (text) VALUES (?1) RETURNING number", [name])?,
+        };
+        self.names.insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    /// The connection, for what is read within the transaction.
+    pub(super) fn connection(&self) -> &Connection {
+        self.transaction
+    }
+}

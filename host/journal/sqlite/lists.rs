@@ -1,0 +1,232 @@
+//! Lists of calls and decisions. Which ones is told by indices and projected columns; only those on the page are folded from their events.
+
+use holdshort_gate::{CallNumber, Phase, RunId, Time};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::codec::{EVENT_COLUMNS, integer, limit, natural, recorded};
+use super::read::{call, call_until, run};
+use crate::error::ReadError;
+use crate::history::{deed, words};
+use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Rank};
+use crate::rows::Position;
+
+/// Where a call is.
+struct Place {
+    run: RunId,
+    number: CallNumber,
+    position: Position,
+}
+
+impl Place {
+    /// From three columns that begin at `first`: the run's id, the call's number and its position.
+    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        let position = Position(natural(row.get(first + 2)?));
+        Ok(Self { run: RunId(row.get(first)?), number: row.get(first + 1)?, position })
+    }
+}
+
+/// A phase at a time, each in the order of its index; then the first of all.
+/// The cursor is a place in that order, which stays where it is when the row that gave it moves on.
+pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
+    let ranked = matches!(filter.order, CallOrder::Ranked(_));
+    let every = if ranked { &Phase::NAMES[..] } else { &[] };
+    let phases = if filter.phases.is_empty() { every } else { &filter.phases };
+    let mut found = each_phase(phases, |phase| {
+        let mut wanted = Conditions::of_calls(filter, phase);
+        match filter.order {
+            CallOrder::Proposed(after) => {
+                wanted.add_some("calls.position > ?", after.map(|Position(after)| integer(after)));
+            }
+            CallOrder::Ranked(after) => {
+                let (Rank(rank), Position(position)) = after.unwrap_or((Rank(0), Position(0)));
+                wanted.add("(calls.rank, calls.position) > (?, ?)", integer(rank));
+                wanted.values.push(integer(position).into());
+            }
+        }
+        let order = if ranked { "calls.rank, calls.position" } else { "calls.position" };
+        let select = format!(
+            "SELECT calls.rank, runs.id, calls.call, calls.position FROM calls CROSS JOIN runs ON runs.number = calls.run \
+             {} ORDER BY {order} LIMIT {}",
+            wanted.sql(),
+            limit(filter.limit)
+        );
+        let mut statement = connection.prepare_cached(&select)?;
+        let place = |row: &Row<'_>| Ok((Rank(natural(row.get(0)?)), Place::read(row, 1)?));
+        let places = statement.query_map(params_from_iter(wanted.values), place)?;
+        Ok(places.collect::<rusqlite::Result<Vec<_>>>()?)
+    })?;
+    found.sort_by_key(|(rank, place)| (ranked.then_some(*rank), place.position));
+    found.truncate(filter.limit);
+    found.into_iter().map(|(_, place)| call_row(connection, place)).collect()
+}
+
+/// From projected columns alone, and no further than the filter's limit.
+pub(super) fn count_calls(connection: &Connection, filter: &CallFilter) -> Result<usize, ReadError> {
+    let counts = each_phase(&filter.phases, |phase| {
+        let wanted = Conditions::of_calls(filter, phase);
+        let limit = limit(filter.limit);
+        let select = format!("SELECT count(*) FROM (SELECT 1 FROM calls {} LIMIT {limit})", wanted.sql());
+        let mut statement = connection.prepare_cached(&select)?;
+        let count: i64 = statement.query_row(params_from_iter(wanted.values), |row| row.get(0))?;
+        Ok(vec![usize::try_from(count).unwrap_or(usize::MAX)])
+    })?;
+    Ok(counts.into_iter().sum::<usize>().min(filter.limit))
+}
+
+/// From the newest back by place, or by the index of who decided; a search begins with the calls that it finds.
+pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
+    let mut wanted = Conditions::default();
+    let mut from = "decisions".to_owned();
+    if let Some(search) = &filter.search {
+        let words: Vec<String> = words(search).map(|word| format!("\"{word}\"*")).collect();
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        let most = DecisionFilter::FOUND_MAX;
+        from = format!(
+            "(SELECT rowid AS call FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT {most}) AS found \
+             CROSS JOIN decisions ON decisions.call = found.call"
+        );
+        wanted.values.push(words.join(" AND ").into());
+    }
+    wanted.add_some("decisions.reviewer = (SELECT number FROM names WHERE text = ?)", filter.by.clone());
+    wanted.among("decisions.kind", filter.kinds.iter().map(|kind| Value::from(kind_number(kind))));
+    wanted.among("calls.phase", filter.phases.iter().map(|phase| Value::from((*phase).to_owned())));
+    wanted.of(filter.run.as_ref(), filter.agent.as_ref(), filter.capability.as_ref());
+    let bound = |at: Option<Time>| at.map(|at| first_since(connection, at)).transpose();
+    wanted.add_some("decisions.position >= ?", bound(filter.from)?);
+    wanted.add_some("decisions.position < ?", bound(filter.until)?);
+    wanted.add_some("decisions.position < ?", filter.before.map(|Position(before)| integer(before)));
+    let select = format!(
+        "SELECT decisions.position, runs.id, calls.call, calls.position FROM {from} \
+         CROSS JOIN calls ON calls.position = decisions.call CROSS JOIN runs ON runs.number = calls.run \
+         {} ORDER BY decisions.position DESC LIMIT {}",
+        wanted.sql(),
+        limit(filter.limit)
+    );
+    let mut statement = connection.prepare_cached(&select)?;
+    let place = |row: &Row<'_>| Ok((Position(natural(row.get(0)?)), Place::read(row, 1)?));
+    let places = statement.query_map(params_from_iter(wanted.values), place)?;
+    let places = places.collect::<rusqlite::Result<Vec<_>>>()?;
+    places.into_iter().map(|(position, place)| decision_row(connection, position, place)).collect()
+}
+
+/// How a kind of decision is written down.
+pub(super) fn kind_number(kind: &str) -> Option<i64> {
+    DecisionRow::KINDS.iter().position(|known| *known == kind).and_then(|number| i64::try_from(number).ok())
+}
+
+/// The first place whose event was written at `at` or later. Time never goes back in a journal, so that halving finds it, without an index.
+fn first_since(connection: &Connection, at: Time) -> Result<i64, ReadError> {
+    let last = "SELECT coalesce(max(position), 0) FROM events";
+    let last: i64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
+    let mut statement =
+        connection.prepare_cached("SELECT at FROM events WHERE position >= ?1 ORDER BY position LIMIT 1")?;
+    let (mut low, mut high) = (1, last + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let written: i64 = statement.query_row([middle], |row| row.get(0))?;
+        if natural(written) >= at.0 { high = middle } else { low = middle + 1 }
+    }
+    Ok(low)
+}
+
+/// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
+fn call_row(connection: &Connection, place: Place) -> Result<CallRow, ReadError> {
+    let Place { run: id, number, position } = place;
+    let damaged = |why| ReadError::Damaged(format!("call {number} of run {id} {why}"));
+    let call = call(connection, &id, number)?.ok_or_else(|| damaged("has no events"))?;
+    let (state, _) = run(connection, &id)?.ok_or_else(|| damaged("has no run"))?;
+    Ok(CallRow::new(id, &state.run, position, &call))
+}
+
+/// A decision with its call as it was then and as it is now. The event before it is read only where it tells who withdrew the call.
+fn decision_row(connection: &Connection, at: Position, place: Place) -> Result<DecisionRow, ReadError> {
+    let damaged = || ReadError::Damaged(format!("the event at place {} decides nothing", at.0));
+    let select = format!(
+        "SELECT {EVENT_COLUMNS} FROM events JOIN events AS decided ON decided.position = ?1 \
+         WHERE events.run = decided.run AND events.seq <= decided.seq ORDER BY events.seq DESC"
+    );
+    let mut statement = connection.prepare_cached(&select)?;
+    let mut rows = statement.query([integer(at.0)])?;
+    let (event, _) = recorded(connection, rows.next()?.ok_or_else(damaged)?, 0)?;
+    let before = match (&event.event, rows.next()?) {
+        (holdshort_gate::Event::CallCancelled { .. }, Some(row)) => Some(recorded(connection, row, 0)?.0),
+        _ => None,
+    };
+    let deed = deed(&event.event, before.as_ref().map(|before| &before.event)).ok_or_else(damaged)?;
+    let then = call_until(connection, &place.run, place.number, at)?.ok_or_else(damaged)?;
+    Ok(DecisionRow::new(at, event.at, deed, &then, call_row(connection, place)?))
+}
+
+/// Runs a query once for each phase, or once for all, because one phase at a time is read in the order of its index.
+/// Each query is limited by itself, so the caller sorts what was found in all and cuts it once more.
+pub(super) fn each_phase<T>(
+    phases: &[&'static str],
+    mut query: impl FnMut(Option<&'static str>) -> Result<Vec<T>, ReadError>,
+) -> Result<Vec<T>, ReadError> {
+    if phases.is_empty() {
+        return query(None);
+    }
+    let mut found = Vec::new();
+    for phase in phases {
+        found.extend(query(Some(phase))?);
+    }
+    Ok(found)
+}
+
+/// Conditions of a WHERE with their values.
+#[derive(Default)]
+pub(super) struct Conditions {
+    sql: Vec<String>,
+    pub(super) values: Vec<Value>,
+}
+
+impl Conditions {
+    /// What a filter asks of calls in one phase, or in any.
+    fn of_calls(filter: &CallFilter, phase: Option<&'static str>) -> Self {
+        let mut wanted = Self::default();
+        wanted.add_some("calls.phase = ?", phase.map(str::to_owned));
+        wanted.of(filter.run.as_ref(), filter.agent.as_ref(), filter.capability.as_ref());
+        let waits = "calls.everybody <> EXISTS (SELECT 1 FROM exceptions WHERE exceptions.position = calls.position \
+                     AND exceptions.reviewer = (SELECT number FROM names WHERE text = ?))";
+        wanted.add_some(waits, filter.waiting_for.clone());
+        wanted
+    }
+
+    /// Whose calls, and of what.
+    fn of(&mut self, run: Option<&RunId>, agent: Option<&String>, capability: Option<&String>) {
+        self.add_some("calls.run = (SELECT number FROM runs WHERE id = ?)", run.map(|run| run.0.clone()));
+        self.add_some("calls.agent = (SELECT number FROM names WHERE text = ?)", agent.cloned());
+        self.add_some("calls.capability = (SELECT number FROM names WHERE text = ?)", capability.cloned());
+    }
+
+    /// `sql` has one `?`, for `value`. INVARIANT: only text of this program becomes SQL, which `'static` holds; what a client sent is bound.
+    pub(super) fn add(&mut self, sql: &'static str, value: impl Into<Value>) {
+        self.sql.push(sql.to_owned());
+        self.values.push(value.into());
+    }
+
+    /// The same, if there is a value.
+    pub(super) fn add_some(&mut self, sql: &'static str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.add(sql, value);
+        }
+    }
+
+    /// A column has one of these values, if there are any.
+    fn among(&mut self, column: &'static str, values: impl Iterator<Item = Value>) {
+        let before = self.values.len();
+        self.values.extend(values);
+        if self.values.len() > before {
+            let places = vec!["?"; self.values.len() - before].join(", ");
+            self.sql.push(format!("{column} IN ({places})"));
+        }
+    }
+
+    /// All of them together, or nothing, so that a list without a filter has no condition.
+    pub(super) fn sql(&self) -> String {
+        if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql.join(" AND ")) }
+    }
+}

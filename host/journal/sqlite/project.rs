@@ -1,0 +1,134 @@
+//! What lists are made of: calls, for whom they wait, what was decided, and words to search by.
+
+use std::collections::{BTreeMap, HashMap};
+
+use holdshort_gate::command::Subject;
+use holdshort_gate::{Call, CallNumber, EffectKey, JournalId, Recorded, Run, RunId};
+use rusqlite::{Connection, Transaction};
+
+use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
+use super::insert::Insert;
+use super::lists::kind_number;
+use super::read;
+use super::schema::{DROPPED, PROJECTED, PROJECTION, VERSION};
+use crate::error::ReadError;
+use crate::history::{Deed, deed, words_of};
+use crate::inbox::{WaitsFor, urgency};
+use crate::rows::Position;
+use crate::store::{RunState, opens};
+
+impl Insert<'_> {
+    /// The projection of a call holds what lists filter and order by; everything else is read from its events.
+    /// `opened` is where this batch opened the call. Without it the call has its row from an earlier batch, and only what changes is written anew.
+    pub(super) fn call(&mut self, id: &RunId, run: &Run, call: &Call, opened: Option<u64>) -> Result<(), ReadError> {
+        let (number, phase, urgency) = (self.number(id)?, call.phase.name(), urgency(call));
+        let deadline = call.deadline().map(|at| integer(at.0));
+        let waits = WaitsFor::of(call, &run.started_by);
+        let position: i64 = if let Some(position) = opened {
+            let (agent, capability) = (self.name(&run.agent)?, self.name(&call.action().capability().to_string())?);
+            let insert = "INSERT INTO calls (position, run, call, phase, deadline, agent, capability, urgency, everybody) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+            let position = integer(position);
+            let values = (position, number, call.number, phase, deadline, agent, capability, urgency, waits.everybody);
+            self.execute(insert, values)?;
+            position
+        } else {
+            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6 \
+                          WHERE run = ?1 AND call = ?2 RETURNING position";
+            let position = self.one(update, (number, call.number, phase, deadline, urgency, waits.everybody))?;
+            self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
+            position
+        };
+        for reviewer in waits.but {
+            let reviewer = self.name(reviewer)?;
+            self.execute("INSERT INTO exceptions (position, reviewer) VALUES (?1, ?2)", (position, reviewer))?;
+        }
+        if call.answer().is_some() {
+            self.words(position, id, run, call)?;
+        }
+        Ok(())
+    }
+
+    /// A decision is a row of its own, that never changes. It follows the row of its call.
+    pub(super) fn decision(
+        &mut self,
+        at: Position,
+        id: &RunId,
+        call: CallNumber,
+        deed: Deed<'_>,
+    ) -> rusqlite::Result<()> {
+        let kind = kind_number(deed.kind);
+        let (run, reviewer) = (self.number(id)?, deed.by.map(|by| self.name(by)).transpose()?);
+        let insert = "INSERT INTO decisions (position, call, kind, reviewer) \
+                      SELECT ?1, position, ?4, ?5 FROM calls WHERE run = ?2 AND call = ?3";
+        self.execute(insert, (integer(at.0), run, call, kind, reviewer))
+    }
+
+    /// Once a call is over it is found by its words; nothing of it changes any more.
+    /// Not earlier: nobody who waits for an effect waits for this.
+    fn words(&self, position: i64, id: &RunId, run: &Run, call: &Call) -> Result<(), ReadError> {
+        let task = read::run(self.connection(), id)?.map(|(_, task)| task).unwrap_or_default();
+        let words: Vec<String> = words_of(call, run, &task).into_iter().collect();
+        Ok(self.execute("INSERT INTO words (rowid, text) VALUES (?1, ?2)", (position, words.join(" ")))?)
+    }
+}
+
+/// Makes every projection anew from the events, in one transaction; the tables of calls themselves too, which may be of an older version.
+pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(DROPPED)?;
+    transaction.execute_batch(PROJECTED)?;
+    let id = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, RunId(row.get(1)?)));
+    let runs: Vec<(i64, RunId)> =
+        transaction.prepare("SELECT number, id FROM runs")?.query_map([], id)?.collect::<rusqlite::Result<_>>()?;
+    for (number, id) in runs {
+        rebuild_run(&transaction, number, id)?;
+    }
+    transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'projection'", [PROJECTION.as_bytes()])?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Folds one run's events through the gate's own `apply`, as the writer did when they were new, and writes what comes of it over what is projected now.
+/// The subject holds one call at a time, so a call that is met again after another one is taken back out of the batch.
+fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<(), ReadError> {
+    let damaged = |why: String| ReadError::Damaged(format!("run {id}: {why}"));
+    // Neither the journal's name nor a key plays a part in what events make of a run.
+    let mut subject = Subject::new(JournalId(String::new()), id.clone(), EffectKey(String::new()));
+    let (mut calls, mut opened) = (BTreeMap::<CallNumber, Call>::new(), HashMap::new());
+    let select =
+        format!("SELECT {EVENT_COLUMNS}, events.position, events.call FROM events WHERE run = ?1 ORDER BY seq");
+    let mut statement = transaction.prepare_cached(&select)?;
+    let mut rows = statement.query([number])?;
+    let mut decided = Vec::new();
+    let mut before: Option<Recorded> = None;
+    while let Some(row) = rows.next()? {
+        let (recorded, _) = recorded(transaction, row, 0)?;
+        let (position, call): (i64, Option<CallNumber>) = (row.get(5)?, row.get(6)?);
+        if let Some(call) = opens(&recorded.event) {
+            opened.insert(call, natural(position));
+        } else if let Some(call) = call.filter(|call| subject.call.as_ref().map(|call| call.number) != Some(*call)) {
+            subject.call = calls.get(&call).cloned();
+        }
+        subject.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?;
+        if let Some(changed) = subject.call.as_ref().filter(|changed| call == Some(changed.number)) {
+            calls.insert(changed.number, changed.clone());
+        }
+        if let (Some(call), Some(deed)) = (call, deed(&recorded.event, before.as_ref().map(|before| &before.event))) {
+            decided.push((Position(natural(position)), call, deed.kind, deed.by.map(str::to_owned)));
+        }
+        before = Some(recorded);
+    }
+    let (last, run) = before.zip(subject.run).ok_or_else(|| damaged("it has no first event".into()))?;
+    let state = RunState { run, last_seq: last.seq, updated_at: last.at };
+    let mut insert = Insert::new(transaction);
+    insert.run(&id, &state)?;
+    for (number, call) in &calls {
+        insert.call(&id, &state.run, call, opened.get(number).copied())?;
+    }
+    for (position, call, kind, by) in decided {
+        insert.decision(position, &id, call, Deed { by: by.as_deref(), kind, message: None })?;
+    }
+    Ok(())
+}

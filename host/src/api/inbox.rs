@@ -1,0 +1,192 @@
+//! `/v1/approvals`: what waits for decisions, for whom, and what of it comes first.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use holdshort_gate::{Consequence, Digest, Phase};
+use holdshort_journal::{CallFilter, CallOrder, CallRow, Position, Rank};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Reviewer;
+use super::json::Json;
+use super::limits::{Query, page};
+use super::openapi::Refusals;
+use super::problem::{Details, Kind, Problem};
+use super::shapes::{CallStateShape, ConsequenceShape, DigestShape, Moment};
+use super::{Answer, Api, ids};
+
+/// What `state=open` means: everything that can still change.
+const OPEN: [&str; 5] = ["held", "approved", "cleared", "started", "in-doubt"];
+/// What `state=waiting` means: everything that needs a person.
+const WAITING: [&str; 2] = ["held", "in-doubt"];
+
+/// Which approvals.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// `held` (the default), any other state of a call, `waiting` for what is held or in doubt, `open` for every call that can still change, or `all`.
+    state: Option<String>,
+    /// `waiting` (the default): what was proposed first comes first. `rank`: what is in doubt, then by consequence, then by deadline, then as `waiting`.
+    #[param(inline)]
+    order: Option<Order>,
+    /// Only what waits for whoever asks: held, and they could approve and have not yet; or in doubt, and they could settle it.
+    mine: Option<bool>,
+    /// Only calls of the agent of this name.
+    agent: Option<String>,
+    /// Only calls of this capability, written `package:name/interface@version#function`.
+    capability: Option<String>,
+    /// Only calls of this run.
+    run: Option<String>,
+    /// How many at most: 1 to 200, without it 50.
+    limit: Option<u32>,
+    /// Only those after this cursor, which the page before gave as `next`; it belongs to its order.
+    after: Option<String>,
+}
+
+/// What comes first.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Order {
+    /// What was proposed first.
+    #[default]
+    Waiting,
+    /// What a reviewer should look at first.
+    Rank,
+}
+
+/// A page of approvals, in the order that was asked for.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalPage {
+    approvals: Vec<ApprovalRow>,
+    /// Where the next page begins; null on the last one.
+    #[schema(required = true)]
+    next: Option<String>,
+}
+
+/// An approval in a list.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApprovalRow {
+    /// The run, a dot and the call's number.
+    id: String,
+    run: String,
+    call: u32,
+    agent: String,
+    /// Who started the run.
+    started_by: String,
+    capability: String,
+    /// One line that says what would happen, made by the host from the action.
+    summary: String,
+    /// How much is at stake; null if the connector did not say, which counts as `high`.
+    #[schema(required = true, value_type = Option<ConsequenceShape>)]
+    consequence: Option<Consequence>,
+    /// In one word; the approval itself shows decision and effect apart.
+    #[schema(value_type = CallStateShape)]
+    state: &'static str,
+    proposed_at: Moment,
+    /// When it lapses by itself; null if never.
+    #[schema(required = true)]
+    deadline: Option<Moment>,
+    /// What a decision must name; null if the call was refused before anyone was asked.
+    #[schema(required = true, value_type = Option<DigestShape>)]
+    digest: Option<Digest>,
+    /// Who has approved what the digest covers.
+    approved_by: Vec<String>,
+    /// How many more people must approve it; 0 if it is not held.
+    still_needed: u32,
+    /// How often the effect was begun.
+    attempts: u32,
+    /// 1, and one more for each edit and each change of facts.
+    revision: u32,
+}
+
+/// Lists approvals.
+#[utoipa::path(get, path = "/v1/approvals", operation_id = "list-approvals", tag = "approvals", params(ListQuery), responses(Refusals,
+    (status = 200, body = ApprovalPage),
+    (status = 400, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query): Query<ListQuery>) -> Answer {
+    let order = query.order.unwrap_or_default();
+    let limit = page(query.limit, 50, 200)?;
+    let filter = CallFilter {
+        phases: phases(query.state.as_deref().unwrap_or("held"))?,
+        run: query.run.as_deref().map(ids::run).transpose()?,
+        agent: query.agent,
+        capability: query.capability,
+        waiting_for: query.mine.unwrap_or_default().then(|| reviewer.name().to_owned()),
+        order: order.after(query.after.as_deref())?,
+        limit,
+    };
+    let rows = api.journal().calls(filter).await?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|row| order.cursor(row));
+    Ok(Json(ApprovalPage { approvals: rows.into_iter().map(ApprovalRow::from).collect(), next }).into_response())
+}
+
+/// The states that a word of the query stands for; a word that is none is answered with those that are.
+pub(super) fn phases(state: &str) -> Result<Vec<&'static str>, Problem> {
+    match state {
+        "all" => Ok(Vec::new()),
+        "open" => Ok(OPEN.to_vec()),
+        "waiting" => Ok(WAITING.to_vec()),
+        other => match Phase::NAMES.into_iter().find(|name| *name == other) {
+            Some(name) => Ok(vec![name]),
+            None => {
+                let known = Phase::NAMES.into_iter().chain(["waiting", "open", "all"]).map(str::to_owned).collect();
+                let detail = format!("`{}` is no state of an approval", super::shortened(other));
+                Err(Problem::new(Kind::BadRequest, detail).known(known))
+            }
+        },
+    }
+}
+
+impl Order {
+    /// The order from a cursor on, as [`Order::cursor`] wrote it.
+    fn after(self, cursor: Option<&str>) -> Result<CallOrder, Problem> {
+        let wrong = |_| super::no_cursor(cursor.unwrap_or_default());
+        Ok(match self {
+            Self::Waiting => {
+                CallOrder::Proposed(cursor.map(|text| text.parse().map(Position)).transpose().map_err(wrong)?)
+            }
+            Self::Rank => {
+                let parse = |text: &str| {
+                    let (rank, position) = text.split_once('-').unwrap_or_default();
+                    Ok((Rank(rank.parse()?), Position(position.parse()?)))
+                };
+                CallOrder::Ranked(cursor.map(parse).transpose().map_err(wrong)?)
+            }
+        })
+    }
+
+    /// Where the next page begins.
+    fn cursor(self, row: &CallRow) -> String {
+        let (Rank(rank), Position(position)) = (row.rank, row.position);
+        match self {
+            Self::Waiting => position.to_string(),
+            Self::Rank => format!("{rank}-{position}"),
+        }
+    }
+}
+
+impl From<CallRow> for ApprovalRow {
+    fn from(row: CallRow) -> Self {
+        Self {
+            id: format!("{}.{}", row.run, row.call),
+            run: row.run.0,
+            call: row.call,
+            agent: row.agent,
+            started_by: row.started_by,
+            capability: row.capability.to_string(),
+            summary: row.summary,
+            consequence: row.consequence,
+            state: row.phase,
+            proposed_at: Moment(row.proposed_at),
+            deadline: row.deadline.map(Moment),
+            digest: row.clearance,
+            approved_by: row.approved_by,
+            still_needed: row.still_needed,
+            attempts: row.attempts,
+            revision: row.revision,
+        }
+    }
+}
