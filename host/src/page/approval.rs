@@ -19,6 +19,8 @@ use crate::review::{Item, Matter, Sheet, ShownExhibit, Text};
 pub(super) struct ApprovalQuery {
     /// `whole`: with all evidence, however long, as for printing.
     evidence: Option<String>,
+    /// `split`: diffs side by side.
+    diff: Option<String>,
     /// What was decided just before, to be told what became of it.
     decided: Option<String>,
 }
@@ -38,6 +40,8 @@ struct ApprovalPage {
     standing: Standing,
     sheet: Sheet,
     evidence: Vec<Evidence>,
+    /// Diffs are shown side by side.
+    split: bool,
     /// What the clearance covers beside the action and the evidence, label and text.
     facts: Vec<(&'static str, Text)>,
     /// What was done, as the connector reports it.
@@ -104,6 +108,7 @@ pub(super) async fn show(
         digest: call.clearance,
         decide: deciding(&signed, &subject, &call, &evidence),
         evidence,
+        split: query.diff.as_deref() == Some("split"),
         before: before(&api, query.decided.as_deref()).await,
     })
 }
