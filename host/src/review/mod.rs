@@ -3,18 +3,20 @@
 //! Whatever an agent wrote passes [`visible`], which leaves nothing that a screen would swallow, reorder or obey. [`outline`] lays typed values
 //! out so that two different values never look alike, [`marks`] finds what is made to be misread, and [`terminal`] puts it together:
 //! the host's summary, warnings, the action, the host's evidence, and last of all the agent's own words, under a heading that says so.
-//! Whoever prints takes [`Shown`], which only this room makes.
+//! Whoever prints takes [`Shown`], and whoever draws a full screen a [`Sheet`](screen::Sheet), which are made only of what this room has made.
 //! No line is ever cut for its length: it is wrapped. Where whoever shows a page leaves out evidence that is long, the page says so in its place.
 
 pub mod changes;
 mod lookalikes;
 pub mod marks;
 pub mod outline;
+pub mod screen;
 mod shown;
 pub mod terminal;
 pub mod visible;
 
 pub use changes::{Change, changes};
 pub use marks::Mark;
+pub use screen::Sheet;
 pub use shown::Shown;
 pub use terminal::{Line, Matter, ShownExhibit, Tone};
