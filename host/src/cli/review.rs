@@ -52,14 +52,20 @@ struct Review {
 
 impl Review {
     fn until_left(&mut self) -> Result<Exit, Failure> {
+        let mut changed = true;
         loop {
             let (columns, rows) = self.screen.size()?;
-            self.desk.resize(columns, rows);
-            self.screen.draw(&self.desk.sheet())?;
-            let mut order = match self.screen.next()? {
+            changed |= self.desk.resize(columns, rows);
+            if changed {
+                self.screen.draw(&self.desk.sheet())?;
+            }
+            let input = self.screen.next()?;
+            let news = if input.is_none() { self.feed.next() } else { None };
+            changed = input.is_some() || news.is_some();
+            let mut order = match input {
                 Some(Input::Stop) => return Ok(Exit::Interrupted),
                 Some(input) => self.desk.press(&input),
-                None => self.feed.next().map_or(Order::Wait, |news| self.desk.told(news)),
+                None => news.map_or(Order::Wait, |news| self.desk.told(news)),
             };
             // One thing may lead to another: a decision opens what comes next.
             while order != Order::Wait {

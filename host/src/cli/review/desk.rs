@@ -304,7 +304,7 @@ impl Desk {
         self.inbox = news.inbox.following(&self.inbox);
         let (Some(page), Some(open)) = (news.page, &mut self.open) else { return Order::Wait };
         let shown = &open.fetched.page;
-        let same = page.verified.digest == shown.verified.digest && page.detail.state == shown.detail.state;
+        let same = page.verified.digest == shown.verified.digest && state(&page) == state(shown);
         let more = page.detail.decisions.len() > shown.detail.decisions.len();
         if page.id != shown.id || (same && !more) {
             return Order::Wait;
@@ -312,7 +312,7 @@ impl Desk {
         let last = page.detail.decisions.last().filter(|_| more);
         self.status = match last {
             Some(last) => format!("meanwhile it was {}", story::decided(&last.decision)),
-            None => format!("meanwhile it has changed; it is {} now", page.detail.state),
+            None => format!("meanwhile it has changed; it is {} now", state(&page)),
         };
         if !same {
             // What was being asked, or written, was about what is no more.
@@ -332,7 +332,12 @@ impl Desk {
 
 /// Why no decision is possible, if so.
 fn waits_for_nothing(page: &Page) -> Option<String> {
-    (page.detail.state != "held").then(|| format!("it waits for no decision: it is {}", page.detail.state))
+    (page.detail.state != "held").then(|| format!("it waits for no decision: it is {}", state(page)))
+}
+
+/// How the effect stands, or, before there is one, the decision.
+pub(super) fn state(page: &Page) -> &str {
+    page.detail.effect.as_ref().map_or(&page.detail.state, |effect| &effect.state)
 }
 
 /// Whether a refusal means that what is on the screen is no more.

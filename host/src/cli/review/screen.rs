@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// What a person did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// A key that writes something.
+    /// A key with a sign on it.
     Char(char),
     /// Text from elsewhere.
     Paste(String),
@@ -85,7 +85,7 @@ impl Screen {
             .iter()
             .any(|line| line.text().contains(|c| c >= '\u{300}' && !('\u{2000}'..'\u{2600}').contains(&c)))
         {
-            self.terminal.clear().map_err(lost)?;
+            forget_drawn(&mut self.terminal)?;
         }
         self.terminal.draw(|frame| frame.render_widget(sheet, frame.area())).map_err(lost)?;
         Ok(())
@@ -133,7 +133,7 @@ impl Screen {
         let result = program();
         self.away.store(false, Ordering::Relaxed);
         self.take()?;
-        self.terminal.clear().map_err(lost)?;
+        forget_drawn(&mut self.terminal)?;
         Ok(result)
     }
 
@@ -148,6 +148,12 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Clears the screen, without asking the terminal for the cursor as `clear` does: some never answer.
+fn forget_drawn(terminal: &mut Terminal<CrosstermBackend<Stdout>>) -> Result<(), Failure> {
+    let size = terminal.size().map_err(lost)?;
+    terminal.resize(size.into()).map_err(lost)
 }
 
 /// The terminal as it was. Nobody can be told if even that fails.

@@ -1,6 +1,6 @@
 //! What a desk looks like.
 
-use super::desk::{Desk, Open};
+use super::desk::{Desk, Open, state};
 use super::reading::Reading;
 use holdshort_gate::EffectClass;
 
@@ -38,18 +38,18 @@ impl Desk {
         self.columns < COLUMNS_MIN || self.rows < ROWS_MIN
     }
 
-    /// Takes the size of the screen; what is open is laid out for it.
-    pub(super) fn resize(&mut self, columns: usize, rows: usize) {
-        let narrower = columns != self.columns;
+    /// Takes the size of the screen, and says whether it is another one; what is open is laid out for it.
+    pub(super) fn resize(&mut self, columns: usize, rows: usize) -> bool {
+        let before = (self.columns, self.rows);
         (self.columns, self.rows) = (columns, rows);
-        if !narrower {
-            return;
+        if columns != before.0 {
+            if let Some(mut open) = self.open.take() {
+                open.reading.again(&self.laid_out(&open.fetched), columns);
+                self.open = Some(open);
+            }
+            self.lay_out_edit();
         }
-        if let Some(mut open) = self.open.take() {
-            open.reading.again(&self.laid_out(&open.fetched), columns);
-            self.open = Some(open);
-        }
-        self.lay_out_edit();
+        before != (columns, rows)
     }
 
     /// A screenful.
@@ -109,7 +109,7 @@ impl Desk {
                 let page = &fetched.page;
                 let place = self.inbox.waiting.iter().position(|waiting| waiting.id == page.id);
                 let place = place.map(|place| format!("  {} of {}", place + 1, self.inbox.waiting.len()));
-                format!("{}  {}{}  {}", page.id, page.detail.state, place.unwrap_or_default(), share(reading))
+                format!("{}  {}{}  {}", page.id, state(page), place.unwrap_or_default(), share(reading))
             }
             None => {
                 let (all, doubtful) = (self.inbox.waiting.len(), self.inbox.doubtful);
