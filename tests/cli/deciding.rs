@@ -286,8 +286,8 @@ fn what_is_in_doubt_is_settled_by_a_person() {
     assert_eq!(std::fs::read_to_string(folder.path().join("tried")).unwrap(), "tried\n".repeat(2), "each once");
 }
 
-#[test]
-fn evidence_that_is_left_out_is_not_approved_by_habit() {
+/// A folder whose repository has a commit that is too large to be shown at once.
+pub fn large() -> (Folder, Repository) {
     let (folder, repository) = shop(&["scripted"]);
     let work = tempfile::tempdir().unwrap();
     repository.git(&["clone", "--quiet", ".", work.path().to_str().unwrap()]);
@@ -296,6 +296,12 @@ fn evidence_that_is_left_out_is_not_approved_by_habit() {
     work.git(&["add", "."]);
     work.git(&["commit", "--quiet", "--message", "A large file"]);
     work.git(&["push", "--quiet", "origin", "main"]);
+    (folder, repository)
+}
+
+#[test]
+fn evidence_that_is_left_out_is_not_approved_by_habit() {
+    let (folder, _) = large();
     let host = folder.serve();
     let held = host.held(&host.start("scripted", "deploy main production Large"));
     let id = held["id"].as_str().unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::deciding::{doubt, doubtful};
+use crate::deciding::{doubt, doubtful, large};
 use crate::said::holdshort;
 use crate::scene::{letters, post_office, shop};
 use crate::screen::Screen;
@@ -157,6 +157,7 @@ fn what_others_decide_shows_at_once() {
     // While the question stands there, somebody else is quicker: a yes that comes after it is no answer to anything.
     host.decide(&host.approval(&id), "reject", &json!({ "message": "not now" }));
     screen.sees(&["meanwhile it was rejected by olivia: not now", &format!("{id}  rejected")]);
+    assert!(!screen.text().contains("[y/N]"), "{}", screen.text());
     screen.keys("y").keys("a").sees(&["it waits for no decision: it is rejected"]);
     screen.keys("r").sees(&["it waits for no decision"]).keys("e").sees(&["it waits for no decision"]);
     host.over(run_of(&id));
@@ -230,4 +231,48 @@ fn what_is_no_terminal_is_told_of_the_commands() {
     assert!(seen.code == 2 && seen.raw.contains("`holdshort approvals` lists"), "{}", seen.raw);
     let json = folder.run(&["review", "--json"]);
     assert_eq!((json.status.code(), json.stdout.is_empty()), (Some(2), true));
+}
+
+#[test]
+fn long_evidence_is_fetched_and_read_before_it_is_approved() {
+    let (folder, repository) = large();
+    let host = folder.serve();
+    let id = host.held(&host.start("scripted", "deploy main production Large"))["id"].as_str().unwrap().to_owned();
+    let mut screen = review(&folder);
+    screen.sees(&[&id]).keys("\r").sees(&["f fetch evidence"]).keys("G").sees(&["press f", "100 %"]);
+    screen.keys("a").sees(&["long evidence is not here yet"]).keys("e").sees(&["long evidence is not here yet"]);
+    screen.keys("f").sees(&["a approve  e edit  r reject  n next"]);
+    // It has become a longer page, whose end nobody has seen.
+    screen.keys("a").sees(&["the end of this page has not been on the screen yet"]);
+    screen.keys("   ").keys("   ").sees(&["│ +a line of a large file"]).keys("a").sees(&["the end of this page"]);
+    screen.keys("G").sees(&["100 %"]).keys("a").sees(&["Approve exactly this? [y/N]"]).keys("y").sees(&["is approved"]);
+    host.effect(&id, "succeeded");
+    assert_eq!(repository.tip("main"), repository.tip("production"));
+    screen.keys("?").sees(&["Keys", "approve exactly what the page shows"]).keys("q").keys("q").ends(0);
+}
+
+#[test]
+fn whoever_is_too_late_or_may_not_is_told_why() {
+    let folder = post_office("");
+    let host = folder.serve();
+    let id = letter(&host, "Hello");
+    let mut screen = review(&folder);
+    screen.sees(&[&id]).keys("\r").keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]);
+    // The yes is typed before the program can have heard of the other decision, and comes after it.
+    screen.signal(19);
+    host.decide(&host.approval(&id), "reject", &json!({ "message": "not now" }));
+    screen.keys("y").signal(18).sees(&["olivia", &format!("{id}  rejected")]);
+    assert!(host.over(run_of(&id))["result"]["ok"].as_str().unwrap().contains("not now"));
+    screen.keys("q").sees(&["nothing waits"]).keys("q").ends(0);
+    drop(host);
+
+    let bob = format!("[reviewers.bob]\ntoken-sha256 = \"{}\"\n", "0a".repeat(32));
+    let folder = post_office(&format!("[approval]\nfour-eyes = true\n{bob}"));
+    let host = folder.serve();
+    let id = letter(&host, "Hello");
+    let mut screen = review(&folder);
+    screen.sees(&[&id]).keys("\r").keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]).keys("y");
+    screen.sees(&["olivia", &format!("{id}  held"), "a approve"]);
+    assert_eq!((host.approval(&id)["state"].as_str(), letters(&folder)), (Some("held"), 0));
+    screen.keys("q").sees(&["1 held"]).keys("q").ends(0);
 }

@@ -13,6 +13,7 @@ mod sheet;
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -151,7 +152,8 @@ impl Review {
 
 /// An approval with its evidence.
 fn fetch(id: &CallId, full: bool, client: &Client) -> Result<Fetched, Failure> {
+    let asked = Instant::now();
     let page = Page { full, ..Page::load(id, client)? };
     let exhibits = page.exhibits(client)?;
-    Ok(Fetched { page, exhibits })
+    Ok(Fetched { asked, page, exhibits })
 }

@@ -2,6 +2,7 @@
 // INVARIANT: a decision names the digest of the page that is open, and an approval is ordered only after the page's end has been on the screen.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use holdshort_gate::EffectClass;
 use serde_json::Value;
@@ -38,6 +39,8 @@ pub(super) enum Order {
 
 /// An approval as it was fetched.
 pub(super) struct Fetched {
+    /// When the host was asked.
+    pub(super) asked: Instant,
     pub(super) page: Page,
     pub(super) exhibits: Vec<ShownExhibit>,
 }
@@ -240,7 +243,7 @@ impl Desk {
 
     /// The list has come.
     pub(super) fn listed(&mut self, inbox: Inbox, pages: usize) {
-        self.inbox = inbox.following(&self.inbox);
+        self.inbox.follow(inbox);
         self.pages = pages;
     }
 
@@ -295,18 +298,21 @@ impl Desk {
 
     /// Something went wrong outside.
     pub(super) fn failed(&mut self, failure: Failure) {
-        let hint = failure.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-        self.status = failure.message + &hint;
+        // Where to look again is right here.
+        let hint = failure.hint.filter(|_| failure.exit != Exit::Refused);
+        self.status = failure.message + &hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     }
 
     /// What others did.
     pub(super) fn told(&mut self, news: News) -> Order {
-        self.inbox = news.inbox.following(&self.inbox);
+        self.inbox.follow(news.inbox);
         let (Some(page), Some(open)) = (news.page, &mut self.open) else { return Order::Wait };
         let shown = &open.fetched.page;
         let same = page.verified.digest == shown.verified.digest && state(&page) == state(shown);
         let more = page.detail.decisions.len() > shown.detail.decisions.len();
-        if page.id != shown.id || (same && !more) {
+        // What was asked before the page came says nothing that the page does not.
+        let late = news.asked < open.fetched.asked;
+        if page.id != shown.id || late || (same && !more) {
             return Order::Wait;
         }
         let last = page.detail.decisions.last().filter(|_| more);

@@ -1,6 +1,7 @@
 //! What waits: what is in doubt first, then what is held, in the host's order.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use crate::cli::approvals::list;
 use crate::cli::args::CallId;
@@ -28,12 +29,14 @@ pub(super) struct Inbox {
     pub(super) more: bool,
     /// Which one would be opened.
     pub(super) chosen: usize,
+    /// When the host was asked.
+    asked: Option<Instant>,
 }
 
 impl Inbox {
     /// Asks for so many pages of each list.
     pub(super) fn load(pages: usize, client: &Client) -> Result<Self, Failure> {
-        let mut inbox = Self::default();
+        let mut inbox = Self { asked: Some(Instant::now()), ..Self::default() };
         for state in ["in-doubt", "held"] {
             let mut after = None;
             for _ in 0..pages {
@@ -56,8 +59,14 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// Takes the place of an older one; the same approval stays chosen, if it still waits.
-    pub(super) fn following(mut self, older: &Self) -> Self {
+    /// Takes the place of an older one; the same approval stays chosen, if it still waits. What comes late and says less changes nothing.
+    pub(super) fn follow(&mut self, newer: Self) {
+        if newer.asked >= self.asked {
+            *self = newer.following(self);
+        }
+    }
+
+    fn following(mut self, older: &Self) -> Self {
         let place = older.chosen().and_then(|id| self.waiting.iter().position(|waiting| waiting.id == *id));
         self.chosen = place.unwrap_or(older.chosen).min(self.waiting.len().saturating_sub(1));
         self

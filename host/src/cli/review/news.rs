@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::inbox::Inbox;
 use crate::cli::approvals::show::Page;
@@ -26,6 +26,8 @@ pub(super) struct Looking {
 
 /// How things stand after something has happened.
 pub(super) struct News {
+    /// When the host was asked.
+    pub(super) asked: Instant,
     pub(super) inbox: Inbox,
     /// The page that was open, if it may have changed.
     pub(super) page: Option<Box<Page>>,
@@ -57,7 +59,6 @@ impl Feed {
 
     /// What has changed since.
     pub(super) fn next(&self) -> Option<News> {
-        // The last one says all that those before it did about the list, and each says what it does about the page.
         self.news.try_recv().ok()
     }
 }
@@ -79,11 +80,12 @@ fn look(client: &Client, looking: &Mutex<Looking>, heard: &Receiver<Option<Strin
         thread::sleep(BURST);
         let runs: Vec<Option<String>> = std::iter::once(first).chain(heard.try_iter()).collect();
         let Looking { at, pages } = locked(looking).clone();
+        let asked = Instant::now();
         let concerned = |id: &CallId| runs.iter().any(|run| run.as_ref().is_none_or(|run| *run == id.run.to_string()));
         let page = at.filter(concerned).and_then(|id| Page::load(&id, client).ok()).map(Box::new);
         // What cannot be had now comes with the next event, or the host is gone, which the next key tells.
         let Ok(inbox) = Inbox::load(pages.max(1), client) else { continue };
-        if tell.send(News { inbox, page }).is_err() {
+        if tell.send(News { asked, inbox, page }).is_err() {
             return;
         }
     }
