@@ -272,7 +272,7 @@ fn whoever_is_too_late_or_may_not_is_told_why() {
     let id = letter(&host, "Hello");
     let mut screen = review(&folder);
     screen.sees(&[&id]).keys("\r").keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]).keys("y");
-    screen.sees(&["olivia", &format!("{id}  held"), "a approve"]);
+    screen.sees(&["who started the run cannot approve its calls", &format!("{id}  held"), "a approve"]);
     assert_eq!((host.approval(&id)["state"].as_str(), letters(&folder)), (Some("held"), 0));
     screen.keys("q").sees(&["1 held"]).keys("q").ends(0);
 }
