@@ -23,12 +23,16 @@ mod disk;
 mod hosts;
 #[path = "cli/problems.rs"]
 mod problems;
+#[path = "cli/reviewing.rs"]
+mod reviewing;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/said.rs"]
 mod said;
 #[path = "cli/scene.rs"]
 mod scene;
+#[path = "cli/screen.rs"]
+mod screen;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "cli/terminal.rs"]

@@ -168,11 +168,17 @@ fn the_table_of_rooms_says_the_same() {
     }
 }
 
-/// Ways to eyes that go round `review`: each may stand only in the file that takes nothing but what `review` made.
-const SCREENS: &[(&str, &str, &[&str])] = &[
+/// The file that prints lines, and the one that has the whole terminal.
+const OUTPUT: &str = "host/src/cli/output.rs";
+const SCREEN: &str = "host/src/cli/review/screen.rs";
+/// Where cells are made of lines.
+const CELLS: &str = "host/src/review/screen.rs";
+
+/// Ways to eyes that go round `review`: each may stand only in the files that take nothing but what `review` made.
+const SCREENS: &[(&str, &[&str], &[&str])] = &[
     (
         "host/src",
-        "host/src/cli/output.rs",
+        &[OUTPUT, SCREEN],
         &[
             "io::stdout",
             "io::stderr",
@@ -190,9 +196,10 @@ const SCREENS: &[(&str, &str, &[&str])] = &[
             "set_hook",
         ],
     ),
+    ("host/src", &[SCREEN, CELLS], &["ratatui", "crossterm", "termios"]),
     (
         "host/src/api",
-        "host/src/api/json.rs",
+        &["host/src/api/json.rs"],
         &["axum::Json", "axum::{Json", "serde_json::to_string", "serde_json::to_vec"],
     ),
 ];
@@ -207,15 +214,17 @@ fn screens<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
 /// `Shown` is what the outputs take, and only `review` makes one: its field is private. Held here is that nothing else is written to them.
 #[test]
 fn review_is_the_only_road_to_eyes() {
-    for (room, gate, words) in SCREENS {
-        for (path, text) in sources(room).into_iter().filter(|(path, _)| path != gate) {
+    for (room, gates, words) in SCREENS {
+        for (path, text) in sources(room).into_iter().filter(|(path, _)| !gates.contains(&path.as_str())) {
             let found = screens(&text, words);
-            assert!(found.is_empty(), "{path}: {found:?}: only {gate} may, which takes what `review` has made");
+            assert!(found.is_empty(), "{path}: {found:?}: only {gates:?} may, which take what `review` has made");
         }
-        assert!(!screens(&code_of(&top().join(gate)), words).is_empty(), "{gate} is no gate");
+        for gate in *gates {
+            assert!(!screens(&code_of(&top().join(gate)), words).is_empty(), "{gate} is no gate");
+        }
     }
     // In the gate itself the outputs are opened in two functions, and these take `Shown`.
-    let output = code_of(&top().join("host/src/cli/output.rs"));
+    let output = code_of(&top().join(OUTPUT));
     for (opens, signature) in [
         ("io::stdout().lock()", "fn print(shown: &Shown) -> Result<(), Failure> {"),
         ("io::stderr().lock()", "fn print_aside(shown: &Shown) -> io::Result<()> {"),
@@ -227,9 +236,43 @@ fn review_is_the_only_road_to_eyes() {
     let named = output.matches("stdout()").count() + output.matches("stderr()").count();
     let asked = output.matches("stdout().is_terminal()").count() + output.matches("stderr().is_terminal()").count();
     assert_eq!(named - asked, 2, "an output is opened beside the two functions of output.rs");
+    // The full screen draws in one place, and draws a `Screenful`; else it only takes the terminal and gives it back.
+    let screen = code_of(&top().join(SCREEN));
+    let stands = |word: &str| screen.matches(word).count();
+    let draws = "draw(|frame| frame.render_widget(sheet, frame.area()))";
+    let counts =
+        [draws, "pub(super) fn draw(&mut self, sheet: &Screenful)", "frame.", "stdout()", "is_terminal()", "execute!("];
+    assert_eq!(counts.map(stands), [1, 1, 2, 3, 2, 2], "{counts:?} in {SCREEN}");
+    for word in [
+        "widgets",
+        "text::",
+        "buffer",
+        "backend()",
+        "write",
+        "Print",
+        "Title",
+        "queue!",
+        "stderr()",
+        "format!(\"\\",
+        "Style",
+    ] {
+        assert_eq!(stands(word), 0, "`{word}` in {SCREEN}: it shows a `Screenful` and nothing else");
+    }
+    let cells = code_of(&top().join(CELLS));
+    assert_eq!(cells.matches("cells.set_").count(), 1, "one place fills cells");
+    assert!(cells.contains("cells.set_stringn(area.x, y, line.text(), "), "with the text of a `Line`");
     // Whoever makes one is in `review`.
     let shown = code_of(&top().join("host/src/review/shown.rs"));
     assert!(shown.contains("pub struct Shown(String);"), "the field of `Shown` is private");
+    let terminal = code_of(&top().join("host/src/review/terminal.rs"));
+    assert!(
+        terminal.contains("pub struct Line {\n    tone: Tone,\n    text: String,\n}"),
+        "the fields of `Line` are private"
+    );
+    assert!(
+        terminal.contains("    pub(super) fn new(tone: Tone, text: String) -> Self {"),
+        "and only `review` makes one"
+    );
 }
 
 #[test]
@@ -287,6 +330,7 @@ fn the_checks_above_can_fail() {
     let long = format!("pub(crate) fn f(\n    a: u8,\n) {{\n{}}}\n", "    a();\n".repeat(60));
     assert_eq!(long_functions("x.rs", &long), ["x.rs:1: a function of 64 lines"]);
     assert!(long_functions("x.rs", "fn f() {\n    a();\n}\n").is_empty());
+    assert_eq!(screens("use ratatui::widgets::Paragraph;\n", SCREENS[1].2), ["ratatui"]);
     let words = SCREENS[0].2;
     assert_eq!(
         screens("fn f() {\n    std::io::stdout().write_all(agents_words);\n}\n", words),

@@ -242,7 +242,7 @@ fn a_run_that_is_watched_says_what_was_found_out() {
 }
 
 /// A run whose deployment is in doubt; its approval's id.
-fn doubt(host: &Host) -> (String, String) {
+pub fn doubt(host: &Host) -> (String, String) {
     let run = host.start("scripted", "deploy main production notes");
     let held = host.held(&run);
     host.approve(&held);
@@ -251,12 +251,18 @@ fn doubt(host: &Host) -> (String, String) {
     (run, id)
 }
 
-#[test]
-fn what_is_in_doubt_is_settled_by_a_person() {
+/// A folder whose deployments are in doubt.
+pub fn doubtful() -> Folder {
     let (folder, _) = shop(&[]);
     let scripted = component("scripted");
     let doubt_here = DOUBT.replace("FOLDER", folder.path().to_str().unwrap());
     folder.configure(&format!("{doubt_here}\n[agents.scripted]\ncomponent = \"{}\"\n", scripted.display()));
+    folder
+}
+
+#[test]
+fn what_is_in_doubt_is_settled_by_a_person() {
+    let folder = doubtful();
     let host = folder.serve();
     let (run, id) = doubt(&host);
     prints("approval-in-doubt", &folder, &["approvals", "show", &id]);
@@ -280,8 +286,8 @@ fn what_is_in_doubt_is_settled_by_a_person() {
     assert_eq!(std::fs::read_to_string(folder.path().join("tried")).unwrap(), "tried\n".repeat(2), "each once");
 }
 
-#[test]
-fn evidence_that_is_left_out_is_not_approved_by_habit() {
+/// A folder whose repository has a commit that is too large to be shown at once.
+pub fn large() -> (Folder, Repository) {
     let (folder, repository) = shop(&["scripted"]);
     let work = tempfile::tempdir().unwrap();
     repository.git(&["clone", "--quiet", ".", work.path().to_str().unwrap()]);
@@ -290,6 +296,12 @@ fn evidence_that_is_left_out_is_not_approved_by_habit() {
     work.git(&["add", "."]);
     work.git(&["commit", "--quiet", "--message", "A large file"]);
     work.git(&["push", "--quiet", "origin", "main"]);
+    (folder, repository)
+}
+
+#[test]
+fn evidence_that_is_left_out_is_not_approved_by_habit() {
+    let (folder, _) = large();
     let host = folder.serve();
     let held = host.held(&host.start("scripted", "deploy main production Large"));
     let id = held["id"].as_str().unwrap();

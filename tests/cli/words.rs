@@ -77,15 +77,29 @@ fn what_is_in_force_is_printed() {
 fn help_tells_everything_and_completions_are_scripts() {
     let folder = Folder::new(&[], "");
     let help = holdshort(&folder, &["--help"]).exits(0);
-    for word in ["run", "serve", "demo", "inspect", "approvals", "runs", "config", "completions", "Exit codes:", "130"]
-    {
+    for word in [
+        "run",
+        "serve",
+        "demo",
+        "inspect",
+        "review",
+        "approvals",
+        "runs",
+        "config",
+        "completions",
+        "Exit codes:",
+        "130",
+    ] {
         assert!(help.out.contains(word), "{word}: {}", help.out);
     }
     assert!(holdshort(&folder, &[]).exits(2).err.contains("Usage: holdshort"), "nothing to do");
     assert_eq!(holdshort(&folder, &["--version"]).exits(0).out, format!("holdshort {}\n", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish"] {
         let script = holdshort(&folder, &["completions", shell]).exits(0).out;
-        assert!(script.contains("approvals") && script.contains("holdshort"), "{shell}: {script}");
+        assert!(
+            script.contains("approvals") && script.contains("review") && script.contains("holdshort"),
+            "{shell}: {script}"
+        );
         let file = folder.write(shell, &script);
         match Command::new(shell).arg("-n").arg(&file).status() {
             Ok(status) => assert!(status.success(), "{shell} cannot read its completions"),

@@ -1,8 +1,12 @@
 //! The renderers themselves: every text, in every field that reaches eyes, at several widths.
 
 use holdshort::review::terminal::{self, Line, Tone, plain};
-use holdshort::review::{Matter, Shown, ShownExhibit, changes};
+use holdshort::review::{Matter, Screenful, Shown, ShownExhibit, changes, screen};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::widgets::Widget;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use crate::corpus::{Bait, CORPUS, assert_harmless, assert_visible, unwrapped};
 use crate::evidence;
@@ -78,10 +82,38 @@ impl<'a> Around<'a> {
 type Renderer = (&'static str, fn(&Around<'_>, &Value, usize) -> (String, Vec<String>));
 
 /// Whatever renders a page. Another one is another line here.
-const RENDERERS: [Renderer; 1] = [("terminal", |around, arguments, columns| {
-    let lines = around.lines(arguments, columns);
-    (plain(&lines), headings(&lines))
-})];
+const RENDERERS: [Renderer; 2] = [
+    ("terminal", |around, arguments, columns| {
+        let lines = around.lines(arguments, columns);
+        (plain(&lines), headings(&lines))
+    }),
+    ("full screen", |around, arguments, columns| {
+        let columns = columns.clamp(24, 300);
+        let lines = around.lines(arguments, columns);
+        (cells(&lines, columns), headings(&lines))
+    }),
+];
+
+/// What stands in the cells of a screen that is high enough for all of it.
+fn cells(lines: &[Line], columns: usize) -> String {
+    let body = screen::rows(lines, columns);
+    let area = Rect::new(0, 0, columns.try_into().unwrap(), body.len().try_into().unwrap());
+    let widths: Vec<usize> = body.iter().map(|row| row.text().width()).collect();
+    let mut buffer = Buffer::empty(area);
+    (&Screenful { body, colours: true, ..Screenful::default() }).render(area, &mut buffer);
+    let mut page = String::new();
+    for (y, width) in (0..).zip(widths) {
+        let mut x = 0;
+        while usize::from(x) < width {
+            let symbol = buffer[(x, y)].symbol();
+            page.push_str(symbol);
+            // The cells behind a wide sign are its own.
+            x += u16::try_from(symbol.width()).unwrap().max(1);
+        }
+        page.push('\n');
+    }
+    page
+}
 
 fn headings(lines: &[Line]) -> Vec<String> {
     let headings = lines.iter().filter(|line| line.tone() == Tone::Heading);

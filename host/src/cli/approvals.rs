@@ -1,8 +1,8 @@
 //! `holdshort approvals`: what waits, what would happen, and deciding on exactly that.
 
 pub(super) mod decide;
-mod edit;
-mod list;
+pub(super) mod edit;
+pub(super) mod list;
 pub(super) mod show;
 
 use super::args::{ApprovalsAction, ApprovalsArgs};

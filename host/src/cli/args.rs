@@ -60,6 +60,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// What an agent can and cannot do, before it runs
     Inspect(InspectArgs),
+    /// Look through what waits on a full screen, and decide with the keyboard
+    Review,
     /// What waits for a decision, and deciding on it
     Approvals(ApprovalsArgs),
     /// What agents are doing, and settling what is in doubt

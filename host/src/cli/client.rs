@@ -6,6 +6,7 @@ mod answers;
 mod connect;
 mod verify;
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -29,6 +30,9 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest answer: a page of events, each with a payload.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How long one stream of events is listened to; a network that has gone away is noticed by then.
+const STREAM_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A host, and who asks it.
 pub struct Client {
@@ -76,6 +80,21 @@ impl Client {
         self.refused(&mut response)?;
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         body.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Listens to what happens at the host until the stream ends. `heard` gets nothing when it begins, and then the run of each event.
+    pub fn listen(&self, mut heard: impl FnMut(Option<&str>)) -> Result<(), Failure> {
+        let request = self.agent.get(self.url("/events")).header("Authorization", self.authorization());
+        let request = request.config().timeout_global(Some(STREAM_TIME_MAX)).build();
+        let mut response = request.call().map_err(|error| self.unreachable(&error))?;
+        self.refused(&mut response)?;
+        heard(None);
+        let body = response.into_body().into_with_config().limit(ANSWER_BYTES_MAX).reader();
+        for line in BufReader::new(body).lines().map_while(Result::ok) {
+            let data = line.strip_prefix("data:").and_then(|data| serde_json::from_str::<Value>(data).ok());
+            data.iter().filter_map(|data| data.get("run")?.as_str()).for_each(|run| heard(Some(run)));
+        }
+        Ok(())
     }
 
     /// Sends a JSON document below `/v1`.

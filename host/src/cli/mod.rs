@@ -1,6 +1,6 @@
 //! The command line: one file or folder per subcommand.
 //!
-//! `approvals` and `runs` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
+//! `review`, `approvals` and `runs` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
 //! `run` and `demo` bring one along in a [`session`] and are its client.
 //! Whatever they print of an agent's passes [`review`](crate::review).
 //!
@@ -17,6 +17,7 @@ mod host;
 mod inspect;
 mod logging;
 pub mod output;
+mod review;
 mod run;
 mod runs;
 mod serve;
@@ -52,6 +53,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(&args, load(&global)?, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, &load(&global)?, output),
+        Command::Review => review::run(client::connect(&global, &load(&global)?, output)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),

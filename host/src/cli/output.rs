@@ -45,6 +45,11 @@ impl Output {
         }
     }
 
+    /// Whether stdout shows colours.
+    pub fn colour(&self) -> bool {
+        self.colour
+    }
+
     /// How wide a line may be.
     pub fn columns(&self) -> usize {
         self.columns

@@ -126,9 +126,8 @@ fn cursor(text: &str) -> Result<(Rank, Position), Trouble> {
 /// The same list, from behind its last row.
 fn onwards(query: &InboxQuery, last: &CallRow) -> String {
     let mut next = form_urlencoded::Serializer::new(String::from("?"));
-    for (name, value) in [("waits_for", &query.waits_for), ("agent", &query.agent), ("capability", &query.capability)] {
-        value.iter().for_each(|value| drop(next.append_pair(name, value)));
-    }
+    let given = [("waits_for", &query.waits_for), ("agent", &query.agent), ("capability", &query.capability)];
+    next.extend_pairs(given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
     next.append_pair("after", &format!("{}-{}", last.rank.0, last.position.0)).finish()
 }
 

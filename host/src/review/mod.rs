@@ -3,7 +3,8 @@
 //! Whatever an agent wrote passes [`visible`], which leaves nothing that a screen would swallow, reorder or obey. [`outline`] lays typed values
 //! out so that two different values never look alike, [`marks`] finds what is made to be misread, and [`terminal`] puts it together:
 //! the host's summary, warnings, the action, the host's evidence, and last of all the agent's own words, under a heading that says so.
-//! [`Sheet`] is the same for a page. Whoever prints takes [`Shown`], and a page's templates take [`Text`]; only this room makes either.
+//! [`Sheet`] is the same for a page. Whoever prints takes [`Shown`], whoever draws a full screen a [`Screenful`], and a page's templates [`Text`]:
+//! they are made only of what this room has made.
 //! No line is ever cut for its length: it is wrapped. Where whoever shows a page leaves out evidence that is long, the page says so in its place.
 
 pub mod changes;
@@ -11,6 +12,7 @@ mod lookalikes;
 pub mod marks;
 pub mod outline;
 mod patch;
+pub mod screen;
 mod sheet;
 mod shown;
 pub mod story;
@@ -21,6 +23,7 @@ pub mod visible;
 pub use changes::{Change, changes};
 pub use marks::Mark;
 pub use patch::{Patch, PatchFile, PatchLine, Side};
+pub use screen::Screenful;
 pub use sheet::{Item, Shape, Sheet};
 pub use shown::Shown;
 pub use terminal::{Line, Matter, ShownExhibit, Tone};

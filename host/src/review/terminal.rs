@@ -28,6 +28,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// `text` is visible already.
+    pub(super) fn new(tone: Tone, text: String) -> Self {
+        Self { tone, text }
+    }
+
     /// What kind of line it is.
     pub fn tone(&self) -> Tone {
         self.tone
@@ -212,6 +217,13 @@ pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     page.lines
 }
 
+/// A warning of the host's, on one line unless it is wrapped.
+pub fn warning(text: &str, columns: usize) -> Vec<Line> {
+    let mut page = Page::new(columns);
+    page.labelled(Tone::Warning, 0, "", text);
+    page.lines
+}
+
 /// The lines as one text.
 pub fn plain(lines: &[Line]) -> String {
     lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
@@ -321,12 +333,13 @@ impl Page {
     }
 }
 
-fn columns_of(text: &str) -> usize {
+/// How wide a text is at most: some terminals draw several signs as one.
+pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// Parts of at most `room` columns, broken after a space where one is near the end; `<U+…>` is never broken. Joined they are the text.
-fn wrap(text: &str, room: usize) -> Vec<&str> {
+pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(end) = overflow(rest, room) {

@@ -50,14 +50,14 @@ pub(in crate::cli) fn decision(kind: &str, digest: Digest, message: Option<&str>
     decision
 }
 
-pub(super) fn add(decision: &mut Value, name: &str, value: Value) {
+pub(in crate::cli) fn add(decision: &mut Value, name: &str, value: Value) {
     if let Some(fields) = decision.as_object_mut() {
         fields.insert(name.into(), value);
     }
 }
 
 /// What to look at again where letters are disguised.
-pub(super) const MARKED: &str = "Look twice at what is marked with `!`.";
+pub(in crate::cli) const MARKED: &str = "Look twice at what is marked with `!`.";
 
 /// Asks on the terminal. Where care is needed a whole word must be typed, for the reason given, so that a habit is not enough.
 pub(super) fn confirm(
@@ -89,13 +89,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
         return Ok(Exit::Done);
     }
     let decided = client::read::<Decided>(&answer)?;
-    let again = if decided.repeated { " (it was recorded before)" } else { "" };
-    let more = match decided.still_needed {
-        _ if decided.state != "held" => String::new(),
-        1 => "; 1 more approval is needed".into(),
-        needed => format!("; {needed} more approvals are needed"),
-    };
-    output.row(&format!("{id} "), &format!("is {}{more}{again}", decided.state))?;
+    output.row(&format!("{id} "), &outcome(&decided))?;
     if decision.get("type").is_some_and(|kind| kind == "edit") {
         output.row("its digest is now ", &decided.digest.to_string())?;
         // An edit rests on new evidence more often than not, and then its editor has not approved it yet.
@@ -107,4 +101,15 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
         output.lines(&terminal::row(label, &format!("holdshort approvals {verb} {id}"), output.columns()))?;
     }
     Ok(Exit::Done)
+}
+
+/// What came of a decision; it goes on after the call's name.
+pub(in crate::cli) fn outcome(decided: &Decided) -> String {
+    let again = if decided.repeated { " (it was recorded before)" } else { "" };
+    let more = match decided.still_needed {
+        _ if decided.state != "held" => String::new(),
+        1 => "; 1 more approval is needed".into(),
+        needed => format!("; {needed} more approvals are needed"),
+    };
+    format!("is {}{more}{again}", decided.state)
 }

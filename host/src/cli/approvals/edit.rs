@@ -80,7 +80,7 @@ fn parse(text: &str) -> Result<Value, Failure> {
 }
 
 /// The editor that the reviewer has chosen, with its arguments.
-fn editor() -> Result<String, Failure> {
+pub(in crate::cli) fn editor() -> Result<String, Failure> {
     let named = ["VISUAL", "EDITOR"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|words| !words.trim().is_empty()).ok_or_else(|| {
         Failure::new(Exit::Usage, "neither $VISUAL nor $EDITOR names an editor")
@@ -89,7 +89,7 @@ fn editor() -> Result<String, Failure> {
 }
 
 /// Opens the reviewer's editor on the arguments, with every invisible character as an escape, and reads what they saved.
-fn in_editor(words: &str, before: &Value, name: &str) -> Result<(Value, PathBuf), Failure> {
+pub(in crate::cli) fn in_editor(words: &str, before: &Value, name: &str) -> Result<(Value, PathBuf), Failure> {
     let draft = std::env::temp_dir().join(format!("holdshort-{name}-{}.json", std::process::id()));
     write(&draft, &(visible::json(before) + "\n")).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot write the draft `{}`: {error}", draft.display()))

@@ -10,9 +10,7 @@ use crate::review::story::moment;
 
 /// Prints the approvals in a state, the one that waits longest first.
 pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let mut query = vec![("limit", args.limit.to_string()), ("state", args.state.clone())];
-    query.extend(args.after.clone().map(|after| ("after", after)));
-    let answer: Value = client.get("/approvals", &query)?;
+    let answer = page(&args.state, args.limit, args.after.as_deref(), client)?;
     if output.json {
         output.json(&answer)?;
         return Ok(Exit::Done);
@@ -30,4 +28,11 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
         output.note(&format!("there are more: --after {next}"));
     }
     Ok(Exit::Done)
+}
+
+/// A page of the list, in the host's order.
+pub(in crate::cli) fn page(state: &str, limit: u32, after: Option<&str>, client: &Client) -> Result<Value, Failure> {
+    let mut query = vec![("limit", limit.to_string()), ("state", state.to_owned())];
+    query.extend(after.map(|after| ("after", after.to_owned())));
+    client.get("/approvals", &query)
 }

@@ -31,25 +31,25 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
         output.lines(&terminal::refused(&facts, refused.action.arguments(), output.columns()))?;
         return Ok(Exit::Done);
     }
-    let verified = verify(&args.id, &answer)?;
-    output.lines(&Page { id: &args.id, detail, verified, full: args.full }.lines(client, output.columns())?)?;
+    let page = Page { id: args.id.clone(), detail, verified: verify(&args.id, &answer)?, full: args.full };
+    output.lines(&page.lines(client, output.columns())?)?;
     Ok(Exit::Done)
 }
 
 /// An approval that can be shown and decided on.
 // INVARIANT: what would be done is shown from the verified proposal, the very one whose digest a decision then names.
-pub(in crate::cli) struct Page<'a> {
-    pub(in crate::cli) id: &'a CallId,
+pub(in crate::cli) struct Page {
+    pub(in crate::cli) id: CallId,
     pub(in crate::cli) detail: ApprovalDetail,
     pub(in crate::cli) verified: Verified,
     /// Whether evidence is shown whole, however long it is.
     pub(in crate::cli) full: bool,
 }
 
-impl<'a> Page<'a> {
+impl Page {
     /// Fetches an approval that is open, and checks its digests. With `expected`, it must be the one that was reviewed before.
     pub(in crate::cli) fn open(
-        id: &'a CallId,
+        id: &CallId,
         expected: Option<Digest>,
         full: bool,
         client: &Client,
@@ -68,17 +68,28 @@ impl<'a> Page<'a> {
                 Failure::new(Exit::Refused, message).hint(format!("look again with `holdshort approvals show {id}`"))
             );
         }
-        Ok(Self { id, detail, verified, full })
+        Ok(Self { id: id.clone(), detail, verified, full })
+    }
+
+    /// Fetches an approval as it stands, whether it is open or not, and checks its digests.
+    pub(in crate::cli) fn load(id: &CallId, client: &Client) -> Result<Self, Failure> {
+        let answer = client.approval(id)?;
+        Ok(Self { id: id.clone(), detail: client::read(&answer)?, verified: verify(id, &answer)?, full: false })
     }
 
     /// The whole page.
-    /// Without the published types, should they not be readable, the arguments are shown all the same, laid out by their JSON alone.
     pub(in crate::cli) fn lines(&self, client: &Client, columns: usize) -> Result<Vec<Line>, Failure> {
-        let exhibits = self.exhibits(client)?;
+        let full = format!("holdshort approvals show {} --full", self.id);
+        Ok(self.laid_out(&self.exhibits(client)?, &full, columns))
+    }
+
+    /// The page with its evidence, and what to do to see the evidence that is left out.
+    /// Without the published types, should they not be readable, the arguments are shown all the same, laid out by their JSON alone.
+    pub(in crate::cli) fn laid_out(&self, exhibits: &[ShownExhibit], full: &str, columns: usize) -> Vec<Line> {
         let facts = facts(&self.detail, Some(&self.verified));
         let ours = agent::functions().unwrap_or_default();
         let is_called = |import: &&agent::Import| import.capability == *self.verified.proposal.action.capability();
-        let mut matter = Matter::of(&self.verified.proposal, &facts, &exhibits);
+        let mut matter = Matter::of(&self.verified.proposal, &facts, exhibits);
         // A host refuses agents with another idea of our functions, so that their types are known here.
         matter.function = ours.iter().find(is_called).map(|import| &import.ty);
         let mut lines = terminal::action(&matter, columns);
@@ -88,23 +99,23 @@ impl<'a> Page<'a> {
         }
         if exhibits.iter().any(|exhibit| exhibit.text.is_none()) {
             lines.extend(terminal::row("", "", columns));
-            lines.extend(terminal::row(
-                "evidence that is not shown here: ",
-                &format!("holdshort approvals show {} --full", self.id),
-                columns,
-            ));
+            lines.extend(terminal::row("evidence that is not shown here: ", full, columns));
         }
-        Ok(lines)
+        lines
     }
 
     /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, or evidence was left out.
-    pub(super) fn careful(&self) -> Option<&'static str> {
+    pub(in crate::cli) fn careful(&self) -> Option<&'static str> {
         let titles: Vec<ShownExhibit> = self.verified.proposal.exhibits.iter().map(titled).collect();
         if !Matter::of(&self.verified.proposal, &[], &titles).marks().is_empty() {
             return Some(MARKED);
         }
-        let left_out = self.verified.proposal.exhibits.iter().any(|exhibit| !self.shows(exhibit));
-        left_out.then_some("Evidence is not shown here; `--full` shows it.")
+        self.leaves_out().then_some("Evidence is not shown here; `--full` shows it.")
+    }
+
+    /// Whether evidence is left out.
+    pub(in crate::cli) fn leaves_out(&self) -> bool {
+        self.verified.proposal.exhibits.iter().any(|exhibit| !self.shows(exhibit))
     }
 
     /// Whether a piece of evidence is on this page whole.
@@ -113,9 +124,9 @@ impl<'a> Page<'a> {
     }
 
     /// Fetches the evidence and computes its digests again: what is shown is what the clearance names.
-    fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
+    pub(in crate::cli) fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &ExhibitRef| {
-            let text = if self.shows(exhibit) { Some(fetch(self.id, exhibit.digest, client)?) } else { None };
+            let text = if self.shows(exhibit) { Some(fetch(&self.id, exhibit.digest, client)?) } else { None };
             Ok(ShownExhibit { text, ..titled(exhibit) })
         };
         self.verified.proposal.exhibits.iter().map(shown).collect()
@@ -219,7 +230,7 @@ mod tests {
         let id = "0k3v9m2e8q1c4z7d.5".parse().unwrap();
         let mut verified = verify(&id, &answer).unwrap();
         change(&mut verified.proposal);
-        Page { id: &id, detail: client::read(&answer).unwrap(), verified, full }.careful()
+        Page { id, detail: client::read(&answer).unwrap(), verified, full }.careful()
     }
 
     #[test]

@@ -1,0 +1,352 @@
+//! What is on the screen, and what a key makes of it. It does nothing outside: what is to be done it says as an [`Order`].
+// INVARIANT: a decision names the digest of the page that is open, and an approval is ordered only after the page's end has been on the screen.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use holdshort_gate::EffectClass;
+use serde_json::Value;
+
+use super::ask::{Ask, Asked, Prompt};
+use super::inbox::Inbox;
+use super::news::{Looking, News};
+use super::reading::Reading;
+use super::screen::Input;
+use crate::cli::approvals::decide::{MARKED, add, decision, outcome};
+use crate::cli::approvals::show::Page;
+use crate::cli::args::CallId;
+use crate::cli::client::Decided;
+use crate::cli::exit::{Exit, Failure};
+use crate::review::story;
+use crate::review::terminal;
+use crate::review::{ShownExhibit, changes, marks};
+
+/// What is to be done outside.
+#[derive(Debug, PartialEq)]
+pub(super) enum Order {
+    /// Nothing.
+    Wait,
+    Leave,
+    /// The list, with so many pages.
+    List(usize),
+    /// An approval; with its long evidence, or without.
+    Open(CallId, bool),
+    /// The arguments of the open approval, in the reviewer's editor.
+    Edit,
+    /// A decision on the open approval.
+    Send(Value),
+}
+
+/// An approval as it was fetched.
+pub(super) struct Fetched {
+    /// When the host was asked.
+    pub(super) asked: Instant,
+    pub(super) page: Page,
+    pub(super) exhibits: Vec<ShownExhibit>,
+}
+
+/// An approval on the screen.
+pub(super) struct Open {
+    pub(super) fetched: Fetched,
+    pub(super) reading: Reading,
+}
+
+/// Other arguments that are to be proposed.
+pub(super) struct Edit {
+    pub(super) after: Value,
+    /// What was written, until the host has it.
+    pub(super) draft: PathBuf,
+    pub(super) reading: Reading,
+}
+
+/// What is on the screen.
+#[derive(Default)]
+pub(super) struct Desk {
+    pub(super) columns: usize,
+    pub(super) rows: usize,
+    pub(super) colours: bool,
+    pub(super) inbox: Inbox,
+    pub(super) pages: usize,
+    pub(super) list: Reading,
+    pub(super) open: Option<Open>,
+    pub(super) edit: Option<Edit>,
+    pub(super) help: Option<Reading>,
+    pub(super) prompt: Option<Prompt>,
+    /// What has happened; it stands there until the next key.
+    pub(super) status: String,
+}
+
+impl Desk {
+    /// What a key makes of it.
+    pub(super) fn press(&mut self, input: &Input) -> Order {
+        if self.is_too_small() {
+            return if *input == Input::Char('q') { Order::Leave } else { Order::Wait };
+        }
+        if let Some(prompt) = self.prompt.take() {
+            return self.answer(prompt, input);
+        }
+        self.status.clear();
+        let leaves = matches!(input, Input::Escape | Input::Char('q'));
+        if let Some(help) = &mut self.help {
+            help.scroll(input);
+            if leaves || *input == Input::Char('?') {
+                self.help = None;
+            }
+            return Order::Wait;
+        }
+        if *input == Input::Char('?') {
+            self.help = Some(Reading::default());
+            return Order::Wait;
+        }
+        if let Some(edit) = &mut self.edit {
+            edit.reading.scroll(input);
+            if leaves {
+                self.status = format!("nothing was sent; your draft is kept in `{}`", edit.draft.display());
+                self.edit = None;
+            } else if *input == Input::Char('a') {
+                self.ask_to_edit();
+            }
+            return Order::Wait;
+        }
+        if self.open.is_some() { self.press_on_page(input) } else { self.press_in_list(input) }
+    }
+
+    fn press_in_list(&mut self, input: &Input) -> Order {
+        let last = self.inbox.waiting.len().saturating_sub(1);
+        let page = (self.rows / 3).max(1);
+        let chosen = self.inbox.chosen;
+        self.inbox.chosen = match input {
+            Input::Down | Input::Char('j') => chosen + 1,
+            Input::Up | Input::Char('k') => chosen.saturating_sub(1),
+            Input::PageDown | Input::Char(' ') => chosen + page,
+            Input::PageUp | Input::Char('b') => chosen.saturating_sub(page),
+            Input::Home | Input::Char('g') => 0,
+            Input::End | Input::Char('G') => last,
+            Input::Enter | Input::Char('l') => {
+                let chosen = self.inbox.chosen().cloned();
+                return chosen.map_or(Order::Wait, |id| Order::Open(id, false));
+            }
+            Input::Char('u') => return Order::List(self.pages),
+            Input::Char('q') => return Order::Leave,
+            Input::Char('a' | 'e' | 'r' | 'w') => {
+                self.status = "open it first: nothing is decided on that was not opened".into();
+                chosen
+            }
+            Input::Char(_) | Input::Paste(_) | Input::Escape | Input::Backspace | Input::Stop => chosen,
+        }
+        .min(last);
+        // Whoever comes to the end of what there is gets more, until there is none.
+        if self.inbox.more && self.inbox.chosen == last && chosen != last {
+            return Order::List(self.pages + 1);
+        }
+        Order::Wait
+    }
+
+    fn press_on_page(&mut self, input: &Input) -> Order {
+        let Some(open) = &mut self.open else { return Order::Wait };
+        open.reading.scroll(input);
+        let id = open.fetched.page.id.clone();
+        match input {
+            Input::Escape | Input::Char('q' | 'h') => {
+                self.open = None;
+                return Order::List(self.pages);
+            }
+            Input::Char('n') => return self.beside(&id, 1),
+            Input::Char('p') => return self.beside(&id, -1),
+            Input::Char('u') => return Order::Open(id, open.fetched.page.full),
+            Input::Char('f') if open.fetched.page.leaves_out() => return Order::Open(id, true),
+            Input::Char('a') => self.ask_to_approve(),
+            Input::Char('r') => self.ask_for(Ask::Reject, false),
+            Input::Char('w') => self.ask_for(Ask::Respond, true),
+            Input::Char('e') => match self.may_read_on() {
+                None => return Order::Edit,
+                Some(why) => self.status = why,
+            },
+            Input::Char(_) | Input::Paste(_) | Input::Enter | Input::Backspace | Input::Stop => {}
+            Input::Up | Input::Down | Input::PageUp | Input::PageDown | Input::Home | Input::End => {}
+        }
+        Order::Wait
+    }
+
+    fn beside(&mut self, id: &CallId, steps: isize) -> Order {
+        if let Some(id) = self.inbox.beside(id, steps) {
+            return Order::Open(id, false);
+        }
+        self.status = if steps > 0 { "there is no next one" } else { "there is none before it" }.into();
+        Order::Wait
+    }
+
+    /// Why nothing can be approved now, if so.
+    fn may_read_on(&self) -> Option<String> {
+        let Some(Open { fetched: Fetched { page, .. }, reading }) = &self.open else {
+            return Some("open it first".into());
+        };
+        if let Some(why) = waits_for_nothing(page) {
+            Some(why)
+        } else if page.verified.proposal.class == EffectClass::Question {
+            Some("it is a question: `w` writes the answer, `r` rejects it".into())
+        } else if page.leaves_out() {
+            Some("long evidence is not here yet: `f` fetches it; then read it".into())
+        } else if !reading.ended {
+            Some("read on: the end of this page has not been on the screen yet (Space scrolls, G goes there)".into())
+        } else {
+            None
+        }
+    }
+
+    fn ask_to_approve(&mut self) {
+        if let Some(why) = self.may_read_on() {
+            self.status = why;
+            return;
+        }
+        let careful = self.open.as_ref().and_then(|open| open.fetched.page.careful());
+        self.prompt = Some(Prompt::new(Ask::Approve, careful));
+    }
+
+    fn ask_to_edit(&mut self) {
+        let (Some(edit), Some(open)) = (&self.edit, &self.open) else { return };
+        if !edit.reading.ended {
+            self.status = "read on: the end of the difference has not been on the screen yet".into();
+            return;
+        }
+        let marked = !marks::of_value("", &edit.after).is_empty();
+        let careful = if marked { Some(MARKED) } else { open.fetched.page.careful() };
+        self.prompt = Some(Prompt::new(Ask::Edit, careful));
+    }
+
+    fn ask_for(&mut self, ask: Ask, question: bool) {
+        let Some(Open { fetched: Fetched { page, .. }, .. }) = &self.open else { return };
+        let wrong = question && page.verified.proposal.class != EffectClass::Question;
+        match waits_for_nothing(page) {
+            Some(why) => self.status = why,
+            None if wrong => self.status = "it is no question: `a` approves it, `r` rejects it".into(),
+            None => self.prompt = Some(Prompt::new(ask, None)),
+        }
+    }
+
+    fn answer(&mut self, mut prompt: Prompt, input: &Input) -> Order {
+        let ask = prompt.ask;
+        match prompt.answer(input) {
+            Asked::Still => self.prompt = Some(prompt),
+            Asked::No(why) => self.status = why,
+            Asked::Yes(text) => {
+                let Some(open) = &self.open else { return Order::Wait };
+                let mut decision = decision(ask.kind(), open.fetched.page.verified.digest, text.as_deref());
+                if let (Ask::Edit, Some(edit)) = (ask, &self.edit) {
+                    add(&mut decision, "arguments", edit.after.clone());
+                }
+                return Order::Send(decision);
+            }
+        }
+        Order::Wait
+    }
+
+    /// The list has come.
+    pub(super) fn listed(&mut self, inbox: Inbox, pages: usize) {
+        self.inbox.follow(inbox);
+        self.pages = pages;
+    }
+
+    /// An approval has come. If it is the same in all that a decision names, it has been read as far as before.
+    pub(super) fn opened(&mut self, fetched: Fetched) {
+        self.inbox.beside(&fetched.page.id, 0);
+        let lines = self.laid_out(&fetched);
+        let of = |page: &Page| (page.id.clone(), page.verified.digest, page.full);
+        match &mut self.open {
+            Some(open) if of(&open.fetched.page) == of(&fetched.page) => {
+                open.reading.again(&lines, self.columns);
+                open.fetched = fetched;
+            }
+            open => *open = Some(Open { reading: Reading::new(&lines, self.columns), fetched }),
+        }
+    }
+
+    pub(super) fn laid_out(&self, fetched: &Fetched) -> Vec<terminal::Line> {
+        fetched.page.laid_out(&fetched.exhibits, "press f", self.columns)
+    }
+
+    /// What somebody wrote in their editor has come: what it changes is shown, before it is asked for.
+    pub(super) fn edited(&mut self, after: Value, draft: PathBuf) {
+        self.edit = Some(Edit { after, draft, reading: Reading::default() });
+        self.lay_out_edit();
+    }
+
+    pub(super) fn lay_out_edit(&mut self) {
+        let (Some(open), Some(edit)) = (&self.open, &mut self.edit) else { return };
+        let before = open.fetched.page.verified.proposal.action.arguments();
+        let mut lines = terminal::changes(&changes(before, &edit.after), self.columns);
+        for mark in marks::of_value("", &edit.after) {
+            lines.extend(terminal::warning(&format!("! {mark}"), self.columns));
+        }
+        edit.reading.again(&lines, self.columns);
+    }
+
+    /// A decision has been taken: the next one is opened. What an edit leads to is for its editor to look at.
+    pub(super) fn decided(&mut self, id: &CallId, edit: bool, decided: &Decided) -> Order {
+        self.edit = None;
+        self.status = format!("{id} {}", outcome(decided));
+        if edit && decided.state == "held" {
+            return Order::Open(id.clone(), false);
+        }
+        let next = self.inbox.beside(id, 1);
+        if decided.state != "held" {
+            self.inbox.without(id);
+        }
+        self.open = None;
+        next.map_or(Order::List(self.pages), |id| Order::Open(id, false))
+    }
+
+    /// Something went wrong outside.
+    pub(super) fn failed(&mut self, failure: Failure) {
+        // Where to look again is right here.
+        let hint = failure.hint.filter(|_| failure.exit != Exit::Refused);
+        self.status = failure.message + &hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+    }
+
+    /// What others did.
+    pub(super) fn told(&mut self, news: News) -> Order {
+        self.inbox.follow(news.inbox);
+        let (Some(page), Some(open)) = (news.page, &mut self.open) else { return Order::Wait };
+        let shown = &open.fetched.page;
+        let same = page.verified.digest == shown.verified.digest && state(&page) == state(shown);
+        let more = page.detail.decisions.len() > shown.detail.decisions.len();
+        // What was asked before the page came says nothing that the page does not.
+        let late = news.asked < open.fetched.asked;
+        if page.id != shown.id || late || (same && !more) {
+            return Order::Wait;
+        }
+        let last = page.detail.decisions.last().filter(|_| more);
+        self.status = match last {
+            Some(last) => format!("meanwhile it was {}", story::decided(&last.decision)),
+            None => format!("meanwhile it has changed; it is {} now", state(&page)),
+        };
+        if !same {
+            // What was being asked, or written, was about what is no more.
+            self.prompt = None;
+            if let Some(edit) = self.edit.take() {
+                self.status += &format!("; your draft is kept in `{}`", edit.draft.display());
+            }
+        }
+        Order::Open(page.id, shown.full)
+    }
+
+    /// What the person has before them.
+    pub(super) fn looking(&self) -> Looking {
+        Looking { at: self.open.as_ref().map(|open| open.fetched.page.id.clone()), pages: self.pages }
+    }
+}
+
+/// Why no decision is possible, if so.
+fn waits_for_nothing(page: &Page) -> Option<String> {
+    (page.detail.state != "held").then(|| format!("it waits for no decision: it is {}", state(page)))
+}
+
+/// How the effect stands, or, before there is one, the decision.
+pub(super) fn state(page: &Page) -> &str {
+    page.detail.effect.as_ref().map_or(&page.detail.state, |effect| &effect.state)
+}
+
+/// Whether a refusal means that what is on the screen is no more.
+pub(super) fn is_stale(failure: &Failure) -> bool {
+    failure.exit == Exit::Refused
+}

@@ -1,0 +1,116 @@
+//! What waits: what is in doubt first, then what is held, in the host's order.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::cli::approvals::list;
+use crate::cli::args::CallId;
+use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
+use crate::cli::exit::{Exit, Failure};
+use crate::review::story::moment;
+use crate::review::terminal::{self, Line};
+
+/// Approvals of one request; the host gives no more at once.
+const PAGE: u32 = 200;
+
+/// One that waits.
+pub(super) struct Waiting {
+    pub(super) id: CallId,
+    row: ApprovalRow,
+}
+
+/// All that wait, as far as they have been asked for.
+#[derive(Default)]
+pub(super) struct Inbox {
+    pub(super) waiting: Vec<Waiting>,
+    /// How many of them are in doubt; they come first.
+    pub(super) doubtful: usize,
+    /// Whether there are more.
+    pub(super) more: bool,
+    /// Which one would be opened.
+    pub(super) chosen: usize,
+    /// When the host was asked.
+    asked: Option<Instant>,
+}
+
+impl Inbox {
+    /// Asks for so many pages of each list.
+    pub(super) fn load(pages: usize, client: &Client) -> Result<Self, Failure> {
+        let mut inbox = Self { asked: Some(Instant::now()), ..Self::default() };
+        for state in ["in-doubt", "held"] {
+            let mut after = None;
+            for _ in 0..pages {
+                let page = list::page(state, PAGE, after.as_deref(), client)?;
+                let page = client::read::<ApprovalPage>(&page)?;
+                for row in page.approvals {
+                    let wrong = |why| Failure::new(Exit::Failed, format!("the host lists `{}`: {why}", row.id));
+                    inbox.waiting.push(Waiting { id: row.id.parse().map_err(wrong)?, row });
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            inbox.more |= after.is_some();
+            if state == "in-doubt" {
+                inbox.doubtful = inbox.waiting.len();
+            }
+        }
+        Ok(inbox)
+    }
+
+    /// Takes the place of an older one; the same approval stays chosen, if it still waits. What comes late and says less changes nothing.
+    pub(super) fn follow(&mut self, newer: Self) {
+        if newer.asked >= self.asked {
+            *self = newer.following(self);
+        }
+    }
+
+    fn following(mut self, older: &Self) -> Self {
+        let place = older.chosen().and_then(|id| self.waiting.iter().position(|waiting| waiting.id == *id));
+        self.chosen = place.unwrap_or(older.chosen).min(self.waiting.len().saturating_sub(1));
+        self
+    }
+
+    /// The one that is chosen.
+    pub(super) fn chosen(&self) -> Option<&CallId> {
+        self.waiting.get(self.chosen).map(|waiting| &waiting.id)
+    }
+
+    /// Chooses an approval, if it waits; the one `steps` behind it, without which there is none.
+    pub(super) fn beside(&mut self, id: &CallId, steps: isize) -> Option<CallId> {
+        let place = self.waiting.iter().position(|waiting| waiting.id == *id)?;
+        self.chosen = place.checked_add_signed(steps).filter(|place| *place < self.waiting.len())?;
+        self.chosen().cloned()
+    }
+
+    /// Takes out what is decided; what came behind it is chosen.
+    pub(super) fn without(&mut self, id: &CallId) {
+        let Some(place) = self.waiting.iter().position(|waiting| waiting.id == *id) else { return };
+        self.waiting.remove(place);
+        self.doubtful -= usize::from(place < self.doubtful);
+        self.chosen = place.min(self.waiting.len().saturating_sub(1));
+    }
+
+    /// The list, and which of its rows are the chosen one's.
+    pub(super) fn lines(&self, columns: usize) -> (Vec<Line>, Range<usize>) {
+        let (mut lines, mut chosen) = (Vec::new(), 0..0);
+        for (place, Waiting { id, row }) in self.waiting.iter().enumerate() {
+            if place == 0 && self.doubtful > 0 {
+                lines.extend(terminal::warning("In doubt: the page of each says how to settle it", columns));
+            }
+            if place == self.doubtful && place > 0 {
+                lines.extend(terminal::row("", "", columns));
+            }
+            let start = lines.len();
+            let until = row.deadline.iter().map(|deadline| format!(", until {}", moment(deadline))).collect::<String>();
+            let sign = if place == self.chosen { ">" } else { " " };
+            let text = format!("{}: {} (since {}{until})", row.agent, row.summary, moment(&row.proposed_at));
+            lines.extend(terminal::row(&format!("{sign} {id}  "), &text, columns));
+            if place == self.chosen {
+                chosen = start..lines.len();
+            }
+        }
+        (lines, chosen)
+    }
+}

@@ -1,0 +1,162 @@
+//! What a desk looks like.
+
+use super::desk::{Desk, Open, state};
+use super::reading::Reading;
+use holdshort_gate::EffectClass;
+
+use crate::review::Screenful;
+use crate::review::screen::rows;
+use crate::review::terminal::{self, Line};
+
+/// The narrowest screen on which anything is decided, and the lowest.
+const COLUMNS_MIN: usize = 24;
+const ROWS_MIN: usize = 8;
+
+/// Every key.
+const HELP: [(&str, &str); 16] = [
+    ("j, k, arrows", "down and up"),
+    ("Space, b, Page Down, Page Up", "a screen down and up"),
+    ("g, G, Home, End", "to the beginning and to the end"),
+    ("Enter", "in the list: open what is chosen"),
+    ("n, p", "open the next one, the one before it"),
+    ("q, Esc", "back to the list; in the list, leave"),
+    ("a", "approve exactly what the page shows, once its end has been on the screen"),
+    ("r", "reject, with guidance for the agent"),
+    ("e", "edit the arguments in $VISUAL or $EDITOR; what that changes is shown, and a sends it"),
+    ("w", "write the answer to a question; an answer that is not text: holdshort approvals respond --json-answer"),
+    ("f", "fetch evidence that is too long to be shown at once"),
+    ("u", "ask the host again; what others decide is shown by itself"),
+    ("Ctrl-C", "leave from anywhere"),
+    ("!", "begins a warning: something is made to be misread, and approving takes a word instead of a key"),
+    ("│", "begins a line of a longer text; ┊ goes on with the line above"),
+    ("in doubt", "an effect whose outcome was lost; its page names the command that settles it"),
+];
+
+impl Desk {
+    /// Whether the screen is too small to read on.
+    pub(super) fn is_too_small(&self) -> bool {
+        self.columns < COLUMNS_MIN || self.rows < ROWS_MIN
+    }
+
+    /// Takes the size of the screen, and says whether it is another one; what is open is laid out for it.
+    pub(super) fn resize(&mut self, columns: usize, rows: usize) -> bool {
+        let before = (self.columns, self.rows);
+        (self.columns, self.rows) = (columns, rows);
+        if columns != before.0 {
+            if let Some(mut open) = self.open.take() {
+                open.reading.again(&self.laid_out(&open.fetched), columns);
+                self.open = Some(open);
+            }
+            self.lay_out_edit();
+        }
+        before != (columns, rows)
+    }
+
+    /// A screenful.
+    pub(super) fn sheet(&mut self) -> Screenful {
+        if self.is_too_small() {
+            let text = format!("At least {COLUMNS_MIN} columns and {ROWS_MIN} rows, please. q leaves.");
+            return Screenful { body: terminal::row("", &text, self.columns), ..Screenful::default() };
+        }
+        let (columns, colours) = (self.columns, self.colours);
+        let mut foot = rows(&self.said(), columns);
+        // What has happened may be long, and the page stays readable beside it.
+        foot.truncate(self.rows / 2);
+        foot.extend(rows(&terminal::row("", &self.keys(), columns), columns));
+        foot.truncate(self.rows.saturating_sub(3));
+        let title = rows(&heading(&self.title(), columns), columns);
+        let room = self.rows.saturating_sub(title.len() + foot.len());
+        let body = self.body(room);
+        Screenful { title, body, foot, colours }
+    }
+
+    fn body(&mut self, room: usize) -> Vec<Line> {
+        let columns = self.columns;
+        if let Some(help) = &mut self.help {
+            let lines: Vec<Line> =
+                HELP.iter().flat_map(|(key, does)| terminal::row(&format!("{key}: "), does, columns)).collect();
+            help.again(&lines, columns);
+            return help.view(room);
+        }
+        if let Some(edit) = &mut self.edit {
+            return edit.reading.view(room);
+        }
+        if let Some(open) = &mut self.open {
+            return open.reading.view(room);
+        }
+        let (lines, chosen) = self.inbox.lines(columns);
+        if lines.is_empty() {
+            return terminal::row("", "nothing waits for a decision", columns);
+        }
+        // The list's lines may have to be wrapped once more, so the chosen one's place is counted in rows.
+        let before = rows(lines.get(..chosen.start).unwrap_or_default(), columns).len();
+        let its = rows(lines.get(chosen).unwrap_or_default(), columns).len();
+        self.list.again(&lines, columns);
+        self.list.show(before..before + its, room);
+        self.list.view(room)
+    }
+
+    fn title(&self) -> String {
+        if self.help.is_some() {
+            return "Keys".into();
+        }
+        let share = |reading: &Reading| format!("{} %", reading.share());
+        if let Some(edit) = &self.edit {
+            return format!("What the edit changes  {}", share(&edit.reading));
+        }
+        match &self.open {
+            Some(Open { fetched, reading }) => {
+                let page = &fetched.page;
+                let place = self.inbox.waiting.iter().position(|waiting| waiting.id == page.id);
+                let place = place.map(|place| format!("  {} of {}", place + 1, self.inbox.waiting.len()));
+                format!("{}  {}{}  {}", page.id, state(page), place.unwrap_or_default(), share(reading))
+            }
+            None => {
+                let (all, doubtful) = (self.inbox.waiting.len(), self.inbox.doubtful);
+                let more = if self.inbox.more { " or more" } else { "" };
+                let doubt = if doubtful > 0 { format!(", {doubtful} in doubt") } else { String::new() };
+                format!("Holdshort: {} held{more}{doubt}", all - doubtful)
+            }
+        }
+    }
+
+    /// What is asked, or what has happened.
+    fn said(&self) -> Vec<Line> {
+        match &self.prompt {
+            Some(prompt) => {
+                let (question, typed) = prompt.text();
+                terminal::row(&format!("{question} "), &format!("{typed}_"), self.columns)
+            }
+            None if self.status.is_empty() => Vec::new(),
+            None => terminal::warning(&self.status, self.columns),
+        }
+    }
+
+    fn keys(&self) -> String {
+        if self.prompt.is_some() {
+            return String::new();
+        }
+        if self.help.is_some() {
+            return "Space scroll  q back".into();
+        }
+        if self.edit.is_some() {
+            return "Space scroll  a propose this instead  q drop it  ? help".into();
+        }
+        let Some(open) = &self.open else {
+            return "j k move  Enter open  u ask again  q leave  ? help".into();
+        };
+        let page = &open.fetched.page;
+        let decide = match page.detail.state.as_str() {
+            "held" if page.verified.proposal.class == EffectClass::Question => "w answer  r reject  ",
+            "held" => "a approve  e edit  r reject  ",
+            _ => "",
+        };
+        let fetch = if page.leaves_out() { "f fetch evidence  " } else { "" };
+        format!("Space scroll  {decide}{fetch}n next  q back  ? help")
+    }
+}
+
+/// A heading alone.
+fn heading(text: &str, columns: usize) -> Vec<Line> {
+    terminal::heading(text, columns).into_iter().skip(1).collect()
+}
