@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
-use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health, history, inbox, resolutions, runs};
+use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health, history, inbox, past, resolutions, runs};
 
 /// What the schema says beyond the routes.
 #[derive(OpenApi)]
@@ -43,6 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(approvals::show))
         .routes(routes!(exhibits::show))
         .routes(routes!(decisions::create))
+        .routes(routes!(past::list))
         .routes(routes!(runs::list, runs::create))
         .routes(routes!(runs::show))
         .routes(routes!(runs::cancel))
