@@ -59,10 +59,10 @@ impl<'a> WaitsFor<'a> {
             Reviewers::Named(names) => (false, &names[..]),
         };
         let edited_by = call.edited_by.as_deref();
-        let may = |name: &str| {
-            !voted.contains(name) && requirement.admits_approval(name, started_by, edited_by).is_ok()
-        };
-        let mentioned = named.iter().map(String::as_str).chain([started_by]).chain(edited_by).chain(voted.iter().copied());
+        let may =
+            |name: &str| !voted.contains(name) && requirement.admits_approval(name, started_by, edited_by).is_ok();
+        let mentioned =
+            named.iter().map(String::as_str).chain([started_by]).chain(edited_by).chain(voted.iter().copied());
         Self { everybody, but: mentioned.filter(|name| may(name) != everybody).collect() }
     }
 

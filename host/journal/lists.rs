@@ -1,8 +1,6 @@
 //! Lists of calls and of decisions: what may be asked for, and what a line of them says.
 
-use holdshort_gate::{
-    Call, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Run, RunId, Time,
-};
+use holdshort_gate::{Call, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Run, RunId, Time};
 
 use crate::history::Deed;
 use crate::inbox;

@@ -246,7 +246,9 @@ impl Kept {
         let number = event.call()?;
         let (position, now) = run.calls.get(&number)?;
         let mut then: Option<Call> = None;
-        for Entry { recorded: Recorded { event, at, .. }, .. } in events().take_while(|event| event.position <= entry.position) {
+        for Entry { recorded: Recorded { event, at, .. }, .. } in
+            events().take_while(|event| event.position <= entry.position)
+        {
             match &mut then {
                 Some(call) if event.call() == Some(number) => call.apply(event, *at).ok()?,
                 None if opens(event) == Some(number) => then = Call::open(event, *at),
@@ -260,11 +262,14 @@ impl Kept {
     /// The calls that are over and have a word that begins with each of these.
     fn found(&self, search: &str) -> HashSet<(&RunId, CallNumber)> {
         let wanted: Vec<String> = words(search).collect();
-        let mut found: Vec<_> = self.calls().filter(|(_, run, _, call)| {
-            let words = words_of(call, &run.state.run, &run.task);
-            let begins = |wanted: &String| words.iter().any(|word| word.starts_with(wanted.as_str()));
-            call.answer().is_some() && !wanted.is_empty() && wanted.iter().all(begins)
-        }).collect();
+        let mut found: Vec<_> = self
+            .calls()
+            .filter(|(_, run, _, call)| {
+                let words = words_of(call, &run.state.run, &run.task);
+                let begins = |wanted: &String| words.iter().any(|word| word.starts_with(wanted.as_str()));
+                call.answer().is_some() && !wanted.is_empty() && wanted.iter().all(begins)
+            })
+            .collect();
         found.sort_by_key(|(_, _, position, _)| std::cmp::Reverse(*position));
         found.iter().take(DecisionFilter::FOUND_MAX).map(|(id, _, _, call)| (*id, call.number)).collect()
     }

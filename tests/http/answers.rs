@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use holdshort_gate::{Reviewers, Time};
 use holdshort_gate::command::{End, EndRun};
+use holdshort_gate::{Reviewers, Time};
 use holdshort_journal::LogLine;
 use serde_json::{Value, json};
 
@@ -97,7 +97,8 @@ async fn what_waits_is_ranked_and_filtered() {
     let soon = world.held(&How { expires_at: Some(Time(world.journal.now().0 + 3_600_000_000)), ..How::PLAIN }).await;
     let bobs = world.held(&How { who: Reviewers::Named(vec!["bob".into()]), ..How::PLAIN }).await;
     let doubtful = world.call("in-doubt").await;
-    let list = async |query: &str| pages(&world, &format!("/v1/approvals?limit=1&{query}"), "after", "approvals", "id").await;
+    let list =
+        async |query: &str| pages(&world, &format!("/v1/approvals?limit=1&{query}"), "after", "approvals", "id").await;
     assert_eq!(list("order=rank&state=waiting").await, ids(&[&doubtful, &soon, &plain, &bobs]));
     assert_eq!(list("order=rank").await, ids(&[&soon, &plain, &bobs]), "held, if no state is named");
     assert_eq!(list("order=waiting&state=waiting").await, ids(&[&plain, &soon, &bobs, &doubtful]));
@@ -117,7 +118,9 @@ async fn decisions_are_listed_with_what_they_rested_on() {
     let world = World::new().await;
     let (rejected, approved) = (world.call("rejected").await, world.call("approved").await);
     world.call("expired").await;
-    let list = async |query: &str, key: &str| pages(&world, &format!("/v1/decisions?limit=1&{query}"), "before", "decisions", key).await;
+    let list = async |query: &str, key: &str| {
+        pages(&world, &format!("/v1/decisions?limit=1&{query}"), "before", "decisions", key).await
+    };
     assert_eq!(list("", "kind").await, ["expire", "approve", "reject"]);
     let all = world.ask(&get("/v1/decisions")).await.json()["decisions"].clone();
     let (who, at) = (all[2]["by"].as_str().unwrap(), all[1]["at"].as_str().unwrap());
@@ -246,7 +249,7 @@ async fn the_schema_is_strict_and_complete() {
         ["Action.arguments", "AgUiInterrupt.responseSchema", "FeedEvent.data.arguments", "RunEvent.data.arguments"];
     assert_eq!(free, known.map(str::to_owned).into(), "are objects of which nothing is said");
     let paths = world.schema.0["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 17, "{:?}", paths.keys().collect::<Vec<_>>());
+    assert_eq!(paths.len(), 18, "{:?}", paths.keys().collect::<Vec<_>>());
     let mut names = BTreeSet::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {

@@ -119,7 +119,10 @@ impl World {
     async fn counted(&self, journal: &Journal) -> Result<(), String> {
         let phases = lock(&self.book).phases();
         for phase in Phase::NAMES {
-            let count = journal.count_calls(CallFilter::in_phases(&[phase], usize::MAX)).await.map_err(|error| error.to_string())? as u64;
+            let count = journal
+                .count_calls(CallFilter::in_phases(&[phase], usize::MAX))
+                .await
+                .map_err(|error| error.to_string())? as u64;
             if count != phases.get(phase).copied().unwrap_or_default() {
                 return Err(format!("{count} calls are {phase} by the journal's count, and by its events {phases:?}"));
             }

@@ -121,7 +121,8 @@ pub(super) fn kind_number(kind: &str) -> Option<i64> {
 fn first_since(connection: &Connection, at: Time) -> Result<i64, ReadError> {
     let last = "SELECT coalesce(max(position), 0) FROM events";
     let last: i64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
-    let mut statement = connection.prepare_cached("SELECT at FROM events WHERE position >= ?1 ORDER BY position LIMIT 1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT at FROM events WHERE position >= ?1 ORDER BY position LIMIT 1")?;
     let (mut low, mut high) = (1, last + 1);
     while low < high {
         let middle = low + (high - low) / 2;

@@ -29,8 +29,7 @@ impl Insert<'_> {
             let insert = "INSERT INTO calls (position, run, call, phase, deadline, agent, capability, urgency, everybody) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
             let position = integer(position);
-            let values =
-                (position, number, call.number, phase, deadline, agent, capability, urgency, waits.everybody);
+            let values = (position, number, call.number, phase, deadline, agent, capability, urgency, waits.everybody);
             self.execute(insert, values)?;
             position
         } else {
@@ -51,7 +50,13 @@ impl Insert<'_> {
     }
 
     /// A decision is a row of its own, that never changes. It follows the row of its call.
-    pub(super) fn decision(&mut self, at: Position, id: &RunId, call: CallNumber, deed: Deed<'_>) -> rusqlite::Result<()> {
+    pub(super) fn decision(
+        &mut self,
+        at: Position,
+        id: &RunId,
+        call: CallNumber,
+        deed: Deed<'_>,
+    ) -> rusqlite::Result<()> {
         let kind = kind_number(deed.kind);
         let (run, reviewer) = (self.number(id)?, deed.by.map(|by| self.name(by)).transpose()?);
         let insert = "INSERT INTO decisions (position, call, kind, reviewer) \

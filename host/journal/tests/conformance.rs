@@ -15,10 +15,11 @@ use std::sync::Arc;
 use common::script::refused;
 use common::*;
 use holdshort_gate::command::{Choice, DecisionOutcome, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision};
-use holdshort_gate::{
-    Consequence, Decision, Event, Proposal, Refused, Resolution, Reviewers, RunId, Time, Verdict,
+use holdshort_gate::{Consequence, Decision, Event, Proposal, Refused, Resolution, Reviewers, RunId, Time, Verdict};
+use holdshort_journal::{
+    CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter,
+    SubmitError,
 };
-use holdshort_journal::{CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter, SubmitError};
 use serde_json::json;
 
 /// Runs each check against each store, under a name of its own.
@@ -499,8 +500,7 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
         for only in [None, Some(&runs[3])] {
             let (mut found, mut place) = (Vec::new(), Position(0));
             loop {
-                let filter =
-                    CallFilter { phases: phases.to_vec(), run: only.cloned(), ..after(place, 7) };
+                let filter = CallFilter { phases: phases.to_vec(), run: only.cloned(), ..after(place, 7) };
                 let page = world.calls(filter).await.unwrap();
                 assert!(page.len() <= 7);
                 let Some(last) = page.last() else { break };
@@ -535,7 +535,10 @@ async fn what_is_in_a_phase_is_counted(world: World) {
         ("waiting", 7, 0, 7),
         ("diverged", 1_000, 0, 0),
     ] {
-        let counted = (world.count_calls(CallFilter::in_phases(&[phase], most)).await.unwrap(), world.count_runs(phase, most).await.unwrap());
+        let counted = (
+            world.count_calls(CallFilter::in_phases(&[phase], most)).await.unwrap(),
+            world.count_runs(phase, most).await.unwrap(),
+        );
         assert_eq!(counted, (calls, runs), "{phase}, at most {most}");
     }
 }
@@ -641,17 +644,22 @@ async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) 
     let _ = world.held("5 nobody", named(&[], 1, false)).await;
     let mine = async |name: &str| {
         let found = ranked(&world, CallFilter { waiting_for: Some(name.into()), ..all_calls() }).await;
-        let counted = CallFilter { waiting_for: Some(name.into()), ..CallFilter::in_phases(&["held", "in-doubt"], 100) };
+        let counted =
+            CallFilter { waiting_for: Some(name.into()), ..CallFilter::in_phases(&["held", "in-doubt"], 100) };
         assert_eq!(world.count_calls(counted).await.unwrap(), found.len(), "{name}");
         found.into_iter().map(|run| run[..1].to_owned()).collect::<String>()
     };
-    assert_eq!([mine("alice").await, mine("bob").await, mine("olga").await, mine("eve").await], ["1234", "12", "13", "12"]);
+    assert_eq!(
+        [mine("alice").await, mine("bob").await, mine("olga").await, mine("eve").await],
+        ["1234", "12", "13", "12"]
+    );
     // Whoever has approved need not look again, until what they approved is replaced.
     let (first, second) = (RunId("1 anybody".into()), RunId("2 another than who started it".into()));
     let _ = world.decide(&first, 1, "alice", Choice::Approve).await.unwrap();
     let _ = world.decide(&second, 1, "bob", Choice::Approve).await.unwrap();
     assert_eq!([mine("alice").await, mine("bob").await, mine("olga").await], ["234", "1", "13"]);
-    let edit = || Choice::Edit(Box::new(Revision { proposal: Proposal { summary: "another".into(), ..anyone.clone() } }));
+    let edit =
+        || Choice::Edit(Box::new(Revision { proposal: Proposal { summary: "another".into(), ..anyone.clone() } }));
     let _ = world.decide(&second, 1, "alice", edit()).await.unwrap();
     assert_eq!([mine("alice").await, mine("bob").await], ["34", "12"], "who edits is barred as well");
     // Decided, and under way, it waits for nobody; in doubt it waits for those who could settle it, though they approved it.
@@ -679,7 +687,9 @@ async fn decisions_are_listed_newest_first(world: World) {
     let _ = world.submit(&other, None, cancel()).await.unwrap();
     let seen = async |filter: DecisionFilter| {
         let rows = world.decisions(filter).await.unwrap();
-        rows.into_iter().map(|row| format!("{} {:?} {}", row.kind, row.by.unwrap_or_default(), row.summary)).collect::<Vec<_>>()
+        rows.into_iter()
+            .map(|row| format!("{} {:?} {}", row.kind, row.by.unwrap_or_default(), row.summary))
+            .collect::<Vec<_>>()
     };
     let all = || DecisionFilter::all(10);
     // An editor's own vote is for what they made of it.
@@ -687,7 +697,10 @@ async fn decisions_are_listed_newest_first(world: World) {
     let (cancelled, edited, approved) =
         ("cancel \"olga\" send to Zürich, <now>", "edit \"bob\" send hello", "approve \"alice\" send hello");
     assert_eq!(seen(all()).await, [cancelled, voted, edited, approved], "each on what it was about");
-    assert_eq!(seen(DecisionFilter { from: Some(began), until: Some(later), ..all() }).await, [voted, edited, approved]);
+    assert_eq!(
+        seen(DecisionFilter { from: Some(began), until: Some(later), ..all() }).await,
+        [voted, edited, approved]
+    );
     assert_eq!(seen(DecisionFilter { from: Some(later), ..all() }).await, [cancelled]);
     assert_eq!(seen(DecisionFilter { until: Some(began), ..all() }).await, [""; 0]);
     assert_eq!(seen(DecisionFilter { by: Some("bob".into()), ..all() }).await, [voted, edited]);
@@ -695,7 +708,9 @@ async fn decisions_are_listed_newest_first(world: World) {
     let page = world.decisions(DecisionFilter::all(1)).await.unwrap();
     assert_eq!(seen(DecisionFilter { before: Some(page[0].position), ..all() }).await, [voted, edited, approved]);
     // Words that begin so, in any order and case; of calls that are over.
-    for (search, finds) in [("ZÜR now", true), ("olg tASk", true), ("rich", false), ("now zurich", false), ("hello", false)] {
+    for (search, finds) in
+        [("ZÜR now", true), ("olg tASk", true), ("rich", false), ("now zurich", false), ("hello", false)]
+    {
         let found = seen(DecisionFilter { search: Some(search.into()), ..all() }).await;
         assert_eq!(found, if finds { vec![cancelled] } else { vec![] }, "{search}");
     }

@@ -19,7 +19,9 @@ use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
 use holdshort_gate::command::Choice;
 use holdshort_gate::{Consequence, Digest, Event, Proposal, Resolution, RunId, Time};
-use holdshort_journal::{CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError};
+use holdshort_journal::{
+    CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError,
+};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::json;

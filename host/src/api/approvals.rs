@@ -13,8 +13,7 @@ use super::limits::{Path, Query};
 use super::openapi::Refusals;
 use super::problem::{Details, Problem};
 use super::shapes::{
-    ActionShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment,
-    ProposalShape, RefusalShape,
+    ActionShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment, ProposalShape, RefusalShape,
 };
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};

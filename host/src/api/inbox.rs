@@ -111,7 +111,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
     let limit = page(query.limit, 50, 200)?;
     let filter = CallFilter {
         phases: phases(query.state.as_deref().unwrap_or("held"))?,
-        run: query.run.as_deref().map(ids::run).transpose()?,
+        run: query.run.as_deref().map(ids::asked).transpose()?,
         agent: query.agent,
         capability: query.capability,
         waiting_for: query.mine.unwrap_or_default().then(|| reviewer.name().to_owned()),
@@ -145,7 +145,9 @@ impl Order {
     fn after(self, cursor: Option<&str>) -> Result<CallOrder, Problem> {
         let wrong = |_| super::no_cursor(cursor.unwrap_or_default());
         Ok(match self {
-            Self::Waiting => CallOrder::Proposed(cursor.map(|text| text.parse().map(Position)).transpose().map_err(wrong)?),
+            Self::Waiting => {
+                CallOrder::Proposed(cursor.map(|text| text.parse().map(Position)).transpose().map_err(wrong)?)
+            }
             Self::Rank => {
                 let parse = |text: &str| {
                     let (rank, position) = text.split_once('-').unwrap_or_default();

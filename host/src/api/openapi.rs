@@ -12,7 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
-use super::{Answer, Api, agents, approvals, decisions, events, exhibits, health, history, inbox, past, resolutions, runs};
+use super::{
+    Answer, Api, agents, approvals, decisions, events, exhibits, health, history, inbox, past, resolutions, runs,
+};
 
 /// What the schema says beyond the routes.
 #[derive(OpenApi)]

@@ -93,7 +93,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
         by: query.by,
         kinds: query.kind.as_deref().map(kind).transpose()?.into_iter().collect(),
         phases: phases(query.state.as_deref().unwrap_or("all"))?,
-        run: query.run.as_deref().map(ids::run).transpose()?,
+        run: query.run.as_deref().map(ids::asked).transpose()?,
         agent: query.agent,
         capability: query.capability,
         from: query.from.as_deref().map(time).transpose()?,

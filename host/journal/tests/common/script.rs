@@ -18,7 +18,8 @@ use holdshort_journal::{
 use serde_json::json;
 
 use super::{
-    START, World, action, after, all_calls, all_runs, create, decision, happened, hold, proposal, question, requiring, routine,
+    START, World, action, after, all_calls, all_runs, create, decision, happened, hold, proposal, question, requiring,
+    routine,
 };
 
 /// One thing that is asked of a journal.
@@ -65,7 +66,9 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Clear(call) => {
             said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(proposal("cleared"))) })
         }
-        Step::Hold { call, quorum, expires_at } => said(journal, run, None, hold(call, varied(call, quorum, expires_at))),
+        Step::Hold { call, quorum, expires_at } => {
+            said(journal, run, None, hold(call, varied(call, quorum, expires_at)))
+        }
         Step::Ask(call) => said(journal, run, None, hold(call, question("which?"))),
         Step::Refuse(call) => {
             let why = RefusalReason::Forbidden("never".into());
@@ -131,7 +134,8 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
 /// What the held calls of a history are about: as different as lists can tell apart.
 pub fn varied(call: CallNumber, quorum: u32, expires_at: Option<Time>) -> Proposal {
     let mut proposal = requiring(quorum, expires_at);
-    proposal.consequence = [None, Some(Consequence::Low), Some(Consequence::Medium), Some(Consequence::High)][call as usize % 4];
+    proposal.consequence =
+        [None, Some(Consequence::Low), Some(Consequence::Medium), Some(Consequence::High)][call as usize % 4];
     proposal.requirement.four_eyes = call.is_multiple_of(3);
     if call.is_multiple_of(2) {
         proposal.requirement.reviewers = Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
@@ -343,7 +347,9 @@ fn decision_filters(runs: &[RunId], last: Position) -> Vec<DecisionFilter> {
         filters.extend([DecisionFilter { from, ..all() }, DecisionFilter { until, limit: 3, ..all() }]);
         filters.push(DecisionFilter { from, until, ..all() });
     }
-    for search in ["send HEL", "what it was asked", "edi agent", "cleared olg", "mail-send.1", "ello", "", "…", "\"x", "a*"] {
+    for search in
+        ["send HEL", "what it was asked", "edi agent", "cleared olg", "mail-send.1", "ello", "", "…", "\"x", "a*"]
+    {
         filters.push(DecisionFilter { search: Some(search.into()), ..all() });
     }
     filters.push(DecisionFilter { agent: Some("agent".into()), capability: Some(String::new()), ..all() });
@@ -464,7 +470,15 @@ impl Model {
         if let Some(opened) = Run::open(event, at) {
             let holdshort_gate::Event::RunCreated { task, .. } = event else { panic!("{event:?} opened a run") };
             let (task, calls) = (task.clone(), BTreeMap::new());
-            let kept = ModelRun { run: opened, task, last_seq: 1, updated_at: at, calls, decided: Vec::new(), cancelled: None };
+            let kept = ModelRun {
+                run: opened,
+                task,
+                last_seq: 1,
+                updated_at: at,
+                calls,
+                decided: Vec::new(),
+                cancelled: None,
+            };
             assert!(self.0.insert(run.clone(), kept).is_none(), "{run} was created twice");
             return;
         }
@@ -562,7 +576,9 @@ impl Model {
         rows.retain(|row| some(&filter.run.as_ref().map(|run| run.0.clone()), &row.call.run.0));
         rows.retain(|row| some(&filter.agent, &row.call.agent));
         rows.retain(|row| some(&filter.capability, &row.call.capability.to_string()));
-        rows.retain(|row| filter.from.is_none_or(|from| from <= row.at) && filter.until.is_none_or(|until| row.at < until));
+        rows.retain(|row| {
+            filter.from.is_none_or(|from| from <= row.at) && filter.until.is_none_or(|until| row.at < until)
+        });
         rows.retain(|row| filter.before.is_none_or(|before| row.position < before));
         rows.retain(|row| filter.search.as_ref().is_none_or(|search| self.is_found(row, search)));
         rows.sort_by_key(|row| std::cmp::Reverse(row.position));
@@ -580,7 +596,10 @@ impl Model {
         };
         let deciders = call.decisions.iter().map(|made| made.decision.reviewer.clone()).collect::<Vec<_>>().join(" ");
         let row = &row.call;
-        let all = words(&format!("{} {} {} {} {deciders} {}", row.summary, row.agent, row.capability, row.started_by, kept.task));
+        let all = words(&format!(
+            "{} {} {} {} {deciders} {}",
+            row.summary, row.agent, row.capability, row.started_by, kept.task
+        ));
         let wanted = words(search);
         let begins = |wanted: &String| all.iter().any(|word| word.starts_with(wanted));
         call.answer().is_some() && !wanted.is_empty() && wanted.iter().all(begins)
