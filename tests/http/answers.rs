@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use holdshort_gate::Time;
 use holdshort_gate::command::{End, EndRun};
+use holdshort_gate::{Reviewers, Time};
 use holdshort_journal::LogLine;
 use serde_json::{Value, json};
 
 use crate::client::{get, post};
-use crate::world::{How, World};
+use crate::world::{Held, How, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_started_shown_and_ended() {
@@ -85,6 +85,61 @@ async fn lists_come_in_pages() {
     assert_eq!(pages(&world, "/v1/runs?state=waiting&limit=50", "before", "runs", "id").await.len(), 6);
     let events = format!("/v1/runs/{}/events?limit=1", approved.run);
     assert_eq!(pages(&world, &events, "after", "events", "type").await, ["run-created", "call-held", "decision-made"]);
+    world.stop().await;
+}
+
+/// The same lists that the journal's own tests hold to their order: what the query says reaches them, and the pages go on where they stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_ranked_and_filtered() {
+    let world = World::new().await;
+    let ids = |calls: &[&Held]| calls.iter().map(|call| json!(call.id)).collect::<Vec<_>>();
+    let plain = world.held(&How::PLAIN).await;
+    let soon = world.held(&How { expires_at: Some(Time(world.journal.now().0 + 3_600_000_000)), ..How::PLAIN }).await;
+    let bobs = world.held(&How { who: Reviewers::Named(vec!["bob".into()]), ..How::PLAIN }).await;
+    let doubtful = world.call("in-doubt").await;
+    let list =
+        async |query: &str| pages(&world, &format!("/v1/approvals?limit=1&{query}"), "after", "approvals", "id").await;
+    assert_eq!(list("order=rank&state=waiting").await, ids(&[&doubtful, &soon, &plain, &bobs]));
+    assert_eq!(list("order=rank").await, ids(&[&soon, &plain, &bobs]), "held, if no state is named");
+    assert_eq!(list("order=waiting&state=waiting").await, ids(&[&plain, &soon, &bobs, &doubtful]));
+    assert_eq!(list("order=rank&mine=true").await, ids(&[&soon, &plain]), "alice asks");
+    assert_eq!(list("mine=false").await.len(), 3);
+    assert_eq!(list(&format!("run={}", soon.run)).await, ids(&[&soon]));
+    assert_eq!(list("capability=acme:mail/send@1.0.0%23send").await.len(), 3);
+    assert_eq!(list("capability=acme:mail/send").await.len(), 0);
+    assert_eq!((list("agent=release").await.len(), list("agent=another").await.len()), (3, 0));
+    let row = world.ask(&get(&format!("/v1/approvals?run={}", plain.run))).await.json()["approvals"][0].clone();
+    assert_eq!((&row["consequence"], &row["still_needed"], &row["approved_by"]), (&Value::Null, &json!(1), &json!([])));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_are_listed_with_what_they_rested_on() {
+    let world = World::new().await;
+    let (rejected, approved) = (world.call("rejected").await, world.call("approved").await);
+    world.call("expired").await;
+    let list = async |query: &str, key: &str| {
+        pages(&world, &format!("/v1/decisions?limit=1&{query}"), "before", "decisions", key).await
+    };
+    assert_eq!(list("", "kind").await, ["expire", "approve", "reject"]);
+    let all = world.ask(&get("/v1/decisions")).await.json()["decisions"].clone();
+    let (who, at) = (all[2]["by"].as_str().unwrap(), all[1]["at"].as_str().unwrap());
+    assert_eq!((&all[2]["approval"]["id"], &all[2]["digest"]), (&json!(rejected.id), &json!(rejected.digest)));
+    assert_eq!((&all[2]["exhibits"][0]["title"], &all[0]["by"]), (&json!("the message"), &Value::Null));
+    assert_eq!(list("kind=reject", "revision").await, [1]);
+    assert_eq!(list(&format!("by={who}&state=rejected&agent=release"), "kind").await, ["reject"]);
+    assert_eq!(list(&format!("run={}", approved.run), "kind").await, ["approve"]);
+    assert_eq!(list(&format!("from={at}"), "kind").await, ["expire", "approve"]);
+    assert_eq!(list(&format!("until={at}"), "kind").await, ["reject"]);
+    assert_eq!(list(&format!("search=SEN%20{who}"), "kind").await, ["reject"], "of what is over");
+    assert_eq!(list("search=elsewhere", "kind").await.len(), 0);
+    for (query, detail) in [
+        ("kind=maybe", "`maybe` is no kind of decision"),
+        ("from=now", "`now` is no time; write it like `2026-01-31T08:00:00Z`"),
+    ] {
+        let reply = world.ask(&get(&format!("/v1/decisions?{query}"))).await;
+        assert_eq!((reply.status, &reply.json()["detail"]), (400, &json!(detail)));
+    }
     world.stop().await;
 }
 
@@ -194,7 +249,7 @@ async fn the_schema_is_strict_and_complete() {
         ["Action.arguments", "AgUiInterrupt.responseSchema", "FeedEvent.data.arguments", "RunEvent.data.arguments"];
     assert_eq!(free, known.map(str::to_owned).into(), "are objects of which nothing is said");
     let paths = world.schema.0["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 17, "{:?}", paths.keys().collect::<Vec<_>>());
+    assert_eq!(paths.len(), 18, "{:?}", paths.keys().collect::<Vec<_>>());
     let mut names = BTreeSet::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {

@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::client::{Connection, Events, Held, Told};
-use crate::table::{Table, millis};
+use crate::table::{Table, Times, millis};
 use crate::world::{World, client, effects};
 
 /// Of the arguments of each waiting call.
@@ -138,15 +139,16 @@ fn restart(table: &Table, folder: &Path, last: &Held, base: u64) {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let at = lines.next().unwrap().parse().unwrap();
-        let (serving, decided) = client().block_on(async {
+        let (serving, pages, decided) = client().block_on(async {
             let mut connection = Connection::open(at).await;
             // Serving: somebody known gets a list of what waits.
             let list = connection.ask("GET", "/v1/approvals?limit=50", "", 200).await;
             let serving = begin.elapsed();
             assert!(String::from_utf8(list).unwrap().contains("scripted"));
+            let pages = pages(&mut connection).await;
             let decided = Instant::now();
             connection.decide(last, "approve").await;
-            (serving, decided)
+            (serving, pages, decided)
         });
         assert_eq!(lines.next().unwrap(), ENTERED);
         let effect = decided.elapsed();
@@ -157,17 +159,43 @@ fn restart(table: &Table, folder: &Path, last: &Held, base: u64) {
         drop(child.stdin.take());
         let memory = lines.next().unwrap();
         assert!(child.wait().unwrap().success());
-        (serving, effect, memory)
+        (serving, pages, effect, memory)
     };
-    let ((serving, effect, memory), flush) = table.beside_flushes(work);
+    let ((serving, pages, effect, memory), flush) = table.beside_flushes(work);
     assert_eq!(effects(folder), performed + 1, "one decision, one effect");
     let waiting = table.size.waiting;
     table.number(&format!("restart with {waiting} waiting: to serving"), &millis(serving), Some(&flush), "1 s");
     table.number("and from the first decision to its effect", &millis(effect), Some(&flush), "0.2 s");
+    table.times(&format!("first inbox page of 50, {waiting} waiting for me, over HTTP"), &pages.0, "1 s");
+    table.times("and the page in the middle of them", &pages.1, "1 s");
     let journal = journal_bytes(folder) / (1 << 20);
     let what =
         format!("private memory of that process ({journal} MiB of journal, {} KiB without the runs)", base >> 10);
     table.number(&what, &memory, None, "");
+}
+
+/// How long the first page of what waits for a reviewer takes, and one half-way through it.
+async fn pages(connection: &mut Connection) -> (Times, Times) {
+    const PAGES: usize = 100;
+    let inbox = "/v1/approvals?order=rank&state=waiting&mine=true";
+    let (mut first, mut middle) = (Vec::new(), Vec::new());
+    let mut after = String::new();
+    for page in 0..PAGES {
+        let target = format!("{inbox}&limit=50");
+        let begin = Instant::now();
+        connection.ask("GET", &target, "", 200).await;
+        first.push(begin.elapsed());
+        let target = format!("{inbox}&limit=50{after}");
+        let begin = Instant::now();
+        let answer = connection.ask("GET", &target, "", 200).await;
+        if page > PAGES / 2 {
+            middle.push(begin.elapsed());
+            continue;
+        }
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        after = answer["next"].as_str().map(|next| format!("&after={next}")).unwrap_or_default();
+    }
+    (first.into_iter().collect(), middle.into_iter().collect())
 }
 
 /// How this program is told to be the host of the restart.

@@ -15,9 +15,10 @@ use std::sync::Arc;
 use common::script::refused;
 use common::*;
 use holdshort_gate::command::{Choice, DecisionOutcome, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision};
-use holdshort_gate::{Decision, Event, Refused, Resolution, RunId, Time, Verdict};
+use holdshort_gate::{Consequence, Decision, Event, Proposal, Refused, Resolution, Reviewers, RunId, Time, Verdict};
 use holdshort_journal::{
-    CallFilter, CallHint, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter, SubmitError,
+    CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter,
+    SubmitError,
 };
 use serde_json::json;
 
@@ -58,6 +59,10 @@ conformance! {
     runs_are_listed_newest_first_in_pages
     calls_are_listed_in_order_in_pages
     what_is_in_a_phase_is_counted
+    what_is_looked_at_first_comes_first
+    a_cursor_stays_right_while_rows_come_and_go
+    a_call_waits_for_whoever_can_still_do_something_about_it
+    decisions_are_listed_newest_first
     what_is_due_comes_earliest_first
     the_feed_is_every_event_in_order_of_commits
     a_log_keeps_its_last_lines
@@ -535,6 +540,179 @@ async fn what_is_in_a_phase_is_counted(world: World) {
             world.count_runs(phase, most).await.unwrap(),
         );
         assert_eq!(counted, (calls, runs), "{phase}, at most {most}");
+    }
+}
+
+/// Ranked calls by the names of their runs.
+async fn ranked(world: &World, filter: CallFilter) -> Vec<String> {
+    let filter = CallFilter { phases: vec!["held", "in-doubt"], order: CallOrder::Ranked(None), ..filter };
+    world.calls(filter).await.unwrap().into_iter().map(|row| row.run.0).collect()
+}
+
+fn weighing(consequence: Option<Consequence>, expires_at: Option<u64>) -> Proposal {
+    Proposal { consequence, ..requiring(1, expires_at.map(|after| Time(EPOCH + after))) }
+}
+
+async fn what_is_looked_at_first_comes_first(world: World) {
+    use Consequence::{High, Low, Medium};
+    const DAY: u64 = 86_400_000_000;
+    // From the last to the first, so that nothing comes in the order in which it was proposed but where nothing else decides.
+    for (name, consequence, deadline) in [
+        ("12 low", Some(Low), None),
+        ("13 low, later", Some(Low), None),
+        ("11 low, lapses", Some(Low), Some(DAY)),
+        ("10 medium", Some(Medium), None),
+        ("09 medium, lapses never that anybody sees", Some(Medium), Some(u64::MAX - EPOCH)),
+        ("08 medium, lapses", Some(Medium), Some(2 * DAY)),
+        ("06 high", Some(High), None),
+        ("07 nobody says, later", None, None),
+        ("05 nobody says, lapses later", None, Some(3 * DAY)),
+        ("03 high, lapses", Some(High), Some(2 * DAY)),
+        ("04 high, lapses then too", Some(High), Some(2 * DAY)),
+        ("02 high, lapses first", Some(High), Some(DAY)),
+        ("00 in doubt, low", Some(Low), None),
+        ("01 in doubt, high", Some(High), Some(DAY)),
+    ] {
+        let run = world.held(name, weighing(consequence, deadline)).await;
+        if name.contains("doubt") {
+            let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+            let _ = world.start(&run, 1).await.unwrap();
+            let _ = world.submit(&run, Some(1), unknown()).await.unwrap();
+        }
+    }
+    let found = ranked(&world, all_calls()).await;
+    let mut wanted = found.clone();
+    wanted.sort();
+    // The two without a deadline that counts come as they were proposed.
+    wanted.swap(9, 10);
+    assert_eq!((found.len(), found), (14, wanted));
+}
+
+fn unknown() -> Finish {
+    Finish { attempt: 1, outcome: Outcome::Unknown("no reply".into()), evidence: None }
+}
+
+/// Page by page, while what was on a page is decided and more is proposed: everything that was there all the time is met once.
+async fn a_cursor_stays_right_while_rows_come_and_go(world: World) {
+    let consequence = |n: usize| [None, Some(Consequence::Medium), Some(Consequence::Low)][n % 3];
+    for n in 0..60 {
+        let deadline = (n % 4 == 0).then_some(1_000_000_000 + (n as u64 * 7 % 60) * 1_000_000);
+        let _ = world.held(&format!("run-{n:02}"), weighing(consequence(n), deadline)).await;
+    }
+    let before = ranked(&world, all_calls()).await;
+    let (mut met, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let filter = CallFilter { order: CallOrder::Ranked(after), ..CallFilter::in_phases(&["held"], 7) };
+        let page = world.calls(filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.rank, last.position));
+        // The row that the cursor names goes, another that was met goes, and some come, before and after this place.
+        let (last, first) = (last.run.clone(), page[0].run.clone());
+        let _ = world.decide(&last, 1, "alice", Choice::Reject).await.unwrap();
+        if first != last {
+            let _ = world.submit(&first, None, cancel()).await.unwrap();
+        }
+        for consequence in [None, Some(Consequence::Low)] {
+            let name = format!("new-{pages}-{consequence:?}");
+            let _ = world.held(&name, weighing(consequence, (pages % 2 == 0).then_some(500_000_000))).await;
+        }
+        met.extend(page.into_iter().map(|row| row.run.0));
+        pages += 1;
+    }
+    let mut once = met.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), met.len(), "nothing twice");
+    met.retain(|run| run.starts_with("run"));
+    assert_eq!((met, pages > 8), (before, true));
+}
+
+async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) {
+    let named = |names: &[&str], quorum, four_eyes| {
+        let mut proposal = requiring(quorum, None);
+        proposal.requirement.reviewers = Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        proposal.requirement.four_eyes = four_eyes;
+        proposal
+    };
+    let mut anyone = requiring(2, None);
+    anyone.requirement.four_eyes = true;
+    // Runs are started by olga.
+    let _ = world.held("1 anybody", requiring(2, None)).await;
+    let _ = world.held("2 another than who started it", anyone.clone()).await;
+    let _ = world.held("3 alice or olga", named(&["alice", "olga"], 1, false)).await;
+    let _ = world.held("4 alice or olga, another than who started it", named(&["alice", "olga"], 1, true)).await;
+    let _ = world.held("5 nobody", named(&[], 1, false)).await;
+    let mine = async |name: &str| {
+        let found = ranked(&world, CallFilter { waiting_for: Some(name.into()), ..all_calls() }).await;
+        let counted =
+            CallFilter { waiting_for: Some(name.into()), ..CallFilter::in_phases(&["held", "in-doubt"], 100) };
+        assert_eq!(world.count_calls(counted).await.unwrap(), found.len(), "{name}");
+        found.into_iter().map(|run| run[..1].to_owned()).collect::<String>()
+    };
+    assert_eq!(
+        [mine("alice").await, mine("bob").await, mine("olga").await, mine("eve").await],
+        ["1234", "12", "13", "12"]
+    );
+    // Whoever has approved need not look again, until what they approved is replaced.
+    let (first, second) = (RunId("1 anybody".into()), RunId("2 another than who started it".into()));
+    let _ = world.decide(&first, 1, "alice", Choice::Approve).await.unwrap();
+    let _ = world.decide(&second, 1, "bob", Choice::Approve).await.unwrap();
+    assert_eq!([mine("alice").await, mine("bob").await, mine("olga").await], ["234", "1", "13"]);
+    let edit =
+        || Choice::Edit(Box::new(Revision { proposal: Proposal { summary: "another".into(), ..anyone.clone() } }));
+    let _ = world.decide(&second, 1, "alice", edit()).await.unwrap();
+    assert_eq!([mine("alice").await, mine("bob").await], ["34", "12"], "who edits is barred as well");
+    // Decided, and under way, it waits for nobody; in doubt it waits for those who could settle it, though they approved it.
+    let _ = world.decide(&first, 1, "bob", Choice::Approve).await.unwrap();
+    assert_eq!(mine("olga").await, "3");
+    let _ = world.start(&first, 1).await.unwrap();
+    assert_eq!(mine("olga").await, "3");
+    let _ = world.submit(&first, Some(1), unknown()).await.unwrap();
+    assert_eq!([mine("alice").await, mine("bob").await, mine("olga").await], ["134", "12", "13"]);
+    let _ = world.submit(&first, Some(1), happened(1, json!("sent"))).await.unwrap();
+    let _ = world.submit(&second, None, cancel()).await.unwrap();
+    assert_eq!([mine("alice").await, mine("bob").await], ["34", ""]);
+}
+
+async fn decisions_are_listed_newest_first(world: World) {
+    let run = world.held("run", requiring(2, None)).await;
+    let other = world.held("other", proposal("to Zürich, <now>")).await;
+    world.clock.pass_ms(1_000);
+    let began = world.clock.next();
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let edit = Choice::Edit(Box::new(Revision { proposal: proposal("another text") }));
+    let _ = world.decide(&run, 1, "bob", edit).await.unwrap();
+    world.clock.pass_ms(1_000);
+    let later = world.clock.next();
+    let _ = world.submit(&other, None, cancel()).await.unwrap();
+    let seen = async |filter: DecisionFilter| {
+        let rows = world.decisions(filter).await.unwrap();
+        rows.into_iter()
+            .map(|row| format!("{} {:?} {}", row.kind, row.by.unwrap_or_default(), row.summary))
+            .collect::<Vec<_>>()
+    };
+    let all = || DecisionFilter::all(10);
+    // An editor's own vote is for what they made of it.
+    let voted = "approve \"bob\" send another text";
+    let (cancelled, edited, approved) =
+        ("cancel \"olga\" send to Zürich, <now>", "edit \"bob\" send hello", "approve \"alice\" send hello");
+    assert_eq!(seen(all()).await, [cancelled, voted, edited, approved], "each on what it was about");
+    assert_eq!(
+        seen(DecisionFilter { from: Some(began), until: Some(later), ..all() }).await,
+        [voted, edited, approved]
+    );
+    assert_eq!(seen(DecisionFilter { from: Some(later), ..all() }).await, [cancelled]);
+    assert_eq!(seen(DecisionFilter { until: Some(began), ..all() }).await, [""; 0]);
+    assert_eq!(seen(DecisionFilter { by: Some("bob".into()), ..all() }).await, [voted, edited]);
+    assert_eq!(seen(DecisionFilter { phases: vec!["cancelled"], ..all() }).await, [cancelled]);
+    let page = world.decisions(DecisionFilter::all(1)).await.unwrap();
+    assert_eq!(seen(DecisionFilter { before: Some(page[0].position), ..all() }).await, [voted, edited, approved]);
+    // Words that begin so, in any order and case; of calls that are over.
+    for (search, finds) in
+        [("ZÜR now", true), ("olg tASk", true), ("rich", false), ("now zurich", false), ("hello", false)]
+    {
+        let found = seen(DecisionFilter { search: Some(search.into()), ..all() }).await;
+        assert_eq!(found, if finds { vec![cancelled] } else { vec![] }, "{search}");
     }
 }
 

@@ -18,8 +18,10 @@ use std::process::{Command, Stdio};
 use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
 use holdshort_gate::command::Choice;
-use holdshort_gate::{Digest, Event, Resolution, RunId, Time};
-use holdshort_journal::{CallFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError};
+use holdshort_gate::{Consequence, Digest, Event, Proposal, Resolution, RunId, Time};
+use holdshort_journal::{
+    CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError,
+};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::json;
@@ -157,7 +159,9 @@ async fn projections_follow_from_the_events_alone() {
     let nonsense =
         "UPDATE runs SET phase = 'running', last_seq = 99, calls = 99, held = 99, last_consequential = 99, timers = 99,
                         detail = 'nonsense', deadline = 99, updated_at = 99;
-                    DELETE FROM calls WHERE call > 1; UPDATE calls SET phase = 'held', deadline = 99;";
+                    DELETE FROM calls WHERE call > 1; DELETE FROM decisions; DELETE FROM exceptions;
+                    UPDATE calls SET phase = 'held', deadline = 99, urgency = 0, everybody = 1, agent = 99, capability = 99;
+                    INSERT INTO words (words) VALUES ('delete-all');";
     let tables = |path: &Path| {
         let file = Connection::open(path).unwrap();
         let dump = |table: &str| {
@@ -186,6 +190,38 @@ async fn projections_follow_from_the_events_alone() {
         let version: String = Connection::open(path).unwrap().query_row(version, [], |row| row.get(0)).unwrap();
         assert_ne!(version, "0", "made anew once, not whenever it is opened");
     });
+}
+
+/// The first page of what waits, of ten thousand, reads the events of that page and of nothing else; nor does any filter.
+#[tokio::test]
+async fn a_list_reads_only_the_events_of_its_page() {
+    let world = World::new(Kept::InSqlite);
+    let names: Vec<String> = (0..20).map(|n| format!("run-{n:02}")).collect();
+    for (n, name) in (0..).zip(&names) {
+        let consequence = Some([Consequence::Low, Consequence::High][usize::from(n >= 18)]);
+        let run = world.held(name, Proposal { consequence, ..proposal("hello") }).await;
+        if n < 4 {
+            let _ = world.decide(&run, 1, "alice", Choice::Reject).await.unwrap();
+        }
+    }
+    // Whoever reads an event of another run now gets an error.
+    let world = world.reopened(|path| {
+        let others = "UPDATE events SET body = 'not json' WHERE run IN (SELECT number FROM runs WHERE id NOT IN ('run-03', 'run-18', 'run-19'))";
+        sql(path, others);
+    });
+    let ranked = CallFilter { order: CallOrder::Ranked(None), ..CallFilter::in_phases(&["held"], 2) };
+    let mine = CallFilter { waiting_for: Some("bob".into()), agent: Some("agent".into()), ..ranked.clone() };
+    for filter in [ranked.clone(), mine] {
+        let page = world.calls(filter.clone()).await.unwrap();
+        assert_eq!(page.iter().map(|row| row.run.0.as_str()).collect::<Vec<_>>(), ["run-18", "run-19"]);
+        assert_eq!(world.count_calls(CallFilter { limit: 100, ..filter }).await.unwrap(), 16);
+    }
+    assert!(world.calls(CallFilter { limit: 3, ..ranked }).await.is_err());
+    for search in [None, Some("alice".into())] {
+        let newest = DecisionFilter { search, by: Some("alice".into()), ..DecisionFilter::all(1) };
+        assert_eq!(world.decisions(newest.clone()).await.unwrap()[0].call.run.0, "run-03");
+        assert!(world.decisions(DecisionFilter { limit: 2, ..newest }).await.is_err());
+    }
 }
 
 #[tokio::test]
@@ -287,7 +323,7 @@ fn what_cannot_be_opened_is_refused_in_words_that_help() {
         error
     };
     let newer = check("newer", &|path| sql(path, "PRAGMA user_version = 7"));
-    assert!(matches!(newer, OpenError::Newer { found: 7, known: 1, .. }));
+    assert!(matches!(newer, OpenError::Newer { found: 7, known: 2, .. }));
     let text = check("text", &|path| fs::write(path, "dear diary, ".repeat(1_000)).unwrap());
     assert!(matches!(text, OpenError::NotAJournal { .. }));
     let other = check("other-database", &|path| {
@@ -490,8 +526,9 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
         fs::write(&listing, &found).unwrap();
     }
     assert_eq!(found, fs::read_to_string(&listing).unwrap());
-    let shown = shown(&journal, &runs()).await;
-    assert_eq!(kinds(&shown.feed).len(), 22, "every kind of event of then is in it");
+    let seen = shown(&journal, &runs()).await;
+    assert_eq!(kinds(&seen.feed).len(), 22, "every kind of event of then is in it");
+    Model::of(&seen.feed).check(&seen, &runs(), "its projections, which are of now");
     // A vote of then and a vote of now clear the same digest, and the effect has the key that it would have had.
     let run = RunId("waiting".into());
     let call = journal.subject(&run, Some(2)).await.unwrap().unwrap().call.unwrap();
@@ -503,6 +540,17 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let key = format!("key of waiting.2: {}\n", perform(authorized));
     assert!(found.contains(&key), "{key}");
     assert_eq!(*journal.submit(&run, Some(2), fence, happened(1, json!("sent"))).await.unwrap(), "succeeded");
+    // It is a journal of now, and its tables are made anew once and not whenever it is opened.
+    let seen = shown(&journal, &runs()).await;
+    drop(journal);
+    let file = Connection::open(&path).unwrap();
+    let text = |sql: &str| file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(text("SELECT user_version || '' FROM pragma_user_version"), "2");
+    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "2");
+    assert_eq!(text("PRAGMA integrity_check"), "ok");
+    drop(file);
+    let journal = Journal::open(&path, clock.clock()).unwrap();
+    same(&shown(&journal, &runs()).await, &seen, "opened again");
 }
 
 /// What a journal holds, for a reader.

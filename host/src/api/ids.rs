@@ -2,7 +2,7 @@
 
 use holdshort_gate::{CallNumber, RunId};
 
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 
 /// Characters of a run's id.
 const RUN_CHARS_MAX: usize = 64;
@@ -12,6 +12,12 @@ pub(crate) fn run(text: &str) -> Result<RunId, Problem> {
     let plain = (1..=RUN_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if plain { Ok(RunId(text.into())) } else { Err(no_run(text)) }
+}
+
+/// A run's id in a query, where one that looks like none is a mistake.
+pub(super) fn asked(text: &str) -> Result<RunId, Problem> {
+    let wrong = |_| Problem::new(Kind::BadRequest, format!("`{}` is no id of a run", super::shortened(text)));
+    run(text).map_err(wrong)
 }
 
 /// A call's number: one thing has one name, so neither `+1` nor `01`.

@@ -111,7 +111,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
     let limit = page(query.limit, 50, 200)?;
     let filter = CallFilter {
         phases: phases(query.state.as_deref().unwrap_or("held"))?,
-        run: query.run.as_deref().map(ids::run).transpose()?,
+        run: query.run.as_deref().map(ids::asked).transpose()?,
         agent: query.agent,
         capability: query.capability,
         waiting_for: query.mine.unwrap_or_default().then(|| reviewer.name().to_owned()),

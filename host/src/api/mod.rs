@@ -22,6 +22,7 @@ mod json;
 pub mod limits;
 mod metrics;
 pub mod openapi;
+mod past;
 mod patience;
 pub mod problem;
 pub mod resolutions;

@@ -90,6 +90,12 @@ words!(
     EffectStateShape, "EffectState", super::approvals::EFFECT_STATES, "Where the effect stands."
 );
 words!(
+    /// What was decided.
+    DecisionKindShape, "DecisionKind", holdshort_journal::DecisionRow::KINDS,
+    "A person's `approve`, `edit`, `reject` or `respond`; a person's word on an effect in doubt: `done`, `not-done`, `abandon`, `send-again`; \
+     `cancel` of the run; `expire`; and policy's `clear` and `refuse`."
+);
+words!(
     /// Where a run stands.
     RunStateShape, "RunState", RunPhase::NAMES, "Where a run stands."
 );

@@ -8,19 +8,21 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::story::moment;
 
-/// Prints the approvals in a state, the one that waits longest first.
+/// Prints the approvals in a state: unless told otherwise, what waits, with what is in doubt on top.
 pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let answer = page(&args.state, args.limit, args.after.as_deref(), client)?;
+    let answer = page(args, client)?;
     if output.json {
         output.json(&answer)?;
         return Ok(Exit::Done);
     }
     let page = client::read::<ApprovalPage>(&answer)?;
     if page.approvals.is_empty() {
-        output.note(if args.state == "held" { "nothing waits for a decision" } else { "there are none" });
+        let waits = ["waiting", "held"].contains(&args.state.as_str());
+        output.note(if waits { "nothing waits for a decision" } else { "there are none" });
     }
     for row in &page.approvals {
-        let state = if args.state == "held" { String::new() } else { format!("{}  ", row.state) };
+        let plain = row.state == args.state || (row.state == "held" && args.state == "waiting");
+        let state = if plain { String::new() } else { format!("{}  ", row.state) };
         let label = format!("{}  {}  ", row.id, moment(&row.proposed_at));
         output.row(&label, &format!("{state}{}: {}", row.agent, row.summary))?;
     }
@@ -31,8 +33,12 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
 }
 
 /// A page of the list, in the host's order.
-pub(in crate::cli) fn page(state: &str, limit: u32, after: Option<&str>, client: &Client) -> Result<Value, Failure> {
-    let mut query = vec![("limit", limit.to_string()), ("state", state.to_owned())];
-    query.extend(after.map(|after| ("after", after.to_owned())));
+pub(in crate::cli) fn page(args: &ListApprovals, client: &Client) -> Result<Value, Failure> {
+    let mut query =
+        vec![("limit", args.limit.to_string()), ("state", args.state.clone()), ("order", args.order().to_owned())];
+    query.extend(args.mine.then(|| ("mine", "true".to_owned())));
+    query.extend(args.agent.clone().map(|agent| ("agent", agent)));
+    query.extend(args.capability.clone().map(|capability| ("capability", capability)));
+    query.extend(args.after.clone().map(|after| ("after", after)));
     client.get("/approvals", &query)
 }

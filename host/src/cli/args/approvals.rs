@@ -39,9 +39,21 @@ pub enum ApprovalsAction {
 /// What to list.
 #[derive(Clone, Debug, Args)]
 pub struct ListApprovals {
-    /// Where they stand
-    #[arg(long, default_value = "held", value_parser = states())]
+    /// Where they stand; `waiting` is what is held or in doubt
+    #[arg(long, default_value = "waiting", value_parser = states())]
     pub state: String,
+    /// Only those that wait for you
+    #[arg(long)]
+    pub mine: bool,
+    /// Only those of this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Only those of this capability, as `package:name/interface@version#function`
+    #[arg(long)]
+    pub capability: Option<String>,
+    /// What comes first: what to look at first, or what has waited longest. Without it `rank`, and for those that are over `waiting`
+    #[arg(long, value_parser = ["rank", "waiting"])]
+    pub order: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,
@@ -50,9 +62,22 @@ pub struct ListApprovals {
     pub after: Option<String>,
 }
 
-/// Every phase of a call, `open` and `all`.
+impl ListApprovals {
+    /// What waits, ranked: so many, after this cursor.
+    pub fn waiting(limit: u32, after: Option<String>) -> Self {
+        Self { state: "waiting".into(), mine: false, agent: None, capability: None, order: None, limit, after }
+    }
+
+    /// The order that was asked for, or that suits the state.
+    pub fn order(&self) -> &str {
+        let ranked = ["waiting", "held", "in-doubt", "open"].contains(&self.state.as_str());
+        self.order.as_deref().unwrap_or(if ranked { "rank" } else { "waiting" })
+    }
+}
+
+/// Every phase of a call, `waiting`, `open` and `all`.
 fn states() -> clap::builder::PossibleValuesParser {
-    Phase::NAMES.into_iter().chain(["open", "all"]).collect::<Vec<&'static str>>().into()
+    Phase::NAMES.into_iter().chain(["waiting", "open", "all"]).collect::<Vec<&'static str>>().into()
 }
 
 /// `approvals show`

@@ -23,7 +23,10 @@ fn lists_are_the_default() {
         panic!()
     };
     assert!(approvals.action.is_none());
-    assert_eq!(approvals.list.state, "all");
+    assert_eq!((approvals.list.state.as_str(), approvals.list.order()), ("all", "waiting"));
+    let Command::Approvals(approvals) = parse("holdshort approvals --mine").unwrap().command else { panic!() };
+    let list = approvals.list;
+    assert_eq!((list.state.as_str(), list.order(), list.mine), ("waiting", "rank", true));
     let Command::Runs(runs) = parse("holdshort runs").unwrap().command else { panic!() };
     assert_eq!((runs.action.is_none(), runs.list.limit), (true, 20));
 }
@@ -47,7 +50,8 @@ fn nonsense_is_refused() {
         "holdshort approvals approve a.1 --digest 9f86",
         "holdshort approvals approve ../a.1",
         "holdshort approvals show a",
-        "holdshort approvals --state waiting",
+        "holdshort approvals --state sleeping",
+        "holdshort approvals --order newest",
         "holdshort approvals reject a.1",
         "holdshort approvals respond a.1",
         "holdshort approvals respond a.1 yes --json-answer true",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// `GET /v1/approvals`
 #[derive(Debug, Deserialize)]
 pub struct ApprovalPage {
-    /// The approvals, the one that waits longest first.
+    /// The approvals, in the order that was asked for.
     pub approvals: Vec<ApprovalRow>,
     /// Where the next page begins.
     #[serde(default)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::cli::approvals::list;
-use crate::cli::args::CallId;
+use crate::cli::args::{CallId, ListApprovals};
 use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::review::story::moment;
@@ -34,26 +34,22 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Asks for so many pages of each list.
+    /// Asks for so many pages.
     pub(super) fn load(pages: usize, client: &Client) -> Result<Self, Failure> {
         let mut inbox = Self { asked: Some(Instant::now()), ..Self::default() };
-        for state in ["in-doubt", "held"] {
-            let mut after = None;
-            for _ in 0..pages {
-                let page = list::page(state, PAGE, after.as_deref(), client)?;
-                let page = client::read::<ApprovalPage>(&page)?;
-                for row in page.approvals {
-                    let wrong = |why| Failure::new(Exit::Failed, format!("the host lists `{}`: {why}", row.id));
-                    inbox.waiting.push(Waiting { id: row.id.parse().map_err(wrong)?, row });
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
+        let mut after = None;
+        for _ in 0..pages {
+            let page = list::page(&ListApprovals::waiting(PAGE, after), client)?;
+            let page = client::read::<ApprovalPage>(&page)?;
+            for row in page.approvals {
+                let wrong = |why| Failure::new(Exit::Failed, format!("the host lists `{}`: {why}", row.id));
+                inbox.doubtful += usize::from(row.state == "in-doubt");
+                inbox.waiting.push(Waiting { id: row.id.parse().map_err(wrong)?, row });
             }
-            inbox.more |= after.is_some();
-            if state == "in-doubt" {
-                inbox.doubtful = inbox.waiting.len();
+            after = page.next;
+            inbox.more = after.is_some();
+            if !inbox.more {
+                break;
             }
         }
         Ok(inbox)

@@ -1,0 +1,132 @@
+//! `/v1/decisions`: who decided what, when, and on what evidence.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use holdshort_gate::{Digest, ExhibitRef, Time};
+use holdshort_journal::{DecisionFilter, DecisionRow, Position};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::inbox::{ApprovalRow, phases};
+use super::json::Json;
+use super::limits::{Query, page};
+use super::openapi::Refusals;
+use super::problem::{Details, Kind, Problem};
+use super::shapes::{DecisionKindShape, DigestShape, ExhibitShape, Moment};
+use super::{Answer, Api, ids};
+
+/// Which decisions.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only what this person decided.
+    by: Option<String>,
+    /// Only decisions of this kind; without it all.
+    kind: Option<String>,
+    /// Only about calls that are in this state now: as for approvals, without it `all`.
+    state: Option<String>,
+    /// Only about calls of the agent of this name.
+    agent: Option<String>,
+    /// Only about calls of this capability, written `package:name/interface@version#function`.
+    capability: Option<String>,
+    /// Only about calls of this run.
+    run: Option<String>,
+    /// Only what was decided at this time (RFC 3339) or later.
+    from: Option<String>,
+    /// Only what was decided before this time (RFC 3339).
+    until: Option<String>,
+    /// Only about calls that are over and have, in their summary, agent, capability, task or people's names, a word for each of these that begins with it.
+    search: Option<String>,
+    /// How many at most: 1 to 200, without it 50.
+    limit: Option<u32>,
+    /// Only those before this cursor, which the page before gave as `next`.
+    before: Option<String>,
+}
+
+/// A page of decisions, the newest first.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecisionPage {
+    decisions: Vec<PastDecision>,
+    /// Where the next page begins; null on the last one.
+    #[schema(required = true)]
+    next: Option<String>,
+}
+
+/// Something that was decided about a call.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ListedDecision)]
+pub(super) struct PastDecision {
+    at: Moment,
+    /// Who; null if policy or time decided, or the run ended by itself.
+    #[schema(required = true)]
+    by: Option<String>,
+    #[schema(value_type = DecisionKindShape)]
+    kind: &'static str,
+    /// In their words.
+    #[schema(required = true)]
+    message: Option<String>,
+    /// The digest of what it rested on; null if the call was refused before anyone was asked.
+    #[schema(required = true, value_type = Option<DigestShape>)]
+    digest: Option<Digest>,
+    /// The revision that it was about.
+    revision: u32,
+    /// The line that said what would happen, as it was then.
+    summary: String,
+    /// The host's evidence, as it was then.
+    #[schema(value_type = Vec<ExhibitShape>)]
+    exhibits: Vec<ExhibitRef>,
+    /// The approval as it is now.
+    approval: ApprovalRow,
+}
+
+/// Lists decisions.
+#[utoipa::path(get, path = "/v1/decisions", operation_id = "list-decisions", tag = "approvals", params(ListQuery), responses(Refusals,
+    (status = 200, body = DecisionPage),
+    (status = 400, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
+    let limit = page(query.limit, 50, 200)?;
+    let before = query.before.map(|text| text.parse().map(Position).map_err(|_| super::no_cursor(&text)));
+    let filter = DecisionFilter {
+        by: query.by,
+        kinds: query.kind.as_deref().map(kind).transpose()?.into_iter().collect(),
+        phases: phases(query.state.as_deref().unwrap_or("all"))?,
+        run: query.run.as_deref().map(ids::asked).transpose()?,
+        agent: query.agent,
+        capability: query.capability,
+        from: query.from.as_deref().map(time).transpose()?,
+        until: query.until.as_deref().map(time).transpose()?,
+        search: query.search,
+        before: before.transpose()?,
+        limit,
+    };
+    let rows = api.journal().decisions(filter).await?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.position.0.to_string());
+    Ok(Json(DecisionPage { decisions: rows.into_iter().map(PastDecision::from).collect(), next }).into_response())
+}
+
+fn kind(word: &str) -> Result<&'static str, Problem> {
+    DecisionRow::KINDS.into_iter().find(|kind| *kind == word).ok_or_else(|| {
+        let detail = format!("`{}` is no kind of decision", super::shortened(word));
+        Problem::new(Kind::BadRequest, detail).known(DecisionRow::KINDS.map(str::to_owned).to_vec())
+    })
+}
+
+/// A time before 1970 is 1970: nothing was decided before.
+fn time(text: &str) -> Result<Time, Problem> {
+    let at = text.parse::<jiff::Timestamp>().map_err(|_| {
+        let detail = format!("`{}` is no time; write it like `2026-01-31T08:00:00Z`", super::shortened(text));
+        Problem::new(Kind::BadRequest, detail)
+    })?;
+    Ok(Time(u64::try_from(at.as_microsecond()).unwrap_or(0)))
+}
+
+impl From<DecisionRow> for PastDecision {
+    fn from(row: DecisionRow) -> Self {
+        let DecisionRow { position: _, at, by, kind, message, clearance, revision, summary, exhibits, call } = row;
+        let (at, digest, approval) = (Moment(at), clearance, call.into());
+        Self { at, by, kind, message, digest, revision, summary, exhibits, approval }
+    }
+}
