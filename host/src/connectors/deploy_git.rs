@@ -92,10 +92,11 @@ impl DeployGit {
             return Err(CannotPreview::Impossible(text));
         }
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
-        let (summary, exhibits) = change.describe().await?;
-        let facts = Facts { repository: self.repository(), branch: branch.clone(), old, new };
-        let (preconditions, consequence) = (facts.to_json(), Consequence::High);
-        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
+        let (summary, extent, exhibits) = change.describe().await?;
+        let standing = Facts { repository: self.repository(), branch: branch.clone(), old, new };
+        let facts = change::facts(&standing, Some(&extent));
+        let (preconditions, consequence) = (standing.to_json(), Consequence::High);
+        Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
     }
 
     /// The repository as the operator names it, in a form that stands in clearances.

@@ -221,9 +221,9 @@ impl Inner {
             return Err(CannotPreview::Unavailable(self.without(&transfer)));
         };
         let after = standing.after(&transfer).map_err(|error| impossible(&error))?;
-        let (summary, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
-        let (preconditions, consequence) = (standing.facts.to_json(), Consequence::High);
-        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
+        let (summary, facts, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
+        let consequence = if standing.is_own() { Consequence::Medium } else { Consequence::High };
+        Ok(Previewed { summary, exhibits, preconditions: standing.facts.to_json(), facts, consequence })
     }
 
     /// The books were replaced while the host runs: what was opened at its start is not in them.

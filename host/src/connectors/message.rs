@@ -102,12 +102,19 @@ impl Composer {
             let title = format!("attachments, from the workspace of `{agent}`");
             exhibits.push(text(title, attachments.iter().map(line).collect()));
         }
+        let outside_count = outside.iter().map(|(_, count)| count).sum();
         Ok(Previewed {
-            summary: self.summary(&draft, outside.iter().map(|(_, count)| count).sum()),
+            summary: self.summary(&draft, outside_count),
             exhibits,
             // The sender is the operator's: it is not in the action, and a reviewer was shown it.
             preconditions: json!({ "from": self.from.to_string() }),
-            facts: Value::Null,
+            facts: json!({
+                "recipients": draft.recipients().len(),
+                "outside-recipients": outside_count,
+                "outside-domains": outside.iter().map(|(domain, _)| domain).collect::<Vec<_>>(),
+                "attachments": attachments.len(),
+                "attachment-bytes": attachments.iter().map(|attachment| attachment.bytes.len()).sum::<usize>(),
+            }),
             consequence: if outside.is_empty() { Consequence::Low } else { Consequence::Medium },
         })
     }

@@ -89,16 +89,35 @@ impl Standing {
         Ok((left, got))
     }
 
-    /// One line about the transfer, and the evidence for it, the most telling first. What the agent wrote stands in quotes.
+    /// What policy and what is pointed out to people rest on; amounts in the currency's smallest unit.
+    fn established(&self, transfer: &Transfer, (left, _): (i64, i64), same: bool) -> Value {
+        json!({
+            "amount": transfer.amount.to_string(),
+            "currency": transfer.currency.code(),
+            "balance-before": self.source_balance.to_string(),
+            "balance-after": left.to_string(),
+            "own-account": self.is_own(),
+            "payments-before": self.facts.payments,
+            "first-payment": self.facts.payments == 0,
+            "same-amount-and-reference-before": same,
+        })
+    }
+
+    /// Whether the money stays with the operator.
+    pub(super) fn is_own(&self) -> bool {
+        self.payee.is_some_and(|payee| payee.kind == Kind::Own)
+    }
+
+    /// One line about the transfer, what was found out, and the evidence for it, the most telling first. What the agent wrote stands in quotes.
     pub(super) fn describe(
         &self,
         books: &Connection,
         transfer: &Transfer,
         after: (i64, i64),
-    ) -> rusqlite::Result<(String, Vec<Exhibit>)> {
+    ) -> rusqlite::Result<(String, Value, Vec<Exhibit>)> {
         let Transfer { source, payee, currency, amount, reference, .. } = transfer;
         let mut exhibits = Vec::new();
-        let own = self.payee.is_some_and(|payee| payee.kind == Kind::Own);
+        let own = self.is_own();
         let count = self.facts.payments;
         let mut known = match (count, own) {
             (_, true) => "an account of the operator's".to_owned(),
@@ -135,7 +154,7 @@ impl Standing {
             transfer.shown(),
             currency.show(after.0),
         );
-        Ok((summary, exhibits))
+        Ok((summary, self.established(transfer, after, !same.is_empty()), exhibits))
     }
 
     /// Both accounts before and after, one amount under the other.
