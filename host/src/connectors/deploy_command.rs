@@ -23,6 +23,7 @@ use super::child::{Children, Order};
 use super::deploy_git::change::{self, Change, Extent, commits};
 use super::deploy_git::state::Facts;
 use super::git::{CommitId, Git, GitError};
+use super::history::History;
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
 use super::{
@@ -67,7 +68,13 @@ impl DeployCommand {
         if let Some(preconditions) = preconditions.as_object_mut() {
             preconditions.insert("program".into(), self.program.precondition());
         }
-        Ok(Previewed { summary, exhibits, preconditions, facts: change::facts(&standing, extent.as_ref()), consequence: Consequence::High })
+        Ok(Previewed {
+            summary,
+            exhibits,
+            preconditions,
+            facts: change::facts(&standing, extent.as_ref()),
+            consequence: Consequence::High,
+        })
     }
 
     /// The commit that the revision is now, and the one that the target's branch is at.
@@ -195,6 +202,10 @@ impl Preview for DeployCommand {
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
+    }
+
+    fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
+        change::recall(history, previewed);
     }
 }
 

@@ -23,6 +23,7 @@ use self::change::Change;
 use self::state::{Facts, Judged, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
 use super::git::{self, CommitId, Git, GitError};
+use super::history::History;
 use super::release::{Release, impossible, unknown_target};
 use super::{Attempt, CannotPreview, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, key};
 
@@ -308,6 +309,10 @@ impl Preview for DeployGit {
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
+    }
+
+    fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
+        change::recall(history, previewed);
     }
 }
 

@@ -30,10 +30,11 @@ use self::attempts::Attempts;
 use self::books::{Booked, Books, BooksError, Entry, Kind};
 use self::standing::{Facts, Standing, micros};
 use self::transfer::Transfer;
+use super::history::History;
 use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 
 pub use self::books::BooksError as LedgerError;
-pub use self::funding::{Accounts, Disagreement, Funding};
+pub use self::funding::{Accounts, Disagreement, Funding, OpenError};
 
 /// How long a ledger that another program has locked is waited for, and a lookup for an attempt that still runs.
 const WAIT: Duration = Duration::from_secs(10);
@@ -59,17 +60,6 @@ struct Inner {
     attempts: Attempts,
     /// How long a locked file is waited for.
     wait: Duration,
-}
-
-/// Why there is no ledger.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its file cannot be used.
-    #[error(transparent)]
-    Books(#[from] BooksError),
-    /// The configured accounts are not those of its books.
-    #[error(transparent)]
-    Accounts(#[from] Disagreement),
 }
 
 /// Why a transfer was not booked. Nothing was committed.
@@ -145,6 +135,10 @@ impl Preview for Ledger {
         let action = action.clone();
         let unavailable = |error| Err(CannotPreview::Unavailable(error));
         self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()
+    }
+
+    fn recall(&self, action: &Action, history: &History, previewed: &mut Previewed) {
+        standing::recall(action, history, previewed);
     }
 }
 

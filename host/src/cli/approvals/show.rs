@@ -97,10 +97,10 @@ impl<'a> Page<'a> {
         Ok(lines)
     }
 
-    /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, or evidence was left out.
+    /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, is claimed and not so, or evidence was left out.
     pub(super) fn careful(&self) -> Option<&'static str> {
         let titles: Vec<ShownExhibit> = self.verified.proposal.exhibits.iter().map(titled).collect();
-        if !Matter::of(&self.verified.proposal, &[], &titles).marks().is_empty() {
+        if !Matter::of(&self.verified.proposal, &[], &titles).warnings().is_empty() {
             return Some(MARKED);
         }
         let left_out = self.verified.proposal.exhibits.iter().any(|exhibit| !self.shows(exhibit));

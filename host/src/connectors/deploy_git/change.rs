@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::state::Facts;
 use crate::connectors::git::{CommitId, Git, GitError, PLAIN_DIFF};
-use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit};
+use crate::connectors::history::History;
+use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Previewed};
 
 /// A name is never abridged, however long.
 const STAT: &[&str] = &["--stat=4300,4200", "--stat-graph-width=40", "--compact-summary"];
@@ -45,7 +46,8 @@ const SUBJECT_CHARS_MAX: usize = 200;
 
 /// The facts of a deployment; without an extent nothing is known of what it changes.
 pub(in crate::connectors) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
-    let mut facts = json!({ "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str() });
+    let mut facts =
+        json!({ "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str() });
     if let (Some(extent), Some(facts)) = (extent, facts.as_object_mut()) {
         let [files, added, removed] = counts(&extent.files);
         let known = [
@@ -59,6 +61,14 @@ pub(in crate::connectors) fn facts(standing: &Facts, extent: Option<&Extent>) ->
         facts.extend(known.map(|(name, value)| (name.to_owned(), value)));
     }
     facts
+}
+
+/// What the run did before, the reports on the very commit first.
+pub(in crate::connectors) fn recall(history: &History, previewed: &mut Previewed) {
+    if let Some(commit) = previewed.facts.get("new-commit").and_then(Value::as_str).map(str::to_owned) {
+        history.tell_checks(&commit, previewed);
+    }
+    history.tell(previewed);
 }
 
 /// Files, lines added and lines removed, as `git --shortstat` says them; it leaves out what is none.
