@@ -75,9 +75,9 @@ impl History {
     pub fn add(&mut self, recorded: Recorded) -> Result<(), Inconsistent> {
         let Recorded { event, at, .. } = recorded;
         if let Some(call) = Call::open(&event, at) {
-            match call.phase {
-                Phase::Refused(_) => self.refused += 1,
-                _ => drop(self.calls.insert(call.number, call)),
+            match call.proposal() {
+                Some(_) => drop(self.calls.insert(call.number, call)),
+                None => self.refused += 1,
             }
         } else if let Event::RoutineReturned { call, capability, result, .. } = event {
             *self.routine.entry(capability.clone()).or_default() += 1;
