@@ -103,9 +103,17 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
     for (payee, leaves) in [("Initech", "7,379.50 EUR"), ("Umbrella KK", "20,000 JPY")] {
         let next = host.held(&run);
         assert!(summary(&next).contains(payee) && summary(&next).contains(leaves), "{}", summary(&next));
+        let (count, sum) = if payee == "Initech" { (1, "250000") } else { (2, "262050") };
+        let before = json!([{ "currency": "EUR", "count": count, "sum": sum }]);
+        assert_eq!(next["proposal"]["facts"]["transfers-before-in-run"], before);
         host.approve(&next);
         host.effect(next["id"].as_str().unwrap(), "succeeded");
     }
+    let last = host.approval(&format!("{run}.4"));
+    let others = "2 of 2,620.50 EUR in all\nThose that a person closed without knowing are among them.\n";
+    assert_eq!(exhibit(&host, &last, "other transfers of this run, made before (2)"), others);
+    let before = exhibit(&host, &last, "what this run did before");
+    assert!(before.contains("call 2, succeeded: pay 2,500.00 EUR to \"ACME GmbH\""), "{before}");
     let over = host.over(&run);
     assert_eq!(
         over["result"],

@@ -33,6 +33,8 @@ mod attached;
 mod decisions;
 #[path = "shown_is_run/effects.rs"]
 mod effects;
+#[path = "shown_is_run/established.rs"]
+mod established;
 #[path = "shown_is_run/large.rs"]
 mod large;
 #[path = "shown_is_run/performed.rs"]

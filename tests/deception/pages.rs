@@ -73,6 +73,7 @@ impl<'a> Around<'a> {
             function: None,
             exhibits: &exhibits,
             preconditions: &preconditions,
+            differences: Vec::new(),
         };
         terminal::action(&matter, columns)
     }
@@ -236,6 +237,7 @@ fn what_is_disguised_is_marked() {
             function: None,
             exhibits: &[],
             preconditions: &Value::Null,
+            differences: Vec::new(),
         };
         let found: Vec<String> = matter.marks().iter().map(ToString::to_string).collect();
         let missing = bait.marks.iter().any(|mark| !found.iter().any(|found| found.contains(mark)));

@@ -177,6 +177,7 @@ pub(crate) fn terminal(bytes: &[u8]) -> bool {
             function: None,
             exhibits: &exhibits,
             preconditions: &shown.preconditions,
+            differences: Vec::new(),
         };
         let lines = terminal::action(&matter, shown.columns.into());
         are_harmless(&lines);

@@ -14,8 +14,8 @@ use holdshort_gate::command::{
     CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
 };
 use holdshort_gate::{
-    Action, Call, Command, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch, Phase, Proposal,
-    RefusalReason, Requirement, Resolution, Reviewers as Who, RunId, RunLimits, Time, WitType,
+    Action, Call, Command, Consequence, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch, Phase,
+    Proposal, RefusalReason, Requirement, Resolution, Reviewers as Who, RunId, RunLimits, Time, WitType,
 };
 use holdshort_journal::{Fence, Flushed, Journal, Position, SubmitError};
 use serde_json::{Value, json};
@@ -87,8 +87,8 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
         summary: format!("send {text}"),
         exhibits: vec![exhibit],
         preconditions: Value::Null,
-        facts: Value::Null,
-        consequence: None,
+        facts: json!({ "recipients": 1 }),
+        consequence: Some(Consequence::Medium),
         connector: "test".into(),
         class,
         requirement: Requirement { reviewers: who, quorum, four_eyes, expires_at, start_within_ms: 60_000 },

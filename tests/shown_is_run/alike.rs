@@ -31,8 +31,15 @@ fn draw<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
 
 /// What a page shows of some arguments, with or without their types.
 fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> String {
-    let matter =
-        Matter { summary: "a call", facts: &[], arguments, function, exhibits: &[], preconditions: &Value::Null };
+    let matter = Matter {
+        summary: "a call",
+        facts: &[],
+        arguments,
+        function,
+        exhibits: &[],
+        preconditions: &Value::Null,
+        differences: Vec::new(),
+    };
     plain(&action(&matter, columns))
 }
 
@@ -124,6 +131,7 @@ fn different_texts_look_different() {
                 function: None,
                 exhibits: &[],
                 preconditions: &preconditions,
+                differences: Vec::new(),
             };
             plain(&action(&matter, columns))
         };

@@ -10,8 +10,8 @@ use holdshort_gate::command::{
     Revision, SetTimer,
 };
 use holdshort_gate::{
-    Answer, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason, Refused, Requirement, Resolution,
-    Reviewers, RunPhase, Time,
+    Answer, Consequence, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason, Refused, Requirement,
+    Resolution, Reviewers, RunPhase, Time,
 };
 use serde_json::json;
 
@@ -388,10 +388,13 @@ fn a_timer_fires_when_it_is_due() {
 fn nothing_in_a_clearance_can_change_without_its_digest() {
     let base = World::held(proposal("a")).clearance();
     type Change = fn(&mut Proposal);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 12] = [
         ("arguments", |p| p.action = action("b")),
         ("summary", |p| p.summary.push('!')),
         ("preconditions", |p| p.preconditions = json!(1)),
+        ("facts", |p| p.facts = json!({"first-payment": true})),
+        ("facts that are none", |p| p.facts = json!({})),
+        ("consequence", |p| p.consequence = Some(Consequence::Low)),
         ("connector", |p| p.connector = "other".into()),
         ("class", |p| p.class = EffectClass::OneShot),
         ("quorum", |p| p.requirement = Requirement { quorum: 2, ..requirement() }),
@@ -413,6 +416,23 @@ fn nothing_in_a_clearance_can_change_without_its_digest() {
         assert_ne!(World::held(changed).clearance(), base, "{what}");
     }
     assert_eq!(World::held(proposal("a")).clearance(), base);
+    let facts = |facts| World::held(Proposal { facts, ..proposal("a") }).clearance();
+    assert_ne!(facts(json!({"checks": []})), facts(json!({"checks": [1]})));
+    let of = |consequence| World::held(Proposal { consequence: Some(consequence), ..proposal("a") }).clearance();
+    assert_ne!(of(Consequence::Low), of(Consequence::High));
+}
+
+/// A proposal of a journal that was written before there were facts has the digest that people decided on then.
+#[test]
+fn a_proposal_without_facts_has_the_digest_that_it_always_had() {
+    let old = proposal("a");
+    let written = serde_json::to_value(&old).unwrap();
+    assert!(written.get("facts").or(written.get("consequence")).is_none(), "{written}");
+    assert_eq!(serde_json::from_value::<Proposal>(written).unwrap(), old);
+    assert_eq!(
+        World::held(old).clearance().to_string(),
+        "sha256:a911c3e6fafb7e0f23a7d49f447362896307ba12b8d4de3e7f840afc1aeecf15"
+    );
 }
 
 #[test]

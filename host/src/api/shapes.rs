@@ -114,7 +114,7 @@ pub struct ProposalShape {
     pub exhibits: Vec<ExhibitShape>,
     /// What must still hold when the effect starts, as the connector states it; null if nothing.
     pub preconditions: serde_json::Value,
-    /// What the host found out, an object of the connector's; left out if there is nothing.
+    /// What the host found out, an object of the connector's, see host/CONFIGURATION.md; left out if there is nothing.
     #[schema(required = false)]
     pub facts: serde_json::Value,
     /// How much is at stake: what people look at first. Left out in proposals of older journals.

@@ -20,9 +20,10 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::child::{Children, Order};
-use super::deploy_git::change::{Change, Extent, commits};
+use super::deploy_git::change::{self, Change, Extent, commits};
 use super::deploy_git::state::Facts;
 use super::git::{CommitId, Git, GitError};
+use super::history::History;
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
 use super::{
@@ -58,16 +59,22 @@ impl DeployCommand {
     /// Shows what would change, and the program; the program itself is not asked, because it could only deploy.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
-        let facts = self.standing(&release).await?;
-        let (what, mut exhibits) = self.describe(&release, &facts).await?;
+        let standing = self.standing(&release).await?;
+        let (what, extent, mut exhibits) = self.describe(&release, &standing).await?;
         exhibits.push(self.program.exhibit());
-        let (commit, target, program) = (facts.new.short(), release.target, self.program.name());
+        let (commit, target, program) = (standing.new.short(), release.target, self.program.name());
         let summary = format!("deploy {commit} to {target} by running `{program}`: {what}");
-        let mut preconditions = facts.to_json();
+        let mut preconditions = standing.to_json();
         if let Some(preconditions) = preconditions.as_object_mut() {
             preconditions.insert("program".into(), self.program.precondition());
         }
-        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence: Consequence::High })
+        Ok(Previewed {
+            summary,
+            exhibits,
+            preconditions,
+            facts: change::facts(&standing, extent.as_ref()),
+            consequence: Consequence::High,
+        })
     }
 
     /// The commit that the revision is now, and the one that the target's branch is at.
@@ -83,28 +90,33 @@ impl DeployCommand {
 
     /// What would change from what the branch says, in a few words and with the evidence: the commits and the diff, if there is anything to
     /// compare with; else the commit alone. A target may be deployed to again, so that nothing new is no reason to refuse.
-    async fn describe(&self, release: &Release<'_>, facts: &Facts) -> Result<(String, Vec<Exhibit>), CannotPreview> {
+    async fn describe(
+        &self,
+        release: &Release<'_>,
+        facts: &Facts,
+    ) -> Result<(String, Option<Extent>, Vec<Exhibit>), CannotPreview> {
         let Facts { repository: _, branch, old, new } = facts;
         let old = match old {
             Some(old) if old != new => old,
-            Some(_) => return Ok((format!("{branch} is at it already"), vec![self.commit(new).await?])),
+            Some(_) => return Ok((format!("{branch} is at it already"), None, vec![self.commit(new).await?])),
             None => {
                 let what = format!("what it replaces is NOT KNOWN, because there is no {branch}; no diff is shown");
-                return Ok((what, vec![self.commit(new).await?]));
+                return Ok((what, None, vec![self.commit(new).await?]));
             }
         };
         let change = Change { git: &self.git, target: release.target, branch, old: Some(old), new };
-        let (Extent { added, dropped, files }, exhibits) = change.evidence().await?;
-        let what = match dropped {
-            0 => format!("{} more than {branch}, which is at {}; {files}", commits(added), old.short()),
+        let (extent, exhibits) = change.evidence().await?;
+        let Extent { added, dropped, files, .. } = &extent;
+        let what = match *dropped {
+            0 => format!("{} more than {branch}, which is at {}; {files}", commits(*added), old.short()),
             lost => {
-                let (lost, gained, old) = (commits(lost), commits(added), old.short());
+                let (lost, gained, old) = (commits(lost), commits(*added), old.short());
                 format!(
                     "NOT A FAST-FORWARD, it lacks {lost} of {branch}, which is at {old}, and has {gained} more; {files}"
                 )
             }
         };
-        Ok((what, exhibits))
+        Ok((what, Some(extent), exhibits))
     }
 
     /// One commit, its message whole or not at all.
@@ -190,6 +202,10 @@ impl Preview for DeployCommand {
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
+    }
+
+    fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
+        change::recall(history, previewed);
     }
 }
 

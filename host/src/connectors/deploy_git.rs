@@ -23,6 +23,7 @@ use self::change::Change;
 use self::state::{Facts, Judged, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
 use super::git::{self, CommitId, Git, GitError};
+use super::history::History;
 use super::release::{Release, impossible, unknown_target};
 use super::{Attempt, CannotPreview, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, key};
 
@@ -92,10 +93,11 @@ impl DeployGit {
             return Err(CannotPreview::Impossible(text));
         }
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
-        let (summary, exhibits) = change.describe().await?;
-        let facts = Facts { repository: self.repository(), branch: branch.clone(), old, new };
-        let (preconditions, consequence) = (facts.to_json(), Consequence::High);
-        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
+        let (summary, extent, exhibits) = change.describe().await?;
+        let standing = Facts { repository: self.repository(), branch: branch.clone(), old, new };
+        let facts = change::facts(&standing, Some(&extent));
+        let (preconditions, consequence) = (standing.to_json(), Consequence::High);
+        Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
     }
 
     /// The repository as the operator names it, in a form that stands in clearances.
@@ -307,6 +309,10 @@ impl Preview for DeployGit {
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
+    }
+
+    fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
+        change::recall(history, previewed);
     }
 }
 

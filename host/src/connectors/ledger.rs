@@ -30,10 +30,11 @@ use self::attempts::Attempts;
 use self::books::{Booked, Books, BooksError, Entry, Kind};
 use self::standing::{Facts, Standing, micros};
 use self::transfer::Transfer;
+use super::history::History;
 use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 
 pub use self::books::BooksError as LedgerError;
-pub use self::funding::{Accounts, Disagreement, Funding};
+pub use self::funding::{Accounts, Disagreement, Funding, OpenError};
 
 /// How long a ledger that another program has locked is waited for, and a lookup for an attempt that still runs.
 const WAIT: Duration = Duration::from_secs(10);
@@ -59,17 +60,6 @@ struct Inner {
     attempts: Attempts,
     /// How long a locked file is waited for.
     wait: Duration,
-}
-
-/// Why there is no ledger.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its file cannot be used.
-    #[error(transparent)]
-    Books(#[from] BooksError),
-    /// The configured accounts are not those of its books.
-    #[error(transparent)]
-    Accounts(#[from] Disagreement),
 }
 
 /// Why a transfer was not booked. Nothing was committed.
@@ -146,6 +136,10 @@ impl Preview for Ledger {
         let unavailable = |error| Err(CannotPreview::Unavailable(error));
         self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()
     }
+
+    fn recall(&self, action: &Action, history: &History, previewed: &mut Previewed) {
+        standing::recall(action, history, previewed);
+    }
 }
 
 impl Perform for Ledger {
@@ -221,9 +215,9 @@ impl Inner {
             return Err(CannotPreview::Unavailable(self.without(&transfer)));
         };
         let after = standing.after(&transfer).map_err(|error| impossible(&error))?;
-        let (summary, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
-        let (preconditions, consequence) = (standing.facts.to_json(), Consequence::High);
-        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
+        let (summary, facts, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
+        let consequence = if standing.is_own() { Consequence::Medium } else { Consequence::High };
+        Ok(Previewed { summary, exhibits, preconditions: standing.facts.to_json(), facts, consequence })
     }
 
     /// The books were replaced while the host runs: what was opened at its start is not in them.

@@ -3,24 +3,21 @@
 //! What an agent writes reaches header fields only after these checks: addresses are bare, their hosts in ASCII (so that look-alikes show),
 //! and no field holds a control character. Display names are refused, because a reviewer would read the name and not the address.
 
+mod attached;
 mod letter;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use holdshort_gate::{Action, Consequence, Digest, EffectKey};
 use lettre::Address;
 use lettre::message::Mailbox;
-use rustix::io::Errno;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::key;
-use super::relative::{RelativePath, walk};
 use super::{CannotPreview, Exhibit, Previewed};
+use attached::read_within;
 
 pub use letter::{Bcc, Letter, NotComposed};
 
@@ -92,22 +89,29 @@ impl Composer {
             Unloaded::Unavailable(why) => CannotPreview::Unavailable(why),
         })?;
         let outside = self.outside(&draft);
-        let mut exhibits = vec![text("message as it would be sent", self.shown(&draft))];
+        let mut exhibits = vec![Exhibit::text("message as it would be sent", self.shown(&draft))];
         if !outside.is_empty() {
             let list = outside.iter().map(|(domain, count)| format!("{domain}: {count}\n")).collect();
-            exhibits.push(text(format!("recipients outside {}", self.inside()), list));
+            exhibits.push(Exhibit::text(format!("recipients outside {}", self.inside()), list));
         }
         if !attachments.is_empty() {
             let line = |a: &Loaded| format!("{}: {} bytes, {}\n", a.path, a.bytes.len(), a.digest);
             let title = format!("attachments, from the workspace of `{agent}`");
-            exhibits.push(text(title, attachments.iter().map(line).collect()));
+            exhibits.push(Exhibit::text(title, attachments.iter().map(line).collect()));
         }
+        let (domains, counts): (Vec<&String>, Vec<usize>) =
+            outside.iter().map(|(domain, count)| (domain, *count)).unzip();
+        let (outside_count, bytes) =
+            (counts.iter().sum(), attachments.iter().map(|one| one.bytes.len()).sum::<usize>());
         Ok(Previewed {
-            summary: self.summary(&draft, outside.iter().map(|(_, count)| count).sum()),
+            summary: self.summary(&draft, outside_count),
             exhibits,
             // The sender is the operator's: it is not in the action, and a reviewer was shown it.
             preconditions: json!({ "from": self.from.to_string() }),
-            facts: Value::Null,
+            facts: json!({
+                "recipients": draft.recipients().len(), "outside-recipients": outside_count, "outside-domains": domains,
+                "attachments": attachments.len(), "attachment-bytes": bytes,
+            }),
             consequence: if outside.is_empty() { Consequence::Low } else { Consequence::Medium },
         })
     }
@@ -356,46 +360,6 @@ fn address(text: &str) -> Result<Address, String> {
 fn digest(text: &str) -> Result<Digest, String> {
     let full = if text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{text}") };
     full.parse().map_err(|error| format!("{error}"))
-}
-
-/// Reads a file inside `folder`, which neither `..` nor a link leads out of. Opens first and looks then, at what was opened.
-fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
-    let impossible = |why: &str| Unloaded::Impossible(format!("`{}` is not {why}", path.escape_debug()));
-    let outside = || impossible("a path inside the agent's workspace");
-    let relative: RelativePath = path.parse().map_err(|_| outside())?;
-    if is_encoded_word(path) {
-        return Err(outside());
-    }
-    let top: OwnedFd = File::open(folder).map(Into::into).map_err(|error| {
-        Unloaded::Unavailable(format!("the workspace `{}` cannot be read: {error}", folder.display()))
-    })?;
-    let unavailable =
-        |error: io::Error| Unloaded::Unavailable(format!("the attachment `{path}` cannot be read: {error}"));
-    let not_a_file = || impossible("a file inside the agent's workspace");
-    let file = match walk(&top, relative.names()) {
-        Ok(opened) => File::from(opened),
-        Err(Errno::NOENT | Errno::NAMETOOLONG) => {
-            return Err(Unloaded::Impossible(format!("there is no attachment `{path}`")));
-        }
-        // A link, a file where a folder should be, a socket.
-        Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
-        Err(errno) => return Err(unavailable(errno.into())),
-    };
-    if !file.metadata().map_err(unavailable)?.is_file() {
-        return Err(not_a_file());
-    }
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unavailable)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(Unloaded::Impossible(format!(
-            "the attachments are larger than {ATTACHMENTS_BYTES_MAX} bytes together"
-        )));
-    }
-    Ok(bytes)
-}
-
-fn text(title: impl Into<String>, text: String) -> Exhibit {
-    Exhibit { title: title.into(), media: "text/plain", bytes: text.into_bytes() }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod deploy_command;
 pub mod deploy_git;
 pub mod git;
 pub mod guidance;
+pub mod history;
 pub mod key;
 pub mod ledger;
 pub mod maildir;
@@ -26,7 +27,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, CallNumber, Consequence, EffectClass, EffectKey, RunId, Time};
 use holdshort_journal::Authorized;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use history::History;
 
 /// Where a connector gets its time from.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
@@ -44,6 +47,11 @@ pub trait Preview: Send + Sync {
 
     /// Looks, and changes nothing. `agent` is who asks, by its configured name: what it may refer to, such as files, is its own.
     fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
+
+    /// Adds to a preview what the run did before the call, as far as it matters to whoever decides. Nothing of it is looked up: the journal has it.
+    fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
+        history.tell(previewed);
+    }
 }
 
 /// How an effect could be settled whose outcome was lost. A constant of each connector, so that it can be told before a host is started.
@@ -70,6 +78,18 @@ pub struct Previewed {
     pub consequence: Consequence,
 }
 
+impl Previewed {
+    /// Adds a fact.
+    fn fact(&mut self, name: &str, value: Value) {
+        if self.facts.is_null() {
+            self.facts = Value::Object(Map::new());
+        }
+        if let Some(facts) = self.facts.as_object_mut() {
+            facts.insert(name.into(), value);
+        }
+    }
+}
+
 /// The most that a piece of evidence may hold: far more than anybody reads, so that what is refused for it is the exception.
 pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
 
@@ -83,6 +103,13 @@ pub struct Exhibit {
     pub media: &'static str,
     /// The whole of it.
     pub bytes: Vec<u8>,
+}
+
+impl Exhibit {
+    /// Plain text.
+    fn text(title: impl Into<String>, text: String) -> Self {
+        Self { title: title.into(), media: "text/plain", bytes: text.into_bytes() }
+    }
 }
 
 impl CannotPreview {

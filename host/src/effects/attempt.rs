@@ -89,7 +89,7 @@ impl Effects {
     /// The same action with the facts of now, for reviewers to look at again.
     async fn held_again(&self, place: &Place, reason: String) -> Outcome {
         let Some((agent, proposal)) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
-        match self.0.refresh.refresh(&agent, &proposal).await {
+        match self.0.refresh.refresh(&agent, place, &proposal).await {
             Ok(proposal) => Outcome::FactsChanged { reason, proposal: Box::new(proposal) },
             Err(now) => Outcome::DidNotHappen(format!("{reason}; and now: {now}")),
         }

@@ -49,8 +49,13 @@ pub trait Refresh: Send + Sync {
     /// The name of the connector that serves a capability now, if one does.
     fn connector(&self, capability: &Capability) -> Option<String>;
 
-    /// The same action of the same agent under the same requirement, with the facts of now; or why it is not possible any more.
-    fn refresh<'a>(&'a self, agent: &'a str, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>>;
+    /// The same action of the same agent, at its place, under the same requirement, with the facts of now; or why it is not possible any more.
+    fn refresh<'a>(
+        &'a self,
+        agent: &'a str,
+        place: &'a Place,
+        old: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Proposal, String>>;
 }
 
 /// Why nothing can perform what was cleared.
@@ -70,7 +75,7 @@ enum Work {
 }
 
 /// A call's place in the journal.
-type Place = (RunId, CallNumber);
+pub type Place = (RunId, CallNumber);
 
 /// Performs effects. A cheap handle.
 #[derive(Clone)]

@@ -92,7 +92,7 @@ impl Refresh for Unchanged {
         Some("fake".into())
     }
 
-    fn refresh<'a>(&'a self, _: &'a str, _: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
+    fn refresh<'a>(&'a self, _: &'a str, _: &'a Place, _: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
         Box::pin(async { Err("nothing changes here".into()) })
     }
 }

@@ -136,9 +136,18 @@ fn matter<'a>(
     titles: &'a [ShownExhibit],
 ) -> Matter<'a> {
     static NOTHING: serde_json::Value = serde_json::Value::Null;
-    let (summary, preconditions) =
-        call.proposal().map_or(("", &NOTHING), |proposal| (proposal.summary.as_str(), &proposal.preconditions));
-    Matter { summary, facts: &[], arguments: call.action().arguments(), function, exhibits: titles, preconditions }
+    match call.proposal() {
+        Some(proposal) => Matter { function, ..Matter::of(proposal, &[], titles) },
+        None => Matter {
+            summary: "",
+            facts: &[],
+            arguments: call.action().arguments(),
+            function,
+            exhibits: titles,
+            preconditions: &NOTHING,
+            differences: Vec::new(),
+        },
+    }
 }
 
 /// The evidence's headings, in which something may be disguised as well.
@@ -195,11 +204,11 @@ pub(super) fn choices(call: &Call) -> impl Iterator<Item = &str> {
     choices.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(serde_json::Value::as_str)
 }
 
-/// Why approving takes a word, if it does: something is made to be misread, or there is evidence that is not on the page.
+/// Why approving takes a word, if it does: something is made to be misread or is claimed and not so, or there is evidence that is not on the page.
 pub(super) fn careful(call: &Call, elsewhere: bool) -> Option<&'static str> {
     let titles = titles(call);
-    if !matter(call, None, &titles).marks().is_empty() {
-        return Some("Something here is made to be misread: look twice at what is marked.");
+    if !matter(call, None, &titles).warnings().is_empty() {
+        return Some("Something here is not what it seems: look twice at what is pointed out.");
     }
     elsewhere.then_some("There is evidence that is not on this page: open it first.")
 }

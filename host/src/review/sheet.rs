@@ -13,8 +13,8 @@ use super::text::Text;
 pub struct Sheet {
     /// One line by the connector.
     pub summary: Text,
-    /// What is made to be misread.
-    pub marks: Vec<Text>,
+    /// What is made to be misread, and what is claimed and not so.
+    pub warnings: Vec<Text>,
     /// The action, without the agent's reasons.
     pub done: Vec<Item>,
     /// What must still hold when the effect starts.
@@ -58,7 +58,7 @@ impl Sheet {
         let holds = Some(matter.preconditions).filter(|value| !value.is_null());
         Self {
             summary: Text::line(matter.summary),
-            marks: matter.marks().iter().map(|mark| Text::seen(mark.to_string())).collect(),
+            warnings: matter.warnings().into_iter().map(Text::seen).collect(),
             done: rows.into_iter().map(Item::from).collect(),
             holds: holds.map(|value| Item::all(value, None)).unwrap_or_default(),
             claims: claimed.map(|claimed| Item::all(claimed, ty)).unwrap_or_default(),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthChar;
 
 use super::changes::Change;
+use super::differences::{Difference, differences};
 use super::marks::{self, Mark};
 use super::outline::{self, Content, Row};
 use super::visible;
@@ -76,6 +77,8 @@ pub struct Matter<'a> {
     pub exhibits: &'a [ShownExhibit],
     /// What must still hold when the effect starts.
     pub preconditions: &'a Value,
+    /// Where the agent's claims do not fit what the host found out.
+    pub differences: Vec<Difference>,
 }
 
 /// A piece of the host's evidence.
@@ -93,7 +96,15 @@ impl<'a> Matter<'a> {
     /// What is shown of a proposal.
     pub fn of(proposal: &'a Proposal, facts: &'a [(&'a str, String)], exhibits: &'a [ShownExhibit]) -> Self {
         let (summary, arguments) = (proposal.summary.as_str(), proposal.action.arguments());
-        Self { summary, facts, arguments, function: None, exhibits, preconditions: &proposal.preconditions }
+        let (preconditions, differences) = (&proposal.preconditions, differences(proposal));
+        Self { summary, facts, arguments, function: None, exhibits, preconditions, differences }
+    }
+
+    /// Every warning, in words that are safe to show: what is made to be misread, and what is claimed and not so.
+    /// With any of them a reviewer has to do more than press a key.
+    pub fn warnings(&self) -> Vec<String> {
+        let marks = self.marks().into_iter().map(|mark| mark.to_string());
+        marks.chain(self.differences.iter().map(Difference::to_string)).collect()
     }
 
     /// Everything in it that is made to be misread.
@@ -113,13 +124,14 @@ impl<'a> Matter<'a> {
 pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Heading, 0, "", matter.summary);
+    let warnings = matter.warnings();
+    if !warnings.is_empty() {
+        page.heading("Look twice");
+        warnings.iter().for_each(|warning| page.safe(Tone::Warning, 1, "! ", warning));
+        page.labelled(Tone::Matter, 0, "", "");
+    }
     for (label, text) in matter.facts {
         page.labelled(Tone::Matter, 1, &format!("{label}: "), text);
-    }
-    let marks = matter.marks();
-    if !marks.is_empty() {
-        page.heading("Look twice");
-        marks.iter().for_each(|mark| page.safe(Tone::Warning, 1, "! ", &mark.to_string()));
     }
     page.heading("What would be done");
     let params = matter.function.map(|function| function.params.as_slice());

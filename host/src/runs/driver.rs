@@ -232,7 +232,8 @@ impl<'a> Drive<'a> {
         action: Action,
     ) -> Result<Flow, Failure> {
         self.flush(0).await?;
-        let asker = Asker { agent: &self.run.agent, started_by: &self.run.started_by };
+        let (agent, started_by) = (&self.run.agent, &self.run.started_by);
+        let asker = Asker { run: self.id, call: self.tally.calls, agent, started_by };
         let full = self.tally.refuse_to_hold();
         let mut tries = 0;
         let proposed = loop {

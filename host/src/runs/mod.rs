@@ -29,7 +29,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 pub use agents::{AgentError, AgentInfo, Loaded};
 pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered};
-pub use propose::{CannotPropose, DisplayBudget, ReviseError};
+pub use propose::{CannotPropose, DisplayBudget, NoHistory, ReviseError};
 pub use refusal::{CannotRefuse, RefusalForm};
 
 use crate::agent::Engine;
@@ -189,9 +189,9 @@ impl Runs {
     }
 
     /// The proposal that an edit makes of a held call; nothing is written yet.
-    pub async fn revise(&self, run: &RunId, call: &Call, arguments: &Value) -> Result<Revision, ReviseError> {
+    pub async fn revise(&self, id: &RunId, call: &Call, arguments: &Value) -> Result<Revision, ReviseError> {
         let unavailable = |error: &dyn std::fmt::Display| ReviseError::Unavailable(error.to_string());
-        let subject = self.0.journal.subject(run, None).await.map_err(|error| unavailable(&error))?;
+        let subject = self.0.journal.subject(id, None).await.map_err(|error| unavailable(&error))?;
         let Some(run) = subject.and_then(|subject| subject.run) else {
             return Err(ReviseError::Unavailable("there is no such run".into()));
         };
@@ -200,7 +200,7 @@ impl Runs {
         let Some(Bound { ty, offer: BoundOffer::Consequential(preview, _) }) = bound else {
             return Err(ReviseError::Unavailable(format!("`{}` is not offered any more", call.action().capability())));
         };
-        let asker = Asker { agent: &run.agent, started_by: &run.started_by };
+        let asker = Asker { run: id, call: call.number, agent: &run.agent, started_by: &run.started_by };
         self.0.proposer.revise(asker, &**preview, ty, call, arguments).await
     }
 

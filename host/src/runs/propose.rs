@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, try_join_all};
+use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
-use holdshort_gate::{Action, Call, Capability, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason};
-use holdshort_journal::{Journal, SubmitError};
+use holdshort_gate::{
+    Action, Call, CallNumber, Capability, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason, RunId,
+};
+use holdshort_journal::{Events, Journal, ReadError, SubmitError};
 use serde_json::Value;
 
+use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Exhibit, Preview, Previewed};
-use crate::effects::Refresh;
+use crate::effects::{Place, Refresh};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
 /// How much of a consequential call a person can be asked to read. Over it the call is refused, never truncated.
@@ -28,9 +32,14 @@ pub(super) struct Proposer {
     pub(super) budget: DisplayBudget,
 }
 
-/// Who asks.
+/// How many events of a run are read at a time.
+const CHUNK: usize = 512;
+
+/// Who asks, in which of its calls.
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
+    pub(super) run: &'a RunId,
+    pub(super) call: CallNumber,
     pub(super) agent: &'a str,
     pub(super) started_by: &'a str,
 }
@@ -44,6 +53,20 @@ pub enum CannotPropose {
     /// The evidence could not be written.
     #[error(transparent)]
     Journal(#[from] SubmitError),
+    /// What the run did before could not be read.
+    #[error(transparent)]
+    History(#[from] NoHistory),
+}
+
+/// What a run did before cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum NoHistory {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The journal was damaged.
+    #[error(transparent)]
+    Inconsistent(#[from] Inconsistent),
 }
 
 /// Why an edit is not possible; nothing was changed.
@@ -84,11 +107,12 @@ impl Proposer {
             (Verdict::Hold, None) => true,
             (Verdict::Clear, _) => false,
         };
-        let previewed = match preview.preview(asker.agent, &action).await {
+        let mut previewed = match preview.preview(asker.agent, &action).await {
             Ok(previewed) => previewed,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason)),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
+        preview.recall(&action, &history(&self.journal, asker.run, asker.call).await?, &mut previewed);
         let proposal = Box::new(self.proposal(preview, action, previewed, judgement).await?);
         Ok(if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) })
     }
@@ -106,10 +130,13 @@ impl Proposer {
         let old = call.action();
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
         self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
-        let previewed = preview.preview(asker.agent, &action).await.map_err(|error| match error {
+        let mut previewed = preview.preview(asker.agent, &action).await.map_err(|error| match error {
             CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
             CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason),
         })?;
+        let before = history(&self.journal, asker.run, asker.call).await;
+        let before = before.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
+        preview.recall(&action, &before, &mut previewed);
         let judgement = self.judge(asker, &action);
         if let Verdict::Refuse(reason) = judgement.verdict {
             return Err(ReviseError::Forbidden(reason));
@@ -120,7 +147,7 @@ impl Proposer {
 
     /// Policy's answer. It is asked once.
     fn judge(&self, asker: Asker<'_>, action: &Action) -> Judgement {
-        let Asker { agent, started_by } = asker;
+        let Asker { agent, started_by, .. } = asker;
         self.policy.judge(&CallQuestion { started_by, agent, action, now: self.journal.now() })
     }
 
@@ -145,6 +172,22 @@ impl Proposer {
             policy: judgement.record,
         })
     }
+}
+
+/// What a run did before one of its calls. Before the first it did nothing, which needs no reading.
+async fn history(journal: &Journal, run: &RunId, call: CallNumber) -> Result<History, NoHistory> {
+    let (mut history, mut after, mut more) = (History::default(), 0, call > 1);
+    while more {
+        let read: Events = journal.events(run, after, CHUNK).await?;
+        more = read.more;
+        for recorded in read.events {
+            after = recorded.seq;
+            if recorded.event.call().is_some_and(|number| number < call) {
+                history.add(recorded)?;
+            }
+        }
+    }
+    Ok(history)
 }
 
 /// Puts evidence on disk, by digest, before anyone can be shown a reference to it.
@@ -191,12 +234,19 @@ impl Refresh for Refresher {
         Some(self.catalogue.preview(capability)?.name().into())
     }
 
-    fn refresh<'a>(&'a self, agent: &'a str, old: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
+    fn refresh<'a>(
+        &'a self,
+        agent: &'a str,
+        (run, call): &'a Place,
+        old: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Proposal, String>> {
         Box::pin(async move {
             let Some(preview) = self.catalogue.preview(old.action.capability()) else {
                 return Err(format!("`{}` is not offered any more", old.action.capability()));
             };
-            let previewed = preview.preview(agent, &old.action).await.map_err(|error| error.to_string())?;
+            let mut previewed = preview.preview(agent, &old.action).await.map_err(|error| error.to_string())?;
+            let before = history(&self.journal, run, *call).await.map_err(|error| error.to_string())?;
+            preview.recall(&old.action, &before, &mut previewed);
             let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
             Ok(Proposal {
                 summary: previewed.summary,

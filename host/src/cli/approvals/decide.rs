@@ -56,7 +56,7 @@ pub(in crate::cli) fn add(decision: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// What to look at again where letters are disguised.
+/// What to look at again where letters are disguised, or claims do not fit.
 pub(in crate::cli) const MARKED: &str = "Look twice at what is marked with `!`.";
 
 /// Asks on the terminal. Where care is needed a whole word must be typed, for the reason given, so that a habit is not enough.

@@ -104,10 +104,10 @@ impl Page {
         lines
     }
 
-    /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, or evidence was left out.
+    /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, is claimed and not so, or evidence was left out.
     pub(in crate::cli) fn careful(&self) -> Option<&'static str> {
         let titles: Vec<ShownExhibit> = self.verified.proposal.exhibits.iter().map(titled).collect();
-        if !Matter::of(&self.verified.proposal, &[], &titles).marks().is_empty() {
+        if !Matter::of(&self.verified.proposal, &[], &titles).warnings().is_empty() {
             return Some(MARKED);
         }
         self.leaves_out().then_some("Evidence is not shown here; `--full` shows it.")

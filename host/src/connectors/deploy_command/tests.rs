@@ -118,8 +118,9 @@ async fn a_reviewer_sees_what_would_change() {
     let begins = format!("deploy {} to production by running `sh`: ", new.short());
     assert_eq!(summary, format!("{begins}{more} {}; {files}", old.short()));
     let (files, commits, diff) = (format!("files {span}"), format!("commits {span} (1)"), format!("diff {span}"));
-    assert_eq!(titles(&exhibits), [files, commits, diff, "the program".into()]);
-    assert!(exhibits[1].1.contains("\n    two\n") && exhibits[2].1.contains("\n-1\n+2\n"), "{exhibits:?}");
+    let now = format!("deployed now: {}", old.short());
+    assert_eq!(titles(&exhibits), [files, commits, now, diff, "the program".into()]);
+    assert!(exhibits[1].1.contains("\n    two\n") && exhibits[3].1.contains("\n-1\n+2\n"), "{exhibits:?}");
     let shown = json!({
         "repository": scratch.path.display().to_string(), "branch": "refs/heads/production",
         "old": old.as_str(), "new": new.as_str(), "program": connector.program.argv,

@@ -1,7 +1,11 @@
 //! What would change if a branch were moved, as the repository itself tells it.
 
+use serde_json::{Value, json};
+
+use super::state::Facts;
 use crate::connectors::git::{CommitId, Git, GitError, PLAIN_DIFF};
-use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit};
+use crate::connectors::history::History;
+use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Previewed};
 
 /// A name is never abridged, however long.
 const STAT: &[&str] = &["--stat=4300,4200", "--stat-graph-width=40", "--compact-summary"];
@@ -31,13 +35,56 @@ pub(in crate::connectors) struct Extent {
     pub(in crate::connectors) dropped: u64,
     /// Git's own count of files and lines.
     pub(in crate::connectors) files: String,
+    /// Id and subject of the commits that come, the newest first, at most [`COMMITS_MAX`].
+    commits: Vec<Value>,
+}
+
+/// How many commits are named in the facts of a deployment, which stand in its proposal. All of them are in its evidence.
+const COMMITS_MAX: usize = 100;
+/// And how much of the subject of each.
+const SUBJECT_CHARS_MAX: usize = 200;
+
+/// The facts of a deployment; without an extent nothing is known of what it changes.
+pub(in crate::connectors) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
+    let mut facts =
+        json!({ "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str() });
+    if let (Some(extent), Some(facts)) = (extent, facts.as_object_mut()) {
+        let [files, added, removed] = counts(&extent.files);
+        let known = [
+            ("commit-count", json!(extent.added)),
+            ("lost-commit-count", json!(extent.dropped)),
+            ("commits", json!(extent.commits)),
+            ("files-changed", json!(files)),
+            ("lines-added", json!(added)),
+            ("lines-removed", json!(removed)),
+        ];
+        facts.extend(known.map(|(name, value)| (name.to_owned(), value)));
+    }
+    facts
+}
+
+/// What the run did before, the reports on the very commit first.
+pub(in crate::connectors) fn recall(history: &History, previewed: &mut Previewed) {
+    if let Some(commit) = previewed.facts.get("new-commit").and_then(Value::as_str).map(str::to_owned) {
+        history.tell_checks(&commit, previewed);
+    }
+    history.tell(previewed);
+}
+
+/// Files, lines added and lines removed, as `git --shortstat` says them; it leaves out what is none.
+fn counts(short_stat: &str) -> [u64; 3] {
+    let of = |word: &str| {
+        let part = short_stat.split(", ").find(|part| part.contains(word));
+        part.and_then(|part| part.split(' ').next()?.parse().ok()).unwrap_or(0)
+    };
+    ["file", "insertion", "deletion"].map(of)
 }
 
 impl Change<'_> {
-    /// One line about the move, and the evidence for it.
-    pub(super) async fn describe(&self) -> Result<(String, Vec<Exhibit>), CannotPreview> {
-        let (Extent { added, dropped, files }, exhibits) = self.evidence().await?;
-        Ok((self.summary(added, dropped, &files), exhibits))
+    /// One line about the move, how much it is, and the evidence for it.
+    pub(super) async fn describe(&self) -> Result<(String, Extent, Vec<Exhibit>), CannotPreview> {
+        let (extent, exhibits) = self.evidence().await?;
+        Ok((self.summary(extent.added, extent.dropped, &extent.files), extent, exhibits))
     }
 
     /// The commits and the diff, the most telling first.
@@ -59,9 +106,24 @@ impl Change<'_> {
         exhibits.push(self.show(format!("files {span}"), "text/plain", &self.diff(STAT)).await?);
         let title = format!("commits {span} ({added_count})");
         exhibits.push(self.show(title, "text/plain", &["log", LOG, &added]).await?);
+        if let Some(old) = self.old {
+            let title = format!("deployed now: {}", old.short());
+            exhibits.push(self.show(title, "text/plain", &["log", "-1", LOG, old.as_str()]).await?);
+        }
         exhibits.push(self.show(format!("diff {span}"), "text/x-diff", &self.diff(&["-p"])).await?);
         let files = self.short_stat().await.map_err(unavailable)?;
-        Ok((Extent { added: added_count, dropped: dropped_count, files }, exhibits))
+        let commits = self.named(&added).await.map_err(unavailable)?;
+        Ok((Extent { added: added_count, dropped: dropped_count, files, commits }, exhibits))
+    }
+
+    /// The newest commits of a range by id and subject.
+    async fn named(&self, range: &str) -> Result<Vec<Value>, GitError> {
+        let (max, format) = (format!("-{COMMITS_MAX}"), "--format=%H %s");
+        let arguments = ["log", "--no-color", "--no-mailmap", "--encoding=UTF-8", &max, format, range];
+        let text = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await?.text();
+        let named = text.lines().filter_map(|line| line.split_once(' '));
+        let short = |subject: &str| subject.chars().take(SUBJECT_CHARS_MAX).collect::<String>();
+        Ok(named.map(|(id, subject)| json!({ "id": id, "subject": short(subject) })).collect())
     }
 
     /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.

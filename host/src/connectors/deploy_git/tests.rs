@@ -63,7 +63,22 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     let titles: Vec<&str> = previewed.exhibits.iter().map(|exhibit| exhibit.title.as_str()).collect();
     assert_eq!(
         titles,
-        [format!("files {from}..{to}"), format!("commits {from}..{to} (2)"), format!("diff {from}..{to}")]
+        [
+            format!("files {from}..{to}"),
+            format!("commits {from}..{to} (2)"),
+            format!("deployed now: {from}"),
+            format!("diff {from}..{to}")
+        ]
+    );
+    assert!(text(&previewed, "deployed now").starts_with(&format!("commit {old}\nAuthor: Ann")));
+    let subjects = [("three", new.as_str()), ("two", &scratch.tip("main~1").to_string())];
+    assert_eq!(
+        previewed.facts,
+        json!({
+            "old-commit": old.as_str(), "new-commit": new.as_str(), "commit-count": 2, "lost-commit-count": 0,
+            "commits": subjects.map(|(subject, id)| json!({ "id": id, "subject": subject })),
+            "files-changed": 2, "lines-added": 2, "lines-removed": 1,
+        })
     );
     assert!(text(&previewed, "files").contains("b/c.txt (new) | 1 +"));
     let log = text(&previewed, "commits");
@@ -99,6 +114,7 @@ async fn a_branch_that_does_not_exist_yet_is_made() {
         previewed.summary
     );
     assert!(text(&previewed, "diff nothing..").contains("+1\n"));
+    assert_eq!((&previewed.facts["old-commit"], &previewed.facts["commit-count"]), (&Value::Null, &json!(1)));
     assert_eq!(previewed.preconditions["old"], Value::Null);
     // Somebody else makes it meanwhile.
     scratch.run(&["branch", "env/staging"]);
@@ -124,6 +140,7 @@ async fn what_is_not_a_fast_forward_is_said_first() {
     );
     assert_eq!(previewed.exhibits[0].title, "not a fast-forward: commits that `production` would lose (1)");
     assert!(text(&previewed, "not a fast").contains("hotfix on production"));
+    assert_eq!(previewed.facts["lost-commit-count"], 1);
     assert!(text(&previewed, "diff").contains("deleted file"), "what the move takes away is in the diff");
 }
 

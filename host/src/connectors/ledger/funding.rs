@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdshort_gate::Time;
 use rusqlite::Connection;
 
-use super::books::{self, Entry, Kind};
+use super::books::{self, BooksError, Entry, Kind};
 use super::money::{Currency, NoCurrency};
 use super::standing::micros;
 
@@ -22,6 +22,17 @@ pub struct Funding {
 
 /// The operator's accounts by name, each with what it was given.
 pub type Accounts = BTreeMap<String, Vec<Funding>>;
+
+/// Why there is no ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its file cannot be used.
+    #[error(transparent)]
+    Books(#[from] BooksError),
+    /// The configured accounts are not those of its books.
+    #[error(transparent)]
+    Accounts(#[from] Disagreement),
+}
 
 /// The configured accounts and the books do not agree. Nothing was booked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

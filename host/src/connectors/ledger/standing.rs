@@ -1,12 +1,16 @@
 //! How the books stand for a transfer: what a reviewer is shown, what must still hold when it is performed, and whether it is possible at all.
 
-use holdshort_gate::Time;
+use std::collections::BTreeMap;
+
+use holdshort_gate::{Action, Time};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::books::{self, Account, Kind, Past};
+use super::money::Currency;
 use super::transfer::Transfer;
-use crate::connectors::Exhibit;
+use crate::connectors::history::History;
+use crate::connectors::{Exhibit, Previewed};
 
 /// Earlier payments that a reviewer is shown; how many there are in all is said beside them.
 const HISTORY_MAX: u32 = 20;
@@ -89,16 +93,35 @@ impl Standing {
         Ok((left, got))
     }
 
-    /// One line about the transfer, and the evidence for it, the most telling first. What the agent wrote stands in quotes.
+    /// What policy and what is pointed out to people rest on; amounts in the currency's smallest unit.
+    fn established(&self, transfer: &Transfer, (left, _): (i64, i64), same: bool) -> Value {
+        json!({
+            "amount": transfer.amount.to_string(),
+            "currency": transfer.currency.code(),
+            "balance-before": self.source_balance.to_string(),
+            "balance-after": left.to_string(),
+            "own-account": self.is_own(),
+            "payments-before": self.facts.payments,
+            "first-payment": self.facts.payments == 0,
+            "same-amount-and-reference-before": same,
+        })
+    }
+
+    /// Whether the money stays with the operator.
+    pub(super) fn is_own(&self) -> bool {
+        self.payee.is_some_and(|payee| payee.kind == Kind::Own)
+    }
+
+    /// One line about the transfer, what was found out, and the evidence for it, the most telling first. What the agent wrote stands in quotes.
     pub(super) fn describe(
         &self,
         books: &Connection,
         transfer: &Transfer,
         after: (i64, i64),
-    ) -> rusqlite::Result<(String, Vec<Exhibit>)> {
+    ) -> rusqlite::Result<(String, Value, Vec<Exhibit>)> {
         let Transfer { source, payee, currency, amount, reference, .. } = transfer;
         let mut exhibits = Vec::new();
-        let own = self.payee.is_some_and(|payee| payee.kind == Kind::Own);
+        let own = self.is_own();
         let count = self.facts.payments;
         let mut known = match (count, own) {
             (_, true) => "an account of the operator's".to_owned(),
@@ -117,25 +140,25 @@ impl Standing {
         };
         if let Some(last) = same.first() {
             known += &format!(", LAST WITH THE SAME AMOUNT AND REFERENCE on {}", day(last.at));
-            exhibits.push(text("paid before with the same amount and reference", listed(&same)));
+            exhibits.push(Exhibit::text("paid before with the same amount and reference", listed(&same)));
         }
-        exhibits.push(text("balances before and after", self.balances(transfer, after, own)));
+        exhibits.push(Exhibit::text("balances before and after", self.balances(transfer, after, own)));
         if count == 0 {
-            exhibits.push(text("first payment to this payee", self.never(books, transfer, own)?));
+            exhibits.push(Exhibit::text("first payment to this payee", self.never(books, transfer, own)?));
         } else {
             let shown = if count > HISTORY_MAX.into() {
                 format!("the last {HISTORY_MAX} of {count}")
             } else {
                 count.to_string()
             };
-            exhibits.push(text(format!("payments to this payee ({shown})"), listed(&past)));
+            exhibits.push(Exhibit::text(format!("payments to this payee ({shown})"), listed(&past)));
         }
         let summary = format!(
             "pay {} to {payee:?}, {known}, from {source}, which then has {}; reference {reference:?}",
             transfer.shown(),
             currency.show(after.0),
         );
-        Ok((summary, exhibits))
+        Ok((summary, self.established(transfer, after, !same.is_empty()), exhibits))
     }
 
     /// Both accounts before and after, one amount under the other.
@@ -216,11 +239,34 @@ fn is_alike(one: &str, other: &str) -> bool {
     strsim::damerau_levenshtein(&one, &other) <= slips
 }
 
+/// What the run did before, its other transfers first: a safe amount can be part of one that is not.
+pub(super) fn recall(action: &Action, history: &History, previewed: &mut Previewed) {
+    let mut sums: BTreeMap<&str, (Currency, u64, i64)> = BTreeMap::new();
+    for earlier in history.done(action.capability()).filter_map(|call| Transfer::read(call.action()).ok()) {
+        let sum = sums.entry(earlier.currency.code()).or_insert((earlier.currency, 0, 0));
+        *sum = (earlier.currency, sum.1 + 1, sum.2.saturating_add(earlier.amount));
+    }
+    let facts =
+        sums.iter().map(|(code, (_, count, sum))| json!({ "currency": code, "count": count, "sum": sum.to_string() }));
+    previewed.fact("transfers-before-in-run", facts.collect());
+    if !sums.is_empty() {
+        let line =
+            |(currency, count, sum): &(Currency, u64, i64)| format!("{count} of {} in all\n", currency.show(*sum));
+        let lines = sums.values().map(line).collect::<String>()
+            + "Those that a person closed without knowing are among them.\n";
+        let count: u64 = sums.values().map(|(_, count, _)| count).sum();
+        previewed
+            .exhibits
+            .insert(0, Exhibit::text(format!("other transfers of this run, made before ({count})"), lines));
+    }
+    history.tell(previewed);
+}
+
 /// A line for each payment.
 fn listed(past: &[Past]) -> String {
     let line = |past: &Past| {
         // What is in the books was a currency when it was booked.
-        let amount = super::money::Currency::of(&past.currency)
+        let amount = Currency::of(&past.currency)
             .map_or_else(|_| format!("{} {}", past.amount, past.currency), |currency| currency.show(past.amount));
         format!("{}  T{}  {amount} from {}: {}\n", day(past.at), past.number, past.source, past.reference)
     };
@@ -236,8 +282,4 @@ fn day(micros: i64) -> String {
 /// The time as the books keep it.
 pub(super) fn micros(time: Time) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
-}
-
-fn text(title: impl Into<String>, text: String) -> Exhibit {
-    Exhibit { title: title.into(), media: "text/plain", bytes: text.into_bytes() }
 }

@@ -132,6 +132,14 @@ fn a_transfer_is_shown_and_then_booked_on_both_sides() {
     let id = shop.ledger.0.id().unwrap();
     let shown = json!({ "ledger": id, "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0 });
     assert_eq!(previewed.preconditions, shown);
+    assert_eq!(
+        previewed.facts,
+        json!({
+            "amount": "250000", "currency": "EUR", "balance-before": "1000000", "balance-after": "750000",
+            "own-account": false, "payments-before": 0, "first-payment": true, "same-amount-and-reference-before": false,
+        })
+    );
+    assert_eq!(previewed.consequence, Consequence::High);
     assert_eq!((shop.transfers(), shop.balance("operating", "EUR")), (0, 1_000_000), "a preview changes nothing");
 
     let receipt = json!({
@@ -224,6 +232,7 @@ fn an_own_account_is_paid_as_what_it_is() {
     let previewed = shop.preview(&action);
     assert!(previewed.summary.contains("to \"reserve\", an account of the operator's, from"), "{}", previewed.summary);
     assert_eq!(previewed.preconditions["payee"], "own account");
+    assert_eq!((&previewed.facts["own-account"], previewed.consequence), (&json!(true), Consequence::Medium));
     assert!(matches!(shop.attempt(&action, &previewed.preconditions, "k"), Attempt::Done(_)));
     // And can pay in its turn.
     assert!(matches!(shop.pay(&transfer(json!({ "source": "reserve" })), "k2"), Attempt::Done(_)));

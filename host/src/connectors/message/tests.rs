@@ -68,6 +68,14 @@ fn a_preview_names_recipients_first_and_says_who_is_outside() {
          Message-ID: (the call's key)@example.com\n\nOne.\n.\nTwo ✓\n"
     );
     assert_eq!(exhibit(1), "evil.test: 1\nsub.example.com: 1\nxn--exmple-cua.com: 1\n");
+    assert_eq!(
+        previewed.facts,
+        json!({
+            "recipients": 4, "outside-recipients": 3, "attachments": 0, "attachment-bytes": 0,
+            "outside-domains": ["evil.test", "sub.example.com", "xn--exmple-cua.com"],
+        })
+    );
+    assert_eq!(previewed.consequence, Consequence::Medium);
 }
 
 #[test]
@@ -148,6 +156,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
         "{}",
         previewed.summary
     );
+    assert_eq!((&previewed.facts["attachment-bytes"], previewed.consequence), (&json!(7), Consequence::Low));
     let listed = String::from_utf8(previewed.exhibits[1].bytes.clone()).unwrap();
     assert_eq!(listed, format!("report.txt: 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
     let letter = String::from_utf8(composed(&composer, &action, Bcc::Remove).unwrap().bytes).unwrap();

@@ -18,6 +18,7 @@ fn matter<'a>(arguments: &'a Value, exhibits: &'a [ShownExhibit]) -> Matter<'a> 
         function: None,
         exhibits,
         preconditions: &Value::Null,
+        differences: Vec::new(),
     }
 }
 
@@ -88,7 +89,7 @@ proptest! {
         let arguments = json!({"x": text, "rationale": {"summary": text}, name: [1]});
         let preconditions = Value::from(text.clone());
         let facts = [("task", text.clone())];
-        let whole = Matter { summary: &text, facts: &facts, arguments: &arguments, function: None, exhibits: &exhibits, preconditions: &preconditions };
+        let whole = Matter { summary: &text, facts: &facts, arguments: &arguments, function: None, exhibits: &exhibits, preconditions: &preconditions, differences: Vec::new() };
         let mut lines = action(&whole, 80);
         lines.extend(super::said("RUN says: ", &text, 80));
         lines.extend(super::changes(&crate::review::changes(&arguments, &preconditions), 80));

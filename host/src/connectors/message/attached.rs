@@ -1,0 +1,47 @@
+//! Files that are attached: out of the agent's own folder, and out of nowhere else.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::{ATTACHMENTS_BYTES_MAX, Unloaded, is_encoded_word};
+use crate::connectors::relative::{RelativePath, walk};
+
+/// Reads a file inside `folder`, which neither `..` nor a link leads out of. Opens first and looks then, at what was opened.
+pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
+    let impossible = |why: &str| Unloaded::Impossible(format!("`{}` is not {why}", path.escape_debug()));
+    let outside = || impossible("a path inside the agent's workspace");
+    let relative: RelativePath = path.parse().map_err(|_| outside())?;
+    if is_encoded_word(path) {
+        return Err(outside());
+    }
+    let top: OwnedFd = File::open(folder).map(Into::into).map_err(|error| {
+        Unloaded::Unavailable(format!("the workspace `{}` cannot be read: {error}", folder.display()))
+    })?;
+    let unavailable =
+        |error: io::Error| Unloaded::Unavailable(format!("the attachment `{path}` cannot be read: {error}"));
+    let not_a_file = || impossible("a file inside the agent's workspace");
+    let file = match walk(&top, relative.names()) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::NOENT | Errno::NAMETOOLONG) => {
+            return Err(Unloaded::Impossible(format!("there is no attachment `{path}`")));
+        }
+        // A link, a file where a folder should be, a socket.
+        Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
+        Err(errno) => return Err(unavailable(errno.into())),
+    };
+    if !file.metadata().map_err(unavailable)?.is_file() {
+        return Err(not_a_file());
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unavailable)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(Unloaded::Impossible(format!(
+            "the attachments are larger than {ATTACHMENTS_BYTES_MAX} bytes together"
+        )));
+    }
+    Ok(bytes)
+}

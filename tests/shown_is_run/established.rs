@@ -1,0 +1,131 @@
+//! What the host knows of a run is shown beside what its agent claims: the reports of checks on the very commit, and what else the run did.
+
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Host, component};
+use crate::{assert_digests, evidence, folder, token};
+
+/// A folder in which the check `tests` prints this and ends with this status.
+fn checked(more: &str, prints: &str, status: u8) -> (Folder, crate::support::Repository) {
+    let release = component("release");
+    folder(&format!(
+        "{more}\n[agents.release]\ncomponent = \"{}\"\n\
+         [checks.tests]\ncommand = [\"sh\", \"-c\", \"echo '{prints}'; exit {status}\"]\n",
+        release.display()
+    ))
+}
+
+const PASSED: &str = "test result: ok. 3 passed; 0 failed; 0 ignored";
+const FAILED: &str = "test result: FAILED. 3 passed; 1 failed; 0 ignored";
+
+fn shown(folder: &Folder, approval: &Value) -> String {
+    let shown = folder.run(&["approvals", "show", approval["id"].as_str().unwrap(), "--full"]);
+    String::from_utf8(shown.stdout).unwrap()
+}
+
+fn facts(approval: &Value) -> &Value {
+    &approval["proposal"]["facts"]
+}
+
+#[test]
+fn an_honest_release_shows_its_report_and_no_difference() {
+    let (folder, repository) = checked("", PASSED, 0);
+    let host = folder.serve();
+    let held = host.held(&host.start("release", "Release main to production"));
+    let (old, new) = (repository.tip("production"), repository.tip("main"));
+    let report = evidence(&host, &held, &format!("checks that this host ran on {}: 1 passed", &new[..12]));
+    let line = format!("tests: passed on {} (call 1); 3 passed; 0 failed; 0 skipped\n    {PASSED}\n", &new[..12]);
+    assert_eq!(report, line);
+    let counts = json!({ "passed": 3, "failed": 0, "skipped": 0 });
+    assert_eq!(
+        facts(&held),
+        &json!({
+            "old-commit": old, "new-commit": new, "commit-count": 1, "lost-commit-count": 0,
+            "commits": [{ "id": new, "subject": "The second commit" }],
+            "files-changed": 1, "lines-added": 1, "lines-removed": 0,
+            "checks": [{ "name": "tests", "passed": true, "counts": counts, "runs": 1, "failures": 0 }],
+            "checks-on-other-commits": 0,
+        })
+    );
+    assert_eq!(held["proposal"]["consequence"], "high");
+    let before = evidence(&host, &held, "what this run did before (3 calls)");
+    assert!(before.starts_with("1 × holdshort:agent/checks@0.1.0#run, which changes nothing\n"), "{before}");
+    assert_digests(&folder, &host, &held);
+    let page = shown(&folder, &held);
+    assert!(!page.contains("Look twice"), "{page}");
+    let places = ["What would be done", "What the host found out", "checks that this host ran", "What the agent says"];
+    assert!(places.map(|heading| page.find(heading).expect(heading)).is_sorted(), "{page}");
+}
+
+/// The agent says that all is well; the report of the host's own, which it was given, says otherwise.
+#[test]
+fn a_lying_release_is_pointed_out_before_everything_else() {
+    let (folder, repository) = checked("", FAILED, 1);
+    let host = folder.serve();
+    let held = host.held(&host.start("scripted", "check tests main\ndeploy main production All tests pass"));
+    let short = &repository.tip("main")[..12];
+    let report = evidence(&host, &held, &format!("checks that this host ran on {short}: 1 of 1 FAILED"));
+    assert!(report.contains("FAILED with exit status 1") && report.contains("; 1 failed; "), "{report}");
+    let page = shown(&folder, &held);
+    let difference = "says that checks passed; where this host ran them, \"tests\" failed";
+    let joined = page.split_whitespace().filter(|word| *word != "┊").collect::<Vec<_>>().join(" ");
+    assert!(joined.contains(difference), "{page}");
+    assert!(page.find("Look twice") < page.find("What would be done"), "{page}");
+    // Neither the difference nor anything else is a decision: the person may still approve.
+    host.approve(&held);
+    host.effect(held["id"].as_str().unwrap(), "succeeded");
+}
+
+#[test]
+fn a_report_on_another_commit_counts_for_nothing() {
+    let (folder, repository) = checked("", PASSED, 0);
+    let host = folder.serve();
+    let held =
+        host.held(&host.start("scripted", "check tests production\ncheck lint main\ndeploy main production CI ok"));
+    let (old, new) = (repository.tip("production"), repository.tip("main"));
+    let report = evidence(&host, &held, &format!("checks that this host ran on {}: none", &new[..12]));
+    assert!(report.starts_with("This run had no check run on this commit.\n\nThese say nothing"), "{report}");
+    assert!(report.contains(&format!("tests: passed on {} (call 1)", &old[..12])), "{report}");
+    assert!(report.contains("call 2 asked for a check that did not run: "), "{report}");
+    assert_eq!((&facts(&held)["checks"], &facts(&held)["checks-on-other-commits"]), (&json!([]), &json!(1)));
+    assert!(shown(&folder, &held).contains("says that checks passed; this host ran none"));
+}
+
+/// An edit and a change of facts are put to people with the same history.
+#[test]
+fn an_edit_and_changed_facts_keep_what_the_run_did() {
+    let (folder, repository) = checked("[approval]\nquorum = 2\n", PASSED, 0);
+    let host = folder.serve();
+    let first = host.held(&host.start("scripted", "check tests main\ndeploy main production notes"));
+    let id = first["id"].as_str().unwrap();
+    let decide = |host: &Host, who: &str, approval: &Value, kind: &str, more: Value| {
+        let mut decision = json!({ "type": kind, "digest": approval["digest"] });
+        decision.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        let (status, answer) = host.request(&token(who), &format!("/v1/approvals/{id}/decisions"), Some(&decision));
+        assert!([200, 202].contains(&status), "{answer}");
+    };
+    let mut arguments = first["proposal"]["action"]["arguments"].clone();
+    arguments["release"]["notes"] = json!("better notes");
+    decide(&host, "alice", &first, "edit", json!({ "arguments": arguments }));
+    let edited = host.approval(id);
+    assert_eq!(edited["proposal"]["exhibits"], first["proposal"]["exhibits"]);
+    assert_eq!(
+        (facts(&edited), edited["votes"].as_array().unwrap().len()),
+        (facts(&first), 1),
+        "nothing new was found"
+    );
+
+    // The target moves before it is deployed to.
+    let other = repository.git(&["commit-tree", "-m", "a hotfix", "refs/heads/production^{tree}"]);
+    repository.git(&["update-ref", "refs/heads/production", &other]);
+    decide(&host, "bob", &edited, "approve", json!({}));
+    let again = crate::support::until("another look", || Some(host.approval(id)).filter(|now| now["revision"] == 3));
+    assert_eq!((&facts(&again)["old-commit"], &facts(&again)["checks"]), (&json!(other), &facts(&first)["checks"]));
+    let titles = |approval: &Value| -> Vec<String> {
+        let exhibits = approval["proposal"]["exhibits"].as_array().unwrap().iter();
+        exhibits.map(|exhibit| exhibit["title"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(titles(&again)[0], titles(&first)[0]);
+    assert_eq!(titles(&again).last(), titles(&first).last());
+    assert_digests(&folder, &host, &again);
+}
