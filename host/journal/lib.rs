@@ -21,6 +21,7 @@ mod sqlite;
 mod staged;
 mod store;
 mod submit;
+mod told;
 mod watch;
 mod writer;
 
@@ -32,3 +33,4 @@ pub use rows::{CallFilter, CallHint, CallRow, Due, Entry, Events, Health, Hint, 
 #[cfg(feature = "simulated")]
 pub use simulated::{Disk, Fault, ManualWriter};
 pub use submit::Submitted;
+pub use told::Note;

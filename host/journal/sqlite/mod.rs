@@ -10,6 +10,7 @@ mod read;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod told;
 mod write;
 
 pub(crate) use open::open;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, limit, natural, recorded};
 use super::open::connect;
+use super::told;
 use crate::error::ReadError;
 use crate::rows::{CallFilter, CallRow, Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::store::{Load, Reader, Readers, RunState};
@@ -43,14 +44,21 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(RunSta
 /// One consequential call, folded from its own events.
 /// They are few, and an index finds them; the run's other events, of which there may be very many, are not read. The writer loads calls by this
 /// too, on its own connection: what a command is judged on is read in the same way as what people are shown.
-pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
+/// Up to a place among all events, if one is named.
+pub(super) fn call(
+    connection: &Connection,
+    run: &RunId,
+    call: CallNumber,
+    up_to: Option<Position>,
+) -> Result<Option<Call>, ReadError> {
     let select = format!(
         "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
-         WHERE runs.id = ?1 AND events.call = ?2 ORDER BY events.position"
+         WHERE runs.id = ?1 AND events.call = ?2 AND events.position <= ?3 ORDER BY events.position"
     );
     let damaged = |why: String| ReadError::Damaged(format!("call {call} of run {run}: {why}"));
     let mut statement = connection.prepare_cached(&select)?;
-    let mut rows = statement.query((&run.0, call))?;
+    let up_to = integer(up_to.map_or(u64::MAX, |at| at.0));
+    let mut rows = statement.query((&run.0, call, up_to))?;
     let mut folded: Option<Call> = None;
     while let Some(row) = rows.next()? {
         let (recorded, _) = recorded(connection, row, 0)?;
@@ -126,7 +134,7 @@ impl Load for SqliteReader {
     }
 
     fn call(&mut self, run: &RunId, number: CallNumber) -> Result<Option<Call>, ReadError> {
-        call(&self.0, run, number)
+        call(&self.0, run, number, None)
     }
 }
 
@@ -283,6 +291,23 @@ impl Reader for SqliteReader {
         blob(&self.0, digest)
     }
 
+    fn call_as_of(&mut self, run: &RunId, number: CallNumber, at: Position) -> Result<Option<Call>, ReadError> {
+        call(&self.0, run, number, Some(at))
+    }
+
+    fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError> {
+        told::told(&self.0, target)
+    }
+
+    fn to_remind(
+        &mut self,
+        target: &str,
+        between: (Time, Time),
+        most: usize,
+    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+        told::to_remind(&self.0, target, between, most)
+    }
+
     /// Lines are numbered within their run, and the numbers of dropped ones are not used again.
     fn log_lines(&mut self, run: &RunId, after: u64, most: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let select = "SELECT line, at, level, message FROM logs WHERE run = (SELECT number FROM runs WHERE id = ?1) \
@@ -307,7 +332,7 @@ impl SqliteReader {
     /// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
     fn call_row(&self, position: Position, id: RunId, number: CallNumber) -> Result<CallRow, ReadError> {
         let damaged = |why| ReadError::Damaged(format!("call {number} of run {id} {why}"));
-        let call = call(&self.0, &id, number)?.ok_or_else(|| damaged("has no events"))?;
+        let call = call(&self.0, &id, number, None)?.ok_or_else(|| damaged("has no events"))?;
         let (state, _) = run(&self.0, &id)?.ok_or_else(|| damaged("has no run"))?;
         Ok(CallRow::new(id, state.run.agent, position, &call))
     }

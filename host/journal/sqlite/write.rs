@@ -12,6 +12,7 @@ use super::codec::{BODY_BYTES_MAX, EVENT_COLUMNS, detail, integer, natural, reco
 use super::open::connect;
 use super::read;
 use super::schema::PROJECTION;
+use super::told;
 use crate::error::ReadError;
 use crate::rows::{Entry, timer};
 use crate::store::{Batch, Head, LOG_LINES_MAX, Load, RunState, Store, WriteError, opens};
@@ -95,7 +96,7 @@ impl Load for Sqlite {
 
     /// By index: the events of this one call, whatever else the run has done.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
-        read::call(&self.connection, run, call)
+        read::call(&self.connection, run, call, None)
     }
 }
 
@@ -157,6 +158,9 @@ impl<'a> Insert<'a> {
         }
         for (digest, bytes) in &batch.blobs {
             self.blob(digest, bytes).map_err(told)?;
+        }
+        for note in &batch.notes {
+            told::note(self.transaction, note).map_err(|error| error.to_string())?;
         }
         for (run, line, _) in &batch.logs {
             let Some(run) = self.number(run).map_err(told)? else { continue };
@@ -231,6 +235,7 @@ impl<'a> Insert<'a> {
     fn call(&mut self, run: &RunId, call: &Call, opened: Option<u64>) -> rusqlite::Result<()> {
         let (run, phase) = (self.number(run)?, call.phase.name());
         let deadline = call.deadline().map(|at| integer(at.0));
+        told::changed(self.transaction, run, call)?;
         if let Some(position) = opened {
             let insert = "INSERT INTO calls (position, run, call, phase, deadline) VALUES (?1, ?2, ?3, ?4, ?5)";
             self.execute(insert, (integer(position), run, call.number, phase, deadline))
