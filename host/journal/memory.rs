@@ -97,7 +97,7 @@ impl Store for Memory {
         }
         for note in &batch.notes {
             let call = match note {
-                told::Note::Told { .. } => None,
+                told::Note::Told { .. } | told::Note::Only { .. } => None,
                 told::Note::Reminded { run, call, .. } => kept.runs.get(run).and_then(|run| run.call(*call)),
             };
             kept.notes.note(note, call);

@@ -18,6 +18,11 @@ pub enum Note {
         /// The last event that it needs not be told any more.
         up_to: Position,
     },
+    /// There are these targets and no others: what was remembered of others is forgotten, so that one that comes back begins anew.
+    Only {
+        /// All of them.
+        targets: Vec<String>,
+    },
     /// The target was reminded of a held call. Forgotten once the call has another revision, or is held no more.
     Reminded {
         /// The target.
@@ -48,6 +53,10 @@ impl Kept {
     pub(crate) fn note(&mut self, note: &Note, call: Option<&Call>) {
         match note {
             Note::Told { target, up_to } => drop(self.told.insert(target.clone(), *up_to)),
+            Note::Only { targets } => {
+                self.told.retain(|target, _| targets.contains(target));
+                self.reminded.retain(|(target, ..)| targets.contains(target));
+            }
             Note::Reminded { target, run, call: number, revision } => {
                 if call.is_some_and(|call| stands(call, *revision)) {
                     self.reminded.insert((target.clone(), run.clone(), *number, *revision));

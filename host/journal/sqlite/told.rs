@@ -28,6 +28,13 @@ pub(super) fn note(connection: &Connection, note: &Note) -> Result<(), ReadError
             let upsert = "INSERT OR REPLACE INTO told (target, up_to) VALUES (?1, ?2)";
             connection.prepare_cached(upsert)?.execute((target, integer(up_to.0)))?;
         }
+        Note::Only { targets } => {
+            let targets = serde_json::to_string(targets).map_err(|error| ReadError::Store(error.to_string()))?;
+            for table in ["told", "reminded"] {
+                let forget = format!("DELETE FROM {table} WHERE target NOT IN (SELECT value FROM json_each(?1))");
+                connection.execute(&forget, [&targets])?;
+            }
+        }
         Note::Reminded { target, run, call, revision } => {
             if read::call(connection, run, *call, None)?.is_some_and(|call| stands(&call, *revision)) {
                 let upsert = "INSERT OR REPLACE INTO reminded (run, call, target, revision) \
