@@ -13,9 +13,13 @@
 mod deliveries;
 #[path = "support/evidence.rs"]
 mod evidence;
+#[path = "notify/letters.rs"]
+mod letters;
 #[path = "support/outside.rs"]
 mod outside;
 #[path = "notify/receiver.rs"]
 mod receiver;
+#[path = "notify/ssrf.rs"]
+mod ssrf;
 #[path = "support/mod.rs"]
 mod support;

@@ -287,7 +287,7 @@ fn what_cannot_be_opened_is_refused_in_words_that_help() {
         error
     };
     let newer = check("newer", &|path| sql(path, "PRAGMA user_version = 7"));
-    assert!(matches!(newer, OpenError::Newer { found: 7, known: 1, .. }));
+    assert!(matches!(newer, OpenError::Newer { found: 7, known: 2, .. }));
     let text = check("text", &|path| fs::write(path, "dear diary, ".repeat(1_000)).unwrap());
     assert!(matches!(text, OpenError::NotAJournal { .. }));
     let other = check("other-database", &|path| {

@@ -74,7 +74,7 @@ pub(super) fn check(
 ) -> Result<(), String> {
     let refusal = addresses.iter().find_map(|address| Some((address.ip(), rule(address.ip())?)));
     refusal.map_or(Ok(()), |(address, why)| {
-        let of = if address.to_string() == host { String::new() } else { format!(", which is where `{host}` is") };
+        let of = if address.to_string() == host { String::new() } else { format!(", where `{host}` is,") };
         Err(format!("{address}{of} is refused: {why}; write `allow-private = true` for this target if it is meant"))
     })
 }
