@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdshort_gate::Time;
+use tracing::subscriber::NoSubscriber;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -59,7 +60,11 @@ impl Webhook {
         let (webhook, id, body) = (self.clone(), notice.id.clone(), body(notice, base, self.format));
         let (reply, answer) = tokio::sync::oneshot::channel();
         // A thread of its own: a host that ends does not wait for a target that does not answer.
-        std::thread::spawn(move || drop(reply.send(webhook.post(&id, now.0 / 1_000_000, &body))));
+        std::thread::spawn(move || {
+            // The library logs the whole address, whose path may be a secret.
+            let _quiet = tracing::subscriber::set_default(NoSubscriber::default());
+            drop(reply.send(webhook.post(&id, now.0 / 1_000_000, &body)));
+        });
         answer.await.unwrap_or_else(|_| Err("the attempt was interrupted".into()))
     }
 
