@@ -15,8 +15,7 @@ pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Re
     let NotifyAction::Test { name } = action;
     let clock = system_clock();
     let targets = host::targets(config, &clock)?;
-    let found =
-        targets.iter().find(|target| [name.as_str(), &target.name].contains(&plain(target)) || target.name == *name);
+    let found = targets.iter().find(|target| plain(target) == name || target.name == *name);
     let Some(target) = found else {
         let known: Vec<&str> = targets.iter().map(plain).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
@@ -37,7 +36,7 @@ pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Re
     Ok(Exit::Done)
 }
 
-/// The name in the configuration.
+/// The name in the configuration. Of a webhook and a reviewer of the same name, `mail to NAME` means the second.
 fn plain(target: &Target) -> &str {
     target.name.rsplit(' ').next().unwrap_or(&target.name)
 }
