@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use holdshort::connectors::smtp::{Encryption, Login, Relay, Secret};
 use holdshort_gate::{RunId, Time};
 use holdshort_journal::Journal;
@@ -37,6 +37,8 @@ const PASSWORD: &str = "marked-password-Zq7";
 const REVIEWER: &str = "marked-token-of-alice-Kx3";
 const STRANGER: &str = "marked-token-of-nobody-Wv9";
 const VARIABLE: &str = "marked-variable-Jt5";
+const WEBHOOK: &str = "marked-webhook-key-of-24-bytes-Lp8";
+const CHAT: &str = "marked-path-of-a-chat-Qd6";
 
 /// The local operator's token, which is one by its form.
 fn operator() -> String {
@@ -138,6 +140,8 @@ fn office() -> Folder {
     };
     private(".holdshort/token", &operator());
     private("password", PASSWORD);
+    private("webhook", &format!("whsec_{}\n", STANDARD.encode(WEBHOOK)));
+    private("chat", &format!("http://127.0.0.1:9/{CHAT}?{CHAT}"));
     fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o700)).unwrap();
     Repository::bare(&folder.path().join("shop.git"));
     // Each program writes down what it can see: its own environment, its arguments, and those of the host.
@@ -153,7 +157,9 @@ fn office() -> Folder {
         "[agents.scripted]\ncomponent = \"{}\"\n\n[deployment]\nrepository = \"shop.git\"\n\n\
          [email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\nport = {}\nfrom = \"agent@localhost\"\nusername = \"agent\"\npassword-file = \"password\"\n\n\
          [checks.blind]\ncommand = {}\n\n[checks.told]\ncommand = {}\nenvironment = [\"MARKED\"]\n\n\
-         [reviewers.alice]\ntoken-sha256 = \"{}\"\n",
+         [notify.ops]\nurl = \"http://127.0.0.1:9/{CHAT}\"\nsecret-file = \"webhook\"\nallow-http = true\nallow-private = true\nretries = 1\nretry-after = \"1ms\"\n\n\
+         [notify.chat]\nurl-file = \"chat\"\nformat = \"chat\"\nallow-http = true\n\n\
+         [reviewers.alice]\ntoken-sha256 = \"{}\"\nemail = \"alice@localhost\"\n",
         component("scripted").display(),
         indiscreet(),
         spy("blind.seen"),
@@ -228,6 +234,8 @@ fn no_secret_comes_out() {
         good.replace("password-file = \"password\"", &format!("password = \"{PASSWORD}\"")),
         good.replace(&hex(&Sha256::digest(REVIEWER)), REVIEWER),
         good.replace("environment = [\"MARKED\"]", &format!("environment = [\"MARKED={VARIABLE}\"]")),
+        good.replace("secret-file = \"webhook\"", &format!("secret = \"{WEBHOOK}\"")),
+        good.replace("url-file = \"chat\"", &format!("url = \"{CHAT}\"")),
         good.replace("environment = [\"MARKED\"]", &format!("environment = {{ MARKED = \"{VARIABLE}\" }}")),
     ] {
         assert_ne!(wrong, good);
@@ -292,6 +300,9 @@ fn no_secret_comes_out() {
     for command in [
         &["config"][..],
         &["config", "--json"],
+        &["notify", "test", "ops"],
+        &["notify", "test", "chat"],
+        &["notify", "test", "alice"],
         &["runs"],
         &["runs", "show", &run],
         &["runs", "events", &run, "--json"],
@@ -324,18 +335,31 @@ fn no_secret_comes_out() {
         Marked::new("the bytes of the operator's token", b"marked-token-of-the-operator-Ng2"),
         secret,
         seed,
+        Marked::new("a webhook's secret", WEBHOOK.as_bytes()),
+        Marked::new("a chat's address", CHAT.as_bytes()),
         told,
     ];
     // Where they belong they are found, so that what is found nowhere else is really looked for.
     assert!(secrets[0].stands_in(&fs::read(folder.path().join("password")).unwrap()));
     assert!(secrets[3].stands_in(&fs::read(folder.path().join(".holdshort/token")).unwrap()));
     assert!(secrets[5].stands_in(&fs::read(folder.journal()).unwrap()));
-    assert!(secrets[7].stands_in(&environment));
-    assert!(!secrets[..7].iter().any(|secret| secret.stands_in(&environment)), "in the host's environment");
+    assert!(secrets[7].stands_in(&fs::read(folder.path().join("webhook")).unwrap()));
+    assert!(secrets[9].stands_in(&environment));
+    assert!(!secrets[..9].iter().any(|secret| secret.stands_in(&environment)), "in the host's environment");
 
     rows(&folder.journal(), &mut outputs);
     let searched = outputs.0.len();
-    let but = ["password", "token", "journal.db", "journal.db-wal", "journal.db-shm", "told.seen"];
+    let but = [
+        "password",
+        "token",
+        "journal.db",
+        "journal.db-wal",
+        "journal.db-shm",
+        "told.seen",
+        "webhook",
+        "chat",
+        "holdshort.toml",
+    ];
     files(folder.path(), &but, &mut outputs);
     assert!(outputs.0.len() > searched + 10, "no files were searched");
     outputs.add("what a program sees that is given the variable", seen("told.seen").replace(VARIABLE, ""));

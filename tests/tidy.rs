@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connectors", &["gate", "journal"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("kill", &["journal"]),
+    ("notify", &["gate", "journal", "review"]),
     ("policy", &["gate"]),
     ("review", &["gate"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),

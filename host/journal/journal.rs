@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{CallNumber, Command, Digest, EffectKey, JournalId, RunId, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Command, Digest, EffectKey, JournalId, Run, RunId, Seq, Time};
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::error::{OpenError, ReadError, SubmitError};
@@ -22,6 +22,7 @@ use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
 use crate::submit::{Submitted, Task, Typed, Waiting};
+use crate::told::Note;
 use crate::watch::Watch;
 use crate::writer::Writer;
 
@@ -252,6 +253,47 @@ impl Journal {
             found => Err(ReadError::Damaged(format!("the bytes that should be {digest} are {found}"))),
         };
         self.read(move |reader| reader.blob(&digest)?.map(checked).transpose()).await
+    }
+
+    /// A run and one of its consequential calls as they were when the event at `at` had been written; the run without the call if none is named.
+    /// Nothing if there is no such run.
+    pub async fn as_of(
+        &self,
+        run: &RunId,
+        call: Option<CallNumber>,
+        at: Position,
+    ) -> Result<Option<(Run, Option<Call>)>, ReadError> {
+        let run = run.clone();
+        self.read(move |reader| {
+            let Some(state) = reader.run(&run)? else { return Ok(None) };
+            let call = call.map(|call| reader.call_as_of(&run, call, at)).transpose()?;
+            Ok(Some((state.run, call.flatten())))
+        })
+        .await
+    }
+
+    /// Remembers something about telling people. It is on disk when it is answered.
+    pub fn note(&self, note: Note) -> Submitted<()> {
+        let (reply, submitted) = Submitted::new();
+        self.send(Task::Note(note, reply));
+        submitted
+    }
+
+    /// How far a target has got; nothing if it has never been told anything.
+    pub async fn told(&self, target: &str) -> Result<Option<Position>, ReadError> {
+        let target = target.to_owned();
+        self.read(move |reader| reader.told(&target)).await
+    }
+
+    /// Held calls whose deadline is after the first of two times and not after the second, and of whose revision a target was not reminded; earliest first.
+    pub async fn to_remind(
+        &self,
+        target: &str,
+        between: (Time, Time),
+        limit: usize,
+    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+        let target = target.to_owned();
+        self.read(move |reader| reader.to_remind(&target, between, limit)).await
     }
 
     /// Keeps a line of a run's log, soon and perhaps: it is a hint for people. When too much waits for the disk it is lost.

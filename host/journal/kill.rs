@@ -12,6 +12,9 @@ pub const VARIABLE: &str = "HOLDSHORT_KILL_AT";
 /// What a commit of evidence, or of a component's bytes, is called at its points.
 pub const BLOB: &str = "blob-kept";
 
+/// What a commit of what is remembered of telling people is called at its points.
+pub const NOTE: &str = "note-kept";
+
 /// Dies here if the environment says so.
 pub fn point(name: &str) {
     if due().is_some_and(|(_, due)| due == name) {

@@ -24,6 +24,7 @@ mod sqlite;
 mod staged;
 mod store;
 mod submit;
+mod told;
 mod watch;
 mod writer;
 
@@ -36,3 +37,4 @@ pub use rows::{CallHint, Due, Entry, Events, Health, Hint, LogLine, Position, Ru
 #[cfg(feature = "simulated")]
 pub use simulated::{Disk, Fault, ManualWriter};
 pub use submit::Submitted;
+pub use told::Note;

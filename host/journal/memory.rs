@@ -11,6 +11,7 @@ use crate::inbox::WaitsFor;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
 use crate::store::{Batch, Head, LOG_LINES_MAX, Load, Reader, Readers, RunState, Store, WriteError, opens};
+use crate::told;
 
 /// Everything in memory; a cheap handle that is the writer, every reader and what makes them.
 #[derive(Clone, Default)]
@@ -22,6 +23,7 @@ struct Kept {
     events: Vec<Entry>,
     runs: BTreeMap<RunId, KeptRun>,
     blobs: HashMap<Digest, Vec<u8>>,
+    notes: told::Kept,
 }
 
 /// A run with what the SQLite store keeps in tables of their own.
@@ -93,6 +95,16 @@ impl Store for Memory {
                 *kept = Some(call.clone());
             }
         }
+        for ((run, _), call) in &batch.calls {
+            kept.notes.changed(run, call);
+        }
+        for note in &batch.notes {
+            let call = match note {
+                told::Note::Told { .. } | told::Note::Only { .. } => None,
+                told::Note::Reminded { run, call, .. } => kept.runs.get(run).and_then(|run| run.call(*call)),
+            };
+            kept.notes.note(note, call);
+        }
         for (digest, bytes) in &batch.blobs {
             kept.blobs.entry(*digest).or_insert_with(|| bytes.clone());
         }
@@ -114,6 +126,10 @@ impl KeptRun {
     fn new(state: RunState, task: String) -> Self {
         let (events, calls, logs) = (Vec::new(), BTreeMap::new(), VecDeque::new());
         Self { state, task, events, calls, logs, logs_dropped: 0 }
+    }
+
+    fn call(&self, number: CallNumber) -> Option<&Call> {
+        self.calls.get(&number).and_then(|(_, call)| call.as_ref())
     }
 
     /// The oldest lines go, and are counted, so that the numbers of the others stay.
@@ -217,6 +233,53 @@ impl Reader for Memory {
 
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.kept().blobs.get(digest).cloned())
+    }
+
+    /// Folded again from the events, as the file does it.
+    fn call_as_of(&mut self, run: &RunId, number: CallNumber, at: Position) -> Result<Option<Call>, ReadError> {
+        let kept = self.kept();
+        let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
+        let mut folded: Option<Call> = None;
+        for entry in places.iter().filter_map(|place| kept.events.get(*place)).filter(|entry| entry.position <= at) {
+            let Recorded { event, at, .. } = &entry.recorded;
+            match &mut folded {
+                Some(call) if event.call() == Some(number) => {
+                    call.apply(event, *at).map_err(|error| ReadError::Damaged(error.to_string()))?;
+                }
+                None if opens(event) == Some(number) => folded = Call::open(event, *at),
+                Some(_) | None => {}
+            }
+        }
+        Ok(folded)
+    }
+
+    fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError> {
+        Ok(self.kept().notes.told(target))
+    }
+
+    fn to_remind(
+        &mut self,
+        target: &str,
+        (now, until): (Time, Time),
+        most: usize,
+    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+        let mut due = self.deadlines();
+        let kept = self.kept();
+        due.retain(|(at, due)| match due {
+            Due::Timer { .. } => false,
+            Due::Call { run, call } => {
+                let call = kept.runs.get(run).and_then(|run| run.call(*call));
+                let waits =
+                    |call: &Call| told::stands(call, call.revision) && !kept.notes.was_reminded(target, run, call);
+                *at > now && *at <= until && call.is_some_and(waits)
+            }
+        });
+        due.sort_by_key(|(at, _)| *at);
+        let calls = due.into_iter().filter_map(|(_, due)| match due {
+            Due::Call { run, call } => Some((run, call)),
+            Due::Timer { .. } => None,
+        });
+        Ok(calls.take(most).collect())
     }
 
     /// Numbers count the lines that were dropped too, so that a cursor stays good.

@@ -8,6 +8,7 @@ use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::submit::Waiting;
+use crate::told::Note;
 
 /// Where the journal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub(crate) struct Batch {
     /// What they made of the calls they belong to.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
+    pub(crate) notes: Vec<Note>,
     pub(crate) logs: Vec<(RunId, LogLine, Waiting)>,
 }
 
@@ -91,6 +93,15 @@ pub(crate) trait Reader: Load + Send {
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;
     fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError>;
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError>;
+    /// A call as its events up to a place made it.
+    fn call_as_of(&mut self, run: &RunId, call: CallNumber, at: Position) -> Result<Option<Call>, ReadError>;
+    fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError>;
+    fn to_remind(
+        &mut self,
+        target: &str,
+        between: (Time, Time),
+        most: usize,
+    ) -> Result<Vec<(RunId, CallNumber)>, ReadError>;
     fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError>;
 }
 

@@ -14,6 +14,7 @@ use crate::error::SubmitError;
 use crate::fence::Fence;
 use crate::flushed::Flushed;
 use crate::rows::LogLine;
+use crate::told::Note;
 
 /// The answer to a command, once its batch is on disk. The command was taken when this was made, whether or not it is awaited.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) enum Task {
     Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Work> },
     /// Keep some bytes by their digest.
     Blob { digest: Digest, bytes: Vec<u8>, reply: oneshot::Sender<Result<Flushed<Digest>, SubmitError>> },
+    /// Remember something about telling people.
+    Note(Note, oneshot::Sender<Result<Flushed<()>, SubmitError>>),
     /// Keep a line with some later batch.
     Log(RunId, LogLine, Waiting),
 }

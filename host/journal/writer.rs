@@ -34,6 +34,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 enum Answer {
     Command(Box<dyn Work>),
     Blob(Digest, oneshot::Sender<Result<Flushed<Digest>, SubmitError>>),
+    Note(oneshot::Sender<Result<Flushed<()>, SubmitError>>),
 }
 
 /// The writer, on a thread of its own.
@@ -95,6 +96,10 @@ impl Writer {
                     self.staged.batch().blobs.push((digest, bytes));
                     answers.push(Answer::Blob(digest, reply));
                 }
+                Task::Note(note, reply) => {
+                    self.staged.batch().notes.push(note);
+                    answers.push(Answer::Note(reply));
+                }
                 Task::Log(run, line, waiting) => self.staged.batch().logs.push((run, line, waiting)),
             }
             if blob_bytes > BATCH_BLOB_BYTES_MAX || self.stale {
@@ -109,7 +114,8 @@ impl Writer {
             );
         }
         let batch = self.staged.batch();
-        if batch.events.is_empty() && batch.blobs.is_empty() && batch.logs.len() < LOGS_BATCH {
+        if batch.events.is_empty() && batch.blobs.is_empty() && batch.notes.is_empty() && batch.logs.len() < LOGS_BATCH
+        {
             // Refusals of what is on disk already; a line of a log can wait for company.
             self.staged.trim(&self.leases.released());
             return answers.into_iter().for_each(|answer| answer.give(Ok(())));
@@ -131,7 +137,8 @@ impl Writer {
     fn may_die(&mut self, when: &str) {
         let batch = self.staged.batch();
         let blobs = batch.blobs.iter().map(|_| kill::BLOB);
-        kill::points(when, batch.events.iter().map(|entry| entry.recorded.event.name()).chain(blobs));
+        let notes = batch.notes.iter().map(|_| kill::NOTE);
+        kill::points(when, batch.events.iter().map(|entry| entry.recorded.event.name()).chain(blobs).chain(notes));
     }
 
     /// Judges one command on what is on disk and what this batch has staged. The lease is looked at here and not when the command was sent,
@@ -229,6 +236,7 @@ impl Answer {
         match self {
             Self::Command(work) => work.answer(outcome),
             Self::Blob(digest, reply) => drop(reply.send(outcome.map(|()| Flushed::after_commit(digest)))),
+            Self::Note(reply) => drop(reply.send(outcome.map(Flushed::after_commit))),
         }
     }
 }
@@ -239,6 +247,7 @@ fn refuse(task: Task, cause: &str) {
     match task {
         Task::Command { work, .. } => work.answer(Err(error)),
         Task::Blob { reply, .. } => drop(reply.send(Err(error))),
+        Task::Note(_, reply) => drop(reply.send(Err(error))),
         Task::Log(..) => {}
     }
 }

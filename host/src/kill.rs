@@ -4,7 +4,7 @@
 //! A release build has none of this.
 
 pub(crate) use holdshort_journal::kill::point;
-pub use holdshort_journal::kill::{BLOB, VARIABLE};
+pub use holdshort_journal::kill::{BLOB, NOTE, VARIABLE};
 
 /// The points in the host's own code. An effect is performed and looked up in one place each, an agent is answered in one, and a request in one.
 pub const POINTS: [&str; 7] = [

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use holdshort::kill::{BLOB, POINTS, REPLY};
+use holdshort::kill::{BLOB, NOTE, POINTS, REPLY};
 use holdshort_gate::Event;
 use rusqlite::Connection;
 use serde_json::json;
@@ -53,6 +53,8 @@ fn ways(point: &str) -> To {
         "reply /v1/runs" | "reply /v1/approvals/{id}/decisions" => To::With(&[Effect]),
         "answer" => To::With(&[Effect, Answer]),
         "blob-kept" => To::With(&[Starting, Evidence]),
+        // Who is told is written down when a host starts.
+        "note-kept" => To::With(&[Starting]),
         "effect-in-doubt" | "lookup" => To::With(&[Doubt]),
         "effect-looked-up" | "effect-resolved" | "reply /v1/runs/{id}/calls/{n}/resolution" => To::With(&[Settled]),
         "effect-failed" => To::With(&[NotDone]),
@@ -71,7 +73,7 @@ fn ways(point: &str) -> To {
 
 /// Every point.
 fn points() -> Vec<String> {
-    let written = Event::NAMES.into_iter().chain([BLOB]);
+    let written = Event::NAMES.into_iter().chain([BLOB, NOTE]);
     let written = written.flat_map(|what| [format!("before-{what}"), format!("after-{what}")]);
     let replies = routes().into_iter().flat_map(|route| [format!("{REPLY}{route}"), format!("{AFTER_REPLY}{route}")]);
     written.chain(POINTS.map(str::to_owned)).chain(replies).collect()
@@ -123,7 +125,7 @@ fn effects<P: Place>(name: &str, expected: usize, place: impl Fn(&Path, usize) -
 }
 
 /// What every connector has.
-const CASES: usize = 49;
+const CASES: usize = 51;
 /// What those have besides whose effects a person may have to settle.
 const SETTLED: usize = 6;
 

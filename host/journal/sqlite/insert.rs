@@ -7,13 +7,14 @@ use holdshort_gate::{Digest, RunId};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::codec::{BODY_BYTES_MAX, detail, integer};
+use super::told as notes;
 use crate::history::deed;
 use crate::rows::{Entry, timer};
 use crate::store::{Batch, LOG_LINES_MAX, RunState, opens};
 
 /// The statements of one transaction.
 pub(super) struct Insert<'a> {
-    transaction: &'a Connection,
+    pub(super) transaction: &'a Connection,
     /// The rows of runs by their ids, as far as this transaction has met them. Events and calls refer to the row, which is shorter than the id.
     runs: HashMap<RunId, i64>,
     /// The numbers of names, as far as this transaction has met them.
@@ -53,6 +54,9 @@ impl<'a> Insert<'a> {
         }
         for (digest, bytes) in &batch.blobs {
             self.blob(digest, bytes).map_err(told)?;
+        }
+        for note in &batch.notes {
+            notes::note(self.transaction, note).map_err(|error| error.to_string())?;
         }
         for (run, line, _) in &batch.logs {
             let Some(run) = self.number(run).map_err(told)? else { continue };

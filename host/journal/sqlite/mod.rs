@@ -13,6 +13,7 @@ mod read;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod told;
 mod write;
 
 pub(crate) use open::open;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use super::presence::beside;
 use super::project::rebuild;
 use super::read::SqliteReaders;
-use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION};
+use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION, lacking};
 use super::write::Sqlite;
 use crate::error::{OpenError, ReadError};
 use crate::secret::Identity;
@@ -120,11 +120,12 @@ fn inspect(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     Ok(false)
 }
 
-/// Makes the tables of an empty file, and the projections of one whose projections are of another version.
+/// Makes the tables of an empty file, those that an older one lacks, and the projections of one whose projections are of another version.
 fn prepare(path: &Path, connection: &mut Connection, empty: bool) -> Result<(), OpenError> {
     if empty {
         create(connection).map_err(|error| OpenError::Sqlite { path: path.into(), why: error })?;
     }
+    migrate(connection).map_err(|error| told(path, &error))?;
     let projection = meta(connection, "projection").map_err(|error| OpenError::unreadable(path, error))?;
     if projection != PROJECTION.as_bytes() {
         rebuild(connection).map_err(|error| OpenError::unreadable(path, error))?;
@@ -132,12 +133,28 @@ fn prepare(path: &Path, connection: &mut Connection, empty: bool) -> Result<(), 
     Ok(())
 }
 
+/// Brings an older file to this version, whole or not at all.
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    if version == VERSION {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for step in lacking(version) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
 /// One transaction, which the two numbers in the file's header are part of: whatever interrupts it, the file is a whole journal or still empty.
 fn create(connection: &mut Connection) -> Result<(), String> {
     let identity = Identity::draw().map_err(|error| error.to_string())?;
     let create = |connection: &mut Connection| -> rusqlite::Result<()> {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(&TABLES.concat())?;
+        for tables in TABLES.into_iter().chain(lacking(1)) {
+            transaction.execute_batch(tables)?;
+        }
         for (key, value) in
             [("id", identity.id.0.as_bytes()), ("secret", &identity.secret), ("projection", PROJECTION.as_bytes())]
         {

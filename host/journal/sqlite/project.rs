@@ -10,7 +10,8 @@ use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
 use super::insert::Insert;
 use super::lists::kind_number;
 use super::read;
-use super::schema::{DROPPED, PROJECTED, PROJECTION, VERSION};
+use super::schema::{DROPPED, PROJECTED, PROJECTION};
+use super::told;
 use crate::error::ReadError;
 use crate::history::{Deed, deed, words_of};
 use crate::inbox::{WaitsFor, urgency};
@@ -37,6 +38,7 @@ impl Insert<'_> {
                           WHERE run = ?1 AND call = ?2 RETURNING position";
             let position = self.one(update, (number, call.number, phase, deadline, urgency, waits.everybody))?;
             self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
+            told::changed(self.transaction, number, call)?;
             position
         };
         for reviewer in waits.but {
@@ -85,7 +87,6 @@ pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
         rebuild_run(&transaction, number, id)?;
     }
     transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'projection'", [PROJECTION.as_bytes()])?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, limit, natural, recorded};
 use super::lists::{self, Conditions, each_phase};
 use super::open::connect;
+use super::told;
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
@@ -235,6 +236,23 @@ impl Reader for SqliteReader {
     /// None if the bytes were never put; that is for the caller to judge.
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         blob(&self.0, digest)
+    }
+
+    fn call_as_of(&mut self, run: &RunId, number: CallNumber, at: Position) -> Result<Option<Call>, ReadError> {
+        call_until(&self.0, run, number, at)
+    }
+
+    fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError> {
+        told::told(&self.0, target)
+    }
+
+    fn to_remind(
+        &mut self,
+        target: &str,
+        between: (Time, Time),
+        most: usize,
+    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+        told::to_remind(&self.0, target, between, most)
     }
 
     /// Lines are numbered within their run, and the numbers of dropped ones are not used again.

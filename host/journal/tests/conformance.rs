@@ -17,8 +17,8 @@ use common::*;
 use holdshort_gate::command::{Choice, DecisionOutcome, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision};
 use holdshort_gate::{Consequence, Decision, Event, Proposal, Refused, Resolution, Reviewers, RunId, Time, Verdict};
 use holdshort_journal::{
-    CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Position, RunFilter,
-    SubmitError,
+    CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Note, Position,
+    RunFilter, SubmitError,
 };
 use serde_json::json;
 
@@ -67,6 +67,9 @@ conformance! {
     the_feed_is_every_event_in_order_of_commits
     a_log_keeps_its_last_lines
     blobs_are_kept_by_digest
+    what_a_target_was_told_is_kept
+    a_target_is_reminded_once_for_each_revision
+    a_call_is_shown_as_it_was
     large_payloads_come_back_whole
     a_subject_is_the_run_and_the_call_that_was_named
     hints_come_after_the_commit
@@ -963,4 +966,62 @@ fn to_unit<T: Send + 'static>(
     submitted: holdshort_journal::Submitted<T>,
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), SubmitError>> + Send>> {
     Box::pin(drop_output(submitted))
+}
+
+async fn what_a_target_was_told_is_kept(world: World) {
+    let told = |target: &str, up_to| Note::Told { target: target.into(), up_to: Position(up_to) };
+    assert_eq!(world.told("ops").await.unwrap(), None);
+    for note in [told("ops", 3), told("chat", 5), told("ops", 7)] {
+        let _ = world.note(note).await.unwrap();
+    }
+    assert_eq!(world.told("ops").await.unwrap(), Some(Position(7)));
+    // Whoever is there no more is forgotten.
+    let _ = world.note(Note::Only { targets: vec!["ops".into(), "o'hara\"".into()] }).await.unwrap();
+    assert_eq!((world.told("ops").await.unwrap(), world.told("chat").await.unwrap()), (Some(Position(7)), None));
+    let _ = world.note(Note::Only { targets: Vec::new() }).await.unwrap();
+    assert_eq!(world.told("ops").await.unwrap(), None);
+    assert_eq!(world.last_position().await.unwrap(), Position(0), "none of it is an event");
+}
+
+async fn a_target_is_reminded_once_for_each_revision(world: World) {
+    let at = |minute: u64| Time(EPOCH + minute * 60_000_000);
+    let late = world.held("late", requiring(2, Some(at(30)))).await;
+    let soon = world.held("soon", requiring(2, Some(at(10)))).await;
+    let _ = world.held("later", requiring(2, Some(at(90)))).await;
+    let _ = world.held("never", requiring(2, None)).await;
+    let due = async |target: &str| {
+        let due = world.to_remind(target, (world.now(), at(60)), 10).await.unwrap();
+        due.into_iter().map(|(run, call)| format!("{run}.{call}")).collect::<Vec<_>>()
+    };
+    assert_eq!(due("ops").await, ["soon.1", "late.1"], "earliest first");
+    assert_eq!(world.to_remind("ops", (world.now(), at(60)), 1).await.unwrap(), [(soon.clone(), 1)]);
+    assert!(world.to_remind("ops", (at(30), at(60)), 10).await.unwrap().is_empty(), "what is over is not in it");
+    let reminded = |run: &RunId, revision| Note::Reminded { target: "ops".into(), run: run.clone(), call: 1, revision };
+    let _ = world.note(reminded(&soon, 1)).await.unwrap();
+    assert_eq!((due("ops").await.len(), due("chat").await.len()), (1, 2), "each target by itself");
+    // A vote changes nothing about it, another revision does.
+    let _ = world.decide(&soon, 1, "alice", Choice::Approve).await.unwrap();
+    assert_eq!(due("ops").await, ["late.1"]);
+    let edited = Revision { proposal: Proposal { action: action("bye"), ..requiring(2, Some(at(10))) } };
+    let _ = world.decide(&soon, 1, "bob", Choice::Edit(Box::new(edited))).await.unwrap();
+    assert_eq!(due("ops").await, ["soon.1", "late.1"]);
+    // Who wrote down too late of which revision it was.
+    let _ = world.note(reminded(&soon, 1)).await.unwrap();
+    assert_eq!(due("ops").await, ["soon.1", "late.1"]);
+    let _ = world.note(reminded(&soon, 2)).await.unwrap();
+    let _ = world.decide(&late, 1, "alice", Choice::Reject).await.unwrap();
+    assert!(due("ops").await.is_empty(), "what is decided waits no more");
+    let _ = world.note(reminded(&late, 1)).await.unwrap();
+}
+
+async fn a_call_is_shown_as_it_was(world: World) {
+    let run = world.held("run", requiring(1, None)).await;
+    let held = world.last_position().await.unwrap();
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let approved = world.last_position().await.unwrap();
+    let phase = async |at| world.as_of(&run, Some(1), at).await.unwrap().unwrap().1.map(|call| call.phase.name());
+    assert_eq!((phase(held).await, phase(approved).await), (Some("held"), Some("approved")));
+    assert_eq!((phase(Position(0)).await, phase(Position(u64::MAX)).await), (None, Some("approved")));
+    assert!(world.as_of(&run, None, held).await.unwrap().unwrap().1.is_none());
+    assert!(world.as_of(&RunId("nobody".into()), None, held).await.unwrap().is_none());
 }

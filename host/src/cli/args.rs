@@ -68,12 +68,28 @@ pub enum Command {
     Runs(RunsArgs),
     /// Print a link that signs a browser in to the review page, once
     SignIn(SignInArgs),
+    /// Whom the host tells
+    Notify {
+        /// What to do
+        #[command(subcommand)]
+        action: NotifyAction,
+    },
     /// Print the configuration that is in force, every default included
     Config,
     /// Print a script that completes this program's words in a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// `notify`
+#[derive(Clone, Debug, Subcommand)]
+pub enum NotifyAction {
+    /// Send a test message, and say what came back
+    Test {
+        /// The name of a section `[notify.NAME]`, or of a reviewer with an address
+        name: String,
     },
 }
 

@@ -6,6 +6,7 @@
 mod clock;
 mod driver;
 mod offers;
+mod telling;
 mod types;
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -27,6 +28,7 @@ use crate::agent::{Engine, EngineSettings};
 use crate::api::{self, Api, ApiParts, Limits, SessionCookie};
 use crate::config::{self, Config};
 use crate::effects::Effects;
+use crate::notify::{Notify, Target};
 use crate::page;
 use crate::policy::HoldEverything;
 use crate::runs::{DisplayBudget, Runs, Settings};
@@ -34,6 +36,7 @@ use crate::runs::{DisplayBudget, Runs, Settings};
 pub(super) use clock::system_clock;
 use offers::Offers;
 pub(super) use offers::{NO_DEPLOYMENT, NO_REPOSITORY};
+pub(super) use telling::targets;
 
 /// Where compiled agents are kept, below the state folder.
 const CACHE_FOLDER: &str = "compiled";
@@ -44,6 +47,7 @@ pub(super) struct Host {
     journal: Journal,
     pub(super) runs: Runs,
     effects: Effects,
+    targets: Vec<Target>,
 }
 
 /// Opens the configured journal; nobody else can while this lives.
@@ -85,7 +89,8 @@ impl Host {
         };
         let runs = Runs::new(journal.clone(), engine, catalogue, Arc::new(policy), self::settings(&config));
         let effects = Effects::new(journal.clone(), performers, runs.refresher());
-        Ok(Self { config, journal, runs, effects })
+        let targets = telling::targets(&config, &system_clock())?;
+        Ok(Self { config, journal, runs, effects, targets })
     }
 
     /// Makes everything ready to serve on `listener`: the local operator's token is there and the address is announced when this returns.
@@ -101,9 +106,14 @@ impl Host {
         let bound = listener.local_addr().map_err(|error| failed(&error))?;
         let api = self.api(bound)?;
         self.journal.announce(&base(bound))?;
+        let links = public_base(&self.config, bound);
+        let notify = Notify::new(self.journal, self.targets, links, system_clock());
         Ok(async move {
+            // Before anything happens that somebody is to be told.
+            notify.begin().await.map_err(|error| failed(&error))?;
             let mut effects = tokio::spawn(self.effects.run());
             let mut runs = tokio::spawn(self.runs.run());
+            let notify = tokio::spawn(notify.run());
             // A host that takes decisions and does nothing with them is worse than none.
             let ended = tokio::select! {
                 served = api::serve(listener, api, shutdown) => served.map_err(|error| failed(&error)),
@@ -112,6 +122,7 @@ impl Host {
             };
             runs.abort();
             effects.abort();
+            notify.abort();
             ended
         })
     }
@@ -159,6 +170,11 @@ pub(super) fn base(bound: SocketAddr) -> String {
     let near = if bound.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { IpAddr::from(Ipv6Addr::LOCALHOST) };
     let reached = if bound.ip().is_unspecified() { SocketAddr::new(near, bound.port()) } else { bound };
     format!("http://{reached}")
+}
+
+/// Where people reach the host: where the operator says, else where this machine does.
+pub(super) fn public_base(config: &Config, bound: SocketAddr) -> String {
+    config.server.public_url.clone().unwrap_or_else(|| base(bound))
 }
 
 fn settings(config: &Config) -> Settings {

@@ -16,6 +16,7 @@ pub mod exit;
 mod host;
 mod inspect;
 mod logging;
+mod notify;
 pub mod output;
 mod review;
 mod run;
@@ -57,6 +58,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::Notify { action } => notify::run(&action, &load(&global)?, output),
         Command::Config => config::run(&load(&global)?, output),
         Command::Completions { shell } => completions::run(shell, output),
     }

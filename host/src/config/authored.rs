@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::defaults::{ARGUMENTS_BYTES_LIMIT, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX};
+use super::defaults::{ARGUMENTS_BYTES_LIMIT, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX};
+use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::value::{
     Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Span, Text, TokenHash, Variable,
 };
@@ -37,6 +38,7 @@ pub(super) struct File {
     pub(super) checks: Option<Named<Check>>,
     pub(super) capabilities: Option<Named<Capability>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
+    pub(super) notify: Option<Named<Notice>>,
 }
 
 /// `[server]`
@@ -47,6 +49,7 @@ pub(super) struct Server {
     pub(super) allowed_hosts: Option<Vec<Authority>>,
     pub(super) allowed_origins: Option<Vec<Origin>>,
     pub(super) behind_proxy: Option<bool>,
+    pub(super) public_url: Option<Origin>,
 }
 
 /// `[limits]`
@@ -116,6 +119,9 @@ pub(super) struct Email {
     pub(super) username: Option<Spanned<Text>>,
     pub(super) password_file: Option<Spanned<PathBuf>>,
     pub(super) timeout: Option<Spanned<Span>>,
+    pub(super) notices: Option<Vec<NoticeEvent>>,
+    pub(super) notices_from: Option<Mailbox>,
+    pub(super) operator: Option<Mailbox>,
 }
 
 /// The connectors for deployment.
@@ -221,4 +227,21 @@ pub(super) struct Capability {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(super) struct Reviewer {
     pub(super) token_sha256: Spanned<TokenHash>,
+    pub(super) email: Option<Mailbox>,
+}
+
+/// `[notify.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Notice {
+    pub(super) url: Option<Spanned<WebUrl>>,
+    pub(super) url_file: Option<Spanned<PathBuf>>,
+    pub(super) secret_file: Option<Spanned<PathBuf>>,
+    pub(super) format: Option<NoticeFormat>,
+    pub(super) events: Option<Vec<NoticeEvent>>,
+    pub(super) remind_before: Option<Span>,
+    pub(super) retries: Option<Between<0, NOTICE_RETRIES_MAX>>,
+    pub(super) retry_after: Option<Span>,
+    pub(super) allow_http: Option<bool>,
+    pub(super) allow_private: Option<bool>,
 }

@@ -76,6 +76,15 @@ pub const CHECK_REVISIONS: &str = "*";
 /// How long the command of a capability may take: one minute.
 pub const CAPABILITY_TIMEOUT_MS: u64 = 60_000;
 
+/// How often a message is tried again before it is given up: with the waits between, about half an hour in all.
+pub const NOTICE_RETRIES: u32 = 11;
+/// The most that makes sense.
+pub const NOTICE_RETRIES_MAX: u64 = 1_000;
+/// The first wait before a message is tried again.
+pub const NOTICE_RETRY_AFTER_MS: u64 = 1_000;
+/// The least time before a deadline at which people are reminded of it; else a quarter of the time that they have.
+pub const NOTICE_REMIND_BEFORE_MIN_MS: u64 = 5 * 60 * 1_000;
+
 /// Linear memory cannot be larger on wasm32.
 pub const MEMORY_MIB_MAX: u64 = 4_096;
 /// A TiB: more than a journal of one file should hold.

@@ -9,6 +9,7 @@
 mod authored;
 pub mod defaults;
 pub mod error;
+pub mod notices;
 mod resolve;
 pub mod resolved;
 mod value;
@@ -17,6 +18,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Problem};
+pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolved::{
     Account, Agent, Amount, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Deploy, Deployment,
     Email, ListenError, Mail, Payments, Perform, Reviewer, Server, Smtp, Tls,

@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod connectors;
+mod notices;
 mod people;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         None => deployment.as_ref().map(|deployment| deployment.repository.clone()),
     };
     let reviewers = people::reviewers(file.reviewers)?;
+    let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator)?;
     Ok(Config {
         source: source.map(Path::to_path_buf),
         journal: state.join(defaults::JOURNAL_FILE),
@@ -33,8 +35,9 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         operator: around.operator.clone(),
         server: server(file.server)?,
         limits: limits(file.limits.as_ref()),
-        approval: people::approval(file.approval.as_ref(), &reviewers, &around.operator)?,
-        email: connectors::email(file.email, &folder, &state)?,
+        notify: notices::targets(file.notify, &folder, approval.expires_after_ms)?,
+        email: connectors::email(file.email, &folder, &state, approval.expires_after_ms)?,
+        approval,
         payments: connectors::payments(file.payments, &folder, &state)?,
         checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
         agents: named(file.agents, |agent| Ok(self::agent(agent, &folder)))?,
@@ -110,6 +113,7 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
             allowed_hosts: None,
             allowed_origins: None,
             behind_proxy: defaults::BEHIND_PROXY,
+            public_url: None,
         });
     };
     let behind_proxy = authored.behind_proxy.unwrap_or(defaults::BEHIND_PROXY);
@@ -128,6 +132,7 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
         allowed_hosts: authored.allowed_hosts.map(values),
         allowed_origins: authored.allowed_origins.map(values),
         behind_proxy,
+        public_url: authored.public_url.map(Into::into),
     })
 }
 

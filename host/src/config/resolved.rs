@@ -10,6 +10,8 @@ use holdshort_gate::{Capability, Digest, Requirement, Reviewers, Time};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::notices::{NoticeEvent, NoticeTarget};
+
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -28,6 +30,8 @@ pub struct Config {
     pub operator_file: PathBuf,
     /// The name under which the local operator decides: the one that is kept; before the first start `$USER`, else `operator`.
     pub operator: String,
+    /// The webhooks that are told, by name.
+    pub notify: BTreeMap<String, NoticeTarget>,
     /// The HTTP endpoint.
     pub server: Server,
     /// What agents may use.
@@ -73,6 +77,8 @@ pub struct Server {
     pub allowed_origins: Option<Vec<String>>,
     /// Whether a proxy that ends TLS stands in front.
     pub behind_proxy: bool,
+    /// Where people reach it, for links; where it listens, if absent.
+    pub public_url: Option<String>,
 }
 
 /// The host would be reachable from other machines without TLS.
@@ -175,6 +181,14 @@ pub struct Email {
     pub own_domains: Vec<String>,
     /// How mail leaves.
     pub connector: Mail,
+    /// What reviewers are written of.
+    pub notices: Vec<NoticeEvent>,
+    /// The sender of that.
+    pub notices_from: String,
+    /// The local operator's own address.
+    pub operator: Option<String>,
+    /// How long before a deadline reviewers are reminded.
+    pub remind_before_ms: u64,
 }
 
 /// How mail leaves.
@@ -370,4 +384,6 @@ pub struct Reviewer {
     pub name: String,
     /// The SHA-256 of their token.
     pub token_sha256: Digest,
+    /// Where they are written to.
+    pub email: Option<String>,
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 
 use super::defaults::{DURATION_MS_MAX, NAME_CHARS_MAX};
+use super::notices::WebUrl;
 
 /// Whether `text` can be the name of an agent, reviewer, check or target: plain enough to stand in paths, headers and commands.
 pub(super) fn is_name(text: &str) -> bool {
@@ -52,7 +53,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(Name, Variable, Span, Address, Authority, Origin, Branch, Mailbox, Host, TokenHash, Text);
+from_text!(Name, Variable, Span, Address, Authority, Origin, Branch, Mailbox, Host, TokenHash, Text, WebUrl);
 
 /// A plain name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

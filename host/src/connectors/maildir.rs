@@ -39,14 +39,7 @@ struct Inner {
 impl Maildir {
     /// Uses `folder`; it and its `tmp`, `new` and `cur` are made (0700) if they are absent.
     pub fn open(folder: &Path, composer: Composer, clock: Clock) -> io::Result<Self> {
-        for name in ["tmp", "new", "cur"] {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
-        }
-        // A message in a folder whose own name is lost in a power cut is lost with it.
-        let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        for folder in [folder, above] {
-            File::open(folder)?.sync_all()?;
-        }
+        make(folder)?;
         Ok(Self(Arc::new(Inner { composer, folder: folder.to_owned(), clock })))
     }
 
@@ -257,6 +250,32 @@ fn is_refusal(error: &io::Error) -> bool {
         Kind::Unsupported,
     ];
     refusals.contains(&error.kind())
+}
+
+/// Makes `folder` with its `tmp`, `new` and `cur` (0700) as far as they are absent.
+pub fn make(folder: &Path) -> io::Result<()> {
+    for name in ["tmp", "new", "cur"] {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
+    }
+    // A message in a folder whose own name is lost in a power cut is lost with it.
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for folder in [folder, above] {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Delivers a letter of the host's own under `name`; one that is there already is the same letter.
+pub(super) fn deliver(folder: &Path, name: &str, letter: Vec<u8>) -> io::Result<String> {
+    let (tmp, new) = (folder.join("tmp").join(name), folder.join("new"));
+    let bytes: Vec<u8> = letter.into_iter().filter(|byte| *byte != b'\r').collect();
+    write_synced(&tmp, &bytes)?;
+    match std::fs::hard_link(&tmp, new.join(name)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => File::open(new)?.sync_all()?,
+    }
+    std::fs::remove_file(&tmp)?;
+    Ok(format!("delivered to the maildir {}", folder.display()))
 }
 
 /// Writes a new file whose content is on disk when this returns.

@@ -15,6 +15,7 @@ pub mod key;
 pub mod ledger;
 pub mod maildir;
 pub mod message;
+pub mod notices;
 pub mod program;
 pub mod relative;
 pub mod release;

@@ -230,6 +230,14 @@ impl Relay {
         builder.build().map(Some).map_err(|source| RelayError::Tls { host: self.host.clone(), source })
     }
 
+    /// Hands over a letter of the host's own. Where it is unclear whether the relay took it, it is not known to have arrived.
+    pub(super) async fn post(&self, letter: &Letter) -> Result<String, String> {
+        match session::hand_over(self, letter).await {
+            Handed::Accepted(reply) => Ok(format!("accepted by the relay {self}: {reply}")),
+            Handed::Refused(why) | Handed::Unclear(why) => Err(format!("the relay {self}: {why}")),
+        }
+    }
+
     fn hello(&self) -> ClientId {
         ClientId::Domain(self.hello.clone())
     }

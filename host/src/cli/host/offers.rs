@@ -245,7 +245,7 @@ fn fundings(account: &config::Account) -> Vec<Funding> {
 }
 
 /// Passwords and authorities are read now: a file that is missing is found at start-up and not at the first mail.
-fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
+pub(super) fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     let read = |path: &Path| {
         let why = |error| failed(&format!("cannot read `{}`: {error}", path.display()));
         std::fs::read(path).map_err(why)

@@ -6,9 +6,11 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use super::notices::remind_before;
 use super::{Folder, Wrong, authored, defaults, named, plain_name, values};
+use crate::config::notices::NoticeEvent;
 use crate::config::resolved::{Account, Amount, Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
-use crate::config::value::Variable;
+use crate::config::value::{Mailbox, Variable};
 
 /// Says that a key belongs to another connector than the one that is chosen.
 fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
@@ -20,13 +22,25 @@ fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong>
 
 /// Without a section mail goes into a maildir below the state folder, so nothing leaves the machine unless the operator has said how. Where no domain
 /// is named as inside, only the sender's is, so that reviewers are told of every other.
-pub(super) fn email(authored: Option<authored::Email>, folder: &Folder, state: &Path) -> Result<Email, Wrong> {
+pub(super) fn email(
+    authored: Option<authored::Email>,
+    folder: &Folder,
+    state: &Path,
+    expires_after_ms: Option<u64>,
+) -> Result<Email, Wrong> {
     let maildir = || Mail::Maildir { path: state.join(defaults::MAIL_FOLDER) };
     let from = authored.as_ref().and_then(|email| email.from.clone());
     let domain = from.as_ref().map_or("localhost", |from| &from.domain).to_owned();
     let own = authored.as_ref().and_then(|email| email.own_domains.clone());
+    let from = from.map_or_else(|| defaults::EMAIL_FROM.into(), |from| from.address);
+    let address = |mailbox: Option<Mailbox>| mailbox.map(|mailbox| mailbox.address);
+    let email = authored.as_ref();
     Ok(Email {
-        from: from.map_or_else(|| defaults::EMAIL_FROM.into(), |from| from.address),
+        notices: email.and_then(|email| email.notices.clone()).unwrap_or_else(|| NoticeEvent::MAIL.into()),
+        notices_from: address(email.and_then(|email| email.notices_from.clone())).unwrap_or_else(|| from.clone()),
+        operator: address(email.and_then(|email| email.operator.clone())),
+        remind_before_ms: remind_before(expires_after_ms),
+        from,
         own_domains: own.map_or_else(|| vec![domain], |own| own.into_iter().map(|host| host.0).collect()),
         connector: authored.map_or_else(|| Ok(maildir()), |email| mail(email, folder, maildir))?,
     })

@@ -17,7 +17,7 @@ pub(super) fn reviewers(authored: Option<authored::Named<authored::Reviewer>>) -
             let what = format!("`{other}` has the same token, so nobody could tell who decided");
             return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a token of their own"));
         }
-        reviewers.push(Reviewer { name, token_sha256 });
+        reviewers.push(Reviewer { name, token_sha256, email: reviewer.email.map(|email| email.address) });
     }
     Ok(reviewers)
 }

@@ -1,0 +1,79 @@
+//! The notes in a SQLite file.
+
+use holdshort_gate::{Call, CallNumber, RunId, Time};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::codec::{integer, limit, natural};
+use super::read;
+use crate::error::ReadError;
+use crate::rows::Position;
+use crate::told::{Note, stands};
+
+/// The tables. Neither is a projection: what is in them cannot be made again from the events.
+pub(super) const TABLES: &str = "
+CREATE TABLE told (target TEXT PRIMARY KEY, up_to INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE reminded (
+    run INTEGER NOT NULL,
+    call INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (run, call, target)
+) WITHOUT ROWID;
+";
+
+/// Keeps a note. What it is about is looked at now: a call that was decided meanwhile needs no reminder remembered, which would stay for ever.
+pub(super) fn note(connection: &Connection, note: &Note) -> Result<(), ReadError> {
+    match note {
+        Note::Told { target, up_to } => {
+            let upsert = "INSERT OR REPLACE INTO told (target, up_to) VALUES (?1, ?2)";
+            connection.prepare_cached(upsert)?.execute((target, integer(up_to.0)))?;
+        }
+        Note::Only { targets } => {
+            let targets = serde_json::to_string(targets).map_err(|error| ReadError::Store(error.to_string()))?;
+            for table in ["told", "reminded"] {
+                let forget = format!("DELETE FROM {table} WHERE target NOT IN (SELECT value FROM json_each(?1))");
+                connection.execute(&forget, [&targets])?;
+            }
+        }
+        Note::Reminded { target, run, call, revision } => {
+            if read::call(connection, run, *call)?.is_some_and(|call| stands(&call, *revision)) {
+                let upsert = "INSERT OR REPLACE INTO reminded (run, call, target, revision) \
+                              SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1";
+                connection.prepare_cached(upsert)?.execute((&run.0, call, target, revision))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Forgets what no longer says anything about a call that has changed.
+pub(super) fn changed(connection: &Connection, run: Option<i64>, call: &Call) -> rusqlite::Result<()> {
+    let forget = "DELETE FROM reminded WHERE run = ?1 AND call = ?2 AND NOT (revision = ?3 AND ?4)";
+    let held = stands(call, call.revision);
+    connection.prepare_cached(forget)?.execute((run, call.number, call.revision, held)).map(drop)
+}
+
+/// How far a target has got.
+pub(super) fn told(connection: &Connection, target: &str) -> Result<Option<Position>, ReadError> {
+    let mut statement = connection.prepare_cached("SELECT up_to FROM told WHERE target = ?1")?;
+    Ok(statement.query_row([target], |row| Ok(Position(natural(row.get(0)?)))).optional()?)
+}
+
+/// By the index of deadlines, from now to the lead's end: neither what is later nor what is over is read.
+pub(super) fn to_remind(
+    connection: &Connection,
+    target: &str,
+    (now, until): (Time, Time),
+    most: usize,
+) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+    let mut statement = connection.prepare_cached(TO_REMIND)?;
+    let due = |row: &Row<'_>| Ok((RunId(row.get(0)?), row.get(1)?));
+    let rows = statement.query_map((integer(now.0), integer(until.0), target, limit(most)), due)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The order of the index is the order wanted. `+calls.phase` keeps SQLite from reading all that is held by the other index.
+pub(super) const TO_REMIND: &str = "SELECT runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
+     WHERE calls.deadline > ?1 AND calls.deadline <= ?2 AND +calls.phase = 'held' AND NOT EXISTS \
+     (SELECT 1 FROM reminded WHERE reminded.run = calls.run AND reminded.call = calls.call AND reminded.target = ?3) \
+     ORDER BY calls.deadline LIMIT ?4";

@@ -1,0 +1,120 @@
+//! Whom a configuration tells: webhooks with their secrets read, and a letter box for each reviewer who has an address.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use holdshort_journal::Clock;
+
+use super::offers;
+use crate::cli::exit::{Exit, Failure};
+use crate::config::{Config, Mail, NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
+use crate::connectors::maildir;
+use crate::connectors::notices::{self, Postman};
+use crate::notify::sign::Secret;
+use crate::notify::webhook::anywhere;
+use crate::notify::{Format, Kind, Letter, Post, Retry, Target, Way, Webhook, address};
+
+/// Everybody whom the configuration tells. Secrets are read now: a file that is missing is found at start-up and not at the first message.
+pub(in crate::cli) fn targets(config: &Config, clock: &Clock) -> Result<Vec<Target>, Failure> {
+    let mut targets = Vec::new();
+    for (name, target) in &config.notify {
+        targets.push(webhook(name, target)?);
+    }
+    let people: Vec<(&str, &String)> = people(config).collect();
+    if !people.is_empty() && !config.email.notices.is_empty() {
+        let post = post(config, clock.clone())?;
+        targets.extend(people.into_iter().map(|(name, address)| mail(config, name, address, &post)));
+    }
+    Ok(targets)
+}
+
+/// Reviewers with an address. An operator who has a section of their own is written to once.
+fn people(config: &Config) -> impl Iterator<Item = (&str, &String)> {
+    let operator = config.email.operator.as_ref().map(|address| (config.operator.as_str(), address));
+    let named = config.reviewers.iter().filter_map(|person| Some((person.name.as_str(), person.email.as_ref()?)));
+    operator.into_iter().chain(named.filter(move |(name, _)| operator.is_none_or(|(operator, _)| operator != *name)))
+}
+
+fn webhook(name: &str, target: &NoticeTarget) -> Result<Target, Failure> {
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("[notify.{name}]: {why}"));
+    let read = |path: &Path| {
+        let why = |error| Failure::new(Exit::Failed, format!("cannot read `{}`: {error}", path.display()));
+        std::fs::read_to_string(path).map_err(why)
+    };
+    let url = match (&target.url, &target.url_file) {
+        (Some(url), _) => url.clone(),
+        (None, Some(file)) => {
+            let url: WebUrl =
+                read(file)?.trim().parse().map_err(|why| wrong(format!("`{}`: {why}", file.display())))?;
+            url.with_tls(target.allow_http).map_err(|why| wrong(format!("`{}`: {why}", file.display())))?;
+            url
+        }
+        (None, None) => return Err(wrong("`url` is missing".into())),
+    };
+    let secret = target
+        .secret_file
+        .as_deref()
+        .map(|file| Secret::parse(&read(file)?).map_err(|why| wrong(format!("`{}`: {why}", file.display()))));
+    let webhook = Webhook {
+        url: url.0,
+        secret: secret.transpose()?,
+        format: match target.format {
+            NoticeFormat::Standard => Format::Standard,
+            NoticeFormat::Chat => Format::Chat,
+        },
+        rule: if target.allow_private { anywhere } else { address::refused },
+        lookup: None,
+    };
+    Ok(Target {
+        name: format!("webhook {name}"),
+        events: target.events.iter().map(kind).collect(),
+        lead: Duration::from_millis(target.remind_before_ms),
+        retry: Retry { times: target.retries, first: Duration::from_millis(target.retry_after_ms) },
+        way: Way::Webhook(webhook),
+    })
+}
+
+fn mail(config: &Config, reviewer: &str, address: &str, post: &Post) -> Target {
+    use crate::config::defaults::{NOTICE_RETRIES, NOTICE_RETRY_AFTER_MS};
+    Target {
+        name: format!("mail to {reviewer}"),
+        events: config.email.notices.iter().map(kind).collect(),
+        lead: Duration::from_millis(config.email.remind_before_ms),
+        retry: Retry { times: NOTICE_RETRIES, first: Duration::from_millis(NOTICE_RETRY_AFTER_MS) },
+        way: Way::Mail { reviewer: reviewer.into(), address: address.into(), post: post.clone() },
+    }
+}
+
+/// Letters go where agents' mail goes, but without one of its connectors: those act with a clearance alone.
+fn post(config: &Config, clock: Clock) -> Result<Post, Failure> {
+    let failed = |why: String| Failure::new(Exit::Failed, why);
+    let way = match &config.email.connector {
+        Mail::Maildir { path } => {
+            let unmade = |error| failed(format!("cannot make the maildir `{}`: {error}", path.display()));
+            maildir::make(path).map_err(unmade)?;
+            notices::Way::Maildir(path.clone())
+        }
+        Mail::Smtp(relay) => notices::Way::Relay(Box::new(offers::relay(relay)?)),
+    };
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("[email]: {why}"));
+    let postman = Postman::new(&config.email.notices_from, way).map_err(wrong)?;
+    Ok(Arc::new(move |Letter { id, to, subject, text }: Letter| {
+        let (postman, now) = (postman.clone(), clock());
+        async move { postman.send(notices::Draft { id, to, subject, text }, now).await }.boxed()
+    }))
+}
+
+fn kind(event: &NoticeEvent) -> Kind {
+    match event {
+        NoticeEvent::Held => Kind::Held,
+        NoticeEvent::Reminder => Kind::Reminder,
+        NoticeEvent::Decided => Kind::Decided,
+        NoticeEvent::Expired => Kind::Expired,
+        NoticeEvent::Withdrawn => Kind::Withdrawn,
+        NoticeEvent::InDoubt => Kind::InDoubt,
+        NoticeEvent::Finished => Kind::Finished,
+        NoticeEvent::Failed => Kind::Failed,
+    }
+}

@@ -1,0 +1,82 @@
+//! The host's own letters, by the way that the operator has chosen for mail.
+//!
+//! They are no effect and need no clearance: no agent chooses whether, to whom or under which heading one is written.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use holdshort_gate::Time;
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, SinglePart};
+use lettre::{Address, Message};
+
+use super::maildir;
+use super::message::Letter;
+use super::smtp::Relay;
+
+/// A letter before it is written out.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The left side of its `Message-ID`, the same whenever it is sent.
+    pub id: String,
+    /// To whom.
+    pub to: String,
+    /// One line of the host's own.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+}
+
+/// Where letters go.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// Into a Maildir, whose folders are there.
+    Maildir(PathBuf),
+    /// Through a relay.
+    Relay(Box<Relay>),
+}
+
+/// Sends the host's letters.
+#[derive(Clone, Debug)]
+pub struct Postman {
+    from: Address,
+    way: Way,
+}
+
+impl Postman {
+    /// Sends from `from`, which must be a bare address.
+    pub fn new(from: &str, way: Way) -> Result<Self, String> {
+        let from = from.parse().map_err(|error| format!("`{}` is no address: {error}", from.escape_debug()))?;
+        Ok(Self { from, way })
+    }
+
+    /// Sends one letter, once: what the far end said, or why it is not known to have it.
+    pub async fn send(&self, draft: Draft, now: Time) -> Result<String, String> {
+        let id = draft.id.clone();
+        let letter = self.compose(draft, now).map_err(|error| format!("the letter cannot be written: {error}"))?;
+        match &self.way {
+            Way::Relay(relay) => relay.post(&letter).await,
+            Way::Maildir(folder) => {
+                let folder = folder.clone();
+                let delivered = tokio::task::spawn_blocking(move || maildir::deliver(&folder, &id, letter.bytes));
+                delivered.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    fn compose(&self, draft: Draft, now: Time) -> Result<Letter, Box<dyn std::error::Error + Send + Sync>> {
+        let to: Address = draft.to.parse()?;
+        let envelope = Envelope::new(Some(self.from.clone()), vec![to.clone()])?;
+        let body = Body::new_with_encoding(draft.text, ContentTransferEncoding::QuotedPrintable);
+        let message = Message::builder()
+            .from(Mailbox::new(Some("Holdshort".into()), self.from.clone()))
+            .to(Mailbox::new(None, to))
+            .subject(draft.subject)
+            .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.0))
+            .message_id(Some(format!("<{}@{}>", draft.id, self.from.domain())))
+            .envelope(envelope.clone())
+            .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body.unwrap_or_else(Body::new)))?;
+        Ok(Letter { envelope, bytes: message.formatted() })
+    }
+}

@@ -1,0 +1,80 @@
+//! Which addresses a webhook may reach. Whoever gets the host to send a request must not reach what only this machine or its network can.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Why an address is refused, if it is not one of the public internet's.
+///
+/// IPv6 is refused but for global unicast (`2000::/3`), and an address that stands for an IPv4 one, mapped or translated, is judged as that one,
+/// because there are gateways that make it one.
+pub fn refused(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(v4) => refused_v4(v4),
+        IpAddr::V6(v6) => refused_v6(v6),
+    }
+}
+
+/// IANA's registry of special addresses, and what is in use beside it.
+fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
+    let [a, b, c, d] = address.octets();
+    match (a, b, c, d) {
+        (0, ..) => Some("it names this network"),
+        (127, ..) => Some("it is this machine"),
+        (10, ..) | (172, 16..=31, ..) | (192, 168, ..) => Some("it is private"),
+        (100, 64..=127, ..) => Some("it is shared by a provider's customers"),
+        (169, 254, ..) => Some("it is link-local, where clouds keep their metadata"),
+        (168, 63, 129, 16) => Some("it is a cloud's own service"),
+        (192, 0, 0, _) | (192, 31, 196, _) | (192, 52, 193, _) | (192, 88, 99, _) | (192, 175, 48, _) => {
+            Some("it is reserved for protocols")
+        }
+        (192, 0, 2, _) | (198, 51, 100, _) | (203, 0, 113, _) => Some("it is for examples"),
+        (198, 18..=19, ..) => Some("it is for measuring networks"),
+        (224..=239, ..) => Some("it is multicast"),
+        (240..=255, ..) => Some("it is reserved"),
+        _ => None,
+    }
+}
+
+fn refused_v6(address: Ipv6Addr) -> Option<&'static str> {
+    if let Some(v4) = embedded(address) {
+        return refused_v4(v4);
+    }
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => Some("it is this machine"),
+        [0xfc00..=0xfdff, ..] => Some("it is private"),
+        [0xfe80..=0xfebf, ..] => Some("it is link-local"),
+        [0xff00..=0xffff, ..] => Some("it is multicast"),
+        [0x2001, 0..=0x1ff, ..] => Some("it is reserved for protocols"),
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Some("it is for examples"),
+        [0x2000..=0x3fff, ..] => None,
+        _ => Some("it is not of the public internet"),
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for: mapped, compatible, translated (NAT64), 6to4.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => Some(v4(high, low)),
+        _ => None,
+    }
+}
+
+/// All of what a name means is looked at: one refused address refuses the name, since it could be the one that is connected to.
+pub(super) fn check(
+    host: &str,
+    addresses: &[SocketAddr],
+    rule: fn(IpAddr) -> Option<&'static str>,
+) -> Result<(), String> {
+    let refusal = addresses.iter().find_map(|address| Some((address.ip(), rule(address.ip())?)));
+    refusal.map_or(Ok(()), |(address, why)| {
+        let of = if address.to_string() == host { String::new() } else { format!(", where `{host}` is,") };
+        Err(format!("{address}{of} is refused: {why}; write `allow-private = true` for this target if it is meant"))
+    })
+}

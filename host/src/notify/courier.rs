@@ -1,0 +1,225 @@
+//! Brings one target what the journal has for it: in order, at least once, without holding up anybody.
+
+use std::time::Duration;
+
+use holdshort_gate::Time;
+use holdshort_journal::{Entry, Hint, Note, Position, ReadError};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::message::{Format, letter};
+use super::notice::{Kind, Notice};
+use super::{Notify, Target, Way};
+
+/// Events that are read at a time.
+const CHUNK: usize = 64;
+/// Events of which none was worth a message, after which it is written down how far the target has got.
+const UNWRITTEN_MAX: u64 = 1_024;
+/// How often deadlines are looked at, by their index.
+const REMIND_EVERY: Duration = Duration::from_secs(1);
+/// The pause when the journal cannot be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The longest wait between two attempts.
+const WAIT_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// How a message is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How often after the first attempt; then the message is given up.
+    pub times: u32,
+    /// About how long before the first of them; each next wait is twice as long, up to 15 minutes.
+    pub first: Duration,
+}
+
+impl Retry {
+    /// The wait after `failed` attempts. `drawn` spreads it between a half and the whole, so that targets of many hosts are not asked all at once.
+    pub fn wait(&self, failed: u32, drawn: u32) -> Duration {
+        let whole =
+            self.first.saturating_mul(1u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(WAIT_MAX);
+        whole / 2 + (whole / 2).mul_f64(f64::from(drawn) / f64::from(u32::MAX))
+    }
+}
+
+/// Follows the journal for `target`, for as long as it is open.
+pub(super) async fn run(notify: &Notify, target: &Target) {
+    let mut courier = Courier { notify, target, at: Position(0), written: Position(0) };
+    let mut hints = notify.journal.hints();
+    let mut began = false;
+    loop {
+        let brought = async {
+            if !began {
+                courier.at = notify.journal.told(&target.name).await?.unwrap_or(Position(0));
+                courier.written = courier.at;
+                began = true;
+            }
+            courier.catch_up().await?;
+            courier.remind().await
+        };
+        if let Err(error) = brought.await {
+            tracing::error!(target = target.name, %error, "the journal cannot be read, so nobody is told; looking again");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        } else if !wait(&mut hints, target).await {
+            return;
+        }
+    }
+}
+
+/// Until something was committed, or it is time to look at deadlines. False once the journal is closed.
+async fn wait(hints: &mut Receiver<Hint>, target: &Target) -> bool {
+    let hinted = async {
+        let open = !matches!(hints.recv().await, Err(RecvError::Closed));
+        // What else was committed meanwhile is read with it.
+        while hints.try_recv().is_ok() {}
+        open
+    };
+    if target.events.contains(&Kind::Reminder) {
+        return tokio::time::timeout(REMIND_EVERY, hinted).await.unwrap_or(true);
+    }
+    hinted.await
+}
+
+struct Courier<'a> {
+    notify: &'a Notify,
+    target: &'a Target,
+    /// Up to where the target has everything.
+    at: Position,
+    /// What is written down of it.
+    written: Position,
+}
+
+impl Courier<'_> {
+    /// Everything up to the journal's end.
+    async fn catch_up(&mut self) -> Result<(), ReadError> {
+        loop {
+            let entries = self.notify.journal.feed(self.at, CHUNK).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            for entry in entries {
+                if let Some(notice) = self.worth(&entry).await? {
+                    self.bring(&notice).await;
+                    self.at = entry.position;
+                    self.write().await;
+                }
+                self.at = entry.position;
+            }
+            if self.at.0.saturating_sub(self.written.0) >= UNWRITTEN_MAX {
+                self.write().await;
+            }
+        }
+    }
+
+    /// The message about an event, if this target gets one.
+    async fn worth(&self, entry: &Entry) -> Result<Option<Notice>, ReadError> {
+        let event = &entry.recorded.event;
+        if !Notice::kind(event).is_some_and(|kind| self.target.events.contains(&kind)) {
+            return Ok(None);
+        }
+        let journal = &self.notify.journal;
+        let Some((run, call)) = journal.as_of(&entry.run, event.call(), entry.position).await? else {
+            return Ok(None);
+        };
+        let Some(notice) = Notice::of(journal.id(), entry, &run, call.as_ref()) else { return Ok(None) };
+        Ok((self.concerns(&notice) && self.still_asks(&notice).await?).then_some(notice))
+    }
+
+    /// Whether the target is somebody who could do something about it; a webhook is told all.
+    fn concerns(&self, notice: &Notice) -> bool {
+        let (Way::Mail { reviewer, .. }, Some(call)) = (&self.target.way, &notice.call) else { return true };
+        let admits = call.requirement.as_ref().map(|requirement| {
+            requirement.admits_approval(reviewer, &notice.started_by, call.edited_by.as_deref()).is_ok()
+        });
+        admits.unwrap_or(true)
+    }
+
+    /// People are not asked for what is done by now, such as after a target was out of reach for long. Programs get all that happened.
+    async fn still_asks(&self, notice: &Notice) -> Result<bool, ReadError> {
+        let for_people = match &self.target.way {
+            Way::Webhook(webhook) => webhook.format == Format::Chat,
+            Way::Mail { .. } => true,
+        };
+        let Some(about) = notice.call.as_ref().filter(|_| for_people && notice.kind.asks()) else { return Ok(true) };
+        let subject = self.notify.journal.subject(&notice.run, Some(about.number)).await?;
+        let wanted = if notice.kind == Kind::InDoubt { "in-doubt" } else { "held" };
+        let call = subject.and_then(|subject| subject.call);
+        Ok(call.is_some_and(|call| call.phase.name() == wanted && call.revision == about.revision))
+    }
+
+    /// Tries until it is accepted, or often enough.
+    async fn bring(&self, notice: &Notice) {
+        let (name, id) = (&self.target.name, &notice.id);
+        let mut failed = 0;
+        loop {
+            let why = match self.target.send(notice, &self.notify.base, (self.notify.clock)()).await {
+                Ok(said) => return tracing::debug!(target = name, id, said, "told"),
+                Err(why) => why,
+            };
+            failed += 1;
+            if failed > self.target.retry.times {
+                tracing::warn!(target = name, id, why, "given up: it will not be told this");
+                return;
+            }
+            if failed == 1 {
+                tracing::warn!(target = name, id, why, "not told yet; trying again");
+            }
+            tokio::time::sleep(self.target.retry.wait(failed, getrandom::u32().unwrap_or(u32::MAX))).await;
+        }
+    }
+
+    /// Reminds of every held call whose deadline is near, once for each revision.
+    async fn remind(&self) -> Result<(), ReadError> {
+        if !self.target.events.contains(&Kind::Reminder) {
+            return Ok(());
+        }
+        let journal = &self.notify.journal;
+        loop {
+            let now = journal.now();
+            let lead = u64::try_from(self.target.lead.as_micros()).unwrap_or(u64::MAX);
+            let near = (now, Time(now.0.saturating_add(lead)));
+            let due = journal.to_remind(&self.target.name, near, CHUNK).await?;
+            for (id, number) in &due {
+                let Some((run, Some(call))) = journal.as_of(id, Some(*number), Position(u64::MAX)).await? else {
+                    continue;
+                };
+                let notice = Notice::reminder(journal.id(), id, &run, &call, now);
+                if self.concerns(&notice) && self.still_asks(&notice).await? {
+                    self.bring(&notice).await;
+                }
+                let (target, revision) = (self.target.name.clone(), call.revision);
+                self.note(Note::Reminded { target, run: id.clone(), call: *number, revision }).await?;
+            }
+            if due.len() < CHUNK {
+                return Ok(());
+            }
+        }
+    }
+
+    /// If it cannot be written, what follows is told, and perhaps told again by the next host.
+    async fn write(&mut self) {
+        let note = Note::Told { target: self.target.name.clone(), up_to: self.at };
+        if self.note(note).await.is_ok() {
+            self.written = self.at;
+        }
+    }
+
+    async fn note(&self, note: Note) -> Result<(), ReadError> {
+        let written = self.notify.journal.note(note).await;
+        written.map(drop).map_err(|error| {
+            tracing::warn!(target = self.target.name, %error, "it is not written down who was told; it may be told again");
+            ReadError::Store(error.to_string())
+        })
+    }
+}
+
+impl Target {
+    /// Sends one message, once: what the target said, or why it is not known to have it.
+    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<String, String> {
+        match &self.way {
+            Way::Webhook(webhook) => {
+                let answer = webhook.send(notice, base, now).await?;
+                Ok(format!("it answered {}: {}", answer.status, answer.body).trim_end_matches([':', ' ']).to_owned())
+            }
+            Way::Mail { address, post, .. } => post(letter(notice, base, address)).await,
+        }
+    }
+}

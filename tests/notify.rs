@@ -1,0 +1,25 @@
+//! Telling people: real receivers get what the journal holds, signed, in order, at least once and by no way round what the operator allowed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "notify/deliveries.rs"]
+mod deliveries;
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "notify/letters.rs"]
+mod letters;
+#[path = "support/outside.rs"]
+mod outside;
+#[path = "notify/receiver.rs"]
+mod receiver;
+#[path = "notify/ssrf.rs"]
+mod ssrf;
+#[path = "support/mod.rs"]
+mod support;
