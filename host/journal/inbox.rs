@@ -50,7 +50,17 @@ impl<'a> WaitsFor<'a> {
         let voted = match call.phase {
             Phase::Held => &call.votes[..],
             Phase::InDoubt { .. } => &[],
-            _ => return Self::default(),
+            Phase::Refused(_)
+            | Phase::Cleared { .. }
+            | Phase::Approved { .. }
+            | Phase::Started
+            | Phase::Succeeded { .. }
+            | Phase::Failed { .. }
+            | Phase::Unresolved { .. }
+            | Phase::Rejected { .. }
+            | Phase::Answered { .. }
+            | Phase::Expired
+            | Phase::Cancelled => return Self::default(),
         };
         let Some(requirement) = call.requirement() else { return Self::default() };
         let voted: BTreeSet<&str> = voted.iter().map(|vote| vote.reviewer.as_str()).collect();
