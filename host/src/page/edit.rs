@@ -1,0 +1,224 @@
+//! `/approvals/{id}/edit`: the arguments as a form, then what would become of them, then the edit itself.
+//!
+//! A preview asks the connector and policy as the edit will, and writes nothing. Its seal is of the digest and of the new arguments, so what is
+//! sent is what was previewed, to the byte. Reasons that the agent gave stay as they are: they are the agent's words.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use holdshort_gate::command::{DecisionOutcome, Revision};
+use holdshort_gate::{Call, CallNumber, Digest, FunctionType, RunId, WitType};
+use serde_json::{Map, Value};
+
+use super::approval::consequence;
+use super::evidence::{self, Body, Evidence};
+use super::form::{Draft, Kind, Name, Part, Sent, Wrong, parts};
+use super::frame::{Answer, Frame, Seal, Signed, Trouble, page};
+use crate::api::decisions::{self, DecisionRequest, DecisionType};
+use crate::api::limits::{Form, Path};
+use crate::api::problem::{self, Problem};
+use crate::api::{Api, ids};
+use crate::review::{Item, Matter, RATIONALE, Sheet, Text, changes};
+
+#[derive(Template)]
+#[template(path = "edit.html")]
+struct EditPage {
+    frame: Frame,
+    id: Text,
+    summary: Text,
+    digest: Digest,
+    seal: Seal,
+    /// What is wrong with the whole of it.
+    trouble: Option<Text>,
+    /// What is wrong with fields.
+    wrong: Wrong,
+    parts: Vec<Part>,
+}
+
+#[derive(Template)]
+#[template(path = "preview.html")]
+struct PreviewPage {
+    frame: Frame,
+    id: Text,
+    digest: Digest,
+    seal: Seal,
+    arguments: Text,
+    before: Text,
+    sheet: Sheet,
+    consequence: &'static str,
+    changes: Vec<(Text, Vec<Item>, Vec<Item>)>,
+    holds: Vec<(Text, Vec<Item>, Vec<Item>)>,
+    /// Evidence that was not shown before.
+    evidence: Vec<Evidence>,
+    /// What sending it leads to.
+    outcome: DecisionOutcome,
+}
+
+/// An edit under way.
+struct Editing<'a> {
+    api: &'a Api,
+    signed: &'a Signed,
+    id: &'a str,
+    run: RunId,
+    number: CallNumber,
+    call: Call,
+    digest: Digest,
+    /// What is edited: the parameters without the agent's reasons.
+    ty: WitType,
+}
+
+impl<'a> Editing<'a> {
+    /// Whoever may not edit, or is too late, is told so before anything else is looked at.
+    async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str, digest: Option<Digest>) -> Result<Self, Trouble> {
+        let told = |problem: Problem| Trouble::at(problem, id);
+        let (run, number) = ids::approval(id)?;
+        let (call, _) =
+            decisions::foresee(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(told)?;
+        let FunctionType { params, .. } = api.driver().function(&call).await.map_err(|error| told(error.into()))?;
+        let ty = WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect());
+        let digest = call.clearance.ok_or_else(|| told(Problem::not_found("digest to edit")))?;
+        Ok(Self { api, signed, id, run, number, call, digest, ty })
+    }
+
+    fn draft(&self, arguments: &Value) -> Draft {
+        Draft::of(&self.ty, Some(arguments), 0)
+    }
+
+    /// The form, and what keeps it from going on.
+    fn form(&self, draft: &Draft, wrong: Wrong, trouble: Option<&str>) -> Answer {
+        let shown = EditPage {
+            frame: self.signed.frame("inbox"),
+            id: Text::line(self.id),
+            summary: self.summary(),
+            digest: self.digest,
+            seal: self.signed.seal(&self.digest.to_string()),
+            trouble: trouble.map(Text::line),
+            parts: parts(draft, &self.ty, &wrong),
+            wrong,
+        };
+        page(&shown)
+    }
+
+    fn summary(&self) -> Text {
+        self.call.proposal().map(|proposal| Text::line(&proposal.summary)).unwrap_or_default()
+    }
+
+    /// The whole of the new arguments, with the agent's reasons as they were.
+    fn arguments(&self, edited: Value) -> Value {
+        let mut arguments = match edited {
+            Value::Object(fields) => fields,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+        };
+        let reasons = self.call.action().arguments().get(RATIONALE);
+        arguments.extend(reasons.map(|reasons| (RATIONALE.to_owned(), reasons.clone())));
+        Value::Object(arguments)
+    }
+
+    /// What would become of the edit, or the form again.
+    async fn preview(&self, draft: &Draft) -> Answer {
+        let mut wrong = Wrong::new();
+        let arguments = self.arguments(draft.value(&self.ty, &Name::root(), 0, &mut wrong));
+        if !wrong.is_empty() {
+            return self.again(draft, wrong, None);
+        }
+        if arguments == *self.call.action().arguments() {
+            return self.again(draft, wrong, Some("nothing is changed yet"));
+        }
+        match self.api.driver().revise(&self.run, &self.call, &arguments).await {
+            Ok(revision) => self.previewed(draft, revision).await,
+            Err(error) => self.again(draft, wrong, Some(&error.to_string())),
+        }
+    }
+
+    fn again(&self, draft: &Draft, wrong: Wrong, trouble: Option<&str>) -> Answer {
+        let form = self.form(draft, wrong, trouble)?;
+        Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response())
+    }
+
+    async fn previewed(&self, draft: &Draft, revision: Revision) -> Answer {
+        let (digest, reviewer) = (self.digest, self.signed.0.reviewer());
+        let foreseen =
+            decisions::foresee(self.api, &self.run, self.number, reviewer, Some(digest), Some(revision.clone())).await;
+        let outcome = match foreseen {
+            Ok((_, outcome)) => outcome,
+            Err(problem) => return self.again(draft, Wrong::new(), Some(problem.detail())),
+        };
+        let Revision { proposal: new } = revision;
+        let Some(old) = self.call.proposal() else { return Err(Problem::not_found("proposal to edit").into()) };
+        let fresh: Vec<_> = new.exhibits.iter().filter(|exhibit| !old.exhibits.contains(exhibit)).cloned().collect();
+        let evidence = evidence::these(self.api, &fresh, false).await?;
+        let arguments = Text::compact(new.action.arguments());
+        page(&PreviewPage {
+            frame: self.signed.frame("inbox"),
+            id: Text::line(self.id),
+            digest,
+            seal: self.signed.seal(&sealed(digest, &arguments.to_string())),
+            arguments,
+            before: self.summary(),
+            sheet: Sheet::of(&Matter::of(&new, &[], &[])),
+            consequence: consequence(new.consequence),
+            changes: Item::changes(&changes(old.action.arguments(), new.action.arguments())),
+            holds: Item::changes(&changes(&old.preconditions, &new.preconditions)),
+            evidence,
+            outcome,
+        })
+    }
+
+    /// Sends what was previewed.
+    async fn send(&self, arguments: Value, message: Option<String>) -> Answer {
+        let draft = self.draft(&arguments);
+        let request = DecisionRequest {
+            kind: DecisionType::Edit,
+            digest: self.digest,
+            arguments: Some(arguments),
+            message,
+            answer: None,
+            capability: None,
+        };
+        let reviewer = self.signed.0.reviewer();
+        match decisions::decide(self.api, &self.run, self.number, reviewer, request).await {
+            Ok(_) => Ok(Redirect::to(&format!("/approvals/{0}?decided={0}", self.id)).into_response()),
+            Err(problem) => self.again(&draft, Wrong::new(), Some(problem.detail())),
+        }
+    }
+}
+
+/// Shows the form, filled with the arguments as they are.
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+    let editing = Editing::begin(&api, &signed, &id, None).await?;
+    editing.form(&editing.draft(editing.call.action().arguments()), Wrong::new(), None)
+}
+
+/// Does what a button of the form, or of the preview, says.
+pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+    let told = |problem: Problem| Trouble::at(problem, &id);
+    let wrong = |detail: &str| told(Problem::new(problem::Kind::BadRequest, detail));
+    let digest: Digest = form
+        .field("digest")
+        .and_then(|digest| digest.parse().ok())
+        .ok_or_else(|| wrong("the form names no digest"))?;
+    let (action, seal) = (form.field("action"), form.field("seal").unwrap_or_default());
+    let previewed = form.field("arguments");
+    let what = previewed.map_or_else(|| digest.to_string(), |arguments| sealed(digest, arguments));
+    signed.0.check(&what, seal).map_err(told)?;
+    let editing = Editing::begin(&api, &signed, &id, Some(digest)).await?;
+    if let Some(arguments) = previewed {
+        let arguments = serde_json::from_str(arguments).map_err(|_| wrong("the arguments are no JSON"))?;
+        return match action {
+            Some("send") => editing.send(arguments, form.field("message").map(str::to_owned)).await,
+            Some(_) | None => editing.form(&editing.draft(&arguments), Wrong::new(), None),
+        };
+    }
+    let draft = Draft::posted(&editing.ty, &Name::root(), &Sent::new(&form.0), 0);
+    match action {
+        Some("preview") => editing.preview(&draft).await,
+        // One more item, or the fields of another case.
+        Some(_) | None => editing.form(&draft, Wrong::new(), None),
+    }
+}
+
+/// What the seal of a preview is of.
+fn sealed(digest: Digest, arguments: &str) -> String {
+    format!("edit {digest} {arguments}")
+}
