@@ -73,8 +73,7 @@ impl<'a> Editing<'a> {
     async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str, digest: Option<Digest>) -> Result<Self, Trouble> {
         let told = |problem: Problem| Trouble::at(problem, id);
         let (run, number) = ids::approval(id)?;
-        let (call, _) =
-            decisions::foresee(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(told)?;
+        let (call, _) = decisions::foresee(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(told)?;
         let FunctionType { params, .. } = api.driver().function(&call).await.map_err(|error| told(error.into()))?;
         let ty = WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect());
         let digest = call.clearance.ok_or_else(|| told(Problem::not_found("digest to edit")))?;
@@ -194,10 +193,8 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let told = |problem: Problem| Trouble::at(problem, &id);
     let wrong = |detail: &str| told(Problem::new(problem::Kind::BadRequest, detail));
-    let digest: Digest = form
-        .field("digest")
-        .and_then(|digest| digest.parse().ok())
-        .ok_or_else(|| wrong("the form names no digest"))?;
+    let digest: Digest =
+        form.field("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| wrong("the form names no digest"))?;
     let (action, seal) = (form.field("action"), form.field("seal").unwrap_or_default());
     let previewed = form.field("arguments");
     let what = previewed.map_or_else(|| digest.to_string(), |arguments| sealed(digest, arguments));

@@ -130,7 +130,9 @@ impl<'a> Shape<'a> {
             WitType::Option(inner) => Self::Maybe(inner),
             WitType::Tuple(types) => Self::All(types.iter().map(|ty| (None, ty)).collect()),
             WitType::Record(fields) => Self::All(fields.iter().map(|(name, ty)| (Some(name.as_str()), ty)).collect()),
-            WitType::Variant(cases) => Self::Case(cases.iter().map(|(name, ty)| (name.as_str(), ty.as_ref())).collect()),
+            WitType::Variant(cases) => {
+                Self::Case(cases.iter().map(|(name, ty)| (name.as_str(), ty.as_ref())).collect())
+            }
             WitType::Result { ok, err } => Self::Case(vec![("ok", ok.as_deref()), ("err", err.as_deref())]),
         }
     }
@@ -143,7 +145,9 @@ impl Draft {
         let within = |ty: &WitType, value: Option<&Value>| Box::new(Self::of(ty, value, depth + 1));
         match Shape::of(ty, depth) {
             Shape::Text => Self::Typed(word.unwrap_or_default().into()),
-            Shape::Number => Self::Typed(value.map(|value| word.map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default()),
+            Shape::Number => Self::Typed(
+                value.map(|value| word.map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default(),
+            ),
             Shape::Json => Self::Typed(value.map(|value| Text::json(value).to_string()).unwrap_or_default()),
             Shape::Tick => Self::Ticked(value == Some(&Value::Bool(true))),
             Shape::Pick(cases) => Self::Picked(cases.iter().position(|case| word == Some(case)).unwrap_or(0)),
@@ -204,9 +208,10 @@ impl Draft {
             Shape::Case(cases) => {
                 let picked = sent.index(name);
                 let same = picked == sent.index(&name.of("was"));
-                let payload = cases.get(picked).and_then(|(_, ty)| *ty).map(|ty| {
-                    Box::new(if same { within(ty, &name.part(0)) } else { Self::of(ty, None, depth + 1) })
-                });
+                let payload = cases
+                    .get(picked)
+                    .and_then(|(_, ty)| *ty)
+                    .map(|ty| Box::new(if same { within(ty, &name.part(0)) } else { Self::of(ty, None, depth + 1) }));
                 Self::Case { picked, new: !same && payload.is_some(), payload }
             }
         }
@@ -231,7 +236,8 @@ impl Draft {
             }
             (Self::All(drafts), Shape::All(parts)) => {
                 let values = drafts.iter().zip(&parts).enumerate();
-                let values = values.map(|(index, (draft, (_, ty)))| draft.value(ty, &name.part(index), depth + 1, wrong));
+                let values =
+                    values.map(|(index, (draft, (_, ty)))| draft.value(ty, &name.part(index), depth + 1, wrong));
                 if matches!(ty, WitType::Tuple(_)) {
                     return values.collect();
                 }
