@@ -192,7 +192,7 @@ async fn new_evidence_is_shown_and_counts_for_no_vote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_sees_no_form() {
     let world = World::new().await;
-    let only_bob = How { who: Who::Only(["bob".to_owned()].into()), ..How::PLAIN };
+    let only_bob = How { who: Who::Named(vec!["bob".into()]), ..How::PLAIN };
     let held = world.held(&only_bob).await;
     let alice = Browser::of(&world, "alice").await;
     let refused = alice.form(&held).await;

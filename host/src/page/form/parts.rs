@@ -97,7 +97,7 @@ impl Layout<'_> {
         let shown = Text::field(text);
         let long = text.contains('\n') || (*ty == WitType::String && LONG.contains(&label));
         let (hint, kind) = match shape {
-            Shape::Number => (expected(ty), Kind::Number(shown, matches!(ty, WitType::F32 | WitType::F64))),
+            Shape::Number => (expected(ty), Kind::Number(Text::line(text), matches!(ty, WitType::F32 | WitType::F64))),
             Shape::Json => (format!("{}, as JSON", expected(ty)), Kind::Area(shown)),
             _ if *ty == WitType::String => (String::new(), if long { Kind::Area(shown) } else { Kind::Line(shown) }),
             _ => (expected(ty), if long { Kind::Area(shown) } else { Kind::Line(shown) }),
