@@ -48,6 +48,8 @@ struct PreviewPage {
     sheet: Sheet,
     consequence: &'static str,
     changes: Vec<(Text, Vec<Item>, Vec<Item>)>,
+    /// What the host found out, and what must still hold.
+    facts: Vec<(Text, Vec<Item>, Vec<Item>)>,
     holds: Vec<(Text, Vec<Item>, Vec<Item>)>,
     /// Evidence that was not shown before.
     evidence: Vec<Evidence>,
@@ -158,6 +160,7 @@ impl<'a> Editing<'a> {
             sheet: Sheet::of(&Matter::of(&new, &[], &[])),
             consequence: consequence(new.consequence),
             changes: Item::changes(&changes(old.action.arguments(), new.action.arguments())),
+            facts: Item::changes(&changes(&old.facts, &new.facts)),
             holds: Item::changes(&changes(&old.preconditions, &new.preconditions)),
             evidence,
             outcome,
@@ -218,4 +221,87 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
 /// What the seal of a preview is of.
 fn sealed(digest: Digest, arguments: &str) -> String {
     format!("edit {digest} {arguments}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn form(ty: WitType, value: &Value, sent: Option<&[(String, String)]>) -> String {
+        let draft = Draft::of(&ty, Some(value), 0);
+        let draft = sent.map_or(draft, |sent| Draft::posted(&ty, &Name::root(), &Sent::new(sent), 0));
+        let mut wrong = Wrong::new();
+        draft.value(&ty, &Name::root(), 0, &mut wrong);
+        let shown = EditPage {
+            frame: Frame { here: "", reviewer: None, seal: Seal::default() },
+            id: Text::line("run.1"),
+            summary: Text::line("send it"),
+            digest: Digest::of(b""),
+            seal: Seal::default(),
+            trouble: None,
+            parts: parts(&draft, &ty, &wrong),
+            wrong,
+        };
+        shown.render().unwrap()
+    }
+
+    fn all_kinds() -> (WitType, Value) {
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let fields = [
+            ("to", WitType::List(Box::new(WitType::String))),
+            ("text", WitType::String),
+            ("urgent", WitType::Bool),
+            ("copies", WitType::U8),
+            ("colour", WitType::Enum(named(&["red", "green"]))),
+            ("marks", WitType::Flags(named(&["bold", "wide"]))),
+            ("cc", WitType::Option(Box::new(WitType::String))),
+            ("when", WitType::Variant(vec![("now".into(), None), ("later".into(), Some(WitType::U64))])),
+            ("at", WitType::Tuple(vec![WitType::F64, WitType::Char])),
+        ];
+        let value = json!({
+            "to": ["a\"><script>", "b\u{200B}"], "text": "\none\ntwo", "urgent": true, "copies": 3, "colour": "green",
+            "marks": ["wide"], "cc": "c", "when": {"later": "7"}, "at": [1.5, "x"],
+        });
+        (WitType::Record(fields.map(|(name, ty)| (name.to_owned(), ty)).into()), value)
+    }
+
+    fn attributes<'a>(html: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+        html.split(name).skip(1).map(|rest| rest.split('"').next().unwrap())
+    }
+
+    #[test]
+    fn every_field_has_a_label_and_every_error_its_field() {
+        let (ty, value) = all_kinds();
+        let broken = [("v.3".to_owned(), "256".to_owned()), ("v.7".to_owned(), "9".to_owned())];
+        let html = form(ty.clone(), &value, Some(&broken));
+        let ids: Vec<&str> = attributes(&html, " id=\"").collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+        let links: Vec<&str> = attributes(&html, "<li><a href=\"#").collect();
+        assert!(
+            links.contains(&"v.3") && links.contains(&"v.7") && links.iter().all(|to| ids.contains(to)),
+            "{links:?}"
+        );
+        assert!(attributes(&html, "aria-describedby=\"").all(|about| ids.contains(&about)));
+        assert!(html.contains("found `256`") && html.contains("a whole number from 0 to 255"), "{html}");
+        let html = form(ty, &value, None);
+        let labels: BTreeSet<&str> = attributes(&html, "<label for=\"").collect();
+        for tag in ["<input id=\"", "<textarea id=\"", "<select id=\""] {
+            assert!(
+                attributes(&html, tag).count() > 0 && attributes(&html, tag).all(|id| labels.contains(id)),
+                "{tag}"
+            );
+        }
+        let boxes = html.matches("type=\"checkbox\"").count();
+        assert_eq!(html.matches("<label class=\"choice\"><input type=\"checkbox\"").count(), boxes);
+        assert_eq!(html.matches("<fieldset>").count(), html.matches("<fieldset><legend>").count());
+        assert!(
+            !html.contains("<script>") && !html.contains('\u{200B}') && html.contains("b&#60;U+200B&#62;"),
+            "{html}"
+        );
+        assert!(html.contains(">\n\none\ntwo</textarea>"), "the line end that a parser drops, then the text: {html}");
+    }
 }
