@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::command::{DecisionOutcome, Revision};
 use holdshort_gate::{Call, CallNumber, Digest, FunctionType, RunId, WitType};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::approval::consequence;
 use super::evidence::{self, Body, Evidence};
@@ -76,8 +76,7 @@ impl<'a> Editing<'a> {
         let told = |problem: Problem| Trouble::at(problem, id);
         let (run, number) = ids::approval(id)?;
         let (call, _) = decisions::foresee(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(told)?;
-        let FunctionType { params, .. } = api.driver().function(&call).await.map_err(|error| told(error.into()))?;
-        let ty = WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect());
+        let ty = editable(api.driver().function(&call).await.map_err(|error| told(error.into()))?);
         let digest = call.clearance.ok_or_else(|| told(Problem::not_found("digest to edit")))?;
         Ok(Self { api, signed, id, run, number, call, digest, ty })
     }
@@ -105,21 +104,11 @@ impl<'a> Editing<'a> {
         self.call.proposal().map(|proposal| Text::line(&proposal.summary)).unwrap_or_default()
     }
 
-    /// The whole of the new arguments, with the agent's reasons as they were.
-    fn arguments(&self, edited: Value) -> Value {
-        let mut arguments = match edited {
-            Value::Object(fields) => fields,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-        };
-        let reasons = self.call.action().arguments().get(RATIONALE);
-        arguments.extend(reasons.map(|reasons| (RATIONALE.to_owned(), reasons.clone())));
-        Value::Object(arguments)
-    }
-
     /// What would become of the edit, or the form again.
     async fn preview(&self, draft: &Draft) -> Answer {
         let mut wrong = Wrong::new();
-        let arguments = self.arguments(draft.value(&self.ty, &Name::root(), 0, &mut wrong));
+        let edited = draft.value(&self.ty, &Name::root(), 0, &mut wrong);
+        let arguments = with_reasons(edited, self.call.action().arguments());
         if !wrong.is_empty() {
             return self.again(draft, wrong, None);
         }
@@ -218,6 +207,18 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     }
 }
 
+/// What a form is for: the parameters but for the agent's reasons.
+fn editable(FunctionType { params, .. }: FunctionType) -> WitType {
+    WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect())
+}
+
+/// The whole of the new arguments, with the agent's reasons as they were.
+fn with_reasons(edited: Value, before: &Value) -> Value {
+    let reasons = before.get(RATIONALE).map(|reasons| (RATIONALE.to_owned(), reasons.clone()));
+    let fields = edited.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
+    Value::Object(fields.chain(reasons).collect())
+}
+
 /// What the seal of a preview is of.
 fn sealed(digest: Digest, arguments: &str) -> String {
     format!("edit {digest} {arguments}")
@@ -303,5 +304,18 @@ mod tests {
             "{html}"
         );
         assert!(html.contains(">\n\none\ntwo</textarea>"), "the line end that a parser drops, then the text: {html}");
+    }
+
+    #[test]
+    fn the_agents_reasons_stay_as_they_are() {
+        let text = |name: &str| (name.to_owned(), WitType::String);
+        let ty = editable(FunctionType { params: vec![text("to"), text(RATIONALE)], result: None });
+        let before = json!({"to": "a", "rationale": "because\u{200B}"});
+        let html = form(ty.clone(), &before, None);
+        assert!(!html.contains("because") && html.contains("id=\"v.0\"") && !html.contains("id=\"v.1\""), "{html}");
+        let sent = [("v.0".to_owned(), "b".to_owned()), ("v.1".to_owned(), "other reasons".to_owned())];
+        let edited = Draft::posted(&ty, &Name::root(), &Sent::new(&sent), 0);
+        let edited = edited.value(&ty, &Name::root(), 0, &mut Wrong::new());
+        assert_eq!(with_reasons(edited, &before), json!({"to": "b", "rationale": "because\u{200B}"}));
     }
 }

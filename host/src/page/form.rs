@@ -294,20 +294,24 @@ fn picked(case: Option<&String>, name: &Name, wrong: &mut Wrong) -> Value {
 
 /// Fractions are read as numbers, and whole numbers as JSON has them, so that none is rounded.
 fn number(ty: &WitType, text: &str) -> Option<Value> {
-    match ty {
-        WitType::F32 | WitType::F64 => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from),
-        WitType::U64 | WitType::S64 => Some(text.into()),
-        _ => serde_json::from_str(text).ok(),
+    if matches!(ty, WitType::F32 | WitType::F64) {
+        text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from)
+    } else if matches!(ty, WitType::U64 | WitType::S64) {
+        Some(text.into())
+    } else {
+        serde_json::from_str(text).ok()
     }
 }
 
 /// What a field takes, in words.
 fn expected(ty: &WitType) -> String {
-    match ty {
-        WitType::U64 => format!("a whole number from 0 to {}", u64::MAX),
-        WitType::S64 => format!("a whole number from {} to {}", i64::MIN, i64::MAX),
-        WitType::Char => "one character".into(),
-        WitType::F32 | WitType::F64 => "a number".into(),
-        ty => ty.name(),
+    if *ty == WitType::U64 {
+        format!("a whole number from 0 to {}", u64::MAX)
+    } else if *ty == WitType::S64 {
+        format!("a whole number from {} to {}", i64::MIN, i64::MAX)
+    } else if *ty == WitType::Char {
+        "one character".into()
+    } else {
+        ty.name()
     }
 }

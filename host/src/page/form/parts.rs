@@ -82,11 +82,9 @@ impl Layout<'_> {
                 self.push(name.clone(), label, "", pick(cases.iter().map(String::as_str), *index));
             }
             (draft, shape) => {
-                let kind = match draft {
-                    Draft::List(items) => format!("a list of {}", items.len()),
-                    _ => String::new(),
-                };
-                self.push(name.of("group"), label, &kind, Kind::Open);
+                let count =
+                    if let Draft::List(items) = draft { format!("a list of {}", items.len()) } else { String::new() };
+                self.push(name.of("group"), label, &count, Kind::Open);
                 self.group(draft, shape, name, label, depth + 1);
                 self.push(name.of("group"), "", "", Kind::Close);
             }
@@ -96,11 +94,13 @@ impl Layout<'_> {
     fn typed(&mut self, text: &str, ty: &WitType, shape: &Shape<'_>, name: &Name, label: &str) {
         let shown = Text::field(text);
         let long = text.contains('\n') || (*ty == WitType::String && LONG.contains(&label));
-        let (hint, kind) = match shape {
-            Shape::Number => (expected(ty), Kind::Number(Text::line(text), matches!(ty, WitType::F32 | WitType::F64))),
-            Shape::Json => (format!("{}, as JSON", expected(ty)), Kind::Area(shown)),
-            _ if *ty == WitType::String => (String::new(), if long { Kind::Area(shown) } else { Kind::Line(shown) }),
-            _ => (expected(ty), if long { Kind::Area(shown) } else { Kind::Line(shown) }),
+        let (hint, kind) = if matches!(shape, Shape::Number) {
+            (expected(ty), Kind::Number(Text::line(text), matches!(ty, WitType::F32 | WitType::F64)))
+        } else if matches!(shape, Shape::Json) {
+            (format!("{}, as JSON", expected(ty)), Kind::Area(shown))
+        } else {
+            let hint = if *ty == WitType::String { String::new() } else { expected(ty) };
+            (hint, if long { Kind::Area(shown) } else { Kind::Line(shown) })
         };
         self.push(name.clone(), label, &hint, kind);
         if let Some(part) = self.parts.last_mut() {
