@@ -17,6 +17,8 @@ mod client;
 mod crowd;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "http/editing.rs"]
+mod editing;
 #[path = "support/evidence.rs"]
 mod evidence;
 #[path = "http/hardening.rs"]

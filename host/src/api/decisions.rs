@@ -174,10 +174,11 @@ impl Asked<'_> {
 
     /// Whether the gate would take this kind of decision at all, whatever its value.
     /// Asked before the value is looked at, so that whoever may not decide, or is too late, makes the host do nothing and is told that and nothing else.
-    fn may(&self, api: &Api, subject: Subject, call: &Call, stand_in: Choice) -> Result<(), Problem> {
+    /// Returns what it would lead to if its value were the stand-in's.
+    fn may(&self, api: &Api, subject: Subject, call: &Call, stand_in: Choice) -> Result<DecisionOutcome, Problem> {
         let subject = Subject { call: Some(call.clone()), ..subject };
-        self.clone().decide(stand_in).decide(&subject, api.journal().now())?;
-        Ok(())
+        let (_, outcome) = self.clone().decide(stand_in).decide(&subject, api.journal().now())?;
+        Ok(outcome)
     }
 }
 
@@ -206,6 +207,26 @@ async fn edit(
     }
     let revision = api.driver().revise(asked.run, &call, arguments).await?;
     asked.submit(api, Choice::Edit(Box::new(revision))).await
+}
+
+/// The call, and what an edit of it would lead to: `revision`, or one that changes nothing. Nothing is written.
+/// Without a digest it is about what is current.
+pub(crate) async fn foresee(
+    api: &Api,
+    run: &RunId,
+    number: CallNumber,
+    reviewer: &Reviewer,
+    digest: Option<Digest>,
+    revision: Option<Revision>,
+) -> Result<(Call, DecisionOutcome), Problem> {
+    let (subject, call) = approvals::load(api, run, number).await?;
+    let wrong_phase = || Refused::WrongPhase(call.phase.name());
+    let clearance = digest.or(call.clearance).ok_or_else(wrong_phase)?;
+    let current = || call.proposal().cloned().map(|proposal| Revision { proposal });
+    let revision = revision.or_else(current).ok_or_else(wrong_phase)?;
+    let asked = Asked { run, number, reviewer: reviewer.name().into(), clearance, message: None };
+    let outcome = asked.may(api, subject, &call, Choice::Edit(Box::new(revision)))?;
+    Ok((call, outcome))
 }
 
 /// Whether this person made this very edit before.

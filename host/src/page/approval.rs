@@ -60,6 +60,8 @@ struct Deciding {
     barred: Option<Text>,
     /// They have approved this already.
     voted: bool,
+    /// They made this revision by editing.
+    edited: bool,
     /// It is a question, with these choices.
     question: Option<Vec<Text>>,
     /// Why approving takes a word and not a click.
@@ -193,6 +195,7 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, evidence: &[Evidenc
         seal: signed.seal(&digest.to_string()),
         barred: barred(subject, call, signed.name()),
         voted: call.votes.iter().any(|vote| vote.reviewer == signed.name()),
+        edited: call.edited_by.as_deref() == Some(signed.name()),
         question,
         careful: careful(call, evidence.iter().any(|one| matches!(one.body, Body::Elsewhere))),
     })

@@ -40,8 +40,13 @@ pub(super) enum Body {
 
 /// All evidence of a call, in order. Bytes that the journal does not hold are an error: nobody approves what cannot be shown.
 pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evidence>, Trouble> {
+    these(api, call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default(), whole).await
+}
+
+/// The same of any evidence in the journal.
+pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, Trouble> {
     let (mut shown, mut bytes) = (Vec::new(), 0);
-    for exhibit in call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default() {
+    for exhibit in exhibits {
         let fits = exhibit.bytes <= ONE_BYTES_MAX && bytes + exhibit.bytes <= ALL_BYTES_MAX;
         let body = if fits || whole {
             bytes += exhibit.bytes;

@@ -7,7 +7,9 @@
 mod approval;
 mod assets;
 mod decide;
+mod edit;
 mod evidence;
+mod form;
 mod frame;
 mod inbox;
 mod live;
@@ -26,6 +28,7 @@ pub fn pages() -> Pages {
         .route("/", get(inbox::show))
         .route("/approvals/{id}", get(approval::show))
         .route("/approvals/{id}/decision", post(decide::create))
+        .route("/approvals/{id}/edit", get(edit::show).post(edit::create))
         .route("/approvals/{id}/evidence/{digest}", get(evidence::show))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))

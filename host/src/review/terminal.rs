@@ -15,7 +15,7 @@ use super::outline::{self, Content, Row};
 use super::visible;
 
 /// The parameter in which an agent gives its reasons; it is shown last.
-pub(super) const RATIONALE: &str = "rationale";
+pub const RATIONALE: &str = "rationale";
 /// Columns that are left for text however deep it stands and however narrow the terminal is.
 const TEXT_COLUMNS_MIN: usize = 24;
 /// Columns of what begins a line that goes on with the one above.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::visible;
+use super::{marks, visible};
 
 /// One line in which every character can be seen and none acts on the screen. What HTML would read as markup is escaped by the template.
 ///
@@ -21,6 +21,27 @@ impl Text {
     /// Any text, line by line.
     pub fn lines(text: &str) -> Vec<Self> {
         visible::lines(text).into_iter().map(Self).collect()
+    }
+
+    /// Any text as it stands in a field of a form, over several lines if it has them.
+    /// Where a field would hide a character it is written out, so the field holds all of the text: [`Text::typed`] reads it back.
+    pub fn field(text: &str) -> Self {
+        Self(visible::lines(text).join("\n"))
+    }
+
+    /// The text that stands in a form's field.
+    pub fn typed(field: &str) -> String {
+        visible::read(field)
+    }
+
+    /// The warnings about a text that stands at a place.
+    pub fn marks(place: &str, text: &str) -> Vec<Self> {
+        marks::of_text(place, text).iter().map(|mark| Self(mark.to_string())).collect()
+    }
+
+    /// A value as JSON on one line that reads back as the same value.
+    pub fn compact(value: &Value) -> Self {
+        Self(visible::json_line(value))
     }
 
     /// A value as indented JSON that reads back as the same value.

@@ -29,6 +29,27 @@ pub fn lines(text: &str) -> Vec<String> {
     text.split('\n').map(whole_line).collect()
 }
 
+/// The text that [`line()`] or the joined [`lines`] wrote out, with line ends as browsers send them read as newlines.
+/// What is no character's spelling stays as it is.
+pub fn read(shown: &str) -> String {
+    let shown = shown.replace("\r\n", "\n").replace('\r', "\n");
+    let mut pieces = shown.split("<U+");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let spelled = piece.split_once('>').and_then(|(code, rest)| Some((character(code)?, rest)));
+        match spelled {
+            Some((c, rest)) => text.extend([c.encode_utf8(&mut [0; 4]), rest]),
+            None => text.extend(["<U+", piece]),
+        }
+    }
+    text
+}
+
+fn character(code: &str) -> Option<char> {
+    let digits = (4..=6).contains(&code.len()) && code.chars().all(|c| c.is_ascii_hexdigit());
+    digits.then(|| u32::from_str_radix(code, 16).ok().and_then(char::from_u32)).flatten()
+}
+
 /// The characters of `text` that [`line()`] would write out, in order. Tabs and line ends are no deception and are left out.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, written_out)| *written_out && !matches!(c, '<' | '\t' | '\r' | '\n')).map(|(c, _)| c)
@@ -184,6 +205,17 @@ mod tests {
         let text = json(&value);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
         assert!(text.chars().all(|c| c == '\n' || !walk(&c.to_string()).any(|(_, written_out)| written_out)), "{text}");
+    }
+
+    #[test]
+    fn what_was_written_out_is_read_back() {
+        for text in ["a\u{202E}\u{0}b", "<U+202E>", "<<U+", "a\r\nb \n\t\n", " ", "\u{10FFFF}", "<U+D800>", "<U+41>"] {
+            assert_eq!(read(&line(text)), text);
+            assert_eq!(read(&lines(text).join("\r\n")), text);
+        }
+        for text in ["<U+D800>", "<U+41>", "<U+0000041>", "<U+ 041>", "<U+0041", "<U+é>"] {
+            assert_eq!(read(text), text, "no spelling of a character");
+        }
     }
 
     #[test]
