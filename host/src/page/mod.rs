@@ -11,8 +11,12 @@ mod evidence;
 mod frame;
 mod inbox;
 mod live;
+mod resolve;
+mod run;
+mod runs;
 mod sign_in;
 mod standing;
+mod told;
 
 use axum::Router;
 use axum::response::IntoResponse;
@@ -27,6 +31,10 @@ pub fn pages() -> Pages {
         .route("/approvals/{id}", get(approval::show))
         .route("/approvals/{id}/decision", post(decide::create))
         .route("/approvals/{id}/evidence/{digest}", get(evidence::show))
+        .route("/approvals/{id}/resolution", post(resolve::create))
+        .route("/runs", get(runs::show))
+        .route("/runs/{id}", get(run::show))
+        .route("/runs/{id}/cancel", get(run::ask_cancel).post(run::cancel))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))
