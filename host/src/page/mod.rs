@@ -9,6 +9,7 @@ mod assets;
 mod decide;
 mod evidence;
 mod frame;
+mod history;
 mod inbox;
 mod live;
 mod resolve;
@@ -35,6 +36,7 @@ pub fn pages() -> Pages {
         .route("/runs", get(runs::show))
         .route("/runs/{id}", get(run::show))
         .route("/runs/{id}/cancel", get(run::ask_cancel).post(run::cancel))
+        .route("/history", get(history::show))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))
