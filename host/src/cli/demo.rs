@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::session::Session;
 use super::watch::{self, Watch};
-use super::{host, logging, run};
+use super::{host, logging, run, sign_in};
 use crate::config::Config;
 use scratch::Scratch;
 
@@ -88,12 +88,22 @@ impl Guide<'_> {
         self.output
             .notes(&["", "This call holds short. Nothing happens until you decide; the agent is not even in memory."]);
         loop {
-            let answer =
-                self.output.ask("Approve exactly this? [y] yes, [n] no, with guidance for the agent, [q] quit:")?;
+            let answer = self.output.ask(
+                "Approve exactly this? [y] yes, [n] no, with guidance for the agent, [b] in a browser, [q] quit:",
+            )?;
             match answer.as_deref().map(str::to_lowercase).as_deref() {
                 Some("y" | "yes") => return self.send(id, "approve", digest, None),
                 Some("n" | "no") => {
                     return self.send(id, "reject", digest, Some(&self.guidance()?));
+                }
+                Some("b" | "browser") => {
+                    let link = sign_in::shown_link(client, id, self.output)?;
+                    self.output.notes(&[
+                        "",
+                        "Open this, once; the demo goes on when you have decided there:",
+                        &format!("  {link}"),
+                    ]);
+                    return Ok(());
                 }
                 Some("q" | "quit") | None => {
                     return Err(Failure::new(Exit::Failed, "nothing was decided, and nothing was done"));

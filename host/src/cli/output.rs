@@ -102,6 +102,11 @@ impl Output {
         let _ = print_aside(&Shown::plain(&terminal::note("", text)));
     }
 
+    /// Whether a person sees what is said beside the results, and nobody keeps it.
+    pub fn is_watched(&self) -> bool {
+        !self.json && io::stderr().is_terminal()
+    }
+
     /// Says several lines of the host's own. They are not wrapped: some are there to be copied.
     pub fn notes(&self, lines: &[&str]) {
         let lines: Vec<Line> = lines.iter().flat_map(|line| terminal::note("", line)).collect();

@@ -13,7 +13,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::session::{self, Session};
 use super::watch::{self, Watch};
-use super::{host, inspect, logging};
+use super::{host, inspect, logging, sign_in};
 use crate::config::{self, Config};
 
 /// Starts a run and watches it.
@@ -156,7 +156,14 @@ impl Holds<'_> {
             (format!("{id} holds short. To approve exactly this:"), "approve")
         };
         let answer = if question { " \"your answer\"" } else { "" };
-        self.output.notes(&["", &asks, &format!("  {ours} approvals {how} {id}{answer}"), &format!("  {curl}")]);
+        let link = sign_in::shown_link(self.client, id, self.output)?;
+        self.output.notes(&[
+            "",
+            &asks,
+            &format!("  {link}"),
+            &format!("  {ours} approvals {how} {id}{answer}"),
+            &format!("  {curl}"),
+        ]);
         if !question {
             self.output.notes(&["To send it back:", &format!("  {ours} approvals reject {id} -m \"what to change\"")]);
         }

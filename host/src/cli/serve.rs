@@ -59,7 +59,10 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
         output.json_line(&ready)?;
     } else {
         output.note(&format!("holdshort {} is ready at {url}", env!("CARGO_PKG_VERSION")));
-        output.note(&format!("your token is in {}", token_file.display()));
+        output.note(&format!(
+            "your token is in {}; `holdshort sign-in` prints a link to the review page",
+            token_file.display()
+        ));
     }
     serving.await?;
     Ok(Exit::Done)

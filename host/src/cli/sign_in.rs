@@ -2,10 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::args::SignInArgs;
+use super::args::{CallId, SignInArgs};
 use super::client::{Client, SignInLink, read};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+
+/// Where a person looks at an approval. On a terminal the link signs them in, once; where the output is kept, it is one that needs a session.
+pub(super) fn shown_link(client: &Client, id: &CallId, output: &Output) -> Result<String, Failure> {
+    if !output.is_watched() {
+        return Ok(format!("{}/approvals/{id}", client.base()));
+    }
+    let answer: Value = client.post("/sign-in-links", &json!({ "next": format!("/approvals/{id}") }))?;
+    Ok(read::<SignInLink>(&answer)?.url)
+}
 
 /// Prints a link that signs whoever follows it first in as the token's owner.
 pub(super) fn run(args: &SignInArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {

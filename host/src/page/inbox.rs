@@ -1,78 +1,168 @@
-//! `/`: what waits.
+//! `/`: what waits, the most urgent first, and the way from one decision to the next.
+
+use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::State;
 use holdshort_gate::command::DecisionOutcome;
-use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed};
+use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
-use super::approval::{Before, before};
+use super::approval::{Before, before, consequence};
 use super::frame::{Answer, Frame, Signed, Trouble, When, page};
+use super::history;
 use crate::api::Api;
 use crate::api::limits::Query;
+use crate::api::problem::{Kind, Problem};
 use crate::review::Text;
 
 /// Rows of a page.
 const ROWS: usize = 50;
+/// What waits for a person.
+const WAITING: [&str; 2] = ["in-doubt", "held"];
 
 /// What is shown.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InboxQuery {
     /// What was decided just before.
     decided: Option<String>,
+    /// `everybody`: also what waits for others. Without it what waits for whoever looks.
+    waits_for: Option<String>,
+    /// Only this agent's, if it is not empty.
+    agent: Option<String>,
+    /// Only calls of this capability, if it is not empty.
+    capability: Option<String>,
+    /// Where the page before ended.
+    after: Option<String>,
 }
 
 #[derive(Template)]
 #[template(path = "inbox.html")]
 struct InboxPage {
     frame: Frame,
-    rows: Vec<Row>,
     before: Option<Before>,
+    everybody: bool,
+    agents: Vec<Choice>,
+    capabilities: Vec<Choice>,
+    filtered: bool,
+    rows: Vec<Row>,
+    lately: Vec<history::Row>,
+    /// The query of the next page.
+    next: Option<Text>,
+}
+
+/// An entry of a filter.
+#[derive(Debug)]
+struct Choice {
+    name: Text,
+    chosen: bool,
 }
 
 /// An approval in the list.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) id: Text,
-    pub(super) agent: Text,
-    pub(super) capability: Text,
-    pub(super) summary: Text,
-    pub(super) phase: &'static str,
-    pub(super) asked: When,
-    pub(super) deadline: Option<When>,
+struct Row {
+    id: Text,
+    agent: Text,
+    capability: Text,
+    summary: Text,
+    phase: &'static str,
+    consequence: &'static str,
+    approved_by: Vec<Text>,
+    still_needed: u32,
+    asked: When,
+    deadline: Option<When>,
 }
 
 /// Shows what waits.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<InboxQuery>) -> Answer {
+    let everybody = query.waits_for.as_deref() == Some("everybody");
+    let rows = api.journal().calls(filter(&signed, &query, everybody, ROWS)?).await?;
+    let next = rows.last().filter(|_| rows.len() == ROWS).map(|last| Text::line(&onwards(&query, last)));
+    let (agents, capabilities) = choices(&api, &query);
+    let filtered = agents.iter().chain(&capabilities).any(|choice| choice.chosen);
     let now = api.journal().now();
-    let rows = waiting(&api, ROWS).await?;
-    let row = |row: CallRow| Row {
-        id: Text::line(&format!("{}.{}", row.run, row.call)),
-        agent: Text::line(&row.agent),
-        capability: Text::line(&row.capability.to_string()),
-        summary: Text::line(&row.summary),
-        phase: row.phase,
-        asked: When::new(row.proposed_at, now),
-        deadline: row.deadline.map(|at| When::new(at, now)),
-    };
-    let before = before(&api, query.decided.as_deref()).await;
-    page(&InboxPage { frame: signed.frame("inbox"), rows: rows.into_iter().map(row).collect(), before })
-}
-
-async fn waiting(api: &Api, limit: usize) -> Result<Vec<CallRow>, Trouble> {
-    let order = CallOrder::Ranked(None);
-    Ok(api.journal().calls(CallFilter { order, ..CallFilter::in_phases(&["in-doubt", "held"], limit) }).await?)
+    page(&InboxPage {
+        frame: signed.frame("inbox"),
+        before: before(&api, query.decided.as_deref()).await,
+        everybody,
+        agents,
+        capabilities,
+        filtered,
+        rows: rows.iter().map(|row| Row::new(row, now)).collect(),
+        lately: history::lately(&api).await?,
+        next,
+    })
 }
 
 /// Where a reviewer goes after a decision that is on disk: to what waits for them next, or back to the inbox.
 pub(super) async fn after(
     api: &Api,
-    _signed: &Signed,
+    signed: &Signed,
     decided: &str,
     _written: &Flushed<DecisionOutcome>,
 ) -> Result<String, Trouble> {
-    let waiting = waiting(api, 2).await?;
+    let waiting = api.journal().calls(filter(signed, &InboxQuery::default(), false, 2)?).await?;
     let next = waiting.iter().map(|row| format!("{}.{}", row.run, row.call)).find(|id| id != decided);
     Ok(next.map_or_else(|| format!("/?decided={decided}"), |next| format!("/approvals/{next}?decided={decided}")))
+}
+
+fn filter(signed: &Signed, query: &InboxQuery, everybody: bool, limit: usize) -> Result<CallFilter, Trouble> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let after = query.after.as_deref().map(cursor).transpose()?;
+    Ok(CallFilter {
+        agent: given(&query.agent),
+        capability: given(&query.capability),
+        waiting_for: (!everybody).then(|| signed.name().to_owned()),
+        order: CallOrder::Ranked(after),
+        ..CallFilter::in_phases(&WAITING, limit)
+    })
+}
+
+/// A place in the ranked list, as the page before gave it.
+fn cursor(text: &str) -> Result<(Rank, Position), Trouble> {
+    let numbers = text.split_once('-').and_then(|(rank, position)| Some((rank.parse().ok()?, position.parse().ok()?)));
+    let wrong = || Problem::new(Kind::BadRequest, "this is no page of the inbox; begin at its first one");
+    Ok(numbers.map(|(rank, position)| (Rank(rank), Position(position))).ok_or_else(wrong)?)
+}
+
+/// The same list, from behind its last row.
+fn onwards(query: &InboxQuery, last: &CallRow) -> String {
+    let mut next = form_urlencoded::Serializer::new(String::from("?"));
+    for (name, value) in [("waits_for", &query.waits_for), ("agent", &query.agent), ("capability", &query.capability)] {
+        value.iter().for_each(|value| drop(next.append_pair(name, value)));
+    }
+    next.append_pair("after", &format!("{}-{}", last.rank.0, last.position.0)).finish()
+}
+
+/// What there is to filter by: the configured agents, and the consequential functions that they ask for.
+fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
+    let agents = api.driver().agents();
+    let offered = agents.iter().flat_map(|agent| &agent.capabilities).filter(|offered| offered.consequential);
+    let capabilities: BTreeSet<String> = offered.map(|offered| offered.capability.to_string()).collect();
+    let choice = |name: &str, chosen: &Option<String>| Choice {
+        name: Text::line(name),
+        chosen: chosen.as_deref().is_some_and(|chosen| chosen == name),
+    };
+    (
+        agents.iter().map(|agent| choice(&agent.name, &query.agent)).collect(),
+        capabilities.iter().map(|name| choice(name, &query.capability)).collect(),
+    )
+}
+
+impl Row {
+    fn new(row: &CallRow, now: holdshort_gate::Time) -> Self {
+        Self {
+            id: Text::line(&format!("{}.{}", row.run, row.call)),
+            agent: Text::line(&row.agent),
+            capability: Text::line(&row.capability.to_string()),
+            summary: Text::line(&row.summary),
+            phase: row.phase,
+            consequence: consequence(row.consequence),
+            approved_by: row.approved_by.iter().map(|name| Text::line(name)).collect(),
+            still_needed: row.still_needed,
+            asked: When::new(row.proposed_at, now),
+            deadline: row.deadline.map(|at| When::new(at, now)),
+        }
+    }
 }

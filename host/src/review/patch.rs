@@ -46,6 +46,31 @@ pub enum Side {
     About,
 }
 
+impl PatchFile {
+    /// Its lines side by side, what stood there and what stands there now; what stands on both sides is there twice, and what is
+    /// about the file stands alone on the left.
+    pub fn pairs(&self) -> Vec<(Option<&PatchLine>, Option<&PatchLine>)> {
+        let (mut pairs, mut rest) = (Vec::new(), self.lines.as_slice());
+        while let Some(first) = rest.first() {
+            let (olds, after) = run(rest, Side::Old);
+            let (news, after) = run(after, Side::New);
+            if olds.is_empty() && news.is_empty() {
+                pairs.push((Some(first), (first.side == Side::Both).then_some(first)));
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            }
+            pairs.extend((0..olds.len().max(news.len())).map(|index| (olds.get(index), news.get(index))));
+            rest = after;
+        }
+        pairs
+    }
+}
+
+/// The lines at the beginning that stand on `side`, and those after them.
+fn run(lines: &[PatchLine], side: Side) -> (&[PatchLine], &[PatchLine]) {
+    lines.split_at_checked(lines.iter().take_while(|line| line.side == side).count()).unwrap_or((lines, &[]))
+}
+
 impl Side {
     /// In a word.
     pub fn name(self) -> &'static str {
@@ -138,6 +163,17 @@ mod tests {
             patch.files.iter().flat_map(|file| &file.lines).map(|line| line.text.to_string()).collect();
         assert_eq!(lines.join("\n"), diff, "nothing is left out");
         assert!(patch.before.is_empty());
+        let side = |line: Option<&PatchLine>| line.map(|line| line.text.to_string()).unwrap_or_default();
+        let pairs: Vec<(String, String)> =
+            patch.files[0].pairs().into_iter().skip(4).map(|(old, new)| (side(old), side(new))).collect();
+        let expected = [
+            ("@@ -1,2 +1,3 @@ x", ""),
+            (" one", " one"),
+            ("--- two", "+++ three"),
+            ("", "+four"),
+            ("\\ No newline at end of file", ""),
+        ];
+        assert_eq!(pairs, expected.map(|(old, new)| (old.to_owned(), new.to_owned())));
         assert_eq!(Patch::read("no diff\nat all").before.len(), 2);
     }
 }
