@@ -21,6 +21,8 @@ mod decisions;
 mod evidence;
 #[path = "http/hardening.rs"]
 mod hardening;
+#[path = "http/pages.rs"]
+mod pages;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/sockets.rs"]
