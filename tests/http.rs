@@ -23,6 +23,8 @@ mod editing;
 mod evidence;
 #[path = "http/hardening.rs"]
 mod hardening;
+#[path = "http/pages.rs"]
+mod pages;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/sockets.rs"]

@@ -90,6 +90,12 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
         Ok(Admitted::ToSignIn(response)) => (response, None),
         Err(problem) => (side.trouble(&api, problem), None),
     };
+    // What reads a request's parts knows no sides.
+    if side == Side::Page
+        && let Some(problem) = response.extensions_mut().remove::<Problem>()
+    {
+        response = side.trouble(&api, problem);
+    }
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     api.0.metrics.count(route, &method, response.status().as_u16());
     if cfg!(debug_assertions) && method == Method::POST {

@@ -18,7 +18,7 @@ use super::shapes::{DecisionShape, DigestShape};
 pub const MEDIA: &str = "application/problem+json";
 
 /// An error answer. Boxed, so that a `Result` stays small where nothing goes wrong.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
     retry_after_s: Option<u64>,
@@ -26,7 +26,7 @@ pub struct Problem {
 }
 
 /// What went wrong, and what to do about it.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(as = Problem)]
 #[serde(deny_unknown_fields)]
 pub struct Details {
@@ -129,7 +129,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.details)).into_response();
+        let mut response = (status, Json(&self.details)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA));
         if self.kind == Kind::Unauthenticated {
@@ -138,6 +138,8 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        // For the door, which tells it as a page where a page was asked for.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::evidence::{self, Body, Evidence};
 use super::frame::{Answer, Frame, Seal, Signed, When, page};
+use super::resolve::{Resolving, resolving};
 use super::standing::{Standing, barred};
 use crate::api::limits::{Path, Query};
 use crate::api::{Api, approvals, ids, runs};
@@ -42,12 +43,15 @@ struct ApprovalPage {
     evidence: Vec<Evidence>,
     /// Diffs are shown side by side.
     split: bool,
+    /// All evidence is here and open, as for printing.
+    whole: bool,
     /// What the clearance covers beside the action and the evidence, label and text.
     facts: Vec<(&'static str, Text)>,
     /// What was done, as the connector reports it.
     receipt: Vec<Item>,
     digest: Option<Digest>,
     decide: Option<Deciding>,
+    resolving: Option<Resolving>,
     before: Option<Before>,
 }
 
@@ -87,7 +91,8 @@ pub(super) async fn show(
     let (subject, call) = approvals::load(&api, &run, number).await?;
     let task = runs::row(&api, &run).await?.task;
     let now = api.journal().now();
-    let evidence = evidence::all(&api, &call, query.evidence.as_deref() == Some("whole")).await?;
+    let whole = query.evidence.as_deref() == Some("whole");
+    let evidence = evidence::all(&api, &call, whole).await?;
     // Where the component cannot be read any more, the arguments are laid out by their JSON alone.
     let function = api.driver().function(&call).await.ok();
     let titles = titles(&call);
@@ -109,7 +114,9 @@ pub(super) async fn show(
         receipt: receipt(&call),
         digest: call.clearance,
         decide: deciding(&signed, &subject, &call, &evidence),
+        resolving: resolving(&api, &signed, &run, &subject, &call),
         evidence,
+        whole,
         split: query.diff.as_deref() == Some("split"),
         before: before(&api, query.decided.as_deref()).await,
     })

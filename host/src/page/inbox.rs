@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::approval::{Before, before, consequence};
 use super::frame::{Answer, Frame, Signed, Trouble, When, page};
+use super::history;
 use crate::api::Api;
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
@@ -46,6 +47,7 @@ struct InboxPage {
     capabilities: Vec<Choice>,
     filtered: bool,
     rows: Vec<Row>,
+    lately: Vec<history::Row>,
     /// The query of the next page.
     next: Option<Text>,
 }
@@ -88,6 +90,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         capabilities,
         filtered,
         rows: rows.iter().map(|row| Row::new(row, now)).collect(),
+        lately: history::lately(&api).await?,
         next,
     })
 }

@@ -11,10 +11,15 @@ mod edit;
 mod evidence;
 mod form;
 mod frame;
+mod history;
 mod inbox;
 mod live;
+mod resolve;
+mod run;
+mod runs;
 mod sign_in;
 mod standing;
+mod told;
 
 use axum::Router;
 use axum::response::IntoResponse;
@@ -30,6 +35,11 @@ pub fn pages() -> Pages {
         .route("/approvals/{id}/decision", post(decide::create))
         .route("/approvals/{id}/edit", get(edit::show).post(edit::create))
         .route("/approvals/{id}/evidence/{digest}", get(evidence::show))
+        .route("/approvals/{id}/resolution", post(resolve::create))
+        .route("/runs", get(runs::show))
+        .route("/runs/{id}", get(run::show))
+        .route("/runs/{id}/cancel", get(run::ask_cancel).post(run::cancel))
+        .route("/history", get(history::show))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))

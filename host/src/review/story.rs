@@ -188,7 +188,7 @@ fn because(text: Option<&str>) -> String {
 
 /// The beginning of a text, on one line.
 /// A sentence is for a list; white space of an agent's cannot break its lines.
-fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(TEXT_CHARS_MAX).collect();
     if short.len() < line.len() { short + " …" } else { short }

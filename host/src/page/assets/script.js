@@ -17,6 +17,7 @@
       if (!now || now.innerHTML === old.innerHTML) continue;
       const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       if (old.dataset.version !== undefined && old.dataset.version !== now.dataset.version) overtaken();
+      for (const open of old.querySelectorAll("details[id][open]")) now.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
       old.replaceWith(now);
       if (focused) now.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
     }
@@ -24,9 +25,9 @@
 
   // What the forms on this page are about is no longer what waits.
   const overtaken = () => {
-    const decide = document.getElementById("decide");
-    if (!decide) return;
-    for (const button of decide.querySelectorAll("button")) button.disabled = true;
+    const buttons = document.querySelectorAll("#decide button, .doubt button");
+    if (buttons.length === 0) return;
+    for (const button of buttons) button.disabled = true;
     status.textContent = "This has just changed: somebody decided, edited it, or its time is over. ";
     const again = document.createElement("a");
     again.href = location.pathname;

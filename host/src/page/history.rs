@@ -1,0 +1,210 @@
+//! `/history`: who decided what, when, and on what evidence; and the last few decisions for the inbox.
+
+use askama::Template;
+use axum::extract::State;
+use holdshort_gate::{Digest, Phase, Time};
+use holdshort_journal::{DecisionFilter, DecisionRow, Position};
+use serde::Deserialize;
+
+use super::frame::{Answer, Frame, Signed, Trouble, When, page};
+use crate::api::limits::Query;
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Api, shortened};
+use crate::review::{Text, story};
+
+/// Rows of a page: few enough that it stays light when each of them is long.
+const ROWS: usize = 25;
+/// Rows of the inbox's part.
+const LATELY: usize = 10;
+/// Pieces of evidence that a row names.
+const EXHIBITS: usize = 5;
+/// Kinds of decisions that only people make.
+const BY_PEOPLE: [&str; 8] = ["approve", "edit", "reject", "respond", "done", "not-done", "abandon", "send-again"];
+
+/// Which decisions. A form sends a field that is not filled in as an empty one, which asks for nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HistoryQuery {
+    search: String,
+    by: String,
+    agent: String,
+    capability: String,
+    kind: String,
+    /// What became of the call.
+    outcome: String,
+    /// Days in UTC, the last one included.
+    from: String,
+    until: String,
+    /// Only those before this place, the last of the page before.
+    before: String,
+}
+
+#[derive(Template)]
+#[template(path = "history.html")]
+struct HistoryPage {
+    frame: Frame,
+    search: Text,
+    by: Text,
+    agent: Text,
+    capability: Text,
+    kind: &'static str,
+    outcome: &'static str,
+    from: Text,
+    until: Text,
+    kinds: [&'static str; DecisionRow::KINDS.len()],
+    outcomes: [&'static str; Phase::NAMES.len()],
+    agents: Vec<Text>,
+    rows: Vec<Row>,
+    /// The query of the next page.
+    next: Option<Text>,
+}
+
+/// A decision.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// The approval's id.
+    pub(super) id: Text,
+    pub(super) when: When,
+    /// A person's name; empty if nobody decided.
+    pub(super) by: Text,
+    pub(super) kind: &'static str,
+    pub(super) message: Option<Text>,
+    pub(super) summary: Text,
+    pub(super) agent: Text,
+    pub(super) capability: Text,
+    /// What became of the call.
+    pub(super) phase: &'static str,
+    digest: Option<Digest>,
+    revision: u32,
+    /// Its revision is the one that the approval's page shows, with its evidence.
+    current: bool,
+    exhibits: Vec<(Text, Digest)>,
+    more_exhibits: usize,
+}
+
+impl Row {
+    fn new(row: DecisionRow, now: Time) -> Self {
+        let exhibit = |one: &holdshort_gate::ExhibitRef| (Text::line(&story::short(&one.title)), one.digest);
+        Self {
+            id: Text::line(&format!("{}.{}", row.call.run, row.call.call)),
+            when: When::new(row.at, now),
+            by: Text::line(&row.by.unwrap_or_default()),
+            kind: row.kind,
+            message: row.message.map(|message| Text::line(&story::short(&message))),
+            summary: Text::line(&story::short(&row.summary)),
+            agent: Text::line(&row.call.agent),
+            capability: Text::line(&row.call.capability.to_string()),
+            phase: row.call.phase,
+            digest: row.clearance,
+            revision: row.revision,
+            current: row.revision == row.call.revision,
+            exhibits: row.exhibits.iter().take(EXHIBITS).map(exhibit).collect(),
+            more_exhibits: row.exhibits.len().saturating_sub(EXHIBITS),
+        }
+    }
+}
+
+/// Lists them, the newest first.
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<HistoryQuery>) -> Answer {
+    let filter = filter(&query)?;
+    let kind = filter.kinds.first().copied().unwrap_or_default();
+    let outcome = filter.phases.first().copied().unwrap_or_default();
+    let now = api.journal().now();
+    let rows = api.journal().decisions(filter).await?;
+    let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| Text::line(&query.after(row.position)));
+    page(&HistoryPage {
+        frame: signed.frame("history"),
+        search: Text::line(&query.search),
+        by: Text::line(&query.by),
+        agent: Text::line(&query.agent),
+        capability: Text::line(&query.capability),
+        kind,
+        outcome,
+        from: Text::line(&query.from),
+        until: Text::line(&query.until),
+        kinds: DecisionRow::KINDS,
+        outcomes: Phase::NAMES,
+        agents: api.driver().agents().iter().map(|agent| Text::line(&agent.name)).collect(),
+        rows: rows.into_iter().map(|row| Row::new(row, now)).collect(),
+        next,
+    })
+}
+
+/// What people decided last, whoever they are.
+pub(super) async fn lately(api: &Api) -> Result<Vec<Row>, Trouble> {
+    let filter = DecisionFilter { kinds: BY_PEOPLE.to_vec(), ..DecisionFilter::all(LATELY) };
+    let now = api.journal().now();
+    Ok(api.journal().decisions(filter).await?.into_iter().map(|row| Row::new(row, now)).collect())
+}
+
+fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
+    let text = |text: &String| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
+    let wrong = |text: &str, what: &str| Problem::new(Kind::BadRequest, format!("`{}` is no {what}", shortened(text)));
+    let named = |text: &str, names: &[&'static str], what| match text {
+        "" => Ok(Vec::new()),
+        text => names.iter().find(|name| **name == text).map(|name| vec![*name]).ok_or_else(|| wrong(text, what)),
+    };
+    let day = |text: &str, days| match text {
+        "" => Ok(None),
+        text => midnight(text, days).map(Some).ok_or_else(|| wrong(text, "day; write it like `2026-11-27`")),
+    };
+    let before = match query.before.as_str() {
+        "" => None,
+        text => Some(Position(text.parse().map_err(|_| wrong(text, "place in the history"))?)),
+    };
+    Ok(DecisionFilter {
+        by: text(&query.by),
+        kinds: named(&query.kind, &DecisionRow::KINDS, "kind of decision")?,
+        phases: named(&query.outcome, &Phase::NAMES, "state of a call")?,
+        agent: text(&query.agent),
+        capability: text(&query.capability),
+        from: day(&query.from, 0)?,
+        until: day(&query.until, 1)?,
+        search: text(&query.search),
+        before,
+        ..DecisionFilter::all(ROWS)
+    })
+}
+
+/// When the day begins that is so many days after this one, in UTC.
+fn midnight(day: &str, days: i64) -> Option<Time> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    let day = day.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
+    let at = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    u64::try_from(at.as_microsecond()).ok().map(Time)
+}
+
+impl HistoryQuery {
+    /// The same query for what comes after this place.
+    fn after(&self, Position(place): Position) -> String {
+        let Self { search, by, agent, capability, kind, outcome, from, until, before: _ } = self;
+        let fields = [
+            ("search", search),
+            ("by", by),
+            ("agent", agent),
+            ("capability", capability),
+            ("kind", kind),
+            ("outcome", outcome),
+            ("from", from),
+            ("until", until),
+        ];
+        let mut next = form_urlencoded::Serializer::new(String::new());
+        next.extend_pairs(fields.into_iter().filter(|(_, value)| !value.is_empty()));
+        next.append_pair("before", &place.to_string()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_begin_at_midnight_and_the_last_one_is_included() {
+        let day = HistoryQuery { from: "1970-01-02".into(), until: "1970-01-02".into(), ..HistoryQuery::default() };
+        let filter = filter(&day).unwrap();
+        assert_eq!((filter.from, filter.until), (Some(Time(86_400_000_000)), Some(Time(2 * 86_400_000_000))));
+        for wrong in ["1969-12-31", "2026-02-30", "yesterday", "9999-12-31x"] {
+            assert!(super::filter(&HistoryQuery { from: wrong.into(), ..HistoryQuery::default() }).is_err(), "{wrong}");
+        }
+    }
+}

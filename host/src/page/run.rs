@@ -1,0 +1,200 @@
+//! `/runs/{id}`: what happened in a run, what came of it, what its agent said; and ending it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use holdshort_gate::{RunId, Seq};
+use holdshort_journal::{CallFilter, RunRow};
+use serde::Deserialize;
+
+use super::frame::{Answer, Frame, Seal, Signed, Trouble, When, page};
+use super::resolve::{Resolving, resolving};
+use super::told::{EVENTS, Told};
+use crate::api::limits::{Form, Path, Query};
+use crate::api::problem::Problem;
+use crate::api::{Api, approvals, ids, runs};
+use crate::review::Text;
+
+/// Bytes of a task or an outcome that are shown before somebody asks for the whole.
+const WORDS_BYTES: usize = 8 * 1024;
+/// Lines of a log on one page, and bytes after which it ends.
+const LOG_LINES: usize = 100;
+const LOG_BYTES: usize = 16 * 1024;
+/// Lost effects that are settled on a run's page; further ones have pages of their own.
+const IN_DOUBT: usize = 3;
+
+/// Which part of a run's story.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunQuery {
+    /// Only what comes after this event.
+    after: Option<Seq>,
+    /// Only log lines after this one.
+    log: Option<u64>,
+    /// `whole`: task and outcome, however long.
+    words: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    frame: Frame,
+    id: Text,
+    agent: Text,
+    started_by: Text,
+    created: When,
+    phase: &'static str,
+    over: bool,
+    waiting_for: Option<u32>,
+    reason: Option<Text>,
+    task: Words,
+    /// What the agent returned, and whether it calls it a success.
+    outcome: Option<(bool, Words)>,
+    told: Told,
+    after: Seq,
+    /// After which event the page of the last ones begins, if this is not it.
+    latest: Option<Seq>,
+    log: Vec<(When, Text, Text)>,
+    log_opened: bool,
+    log_next: Option<u64>,
+    in_doubt: Vec<Resolving>,
+}
+
+/// A text of an agent's or a person's, of which only the beginning is shown if it is long.
+#[derive(Debug)]
+struct Words {
+    lines: Vec<Text>,
+    bytes: usize,
+    cut: bool,
+}
+
+impl Words {
+    fn new(text: &str, whole: bool) -> Self {
+        let end = if whole { text.len() } else { text.floor_char_boundary(WORDS_BYTES) };
+        let shown = text.get(..end).unwrap_or(text);
+        Self { lines: Text::lines(shown), bytes: text.len(), cut: end < text.len() }
+    }
+}
+
+/// Shows a run.
+pub(super) async fn show(
+    State(api): State<Api>,
+    signed: Signed,
+    Path(id): Path<String>,
+    Query(query): Query<RunQuery>,
+) -> Answer {
+    let run = ids::run(&id)?;
+    let row = runs::row(&api, &run).await?;
+    let now = api.journal().now();
+    let after = query.after.unwrap_or(0);
+    let told = Told::read(&api, &run, after).await?;
+    let (log, log_next) = log(&api, &run, query.log.unwrap_or(0)).await?;
+    let whole = query.words.as_deref() == Some("whole");
+    let last = row.last_seq.saturating_sub(Seq::try_from(EVENTS).unwrap_or(Seq::MAX));
+    page(&RunPage {
+        frame: signed.frame("runs"),
+        id: Text::line(&row.id.0),
+        agent: Text::line(&row.agent),
+        started_by: Text::line(&row.started_by),
+        created: When::new(row.created_at, now),
+        phase: row.phase,
+        over: is_over(row.phase),
+        waiting_for: row.waiting_for,
+        reason: row.reason.as_deref().map(Text::line),
+        task: Words::new(&row.task, whole),
+        outcome: row.result.as_ref().map(|result| match result {
+            Ok(text) => (true, Words::new(text, whole)),
+            Err(text) => (false, Words::new(text, whole)),
+        }),
+        latest: told.more.then_some(last.max(told.last)),
+        told,
+        after,
+        log,
+        log_opened: query.log.is_some(),
+        log_next,
+        in_doubt: in_doubt(&api, &signed, &run).await?,
+    })
+}
+
+/// By its name in a row.
+fn is_over(phase: &str) -> bool {
+    !["running", "waiting", "sleeping"].contains(&phase)
+}
+
+/// A page of the agent's log, and where the next one begins.
+async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Text)>, Option<u64>), Trouble> {
+    let now = api.journal().now();
+    let found = api.journal().log_lines(run, after, LOG_LINES).await?;
+    let (mut lines, mut bytes, mut last) = (Vec::new(), 0, after);
+    for (number, line) in &found {
+        if bytes >= LOG_BYTES {
+            break;
+        }
+        let message = Text::line(&line.message);
+        (bytes, last) = (bytes + message.to_string().len(), *number);
+        lines.push((When::new(line.at, now), Text::line(&line.level), message));
+    }
+    let more = lines.len() < found.len() || found.len() == LOG_LINES;
+    Ok((lines, more.then_some(last)))
+}
+
+/// The run's effects whose outcome was lost.
+async fn in_doubt(api: &Api, signed: &Signed, run: &RunId) -> Result<Vec<Resolving>, Trouble> {
+    let filter = CallFilter { run: Some(run.clone()), ..CallFilter::in_phases(&["in-doubt"], IN_DOUBT) };
+    let mut all = Vec::new();
+    for row in api.journal().calls(filter).await? {
+        let (subject, call) = approvals::load(api, run, row.call).await?;
+        all.extend(resolving(api, signed, run, &subject, &call));
+    }
+    Ok(all)
+}
+
+#[derive(Template)]
+#[template(path = "cancel.html")]
+struct CancelPage {
+    frame: Frame,
+    id: Text,
+    agent: Text,
+    phase: &'static str,
+    over: bool,
+    waiting_for: Option<u32>,
+    seal: Seal,
+}
+
+/// What a form must be sealed for to end a run.
+fn to_cancel(run: &RunId) -> String {
+    format!("cancel {run}")
+}
+
+/// Asks once more before a run is ended, and for the reason.
+pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+    let run = ids::run(&id)?;
+    let RunRow { agent, phase, waiting_for, .. } = runs::row(&api, &run).await?;
+    let (id, agent, seal) = (Text::line(&id), Text::line(&agent), signed.seal(&to_cancel(&run)));
+    page(&CancelPage { frame: signed.frame("runs"), id, agent, phase, over: is_over(phase), waiting_for, seal })
+}
+
+/// Ends a run.
+pub(super) async fn cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+    let run = ids::run(&id)?;
+    signed.0.check(&to_cancel(&run), form.field("seal").unwrap_or_default())?;
+    let reason = form.field("reason").map(str::to_owned);
+    let _written = api.driver().cancel(&run, signed.name(), reason).await.map_err(Problem::from)?;
+    Ok(Redirect::to(&format!("/runs/{run}")).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use holdshort_gate::RunPhase;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_over_in_the_states_that_the_gate_says() {
+        let over = ["finished", "failed", "trapped", "cancelled", "diverged"];
+        for name in RunPhase::NAMES {
+            assert_eq!(is_over(name), over.contains(&name), "{name}");
+        }
+        assert!(RunPhase::Cancelled.is_over() && !RunPhase::Ready.is_over());
+    }
+}

@@ -1,0 +1,73 @@
+//! `/runs`: every run, the newest first.
+
+use askama::Template;
+use axum::extract::State;
+use holdshort_gate::RunPhase;
+use holdshort_journal::{RunFilter, RunRow};
+use serde::Deserialize;
+
+use super::frame::{Answer, Frame, Signed, When, page};
+use crate::api::limits::Query;
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Api, ids, shortened};
+use crate::review::{Text, story};
+
+/// Rows of a page.
+const ROWS: usize = 50;
+
+/// Which runs. A form sends a field that is not filled in as an empty one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunsQuery {
+    state: Option<String>,
+    /// Only those before this run, the last of the page before.
+    before: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "runs.html")]
+struct RunsPage {
+    frame: Frame,
+    states: [&'static str; RunPhase::NAMES.len()],
+    state: &'static str,
+    rows: Vec<Row>,
+    next: Option<Text>,
+}
+
+#[derive(Debug)]
+struct Row {
+    id: Text,
+    agent: Text,
+    task: Text,
+    started_by: Text,
+    phase: &'static str,
+    waiting_for: Option<u32>,
+    created: When,
+}
+
+/// Lists them.
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<RunsQuery>) -> Answer {
+    let state = match query.state.as_deref().filter(|state| !state.is_empty()) {
+        Some(state) => RunPhase::NAMES
+            .into_iter()
+            .find(|name| *name == state)
+            .ok_or_else(|| Problem::new(Kind::BadRequest, format!("`{}` is no state of a run", shortened(state))))?,
+        None => "",
+    };
+    let phases = Some(state).filter(|state| !state.is_empty()).into_iter().collect();
+    let before = query.before.as_deref().filter(|id| !id.is_empty()).map(ids::run).transpose()?;
+    let now = api.journal().now();
+    let rows = api.journal().runs(RunFilter { phases, before, limit: ROWS }).await?;
+    let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| Text::line(&row.id.0));
+    let row = |row: RunRow| Row {
+        id: Text::line(&row.id.0),
+        agent: Text::line(&row.agent),
+        task: Text::line(&story::short(&row.task)),
+        started_by: Text::line(&row.started_by),
+        phase: row.phase,
+        waiting_for: row.waiting_for,
+        created: When::new(row.created_at, now),
+    };
+    let rows = rows.into_iter().map(row).collect();
+    page(&RunsPage { frame: signed.frame("runs"), states: RunPhase::NAMES, state, rows, next })
+}
