@@ -15,7 +15,8 @@ fn sections(page: &str) -> String {
 }
 
 fn program(page: &str) -> &str {
-    page.split("```python\n").nth(1).unwrap().split("```").next().unwrap()
+    let programs = page.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    programs.into_iter().find(|program| program.contains("CRM_FOLDER")).expect("the page has the example")
 }
 
 #[test]

@@ -67,8 +67,10 @@ pub(super) enum Side {
 
 impl Side {
     pub(super) fn of(path: &str) -> Self {
-        let endpoint = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/v1"];
-        if endpoint.contains(&path) || path.starts_with("/v1/") { Self::Endpoint } else { Self::Page }
+        let endpoint = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+        // Of whichever version: a program that asks for another one is told so as a program.
+        let version = path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if version || endpoint.contains(&path) { Self::Endpoint } else { Self::Page }
     }
 
     /// What went wrong, in the form of the side.

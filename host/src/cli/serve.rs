@@ -59,10 +59,8 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
         output.json_line(&ready)?;
     } else {
         output.note(&format!("holdshort {} is ready at {url}", env!("CARGO_PKG_VERSION")));
-        output.note(&format!(
-            "your token is in {}; `holdshort sign-in` prints a link to the review page",
-            token_file.display()
-        ));
+        output.note(&format!("your token is in {}", token_file.display()));
+        output.note("`holdshort sign-in` prints a link to the review page");
     }
     serving.await?;
     Ok(Exit::Done)
