@@ -173,7 +173,7 @@ fn office() -> Folder {
 fn rows(journal: &Path, outputs: &mut Outputs) {
     let file = Connection::open_with_flags(journal, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let names: Vec<String> = file
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
         .unwrap()
         .query_map([], |row| row.get(0))
         .unwrap()

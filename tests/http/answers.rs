@@ -109,7 +109,10 @@ async fn what_waits_is_ranked_and_filtered() {
     assert_eq!(list("capability=acme:mail/send").await.len(), 0);
     assert_eq!((list("agent=release").await.len(), list("agent=another").await.len()), (3, 0));
     let row = world.ask(&get(&format!("/v1/approvals?run={}", plain.run))).await.json()["approvals"][0].clone();
-    assert_eq!((&row["consequence"], &row["still_needed"], &row["approved_by"]), (&Value::Null, &json!(1), &json!([])));
+    assert_eq!(
+        (&row["consequence"], &row["still_needed"], &row["approved_by"]),
+        (&json!("medium"), &json!(1), &json!([]))
+    );
     world.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 use crate::outside::{self, Maildir};
@@ -187,6 +188,10 @@ fn people_are_reminded_once_for_each_revision() {
     let first = receiver.wait(1)[0].clone();
     assert_eq!((first.what().as_str(), &first.json()["data"]["approval"]), ("approval.reminder 1", &approval["id"]));
     assert_eq!(first.json()["data"]["deadline"], approval["deadline"], "{approval}");
+    // Killed before it is remembered, a host reminds again, under the same id.
+    let journal = Connection::open_with_flags(folder.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let remembered = || journal.query_row("SELECT count(*) FROM reminded", [], |row| row.get::<_, i64>(0)).unwrap();
+    until("memory of the reminder", || (remembered() == 1).then_some(()));
     host.kill();
     let host = folder.serve();
     let second = host.start("scripted", "email ann@localhost Another");

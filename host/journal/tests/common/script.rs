@@ -490,6 +490,7 @@ impl Model {
         }
         let call = event.call().and_then(|number| kept.calls.get(&number)).map(|(_, call)| call);
         let by_hand = |who: &str, kind, words: &Option<String>| Some((Some(who.to_owned()), kind, words.clone()));
+        #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here decides nothing")]
         let decided = match event {
             Event::DecisionMade { decision, .. } => match decision.verdict {
                 Verdict::Approve => by_hand(&decision.reviewer, "approve", &decision.message),
@@ -515,10 +516,8 @@ impl Model {
         if let (Some((by, kind, message)), Some(call)) = (decided, call) {
             kept.decided.push((*position, at, by, kind, message, call.clone()));
         }
-        kept.cancelled = match event {
-            Event::RunCancelled { by, reason } => Some((by.clone(), reason.clone())),
-            _ => None,
-        };
+        kept.cancelled =
+            if let Event::RunCancelled { by, reason } = event { Some((by.clone(), reason.clone())) } else { None };
         kept.run.apply(event, call).unwrap();
         assert_eq!(recorded.seq, kept.last_seq + 1, "{run}");
         (kept.last_seq, kept.updated_at) = (recorded.seq, at);
