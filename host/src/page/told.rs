@@ -73,9 +73,10 @@ impl Told {
 
     fn add(&mut self, recorded: &Recorded, now: Time) {
         let event = &recorded.event;
-        let receipt = match event {
-            Event::EffectSucceeded { receipt, .. } => Some(Text::line(&story::short(&receipt.to_string()))),
-            _ => None,
+        let receipt = if let Event::EffectSucceeded { receipt, .. } = event {
+            Some(Text::line(&story::short(&receipt.to_string())))
+        } else {
+            None
         };
         let text = Text::line(&story::sentence(event));
         let line = Line { when: When::new(recorded.at, now), call: event.call(), text, receipt };
