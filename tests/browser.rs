@@ -1,0 +1,24 @@
+//! The review page as people use it: the real program, a real repository, ledger and mailbox, and a real browser.
+//!
+//! Without `chromium` and `chromedriver` on the path nothing here is tried, and that is said.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+
+#[path = "browser/deciding.rs"]
+mod deciding;
+#[path = "support/outside.rs"]
+mod outside;
+#[path = "browser/person.rs"]
+mod person;
+#[path = "browser/scene.rs"]
+mod scene;
+#[path = "browser/signing_in.rs"]
+mod signing_in;
+#[path = "support/mod.rs"]
+mod support;
