@@ -12,6 +12,8 @@
 
 #[path = "browser/deciding.rs"]
 mod deciding;
+#[path = "browser/keys.rs"]
+mod keys;
 #[path = "support/outside.rs"]
 mod outside;
 #[path = "browser/person.rs"]
@@ -22,3 +24,7 @@ mod scene;
 mod signing_in;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "browser/together.rs"]
+mod together;
+#[path = "browser/wary.rs"]
+mod wary;

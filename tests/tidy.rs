@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connectors", &["gate", "journal"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("kill", &["journal"]),
+    ("page", &["gate", "journal", "review", "api"]),
     ("policy", &["gate"]),
     ("review", &["gate"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),

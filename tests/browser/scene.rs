@@ -5,7 +5,7 @@ use std::path::Path;
 use holdshort_gate::Digest;
 
 use crate::outside::agent;
-use crate::support::{Folder, Host, Repository};
+use crate::support::{Folder, Host, Repository, until};
 
 /// The tokens of those who are named in [`PEOPLE`].
 pub const ALICE: &str = "token-of-alice-0123456789";
@@ -50,4 +50,9 @@ pub fn held(host: &Host, agent: &str, task: &str) -> (String, String) {
 /// A place in a folder.
 pub fn at(folder: &Folder, name: &str) -> std::path::PathBuf {
     Path::new(folder.path()).join(name)
+}
+
+/// The approval that a run waits for after this one.
+pub fn next(host: &Host, run: &str, id: &str) -> String {
+    until("next proposal", || Some(host.held(run)["id"].as_str()?.to_owned()).filter(|next| next != id))
 }
