@@ -8,10 +8,13 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::print_stdout, reason = "how heavy a view is may be read")]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
 #[path = "browser/deciding.rs"]
 mod deciding;
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "browser/keys.rs"]
 mod keys;
 #[path = "support/outside.rs"]
@@ -26,5 +29,7 @@ mod signing_in;
 mod support;
 #[path = "browser/together.rs"]
 mod together;
+#[path = "browser/views.rs"]
+mod views;
 #[path = "browser/wary.rs"]
 mod wary;

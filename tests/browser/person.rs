@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -18,7 +20,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::skipped::skipped;
-use crate::support::{Folder, Host, until};
+use crate::support::{Folder, Host, PATIENCE, until};
 
 /// Flags of Chromium: it may run as root in a container, and asks nothing of the world by itself.
 const FLAGS: [&str; 9] = [
@@ -157,6 +159,12 @@ impl Person {
         self.wait(self.client.goto(&to)).unwrap();
     }
 
+    /// Opens another tab, and goes on there.
+    pub fn new_tab(&self) {
+        let tab = self.wait(self.client.new_window(true)).unwrap();
+        self.wait(self.client.switch_to_window(tab.handle)).unwrap();
+    }
+
     /// The path and query where they are.
     pub fn path(&self) -> String {
         let url = self.wait(self.client.current_url()).unwrap().to_string();
@@ -196,13 +204,13 @@ impl Person {
 
     /// Waits until `text` can be read on the page.
     pub fn sees(&self, text: &str) {
-        let mut last = String::new();
         let start = std::time::Instant::now();
-        while {
-            last = self.body();
-            !last.contains(text)
-        } {
-            assert!(start.elapsed() < crate::support::PATIENCE, "no `{text}` in:\n{last}");
+        loop {
+            let page = self.body();
+            if page.contains(text) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "no `{text}` in:\n{page}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -235,9 +243,17 @@ impl Person {
 
     /// Keeps a picture of the whole page under `target/screenshots`; its path.
     pub fn picture(&self, name: &str) -> PathBuf {
-        use base64::Engine as _;
-        let taken = self.tool("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
-        let bytes = base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        self.picture_of(name, &Value::Null)
+    }
+
+    /// The same of a part of it.
+    pub fn picture_of(&self, name: &str, part: &Value) -> PathBuf {
+        let mut what = json!({ "format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false });
+        if !part.is_null() {
+            what["clip"] = part.clone();
+        }
+        let taken = self.tool("Page.captureScreenshot", &what);
+        let bytes = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
         let folder = crate::support::top().join("target/screenshots");
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join(format!("{name}.png"));

@@ -75,3 +75,17 @@ fn two_have_to_agree_and_neither_is_who_started_it() {
     bob.sees("You decided");
     host.effect(&id, "succeeded");
 }
+
+/// A browser makes six connections to a host, and a stream of changes is one of them.
+#[test]
+fn many_tabs_keep_no_other_out() {
+    let (_folder, host) = shop(&["scripted"], "").into_served();
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    for _ in 0..8 {
+        alice.new_tab();
+        alice.goto("/");
+        alice.sees("Nothing waits for a decision.");
+    }
+    held(&host, "scripted", "email ann@localhost Hello");
+    alice.sees("Hello");
+}
