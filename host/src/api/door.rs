@@ -18,7 +18,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::Api;
 use super::auth::Reviewer;
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, Told};
 use super::server::{Busy, Line};
 use super::sign_in::is_local;
 use crate::kill;
@@ -90,6 +90,11 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
         Ok(Admitted::ToSignIn(response)) => (response, None),
         Err(problem) => (side.trouble(&api, problem), None),
     };
+    // What a page's request brings is read by the endpoint's own code, which knows no pages.
+    let told = response.extensions_mut().remove::<Told>().filter(|_| side == Side::Page);
+    if let Some(Told(kind, detail)) = told {
+        response = side.trouble(&api, Problem::new(kind, detail));
+    }
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     api.0.metrics.count(route, &method, response.status().as_u16());
     if cfg!(debug_assertions) && method == Method::POST {

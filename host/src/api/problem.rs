@@ -25,6 +25,10 @@ pub struct Problem {
     details: Box<Details>,
 }
 
+/// Goes with an answer that is a problem as far as the door, which shows it as a page to whoever asked for one.
+#[derive(Clone, Debug)]
+pub(super) struct Told(pub(super) Kind, pub(super) String);
+
 /// What went wrong, and what to do about it.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -129,7 +133,9 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let told = Told(self.kind, self.details.detail.clone());
         let mut response = (status, Json(self.details)).into_response();
+        response.extensions_mut().insert(told);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA));
         if self.kind == Kind::Unauthenticated {
