@@ -11,6 +11,7 @@ mod evidence;
 mod frame;
 mod inbox;
 mod live;
+mod sheet;
 mod sign_in;
 mod standing;
 
@@ -19,6 +20,8 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
 use crate::api::Pages;
+
+pub use sheet::sheet;
 
 /// The pages, for the endpoint to serve beside its own routes.
 pub fn pages() -> Pages {
