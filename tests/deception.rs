@@ -24,6 +24,8 @@ mod support;
 #[allow(dead_code, reason = "the tests of the endpoint use more of it")]
 mod world;
 
+#[path = "deception/browsed.rs"]
+mod browsed;
 #[path = "deception/corpus.rs"]
 mod corpus;
 #[path = "deception/hosted.rs"]

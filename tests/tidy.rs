@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("kill", &["journal"]),
     ("notify", &["gate", "journal", "review"]),
+    ("page", &["gate", "journal", "review", "api"]),
     ("policy", &["gate"]),
     ("review", &["gate"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
@@ -276,6 +277,50 @@ fn review_is_the_only_road_to_eyes() {
     );
 }
 
+/// The fields of templates that could carry an agent's words as they came.
+fn words_in_templates(text: &str) -> Vec<&str> {
+    let loose = ["String", "str", "Value", "Cow", "Html", "Vec<u8>", "char"];
+    let holds = |line: &&str| {
+        let ty = line.split_once(": ").map_or("", |(_, ty)| ty).replace("&'static str", "");
+        ty.split(|c: char| !c.is_alphanumeric() && !"<>".contains(c))
+            .any(|word| loose.iter().any(|loose| word.split(['<', '>']).any(|part| part == *loose)))
+    };
+    let mut found = Vec::new();
+    for item in text.split("\n}\n") {
+        // What derives `Debug` is a part of a template, and of nothing else that has fields here.
+        let shown = item.contains("#[derive(Template)]")
+            || item.contains("#[derive(Debug")
+            || item.contains("#[derive(Debug)]");
+        if shown && item.contains("struct ") {
+            let fields = item.rsplit_once("struct ").map_or("", |(_, fields)| fields);
+            found.extend(fields.lines().skip(1).filter(|line| !line.trim_start().starts_with("//")).filter(holds));
+        }
+    }
+    found
+}
+
+/// A template escapes what it is given, and takes an agent's words only as `review` has made them visible.
+#[test]
+fn templates_take_what_review_made() {
+    let mut templates = 0;
+    for (path, text) in sources("host/src/page") {
+        templates += text.matches("#[derive(Template)]").count();
+        assert_eq!(
+            words_in_templates(&text),
+            Vec::<&str>::new(),
+            "{path}: a template takes `review::Text` and words of the host's"
+        );
+    }
+    assert!(templates >= 5, "{templates} templates");
+    let folder = std::fs::read_dir(top().join("host/src/page/templates")).unwrap();
+    for path in folder.map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["|safe", "| safe", "|escape", "| escape", "autoescape", "style=", "onclick", "javascript:"] {
+            assert!(!text.contains(word), "{}: `{word}`", path.display());
+        }
+    }
+}
+
 #[test]
 fn an_example_agent_is_a_page_of_a_tutorial() {
     let entries = std::fs::read_dir(top().join("guest-examples")).unwrap().map(|entry| entry.unwrap().path());
@@ -332,6 +377,8 @@ fn the_checks_above_can_fail() {
     assert_eq!(long_functions("x.rs", &long), ["x.rs:1: a function of 64 lines"]);
     assert!(long_functions("x.rs", "fn f() {\n    a();\n}\n").is_empty());
     assert_eq!(screens("use ratatui::widgets::Paragraph;\n", SCREENS[1].2), ["ratatui"]);
+    let template = "#[derive(Template)]\nstruct A {\n    a: Text,\n    b: &'static str,\n    c: Vec<(Text, String)>,\n    /// d: String\n    e: &'a str,\n}\n";
+    assert_eq!(words_in_templates(template), ["    c: Vec<(Text, String)>,", "    e: &'a str,"]);
     let words = SCREENS[0].2;
     assert_eq!(
         screens("fn f() {\n    std::io::stdout().write_all(agents_words);\n}\n", words),

@@ -9,12 +9,13 @@ use tokio::net::TcpStream;
 
 use crate::client::{Reply, Request, get, post};
 use crate::evidence;
+use crate::schema::is_page;
 use crate::world::{Held, How, World};
 
 const TABLE: &str = include_str!("../data/http/hardening.toml");
 
 /// Fewer would mean that somebody thinned the table out.
-const ROWS_MIN: usize = 240;
+const ROWS_MIN: usize = 320;
 
 /// A row; the file says what its fields mean.
 #[derive(Deserialize)]
@@ -35,6 +36,9 @@ struct Row {
     problem: String,
     #[serde(default)]
     header: Vec<String>,
+    #[serde(default)]
+    page: bool,
+    says: Option<String>,
     #[serde(default = "yes")]
     ours: bool,
     #[serde(default)]
@@ -62,9 +66,10 @@ async fn the_table() {
         // A world each, because a stranger may not ask for ever.
         let world = World::new().await;
         let held = world.held(&How::PLAIN).await;
+        let words = words(&world, &held, rows.iter().any(|row| row.page)).await;
         for row in rows {
             let before = world.written().await;
-            let checked = check(row, &world, &held).await;
+            let checked = check(row, &world, &words).await;
             let wrote = world.written().await != before;
             let checked = checked.and((wrote == row.writes).then_some(()).ok_or(format!("written: {wrote}")));
             wrong.extend(checked.err().map(|why| format!("{area}, {}: {why}", row.what)));
@@ -75,8 +80,8 @@ async fn the_table() {
     evidence::figure("T14", "requests in the table", u64::try_from(count).unwrap());
 }
 
-async fn check(row: &Row, world: &World, held: &Held) -> Result<(), String> {
-    let (bytes, request) = request(row, world, held);
+async fn check(row: &Row, world: &World, words: &Words) -> Result<(), String> {
+    let (bytes, request) = request(row, words);
     let mut stream = TcpStream::connect(world.at).await.unwrap();
     // A host that has heard enough may close before it has heard everything.
     let _ = stream.write_all(&bytes).await;
@@ -98,15 +103,22 @@ async fn check(row: &Row, world: &World, held: &Held) -> Result<(), String> {
         assert_no_more(last, &row.what);
         return alone.then_some(()).ok_or(format!("it is ours after all: {last:?}"));
     }
-    for reply in replies.iter().filter(|reply| reply.status >= 200) {
-        world.schema.check_headers(reply, &row.what);
+    let page = request.as_ref().is_some_and(|request| is_page(&request.target));
+    if !page {
+        for reply in replies.iter().filter(|reply| reply.status >= 200) {
+            world.schema.check_headers(reply, &row.what);
+        }
     }
     request.iter().for_each(|request| world.schema.check(request, last));
-    let problem = if last.status < 400 || last.body.is_empty() { String::new() } else { problem(last) };
+    if let Some(says) = row.says.as_ref().filter(|says| !last.text().contains(says.as_str())) {
+        return Err(format!("no `{says}` in {}", last.text()));
+    }
+    let problem = if last.status < 400 || last.body.is_empty() || page { String::new() } else { problem(last) };
     if problem != row.problem {
         return Err(format!("`{problem}` instead of `{}`", row.problem));
     }
     for header in &row.header {
+        let header = fill(header, words);
         let (name, value) = header.split_once(": ").unwrap();
         if last.header(name) != Some(value) {
             return Err(format!("{name}: {:?} instead of {value}", last.header(name)));
@@ -131,8 +143,8 @@ fn problem(reply: &Reply) -> String {
 }
 
 /// What is sent, and the request that it is, if it is written as one.
-fn request(row: &Row, world: &World, held: &Held) -> (Vec<u8>, Option<Request>) {
-    let fill = |text: &str| fill(text, world, held);
+fn request(row: &Row, words: &Words) -> (Vec<u8>, Option<Request>) {
+    let fill = |text: &str| fill(text, words);
     if let Some(raw) = &row.raw {
         assert!(row.ask.is_none() && row.body.is_none(), "{}: all or `raw`", row.what);
         return (bytes(&fill(raw)), None);
@@ -140,6 +152,7 @@ fn request(row: &Row, world: &World, held: &Held) -> (Vec<u8>, Option<Request>) 
     let (method, target) = row.ask.as_ref().and_then(|ask| ask.split_once(' ')).expect("METHOD TARGET");
     let (method, target) = (fill(method), fill(target));
     let plain = if method == "POST" { post(&target, &serde_json::json!({})) } else { get(&target).method(&method) };
+    let plain = if row.page { of_page(plain, words) } else { plain };
     let mut request = row.without.iter().fold(plain, |request, name| request.without(name));
     if let Some(body) = &row.body {
         request = request.body(bytes(&fill(body)));
@@ -169,10 +182,21 @@ fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
 }
 
-/// The text with what stands for something in its place.
-fn fill(text: &str, world: &World, held: &Held) -> String {
+/// As a browser sends it, from a page of alice's.
+fn of_page(request: Request, words: &Words) -> Request {
+    let request = request.without("Authorization").with("Cookie", &fill("{COOKIE}", words));
+    if request.method != "POST" {
+        return request;
+    }
+    request.with("Origin", "http://holdshort.test").with("Content-Type", "application/x-www-form-urlencoded").body("")
+}
+
+/// What stands for something in the table, and that.
+type Words = Vec<(&'static str, String)>;
+
+async fn words(world: &World, held: &Held, pages: bool) -> Words {
     let digest = held.digest.to_string();
-    let words = [
+    let mut words = vec![
         ("{ID}", held.id.clone()),
         ("{RUN}", held.run.to_string()),
         ("{PATH}", format!("/v1/approvals/{}/decisions", held.id)),
@@ -182,6 +206,50 @@ fn fill(text: &str, world: &World, held: &Held) -> String {
         ("{AT}", world.at.to_string()),
         ("{PORT}", world.at.port().to_string()),
     ];
+    if pages {
+        let (alice, bob) = (sign_in(world, "alice").await, sign_in(world, "bob").await);
+        let other = world.held(&How::PLAIN).await;
+        for (name, cookie, held) in
+            [("{SEAL}", &alice, held), ("{BOBS-SEAL}", &bob, held), ("{OTHER-SEAL}", &alice, &other)]
+        {
+            let page = browse(&format!("/approvals/{}", held.id), cookie).send(world.at).await.text();
+            let form = page.split_once("/decision\"").unwrap_or_else(|| panic!("{page}")).1;
+            words.push((name, field(form, "seal")));
+        }
+        words.push(("{FRAME-SEAL}", field(&browse("/", &alice).send(world.at).await.text(), "seal")));
+        words.extend([("{OTHER-ID}", other.id.clone()), ("{OTHER-DIGEST}", other.digest.to_string())]);
+        for name in ["{CODE}", "{CODE-2}"] {
+            let link = post("/v1/sign-in-links", &serde_json::json!({})).send(world.at).await.json()["url"].clone();
+            let code = link.as_str().unwrap().split_once("code=").unwrap().1;
+            words.push((name, code.split('&').next().unwrap().to_owned()));
+        }
+        words.extend([("{COOKIE}", alice), ("{BOBS-COOKIE}", bob)]);
+    }
+    words
+}
+
+fn browse(path: &str, cookie: &str) -> Request {
+    get(path).without("Authorization").with("Cookie", cookie)
+}
+
+/// The value of the first hidden field of this name.
+fn field(page: &str, name: &str) -> String {
+    let rest = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {page}")).1;
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// Signs somebody in with their token; the cookie.
+async fn sign_in(world: &World, name: &str) -> String {
+    let form =
+        post("/sign-in", &serde_json::Value::Null).without("Authorization").with("Origin", "http://holdshort.test");
+    let form = form.with("Content-Type", "application/x-www-form-urlencoded").body(format!("token=token-of-{name}"));
+    let reply = form.send(world.at).await;
+    let cookie = reply.header("set-cookie").unwrap_or_else(|| panic!("{reply:?}"));
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// The text with what stands for something in its place.
+fn fill(text: &str, words: &Words) -> String {
     let mut text = words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
     while let Some((start, count, repeated, end)) = repetition(&text) {
         text = format!("{}{}{}", &text[..start], repeated.repeat(count), &text[end..]);

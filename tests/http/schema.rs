@@ -1,22 +1,36 @@
 //! The one check that every answer goes through: is it what `/openapi.json` says?
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::client::{Reply, Request};
 
 /// Headers of every answer.
-const HEADERS: [(&str, &str); 6] = [
-    ("cache-control", "no-store"),
-    ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+const HEADERS: [(&str, &str); 3] = [
     ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
     ("x-frame-options", "DENY"),
     ("cross-origin-resource-policy", "same-origin"),
 ];
+/// Those of the endpoint beside them.
+const ENDPOINT: [(&str, &str); 3] = [
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ("referrer-policy", "no-referrer"),
+];
+/// And those of a page, which may have a script, a style and forms of ours.
+const PAGE: [(&str, &str); 3] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
 
-/// Headers of no answer: there are no cookies yet, nothing is granted to other origins, nobody learns what is installed, and nobody is sent on.
-const NEVER: [&str; 7] = [
-    "set-cookie",
+/// Headers of no answer: nothing is granted to other origins, and nobody learns what is installed.
+const NEVER: [&str; 6] = [
     "access-control-allow-origin",
     "access-control-allow-credentials",
     "access-control-allow-private-network",
@@ -24,6 +38,13 @@ const NEVER: [&str; 7] = [
     "x-powered-by",
     "refresh",
 ];
+
+/// Whether a target is for the pages: all that is not the endpoint's.
+pub fn is_page(target: &str) -> bool {
+    let target = target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(0)..]);
+    let path = target.split('?').next().unwrap();
+    !["/healthz", "/readyz", "/metrics", "/openapi.json", "/v1"].contains(&path) && !path.starts_with("/v1/")
+}
 
 /// A served schema.
 pub struct Schema(pub Value);
@@ -53,6 +74,9 @@ impl Schema {
     /// Fails unless the answer is one that the schema describes, with the headers that every answer has.
     pub fn check(&self, request: &Request, reply: &Reply) {
         let what = format!("{} {} -> {} {}", request.method, request.target, reply.status, reply.text());
+        if is_page(&request.target) {
+            return self.check_page(reply, &what);
+        }
         self.check_headers(reply, &what);
         let media = reply.header("content-type").unwrap_or_else(|| panic!("no content type: {what}"));
         assert_eq!(reply.status >= 400, media == "application/problem+json", "{what}");
@@ -78,16 +102,43 @@ impl Schema {
         }
     }
 
-    /// Fails unless the answer has the headers that every answer has, and none that no answer has.
+    /// Fails unless the answer has the headers that every answer of the endpoint has, and none that no answer has.
     pub fn check_headers(&self, reply: &Reply, what: &str) {
-        for (name, value) in HEADERS {
-            assert_eq!(reply.header(name), Some(value), "{name} of {what}");
+        self.check_common(reply, &ENDPOINT, what);
+        assert_eq!(reply.header("set-cookie"), None, "a cookie of {what}");
+        assert!(!(300..400).contains(&reply.status), "{what}");
+        assert_eq!(reply.header("location").is_some(), reply.status == 201, "only what was made has a place: {what}");
+    }
+
+    /// The same for an answer of the pages: they alone lead on, only within this host, and set a cookie that is the browser's alone.
+    pub fn check_page(&self, reply: &Reply, what: &str) {
+        self.check_common(reply, &PAGE, what);
+        let kept = reply.header("cache-control");
+        assert!(kept == Some("no-store") || what.contains("/assets/"), "{kept:?} of {what}");
+        let location = reply.header("location");
+        assert_eq!(location.is_some(), reply.status == 303, "{what}");
+        assert!(location.is_none_or(|to| to.starts_with('/') && !to.starts_with("//")), "{location:?} of {what}");
+        if let Some(cookie) = reply.header("set-cookie") {
+            let flags: BTreeSet<&str> = cookie
+                .split("; ")
+                .skip(1)
+                .filter(|flag| !flag.contains("=0") && !flag.starts_with("Expires"))
+                .collect();
+            assert_eq!(flags, BTreeSet::from(["HttpOnly", "SameSite=Strict", "Path=/"]), "{what}");
+            assert!(cookie.starts_with("holdshort-") && reply.status == 303, "{cookie} of {what}");
+        }
+        if !reply.body.is_empty() && reply.status != 303 && !what.contains("/assets/") && !what.contains("/live") {
+            assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"), "{what}");
+        }
+    }
+
+    fn check_common(&self, reply: &Reply, of_side: &[(&str, &str)], what: &str) {
+        for (name, value) in HEADERS.iter().chain(of_side) {
+            assert_eq!(reply.header(name), Some(*value), "{name} of {what}");
         }
         for name in NEVER {
             assert_eq!(reply.header(name), None, "{name} of {what}");
         }
-        assert!(!(300..400).contains(&reply.status), "{what}");
-        assert_eq!(reply.header("location").is_some(), reply.status == 201, "only what was made has a place: {what}");
     }
 
     fn check_problem(&self, reply: &Reply, what: &str) {

@@ -43,6 +43,19 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
     plain(&action(&matter, columns))
 }
 
+/// The same on the review page. From the fifth level on its style indents no further, so such a difference is none here.
+fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
+    let matter =
+        Matter { summary: "a call", facts: &[], arguments, function, exhibits: &[], preconditions: &Value::Null };
+    let html = holdshort::page::sheet(&matter).unwrap();
+    let (first, rest) = html.split_once("class=\"item d").unwrap_or((&html, ""));
+    let deep = |part: &str| match part.split_once('"') {
+        Some((depth, rest)) => format!("{}\"{rest}", depth.parse::<u8>().map_or(0, |depth| depth.min(4))),
+        None => part.to_owned(),
+    };
+    first.to_owned() + &rest.split("class=\"item d").map(deep).collect::<Vec<_>>().join("d")
+}
+
 /// Everything that shows an action. Another renderer is another line here.
 type Look<'a> = (&'static str, &'a dyn Fn(&Value) -> String);
 
@@ -87,7 +100,9 @@ fn values_of_one_type(seed: u64, again: &str) -> u64 {
         .collect();
     let columns = WIDTHS[usize::try_from(seed).unwrap() % WIDTHS.len()];
     let first = actions[0].arguments();
-    let looks: [Look<'_>; 5] = [
+    let looks: [Look<'_>; 7] = [
+        ("the review page, by its JSON alone", &|value| browsed(value, None)),
+        ("the review page, by its types", &|value| browsed(value, Some(&function))),
         ("the page, by its JSON alone", &|value| page(value, None, columns)),
         ("the page, by its types", &|value| page(value, Some(&function), columns)),
         ("the endpoint's JSON", &|value| Shown::json_line(value).to_string()),

@@ -17,6 +17,7 @@ mod live;
 mod resolve;
 mod run;
 mod runs;
+mod sheet;
 mod sign_in;
 mod standing;
 mod told;
@@ -26,6 +27,8 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
 use crate::api::Pages;
+
+pub use sheet::sheet;
 
 /// The pages, for the endpoint to serve beside its own routes.
 pub fn pages() -> Pages {

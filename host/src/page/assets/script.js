@@ -39,13 +39,20 @@
   const soon = () => {
     waiting ??= setTimeout(() => { waiting = null; refresh().catch(() => {}); }, 150);
   };
-  if (lives().length > 0) {
-    const source = new EventSource("/live");
+  // A browser has few connections for a host, so only a page that is seen keeps one. What happened before it was there is read then.
+  let source = null;
+  const listen = (seen) => {
+    source?.close();
+    source = null;
+    if (!seen || lives().length === 0) return;
+    source = new EventSource("/live");
     source.addEventListener("change", soon);
-    // After a pause of the connection something may have been missed.
-    let opened = false;
-    source.addEventListener("open", () => { if (opened) soon(); opened = true; });
-  }
+    source.addEventListener("open", soon);
+  };
+  listen(document.visibilityState === "visible");
+  document.addEventListener("visibilitychange", () => listen(document.visibilityState === "visible"));
+  addEventListener("pagehide", () => listen(false));
+  addEventListener("pageshow", (event) => { if (event.persisted) listen(true); });
 
   // Keys, while nothing is being filled in: j and k go through a list, Enter opens; a and r go to a form, e edits, i is the inbox.
   document.addEventListener("keydown", (event) => {

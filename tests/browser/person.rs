@@ -1,0 +1,338 @@
+//! A person with a browser of their own: a headless Chromium with an empty profile, driven by chromedriver.
+//!
+//! Whatever a person does, their browser asks no host but ours, and says nothing on its console; that is held when they leave.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support::skipped::skipped;
+use crate::support::{Folder, Host, PATIENCE, until};
+
+/// Flags of Chromium: it may run as root in a container, and asks nothing of the world by itself.
+const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+/// Somebody at a browser.
+pub struct Person {
+    runtime: Runtime,
+    client: Client,
+    driver: Child,
+    /// Where chromedriver takes commands of this session.
+    commands: String,
+    profile: TempDir,
+    /// The host's address.
+    url: String,
+    /// What the network did, as far as it has been read.
+    network: RefCell<Vec<Value>>,
+    /// Statuses at or above 400 that this person has to meet, each so often.
+    expected: RefCell<Vec<u16>>,
+}
+
+/// What a browser can be told before it starts.
+#[derive(Clone, Copy, Default)]
+pub struct How {
+    /// Pages run no script.
+    pub without_script: bool,
+}
+
+/// A program on the path.
+fn program(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+impl Person {
+    /// Opens a browser; nothing, and a word about it, where there is none.
+    pub fn at(host: &Host) -> Option<Self> {
+        Self::with(host, How::default())
+    }
+
+    pub fn with(host: &Host, how: How) -> Option<Self> {
+        let (Some(chromium), Some(chromedriver)) = (program("chromium"), program("chromedriver")) else {
+            skipped("no browser: chromium or chromedriver is not on the path; .ci/run installs both");
+            return None;
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver =
+            Command::new(chromedriver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port =
+            said.find_map(|line| Some(line.split_once("successfully on port ")?.1.trim_end_matches('.').to_owned()));
+        let at = format!("http://127.0.0.1:{}", port.expect("chromedriver says its port"));
+        let mut arguments: Vec<String> = FLAGS.map(str::to_owned).into();
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let script = if how.without_script { 2 } else { 1 };
+        let options = json!({
+            "binary": chromium, "args": arguments,
+            "prefs": { "profile.managed_default_content_settings.javascript": script },
+        });
+        let logs = json!({ "browser": "ALL", "performance": "ALL" });
+        let capabilities = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": logs });
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let client = runtime.block_on(
+            ClientBuilder::new(HttpConnector::new())
+                .capabilities(capabilities.as_object().unwrap().clone())
+                .connect(&at),
+        );
+        let client = client.unwrap_or_else(|error| {
+            drop(driver.kill());
+            panic!("no session: {error}")
+        });
+        let session = runtime.block_on(client.session_id()).unwrap().unwrap();
+        let person = Self {
+            commands: format!("{at}/session/{session}"),
+            url: host.url.clone(),
+            runtime,
+            client,
+            driver,
+            profile,
+            network: RefCell::default(),
+            expected: RefCell::default(),
+        };
+        person.size(1100, 900);
+        Some(person)
+    }
+
+    /// Opens a browser that somebody has signed in with their token.
+    pub fn signed_in(host: &Host, token: &str, how: How) -> Option<Self> {
+        let person = Self::with(host, how)?;
+        person.goto("/sign-in");
+        person.fill("#token", token);
+        person.click("main button");
+        person.sees("What waits");
+        Some(person)
+    }
+
+    fn wait<T>(&self, what: impl Future<Output = Result<T, CmdError>>) -> Result<T, CmdError> {
+        self.runtime.block_on(what)
+    }
+
+    /// A command that only Chromium knows.
+    pub fn command(&self, name: &str, body: &Value) -> Value {
+        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(30))).build();
+        let mut answer = config.new_agent().post(format!("{}/{name}", self.commands)).send_json(body).unwrap();
+        serde_json::from_str::<Value>(&answer.body_mut().read_to_string().unwrap()).unwrap()["value"].take()
+    }
+
+    /// A command of the developer tools' protocol.
+    pub fn tool(&self, name: &str, parameters: &Value) -> Value {
+        self.command("goog/cdp/execute", &json!({ "cmd": name, "params": parameters }))
+    }
+
+    /// Sets the page's size in CSS pixels.
+    pub fn size(&self, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.tool("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
+    /// Prefers `light` or `dark`.
+    pub fn prefers(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.tool("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
+    }
+
+    /// Goes to a path of the host, or an address.
+    pub fn goto(&self, to: &str) {
+        let to = if to.starts_with('/') { format!("{}{to}", self.url) } else { to.to_owned() };
+        self.wait(self.client.goto(&to)).unwrap();
+    }
+
+    /// Opens another tab, and goes on there.
+    pub fn new_tab(&self) {
+        let tab = self.wait(self.client.new_window(true)).unwrap();
+        self.wait(self.client.switch_to_window(tab.handle)).unwrap();
+    }
+
+    /// The path and query where they are.
+    pub fn path(&self) -> String {
+        let url = self.wait(self.client.current_url()).unwrap().to_string();
+        url.strip_prefix(&self.url).unwrap_or_else(|| panic!("led away to {url}")).to_owned()
+    }
+
+    /// The element, once it is there.
+    pub fn find(&self, css: &str) -> Element {
+        until(&format!("`{css}` in {}", self.body()), || self.wait(self.client.find(Locator::Css(css))).ok())
+    }
+
+    pub fn all(&self, css: &str) -> Vec<Element> {
+        self.wait(self.client.find_all(Locator::Css(css))).unwrap()
+    }
+
+    pub fn has(&self, css: &str) -> bool {
+        !self.all(css).is_empty()
+    }
+
+    /// What a person reads in it.
+    pub fn text(&self, css: &str) -> String {
+        until(&format!("text of `{css}`"), || {
+            self.wait(self.client.find(Locator::Css(css))).and_then(|found| self.wait(found.text())).ok()
+        })
+    }
+
+    /// What a form field has.
+    pub fn value(&self, css: &str) -> String {
+        self.wait(self.find(css).prop("value")).unwrap().unwrap()
+    }
+
+    /// All that a person reads on the page.
+    pub fn body(&self) -> String {
+        let read = || async { self.client.find(Locator::Css("body")).await?.text().await };
+        self.wait(read()).unwrap_or_default()
+    }
+
+    /// Waits until `text` can be read on the page.
+    pub fn sees(&self, text: &str) {
+        let start = std::time::Instant::now();
+        loop {
+            let page = self.body();
+            if page.contains(text) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "no `{text}` in:\n{page}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Clicks, as with a mouse: it must be visible, and not covered.
+    pub fn click(&self, css: &str) {
+        self.wait(self.find(css).click()).unwrap_or_else(|error| panic!("`{css}`: {error}"));
+    }
+
+    /// Types into a field.
+    pub fn fill(&self, css: &str, text: &str) {
+        self.wait(self.find(css).send_keys(text)).unwrap_or_else(|error| panic!("`{css}`: {error}"));
+    }
+
+    /// Presses keys wherever the focus is.
+    pub fn press(&self, keys: &str) {
+        let active = self.wait(self.client.active_element()).unwrap();
+        self.wait(active.send_keys(keys)).unwrap();
+    }
+
+    /// Runs a script in the page; what it returns.
+    pub fn script(&self, script: &str) -> Value {
+        self.wait(self.client.execute(script, Vec::new())).unwrap()
+    }
+
+    /// Runs a script that calls back.
+    pub fn script_later(&self, script: &str) -> Value {
+        self.wait(self.client.execute_async(script, Vec::new())).unwrap()
+    }
+
+    /// Keeps a picture of the whole page under `target/screenshots`; its path.
+    pub fn picture(&self, name: &str) -> PathBuf {
+        self.picture_of(name, &Value::Null)
+    }
+
+    /// The same of a part of it.
+    pub fn picture_of(&self, name: &str, part: &Value) -> PathBuf {
+        let mut what = json!({ "format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false });
+        if !part.is_null() {
+            what["clip"] = part.clone();
+        }
+        let taken = self.tool("Page.captureScreenshot", &what);
+        let bytes = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        let folder = crate::support::top().join("target/screenshots");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("{name}.png"));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// An answer with this status is what this person comes for; the browser says so on its console.
+    pub fn meets(&self, status: u16) {
+        self.expected.borrow_mut().push(status);
+    }
+
+    /// Everything that the network did so far, as the developer tools tell it.
+    pub fn network(&self) -> Vec<Value> {
+        let entries = self.command("se/log", &json!({ "type": "performance" }));
+        let read = |entry: &Value| {
+            let message: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
+            message["message"].clone()
+        };
+        self.network.borrow_mut().extend(entries.as_array().unwrap().iter().map(read));
+        self.network.borrow().clone()
+    }
+
+    /// Holds what is said at the top of this file.
+    fn leaves(&self) {
+        for event in self.network() {
+            if event["method"] == "Network.requestWillBeSent" {
+                let url = event["params"]["request"]["url"].as_str().unwrap();
+                // Chromium's own empty page is inside of it, and needs nothing from outside.
+                let inside = url.starts_with("data:") || url.starts_with("chrome://");
+                assert!(inside || url.starts_with(&format!("{}/", self.url)), "asked {url}");
+            }
+        }
+        let said = self.command("se/log", &json!({ "type": "browser" }));
+        let mut expected = self.expected.borrow_mut();
+        // What it would recommend is no fault.
+        for line in said.as_array().unwrap().iter().filter(|line| line["source"] != "recommendation") {
+            let message = line["message"].as_str().unwrap();
+            let known = expected.iter().position(|status| message.contains(&format!("with a status of {status} ")));
+            let known = known.unwrap_or_else(|| panic!("on the console: {line}"));
+            expected.remove(known);
+        }
+        assert!(expected.is_empty(), "never met: {expected:?}");
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let held = std::thread::panicking()
+            || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.leaves())).is_ok();
+        // The browser goes with its session; where there was none left, with its profile's name.
+        let closed = self
+            .runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(10), self.client.clone().close()).await });
+        drop(closed);
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+        kill_users_of(self.profile.path());
+        assert!(held, "see above");
+    }
+}
+
+/// Ends whatever browser still has this profile.
+fn kill_users_of(profile: &Path) {
+    let name = profile.to_string_lossy();
+    for entry in fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok) {
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let id = entry.file_name().to_string_lossy().parse().ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(id) = id
+            && String::from_utf8_lossy(&command).contains(&*name)
+        {
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// The link that `holdshort sign-in` prints.
+pub fn link(folder: &Folder, arguments: &[&str]) -> String {
+    let output = folder.run(&[&["sign-in"], arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}

@@ -1,0 +1,58 @@
+//! Hosts that people sign in to.
+
+use std::path::Path;
+
+use holdshort_gate::Digest;
+
+use crate::outside::agent;
+use crate::support::{Folder, Host, Repository, until};
+
+/// The tokens of those who are named in [`PEOPLE`].
+pub const ALICE: &str = "token-of-alice-0123456789";
+pub const BOB: &str = "token-of-bob-0123456789";
+
+/// The section of the reviewers.
+pub fn people() -> String {
+    let person = |name: &str, token: &str| {
+        let hash = Digest::of(token.as_bytes()).to_string();
+        format!("[reviewers.{name}]\ntoken-sha256 = \"{}\"\n", hash.trim_start_matches("sha256:"))
+    };
+    person("alice", ALICE) + &person("bob", BOB)
+}
+
+/// A folder with a repository, a ledger and a maildir, in which these agents act; `more` is configuration.
+pub fn shop(agents: &[&str], more: &str) -> Folder {
+    let folder = Folder::new(&[], "");
+    let agents: String = agents.iter().map(|name| agent(name)).collect();
+    folder.configure(&format!(
+        "{}{agents}{more}\n\
+         [deployment]\nrepository = \"shop.git\"\n[repository]\npath = \"shop.git\"\n[checks.tests]\ncommand = [\"true\"]\n\
+         [email]\npath = \"mail\"\nown-domains = [\"example.org\"]\n\
+         [payments]\npath = \"books.db\"\n[payments.accounts.operating]\nopening = [\"1000.00 EUR\"]\n",
+        people()
+    ));
+    Repository::bare(&folder.path().join("shop.git"));
+    folder
+}
+
+/// The repository of a shop.
+pub fn repository(folder: &Folder) -> Repository {
+    Repository(folder.path().join("shop.git"))
+}
+
+/// The id of the call that a run of this agent is held at.
+pub fn held(host: &Host, agent: &str, task: &str) -> (String, String) {
+    let run = host.start(agent, task);
+    let id = host.held(&run)["id"].as_str().unwrap().to_owned();
+    (run, id)
+}
+
+/// A place in a folder.
+pub fn at(folder: &Folder, name: &str) -> std::path::PathBuf {
+    Path::new(folder.path()).join(name)
+}
+
+/// The approval that a run waits for after this one.
+pub fn next(host: &Host, run: &str, id: &str) -> String {
+    until("next proposal", || Some(host.held(run)["id"].as_str()?.to_owned()).filter(|next| next != id))
+}

@@ -1,0 +1,91 @@
+//! Several people at once, each with a browser of their own.
+
+use crate::person::{How, Person};
+use crate::scene::{ALICE, BOB, held, shop};
+
+#[test]
+fn what_bob_decides_alice_sees_at_once() {
+    let (_folder, host) = shop(&["scripted"], "").into_served();
+    let (_, id) = held(&host, "scripted", "email ann@localhost Hello");
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    let bob = Person::signed_in(&host, BOB, How::default()).unwrap();
+    for person in [&alice, &bob] {
+        person.goto(&format!("/approvals/{id}"));
+        person.sees("It waits for 1 approval.");
+    }
+    alice.script("window.neverReloaded = true");
+    alice.fill("#guidance", "not in this");
+    bob.click("button.approve");
+    bob.sees("You decided");
+
+    // Said, and where it can be heard; nothing can be sent any more, and nothing that she typed is lost.
+    alice.sees("This has just changed");
+    assert_eq!(alice.script("return document.getElementById('live').getAttribute('role')"), "status");
+    alice.sees("approved by bob");
+    assert_eq!(
+        alice.script("return [...document.querySelectorAll('#decide button')].every(one => one.disabled)"),
+        true
+    );
+    assert_eq!(alice.value("#guidance"), "not in this");
+    assert_eq!(alice.script("return window.neverReloaded"), true);
+    alice.click("#live a");
+    alice.sees("It is done.");
+    assert!(!alice.has("#decide"));
+}
+
+#[test]
+fn an_inbox_follows_what_happens() {
+    let (_folder, host) = shop(&["scripted"], "").into_served();
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    alice.sees("Nothing waits for a decision.");
+    let (_, id) = held(&host, "scripted", "email ann@localhost Hello");
+    alice.sees("Hello");
+    let approval = host.approval(&id);
+    host.approve(&approval);
+    alice.sees("Nothing waits for a decision.");
+}
+
+#[test]
+fn two_have_to_agree_and_neither_is_who_started_it() {
+    let approval = "[approval]\nquorum = 2\nfour-eyes = true\n";
+    let (_folder, host) = shop(&["scripted"], approval).into_served();
+    let (_, id) = held(&host, "scripted", "email ann@localhost Hello");
+    let page = format!("/approvals/{id}");
+    let Some(olivia) = Person::signed_in(&host, &host.token, How::default()) else { return };
+    olivia.goto(&page);
+    olivia.sees("You may not approve this:");
+    assert!(olivia.text("#decide .warning").contains("started"), "{}", olivia.body());
+    assert!(!olivia.has("button.approve") && olivia.has("button.reject"), "she may still say no");
+
+    let alice = Person::signed_in(&host, ALICE, How::default()).unwrap();
+    let bob = Person::signed_in(&host, BOB, How::default()).unwrap();
+    for person in [&alice, &bob] {
+        person.goto(&page);
+        person.sees("It waits for 2 approvals.");
+    }
+    alice.click("button.approve");
+    alice.sees("You decided");
+    bob.sees("It waits for 1 approval.");
+    let open = bob.script("return [...document.querySelectorAll('#decide button')].every(one => !one.disabled)");
+    assert_eq!(open, true, "what he looks at is what waits");
+    assert_eq!(host.approval(&id)["state"], "held");
+    alice.goto(&page);
+    alice.sees("You have approved this. More people are needed.");
+    bob.click("button.approve");
+    bob.sees("You decided");
+    host.effect(&id, "succeeded");
+}
+
+/// A browser makes six connections to a host, and a stream of changes is one of them.
+#[test]
+fn many_tabs_keep_no_other_out() {
+    let (_folder, host) = shop(&["scripted"], "").into_served();
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    for _ in 0..8 {
+        alice.new_tab();
+        alice.goto("/");
+        alice.sees("Nothing waits for a decision.");
+    }
+    held(&host, "scripted", "email ann@localhost Hello");
+    alice.sees("Hello");
+}

@@ -1,0 +1,69 @@
+//! What is made to be misread is not approved by a click, and nothing is approved that was not opened.
+
+use crate::person::{How, Person};
+use crate::scene::{ALICE, held, shop};
+
+/// Changes a form of the page as only an attacker would, and sends it.
+fn forge(person: &Person, change: &str) {
+    person.script(&format!("const form = document.querySelector('button.approve').form; {change}; form.submit()"));
+}
+
+#[test]
+fn what_is_made_to_be_misread_takes_a_word() {
+    let (_folder, host) = shop(&["scripted"], "").into_served();
+    let (_, id) = held(&host, "scripted", "email ann@localhost Invoice \u{202e}fdp.exe");
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    let page = format!("/approvals/{id}");
+    alice.goto(&page);
+    alice.sees("Look twice");
+    alice.sees("<U+202E>");
+    alice.sees("Something here is made to be misread");
+    let turned = alice.script("return document.body.textContent.includes('\\u202e')");
+    assert_eq!(turned, false, "the mark itself is nowhere");
+
+    // The browser sends nothing without the word, and the host takes nothing without it.
+    alice.click("button.approve");
+    assert_eq!(alice.script("return document.getElementById('word').validity.valueMissing"), true);
+    assert_eq!(alice.path(), page);
+    for word in ["", "yes"] {
+        alice.goto(&page);
+        alice.meets(400);
+        forge(&alice, &format!("document.getElementById('word').value = '{word}'"));
+        alice.sees("this takes the word `approve`, typed: nothing was sent");
+        assert_eq!(host.approval(&id)["state"], "held");
+    }
+    alice.goto(&page);
+    alice.fill("#word", " approve ");
+    alice.click("button.approve");
+    alice.sees("You decided");
+    host.effect(&id, "succeeded");
+}
+
+#[test]
+fn only_what_was_opened_is_approved() {
+    let (_folder, host) = shop(&["scripted"], "").into_served();
+    let (_, one) = held(&host, "scripted", "email ann@localhost One");
+    let (_, other) = held(&host, "scripted", "email ann@localhost Other");
+    let digest = host.approval(&other)["digest"].as_str().unwrap().to_owned();
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    let to_other = format!("form.action = '/approvals/{other}/decision'");
+    let forgeries = [
+        // The seal is of the one that was opened.
+        (format!("{to_other}; form.digest.value = '{digest}'"), 403),
+        // The digest is.
+        (to_other, 409),
+        ("form.seal.value = form.seal.value.replace(/^./, one => one == 'A' ? 'B' : 'A')".into(), 403),
+        ("form.seal.remove()".into(), 403),
+        ("form.digest.value = 'sha256:0'".into(), 400),
+    ];
+    for (change, status) in forgeries {
+        alice.goto(&format!("/approvals/{one}"));
+        alice.sees("Approve exactly this");
+        alice.meets(status);
+        forge(&alice, &change);
+        alice.sees("Back to the inbox");
+        for id in [&one, &other] {
+            assert_eq!(host.approval(id)["state"], "held", "{change}");
+        }
+    }
+}
