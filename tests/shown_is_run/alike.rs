@@ -45,8 +45,15 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
 
 /// The same on the review page. From the fifth level on its style indents no further, so such a difference is none here.
 fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
-    let matter =
-        Matter { summary: "a call", facts: &[], arguments, function, exhibits: &[], preconditions: &Value::Null };
+    let matter = Matter {
+        summary: "a call",
+        facts: &[],
+        arguments,
+        function,
+        exhibits: &[],
+        preconditions: &Value::Null,
+        differences: Vec::new(),
+    };
     let html = holdshort::page::sheet(&matter).unwrap();
     let (first, rest) = html.split_once("class=\"item d").unwrap_or((&html, ""));
     let deep = |part: &str| match part.split_once('"') {
