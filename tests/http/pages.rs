@@ -182,7 +182,8 @@ async fn lists_are_filtered_and_paged_without_gaps() {
         kept.map(|(_, held)| format!("/approvals/{}", held.id)).collect()
     };
     let nothing: fn(usize) -> bool = |_| false;
-    let cases: [(&str, fn(usize) -> bool); 14] = [
+    type Fits = fn(usize) -> bool;
+    let cases: [(&str, Fits); 14] = [
         ("", |_| true),
         ("?search=&by=&agent=&capability=&kind=&outcome=&from=&until=", |_| true),
         ("?by=bob", |n| n % 3 == 0),
