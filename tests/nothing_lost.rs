@@ -13,6 +13,9 @@
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
 #[cfg(debug_assertions)]
+#[path = "nothing_lost/browsed.rs"]
+mod browsed;
+#[cfg(debug_assertions)]
 #[path = "nothing_lost/cases.rs"]
 mod cases;
 #[cfg(debug_assertions)]

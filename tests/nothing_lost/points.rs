@@ -19,6 +19,7 @@ use holdshort_gate::Event;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::browsed::BROWSED;
 use crate::cases::{Place, Way, case};
 use crate::evidence::figure;
 use crate::kept::is_counted;
@@ -37,6 +38,8 @@ enum To {
     Trapping,
     /// It no longer does what its journal says.
     Diverging,
+    /// With somebody who decides in a browser (`browsed.rs`).
+    Browsing,
     /// Not by any way that there is: nothing is cleared without a person yet.
     Never,
 }
@@ -67,6 +70,7 @@ fn ways(point: &str) -> To {
         "run-trapped" => To::Trapping,
         "run-diverged" => To::Diverging,
         "call-cleared" => To::Never,
+        what if BROWSED.iter().any(|route| what == format!("reply {route}")) => To::Browsing,
         _ => panic!("no way to `{point}`: say here how a run gets there"),
     }
 }
@@ -79,12 +83,12 @@ fn points() -> Vec<String> {
     written.chain(POINTS.map(str::to_owned)).chain(replies).collect()
 }
 
-/// Every route that takes a `POST`, by the schema, without which no route is served.
+/// Every route that takes a `POST`: the endpoint's by the schema, without which none of them is served, and the pages'.
 fn routes() -> Vec<String> {
     let host = Folder::new(&["clock"], "").into_served();
     let paths = host.1.get("/openapi.json")["paths"].clone();
     let paths = paths.as_object().unwrap().iter().filter(|(_, operations)| operations.get("post").is_some());
-    paths.map(|(path, _)| path.clone()).collect()
+    paths.map(|(path, _)| path.clone()).chain(BROWSED[1..].iter().map(|route| (*route).to_owned())).collect()
 }
 
 /// How many cases of a connector go on at the same time: mostly they wait, for each other's hosts to start or for a deadline.
@@ -97,7 +101,7 @@ fn effects<P: Place>(name: &str, expected: usize, place: impl Fn(&Path, usize) -
     let all: Vec<(String, Way)> = points
         .flat_map(|point| match ways(&point) {
             To::With(ways) => ways.iter().map(|way| (point.clone(), *way)).collect(),
-            To::Sleeping | To::Trapping | To::Diverging | To::Never => Vec::new(),
+            To::Sleeping | To::Trapping | To::Diverging | To::Browsing | To::Never => Vec::new(),
         })
         .collect();
     let (next, tried) = (AtomicUsize::new(0), AtomicUsize::new(0));
