@@ -37,12 +37,12 @@ fn what_bob_decides_alice_sees_at_once() {
 fn an_inbox_follows_what_happens() {
     let (_folder, host) = shop(&["scripted"], "").into_served();
     let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
-    alice.sees("Nothing waits for a decision.");
+    alice.sees("Nothing waits for you.");
     let (_, id) = held(&host, "scripted", "email ann@localhost Hello");
     alice.sees("Hello");
     let approval = host.approval(&id);
     host.approve(&approval);
-    alice.sees("Nothing waits for a decision.");
+    alice.sees("Nothing waits for you.");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn many_tabs_keep_no_other_out() {
     for _ in 0..8 {
         alice.new_tab();
         alice.goto("/");
-        alice.sees("Nothing waits for a decision.");
+        alice.sees("Nothing waits for you.");
     }
     held(&host, "scripted", "email ann@localhost Hello");
     alice.sees("Hello");
