@@ -17,7 +17,7 @@ fn what_is_made_to_be_misread_takes_a_word() {
     alice.goto(&page);
     alice.sees("Look twice");
     alice.sees("<U+202E>");
-    alice.sees("Something here is made to be misread");
+    alice.sees("Something here is not what it seems");
     let turned = alice.script("return document.body.textContent.includes('\\u202e')");
     assert_eq!(turned, false, "the mark itself is nowhere");
 
