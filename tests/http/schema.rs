@@ -43,7 +43,8 @@ const NEVER: [&str; 6] = [
 pub fn is_page(target: &str) -> bool {
     let target = target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(0)..]);
     let path = target.split('?').next().unwrap();
-    !["/healthz", "/readyz", "/metrics", "/openapi.json", "/v1"].contains(&path) && !path.starts_with("/v1/")
+    let version = path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    !version && !["/healthz", "/readyz", "/metrics", "/openapi.json"].contains(&path)
 }
 
 /// A served schema.

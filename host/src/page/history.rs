@@ -22,7 +22,7 @@ const EXHIBITS: usize = 5;
 const BY_PEOPLE: [&str; 8] = ["approve", "edit", "reject", "respond", "done", "not-done", "abandon", "send-again"];
 
 /// Which decisions. A form sends a field that is not filled in as an empty one, which asks for nothing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HistoryQuery {
     search: String,
