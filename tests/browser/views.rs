@@ -26,6 +26,7 @@ fn every_view_fits_is_light_and_is_for_everybody() {
     host.approve(&host.approval(&done));
     host.effect(&done, "succeeded");
     let release = held(&host, "release", "").1;
+    let run = release.split_once('.').unwrap().0;
     let evidence = host.approval(&release)["proposal"]["exhibits"][0]["digest"].as_str().unwrap().to_owned();
     let question = held(&host, "scripted", "ask Shall I send it?").1;
     let masked = held(&host, "mask", "ask").1;
@@ -41,6 +42,13 @@ fn every_view_fits_is_light_and_is_for_everybody() {
         ("long", &alice, format!("/approvals/{long}"), 200),
         ("decided", &alice, format!("/approvals/{done}?decided={done}"), 200),
         ("evidence", &alice, format!("/approvals/{release}/evidence/{evidence}"), 200),
+        ("split", &alice, format!("/approvals/{release}?diff=split"), 200),
+        ("printable", &alice, format!("/approvals/{release}?evidence=whole"), 200),
+        ("edit", &alice, format!("/approvals/{release}/edit"), 200),
+        ("runs", &alice, "/runs".into(), 200),
+        ("run", &alice, format!("/runs/{run}"), 200),
+        ("cancel", &alice, format!("/runs/{run}/cancel"), 200),
+        ("history", &alice, "/history".into(), 200),
         ("trouble", &alice, "/approvals/none.1".into(), 404),
     ];
     let axe = axe();
