@@ -1,7 +1,7 @@
 //! From an action to what a person sees: the only road from an agent's bytes to eyes.
 //!
 //! Whatever an agent wrote passes [`visible`], which leaves nothing that a screen would swallow, reorder or obey. [`outline`] lays typed values
-//! out so that two different values never look alike, [`marks`] finds what is made to be misread, [`differences`] what is claimed and not so,
+//! out so that two different values never look alike, [`marks`] finds what is made to be misread, [`differences()`] what is claimed and not so,
 //! and [`terminal`] puts it together: the host's summary, warnings, the action, the host's evidence, and last of all the agent's own words, under a heading that says so.
 //! [`Sheet`] is the same for a page. Whoever prints takes [`Shown`], whoever draws a full screen a [`Screenful`], and a page's templates [`Text`]:
 //! they are made only of what this room has made.
