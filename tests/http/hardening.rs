@@ -239,7 +239,7 @@ fn field(page: &str, name: &str) -> String {
 }
 
 /// Signs somebody in with their token; the cookie.
-async fn sign_in(world: &World, name: &str) -> String {
+pub async fn sign_in(world: &World, name: &str) -> String {
     let form =
         post("/sign-in", &serde_json::Value::Null).without("Authorization").with("Origin", "http://holdshort.test");
     let form = form.with("Content-Type", "application/x-www-form-urlencoded").body(format!("token=token-of-{name}"));

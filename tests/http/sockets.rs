@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{PATIENCE, Reply, get, post};
+use crate::hardening::sign_in;
 use crate::world::{How, World};
 
 /// Whether the other end closes, and after how long.
@@ -250,6 +251,7 @@ async fn guessing_and_looping_are_slowed_down() {
     }
     assert_eq!((&statuses[..5], statuses[9]), ([401; 5].as_slice(), 429));
     assert_eq!(world.ask(&get("/v1/approvals")).await.status, 200, "who has a token is not kept out by who has none");
+    assert!(!sign_in(&world, "alice").await.is_empty(), "nor from signing in");
     world.stop().await;
 
     let world = World::with(Limits { requests: slow, ..Limits::STANDARD }).await;
