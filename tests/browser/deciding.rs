@@ -101,6 +101,14 @@ fn a_question_is_answered_by_a_choice_or_in_own_words() {
         alice.goto(&format!("/approvals/{id}"));
         alice.sees("Shall I?");
         assert!(!alice.has("button.approve"), "there is nothing to approve");
+        // Both at once would leave one of them unsaid.
+        alice.click("input[value='0']");
+        alice.fill("#answer", "but not today");
+        alice.meets(400);
+        alice.click("#decide form button.go");
+        alice.sees("send one of them");
+        assert_eq!(host.approval(&id)["state"], "held");
+        alice.goto(&format!("/approvals/{id}"));
         if text.is_empty() {
             alice.click(css)
         } else {

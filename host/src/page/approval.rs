@@ -113,7 +113,7 @@ pub(super) async fn show(
         facts: facts(&api, &call),
         receipt: receipt(&call),
         digest: call.clearance,
-        decide: deciding(&signed, &subject, &call, &evidence),
+        decide: deciding(&signed, &subject, &call),
         resolving: resolving(&api, &signed, &run, &subject, &call),
         evidence,
         whole,
@@ -194,7 +194,7 @@ fn receipt(call: &Call) -> Vec<Item> {
 }
 
 /// The forms, while it waits.
-fn deciding(signed: &Signed, subject: &Subject, call: &Call, evidence: &[Evidence]) -> Option<Deciding> {
+fn deciding(signed: &Signed, subject: &Subject, call: &Call) -> Option<Deciding> {
     let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
     let question = (call.proposal()?.class == EffectClass::Question).then(|| choices(call).map(Text::line).collect());
     Some(Deciding {
@@ -204,7 +204,7 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, evidence: &[Evidenc
         voted: call.votes.iter().any(|vote| vote.reviewer == signed.name()),
         edited: call.edited_by.as_deref() == Some(signed.name()),
         question,
-        careful: careful(call, evidence.iter().any(|one| matches!(one.body, Body::Elsewhere))),
+        careful: careful(call),
     })
 }
 
@@ -214,11 +214,11 @@ pub(super) fn choices(call: &Call) -> impl Iterator<Item = &str> {
     choices.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(serde_json::Value::as_str)
 }
 
-/// Why approving takes a word, if it does: something is made to be misread or is claimed and not so, or there is evidence that is not on the page.
-pub(super) fn careful(call: &Call, elsewhere: bool) -> Option<&'static str> {
+/// Why approving takes a word, if it does: something is made to be misread or is claimed and not so, or there is evidence too long for the page.
+pub(super) fn careful(call: &Call) -> Option<&'static str> {
     let titles = titles(call);
     if !matter(call, None, &titles).warnings().is_empty() {
         return Some("Something here is not what it seems: look twice at what is pointed out.");
     }
-    elsewhere.then_some("There is evidence that is not on this page: open it first.")
+    evidence::is_long(call).then_some("There is evidence that is too long for this page: read it first.")
 }

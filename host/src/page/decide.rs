@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::{Call, CallNumber, Digest, RunId};
 
 use super::approval::{careful, choices};
-use super::evidence::{self, Body};
 use super::frame::{Answer, Signed, Trouble};
 use super::inbox;
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
@@ -44,9 +43,7 @@ async fn request(
     let kind = match form.field("decision") {
         Some("approve") => {
             // On what is current: another digest is refused anyway.
-            let evidence = evidence::all(api, &call, false).await?;
-            let elsewhere = evidence.iter().any(|one| matches!(one.body, Body::Elsewhere));
-            if careful(&call, elsewhere).is_some() && form.field("word").map(str::trim) != Some(WORD) {
+            if careful(&call).is_some() && form.field("word").map(str::trim) != Some(WORD) {
                 return Err(wrong("this takes the word `approve`, typed: nothing was sent"));
             }
             DecisionType::Approve
@@ -56,7 +53,11 @@ async fn request(
         Some(_) | None => return Err(wrong("the form says neither approve, reject nor respond")),
     };
     let said = form.field("message").map(str::to_owned);
-    let message = if matches!(kind, DecisionType::Respond) { chosen(&call, form).or(said) } else { said };
+    let choice = chosen(&call, form).filter(|_| matches!(kind, DecisionType::Respond));
+    let message = match (choice, said) {
+        (Some(_), Some(_)) => return Err(wrong("a choice was picked and an answer was written: send one of them")),
+        (choice, said) => choice.or(said),
+    };
     if message.is_none() && !matches!(kind, DecisionType::Approve) {
         return Err(wrong("say something: the agent reads it"));
     }

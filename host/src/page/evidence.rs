@@ -45,15 +45,9 @@ pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evide
 
 /// The same of any evidence in the journal.
 pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, Trouble> {
-    let (mut shown, mut bytes) = (Vec::new(), 0);
-    for exhibit in exhibits {
-        let fits = exhibit.bytes <= ONE_BYTES_MAX && bytes + exhibit.bytes <= ALL_BYTES_MAX;
-        let body = if fits || whole {
-            bytes += exhibit.bytes;
-            body(exhibit, &text(api, exhibit).await?)
-        } else {
-            Body::Elsewhere
-        };
+    let mut shown = Vec::new();
+    for (exhibit, fits) in fitting(exhibits) {
+        let body = if fits || whole { body(exhibit, &text(api, exhibit).await?) } else { Body::Elsewhere };
         let ExhibitRef { title, media, digest, bytes } = exhibit;
         shown.push(Evidence {
             title: Text::line(title),
@@ -64,6 +58,22 @@ pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Re
         });
     }
     Ok(shown)
+}
+
+/// Whether a call has evidence that is too long for its review page. It is asked of the call and not of a page, so that whoever was shown all of it
+/// on one page is asked for the same.
+pub(super) fn is_long(call: &Call) -> bool {
+    let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
+    fitting(exhibits).any(|(_, fits)| !fits)
+}
+
+/// Each piece, and whether it stands on a review page beside those before it.
+fn fitting(exhibits: &[ExhibitRef]) -> impl Iterator<Item = (&ExhibitRef, bool)> {
+    exhibits.iter().scan(0_u64, |taken, exhibit| {
+        let fits = exhibit.bytes <= ONE_BYTES_MAX && taken.saturating_add(exhibit.bytes) <= ALL_BYTES_MAX;
+        *taken += if fits { exhibit.bytes } else { 0 };
+        Some((exhibit, fits))
+    })
 }
 
 fn body(exhibit: &ExhibitRef, text: &str) -> Body {
@@ -122,4 +132,22 @@ pub(super) async fn show(
     let lines = lines.map(|(index, line)| (index + 1, line)).collect();
     let (frame, id, title) = (signed.frame(""), Text::line(&id), Text::line(&exhibit.title));
     page(&EvidencePage { frame, id, title, digest: wanted, lines, number: at, pages, count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_keeps_no_room_from_what_follows() {
+        let exhibit =
+            |bytes| ExhibitRef { title: "e".into(), media: "text/plain".into(), digest: Digest::of(b""), bytes };
+        let fits = |sizes: &[u64]| -> Vec<bool> {
+            let exhibits: Vec<ExhibitRef> = sizes.iter().copied().map(exhibit).collect();
+            fitting(&exhibits).map(|(_, fits)| fits).collect()
+        };
+        assert_eq!(fits(&[ONE_BYTES_MAX, ONE_BYTES_MAX]), [true, true]);
+        assert_eq!(fits(&[ONE_BYTES_MAX + 1, ONE_BYTES_MAX, u64::MAX, 1]), [false, true, false, true]);
+        assert_eq!(fits(&[ONE_BYTES_MAX, ONE_BYTES_MAX, 1]), [true, true, false], "all together");
+    }
 }
