@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Time;
 use crate::planted;
 
-/// Who may decide on a held call.
+/// Some of the people whom the host knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reviewers {
@@ -17,28 +17,100 @@ pub enum Reviewers {
     Named(Vec<String>),
 }
 
+impl Reviewers {
+    /// Whether this person is among them.
+    pub fn include(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Named(names) => names.iter().any(|named| named == name),
+        }
+    }
+
+    /// Whether everyone of `self` is one of `other`.
+    pub fn are_within(&self, other: &Self) -> bool {
+        match self {
+            Self::Any => *other == Self::Any,
+            Self::Named(names) => names.iter().all(|name| other.include(name)),
+        }
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub fn and(&self, more: &Self) -> Self {
+        let (Self::Named(ours), Self::Named(theirs)) = (self, more) else { return Self::Any };
+        let new = theirs.iter().filter(|name| !ours.contains(name));
+        Self::Named(ours.iter().chain(new).cloned().collect())
+    }
+}
+
+/// So many of these must approve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// Whose approval counts for it.
+    pub reviewers: Reviewers,
+    /// How many different people; at least 1.
+    pub quorum: u32,
+}
+
+impl Demand {
+    /// Whether whatever meets `self` meets `other` too.
+    fn covers(&self, other: &Self) -> bool {
+        self.quorum >= other.quorum && self.reviewers.are_within(&other.reviewers)
+    }
+}
+
+/// Who may decide as well once nobody decided in time, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Whose approval counts for every demand from then on.
+    pub reviewers: Reviewers,
+    /// How long after the escalation the approval lapses, or escalates again, in milliseconds.
+    pub within_ms: u64,
+}
+
 /// What it takes to clear a held call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "crate::written::Requirement", into = "crate::written::Requirement")]
 pub struct Requirement {
-    /// Who may decide.
-    pub reviewers: Reviewers,
-    /// How many different people must approve; at least 1.
-    pub quorum: u32,
+    /// In order; all demands of a stage must be met before the next begins. One at least, with one demand at least.
+    pub stages: Vec<Vec<Demand>>,
     /// Whether the person who started the run, or edited the action, is barred from approving it.
     pub four_eyes: bool,
-    /// When the approval lapses; never, if absent.
+    /// How many different people must reject it before it is rejected. With 1, each has a veto.
+    pub rejections: u32,
+    /// When the approval lapses, or is escalated for the first time; never, if absent.
     pub expires_at: Option<Time>,
+    /// What happens then, in order; after the last of them it lapses.
+    pub escalations: Vec<Escalation>,
+    /// How long ago whoever approves may have signed in at most, in milliseconds.
+    pub sign_in_within_ms: Option<u64>,
     /// How long after it was cleared the effect may still start, in milliseconds.
     pub start_within_ms: u64,
 }
 
-/// One reviewer's approval of one clearance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One reviewer's approval or rejection of one clearance.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
     /// Who.
     pub reviewer: String,
+    /// In whose place, if it was by delegation.
+    pub stands_for: Option<String>,
     /// When.
     pub at: Time,
+    /// The stage that it counts for, from 0.
+    pub stage: usize,
+}
+
+impl Vote {
+    /// Whose right to decide it used.
+    pub fn right_of(&self) -> &str {
+        self.stands_for.as_deref().unwrap_or(&self.reviewer)
+    }
+
+    /// Whether this person voted, or was voted for: neither can again.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.reviewer == name || self.stands_for.as_deref() == Some(name)
+    }
 }
 
 /// Why a person may not decide on a call.
@@ -47,32 +119,61 @@ pub enum NotEligible {
     /// Not among the named reviewers.
     #[error("this call is for other reviewers")]
     NotNamed,
+    /// Among those of a later stage.
+    #[error("others must approve this call before it is your turn")]
+    NotYet,
+    /// Among those of an earlier stage, which is done.
+    #[error("your part is done: others must approve this call now")]
+    NotAnyMore,
     /// Four-eyes: started the run.
     #[error("who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,
     /// Four-eyes: edited the action.
     #[error("who edited the action cannot approve it (four-eyes)")]
     EditedIt,
+    /// Signed in too long ago.
+    #[error("you signed in too long ago to approve this: sign in again")]
+    SignInAgain,
+}
+
+/// Whoever voted, each once, however often they did.
+pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
+    votes.map(Vote::right_of).collect()
 }
 
 impl Requirement {
-    /// Whether `reviewer` may decide at all.
-    pub fn admits(&self, reviewer: &str) -> Result<(), NotEligible> {
-        match &self.reviewers {
-            Reviewers::Any => Ok(()),
-            Reviewers::Named(names) if names.iter().any(|name| name == reviewer) => Ok(()),
-            Reviewers::Named(_) => Err(NotEligible::NotNamed),
+    /// So many of these must approve, without anything else: no four-eyes, no time limit, and each may reject it alone.
+    pub fn plain(reviewers: Reviewers, quorum: u32, start_within_ms: u64) -> Self {
+        Self {
+            stages: vec![vec![Demand { reviewers, quorum }]],
+            four_eyes: false,
+            rejections: 1,
+            expires_at: None,
+            escalations: Vec::new(),
+            sign_in_within_ms: None,
+            start_within_ms,
         }
     }
 
-    /// Whether `reviewer` may approve: admitted, and not barred by four-eyes.
-    pub fn admits_approval(
-        &self,
-        reviewer: &str,
-        started_by: &str,
-        edited_by: Option<&str>,
-    ) -> Result<(), NotEligible> {
-        self.admits(reviewer)?;
+    /// Whether `reviewer` is among those of any stage, or of the first `level` escalations.
+    pub fn admits(&self, reviewer: &str, level: usize) -> Result<(), NotEligible> {
+        let named = (0..self.stages.len()).any(|stage| self.admits_in(reviewer, stage, level));
+        if named { Ok(()) } else { Err(NotEligible::NotNamed) }
+    }
+
+    /// Whether `reviewer` is among those of this stage, or of the first `level` escalations.
+    pub fn admits_in(&self, reviewer: &str, stage: usize, level: usize) -> bool {
+        let demands = self.stages.get(stage).into_iter().flatten();
+        demands.map(|demand| &demand.reviewers).chain(self.escalated(level)).any(|of| of.include(reviewer))
+    }
+
+    /// Those whom the first `level` escalations admit.
+    pub fn escalated(&self, level: usize) -> impl Iterator<Item = &Reviewers> {
+        self.escalations.iter().take(level).map(|escalation| &escalation.reviewers)
+    }
+
+    /// Whether four-eyes bars `reviewer` from approving.
+    pub fn bars(&self, reviewer: &str, started_by: &str, edited_by: Option<&str>) -> Result<(), NotEligible> {
         if self.four_eyes && reviewer == started_by {
             return Err(NotEligible::StartedTheRun);
         }
@@ -82,35 +183,81 @@ impl Requirement {
         Ok(())
     }
 
-    /// How many different people are still needed; a person counts once however often they vote.
-    pub fn still_needed(&self, votes: &[Vote]) -> u32 {
-        let people: BTreeSet<&str> = votes.iter().map(|vote| vote.reviewer.as_str()).collect();
-        let people = if planted::is("reviewer-counts-twice") { votes.len() } else { people.len() };
-        self.quorum.max(1).saturating_sub(u32::try_from(people).unwrap_or(u32::MAX))
-    }
-
-    /// Whether the approval has lapsed.
-    pub fn has_expired(&self, now: Time) -> bool {
-        self.expires_at.is_some_and(|expires_at| now >= expires_at) && !planted::is("expired-approval-runs")
-    }
-
-    /// The stricter of two requirements in each part: an edit cannot loosen what the original asked for.
-    pub fn strictest(&self, other: &Self) -> Self {
-        let reviewers = match (&self.reviewers, &other.reviewers) {
-            (Reviewers::Any, named) | (named, Reviewers::Any) => named.clone(),
-            (Reviewers::Named(ours), Reviewers::Named(theirs)) => {
-                Reviewers::Named(ours.iter().filter(|name| theirs.contains(name)).cloned().collect())
-            }
+    /// What is still missing for each demand of a stage, in order: how many more people.
+    pub fn missing(&self, stage: usize, level: usize, votes: &[Vote]) -> Vec<u32> {
+        let now = || votes.iter().filter(|vote| vote.stage == stage);
+        let counts = |demand: &Demand| {
+            let counts = |vote: &&Vote| {
+                let right = vote.right_of();
+                demand.reviewers.include(right) || self.escalated(level).any(|of| of.include(right))
+            };
+            let found = people(now().filter(counts)).len();
+            let found = if planted::is("reviewer-counts-twice") { now().filter(counts).count() } else { found };
+            demand.quorum.max(1).saturating_sub(u32::try_from(found).unwrap_or(u32::MAX))
         };
+        self.stages.get(stage).into_iter().flatten().map(counts).collect()
+    }
+
+    /// How many more people must approve at least, from a stage on: one person may count for several demands of a stage, and for one stage only.
+    pub fn still_needed(&self, stage: usize, level: usize, votes: &[Vote]) -> u32 {
+        let later = (stage + 1..self.stages.len()).map(|later| self.still_missing(later, level, &[]));
+        later.fold(self.still_missing(stage, level, votes), u32::saturating_add)
+    }
+
+    /// The same in one stage.
+    pub(crate) fn still_missing(&self, stage: usize, level: usize, votes: &[Vote]) -> u32 {
+        self.missing(stage, level, votes).into_iter().max().unwrap_or(0)
+    }
+
+    /// Whether several people must approve.
+    pub fn takes_several(&self) -> bool {
+        self.still_needed(0, 0, &[]) > 1
+    }
+
+    /// The same for a new revision once `level` escalations have happened, which lapses at `expires_at`: who was called in stays.
+    #[must_use]
+    pub fn once_escalated(&self, level: usize, expires_at: Option<Time>) -> Self {
+        let mut now = self.clone();
+        for demand in now.stages.iter_mut().flatten() {
+            demand.reviewers = self.escalated(level).fold(demand.reviewers.clone(), |all, more| all.and(more));
+        }
+        now.escalations.drain(..level.min(self.escalations.len()));
+        now.expires_at = expires_at;
+        now
+    }
+
+    /// The stricter of two requirements in each part, so that neither loosens what the other asks for. What one asks of a stage is asked beside
+    /// what the other asks of it, unless it is met by that anyway. What happens when the time is over is said by whoever gives less of it.
+    #[must_use]
+    pub fn strictest(&self, other: &Self) -> Self {
+        let mut stages = Vec::new();
+        for stage in 0..self.stages.len().max(other.stages.len()) {
+            let both = [self, other].into_iter().filter_map(|one| one.stages.get(stage)).flatten();
+            stages.push(distinct(both.cloned().collect()));
+        }
+        let least = |ours: Option<u64>, theirs: Option<u64>| ours.into_iter().chain(theirs).min();
+        let time = |one: &Self| (one.expires_at.map_or(u64::MAX, |Time(at)| at), one.escalations.len());
+        let sooner = if time(self) <= time(other) { self } else { other };
         Self {
-            reviewers,
-            quorum: self.quorum.max(other.quorum),
+            stages,
             four_eyes: self.four_eyes || other.four_eyes,
-            expires_at: match (self.expires_at, other.expires_at) {
-                (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
-                (one, None) | (None, one) => one,
-            },
+            rejections: self.rejections.min(other.rejections),
+            expires_at: sooner.expires_at,
+            escalations: sooner.escalations.clone(),
+            sign_in_within_ms: least(self.sign_in_within_ms, other.sign_in_within_ms),
             start_within_ms: self.start_within_ms.min(other.start_within_ms),
         }
     }
+}
+
+/// The demands without those that others cover.
+fn distinct(demands: Vec<Demand>) -> Vec<Demand> {
+    let mut kept: Vec<Demand> = Vec::new();
+    for demand in demands {
+        if !kept.iter().any(|other| other.covers(&demand)) {
+            kept.retain(|other| !demand.covers(other));
+            kept.push(demand);
+        }
+    }
+    kept
 }

@@ -7,6 +7,7 @@ use crate::decision::{Decision, RefusalReason, Resolution, Verdict};
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, Time};
 use crate::phase::{Answer, Phase};
+use crate::planted;
 
 /// A decision and when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,18 @@ pub struct Call {
     pub edited_by: Option<String>,
     /// Approvals of the current clearance.
     pub votes: Vec<Vote>,
+    /// Rejections of the current clearance, counted apart.
+    pub rejections: Vec<Vote>,
+    /// The stage that is decided on, from 0.
+    pub stage: usize,
+    /// How often it was escalated.
+    pub level: usize,
+    /// When the current revision began.
+    pub revised_at: Time,
+    /// When it was last escalated, or else began: the time of an escalation runs from then.
+    pub waits_since: Time,
+    /// When it was cleared or approved, while its effect may still happen, happened or may have happened: what running totals count.
+    pub counted_at: Option<Time>,
     /// Every decision ever made on it, oldest first.
     pub decisions: Vec<Decided>,
     /// What changed, if it was held again.
@@ -91,6 +104,12 @@ impl Call {
             clearance: clearance.copied(),
             edited_by: None,
             votes: Vec::new(),
+            rejections: Vec::new(),
+            stage: 0,
+            level: 0,
+            revised_at: at,
+            waits_since: at,
+            counted_at: None,
             decisions: Vec::new(),
             reheld: None,
             attempts: 0,
@@ -104,12 +123,14 @@ impl Call {
         match event {
             Event::CallCleared { call, proposal, clearance } => {
                 let start_by = at.plus_ms(proposal.requirement.start_within_ms);
-                Some(new(call, Matter::Proposed(proposal.clone()), Some(clearance), Phase::Cleared { start_by }))
+                let cleared =
+                    new(call, Matter::Proposed(proposal.clone()), Some(clearance), Phase::Cleared { start_by });
+                Some(Self { counted_at: Some(at), ..cleared })
             }
             Event::CallHeld { call, proposal, clearance } => {
                 Some(new(call, Matter::Proposed(proposal.clone()), Some(clearance), Phase::Held))
             }
-            Event::CallRefused { call, action, refusal } => {
+            Event::CallRefused { call, action, refusal, .. } => {
                 Some(new(call, Matter::Refused(action.clone()), None, Phase::Refused(refusal.clone())))
             }
             _ => None,
@@ -119,15 +140,28 @@ impl Call {
     /// Follows one event of this call.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
         self.changed_at = at;
+        self.follow(event, at)?;
+        self.counted_at = self.counted_at.or(Some(at)).filter(|_| self.counts());
+        Ok(())
+    }
+
+    fn follow(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
         match event {
             Event::DecisionMade { decision, .. } => self.decided(decision, at),
             Event::CallRevised { revision, by, proposal, clearance, .. } => {
-                self.revise(*revision, proposal, *clearance);
+                self.revise(*revision, proposal, *clearance, at);
                 self.edited_by = Some(by.clone());
             }
             Event::CallReheld { revision, reason, proposal, clearance, .. } => {
-                self.revise(*revision, proposal, *clearance);
+                self.revise(*revision, proposal, *clearance, at);
                 self.reheld = Some(reason.clone());
+            }
+            Event::CallEscalated { level, .. } => {
+                self.level = *level;
+                self.waits_since = at;
+                if planted::is("escalation-forgets-a-veto") {
+                    self.rejections.clear();
+                }
             }
             Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
             Event::CallExpired { .. } => self.phase = Phase::Expired,
@@ -171,27 +205,62 @@ impl Call {
 
     fn decided(&mut self, decision: &Decision, at: Time) {
         self.decisions.push(Decided { at, decision: decision.clone() });
+        let Decision { reviewer, stands_for, .. } = decision;
+        let vote = Vote { reviewer: reviewer.clone(), stands_for: stands_for.clone(), at, stage: self.stage };
         match &decision.verdict {
-            Verdict::Approve => {
-                self.votes.push(Vote { reviewer: decision.reviewer.clone(), at });
-                if let Some(requirement) = self.requirement()
-                    && requirement.still_needed(&self.votes) == 0
-                {
-                    self.phase = Phase::Approved { start_by: at.plus_ms(requirement.start_within_ms) };
+            Verdict::Approve => self.approve(vote),
+            Verdict::Reject => {
+                self.withdraw(&vote);
+                self.rejections.push(vote);
+                if self.rejections_needed() == 0 {
+                    self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
                 }
             }
-            Verdict::Reject => self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() },
             // What follows from these is an event of its own in the same transaction.
             Verdict::Respond(_) | Verdict::Edit(_) => {}
         }
     }
 
-    fn revise(&mut self, revision: u32, proposal: &Proposal, clearance: Digest) {
+    fn approve(&mut self, vote: Vote) {
+        let at = vote.at;
+        self.withdraw(&vote);
+        let twice = self.has_vote_of(vote.right_of()) || self.has_vote_of(&vote.reviewer);
+        if twice && !planted::is("reviewer-counts-twice") {
+            return;
+        }
+        self.votes.push(vote);
+        let Some(requirement) = self.requirement().cloned() else { return };
+        if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {
+            return;
+        }
+        self.stage += 1;
+        if self.stage >= requirement.stages.len() {
+            self.phase = Phase::Approved { start_by: at.plus_ms(requirement.start_within_ms) };
+        }
+    }
+
+    /// Who changes their mind takes back what they said before. An approval in a stage that is done has done its part.
+    fn withdraw(&mut self, vote: &Vote) {
+        let stage = self.stage;
+        self.rejections.retain(|said| said.right_of() != vote.right_of());
+        if !planted::is("reviewer-counts-twice") {
+            self.votes.retain(|said| said.right_of() != vote.right_of() || said.stage != stage);
+        }
+    }
+
+    fn revise(&mut self, revision: u32, proposal: &Proposal, clearance: Digest, at: Time) {
         self.revision = revision;
         self.matter = Matter::Proposed(Box::new(proposal.clone()));
         self.clearance = Some(clearance);
         self.reheld = None;
-        self.votes.clear();
+        if !planted::is("vote-counts-after-an-edit") {
+            self.votes.clear();
+        }
+        self.rejections.clear();
+        self.stage = 0;
+        self.level = 0;
+        self.revised_at = at;
+        self.waits_since = at;
         self.phase = Phase::Held;
     }
 
@@ -240,24 +309,6 @@ impl Call {
     /// Whether the call asks a person a question, so that there is nothing to perform.
     pub fn is_question(&self) -> bool {
         self.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question)
-    }
-
-    /// When something must happen to the call though nobody does anything: it expires then.
-    pub fn deadline(&self) -> Option<Time> {
-        match &self.phase {
-            Phase::Held => self.requirement().and_then(|requirement| requirement.expires_at),
-            Phase::Cleared { start_by } | Phase::Approved { start_by } => Some(*start_by),
-            Phase::Refused(_)
-            | Phase::Started
-            | Phase::Succeeded { .. }
-            | Phase::Failed { .. }
-            | Phase::InDoubt { .. }
-            | Phase::Unresolved { .. }
-            | Phase::Rejected { .. }
-            | Phase::Answered { .. }
-            | Phase::Expired
-            | Phase::Cancelled => None,
-        }
     }
 
     /// What the agent is told, once the call is over.

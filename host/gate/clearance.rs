@@ -7,6 +7,7 @@ use crate::action::{Action, canonical};
 use crate::approval::Requirement;
 use crate::ids::{CallNumber, Digest, JournalId, RunId};
 use crate::planted;
+use crate::totals::Counted;
 
 /// What is known about an effect whose outcome was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,6 +59,12 @@ pub struct PolicyRecord {
     /// What went wrong while it was asked. A policy that could not be evaluated might have said no.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
+    /// The totals that it rested on: the verdict is written only while they are so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub totals: Vec<Counted>,
+    /// Why it is held, in the operator's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
 }
 
 impl PolicyRecord {

@@ -20,6 +20,9 @@ pub enum RefusalReason {
 pub struct Decision {
     /// Who.
     pub reviewer: String,
+    /// In whose place, if it is by delegation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_for: Option<String>,
     /// The clearance digest that they named.
     pub clearance: Digest,
     /// What they decided.

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::{Action, Capability};
-use crate::clearance::Proposal;
+use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::{Decision, RefusalReason, Resolution};
 use crate::ids::{CallNumber, Digest, Seq, Time};
 use crate::phase::names;
 use crate::run::RunLimits;
 
 /// The version of the events' JSON form; stored with every event.
-pub const EVENT_FORMAT: u32 = 2;
+pub const EVENT_FORMAT: u32 = 3;
 
 /// An event with its place in the run's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub enum Event {
         action: Box<Action>,
         /// Why.
         refusal: RefusalReason,
+        /// Policy's reasons, if it was policy that refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Box<PolicyRecord>>,
     },
     /// A reviewer decided.
     DecisionMade {
@@ -118,6 +121,13 @@ pub enum Event {
         proposal: Box<Proposal>,
         /// The digest that a decision must now name.
         clearance: Digest,
+    },
+    /// Nobody decided in time: others may decide as well from now on. What was decided so far stands, and so does the clearance.
+    CallEscalated {
+        /// The call.
+        call: CallNumber,
+        /// 1, and one more for each time.
+        level: usize,
     },
     /// A question was answered.
     CallAnswered {
@@ -248,6 +258,7 @@ impl Event {
         Self::DecisionMade { .. } => "decision-made",
         Self::CallRevised { .. } => "call-revised",
         Self::CallReheld { .. } => "call-reheld",
+        Self::CallEscalated { .. } => "call-escalated",
         Self::CallAnswered { .. } => "call-answered",
         Self::CallExpired { .. } => "call-expired",
         Self::CallCancelled { .. } => "call-cancelled",
@@ -275,6 +286,7 @@ impl Event {
             | Self::DecisionMade { call, .. }
             | Self::CallRevised { call, .. }
             | Self::CallReheld { call, .. }
+            | Self::CallEscalated { call, .. }
             | Self::CallAnswered { call, .. }
             | Self::CallExpired { call, .. }
             | Self::CallCancelled { call, .. }

@@ -5,7 +5,7 @@
 //! Recovery feeds the same events to the same [`Subject::apply`].
 //!
 //! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`event`] (what is written down),
-//! [`call`], [`phase`] and [`run`] (the two lives), [`decision`] (what people say), [`approval`] (who must decide), [`command`] (every legal step), [`permit`] (what a legal start yields).
+//! [`call`], [`phase`] and [`run`] (the two lives), [`decision`] (what people say), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`command`] (every legal step), [`permit`] (what a legal start yields).
 
 pub mod action;
 pub mod approval;
@@ -14,16 +14,20 @@ pub mod clearance;
 pub mod command;
 pub mod decision;
 pub mod event;
+pub mod feasible;
 pub mod ids;
 pub mod permit;
 pub mod phase;
 #[doc(hidden)]
 pub mod planted;
 pub mod run;
+mod standing;
+pub mod totals;
 pub mod wit_type;
+mod written;
 
 pub use action::{Action, Capability};
-pub use approval::{Requirement, Reviewers, Vote};
+pub use approval::{Demand, Escalation, Requirement, Reviewers, Vote};
 pub use call::Call;
 pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, Proposal};
 pub use command::{Command, Refused, Subject};
@@ -33,4 +37,5 @@ pub use ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
 pub use permit::Permit;
 pub use phase::{Answer, Phase};
 pub use run::{Run, RunLimits, RunPhase};
+pub use totals::{Counted, Counter, Scope, Total};
 pub use wit_type::{FunctionType, Mismatch, WitType};

@@ -147,6 +147,7 @@ impl Run {
             Event::DecisionMade { .. }
             | Event::CallRevised { .. }
             | Event::CallReheld { .. }
+            | Event::CallEscalated { .. }
             | Event::CallAnswered { .. }
             | Event::CallExpired { .. }
             | Event::CallCancelled { .. }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::{Call, Consequence, Phase, Reviewers, Time};
+use holdshort_gate::{Call, Consequence, Phase, Reviewers, Time, Vote};
 
 use crate::lists::Rank;
 
@@ -27,14 +27,6 @@ pub(crate) fn urgency(call: &Call) -> u8 {
 pub(crate) fn rank(call: &Call) -> Rank {
     let deadline = call.deadline().map_or(NO_DEADLINE, |Time(at)| at.min(NO_DEADLINE));
     Rank((u64::from(urgency(call)) << DEADLINE_BITS) | deadline)
-}
-
-/// How many more people must approve a held call.
-pub(crate) fn still_needed(call: &Call) -> u32 {
-    match (&call.phase, call.requirement()) {
-        (Phase::Held, Some(requirement)) => requirement.still_needed(&call.votes),
-        _ => 0,
-    }
 }
 
 /// For whom a call waits: for everybody but these, or for nobody but these.
@@ -63,16 +55,26 @@ impl<'a> WaitsFor<'a> {
             | Phase::Cancelled => return Self::default(),
         };
         let Some(requirement) = call.requirement() else { return Self::default() };
-        let voted: BTreeSet<&str> = voted.iter().map(|vote| vote.reviewer.as_str()).collect();
-        let (everybody, named) = match &requirement.reviewers {
-            Reviewers::Any => (true, &[][..]),
-            Reviewers::Named(names) => (false, &names[..]),
-        };
+        let voters = |vote: &'a Vote| [Some(vote.reviewer.as_str()), vote.stands_for.as_deref()];
+        let voted: BTreeSet<&str> = voted.iter().flat_map(voters).flatten().collect();
         let edited_by = call.edited_by.as_deref();
-        let may =
-            |name: &str| !voted.contains(name) && requirement.admits_approval(name, started_by, edited_by).is_ok();
-        let mentioned =
-            named.iter().map(String::as_str).chain([started_by]).chain(edited_by).chain(voted.iter().copied());
+        // Whoever settles what is in doubt needs to be of no particular stage.
+        let stage = |stage: usize| stage == call.stage || call.phase != Phase::Held;
+        let asked = requirement.stages.iter().enumerate().filter(|(index, _)| stage(*index));
+        let asked = asked.flat_map(|(_, demands)| demands).map(|demand| &demand.reviewers);
+        let asked: Vec<&Reviewers> = asked.chain(requirement.escalated(call.level)).collect();
+        let everybody = asked.iter().any(|reviewers| **reviewers == Reviewers::Any);
+        let may = |name: &str| {
+            !voted.contains(name)
+                && requirement.bars(name, started_by, edited_by).is_ok()
+                && asked.iter().any(|reviewers| reviewers.include(name))
+        };
+        let named = asked.iter().filter_map(|reviewers| match reviewers {
+            Reviewers::Any => None,
+            Reviewers::Named(names) => Some(names),
+        });
+        let named = named.flatten().map(String::as_str);
+        let mentioned = named.chain([started_by]).chain(edited_by).chain(voted.iter().copied());
         Self { everybody, but: mentioned.filter(|name| may(name) != everybody).collect() }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{Call, CallNumber, Command, Digest, EffectKey, JournalId, Run, RunId, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Run, RunId, Seq, Time};
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::error::{OpenError, ReadError, SubmitError};
@@ -185,6 +185,14 @@ impl Journal {
     pub async fn subject(&self, run: &RunId, call: Option<CallNumber>) -> Result<Option<Subject>, ReadError> {
         let (identity, run) = (self.0.identity.clone(), run.clone());
         self.read(move |reader| staged::load(&identity, reader, &run, call)).await
+    }
+
+    /// Running totals, as they are now, in this order.
+    pub async fn totals(&self, counters: Vec<Counter>) -> Result<Vec<Counted>, ReadError> {
+        self.read(move |reader| {
+            counters.into_iter().map(|counter| Ok(Counted { total: reader.total(&counter)?, counter })).collect()
+        })
+        .await
     }
 
     /// A chunk of a run's events after `after`, oldest first.

@@ -120,7 +120,7 @@ impl CallRow {
             consequence: call.proposal().and_then(|proposal| proposal.consequence),
             clearance: call.clearance,
             approved_by: call.votes.iter().map(|vote| vote.reviewer.clone()).collect(),
-            still_needed: inbox::still_needed(call),
+            still_needed: call.still_needed(),
             attempts: call.attempts,
             revision: call.revision,
             class: call.proposal().map(|proposal| proposal.class),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use holdshort_gate::{Call, CallNumber, Digest, Event, Recorded, Run, RunId, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Recorded, Run, RunId, Seq, Time, Total};
 
 use crate::error::ReadError;
 use crate::history::{deed, words, words_of};
@@ -24,6 +24,7 @@ struct Kept {
     runs: BTreeMap<RunId, KeptRun>,
     blobs: HashMap<Digest, Vec<u8>>,
     notes: told::Kept,
+    totals: HashMap<Counter, Total>,
 }
 
 /// A run with what the SQLite store keeps in tables of their own.
@@ -55,6 +56,10 @@ impl Load for Memory {
 
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
         Ok(self.kept().runs.get(run).and_then(|kept| kept.calls.get(&call)).and_then(|(_, call)| call.clone()))
+    }
+
+    fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
+        Ok(self.kept().totals.get(counter).cloned().unwrap_or_default())
     }
 }
 
@@ -90,6 +95,7 @@ impl Store for Memory {
                 run.state = state.clone();
             }
         }
+        kept.totals.extend(batch.totals.iter().map(|(counter, total)| (counter.clone(), total.clone())));
         for ((run, number), call) in &batch.calls {
             if let Some((_, kept)) = kept.runs.get_mut(run).and_then(|run| run.calls.get_mut(number)) {
                 *kept = Some(call.clone());

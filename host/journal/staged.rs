@@ -1,9 +1,10 @@
 //! The state that commands are judged on: what the store holds, and what this batch has staged on top of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{Call, CallNumber, Event, Recorded, RunId, Time};
+use holdshort_gate::totals::money;
+use holdshort_gate::{Call, CallNumber, Counted, Counter, Event, Recorded, RunId, Time, Total};
 
 use crate::error::ReadError;
 use crate::rows::{CallHint, Entry, Hint, Position, timer};
@@ -51,7 +52,10 @@ impl Staged {
         store: &mut dyn Store,
         run: &RunId,
         call: Option<CallNumber>,
+        rests_on: Vec<Counter>,
     ) -> Result<&Subject, ReadError> {
+        let now = |counter| Ok(Counted { total: total(&self.batch, store, &counter)?, counter });
+        let totals: Vec<Counted> = rests_on.into_iter().map(now).collect::<Result<_, ReadError>>()?;
         self.uses += 1;
         if !self.hot.contains_key(run) {
             let mut subject =
@@ -65,6 +69,7 @@ impl Staged {
             return Err(ReadError::Damaged(format!("run {run} was not kept")));
         };
         hot.used = self.uses;
+        hot.subject.totals = totals;
         let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
         // A call that a command has just opened is the subject's already, but the key is still that of the call before it.
@@ -86,7 +91,13 @@ impl Staged {
     }
 
     /// Stages what follows from a command: numbers the events, applies them, and returns the hint for after the commit.
-    pub(crate) fn stage(&mut self, run: &RunId, events: Vec<Event>, at: Time) -> Result<Option<Hint>, ReadError> {
+    pub(crate) fn stage(
+        &mut self,
+        store: &mut dyn Store,
+        run: &RunId,
+        events: Vec<Event>,
+        at: Time,
+    ) -> Result<Option<Hint>, ReadError> {
         if events.is_empty() {
             return Ok(None);
         }
@@ -94,7 +105,13 @@ impl Staged {
         let hot = self.hot.get_mut(run).ok_or_else(|| damaged("it was not loaded".into()))?;
         let mut about = None;
         for event in events {
+            let before = counted(&hot.subject, event.call());
             hot.subject.apply(&event, at).map_err(|error| damaged(error.to_string()))?;
+            let after = counted(&hot.subject, event.call());
+            if before != after {
+                count(&mut self.batch, store, before, Total::without)?;
+                count(&mut self.batch, store, after, Total::with)?;
+            }
             hot.last_seq += 1;
             self.head = Head { position: self.head.position + 1, at };
             about = event.call().or(about);
@@ -156,6 +173,34 @@ impl Staged {
         self.batch = Batch::default();
         self.head = head;
     }
+}
+
+/// What a call adds to the running totals.
+type Counts = Option<(Vec<Counter>, BTreeMap<String, u64>)>;
+
+/// What the subject's call adds to the totals, if it is the one that is meant.
+pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> Counts {
+    let call = subject.call.as_ref().filter(|call| about == Some(call.number) && call.counted_at.is_some())?;
+    Some((call.counters(&subject.id, subject.run.as_ref()?), money(call.action())))
+}
+
+/// A total with what the batch makes of it.
+fn total(batch: &Batch, store: &mut dyn Store, counter: &Counter) -> Result<Total, ReadError> {
+    batch.totals.get(counter).map_or_else(|| store.total(counter), |total| Ok(total.clone()))
+}
+
+fn count(
+    batch: &mut Batch,
+    store: &mut dyn Store,
+    counts: Counts,
+    change: fn(&Total, &BTreeMap<String, u64>) -> Total,
+) -> Result<(), ReadError> {
+    let (counters, money) = counts.unwrap_or_default();
+    for counter in counters {
+        let total = change(&total(batch, store, &counter)?, &money);
+        batch.totals.insert(counter, total);
+    }
+    Ok(())
 }
 
 /// Loads a subject for a reader.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Call, CallNumber, Digest, Event, Run, RunId, Seq, Time};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Run, RunId, Seq, Time, Total};
 
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
@@ -37,6 +37,8 @@ pub(crate) struct Batch {
     pub(crate) runs: BTreeMap<RunId, RunState>,
     /// What they made of the calls they belong to.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
+    /// What they made of the running totals.
+    pub(crate) totals: BTreeMap<Counter, Total>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
     pub(crate) notes: Vec<Note>,
     pub(crate) logs: Vec<(RunId, LogLine, Waiting)>,
@@ -60,6 +62,8 @@ pub(crate) trait Load {
     fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError>;
     /// One of its consequential calls, if it exists.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError>;
+    /// A running total; nothing counted is a total too.
+    fn total(&mut self, counter: &Counter) -> Result<Total, ReadError>;
 }
 
 /// The one writer of a store; it lives on the writer's thread.

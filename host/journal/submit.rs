@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{CallNumber, Command, Digest, Event, Refused, RunId, Time};
+use holdshort_gate::{CallNumber, Command, Counter, Digest, Event, Refused, RunId, Time};
 use tokio::sync::oneshot;
 
 use crate::error::SubmitError;
@@ -81,6 +81,8 @@ impl Drop for Waiting {
 
 /// A command with its place for the answer.
 pub(crate) trait Work: Send {
+    /// The totals that it is judged by.
+    fn rests_on(&self) -> Vec<Counter>;
     /// Judges it, once. An error says that it was refused, and with it the answer is settled.
     fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()>;
     /// Gives the answer: what `decide` found if the batch is on disk, else why it is not.
@@ -101,6 +103,10 @@ impl<C: Command> Typed<C> {
 }
 
 impl<C: Command> Work for Typed<C> {
+    fn rests_on(&self) -> Vec<Counter> {
+        self.command.as_ref().map(Command::rests_on).unwrap_or_default()
+    }
+
     fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()> {
         let (events, judged) = match self.command.take().map(|command| command.decide(subject, now)) {
             Some(Ok((events, out))) => (Ok(events), Some(Ok(out))),

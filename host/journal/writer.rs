@@ -156,11 +156,11 @@ impl Writer {
             return work.answer(Err(SubmitError::Fenced));
         }
         let moment = self.watch.now();
-        let events = match self.staged.subject(&mut *self.store, run, call) {
+        let events = match self.staged.subject(&mut *self.store, run, call, work.rests_on()) {
             Ok(subject) => work.decide(subject, moment.at),
             Err(error) => return work.answer(Err(SubmitError::NotWritten(error.to_string()))),
         };
-        match events.map(|events| self.staged.stage(run, events, moment.at)) {
+        match events.map(|events| self.staged.stage(&mut *self.store, run, events, moment.at)) {
             Ok(Ok(Some(hint))) => {
                 self.watch.written(moment);
                 hints.push(hint);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Command, Refused, Sealed, Subject};
+use crate::approval::NotEligible;
 use crate::call::Call;
 use crate::clearance::Proposal;
 use crate::decision::{Decision, Verdict};
@@ -37,6 +38,10 @@ pub struct Revision {
 pub struct Decide {
     /// Who.
     pub reviewer: String,
+    /// In whose place, by a delegation that the caller has checked.
+    pub stands_for: Option<String>,
+    /// When they last proved who they are.
+    pub signed_in_at: Time,
     /// The clearance digest of what they were shown.
     pub clearance: Digest,
     /// What they decided.
@@ -70,7 +75,7 @@ impl Command for Decide {
         }
         let proposal = self.open(run, call, now)?;
         let events = match self.choice {
-            Choice::Approve if already_voted(call, &self.reviewer) => return Ok((Vec::new(), outcome(call, true)?)),
+            Choice::Approve if self.has_voted(call) => return Ok((Vec::new(), outcome(call, true)?)),
             Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
             Choice::Respond(answer) => vec![
                 Event::DecisionMade { call: call.number, decision },
@@ -95,7 +100,13 @@ impl Decide {
             Choice::Respond(answer) => Verdict::Respond(answer.clone()),
             Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
         };
-        Decision { reviewer: self.reviewer.clone(), clearance: self.clearance, verdict, message: self.message.clone() }
+        Decision {
+            reviewer: self.reviewer.clone(),
+            stands_for: self.stands_for.clone(),
+            clearance: self.clearance,
+            verdict,
+            message: self.message.clone(),
+        }
     }
 
     /// Whether having made this decision before is an answer to making it again. A vote on facts that have changed since has fallen, and whoever
@@ -109,11 +120,23 @@ impl Decide {
         }
     }
 
+    /// Whose right to decide it uses.
+    fn right_of(&self) -> &str {
+        self.stands_for.as_deref().unwrap_or(&self.reviewer)
+    }
+
+    /// Whether whoever decides, or is stood for, has approved already, in whichever stage, and not rejected since. A person counts once.
+    fn has_voted(&self, call: &Call) -> bool {
+        let voted = call.has_vote_of(&self.reviewer) || call.has_vote_of(self.right_of());
+        let rejected = call.rejections.iter().any(|said| said.is_of(self.right_of()) || said.is_of(&self.reviewer));
+        voted && !rejected && !planted::is("reviewer-counts-twice")
+    }
+
     /// Checks everything that does not depend on the kind of decision's effect, and returns what is decided on.
     fn open<'a>(&self, run: &Run, call: &'a Call, now: Time) -> Result<&'a Proposal, Refused> {
         let proposal = call.proposal().ok_or(Refused::WrongPhase(call.phase.name()))?;
         let requirement = &proposal.requirement;
-        requirement.admits(&self.reviewer)?;
+        call.admits(self.right_of())?;
         match &call.phase {
             Phase::Held => {}
             Phase::Expired => return Err(Refused::Expired),
@@ -139,7 +162,7 @@ impl Decide {
         if self.clearance != current && !planted::is("approval-ignores-the-digest") {
             return Err(Refused::Stale { current });
         }
-        if requirement.has_expired(now) {
+        if call.has_lapsed(now) {
             return Err(Refused::Expired);
         }
         match (&self.choice, call.is_question()) {
@@ -150,7 +173,17 @@ impl Decide {
                 return Err(Refused::WrongKind("this call is no question: approve, edit or reject it"));
             }
             (Choice::Approve, false) => {
-                requirement.admits_approval(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
+                // Four-eyes bars whoever acts as well as whoever they stand for.
+                requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
+                if let Err(why) = call.admits_approval(self.right_of(), &run.started_by)
+                    && !call.has_vote_of(self.right_of())
+                {
+                    return Err(why.into());
+                }
+                let since = now.0.saturating_sub(self.signed_in_at.0) / 1_000;
+                if requirement.sign_in_within_ms.is_some_and(|within| since > within) {
+                    return Err(NotEligible::SignInAgain.into());
+                }
             }
             (Choice::Reject | Choice::Edit(_), false) | (Choice::Reject | Choice::Respond(_), true) => {}
         }
@@ -158,9 +191,6 @@ impl Decide {
     }
 }
 
-fn already_voted(call: &Call, reviewer: &str) -> bool {
-    call.votes.iter().any(|vote| vote.reviewer == reviewer) && !planted::is("reviewer-counts-twice")
-}
 
 /// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on something
 /// that the editor has not been shown: a vote is for what was seen.
@@ -175,9 +205,10 @@ fn edit(
     if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
         return Err(Refused::AnotherCapability);
     }
-    new.requirement = old.requirement.strictest(&new.requirement);
+    new.requirement =
+        old.requirement.once_escalated(call.level, call.deadline()).strictest(&new.requirement);
     // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
-    if new.requirement.has_expired(now) {
+    if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
             "the edited action's own time was over before the edit was written: edit it again",
         ));
@@ -185,8 +216,14 @@ fn edit(
     let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
     let clearance = subject.clearance(number, revision, &new);
     let started_by = &subject.run()?.started_by;
-    let own_vote = shows_nothing_new(old, &new) && new.requirement.admits_approval(&by, started_by, Some(&by)).is_ok();
-    let vote = Decision { reviewer: by.clone(), clearance, verdict: Verdict::Approve, message: None };
+    let right_of = decision.stands_for.as_deref().unwrap_or(&by);
+    let may = |name: &str| new.requirement.bars(name, started_by, Some(&by)).is_ok();
+    let own_vote = shows_nothing_new(old, &new)
+        && new.requirement.admits_in(right_of, 0, 0)
+        && new.requirement.sign_in_within_ms.is_none()
+        && may(right_of)
+        && may(&by);
+    let vote = Decision { clearance, verdict: Verdict::Approve, message: None, ..decision.clone() };
     let mut events = vec![
         Event::DecisionMade { call: number, decision },
         Event::CallRevised { call: number, revision, by, proposal: Box::new(new), clearance },
@@ -207,8 +244,6 @@ fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
 }
 
 fn outcome(call: &Call, repeated: bool) -> Result<DecisionOutcome, Refused> {
-    let held = call.requirement().filter(|_| call.phase == Phase::Held);
-    let still_needed = held.map_or(0, |requirement| requirement.still_needed(&call.votes));
     let clearance = call.clearance.ok_or(Refused::ClearanceMismatch)?;
-    Ok(DecisionOutcome { phase: call.phase.name(), still_needed, clearance, repeated })
+    Ok(DecisionOutcome { phase: call.phase.name(), still_needed: call.still_needed(), clearance, repeated })
 }

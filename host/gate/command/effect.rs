@@ -47,7 +47,7 @@ impl Command for Start {
             return Err(Refused::WrongKind("a question has nothing to perform"));
         }
         // "Send again" after a clearance by policy leaves no votes to check; a person's resolution stands for them.
-        if votes_count && !call.sent_again && proposal.requirement.still_needed(&call.votes) > 0 {
+        if votes_count && !call.sent_again && !call.is_approved() {
             return Err(wrong);
         }
         if now > start_by {
@@ -123,8 +123,12 @@ impl Command for Finish {
             Outcome::FactsChanged { reason, .. } if run.phase.is_over() => {
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
-            Outcome::FactsChanged { reason, proposal } => {
+            Outcome::FactsChanged { reason, mut proposal } => {
                 let revision = call.revision + 1;
+                // Whoever decided in time has the same time again: the facts took it from them.
+                let waited = now.0.saturating_sub(call.revised_at.0);
+                proposal.requirement.expires_at =
+                    proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
                 let clearance = subject.clearance(number, revision, &proposal);
                 Event::CallReheld { call: number, revision, reason, proposal, clearance }
             }
@@ -172,7 +176,8 @@ impl Command for Resolve {
         let (Phase::InDoubt { .. }, Some(proposal)) = (&call.phase, call.proposal()) else {
             return Err(wrong);
         };
-        proposal.requirement.admits_approval(&self.by, &run.started_by, call.edited_by.as_deref())?;
+        call.admits(&self.by)?;
+        proposal.requirement.bars(&self.by, &run.started_by, call.edited_by.as_deref())?;
         if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
             return Err(Refused::WrongKind(
                 "only an idempotent effect can be sent again: another attempt could do it twice",
@@ -225,6 +230,9 @@ impl Command for Expire {
         match call.deadline() {
             Some(deadline) if now >= deadline && call.sent_again => {
                 Ok((vec![still_in_doubt(call, "it was not sent again in time")], ()))
+            }
+            Some(deadline) if now >= deadline && !call.has_lapsed(now) && call.phase == Phase::Held => {
+                Ok((vec![Event::CallEscalated { call: call.number, level: call.level + 1 }], ()))
             }
             Some(deadline) if now >= deadline => Ok((vec![Event::CallExpired { call: call.number }], ())),
             Some(_) | None => Err(Refused::NotDue),

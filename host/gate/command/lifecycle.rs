@@ -5,12 +5,14 @@ use serde_json::Value;
 use super::effect::still_in_doubt;
 use super::{Command, Refused, Sealed, Subject};
 use crate::action::Action;
-use crate::clearance::Proposal;
+use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::RefusalReason;
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::Phase;
+use crate::planted;
 use crate::run::{Run, RunLimits, RunPhase};
+use crate::totals::Counter;
 
 /// Brings a run to life.
 #[derive(Clone, Debug)]
@@ -97,7 +99,7 @@ pub enum Proposed {
     /// It holds short.
     Hold(Box<Proposal>),
     /// It is refused before anyone is asked.
-    Refuse(Box<Action>, RefusalReason),
+    Refuse(Box<Action>, RefusalReason, Option<Box<PolicyRecord>>),
 }
 
 /// Puts a consequential call into the journal.
@@ -114,6 +116,15 @@ impl Command for Propose {
     /// The phase the call begins in.
     type Out = Phase;
 
+    fn rests_on(&self) -> Vec<Counter> {
+        let record = match &self.proposed {
+            Proposed::Clear(proposal) | Proposed::Hold(proposal) => Some(&proposal.policy),
+            Proposed::Refuse(_, _, record) => record.as_deref(),
+        };
+        let totals = record.map(|record| &record.totals[..]).unwrap_or_default();
+        totals.iter().map(|counted| counted.counter.clone()).collect()
+    }
+
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {
         let call = self.call;
         let run = next_call(subject, call)?;
@@ -121,15 +132,24 @@ impl Command for Propose {
             Proposed::Clear(proposal) if !proposal.policy.may_clear() => Proposed::Hold(proposal),
             proposed @ (Proposed::Clear(_) | Proposed::Hold(_) | Proposed::Refuse(..)) => proposed,
         };
+        let record = match &proposed {
+            Proposed::Clear(proposal) | Proposed::Hold(proposal) => Some(&proposal.policy),
+            Proposed::Refuse(_, _, record) => record.as_deref(),
+        };
+        if record.is_some_and(|record| record.totals != subject.totals) && !planted::is("stale-totals-clear") {
+            return Err(Refused::TotalsChanged);
+        }
         let event = match proposed {
             Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
-                Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal },
+                Some(refusal) => {
+                    Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None }
+                }
                 None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
             },
             Proposed::Clear(proposal) => {
                 Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
             }
-            Proposed::Refuse(action, refusal) => Event::CallRefused { call, action, refusal },
+            Proposed::Refuse(action, refusal, policy) => Event::CallRefused { call, action, refusal, policy },
         };
         let phase = crate::call::Call::open(&event, now).ok_or(Refused::NoSuchCall)?.phase;
         Ok((vec![event], phase))

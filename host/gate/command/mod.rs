@@ -17,6 +17,7 @@ use crate::decision::Decision;
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Time};
 use crate::run::Run;
+use crate::totals::{Counted, Counter};
 
 mod sealed {
     pub trait Sealed {}
@@ -27,6 +28,11 @@ use sealed::Sealed;
 pub trait Command: Sealed + Send + 'static {
     /// What the caller gets once the events are on disk.
     type Out: Send + 'static;
+
+    /// The totals that it is judged by, which the caller loads into [`Subject::totals`].
+    fn rests_on(&self) -> Vec<Counter> {
+        Vec::new()
+    }
 
     /// Judges the step on `subject` at `now`: the events to write, possibly none, and the output.
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Self::Out), Refused>;
@@ -45,6 +51,8 @@ pub struct Subject {
     pub call: Option<Call>,
     /// The idempotency key of that call's effect.
     pub key: EffectKey,
+    /// The totals that the command rests on, as they are now; in the order in which it names them.
+    pub totals: Vec<Counted>,
 }
 
 /// Why a step is not legal now.
@@ -113,6 +121,9 @@ pub enum Refused {
         /// The current one.
         current: u32,
     },
+    /// The verdict rests on totals that have changed since.
+    #[error("the running totals that policy went by have changed: it must be asked again")]
+    TotalsChanged,
     /// Nothing is due yet.
     #[error("nothing is due")]
     NotDue,
@@ -121,7 +132,7 @@ pub enum Refused {
 impl Subject {
     /// A subject before its first event.
     pub fn new(journal: JournalId, id: RunId, key: EffectKey) -> Self {
-        Self { journal, id, run: None, call: None, key }
+        Self { journal, id, run: None, call: None, key, totals: Vec::new() }
     }
 
     /// Follows one event. The journal uses this to project, recovery to rebuild, tests to model.

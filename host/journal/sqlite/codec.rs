@@ -26,6 +26,11 @@ pub(super) fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
+/// A key or a small value as its JSON.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, ReadError> {
+    serde_json::to_string(value).map_err(|error| ReadError::Damaged(error.to_string()))
+}
+
 /// A limit for SQLite.
 pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)

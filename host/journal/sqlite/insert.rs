@@ -40,6 +40,9 @@ impl<'a> Insert<'a> {
             }
             self.event(entry)?;
         }
+        for (counter, total) in &batch.totals {
+            self.total(counter, total).map_err(|error| error.to_string())?;
+        }
         for ((id, number), call) in &batch.calls {
             let run = batch.runs.get(id).ok_or_else(|| format!("run {id} was not staged"))?;
             self.call(id, &run.run, call, opened.get(&(id, *number)).copied()).map_err(|error| error.to_string())?;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{Call, CallNumber, EffectKey, JournalId, Recorded, Run, RunId};
+use holdshort_gate::totals::money;
+use holdshort_gate::{Call, CallNumber, Counter, EffectKey, JournalId, Recorded, Run, RunId, Total};
 use rusqlite::{Connection, Transaction};
 
-use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
+use super::codec::{EVENT_COLUMNS, integer, json, natural, recorded};
 use super::insert::Insert;
 use super::lists::kind_number;
 use super::read;
@@ -49,6 +50,12 @@ impl Insert<'_> {
             self.words(position, id, run, call)?;
         }
         Ok(())
+    }
+
+    /// A running total is one row, written once for all that a batch makes of it.
+    pub(super) fn total(&self, counter: &Counter, total: &Total) -> Result<(), ReadError> {
+        let insert = "INSERT OR REPLACE INTO totals (counter, total) VALUES (?1, ?2)";
+        Ok(self.execute(insert, (json(counter)?, json(total)?))?)
     }
 
     /// A decision is a row of its own, that never changes. It follows the row of its call.
@@ -127,6 +134,13 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     insert.run(&id, &state)?;
     for (number, call) in &calls {
         insert.call(&id, &state.run, call, opened.get(number).copied())?;
+    }
+    for call in calls.values().filter(|call| call.counted_at.is_some()) {
+        let money = money(call.action());
+        for counter in call.counters(&id, &state.run) {
+            let total = read::total(transaction, &counter)?.with(&money);
+            insert.total(&counter, &total)?;
+        }
     }
     for (position, call, kind, by) in decided {
         insert.decision(position, &id, call, Deed { by: by.as_deref(), kind, message: None })?;

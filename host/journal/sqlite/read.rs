@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, Digest, Event, RunId, Seq, Time};
-use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, RunId, Seq, Time, Total};
+use rusqlite::{Connection, OptionalExtension, OpenFlags, Row, params_from_iter};
 
-use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, limit, natural, recorded};
+use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, json, limit, natural, recorded};
 use super::lists::{self, Conditions, each_phase};
 use super::open::connect;
 use super::told;
@@ -96,6 +96,14 @@ fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, St
     Ok((RunId(id), state, task))
 }
 
+/// A running total; nothing counted is a total too.
+pub(super) fn total(connection: &Connection, counter: &Counter) -> Result<Total, ReadError> {
+    let mut statement = connection.prepare_cached("SELECT total FROM totals WHERE counter = ?1")?;
+    let found: Option<String> = statement.query_row([json(counter)?], |row| row.get(0)).optional()?;
+    let damaged = |error: serde_json::Error| ReadError::Damaged(format!("a running total: {error}"));
+    found.map_or_else(|| Ok(Total::default()), |found| serde_json::from_str(&found).map_err(damaged))
+}
+
 impl Load for SqliteReader {
     fn run(&mut self, id: &RunId) -> Result<Option<RunState>, ReadError> {
         Ok(run(&self.0, id)?.map(|(state, _)| state))
@@ -103,6 +111,10 @@ impl Load for SqliteReader {
 
     fn call(&mut self, run: &RunId, number: CallNumber) -> Result<Option<Call>, ReadError> {
         call(&self.0, run, number)
+    }
+
+    fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
+        total(&self.0, counter)
     }
 }
 

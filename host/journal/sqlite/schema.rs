@@ -15,7 +15,7 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
 }
 
 /// The version of what is projected from the events. When it grows, every projection is made anew when a journal is opened.
-pub(super) const PROJECTION: &str = "2";
+pub(super) const PROJECTION: &str = "3";
 
 /// The tables of the first version, with the projections of now: [`KEPT`] and [`PROJECTED`].
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
@@ -87,6 +87,7 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_phase ON calls (phase);
 CREATE INDEX calls_by_rank ON calls (phase, rank);
 CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
+CREATE TABLE totals (counter TEXT PRIMARY KEY, total TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE exceptions (position INTEGER, reviewer INTEGER, PRIMARY KEY (position, reviewer)) WITHOUT ROWID;
 CREATE TABLE decisions (position INTEGER PRIMARY KEY, call INTEGER NOT NULL, kind INTEGER NOT NULL, reviewer INTEGER);
 CREATE INDEX decisions_by_call ON decisions (call);
@@ -101,4 +102,5 @@ DROP TABLE IF EXISTS calls;
 DROP TABLE IF EXISTS exceptions;
 DROP TABLE IF EXISTS decisions;
 DROP TABLE IF EXISTS words;
+DROP TABLE IF EXISTS totals;
 ";

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, RunId, Time};
+use holdshort_gate::{Call, CallNumber, Counter, RunId, Time, Total};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 
 use super::codec::natural;
@@ -92,6 +92,10 @@ impl Load for Sqlite {
     /// By index: the events of this one call, whatever else the run has done.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
         read::call(&self.connection, run, call)
+    }
+
+    fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
+        read::total(&self.connection, counter)
     }
 }
 

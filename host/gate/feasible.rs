@@ -1,0 +1,86 @@
+//! Whether a requirement can be met at all by the people there are.
+
+use std::collections::BTreeMap;
+
+use crate::approval::Requirement;
+
+/// Whom a requirement asks for, and cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it takes {needed} in stage {stage}, and {found} of those who could decide on it are left for that")]
+pub struct CannotBeMet {
+    /// The stage that lacks people, from 1.
+    pub stage: usize,
+    /// How many people it takes at least.
+    pub needed: u32,
+    /// How many there are, once the stages before have theirs.
+    pub found: usize,
+}
+
+/// People who count for the same demands are alike; of no kind are ever more needed than all demands together take.
+type Kinds = BTreeMap<Vec<Vec<bool>>, usize>;
+
+impl Requirement {
+    /// Whether `everybody` together could meet it, whoever comes in by escalation included: nobody counts for two stages, nor who is barred by four-eyes.
+    pub fn can_be_met(
+        &self,
+        everybody: &[String],
+        started_by: &str,
+        edited_by: Option<&str>,
+    ) -> Result<(), CannotBeMet> {
+        let may = |name: &&String| self.bars(name, started_by, edited_by).is_ok();
+        let mut kinds = Kinds::new();
+        for name in everybody.iter().filter(may) {
+            let called_in = self.escalated(self.escalations.len()).any(|of| of.include(name));
+            let counts = |stage: &Vec<crate::Demand>| {
+                stage.iter().map(|demand| called_in || demand.reviewers.include(name)).collect()
+            };
+            *kinds.entry(self.stages.iter().map(counts).collect()).or_default() += 1;
+        }
+        self.fill(0, &mut kinds.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Fills the stages from `stage` on with people of these kinds, trying every number of each.
+    fn fill(&self, stage: usize, kinds: &mut Vec<(Vec<Vec<bool>>, usize)>) -> Result<(), CannotBeMet> {
+        let Some(demands) = self.stages.get(stage) else { return Ok(()) };
+        let missing: Vec<u32> = demands.iter().map(|demand| demand.quorum.max(1)).collect();
+        self.take(stage, 0, &missing, kinds)
+    }
+
+    /// Takes people of the kinds from `kind` on until nothing is missing in the stage, and fills the next.
+    fn take(
+        &self,
+        stage: usize,
+        kind: usize,
+        missing: &[u32],
+        kinds: &mut Vec<(Vec<Vec<bool>>, usize)>,
+    ) -> Result<(), CannotBeMet> {
+        let most = missing.iter().copied().max().unwrap_or(0);
+        if most == 0 {
+            return self.fill(stage + 1, kinds);
+        }
+        let found = kinds.iter().skip(kind).map(|(_, count)| count).sum();
+        let lacking = CannotBeMet { stage: stage + 1, needed: most, found };
+        let Some((counts, left)) = kinds.get(kind).cloned() else { return Err(lacking) };
+        let counts = counts.get(stage).cloned().unwrap_or_default();
+        let useful = if counts.contains(&true) { left.min(most as usize) } else { 0 };
+        let mut worst = lacking;
+        for taken in 0..=useful {
+            if let Some((_, count)) = kinds.get_mut(kind) {
+                *count = left - taken;
+            }
+            let less = |(missing, counts): (&u32, &bool)| {
+                missing.saturating_sub(if *counts { u32::try_from(taken).unwrap_or(u32::MAX) } else { 0 })
+            };
+            let missing: Vec<u32> = missing.iter().zip(&counts).map(less).collect();
+            match self.take(stage, kind + 1, &missing, kinds) {
+                Ok(()) => return Ok(()),
+                Err(why) if why.stage > worst.stage => worst = why,
+                Err(_) => {}
+            }
+        }
+        if let Some((_, count)) = kinds.get_mut(kind) {
+            *count = left;
+        }
+        Err(worst)
+    }
+}

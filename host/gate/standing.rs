@@ -1,0 +1,110 @@
+//! Where a call stands with those who decide on it, and with the totals.
+
+use crate::approval::{NotEligible, people};
+use crate::call::Call;
+use crate::ids::{RunId, Time};
+use crate::phase::Phase;
+use crate::planted;
+use crate::run::Run;
+use crate::totals::{Counter, counters};
+
+impl Call {
+    /// When something must happen to the call though nobody does anything: it expires then.
+    pub fn deadline(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Held => match (self.level, self.requirement()) {
+                (0, requirement) => requirement.and_then(|requirement| requirement.expires_at),
+                (level, requirement) => requirement
+                    .and_then(|requirement| requirement.escalations.get(level - 1))
+                    .map(|escalation| self.waits_since.plus_ms(escalation.within_ms)),
+            },
+            Phase::Cleared { start_by } | Phase::Approved { start_by } => Some(*start_by),
+            Phase::Refused(_)
+            | Phase::Started
+            | Phase::Succeeded { .. }
+            | Phase::Failed { .. }
+            | Phase::InDoubt { .. }
+            | Phase::Unresolved { .. }
+            | Phase::Rejected { .. }
+            | Phase::Answered { .. }
+            | Phase::Expired
+            | Phase::Cancelled => None,
+        }
+    }
+
+    /// Whether its time to be decided on is over. Before another escalation it is not: who may decide now may do so then.
+    pub fn has_lapsed(&self, now: Time) -> bool {
+        let last = self.requirement().is_none_or(|requirement| self.level >= requirement.escalations.len());
+        last && self.deadline().is_some_and(|deadline| now >= deadline) && !planted::is("expired-approval-runs")
+    }
+
+    /// Whether `reviewer` may decide at all.
+    pub fn admits(&self, reviewer: &str) -> Result<(), NotEligible> {
+        self.requirement().ok_or(NotEligible::NotNamed)?.admits(reviewer, self.level)
+    }
+
+    /// Whether `reviewer` may approve now: admitted in this stage, and not barred by four-eyes.
+    pub fn admits_approval(&self, reviewer: &str, started_by: &str) -> Result<(), NotEligible> {
+        self.admits(reviewer)?;
+        let requirement = self.requirement().ok_or(NotEligible::NotNamed)?;
+        requirement.bars(reviewer, started_by, self.edited_by.as_deref())?;
+        if requirement.admits_in(reviewer, self.stage, self.level) {
+            return Ok(());
+        }
+        let later = (self.stage..requirement.stages.len()).any(|later| requirement.admits_in(reviewer, later, 0));
+        Err(if later { NotEligible::NotYet } else { NotEligible::NotAnyMore })
+    }
+
+    /// Whether this person has approved the current clearance, themselves or by somebody who stood for them.
+    pub fn has_vote_of(&self, name: &str) -> bool {
+        self.votes.iter().any(|vote| vote.is_of(name))
+    }
+
+    /// How many more people must approve at least.
+    pub fn still_needed(&self) -> u32 {
+        match (&self.phase, self.requirement()) {
+            (Phase::Held, Some(requirement)) => requirement.still_needed(self.stage, self.level, &self.votes),
+            _ => 0,
+        }
+    }
+
+    /// Whether everybody who must has approved.
+    pub(crate) fn is_approved(&self) -> bool {
+        let (votes, level) = (&self.votes, self.level);
+        self.requirement().is_some_and(|requirement| {
+            (0..requirement.stages.len()).all(|stage| requirement.still_missing(stage, level, votes) == 0)
+        })
+    }
+
+    /// How many more people must reject it before it is rejected.
+    pub fn rejections_needed(&self) -> u32 {
+        let needed = self.requirement().map_or(1, |requirement| requirement.rejections.max(1));
+        let said = u32::try_from(people(self.rejections.iter()).len()).unwrap_or(u32::MAX);
+        needed.saturating_sub(said)
+    }
+
+    /// Whether running totals count it: it was cleared or approved, and it is not certain that it did not happen.
+    pub(crate) fn counts(&self) -> bool {
+        match &self.phase {
+            Phase::Cleared { .. }
+            | Phase::Approved { .. }
+            | Phase::Started
+            | Phase::Succeeded { .. }
+            | Phase::InDoubt { .. }
+            | Phase::Unresolved { .. } => !self.is_question(),
+            Phase::Refused(_)
+            | Phase::Held
+            | Phase::Failed { .. }
+            | Phase::Rejected { .. }
+            | Phase::Answered { .. }
+            | Phase::Expired
+            | Phase::Cancelled => false,
+        }
+    }
+
+    /// The totals that it is in.
+    pub fn counters(&self, id: &RunId, run: &Run) -> Vec<Counter> {
+        let (Some(at), capability) = (self.counted_at, self.action().capability()) else { return Vec::new() };
+        counters(id, &run.agent, capability, at).into()
+    }
+}
