@@ -36,6 +36,17 @@ pub enum Consequence {
     High,
 }
 
+impl Consequence {
+    /// Its name for people, programs and policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
 /// A piece of evidence that the host established, kept by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExhibitRef {
@@ -68,6 +79,11 @@ pub struct PolicyRecord {
 }
 
 impl PolicyRecord {
+    /// A record of the policy set of this digest, in which nothing has determined anything yet.
+    pub fn new(digest: Digest) -> Self {
+        Self { digest, determining: Vec::new(), errors: Vec::new(), totals: Vec::new(), reasons: Vec::new() }
+    }
+
     /// Whether a call may be cleared on this: some policy says so, and none failed to say.
     pub fn may_clear(&self) -> bool {
         !self.determining.is_empty() && (self.errors.is_empty() || planted::is("policy-error-clears"))

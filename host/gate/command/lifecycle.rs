@@ -102,6 +102,29 @@ pub enum Proposed {
     Refuse(Box<Action>, RefusalReason, Option<Box<PolicyRecord>>),
 }
 
+impl Proposed {
+    /// The same for people to decide, because the totals that policy went by do not stay as they are for long enough.
+    #[must_use]
+    pub fn at_last(self) -> Self {
+        match self {
+            Self::Clear(mut proposal) | Self::Hold(mut proposal) => {
+                proposal.policy.totals.clear();
+                proposal.policy.errors.push("the running totals changed all the time while policy was asked".into());
+                Self::Hold(proposal)
+            }
+            Self::Refuse(action, reason, _) => Self::Refuse(action, reason, None),
+        }
+    }
+
+    /// Policy's reasons.
+    fn record(&self) -> Option<&PolicyRecord> {
+        match self {
+            Self::Clear(proposal) | Self::Hold(proposal) => Some(&proposal.policy),
+            Self::Refuse(_, _, record) => record.as_deref(),
+        }
+    }
+}
+
 /// Puts a consequential call into the journal.
 #[derive(Clone, Debug)]
 pub struct Propose {
@@ -117,11 +140,7 @@ impl Command for Propose {
     type Out = Phase;
 
     fn rests_on(&self) -> Vec<Counter> {
-        let record = match &self.proposed {
-            Proposed::Clear(proposal) | Proposed::Hold(proposal) => Some(&proposal.policy),
-            Proposed::Refuse(_, _, record) => record.as_deref(),
-        };
-        let totals = record.map(|record| &record.totals[..]).unwrap_or_default();
+        let totals = self.proposed.record().map(|record| &record.totals[..]).unwrap_or_default();
         totals.iter().map(|counted| counted.counter.clone()).collect()
     }
 
@@ -132,18 +151,13 @@ impl Command for Propose {
             Proposed::Clear(proposal) if !proposal.policy.may_clear() => Proposed::Hold(proposal),
             proposed @ (Proposed::Clear(_) | Proposed::Hold(_) | Proposed::Refuse(..)) => proposed,
         };
-        let record = match &proposed {
-            Proposed::Clear(proposal) | Proposed::Hold(proposal) => Some(&proposal.policy),
-            Proposed::Refuse(_, _, record) => record.as_deref(),
-        };
-        if record.is_some_and(|record| record.totals != subject.totals) && !planted::is("stale-totals-clear") {
+        if proposed.record().is_some_and(|record| record.totals != subject.totals) && !planted::is("stale-totals-clear")
+        {
             return Err(Refused::TotalsChanged);
         }
         let event = match proposed {
             Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
-                Some(refusal) => {
-                    Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None }
-                }
+                Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None },
                 None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
             },
             Proposed::Clear(proposal) => {

@@ -194,10 +194,7 @@ pub(crate) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject
 
 /// The whole of it for a client: nothing that the digest covers is left out.
 fn approval(journal: JournalId, run: RunId, agent: String, task: String, started_by: String, call: Call) -> Approval {
-    let still_needed = match (&call.phase, call.requirement()) {
-        (Phase::Held, Some(requirement)) => requirement.still_needed(&call.votes),
-        _ => 0,
-    };
+    let still_needed = call.still_needed();
     let (state, effect, deadline) = (decision_state(&call), effect(&call), call.deadline().map(Moment));
     let action_digest = call.action().digest();
     let (proposal, refused) = match (call.matter, call.phase) {

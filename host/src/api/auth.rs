@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};
+use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use holdshort_gate::Digest;
+use holdshort_gate::{Digest, Time};
 
 use super::problem::{Kind, Problem};
 
@@ -67,18 +68,47 @@ impl Reviewers {
     pub(super) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
         let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.0.get(&Digest::of(token.as_bytes()))).flatten();
         let nobody = || Problem::new(Kind::Unauthenticated, "this token is nobody's here");
-        known.cloned().map(Reviewer).ok_or_else(nobody)
+        known.cloned().map(|name| Reviewer { name, signed_in_for_ms: 0 }).ok_or_else(nobody)
     }
 }
 
 /// Somebody known. A handler that takes one cannot be reached without a token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Reviewer(Arc<str>);
+#[derive(Clone, Debug)]
+pub(crate) struct Reviewer {
+    name: Arc<str>,
+    /// How long ago they proved who they are, in milliseconds: a token does so with each request.
+    signed_in_for_ms: u64,
+}
+
+/// A person is the same whenever they signed in.
+impl PartialEq for Reviewer {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Reviewer {}
+
+impl Hash for Reviewer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
 
 impl Reviewer {
     /// The name that is written down with what they do.
     pub(crate) fn name(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// When they proved who they are.
+    pub(crate) fn signed_in_at(&self, now: Time) -> Time {
+        Time(now.0.saturating_sub(self.signed_in_for_ms.saturating_mul(1_000)))
+    }
+
+    /// The same person, by a session that has lasted for so long.
+    pub(crate) fn signed_in_for(self, ms: u64) -> Self {
+        Self { signed_in_for_ms: ms, ..self }
     }
 }
 

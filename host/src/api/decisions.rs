@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
-use holdshort_gate::{Call, CallNumber, Digest, Refused, RunId, Subject, Verdict};
+use holdshort_gate::{Call, CallNumber, Digest, Refused, RunId, Subject, Time, Verdict};
 use holdshort_journal::{Fence, Flushed};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -107,7 +107,8 @@ pub(crate) async fn decide(
     request.check()?;
     let DecisionRequest { kind, digest, arguments, message, answer, capability } = request;
     let words = message.clone().map(Value::String);
-    let asked = Asked { run, number, reviewer: reviewer.name().into(), clearance: digest, message };
+    let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
+    let asked = Asked { run, number, reviewer: name, signed_in_at, clearance: digest, message };
     match kind {
         // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
         DecisionType::Approve => asked.submit(api, Choice::Approve).await,
@@ -156,6 +157,7 @@ struct Asked<'a> {
     run: &'a RunId,
     number: CallNumber,
     reviewer: String,
+    signed_in_at: Time,
     clearance: Digest,
     message: Option<String>,
 }
@@ -163,7 +165,8 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// The decision as the gate takes it.
     fn decide(self, choice: Choice) -> Decide {
-        Decide { reviewer: self.reviewer, clearance: self.clearance, choice, message: self.message }
+        let Self { reviewer, signed_in_at, clearance, message, .. } = self;
+        Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message }
     }
 
     /// Writes the decision. The gate judges it on the state that is then in the journal.
@@ -205,7 +208,7 @@ async fn edit(
         let detail = format!("an edit cannot make `{}` of `{calls}`", super::shortened(&other));
         return Err(Problem::new(Kind::WrongType, detail));
     }
-    let revision = api.driver().revise(asked.run, &call, arguments).await?;
+    let revision = api.driver().revise(asked.run, &call, &asked.reviewer, arguments).await?;
     asked.submit(api, Choice::Edit(Box::new(revision))).await
 }
 
@@ -224,7 +227,8 @@ pub(crate) async fn foresee(
     let clearance = digest.or(call.clearance).ok_or_else(wrong_phase)?;
     let current = || call.proposal().cloned().map(|proposal| Revision { proposal });
     let revision = revision.or_else(current).ok_or_else(wrong_phase)?;
-    let asked = Asked { run, number, reviewer: reviewer.name().into(), clearance, message: None };
+    let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
+    let asked = Asked { run, number, reviewer: name, signed_in_at, clearance, message: None };
     let outcome = asked.may(api, subject, &call, Choice::Edit(Box::new(revision)))?;
     Ok((call, outcome))
 }

@@ -33,6 +33,7 @@ pub trait Driver: Send + Sync + 'static {
         &'a self,
         run: &'a RunId,
         call: &'a Call,
+        editor: &'a str,
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>>;
 

@@ -78,6 +78,7 @@ impl SessionCookie {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     reviewer: Reviewer,
+    since: Instant,
     key: Key,
 }
 
@@ -161,7 +162,7 @@ impl Sessions {
     ) -> Result<HeaderValue, Problem> {
         let (value, mut key) = (random()?, [0; 32]);
         getrandom::fill(&mut key).map_err(no_randomness)?;
-        let session = Session { reviewer: reviewer.clone(), key: Key(key) };
+        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key) };
         lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, session, now);
         cookie.header(Some(&value))
     }
@@ -169,7 +170,9 @@ impl Sessions {
     /// Whose session these headers are of.
     pub(super) fn find(&self, headers: &HeaderMap, cookie: &SessionCookie, now: Instant) -> Option<Session> {
         let digest = Digest::of(cookie.value(headers)?.as_bytes());
-        lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)
+        let found = lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)?;
+        let age = u64::try_from(now.saturating_duration_since(found.since).as_millis()).unwrap_or(u64::MAX);
+        Some(Session { reviewer: found.reviewer.clone().signed_in_for(age), ..found })
     }
 
     /// Ends the session of these headers: the header that has the browser forget it.

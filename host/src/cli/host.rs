@@ -5,6 +5,7 @@
 
 mod clock;
 mod driver;
+pub(super) mod judging;
 mod offers;
 mod telling;
 mod types;
@@ -30,7 +31,6 @@ use crate::config::{self, Config};
 use crate::effects::Effects;
 use crate::notify::{Notify, Target};
 use crate::page;
-use crate::policy::HoldEverything;
 use crate::runs::{DisplayBudget, Runs, Settings};
 
 pub(super) use clock::system_clock;
@@ -79,15 +79,8 @@ impl Host {
         let guests_max = u32::try_from(live.saturating_mul(2).saturating_add(8)).unwrap_or(u32::MAX);
         let settings = EngineSettings { cache: Some(config.state.join(CACHE_FOLDER)), guests_max };
         let engine = Engine::new(&settings).map_err(|error| failed(&error))?;
-        let approval = &config.approval;
-        let policy = HoldEverything {
-            reviewers: approval.reviewers.clone(),
-            quorum: approval.quorum,
-            four_eyes: approval.four_eyes,
-            expires_after_ms: approval.expires_after_ms,
-            start_within_ms: approval.start_within_ms,
-        };
-        let runs = Runs::new(journal.clone(), engine, catalogue, Arc::new(policy), self::settings(&config));
+        let policy = judging::policy(&config)?;
+        let runs = Runs::new(journal.clone(), engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(journal.clone(), performers, runs.refresher());
         let targets = telling::targets(&config, &system_clock())?;
         Ok(Self { config, journal, runs, effects, targets })

@@ -38,6 +38,8 @@ pub(super) struct File {
     pub(super) checks: Option<Named<Check>>,
     pub(super) capabilities: Option<Named<Capability>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
+    pub(super) groups: Option<Named<Vec<Spanned<Name>>>>,
+    pub(super) policy: Option<Policy>,
     pub(super) notify: Option<Named<Notice>>,
 }
 
@@ -50,6 +52,13 @@ pub(super) struct Server {
     pub(super) allowed_origins: Option<Vec<Origin>>,
     pub(super) behind_proxy: Option<bool>,
     pub(super) public_url: Option<Origin>,
+}
+
+/// `[policy]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Policy {
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// `[limits]`

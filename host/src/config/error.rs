@@ -71,7 +71,7 @@ impl Wrong {
 }
 
 /// The known name nearest to `name`, if one is near enough to have been meant.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.replace('_', "-");
     let (begun, known): (Vec<&str>, Vec<&str>) = known.partition(|known| known.starts_with(&name));
     if let [one] = begun.as_slice() {

@@ -17,6 +17,7 @@ mod value;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+pub(crate) use error::nearest;
 pub use error::{ConfigError, Problem};
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolved::{
@@ -77,6 +78,11 @@ impl Surroundings {
             folder,
         }
     }
+}
+
+/// A length of time as the file spells it, such as `4h`, in milliseconds.
+pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
+    text.parse::<value::Span>().map(|span| span.0)
 }
 
 /// Who runs this process, if `$USER` says so with a plain name.

@@ -27,6 +27,8 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
     };
     let reviewers = people::reviewers(file.reviewers)?;
     let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator)?;
+    let groups = people::groups(file.groups, &reviewers, &around.operator)?;
+    let policies = file.policy.into_iter().flat_map(|policy| policy.files).map(|path| folder.path(path)).collect();
     Ok(Config {
         source: source.map(Path::to_path_buf),
         journal: state.join(defaults::JOURNAL_FILE),
@@ -45,6 +47,8 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         deployment,
         repository,
         reviewers,
+        groups,
+        policies,
         state,
         folder: folder.0,
     })

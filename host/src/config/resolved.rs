@@ -55,6 +55,10 @@ pub struct Config {
     /// Everyone with a token of their own, by name. The local operator is a reviewer too, so the report lists them together.
     #[serde(skip)]
     pub reviewers: Vec<Reviewer>,
+    /// Groups of them, by name.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// Files of policies; without any, all that is consequential is held.
+    pub policies: Vec<PathBuf>,
 }
 
 impl Config {
@@ -152,11 +156,9 @@ impl Approval {
     /// The requirement for a call that is held at `now`.
     pub fn requirement(&self, now: Time) -> Requirement {
         Requirement {
-            reviewers: self.reviewers.clone(),
-            quorum: self.quorum,
             four_eyes: self.four_eyes,
             expires_at: self.expires_after_ms.map(|ms| now.plus_ms(ms)),
-            start_within_ms: self.start_within_ms,
+            ..Requirement::plain(self.reviewers.clone(), self.quorum, self.start_within_ms)
         }
     }
 }

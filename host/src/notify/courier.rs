@@ -127,7 +127,13 @@ impl Courier<'_> {
     fn concerns(&self, notice: &Notice) -> bool {
         let (Way::Mail { reviewer, .. }, Some(call)) = (&self.target.way, &notice.call) else { return true };
         let admits = call.requirement.as_ref().map(|requirement| {
-            requirement.admits_approval(reviewer, &notice.started_by, call.edited_by.as_deref()).is_ok()
+            // What is in doubt is settled by any of them, in whichever stage.
+            let asked = if notice.kind == Kind::InDoubt {
+                requirement.admits(reviewer, call.level).is_ok()
+            } else {
+                requirement.admits_in(reviewer, call.stage, call.level)
+            };
+            asked && requirement.bars(reviewer, &notice.started_by, call.edited_by.as_deref()).is_ok()
         });
         admits.unwrap_or(true)
     }

@@ -86,13 +86,20 @@ pub struct About {
     pub requirement: Option<Requirement>,
     /// Who edited it.
     pub edited_by: Option<String>,
+    /// The stage that is decided on, from 0.
+    pub stage: usize,
+    /// How often it was escalated.
+    pub level: usize,
 }
 
 impl Notice {
     /// What kind of message an event may be worth, by a look at the event alone.
     pub(super) fn kind(event: &Event) -> Option<Kind> {
         match event {
-            Event::CallHeld { .. } | Event::CallRevised { .. } | Event::CallReheld { .. } => Some(Kind::Held),
+            Event::CallHeld { .. }
+            | Event::CallRevised { .. }
+            | Event::CallReheld { .. }
+            | Event::CallEscalated { .. } => Some(Kind::Held),
             Event::DecisionMade { .. } => Some(Kind::Decided),
             Event::CallExpired { .. } => Some(Kind::Expired),
             Event::CallCancelled { .. } => Some(Kind::Withdrawn),
@@ -171,6 +178,8 @@ impl About {
             deadline: call.deadline(),
             requirement: call.requirement().cloned(),
             edited_by: call.edited_by.clone(),
+            stage: call.stage,
+            level: call.level,
         }
     }
 }
@@ -190,6 +199,7 @@ fn outcome(event: &Event) -> Option<String> {
     Some(match event {
         Event::CallRevised { by, revision, .. } => format!("edited by {by}: revision {revision}"),
         Event::CallReheld { revision, .. } => format!("what it rested on has changed: revision {revision}"),
+        Event::CallEscalated { level, .. } => format!("nobody decided in time: escalation {level}"),
         Event::DecisionMade { decision, .. } => {
             let verb = match decision.verdict {
                 Verdict::Approve => "approved",

@@ -115,7 +115,7 @@ impl<'a> Editing<'a> {
         if arguments == *self.call.action().arguments() {
             return self.again(draft, wrong, Some("nothing is changed yet"));
         }
-        match self.api.driver().revise(&self.run, &self.call, &arguments).await {
+        match self.api.driver().revise(&self.run, &self.call, self.signed.0.reviewer().name(), &arguments).await {
             Ok(revision) => self.previewed(draft, revision).await,
             Err(error) => self.again(draft, wrong, Some(&error.to_string())),
         }

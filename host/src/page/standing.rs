@@ -45,7 +45,7 @@ impl Standing {
 
 fn sentence(call: &Call) -> String {
     let question = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
-    let needed = call.requirement().map_or(0, |requirement| requirement.still_needed(&call.votes));
+    let needed = call.still_needed();
     match &call.phase {
         Phase::Held if question => "waits for an answer".into(),
         Phase::Held if needed == 1 => "waits for 1 approval".into(),
@@ -68,7 +68,6 @@ fn sentence(call: &Call) -> String {
 /// Why somebody may not approve a call, if there is a reason.
 pub(super) fn barred(subject: &Subject, call: &Call, name: &str) -> Option<Text> {
     let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
-    let requirement = call.requirement()?;
-    let why = requirement.admits_approval(name, started_by, call.edited_by.as_deref()).err()?;
+    let why = call.admits_approval(name, started_by).err()?;
     Some(Text::line(&why.to_string()))
 }

@@ -1,10 +1,23 @@
 //! What is cleared, held or refused, and who must decide.
 //!
 //! Judging is synchronous and on an immutable snapshot: the same question gets the same answer, and it is asked once per revision of a call.
-//! The one implementation holds every consequential call; nothing is ever cleared without a person.
+//! Without policy files every consequential call is held, and nothing is ever cleared without a person ([`HoldEverything`]). With them
+//! [`CedarPolicy`] judges: read [`schema`] (what policies can speak of), [`load`], [`annotations`] (who must decide), `cedar`.
+
+pub mod annotations;
+mod cedar;
+mod facts;
+pub mod load;
+mod people;
+pub mod schema;
+mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, Digest, Requirement, Reviewers, Time};
+use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, Reviewers, RunId, Time};
+use serde_json::Value;
+
+pub use cedar::CedarPolicy;
+pub use people::People;
 
 /// What policy is asked about a consequential call.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +26,20 @@ pub struct CallQuestion<'a> {
     pub started_by: &'a str,
     /// The agent's configured name.
     pub agent: &'a str,
+    /// The run that asks.
+    pub run: &'a RunId,
     /// What it wants to do, with typed arguments.
     pub action: &'a Action,
+    /// The type of the function.
+    pub ty: &'a FunctionType,
+    /// What the host found out about it; an object, or null.
+    pub facts: &'a Value,
+    /// How much is at stake, as the connector sees it.
+    pub consequence: Consequence,
+    /// Who edited it.
+    pub edited_by: Option<&'a str>,
+    /// What was cleared or approved before, if policy [uses](Policy::uses_totals) it.
+    pub totals: &'a [Counted],
     /// When it asks.
     pub now: Time,
 }
@@ -45,6 +70,11 @@ pub enum Verdict {
 pub trait Policy: Send + Sync {
     /// What becomes of this call.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement;
+
+    /// Whether running totals play a part. A verdict counts only while they are as they were.
+    fn uses_totals(&self) -> bool {
+        false
+    }
 }
 
 /// Holds everything consequential, under one requirement from the configuration.
@@ -65,14 +95,12 @@ pub struct HoldEverything {
 impl Policy for HoldEverything {
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let requirement = Requirement {
-            reviewers: self.reviewers.clone(),
-            quorum: self.quorum,
             four_eyes: self.four_eyes,
             expires_at: self.expires_after_ms.map(|ms| question.now.plus_ms(ms)),
-            start_within_ms: self.start_within_ms,
+            ..Requirement::plain(self.reviewers.clone(), self.quorum, self.start_within_ms)
         };
         let digest = Digest::tagged("holdshort/policy/hold-everything", format!("{self:?}").as_bytes());
-        let record = PolicyRecord { digest, determining: vec!["hold-everything".into()], errors: Vec::new() };
+        let record = PolicyRecord { determining: vec!["hold-everything".into()], ..PolicyRecord::new(digest) };
         Judgement { verdict: Verdict::Hold, requirement, record }
     }
 }

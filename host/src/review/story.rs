@@ -1,7 +1,8 @@
 //! What happened, in sentences for people. Programs read the events themselves (`--json`).
 
 use holdshort_gate::{
-    Action, Decision, EffectClass, Event, Proposal, RefusalReason, Resolution, Reviewers, Time, Verdict,
+    Action, Decision, Demand, EffectClass, Event, Proposal, RefusalReason, Requirement, Resolution, Reviewers, Time,
+    Verdict,
 };
 use serde_json::Value;
 
@@ -50,6 +51,7 @@ fn of_run(event: &Event) -> String {
         | Event::DecisionMade { .. }
         | Event::CallRevised { .. }
         | Event::CallReheld { .. }
+        | Event::CallEscalated { .. }
         | Event::CallAnswered { .. }
         | Event::CallExpired { .. }
         | Event::CallCancelled { .. }
@@ -72,6 +74,7 @@ fn of_call(event: &Event) -> String {
         Event::CallHeld { proposal, .. } => format!("holds short: {}", summary(proposal)),
         Event::CallRevised { revision, proposal, .. } => format!("is revision {revision} now: {}", summary(proposal)),
         Event::CallReheld { reason, revision, .. } => format!("is held again as revision {revision}: {reason}"),
+        Event::CallEscalated { level, .. } => format!("is escalated (level {level}): nobody decided in time"),
         Event::CallAnswered { answer, .. } => format!("is answered: {}", short(&answer.to_string())),
         Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
@@ -110,7 +113,8 @@ pub fn decided(decision: &Decision) -> String {
         Verdict::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
         Verdict::Respond(answer) => ("answered", Some(answer.to_string())),
     };
-    format!("{verb} by {}{}", decision.reviewer, because(said.as_deref()))
+    let stands_for = decision.stands_for.as_ref().map(|name| format!(" for {name}")).unwrap_or_default();
+    format!("{verb} by {}{stands_for}{}", decision.reviewer, because(said.as_deref()))
 }
 
 /// Why a call was put to nobody.
@@ -140,23 +144,51 @@ pub fn action(action: &Action) -> String {
 /// The facts that the clearance digest covers: whoever decides on the digest decides on these too.
 pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
-    let who = match &requirement.reviewers {
-        Reviewers::Any => "any reviewer".into(),
-        Reviewers::Named(names) => names.join(", "),
-    };
-    let four_eyes = if requirement.four_eyes { ", not who started or edited it" } else { "" };
     let needs = if proposal.class == EffectClass::Question {
-        format!("an answer of: {who}")
+        let asked = requirement.stages.iter().flatten().map(|demand| people(&demand.reviewers));
+        format!("an answer of: {}", asked.collect::<Vec<_>>().join(" or "))
     } else {
-        let span = span(requirement.start_within_ms);
-        format!("{} of: {who}{four_eyes}; then it must start within {span}", requirement.quorum)
+        format!("{}; then it must start within {}", needs(requirement), span(requirement.start_within_ms))
     };
     vec![
         ("calls", action(&proposal.action)),
         ("done by", format!("the connector `{}`", proposal.connector)),
         ("needs", needs),
-        ("expires", requirement.expires_at.map_or_else(|| "never".into(), at)),
+        ("expires", expires(requirement)),
     ]
+}
+
+/// Who must approve, in order, and what else they must heed.
+pub fn needs(requirement: &Requirement) -> String {
+    let demand = |demand: &Demand| format!("{} of: {}", demand.quorum, people(&demand.reviewers));
+    let stage = |stage: &Vec<Demand>| stage.iter().map(demand).collect::<Vec<_>>().join(", and ");
+    let mut needs = requirement.stages.iter().map(stage).collect::<Vec<_>>().join("; then ");
+    if requirement.four_eyes {
+        needs += ", not who started or edited it";
+    }
+    if requirement.rejections > 1 {
+        needs += &format!("; {} must reject it to stop it", requirement.rejections);
+    }
+    if let Some(within) = requirement.sign_in_within_ms {
+        needs += &format!("; whoever approves must have signed in within {}", span(within));
+    }
+    needs
+}
+
+/// When it lapses, and who comes in before.
+fn expires(requirement: &Requirement) -> String {
+    let first = requirement.expires_at.map_or_else(|| "never".into(), at);
+    let later = requirement.escalations.iter();
+    let later = later.map(|then| format!(", then {} have {} as well", people(&then.reviewers), span(then.within_ms)));
+    later.fold(first, |all, more| all + &more)
+}
+
+/// Some people, by name.
+pub fn people(reviewers: &Reviewers) -> String {
+    match reviewers {
+        Reviewers::Any => "any reviewer".into(),
+        Reviewers::Named(names) => names.join(", "),
+    }
 }
 
 /// A length of time in the largest unit that says it exactly.

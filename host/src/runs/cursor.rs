@@ -235,6 +235,7 @@ fn describe_event(event: &Event) -> String {
         Event::DecisionMade { call, .. }
         | Event::CallRevised { call, .. }
         | Event::CallReheld { call, .. }
+        | Event::CallEscalated { call, .. }
         | Event::CallAnswered { call, .. }
         | Event::CallExpired { call }
         | Event::CallCancelled { call }

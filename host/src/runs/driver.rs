@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use holdshort_gate::command::{End, EndRun, Propose, Proposed, RecordRoutine};
-use holdshort_gate::{Action, Phase, Refused, Run, RunId, Time};
-use holdshort_journal::{Lease, LogLine, Submitted};
+use holdshort_gate::{Action, FunctionType, Phase, Refused, Run, RunId, Time};
+use holdshort_journal::{Lease, LogLine, SubmitError, Submitted};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
 
@@ -180,7 +180,9 @@ impl<'a> Drive<'a> {
             },
             Replayed::New => match &bound.offer {
                 BoundOffer::Routine(routine) => self.routine(&**routine, action).await,
-                BoundOffer::Consequential(preview, form) => self.consequential(&**preview, form, action).await,
+                BoundOffer::Consequential(preview, form) => {
+                    self.consequential(&**preview, form, &bound.ty, action).await
+                }
                 BoundOffer::Log => Ok(GO_ON),
             },
         }
@@ -229,24 +231,20 @@ impl<'a> Drive<'a> {
         &mut self,
         preview: &dyn Preview,
         form: &RefusalForm,
+        ty: &FunctionType,
         action: Action,
     ) -> Result<Flow, Failure> {
         self.flush(0).await?;
-        let (agent, started_by) = (&self.run.agent, &self.run.started_by);
-        let asker = Asker { run: self.id, call: self.tally.calls, agent, started_by };
-        let full = self.tally.refuse_to_hold();
         let mut tries = 0;
-        let proposed = loop {
-            let propose = self.host.proposer.propose(asker, preview, action.clone(), full.as_ref());
-            match aside(self.host, &mut self.computing, propose).await? {
-                Ok(proposed) => break proposed,
-                Err(error) if tries >= CONNECTOR_TRIES => return Err(error.into()),
-                Err(_) => tries = pause(tries).await,
+        let written = loop {
+            let proposed = self.proposed(preview, ty, &action, tries >= TOTALS_TRIES).await?;
+            self.tally.shown(evidence_bytes(&proposed));
+            let command = Propose { call: self.tally.calls, proposed };
+            match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+                Err(SubmitError::Refused(Refused::TotalsChanged)) => tries += 1,
+                written => break written,
             }
         };
-        self.tally.shown(evidence_bytes(&proposed));
-        let command = Propose { call: self.tally.calls, proposed };
-        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), command).await;
         match written {
             Ok(phase) => {
                 self.tally.held += u32::from(matches!(*phase, Phase::Held));
@@ -260,6 +258,29 @@ impl<'a> Drive<'a> {
             }
             Err(error) => self.unwritten(error.into()).await,
         }
+    }
+
+    /// Policy's verdict. `at_last` says that the totals change all the time: then a person decides.
+    async fn proposed(
+        &mut self,
+        preview: &dyn Preview,
+        ty: &FunctionType,
+        action: &Action,
+        at_last: bool,
+    ) -> Result<Proposed, Failure> {
+        let (agent, started_by) = (&self.run.agent, &self.run.started_by);
+        let asker = Asker { run: self.id, call: self.tally.calls, agent, started_by };
+        let full = self.tally.refuse_to_hold();
+        let mut tries = 0;
+        let proposed = loop {
+            let propose = self.host.proposer.propose(asker, preview, ty, action.clone(), full.as_ref());
+            match aside(self.host, &mut self.computing, propose).await? {
+                Ok(proposed) => break proposed,
+                Err(error) if tries >= CONNECTOR_TRIES => return Err(error.into()),
+                Err(_) => tries = pause(tries).await,
+            }
+        };
+        Ok(if at_last { proposed.at_last() } else { proposed })
     }
 
     async fn trapped(&mut self, trap: Trap) -> Result<Flow, Failure> {
@@ -329,6 +350,9 @@ impl<'a> Drive<'a> {
         Err(failure)
     }
 }
+
+/// How often policy is asked again because totals have changed, before a person is asked instead.
+const TOTALS_TRIES: u32 = 16;
 
 /// What the journal keeps for a proposal besides its arguments.
 fn evidence_bytes(proposed: &Proposed) -> u64 {

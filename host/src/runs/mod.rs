@@ -189,7 +189,13 @@ impl Runs {
     }
 
     /// The proposal that an edit makes of a held call; nothing is written yet.
-    pub async fn revise(&self, id: &RunId, call: &Call, arguments: &Value) -> Result<Revision, ReviseError> {
+    pub async fn revise(
+        &self,
+        id: &RunId,
+        call: &Call,
+        editor: &str,
+        arguments: &Value,
+    ) -> Result<Revision, ReviseError> {
         let unavailable = |error: &dyn std::fmt::Display| ReviseError::Unavailable(error.to_string());
         let subject = self.0.journal.subject(id, None).await.map_err(|error| unavailable(&error))?;
         let Some(run) = subject.and_then(|subject| subject.run) else {
@@ -201,7 +207,7 @@ impl Runs {
             return Err(ReviseError::Unavailable(format!("`{}` is not offered any more", call.action().capability())));
         };
         let asker = Asker { run: id, call: call.number, agent: &run.agent, started_by: &run.started_by };
-        self.0.proposer.revise(asker, &**preview, ty, call, arguments).await
+        self.0.proposer.revise(asker, &**preview, ty, (call, editor), arguments).await
     }
 
     /// The type of the function that a call is of.

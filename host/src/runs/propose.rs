@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, try_join_all};
 use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
+use holdshort_gate::totals::counters;
 use holdshort_gate::{
     Action, Call, CallNumber, Capability, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason, RunId,
 };
@@ -56,6 +57,9 @@ pub enum CannotPropose {
     /// What the run did before could not be read.
     #[error(transparent)]
     History(#[from] NoHistory),
+    /// Running totals could not be read.
+    #[error(transparent)]
+    Totals(#[from] ReadError),
 }
 
 /// What a run did before cannot be told.
@@ -88,31 +92,35 @@ pub enum ReviseError {
 
 impl Proposer {
     /// What becomes of a new call; `full` says why it cannot be held, if it cannot.
-    /// The budget and policy are asked before the connector: what cannot be shown whole, or is refused anyway, need not be looked into.
+    /// The budget comes first, because what cannot be shown whole need not be looked into; policy last, because it goes by what was found.
     pub(super) async fn propose(
         &self,
         asker: Asker<'_>,
         preview: &dyn Preview,
+        ty: &FunctionType,
         action: Action,
         full: Option<&RefusalReason>,
     ) -> Result<Proposed, CannotPropose> {
-        let refuse = |action, reason| Ok(Proposed::Refuse(Box::new(action), reason));
+        let refuse = |action, reason, record| Ok(Proposed::Refuse(Box::new(action), reason, record));
         if let Err(reason) = self.budget.admits(&action) {
-            return refuse(action, RefusalReason::Forbidden(reason));
+            return refuse(action, RefusalReason::Forbidden(reason), None);
         }
-        let judgement = self.judge(asker, &action);
-        let holds = match (&judgement.verdict, full) {
-            (Verdict::Refuse(reason), _) => return refuse(action, RefusalReason::Forbidden(reason.clone())),
-            (Verdict::Hold, Some(reason)) => return refuse(action, reason.clone()),
-            (Verdict::Hold, None) => true,
-            (Verdict::Clear, _) => false,
-        };
         let mut previewed = match preview.preview(asker.agent, &action).await {
             Ok(previewed) => previewed,
-            Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason)),
+            Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason), None),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
         preview.recall(&action, &history(&self.journal, asker.run, asker.call).await?, &mut previewed);
+        let judgement = self.judge(asker, ty, &action, &previewed, None).await?;
+        let holds = match (&judgement.verdict, full) {
+            (Verdict::Refuse(reason), _) => {
+                let reason = RefusalReason::Forbidden(reason.clone());
+                return refuse(action, reason, Some(Box::new(judgement.record)));
+            }
+            (Verdict::Hold, Some(reason)) => return refuse(action, reason.clone(), None),
+            (Verdict::Hold, None) => true,
+            (Verdict::Clear, _) => false,
+        };
         let proposal = Box::new(self.proposal(preview, action, previewed, judgement).await?);
         Ok(if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) })
     }
@@ -124,7 +132,7 @@ impl Proposer {
         asker: Asker<'_>,
         preview: &dyn Preview,
         ty: &FunctionType,
-        call: &Call,
+        (call, editor): (&Call, &str),
         arguments: &Value,
     ) -> Result<Revision, ReviseError> {
         let old = call.action();
@@ -137,7 +145,8 @@ impl Proposer {
         let before = history(&self.journal, asker.run, asker.call).await;
         let before = before.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         preview.recall(&action, &before, &mut previewed);
-        let judgement = self.judge(asker, &action);
+        let judgement = self.judge(asker, ty, &action, &previewed, Some(editor)).await;
+        let judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         if let Verdict::Refuse(reason) = judgement.verdict {
             return Err(ReviseError::Forbidden(reason));
         }
@@ -145,10 +154,29 @@ impl Proposer {
         Ok(Revision { proposal: proposal.map_err(|error| ReviseError::Unavailable(error.to_string()))? })
     }
 
-    /// Policy's answer. It is asked once.
-    fn judge(&self, asker: Asker<'_>, action: &Action) -> Judgement {
-        let Asker { agent, started_by, .. } = asker;
-        self.policy.judge(&CallQuestion { started_by, agent, action, now: self.journal.now() })
+    /// Policy's answer. It is asked once, of an edit once more.
+    async fn judge(
+        &self,
+        asker: Asker<'_>,
+        ty: &FunctionType,
+        action: &Action,
+        previewed: &Previewed,
+        edited_by: Option<&str>,
+    ) -> Result<Judgement, ReadError> {
+        let (Asker { run, agent, started_by, .. }, now) = (asker, self.journal.now());
+        let totals = if self.policy.uses_totals() {
+            self.journal.totals(counters(run, agent, action.capability(), now).into()).await?
+        } else {
+            Vec::new()
+        };
+        let (facts, consequence, totals) = (&previewed.facts, previewed.consequence, &totals[..]);
+        let question = CallQuestion { started_by, agent, run, action, ty, facts, consequence, edited_by, totals, now };
+        let mut judgement = self.policy.judge(&question);
+        if edited_by.is_some() {
+            // An edit is for people to decide on, so it rests on no total that would have to stay as it is.
+            judgement.record.totals.clear();
+        }
+        Ok(judgement)
     }
 
     /// The evidence is on disk before there is a proposal that refers to it.

@@ -34,7 +34,7 @@ impl From<Refused> for Problem {
                 problem.details.current_attempt = Some(current);
                 problem
             }
-            Refused::StartTooLate | Refused::NotDue => Self::new(Kind::NotNow, detail),
+            Refused::StartTooLate | Refused::NotDue | Refused::TotalsChanged => Self::new(Kind::NotNow, detail),
             // These cannot come of a request: the driver would have got an order wrong, or the journal was changed by hand.
             Refused::RunExists | Refused::OutOfOrder { .. } | Refused::ClearanceMismatch => {
                 tracing::error!(%detail, "a request met a state that should not be");

@@ -42,9 +42,10 @@ impl Driver for HostDriver {
         &'a self,
         run: &'a RunId,
         call: &'a Call,
+        editor: &'a str,
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
-        self.runs.revise(run, call, arguments).boxed()
+        self.runs.revise(run, call, editor, arguments).boxed()
     }
 
     fn function<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>> {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use holdshort_gate::Reviewers;
+use toml::Spanned;
 
 use super::{Wrong, authored, defaults, plain_name};
 use crate::config::error::nearest;
 use crate::config::resolved::{Approval, Reviewer};
+use crate::config::value::Name;
 
 /// A token stands for one person: with two names for one token, the journal could not say who decided.
 pub(super) fn reviewers(authored: Option<authored::Named<authored::Reviewer>>) -> Result<Vec<Reviewer>, Wrong> {
@@ -37,12 +39,32 @@ pub(super) fn approval(
             start_within_ms: defaults::START_WITHIN_MS,
         });
     };
-    let mut everyone: Vec<&str> = reviewers.iter().map(|reviewer| reviewer.name.as_str()).collect();
-    if !everyone.contains(&operator) {
-        everyone.push(operator);
-    }
-    let mut named: Vec<String> = Vec::new();
-    for name in authored.reviewers.iter().flatten() {
+    let everyone = everybody(reviewers, operator);
+    let named = known(authored.reviewers.as_deref().unwrap_or_default(), &everyone)?;
+    enough_people(authored, named.len(), everyone.len())?;
+    let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
+    Ok(Approval {
+        reviewers: if named.is_empty() { Reviewers::Any } else { Reviewers::Named(named) },
+        quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
+        four_eyes: authored.four_eyes.as_ref().map_or(defaults::FOUR_EYES, |four_eyes| *four_eyes.get_ref()),
+        expires_after_ms: authored.expires_after.map(|span| span.0).or(defaults::EXPIRES_AFTER_MS),
+        start_within_ms: authored.start_within.map_or(defaults::START_WITHIN_MS, |span| span.0),
+    })
+}
+
+/// Everybody with a token.
+fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a str) -> Vec<&'a str> {
+    let named = reviewers.iter().map(|reviewer| reviewer.name.as_str());
+    named
+        .clone()
+        .chain([operator].into_iter().filter(|operator| !named.clone().any(|name| name == *operator)))
+        .collect()
+}
+
+/// These names, each once, all of them somebody's.
+fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wrong> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
         let text = &name.get_ref().0;
         if !everyone.contains(&text.as_str()) {
             let near = nearest(text, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? else "));
@@ -53,19 +75,29 @@ pub(super) fn approval(
             );
             return Err(Wrong::at(name, format!("nobody here is called `{text}`"), hint));
         }
-        if !named.contains(text) {
-            named.push(text.clone());
+        if !found.contains(text) {
+            found.push(text.clone());
         }
     }
-    enough_people(authored, named.len(), everyone.len())?;
-    let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
-    Ok(Approval {
-        reviewers: if named.is_empty() { Reviewers::Any } else { Reviewers::Named(named) },
-        quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
-        four_eyes: authored.four_eyes.as_ref().map_or(defaults::FOUR_EYES, |four_eyes| *four_eyes.get_ref()),
-        expires_after_ms: authored.expires_after.map(|span| span.0).or(defaults::EXPIRES_AFTER_MS),
-        start_within_ms: authored.start_within.map_or(defaults::START_WITHIN_MS, |span| span.0),
-    })
+    Ok(found)
+}
+
+/// Groups have names of their own: with a person's, nobody could tell in a policy who is meant.
+pub(super) fn groups(
+    authored: Option<authored::Named<Vec<Spanned<Name>>>>,
+    reviewers: &[Reviewer],
+    operator: &str,
+) -> Result<BTreeMap<String, Vec<String>>, Wrong> {
+    let everyone = everybody(reviewers, operator);
+    let mut groups = BTreeMap::new();
+    for (name, members) in authored.into_iter().flatten() {
+        let group = plain_name(&name)?;
+        if everyone.contains(&group.as_str()) {
+            return Err(Wrong::at(&name, format!("`{group}` is a person already"), "call the group otherwise"));
+        }
+        groups.insert(group, known(&members, &everyone)?);
+    }
+    Ok(groups)
 }
 
 /// A quorum that cannot be met would hold every call for ever, which nobody means.

@@ -1,0 +1,82 @@
+//! What calls are judged by: the policy files of the configuration, checked against what this host offers; without any, everything is held.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use holdshort_gate::{Capability, Requirement, Time};
+
+use crate::agent::{self, Manifest};
+use crate::cli::exit::{Exit, Failure};
+use crate::config::{CapabilityRule, Config};
+use crate::policy::load::Source;
+use crate::policy::schema::Types;
+use crate::policy::{CedarPolicy, HoldEverything, People, Policy};
+
+/// Our interfaces whose functions are all consequential.
+const CONSEQUENTIAL: [&str; 4] = ["deployment", "email", "guidance", "payments"];
+
+/// The policy of a configuration. What is only likely to be a mistake goes to the log.
+pub(super) fn policy(config: &Config) -> Result<Arc<dyn Policy>, Failure> {
+    let approval = &config.approval;
+    if config.policies.is_empty() {
+        return Ok(Arc::new(HoldEverything {
+            reviewers: approval.reviewers.clone(),
+            quorum: approval.quorum,
+            four_eyes: approval.four_eyes,
+            expires_after_ms: approval.expires_after_ms,
+            start_within_ms: approval.start_within_ms,
+        }));
+    }
+    let cedar = cedar(config, &sources(config)?)?;
+    for warning in cedar.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(Arc::new(cedar))
+}
+
+/// The policies that these files say, for this configuration.
+pub(in crate::cli) fn cedar(config: &Config, sources: &[Source]) -> Result<CedarPolicy, Failure> {
+    let everybody = config.reviewers.iter().map(|reviewer| &reviewer.name).chain([&config.operator]);
+    let mut names: Vec<String> = everybody.cloned().collect();
+    names.sort();
+    names.dedup();
+    let people = People::new(names, config.groups.clone());
+    let approval = config.approval.clone();
+    let base = move |now: Time| -> Requirement { approval.requirement(now) };
+    CedarPolicy::load(sources, &types(config)?, people, base)
+        .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))
+}
+
+/// The configured files.
+pub(in crate::cli) fn sources(config: &Config) -> Result<Vec<Source>, Failure> {
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| {
+            let what = format!("the policy file `{}` cannot be read: {error}", path.display());
+            Failure::new(Exit::Usage, what)
+        })?;
+        Ok(Source { path: path.clone(), text })
+    };
+    config.policies.iter().map(read).collect()
+}
+
+/// The consequential functions of ours, and those that the configured agents import. An agent whose file cannot be read has none:
+/// what is wrong with it shows where it is started.
+pub(in crate::cli) fn types(config: &Config) -> Result<Types, Failure> {
+    let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let named = |capability: &Capability| {
+        CONSEQUENTIAL.iter().any(|interface| capability.interface() == agent::interface(interface))
+    };
+    let own: Types =
+        ours.into_iter().map(|import| (import.capability, import.ty)).filter(|(of, _)| named(of)).collect();
+    let mut others = BTreeMap::new();
+    for agent in config.agents.values() {
+        let manifest = std::fs::read(&agent.component).ok().and_then(|bytes| Manifest::read(&bytes).ok());
+        for import in manifest.into_iter().flat_map(|manifest| manifest.imports) {
+            if let Some(CapabilityRule::Consequential(_)) = config.rule(&import.capability) {
+                others.insert(import.capability, import.ty);
+            }
+        }
+    }
+    Ok(others.into_iter().chain(own).collect())
+}

@@ -1,0 +1,305 @@
+//! Judges calls by Cedar policies.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::str::FromStr;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
+    PolicySet, Request, Response, RestrictedExpression as Expression, Schema,
+};
+use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::{Counted, Demand, Requirement, Reviewers, Scope, WitType};
+
+use super::load::{Loaded, Problem, Problems, Source};
+use super::schema::{Types, entity_type, schema};
+use super::{CallQuestion, Judgement, People, Policy, Verdict, facts, values};
+
+/// Policies that were read, and checked against what this host offers.
+pub struct CedarPolicy {
+    loaded: Loaded,
+    people: People,
+    /// Groups, and people as their members.
+    entities: Entities,
+    /// What the configuration asks of every call that is held, whatever policies say.
+    base: Box<dyn Fn(holdshort_gate::Time) -> Requirement + Send + Sync>,
+}
+
+/// What is asked about a call, as Cedar has it.
+struct Asked {
+    agent: EntityUid,
+    resource: EntityUid,
+    entities: Entities,
+    context: Context,
+}
+
+impl CedarPolicy {
+    /// Reads policies. `base` is what the configuration asks of a call that is held at a time.
+    pub fn load(
+        sources: &[Source],
+        types: &Types,
+        people: People,
+        base: impl Fn(holdshort_gate::Time) -> Requirement + Send + Sync + 'static,
+    ) -> Result<Self, Problems> {
+        let internal = |what: String| Problems(vec![Problem { path: "the schema".into(), line: 0, what }]);
+        let (schema, _) =
+            Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
+        let loaded = Loaded::new(sources, &schema, &people)?;
+        let entities = people_entities(&people).map_err(internal)?;
+        Ok(Self { loaded, people, entities, base: Box::new(base) })
+    }
+
+    /// What is likely to be a mistake.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.loaded.warnings
+    }
+
+    /// How many policies there are: about calls, about reviews, about who may decide.
+    pub fn counts(&self) -> [usize; 3] {
+        let Loaded { call, review, decide, .. } = &self.loaded;
+        [call, review, decide].map(PolicySet::num_of_policies)
+    }
+
+    fn ask(
+        &self,
+        policies: &PolicySet,
+        action: &str,
+        principal: &EntityUid,
+        asked: &Asked,
+    ) -> Result<Response, String> {
+        let action = uid("Action", action)?;
+        let (principal, resource, context) = (principal.clone(), asked.resource.clone(), asked.context.clone());
+        let request = Request::new(principal, action, resource, context, None).map_err(|error| error.to_string())?;
+        Ok(Authorizer::new().is_authorized(&request, policies, &asked.entities))
+    }
+
+    /// The question in Cedar's terms. What does not fit into them is in `errors`.
+    fn asked(&self, question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Result<Asked, String> {
+        let (space, name) = entity_type(question.action.capability());
+        let resource = uid(&format!("{space}::{name}"), &question.action.digest().to_string())?;
+        let params: Vec<(&str, &WitType)> = question.ty.params.iter().map(|(name, ty)| (name.as_str(), ty)).collect();
+        let arguments = values::record(&params, question.action.arguments(), "", errors);
+        let types = facts::of(question.action.capability());
+        let types: Vec<(&str, &WitType)> = types.iter().map(|(name, ty)| (*name, ty)).collect();
+        let facts = values::record(&types, &facts::with_checks(question.facts), "facts", errors);
+        let attributes = HashMap::from([("arguments".to_owned(), arguments), ("facts".to_owned(), facts)]);
+        let call = Entity::new(resource.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
+        let agent = uid("Agent", question.agent)?;
+        let digest = Expression::new_string(question.action.component().to_string());
+        let asker = Entity::new(agent.clone(), HashMap::from([("digest".to_owned(), digest)]), HashSet::new())
+            .map_err(|error| error.to_string())?;
+        let entities = self.entities.clone().add_entities([call, asker], None).map_err(|error| error.to_string())?;
+        let context = Context::from_pairs(context(question, errors)?).map_err(|error| error.to_string())?;
+        Ok(Asked { agent, resource, entities, context })
+    }
+
+    /// Who must decide: the strictest of what all matching policies and the configuration ask for, of those who may decide at all.
+    fn requirement(&self, question: &CallQuestion<'_>, asked: &Asked, record: &mut PolicyRecord) -> Requirement {
+        let base = (self.base)(question.now);
+        let mut requirement: Option<Requirement> = None;
+        match self.ask(&self.loaded.review, "review", &asked.agent, asked) {
+            Ok(response) => {
+                let diagnostics = response.diagnostics();
+                record.errors.extend(diagnostics.errors().map(ToString::to_string));
+                // A policy that erred might have asked for more: it counts as one that matched.
+                let erred = diagnostics.errors().map(|error| {
+                    let AuthorizationError::PolicyEvaluationError(error) = error;
+                    error.policy_id()
+                });
+                let mut matched: Vec<_> = diagnostics.reason().chain(erred).collect();
+                matched.sort();
+                for asks in matched.iter().filter_map(|id| self.loaded.asks.get(*id)) {
+                    record.reasons.extend(asks.why.clone());
+                    let asks = asks.requirement(&base, question.now);
+                    requirement = Some(requirement.map_or(asks.clone(), |other| other.strictest(&asks)));
+                }
+                record.determining.extend(matched.iter().map(ToString::to_string));
+            }
+            Err(error) => record.errors.push(error),
+        }
+        let mut requirement = with_base(requirement, base);
+        let deciders = self.deciders(asked, record);
+        for demand in requirement.stages.iter_mut().flatten() {
+            demand.reviewers = among(&demand.reviewers, &deciders);
+        }
+        for escalation in &mut requirement.escalations {
+            escalation.reviewers = among(&escalation.reviewers, &deciders);
+        }
+        requirement
+    }
+
+    /// Everybody who may decide on this call.
+    fn deciders(&self, asked: &Asked, record: &mut PolicyRecord) -> Vec<String> {
+        let mut deciders = Vec::new();
+        for name in self.people.names() {
+            let response =
+                uid("Person", name).and_then(|person| self.ask(&self.loaded.decide, "decide", &person, asked));
+            match response {
+                Ok(response) => {
+                    let errors = response.diagnostics().errors().map(ToString::to_string);
+                    let before = record.errors.len();
+                    record.errors.extend(errors);
+                    if response.decision() == Decision::Allow && record.errors.len() == before {
+                        deciders.push(name.to_owned());
+                    }
+                }
+                Err(error) => record.errors.push(error),
+            }
+        }
+        deciders
+    }
+}
+
+impl Policy for CedarPolicy {
+    fn uses_totals(&self) -> bool {
+        self.loaded.uses_totals
+    }
+
+    fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
+        let mut record = PolicyRecord::new(self.loaded.digest);
+        record.totals = question.totals.to_vec();
+        let held = |record, requirement| Judgement { verdict: Verdict::Hold, requirement, record };
+        let mut errors = Vec::new();
+        let asked = match self.asked(question, &mut errors) {
+            Ok(asked) => asked,
+            Err(error) => {
+                record.errors.push(error);
+                return held(record, (self.base)(question.now));
+            }
+        };
+        record.errors = errors;
+        let verdict = match self.ask(&self.loaded.call, "call", &asked.agent, &asked) {
+            Ok(response) => {
+                let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+                reasons.sort();
+                record.errors.extend(response.diagnostics().errors().map(ToString::to_string));
+                let refused = response.decision() == Decision::Deny && !reasons.is_empty();
+                let why = reasons.iter().map(|id| self.why(id)).collect::<Vec<_>>().join("; ");
+                record.determining.extend(reasons);
+                match response.decision() {
+                    _ if refused => Verdict::Refuse(format!("policy forbids it: {why}")),
+                    Decision::Allow if record.may_clear() => Verdict::Clear,
+                    Decision::Allow | Decision::Deny => Verdict::Hold,
+                }
+            }
+            Err(error) => {
+                record.errors.push(error);
+                Verdict::Hold
+            }
+        };
+        if matches!(verdict, Verdict::Refuse(_)) {
+            return Judgement { verdict, requirement: (self.base)(question.now), record };
+        }
+        // A call that is cleared may be held later, because facts have changed; then the same people decide.
+        let mut review = PolicyRecord::new(self.loaded.digest);
+        let requirement = self.requirement(question, &asked, &mut review);
+        if verdict == Verdict::Clear {
+            return Judgement { verdict, requirement, record };
+        }
+        record.determining.extend(review.determining);
+        record.errors.extend(review.errors);
+        record.reasons = review.reasons;
+        let met = requirement.can_be_met(self.people.names(), question.started_by, question.edited_by);
+        let verdict =
+            met.map_or_else(|why| Verdict::Refuse(format!("nobody could clear it: {why}")), |()| Verdict::Hold);
+        Judgement { verdict, requirement, record }
+    }
+}
+
+impl CedarPolicy {
+    /// What the operator wrote about a policy, else its name.
+    fn why(&self, id: &str) -> String {
+        let id = cedar_policy::PolicyId::new(id);
+        self.loaded.call.annotation(&id, "why").map_or_else(|| format!("`{id}`"), str::to_owned)
+    }
+}
+
+/// The configuration is the floor. Its quorum is met by whatever asks for as many of the same people in some stage.
+fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement {
+    let Some(asked) = requirement else { return base };
+    let mut stages = asked.stages.clone();
+    // A stage that no policy asks anything of is none.
+    stages.retain(|stage| !stage.is_empty());
+    let covered = |demand: &Demand| {
+        stages
+            .iter()
+            .flatten()
+            .any(|other| other.quorum >= demand.quorum && other.reviewers.are_within(&demand.reviewers))
+    };
+    let mut floor = base.clone();
+    floor.stages =
+        base.stages.iter().map(|stage| stage.iter().filter(|demand| !covered(demand)).cloned().collect()).collect();
+    Requirement { stages, ..asked }.strictest(&floor)
+}
+
+/// Those of `reviewers` who may decide.
+fn among(reviewers: &Reviewers, deciders: &[String]) -> Reviewers {
+    Reviewers::Named(deciders.iter().filter(|name| reviewers.include(name)).cloned().collect())
+}
+
+fn uid(ty: &str, id: &str) -> Result<EntityUid, String> {
+    let ty = EntityTypeName::from_str(ty).map_err(|error| format!("`{ty}` is no type for policy: {error}"))?;
+    Ok(EntityUid::from_type_name_and_id(ty, EntityId::new(id)))
+}
+
+fn people_entities(people: &People) -> Result<Entities, String> {
+    let mut all = Vec::new();
+    for (group, _) in &people.groups {
+        all.push(Entity::new_no_attrs(uid("Group", group)?, HashSet::new()));
+    }
+    for name in people.names() {
+        let groups = people.groups.iter().filter(|(_, members)| members.contains(name));
+        let groups = groups.map(|(group, _)| uid("Group", group)).collect::<Result<_, _>>()?;
+        all.push(Entity::new_no_attrs(uid("Person", name)?, groups));
+    }
+    Entities::from_entities(all, None).map_err(|error| error.to_string())
+}
+
+/// What every question says besides the call itself.
+fn context(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Result<Vec<(String, Expression)>, String> {
+    let run = values::of(vec![
+        ("id".into(), Expression::new_string(question.run.to_string())),
+        ("started_by".into(), Expression::new_entity_uid(uid("Person", question.started_by)?)),
+    ]);
+    let mut pairs = vec![
+        ("now".to_owned(), values::moment(question.now, errors)),
+        ("run".into(), run),
+        ("totals".into(), totals(question, errors)),
+        ("consequence".into(), Expression::new_string(question.consequence.name().into())),
+    ];
+    let confidence = question.action.arguments().pointer("/rationale/confidence").and_then(serde_json::Value::as_f64);
+    #[allow(clippy::cast_possible_truncation, reason = "an `f32` was widened to be JSON")]
+    let shortest = confidence.and_then(|confidence| (confidence as f32).to_string().parse().ok());
+    let confidence = shortest.and_then(|confidence| values::decimal(confidence, "rationale.confidence", errors));
+    pairs.extend(confidence.map(|confidence| ("confidence".into(), confidence)));
+    Ok(pairs)
+}
+
+/// Counts and sums, by what they are of. A call that moves several currencies has no sum to compare, so whoever asks for one errs, which holds.
+fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
+    let money = holdshort_gate::totals::money(question.action);
+    let currency = values::currency(question.action);
+    let mut by_scope = BTreeMap::from(["run", "agent", "agent_today", "today"].map(|scope| (scope, (0, 0))));
+    for Counted { counter, total } in question.totals {
+        let scope = match &counter.scope {
+            Scope::Run(_) => "run",
+            Scope::Agent(_) => "agent",
+            Scope::AgentDay(..) => "agent_today",
+            Scope::Day(_) => "today",
+        };
+        let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);
+        by_scope.insert(scope, (total.count, sum));
+    }
+    let mut long = |number: u64, scope: &str| {
+        i64::try_from(number)
+            .map(Expression::new_long)
+            .map_err(|_| errors.push(format!("the total of `{scope}` is {number}, more than policy can compare")))
+            .ok()
+    };
+    let mut made = Vec::new();
+    for (scope, (count, sum)) in by_scope {
+        let count = long(count, scope).map(|count| ("count".to_owned(), count));
+        let sum = if money.len() > 1 { None } else { long(sum, scope).map(|sum| ("sum".to_owned(), sum)) };
+        made.push((scope.to_owned(), values::of(count.into_iter().chain(sum).collect())));
+    }
+    values::of(made)
+}

@@ -1,0 +1,195 @@
+//! From policy files to what calls are judged by. Whatever could make a policy mean something else than it seems to is refused here, with file and line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use holdshort_gate::Digest;
+use miette::Diagnostic;
+
+use super::People;
+use super::annotations::{ANY, Asks};
+
+/// A file of policies, read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+/// Something that is wrong with the policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// In which file.
+    pub path: PathBuf,
+    /// On which line, from 1; 0 if it is about all of it.
+    pub line: usize,
+    /// What is wrong, and what to write.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// All that is wrong with the policies.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Problems(pub Vec<Problem>);
+
+/// The policies for each question, with what the `review` ones ask for.
+pub(super) struct Loaded {
+    pub(super) call: PolicySet,
+    pub(super) review: PolicySet,
+    pub(super) decide: PolicySet,
+    pub(super) asks: BTreeMap<PolicyId, Asks>,
+    /// Whether any of those about calls speaks of running totals.
+    pub(super) uses_totals: bool,
+    /// The digest of the files' texts, in order.
+    pub(super) digest: Digest,
+    /// What is likely to be a mistake, and is none for certain.
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// The actions a policy can be about.
+const ACTIONS: [&str; 3] = ["call", "review", "decide"];
+
+impl Loaded {
+    pub(super) fn new(sources: &[Source], schema: &Schema, people: &People) -> Result<Self, Problems> {
+        let mut loaded = Self {
+            call: PolicySet::new(),
+            review: PolicySet::new(),
+            decide: PolicySet::new(),
+            asks: BTreeMap::new(),
+            uses_totals: false,
+            digest: digest(sources),
+            warnings: Vec::new(),
+        };
+        let validator = Validator::new(schema.clone());
+        let (mut problems, mut seen) = (Vec::new(), BTreeMap::new());
+        for source in sources {
+            let Some(set) = loaded.parse(source, &validator, &mut problems) else { continue };
+            let mut policies: Vec<&Policy> = set.policies().collect();
+            // Cedar numbers them in their order.
+            policies.sort_by_key(|policy| policy.id().to_string().trim_start_matches("policy").parse::<u32>().ok());
+            for (index, policy) in policies.into_iter().enumerate() {
+                let line = line_of(source, index);
+                let name = match policy.annotation("id") {
+                    Some(id) if !id.trim().is_empty() => id.trim().to_owned(),
+                    _ => format!("{}:{line}", file_name(&source.path)),
+                };
+                let problem = |what| Problem { path: source.path.clone(), line, what };
+                if let Some(other) = seen.insert(name.clone(), line) {
+                    problems.push(problem(format!("two policies are called `{name}`; the other is on line {other}")));
+                    continue;
+                }
+                if let Err(what) = loaded.add(policy, &name, people) {
+                    problems.push(problem(format!("`{name}`: {what}")));
+                }
+            }
+        }
+        if loaded.decide.is_empty() && problems.is_empty() {
+            let what = "no policy permits `decide`, so nobody may decide, and every call that would be held is refused; \
+                        write `permit (principal, action == Action::\"decide\", resource);`";
+            let path = sources.first().map(|source| source.path.clone()).unwrap_or_default();
+            loaded.warnings.push(Problem { path, line: 0, what: what.into() });
+        }
+        if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+    }
+
+    /// Parses and validates one file.
+    fn parse(&mut self, source: &Source, validator: &Validator, problems: &mut Vec<Problem>) -> Option<PolicySet> {
+        let set = match PolicySet::from_str(&source.text) {
+            Ok(set) => set,
+            Err(errors) => {
+                problems.extend(errors.iter().map(|error| located(source, error)));
+                return None;
+            }
+        };
+        if set.num_of_templates() > 0 {
+            let what = "templates (`?principal`, `?resource`) are nothing here: nobody would fill them in".to_owned();
+            problems.push(Problem { path: source.path.clone(), line: 0, what });
+            return None;
+        }
+        let result = validator.validate(&set, ValidationMode::Strict);
+        problems.extend(result.validation_errors().map(|error| located(source, error)));
+        self.warnings.extend(result.validation_warnings().map(|warning| located(source, warning)));
+        result.validation_passed().then_some(set)
+    }
+
+    /// Puts a policy where it is asked.
+    fn add(&mut self, policy: &Policy, name: &str, people: &People) -> Result<(), String> {
+        let id = PolicyId::new(name);
+        let named = match policy.action_constraint() {
+            ActionConstraint::Any => {
+                return Err(
+                    "it is about every action, deciding included; name the action: `action == Action::\"call\"`".into(),
+                );
+            }
+            ActionConstraint::Eq(action) => vec![action],
+            ActionConstraint::In(actions) => actions,
+        };
+        for action in ACTIONS.iter().filter(|action| named.iter().any(|named| named.id().unescaped() == **action)) {
+            if *action == "review" {
+                if policy.effect() == Effect::Forbid {
+                    return Err(
+                        "a `forbid` on `review` would say nothing; to refuse calls, `forbid` the action `call`".into(),
+                    );
+                }
+                self.asks.insert(id.clone(), Asks::read(policy, people)?);
+            } else if let Some((other, _)) = policy.annotations().find(|(name, _)| !ANY.contains(name)) {
+                return Err(format!("`@{other}` says something of reviewers, and belongs to a policy on `review`"));
+            }
+            let (set, question) = match *action {
+                "call" => (&mut self.call, true),
+                "review" => (&mut self.review, true),
+                _ => (&mut self.decide, false),
+            };
+            let text = policy.to_cedar().unwrap_or_default();
+            self.uses_totals |= question && text.contains("totals");
+            set.add(policy.new_id(id.clone())).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// The files as they are, so that a verdict tells which ones it is of.
+fn digest(sources: &[Source]) -> Digest {
+    let each: Vec<u8> = sources.iter().flat_map(|source| *Digest::of(source.text.as_bytes()).bytes()).collect();
+    Digest::tagged("holdshort/policy", &each)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// An error of Cedar's with the line that it points at, and its advice.
+fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
+    let offset = error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
+    let line = offset.map_or(0, |offset| source.text.get(..offset).unwrap_or_default().matches('\n').count() + 1);
+    let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
+    // Cedar names a policy by a number of its own, which stands in no file.
+    let what = error.to_string();
+    let what = what.split_once("`, ").filter(|_| what.starts_with("for policy `")).map_or(&*what, |(_, rest)| rest);
+    Problem { path: source.path.clone(), line, what: format!("{what}{help}") }
+}
+
+/// The line on which the policy of this number begins: that of its first annotation, or of its effect.
+fn line_of(source: &Source, index: usize) -> usize {
+    let policies = cedar_policy::PolicySet::from_str(&source.text).ok();
+    let policy = policies.as_ref().and_then(|set| set.policy(&PolicyId::new(format!("policy{index}"))));
+    // A policy keeps its own text, with the annotations in front.
+    let text = policy.map(ToString::to_string).unwrap_or_default();
+    let offset = source.text.find(text.trim()).filter(|_| !text.trim().is_empty());
+    offset.map_or(0, |offset| source.text.get(..offset).unwrap_or_default().matches('\n').count() + 1)
+}

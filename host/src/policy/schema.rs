@@ -1,0 +1,167 @@
+//! The Cedar schema of this host: written from the WIT types of the capabilities in use, so that a policy that speaks of what is not there is refused when it is loaded.
+//!
+//! A call is the `resource` of every question. Its type is named after its function: `payments::TransferFunds` for ours, `acme::crm::contacts::DeleteContact`
+//! for another package's. Names that WIT spells `minor-units` are `minor_units` here. The versions of an interface share a name; what a policy
+//! asks of an attribute that one of them lacks is an error, and an error holds.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use holdshort_gate::{Capability, FunctionType, WitType};
+
+use super::facts;
+
+/// What is the same for every host.
+const COMMON: &str = r#"
+// People and the groups that the configuration names.
+entity Group;
+entity Person in [Group];
+
+// Who asks: an agent by its configured name, with the digest of its component.
+entity Agent {
+    digest: String,
+};
+
+// What was cleared or approved before, of this capability: how many calls, and their money in the currency of this call, in its smallest unit.
+type Total = {
+    count: Long,
+    sum: Long,
+};
+
+type Question = {
+    now: datetime,
+    run: { id: String, started_by: Person },
+    totals: { run: Total, agent: Total, agent_today: Total, today: Total },
+    // The agent's own claim, between 0 and 1; rounded down to four digits.
+    confidence?: decimal,
+    // "low", "medium" or "high", as the connector sees it.
+    consequence: String,
+};
+"#;
+
+/// The capabilities in use with the types of their functions.
+pub type Types = BTreeMap<Capability, FunctionType>;
+
+/// The schema of a host that offers these.
+pub fn schema(types: &Types) -> String {
+    let mut spaces = BTreeMap::<String, BTreeMap<String, String>>::new();
+    for (capability, ty) in types {
+        let (space, name) = entity_type(capability);
+        let body = format!(
+            "        arguments: {},\n        facts: {},\n",
+            record(ty.params.iter().map(|(name, ty)| (name.as_str(), ty)), 2),
+            record(facts::of(capability).iter().map(|(name, ty)| (*name, ty)), 2)
+        );
+        spaces.entry(space).or_default().insert(name, body);
+    }
+    let mut text = COMMON.trim_start().to_owned();
+    let mut resources = Vec::new();
+    for (space, entities) in &spaces {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\nnamespace {space} {{\n");
+        for (name, body) in entities {
+            let _ = write!(text, "    entity {name} {{\n{body}    }};\n");
+            resources.push(format!("{space}::{name}"));
+        }
+        text += "}\n";
+    }
+    let resources = resources.join(", ");
+    for (action, principal, says) in [
+        ("call", "Agent", "`permit` clears, `forbid` refuses, neither holds."),
+        ("review", "Agent", "`permit` says by its annotations who must decide on a call that is held."),
+        ("decide", "Person", "`permit` says who may decide at all."),
+    ] {
+        let _ = write!(text, "\n// {says}\naction \"{action}\" appliesTo {{\n    principal: [{principal}],\n");
+        let _ = write!(text, "    resource: [{resources}],\n    context: Question,\n}};\n");
+    }
+    text
+}
+
+/// The name of a call's type: its namespace and its own name.
+pub(super) fn entity_type(capability: &Capability) -> (String, String) {
+    let interface = capability.interface().split('@').next().unwrap_or_default();
+    let ours = interface.strip_prefix("holdshort:agent/");
+    let parts = ours.unwrap_or(interface).split([':', '/', '.', '+']).filter(|part| !part.is_empty());
+    let space = parts.map(|part| word(&attribute(part))).collect::<Vec<_>>().join("::");
+    let capital = |part: &str| part.chars().take(1).flat_map(char::to_uppercase).chain(part.chars().skip(1)).collect();
+    let name: String = capability.function().split('-').map(capital).collect::<Vec<String>>().concat();
+    (space, name)
+}
+
+/// A WIT name as an attribute.
+pub(super) fn attribute(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// A word that is none of Cedar's own, and begins with a letter.
+fn word(name: &str) -> String {
+    const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
+    let plain = !RESERVED.contains(&name) && name.starts_with(|first: char| first.is_ascii_alphabetic());
+    if plain { name.to_owned() } else { format!("_{name}") }
+}
+
+fn record<'a>(fields: impl Iterator<Item = (&'a str, &'a WitType)>, depth: usize) -> String {
+    let indent = "    ".repeat(depth + 1);
+    let field = |(name, ty): (&str, &WitType)| {
+        let (optional, ty) = match ty {
+            WitType::Option(inner) => ("?", &**inner),
+            ty => ("", ty),
+        };
+        format!("{indent}\"{}\"{optional}: {},\n", attribute(name), cedar(ty, depth + 1))
+    };
+    let fields: String = fields.map(field).collect();
+    if fields.is_empty() { "{}".into() } else { format!("{{\n{fields}{}}}", "    ".repeat(depth)) }
+}
+
+/// How a WIT type is seen by policy; [`super::values`] makes the values.
+fn cedar(ty: &WitType, depth: usize) -> String {
+    match ty {
+        WitType::Bool => "Bool".into(),
+        WitType::U8
+        | WitType::U16
+        | WitType::U32
+        | WitType::U64
+        | WitType::S8
+        | WitType::S16
+        | WitType::S32
+        | WitType::S64 => "Long".into(),
+        WitType::F32 | WitType::F64 => "decimal".into(),
+        WitType::Char | WitType::String | WitType::Enum(_) => "String".into(),
+        WitType::Flags(_) => "Set<String>".into(),
+        // The bytes themselves are nothing to compare by.
+        WitType::List(item) if **item == WitType::U8 => "{ \"bytes\": Long }".into(),
+        WitType::List(item) => format!("{{ \"items\": Set<{}>, \"count\": Long }}", cedar(item, depth)),
+        WitType::Tuple(items) => {
+            let names: Vec<String> = (0..items.len()).map(|index| format!("item{index}")).collect();
+            record(names.iter().map(String::as_str).zip(items), depth)
+        }
+        WitType::Record(fields) if is_money(ty) => {
+            let amount = ("amount".to_owned(), WitType::Option(Box::new(WitType::F64)));
+            record(fields.iter().chain([&amount]).map(|(name, ty)| (name.as_str(), ty)), depth)
+        }
+        WitType::Record(fields) => record(fields.iter().map(|(name, ty)| (name.as_str(), ty)), depth),
+        WitType::Variant(cases) => {
+            let cases: Vec<_> = cases.iter().map(|(name, ty)| (name.as_str(), ty.as_ref())).collect();
+            choice(&cases, depth)
+        }
+        WitType::Result { ok, err } => choice(&[("ok", ok.as_deref()), ("err", err.as_deref())], depth),
+        WitType::Option(inner) => choice(&[("some", Some(inner))], depth),
+    }
+}
+
+/// One of several: its name, and the payload beside it under that name.
+fn choice(cases: &[(&str, Option<&WitType>)], depth: usize) -> String {
+    let payload = |(name, ty): &(&str, Option<&WitType>)| {
+        ty.map(|ty| ((*name).to_owned(), WitType::Option(Box::new(ty.clone()))))
+    };
+    let fields: Vec<(String, WitType)> =
+        [("case".to_owned(), WitType::String)].into_iter().chain(cases.iter().filter_map(payload)).collect();
+    record(fields.iter().map(|(name, ty)| (name.as_str(), ty)), depth)
+}
+
+/// Whether a record is an amount of money: it is given as `amount` in the currency's main unit too.
+pub(super) fn is_money(ty: &WitType) -> bool {
+    let WitType::Record(fields) = ty else { return false };
+    let [(units, WitType::U64), (currency, WitType::String)] = &fields[..] else { return false };
+    units == "minor-units" && currency == "currency"
+}
