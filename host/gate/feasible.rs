@@ -6,7 +6,7 @@ use crate::approval::Requirement;
 
 /// Whom a requirement asks for, and cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it takes {needed} in stage {stage}, and {found} of those who could decide on it are left for that")]
+#[error("it takes {needed} in stage {stage}, and {found} of those who may approve it there are left")]
 pub struct CannotBeMet {
     /// The stage that lacks people, from 1.
     pub stage: usize,
@@ -43,6 +43,15 @@ impl Requirement {
     fn fill(&self, stage: usize, kinds: &mut Vec<(Vec<Vec<bool>>, usize)>) -> Result<(), CannotBeMet> {
         let Some(demands) = self.stages.get(stage) else { return Ok(()) };
         let missing: Vec<u32> = demands.iter().map(|demand| demand.quorum.max(1)).collect();
+        for (index, needed) in missing.iter().copied().enumerate() {
+            let counts = |(counts, _): &&(Vec<Vec<bool>>, usize)| {
+                counts.get(stage).and_then(|counts| counts.get(index)).is_some_and(|counts| *counts)
+            };
+            let found = kinds.iter().filter(counts).map(|(_, count)| count).sum();
+            if found < needed as usize {
+                return Err(CannotBeMet { stage: stage + 1, needed, found });
+            }
+        }
         self.take(stage, 0, &missing, kinds)
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::effect::still_in_doubt;
 use super::{Command, Refused, Sealed, Subject};
 use crate::action::Action;
-use crate::clearance::{PolicyRecord, Proposal};
+use crate::clearance::{EffectClass, PolicyRecord, Proposal};
 use crate::decision::RefusalReason;
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};
@@ -148,7 +148,10 @@ impl Command for Propose {
         let call = self.call;
         let run = next_call(subject, call)?;
         let proposed = match self.proposed {
-            Proposed::Clear(proposal) if !proposal.policy.may_clear() => Proposed::Hold(proposal),
+            // A question that nobody is asked has no answer.
+            Proposed::Clear(proposal) if !proposal.policy.may_clear() || proposal.class == EffectClass::Question => {
+                Proposed::Hold(proposal)
+            }
             proposed @ (Proposed::Clear(_) | Proposed::Hold(_) | Proposed::Refuse(..)) => proposed,
         };
         if proposed.record().is_some_and(|record| record.totals != subject.totals) && !planted::is("stale-totals-clear")

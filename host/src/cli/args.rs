@@ -74,6 +74,12 @@ pub enum Command {
         #[command(subcommand)]
         action: NotifyAction,
     },
+    /// Check and try the policies that say what is cleared, held and refused, and who decides
+    Policy {
+        /// What to do
+        #[command(subcommand)]
+        action: PolicyAction,
+    },
     /// Print the configuration that is in force, every default included
     Config,
     /// Print a script that completes this program's words in a shell
@@ -90,6 +96,28 @@ pub enum NotifyAction {
     Test {
         /// The name of a section `[notify.NAME]`, or of a reviewer with an address
         name: String,
+    },
+}
+
+/// `policy`
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyAction {
+    /// Read the policies and say what is wrong with them, by file and line
+    Check {
+        /// Policy files; without any those of the configuration
+        #[arg(value_name = "FILE.cedar")]
+        files: Vec<PathBuf>,
+    },
+    /// Print the Cedar schema of this host: what policies can speak of
+    Schema,
+    /// Judge the cases of a file, and fail if a verdict is not the expected one
+    Test {
+        /// The file of cases
+        #[arg(value_name = "CASES.toml")]
+        cases: PathBuf,
+        /// Policy files; without any those of the configuration
+        #[arg(value_name = "FILE.cedar")]
+        files: Vec<PathBuf>,
     },
 }
 

@@ -18,6 +18,7 @@ mod inspect;
 mod logging;
 mod notify;
 pub mod output;
+mod policy;
 mod review;
 mod run;
 mod runs;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Notify { action } => notify::run(&action, &load(&global)?, output),
+        Command::Policy { action } => policy::run(&action, &load(&global)?, output),
         Command::Config => config::run(&load(&global)?, output),
         Command::Completions { shell } => completions::run(shell, output),
     }

@@ -20,7 +20,7 @@ pub const REVIEW: [(&str, &str); 10] = [
     ("why", "for the reviewer: why it is held"),
 ];
 /// Those of every policy.
-pub const ANY: [&str; 3] = ["id", "why", "description"];
+pub const ANY: [&str; 3] = ["id", "description", "why"];
 
 /// What one `review` policy asks for. Times begin when a call is held.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +41,8 @@ impl Asks {
     /// Reads the annotations of a policy. An error says what is wrong and what to write.
     pub(super) fn read(policy: &Policy, people: &People) -> Result<Self, String> {
         for (name, _) in policy.annotations() {
-            let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY);
+            // `why` is in both.
+            let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY.into_iter().take(2));
             if !known().any(|known| known == name) {
                 let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? else "));
                 let all = known().map(|known| format!("@{known}")).collect::<Vec<_>>().join(", ");

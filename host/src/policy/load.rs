@@ -5,7 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
+};
 use holdshort_gate::Digest;
 use miette::Diagnostic;
 
@@ -123,7 +125,14 @@ impl Loaded {
         }
         let result = validator.validate(&set, ValidationMode::Strict);
         problems.extend(result.validation_errors().map(|error| located(source, error)));
-        self.warnings.extend(result.validation_warnings().map(|warning| located(source, warning)));
+        for warning in result.validation_warnings() {
+            let never = matches!(
+                warning,
+                ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+            );
+            // A `forbid` that can never apply would forbid nothing, and nobody would notice.
+            if never { &mut *problems } else { &mut self.warnings }.push(located(source, warning));
+        }
         result.validation_passed().then_some(set)
     }
 

@@ -5,6 +5,7 @@
 //! [`CedarPolicy`] judges: read [`schema`] (what policies can speak of), [`load`], [`annotations`] (who must decide), `cedar`.
 
 pub mod annotations;
+pub mod cases;
 mod cedar;
 mod facts;
 pub mod load;

@@ -1,6 +1,7 @@
 //! What calls are judged by: the policy files of the configuration, checked against what this host offers; without any, everything is held.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use holdshort_gate::{Capability, Requirement, Time};
@@ -49,15 +50,15 @@ pub(in crate::cli) fn cedar(config: &Config, sources: &[Source]) -> Result<Cedar
 
 /// The configured files.
 pub(in crate::cli) fn sources(config: &Config) -> Result<Vec<Source>, Failure> {
-    let read = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|error| {
-            let what = format!("the policy file `{}` cannot be read: {error}", path.display());
-            Failure::new(Exit::Usage, what)
-        })?;
-        Ok(Source { path: path.clone(), text })
-    };
-    config.policies.iter().map(read).collect()
+    config.policies.iter().map(|path| read(path)).collect()
+}
+
+/// A policy file.
+pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(Exit::Usage, format!("the policy file `{}` cannot be read: {error}", path.display()))
+    })?;
+    Ok(Source { path: path.to_path_buf(), text })
 }
 
 /// The consequential functions of ours, and those that the configured agents import. An agent whose file cannot be read has none:

@@ -1,0 +1,197 @@
+//! Cases for `holdshort policy test`: calls as an agent could make them, and what policy should say.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::totals::counters;
+use holdshort_gate::{
+    Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, RunId, Time, Total, WitType,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::schema::{Types, entity_type};
+use super::{CallQuestion, Judgement, Policy, Verdict, values};
+
+/// A file of cases.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Cases {
+    /// Each of them, under `[[case]]`.
+    pub case: Vec<Case>,
+}
+
+/// One call, and what policy should say to it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Case {
+    /// What it is about.
+    pub name: String,
+    /// The capability, by its type for policy (`payments::TransferFunds`) or whole (`holdshort:agent/payments@0.1.0#transfer-funds`).
+    pub call: String,
+    /// The arguments, in the JSON form of WIT values.
+    pub arguments: Value,
+    /// What the host established.
+    #[serde(default)]
+    pub facts: Value,
+    /// How much is at stake; `high`, if absent.
+    #[serde(default)]
+    pub consequence: Consequence,
+    /// The agent's configured name.
+    #[serde(default = "agent")]
+    pub agent: String,
+    /// Who started the run; `nobody`, if absent.
+    #[serde(default = "nobody")]
+    pub started_by: String,
+    /// When, as RFC 3339; noon of 2026-01-01 in UTC, if absent.
+    pub now: Option<String>,
+    /// What was cleared or approved before; nothing, if absent.
+    #[serde(default)]
+    pub totals: Totals,
+    /// `clear`, `hold` or `refuse`.
+    pub expect: String,
+    /// The policies that should determine it, in any order.
+    pub by: Option<Vec<String>>,
+    /// Who should have to decide, as `holdshort policy test` prints it.
+    pub needs: Option<String>,
+}
+
+/// Totals before the call.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Totals {
+    run: OneTotal,
+    agent: OneTotal,
+    agent_today: OneTotal,
+    today: OneTotal,
+}
+
+/// So many calls, with so much money in the currency of the call, in its smallest unit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OneTotal {
+    count: u64,
+    sum: u64,
+}
+
+fn agent() -> String {
+    "agent".into()
+}
+
+fn nobody() -> String {
+    "nobody".into()
+}
+
+/// A case that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCase {
+    /// Nothing here is called so.
+    #[error("`{0}` is no call that this host offers; known: {1}")]
+    NoSuchCall(String, String),
+    /// The arguments are not of the function's type.
+    #[error("arguments: {0}")]
+    Arguments(#[from] Mismatch),
+    /// The time is none.
+    #[error("`now` is `{0}`; write it like `2026-01-01T12:00:00Z`")]
+    Time(String),
+}
+
+impl Case {
+    /// Policy's answer.
+    pub fn judge(&self, policy: &dyn Policy, types: &Types) -> Result<Judgement, BadCase> {
+        let (capability, ty) = self.capability(types)?;
+        let mut arguments = self.arguments.clone();
+        ty.params.iter().for_each(|(name, ty)| fill(ty, arguments.get_mut(name)));
+        let action = Action::new(Digest::of(b"case"), capability.clone(), ty, &arguments)?;
+        let now = match &self.now {
+            None => Time(1_767_268_800_000_000),
+            Some(text) => {
+                let stamp = text.parse::<jiff::Timestamp>().ok();
+                let micros = stamp.and_then(|stamp| u64::try_from(stamp.as_microsecond()).ok());
+                Time(micros.ok_or_else(|| BadCase::Time(text.clone()))?)
+            }
+        };
+        let run = RunId("case".into());
+        let totals = self.totals(&run, &action, now);
+        Ok(policy.judge(&CallQuestion {
+            started_by: &self.started_by,
+            agent: &self.agent,
+            run: &run,
+            action: &action,
+            ty,
+            facts: &self.facts,
+            consequence: self.consequence,
+            edited_by: None,
+            totals: &totals,
+            now,
+        }))
+    }
+
+    fn capability<'a>(&self, types: &'a Types) -> Result<(&'a Capability, &'a FunctionType), BadCase> {
+        let name = |capability: &Capability| {
+            let (space, name) = entity_type(capability);
+            format!("{space}::{name}")
+        };
+        let found = types.iter().find(|(of, _)| of.to_string() == self.call || name(of) == self.call);
+        let known = || types.keys().map(name).collect::<Vec<_>>().join(", ");
+        found.ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), known()))
+    }
+
+    fn totals(&self, run: &RunId, action: &Action, now: Time) -> Vec<Counted> {
+        let Totals { run: in_run, agent, agent_today, today } = &self.totals;
+        let currency = values::currency(action);
+        let total = |one: &OneTotal| {
+            let sums = currency.iter().map(|currency| (currency.clone(), one.sum)).collect::<BTreeMap<_, _>>();
+            Total { count: one.count, sums }
+        };
+        let counters = counters(run, &self.agent, action.capability(), now).into_iter();
+        counters
+            .zip([in_run, agent, agent_today, today])
+            .map(|(counter, one)| Counted { counter, total: total(one) })
+            .collect()
+    }
+
+    /// What is not as expected; nothing if all is. `needs` says who must decide.
+    pub fn differs(&self, judgement: &Judgement, needs: &str) -> Option<String> {
+        let found = verdict(judgement);
+        if found != self.expect {
+            return Some(format!("expected `{}`, and it is `{found}`", self.expect));
+        }
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort();
+            names.join(", ")
+        };
+        let by = self.by.as_ref().map(|by| (sorted(by), sorted(&judgement.record.determining)));
+        if let Some((expected, found)) = by.filter(|(expected, found)| expected != found) {
+            return Some(format!("expected to be determined by `{expected}`, and it is by `{found}`"));
+        }
+        let wanted = self.needs.as_ref().filter(|wanted| *wanted != needs)?;
+        Some(format!("expected to need `{wanted}`, and it needs `{needs}`"))
+    }
+}
+
+/// TOML has no null: a field that may be nothing, and is not written, is nothing.
+fn fill(ty: &WitType, value: Option<&mut Value>) {
+    match (ty, value) {
+        (WitType::Record(fields), Some(Value::Object(found))) => {
+            for (name, ty) in fields {
+                if matches!(ty, WitType::Option(_)) {
+                    found.entry(name.clone()).or_insert(Value::Null);
+                }
+                fill(ty, found.get_mut(name));
+            }
+        }
+        (WitType::List(item), Some(Value::Array(items))) => items.iter_mut().for_each(|value| fill(item, Some(value))),
+        (WitType::Option(inner), value) => fill(inner, value),
+        _ => {}
+    }
+}
+
+/// The verdict in one word.
+pub fn verdict(judgement: &Judgement) -> &'static str {
+    match judgement.verdict {
+        Verdict::Clear => "clear",
+        Verdict::Hold => "hold",
+        Verdict::Refuse(_) => "refuse",
+    }
+}
