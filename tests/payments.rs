@@ -295,3 +295,59 @@ fn inspect_says_from_where_an_agent_could_pay_and_makes_nothing() {
     assert!(performed_by(&folder).ends_with(none), "{}", performed_by(&folder));
     assert!(!ledger.exists() && !folder.path().join(".holdshort").exists());
 }
+
+/// Eight agents at once, each within its own right, have together what the day has room for. The journal keeps count over restarts.
+#[test]
+fn calls_that_policy_clears_cannot_overspend_together() {
+    let folder = shop("payee,amount,currency,reference\nACME GmbH,50.00,EUR,A-1\n");
+    folder.write(
+        "pay.cedar",
+        "@id(\"small\") permit (principal, action == Action::\"call\", resource is payments::TransferFunds) when {\n\
+         context.totals.today.sum + resource.arguments.transfer.amount.minor_units <= 20000 };\n\
+         permit (principal, action == Action::\"decide\", resource);\n",
+    );
+    folder.configure(&format!("{}\n[policy]\nfiles = [\"pay.cedar\"]\n", configuration("10000.00 EUR")));
+    let host = serve(&folder);
+    let mut runs: Vec<String> = (0..8).map(|_| host.start("bills", "Pay invoices.csv from operating")).collect();
+    let settled = |host: &Host, runs: &[String]| {
+        let approvals: Vec<Value> = runs
+            .iter()
+            .map(|run| {
+                until("a call is decided or held", || {
+                    let calls = host.events(run).iter().filter_map(|event| event["data"]["call"].as_u64()).max()?;
+                    let approval = host.approval(&format!("{run}.{calls}"));
+                    let settled = approval["state"] == "held" || approval["effect"]["state"] == "succeeded";
+                    settled.then_some(approval)
+                })
+            })
+            .collect();
+        let cleared = approvals.iter().filter(|approval| approval["effect"]["state"] == "succeeded").count();
+        (cleared, approvals)
+    };
+    let (cleared, approvals) = settled(&host, &runs);
+    assert_eq!(cleared, 4, "{approvals:#?}");
+    assert_eq!(balances(&folder)[1], ("operating".into(), "EUR".into(), 980_000));
+    let cleared = approvals.iter().find(|approval| approval["state"] != "held").unwrap();
+    assert_eq!(cleared["proposal"]["policy"]["determining"], json!(["small"]));
+    assert_eq!(
+        cleared["proposal"]["policy"]["totals"].as_array().unwrap().len(),
+        4,
+        "the verdict says what it rested on"
+    );
+
+    // What a person approves counts too, and what was counted is counted still after a restart.
+    let waiting = approvals.iter().find(|approval| approval["state"] == "held").unwrap();
+    host.approve(waiting);
+    host.effect(waiting["id"].as_str().unwrap(), "succeeded");
+    host.stop();
+    let host = serve(&folder);
+    runs = vec![host.start("bills", "Pay invoices.csv from operating")];
+    let (cleared, approvals) = settled(&host, &runs);
+    assert_eq!(cleared, 0, "the day is full: {approvals:#?}");
+    let totals = approvals[0]["proposal"]["policy"]["totals"].as_array().unwrap();
+    assert!(
+        totals.iter().any(|counted| counted["total"] == json!({"count": 5, "sums": {"EUR": 25_000}})),
+        "{totals:?}"
+    );
+    host.stop();
+}

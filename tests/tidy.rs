@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kill", &["journal"]),
     ("notify", &["gate", "journal", "review"]),
     ("page", &["gate", "journal", "review", "api"]),
-    ("policy", &["gate"]),
+    ("policy", &["gate", "config"]),
     ("review", &["gate"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
 ];
