@@ -314,7 +314,8 @@ fn calls_that_policy_clears_cannot_overspend_together() {
             .iter()
             .map(|run| {
                 until("a call is decided or held", || {
-                    let calls = host.events(run).iter().filter_map(|event| event["data"]["call"].as_u64()).max()?;
+                    let opened = host.events(run).into_iter().find(|event| event["data"].get("proposal").is_some())?;
+                    let calls = opened["data"]["call"].as_u64()?;
                     let approval = host.approval(&format!("{run}.{calls}"));
                     let settled = approval["state"] == "held" || approval["effect"]["state"] == "succeeded";
                     settled.then_some(approval)
@@ -325,20 +326,25 @@ fn calls_that_policy_clears_cannot_overspend_together() {
         (cleared, approvals)
     };
     let (cleared, approvals) = settled(&host, &runs);
-    assert_eq!(cleared, 4, "{approvals:#?}");
-    assert_eq!(balances(&folder)[1], ("operating".into(), "EUR".into(), 980_000));
-    let cleared = approvals.iter().find(|approval| approval["state"] != "held").unwrap();
-    assert_eq!(cleared["proposal"]["policy"]["determining"], json!(["small"]));
-    assert_eq!(
-        cleared["proposal"]["policy"]["totals"].as_array().unwrap().len(),
-        4,
-        "the verdict says what it rested on"
-    );
+    // Where the balance moved between the look and the booking, a call that was cleared comes back, for a person.
+    assert!((1..=4).contains(&cleared), "{cleared} were paid: {approvals:#?}");
+    let left = 1_000_000 - 5_000 * i64::try_from(cleared).unwrap();
+    assert_eq!(balances(&folder)[1], ("operating".into(), "EUR".into(), left));
+    let paid = approvals.iter().find(|approval| approval["state"] != "held").unwrap();
+    assert_eq!(paid["proposal"]["policy"]["determining"], json!(["small"]));
+    assert_eq!(paid["proposal"]["policy"]["totals"].as_array().unwrap().len(), 4, "the verdict says what it rested on");
 
     // What a person approves counts too, and what was counted is counted still after a restart.
-    let waiting = approvals.iter().find(|approval| approval["state"] == "held").unwrap();
-    host.approve(waiting);
-    host.effect(waiting["id"].as_str().unwrap(), "succeeded");
+    for approval in &approvals {
+        let id = approval["id"].as_str().unwrap();
+        until("it is paid", || {
+            let now = host.approval(id);
+            if now["state"] == "held" {
+                host.decide(&now, "approve", &json!({}));
+            }
+            (now["effect"]["state"] == "succeeded").then_some(())
+        });
+    }
     host.stop();
     let host = serve(&folder);
     runs = vec![host.start("bills", "Pay invoices.csv from operating")];
@@ -346,7 +352,7 @@ fn calls_that_policy_clears_cannot_overspend_together() {
     assert_eq!(cleared, 0, "the day is full: {approvals:#?}");
     let totals = approvals[0]["proposal"]["policy"]["totals"].as_array().unwrap();
     assert!(
-        totals.iter().any(|counted| counted["total"] == json!({"count": 5, "sums": {"EUR": 25_000}})),
+        totals.iter().any(|counted| counted["total"] == json!({"count": 8, "sums": {"EUR": 40_000}})),
         "{totals:?}"
     );
     host.stop();
