@@ -211,7 +211,10 @@ impl Call {
             Verdict::Approve => self.approve(vote),
             Verdict::Reject => {
                 self.withdraw(&vote);
-                self.rejections.push(vote);
+                // As with approvals, neither who rejected nor who was stood for counts once more.
+                if !self.rejections.iter().any(|said| said.is_of(vote.right_of()) || said.is_of(&vote.reviewer)) {
+                    self.rejections.push(vote);
+                }
                 if self.rejections_needed() == 0 {
                     self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
                 }

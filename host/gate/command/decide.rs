@@ -191,7 +191,6 @@ impl Decide {
     }
 }
 
-
 /// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on something
 /// that the editor has not been shown: a vote is for what was seen.
 fn edit(
@@ -205,8 +204,7 @@ fn edit(
     if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
         return Err(Refused::AnotherCapability);
     }
-    new.requirement =
-        old.requirement.once_escalated(call.level, call.deadline()).strictest(&new.requirement);
+    new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
     // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
