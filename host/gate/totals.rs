@@ -86,12 +86,8 @@ pub fn day(at: Time) -> u32 {
 /// The counters of a call of `agent`'s `run` that is counted at `at`.
 pub fn counters(run: &RunId, agent: &str, capability: &Capability, at: Time) -> [Counter; 4] {
     let day = day(at);
-    let scopes = [
-        Scope::Run(run.clone()),
-        Scope::Agent(agent.into()),
-        Scope::AgentDay(agent.into(), day),
-        Scope::Day(day),
-    ];
+    let scopes =
+        [Scope::Run(run.clone()), Scope::Agent(agent.into()), Scope::AgentDay(agent.into(), day), Scope::Day(day)];
     scopes.map(|scope| Counter { scope, capability: capability.clone() })
 }
 

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use holdshort_gate::command::Subject;
-use holdshort_gate::{Call, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Run, RunId, Seq, Time};
+use holdshort_gate::{
+    Call, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Run, RunId, Seq, Time,
+};
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::error::{OpenError, ReadError, SubmitError};

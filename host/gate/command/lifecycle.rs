@@ -141,9 +141,7 @@ impl Command for Propose {
         }
         let event = match proposed {
             Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
-                Some(refusal) => {
-                    Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None }
-                }
+                Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None },
                 None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
             },
             Proposed::Clear(proposal) => {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, RunId, Seq, Time, Total};
-use rusqlite::{Connection, OptionalExtension, OpenFlags, Row, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, json, limit, natural, recorded};
 use super::lists::{self, Conditions, each_phase};

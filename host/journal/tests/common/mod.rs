@@ -246,13 +246,6 @@ pub fn action(text: &str) -> Action {
 }
 
 pub fn proposal(text: &str) -> Proposal {
-    let requirement = Requirement {
-        reviewers: Reviewers::Any,
-        quorum: 1,
-        four_eyes: false,
-        expires_at: None,
-        start_within_ms: 60_000,
-    };
     Proposal {
         action: action(text),
         summary: format!("send {}", text.chars().take(40).collect::<String>()),
@@ -262,18 +255,20 @@ pub fn proposal(text: &str) -> Proposal {
         consequence: None,
         connector: "test".into(),
         class: EffectClass::Idempotent,
-        requirement,
+        requirement: Requirement::plain(Reviewers::Any, 1, 60_000),
         policy: PolicyRecord {
             digest: Digest::of(b"policy"),
             determining: vec!["hold-everything".into()],
             errors: Vec::new(),
+            totals: Vec::new(),
+            reasons: Vec::new(),
         },
     }
 }
 
 pub fn requiring(quorum: u32, expires_at: Option<Time>) -> Proposal {
     let plain = proposal("hello");
-    Proposal { requirement: Requirement { quorum, expires_at, ..plain.requirement.clone() }, ..plain }
+    Proposal { requirement: Requirement { expires_at, ..Requirement::plain(Reviewers::Any, quorum, 60_000) }, ..plain }
 }
 
 pub fn question(text: &str) -> Proposal {
@@ -289,7 +284,7 @@ pub fn routine(call: CallNumber, result: &str) -> RecordRoutine {
 }
 
 pub fn decision(reviewer: &str, clearance: Digest, choice: Choice) -> Decide {
-    Decide { reviewer: reviewer.into(), clearance, choice, message: None }
+    Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at: Time(EPOCH), clearance, choice, message: None }
 }
 
 pub fn happened(attempt: u32, receipt: Value) -> Finish {

@@ -72,7 +72,7 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Ask(call) => said(journal, run, None, hold(call, question("which?"))),
         Step::Refuse(call) => {
             let why = RefusalReason::Forbidden("never".into());
-            said(journal, run, None, Propose { call, proposed: Proposed::Refuse(Box::new(action("no")), why) })
+            said(journal, run, None, Propose { call, proposed: Proposed::Refuse(Box::new(action("no")), why, None) })
         }
         Step::Approve { call, reviewer, clearance } => {
             said(journal, run, Some(call), decision(reviewer, clearance, Choice::Approve))
@@ -138,7 +138,8 @@ pub fn varied(call: CallNumber, quorum: u32, expires_at: Option<Time>) -> Propos
         [None, Some(Consequence::Low), Some(Consequence::Medium), Some(Consequence::High)][call as usize % 4];
     proposal.requirement.four_eyes = call.is_multiple_of(3);
     if call.is_multiple_of(2) {
-        proposal.requirement.reviewers = Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
+        proposal.requirement.stages[0][0].reviewers =
+            Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
     }
     proposal
 }
@@ -557,12 +558,17 @@ impl Model {
         let kept = &self.0[&row.run];
         let (_, call) = &kept.calls[&row.call];
         let Some(requirement) = call.requirement() else { return false };
-        let may = match &requirement.reviewers {
+        let named = |reviewers: &Reviewers| match reviewers {
             Reviewers::Any => true,
             Reviewers::Named(names) => names.contains(&name.to_owned()),
         };
+        // Whoever settles what is in doubt may be of any stage.
+        let stages =
+            requirement.stages.iter().enumerate().filter(|(at, _)| row.phase == "in-doubt" || *at == call.stage);
+        let may = stages.flat_map(|(_, stage)| stage).any(|demand| named(&demand.reviewers))
+            || requirement.escalations[..call.level].iter().any(|escalation| named(&escalation.reviewers));
         let barred = requirement.four_eyes && (kept.run.started_by == name || call.edited_by.as_deref() == Some(name));
-        let voted = call.votes.iter().any(|vote| vote.reviewer == name);
+        let voted = call.votes.iter().any(|vote| vote.reviewer == name || vote.stands_for.as_deref() == Some(name));
         may && !barred && (row.phase == "in-doubt" || (row.phase == "held" && !voted))
     }
 
@@ -712,7 +718,7 @@ impl ModelRun {
             consequence: call.proposal().and_then(|proposal| proposal.consequence),
             approved_by: call.votes.iter().map(|vote| vote.reviewer.clone()).collect(),
             still_needed: match (&call.phase, call.requirement()) {
-                (Phase::Held, Some(requirement)) => requirement.still_needed(&call.votes),
+                (Phase::Held, Some(requirement)) => requirement.still_needed(call.stage, call.level, &call.votes),
                 _ => 0,
             },
             clearance: call.clearance,
