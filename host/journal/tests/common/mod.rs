@@ -245,6 +245,19 @@ pub fn action(text: &str) -> Action {
     Action::new(Digest::of(b"component"), capability, &ty, &json!({ "text": text })).unwrap()
 }
 
+/// A call that moves money.
+pub fn paying(cents: u64) -> Proposal {
+    let fields = vec![("minor-units".into(), WitType::U64), ("currency".into(), WitType::String)];
+    let text = || Some(Box::new(WitType::String));
+    let ty = FunctionType {
+        params: vec![("amount".into(), WitType::Record(fields))],
+        result: Some(WitType::Result { ok: text(), err: text() }),
+    };
+    let capability = "acme:bank/pay@1.0.0#pay".parse().unwrap();
+    let amount = json!({ "amount": { "minor-units": cents.to_string(), "currency": "EUR" } });
+    Proposal { action: Action::new(Digest::of(b"component"), capability, &ty, &amount).unwrap(), ..proposal("cleared") }
+}
+
 pub fn proposal(text: &str) -> Proposal {
     Proposal {
         action: action(text),
