@@ -162,6 +162,7 @@ impl Call {
                 if planted::is("escalation-forgets-a-veto") {
                     self.rejections.clear();
                 }
+                self.advance(at);
             }
             Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
             Event::CallExpired { .. } => self.phase = Phase::Expired,
@@ -232,6 +233,11 @@ impl Call {
             return;
         }
         self.votes.push(vote);
+        self.advance(at);
+    }
+
+    /// The next stage begins once nothing is missing in this one: by an approval, or because who gave one counts for every demand from now on.
+    fn advance(&mut self, at: Time) {
         let Some(requirement) = self.requirement().cloned() else { return };
         if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {
             return;
