@@ -214,6 +214,17 @@ impl Requirement {
         self.still_needed(0, 0, &[]) > 1
     }
 
+    /// What an edit is held under, if policy asks for `new` of it: the stricter of both, once `level` escalations have happened.
+    /// Who was called in counts for what was asked of the call before, also where policy asks for the same again.
+    #[must_use]
+    pub fn for_an_edit(&self, new: &Self, level: usize, expires_at: Option<Time>) -> Self {
+        let mut more = new.clone();
+        for (demands, old) in more.stages.iter_mut().zip(&self.stages) {
+            demands.retain(|demand| !old.iter().any(|old| old.covers(demand)));
+        }
+        self.once_escalated(level, expires_at).strictest(&more)
+    }
+
     /// The same for a new revision once `level` escalations have happened, which lapses at `expires_at`: who was called in stays.
     #[must_use]
     pub fn once_escalated(&self, level: usize, expires_at: Option<Time>) -> Self {

@@ -162,6 +162,7 @@ impl Call {
                 if planted::is("escalation-forgets-a-veto") {
                     self.rejections.clear();
                 }
+                self.advance(at);
             }
             Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
             Event::CallExpired { .. } => self.phase = Phase::Expired,
@@ -211,7 +212,10 @@ impl Call {
             Verdict::Approve => self.approve(vote),
             Verdict::Reject => {
                 self.withdraw(&vote);
-                self.rejections.push(vote);
+                // As with approvals, neither who rejected nor who was stood for counts once more.
+                if !self.rejections.iter().any(|said| said.is_of(vote.right_of()) || said.is_of(&vote.reviewer)) {
+                    self.rejections.push(vote);
+                }
                 if self.rejections_needed() == 0 {
                     self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
                 }
@@ -229,6 +233,11 @@ impl Call {
             return;
         }
         self.votes.push(vote);
+        self.advance(at);
+    }
+
+    /// The next stage begins once nothing is missing in this one: by an approval, or because who gave one counts for every demand from now on.
+    fn advance(&mut self, at: Time) {
         let Some(requirement) = self.requirement().cloned() else { return };
         if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {
             return;

@@ -70,7 +70,7 @@ impl Command for Decide {
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {
         let (run, call) = subject.call()?;
         let decision = self.record();
-        if self.still_counts(call) && call.decisions.iter().any(|made| made.decision == decision) {
+        if self.still_counts(call) && self.is_last_word(call, &decision) {
             return Ok((Vec::new(), outcome(call, true)?));
         }
         let proposal = self.open(run, call, now)?;
@@ -117,6 +117,19 @@ impl Decide {
                 call.action().digest() == revision.proposal.action.digest() && call.reheld.is_none()
             }
             Choice::Approve | Choice::Reject | Choice::Respond(_) => call.clearance == Some(self.clearance),
+        }
+    }
+
+    /// Whether this very decision has been made, and nothing else said with the same right since: who changes their mind twice is heard three times.
+    fn is_last_word(&self, call: &Call, decision: &Decision) -> bool {
+        let of_right = |said: &Decision| said.stands_for.as_ref().unwrap_or(&said.reviewer) == self.right_of();
+        let mut said = call.decisions.iter().rev().map(|made| &made.decision);
+        match self.choice {
+            // The editor's own vote may have followed.
+            Choice::Edit(_) => said.any(|said| said == decision),
+            Choice::Approve | Choice::Reject | Choice::Respond(_) => {
+                said.find(|said| of_right(said)).is_some_and(|last| last == decision)
+            }
         }
     }
 
@@ -204,7 +217,7 @@ fn edit(
     if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
         return Err(Refused::AnotherCapability);
     }
-    new.requirement = old.requirement.once_escalated(call.level, call.deadline()).strictest(&new.requirement);
+    new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
     // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(

@@ -78,13 +78,18 @@ fn events_that_do_not_follow_are_named() {
 }
 
 #[test]
-fn only_whom_both_name_may_decide_under_the_stricter_of_two() {
-    let named = |names: &[&str]| Requirement {
-        reviewers: Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect()),
-        ..requirement()
+fn what_each_of_two_asks_for_is_asked_under_the_stricter_of_them() {
+    let named = |names: &[&str], quorum| {
+        Requirement::plain(Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect()), quorum, 60_000)
     };
-    let both = named(&["rita", "rolf"]).strictest(&named(&["rolf", "sam"]));
-    assert_eq!(both.reviewers, Reviewers::Named(vec!["rolf".into()]));
+    let both = || named(&["rita", "rolf"], 1).strictest(&named(&["rolf", "sam"], 1));
+    for (who, left) in [("rolf", 0), ("rita", 1), ("sam", 1)] {
+        let mut world = World::held(Proposal { requirement: both(), ..proposal("a") });
+        assert_eq!(world.decide(who, Choice::Approve).unwrap().still_needed, left, "{who}");
+    }
+    // What is met by the other anyway is not asked beside it.
+    assert_eq!(named(&["rita", "rolf"], 1).strictest(&named(&["rita"], 1)), named(&["rita"], 1));
+    assert_eq!(named(&["rita", "rolf"], 2).strictest(&requirement()), named(&["rita", "rolf"], 2));
 }
 
 #[test]

@@ -14,7 +14,13 @@ use serde_json::{Value, json};
 /// One of each kind.
 fn samples() -> Vec<Event> {
     let clearance = Digest::of(b"clearance");
-    let decision = |verdict| Decision { reviewer: "rita".into(), clearance, verdict, message: Some("why".into()) };
+    let decision = |verdict| Decision {
+        reviewer: "rita".into(),
+        stands_for: None,
+        clearance,
+        verdict,
+        message: Some("why".into()),
+    };
     vec![
         Event::RunCreated {
             agent: "release".into(),
@@ -34,7 +40,12 @@ fn samples() -> Vec<Event> {
         },
         Event::CallCleared { call: 2, proposal: Box::new(proposal("a")), clearance },
         Event::CallHeld { call: 2, proposal: Box::new(proposal("a")), clearance },
-        Event::CallRefused { call: 2, action: Box::new(action("a")), refusal: RefusalReason::Invalid("no".into()) },
+        Event::CallRefused {
+            call: 2,
+            action: Box::new(action("a")),
+            refusal: RefusalReason::Invalid("no".into()),
+            policy: None,
+        },
         Event::DecisionMade { call: 2, decision: decision(Verdict::Respond(json!("yes"))) },
         Event::CallRevised { call: 2, revision: 2, by: "rita".into(), proposal: Box::new(proposal("b")), clearance },
         Event::CallReheld {
@@ -44,6 +55,7 @@ fn samples() -> Vec<Event> {
             proposal: Box::new(proposal("b")),
             clearance,
         },
+        Event::CallEscalated { call: 2, level: 1 },
         Event::CallAnswered { call: 2, answer: json!("yes") },
         Event::CallExpired { call: 2 },
         Event::CallCancelled { call: 2 },

@@ -17,7 +17,7 @@ use serde_json::json;
 
 /// A proposal that two people must approve.
 fn two(text: &str) -> Proposal {
-    Proposal { requirement: Requirement { quorum: 2, ..requirement() }, ..proposal(text) }
+    Proposal { requirement: Requirement::plain(Reviewers::Any, 2, 60_000), ..proposal(text) }
 }
 
 fn with(change: impl Fn(&mut Requirement)) -> Proposal {
@@ -105,7 +105,7 @@ fn an_old_decision_is_refused_in_every_state() {
     worlds.push(unresolved);
     for proposed in [
         Proposed::Clear(Box::new(proposal("z"))),
-        Proposed::Refuse(Box::new(action("z")), RefusalReason::Forbidden("no".into())),
+        Proposed::Refuse(Box::new(action("z")), RefusalReason::Forbidden("no".into()), None),
     ] {
         let mut world = World::new();
         world.submit(Propose { call: 1, proposed }).unwrap();
@@ -125,7 +125,7 @@ fn an_old_decision_is_refused_in_every_state() {
 
 #[test]
 fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
-    let mut world = World::held(with(|r| r.quorum = 2));
+    let mut world = World::held(with(|r| r.stages[0][0].quorum = 2));
     let first = world.clearance();
     assert_eq!(world.decide("rita", Choice::Approve).unwrap().still_needed, 1);
     let edited = world.decide("rolf", edit("b")).unwrap();
@@ -179,10 +179,10 @@ fn an_editor_approves_only_what_they_have_seen() {
 
 #[test]
 fn an_edit_keeps_the_stricter_requirement_and_the_capability() {
-    let mut world = World::held(with(|r| (r.quorum, r.start_within_ms) = (2, 5)));
+    let mut world = World::held(with(|r| (r.stages[0][0].quorum, r.start_within_ms) = (2, 5)));
     world.decide("rita", edit("b")).unwrap();
     let requirement = world.subject.call.as_ref().unwrap().requirement().unwrap().clone();
-    assert_eq!((requirement.quorum, requirement.start_within_ms), (2, 5));
+    assert_eq!((requirement.stages[0][0].quorum, requirement.start_within_ms), (2, 5));
     let mut other = proposal("c");
     let capability = "acme:mail/send@1.0.0#purge".parse().unwrap();
     other.action =
@@ -211,7 +211,7 @@ fn an_edit_that_lapsed_before_it_was_written_is_none() {
 
 #[test]
 fn a_quorum_counts_people_and_four_eyes_bars_starter_and_editor() {
-    let mut world = World::held(with(|r| (r.quorum, r.four_eyes) = (2, true)));
+    let mut world = World::held(with(|r| (r.stages[0][0].quorum, r.four_eyes) = (2, true)));
     assert!(matches!(world.decide("olga", Choice::Approve), Err(Refused::NotEligible(_))), "olga started the run");
     world.decide("rita", Choice::Approve).unwrap();
     assert!(world.decide("rita", Choice::Approve).unwrap().repeated);
@@ -225,7 +225,7 @@ fn a_quorum_counts_people_and_four_eyes_bars_starter_and_editor() {
 
 #[test]
 fn only_named_reviewers_decide() {
-    let mut world = World::held(with(|r| r.reviewers = Reviewers::Named(vec!["ruth".into()])));
+    let mut world = World::held(with(|r| r.stages[0][0].reviewers = Reviewers::Named(vec!["ruth".into()])));
     assert!(matches!(world.decide("rita", Choice::Reject), Err(Refused::NotEligible(_))));
     assert_eq!(world.decide("ruth", Choice::Reject).unwrap().phase, "rejected");
     assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Rejected("because".into())));
@@ -397,7 +397,7 @@ fn nothing_in_a_clearance_can_change_without_its_digest() {
         ("consequence", |p| p.consequence = Some(Consequence::Low)),
         ("connector", |p| p.connector = "other".into()),
         ("class", |p| p.class = EffectClass::OneShot),
-        ("quorum", |p| p.requirement = Requirement { quorum: 2, ..requirement() }),
+        ("quorum", |p| p.requirement = Requirement::plain(Reviewers::Any, 2, 60_000)),
         ("expiry", |p| p.requirement.expires_at = Some(Time(u64::MAX))),
         ("policy", |p| p.policy.determining.clear()),
         ("exhibits", |p| {

@@ -186,11 +186,9 @@ fn propose(setting: Setting, (text, fact): Version) -> Proposal {
         Class::OneShot => EffectClass::OneShot,
     };
     let requirement = Requirement {
-        reviewers: Reviewers::Any,
-        quorum: setting.quorum,
         four_eyes: setting.four_eyes,
         expires_at: Some(Time(EXPIRES_AFTER * STEP_MS * 1_000)),
-        start_within_ms: START_WITHIN * STEP_MS,
+        ..Requirement::plain(Reviewers::Any, setting.quorum, START_WITHIN * STEP_MS)
     };
     let plain = proposal(if text { "another text" } else { "a text" });
     let errors = setting.policy_errs.then(|| "a policy failed".to_owned()).into_iter().collect();
@@ -264,7 +262,8 @@ impl State {
         // Who says it again has more to say: the very same decision is no second one for many reasons.
         let again = approves && self.outside.approvals.contains(&(clearance, who));
         let message = again.then(|| "again".to_owned());
-        let decided = Decide { reviewer: PEOPLE[who].into(), clearance, choice, message };
+        let (reviewer, signed_in_at) = (PEOPLE[who].into(), self.time());
+        let decided = Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message };
         let done = self.submit(decided).ok()?;
         if done.repeated {
             return Some(());

@@ -633,7 +633,8 @@ async fn a_cursor_stays_right_while_rows_come_and_go(world: World) {
 async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) {
     let named = |names: &[&str], quorum, four_eyes| {
         let mut proposal = requiring(quorum, None);
-        proposal.requirement.reviewers = Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        proposal.requirement.stages[0][0].reviewers =
+            Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
         proposal.requirement.four_eyes = four_eyes;
         proposal
     };

@@ -19,9 +19,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::script::{Dice, Model, Step, is_unwritten, same, shown, take};
+use common::script::{Dice, Model, Step, counters_of, is_unwritten, same, shown, take};
 use common::{EPOCH, Kept, World};
 use holdshort_gate::{RunId, Time};
+use holdshort_journal::Position;
 
 /// How many seeds an ordinary test run tries.
 const SEEDS: u64 = 500;
@@ -64,7 +65,15 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
             let run = RunId(dice.one_of(&RUNS).into());
             let subject = worlds[0].subject(&run, None).await.unwrap();
             let (state, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
-            group.push((run, dice.step(state.as_ref(), call.as_ref(), Time(now))));
+            let mut step = dice.step(state.as_ref(), call.as_ref(), Time(now));
+            if let (Step::Clear(call), 0..2) = (&step, dice.below(3)) {
+                let counters = counters_of(&[run.clone()]);
+                let mut totals = worlds[0].totals(counters).await.unwrap();
+                totals.rotate_left(usize::try_from(dice.below(8)).unwrap());
+                totals.truncate(usize::try_from(dice.below(4)).unwrap());
+                step = Step::ClearBy { call: *call, totals };
+            }
+            group.push((run, step));
         }
         done += group.len();
         let mut answers = Vec::new();
@@ -145,11 +154,55 @@ fn the_same_history_leaves_both_stores_the_same() {
     evidence::figure("T13", "histories", seeds.len() as u64);
 }
 
+/// Each of two payments is within what the agent may pay, and both of them are not. Policy was asked about both at the same time.
+#[test]
+fn a_series_is_not_cleared_piece_by_piece() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for together in [false, true] {
+        runtime.block_on(async {
+            let runs = ["a", "b", "c"].map(|run| RunId(run.into()));
+            for world in &twins() {
+                for run in &runs {
+                    let _ = take(world, run, &Step::Create).await;
+                }
+                let agent = counters_of(&[]).swap_remove(0);
+                let totals = world.totals(vec![agent.clone()]).await.unwrap();
+                let held = together.then(|| world.clock.hold());
+                let mut answers = Vec::new();
+                for run in &runs[..2] {
+                    let answer = take(world, run, &Step::ClearBy { call: 1, totals: totals.clone() });
+                    answers.push(if together { answer } else { Box::pin(std::future::ready(answer.await)) });
+                }
+                drop(held);
+                let mut told = Vec::new();
+                for answer in answers {
+                    told.push(answer.await);
+                }
+                Model::of(&world.feed(Position(0), usize::MAX).await.unwrap());
+                assert!(told[0].starts_with("Ok") && told[1].contains("TotalsChanged"), "{told:?}");
+                // What did not happen is taken out again, and was counted on the day on which it was cleared.
+                let (start, attempt) = (Step::Start(1), 1);
+                world.clock.pass_ms(1_000);
+                let counted = world.totals(vec![agent.clone()]).await.unwrap().swap_remove(0).total;
+                assert_eq!((counted.count, counted.sums["EUR"]), (1, 101));
+                for step in [start, Step::DidNotHappen { call: 1, attempt }] {
+                    let answer = take(world, &runs[0], &step).await;
+                    assert!(answer.starts_with("Ok"), "{answer}");
+                }
+                assert_eq!(world.totals(vec![agent]).await.unwrap(), totals, "nothing is left of it");
+                let again = take(world, &runs[2], &Step::ClearBy { call: 1, totals }).await;
+                assert!(again.starts_with("Ok"), "{again}");
+            }
+        });
+    }
+}
+
 /// Every kind of step that is answered.
 const KINDS: &[&str] = &[
     "Create",
     "Routine",
     "Clear",
+    "ClearBy",
     "Hold",
     "Ask",
     "Refuse",

@@ -30,7 +30,7 @@ pub fn action(text: &str) -> Action {
 }
 
 pub fn requirement() -> Requirement {
-    Requirement { reviewers: Reviewers::Any, quorum: 1, four_eyes: false, expires_at: None, start_within_ms: 60_000 }
+    Requirement::plain(Reviewers::Any, 1, 60_000)
 }
 
 pub fn proposal(text: &str) -> Proposal {
@@ -48,6 +48,8 @@ pub fn proposal(text: &str) -> Proposal {
             digest: Digest::of(b"policy"),
             determining: vec!["hold-everything".into()],
             errors: Vec::new(),
+            totals: Vec::new(),
+            reasons: Vec::new(),
         },
     }
 }
@@ -98,7 +100,8 @@ impl World {
     }
 
     pub fn decide_on(&mut self, clearance: Digest, reviewer: &str, choice: Choice) -> Result<DecisionOutcome, Refused> {
-        self.submit(Decide { reviewer: reviewer.into(), clearance, choice, message: Some("because".into()) })
+        let (signed_in_at, message) = (self.now, Some("because".into()));
+        self.submit(Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at, clearance, choice, message })
     }
 
     pub fn start(&mut self) -> Result<Permit, Refused> {

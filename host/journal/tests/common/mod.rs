@@ -245,14 +245,20 @@ pub fn action(text: &str) -> Action {
     Action::new(Digest::of(b"component"), capability, &ty, &json!({ "text": text })).unwrap()
 }
 
-pub fn proposal(text: &str) -> Proposal {
-    let requirement = Requirement {
-        reviewers: Reviewers::Any,
-        quorum: 1,
-        four_eyes: false,
-        expires_at: None,
-        start_within_ms: 60_000,
+/// A call that moves money.
+pub fn paying(cents: u64) -> Proposal {
+    let fields = vec![("minor-units".into(), WitType::U64), ("currency".into(), WitType::String)];
+    let text = || Some(Box::new(WitType::String));
+    let ty = FunctionType {
+        params: vec![("amount".into(), WitType::Record(fields))],
+        result: Some(WitType::Result { ok: text(), err: text() }),
     };
+    let capability = "acme:bank/pay@1.0.0#pay".parse().unwrap();
+    let amount = json!({ "amount": { "minor-units": cents.to_string(), "currency": "EUR" } });
+    Proposal { action: Action::new(Digest::of(b"component"), capability, &ty, &amount).unwrap(), ..proposal("cleared") }
+}
+
+pub fn proposal(text: &str) -> Proposal {
     Proposal {
         action: action(text),
         summary: format!("send {}", text.chars().take(40).collect::<String>()),
@@ -262,18 +268,20 @@ pub fn proposal(text: &str) -> Proposal {
         consequence: None,
         connector: "test".into(),
         class: EffectClass::Idempotent,
-        requirement,
+        requirement: Requirement::plain(Reviewers::Any, 1, 60_000),
         policy: PolicyRecord {
             digest: Digest::of(b"policy"),
             determining: vec!["hold-everything".into()],
             errors: Vec::new(),
+            totals: Vec::new(),
+            reasons: Vec::new(),
         },
     }
 }
 
 pub fn requiring(quorum: u32, expires_at: Option<Time>) -> Proposal {
     let plain = proposal("hello");
-    Proposal { requirement: Requirement { quorum, expires_at, ..plain.requirement.clone() }, ..plain }
+    Proposal { requirement: Requirement { expires_at, ..Requirement::plain(Reviewers::Any, quorum, 60_000) }, ..plain }
 }
 
 pub fn question(text: &str) -> Proposal {
@@ -289,7 +297,7 @@ pub fn routine(call: CallNumber, result: &str) -> RecordRoutine {
 }
 
 pub fn decision(reviewer: &str, clearance: Digest, choice: Choice) -> Decide {
-    Decide { reviewer: reviewer.into(), clearance, choice, message: None }
+    Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at: Time(EPOCH), clearance, choice, message: None }
 }
 
 pub fn happened(attempt: u32, receipt: Value) -> Finish {

@@ -8,8 +8,8 @@ use holdshort_gate::command::{
     CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision, SetTimer,
 };
 use holdshort_gate::{
-    Call, CallNumber, Command, Consequence, Digest, Event, Phase, Proposal, RefusalReason, Resolution, Reviewers, Run,
-    RunId, RunPhase, Time, Verdict,
+    Call, CallNumber, Command, Consequence, Counted, Counter, Digest, Event, Phase, Proposal, RefusalReason,
+    Resolution, Reviewers, Run, RunId, RunPhase, Scope, Time, Total, Verdict,
 };
 use holdshort_journal::{
     CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Due, Entry, Fence, Journal, LogLine, Position, Rank,
@@ -18,8 +18,8 @@ use holdshort_journal::{
 use serde_json::json;
 
 use super::{
-    START, World, action, after, all_calls, all_runs, create, decision, happened, hold, proposal, question, requiring,
-    routine,
+    START, World, action, after, all_calls, all_runs, create, decision, happened, hold, paying, proposal, question,
+    requiring, routine,
 };
 
 /// One thing that is asked of a journal.
@@ -28,22 +28,67 @@ pub enum Step {
     Create,
     Routine(CallNumber),
     Clear(CallNumber),
-    Hold { call: CallNumber, quorum: u32, expires_at: Option<Time> },
+    /// Policy clears a payment by totals as they were.
+    ClearBy {
+        call: CallNumber,
+        totals: Vec<Counted>,
+    },
+    Hold {
+        call: CallNumber,
+        quorum: u32,
+        expires_at: Option<Time>,
+    },
     Ask(CallNumber),
     Refuse(CallNumber),
-    Approve { call: CallNumber, reviewer: &'static str, clearance: Digest },
-    Reject { call: CallNumber, clearance: Digest },
-    Respond { call: CallNumber, clearance: Digest },
-    Edit { call: CallNumber, clearance: Digest },
+    Approve {
+        call: CallNumber,
+        reviewer: &'static str,
+        clearance: Digest,
+    },
+    Reject {
+        call: CallNumber,
+        clearance: Digest,
+    },
+    Respond {
+        call: CallNumber,
+        clearance: Digest,
+    },
+    Edit {
+        call: CallNumber,
+        clearance: Digest,
+    },
     Expire(CallNumber),
     Start(CallNumber),
-    Happened { call: CallNumber, attempt: u32 },
-    DidNotHappen { call: CallNumber, attempt: u32 },
-    Unknown { call: CallNumber, attempt: u32 },
-    LookedUp { call: CallNumber, attempt: u32, found: &'static str },
-    FactsChanged { call: CallNumber, attempt: u32 },
-    Resolve { call: CallNumber, attempt: u32, resolution: Resolution },
-    SetTimer { timer: u32, until: Time },
+    Happened {
+        call: CallNumber,
+        attempt: u32,
+    },
+    DidNotHappen {
+        call: CallNumber,
+        attempt: u32,
+    },
+    Unknown {
+        call: CallNumber,
+        attempt: u32,
+    },
+    LookedUp {
+        call: CallNumber,
+        attempt: u32,
+        found: &'static str,
+    },
+    FactsChanged {
+        call: CallNumber,
+        attempt: u32,
+    },
+    Resolve {
+        call: CallNumber,
+        attempt: u32,
+        resolution: Resolution,
+    },
+    SetTimer {
+        timer: u32,
+        until: Time,
+    },
     FireTimer(u32),
     Finish(bool),
     Trap,
@@ -66,13 +111,18 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Clear(call) => {
             said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(proposal("cleared"))) })
         }
+        Step::ClearBy { call, totals } => {
+            let mut paying = paying(100 + u64::from(call));
+            paying.policy.totals = totals;
+            said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(paying)) })
+        }
         Step::Hold { call, quorum, expires_at } => {
             said(journal, run, None, hold(call, varied(call, quorum, expires_at)))
         }
         Step::Ask(call) => said(journal, run, None, hold(call, question("which?"))),
         Step::Refuse(call) => {
             let why = RefusalReason::Forbidden("never".into());
-            said(journal, run, None, Propose { call, proposed: Proposed::Refuse(Box::new(action("no")), why) })
+            said(journal, run, None, Propose { call, proposed: Proposed::Refuse(Box::new(action("no")), why, None) })
         }
         Step::Approve { call, reviewer, clearance } => {
             said(journal, run, Some(call), decision(reviewer, clearance, Choice::Approve))
@@ -138,7 +188,8 @@ pub fn varied(call: CallNumber, quorum: u32, expires_at: Option<Time>) -> Propos
         [None, Some(Consequence::Low), Some(Consequence::Medium), Some(Consequence::High)][call as usize % 4];
     proposal.requirement.four_eyes = call.is_multiple_of(3);
     if call.is_multiple_of(2) {
-        proposal.requirement.reviewers = Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
+        proposal.requirement.stages[0][0].reviewers =
+            Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
     }
     proposal
 }
@@ -294,6 +345,20 @@ pub struct Shown {
     pub due: Vec<Vec<String>>,
     pub next_deadline: Option<Time>,
     pub logs: Vec<Vec<(u64, LogLine)>>,
+    pub totals: Vec<Counted>,
+}
+
+/// Every total that a history of these runs could have, on the days that it could be written on.
+pub fn counters_of(runs: &[RunId]) -> Vec<Counter> {
+    let day = u32::try_from(super::EPOCH / 86_400_000_000).unwrap();
+    let mut scopes: Vec<Scope> = runs.iter().cloned().map(Scope::Run).collect();
+    scopes.extend([Scope::Agent("agent".into()), Scope::Agent("nobody".into())]);
+    for day in [day - 1, day, day + 1] {
+        scopes.extend([Scope::AgentDay("agent".into(), day), Scope::Day(day)]);
+    }
+    let capabilities = [super::paying(1), proposal("")].map(|proposal| proposal.action.capability().clone());
+    let of = |scope: Scope| capabilities.clone().map(|capability| Counter { scope: scope.clone(), capability });
+    scopes.into_iter().flat_map(of).collect()
 }
 
 /// The filters that every list is asked with.
@@ -385,6 +450,7 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         due: Vec::new(),
         next_deadline: journal.next_deadline().await.unwrap(),
         logs: Vec::new(),
+        totals: journal.totals(counters_of(runs)).await.unwrap(),
     };
     for filter in run_filters(runs) {
         shown.runs.push(journal.runs(filter).await.unwrap());
@@ -440,7 +506,10 @@ async fn paged_feed(journal: &Journal) -> Vec<Entry> {
 
 /// What the lists must show, made from nothing but the events.
 #[derive(Default)]
-pub struct Model(BTreeMap<RunId, ModelRun>);
+pub struct Model(BTreeMap<RunId, ModelRun>, Recount);
+
+/// Since when a call has been one of those that totals are of, without a break.
+type Recount = BTreeMap<(RunId, CallNumber), Time>;
 
 type ModelDecision = (Position, Time, Option<String>, &'static str, Option<String>, Call);
 
@@ -465,7 +534,54 @@ impl Model {
         model
     }
 
-    fn follow(&mut self, Entry { position, run, recorded }: &Entry) {
+    /// A total, counted from nothing: calls that were cleared or approved and may have happened, with the money of [`paying`].
+    pub fn recount(&self, Counter { scope, capability }: &Counter) -> Total {
+        let mut total = Total::default();
+        for ((id, number), since) in &self.1 {
+            let kept = &self.0[id];
+            let (_, call) = &kept.calls[number];
+            let today = |day: u32| since.0 / 86_400_000_000 == u64::from(day);
+            let meant = match scope {
+                Scope::Run(run) => run == id,
+                Scope::Agent(agent) => *agent == kept.run.agent,
+                Scope::AgentDay(agent, day) => *agent == kept.run.agent && today(*day),
+                Scope::Day(day) => today(*day),
+            };
+            if meant && call.action().capability() == capability {
+                total.count += 1;
+                if let Some(cents) = call.action().arguments()["amount"]["minor-units"].as_str() {
+                    *total.sums.entry("EUR".into()).or_default() += cents.parse::<u64>().unwrap();
+                }
+            }
+        }
+        total
+    }
+
+    /// What policy went by is what it was when it was written: nothing that it cleared can have been cleared twice over.
+    fn check_verdict(&self, event: &Event) {
+        if let Event::CallCleared { proposal, .. } = event {
+            for counted in &proposal.policy.totals {
+                let now = self.recount(&counted.counter);
+                assert_eq!(counted.total, now, "a verdict counts only while its totals are so: {:?}", counted.counter);
+            }
+        }
+    }
+
+    fn follow(&mut self, entry: &Entry) {
+        self.check_verdict(&entry.recorded.event);
+        self.project(entry);
+        let (Some(number), Some(kept)) = (entry.recorded.event.call(), self.0.get(&entry.run)) else { return };
+        let Some((_, call)) = kept.calls.get(&number) else { return };
+        let key = (entry.run.clone(), number);
+        let may_have_happened = ["cleared", "approved", "started", "succeeded", "in-doubt", "unresolved"];
+        if may_have_happened.contains(&call.phase.name()) && !call.is_question() {
+            self.1.entry(key).or_insert(entry.recorded.at);
+        } else {
+            self.1.remove(&key);
+        }
+    }
+
+    fn project(&mut self, Entry { position, run, recorded }: &Entry) {
         let (event, at) = (&recorded.event, recorded.at);
         if let Some(opened) = Run::open(event, at) {
             let holdshort_gate::Event::RunCreated { task, .. } = event else { panic!("{event:?} opened a run") };
@@ -557,12 +673,17 @@ impl Model {
         let kept = &self.0[&row.run];
         let (_, call) = &kept.calls[&row.call];
         let Some(requirement) = call.requirement() else { return false };
-        let may = match &requirement.reviewers {
+        let named = |reviewers: &Reviewers| match reviewers {
             Reviewers::Any => true,
             Reviewers::Named(names) => names.contains(&name.to_owned()),
         };
+        // Whoever settles what is in doubt may be of any stage.
+        let stages =
+            requirement.stages.iter().enumerate().filter(|(at, _)| row.phase == "in-doubt" || *at == call.stage);
+        let may = stages.flat_map(|(_, stage)| stage).any(|demand| named(&demand.reviewers))
+            || requirement.escalations[..call.level].iter().any(|escalation| named(&escalation.reviewers));
         let barred = requirement.four_eyes && (kept.run.started_by == name || call.edited_by.as_deref() == Some(name));
-        let voted = call.votes.iter().any(|vote| vote.reviewer == name);
+        let voted = call.votes.iter().any(|vote| vote.reviewer == name || vote.stands_for.as_deref() == Some(name));
         may && !barred && (row.phase == "in-doubt" || (row.phase == "held" && !voted))
     }
 
@@ -640,6 +761,9 @@ impl Model {
             let expected = wanted.and_then(|number| kept.calls.get(&number)).map(|(_, call)| call);
             assert_eq!(call.as_ref(), expected, "{what}: call {number} of {id}");
         }
+        for Counted { counter, total } in &shown.totals {
+            assert_eq!(*total, self.recount(counter), "{what}: {counter:?}");
+        }
         assert_eq!(shown.next_deadline, self.due().first().map(|(at, _)| *at), "{what}");
         let all: Vec<String> = shown.due.last().unwrap().clone();
         let mut due: Vec<String> = self.due().iter().map(|(_, due)| format!("{due:?}")).collect();
@@ -712,7 +836,7 @@ impl ModelRun {
             consequence: call.proposal().and_then(|proposal| proposal.consequence),
             approved_by: call.votes.iter().map(|vote| vote.reviewer.clone()).collect(),
             still_needed: match (&call.phase, call.requirement()) {
-                (Phase::Held, Some(requirement)) => requirement.still_needed(&call.votes),
+                (Phase::Held, Some(requirement)) => requirement.still_needed(call.stage, call.level, &call.votes),
                 _ => 0,
             },
             clearance: call.clearance,
