@@ -721,6 +721,8 @@ impl Model for Gate {
 
 impl State {
     fn propose(&mut self, proposed: Proposed) -> Option<()> {
+        // Its time is over at a fixed moment, so that it has less of it after a while is as if it was proposed later.
+        (self.now == 0).then_some(())?;
         self.submit(Propose { call: 1, proposed }).ok()?;
         (self.outside.began, self.outside.due) = (self.now, EXPIRES_AFTER);
         self.outside.may_escalate = self.setting.staged;
