@@ -1,4 +1,4 @@
-//! Every reachable state of one call, by model checking the real `decide` and `apply`: three people who look, decide late, edit and disagree,
+//! Every reachable state of one call, by model checking the real `decide` and `apply`: people who look, decide late, edit and disagree,
 //! a host that dies at any moment, replies that are lost, facts that change, time that runs out.
 //!
 //! Beside the journal's state the model keeps what no journal can roll back: what really happened outside, what each person was really shown,
@@ -26,27 +26,38 @@ use holdshort_gate::command::{
     CancelRun, Choice, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
 };
 use holdshort_gate::{
-    Command, Decision, Digest, EffectClass, Phase, Proposal, Refused, Requirement, Resolution, Reviewers, Subject,
-    Time, Verdict,
+    Command, Decision, Demand, Digest, EffectClass, Escalation, Phase, Proposal, Refused, Requirement, Resolution,
+    Reviewers, Subject, Time, Verdict,
 };
 use serde_json::json;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-/// Olga has started the run.
-const PEOPLE: [&str; 3] = ["olga", "ann", "bob"];
+/// Olga has started the run. Dan plays a part only where there are two stages.
+const PEOPLE: [&str; 4] = ["olga", "ann", "bob", "dan"];
+/// Who is asked in each of two stages, and how many of them it takes; Dan is called in for the first as well once nobody decided in time.
+const STAGES: [(&[usize], usize); 2] = [(&[0, 1, 2], 2), (&[2, 3], 1)];
+const CALLED_IN: usize = 3;
+/// How many people must reject it there.
+const REJECTIONS: usize = 2;
 const STEP_MS: u64 = 1_000;
 const EXPIRES_AFTER: u64 = 2;
+const ESCALATED_FOR: u64 = 1;
 const START_WITHIN: u64 = 1;
 const STEPS_MAX: u64 = 3;
 /// `HOLDSHORT_CRASHES` has it die more often, for a long run.
 const CRASHES_MAX: u8 = 1;
 const SENT_AGAIN_MAX: u8 = 1;
+/// How often people decide where there are stages: an edit and all approvals that it takes, or a change of mind.
+const DECISIONS_MAX: usize = 4;
 
 /// What can be seen only while it happens, and is noted then.
 const LATE: &str = "no decision counts that comes after its approval has expired";
 const STALE: &str = "no decision counts that is on something else";
 const LAPSED: &str = "no effect starts after its clearance has lapsed";
 const OVER: &str = "no effect of a run that is over starts";
+const ORDER: &str = "nobody approves before it is their turn";
+const NOT_ASKED: &str = "nobody decides whom nobody asked or called in";
+const EARLY: &str = "nothing lapses before its time, nor while others can be called in, who are called in once";
 const AT_ONCE: &str = "never two attempts at once";
 const OTHER_ATTEMPT: &str = "what is said of an earlier attempt does not count";
 
@@ -60,6 +71,14 @@ struct Setting {
     edits: bool,
     /// Whether policy clears, with an error on the way.
     policy_errs: bool,
+    /// Whether it takes two stages, more than one rejection, and is escalated; whatever comes after the approval is left to the other settings.
+    staged: bool,
+}
+
+impl Setting {
+    fn people(self) -> usize {
+        if self.staged { PEOPLE.len() } else { PEOPLE.len() - 1 }
+    }
 }
 
 /// The gate's own, but for questions, with a hash.
@@ -115,6 +134,14 @@ struct Outside {
     editors: BTreeMap<Digest, usize>,
     /// What policy cleared, with the action.
     cleared: BTreeSet<(Digest, Digest)>,
+    /// Rejections that were acknowledged and not taken back since.
+    rejections: BTreeSet<(Digest, usize)>,
+    /// What the time of the current revision is: when it began, when it is over, and whether Dan was called in for it, by the model's own clock.
+    began: u64,
+    due: u64,
+    called_in: bool,
+    /// Whether it is called in once more when its time is over.
+    may_escalate: bool,
     /// How many decisions were acknowledged.
     acknowledged: usize,
     sent_again: u8,
@@ -185,11 +212,21 @@ fn propose(setting: Setting, (text, fact): Version) -> Proposal {
         Class::Reconcilable => EffectClass::Reconcilable,
         Class::OneShot => EffectClass::OneShot,
     };
-    let requirement = Requirement {
+    let mut requirement = Requirement {
         four_eyes: setting.four_eyes,
         expires_at: Some(Time(EXPIRES_AFTER * STEP_MS * 1_000)),
         ..Requirement::plain(Reviewers::Any, setting.quorum, START_WITHIN * STEP_MS)
     };
+    if setting.staged {
+        let named = |people: &[usize]| Reviewers::Named(people.iter().map(|who| PEOPLE[*who].into()).collect());
+        let quorum = |people: usize| u32::try_from(people).unwrap();
+        let stage =
+            |(people, needed): (&[usize], usize)| vec![Demand { reviewers: named(people), quorum: quorum(needed) }];
+        requirement.stages = STAGES.map(stage).to_vec();
+        requirement.rejections = quorum(REJECTIONS);
+        requirement.escalations =
+            vec![Escalation { reviewers: named(&[CALLED_IN]), within_ms: ESCALATED_FOR * STEP_MS }];
+    }
     let plain = proposal(if text { "another text" } else { "a text" });
     let errors = setting.policy_errs.then(|| "a policy failed".to_owned()).into_iter().collect();
     Proposal {
@@ -211,7 +248,9 @@ impl Hash for State {
             .hash(hasher);
         (&call.edited_by, call.deadline(), call.reheld.is_some(), call.looked_up.is_some()).hash(hasher);
         // When they were made decides nothing any more, and neither does their order.
-        call.votes.iter().map(|vote| &vote.reviewer).collect::<BTreeSet<_>>().hash(hasher);
+        call.votes.iter().map(|vote| (&vote.reviewer, vote.stage)).collect::<BTreeSet<_>>().hash(hasher);
+        call.rejections.iter().map(|said| &said.reviewer).collect::<BTreeSet<_>>().hash(hasher);
+        (call.stage, call.level).hash(hasher);
         let decision =
             |made: &Decided| (made.decision.reviewer.clone(), made.decision.clearance, verdict(&made.decision));
         call.decisions.iter().map(decision).collect::<BTreeSet<_>>().hash(hasher);
@@ -257,13 +296,18 @@ impl State {
     fn decide(&mut self, who: usize, clearance: Digest, choice: Choice) -> Option<()> {
         let approves = matches!(choice, Choice::Approve);
         let edits = matches!(choice, Choice::Edit(_));
-        let late = self.now >= EXPIRES_AFTER;
+        let rejects = matches!(choice, Choice::Reject);
+        let late = self.now >= self.outside.due && !self.outside.may_escalate;
+        let first_is_done = self.first_stage_is_done(clearance);
         let stale = self.current().is_none_or(|(current, _)| current != clearance);
         // Who says it again has more to say: the very same decision is no second one for many reasons.
         let again = approves && self.outside.approvals.contains(&(clearance, who));
         let message = again.then(|| "again".to_owned());
         let (reviewer, signed_in_at) = (PEOPLE[who].into(), self.time());
         let decided = Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message };
+        if let (true, Some((clearance, action))) = (self.setting.staged, self.current()) {
+            self.outside.shown.insert((who, clearance, action));
+        }
         let done = self.submit(decided).ok()?;
         if done.repeated {
             return Some(());
@@ -275,12 +319,30 @@ impl State {
         if stale {
             self.outside.broken = Some(STALE);
         }
+        if self.setting.staged && !(0..STAGES.len()).any(|stage| self.is_asked(who, stage)) {
+            self.outside.broken = Some(NOT_ASKED);
+        }
         if approves {
+            if !first_is_done && !self.is_asked(who, 0) {
+                self.outside.broken = Some(ORDER);
+            }
+            self.outside.rejections.remove(&(clearance, who));
             self.outside.approvals.insert((clearance, who));
+        }
+        if rejects {
+            // An approval in a stage that is done has done its part.
+            if !first_is_done {
+                self.outside.approvals.remove(&(clearance, who));
+            }
+            self.outside.rejections.insert((clearance, who));
         }
         if edits {
             let (new, action) = self.current().unwrap();
             self.outside.editors.insert(new, who);
+            self.outside.began = self.now;
+            let own = if self.setting.staged { self.now + EXPIRES_AFTER } else { EXPIRES_AFTER };
+            let own = (own, self.setting.staged);
+            (self.outside.due, self.outside.may_escalate) = own.min((self.outside.due, self.outside.may_escalate));
             // An editor's own vote, where it counts, is on the action that they wrote.
             if self.subject.call.as_ref().unwrap().votes.iter().any(|vote| vote.reviewer == PEOPLE[who]) {
                 self.outside.approvals.insert((new, who));
@@ -309,6 +371,36 @@ impl State {
             action: permit.action().digest(),
             fact: permit.preconditions()["fact"] == json!(true),
         };
+        Some(())
+    }
+
+    /// Whoever is called in counts in every stage.
+    fn is_asked(&self, who: usize, stage: usize) -> bool {
+        !self.setting.staged || STAGES[stage].0.contains(&who) || (who == CALLED_IN && self.outside.called_in)
+    }
+
+    fn first_stage_is_done(&self, clearance: Digest) -> bool {
+        let approved = (0..PEOPLE.len()).filter(|who| {
+            self.outside.approvals.contains(&(clearance, *who))
+                && self.is_asked(*who, 0)
+                && self.may_approve(*who, clearance)
+        });
+        self.setting.staged && approved.count() >= STAGES[0].1
+    }
+
+    fn expire(&mut self) -> Option<()> {
+        let held = *self.phase()? == Phase::Held;
+        self.submit(Expire).ok()?;
+        let escalated = *self.phase()? == Phase::Held;
+        let Outside { due, may_escalate, .. } = self.outside;
+        if held && (self.now < due || escalated != may_escalate) {
+            self.outside.broken = Some(EARLY);
+        }
+        if held && escalated {
+            self.outside.called_in = true;
+            self.outside.may_escalate = false;
+            self.outside.due = self.now + ESCALATED_FOR;
+        }
         Some(())
     }
 
@@ -342,7 +434,13 @@ impl State {
             }
         };
         self.hand = Hand::Empty;
-        self.submit(Finish { attempt, outcome, evidence: None }).ok().map(|_| ())
+        self.submit(Finish { attempt, outcome, evidence: None }).ok()?;
+        if self.phase() == Some(&Phase::Held) {
+            // Whoever decided in time has the same time again.
+            let waited = self.now - self.outside.began;
+            (self.outside.began, self.outside.due) = (self.now, EXPIRES_AFTER + waited);
+        }
+        Some(())
     }
 
     /// A lookup tells the truth, or that it cannot tell.
@@ -397,10 +495,21 @@ impl Model for Gate {
 
     /// Everything that somebody could try; whether it is legal is the gate's to say.
     fn actions(&self, state: &State, steps: &mut Vec<Step>) {
-        steps.extend([Step::Hold, Step::Clear, Step::Expire, Step::Start, Step::Cancel, Step::Write, Step::Recover]);
-        steps.extend([Step::Pass, Step::FactMoves, Step::Die, Step::LookUp, Step::Decline]);
-        steps.extend([true, false].map(|reply_is_lost| Step::Perform { reply_is_lost }));
-        steps.extend((0..PEOPLE.len()).map(Step::Look));
+        steps.extend([Step::Hold, Step::Expire, Step::Start, Step::Write, Step::Pass]);
+        steps.push(Step::Perform { reply_is_lost: false });
+        if !state.setting.staged {
+            steps.extend([Step::Clear, Step::Cancel, Step::Recover, Step::FactMoves, Step::Die]);
+            steps.extend([Step::LookUp, Step::Decline, Step::Perform { reply_is_lost: true }]);
+        }
+        if let (true, Some((clearance, _))) = (state.setting.staged, state.current()) {
+            // They look and decide at once; what comes of waiting in between is seen in the other settings.
+            for who in 0..PEOPLE.len() {
+                steps.extend([Step::Approve(who, clearance), Step::Reject(who, clearance)]);
+                steps.push(Step::Edit(who, clearance, true));
+            }
+            return;
+        }
+        steps.extend((0..state.setting.people()).map(Step::Look));
         for &(who, clearance, _) in &state.outside.shown {
             steps.extend([Step::Approve(who, clearance), Step::Reject(who, clearance)]);
             let texts = [true, false].into_iter().filter(|_| state.setting.edits);
@@ -410,7 +519,7 @@ impl Model for Gate {
         if let Some(Phase::InDoubt { .. }) = state.phase() {
             for settled in [Settled::Done, Settled::NotDone, Settled::Abandon, Settled::SendAgain] {
                 for attempt in 1..=attempts {
-                    steps.extend((0..PEOPLE.len()).map(|who| Step::Resolve(who, settled, attempt)));
+                    steps.extend((0..state.setting.people()).map(|who| Step::Resolve(who, settled, attempt)));
                 }
             }
         }
@@ -436,7 +545,11 @@ impl Model for Gate {
             Step::Reject(who, clearance) => state.decide(who, clearance, Choice::Reject)?,
             Step::Edit(who, clearance, text) => {
                 // One edit tells as much as a chain of them.
-                let proposal = self.proposal(state.setting, (text, fact));
+                let mut proposal = self.proposal(state.setting, (text, fact));
+                if state.setting.staged {
+                    // Policy gives it its own time.
+                    proposal.requirement.expires_at = Some(Time((state.now + EXPIRES_AFTER) * STEP_MS * 1_000));
+                }
                 state.outside.editors.is_empty().then_some(())?;
                 state.decide(who, clearance, Choice::Edit(Box::new(Revision { proposal })))?;
             }
@@ -447,7 +560,7 @@ impl Model for Gate {
             Step::FactMoves => {
                 (!std::mem::replace(&mut state.outside.fact, true)).then_some(())?;
             }
-            Step::Expire => state.submit(Expire).ok()?,
+            Step::Expire => state.expire()?,
             Step::Start => state.start()?,
             Step::Perform { reply_is_lost } => state.perform(reply_is_lost)?,
             Step::Decline => {
@@ -478,7 +591,7 @@ impl Model for Gate {
             }
             Step::Cancel => state.submit(CancelRun { by: "olga".into(), reason: None }).ok()?,
         }
-        (state != *before).then_some(state)
+        (state != *before && (!state.setting.staged || state.outside.acknowledged <= DECISIONS_MAX)).then_some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -509,6 +622,23 @@ impl Model for Gate {
                 // An editor's own vote is a second one.
                 made >= state.outside.acknowledged
             }),
+            Property::always("it is rejected as soon as so many say no, and not before", |_, state: &State| {
+                let enough = if state.setting.staged { REJECTIONS } else { 1 };
+                let current = state.current().map(|(clearance, _)| clearance);
+                let said = state.outside.rejections.iter().filter(|(of, _)| Some(*of) == current).count();
+                match state.phase() {
+                    Some(Phase::Held) => said < enough,
+                    Some(Phase::Rejected { .. }) => said >= enough,
+                    Some(_) | None => true,
+                }
+            }),
+            Property::always("it is approved as soon as all have who must", |_, state: &State| {
+                let waits = state.phase() == Some(&Phase::Held);
+                !waits || state.current().is_none_or(|current| !state.is_cleared(current))
+            }),
+            Property::always(ORDER, |_, state: &State| state.outside.broken != Some(ORDER)),
+            Property::always(NOT_ASKED, |_, state: &State| state.outside.broken != Some(NOT_ASKED)),
+            Property::always(EARLY, |_, state: &State| state.outside.broken != Some(EARLY)),
             Property::always(LATE, |_, state: &State| state.outside.broken != Some(LATE)),
             Property::always(STALE, |_, state: &State| state.outside.broken != Some(STALE)),
             Property::always(LAPSED, |_, state: &State| state.outside.broken != Some(LAPSED)),
@@ -544,6 +674,35 @@ impl Model for Gate {
             Property::sometimes("what policy failed on is approved by a person", |_, state: &State| {
                 state.setting.policy_errs && state.did("succeeded", |o| !o.approvals.is_empty())
             }),
+            Property::sometimes("it is escalated and then approved", |_, state: &State| {
+                state.did("approved", |o| o.called_in && o.editors.is_empty())
+            }),
+            Property::sometimes(
+                "it is escalated, edited and then approved by who was called in",
+                |_, state: &State| {
+                    let approved = |o: &Outside| {
+                        o.approvals.iter().any(|(of, who)| *who == CALLED_IN && o.editors.contains_key(of))
+                    };
+                    state.did("succeeded", |o| o.called_in && approved(o) && !state.outside.effects.is_empty())
+                        && state
+                            .subject
+                            .call
+                            .as_ref()
+                            .unwrap()
+                            .votes
+                            .iter()
+                            .any(|vote| vote.stage == 0 && vote.reviewer == "dan")
+                },
+            ),
+            Property::sometimes("it is escalated and lapses then", |_, state: &State| {
+                state.did("expired", |o| o.called_in)
+            }),
+            Property::sometimes("two reject it", |_, state: &State| {
+                state.setting.staged && state.did("rejected", |_| true)
+            }),
+            Property::sometimes("a second stage approves", |_, state: &State| {
+                state.setting.staged && state.did("succeeded", |o| !o.effects.is_empty())
+            }),
             Property::sometimes("it expires", |_, state: &State| state.did("expired", |_| true)),
             Property::sometimes("it is rejected", |_, state: &State| state.did("rejected", |_| true)),
             Property::sometimes("a run is cancelled before its effect", |_, state: &State| {
@@ -562,7 +721,12 @@ impl Model for Gate {
 
 impl State {
     fn propose(&mut self, proposed: Proposed) -> Option<()> {
-        self.submit(Propose { call: 1, proposed }).ok().map(|_| ())
+        // Its time is over at a fixed moment, so that it has less of it after a while is as if it was proposed later.
+        (self.now == 0).then_some(())?;
+        self.submit(Propose { call: 1, proposed }).ok()?;
+        (self.outside.began, self.outside.due) = (self.now, EXPIRES_AFTER);
+        self.outside.may_escalate = self.setting.staged;
+        Some(())
     }
 
     fn did(&self, phase: &str, and: impl Fn(&Outside) -> bool) -> bool {
@@ -576,7 +740,15 @@ impl State {
                 && self.outside.shown.contains(&(*who, clearance, action))
                 && self.may_approve(*who, clearance)
         });
-        self.outside.cleared.contains(&(clearance, action)) || approved.count() >= self.setting.quorum as usize
+        let approved: Vec<usize> = approved.collect();
+        let enough = if self.setting.staged {
+            // Two for the first stage, and somebody else for the second.
+            let others = |last: &usize| approved.iter().filter(|who| *who != last && self.is_asked(**who, 0)).count();
+            approved.iter().any(|last| self.is_asked(*last, 1) && others(last) >= STAGES[0].1)
+        } else {
+            approved.len() >= self.setting.quorum as usize
+        };
+        self.outside.cleared.contains(&(clearance, action)) || enough
     }
 
     fn may_approve(&self, who: usize, clearance: Digest) -> bool {
@@ -598,13 +770,21 @@ impl State {
 
 #[test]
 fn every_promise_holds_in_every_state() {
-    let setting = |class, quorum, four_eyes, edits| Setting { class, quorum, four_eyes, edits, policy_errs: false };
+    let setting = |class, quorum, four_eyes, edits| Setting {
+        class,
+        quorum,
+        four_eyes,
+        edits,
+        policy_errs: false,
+        staged: false,
+    };
     let settings = vec![
         setting(Class::Reconcilable, 1, false, true),
         setting(Class::OneShot, 2, true, true),
         // What can be sent again has many more states; edits add nothing to that which the others do not show.
         setting(Class::Idempotent, 1, false, false),
         Setting { policy_errs: true, ..setting(Class::Reconcilable, 1, false, false) },
+        Setting { staged: true, ..setting(Class::OneShot, 2, true, true) },
     ];
     let began = Instant::now();
     let checker = Gate::new(settings).checker().finish_when(HasDiscoveries::AnyFailures).threads(2).spawn_dfs().join();

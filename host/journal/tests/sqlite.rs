@@ -61,7 +61,7 @@ async fn everything(world: &World) {
             ("edited", plain(1)),
             ("edited", Step::Edit { call: 1, clearance: first("edited", 1) }),
             ("edited", Step::Start(1)),
-            ("edited", Step::FactsChanged { call: 1, attempt: 1 }),
+            ("edited", Step::FactsChanged { call: 1, attempt: 1, pays: false }),
             (
                 "edited",
                 Step::Reject { call: 1, clearance: clearance("edited", 1, 3, &proposal("with the facts of now")) },

@@ -6,8 +6,8 @@ use holdshort_gate::command::{
     Choice, CreateRun, Decide, DecisionOutcome, Finish, Outcome, Propose, Proposed, Revision, Start,
 };
 use holdshort_gate::{
-    Action, Command, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Permit, Proposal, Refused,
-    Requirement, Reviewers, RunId, RunLimits, Subject, Time, WitType,
+    Action, Command, Counted, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Permit, Proposal,
+    Refused, Requirement, Reviewers, RunId, RunLimits, Subject, Time, WitType,
 };
 use serde_json::{Value, json};
 
@@ -31,6 +31,11 @@ pub fn action(text: &str) -> Action {
 
 pub fn requirement() -> Requirement {
     Requirement::plain(Reviewers::Any, 1, 60_000)
+}
+
+/// What policy said, by these totals.
+pub fn with_totals(totals: Vec<Counted>) -> PolicyRecord {
+    PolicyRecord { totals, ..proposal("a").policy }
 }
 
 pub fn proposal(text: &str) -> Proposal {

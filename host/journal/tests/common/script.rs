@@ -79,6 +79,7 @@ pub enum Step {
     FactsChanged {
         call: CallNumber,
         attempt: u32,
+        pays: bool,
     },
     Resolve {
         call: CallNumber,
@@ -153,8 +154,8 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
             let outcome = Outcome::Unknown("looked".into());
             said(journal, run, Some(call), Finish { attempt, outcome, evidence: Some(found.into()) })
         }
-        Step::FactsChanged { call, attempt } => {
-            let proposal = Box::new(proposal("with the facts of now"));
+        Step::FactsChanged { call, attempt, pays } => {
+            let proposal = Box::new(if pays { paying(7) } else { proposal("with the facts of now") });
             finish(call, attempt, Outcome::FactsChanged { reason: "it moved".into(), proposal })
         }
         Step::Resolve { call, attempt, resolution } => {
@@ -283,7 +284,11 @@ impl Dice {
                 Step::Happened { call: number, attempt },
                 Step::DidNotHappen { call: number, attempt },
                 Step::Unknown { call: number, attempt },
-                Step::FactsChanged { call: number, attempt },
+                Step::FactsChanged {
+                    call: number,
+                    attempt,
+                    pays: call.action().capability().to_string().contains("pay"),
+                },
             ]),
             Phase::InDoubt { .. } => {
                 let way = [
