@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use holdshort_gate::{Call, CallNumber, Digest, JournalId, RunId};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, JournalId, RunId, Total};
 use tokio::sync::Notify;
 
 use crate::error::ReadError;
@@ -64,6 +64,10 @@ impl Load for Disk {
 
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
         self.memory.call(run, call)
+    }
+
+    fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
+        self.memory.total(counter)
     }
 }
 
