@@ -140,16 +140,14 @@ impl Policy for Rules {
             _ => Verdict::Hold,
         };
         let within = [None, None, Some(30_000), Some(600_000), Some(7_200_000)];
-        let who =
-            if draw(1, 4) == 0 { Reviewers::Named(vec!["ann".into(), "bob".into()]) } else { Reviewers::Any };
+        let who = if draw(1, 4) == 0 { Reviewers::Named(vec!["ann".into(), "bob".into()]) } else { Reviewers::Any };
         let quorum = if draw(2, 3) == 0 { 2 } else { 1 };
         let requirement = Requirement {
             four_eyes: draw(3, 4) == 0,
             expires_at: within[draw(4, 5)].map(|ms| question.now.plus_ms(ms)),
             ..Requirement::plain(who, quorum, [5_000, 60_000, 3_600_000][draw(5, 3)])
         };
-        let record =
-            PolicyRecord { determining: vec!["rules".into()], ..PolicyRecord::new(Digest::of(b"rules")) };
+        let record = PolicyRecord { determining: vec!["rules".into()], ..PolicyRecord::new(Digest::of(b"rules")) };
         Judgement { verdict, requirement, record }
     }
 }

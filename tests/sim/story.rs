@@ -237,7 +237,10 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
 }
 
 fn voters(needed: &Requirement, started_by: &str, edited_by: Option<&str>) -> Vec<&'static str> {
-    PEOPLE.into_iter().filter(|who| needed.admits_in(who, 0, 0) && needed.bars(who, started_by, edited_by).is_ok()).collect()
+    PEOPLE
+        .into_iter()
+        .filter(|who| needed.admits_in(who, 0, 0) && needed.bars(who, started_by, edited_by).is_ok())
+        .collect()
 }
 
 /// Every run came to its end, and each agent was told what became of its calls, however often it was brought back.

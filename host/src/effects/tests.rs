@@ -143,10 +143,7 @@ impl World {
             connector: "fake".into(),
             class: EffectClass::Reconcilable,
             requirement: Requirement::plain(Reviewers::Any, 1, START_WITHIN_MS),
-            policy: PolicyRecord {
-                determining: vec!["test".into()],
-                ..PolicyRecord::new(Digest::of(b"policy"))
-            },
+            policy: PolicyRecord { determining: vec!["test".into()], ..PolicyRecord::new(Digest::of(b"policy")) },
         };
         self.submit(&run, None, Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal)) }).await;
         run

@@ -5,6 +5,8 @@ use holdshort_gate::{Action, Decision, Digest, RefusalReason};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::review::waiting::Waiting;
+
 /// `GET /v1/approvals`
 #[derive(Debug, Deserialize)]
 pub struct ApprovalPage {
@@ -62,9 +64,24 @@ pub struct ApprovalDetail {
     #[serde(default)]
     pub still_needed: u32,
     #[serde(default)]
+    pub waiting_for: Vec<Waiting>,
+    #[serde(default)]
+    pub rejections: Vec<Rejection>,
+    #[serde(default)]
+    pub rejections_needed: u32,
+    #[serde(default)]
+    pub level: usize,
+    #[serde(default)]
     pub proposed_at: String,
     #[serde(default)]
     pub deadline: Option<String>,
+}
+
+/// Somebody's no.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Rejection {
+    pub reviewer: String,
 }
 
 /// A call that was refused before anyone was asked.
