@@ -257,7 +257,7 @@ mod tests {
     use std::sync::mpsc;
 
     use holdshort_gate::command::{CancelRun, CreateRun};
-    use holdshort_gate::{Call, Command, RunLimits, Time};
+    use holdshort_gate::{Call, Command, Counter, RunLimits, Time, Total};
 
     use super::*;
     use crate::error::ReadError;
@@ -318,6 +318,10 @@ mod tests {
 
         fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
             self.memory.call(run, call)
+        }
+
+        fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
+            self.memory.total(counter)
         }
     }
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::Matter;
-use holdshort_gate::{Action, Call, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote};
+use holdshort_gate::{Action, Call, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -18,7 +18,6 @@ use super::shapes::{
 };
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
-use crate::review::waiting::{Waiting, waiting_for};
 
 /// The decision's side of a call's states.
 pub(super) const DECISION_STATES: [&str; 8] =
@@ -218,7 +217,7 @@ pub(crate) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject
 
 /// The whole of it for a client: nothing that the digest covers is left out.
 fn approval(journal: JournalId, run: RunId, agent: String, task: String, started_by: String, call: Call) -> Approval {
-    let (still_needed, waiting_for) = (call.still_needed(), waiting_for(&call, &started_by));
+    let (still_needed, waiting_for) = (call.still_needed(), call.waiting_for(&started_by));
     let rejections_needed = if call.phase == Phase::Held { call.rejections_needed() } else { 0 };
     let (state, effect, deadline) = (decision_state(&call), effect(&call), call.deadline().map(Moment));
     let action_digest = call.action().digest();

@@ -41,7 +41,7 @@ impl Standing {
         let deadline = call.deadline();
         let then = held.filter(|_| deadline.is_some());
         let then = then.map(|proposal| Text::line(&waiting::then(&proposal.requirement, call.level)));
-        let waits_for = waiting::who(&waiting::waiting_for(call, started_by));
+        let waits_for = waiting::who(&call.waiting_for(started_by));
         let said: Vec<String> = call.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
         let because = held.map(waiting::because).unwrap_or_default();
         let decided = |made: &holdshort_gate::call::Decided| {

@@ -2,42 +2,9 @@
 
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Call, Demand, EffectClass, Phase, Proposal, Requirement, Reviewers};
-use serde::{Deserialize, Serialize};
+use holdshort_gate::{Call, EffectClass, Proposal, Requirement, Waiting};
 
 use super::story::{people, span};
-
-/// One demand of the stage that is decided on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
-    /// Which stage, from 1.
-    pub stage: usize,
-    /// How many there are.
-    pub stages: usize,
-    /// Those whose approval would count now: without those who have given it, and those whom four-eyes bars.
-    pub reviewers: Reviewers,
-    /// How many more of them it takes.
-    pub more: u32,
-}
-
-/// What is still asked of people in the stage that is decided on; nothing, if the call waits for nobody.
-pub fn waiting_for(call: &Call, started_by: &str) -> Vec<Waiting> {
-    let (Phase::Held, Some(requirement)) = (&call.phase, call.requirement()) else { return Vec::new() };
-    let missing = requirement.missing(call.stage, call.level, &call.votes);
-    let demands = requirement.stages.get(call.stage).into_iter().flatten();
-    let open = |name: &String| {
-        !call.has_vote_of(name) && requirement.bars(name, started_by, call.edited_by.as_deref()).is_ok()
-    };
-    let waiting = |(demand, more): (&Demand, u32)| {
-        let all = requirement.escalated(call.level).fold(demand.reviewers.clone(), |all, more| all.and(more));
-        let reviewers = match all {
-            Reviewers::Any => Reviewers::Any,
-            Reviewers::Named(names) => Reviewers::Named(names.into_iter().filter(open).collect()),
-        };
-        Waiting { stage: call.stage + 1, stages: requirement.stages.len(), reviewers, more }
-    };
-    demands.zip(missing).map(waiting).collect()
-}
 
 /// Who still has to decide, in a sentence each.
 pub fn who(waiting: &[Waiting]) -> Vec<String> {

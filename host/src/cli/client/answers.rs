@@ -1,11 +1,9 @@
 //! What the endpoint answers, read leniently: a field that is missing is empty, one that is new is ignored.
 //! What a decision rests on is not read here but in [`verify`](mod@super::verify), and not leniently.
 
-use holdshort_gate::{Action, Decision, Digest, RefusalReason};
+use holdshort_gate::{Action, Decision, Digest, RefusalReason, Waiting};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use crate::review::waiting::Waiting;
 
 /// `GET /v1/approvals`
 #[derive(Debug, Deserialize)]
@@ -32,6 +30,8 @@ pub struct ApprovalRow {
     pub proposed_at: String,
     #[serde(default)]
     pub deadline: Option<String>,
+    #[serde(default)]
+    pub waiting_for: Vec<Waiting>,
 }
 
 /// `GET /v1/approvals/{id}`, beside what is verified.
