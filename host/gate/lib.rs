@@ -37,5 +37,6 @@ pub use ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
 pub use permit::Permit;
 pub use phase::{Answer, Phase};
 pub use run::{Run, RunLimits, RunPhase};
+pub use standing::Waiting;
 pub use totals::{Counted, Counter, Scope, Total};
 pub use wit_type::{FunctionType, Mismatch, WitType};

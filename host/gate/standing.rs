@@ -1,6 +1,8 @@
 //! Where a call stands with those who decide on it, and with the totals.
 
-use crate::approval::{NotEligible, people};
+use serde::{Deserialize, Serialize};
+
+use crate::approval::{Demand, NotEligible, Reviewers, people};
 use crate::call::Call;
 use crate::ids::{RunId, Time};
 use crate::phase::Phase;
@@ -8,7 +10,39 @@ use crate::planted;
 use crate::run::Run;
 use crate::totals::{Counter, counters};
 
+/// One demand of the stage that is decided on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Which stage, from 1.
+    pub stage: usize,
+    /// How many there are.
+    pub stages: usize,
+    /// Those whose approval would count now: without those who have given it, and those whom four-eyes bars.
+    pub reviewers: Reviewers,
+    /// How many more of them it takes.
+    pub more: u32,
+}
+
 impl Call {
+    /// What is still asked of people in the stage that is decided on; nothing, if the call waits for nobody.
+    pub fn waiting_for(&self, started_by: &str) -> Vec<Waiting> {
+        let (Phase::Held, Some(requirement)) = (&self.phase, self.requirement()) else { return Vec::new() };
+        let missing = requirement.missing(self.stage, self.level, &self.votes);
+        let demands = requirement.stages.get(self.stage).into_iter().flatten();
+        let open = |name: &String| {
+            !self.has_vote_of(name) && requirement.bars(name, started_by, self.edited_by.as_deref()).is_ok()
+        };
+        let waiting = |(demand, more): (&Demand, u32)| {
+            let all = requirement.escalated(self.level).fold(demand.reviewers.clone(), |all, more| all.and(more));
+            let reviewers = match all {
+                Reviewers::Any => Reviewers::Any,
+                Reviewers::Named(names) => Reviewers::Named(names.into_iter().filter(open).collect()),
+            };
+            Waiting { stage: self.stage + 1, stages: requirement.stages.len(), reviewers, more }
+        };
+        demands.zip(missing).map(waiting).collect()
+    }
+
     /// When something must happen to the call though nobody does anything: it expires then.
     pub fn deadline(&self) -> Option<Time> {
         match &self.phase {

@@ -1,6 +1,8 @@
 //! Lists of calls and of decisions: what may be asked for, and what a line of them says.
 
-use holdshort_gate::{Call, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Run, RunId, Time};
+use holdshort_gate::{
+    Call, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Run, RunId, Time, Waiting,
+};
 
 use crate::history::Deed;
 use crate::inbox;
@@ -94,6 +96,8 @@ pub struct CallRow {
     pub approved_by: Vec<String>,
     /// How many more people must approve it; 0 if it is not held.
     pub still_needed: u32,
+    /// Who still has to decide; nothing if it is not held.
+    pub waiting_for: Vec<Waiting>,
     /// How many attempts were begun.
     pub attempts: u32,
     /// 1, and one more for each edit and change of facts.
@@ -121,6 +125,7 @@ impl CallRow {
             clearance: call.clearance,
             approved_by: call.votes.iter().map(|vote| vote.reviewer.clone()).collect(),
             still_needed: call.still_needed(),
+            waiting_for: call.waiting_for(&run.started_by),
             attempts: call.attempts,
             revision: call.revision,
             class: call.proposal().map(|proposal| proposal.class),

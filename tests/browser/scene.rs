@@ -10,14 +10,17 @@ use crate::support::{Folder, Host, Repository, until};
 /// The tokens of those who are named in [`PEOPLE`].
 pub const ALICE: &str = "token-of-alice-0123456789";
 pub const BOB: &str = "token-of-bob-0123456789";
+pub const ANN: &str = "token-of-ann-0123456789";
 
 /// The section of the reviewers.
 pub fn people() -> String {
-    let person = |name: &str, token: &str| {
-        let hash = Digest::of(token.as_bytes()).to_string();
-        format!("[reviewers.{name}]\ntoken-sha256 = \"{}\"\n", hash.trim_start_matches("sha256:"))
-    };
     person("alice", ALICE) + &person("bob", BOB)
+}
+
+/// The section of a reviewer.
+pub fn person(name: &str, token: &str) -> String {
+    let hash = Digest::of(token.as_bytes()).to_string();
+    format!("[reviewers.{name}]\ntoken-sha256 = \"{}\"\n", hash.trim_start_matches("sha256:"))
 }
 
 /// A folder with a repository, a ledger and a maildir, in which these agents act; `more` is configuration.

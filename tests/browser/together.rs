@@ -1,7 +1,7 @@
 //! Several people at once, each with a browser of their own.
 
 use crate::person::{How, Person};
-use crate::scene::{ALICE, BOB, held, shop};
+use crate::scene::{ALICE, ANN, BOB, held, person, shop};
 
 #[test]
 fn what_bob_decides_alice_sees_at_once() {
@@ -73,6 +73,50 @@ fn two_have_to_agree_and_neither_is_who_started_it() {
     alice.sees("You have approved this. More people are needed.");
     bob.click("button.approve");
     bob.sees("You decided");
+    host.effect(&id, "succeeded");
+}
+
+/// A policy with two stages and four-eyes; the page of each says whose turn it is.
+#[test]
+fn a_stage_comes_after_the_other() {
+    let more = format!(
+        "{}[groups]\ndesk = [\"olivia\", \"bob\"]\nmanagers = [\"ann\"]\n[policy]\nfiles = [\"p.cedar\"]\n",
+        person("ann", ANN)
+    );
+    let folder = shop(&["scripted"], &more);
+    folder.write(
+        "p.cedar",
+        "@reviewers(\"desk\") @four_eyes @within(\"4h\") @escalate(\"managers for 2h\") @why(\"mail leaves the <house>\")\n\
+         permit (principal, action == Action::\"review\", resource is email::SendEmail);\n\
+         @reviewers(\"managers\") @stage(\"2\")\n\
+         permit (principal, action == Action::\"review\", resource is email::SendEmail);\n\
+         permit (principal, action == Action::\"decide\", resource);\n",
+    );
+    let (_folder, host) = folder.into_served();
+    let (_, id) = held(&host, "scripted", "email ann@localhost Hello");
+    let page = format!("/approvals/{id}");
+    let Some(ann) = Person::signed_in(&host, ANN, How::default()) else { return };
+    let olivia = Person::signed_in(&host, &host.token, How::default()).unwrap();
+    let bob = Person::signed_in(&host, BOB, How::default()).unwrap();
+    for person in [&ann, &olivia, &bob] {
+        person.goto(&page);
+        person.sees("Still to decide: 1 more of: bob (stage 1 of 2).");
+        person.sees("then ann may decide as well, for 2 h");
+        person.sees("held because: mail leaves the <house>");
+    }
+    ann.sees("Others must approve first.");
+    assert!(!ann.has("button.approve") && ann.has("button.reject"), "she may say no already");
+    olivia.sees("You may not approve this: who started the run");
+    bob.click("button.approve");
+    bob.sees("You decided");
+    ann.sees("Still to decide: 1 more of: ann (stage 2 of 2).");
+    ann.sees("This has just changed");
+    bob.goto(&page);
+    bob.sees("You have approved this. More people are needed.");
+    assert!(!bob.has("button.approve"), "his part is done");
+    ann.goto(&page);
+    ann.click("button.approve");
+    ann.sees("You decided");
     host.effect(&id, "succeeded");
 }
 

@@ -17,7 +17,7 @@ use crate::client::{get, post};
 use crate::corpus::{assert_harmless, assert_visible, classes};
 use crate::evidence;
 use crate::support::HOLDSHORT;
-use crate::world::{How, World, proposal};
+use crate::world::{How, World, decide, proposal};
 
 /// A folder from which the binary asks a world, as alice.
 struct Desk {
@@ -99,7 +99,7 @@ impl<'a> Story<'a> {
     async fn decide(&self, choice: Choice, message: &str) {
         let subject = self.world.journal.subject(&self.run, Some(self.calls)).await.unwrap().unwrap();
         let clearance = subject.call.unwrap().clearance.unwrap();
-        let decide = Decide { reviewer: "bob".into(), clearance, choice, message: Some(message.into()) };
+        let decide = Decide { message: Some(message.into()), ..decide("bob", clearance, choice) };
         let _ = self.world.submit(&self.run, Some(self.calls), decide).await.unwrap();
     }
 
@@ -131,7 +131,7 @@ impl<'a> Story<'a> {
         self.finish(Outcome::FactsChanged { reason: text.into(), proposal }, None).await;
         self.decide(Choice::Reject, text).await;
         let refusal = RefusalReason::Invalid(text.into());
-        let refused = self.propose(Proposed::Refuse(Box::new(action(text)), refusal)).await;
+        let refused = self.propose(Proposed::Refuse(Box::new(action(text)), refusal, None)).await;
         let question = How { class: EffectClass::Question, ..How::PLAIN };
         let asked = self.propose(Proposed::Hold(Box::new(proposed(text, &question)))).await;
         self.decide(Choice::Respond(json!(text)), text).await;

@@ -1,12 +1,12 @@
 //! Decisions: one winner, every loser told who won, the same one again answered the same, an old one never used for anything else.
 
 use holdshort_gate::clearance::Clearance;
-use holdshort_gate::command::Choice;
-use holdshort_gate::{Digest, EffectClass, JournalId, Phase, Proposal, RunId};
+use holdshort_gate::command::{Choice, Proposed};
+use holdshort_gate::{Demand, Digest, EffectClass, Escalation, JournalId, Phase, Proposal, Reviewers, RunId};
 use serde_json::{Value, json};
 
 use crate::client::{Reply, Request, get, post};
-use crate::world::{EXHIBIT, Held, How, World};
+use crate::world::{EXHIBIT, Held, How, World, proposal};
 
 fn decide(call: &Held, body: Value) -> Request {
     let mut body = body;
@@ -48,6 +48,43 @@ async fn a_quorum_of_two() {
         (late.status, &late.json()["winner"]["reviewer"], &late.json()["state"]),
         (409, &json!("bob"), &json!("approved"))
     );
+    world.stop().await;
+}
+
+/// What a requirement with stages looks like, who is waited for, and what was said against it.
+#[tokio::test(flavor = "multi_thread")]
+async fn stages_are_told_one_after_the_other() {
+    let world = World::new().await;
+    let named = |names: &[&str]| Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+    let demand = |names: &[&str]| Demand { reviewers: named(names), quorum: 1 };
+    let mut staged = proposal("hello", &How::PLAIN);
+    staged.requirement.stages = vec![vec![demand(&["alice", "bob"]), demand(&["bob"])], vec![demand(&["carol"])]];
+    staged.requirement.rejections = 2;
+    staged.requirement.escalations = vec![Escalation { reviewers: named(&["olga"]), within_ms: 60_000 }];
+    staged.requirement.sign_in_within_ms = Some(60_000);
+    staged.policy.reasons = vec!["more than 500 EUR".into()];
+    let held = world.proposed(Proposed::Hold(Box::new(staged))).await;
+    let show = || async { world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json() };
+    let approve = decide(&held, json!({"type": "approve"}));
+    let shown = show().await;
+    let waits = |stage: u32, names: &[&str], more: u32| json!({"stage": stage, "stages": 2, "reviewers": {"named": names}, "more": more});
+    assert_eq!(shown["waiting_for"], json!([waits(1, &["alice", "bob"], 1), waits(1, &["bob"], 1)]));
+    assert_eq!((&shown["reasons"], &shown["level"]), (&json!(["more than 500 EUR"]), &json!(0)));
+    assert_eq!(shown["proposal"]["requirement"]["stages"].as_array().unwrap().len(), 2);
+
+    assert_eq!(world.ask(&approve.clone().by("carol")).await.status, 403, "it is not her turn");
+    assert_eq!(said(&world.ask(&approve.clone().by("alice")).await), done(202, "held", 2, false));
+    assert_eq!(show().await["waiting_for"], json!([waits(1, &["bob"], 0), waits(1, &["bob"], 1)]));
+    let reject = decide(&held, json!({"type": "reject", "message": "no"})).by("carol");
+    assert_eq!(world.ask(&reject).await.status, 202, "one of two");
+    let shown = show().await;
+    assert_eq!((&shown["rejections"][0]["reviewer"], &shown["rejections_needed"]), (&json!("carol"), &json!(1)));
+    assert_eq!(said(&world.ask(&approve.clone().by("bob")).await), done(202, "held", 1, false));
+    let shown = show().await;
+    assert_eq!(shown["waiting_for"], json!([waits(2, &["carol"], 1)]));
+    assert_eq!(shown["votes"][1]["stage"], 1);
+    assert_eq!(said(&world.ask(&approve.by("carol")).await), done(200, "approved", 0, false), "she thought again");
+    assert_eq!(show().await["waiting_for"], json!([]));
     world.stop().await;
 }
 

@@ -8,7 +8,7 @@ use holdshort_journal::LogLine;
 use serde_json::json;
 
 use crate::client::{Reply, Request, get, post};
-use crate::world::{How, World, proposal};
+use crate::world::{How, World, decide, proposal};
 
 /// No page may weigh more, whatever agents wrote.
 const PAGE_BYTES: usize = 100 * 1000;
@@ -248,10 +248,8 @@ async fn what_an_agent_writes_stays_text_and_light() {
         .journal
         .log(&held.run, LogLine { at: world.journal.now(), level: HOSTILE.into(), message: HOSTILE.repeat(200) });
     let reject = holdshort_gate::command::Decide {
-        reviewer: "bob".into(),
-        clearance: held.digest,
-        choice: Choice::Reject,
         message: Some(HOSTILE.repeat(500)),
+        ..decide("bob", held.digest, Choice::Reject)
     };
     let _ = world.submit(&held.run, Some(1), reject).await.unwrap();
     for call in 2..=9 {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Reply, get, post};
 use crate::evidence;
-use crate::world::{How, World, proposal};
+use crate::world::{How, World, decide, proposal};
 
 /// A call with a past, in a given phase: the second of its run, after one with the same bytes.
 struct Seasoned {
@@ -48,7 +48,7 @@ impl Seasoned {
             Choice::Edit(revision) => json!({"type": "edit", "arguments": revision.proposal.action.arguments()}),
         };
         let message = body["message"].as_str().map(str::to_owned);
-        let decide = Decide { reviewer: reviewer.into(), clearance, choice, message };
+        let decide = Decide { message, ..decide(reviewer, clearance, choice) };
         let _ = world.submit(&self.run, Some(Self::CALL), decide).await.unwrap();
         let mut body = body;
         body["digest"] = json!(clearance);
@@ -71,7 +71,7 @@ impl Seasoned {
         let twin = Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("hello", how))) };
         let _ = world.submit(&run, None, twin).await.unwrap();
         let clearance = world.digest(&run).await.unwrap();
-        let reject = Decide { reviewer: "alice".into(), clearance, choice: Choice::Reject, message: None };
+        let reject = decide("alice", clearance, Choice::Reject);
         let _ = world.submit(&run, Some(1), reject).await.unwrap();
         let _ = world.submit(&run, None, Propose { call: Self::CALL, proposed }).await.unwrap();
         Self { run, old: vec![("another call of the run, with the same bytes", clearance)], made: Vec::new() }
@@ -119,7 +119,7 @@ impl Seasoned {
         let mut call = match phase {
             "refused" => {
                 let refusal = RefusalReason::Forbidden("never".into());
-                Self::begin(world, two, Proposed::Refuse(Box::new(proposal("hello", two).action), refusal)).await
+                Self::begin(world, two, Proposed::Refuse(Box::new(proposal("hello", two).action), refusal, None)).await
             }
             "cleared" => Self::begin(world, two, Proposed::Clear(Box::new(proposal("hello", two)))).await,
             "held" => Self::held(world, two).await,

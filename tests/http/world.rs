@@ -61,6 +61,12 @@ impl How {
         Self { who: Who::Any, quorum: 1, four_eyes: false, expires_at: None, class: EffectClass::Idempotent };
 }
 
+/// A decision of somebody who has just signed in, without a word.
+pub fn decide(reviewer: &str, clearance: Digest, choice: Choice) -> Decide {
+    let signed_in_at = Time(u64::MAX);
+    Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at, clearance, choice, message: None }
+}
+
 fn function() -> FunctionType {
     let text = || Some(Box::new(WitType::String));
     FunctionType {
@@ -91,11 +97,10 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
         consequence: Some(Consequence::Medium),
         connector: "test".into(),
         class,
-        requirement: Requirement { reviewers: who, quorum, four_eyes, expires_at, start_within_ms: 60_000 },
+        requirement: Requirement { four_eyes, expires_at, ..Requirement::plain(who, quorum, 60_000) },
         policy: PolicyRecord {
-            digest: Digest::of(b"policy"),
             determining: vec!["hold-everything".into()],
-            errors: Vec::new(),
+            ..PolicyRecord::new(Digest::of(b"policy"))
         },
     }
 }
@@ -152,6 +157,7 @@ impl Driver for Typist {
         &'a self,
         _: &'a RunId,
         call: &'a Call,
+        _: &'a str,
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
         async move {
@@ -282,7 +288,7 @@ impl World {
 
     pub async fn decided(&self, how: &How, reviewer: &str, choice: Choice) -> Held {
         let held = self.held(how).await;
-        let decide = Decide { reviewer: reviewer.into(), clearance: held.digest, choice, message: None };
+        let decide = decide(reviewer, held.digest, choice);
         let _ = self.submit(&held.run, Some(1), decide).await.unwrap();
         held
     }
@@ -310,7 +316,7 @@ impl World {
         let held = match phase {
             "refused" => {
                 let action = Box::new(action(&json!("hello")).unwrap());
-                self.proposed(Proposed::Refuse(action, RefusalReason::Forbidden("never".into()))).await
+                self.proposed(Proposed::Refuse(action, RefusalReason::Forbidden("never".into()), None)).await
             }
             "cleared" => self.proposed(Proposed::Clear(Box::new(proposal("hello", plain)))).await,
             "held" => self.held(plain).await,

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{
-    Call, CallNumber, Decision, Digest, Event, Phase, RefusalReason, Resolution, Reviewers, Run, RunId, Time, Verdict,
+    Call, CallNumber, Decision, Demand, Digest, Event, Phase, RefusalReason, Requirement, Resolution, Reviewers, Run,
+    RunId, Time, Verdict,
 };
 use holdshort_journal::{Entry, Position};
 
@@ -146,7 +147,7 @@ impl Book {
                 if requirement.expires_at.is_some_and(|expires| at >= expires) {
                     return wrong("a decision that is too late");
                 }
-                if !named(&requirement.reviewers, who) {
+                if !requirement.stages.iter().flatten().any(|demand| named(&demand.reviewers, who)) {
                     return wrong("a decision by somebody else");
                 }
                 let barred = requirement.four_eyes && (who == run.started_by || edited == Some(who));
@@ -200,8 +201,17 @@ impl Book {
             .map(|(_, made)| made.reviewer.as_str())
             .filter(|who| !requirement.four_eyes || *who != run.started_by)
             .collect();
-        matches!(call.phase, Phase::Approved { .. }) && votes.len() >= requirement.quorum as usize
+        matches!(call.phase, Phase::Approved { .. }) && enough(requirement, &votes)
     }
+}
+
+/// Whether these are enough for a requirement of one stage, which is all that the rules make.
+pub fn enough(requirement: &Requirement, votes: &BTreeSet<&str>) -> bool {
+    let met = |demand: &Demand| {
+        let counts = votes.iter().filter(|who| named(&demand.reviewers, who)).count();
+        counts >= demand.quorum as usize
+    };
+    requirement.stages.len() == 1 && requirement.stages.iter().flatten().all(met)
 }
 
 fn named(reviewers: &Reviewers, who: &str) -> bool {

@@ -140,19 +140,14 @@ impl Policy for Rules {
             _ => Verdict::Hold,
         };
         let within = [None, None, Some(30_000), Some(600_000), Some(7_200_000)];
+        let who = if draw(1, 4) == 0 { Reviewers::Named(vec!["ann".into(), "bob".into()]) } else { Reviewers::Any };
+        let quorum = if draw(2, 3) == 0 { 2 } else { 1 };
         let requirement = Requirement {
-            reviewers: if draw(1, 4) == 0 {
-                Reviewers::Named(vec!["ann".into(), "bob".into()])
-            } else {
-                Reviewers::Any
-            },
-            quorum: if draw(2, 3) == 0 { 2 } else { 1 },
             four_eyes: draw(3, 4) == 0,
             expires_at: within[draw(4, 5)].map(|ms| question.now.plus_ms(ms)),
-            start_within_ms: [5_000, 60_000, 3_600_000][draw(5, 3)],
+            ..Requirement::plain(who, quorum, [5_000, 60_000, 3_600_000][draw(5, 3)])
         };
-        let record =
-            PolicyRecord { digest: Digest::of(b"rules"), determining: vec!["rules".into()], errors: Vec::new() };
+        let record = PolicyRecord { determining: vec!["rules".into()], ..PolicyRecord::new(Digest::of(b"rules")) };
         Judgement { verdict, requirement, record }
     }
 }

@@ -56,7 +56,7 @@ impl Host {
             }
             Mind::Edit => {
                 let edited = edited(call, weather.below(1_000_000));
-                match self.runs.revise(&run, call, &edited).await {
+                match self.runs.revise(&run, call, who, &edited).await {
                     Ok(revision) => Choice::Edit(Box::new(revision)),
                     Err(_) => return weather.saw("edits refused by the host"),
                 }
@@ -69,7 +69,14 @@ impl Host {
             Choice::Respond(answer) => Verdict::Respond(answer.clone()),
             Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
         };
-        let decide = Decide { reviewer: who.into(), clearance, choice, message };
+        let decide = Decide {
+            reviewer: who.into(),
+            stands_for: None,
+            signed_in_at: self.journal.now(),
+            clearance,
+            choice,
+            message,
+        };
         if twice {
             // The first is on its way, and nobody waits for its answer.
             drop(self.journal.submit(&run, Some(number), Fence::None, decide.clone()));

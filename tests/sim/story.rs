@@ -8,7 +8,7 @@ use holdshort_gate::{Phase, Requirement, RunPhase};
 use holdshort_journal::Position;
 use tokio::time::sleep;
 
-use crate::book::{Place, word};
+use crate::book::{Place, enough, word};
 use crate::host::{AGENTS, Host};
 use crate::outside::Kind;
 use crate::people::{Manner, Mind, PEOPLE};
@@ -218,7 +218,7 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
         match voters {
             Some(voters)
                 if call.is_question()
-                    || call.requirement().is_some_and(|needed| voters.len() >= needed.quorum as usize) =>
+                    || call.requirement().is_some_and(|needed| enough(needed, &voters.iter().copied().collect())) =>
             {
                 let voters = if call.is_question() { vec!["ann"] } else { voters };
                 for who in voters {
@@ -237,7 +237,10 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
 }
 
 fn voters(needed: &Requirement, started_by: &str, edited_by: Option<&str>) -> Vec<&'static str> {
-    PEOPLE.into_iter().filter(|who| needed.admits_approval(who, started_by, edited_by).is_ok()).collect()
+    PEOPLE
+        .into_iter()
+        .filter(|who| needed.admits_in(who, 0, 0) && needed.bars(who, started_by, edited_by).is_ok())
+        .collect()
 }
 
 /// Every run came to its end, and each agent was told what became of its calls, however often it was brought back.

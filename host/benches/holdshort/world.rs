@@ -286,9 +286,10 @@ impl Driver for BenchDriver {
         &'a self,
         run: &'a RunId,
         call: &'a Call,
+        editor: &'a str,
         to: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
-        self.0.revise(run, call, to).boxed()
+        self.0.revise(run, call, editor, to).boxed()
     }
 
     fn function<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>> {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::Matter;
-use holdshort_gate::{Action, Call, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject};
+use holdshort_gate::{Action, Call, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +14,7 @@ use super::openapi::Refusals;
 use super::problem::{Details, Problem};
 use super::shapes::{
     ActionShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment, ProposalShape, RefusalShape,
+    WaitingShape,
 };
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
@@ -65,6 +66,17 @@ pub(super) struct Approval {
     refused: Option<RefusedCall>,
     /// Approvals of the current digest.
     votes: Vec<CastVote>,
+    /// Rejections of the current digest, counted apart.
+    rejections: Vec<CastVote>,
+    /// How many more people must reject it to stop it; 0 if it is not held.
+    rejections_needed: u32,
+    /// Who still has to decide: the demands of the stage that is decided on; empty if it is not held.
+    #[schema(value_type = Vec<WaitingShape>)]
+    waiting_for: Vec<Waiting>,
+    /// How often it was escalated because nobody decided in time.
+    level: usize,
+    /// Why it is held, in the operator's words.
+    reasons: Vec<String>,
     /// Every decision ever made on it, oldest first.
     decisions: Vec<PastDecision>,
     /// What changed, if it was held again because the facts changed.
@@ -123,12 +135,23 @@ pub(super) struct RefusedCall {
     reason: RefusalReason,
 }
 
-/// One person's approval.
+/// One person's approval or rejection.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CastVote {
     reviewer: String,
+    /// In whose place, if it was by delegation.
+    #[schema(required = true)]
+    stands_for: Option<String>,
     at: Moment,
+    /// The stage that it counts for, from 1.
+    stage: usize,
+}
+
+impl From<Vote> for CastVote {
+    fn from(Vote { reviewer, stands_for, at, stage }: Vote) -> Self {
+        Self { reviewer, stands_for, at: Moment(at), stage: stage + 1 }
+    }
 }
 
 /// A decision and when it was written.
@@ -194,9 +217,11 @@ pub(crate) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject
 
 /// The whole of it for a client: nothing that the digest covers is left out.
 fn approval(journal: JournalId, run: RunId, agent: String, task: String, started_by: String, call: Call) -> Approval {
-    let still_needed = call.still_needed();
+    let (still_needed, waiting_for) = (call.still_needed(), call.waiting_for(&started_by));
+    let rejections_needed = if call.phase == Phase::Held { call.rejections_needed() } else { 0 };
     let (state, effect, deadline) = (decision_state(&call), effect(&call), call.deadline().map(Moment));
     let action_digest = call.action().digest();
+    let reasons = call.proposal().map(|proposal| proposal.policy.reasons.clone()).unwrap_or_default();
     let (proposal, refused) = match (call.matter, call.phase) {
         (Matter::Proposed(proposal), _) => (Some(proposal), None),
         (Matter::Refused(action), Phase::Refused(reason)) => (None, Some(RefusedCall { action, reason })),
@@ -219,7 +244,12 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
         proposal,
         if_lost: None,
         refused,
-        votes: call.votes.into_iter().map(|vote| CastVote { reviewer: vote.reviewer, at: Moment(vote.at) }).collect(),
+        votes: call.votes.into_iter().map(CastVote::from).collect(),
+        rejections: call.rejections.into_iter().map(CastVote::from).collect(),
+        rejections_needed,
+        waiting_for,
+        level: call.level,
+        reasons,
         decisions: call
             .decisions
             .into_iter()

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{Consequence, Digest, Phase};
+use holdshort_gate::{Consequence, Digest, Phase, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Position, Rank};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +12,7 @@ use super::json::Json;
 use super::limits::{Query, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{CallStateShape, ConsequenceShape, DigestShape, Moment};
+use super::shapes::{CallStateShape, ConsequenceShape, DigestShape, Moment, WaitingShape};
 use super::{Answer, Api, ids};
 
 /// What `state=open` means: everything that can still change.
@@ -94,6 +94,9 @@ pub(super) struct ApprovalRow {
     digest: Option<Digest>,
     /// Who has approved what the digest covers.
     approved_by: Vec<String>,
+    /// Who still has to decide: the demands of the stage that is decided on; empty if it is not held.
+    #[schema(value_type = Vec<WaitingShape>)]
+    waiting_for: Vec<Waiting>,
     /// How many more people must approve it; 0 if it is not held.
     still_needed: u32,
     /// How often the effect was begun.
@@ -184,6 +187,7 @@ impl From<CallRow> for ApprovalRow {
             deadline: row.deadline.map(Moment),
             digest: row.clearance,
             approved_by: row.approved_by,
+            waiting_for: row.waiting_for,
             still_needed: row.still_needed,
             attempts: row.attempts,
             revision: row.revision,

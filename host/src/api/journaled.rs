@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::events::FeedEvent;
 use super::history::RunEvent;
-use super::shapes::{ActionShape, DecisionShape, DigestShape, Moment, ProposalShape, RefusalShape};
+use super::shapes::{ActionShape, DecisionShape, DigestShape, Moment, PolicyShape, ProposalShape, RefusalShape};
 
 /// What is journaled, kind by kind. Times in here are microseconds since 1970.
 #[derive(ToSchema)]
@@ -43,13 +43,16 @@ enum EventShape {
     /// A call holds short. A decision must name `clearance`.
     CallHeld { call: u32, proposal: ProposalShape, clearance: DigestShape },
     /// A call was refused before anyone was asked.
-    CallRefused { call: u32, action: ActionShape, refusal: RefusalShape },
+    /// `policy` is there if it was policy that refused.
+    CallRefused { call: u32, action: ActionShape, refusal: RefusalShape, policy: PolicyShape },
     /// A reviewer decided.
     DecisionMade { call: u32, decision: DecisionShape },
     /// An edit replaced the action; earlier votes fall.
     CallRevised { call: u32, revision: u32, by: String, proposal: ProposalShape, clearance: DigestShape },
     /// Facts that the clearance rested on changed before the effect; earlier votes fall.
     CallReheld { call: u32, revision: u32, reason: String, proposal: ProposalShape, clearance: DigestShape },
+    /// Nobody decided in time: others may decide as well from now on. What was decided stands.
+    CallEscalated { call: u32, level: usize },
     /// A question was answered, with a value of the function's `ok` type.
     CallAnswered { call: u32, answer: serde_json::Value },
     /// Nobody decided in time, or the cleared effect did not start in time.
@@ -122,7 +125,7 @@ enum ResultShape {
     Err(String),
 }
 
-/// One alternative for each kind, with what stands beside `type` and `data`. All members of an event are always there, and no others.
+/// One alternative for each kind, with what stands beside `type` and `data`. All members of an event are always there but one, and no others.
 fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Schema> {
     let RefOr::T(Schema::OneOf(kinds)) = EventShape::schema() else { return EventShape::schema() };
     let kinds = kinds.items.into_iter().map(|kind| {
@@ -130,6 +133,7 @@ fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Sc
         kind.properties.extend(beside.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())));
         if let Some(RefOr::T(Schema::Object(data))) = kind.properties.get_mut("data") {
             close(data);
+            data.required.retain(|name| name != "policy");
         }
         close(&mut kind);
         RefOr::T(Schema::Object(kind))

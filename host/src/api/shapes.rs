@@ -189,17 +189,68 @@ pub enum ClassShape {
 #[schema(as = Requirement)]
 #[serde(deny_unknown_fields)]
 pub struct RequirementShape {
-    /// Who may decide.
+    /// Who may decide, if one group's quorum is all that is asked for; else there are `stages`.
+    #[schema(required = false)]
     pub reviewers: ReviewersShape,
-    /// How many different people must approve.
+    /// How many different people must approve, beside `reviewers`.
+    #[schema(required = false)]
     pub quorum: u32,
+    /// Who must approve, in order: all demands of a stage must be met before the next begins.
+    #[schema(required = false)]
+    pub stages: Vec<Vec<DemandShape>>,
+    /// How many different people must reject it to stop it; left out if one is enough.
+    #[schema(required = false)]
+    pub rejections: u32,
+    /// Who may decide as well when nobody decided in time, in order; after the last of them it expires.
+    #[schema(required = false)]
+    pub escalations: Vec<EscalationShape>,
+    /// How long ago whoever approves may have signed in at most; left out if that does not matter.
+    #[schema(required = false)]
+    pub sign_in_within_ms: u64,
     /// Whether who started the run or edited the action is barred from approving it.
     pub four_eyes: bool,
-    /// When the approval lapses, in microseconds since 1970; null if never.
+    /// When the approval lapses, or is escalated for the first time, in microseconds since 1970; null if never.
     #[schema(required = true)]
     pub expires_at: Option<u64>,
     /// How long after it was cleared the effect may still start.
     pub start_within_ms: u64,
+}
+
+/// So many of these must approve.
+#[derive(Debug, ToSchema)]
+#[schema(as = Demand)]
+#[serde(deny_unknown_fields)]
+pub struct DemandShape {
+    /// Whose approval counts for it.
+    pub reviewers: ReviewersShape,
+    /// How many different people.
+    pub quorum: u32,
+}
+
+/// A demand of the stage that is decided on.
+#[derive(Debug, ToSchema)]
+#[schema(as = Waiting)]
+#[serde(deny_unknown_fields)]
+pub struct WaitingShape {
+    /// Which stage, from 1.
+    pub stage: usize,
+    /// How many there are.
+    pub stages: usize,
+    /// Whose approval would count now: without those who have given it, and those whom four-eyes bars.
+    pub reviewers: ReviewersShape,
+    /// How many more of them it takes.
+    pub more: u32,
+}
+
+/// Who may decide as well once nobody decided in time.
+#[derive(Debug, ToSchema)]
+#[schema(as = Escalation)]
+#[serde(deny_unknown_fields)]
+pub struct EscalationShape {
+    /// Whose approval counts for every demand from then on.
+    pub reviewers: ReviewersShape,
+    /// How long they have.
+    pub within_ms: u64,
 }
 
 /// Who may decide.
@@ -225,6 +276,57 @@ pub struct PolicyShape {
     /// What went wrong while policy was asked, if something did: the call is held then, whatever the rest says.
     #[schema(required = false)]
     pub errors: Vec<String>,
+    /// The running totals that the verdict rested on, if it did.
+    #[schema(required = false)]
+    pub totals: Vec<CountedShape>,
+    /// Why it is held, in the operator's words, if policy says so.
+    #[schema(required = false)]
+    pub reasons: Vec<String>,
+}
+
+/// A running total as it was when the verdict was made.
+#[derive(Debug, ToSchema)]
+#[schema(as = Counted)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "documented at `holdshort_gate::totals`")]
+pub struct CountedShape {
+    pub counter: CounterShape,
+    pub total: TotalShape,
+}
+
+/// Which total.
+#[derive(Debug, ToSchema)]
+#[schema(as = Counter)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "documented at `holdshort_gate::Counter`")]
+pub struct CounterShape {
+    pub scope: ScopeShape,
+    pub capability: String,
+}
+
+/// Which calls it is of; days are counted from 1970-01-01 in UTC.
+#[derive(Debug, ToSchema)]
+#[schema(as = Scope)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScopeShape {
+    /// Those of one run.
+    Run(String),
+    /// Those of all runs of an agent.
+    Agent(String),
+    /// Those of an agent on one day: its name and the day.
+    AgentDay(Vec<serde_json::Value>),
+    /// Everybody's on one day.
+    Day(u32),
+}
+
+/// How many calls, and their money in minor units by currency.
+#[derive(Debug, ToSchema)]
+#[schema(as = Total)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "documented at `holdshort_gate::Total`")]
+pub struct TotalShape {
+    pub count: u64,
+    pub sums: std::collections::BTreeMap<String, u64>,
 }
 
 /// One reviewer's decision.
@@ -234,6 +336,9 @@ pub struct PolicyShape {
 pub struct DecisionShape {
     /// Who.
     pub reviewer: String,
+    /// In whose place, if it was by delegation.
+    #[schema(required = false)]
+    pub stands_for: String,
     /// The digest that they named.
     pub clearance: DigestShape,
     /// What they decided.

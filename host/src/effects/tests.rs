@@ -142,18 +142,8 @@ impl World {
             consequence: None,
             connector: "fake".into(),
             class: EffectClass::Reconcilable,
-            requirement: Requirement {
-                reviewers: Reviewers::Any,
-                quorum: 1,
-                four_eyes: false,
-                expires_at: None,
-                start_within_ms: START_WITHIN_MS,
-            },
-            policy: PolicyRecord {
-                digest: Digest::of(b"policy"),
-                determining: vec!["test".into()],
-                errors: Vec::new(),
-            },
+            requirement: Requirement::plain(Reviewers::Any, 1, START_WITHIN_MS),
+            policy: PolicyRecord { determining: vec!["test".into()], ..PolicyRecord::new(Digest::of(b"policy")) },
         };
         self.submit(&run, None, Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal)) }).await;
         run

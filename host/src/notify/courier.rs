@@ -112,7 +112,8 @@ impl Courier<'_> {
     /// The message about an event, if this target gets one.
     async fn worth(&self, entry: &Entry) -> Result<Option<Notice>, ReadError> {
         let event = &entry.recorded.event;
-        if !Notice::kind(event).is_some_and(|kind| self.target.events.contains(&kind)) {
+        let wanted = |kind| self.target.events.contains(&kind);
+        if !Notice::kind(event).is_some_and(|kind| wanted(kind) || (kind == Kind::Decided && wanted(Kind::Held))) {
             return Ok(None);
         }
         let journal = &self.notify.journal;
@@ -120,6 +121,9 @@ impl Courier<'_> {
             return Ok(None);
         };
         let Some(notice) = Notice::of(journal.id(), entry, &run, call.as_ref()) else { return Ok(None) };
+        if !wanted(notice.kind) {
+            return Ok(None);
+        }
         Ok((self.concerns(&notice) && self.still_asks(&notice).await?).then_some(notice))
     }
 
@@ -148,7 +152,10 @@ impl Courier<'_> {
         let subject = self.notify.journal.subject(&notice.run, Some(about.number)).await?;
         let wanted = if notice.kind == Kind::InDoubt { "in-doubt" } else { "held" };
         let call = subject.and_then(|subject| subject.call);
-        Ok(call.is_some_and(|call| call.phase.name() == wanted && call.revision == about.revision))
+        Ok(call.is_some_and(|call| {
+            let same_stage = call.stage == about.stage || notice.kind == Kind::InDoubt;
+            call.phase.name() == wanted && call.revision == about.revision && same_stage
+        }))
     }
 
     /// Tries until it is accepted, or often enough.

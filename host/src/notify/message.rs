@@ -94,6 +94,7 @@ fn inert(text: &str) -> String {
 fn sentence(notice: &Notice) -> String {
     let of = notice.call.as_ref().map_or_else(|| notice.run.0.clone(), |call| approval(notice, call));
     match notice.kind {
+        Kind::Held if notice.next_stage => format!("{of} waits for a decision: it is your turn"),
         Kind::Held if notice.outcome.is_some() => format!("{of} waits for a decision again"),
         Kind::Held => format!("{of} waits for a decision"),
         Kind::Reminder => format!("{of} still waits, and its time is nearly over"),

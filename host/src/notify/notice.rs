@@ -67,6 +67,8 @@ pub struct Notice {
     pub call: Option<About>,
     /// How it ended, or why it is asked again, in the host's words.
     pub outcome: Option<String>,
+    /// Whether it is asked for because those of the stage before have approved.
+    pub next_stage: bool,
 }
 
 /// What a message says of a call.
@@ -127,10 +129,14 @@ impl Notice {
     /// The message about an event, if it is worth one: `run` and `call` are as the event left them, so that it says the same whenever it is made.
     pub(super) fn of(journal: &JournalId, entry: &Entry, run: &Run, call: Option<&Call>) -> Option<Self> {
         let event = &entry.recorded.event;
-        let kind = Self::kind(event)?;
-        if kind == Kind::Decided && call.is_some_and(|call| call.phase.name() == "held") && !answers(event) {
-            // A vote of several, or an edit, whose new revision is told by itself.
-            return None;
+        let mut kind = Self::kind(event)?;
+        if let Some(call) = call.filter(|call| kind == Kind::Decided && call.phase.name() == "held" && !answers(event))
+        {
+            // A vote of several, or an edit, whose new revision is told by itself; but the last vote of a stage asks the people of the next.
+            if !begins_a_stage(event, call) {
+                return None;
+            }
+            kind = Kind::Held;
         }
         let Position(position) = entry.position;
         Some(Self {
@@ -142,6 +148,7 @@ impl Notice {
             started_by: run.started_by.clone(),
             call: call.map(About::of),
             outcome: outcome(event),
+            next_stage: kind == Kind::Held && matches!(event, Event::DecisionMade { .. }),
         })
     }
 
@@ -157,6 +164,7 @@ impl Notice {
             started_by: run.started_by.clone(),
             call: Some(About::of(call)),
             outcome: None,
+            next_stage: false,
         }
     }
 
@@ -164,7 +172,7 @@ impl Notice {
     pub fn test(drawn: &str, now: Time) -> Self {
         let id = format!("msg_{drawn}_test");
         let (kind, run, agent) = (Kind::Test, RunId("test".into()), "test".into());
-        Self { id, kind, at: now, run, agent, started_by: String::new(), call: None, outcome: None }
+        Self { id, kind, at: now, run, agent, started_by: String::new(), call: None, outcome: None, next_stage: false }
     }
 }
 
@@ -187,6 +195,14 @@ impl About {
 /// Standard Webhooks signs `id.timestamp.body`, so that no dot may stand in an id.
 fn id(journal: &JournalId, place: &str, kind: Kind) -> String {
     format!("msg_{}_{place}_{}", journal.0, kind.name().replace('.', "-"))
+}
+
+/// Whether an approval was the last of its stage: nobody has voted in the stage that is decided on now.
+fn begins_a_stage(event: &Event, call: &Call) -> bool {
+    let approves =
+        matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, Verdict::Approve));
+    let last = call.votes.last().is_some_and(|vote| vote.at == call.changed_at && vote.stage + 1 == call.stage);
+    approves && last && call.votes.iter().all(|vote| vote.stage < call.stage)
 }
 
 /// An answer leaves the call held until the next event, which is written with it.

@@ -12,6 +12,7 @@ use super::standing::{Standing, barred};
 use crate::api::limits::{Path, Query};
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::story;
+use crate::review::waiting::is_early;
 use crate::review::{Item, Matter, Sheet, ShownExhibit, Text};
 
 /// How it is shown.
@@ -62,6 +63,8 @@ struct Deciding {
     seal: Seal,
     /// Why this reviewer may not approve, if they may not.
     barred: Option<Text>,
+    /// Others must approve first.
+    early: bool,
     /// They have approved this already.
     voted: bool,
     /// They made this revision by editing.
@@ -98,6 +101,7 @@ pub(super) async fn show(
     let titles = titles(&call);
     let matter = matter(&call, function.as_ref(), &titles);
     let asks = subject.run.as_ref();
+    let started_by = asks.map(|run| run.started_by.as_str()).unwrap_or_default();
     page(&ApprovalPage {
         frame: signed.frame("inbox"),
         id: Text::line(&id),
@@ -105,10 +109,10 @@ pub(super) async fn show(
         agent: Text::line(asks.map(|run| run.agent.as_str()).unwrap_or_default()),
         capability: Text::line(&call.action().capability().to_string()),
         task: Text::line(&task),
-        started_by: Text::line(asks.map(|run| run.started_by.as_str()).unwrap_or_default()),
+        started_by: Text::line(started_by),
         asked: When::new(call.proposed_at, now),
         consequence: consequence(call.proposal().map_or(Some(Consequence::Low), |proposal| proposal.consequence)),
-        standing: Standing::of(&call, now),
+        standing: Standing::of(&call, started_by, now),
         sheet: Sheet::of(&matter),
         facts: facts(&api, &call),
         receipt: receipt(&call),
@@ -125,9 +129,10 @@ pub(super) async fn show(
 /// What was decided just before, if `id` is an approval's.
 pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
     let (run, number) = ids::approval(id?).ok()?;
-    let (_, call) = approvals::load(api, &run, number).await.ok()?;
+    let (subject, call) = approvals::load(api, &run, number).await.ok()?;
+    let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
     let summary = Text::line(&call.proposal()?.summary);
-    Some(Before { id: Text::line(id?), summary, standing: Standing::of(&call, api.journal().now()) })
+    Some(Before { id: Text::line(id?), summary, standing: Standing::of(&call, &started_by, api.journal().now()) })
 }
 
 /// How much is at stake, in a word.
@@ -196,12 +201,14 @@ fn receipt(call: &Call) -> Vec<Item> {
 /// The forms, while it waits.
 fn deciding(signed: &Signed, subject: &Subject, call: &Call) -> Option<Deciding> {
     let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
+    let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
     let question = (call.proposal()?.class == EffectClass::Question).then(|| choices(call).map(Text::line).collect());
     Some(Deciding {
         digest,
         seal: signed.seal(&digest.to_string()),
         barred: barred(subject, call, signed.name()),
-        voted: call.votes.iter().any(|vote| vote.reviewer == signed.name()),
+        early: is_early(call, signed.name(), started_by),
+        voted: call.has_vote_of(signed.name()),
         edited: call.edited_by.as_deref() == Some(signed.name()),
         question,
         careful: careful(call),

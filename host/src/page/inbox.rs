@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::extract::State;
 use holdshort_gate::command::DecisionOutcome;
+use holdshort_gate::{Reviewers, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use super::history;
 use crate::api::Api;
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
-use crate::review::Text;
+use crate::review::{Text, waiting};
 
 /// Rows of a page.
 const ROWS: usize = 50;
@@ -70,6 +71,8 @@ struct Row {
     consequence: &'static str,
     approved_by: Vec<Text>,
     still_needed: u32,
+    /// Who still has to decide, where that is not everybody.
+    waits_for: Vec<Text>,
     asked: When,
     deadline: Option<When>,
 }
@@ -149,6 +152,13 @@ fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
     )
 }
 
+/// Who still has to decide, where that is not everybody.
+fn waits_for(row: &CallRow) -> Vec<Text> {
+    let named = |one: &&Waiting| one.stages > 1 || one.reviewers != Reviewers::Any;
+    let named: Vec<Waiting> = row.waiting_for.iter().filter(named).cloned().collect();
+    waiting::who(&named).iter().map(|who| Text::line(who)).collect()
+}
+
 impl Row {
     fn new(row: &CallRow, now: holdshort_gate::Time) -> Self {
         Self {
@@ -160,6 +170,7 @@ impl Row {
             consequence: consequence(row.consequence),
             approved_by: row.approved_by.iter().map(|name| Text::line(name)).collect(),
             still_needed: row.still_needed,
+            waits_for: waits_for(row),
             asked: When::new(row.proposed_at, now),
             deadline: row.deadline.map(|at| When::new(at, now)),
         }

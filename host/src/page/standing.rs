@@ -4,7 +4,7 @@ use holdshort_gate::{Call, EffectClass, Phase, Subject, Time};
 
 use super::frame::When;
 use crate::review::Text;
-use crate::review::story;
+use crate::review::{story, waiting};
 
 /// Where an approval stands, as its page says it. The script brings this part of the page up to date.
 #[derive(Debug)]
@@ -21,12 +21,29 @@ pub(super) struct Standing {
     pub(super) edited_by: Option<Text>,
     /// Until when.
     pub(super) deadline: Option<When>,
+    /// What happens then, if it waits.
+    pub(super) then: Option<Text>,
+    /// The stage that is decided on, from 1.
+    pub(super) stage: usize,
+    /// Who still has to decide.
+    pub(super) waits_for: Vec<Text>,
+    /// Who has rejected it, where more must.
+    pub(super) rejected: Option<Text>,
+    /// Why it is held, label and text.
+    pub(super) because: Vec<(&'static str, Text)>,
     /// What the host found when it looked a lost effect up.
     pub(super) looked_up: Option<Text>,
 }
 
 impl Standing {
-    pub(super) fn of(call: &Call, now: Time) -> Self {
+    pub(super) fn of(call: &Call, started_by: &str, now: Time) -> Self {
+        let held = call.proposal().filter(|_| call.phase == Phase::Held);
+        let deadline = call.deadline();
+        let then = held.filter(|_| deadline.is_some());
+        let then = then.map(|proposal| Text::line(&waiting::then(&proposal.requirement, call.level)));
+        let waits_for = waiting::who(&call.waiting_for(started_by));
+        let said: Vec<String> = call.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
+        let because = held.map(waiting::because).unwrap_or_default();
         let decided = |made: &holdshort_gate::call::Decided| {
             let counts = call.clearance.is_none_or(|digest| digest == made.decision.clearance);
             (When::new(made.at, now), Text::line(&story::decided(&made.decision)), counts)
@@ -37,7 +54,12 @@ impl Standing {
             decisions: call.decisions.iter().map(decided).collect(),
             reheld: call.reheld.as_deref().map(Text::line),
             edited_by: call.edited_by.as_deref().map(Text::line),
-            deadline: call.deadline().map(|deadline| When::new(deadline, now)),
+            deadline: deadline.map(|deadline| When::new(deadline, now)),
+            then,
+            stage: call.stage + 1,
+            waits_for: waits_for.iter().map(|who| Text::line(who)).collect(),
+            rejected: waiting::rejected(&said, call.rejections_needed()).map(|said| Text::line(&said)),
+            because: because.iter().map(|(label, text)| (*label, Text::line(text))).collect(),
             looked_up: call.looked_up.as_ref().map(|found| Text::line(&found.evidence)),
         }
     }

@@ -20,6 +20,7 @@ pub mod story;
 pub mod terminal;
 mod text;
 pub mod visible;
+pub mod waiting;
 
 pub use changes::{Change, changes};
 pub use differences::{Difference, differences};

@@ -192,7 +192,7 @@ pub fn people(reviewers: &Reviewers) -> String {
 }
 
 /// A length of time in the largest unit that says it exactly.
-fn span(ms: u64) -> String {
+pub(super) fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
         ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),

@@ -1,12 +1,14 @@
 //! `holdshort approvals list`.
 
+use holdshort_gate::{Reviewers, Waiting};
 use serde_json::Value;
 
 use crate::cli::args::ListApprovals;
-use crate::cli::client::{self, ApprovalPage, Client};
+use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::story::moment;
+use crate::review::waiting;
 
 /// Prints the approvals in a state: unless told otherwise, what waits, with what is in doubt on top.
 pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -24,12 +26,20 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
         let plain = row.state == args.state || (row.state == "held" && args.state == "waiting");
         let state = if plain { String::new() } else { format!("{}  ", row.state) };
         let label = format!("{}  {}  ", row.id, moment(&row.proposed_at));
-        output.row(&label, &format!("{state}{}: {}", row.agent, row.summary))?;
+        output.row(&label, &format!("{state}{}: {}{}", row.agent, row.summary, waits_for(row)))?;
     }
     if let Some(next) = page.next {
         output.note(&format!("there are more: --after {next}"));
     }
     Ok(Exit::Done)
+}
+
+/// Who still has to decide, where that is not everybody.
+fn waits_for(row: &ApprovalRow) -> String {
+    let named = |one: &&Waiting| one.stages > 1 || one.reviewers != Reviewers::Any;
+    let named: Vec<Waiting> = row.waiting_for.iter().filter(named).cloned().collect();
+    let who = waiting::who(&named).join(" and ");
+    if who.is_empty() { who } else { format!("; waits for {who}") }
 }
 
 /// A page of the list, in the host's order.

@@ -10,6 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::story::{self, moment};
 use crate::review::terminal::{self, Line};
+use crate::review::waiting;
 use crate::review::{Matter, ShownExhibit};
 
 /// Evidence up to this many bytes is shown at once; what is longer is named with the command that shows it, and never cut.
@@ -164,6 +165,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         other => other.to_owned(),
     };
     facts.push(("state", state));
+    facts.extend(of_waiting(detail, verified));
     facts.extend(detail.decisions.iter().map(|made| {
         // A vote for what has been edited since, or for facts that have changed, counts no more.
         let fell = detail.digest.is_some_and(|digest| digest != made.decision.clearance);
@@ -195,6 +197,20 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     // While it is held that is the expiry above; afterwards it is the last moment to start.
     let start_by = detail.deadline.iter().filter(|_| detail.state != "held");
     facts.extend(start_by.map(|deadline| ("must start by", moment(deadline))));
+    facts
+}
+
+/// Who still has to decide, what happens if they do not, and why it is held; as far as it is digested, out of what is verified.
+fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
+    let Some(Verified { proposal, .. }) = verified.filter(|_| detail.state == "held") else { return Vec::new() };
+    let mut facts: Vec<_> = waiting::who(&detail.waiting_for).into_iter().map(|who| ("still to decide", who)).collect();
+    let said: Vec<String> = detail.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
+    facts.extend(waiting::rejected(&said, detail.rejections_needed).map(|said| ("rejected so far by", said)));
+    if let Some(deadline) = &detail.deadline {
+        let then = waiting::then(&proposal.requirement, detail.level);
+        facts.push(("time is over", format!("{}; {then}", moment(deadline))));
+    }
+    facts.extend(waiting::because(proposal));
     facts
 }
 

@@ -1,7 +1,7 @@
 //! What the endpoint answers, read leniently: a field that is missing is empty, one that is new is ignored.
 //! What a decision rests on is not read here but in [`verify`](mod@super::verify), and not leniently.
 
-use holdshort_gate::{Action, Decision, Digest, RefusalReason};
+use holdshort_gate::{Action, Decision, Digest, RefusalReason, Waiting};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,6 +30,8 @@ pub struct ApprovalRow {
     pub proposed_at: String,
     #[serde(default)]
     pub deadline: Option<String>,
+    #[serde(default)]
+    pub waiting_for: Vec<Waiting>,
 }
 
 /// `GET /v1/approvals/{id}`, beside what is verified.
@@ -62,9 +64,24 @@ pub struct ApprovalDetail {
     #[serde(default)]
     pub still_needed: u32,
     #[serde(default)]
+    pub waiting_for: Vec<Waiting>,
+    #[serde(default)]
+    pub rejections: Vec<Rejection>,
+    #[serde(default)]
+    pub rejections_needed: u32,
+    #[serde(default)]
+    pub level: usize,
+    #[serde(default)]
     pub proposed_at: String,
     #[serde(default)]
     pub deadline: Option<String>,
+}
+
+/// Somebody's no.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Rejection {
+    pub reviewer: String,
 }
 
 /// A call that was refused before anyone was asked.

@@ -103,14 +103,8 @@ fn proposal(summary: &str) -> Proposal {
         consequence: None,
         connector: "c".into(),
         class: EffectClass::OneShot,
-        requirement: Requirement {
-            reviewers: Reviewers::Any,
-            quorum: 1,
-            four_eyes: false,
-            expires_at: None,
-            start_within_ms: 1,
-        },
-        policy: PolicyRecord { digest: Digest::of(b""), determining: Vec::new(), errors: Vec::new() },
+        requirement: Requirement::plain(Reviewers::Any, 1, 1),
+        policy: PolicyRecord::new(Digest::of(b"")),
     }
 }
 
@@ -129,7 +123,8 @@ fn a_run_that_did_nothing_before_has_no_exhibit_and_any_other_is_told() {
     add(&mut history, Event::CallHeld { call: 4, proposal: Box::new(proposal("pay two")), clearance });
     add(&mut history, Event::CallExpired { call: 4 });
     let refusal = RefusalReason::Forbidden("no".into());
-    add(&mut history, Event::CallRefused { call: 5, action: Box::new(done.action.clone()), refusal });
+    let action = Box::new(done.action.clone());
+    add(&mut history, Event::CallRefused { call: 5, action, refusal, policy: None });
     history.tell(&mut later);
     let text = "2 × a:b/c#look, which changes nothing\ncall 3, succeeded: pay one call 9, succeeded: nothing\n\
         call 4, expired: pay two\n1 that were refused before anybody was asked\n";
