@@ -245,7 +245,7 @@ async fn the_schema_is_strict_and_complete() {
         takes_more(schema, name, &mut open, &mut free);
     }
     // An alternative that is told by its one member's name.
-    let told_by_a_member = ["AgentResult", "RefusalReason", "Returned", "Settled", "Verdict", "WhoDecides"];
+    let told_by_a_member = ["AgentResult", "RefusalReason", "Returned", "Scope", "Settled", "Verdict", "WhoDecides"];
     assert_eq!(open, told_by_a_member.map(str::to_owned).into(), "take members that they do not name");
     // An action's arguments are of the function's own types, and a JSON schema is a language of its own.
     let known =

@@ -1,6 +1,6 @@
 //! Where an approval stands: its state in words, who decided what, what became of the effect.
 
-use holdshort_gate::{Call, EffectClass, Phase, Subject, Time};
+use holdshort_gate::{Call, EffectClass, Phase, Requirement, Subject, Time};
 
 use super::frame::When;
 use crate::review::Text;
@@ -90,6 +90,13 @@ fn sentence(call: &Call) -> String {
 /// Why somebody may not approve a call, if there is a reason.
 pub(super) fn barred(subject: &Subject, call: &Call, name: &str) -> Option<Text> {
     let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
-    let why = call.admits_approval(name, started_by).err()?;
+    // What is in doubt is settled by any of them, in whichever stage, as the gate has it.
+    let may = if call.phase == Phase::Held {
+        call.admits_approval(name, started_by)
+    } else {
+        let bars = |requirement: &Requirement| requirement.bars(name, started_by, call.edited_by.as_deref());
+        call.admits(name).and_then(|()| call.requirement().map_or(Ok(()), bars))
+    };
+    let why = may.err()?;
     Some(Text::line(&why.to_string()))
 }
