@@ -844,6 +844,7 @@ impl ModelRun {
                 (Phase::Held, Some(requirement)) => requirement.still_needed(call.stage, call.level, &call.votes),
                 _ => 0,
             },
+            waiting_for: call.waiting_for(&self.run.started_by),
             clearance: call.clearance,
             attempts: call.attempts,
             revision: call.revision,
