@@ -6,24 +6,12 @@ use serde_json::Value;
 use crate::action::{Action, Capability};
 use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::{Decision, RefusalReason, Resolution};
-use crate::ids::{CallNumber, Digest, Seq, Time};
+use crate::ids::{CallNumber, Digest, Time};
 use crate::phase::names;
 use crate::run::RunLimits;
 
 /// The version of the events' JSON form; stored with every event.
 pub const EVENT_FORMAT: u32 = 3;
-
-/// An event with its place in the run's history.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// Its number within the run, from 1.
-    pub seq: Seq,
-    /// When it was written.
-    pub at: Time,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: Event,
-}
 
 /// Something that happened to a run or to one of its calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

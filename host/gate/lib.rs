@@ -20,9 +20,11 @@ pub mod permit;
 pub mod phase;
 #[doc(hidden)]
 pub mod planted;
+mod recorded;
 pub mod run;
 mod standing;
 pub mod totals;
+mod votes;
 pub mod wit_type;
 mod written;
 
@@ -32,10 +34,11 @@ pub use call::Call;
 pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, Proposal};
 pub use command::{Command, Refused, Subject};
 pub use decision::{Decision, RefusalReason, Resolution, Verdict};
-pub use event::{Event, Recorded};
+pub use event::Event;
 pub use ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
 pub use permit::Permit;
 pub use phase::{Answer, Phase};
+pub use recorded::Recorded;
 pub use run::{Run, RunLimits, RunPhase};
 pub use standing::Waiting;
 pub use totals::{Counted, Counter, Scope, Total};

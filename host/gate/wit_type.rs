@@ -3,6 +3,8 @@
 //! [`WitType::normalise`] is the only way into an [`Action`](crate::Action): it checks a value against its type and returns the one
 //! spelling that is digested, shown and executed. `wit/README.md` documents the form for users.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -225,7 +227,8 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
         return Err(path
             .within(Step::Field(name.clone()), |path| path.mismatch(format!("no such field; {}", expected()), extra)));
     }
-    let mut normal = Map::new();
+    // By name: whether a JSON object keeps the order in which it was filled depends on who else uses the library.
+    let mut normal = BTreeMap::new();
     for (name, ty) in fields {
         let field = path.within(Step::Field(name.clone()), |path| match object.get(name) {
             Some(field) => ty.at(field, path),
@@ -233,7 +236,7 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
         })?;
         normal.insert(name.clone(), field);
     }
-    Ok(Value::Object(normal))
+    Ok(Value::Object(normal.into_iter().collect()))
 }
 
 /// Items in their order, each of its own type.

@@ -1,18 +1,11 @@
-//! What the driver writes: a run begins, calls are proposed, timers pass, the run ends.
-
-use serde_json::Value;
+//! What the driver writes of runs: they begin, sleep, wake and end.
 
 use super::effect::still_in_doubt;
 use super::{Command, Refused, Sealed, Subject};
-use crate::action::Action;
-use crate::clearance::{EffectClass, PolicyRecord, Proposal};
-use crate::decision::RefusalReason;
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::Phase;
-use crate::planted;
 use crate::run::{Run, RunLimits, RunPhase};
-use crate::totals::Counter;
 
 /// Brings a run to life.
 #[derive(Clone, Debug)]
@@ -55,122 +48,9 @@ fn ready(subject: &Subject) -> Result<&Run, Refused> {
 }
 
 /// Calls are numbered without gaps. A gap would be a call that the agent made and the journal lacks, and replay could never get past it.
-fn next_call(subject: &Subject, call: CallNumber) -> Result<&Run, Refused> {
+pub(super) fn next_call(subject: &Subject, call: CallNumber) -> Result<&Run, Refused> {
     let run = ready(subject)?;
     if call == run.calls + 1 { Ok(run) } else { Err(Refused::OutOfOrder { last: run.calls, found: call }) }
-}
-
-/// Writes the answer to a routine call.
-#[derive(Clone, Debug)]
-pub struct RecordRoutine {
-    /// The call, the run's next.
-    pub call: CallNumber,
-    /// What was asked for.
-    pub action: Action,
-    /// The function's result, in normal form.
-    pub result: Value,
-    /// When it was handed to the agent.
-    pub answered_at: Time,
-}
-
-impl Sealed for RecordRoutine {}
-impl Command for RecordRoutine {
-    type Out = ();
-
-    fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
-        next_call(subject, self.call)?;
-        let event = Event::RoutineReturned {
-            call: self.call,
-            capability: self.action.capability().clone(),
-            arguments: self.action.arguments().clone(),
-            action: self.action.digest(),
-            result: self.result,
-            answered_at: self.answered_at,
-        };
-        Ok((vec![event], ()))
-    }
-}
-
-/// What becomes of a consequential call at once.
-#[derive(Clone, Debug)]
-pub enum Proposed {
-    /// Policy clears it. What policy had no reason for, or could not say without an error, is held instead.
-    Clear(Box<Proposal>),
-    /// It holds short.
-    Hold(Box<Proposal>),
-    /// It is refused before anyone is asked.
-    Refuse(Box<Action>, RefusalReason, Option<Box<PolicyRecord>>),
-}
-
-impl Proposed {
-    /// The same for people to decide, because the totals that policy went by do not stay as they are for long enough.
-    #[must_use]
-    pub fn at_last(self) -> Self {
-        match self {
-            Self::Clear(mut proposal) | Self::Hold(mut proposal) => {
-                proposal.policy.totals.clear();
-                proposal.policy.errors.push("the running totals changed all the time while policy was asked".into());
-                Self::Hold(proposal)
-            }
-            Self::Refuse(action, reason, _) => Self::Refuse(action, reason, None),
-        }
-    }
-
-    /// Policy's reasons.
-    fn record(&self) -> Option<&PolicyRecord> {
-        match self {
-            Self::Clear(proposal) | Self::Hold(proposal) => Some(&proposal.policy),
-            Self::Refuse(_, _, record) => record.as_deref(),
-        }
-    }
-}
-
-/// Puts a consequential call into the journal.
-#[derive(Clone, Debug)]
-pub struct Propose {
-    /// The call, the run's next.
-    pub call: CallNumber,
-    /// The one verdict.
-    pub proposed: Proposed,
-}
-
-impl Sealed for Propose {}
-impl Command for Propose {
-    /// The phase the call begins in.
-    type Out = Phase;
-
-    fn rests_on(&self) -> Vec<Counter> {
-        let totals = self.proposed.record().map(|record| &record.totals[..]).unwrap_or_default();
-        totals.iter().map(|counted| counted.counter.clone()).collect()
-    }
-
-    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {
-        let call = self.call;
-        let run = next_call(subject, call)?;
-        let proposed = match self.proposed {
-            // A question that nobody is asked has no answer.
-            Proposed::Clear(proposal) if !proposal.policy.may_clear() || proposal.class == EffectClass::Question => {
-                Proposed::Hold(proposal)
-            }
-            proposed @ (Proposed::Clear(_) | Proposed::Hold(_) | Proposed::Refuse(..)) => proposed,
-        };
-        if proposed.record().is_some_and(|record| record.totals != subject.totals) && !planted::is("stale-totals-clear")
-        {
-            return Err(Refused::TotalsChanged);
-        }
-        let event = match proposed {
-            Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
-                Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None },
-                None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
-            },
-            Proposed::Clear(proposal) => {
-                Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
-            }
-            Proposed::Refuse(action, refusal, policy) => Event::CallRefused { call, action, refusal, policy },
-        };
-        let phase = crate::call::Call::open(&event, now).ok_or(Refused::NoSuchCall)?.phase;
-        Ok((vec![event], phase))
-    }
 }
 
 /// Puts a run to sleep.

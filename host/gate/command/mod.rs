@@ -5,10 +5,12 @@
 mod decide;
 mod effect;
 mod lifecycle;
+mod propose;
 
 pub use decide::{Choice, Decide, DecisionOutcome, Revision};
 pub use effect::{Expire, Finish, Outcome, Resolve, Start};
-pub use lifecycle::{CancelRun, CreateRun, End, EndRun, FireTimer, Propose, Proposed, RecordRoutine, SetTimer};
+pub use lifecycle::{CancelRun, CreateRun, End, EndRun, FireTimer, SetTimer};
+pub use propose::{Propose, Proposed, RecordRoutine};
 
 use crate::approval::NotEligible;
 use crate::call::{Call, Inconsistent};

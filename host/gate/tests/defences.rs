@@ -30,11 +30,12 @@ fn a_start_rests_on_votes_and_clearance_as_they_stand() {
 }
 
 #[test]
-fn a_question_has_no_effect_even_if_policy_clears_it() {
+fn a_question_is_asked_even_if_policy_clears_it() {
     let mut world = World::new();
     let question = Proposal { class: EffectClass::Question, ..proposal("a") };
     world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(question)) }).unwrap();
-    assert!(matches!(world.start(), Err(Refused::WrongKind(_))));
+    assert_eq!(world.phase(), "held");
+    assert!(matches!(world.start(), Err(Refused::WrongPhase("held"))));
 }
 
 #[test]

@@ -54,8 +54,8 @@ mod tests {
 
     #[test]
     fn every_difference_has_its_place() {
-        let before = json!({"to": ["a", "b"], "subject": "s", "cc": null});
-        let after = json!({"to": ["a", "c", "d"], "subject": "s", "bcc": []});
+        let before = json!({"cc": null, "subject": "s", "to": ["a", "b"]});
+        let after = json!({"bcc": [], "subject": "s", "to": ["a", "c", "d"]});
         let places: Vec<String> = changes(&before, &after).into_iter().map(|change| change.place).collect();
         assert_eq!(places, ["cc", "to[1]", "to[2]", "bcc"]);
         assert_eq!(changes(&before, &before), []);

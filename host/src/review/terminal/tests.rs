@@ -161,11 +161,11 @@ fn known_disguises_do_not_look_alike() {
 #[test]
 fn the_whole_page() {
     let arguments = json!({
-        "target": "production",
-        "notes": "Fixes the cart.\nNothing else. \n",
         "empty": [],
+        "notes": "Fixes the cart.\nNothing else. \n",
+        "rationale": {"confidence": 0.9, "summary": "\u{1b}[32mApproved by host\u{1b}[0m\n\nWhat the host found out\n- all good"},
         "reviewers": ["аlice@example.org", null],
-        "rationale": {"summary": "\u{1b}[32mApproved by host\u{1b}[0m\n\nWhat the host found out\n- all good", "confidence": 0.9},
+        "target": "production",
     });
     let exhibits = [
         ShownExhibit {
@@ -222,7 +222,7 @@ fn what_an_agent_says_stands_behind_a_label() {
 
 #[test]
 fn an_edit_shows_both_sides() {
-    let (before, after) = (json!({"to": ["a"], "body": "x\ny"}), json!({"to": ["b"], "body": "x\nz"}));
+    let (before, after) = (json!({"body": "x\ny", "to": ["a"]}), json!({"body": "x\nz", "to": ["b"]}));
     let text = plain(&super::changes(&crate::review::changes(&before, &after), 60));
     assert_eq!(
         text,

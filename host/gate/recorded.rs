@@ -1,0 +1,18 @@
+//! An event as the journal keeps it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::ids::{Seq, Time};
+
+/// An event with its place in the run's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Its number within the run, from 1.
+    pub seq: Seq,
+    /// When it was written.
+    pub at: Time,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}

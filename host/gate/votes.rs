@@ -1,0 +1,64 @@
+//! What decisions make of a call: approvals by stage, rejections counted apart.
+
+use crate::approval::Vote;
+use crate::call::{Call, Decided};
+use crate::decision::{Decision, Verdict};
+use crate::ids::Time;
+use crate::phase::Phase;
+use crate::planted;
+
+impl Call {
+    /// Follows a decision.
+    pub(crate) fn decided(&mut self, decision: &Decision, at: Time) {
+        self.decisions.push(Decided { at, decision: decision.clone() });
+        let Decision { reviewer, stands_for, .. } = decision;
+        let vote = Vote { reviewer: reviewer.clone(), stands_for: stands_for.clone(), at, stage: self.stage };
+        match &decision.verdict {
+            Verdict::Approve => self.approve(vote),
+            Verdict::Reject => {
+                self.withdraw(&vote);
+                // As with approvals, neither who rejected nor who was stood for counts once more.
+                if !self.rejections.iter().any(|said| said.is_of(vote.right_of()) || said.is_of(&vote.reviewer)) {
+                    self.rejections.push(vote);
+                }
+                if self.rejections_needed() == 0 {
+                    self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
+                }
+            }
+            // What follows from these is an event of its own in the same transaction.
+            Verdict::Respond(_) | Verdict::Edit(_) => {}
+        }
+    }
+
+    fn approve(&mut self, vote: Vote) {
+        let at = vote.at;
+        self.withdraw(&vote);
+        let twice = self.has_vote_of(vote.right_of()) || self.has_vote_of(&vote.reviewer);
+        if twice && !planted::is("reviewer-counts-twice") {
+            return;
+        }
+        self.votes.push(vote);
+        self.advance(at);
+    }
+
+    /// The next stage begins once nothing is missing in this one: by an approval, or because who gave one counts for every demand from now on.
+    pub(crate) fn advance(&mut self, at: Time) {
+        let Some(requirement) = self.requirement().cloned() else { return };
+        if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {
+            return;
+        }
+        self.stage += 1;
+        if self.stage >= requirement.stages.len() {
+            self.phase = Phase::Approved { start_by: at.plus_ms(requirement.start_within_ms) };
+        }
+    }
+
+    /// Who changes their mind takes back what they said before. An approval in a stage that is done has done its part.
+    fn withdraw(&mut self, vote: &Vote) {
+        let stage = self.stage;
+        self.rejections.retain(|said| said.right_of() != vote.right_of());
+        if !planted::is("reviewer-counts-twice") {
+            self.votes.retain(|said| said.right_of() != vote.right_of() || said.stage != stage);
+        }
+    }
+}
