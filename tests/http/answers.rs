@@ -247,9 +247,14 @@ async fn the_schema_is_strict_and_complete() {
     // An alternative that is told by its one member's name.
     let told_by_a_member = ["AgentResult", "RefusalReason", "Returned", "Scope", "Settled", "Verdict", "WhoDecides"];
     assert_eq!(open, told_by_a_member.map(str::to_owned).into(), "take members that they do not name");
-    // An action's arguments are of the function's own types, and a JSON schema is a language of its own.
-    let known =
-        ["Action.arguments", "AgUiInterrupt.responseSchema", "FeedEvent.data.arguments", "RunEvent.data.arguments"];
+    // An action's arguments are of the function's own types, a JSON schema is a language of its own, and sums are by currency.
+    let known = [
+        "Action.arguments",
+        "AgUiInterrupt.responseSchema",
+        "FeedEvent.data.arguments",
+        "RunEvent.data.arguments",
+        "Total.sums",
+    ];
     assert_eq!(free, known.map(str::to_owned).into(), "are objects of which nothing is said");
     let paths = world.schema.0["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 18, "{:?}", paths.keys().collect::<Vec<_>>());

@@ -40,7 +40,7 @@ enum To {
     Diverging,
     /// With somebody who decides in a browser (`browsed.rs`).
     Browsing,
-    /// Not by any way that there is: nothing is cleared without a person yet.
+    /// Not by any way that there is: these cases have no policies, by which calls are cleared and escalated. What writes and wakes is the same.
     Never,
 }
 
@@ -69,7 +69,7 @@ fn ways(point: &str) -> To {
         "timer-set" | "timer-fired" | "call-answered" => To::Sleeping,
         "run-trapped" => To::Trapping,
         "run-diverged" => To::Diverging,
-        "call-cleared" => To::Never,
+        "call-cleared" | "call-escalated" => To::Never,
         what if BROWSED.iter().any(|route| what == format!("reply {route}")) => To::Browsing,
         _ => panic!("no way to `{point}`: say here how a run gets there"),
     }
