@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{World, action, edit, proposal, requirement};
+use common::{World, action, edit, proposal};
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::command::{
     CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, RecordRoutine, Resolve,

@@ -67,7 +67,7 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
             let (state, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
             let mut step = dice.step(state.as_ref(), call.as_ref(), Time(now));
             if let (Step::Clear(call), 0..2) = (&step, dice.below(3)) {
-                let counters = counters_of(&[run.clone()]);
+                let counters = counters_of(std::slice::from_ref(&run));
                 let mut totals = worlds[0].totals(counters).await.unwrap();
                 totals.rotate_left(usize::try_from(dice.below(8)).unwrap());
                 totals.truncate(usize::try_from(dice.below(4)).unwrap());

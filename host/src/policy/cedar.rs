@@ -243,7 +243,7 @@ fn uid(ty: &str, id: &str) -> Result<EntityUid, String> {
 
 fn people_entities(people: &People) -> Result<Entities, String> {
     let mut all = Vec::new();
-    for (group, _) in &people.groups {
+    for group in people.groups.keys() {
         all.push(Entity::new_no_attrs(uid("Group", group)?, HashSet::new()));
     }
     for name in people.names() {

@@ -103,14 +103,17 @@ fn word(name: &str) -> String {
 fn record<'a>(fields: impl Iterator<Item = (&'a str, &'a WitType)>, depth: usize) -> String {
     let indent = "    ".repeat(depth + 1);
     let field = |(name, ty): (&str, &WitType)| {
-        let (optional, ty) = match ty {
-            WitType::Option(inner) => ("?", &**inner),
-            ty => ("", ty),
-        };
+        let (optional, ty) = optional(ty);
+        let optional = if optional { "?" } else { "" };
         format!("{indent}\"{}\"{optional}: {},\n", attribute(name), cedar(ty, depth + 1))
     };
     let fields: String = fields.map(field).collect();
     if fields.is_empty() { "{}".into() } else { format!("{{\n{fields}{}}}", "    ".repeat(depth)) }
+}
+
+/// Whether a field may be absent, and what it is if it is not.
+pub(super) fn optional(ty: &WitType) -> (bool, &WitType) {
+    if let WitType::Option(inner) = ty { (true, inner) } else { (false, ty) }
 }
 
 /// How a WIT type is seen by policy; [`super::values`] makes the values.

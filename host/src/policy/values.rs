@@ -4,7 +4,7 @@ use cedar_policy::RestrictedExpression as Expression;
 use holdshort_gate::{Time, WitType, totals};
 use serde_json::{Map, Value};
 
-use super::schema::{attribute, is_money};
+use super::schema::{attribute, is_money, optional};
 
 /// What is wrong with a value for policy, by its place.
 pub(super) type Errors = Vec<String>;
@@ -13,10 +13,7 @@ pub(super) type Errors = Vec<String>;
 pub(super) fn record(fields: &[(&str, &WitType)], value: &Value, path: &str, errors: &mut Errors) -> Expression {
     let mut made = Vec::new();
     for (name, ty) in fields {
-        let (optional, inner) = match ty {
-            WitType::Option(inner) => (true, &**inner),
-            ty => (false, *ty),
-        };
+        let (optional, inner) = optional(ty);
         let found = value.get(*name).filter(|found| !(optional && found.is_null()));
         let Some(found) = found else { continue };
         // An option within an option says `{"some": …}`.
