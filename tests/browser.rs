@@ -1,6 +1,7 @@
 //! The review page as people use it: the real program, a real repository, ledger and mailbox, and a real browser.
 //!
 //! Without `chromium` and `chromedriver` on the path nothing here is tried, and that is said.
+#![allow(clippy::result_large_err, reason = "the driver's own error")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

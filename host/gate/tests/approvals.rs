@@ -218,7 +218,7 @@ fn a_verdict_counts_while_its_totals_are_so() {
         Proposed::Refuse(Box::new(action("a")), refusal(), Some(Box::new(policy()))),
     ] {
         let propose = Propose { call: 1, proposed };
-        assert_eq!(holdshort_gate::Command::rests_on(&propose), [counted.counter.clone()]);
+        assert_eq!(holdshort_gate::Command::rests_on(&propose), std::slice::from_ref(&counted.counter));
         world.subject.totals = vec![Counted { total: counted.total.with(&BTreeMap::new()), ..counted.clone() }];
         assert_eq!(world.submit(propose.clone()), Err(Refused::TotalsChanged));
         world.subject.totals.clear();
@@ -340,6 +340,7 @@ impl Reference {
     }
 
     /// Tells the story of this revision from its beginning: the approvals of each stage (who, with whose right), and the rejections that stand.
+    #[allow(clippy::type_complexity, reason = "only this test takes it apart")]
     fn story(&self) -> (Vec<Vec<(&str, &str)>>, Vec<(&str, &str)>) {
         let mut stages: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
         let mut no: Vec<(&str, &str)> = Vec::new();
