@@ -19,8 +19,9 @@ use holdshort::agent;
 use holdshort::policy::cases::{Case, Cases, verdict};
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
-use holdshort::policy::{CedarPolicy, People, Verdict};
-use holdshort_gate::{Requirement, Reviewers};
+use holdshort::policy::{CallQuestion, CedarPolicy, People, Policy, Verdict};
+use holdshort_gate::{Action, Consequence, Digest, FunctionType, Requirement, Reviewers, RunId, Time};
+use serde_json::{Value, json};
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -262,4 +263,32 @@ fn a_bad_policy_is_refused_with_its_line() {
     }
     golden("bad.txt", &text);
     assert!(load(&[inline(DECIDE)]).is_ok());
+}
+
+/// A call that cannot even be named to policy is refused: held for everybody, it would go round who may decide.
+#[test]
+fn what_policy_cannot_be_asked_about_is_refused() {
+    let policy = load(&[inline(DECIDE)]).unwrap();
+    let ty = FunctionType { params: Vec::new(), result: None };
+    let judge = |capability: &str| {
+        let action = Action::new(Digest::of(b""), capability.parse().unwrap(), &ty, &json!({})).unwrap();
+        let question = CallQuestion {
+            started_by: "olga",
+            agent: "agent",
+            run: &RunId("r".into()),
+            action: &action,
+            ty: &ty,
+            facts: &Value::Null,
+            consequence: Consequence::High,
+            edited_by: None,
+            totals: &[],
+            now: Time(0),
+        };
+        policy.judge(&question)
+    };
+    assert_eq!(judge("acme:crm/contacts#delete").verdict, Verdict::Hold);
+    let refused = judge("acme:crm/contacts#1");
+    let Verdict::Refuse(why) = &refused.verdict else { panic!("{refused:?}") };
+    assert!(why.starts_with("policy cannot be asked about it: `acme::crm::contacts::1` is no type"), "{why}");
+    assert_eq!(refused.record.errors.len(), 1);
 }

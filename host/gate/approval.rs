@@ -54,7 +54,7 @@ pub struct Demand {
 
 impl Demand {
     /// Whether whatever meets `self` meets `other` too.
-    fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         self.quorum >= other.quorum && self.reviewers.are_within(&other.reviewers)
     }
 }
@@ -207,11 +207,6 @@ impl Requirement {
     /// The same in one stage.
     pub(crate) fn still_missing(&self, stage: usize, level: usize, votes: &[Vote]) -> u32 {
         self.missing(stage, level, votes).into_iter().max().unwrap_or(0)
-    }
-
-    /// Whether several people must approve.
-    pub fn takes_several(&self) -> bool {
-        self.still_needed(0, 0, &[]) > 1
     }
 
     /// What an edit is held under, if policy asks for `new` of it: the stricter of both, once `level` escalations have happened.

@@ -96,3 +96,43 @@ fn without_a_relay_letters_lie_in_the_maildir() {
     until("third letter", || mail.messages().iter().any(|letter| letter.contains(&second)).then_some(()));
     assert_eq!(mail.messages().len(), 3);
 }
+
+/// Those of the second stage are asked when the first is done, and whoever an escalation calls in is asked then.
+#[test]
+fn each_is_asked_when_their_turn_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mail = Maildir(folder.path().join("mail"));
+    let more = format!(
+        "[groups]\nfirst = [\"bob\"]\nsecond = [\"alice\"]\nmanagers = [\"carol\"]\n[policy]\nfiles = [\"p.cedar\"]\n{}{}{}",
+        reviewer("alice"),
+        reviewer("bob"),
+        reviewer("carol"),
+    );
+    let office = outside::folder(&mail, &more);
+    office.write(
+        "p.cedar",
+        "@reviewers(\"first\") @within(\"3s\") @escalate(\"managers for 1h\")\n\
+         permit (principal, action == Action::\"review\", resource);\n\
+         @reviewers(\"second\") @stage(\"2\")\npermit (principal, action == Action::\"review\", resource);\n\
+         permit (principal, action == Action::\"decide\", resource);\n",
+    );
+    let host = office.serve();
+    let run = host.start("scripted", "email ann@localhost Report");
+    let approval = host.held(&run);
+    let id = approval["id"].as_str().unwrap();
+    let letters = |whom: &str| {
+        let all = mail.messages().into_iter().filter(|letter| letter.contains(&run));
+        all.filter(|letter| to(letter) == format!("{whom}@example.org")).count()
+    };
+    until("the first stage is asked", || (letters("bob") > 0).then_some(()));
+    assert_eq!((letters("alice"), letters("carol")), (0, 0), "it is not their turn");
+    until("an escalation asks", || (letters("carol") > 0).then_some(()));
+    assert_eq!(letters("alice"), 0, "it is not her turn");
+    assert_eq!(host.approval(id)["level"], 1);
+    let body = json!({ "type": "approve", "digest": approval["digest"] });
+    let (status, said) = host.request("bob", &format!("/v1/approvals/{id}/decisions"), Some(&body));
+    assert_eq!(status, 202, "{said}");
+    until("the second stage is asked", || (letters("alice") > 0).then_some(()));
+    let hers = mail.messages().into_iter().find(|letter| to(letter) == "alice@example.org").unwrap();
+    assert!(text(&hers).contains("it is your turn") && text(&hers).contains("approved by bob"), "{hers}");
+}

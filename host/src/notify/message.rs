@@ -1,6 +1,6 @@
 //! The words of a message. What an agent wrote stands in it as visible text, which no receiver takes for markup, a mention or a link.
 
-use holdshort_gate::Time;
+use holdshort_gate::{Digest, Time};
 use serde_json::{Value, json};
 
 use super::notice::{About, Kind, Notice};
@@ -50,7 +50,10 @@ pub fn letter(notice: &Notice, base: &str, to: &str) -> Letter {
         "\n{}\n\nSign in there to see it whole. Nothing can be decided by answering this letter.\n",
         link(notice, base)
     );
-    Letter { id: notice.id.clone(), to: to.into(), subject: format!("Holdshort: {}", sentence(notice)), text }
+    // Each person's letter is one of its own: in a Maildir the name says whether it is there already.
+    let whose: String = Digest::of(to.as_bytes()).bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let id = format!("{}-{whose}", notice.id);
+    Letter { id, to: to.into(), subject: format!("Holdshort: {}", sentence(notice)), text }
 }
 
 fn standard(notice: &Notice, base: &str) -> Value {

@@ -93,59 +93,52 @@ impl CedarPolicy {
     }
 
     /// Who must decide: the strictest of what all matching policies and the configuration ask for, of those who may decide at all.
-    fn requirement(&self, question: &CallQuestion<'_>, asked: &Asked, record: &mut PolicyRecord) -> Requirement {
+    fn requirement(
+        &self,
+        question: &CallQuestion<'_>,
+        asked: &Asked,
+        record: &mut PolicyRecord,
+    ) -> Result<Requirement, String> {
         let base = (self.base)(question.now);
+        let response = self.ask(&self.loaded.review, "review", &asked.agent, asked)?;
+        let diagnostics = response.diagnostics();
+        record.errors.extend(diagnostics.errors().map(ToString::to_string));
+        // A policy that erred might have asked for more: it counts as one that matched.
+        let erred = diagnostics.errors().map(|error| {
+            let AuthorizationError::PolicyEvaluationError(error) = error;
+            error.policy_id()
+        });
+        let mut matched: Vec<_> = diagnostics.reason().chain(erred).collect();
+        matched.sort();
+        record.determining.extend(matched.iter().map(ToString::to_string));
         let mut requirement: Option<Requirement> = None;
-        match self.ask(&self.loaded.review, "review", &asked.agent, asked) {
-            Ok(response) => {
-                let diagnostics = response.diagnostics();
-                record.errors.extend(diagnostics.errors().map(ToString::to_string));
-                // A policy that erred might have asked for more: it counts as one that matched.
-                let erred = diagnostics.errors().map(|error| {
-                    let AuthorizationError::PolicyEvaluationError(error) = error;
-                    error.policy_id()
-                });
-                let mut matched: Vec<_> = diagnostics.reason().chain(erred).collect();
-                matched.sort();
-                for asks in matched.iter().filter_map(|id| self.loaded.asks.get(*id)) {
-                    record.reasons.extend(asks.why.clone());
-                    let asks = asks.requirement(&base, question.now);
-                    requirement = Some(requirement.map_or(asks.clone(), |other| other.strictest(&asks)));
-                }
-                record.determining.extend(matched.iter().map(ToString::to_string));
-            }
-            Err(error) => record.errors.push(error),
+        for asks in matched.iter().filter_map(|id| self.loaded.asks.get(*id)) {
+            record.reasons.extend(asks.why.clone());
+            let asks = asks.requirement(&base, question.now);
+            requirement = Some(requirement.map_or(asks.clone(), |other| other.strictest(&asks)));
         }
         let mut requirement = with_base(requirement, base);
-        let deciders = self.deciders(asked, record);
-        for demand in requirement.stages.iter_mut().flatten() {
-            demand.reviewers = among(&demand.reviewers, &deciders);
+        let deciders = self.deciders(asked, record)?;
+        let demanded = requirement.stages.iter_mut().flatten().map(|demand| &mut demand.reviewers);
+        let called_in = requirement.escalations.iter_mut().map(|escalation| &mut escalation.reviewers);
+        for reviewers in demanded.chain(called_in) {
+            *reviewers = among(reviewers, &deciders);
         }
-        for escalation in &mut requirement.escalations {
-            escalation.reviewers = among(&escalation.reviewers, &deciders);
-        }
-        requirement
+        Ok(requirement)
     }
 
-    /// Everybody who may decide on this call.
-    fn deciders(&self, asked: &Asked, record: &mut PolicyRecord) -> Vec<String> {
+    /// Everybody who may decide on this call. For whom a policy errs, it might have said no.
+    fn deciders(&self, asked: &Asked, record: &mut PolicyRecord) -> Result<Vec<String>, String> {
         let mut deciders = Vec::new();
         for name in self.people.names() {
-            let response =
-                uid("Person", name).and_then(|person| self.ask(&self.loaded.decide, "decide", &person, asked));
-            match response {
-                Ok(response) => {
-                    let errors = response.diagnostics().errors().map(ToString::to_string);
-                    let before = record.errors.len();
-                    record.errors.extend(errors);
-                    if response.decision() == Decision::Allow && record.errors.len() == before {
-                        deciders.push(name.to_owned());
-                    }
-                }
-                Err(error) => record.errors.push(error),
+            let response = self.ask(&self.loaded.decide, "decide", &uid("Person", name)?, asked)?;
+            let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+            if response.decision() == Decision::Allow && errors.is_empty() {
+                deciders.push(name.to_owned());
             }
+            record.errors.extend(errors);
         }
-        deciders
+        Ok(deciders)
     }
 }
 
@@ -154,58 +147,51 @@ impl Policy for CedarPolicy {
         self.loaded.uses_totals
     }
 
+    /// Where the question itself cannot be put, nobody can be told to be somebody who may decide: it is refused.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let mut record = PolicyRecord::new(self.loaded.digest);
         record.totals = question.totals.to_vec();
-        let held = |record, requirement| Judgement { verdict: Verdict::Hold, requirement, record };
-        let mut errors = Vec::new();
-        let asked = match self.asked(question, &mut errors) {
-            Ok(asked) => asked,
+        match self.verdict(question, &mut record) {
+            Ok((verdict, requirement)) => Judgement { verdict, requirement, record },
             Err(error) => {
-                record.errors.push(error);
-                return held(record, (self.base)(question.now));
+                record.errors.push(error.clone());
+                let verdict = Verdict::Refuse(format!("policy cannot be asked about it: {error}"));
+                Judgement { verdict, requirement: (self.base)(question.now), record }
             }
-        };
-        record.errors = errors;
-        let verdict = match self.ask(&self.loaded.call, "call", &asked.agent, &asked) {
-            Ok(response) => {
-                let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
-                reasons.sort();
-                record.errors.extend(response.diagnostics().errors().map(ToString::to_string));
-                let refused = response.decision() == Decision::Deny && !reasons.is_empty();
-                let why = reasons.iter().map(|id| self.why(id)).collect::<Vec<_>>().join("; ");
-                record.determining.extend(reasons);
-                match response.decision() {
-                    _ if refused => Verdict::Refuse(format!("policy forbids it: {why}")),
-                    Decision::Allow if record.may_clear() => Verdict::Clear,
-                    Decision::Allow | Decision::Deny => Verdict::Hold,
-                }
-            }
-            Err(error) => {
-                record.errors.push(error);
-                Verdict::Hold
-            }
-        };
-        if matches!(verdict, Verdict::Refuse(_)) {
-            return Judgement { verdict, requirement: (self.base)(question.now), record };
         }
-        // A call that is cleared may be held later, because facts have changed; then the same people decide.
+    }
+}
+
+impl CedarPolicy {
+    /// The verdict, and who must decide, should it be held now or later, because facts have changed.
+    fn verdict(
+        &self,
+        question: &CallQuestion<'_>,
+        record: &mut PolicyRecord,
+    ) -> Result<(Verdict, Requirement), String> {
+        let asked = self.asked(question, &mut record.errors)?;
+        let response = self.ask(&self.loaded.call, "call", &asked.agent, &asked)?;
+        let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        reasons.sort();
+        record.errors.extend(response.diagnostics().errors().map(ToString::to_string));
+        record.determining.extend(reasons.iter().cloned());
+        if response.decision() == Decision::Deny && !reasons.is_empty() {
+            let why = reasons.iter().map(|id| self.why(id)).collect::<Vec<_>>().join("; ");
+            return Ok((Verdict::Refuse(format!("policy forbids it: {why}")), (self.base)(question.now)));
+        }
         let mut review = PolicyRecord::new(self.loaded.digest);
-        let requirement = self.requirement(question, &asked, &mut review);
-        if verdict == Verdict::Clear {
-            return Judgement { verdict, requirement, record };
+        let requirement = self.requirement(question, &asked, &mut review)?;
+        if response.decision() == Decision::Allow && record.may_clear() {
+            return Ok((Verdict::Clear, requirement));
         }
         record.determining.extend(review.determining);
         record.errors.extend(review.errors);
         record.reasons = review.reasons;
         let met = requirement.can_be_met(self.people.names(), question.started_by, question.edited_by);
-        let verdict =
-            met.map_or_else(|why| Verdict::Refuse(format!("nobody could clear it: {why}")), |()| Verdict::Hold);
-        Judgement { verdict, requirement, record }
+        let refuse = |why| Verdict::Refuse(format!("nobody could clear it: {why}"));
+        Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
     }
-}
 
-impl CedarPolicy {
     /// What the operator wrote about a policy, else its name.
     fn why(&self, id: &str) -> String {
         let id = cedar_policy::PolicyId::new(id);
@@ -219,12 +205,7 @@ fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement
     let mut stages = asked.stages.clone();
     // A stage that no policy asks anything of is none.
     stages.retain(|stage| !stage.is_empty());
-    let covered = |demand: &Demand| {
-        stages
-            .iter()
-            .flatten()
-            .any(|other| other.quorum >= demand.quorum && other.reviewers.are_within(&demand.reviewers))
-    };
+    let covered = |demand: &Demand| stages.iter().flatten().any(|other| other.covers(demand));
     let mut floor = base.clone();
     floor.stages =
         base.stages.iter().map(|stage| stage.iter().filter(|demand| !covered(demand)).cloned().collect()).collect();
@@ -267,9 +248,7 @@ fn context(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Result<Vec<
         ("consequence".into(), Expression::new_string(question.consequence.name().into())),
     ];
     let confidence = question.action.arguments().pointer("/rationale/confidence").and_then(serde_json::Value::as_f64);
-    #[allow(clippy::cast_possible_truncation, reason = "an `f32` was widened to be JSON")]
-    let shortest = confidence.and_then(|confidence| (confidence as f32).to_string().parse().ok());
-    let confidence = shortest.and_then(|confidence| values::decimal(confidence, "rationale.confidence", errors));
+    let confidence = confidence.and_then(|confidence| values::single(confidence, "rationale.confidence", errors));
     pairs.extend(confidence.map(|confidence| ("confidence".into(), confidence)));
     Ok(pairs)
 }

@@ -46,9 +46,7 @@ fn expression(ty: &WitType, value: &Value, path: &str, errors: &mut Errors) -> O
         | WitType::S16
         | WitType::S32
         | WitType::S64 => Expression::new_long(long(value, path, errors)?),
-        // The shortest number that is this `f32`: what the agent wrote, not what it is as a `f64`.
-        #[allow(clippy::cast_possible_truncation, reason = "an `f32` was widened to be JSON")]
-        WitType::F32 => decimal((value.as_f64()? as f32).to_string().parse().ok()?, path, errors)?,
+        WitType::F32 => single(value.as_f64()?, path, errors)?,
         WitType::F64 => decimal(value.as_f64()?, path, errors)?,
         WitType::Char | WitType::String | WitType::Enum(_) => Expression::new_string(value.as_str()?.to_owned()),
         WitType::Flags(_) => {
@@ -113,8 +111,14 @@ fn long(value: &Value, path: &str, errors: &mut Errors) -> Option<i64> {
     number
 }
 
+/// A `f32` that was widened to be JSON, as the shortest number that is this `f32`: what the agent wrote, not what it is as a `f64`.
+#[allow(clippy::cast_possible_truncation, reason = "it comes from an `f32`")]
+pub(super) fn single(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
+    decimal((number as f32).to_string().parse().ok()?, path, errors)
+}
+
 /// The number as it is written, with four digits after the point; what is more is rounded down, so that a claim is never taken for more than it says.
-pub(super) fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
+fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     let text = format!("{number}");
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
     let (kept, lost) = fraction.split_at(fraction.len().min(4));
