@@ -784,8 +784,7 @@ fn every_promise_holds_in_every_state() {
         // What can be sent again has many more states; edits add nothing to that which the others do not show.
         setting(Class::Idempotent, 1, false, false),
         Setting { policy_errs: true, ..setting(Class::Reconcilable, 1, false, false) },
-        // Edits after an escalation are tried step by step in `approvals`; here they would be three times as many states.
-        Setting { staged: true, ..setting(Class::OneShot, 2, true, false) },
+        Setting { staged: true, ..setting(Class::OneShot, 2, true, true) },
     ];
     let began = Instant::now();
     let checker = Gate::new(settings).checker().finish_when(HasDiscoveries::AnyFailures).threads(2).spawn_dfs().join();
