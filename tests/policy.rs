@@ -280,7 +280,6 @@ fn what_policy_cannot_be_asked_about_is_refused() {
             ty: &ty,
             facts: &Value::Null,
             consequence: Consequence::High,
-            edited_by: None,
             totals: &[],
             now: Time(0),
         };

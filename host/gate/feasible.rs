@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::approval::Requirement;
+use crate::approval::{Requirement, Reviewers};
 
 /// Whom a requirement asks for, and cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,16 @@ pub struct CannotBeMet {
 type Kinds = BTreeMap<Vec<Vec<bool>>, usize>;
 
 impl Requirement {
+    /// Everybody whom it names; nothing, if it asks for anyone at all.
+    pub fn names(&self) -> Option<Vec<String>> {
+        let asked = self.stages.iter().flatten().map(|demand| &demand.reviewers);
+        let nobody = Reviewers::Named(Vec::new());
+        match asked.chain(self.escalated(self.escalations.len())).fold(nobody, |all, more| all.and(more)) {
+            Reviewers::Any => None,
+            Reviewers::Named(names) => Some(names),
+        }
+    }
+
     /// Whether `everybody` together could meet it, whoever comes in by escalation included: nobody counts for two stages, nor who is barred by four-eyes.
     pub fn can_be_met(
         &self,

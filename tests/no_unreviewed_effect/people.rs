@@ -115,3 +115,30 @@ fn what_nobody_can_decide_is_held() {
         assert_eq!(world.effects(), number + 1, "{line}");
     }
 }
+
+/// An edit takes its editor out under four-eyes. After it nobody could clear the call, so it is refused and the call stays as it was, for both to approve.
+#[test]
+fn an_edit_that_leaves_nobody_is_refused() {
+    let world = World::new("\n[policy]\nfiles = [\"p.cedar\"]\n");
+    world.folder.write(
+        "p.cedar",
+        "@reviewers(\"alice, bob\") @quorum(\"2\") @four_eyes permit (principal, action == Action::\"review\", resource);\n\
+         permit (principal, action == Action::\"decide\", resource);\n",
+    );
+    let host = world.folder.serve();
+    let run = host.start("scripted", &world.lines()[0]);
+    let held = host.held(&run);
+    let mut arguments = held["proposal"]["action"]["arguments"].clone();
+    arguments["message"]["subject"] = json!("another");
+    let edit = json!({ "type": "edit", "digest": held["digest"], "arguments": arguments });
+    let (status, problem) = host.request(ALICE, &format!("/v1/approvals/{}/decisions", id(&held)), Some(&edit));
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert_eq!(status, 422, "{problem}");
+    assert!(detail.contains("nobody could clear it then: it takes 2 in stage 1, and 1 of those"), "{problem}");
+    assert_eq!(host.approval(id(&held)), held, "the call is as it was");
+    assert_eq!(decide(&host, ALICE, id(&held), &approve(&held)).0, 202);
+    assert_eq!(world.effects(), 0);
+    assert_eq!(decide(&host, BOB, id(&held), &approve(&held)).0, 200);
+    host.over(&run);
+    assert_eq!(world.effects(), 1);
+}

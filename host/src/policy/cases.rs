@@ -120,7 +120,6 @@ impl Case {
             ty,
             facts: &self.facts,
             consequence: self.consequence,
-            edited_by: None,
             totals: &totals,
             now,
         }))

@@ -187,7 +187,7 @@ impl CedarPolicy {
         record.determining.extend(review.determining);
         record.errors.extend(review.errors);
         record.reasons = review.reasons;
-        let met = requirement.can_be_met(self.people.names(), question.started_by, question.edited_by);
+        let met = requirement.can_be_met(self.people.names(), question.started_by, None);
         let refuse = |why| Verdict::Refuse(format!("nobody could clear it: {why}"));
         Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
     }

@@ -37,8 +37,6 @@ pub struct CallQuestion<'a> {
     pub facts: &'a Value,
     /// How much is at stake, as the connector sees it.
     pub consequence: Consequence,
-    /// Who edited it.
-    pub edited_by: Option<&'a str>,
     /// What was cleared or approved before, if policy [uses](Policy::uses_totals) it.
     pub totals: &'a [Counted],
     /// When it asks.

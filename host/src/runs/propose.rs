@@ -7,7 +7,8 @@ use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Call, CallNumber, Capability, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason, RunId,
+    Action, Call, CallNumber, Capability, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason, Requirement,
+    RunId,
 };
 use holdshort_journal::{Events, Journal, ReadError, SubmitError};
 use serde_json::Value;
@@ -111,7 +112,7 @@ impl Proposer {
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
         preview.recall(&action, &history(&self.journal, asker.run, asker.call).await?, &mut previewed);
-        let judgement = self.judge(asker, ty, &action, &previewed, None).await?;
+        let judgement = self.judge(asker, ty, &action, &previewed).await?;
         let holds = match (&judgement.verdict, full) {
             (Verdict::Refuse(reason), _) => {
                 let reason = RefusalReason::Forbidden(reason.clone());
@@ -145,11 +146,14 @@ impl Proposer {
         let before = history(&self.journal, asker.run, asker.call).await;
         let before = before.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         preview.recall(&action, &before, &mut previewed);
-        let judgement = self.judge(asker, ty, &action, &previewed, Some(editor)).await;
-        let judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
+        let judgement = self.judge(asker, ty, &action, &previewed).await;
+        let mut judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         if let Verdict::Refuse(reason) = judgement.verdict {
             return Err(ReviseError::Forbidden(reason));
         }
+        // For people to decide on, it rests on no total that would have to stay as it is.
+        judgement.record.totals.clear();
+        somebody_is_left(asker, call, editor, &judgement.requirement)?;
         let proposal = self.proposal(preview, action, previewed, judgement).await;
         Ok(Revision { proposal: proposal.map_err(|error| ReviseError::Unavailable(error.to_string()))? })
     }
@@ -161,7 +165,6 @@ impl Proposer {
         ty: &FunctionType,
         action: &Action,
         previewed: &Previewed,
-        edited_by: Option<&str>,
     ) -> Result<Judgement, ReadError> {
         let (Asker { run, agent, started_by, .. }, now) = (asker, self.journal.now());
         let totals = if self.policy.uses_totals() {
@@ -170,13 +173,8 @@ impl Proposer {
             Vec::new()
         };
         let (facts, consequence, totals) = (&previewed.facts, previewed.consequence, &totals[..]);
-        let question = CallQuestion { started_by, agent, run, action, ty, facts, consequence, edited_by, totals, now };
-        let mut judgement = self.policy.judge(&question);
-        if edited_by.is_some() {
-            // An edit is for people to decide on, so it rests on no total that would have to stay as it is.
-            judgement.record.totals.clear();
-        }
-        Ok(judgement)
+        let question = CallQuestion { started_by, agent, run, action, ty, facts, consequence, totals, now };
+        Ok(self.policy.judge(&question))
     }
 
     /// The evidence is on disk before there is a proposal that refers to it.
@@ -200,6 +198,14 @@ impl Proposer {
             policy: judgement.record,
         })
     }
+}
+
+/// Under four-eyes an edit takes its editor out of those who may approve it. If nobody could clear it any more it would wait for ever.
+fn somebody_is_left(asker: Asker<'_>, call: &Call, editor: &str, new: &Requirement) -> Result<(), ReviseError> {
+    let held_under = call.requirement().map(|old| old.for_an_edit(new, call.level, call.deadline()));
+    let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
+    let met = all.can_be_met(&names, asker.started_by, Some(editor));
+    met.map_err(|why| ReviseError::Forbidden(format!("nobody could clear it then: {why}")))
 }
 
 /// What a run did before one of its calls. Before the first it did nothing, which needs no reading.
