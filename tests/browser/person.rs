@@ -225,10 +225,11 @@ impl Person {
         self.wait(self.find(css).send_keys(text)).unwrap_or_else(|error| panic!("`{css}`: {error}"));
     }
 
-    /// Presses keys wherever the focus is.
+    /// Presses keys wherever the focus is, as on a keyboard: what has the focus may be replaced meanwhile.
     pub fn press(&self, keys: &str) {
-        let active = self.wait(self.client.active_element()).unwrap();
-        self.wait(active.send_keys(keys)).unwrap();
+        let both = |value| [KeyAction::Down { value }, KeyAction::Up { value }];
+        let strokes = keys.chars().flat_map(both).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
+        self.wait(self.client.perform_actions(strokes)).unwrap();
     }
 
     /// Runs a script in the page; what it returns.
