@@ -34,6 +34,15 @@ impl Reviewers {
         }
     }
 
+    /// Those who are among both.
+    #[must_use]
+    pub fn both(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Any, some) | (some, Self::Any) => some.clone(),
+            (Self::Named(names), _) => Self::Named(names.iter().filter(|name| other.include(name)).cloned().collect()),
+        }
+    }
+
     /// Those of both.
     #[must_use]
     pub fn and(&self, more: &Self) -> Self {
@@ -82,6 +91,8 @@ pub struct Requirement {
     pub expires_at: Option<Time>,
     /// What happens then, in order; after the last of them it lapses.
     pub escalations: Vec<Escalation>,
+    /// Who of those who can clear it alone may have more like it cleared, by a standing grant.
+    pub grantors: Reviewers,
     /// How long ago whoever approves may have signed in at most, in milliseconds.
     pub sign_in_within_ms: Option<u64>,
     /// How long after it was cleared the effect may still start, in milliseconds.
@@ -150,6 +161,7 @@ impl Requirement {
             rejections: 1,
             expires_at: None,
             escalations: Vec::new(),
+            grantors: Reviewers::Named(Vec::new()),
             sign_in_within_ms: None,
             start_within_ms,
         }
@@ -181,6 +193,16 @@ impl Requirement {
             return Err(NotEligible::EditedIt);
         }
         Ok(())
+    }
+
+    /// Whether a standing grant of `by` may stand for what it asks for: what one person clears alone, and may have cleared.
+    pub fn may_be_granted_by(&self, by: &str, started_by: &str, edited_by: Option<&str>) -> bool {
+        let alone = |demand: &Demand| demand.quorum <= 1 && demand.reviewers.include(by);
+        self.stages.len() == 1
+            && self.stages.iter().flatten().all(alone)
+            && self.bars(by, started_by, edited_by).is_ok()
+            && self.sign_in_within_ms.is_none()
+            && self.grantors.include(by)
     }
 
     /// What is still missing for each demand of a stage, in order: how many more people.
@@ -250,6 +272,7 @@ impl Requirement {
             rejections: self.rejections.min(other.rejections),
             expires_at: sooner.expires_at,
             escalations: sooner.escalations.clone(),
+            grantors: self.grantors.both(&other.grantors),
             sign_in_within_ms: least(self.sign_in_within_ms, other.sign_in_within_ms),
             start_within_ms: self.start_within_ms.min(other.start_within_ms),
         }

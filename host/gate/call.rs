@@ -3,8 +3,9 @@
 use crate::action::Action;
 use crate::approval::{Requirement, Vote};
 use crate::clearance::{EffectClass, Proposal};
-use crate::decision::{Decision, RefusalReason, Resolution};
+use crate::decision::{Decision, Resolution};
 use crate::event::Event;
+use crate::grant::Granted;
 use crate::ids::{CallNumber, Digest, Time};
 use crate::phase::{Answer, Phase};
 use crate::planted;
@@ -65,6 +66,8 @@ pub struct Call {
     pub waits_since: Time,
     /// When it was cleared or approved, while its effect may still happen, happened or may have happened: what running totals count.
     pub counted_at: Option<Time>,
+    /// The standing grant that was made with it.
+    pub granted: Option<Granted>,
     /// Every decision ever made on it, oldest first.
     pub decisions: Vec<Decided>,
     /// What changed, if it was held again.
@@ -110,6 +113,7 @@ impl Call {
             revised_at: at,
             waits_since: at,
             counted_at: None,
+            granted: None,
             decisions: Vec::new(),
             reheld: None,
             attempts: 0,
@@ -139,7 +143,10 @@ impl Call {
 
     /// Follows one event of this call.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
-        self.changed_at = at;
+        // What becomes of a grant is no part of the life of the call that it was made with.
+        if !matches!(event, Event::GrantRevoked { .. }) {
+            self.changed_at = at;
+        }
         self.follow(event, at)?;
         self.counted_at = self.counted_at.or(Some(at)).filter(|_| self.counts());
         Ok(())
@@ -163,6 +170,14 @@ impl Call {
                     self.rejections.clear();
                 }
                 self.advance(at);
+            }
+            Event::GrantMade { by, grant, .. } => {
+                self.granted = Some(Granted { grant: (**grant).clone(), by: by.clone(), at, revoked: None });
+            }
+            Event::GrantRevoked { by, .. } => {
+                if let Some(granted) = &mut self.granted {
+                    granted.revoked = Some((by.clone(), at));
+                }
             }
             Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
             Event::CallExpired { .. } => self.phase = Phase::Expired,
@@ -269,19 +284,6 @@ impl Call {
 
     /// What the agent is told, once the call is over.
     pub fn answer(&self) -> Option<Answer> {
-        match &self.phase {
-            Phase::Refused(RefusalReason::Forbidden(reason)) => Some(Answer::Forbidden(reason.clone())),
-            Phase::Refused(RefusalReason::Invalid(reason)) => Some(Answer::Invalid(reason.clone())),
-            Phase::Succeeded { receipt } => Some(Answer::Ok(receipt.clone())),
-            Phase::Answered { answer } => Some(Answer::Ok(answer.clone())),
-            Phase::Failed { reason } => Some(Answer::Failed(reason.clone())),
-            Phase::Unresolved { reason } => Some(Answer::Unresolved(reason.clone())),
-            Phase::Rejected { guidance } => Some(Answer::Rejected(guidance.clone())),
-            Phase::Expired => Some(Answer::Expired),
-            Phase::Cancelled => Some(Answer::Cancelled),
-            Phase::Cleared { .. } | Phase::Held | Phase::Approved { .. } | Phase::Started | Phase::InDoubt { .. } => {
-                None
-            }
-        }
+        self.phase.answer()
     }
 }

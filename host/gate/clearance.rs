@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::action::{Action, canonical};
 use crate::approval::Requirement;
-use crate::ids::{CallNumber, Digest, JournalId, RunId};
+use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId};
 use crate::planted;
 use crate::totals::Counted;
 
@@ -73,6 +73,9 @@ pub struct PolicyRecord {
     /// The totals that it rested on: the verdict is written only while they are so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub totals: Vec<Counted>,
+    /// The standing grant that clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<CallId>,
     /// Why it is held, in the operator's words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -81,7 +84,14 @@ pub struct PolicyRecord {
 impl PolicyRecord {
     /// A record of the policy set of this digest, in which nothing has determined anything yet.
     pub fn new(digest: Digest) -> Self {
-        Self { digest, determining: Vec::new(), errors: Vec::new(), totals: Vec::new(), reasons: Vec::new() }
+        Self {
+            digest,
+            determining: Vec::new(),
+            errors: Vec::new(),
+            totals: Vec::new(),
+            grant: None,
+            reasons: Vec::new(),
+        }
     }
 
     /// Whether a call may be cleared on this: some policy says so, and none failed to say.

@@ -6,12 +6,14 @@ use serde_json::Value;
 use crate::action::{Action, Capability};
 use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::{Decision, RefusalReason, Resolution};
+use crate::grant::Grant;
 use crate::ids::{CallNumber, Digest, Time};
-use crate::phase::names;
 use crate::run::RunLimits;
 
+mod names;
+
 /// The version of the events' JSON form; stored with every event.
-pub const EVENT_FORMAT: u32 = 3;
+pub const EVENT_FORMAT: u32 = 4;
 
 /// Something that happened to a run or to one of its calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +118,22 @@ pub enum Event {
         call: CallNumber,
         /// 1, and one more for each time.
         level: usize,
+    },
+    /// Whoever approved the call had more like it cleared.
+    GrantMade {
+        /// The call.
+        call: CallNumber,
+        /// Who.
+        by: String,
+        /// What it clears.
+        grant: Box<Grant>,
+    },
+    /// The grant that was made with the call was taken back.
+    GrantRevoked {
+        /// The call.
+        call: CallNumber,
+        /// Who.
+        by: String,
     },
     /// A question was answered.
     CallAnswered {
@@ -234,63 +252,4 @@ pub enum Event {
         /// What the agent did.
         found: String,
     },
-}
-
-impl Event {
-    names! {
-        Self::RunCreated { .. } => "run-created",
-        Self::RoutineReturned { .. } => "routine-returned",
-        Self::CallCleared { .. } => "call-cleared",
-        Self::CallHeld { .. } => "call-held",
-        Self::CallRefused { .. } => "call-refused",
-        Self::DecisionMade { .. } => "decision-made",
-        Self::CallRevised { .. } => "call-revised",
-        Self::CallReheld { .. } => "call-reheld",
-        Self::CallEscalated { .. } => "call-escalated",
-        Self::CallAnswered { .. } => "call-answered",
-        Self::CallExpired { .. } => "call-expired",
-        Self::CallCancelled { .. } => "call-cancelled",
-        Self::EffectStarted { .. } => "effect-started",
-        Self::EffectSucceeded { .. } => "effect-succeeded",
-        Self::EffectFailed { .. } => "effect-failed",
-        Self::EffectInDoubt { .. } => "effect-in-doubt",
-        Self::EffectLookedUp { .. } => "effect-looked-up",
-        Self::EffectResolved { .. } => "effect-resolved",
-        Self::TimerSet { .. } => "timer-set",
-        Self::TimerFired { .. } => "timer-fired",
-        Self::RunFinished { .. } => "run-finished",
-        Self::RunTrapped { .. } => "run-trapped",
-        Self::RunCancelled { .. } => "run-cancelled",
-        Self::RunDiverged { .. } => "run-diverged",
-    }
-
-    /// The call that the event belongs to, if it belongs to one.
-    pub fn call(&self) -> Option<CallNumber> {
-        match self {
-            Self::RoutineReturned { call, .. }
-            | Self::CallCleared { call, .. }
-            | Self::CallHeld { call, .. }
-            | Self::CallRefused { call, .. }
-            | Self::DecisionMade { call, .. }
-            | Self::CallRevised { call, .. }
-            | Self::CallReheld { call, .. }
-            | Self::CallEscalated { call, .. }
-            | Self::CallAnswered { call, .. }
-            | Self::CallExpired { call, .. }
-            | Self::CallCancelled { call, .. }
-            | Self::EffectStarted { call, .. }
-            | Self::EffectSucceeded { call, .. }
-            | Self::EffectFailed { call, .. }
-            | Self::EffectInDoubt { call, .. }
-            | Self::EffectLookedUp { call, .. }
-            | Self::EffectResolved { call, .. } => Some(*call),
-            Self::RunCreated { .. }
-            | Self::TimerSet { .. }
-            | Self::TimerFired { .. }
-            | Self::RunFinished { .. }
-            | Self::RunTrapped { .. }
-            | Self::RunCancelled { .. }
-            | Self::RunDiverged { .. } => None,
-        }
-    }
 }

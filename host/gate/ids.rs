@@ -114,6 +114,21 @@ impl fmt::Display for RunId {
 /// The number of a host call within its run, from 1.
 pub type CallNumber = u32;
 
+/// A consequential call by its place, written `RUN.CALL`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CallId {
+    /// The run.
+    pub run: RunId,
+    /// The call within it.
+    pub call: CallNumber,
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.run, self.call)
+    }
+}
+
 /// The number of an event within its run, from 1 without gaps.
 pub type Seq = u64;
 

@@ -5,7 +5,7 @@
 //! Recovery feeds the same events to the same [`Subject::apply`].
 //!
 //! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`event`] (what is written down),
-//! [`call`], [`phase`] and [`run`] (the two lives), [`decision`] (what people say), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`command`] (every legal step), [`permit`] (what a legal start yields).
+//! [`call`], [`phase`] and [`run`] (the two lives), [`decision`] (what people say), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`grant`] (what is cleared ahead), [`command`] (every legal step), [`permit`] (what a legal start yields).
 
 pub mod action;
 pub mod approval;
@@ -15,6 +15,7 @@ pub mod command;
 pub mod decision;
 pub mod event;
 pub mod feasible;
+pub mod grant;
 pub mod ids;
 pub mod permit;
 pub mod phase;
@@ -35,7 +36,8 @@ pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, Proposal};
 pub use command::{Command, Refused, Subject};
 pub use decision::{Decision, RefusalReason, Resolution, Verdict};
 pub use event::Event;
-pub use ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
+pub use grant::{Grant, Granted};
+pub use ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
 pub use permit::Permit;
 pub use phase::{Answer, Phase};
 pub use recorded::Recorded;

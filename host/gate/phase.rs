@@ -92,6 +92,22 @@ impl Phase {
         Self::Expired => "expired",
         Self::Cancelled => "cancelled",
     }
+
+    /// What the agent is told, once the call is over.
+    pub fn answer(&self) -> Option<Answer> {
+        match self {
+            Self::Refused(RefusalReason::Forbidden(reason)) => Some(Answer::Forbidden(reason.clone())),
+            Self::Refused(RefusalReason::Invalid(reason)) => Some(Answer::Invalid(reason.clone())),
+            Self::Succeeded { receipt } => Some(Answer::Ok(receipt.clone())),
+            Self::Answered { answer } => Some(Answer::Ok(answer.clone())),
+            Self::Failed { reason } => Some(Answer::Failed(reason.clone())),
+            Self::Unresolved { reason } => Some(Answer::Unresolved(reason.clone())),
+            Self::Rejected { guidance } => Some(Answer::Rejected(guidance.clone())),
+            Self::Expired => Some(Answer::Expired),
+            Self::Cancelled => Some(Answer::Cancelled),
+            Self::Cleared { .. } | Self::Held | Self::Approved { .. } | Self::Started | Self::InDoubt { .. } => None,
+        }
+    }
 }
 
 /// What the agent is told when the call is over.

@@ -148,6 +148,8 @@ impl Run {
             | Event::CallRevised { .. }
             | Event::CallReheld { .. }
             | Event::CallEscalated { .. }
+            | Event::GrantMade { .. }
+            | Event::GrantRevoked { .. }
             | Event::CallAnswered { .. }
             | Event::CallExpired { .. }
             | Event::CallCancelled { .. }

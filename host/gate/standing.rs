@@ -139,6 +139,8 @@ impl Call {
     /// The totals that it is in.
     pub fn counters(&self, id: &RunId, run: &Run) -> Vec<Counter> {
         let (Some(at), capability) = (self.counted_at, self.action().capability()) else { return Vec::new() };
-        counters(id, &run.agent, capability, at).into()
+        let granted = self.proposal().and_then(|proposal| proposal.policy.grant.clone());
+        let granted = granted.map(|grant| Counter::of_grant(&grant, capability));
+        counters(id, &run.agent, capability, at).into_iter().chain(granted).collect()
     }
 }

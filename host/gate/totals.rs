@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::{Action, Capability};
-use crate::ids::{RunId, Time};
+use crate::ids::{CallId, RunId, Time};
 
 /// Microseconds of a day.
 const DAY: u64 = 86_400_000_000;
@@ -23,6 +23,8 @@ pub enum Scope {
     AgentDay(String, u32),
     /// Everybody's on one day.
     Day(u32),
+    /// Those that a standing grant cleared; it is named by the call that it was made with.
+    Grant(CallId),
 }
 
 /// Names a total.
@@ -50,6 +52,13 @@ pub struct Counted {
     pub counter: Counter,
     /// What it was.
     pub total: Total,
+}
+
+impl Counter {
+    /// What a standing grant, named by the call that it was made with, has cleared of this capability.
+    pub fn of_grant(grant: &CallId, capability: &Capability) -> Self {
+        Self { scope: Scope::Grant(grant.clone()), capability: capability.clone() }
+    }
 }
 
 impl Total {
@@ -83,7 +92,7 @@ pub fn day(at: Time) -> u32 {
     u32::try_from(at.0 / DAY).unwrap_or(u32::MAX)
 }
 
-/// The counters of a call of `agent`'s `run` that is counted at `at`.
+/// The counters of a call of `agent`'s `run` that is counted at `at`, apart from a grant's.
 pub fn counters(run: &RunId, agent: &str, capability: &Capability, at: Time) -> [Counter; 4] {
     let day = day(at);
     let scopes =

@@ -19,6 +19,8 @@ pub(crate) struct Requirement {
     expires_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     escalations: Vec<Escalation>,
+    #[serde(default = "nobody", skip_serializing_if = "is_nobody")]
+    grantors: Reviewers,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sign_in_within_ms: Option<u64>,
     start_within_ms: u64,
@@ -33,6 +35,14 @@ fn is_veto(rejections: &u32) -> bool {
     *rejections == veto()
 }
 
+fn nobody() -> Reviewers {
+    Reviewers::Named(Vec::new())
+}
+
+fn is_nobody(reviewers: &Reviewers) -> bool {
+    *reviewers == nobody()
+}
+
 impl From<approval::Requirement> for Requirement {
     fn from(of: approval::Requirement) -> Self {
         let approval::Requirement {
@@ -41,6 +51,7 @@ impl From<approval::Requirement> for Requirement {
             rejections,
             expires_at,
             escalations,
+            grantors,
             sign_in_within_ms,
             start_within_ms,
         } = of;
@@ -59,6 +70,7 @@ impl From<approval::Requirement> for Requirement {
             rejections,
             expires_at,
             escalations,
+            grantors,
             sign_in_within_ms,
             start_within_ms,
         }
@@ -87,6 +99,7 @@ impl TryFrom<Requirement> for approval::Requirement {
             rejections: written.rejections,
             expires_at: written.expires_at,
             escalations: written.escalations,
+            grantors: written.grantors,
             sign_in_within_ms: written.sign_in_within_ms,
             start_within_ms: written.start_within_ms,
         })

@@ -16,7 +16,7 @@ use crate::error::{OpenError, ReadError, SubmitError};
 use crate::fence::{Fence, Lease, Leases};
 use crate::flushed::Flushed;
 use crate::hub::Hub;
-use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
+use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::memory::Memory;
 use crate::rows::{Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 use crate::secret::Identity;
@@ -216,6 +216,11 @@ impl Journal {
     /// What was decided about calls, newest first.
     pub async fn decisions(&self, filter: DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         self.read(move |reader| reader.decisions(&filter)).await
+    }
+
+    /// Standing grants, those of the newest calls first.
+    pub async fn grants(&self, filter: GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
+        self.read(move |reader| reader.grants(&filter)).await
     }
 
     /// How many runs are in a phase, counted up to `most`; no run is read for it.

@@ -1,7 +1,8 @@
 //! Lists of calls and of decisions: what may be asked for, and what a line of them says.
 
 use holdshort_gate::{
-    Call, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Run, RunId, Time, Waiting,
+    Call, CallId, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Granted, Run, RunId, Time,
+    Total, Waiting,
 };
 
 use crate::history::Deed;
@@ -254,4 +255,32 @@ impl DecisionRow {
             call,
         }
     }
+}
+
+/// Which standing grants to list.
+#[derive(Clone, Debug)]
+pub struct GrantFilter {
+    /// Only those that are neither over by then nor taken back.
+    pub standing_at: Option<Time>,
+    /// Only those for the agent of this configured name.
+    pub agent: Option<String>,
+    /// Only those for this capability, written `package:name/interface@version#function`.
+    pub capability: Option<String>,
+    /// Only those that were made with a call that was proposed before this place.
+    pub before: Option<Position>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A standing grant in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantRow {
+    /// The call that it was made with, which names it.
+    pub id: CallId,
+    /// Where that call was proposed.
+    pub position: Position,
+    /// What it clears, who made it, and who took it back.
+    pub granted: Granted,
+    /// What it has cleared so far.
+    pub used: Total,
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Recorded, Run, RunId, Seq, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Event, Recorded, Run, RunId, Seq, Time, Total};
 
 use crate::error::ReadError;
 use crate::history::{deed, words, words_of};
 use crate::inbox::WaitsFor;
-use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow};
+use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
 use crate::store::{Batch, Head, LOG_LINES_MAX, Load, Reader, Readers, RunState, Store, WriteError, opens};
 use crate::told;
@@ -212,6 +212,26 @@ impl Reader for Memory {
             filter.admits(row) && found.as_ref().is_none_or(|found| found.contains(&call))
         });
         Ok(rows.take(filter.limit).collect())
+    }
+
+    fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
+        let kept = self.kept();
+        let row = |(run, _, position, call): (&RunId, &KeptRun, Position, &Call)| {
+            let (id, granted) = (CallId { run: run.clone(), call: call.number }, call.granted.clone()?);
+            let used = kept.totals.get(&Counter::of_grant(&id, &granted.grant.capability)).cloned().unwrap_or_default();
+            Some(GrantRow { id, position, granted, used })
+        };
+        let mut rows: Vec<GrantRow> = kept.calls().filter_map(row).collect();
+        rows.retain(|GrantRow { position, granted, .. }| {
+            let standing = |at: Time| granted.revoked.is_none() && granted.grant.until > at;
+            filter.standing_at.is_none_or(standing)
+                && filter.agent.as_ref().is_none_or(|agent| *agent == granted.grant.agent)
+                && filter.capability.as_ref().is_none_or(|wanted| *wanted == granted.grant.capability.to_string())
+                && filter.before.is_none_or(|before| *position < before)
+        });
+        rows.sort_by_key(|row| std::cmp::Reverse(row.position));
+        rows.truncate(filter.limit);
+        Ok(rows)
     }
 
     /// Places are dense, so that a place is an index.

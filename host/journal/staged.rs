@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use holdshort_gate::command::Subject;
+use holdshort_gate::command::{RestsOn, Subject};
 use holdshort_gate::totals::money;
-use holdshort_gate::{Call, CallNumber, Counted, Counter, Event, Recorded, RunId, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counted, Counter, Event, Recorded, RunId, Time, Total};
 
 use crate::error::ReadError;
 use crate::rows::{CallHint, Entry, Hint, Position, timer};
@@ -52,10 +52,11 @@ impl Staged {
         store: &mut dyn Store,
         run: &RunId,
         call: Option<CallNumber>,
-        rests_on: Vec<Counter>,
+        rests_on: RestsOn,
     ) -> Result<&Subject, ReadError> {
         let now = |counter| Ok(Counted { total: total(&self.batch, store, &counter)?, counter });
-        let totals: Vec<Counted> = rests_on.into_iter().map(now).collect::<Result<_, ReadError>>()?;
+        let totals: Vec<Counted> = rests_on.totals.into_iter().map(now).collect::<Result<_, ReadError>>()?;
+        let granted = rests_on.grant.map(|of| staged_call(&self.batch, store, &of)).transpose()?.flatten();
         self.uses += 1;
         if !self.hot.contains_key(run) {
             let mut subject =
@@ -70,6 +71,7 @@ impl Staged {
         };
         hot.used = self.uses;
         hot.subject.totals = totals;
+        hot.subject.granted = granted.and_then(|call| call.granted);
         let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
         // A call that a command has just opened is the subject's already, but the key is still that of the call before it.
@@ -81,10 +83,7 @@ impl Staged {
         if hot.subject.call.as_ref().map(|call| call.number) != wanted {
             hot.subject.call = None;
             if let Some(wanted) = wanted {
-                hot.subject.call = match self.batch.calls.get(&(run.clone(), wanted)) {
-                    Some(staged) => Some(staged.clone()),
-                    None => store.call(run, wanted)?,
-                };
+                hot.subject.call = staged_call(&self.batch, store, &CallId { run: run.clone(), call: wanted })?;
             }
         }
         Ok(&hot.subject)
@@ -182,6 +181,12 @@ type Counts = Option<(Vec<Counter>, BTreeMap<String, u64>)>;
 pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> Counts {
     let call = subject.call.as_ref().filter(|call| about == Some(call.number) && call.counted_at.is_some())?;
     Some((call.counters(&subject.id, subject.run.as_ref()?), money(call.action())))
+}
+
+/// A call with what the batch makes of it.
+fn staged_call(batch: &Batch, store: &mut dyn Store, of: &CallId) -> Result<Option<Call>, ReadError> {
+    let staged = batch.calls.get(&(of.run.clone(), of.call)).cloned();
+    staged.map_or_else(|| store.call(&of.run, of.call), |call| Ok(Some(call)))
 }
 
 /// A total with what the batch makes of it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Run, RunId, Seq, Time, Total};
 
 use crate::error::ReadError;
-use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
+use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::submit::Waiting;
 use crate::told::Note;
@@ -92,6 +92,8 @@ pub(crate) trait Reader: Load + Send {
     /// As many as `calls` would list from the beginning; no event is read.
     fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError>;
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError>;
+    /// Newest first.
+    fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError>;
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError>;
     fn last_position(&mut self) -> Result<Position, ReadError>;
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;

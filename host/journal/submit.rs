@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use holdshort_gate::command::Subject;
-use holdshort_gate::{CallNumber, Command, Counter, Digest, Event, Refused, RunId, Time};
+use holdshort_gate::command::{RestsOn, Subject};
+use holdshort_gate::{CallNumber, Command, Digest, Event, Refused, RunId, Time};
 use tokio::sync::oneshot;
 
 use crate::error::SubmitError;
@@ -82,7 +82,7 @@ impl Drop for Waiting {
 /// A command with its place for the answer.
 pub(crate) trait Work: Send {
     /// The totals that it is judged by.
-    fn rests_on(&self) -> Vec<Counter>;
+    fn rests_on(&self) -> RestsOn;
     /// Judges it, once. An error says that it was refused, and with it the answer is settled.
     fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()>;
     /// Gives the answer: what `decide` found if the batch is on disk, else why it is not.
@@ -103,7 +103,7 @@ impl<C: Command> Typed<C> {
 }
 
 impl<C: Command> Work for Typed<C> {
-    fn rests_on(&self) -> Vec<Counter> {
+    fn rests_on(&self) -> RestsOn {
         self.command.as_ref().map(Command::rests_on).unwrap_or_default()
     }
 

@@ -8,6 +8,7 @@ pub mod config;
 pub mod connectors;
 pub mod effects;
 pub mod kill;
+mod money;
 pub mod notify;
 pub mod page;
 pub mod policy;

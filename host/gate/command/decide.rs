@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::clearance::Proposal;
 use crate::decision::{Decision, Verdict};
 use crate::event::Event;
+use crate::grant::{Grant, NotGranted};
 use crate::ids::{Digest, Time};
 use crate::phase::Phase;
 use crate::planted;
@@ -18,6 +19,8 @@ use crate::run::Run;
 pub enum Choice {
     /// Do it.
     Approve,
+    /// Do it, and clear more like it.
+    Grant(Box<Grant>),
     /// Do not; the message is guidance.
     Reject,
     /// The answer to a question, checked against the function's type.
@@ -70,13 +73,23 @@ impl Command for Decide {
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {
         let (run, call) = subject.call()?;
         let decision = self.record();
-        if self.still_counts(call) && self.is_last_word(call, &decision) {
+        if self.still_counts(call) && self.is_last_word(call, &decision) && self.is_granted(call) {
             return Ok((Vec::new(), outcome(call, true)?));
         }
         let proposal = self.open(run, call, now)?;
         let events = match self.choice {
             Choice::Approve if self.has_voted(call) => return Ok((Vec::new(), outcome(call, true)?)),
             Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
+            Choice::Grant(grant) => {
+                let (who, editor) = ((run.agent.as_str(), run.started_by.as_str()), call.edited_by.as_deref());
+                // A grant is made in one's own name, by who was named for the call from the beginning.
+                if decision.stands_for.is_some() {
+                    return Err(NotGranted::NotAlone.into());
+                }
+                grant.may_be_made(who, (&decision.reviewer, editor), proposal, now)?;
+                let made = Event::GrantMade { call: call.number, by: decision.reviewer.clone(), grant };
+                vec![Event::DecisionMade { call: call.number, decision }, made]
+            }
             Choice::Respond(answer) => vec![
                 Event::DecisionMade { call: call.number, decision },
                 Event::CallAnswered { call: call.number, answer },
@@ -95,7 +108,7 @@ impl Command for Decide {
 impl Decide {
     fn record(&self) -> Decision {
         let verdict = match &self.choice {
-            Choice::Approve => Verdict::Approve,
+            Choice::Approve | Choice::Grant(_) => Verdict::Approve,
             Choice::Reject => Verdict::Reject,
             Choice::Respond(answer) => Verdict::Respond(answer.clone()),
             Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
@@ -116,7 +129,9 @@ impl Decide {
             Choice::Edit(ref revision) => {
                 call.action().digest() == revision.proposal.action.digest() && call.reheld.is_none()
             }
-            Choice::Approve | Choice::Reject | Choice::Respond(_) => call.clearance == Some(self.clearance),
+            Choice::Approve | Choice::Grant(_) | Choice::Reject | Choice::Respond(_) => {
+                call.clearance == Some(self.clearance)
+            }
         }
     }
 
@@ -127,10 +142,16 @@ impl Decide {
         match self.choice {
             // The editor's own vote may have followed.
             Choice::Edit(_) => said.any(|said| said == decision),
-            Choice::Approve | Choice::Reject | Choice::Respond(_) => {
+            Choice::Approve | Choice::Grant(_) | Choice::Reject | Choice::Respond(_) => {
                 said.find(|said| of_right(said)).is_some_and(|last| last == decision)
             }
         }
+    }
+
+    /// Whether the grant that comes with it, if one does, has been made.
+    fn is_granted(&self, call: &Call) -> bool {
+        let made = call.granted.as_ref().map(|granted| &granted.grant);
+        !matches!(&self.choice, Choice::Grant(grant) if made != Some(&**grant))
     }
 
     /// Whose right to decide it uses.
@@ -179,13 +200,13 @@ impl Decide {
             return Err(Refused::Expired);
         }
         match (&self.choice, call.is_question()) {
-            (Choice::Approve | Choice::Edit(_), true) => {
+            (Choice::Approve | Choice::Grant(_) | Choice::Edit(_), true) => {
                 return Err(Refused::WrongKind("this call asks a question: respond to it or reject it"));
             }
             (Choice::Respond(_), false) => {
                 return Err(Refused::WrongKind("this call is no question: approve, edit or reject it"));
             }
-            (Choice::Approve, false) => {
+            (Choice::Approve | Choice::Grant(_), false) => {
                 // Four-eyes bars whoever acts as well as whoever they stand for.
                 requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
                 if let Err(why) = call.admits_approval(self.right_of(), &run.started_by)

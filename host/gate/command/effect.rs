@@ -129,6 +129,8 @@ impl Command for Finish {
                 let waited = now.0.saturating_sub(call.revised_at.0);
                 proposal.requirement.expires_at =
                     proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
+                // People decide on it now, and no grant of theirs stands for it.
+                proposal.policy.grant = None;
                 let clearance = subject.clearance(number, revision, &proposal);
                 Event::CallReheld { call: number, revision, reason, proposal, clearance }
             }

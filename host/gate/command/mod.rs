@@ -4,11 +4,13 @@
 
 mod decide;
 mod effect;
+mod grant;
 mod lifecycle;
 mod propose;
 
 pub use decide::{Choice, Decide, DecisionOutcome, Revision};
 pub use effect::{Expire, Finish, Outcome, Resolve, Start};
+pub use grant::Revoke;
 pub use lifecycle::{CancelRun, CreateRun, End, EndRun, FireTimer, SetTimer};
 pub use propose::{Propose, Proposed, RecordRoutine};
 
@@ -17,7 +19,8 @@ use crate::call::{Call, Inconsistent};
 use crate::clearance::{Clearance, Proposal};
 use crate::decision::Decision;
 use crate::event::Event;
-use crate::ids::{CallNumber, Digest, EffectKey, JournalId, RunId, Time};
+use crate::grant::{Granted, NotGranted};
+use crate::ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Time};
 use crate::run::Run;
 use crate::totals::{Counted, Counter};
 
@@ -31,13 +34,22 @@ pub trait Command: Sealed + Send + 'static {
     /// What the caller gets once the events are on disk.
     type Out: Send + 'static;
 
-    /// The totals that it is judged by, which the caller loads into [`Subject::totals`].
-    fn rests_on(&self) -> Vec<Counter> {
-        Vec::new()
+    /// What else it is judged by, which the caller loads into [`Subject::totals`] and [`Subject::granted`].
+    fn rests_on(&self) -> RestsOn {
+        RestsOn::default()
     }
 
     /// Judges the step on `subject` at `now`: the events to write, possibly none, and the output.
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Self::Out), Refused>;
+}
+
+/// What a command is judged by besides its run and call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestsOn {
+    /// Running totals.
+    pub totals: Vec<Counter>,
+    /// A standing grant.
+    pub grant: Option<CallId>,
 }
 
 /// What a command is judged on: a run and one of its consequential calls.
@@ -55,6 +67,8 @@ pub struct Subject {
     pub key: EffectKey,
     /// The totals that the command rests on, as they are now; in the order in which it names them.
     pub totals: Vec<Counted>,
+    /// The grant that the command rests on, as it is now.
+    pub granted: Option<Granted>,
 }
 
 /// Why a step is not legal now.
@@ -123,9 +137,12 @@ pub enum Refused {
         /// The current one.
         current: u32,
     },
-    /// The verdict rests on totals that have changed since.
-    #[error("the running totals that policy went by have changed: it must be asked again")]
+    /// The verdict rests on totals, or on a grant, that have changed since.
+    #[error("the running totals or the grant that policy went by have changed: it must be asked again")]
     TotalsChanged,
+    /// The grant cannot be made, or taken back.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
     /// Nothing is due yet.
     #[error("nothing is due")]
     NotDue,
@@ -134,7 +151,7 @@ pub enum Refused {
 impl Subject {
     /// A subject before its first event.
     pub fn new(journal: JournalId, id: RunId, key: EffectKey) -> Self {
-        Self { journal, id, run: None, call: None, key, totals: Vec::new() }
+        Self { journal, id, run: None, call: None, key, totals: Vec::new(), granted: None }
     }
 
     /// Follows one event. The journal uses this to project, recovery to rebuild, tests to model.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::lifecycle::next_call;
-use super::{Command, Refused, Sealed, Subject};
+use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::action::Action;
 use crate::clearance::{EffectClass, PolicyRecord, Proposal};
 use crate::decision::RefusalReason;
@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::ids::{CallNumber, Time};
 use crate::phase::Phase;
 use crate::planted;
+use crate::run::Run;
 use crate::totals::Counter;
 
 /// Writes the answer to a routine call.
@@ -62,6 +63,7 @@ impl Proposed {
         match self {
             Self::Clear(mut proposal) | Self::Hold(mut proposal) => {
                 proposal.policy.totals.clear();
+                proposal.policy.grant = None;
                 proposal.policy.errors.push("the running totals changed all the time while policy was asked".into());
                 Self::Hold(proposal)
             }
@@ -92,9 +94,10 @@ impl Command for Propose {
     /// The phase the call begins in.
     type Out = Phase;
 
-    fn rests_on(&self) -> Vec<Counter> {
-        let totals = self.proposed.record().map(|record| &record.totals[..]).unwrap_or_default();
-        totals.iter().map(|counted| counted.counter.clone()).collect()
+    fn rests_on(&self) -> RestsOn {
+        let Some(record) = self.proposed.record() else { return RestsOn::default() };
+        let totals = record.totals.iter().map(|counted| counted.counter.clone()).collect();
+        RestsOn { totals, grant: record.grant.clone() }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {
@@ -111,6 +114,9 @@ impl Command for Propose {
         {
             return Err(Refused::TotalsChanged);
         }
+        if let Proposed::Clear(proposal) = &proposed {
+            still_granted(subject, run, proposal, now)?;
+        }
         let event = match proposed {
             Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
                 Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None },
@@ -124,4 +130,15 @@ impl Command for Propose {
         let phase = crate::call::Call::open(&event, now).ok_or(Refused::NoSuchCall)?.phase;
         Ok((vec![event], phase))
     }
+}
+
+/// Whether the grant that a proposal rests on, if it rests on one, clears it now.
+fn still_granted(subject: &Subject, run: &Run, proposal: &Proposal, now: Time) -> Result<(), Refused> {
+    let Some(grant) = &proposal.policy.grant else { return Ok(()) };
+    let counter = Counter::of_grant(grant, proposal.action.capability());
+    let used = subject.totals.iter().find(|counted| counted.counter == counter).map(|counted| &counted.total);
+    let (Some(granted), Some(used)) = (&subject.granted, used) else { return Err(Refused::TotalsChanged) };
+    granted
+        .clears((&run.agent, &run.started_by), &proposal.action, &proposal.requirement, used, now)
+        .map_err(|_| Refused::TotalsChanged)
 }

@@ -4,11 +4,11 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use common::{action, limits, proposal};
-use holdshort_gate::{Decision, Digest, Event, RefusalReason, Resolution, Time, Verdict};
+use holdshort_gate::{Decision, Digest, Event, Grant, RefusalReason, Resolution, Time, Verdict};
 use serde_json::{Value, json};
 
 /// One of each kind.
@@ -56,6 +56,20 @@ fn samples() -> Vec<Event> {
             clearance,
         },
         Event::CallEscalated { call: 2, level: 1 },
+        Event::GrantMade {
+            call: 2,
+            by: "rita".into(),
+            grant: Box::new(Grant {
+                agent: "agent".into(),
+                component: Digest::of(b"component"),
+                capability: "acme:mail/send@1.0.0#send".parse().unwrap(),
+                like: BTreeMap::from([("/text".to_owned(), json!("a"))]),
+                calls: 10,
+                sums: BTreeMap::from([("EUR".to_owned(), 50_000)]),
+                until: Time(9_000_000),
+            }),
+        },
+        Event::GrantRevoked { call: 2, by: "olga".into() },
         Event::CallAnswered { call: 2, answer: json!("yes") },
         Event::CallExpired { call: 2 },
         Event::CallCancelled { call: 2 },

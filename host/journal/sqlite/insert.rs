@@ -1,6 +1,6 @@
 //! The statements of the writer: events as they are, and what follows from them for runs. Calls and decisions are projected in `project`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use holdshort_gate::event::EVENT_FORMAT;
 use holdshort_gate::{Digest, RunId};
@@ -33,10 +33,13 @@ impl<'a> Insert<'a> {
         for (run, state) in &batch.runs {
             self.run(run, state).map_err(told)?;
         }
-        let mut opened = HashMap::new();
+        let (mut opened, mut lived) = (HashMap::new(), HashSet::new());
         for entry in &batch.events {
             if let Some(call) = opens(&entry.recorded.event) {
                 opened.insert((&entry.run, call), entry.position.0);
+            }
+            if !matches!(entry.recorded.event, holdshort_gate::Event::GrantRevoked { .. }) {
+                lived.extend(entry.recorded.event.call().map(|call| (&entry.run, call)));
             }
             self.event(entry)?;
         }
@@ -45,7 +48,8 @@ impl<'a> Insert<'a> {
         }
         for ((id, number), call) in &batch.calls {
             let run = batch.runs.get(id).ok_or_else(|| format!("run {id} was not staged"))?;
-            self.call(id, &run.run, call, opened.get(&(id, *number)).copied()).map_err(|error| error.to_string())?;
+            let news = (opened.get(&(id, *number)).copied(), lived.contains(&(id, *number)));
+            self.call(id, &run.run, call, news).map_err(|error| error.to_string())?;
         }
         let mut before: Option<&Entry> = None;
         for entry in &batch.events {

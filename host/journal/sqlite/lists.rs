@@ -1,14 +1,14 @@
 //! Lists of calls and decisions. Which ones is told by indices and projected columns; only those on the page are folded from their events.
 
-use holdshort_gate::{CallNumber, Phase, RunId, Time};
+use holdshort_gate::{CallId, CallNumber, Counter, Phase, RunId, Time};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, integer, limit, natural, recorded};
-use super::read::{call, call_until, run};
+use super::read::{call, call_until, run, total};
 use crate::error::ReadError;
 use crate::history::{deed, words};
-use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Rank};
+use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow, Rank};
 use crate::rows::Position;
 
 /// Where a call is.
@@ -110,6 +110,33 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
     let places = statement.query_map(params_from_iter(wanted.values), place)?;
     let places = places.collect::<rusqlite::Result<Vec<_>>>()?;
     places.into_iter().map(|(position, place)| decision_row(connection, position, place)).collect()
+}
+
+/// From the newest back. Of those that stand there are few.
+pub(super) fn grants(connection: &Connection, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
+    let mut wanted = Conditions::default();
+    wanted.add_some("NOT grants.revoked AND grants.until > ?", filter.standing_at.map(|Time(at)| integer(at)));
+    wanted.of(None, filter.agent.as_ref(), filter.capability.as_ref());
+    wanted.add_some("grants.position < ?", filter.before.map(|Position(before)| integer(before)));
+    let select = format!(
+        "SELECT runs.id, calls.call, calls.position FROM grants CROSS JOIN calls ON calls.position = grants.position \
+         CROSS JOIN runs ON runs.number = calls.run {} ORDER BY grants.position DESC LIMIT {}",
+        wanted.sql(),
+        limit(filter.limit)
+    );
+    let mut statement = connection.prepare_cached(&select)?;
+    let places = statement.query_map(params_from_iter(wanted.values), |row| Place::read(row, 0))?;
+    let places = places.collect::<rusqlite::Result<Vec<_>>>()?;
+    places.into_iter().map(|place| grant_row(connection, place)).collect()
+}
+
+/// The grant is in the events of the call that it was made with.
+fn grant_row(connection: &Connection, Place { run, number, position }: Place) -> Result<GrantRow, ReadError> {
+    let damaged = || ReadError::Damaged(format!("no grant was made with call {number} of run {run}"));
+    let granted = call(connection, &run, number)?.and_then(|call| call.granted).ok_or_else(damaged)?;
+    let id = CallId { run, call: number };
+    let used = total(connection, &Counter::of_grant(&id, &granted.grant.capability))?;
+    Ok(GrantRow { id, position, granted, used })
 }
 
 /// How a kind of decision is written down.

@@ -22,7 +22,14 @@ use crate::store::{RunState, opens};
 impl Insert<'_> {
     /// The projection of a call holds what lists filter and order by; everything else is read from its events.
     /// `opened` is where this batch opened the call. Without it the call has its row from an earlier batch, and only what changes is written anew.
-    pub(super) fn call(&mut self, id: &RunId, run: &Run, call: &Call, opened: Option<u64>) -> Result<(), ReadError> {
+    /// `lived` says whether anything but its grant has changed: a grant may be taken back long after the call is over.
+    pub(super) fn call(
+        &mut self,
+        id: &RunId,
+        run: &Run,
+        call: &Call,
+        (opened, lived): (Option<u64>, bool),
+    ) -> Result<(), ReadError> {
         let (number, phase, urgency) = (self.number(id)?, call.phase.name(), urgency(call));
         let deadline = call.deadline().map(|at| integer(at.0));
         let waits = WaitsFor::of(call, &run.started_by);
@@ -46,7 +53,11 @@ impl Insert<'_> {
             let reviewer = self.name(reviewer)?;
             self.execute("INSERT INTO exceptions (position, reviewer) VALUES (?1, ?2)", (position, reviewer))?;
         }
-        if call.answer().is_some() {
+        if let Some(granted) = &call.granted {
+            let insert = "INSERT OR REPLACE INTO grants (position, until, revoked) VALUES (?1, ?2, ?3)";
+            self.execute(insert, (position, integer(granted.grant.until.0), granted.revoked.is_some()))?;
+        }
+        if lived && call.answer().is_some() {
             self.words(position, id, run, call)?;
         }
         Ok(())
@@ -133,7 +144,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     let mut insert = Insert::new(transaction);
     insert.run(&id, &state)?;
     for (number, call) in &calls {
-        insert.call(&id, &state.run, call, opened.get(number).copied())?;
+        insert.call(&id, &state.run, call, (opened.get(number).copied(), true))?;
     }
     for call in calls.values().filter(|call| call.counted_at.is_some()) {
         let money = money(call.action());

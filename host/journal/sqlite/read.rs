@@ -10,7 +10,7 @@ use super::lists::{self, Conditions, each_phase};
 use super::open::connect;
 use super::told;
 use crate::error::ReadError;
-use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow};
+use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::store::{Load, Reader, Readers, RunState};
 
@@ -183,6 +183,10 @@ impl Reader for SqliteReader {
 
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         lists::decisions(&self.0, filter)
+    }
+
+    fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
+        lists::grants(&self.0, filter)
     }
 
     /// From the index of phases alone, as far as it is asked for: no event is read.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::script::{Dice, Model, Step, counters_of, is_unwritten, same, shown, take};
+use common::script::{Dice, Model, Step, counters_of, grant_filters, is_unwritten, same, shown, take};
 use common::{EPOCH, Kept, World};
 use holdshort_gate::{RunId, Time};
 use holdshort_journal::Position;
@@ -72,6 +72,13 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
                 totals.rotate_left(usize::try_from(dice.below(8)).unwrap());
                 totals.truncate(usize::try_from(dice.below(4)).unwrap());
                 step = Step::ClearBy { call: *call, totals };
+            }
+            if let (Step::Clear(call), 0) = (&step, dice.below(2)) {
+                // The grant that was made last, whether it stands or not.
+                let filter = grant_filters(Position(0)).swap_remove(0);
+                if let Some(row) = worlds[0].grants(filter).await.unwrap().into_iter().next() {
+                    step = Step::ClearByGrant { call: *call, grant: row.id, used: row.used };
+                }
             }
             group.push((run, step));
         }
@@ -203,10 +210,13 @@ const KINDS: &[&str] = &[
     "Routine",
     "Clear",
     "ClearBy",
+    "ClearByGrant",
     "Hold",
     "Ask",
     "Refuse",
     "Approve",
+    "Grant",
+    "Revoke",
     "Reject",
     "Respond",
     "Edit",

@@ -84,6 +84,7 @@ pub(super) struct Approval {
     pub(super) reviewers: Option<Vec<Spanned<Name>>>,
     pub(super) quorum: Option<Spanned<Count>>,
     pub(super) four_eyes: Option<Spanned<bool>>,
+    pub(super) grantors: Option<Vec<Spanned<Name>>>,
     pub(super) expires_after: Option<Span>,
     pub(super) start_within: Option<Span>,
 }

@@ -26,7 +26,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         None => deployment.as_ref().map(|deployment| deployment.repository.clone()),
     };
     let reviewers = people::reviewers(file.reviewers)?;
-    let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator)?;
+    let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator, file.policy.is_some())?;
     let groups = people::groups(file.groups, &reviewers, &around.operator)?;
     let policies = file.policy.into_iter().flat_map(|policy| policy.files).map(|path| folder.path(path)).collect();
     Ok(Config {

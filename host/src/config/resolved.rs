@@ -146,6 +146,8 @@ pub struct Approval {
     pub quorum: u32,
     /// Whether who started the run, or edited the action, is barred from approving it.
     pub four_eyes: bool,
+    /// Who of those who clear a call alone may have more like it cleared; policy files say it instead, where there are any.
+    pub grantors: Vec<String>,
     /// How long a call waits for decisions; for ever, if absent.
     pub expires_after_ms: Option<u64>,
     /// How long after it was cleared the effect may still start.
@@ -158,6 +160,7 @@ impl Approval {
         Requirement {
             four_eyes: self.four_eyes,
             expires_at: self.expires_after_ms.map(|ms| now.plus_ms(ms)),
+            grantors: Reviewers::Named(self.grantors.clone()),
             ..Requirement::plain(self.reviewers.clone(), self.quorum, self.start_within_ms)
         }
     }

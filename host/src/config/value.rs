@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use holdshort_gate::Digest;
-use iso_currency::Currency;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 
@@ -130,50 +129,6 @@ impl FromStr for Span {
             Ok(Self(ms))
         } else {
             Err(format!("`{text}` is out of range; from `1ms` to `3650d` makes sense here"))
-        }
-    }
-}
-
-/// An amount of money, written `10000.00 EUR`: more than zero, with a decimal point and all the decimals of its currency, or with neither.
-#[derive(Clone, Debug)]
-pub(super) struct Amount {
-    /// More than zero. Without a point the number is of whole units: `10000 EUR` is ten thousand euros, never a hundred.
-    pub(super) minor_units: i64,
-    pub(super) currency: &'static str,
-    /// How many of its digits stand after the point.
-    pub(super) decimals: usize,
-}
-
-// Decimal text to minor units without a floating-point number in between.
-impl FromStr for Amount {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let shown = text.escape_debug();
-        let refuse =
-            || format!("`{shown}` is not an amount; write it like `10000.00 EUR`, without separators of thousands");
-        let (number, code) = text.split_once(' ').ok_or_else(refuse)?;
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(fraction) || number.ends_with('.') {
-            return Err(refuse());
-        }
-        let currency = Currency::from_code(code);
-        let decimals = currency.and_then(Currency::exponent).map(usize::from);
-        let (Some(currency), Some(decimals)) = (currency, decimals) else {
-            let code = code.escape_debug();
-            return Err(format!(
-                "`{code}` is not a currency of ISO 4217 with a smallest unit; write it in capitals, like `EUR`"
-            ));
-        };
-        if !fraction.is_empty() && fraction.len() != decimals {
-            let zeros = if decimals == 0 { String::new() } else { format!(".{}", "0".repeat(decimals)) };
-            return Err(format!("`{shown}`: an amount in {code} is written like `10000{zeros} {code}`"));
-        }
-        match format!("{whole}{fraction:0<decimals$}").parse() {
-            Ok(0) => Err(format!("`{shown}` is nothing; leave it out")),
-            Ok(minor_units) => Ok(Self { minor_units, currency: currency.code(), decimals }),
-            Err(_) => Err(format!("`{shown}` is more than a ledger can hold")),
         }
     }
 }

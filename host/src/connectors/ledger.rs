@@ -10,7 +10,6 @@
 mod attempts;
 mod books;
 mod funding;
-mod money;
 mod schema;
 mod standing;
 mod transfer;

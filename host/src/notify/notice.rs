@@ -115,6 +115,8 @@ impl Notice {
             | Event::RoutineReturned { .. }
             | Event::CallCleared { .. }
             | Event::CallRefused { .. }
+            | Event::GrantMade { .. }
+            | Event::GrantRevoked { .. }
             | Event::CallAnswered { .. }
             | Event::EffectStarted { .. }
             | Event::EffectSucceeded { .. }
@@ -235,6 +237,8 @@ fn outcome(event: &Event) -> Option<String> {
         | Event::CallCleared { .. }
         | Event::CallHeld { .. }
         | Event::CallRefused { .. }
+        | Event::GrantMade { .. }
+        | Event::GrantRevoked { .. }
         | Event::CallAnswered { .. }
         | Event::CallExpired { .. }
         | Event::CallCancelled { .. }

@@ -87,6 +87,7 @@ impl Asks {
             rejections: self.rejections.unwrap_or(base.rejections),
             expires_at: self.within_ms.map(|ms| now.plus_ms(ms)),
             escalations: self.escalations.clone(),
+            grantors: Reviewers::Any,
             sign_in_within_ms: self.sign_in_within_ms,
             start_within_ms: self.start_within_ms.unwrap_or(base.start_within_ms),
         }

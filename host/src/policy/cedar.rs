@@ -118,27 +118,35 @@ impl CedarPolicy {
             requirement = Some(requirement.map_or(asks.clone(), |other| other.strictest(&asks)));
         }
         let mut requirement = with_base(requirement, base);
-        let deciders = self.deciders(asked, record)?;
+        let deciders = self.allowed("decide", &self.loaded.decide, self.people.names(), asked, record)?;
         let demanded = requirement.stages.iter_mut().flatten().map(|demand| &mut demand.reviewers);
         let called_in = requirement.escalations.iter_mut().map(|escalation| &mut escalation.reviewers);
         for reviewers in demanded.chain(called_in) {
             *reviewers = among(reviewers, &deciders);
         }
+        requirement.grantors = Reviewers::Named(self.allowed("grant", &self.loaded.grant, &deciders, asked, record)?);
         Ok(requirement)
     }
 
-    /// Everybody who may decide on this call. For whom a policy errs, it might have said no.
-    fn deciders(&self, asked: &Asked, record: &mut PolicyRecord) -> Result<Vec<String>, String> {
-        let mut deciders = Vec::new();
-        for name in self.people.names() {
-            let response = self.ask(&self.loaded.decide, "decide", &uid("Person", name)?, asked)?;
+    /// Those of some people who may do something about this call: decide on it, or make a grant with it. For whom a policy errs, it might have said no.
+    fn allowed(
+        &self,
+        action: &str,
+        policies: &PolicySet,
+        people: &[String],
+        asked: &Asked,
+        record: &mut PolicyRecord,
+    ) -> Result<Vec<String>, String> {
+        let mut allowed = Vec::new();
+        for name in people.iter().filter(|_| !policies.is_empty()) {
+            let response = self.ask(policies, action, &uid("Person", name)?, asked)?;
             let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
             if response.decision() == Decision::Allow && errors.is_empty() {
-                deciders.push(name.to_owned());
+                allowed.push(name.clone());
             }
             record.errors.extend(errors);
         }
-        Ok(deciders)
+        Ok(allowed)
     }
 }
 
@@ -264,6 +272,8 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
             Scope::Agent(_) => "agent",
             Scope::AgentDay(..) => "agent_today",
             Scope::Day(_) => "today",
+            // What a grant clears is bounded by the grant.
+            Scope::Grant(_) => continue,
         };
         let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);
         by_scope.insert(scope, (total.count, sum));

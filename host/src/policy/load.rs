@@ -54,6 +54,7 @@ pub(super) struct Loaded {
     pub(super) call: PolicySet,
     pub(super) review: PolicySet,
     pub(super) decide: PolicySet,
+    pub(super) grant: PolicySet,
     pub(super) asks: BTreeMap<PolicyId, Asks>,
     /// Whether any of those about calls speaks of running totals.
     pub(super) uses_totals: bool,
@@ -64,7 +65,7 @@ pub(super) struct Loaded {
 }
 
 /// The actions a policy can be about.
-const ACTIONS: [&str; 3] = ["call", "review", "decide"];
+const ACTIONS: [&str; 4] = ["call", "review", "decide", "grant"];
 
 impl Loaded {
     pub(super) fn new(sources: &[Source], schema: &Schema, people: &People) -> Result<Self, Problems> {
@@ -72,6 +73,7 @@ impl Loaded {
             call: PolicySet::new(),
             review: PolicySet::new(),
             decide: PolicySet::new(),
+            grant: PolicySet::new(),
             asks: BTreeMap::new(),
             uses_totals: false,
             digest: digest(sources),
@@ -162,6 +164,7 @@ impl Loaded {
             let (set, question) = match *action {
                 "call" => (&mut self.call, true),
                 "review" => (&mut self.review, true),
+                "grant" => (&mut self.grant, false),
                 _ => (&mut self.decide, false),
             };
             let text = policy.to_cedar().unwrap_or_default();

@@ -8,6 +8,7 @@ pub mod annotations;
 pub mod cases;
 mod cedar;
 mod facts;
+pub mod grants;
 pub mod load;
 mod people;
 pub mod schema;
@@ -85,6 +86,8 @@ pub struct HoldEverything {
     pub quorum: u32,
     /// Whether who started the run, or edited the action, is barred from approving it.
     pub four_eyes: bool,
+    /// Who of those who clear a call alone may have more like it cleared, by a standing grant.
+    pub grantors: Vec<String>,
     /// How long a call may wait for decisions, in milliseconds; for ever, if absent.
     pub expires_after_ms: Option<u64>,
     /// How long after it was cleared the effect may still start, in milliseconds.
@@ -95,6 +98,7 @@ impl Policy for HoldEverything {
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let requirement = Requirement {
             four_eyes: self.four_eyes,
+            grantors: Reviewers::Named(self.grantors.clone()),
             expires_at: self.expires_after_ms.map(|ms| question.now.plus_ms(ms)),
             ..Requirement::plain(self.reviewers.clone(), self.quorum, self.start_within_ms)
         };

@@ -70,6 +70,11 @@ pub fn schema(types: &Types) -> String {
         ("call", "Agent", "`permit` clears, `forbid` refuses, neither holds."),
         ("review", "Agent", "`permit` says by its annotations who must decide on a call that is held."),
         ("decide", "Person", "`permit` says who may decide at all."),
+        (
+            "grant",
+            "Person",
+            "`permit` says who of those who clear a call alone may have more like it cleared, by a standing grant.",
+        ),
     ] {
         let _ = write!(text, "\n// {says}\naction \"{action}\" appliesTo {{\n    principal: [{principal}],\n");
         let _ = write!(text, "    resource: [{resources}],\n    context: Question,\n}};\n");

@@ -35,7 +35,7 @@ pub(super) fn of(attributes: Vec<(String, Expression)>) -> Expression {
     Expression::new_record(attributes).unwrap_or_else(|_| Expression::new_bool(false))
 }
 
-fn expression(ty: &WitType, value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
+pub(super) fn expression(ty: &WitType, value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
     Some(match ty {
         WitType::Bool => Expression::new_bool(value.as_bool()?),
         WitType::U8

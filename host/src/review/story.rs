@@ -1,10 +1,12 @@
 //! What happened, in sentences for people. Programs read the events themselves (`--json`).
 
 use holdshort_gate::{
-    Action, Decision, Demand, EffectClass, Event, Proposal, RefusalReason, Requirement, Resolution, Reviewers, Time,
-    Verdict,
+    Action, Decision, Demand, EffectClass, Event, Grant, Proposal, RefusalReason, Requirement, Resolution, Reviewers,
+    Time, Verdict,
 };
 use serde_json::Value;
+
+use crate::money;
 
 /// As much of a text as stands in a sentence; the whole of it is in the event.
 const TEXT_CHARS_MAX: usize = 160;
@@ -52,6 +54,8 @@ fn of_run(event: &Event) -> String {
         | Event::CallRevised { .. }
         | Event::CallReheld { .. }
         | Event::CallEscalated { .. }
+        | Event::GrantMade { .. }
+        | Event::GrantRevoked { .. }
         | Event::CallAnswered { .. }
         | Event::CallExpired { .. }
         | Event::CallCancelled { .. }
@@ -70,11 +74,16 @@ fn of_call(event: &Event) -> String {
             Some(error) => format!("({capability}) is answered with an error: {}", short(&error.to_string())),
             None => format!("({capability}) is answered"),
         },
-        Event::CallCleared { proposal, .. } => format!("is cleared by policy: {}", summary(proposal)),
+        Event::CallCleared { proposal, .. } => match &proposal.policy.grant {
+            Some(grant) => format!("is cleared by the grant {grant}: {}", summary(proposal)),
+            None => format!("is cleared by policy: {}", summary(proposal)),
+        },
         Event::CallHeld { proposal, .. } => format!("holds short: {}", summary(proposal)),
         Event::CallRevised { revision, proposal, .. } => format!("is revision {revision} now: {}", summary(proposal)),
         Event::CallReheld { reason, revision, .. } => format!("is held again as revision {revision}: {reason}"),
         Event::CallEscalated { level, .. } => format!("is escalated (level {level}): nobody decided in time"),
+        Event::GrantMade { by, grant, .. } => format!("{by} has more like it cleared: {}", granted(grant)),
+        Event::GrantRevoked { by, .. } => format!("{by} takes back the grant that was made with it"),
         Event::CallAnswered { answer, .. } => format!("is answered: {}", short(&answer.to_string())),
         Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
@@ -101,6 +110,13 @@ fn of_call(event: &Event) -> String {
         | Event::RunCancelled { .. }
         | Event::RunDiverged { .. } => String::new(),
     }
+}
+
+/// What a grant clears, in short.
+pub fn granted(grant: &Grant) -> String {
+    let calls = if grant.calls == 1 { "1 call".into() } else { format!("{} calls", grant.calls) };
+    let sums = grant.sums.iter().map(|(currency, units)| format!(", {} in all", money::show(*units, currency)));
+    format!("at most {calls}{} until {}", sums.collect::<String>(), at(grant.until))
 }
 
 /// Who decided what.

@@ -236,6 +236,8 @@ fn describe_event(event: &Event) -> String {
         | Event::CallRevised { call, .. }
         | Event::CallReheld { call, .. }
         | Event::CallEscalated { call, .. }
+        | Event::GrantMade { call, .. }
+        | Event::GrantRevoked { call, .. }
         | Event::CallAnswered { call, .. }
         | Event::CallExpired { call }
         | Event::CallCancelled { call }

@@ -7,10 +7,10 @@ use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Call, CallNumber, Capability, ExhibitRef, FunctionType, Mismatch, Proposal, RefusalReason, Requirement,
-    RunId,
+    Action, Call, CallNumber, Capability, Counted, Counter, EffectClass, ExhibitRef, FunctionType, Mismatch, Proposal,
+    RefusalReason, Requirement, Reviewers, RunId,
 };
-use holdshort_journal::{Events, Journal, ReadError, SubmitError};
+use holdshort_journal::{Events, GrantFilter, GrantRow, Journal, ReadError, SubmitError};
 use serde_json::Value;
 
 use crate::connectors::history::History;
@@ -34,6 +34,8 @@ pub(super) struct Proposer {
     pub(super) budget: DisplayBudget,
 }
 
+/// How many grants of an agent's for a capability are looked at, the newest first.
+const GRANTS_MAX: usize = 100;
 /// How many events of a run are read at a time.
 const CHUNK: usize = 512;
 
@@ -112,7 +114,10 @@ impl Proposer {
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
         preview.recall(&action, &history(&self.journal, asker.run, asker.call).await?, &mut previewed);
-        let judgement = self.judge(asker, ty, &action, &previewed).await?;
+        let mut judgement = self.judge(asker, ty, &action, &previewed).await?;
+        if judgement.verdict == Verdict::Hold {
+            self.by_grant(asker, preview, &action, &mut judgement).await?;
+        }
         let holds = match (&judgement.verdict, full) {
             (Verdict::Refuse(reason), _) => {
                 let reason = RefusalReason::Forbidden(reason.clone());
@@ -175,6 +180,34 @@ impl Proposer {
         let (facts, consequence, totals) = (&previewed.facts, previewed.consequence, &totals[..]);
         let question = CallQuestion { started_by, agent, run, action, ty, facts, consequence, totals, now };
         Ok(self.policy.judge(&question))
+    }
+
+    /// What would be held is cleared by a standing grant, if one stands for it; not where policy failed, because what failed might have forbidden it.
+    async fn by_grant(
+        &self,
+        Asker { agent, started_by, .. }: Asker<'_>,
+        preview: &dyn Preview,
+        action: &Action,
+        judgement: &mut Judgement,
+    ) -> Result<(), ReadError> {
+        let Judgement { verdict, requirement, record } = judgement;
+        let now = self.journal.now();
+        let (agents, capability) = (Some(agent.to_owned()), Some(action.capability().to_string()));
+        let filter = GrantFilter { standing_at: Some(now), agent: agents, capability, before: None, limit: GRANTS_MAX };
+        let nobody = *requirement == Requirement { grantors: Reviewers::Named(Vec::new()), ..requirement.clone() };
+        if nobody || !record.errors.is_empty() || preview.class() == EffectClass::Question {
+            return Ok(());
+        }
+        for GrantRow { id, granted, used, .. } in self.journal.grants(filter).await? {
+            if granted.clears((agent, started_by), action, requirement, &used, now).is_ok() {
+                record.determining.push(format!("grant {id}"));
+                record.totals.push(Counted { counter: Counter::of_grant(&id, action.capability()), total: used });
+                record.grant = Some(id);
+                *verdict = Verdict::Clear;
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The evidence is on disk before there is a proposal that refers to it.

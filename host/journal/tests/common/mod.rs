@@ -274,6 +274,7 @@ pub fn proposal(text: &str) -> Proposal {
             determining: vec!["hold-everything".into()],
             errors: Vec::new(),
             totals: Vec::new(),
+            grant: None,
             reasons: Vec::new(),
         },
     }

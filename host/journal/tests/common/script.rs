@@ -5,15 +5,16 @@ use std::future::Future;
 use std::pin::Pin;
 
 use holdshort_gate::command::{
-    CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision, SetTimer,
+    CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision, Revoke,
+    SetTimer,
 };
 use holdshort_gate::{
-    Call, CallNumber, Command, Consequence, Counted, Counter, Digest, Event, Phase, Proposal, RefusalReason,
-    Resolution, Reviewers, Run, RunId, RunPhase, Scope, Time, Total, Verdict,
+    Call, CallId, CallNumber, Command, Consequence, Counted, Counter, Digest, Event, Grant, Granted, Phase, Proposal,
+    RefusalReason, Resolution, Reviewers, Run, RunId, RunPhase, Scope, Time, Total, Verdict,
 };
 use holdshort_journal::{
-    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Due, Entry, Fence, Journal, LogLine, Position, Rank,
-    RunFilter, RunRow, SubmitError,
+    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Due, Entry, Fence, GrantFilter, GrantRow, Journal,
+    LogLine, Position, Rank, RunFilter, RunRow, SubmitError,
 };
 use serde_json::json;
 
@@ -33,6 +34,12 @@ pub enum Step {
         call: CallNumber,
         totals: Vec<Counted>,
     },
+    /// The grant of another call clears it, when it has cleared so much.
+    ClearByGrant {
+        call: CallNumber,
+        grant: CallId,
+        used: Total,
+    },
     Hold {
         call: CallNumber,
         quorum: u32,
@@ -45,6 +52,12 @@ pub enum Step {
         reviewer: &'static str,
         clearance: Digest,
     },
+    /// Alice approves it, and has more like it cleared.
+    Grant {
+        call: CallNumber,
+        clearance: Digest,
+    },
+    Revoke(CallNumber),
     Reject {
         call: CallNumber,
         clearance: Digest,
@@ -117,6 +130,14 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
             paying.policy.totals = totals;
             said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(paying)) })
         }
+        Step::ClearByGrant { call, grant, used } => {
+            let mut granted = proposal("granted");
+            granted.requirement.grantors = Reviewers::Any;
+            let counter = Counter::of_grant(&grant, granted.action.capability());
+            granted.policy.totals = vec![Counted { counter, total: used }];
+            granted.policy.grant = Some(grant);
+            said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(granted)) })
+        }
         Step::Hold { call, quorum, expires_at } => {
             said(journal, run, None, hold(call, varied(call, quorum, expires_at)))
         }
@@ -128,6 +149,10 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Approve { call, reviewer, clearance } => {
             said(journal, run, Some(call), decision(reviewer, clearance, Choice::Approve))
         }
+        Step::Grant { call, clearance } => {
+            said(journal, run, Some(call), decision("alice", clearance, Choice::Grant(Box::new(granting(call)))))
+        }
+        Step::Revoke(call) => said(journal, run, Some(call), Revoke { by: "bob".into() }),
         Step::Reject { call, clearance } => said(journal, run, Some(call), decision("bob", clearance, Choice::Reject)),
         Step::Respond { call, clearance } => {
             said(journal, run, Some(call), decision("bob", clearance, Choice::Respond(json!("this one"))))
@@ -187,12 +212,27 @@ pub fn varied(call: CallNumber, quorum: u32, expires_at: Option<Time>) -> Propos
     let mut proposal = requiring(quorum, expires_at);
     proposal.consequence =
         [None, Some(Consequence::Low), Some(Consequence::Medium), Some(Consequence::High)][call as usize % 4];
+    proposal.requirement.grantors = Reviewers::Any;
     proposal.requirement.four_eyes = call.is_multiple_of(3);
     if call.is_multiple_of(2) {
         proposal.requirement.stages[0][0].reviewers =
             Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
     }
     proposal
+}
+
+/// The grant that is made with a call.
+fn granting(call: CallNumber) -> Grant {
+    let action = proposal("").action;
+    Grant {
+        agent: "agent".into(),
+        component: action.component(),
+        capability: action.capability().clone(),
+        like: BTreeMap::new(),
+        calls: 2,
+        sums: BTreeMap::new(),
+        until: Time(super::EPOCH + 60_000 + u64::from(call) * 5_000),
+    }
 }
 
 fn said<C: Command>(journal: &Journal, run: &RunId, call: Option<CallNumber>, command: C) -> Answer
@@ -273,7 +313,8 @@ impl Dice {
             Phase::Held if call.is_question() => {
                 self.one_of(&[Step::Respond { call: number, clearance }, Step::Reject { call: number, clearance }])
             }
-            Phase::Held => match self.below(8) {
+            Phase::Held => match self.below(11) {
+                8.. => Step::Grant { call: number, clearance },
                 0 => Step::Reject { call: number, clearance },
                 1 => Step::Edit { call: number, clearance },
                 2 => Step::Expire(number),
@@ -312,7 +353,7 @@ impl Dice {
             | Phase::Rejected { .. }
             | Phase::Answered { .. }
             | Phase::Expired
-            | Phase::Cancelled => Step::Start(number),
+            | Phase::Cancelled => self.one_of(&[Step::Start(number), Step::Revoke(number)]),
         }
     }
 
@@ -330,6 +371,7 @@ impl Dice {
             Step::Approve { call: number, reviewer: "bob", clearance: Digest::of(b"stale") },
             Step::Respond { call: number, clearance },
             Step::Expire(number),
+            Step::Revoke(number),
             Step::Start(number),
             Step::Happened { call: number, attempt: 7 },
             Step::FireTimer(run.timers),
@@ -351,6 +393,7 @@ pub struct Shown {
     pub next_deadline: Option<Time>,
     pub logs: Vec<Vec<(u64, LogLine)>>,
     pub totals: Vec<Counted>,
+    pub grants: Vec<Vec<GrantRow>>,
 }
 
 /// Every total that a history of these runs could have, on the days that it could be written on.
@@ -426,6 +469,19 @@ fn decision_filters(runs: &[RunId], last: Position) -> Vec<DecisionFilter> {
     filters
 }
 
+/// Of all grants; of those that stand early, late or never; of others' and of other capabilities; by pages.
+pub fn grant_filters(last: Position) -> Vec<GrantFilter> {
+    let all = || GrantFilter { standing_at: None, agent: None, capability: None, before: None, limit: usize::MAX };
+    let mut filters = vec![all(), GrantFilter { limit: 2, ..all() }];
+    let times = [0, 75_000, 100_000].map(|after| Some(Time(super::EPOCH + after)));
+    filters.extend(times.map(|standing_at| GrantFilter { standing_at, ..all() }));
+    filters.extend(["agent", "nobody"].map(|agent| GrantFilter { agent: Some(agent.into()), ..all() }));
+    let capabilities = ["acme:mail/send@1.0.0#send", "acme:bank/pay@1.0.0#pay"];
+    filters.extend(capabilities.map(|of| GrantFilter { capability: Some(of.into()), ..all() }));
+    filters.push(GrantFilter { before: Some(Position(last.0 / 2)), limit: 2, ..all() });
+    filters
+}
+
 /// Stands in a rank for no deadline.
 const NO_DEADLINE: u64 = (1 << 61) - 1;
 
@@ -456,7 +512,11 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         next_deadline: journal.next_deadline().await.unwrap(),
         logs: Vec::new(),
         totals: journal.totals(counters_of(runs)).await.unwrap(),
+        grants: Vec::new(),
     };
+    for filter in grant_filters(last) {
+        shown.grants.push(journal.grants(filter).await.unwrap());
+    }
     for filter in run_filters(runs) {
         shown.runs.push(journal.runs(filter).await.unwrap());
     }
@@ -551,6 +611,7 @@ impl Model {
                 Scope::Agent(agent) => *agent == kept.run.agent,
                 Scope::AgentDay(agent, day) => *agent == kept.run.agent && today(*day),
                 Scope::Day(day) => today(*day),
+                Scope::Grant(grant) => call.proposal().unwrap().policy.grant.as_ref() == Some(grant),
             };
             if meant && call.action().capability() == capability {
                 total.count += 1;
@@ -563,8 +624,15 @@ impl Model {
     }
 
     /// What policy went by is what it was when it was written: nothing that it cleared can have been cleared twice over.
-    fn check_verdict(&self, event: &Event) {
+    fn check_verdict(&self, event: &Event, at: Time) {
         if let Event::CallCleared { proposal, .. } = event {
+            if let Some(CallId { run, call }) = &proposal.policy.grant {
+                let (_, of) = &self.0[run].calls[call];
+                let granted = of.granted.as_ref().unwrap();
+                assert!(granted.revoked.is_none() && granted.grant.until > at, "a grant that is over clears nothing");
+                let used = self.recount(&proposal.policy.totals[0].counter).count;
+                assert!(used < granted.grant.calls, "a grant clears no more than it says");
+            }
             for counted in &proposal.policy.totals {
                 let now = self.recount(&counted.counter);
                 assert_eq!(counted.total, now, "a verdict counts only while its totals are so: {:?}", counted.counter);
@@ -573,7 +641,7 @@ impl Model {
     }
 
     fn follow(&mut self, entry: &Entry) {
-        self.check_verdict(&entry.recorded.event);
+        self.check_verdict(&entry.recorded.event, entry.recorded.at);
         self.project(entry);
         let (Some(number), Some(kept)) = (entry.recorded.event.call(), self.0.get(&entry.run)) else { return };
         let Some((_, call)) = kept.calls.get(&number) else { return };
@@ -743,6 +811,30 @@ impl Model {
         due
     }
 
+    /// All grants, looked at one by one.
+    fn grants(&self, filter: &GrantFilter) -> Vec<GrantRow> {
+        let mut rows = Vec::new();
+        for (id, kept) in &self.0 {
+            for (position, call) in kept.calls.values() {
+                let (Some(granted), id) = (call.granted.clone(), CallId { run: id.clone(), call: call.number }) else {
+                    continue;
+                };
+                let used = self.recount(&Counter::of_grant(&id, call.action().capability()));
+                rows.push(GrantRow { id, position: *position, granted, used });
+            }
+        }
+        rows.retain(|row| {
+            let Granted { grant, revoked, .. } = &row.granted;
+            filter.standing_at.is_none_or(|at| revoked.is_none() && at < grant.until)
+                && filter.agent.as_ref().is_none_or(|agent| *agent == grant.agent)
+                && filter.capability.as_ref().is_none_or(|of| *of == grant.capability.to_string())
+                && filter.before.is_none_or(|before| row.position < before)
+        });
+        rows.sort_by_key(|row| std::cmp::Reverse(row.position));
+        rows.truncate(filter.limit);
+        rows
+    }
+
     /// Fails unless `shown` is what the events say.
     pub fn check(&self, shown: &Shown, runs: &[RunId], what: &str) {
         let last = shown.feed.last().map_or(Position(0), |entry| entry.position);
@@ -768,6 +860,9 @@ impl Model {
         }
         for Counted { counter, total } in &shown.totals {
             assert_eq!(*total, self.recount(counter), "{what}: {counter:?}");
+        }
+        for (filter, rows) in grant_filters(last).iter().zip(&shown.grants) {
+            assert_eq!(*rows, self.grants(filter), "{what}: {filter:?}");
         }
         assert_eq!(shown.next_deadline, self.due().first().map(|(at, _)| *at), "{what}");
         let all: Vec<String> = shown.due.last().unwrap().clone();

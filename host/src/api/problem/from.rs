@@ -1,6 +1,7 @@
 //! From the rooms' own errors to problems.
 
 use holdshort_gate::Refused;
+use holdshort_gate::grant::NotGranted;
 use holdshort_journal::{ReadError, SubmitError};
 
 use super::{Kind, Problem};
@@ -27,7 +28,9 @@ impl From<Refused> for Problem {
                 problem.state(phase)
             }
             Refused::Expired => Self::new(Kind::Expired, detail),
-            Refused::NotEligible(_) => Self::new(Kind::NotEligible, detail),
+            Refused::NotEligible(_) | Refused::NotGranted(NotGranted::NotAlone) => Self::new(Kind::NotEligible, detail),
+            Refused::NotGranted(NotGranted::NoSuchGrant) => Self::new(Kind::NotFound, detail),
+            Refused::NotGranted(_) => Self::new(Kind::WrongType, detail),
             Refused::WrongKind(_) | Refused::AnotherCapability => Self::new(Kind::WrongType, detail),
             Refused::OtherAttempt { current, .. } => {
                 let mut problem = Self::new(Kind::NotNow, detail);

@@ -24,6 +24,7 @@ pub(super) fn policy(config: &Config) -> Result<Arc<dyn Policy>, Failure> {
             reviewers: approval.reviewers.clone(),
             quorum: approval.quorum,
             four_eyes: approval.four_eyes,
+            grantors: approval.grantors.clone(),
             expires_after_ms: approval.expires_after_ms,
             start_within_ms: approval.start_within_ms,
         }));

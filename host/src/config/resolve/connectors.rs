@@ -209,6 +209,6 @@ fn account(account: authored::Account) -> Result<Account, Wrong> {
 /// The mistake is told where this amount stands, and not at the beginning of the array that it stands in.
 fn amount(text: &Spanned<String>) -> Result<Amount, Wrong> {
     let wrong = |what| Wrong { span: text.span(), what, hint: None };
-    let crate::config::value::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;
+    let crate::money::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;
     Ok(Amount { minor_units, currency: currency.into(), decimals })
 }

@@ -29,12 +29,18 @@ pub(super) fn approval(
     authored: Option<&authored::Approval>,
     reviewers: &[Reviewer],
     operator: &str,
+    has_policy: bool,
 ) -> Result<Approval, Wrong> {
+    if let Some(first) = authored.and_then(|authored| authored.grantors.as_ref()?.first()).filter(|_| has_policy) {
+        let hint = "write a policy that permits the action `grant`, and remove this";
+        return Err(Wrong::at(first, "with policy files it is they that say who may make standing grants", hint));
+    }
     let Some(authored) = authored else {
         return Ok(Approval {
             reviewers: Reviewers::Any,
             quorum: u32::try_from(defaults::QUORUM).unwrap_or(1),
             four_eyes: defaults::FOUR_EYES,
+            grantors: Vec::new(),
             expires_after_ms: defaults::EXPIRES_AFTER_MS,
             start_within_ms: defaults::START_WITHIN_MS,
         });
@@ -47,6 +53,7 @@ pub(super) fn approval(
         reviewers: if named.is_empty() { Reviewers::Any } else { Reviewers::Named(named) },
         quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
         four_eyes: authored.four_eyes.as_ref().map_or(defaults::FOUR_EYES, |four_eyes| *four_eyes.get_ref()),
+        grantors: known(authored.grantors.as_deref().unwrap_or_default(), &everyone)?,
         expires_after_ms: authored.expires_after.map(|span| span.0).or(defaults::EXPIRES_AFTER_MS),
         start_within_ms: authored.start_within.map_or(defaults::START_WITHIN_MS, |span| span.0),
     })

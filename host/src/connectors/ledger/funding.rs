@@ -6,8 +6,8 @@ use holdshort_gate::Time;
 use rusqlite::Connection;
 
 use super::books::{self, BooksError, Entry, Kind};
-use super::money::{Currency, NoCurrency};
 use super::standing::micros;
+use crate::money::{Currency, NoCurrency};
 
 /// An amount that an account gets once.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::books::{self, Account, Kind, Past};
-use super::money::Currency;
 use super::transfer::Transfer;
 use crate::connectors::history::History;
 use crate::connectors::{Exhibit, Previewed};
+use crate::money::Currency;
 
 /// Earlier payments that a reviewer is shown; how many there are in all is said beside them.
 const HISTORY_MAX: u32 = 20;

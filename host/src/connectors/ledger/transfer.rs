@@ -4,7 +4,7 @@ use holdshort_gate::Action;
 use serde_json::{Value, json};
 
 use super::books::Booked;
-use super::money::{Currency, NoCurrency};
+use crate::money::{Currency, NoCurrency};
 
 /// Characters of a payee and of a reference: each is read at a glance, on one line.
 const LINE_CHARS_MAX: usize = 200;

@@ -1,10 +1,12 @@
-//! Amounts of money as people read them: with the decimals that ISO 4217 gives the currency.
+//! Amounts of money as people read and write them: with the decimals that ISO 4217 gives the currency.
+
+use std::str::FromStr;
 
 use iso_currency::Currency as Iso;
 
 /// A currency that can be booked: it has a smallest unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Currency {
+pub(crate) struct Currency {
     code: &'static str,
     decimals: usize,
 }
@@ -22,7 +24,7 @@ pub enum NoCurrency {
 
 impl Currency {
     /// The currency of an ISO 4217 code, which is spelled in one way only.
-    pub(super) fn of(code: &str) -> Result<Self, NoCurrency> {
+    pub(crate) fn of(code: &str) -> Result<Self, NoCurrency> {
         let unknown = || NoCurrency::Unknown(code.chars().take(20).flat_map(char::escape_debug).collect());
         let iso = Iso::from_code(code).ok_or_else(unknown)?;
         let decimals = iso.exponent().ok_or(NoCurrency::NoUnit(iso.code()))?;
@@ -30,12 +32,12 @@ impl Currency {
     }
 
     /// Its code, as it stands in the books.
-    pub(super) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         self.code
     }
 
     /// `250000` euro cents are `2,500.00 EUR`, and `250000` yen are `250,000 JPY`.
-    pub(super) fn show(&self, minor_units: i64) -> String {
+    pub(crate) fn show(&self, minor_units: i64) -> String {
         let digits = format!("{:0>width$}", minor_units.unsigned_abs(), width = self.decimals + 1);
         let whole_digits = digits.len().saturating_sub(self.decimals);
         let mut shown = String::from(if minor_units < 0 { "-" } else { "" });
@@ -48,6 +50,56 @@ impl Currency {
             shown.push(digit);
         }
         shown + " " + self.code
+    }
+}
+
+/// An amount in minor units, as far as the code names a currency; else the number and the code as they are.
+pub(crate) fn show(minor_units: u64, code: &str) -> String {
+    let known = Currency::of(code).ok().zip(i64::try_from(minor_units).ok());
+    known.map_or_else(|| format!("{minor_units} {code}"), |(currency, units)| currency.show(units))
+}
+
+/// An amount of money, written `10000.00 EUR`: more than zero, with a decimal point and all the decimals of its currency, or with neither.
+#[derive(Clone, Debug)]
+pub(crate) struct Amount {
+    /// More than zero. Without a point the number is of whole units: `10000 EUR` is ten thousand euros, never a hundred.
+    pub(crate) minor_units: i64,
+    pub(crate) currency: &'static str,
+    /// How many of its digits stand after the point.
+    pub(crate) decimals: usize,
+}
+
+// Decimal text to minor units without a floating-point number in between.
+impl FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shown = text.escape_debug();
+        let refuse =
+            || format!("`{shown}` is not an amount; write it like `10000.00 EUR`, without separators of thousands");
+        let (number, code) = text.split_once(' ').ok_or_else(refuse)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(fraction) || number.ends_with('.') {
+            return Err(refuse());
+        }
+        let currency = Iso::from_code(code);
+        let decimals = currency.and_then(Iso::exponent).map(usize::from);
+        let (Some(currency), Some(decimals)) = (currency, decimals) else {
+            let code = code.escape_debug();
+            return Err(format!(
+                "`{code}` is not a currency of ISO 4217 with a smallest unit; write it in capitals, like `EUR`"
+            ));
+        };
+        if !fraction.is_empty() && fraction.len() != decimals {
+            let zeros = if decimals == 0 { String::new() } else { format!(".{}", "0".repeat(decimals)) };
+            return Err(format!("`{shown}`: an amount in {code} is written like `10000{zeros} {code}`"));
+        }
+        match format!("{whole}{fraction:0<decimals$}").parse() {
+            Ok(0) => Err(format!("`{shown}` is nothing; leave it out")),
+            Ok(minor_units) => Ok(Self { minor_units, currency: currency.code(), decimals }),
+            Err(_) => Err(format!("`{shown}` is more than a ledger can hold")),
+        }
     }
 }
 

@@ -1,0 +1,150 @@
+//! Standing grants: "clear the next ten like this for two hours, up to 500 EUR in all", made with a decision on one call and bounded in every way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::action::{Action, Capability};
+use crate::approval::Requirement;
+use crate::clearance::Proposal;
+use crate::ids::{Digest, Time};
+use crate::planted;
+use crate::totals::{Total, money};
+
+/// The longest a grant may last, in milliseconds: 30 days.
+pub const LASTS_MS_MAX: u64 = 30 * 86_400_000;
+/// How many calls a grant may clear at most.
+pub const CALLS_MAX: u64 = 1_000;
+
+/// What a grant clears, unless policy forbids it, fails, or asks for more than its maker could clear alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// For which agent, by its configured name.
+    pub agent: String,
+    /// For exactly this code of it.
+    pub component: Digest,
+    /// Which calls.
+    pub capability: Capability,
+    /// What their arguments must have at which place, as JSON pointers into them.
+    pub like: BTreeMap<String, Value>,
+    /// How many calls at most, after the one that it was made with.
+    pub calls: u64,
+    /// How much money at most in all of them, in minor units by currency. It clears none in another currency.
+    pub sums: BTreeMap<String, u64>,
+    /// Until when.
+    pub until: Time,
+}
+
+/// A grant with what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// What it clears.
+    pub grant: Grant,
+    /// Who made it.
+    pub by: String,
+    /// When.
+    pub at: Time,
+    /// Who took it back, and when.
+    pub revoked: Option<(String, Time)>,
+}
+
+/// Why a grant does not clear a call, or cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each says what it is")]
+pub enum NotGranted {
+    #[error("there is no such grant")]
+    NoSuchGrant,
+    #[error("the grant was revoked")]
+    Revoked,
+    #[error("the grant's time is over")]
+    Over,
+    #[error("the grant is for another agent, or for other code of it")]
+    OtherAgent,
+    #[error("the grant is for another capability")]
+    OtherCapability,
+    #[error("the grant is for calls with another `{0}`")]
+    Unlike(String),
+    #[error("the grant has cleared as many calls as it may")]
+    UsedUp,
+    #[error("the grant has no room for this amount in {0}")]
+    TooMuch(String),
+    #[error("this call takes more than your word alone, or you may not have calls like it cleared ahead")]
+    NotAlone,
+    #[error("a grant is for 1 to {CALLS_MAX} calls")]
+    Calls,
+    #[error("a grant ends in the future, and in 30 days at most")]
+    Time,
+    #[error("these calls move money: a grant of them says how much in all, in {0} too")]
+    NoSum(String),
+}
+
+impl Granted {
+    /// Whether the grant clears an action of `agent`, in a run that `started_by` began, that would be held under this requirement, when it has
+    /// cleared `used` before.
+    pub fn clears(
+        &self,
+        (agent, started_by): (&str, &str),
+        action: &Action,
+        requirement: &Requirement,
+        used: &Total,
+        now: Time,
+    ) -> Result<(), NotGranted> {
+        if self.revoked.is_some() {
+            return Err(NotGranted::Revoked);
+        }
+        if now >= self.grant.until {
+            return Err(NotGranted::Over);
+        }
+        self.grant.is_like(agent, action)?;
+        if !requirement.may_be_granted_by(&self.by, started_by, None) {
+            return Err(NotGranted::NotAlone);
+        }
+        let after = used.with(&money(action));
+        if after.count > self.grant.calls {
+            return Err(NotGranted::UsedUp);
+        }
+        let over = |(currency, sum): &(&String, &u64)| self.grant.sums.get(*currency).is_none_or(|most| *sum > most);
+        match after.sums.iter().find(over) {
+            Some((currency, _)) if !planted::is("grant-outlives-its-sum") => Err(NotGranted::TooMuch(currency.clone())),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Grant {
+    /// Whether an action of `agent` is of the kind.
+    pub fn is_like(&self, agent: &str, action: &Action) -> Result<(), NotGranted> {
+        if agent != self.agent || action.component() != self.component {
+            return Err(NotGranted::OtherAgent);
+        }
+        if *action.capability() != self.capability {
+            return Err(NotGranted::OtherCapability);
+        }
+        let unlike = |(place, value): &(&String, &Value)| action.arguments().pointer(place) != Some(value);
+        self.like.iter().find(unlike).map_or(Ok(()), |(place, _)| Err(NotGranted::Unlike(place.clone())))
+    }
+
+    /// Whether `by` may make it with a decision on this call: it is like it, bounded as everything that stands must be, and up to `by` alone.
+    pub fn may_be_made(
+        &self,
+        (agent, started_by): (&str, &str),
+        (by, edited_by): (&str, Option<&str>),
+        proposal: &Proposal,
+        now: Time,
+    ) -> Result<(), NotGranted> {
+        self.is_like(agent, &proposal.action)?;
+        if !proposal.requirement.may_be_granted_by(by, started_by, edited_by) {
+            return Err(NotGranted::NotAlone);
+        }
+        if self.calls == 0 || self.calls > CALLS_MAX {
+            return Err(NotGranted::Calls);
+        }
+        if self.until <= now || self.until > now.plus_ms(LASTS_MS_MAX) {
+            return Err(NotGranted::Time);
+        }
+        let moved = money(&proposal.action);
+        let unbounded = moved.keys().find(|currency| !self.sums.contains_key(*currency));
+        unbounded.map_or(Ok(()), |currency| Err(NotGranted::NoSum(currency.clone())))
+    }
+}
