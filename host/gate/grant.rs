@@ -19,6 +19,7 @@ pub const CALLS_MAX: u64 = 1_000;
 
 /// What a grant clears, unless policy forbids it, fails, or asks for more than its maker could clear alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grant {
     /// For which agent, by its configured name.
     pub agent: String,

@@ -61,10 +61,10 @@ pub(crate) fn show(minor_units: u64, code: &str) -> String {
 
 /// An amount of money, written `10000.00 EUR`: more than zero, with a decimal point and all the decimals of its currency, or with neither.
 #[derive(Clone, Debug)]
-pub(crate) struct Amount {
+pub struct Amount {
     /// More than zero. Without a point the number is of whole units: `10000 EUR` is ten thousand euros, never a hundred.
-    pub(crate) minor_units: i64,
-    pub(crate) currency: &'static str,
+    pub minor_units: i64,
+    pub currency: &'static str,
     /// How many of its digits stand after the point.
     pub(crate) decimals: usize,
 }

@@ -4,13 +4,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
-use holdshort_gate::{Call, CallNumber, Digest, Refused, RunId, Subject, Time, Verdict};
+use holdshort_gate::{Call, CallNumber, Digest, Grant, Refused, RunId, Subject, Time, Verdict};
 use holdshort_journal::{Fence, Flushed};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::Reviewer;
+use super::grants::GrantShape;
 use super::json::Json;
 use super::limits::{Input, Path, parse};
 use super::openapi::{Posted, Refusals};
@@ -35,6 +36,9 @@ pub(crate) struct DecisionRequest {
     pub(crate) message: Option<String>,
     /// `respond` only: the answer, of the function's `ok` type.
     pub(crate) answer: Option<Value>,
+    /// `approve` only: more like it is cleared, by this grant; `POST /v1/approvals/{id}/grant` makes one up and shows what it is.
+    #[schema(value_type = Option<GrantShape>)]
+    pub(crate) grant: Option<Box<Grant>>,
     /// The function that an `edit` is about, where its form names it.
     #[serde(skip)]
     pub(crate) capability: Option<String>,
@@ -105,13 +109,13 @@ pub(crate) async fn decide(
     request: DecisionRequest,
 ) -> Result<Flushed<DecisionOutcome>, Problem> {
     request.check()?;
-    let DecisionRequest { kind, digest, arguments, message, answer, capability } = request;
+    let DecisionRequest { kind, digest, arguments, message, answer, grant, capability } = request;
     let words = message.clone().map(Value::String);
     let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
     let asked = Asked { run, number, reviewer: name, signed_in_at, clearance: digest, message };
     match kind {
         // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
-        DecisionType::Approve => asked.submit(api, Choice::Approve).await,
+        DecisionType::Approve => asked.submit(api, grant.map_or(Choice::Approve, Choice::Grant)).await,
         DecisionType::Reject => asked.submit(api, Choice::Reject).await,
         DecisionType::Edit => edit(api, asked, capability, &arguments.unwrap_or_default()).await,
         DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
@@ -128,6 +132,9 @@ impl DecisionRequest {
     /// Nothing is given that would be ignored, and nothing that is needed is missing.
     fn check(&self) -> Result<(), Problem> {
         let wrong = |detail: &str| Err(Problem::new(Kind::BadRequest, detail));
+        if self.grant.is_some() && !matches!(self.kind, DecisionType::Approve) {
+            return wrong("`grant` goes with `approve` only");
+        }
         match (self.kind, &self.arguments, &self.answer) {
             (DecisionType::Edit, None, _) => wrong("`edit` needs `arguments`"),
             (DecisionType::Respond, _, None) if self.message.is_none() => {

@@ -8,6 +8,7 @@ use utoipa::openapi::{OneOf, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::events::FeedEvent;
+use super::grants::GrantShape;
 use super::history::RunEvent;
 use super::shapes::{ActionShape, DecisionShape, DigestShape, Moment, PolicyShape, ProposalShape, RefusalShape};
 
@@ -53,6 +54,10 @@ enum EventShape {
     CallReheld { call: u32, revision: u32, reason: String, proposal: ProposalShape, clearance: DigestShape },
     /// Nobody decided in time: others may decide as well from now on. What was decided stands.
     CallEscalated { call: u32, level: usize },
+    /// Whoever approved the call had more like it cleared.
+    GrantMade { call: u32, by: String, grant: GrantShape },
+    /// The grant that was made with the call was taken back.
+    GrantRevoked { call: u32, by: String },
     /// A question was answered, with a value of the function's `ok` type.
     CallAnswered { call: u32, answer: serde_json::Value },
     /// Nobody decided in time, or the cleared effect did not start in time.

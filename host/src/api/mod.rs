@@ -13,6 +13,7 @@ mod door;
 pub mod driver;
 pub mod events;
 pub mod exhibits;
+pub(crate) mod grants;
 pub mod health;
 pub mod history;
 pub(crate) mod ids;

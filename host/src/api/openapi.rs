@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
 use super::{
-    Answer, Api, agents, approvals, decisions, events, exhibits, health, history, inbox, past, resolutions, runs,
-    sign_in,
+    Answer, Api, agents, approvals, decisions, events, exhibits, grants, health, history, inbox, past, resolutions,
+    runs, sign_in,
 };
 
 /// What the schema says beyond the routes.
@@ -46,6 +46,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(approvals::show))
         .routes(routes!(exhibits::show))
         .routes(routes!(decisions::create))
+        .routes(routes!(grants::draft))
+        .routes(routes!(grants::list))
+        .routes(routes!(grants::show))
+        .routes(routes!(grants::revoke))
         .routes(routes!(past::list))
         .routes(routes!(runs::list, runs::create))
         .routes(routes!(runs::show))

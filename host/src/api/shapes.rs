@@ -1,11 +1,15 @@
 //! How the gate's own types look in the schema. The gate is pure and knows no HTTP, so its types are described here;
 //! that the descriptions are true is held by `tests/http.rs`, which validates every answer against them.
 
+mod totals;
+
 use holdshort_gate::{Phase, RunPhase, Time};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
+
+pub use totals::{CallIdShape, CountedShape, TotalShape};
 
 /// A point in time as clients read it: RFC 3339 in UTC with microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +208,9 @@ pub struct RequirementShape {
     /// Who may decide as well when nobody decided in time, in order; after the last of them it expires.
     #[schema(required = false)]
     pub escalations: Vec<EscalationShape>,
+    /// Who of those who can clear it alone may make a standing grant with it; left out if nobody may.
+    #[schema(required = false)]
+    pub grantors: ReviewersShape,
     /// How long ago whoever approves may have signed in at most; left out if that does not matter.
     #[schema(required = false)]
     pub sign_in_within_ms: u64,
@@ -279,54 +286,12 @@ pub struct PolicyShape {
     /// The running totals that the verdict rested on, if it did.
     #[schema(required = false)]
     pub totals: Vec<CountedShape>,
+    /// The standing grant that cleared it, if one did.
+    #[schema(required = false)]
+    pub grant: CallIdShape,
     /// Why it is held, in the operator's words, if policy says so.
     #[schema(required = false)]
     pub reasons: Vec<String>,
-}
-
-/// A running total as it was when the verdict was made.
-#[derive(Debug, ToSchema)]
-#[schema(as = Counted)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::totals`")]
-pub struct CountedShape {
-    pub counter: CounterShape,
-    pub total: TotalShape,
-}
-
-/// Which total.
-#[derive(Debug, ToSchema)]
-#[schema(as = Counter)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::Counter`")]
-pub struct CounterShape {
-    pub scope: ScopeShape,
-    pub capability: String,
-}
-
-/// Which calls it is of; days are counted from 1970-01-01 in UTC.
-#[derive(Debug, ToSchema)]
-#[schema(as = Scope)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScopeShape {
-    /// Those of one run.
-    Run(String),
-    /// Those of all runs of an agent.
-    Agent(String),
-    /// Those of an agent on one day: its name and the day.
-    AgentDay(Vec<serde_json::Value>),
-    /// Everybody's on one day.
-    Day(u32),
-}
-
-/// How many calls, and their money in minor units by currency.
-#[derive(Debug, ToSchema)]
-#[schema(as = Total)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::Total`")]
-pub struct TotalShape {
-    pub count: u64,
-    pub sums: std::collections::BTreeMap<String, u64>,
 }
 
 /// One reviewer's decision.

@@ -4,7 +4,7 @@
 //! `ag-ui` is the event with which a run ends that waits for a person, by the Agent User Interaction Protocol.
 //! Neither has a place for evidence: what a person is told there says how much of it there is and where, and that the whole is at `/v1/approvals/{id}`.
 
-use holdshort_gate::{Call, Digest, EffectClass, Phase, Proposal, RunId};
+use holdshort_gate::{Call, Digest, EffectClass, Grant, Phase, Proposal, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -243,6 +243,7 @@ struct Members {
     message: Option<String>,
     #[serde(default, deserialize_with = "present")]
     answer: Option<Value>,
+    grant: Option<Box<Grant>>,
     decisions: Option<Vec<LangchainDecision>>,
 }
 
@@ -250,14 +251,14 @@ impl TryFrom<Members> for EitherForm {
     type Error = String;
 
     fn try_from(members: Members) -> Result<Self, String> {
-        let Members { kind, digest, arguments, message, answer, decisions } = members;
+        let Members { kind, digest, arguments, message, answer, grant, decisions } = members;
         match (kind, decisions) {
             (Some(kind), None) => {
-                Ok(Self(DecisionRequest { kind, digest, arguments, message, answer, capability: None }))
+                Ok(Self(DecisionRequest { kind, digest, arguments, message, answer, grant, capability: None }))
             }
             (None, None) => Err("missing field `type`".into()),
             (Some(_), Some(_)) => Err("`type` or `decisions`, not both".into()),
-            (None, Some(_)) if arguments.is_some() || message.is_some() || answer.is_some() => {
+            (None, Some(_)) if arguments.is_some() || message.is_some() || answer.is_some() || grant.is_some() => {
                 Err("beside `decisions` there is only `digest`".into())
             }
             (None, Some(decisions)) => {
@@ -267,7 +268,7 @@ impl TryFrom<Members> for EitherForm {
                     .map_err(|_| format!("an approval is about one call and takes one decision, not {given}"))?;
                 let [LangchainDecision { kind, edited_action, message }] = one;
                 let (capability, arguments) = edited_action.map(|edited| (edited.name, edited.args)).unzip();
-                Ok(Self(DecisionRequest { kind, digest, arguments, message, answer: None, capability }))
+                Ok(Self(DecisionRequest { kind, digest, arguments, message, answer: None, grant: None, capability }))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What can be asked of the program, as clap reads it.
 
 mod approvals;
+mod grants;
 mod ids;
 mod runs;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 pub use approvals::{
     ApprovalsAction, ApprovalsArgs, Approve, Confirm, Edit, ListApprovals, Reject, Respond, ShowApproval,
 };
+pub use grants::{GrantTerms, GrantsAction, GrantsArgs, ListGrants};
 pub use ids::{CallId, RunName};
 pub use runs::{FindingWord, History, ListRuns, Resolve, RunsAction, RunsArgs};
 
@@ -64,6 +66,8 @@ pub enum Command {
     Review,
     /// What waits for a decision, and deciding on it
     Approvals(ApprovalsArgs),
+    /// What reviewers have had cleared ahead, and taking it back
+    Grants(GrantsArgs),
     /// What agents are doing, and settling what is in doubt
     Runs(RunsArgs),
     /// Print a link that signs a browser in to the review page, once

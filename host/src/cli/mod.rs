@@ -13,6 +13,7 @@ mod completions;
 mod config;
 mod demo;
 pub mod exit;
+mod grants;
 mod host;
 mod inspect;
 mod logging;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::Grants(args) => grants::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Notify { action } => notify::run(&action, &load(&global)?, output),
         Command::Policy { action } => policy::run(&action, &load(&global)?, output),
         Command::Config => config::run(&load(&global)?, output),

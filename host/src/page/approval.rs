@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::evidence::{self, Body, Evidence};
 use super::frame::{Answer, Frame, Seal, Signed, When, page};
+use super::grant::may_grant;
 use super::resolve::{Resolving, resolving};
 use super::standing::{Standing, barred};
 use crate::api::limits::{Path, Query};
@@ -71,6 +72,8 @@ struct Deciding {
     edited: bool,
     /// It is a question, with these choices.
     question: Option<Vec<Text>>,
+    /// They may have more like it cleared.
+    grants: bool,
     /// Why approving takes a word and not a click.
     careful: Option<&'static str>,
 }
@@ -112,7 +115,7 @@ pub(super) async fn show(
         started_by: Text::line(started_by),
         asked: When::new(call.proposed_at, now),
         consequence: consequence(call.proposal().map_or(Some(Consequence::Low), |proposal| proposal.consequence)),
-        standing: Standing::of(&call, started_by, now),
+        standing: Standing::of(&call, &id, started_by, now),
         sheet: Sheet::of(&matter),
         facts: facts(&api, &call),
         receipt: receipt(&call),
@@ -132,7 +135,7 @@ pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
     let (subject, call) = approvals::load(api, &run, number).await.ok()?;
     let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
     let summary = Text::line(&call.proposal()?.summary);
-    Some(Before { id: Text::line(id?), summary, standing: Standing::of(&call, &started_by, api.journal().now()) })
+    Some(Before { id: Text::line(id?), summary, standing: Standing::of(&call, id?, &started_by, api.journal().now()) })
 }
 
 /// How much is at stake, in a word.
@@ -211,6 +214,7 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call) -> Option<Deciding>
         voted: call.has_vote_of(signed.name()),
         edited: call.edited_by.as_deref() == Some(signed.name()),
         question,
+        grants: may_grant(subject, call, signed.name()),
         careful: careful(call),
     })
 }

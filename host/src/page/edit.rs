@@ -165,6 +165,7 @@ impl<'a> Editing<'a> {
             arguments: Some(arguments),
             message,
             answer: None,
+            grant: None,
             capability: None,
         };
         let reviewer = self.signed.0.reviewer();

@@ -11,6 +11,8 @@ mod edit;
 mod evidence;
 mod form;
 mod frame;
+mod grant;
+mod grants;
 mod history;
 mod inbox;
 mod live;
@@ -38,10 +40,14 @@ pub fn pages() -> Pages {
         .route("/approvals/{id}/decision", post(decide::create))
         .route("/approvals/{id}/edit", get(edit::show).post(edit::create))
         .route("/approvals/{id}/evidence/{digest}", get(evidence::show))
+        .route("/approvals/{id}/grant", get(grant::show).post(grant::create))
         .route("/approvals/{id}/resolution", post(resolve::create))
         .route("/runs", get(runs::show))
         .route("/runs/{id}", get(run::show))
         .route("/runs/{id}/cancel", get(run::ask_cancel).post(run::cancel))
+        .route("/grants", get(grants::list))
+        .route("/grants/{id}", get(grants::show))
+        .route("/grants/{id}/revocation", post(grants::revoke))
         .route("/history", get(history::show))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))

@@ -15,6 +15,8 @@ pub(super) struct Standing {
     pub(super) sentence: Text,
     /// What has been decided so far, and whether it still counts.
     pub(super) decisions: Vec<(When, Text, bool)>,
+    /// The grant that was made with it or that cleared it, and by what it is named.
+    pub(super) granted: Option<(Text, Text)>,
     /// What changed, if it was held again.
     pub(super) reheld: Option<Text>,
     /// Who edited this revision.
@@ -36,7 +38,7 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn of(call: &Call, started_by: &str, now: Time) -> Self {
+    pub(super) fn of(call: &Call, id: &str, started_by: &str, now: Time) -> Self {
         let held = call.proposal().filter(|_| call.phase == Phase::Held);
         let deadline = call.deadline();
         let then = held.filter(|_| deadline.is_some());
@@ -52,6 +54,7 @@ impl Standing {
             phase: call.phase.name(),
             sentence: Text::line(&sentence(call)),
             decisions: call.decisions.iter().map(decided).collect(),
+            granted: granted(call, id).map(|(text, grant)| (Text::line(&text), Text::line(&grant))),
             reheld: call.reheld.as_deref().map(Text::line),
             edited_by: call.edited_by.as_deref().map(Text::line),
             deadline: deadline.map(|deadline| When::new(deadline, now)),
@@ -63,6 +66,16 @@ impl Standing {
             looked_up: call.looked_up.as_ref().map(|found| Text::line(&found.evidence)),
         }
     }
+}
+
+fn granted(call: &Call, id: &str) -> Option<(String, String)> {
+    let cleared_by = call.proposal().and_then(|proposal| proposal.policy.grant.as_ref());
+    let made = call.granted.as_ref().map(|granted| {
+        let taken_back = granted.revoked.as_ref().map(|(by, _)| format!("; {by} took it back")).unwrap_or_default();
+        let terms = story::granted(&granted.grant);
+        (format!("{} had more like it cleared: {terms}{taken_back}", granted.by), id.to_owned())
+    });
+    made.or_else(|| cleared_by.map(|grant| (format!("Cleared by the grant {grant}"), grant.to_string())))
 }
 
 fn sentence(call: &Call) -> String {

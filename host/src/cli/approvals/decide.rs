@@ -7,6 +7,7 @@ use super::show::Page;
 use crate::cli::args::{Approve, CallId, Confirm, Reject, Respond};
 use crate::cli::client::{self, Client, Decided};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::grants;
 use crate::cli::output::Output;
 use crate::review::terminal;
 
@@ -18,8 +19,22 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
         output.lines(&page.lines(client, output.columns())?)?;
     }
     let careful = page.careful().map(|why| ("approve", why));
-    confirm(&args.confirm, "Approve exactly this?", careful, output)?;
-    send(&args.id, decision("approve", page.verified.digest, args.message.as_deref()), client, output)
+    let mut decision = decision("approve", page.verified.digest, args.message.as_deref());
+    let grant = grants::draft(&args.id, &args.grant, client)?;
+    let question = match &grant {
+        Some(grant) => {
+            if !output.json {
+                output.text(&grant.policy)?;
+            }
+            "Approve exactly this, and have more cleared by this policy?"
+        }
+        None => "Approve exactly this?",
+    };
+    confirm(&args.confirm, question, careful, output)?;
+    if let Some(grant) = grant {
+        add(&mut decision, "grant", grant.grant);
+    }
+    send(&args.id, decision, client, output)
 }
 
 /// Says no.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use holdshort_gate::{Digest, Phase};
 
-use super::CallId;
+use super::{CallId, GrantTerms};
 
 /// `approvals`
 #[derive(Clone, Debug, Args)]
@@ -117,6 +117,9 @@ pub struct Approve {
     /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
     #[arg(long)]
     pub full: bool,
+    #[allow(missing_docs, reason = "clap would print it")]
+    #[command(flatten)]
+    pub grant: GrantTerms,
 }
 
 /// `approvals edit`

@@ -1,0 +1,266 @@
+//! Standing grants: what one would be, those that there are, and taking one back. One is made with a decision, by its `grant`.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use holdshort_gate::command::Revoke;
+use holdshort_gate::grant::NotGranted;
+use holdshort_gate::{Call, CallId, Grant, Refused, Time, Total};
+use holdshort_journal::{Fence, GrantFilter, GrantRow, Position};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Reviewer;
+use super::json::Json;
+use super::limits::{Input, Path, Query, page};
+use super::openapi::{Posted, Refusals};
+use super::problem::{Details, Kind, Problem};
+use super::shapes::{DigestShape, Moment, TotalShape};
+use super::{Answer, Api, approvals, ids, no_cursor};
+use crate::policy::grants;
+
+/// What a reviewer wants cleared beside the call that they decide on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Terms {
+    /// How many calls, after this one: 1 to 1000.
+    pub(crate) calls: u64,
+    /// For how long, in milliseconds: 30 days at most.
+    pub(crate) lasts_ms: u64,
+    /// How much money in all of them, in minor units by currency; needed for what moves money.
+    #[serde(default)]
+    pub(crate) sums: BTreeMap<String, u64>,
+    /// Which parts of the arguments may differ from this call's, as JSON pointers; all others must be the same. What the agent claims may, and the
+    /// amount of money, which `sums` bounds.
+    #[serde(default)]
+    pub(crate) may_differ: Vec<String>,
+}
+
+/// A grant that would be made.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GrantDraft {
+    /// What to send as `grant` of the decision, exactly.
+    #[schema(value_type = GrantShape)]
+    pub(crate) grant: Grant,
+    /// The same as a Cedar policy, for whoever confirms it.
+    pub(crate) policy: String,
+}
+
+/// What a grant clears.
+#[derive(Debug, ToSchema)]
+#[schema(as = Grant)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is a description")]
+pub(super) struct GrantShape {
+    /// For which agent.
+    agent: String,
+    /// For exactly this code of it.
+    component: DigestShape,
+    /// `package:name/interface@version#function`.
+    capability: String,
+    /// What must stand where in the arguments: JSON pointers with values.
+    #[schema(value_type = Object)]
+    like: BTreeMap<String, serde_json::Value>,
+    /// How many calls at most.
+    calls: u64,
+    /// How much money at most in all of them, in minor units by currency.
+    sums: BTreeMap<String, u64>,
+    /// Until when, in microseconds since 1970.
+    until: u64,
+}
+
+/// Says what a grant would be; nothing is made.
+#[utoipa::path(post, path = "/v1/approvals/{id}/grant", operation_id = "draft-grant", tag = "grants", request_body = Terms,
+    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals, Posted,
+    (status = 200, body = GrantDraft),
+    (status = 404, body = Details, content_type = "application/problem+json"),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "It does not wait for a decision."),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "A grant cannot be that.")))]
+pub(super) async fn draft(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    reviewer: Reviewer,
+    Input(terms): Input<Terms>,
+) -> Answer {
+    Ok(Json(drafted(&api, &id, &reviewer, &terms).await?).into_response())
+}
+
+/// What a grant would be, if this reviewer could make it with a decision on this call.
+pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Terms) -> Result<GrantDraft, Problem> {
+    let (run, number) = ids::approval(id)?;
+    let (subject, call) = approvals::load(api, &run, number).await?;
+    let run = subject.run.as_ref().ok_or(Refused::NoSuchRun)?;
+    let Some(proposal) = call.proposal().filter(|_| call.phase.name() == "held") else {
+        return Err(Refused::WrongPhase(call.phase.name()).into());
+    };
+    let function = api.driver().function(&call).await?;
+    let wrong = |detail: String| Problem::new(Kind::WrongType, detail);
+    let now = api.journal().now();
+    let grant = Grant {
+        agent: run.agent.clone(),
+        component: proposal.action.component(),
+        capability: proposal.action.capability().clone(),
+        like: grants::like(&function, proposal.action.arguments(), &terms.may_differ).map_err(wrong)?,
+        calls: terms.calls,
+        sums: terms.sums.clone(),
+        until: now.plus_ms(terms.lasts_ms),
+    };
+    let (who, maker) = ((&*run.agent, &*run.started_by), (reviewer.name(), call.edited_by.as_deref()));
+    grant.may_be_made(who, maker, proposal, now).map_err(Refused::from)?;
+    let policy = grants::text(None, &grant, &function).map_err(wrong)?;
+    Ok(GrantDraft { grant, policy })
+}
+
+/// Which grants.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// `true`: only those that are neither over nor taken back.
+    standing: Option<bool>,
+    /// Only those for the agent of this name.
+    agent: Option<String>,
+    /// How many at most: 1 to 200, without it 50.
+    limit: Option<u32>,
+    /// Only those before this cursor, which the page before gave as `next`.
+    before: Option<String>,
+}
+
+/// A page of grants, those of the newest calls first.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantPage {
+    grants: Vec<GrantView>,
+    /// Where the next page begins; null on the last one.
+    #[schema(required = true)]
+    next: Option<String>,
+}
+
+/// A standing grant.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StandingGrant)]
+pub(super) struct GrantView {
+    /// The approval that it was made with, which names it.
+    id: String,
+    by: String,
+    at: Moment,
+    /// Whether it can clear anything: its time is not over, it was not taken back, and there are calls left.
+    standing: bool,
+    /// Who took it back; null if nobody did.
+    #[schema(required = true)]
+    revoked_by: Option<String>,
+    #[schema(value_type = GrantShape)]
+    grant: Grant,
+    /// What it has cleared so far, without what certainly did not happen.
+    #[schema(value_type = TotalShape)]
+    used: Total,
+}
+
+impl GrantView {
+    fn new(row: GrantRow, now: Time) -> Self {
+        let standing = stands(&row, now);
+        let GrantRow { id, granted, used, .. } = row;
+        let (by, at) = (granted.by, Moment(granted.at));
+        let revoked_by = granted.revoked.map(|(by, _)| by);
+        Self { id: id.to_string(), by, at, standing, revoked_by, grant: granted.grant, used }
+    }
+}
+
+/// Whether a grant can clear anything.
+pub(crate) fn stands(GrantRow { granted, used, .. }: &GrantRow, now: Time) -> bool {
+    granted.revoked.is_none() && now < granted.grant.until && used.count < granted.grant.calls
+}
+
+/// Lists standing grants.
+#[utoipa::path(get, path = "/v1/grants", operation_id = "list-grants", tag = "grants", params(ListQuery), responses(Refusals,
+    (status = 200, body = GrantPage)))]
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
+    let (now, limit) = (api.journal().now(), page(query.limit, 50, 200)?);
+    let cursor = |text: &String| text.parse().map(Position).map_err(|_| no_cursor(text));
+    let filter = GrantFilter {
+        standing_at: query.standing.unwrap_or(false).then_some(now),
+        agent: query.agent,
+        capability: None,
+        before: query.before.as_ref().map(cursor).transpose()?,
+        limit,
+    };
+    let rows = api.journal().grants(filter).await?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.position.0.to_string());
+    let grants = rows.into_iter().map(|row| GrantView::new(row, now)).collect();
+    Ok(Json(GrantPage { grants, next }).into_response())
+}
+
+/// What a grant is, as it was shown when it was made.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantDetails {
+    by: String,
+    #[schema(value_type = GrantShape)]
+    grant: Grant,
+    /// The same as a Cedar policy.
+    policy: String,
+}
+
+/// Shows one.
+#[utoipa::path(get, path = "/v1/grants/{id}", operation_id = "show-grant", tag = "grants",
+    params(("id" = String, Path, description = "The approval that it was made with")), responses(Refusals,
+    (status = 200, body = GrantDetails),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let (id, call) = load(&api, &id).await?;
+    let policy = policy(&api, &id, &call).await?;
+    let granted = call.granted.ok_or(NotGranted::NoSuchGrant).map_err(Refused::from)?;
+    Ok(Json(GrantDetails { by: granted.by, grant: granted.grant, policy }).into_response())
+}
+
+async fn load(api: &Api, id: &str) -> Result<(CallId, Call), Problem> {
+    let (run, number) = ids::approval(id)?;
+    let (_, call) = approvals::load(api, &run, number).await?;
+    Ok((CallId { run, call: number }, call))
+}
+
+/// The text of the grant that was made with a call.
+pub(crate) async fn policy(api: &Api, id: &CallId, call: &Call) -> Result<String, Problem> {
+    let granted = call.granted.as_ref().ok_or(NotGranted::NoSuchGrant).map_err(Refused::from)?;
+    let function = api.driver().function(call).await?;
+    let text = grants::text(Some((id, &granted.by)), &granted.grant, &function);
+    text.map_err(|detail| Problem::new(Kind::WrongType, detail))
+}
+
+/// Takes one back: it clears nothing from now on. Any reviewer may, because nothing becomes possible by it.
+#[utoipa::path(post, path = "/v1/grants/{id}/revocation", operation_id = "revoke-grant", tag = "grants", request_body = NoTerms,
+    params(("id" = String, Path, description = "The approval that it was made with")), responses(Refusals, Posted,
+    (status = 200, body = Revoked),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn revoke(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    reviewer: Reviewer,
+    Input(NoTerms {}): Input<NoTerms>,
+) -> Answer {
+    let id = revoked(&api, &id, &reviewer).await?;
+    Ok(Json(Revoked { id: id.to_string() }).into_response())
+}
+
+/// Nothing more is said.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoTerms {}
+
+/// What was taken back.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revoked {
+    id: String,
+}
+
+/// Writes that a grant is taken back, whichever way it came.
+pub(crate) async fn revoked(api: &Api, id: &str, reviewer: &Reviewer) -> Result<CallId, Problem> {
+    let (run, call) = ids::approval(id)?;
+    let revoke = Revoke { by: reviewer.name().into() };
+    let _on_disk = api.journal().submit(&run, Some(call), Fence::None, revoke).await?;
+    Ok(CallId { run, call })
+}

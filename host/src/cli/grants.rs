@@ -1,0 +1,116 @@
+//! `holdshort grants`: what has been cleared ahead, and taking it back. A grant is made with `holdshort approvals approve`.
+
+use holdshort_gate::{Grant, Total};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::args::{CallId, GrantTerms, GrantsAction, GrantsArgs, ListGrants};
+use super::client::{self, Client};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use crate::money;
+use crate::review::story;
+
+/// `GET /v1/grants`
+#[derive(Debug, Deserialize)]
+struct Page {
+    grants: Vec<Row>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    id: String,
+    by: String,
+    standing: bool,
+    #[serde(default)]
+    revoked_by: Option<String>,
+    grant: Grant,
+    used: Total,
+}
+
+/// `GET /v1/grants/{id}`, and what `POST /v1/approvals/{id}/grant` would make.
+#[derive(Debug, Deserialize)]
+pub(super) struct Shown {
+    pub(super) policy: String,
+    pub(super) grant: Value,
+}
+
+/// Does what was asked; the list, if nothing was.
+pub(super) fn run(args: GrantsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    match args.action {
+        None => list(&args.list, client, output),
+        Some(GrantsAction::List(args)) => list(&args, client, output),
+        Some(GrantsAction::Show { id }) => show(&id, client, output),
+        Some(GrantsAction::Revoke { id }) => revoke(&id, client, output),
+    }
+}
+
+fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let mut query = vec![("limit", args.limit.to_string()), ("standing", (!args.all).to_string())];
+    query.extend(args.agent.clone().map(|agent| ("agent", agent)));
+    query.extend(args.before.clone().map(|before| ("before", before)));
+    let answer: Value = client.get("/grants", &query)?;
+    if output.json {
+        output.json(&answer)?;
+        return Ok(Exit::Done);
+    }
+    let page = client::read::<Page>(&answer)?;
+    if page.grants.is_empty() {
+        output.note(if args.all { "no grant was ever made" } else { "no grant stands; `--all` lists those that did" });
+    }
+    for Row { id, by, standing, revoked_by, grant, used } in &page.grants {
+        let over = match (standing, revoked_by) {
+            (_, Some(who)) => format!("taken back by {who}  "),
+            (true, None) => String::new(),
+            (false, None) => "over  ".into(),
+        };
+        let what = format!("{}: {}", grant.agent, grant.capability.function());
+        let terms = story::granted(grant);
+        output.row(&format!("{id}  {over}"), &format!("{what}, {terms}; by {by}; so far {}", spent(used)))?;
+    }
+    if let Some(next) = page.next {
+        output.note(&format!("there are more: --before {next}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// What a grant has cleared.
+fn spent(used: &Total) -> String {
+    let sums = used.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
+    format!("{} calls{}", used.count, sums.collect::<String>())
+}
+
+fn show(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let answer: Value = client.get(&format!("/grants/{id}"), &[])?;
+    if output.json {
+        output.json(&answer)?;
+    } else {
+        output.text(&client::read::<Shown>(&answer)?.policy)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn revoke(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let answer: Value = client.post(&format!("/grants/{id}/revocation"), &json!({}))?;
+    if output.json {
+        output.json(&answer)?;
+    } else {
+        output.row(&format!("{id} "), "clears nothing any more")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What a grant on these terms would be; nothing is made.
+pub(super) fn draft(id: &CallId, terms: &GrantTerms, client: &Client) -> Result<Option<Shown>, Failure> {
+    let (Some(calls), Some(lasts_ms)) = (terms.calls, terms.lasts_ms) else { return Ok(None) };
+    let mut sums = std::collections::BTreeMap::new();
+    for amount in &terms.up_to {
+        if sums.insert(amount.currency, amount.minor_units).is_some() {
+            return Err(Failure::new(Exit::Usage, format!("`--up-to` says two sums in {}", amount.currency)));
+        }
+    }
+    let body = json!({"calls": calls, "lasts_ms": lasts_ms, "sums": sums, "may_differ": terms.may_differ});
+    client.post(&format!("/approvals/{id}/grant"), &body).map(Some)
+}

@@ -1,0 +1,220 @@
+//! `/approvals/{id}/grant`: approving a call and having more like it cleared. The terms as a form, then the policy that they make, then the decision.
+//!
+//! The seal of a preview is of the digest and of the whole grant, so what is sent is what was shown, to the byte.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use holdshort_gate::totals::money;
+use holdshort_gate::{Call, Digest, Grant, Phase, RunId, Subject};
+
+use super::approval::careful;
+use super::frame::{Answer, Frame, Seal, Signed, Trouble, page};
+use super::inbox;
+use crate::api::decisions::{self, DecisionRequest, DecisionType};
+use crate::api::grants::{Terms, drafted};
+use crate::api::limits::{Form, Path};
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Api, approvals, ids};
+use crate::money::Amount;
+use crate::policy::grants::places;
+use crate::review::Text;
+
+/// For how long, as the form offers it: label and milliseconds.
+const TIMES: [(&str, u64); 6] = [
+    ("an hour", 3_600_000),
+    ("two hours", 7_200_000),
+    ("eight hours", 28_800_000),
+    ("a day", 86_400_000),
+    ("a week", 604_800_000),
+    ("30 days", 2_592_000_000),
+];
+
+#[derive(Template)]
+#[template(path = "grant.html")]
+struct GrantPage {
+    frame: Frame,
+    id: Text,
+    summary: Text,
+    digest: Digest,
+    seal: Seal,
+    trouble: Option<Text>,
+    calls: Text,
+    times: Vec<(&'static str, u64, bool)>,
+    /// A currency of the call, and what stands in its field.
+    sums: Vec<(Text, Text)>,
+    /// A place of the arguments, what stands there, and whether it may differ.
+    places: Vec<(Text, Text, bool)>,
+}
+
+#[derive(Template)]
+#[template(path = "grant_preview.html")]
+struct PreviewPage {
+    frame: Frame,
+    id: Text,
+    summary: Text,
+    digest: Digest,
+    seal: Seal,
+    grant: Text,
+    policy: Vec<Text>,
+}
+
+/// Whether this reviewer may make a grant with a decision on this call, as it stands now. What is not what it seems is approved by itself.
+pub(super) fn may_grant(subject: &Subject, call: &Call, name: &str) -> bool {
+    let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
+    let alone = |requirement: &holdshort_gate::Requirement| {
+        requirement.may_be_granted_by(name, started_by, call.edited_by.as_deref())
+    };
+    call.phase == Phase::Held && call.requirement().is_some_and(alone) && !call.is_question() && careful(call).is_none()
+}
+
+/// A grant in the making.
+struct Granting<'a> {
+    api: &'a Api,
+    signed: &'a Signed,
+    id: &'a str,
+    run: RunId,
+    call: Call,
+    digest: Digest,
+}
+
+impl<'a> Granting<'a> {
+    async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str) -> Result<Self, Trouble> {
+        let told = |kind, detail: &str| Trouble::at(Problem::new(kind, detail), id);
+        let (run, number) = ids::approval(id)?;
+        let (subject, call) = approvals::load(api, &run, number).await?;
+        let digest = call.clearance.filter(|_| call.phase == Phase::Held);
+        let digest = digest.ok_or_else(|| told(Kind::NotNow, "it does not wait for a decision any more"))?;
+        if !may_grant(&subject, &call, signed.name()) {
+            return Err(told(Kind::NotEligible, "you may not have more calls like this one cleared"));
+        }
+        Ok(Self { api, signed, id, run, call, digest })
+    }
+
+    fn summary(&self) -> Text {
+        self.call.proposal().map(|proposal| Text::line(&proposal.summary)).unwrap_or_default()
+    }
+
+    /// The form, with what was sent before.
+    async fn form(&self, sent: Option<&Form>, trouble: Option<&str>) -> Answer {
+        let function =
+            self.api.driver().function(&self.call).await.map_err(|error| Trouble::from(Problem::from(error)))?;
+        let typed =
+            |name: &str, otherwise: &str| sent.and_then(|form| form.field(name)).unwrap_or(otherwise).to_owned();
+        let lasts = typed("lasts", "7200000");
+        let differs = |place: &str| sent.is_some_and(|form| differ(form).any(|named| named == place));
+        let place = |place: crate::policy::grants::Place| {
+            (Text::line(&place.pointer), Text::compact(&place.value), differs(&place.pointer))
+        };
+        let sum = |currency: &String| (Text::line(currency), Text::line(&typed(&format!("sum-{currency}"), "")));
+        let shown = GrantPage {
+            frame: self.signed.frame("inbox"),
+            id: Text::line(self.id),
+            summary: self.summary(),
+            digest: self.digest,
+            seal: self.signed.seal(&sealed(self.digest, "")),
+            trouble: trouble.map(Text::line),
+            calls: Text::line(&typed("calls", "10")),
+            times: TIMES.iter().map(|(label, ms)| (*label, *ms, ms.to_string() == lasts)).collect(),
+            sums: money(self.call.action()).keys().map(sum).collect(),
+            places: places(&function, self.call.action().arguments()).into_iter().map(place).collect(),
+        };
+        let answer = page(&shown)?;
+        Ok(if trouble.is_some() { (StatusCode::UNPROCESSABLE_ENTITY, answer).into_response() } else { answer })
+    }
+
+    /// The policy that the terms make, or the form again.
+    async fn preview(&self, form: &Form) -> Answer {
+        let terms = match self.terms(form) {
+            Ok(terms) => terms,
+            Err(trouble) => return self.form(Some(form), Some(&trouble)).await,
+        };
+        let draft = match drafted(self.api, self.id, self.signed.0.reviewer(), &terms).await {
+            Ok(draft) => draft,
+            Err(problem) => return self.form(Some(form), Some(problem.detail())).await,
+        };
+        let grant = serde_json::to_value(&draft.grant).map(|grant| Text::compact(&grant));
+        let grant = grant.map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
+        page(&PreviewPage {
+            frame: self.signed.frame("inbox"),
+            id: Text::line(self.id),
+            summary: self.summary(),
+            digest: self.digest,
+            seal: self.signed.seal(&sealed(self.digest, &grant.to_string())),
+            grant,
+            policy: Text::lines(draft.policy.trim_end()),
+        })
+    }
+
+    /// What was filled in.
+    fn terms(&self, form: &Form) -> Result<Terms, String> {
+        let number = |name: &str| form.field(name).and_then(|text| text.trim().parse::<u64>().ok());
+        let calls = number("calls").ok_or("say how many calls: a whole number")?;
+        let lasts_ms = number("lasts").ok_or("say for how long")?;
+        let mut sums = BTreeMap::new();
+        for currency in money(self.call.action()).into_keys() {
+            let typed = form.field(&format!("sum-{currency}")).unwrap_or_default().trim().to_owned();
+            let amount: Amount = format!("{typed} {currency}").parse()?;
+            sums.insert(currency, amount.minor_units.unsigned_abs());
+        }
+        Ok(Terms { calls, lasts_ms, sums, may_differ: differ(form).map(str::to_owned).collect() })
+    }
+
+    /// Sends what was previewed.
+    async fn send(&self, grant: Grant, message: Option<String>) -> Answer {
+        let request = DecisionRequest {
+            kind: DecisionType::Approve,
+            digest: self.digest,
+            arguments: None,
+            message,
+            answer: None,
+            grant: Some(Box::new(grant)),
+            capability: None,
+        };
+        let reviewer = self.signed.0.reviewer();
+        match decisions::decide(self.api, &self.run, self.call.number, reviewer, request).await {
+            Ok(decided) => {
+                Ok(Redirect::to(&inbox::after(self.api, self.signed, self.id, &decided).await?).into_response())
+            }
+            Err(problem) => Err(Trouble::at(problem, self.id)),
+        }
+    }
+}
+
+/// The places that may differ.
+fn differ(form: &Form) -> impl Iterator<Item = &str> {
+    form.0.iter().filter(|(name, _)| name == "differ").map(|(_, value)| value.as_str())
+}
+
+/// Shows the form.
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+    Granting::begin(&api, &signed, &id).await?.form(None, None).await
+}
+
+/// Shows what it would be, or makes it.
+pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+    let wrong = |detail: &str| Trouble::at(Problem::new(Kind::BadRequest, detail), &id);
+    let digest: Digest =
+        form.field("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| wrong("the form names no digest"))?;
+    let grant = form.field("grant");
+    let seal = form.field("seal").unwrap_or_default();
+    signed.0.check(&sealed(digest, grant.unwrap_or_default()), seal).map_err(|problem| Trouble::at(problem, &id))?;
+    let granting = Granting::begin(&api, &signed, &id).await?;
+    // What was shown is what is decided on: another digest is refused where the decision is written.
+    let granting = Granting { digest, ..granting };
+    match grant {
+        Some(grant) => {
+            let grant = serde_json::from_str(grant).map_err(|_| wrong("the grant is none"))?;
+            granting.send(grant, form.field("message").map(str::to_owned)).await
+        }
+        None => granting.preview(&form).await,
+    }
+}
+
+/// What a seal is of.
+fn sealed(digest: Digest, grant: &str) -> String {
+    format!("grant {digest} {grant}")
+}

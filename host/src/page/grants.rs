@@ -1,0 +1,117 @@
+//! `/grants`: what reviewers have had cleared ahead, and taking it back.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use holdshort_gate::CallId;
+use holdshort_journal::{GrantFilter, GrantRow, Position};
+use serde::Deserialize;
+
+use super::frame::{Answer, Frame, Seal, Signed, When, page};
+use crate::api::limits::{Form, Path, Query};
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Api, approvals, grants, ids};
+use crate::money;
+use crate::review::{Text, story};
+
+/// Rows of a page.
+const ROWS: usize = 50;
+
+/// Which grants.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantsQuery {
+    /// Only those before this place, the last of the page before.
+    before: Option<u64>,
+}
+
+#[derive(Template)]
+#[template(path = "grants.html")]
+struct GrantsPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    next: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Row {
+    id: Text,
+    by: Text,
+    at: When,
+    agent: Text,
+    what: Text,
+    terms: Text,
+    used: Text,
+    standing: bool,
+    revoked_by: Option<Text>,
+}
+
+/// Lists them.
+pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Query<GrantsQuery>) -> Answer {
+    let now = api.journal().now();
+    let before = query.before.map(Position);
+    let filter = GrantFilter { standing_at: None, agent: None, capability: None, before, limit: ROWS };
+    let rows = api.journal().grants(filter).await?;
+    let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| row.position.0);
+    let row = |row: GrantRow| {
+        let standing = grants::stands(&row, now);
+        let GrantRow { id, granted, used, .. } = row;
+        let sums = used.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
+        Row {
+            id: Text::line(&id.to_string()),
+            by: Text::line(&granted.by),
+            at: When::new(granted.at, now),
+            agent: Text::line(&granted.grant.agent),
+            what: Text::line(granted.grant.capability.function()),
+            terms: Text::line(&story::granted(&granted.grant)),
+            used: Text::line(&format!("{} calls{}", used.count, sums.collect::<String>())),
+            standing,
+            revoked_by: granted.revoked.map(|(by, _)| Text::line(&by)),
+        }
+    };
+    page(&GrantsPage { frame: signed.frame("grants"), rows: rows.into_iter().map(row).collect(), next })
+}
+
+#[derive(Template)]
+#[template(path = "grant_shown.html")]
+struct ShownPage {
+    frame: Frame,
+    id: Text,
+    by: Text,
+    at: When,
+    policy: Vec<Text>,
+    over: bool,
+    revoked: Option<(Text, When)>,
+    seal: Seal,
+}
+
+/// Shows one, as the policy that it is.
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    let (_, call) = approvals::load(&api, &run, number).await?;
+    let policy = grants::policy(&api, &CallId { run, call: number }, &call).await?;
+    let granted = call.granted.ok_or_else(|| Problem::new(Kind::NotFound, "no grant was made with it"))?;
+    let now = api.journal().now();
+    page(&ShownPage {
+        frame: signed.frame("grants"),
+        id: Text::line(&id),
+        by: Text::line(&granted.by),
+        at: When::new(granted.at, now),
+        policy: Text::lines(policy.trim_end()),
+        over: now >= granted.grant.until,
+        revoked: granted.revoked.map(|(by, at)| (Text::line(&by), When::new(at, now))),
+        seal: signed.seal(&to_revoke(&id)),
+    })
+}
+
+/// Takes one back.
+pub(super) async fn revoke(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+    signed.0.check(&to_revoke(&id), form.field("seal").unwrap_or_default())?;
+    let id = grants::revoked(&api, &id, signed.0.reviewer()).await?;
+    Ok(Redirect::to(&format!("/grants/{id}")).into_response())
+}
+
+/// What a form must be sealed for to take a grant back.
+fn to_revoke(id: &str) -> String {
+    format!("revoke {id}")
+}
