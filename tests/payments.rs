@@ -357,3 +357,94 @@ fn calls_that_policy_clears_cannot_overspend_together() {
     );
     host.stop();
 }
+
+/// A reviewer approves one payment and has the next ones like it cleared; the grant ends with its money, and with being taken back, over a restart.
+#[test]
+fn a_grant_clears_the_next_like_it_and_no_more() {
+    let folder = shop("payee,amount,currency,reference\nACME GmbH,50.00,EUR,A-1\n");
+    folder.write(
+        "pay.cedar",
+        "permit (principal, action == Action::\"decide\", resource);\n\
+         permit (principal, action == Action::\"grant\", resource is payments::TransferFunds);\n\
+         @id(\"no-casinos\") forbid (principal, action == Action::\"call\", resource is payments::TransferFunds)\n\
+         when { resource.arguments.transfer.payee == \"Casino\" };\n",
+    );
+    folder.configure(&format!("{}\n[policy]\nfiles = [\"pay.cedar\"]\n", configuration("10000.00 EUR")));
+    let host = serve(&folder);
+    let pay = |host: &Host, row: &str| {
+        folder.write("files/invoices.csv", &format!("payee,amount,currency,reference\n{row}\n"));
+        host.start("bills", "Pay invoices.csv from operating")
+    };
+    let first = host.held(&pay(&host, "ACME GmbH,50.00,EUR,A-1"));
+    let id = first["id"].as_str().unwrap().to_owned();
+    let approve = |terms: &[&str]| {
+        let all =
+            [&["approvals", "approve", &id, "--yes", "--digest", first["digest"].as_str().unwrap()], terms].concat();
+        let output = folder.run(&all);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    // What is not bounded, or cannot be, is refused with the reason, and nothing is decided.
+    for (terms, code, says) in [
+        (&["--grant", "3"][..], 2, "--for"),
+        (&["--grant", "3", "--for", "2h"], 4, "a grant of them says how much in all, in EUR too"),
+        (&["--grant", "3", "--for", "2h", "--up-to", "120 EURO"], 2, "`EURO` is not a currency"),
+        (&["--grant", "3", "--for", "31d", "--up-to", "120.00 EUR"], 4, "in 30 days at most"),
+        (&["--grant", "0", "--for", "2h", "--up-to", "120.00 EUR"], 4, "1 to 1000 calls"),
+        (
+            &["--grant", "3", "--for", "2h", "--up-to", "120.00 EUR", "--may-differ", "/payee"],
+            4,
+            "there are /transfer/source",
+        ),
+    ] {
+        let (found, said) = approve(terms);
+        assert!(found == code && said.contains(says), "{terms:?}: {found} {said}");
+    }
+    assert_eq!(host.approval(&id)["state"], "held");
+    let (code, said) =
+        approve(&["--grant", "3", "--for", "2h", "--up-to", "120.00 EUR", "--may-differ", "/transfer/reference"]);
+    assert_eq!(code, 0, "{said}");
+    for line in [
+        "// At most 3 calls and 120.00 EUR in all; nothing in another currency.",
+        "resource.arguments.transfer.payee == \"ACME GmbH\" &&",
+        "context.granted.EUR + context.moved.EUR <= 12000",
+    ] {
+        assert!(said.contains(line), "{line} in\n{said}");
+    }
+    assert!(!said.contains("transfer.reference"), "{said}");
+    host.effect(&id, "succeeded");
+
+    // Like it, but for the reference: cleared, by the grant. What policy forbids stays forbidden, and what is unlike waits for a person.
+    let run = pay(&host, "ACME GmbH,60.00,EUR,A-2");
+    assert_eq!(host.over(&run)["state"], "finished");
+    let paid = host.events(&run).into_iter().find(|event| event["type"] == "call-cleared").unwrap();
+    let policy = &paid["data"]["proposal"]["policy"];
+    assert_eq!(policy["determining"], json!([format!("grant {id}")]));
+    assert_eq!(policy["grant"], json!({"run": id.split_once('.').unwrap().0, "call": first["call"]}));
+    let refused = host.over(&pay(&host, "Casino,1.00,EUR,A-2"));
+    assert!(refused["result"].to_string().contains("no-casinos"), "{refused}");
+    for unlike in
+        ["ACME GmbH,60.01,EUR,too much", "ACME GmbH,1,JPY,another currency", "ACME Gmbh,1.00,EUR,another payee"]
+    {
+        let held = host.held(&pay(&host, unlike));
+        assert!(held["proposal"]["policy"].get("grant").is_none(), "{unlike}: {held}");
+    }
+    host.stop();
+
+    // What it has cleared is known after a restart, and it ends when it is taken back.
+    let host = serve(&folder);
+    let listed = host.get("/v1/grants?standing=true");
+    let grants = listed["grants"].as_array().unwrap();
+    assert_eq!((grants.len(), &grants[0]["used"]), (1, &json!({"count": 1, "sums": {"EUR": 6_000}})), "{listed}");
+    let run = pay(&host, "ACME GmbH,59.00,EUR,A-3");
+    assert_eq!(host.over(&run)["state"], "finished", "there is room for it");
+    let output = folder.run(&["grants", "revoke", &id]);
+    assert!(output.status.success(), "{output:?}");
+    host.held(&pay(&host, "ACME GmbH,1.00,EUR,A-4"));
+    let text = |arguments: &[&str]| String::from_utf8(folder.run(arguments).stdout).unwrap();
+    assert_eq!(text(&["grants"]), "");
+    assert!(text(&["grants", "--all"]).contains("taken back by"), "{}", text(&["grants", "--all"]));
+    assert!(text(&["grants", "show", &id]).starts_with("// At most 3 calls"));
+    assert_eq!(host.post("/v1/grants/none.1/revocation", &json!({})).0, 404);
+    host.stop();
+}

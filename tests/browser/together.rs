@@ -133,3 +133,61 @@ fn many_tabs_keep_no_other_out() {
     held(&host, "scripted", "email ann@localhost Hello");
     alice.sees("Hello");
 }
+
+/// Clearing more like it, from the approval to the list: the policy is shown before anything is sent.
+#[test]
+fn more_like_it_is_cleared_and_taken_back() {
+    let more = "[groups]\ndesk = [\"alice\"]\n[policy]\nfiles = [\"p.cedar\"]\n";
+    let folder = shop(&["scripted"], more);
+    folder.write(
+        "p.cedar",
+        "permit (principal, action == Action::\"decide\", resource);\n\
+         permit (principal in Group::\"desk\", action == Action::\"grant\", resource);\n",
+    );
+    let (_folder, host) = folder.into_served();
+    let (_, id) = held(&host, "scripted", "email ann@localhost Hello");
+    let page = format!("/approvals/{id}");
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    let bob = Person::signed_in(&host, BOB, How::default()).unwrap();
+    bob.goto(&page);
+    bob.sees("Approve exactly this");
+    assert!(!bob.body().contains("Clear more like it"), "he may not");
+    bob.meets(403);
+    bob.goto(&format!("{page}/grant"));
+    bob.sees("you may not have more calls like this one cleared");
+
+    alice.goto(&page);
+    alice.click(&format!("a[href='{page}/grant']"));
+    alice.sees("How many calls, after this one");
+    alice.script("document.getElementById('calls').value = '1001'");
+    alice.meets(422);
+    alice.click("form.edit button.go");
+    alice.sees("a grant is for 1 to 1000 calls");
+    alice.script("document.getElementById('calls').value = '2'");
+    alice.click("input[value='/message/subject']");
+    alice.click("form.edit button.go");
+    alice.sees("This is what will be cleared");
+    alice.sees("context.granted.calls < 2");
+    assert!(!alice.body().contains("message.subject"), "it may differ");
+    assert_eq!(host.approval(&id)["state"], "held", "nothing is sent yet");
+    alice.click("button.approve");
+    alice.sees("You decided");
+    host.effect(&id, "succeeded");
+
+    // The next is cleared without anybody; its page, and the list, say by what.
+    let run = host.start("scripted", "email ann@localhost Another");
+    assert_eq!(host.over(&run)["state"], "finished");
+    let cleared = host.events(&run).into_iter().find(|event| event["type"] == "call-cleared").unwrap();
+    alice.goto(&format!("/approvals/{run}.{}", cleared["data"]["call"]));
+    alice.sees(&format!("Cleared by the grant {id}"));
+    bob.goto("/grants");
+    bob.sees("at most 2 calls until");
+    bob.sees("1 calls");
+    bob.click(&format!("a[href='/grants/{id}']"));
+    bob.sees("permit (");
+    bob.click("button.reject");
+    bob.sees("bob took it back");
+    alice.goto(&page);
+    alice.sees("bob took it back");
+    held(&host, "scripted", "email ann@localhost Another");
+}

@@ -21,13 +21,18 @@ const SCREENS: [(&str, u32, u32); 2] = [("screen", 1100, 900), ("phone", 390, 84
 
 #[test]
 fn every_view_fits_is_light_and_is_for_everybody() {
-    let (_folder, host) = shop(&["release", "scripted", "mask"], "").into_served();
+    let (_folder, host) =
+        shop(&["release", "scripted", "mask"], "[approval]\ngrantors = [\"alice\", \"olivia\"]\n").into_served();
     let done = held(&host, "scripted", "email ann@localhost Done").1;
     host.approve(&host.approval(&done));
     host.effect(&done, "succeeded");
     let release = held(&host, "release", "").1;
     let run = release.split_once('.').unwrap().0;
     let evidence = host.approval(&release)["proposal"]["exhibits"][0]["digest"].as_str().unwrap().to_owned();
+    let granted = held(&host, "scripted", "email ann@localhost Granted").1;
+    let approval = host.approval(&granted);
+    let draft = host.post(&format!("/v1/approvals/{granted}/grant"), &json!({"calls": 3, "lasts_ms": 60_000})).1;
+    assert_eq!(host.decide(&approval, "approve", &json!({"grant": draft["grant"]})).0, 200);
     let question = held(&host, "scripted", "ask Shall I send it?").1;
     let masked = held(&host, "mask", "ask").1;
     let long = held(&host, "scripted", &format!("email ann@localhost {}", "unbroken".repeat(60))).1;
@@ -45,6 +50,9 @@ fn every_view_fits_is_light_and_is_for_everybody() {
         ("split", &alice, format!("/approvals/{release}?diff=split"), 200),
         ("printable", &alice, format!("/approvals/{release}?evidence=whole"), 200),
         ("edit", &alice, format!("/approvals/{release}/edit"), 200),
+        ("grant", &alice, format!("/approvals/{long}/grant"), 200),
+        ("grants", &alice, "/grants".into(), 200),
+        ("granted", &alice, format!("/grants/{granted}"), 200),
         ("runs", &alice, "/runs".into(), 200),
         ("run", &alice, format!("/runs/{run}"), 200),
         ("cancel", &alice, format!("/runs/{run}/cancel"), 200),

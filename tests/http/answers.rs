@@ -146,6 +146,62 @@ async fn decisions_are_listed_with_what_they_rested_on() {
     world.stop().await;
 }
 
+/// From the terms to the policy, to the decision that makes it, to the list, and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_is_drafted_made_listed_and_taken_back() {
+    let world = World::new().await;
+    let (held, other) = (world.held(&How::PLAIN).await, world.held(&How::PLAIN).await);
+    let draft = |terms: Value| post(&format!("/v1/approvals/{}/grant", held.id), &terms);
+    let terms = json!({"calls": 2, "lasts_ms": 60_000, "may_differ": ["/text"]});
+    let drafted = world.ask(&draft(terms.clone())).await.json();
+    assert_eq!(drafted["grant"]["like"], json!({}));
+    let policy = drafted["policy"].as_str().unwrap();
+    assert!(policy.contains("resource is acme::mail::send::Send") && policy.contains("granted.calls < 2"), "{policy}");
+    let exact = world.ask(&draft(json!({"calls": 2, "lasts_ms": 60_000}))).await.json();
+    assert!(exact["policy"].as_str().unwrap().contains("resource.arguments.text == \"hello\""), "{exact}");
+    for (request, status) in [
+        (draft(json!({"calls": 0, "lasts_ms": 60_000})), 422),
+        (draft(json!({"calls": 1, "lasts_ms": 60_000, "may_differ": ["/words"]})), 422),
+        (draft(json!({"calls": 1})), 400),
+        (draft(terms.clone()).by("bob"), 403),
+        (post("/v1/approvals/none.1/grant", &terms), 404),
+        (get("/v1/grants?before=x"), 400),
+        (get(&format!("/v1/grants/{}", held.id)), 404),
+    ] {
+        assert_eq!(world.ask(&request).await.status, status, "{request:?}");
+    }
+    let decide = |held: &Held, kind: &str| {
+        let body = json!({"type": kind, "digest": held.digest, "message": "no", "grant": drafted["grant"]});
+        post(&format!("/v1/approvals/{}/decisions", held.id), &body)
+    };
+    assert_eq!(world.ask(&decide(&held, "reject")).await.status, 400);
+    assert_eq!(world.ask(&decide(&held, "approve").by("bob")).await.status, 403);
+    let again = [false, true].map(|repeated| json!(repeated));
+    for repeated in again {
+        let reply = world.ask(&decide(&held, "approve")).await;
+        assert_eq!((reply.status, reply.json()["repeated"].clone()), (200, repeated));
+    }
+    assert_eq!(world.ask(&draft(terms)).await.status, 409);
+
+    let standing = async || world.ask(&get("/v1/grants?standing=true")).await.json()["grants"].clone();
+    let listed = standing().await;
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["by"], &listed[0]["standing"]),
+        (&json!(held.id), &json!("alice"), &json!(true))
+    );
+    let shown = world.ask(&get(&format!("/v1/grants/{}", held.id))).await.json();
+    assert!(shown["policy"].as_str().unwrap().contains(&format!("@id(\"grant {}\")", held.id)), "{shown}");
+    let revoke = |held: &Held| post(&format!("/v1/grants/{}/revocation", held.id), &json!({}));
+    assert_eq!(world.ask(&revoke(&other)).await.status, 404);
+    for _ in 0..2 {
+        assert_eq!(world.ask(&revoke(&held).by("bob")).await.status, 200);
+    }
+    assert_eq!(standing().await, json!([]));
+    let all = world.ask(&get("/v1/grants")).await.json();
+    assert_eq!((&all["grants"][0]["revoked_by"], &all["grants"][0]["standing"]), (&json!("bob"), &json!(false)));
+    world.stop().await;
+}
+
 /// What no page gave is refused in the same words by every list, and is not taken for the end of one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_is_one_that_a_page_gave() {
@@ -247,17 +303,20 @@ async fn the_schema_is_strict_and_complete() {
     // An alternative that is told by its one member's name.
     let told_by_a_member = ["AgentResult", "RefusalReason", "Returned", "Scope", "Settled", "Verdict", "WhoDecides"];
     assert_eq!(open, told_by_a_member.map(str::to_owned).into(), "take members that they do not name");
-    // An action's arguments are of the function's own types, a JSON schema is a language of its own, and sums are by currency.
+    // An action's arguments are of the function's own types, a JSON schema is a language of its own, sums are by currency, and a grant's places are those arguments'.
     let known = [
         "Action.arguments",
         "AgUiInterrupt.responseSchema",
         "FeedEvent.data.arguments",
+        "Grant.like",
+        "Grant.sums",
         "RunEvent.data.arguments",
+        "Terms.sums",
         "Total.sums",
     ];
     assert_eq!(free, known.map(str::to_owned).into(), "are objects of which nothing is said");
     let paths = world.schema.0["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 18, "{:?}", paths.keys().collect::<Vec<_>>());
+    assert_eq!(paths.len(), 22, "{:?}", paths.keys().collect::<Vec<_>>());
     let mut names = BTreeSet::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {

@@ -43,6 +43,7 @@ impl Seasoned {
         let clearance = self.call(world).await.clearance.unwrap();
         let body = match &choice {
             Choice::Approve => json!({"type": "approve"}),
+            Choice::Grant(grant) => json!({"type": "approve", "grant": grant}),
             Choice::Reject => json!({"type": "reject", "message": "no"}),
             Choice::Respond(answer) => json!({"type": "respond", "answer": answer}),
             Choice::Edit(revision) => json!({"type": "edit", "arguments": revision.proposal.action.arguments()}),

@@ -97,7 +97,12 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
         consequence: Some(Consequence::Medium),
         connector: "test".into(),
         class,
-        requirement: Requirement { four_eyes, expires_at, ..Requirement::plain(who, quorum, 60_000) },
+        requirement: Requirement {
+            four_eyes,
+            expires_at,
+            grantors: Who::Named(vec!["alice".into()]),
+            ..Requirement::plain(who, quorum, 60_000)
+        },
         policy: PolicyRecord {
             determining: vec!["hold-everything".into()],
             ..PolicyRecord::new(Digest::of(b"policy"))

@@ -64,7 +64,7 @@ impl Host {
         };
         let message = (weather.below(2) == 0).then(|| format!("says {who}"));
         let verdict = match &choice {
-            Choice::Approve => Verdict::Approve,
+            Choice::Approve | Choice::Grant(_) => Verdict::Approve,
             Choice::Reject => Verdict::Reject,
             Choice::Respond(answer) => Verdict::Respond(answer.clone()),
             Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),

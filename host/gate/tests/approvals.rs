@@ -218,7 +218,7 @@ fn a_verdict_counts_while_its_totals_are_so() {
         Proposed::Refuse(Box::new(action("a")), refusal(), Some(Box::new(policy()))),
     ] {
         let propose = Propose { call: 1, proposed };
-        assert_eq!(holdshort_gate::Command::rests_on(&propose), std::slice::from_ref(&counted.counter));
+        assert_eq!(holdshort_gate::Command::rests_on(&propose).totals, std::slice::from_ref(&counted.counter));
         world.subject.totals = vec![Counted { total: counted.total.with(&BTreeMap::new()), ..counted.clone() }];
         assert_eq!(world.submit(propose.clone()), Err(Refused::TotalsChanged));
         world.subject.totals.clear();
@@ -275,6 +275,7 @@ fn requirements() -> impl Strategy<Value = Requirement> {
             rejections,
             expires_at: expires.map(|steps| Time(1_000_000).plus_ms(steps * 1_000)),
             escalations,
+            grantors: Reviewers::Any,
             sign_in_within_ms,
             start_within_ms: 1_000_000,
         },

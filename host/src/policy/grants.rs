@@ -85,7 +85,7 @@ pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> 
         format!("// At most {} calls{}; nothing in another currency.\n", grant.calls, sums.collect::<String>());
     if let Some((id, by)) = made {
         // Writing to a string cannot fail.
-        let _ = write!(text, "@id(\"grant {id}\") @description({:?})\n", format!("made by {by}"));
+        let _ = writeln!(text, "@id(\"grant {id}\") @description({:?})", format!("made by {by}"));
     }
     let _ = write!(
         text,
@@ -123,4 +123,146 @@ fn written(value: Expression) -> String {
 
 fn of_name<'a>(fields: &'a [(String, WitType)], name: &str) -> Option<&'a WitType> {
     fields.iter().find(|(field, _)| field == name).map(|(_, ty)| ty)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use cedar_policy::{
+        Authorizer, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    };
+    use holdshort_gate::{Action, Digest, Granted, Requirement, Reviewers, RunId, Time, Total};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn function() -> FunctionType {
+        let text = |name: &str| (name.to_owned(), WitType::String);
+        let amount = WitType::Record(vec![("minor-units".into(), WitType::U64), text("currency")]);
+        let list = WitType::List(Box::new(WitType::String));
+        let note = WitType::Option(Box::new(WitType::String));
+        let transfer =
+            vec![text("payee"), ("amount".into(), amount), ("copies-to".into(), list), ("note".into(), note)];
+        let params = vec![
+            ("transfer".to_owned(), WitType::Record(transfer)),
+            ("urgent".to_owned(), WitType::Bool),
+            ("rationale".to_owned(), WitType::Record(vec![text("summary")])),
+        ];
+        FunctionType { params, result: None }
+    }
+
+    fn action(payee: &str, units: u64, urgent: bool, note: Option<&str>, component: &[u8]) -> Action {
+        let amount = json!({"minor-units": units.to_string(), "currency": "EUR"});
+        let transfer = json!({"payee": payee, "amount": amount, "copies-to": ["a", "b"], "note": note});
+        let arguments = json!({"transfer": transfer, "urgent": urgent, "rationale": {"summary": units.to_string()}});
+        let capability = "acme:bank/pay@1.0.0#pay-out".parse().unwrap();
+        Action::new(Digest::of(component), capability, &function(), &arguments).unwrap()
+    }
+
+    fn granted(may_differ: &[&str]) -> Granted {
+        let action = action("AC\"ME\\", 10, false, None, b"component");
+        let may_differ: Vec<String> = may_differ.iter().map(|place| (*place).to_owned()).collect();
+        let grant = Grant {
+            agent: "payer".into(),
+            component: action.component(),
+            capability: action.capability().clone(),
+            like: like(&function(), action.arguments(), &may_differ).unwrap(),
+            calls: 3,
+            sums: BTreeMap::from([("EUR".to_owned(), 100)]),
+            until: Time(50_000_000),
+        };
+        Granted { grant, by: "ann".into(), at: Time(0), revoked: None }
+    }
+
+    fn id() -> CallId {
+        CallId { run: RunId("run".into()), call: 3 }
+    }
+
+    #[test]
+    fn a_grant_reads_as_the_policy_that_it_is() {
+        let text = text(Some((&id(), "ann \"A\"")), &granted(&["/transfer/copies-to"]).grant, &function()).unwrap();
+        let component = Digest::of(b"component");
+        assert_eq!(
+            text,
+            format!(
+                r#"// At most 3 calls and 1.00 EUR in all; nothing in another currency.
+@id("grant run.3") @description("made by ann \"A\"")
+permit (
+    principal == Agent::"payer",
+    action == Action::"call",
+    resource is acme::bank::pay::PayOut
+) when {{
+    principal.digest == "{component}" &&
+    resource.arguments.transfer.amount.currency == "EUR" &&
+    !(resource.arguments.transfer has note) &&
+    resource.arguments.transfer.payee == "AC\"ME\\" &&
+    resource.arguments.urgent == false &&
+    context.now < datetime("1970-01-01T00:00:50.000Z") &&
+    context.granted.calls < 3 &&
+    context.granted.EUR + context.moved.EUR <= 100
+}};
+"#
+            )
+        );
+        let unknown = like(&function(), &json!({"transfer": {"payee": "x"}}), &["/transfer/pay".into()]);
+        assert_eq!(
+            unknown.unwrap_err(),
+            "`/transfer/pay` is no place in the arguments of this call; there are /transfer/payee"
+        );
+        assert!(
+            like(&function(), &json!({"rationale": {"summary": "x"}}), &["/rationale".into()]).is_err(),
+            "is never alike"
+        );
+    }
+
+    /// What Cedar says of the text, with what the gate counts put beside it.
+    fn cedar_permits(text: &str, agent: &str, action: &Action, used: &Total, now: Time) -> bool {
+        let uid = |ty: &str, id: &str| {
+            EntityUid::from_type_name_and_id(EntityTypeName::from_str(ty).unwrap(), EntityId::new(id))
+        };
+        let mut errors = Vec::new();
+        let params: Vec<_> = function().params;
+        let params: Vec<(&str, &WitType)> = params.iter().map(|(name, ty)| (name.as_str(), ty)).collect();
+        let arguments = values::record(&params, action.arguments(), "", &mut errors);
+        let of = |id: &EntityUid, name: &str, value| {
+            Entity::new(id.clone(), [(name.to_owned(), value)].into(), [].into()).unwrap()
+        };
+        let (call, asker) = (uid("acme::bank::pay::PayOut", "it"), uid("Agent", agent));
+        let digest = Expression::new_string(action.component().to_string());
+        let entities = [of(&call, "arguments", arguments), of(&asker, "digest", digest)];
+        let long = |number: u64| Expression::new_long(i64::try_from(number).unwrap());
+        let moved = holdshort_gate::totals::money(action)["EUR"];
+        let spent = used.sums.get("EUR").copied().unwrap_or(0);
+        let context = Context::from_pairs([
+            ("now".into(), values::moment(now, &mut errors)),
+            ("granted".into(), values::of(vec![("calls".into(), long(used.count)), ("EUR".into(), long(spent))])),
+            ("moved".into(), values::of(vec![("EUR".into(), long(moved))])),
+        ]);
+        let request = Request::new(asker, uid("Action", "call"), call, context.unwrap(), None).unwrap();
+        let entities = Entities::from_entities(entities, None).unwrap();
+        let answer = Authorizer::new().is_authorized(&request, &PolicySet::from_str(text).unwrap(), &entities);
+        assert_eq!((answer.diagnostics().errors().count(), errors.len()), (0, 0));
+        answer.decision() == Decision::Allow
+    }
+
+    proptest! {
+        /// What was shown is what the gate goes by.
+        #[test]
+        fn cedar_says_of_the_text_what_the_gate_says_of_the_grant(
+            (payee, urgent, note) in (prop_oneof![3 => Just("AC\"ME\\"), 1 => Just("ACME")], any::<bool>(), any::<bool>()),
+            (component, agent) in (prop_oneof![3 => Just(&b"component"[..]), 1 => Just(&b"x"[..])], prop_oneof![3 => Just("payer"), 1 => Just("x")]),
+            (units, spent, count) in (0..60_u64, 0..100_u64, 0..5_u64),
+            (now, differ) in (30..70_u64, prop::sample::subsequence(vec!["/transfer/payee", "/urgent", "/transfer/note"], 0..=3)),
+        ) {
+            let (granted, now) = (granted(&differ), Time(now * 1_000_000));
+            let action = action(payee, units, urgent, note.then_some("n"), component);
+            let used = Total { count, sums: BTreeMap::from([("EUR".to_owned(), spent)]) };
+            let anybody = Requirement { grantors: Reviewers::Any, ..Requirement::plain(Reviewers::Any, 1, 1) };
+            let gate = granted.clears((agent, "olga"), &action, &anybody, &used, now).is_ok();
+            let text = text(None, &granted.grant, &function()).unwrap();
+            prop_assert_eq!(cedar_permits(&text, agent, &action, &used, now), gate, "{}", text);
+        }
+    }
 }
