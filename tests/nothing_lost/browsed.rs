@@ -16,8 +16,10 @@ use crate::support::{Folder, Host, PATIENCE, top};
 pub const BROWSED: [&str; 4] = ["/v1/sign-in-links", "/approvals/{id}/decision", "/sign-in", "/sign-out"];
 
 /// What they take besides, and which of the endpoint's routes writes by the same function; that one's reply is a case in `points`.
-const LIKE_THE_ENDPOINT: [(&str, &str); 3] = [
+const LIKE_THE_ENDPOINT: [(&str, &str); 5] = [
     ("/approvals/{id}/edit", "/v1/approvals/{id}/decisions"),
+    ("/approvals/{id}/grant", "/v1/approvals/{id}/decisions"),
+    ("/grants/{id}/revocation", "/v1/grants/{id}/revocation"),
     ("/approvals/{id}/resolution", "/v1/runs/{id}/calls/{n}/resolution"),
     ("/runs/{id}/cancel", "/v1/runs/{id}/cancel"),
 ];

@@ -35,6 +35,9 @@ fn acknowledged(route: &str) -> &'static str {
         "/v1/runs/{id}/cancel" => "run-cancelled",
         "/v1/runs/{id}/calls/{n}/resolution" => "effect-resolved",
         "/v1/approvals/{id}/decisions" => "decision-made",
+        "/v1/grants/{id}/revocation" => "grant-revoked",
+        // A draft writes nothing: what it is of is there.
+        "/v1/approvals/{id}/grant" => "call-held",
         other => panic!("say here what is on disk once `{other}` is answered"),
     }
 }

@@ -94,6 +94,7 @@ async fn host(
         reviewers: holdshort_gate::Reviewers::Any,
         quorum: 1,
         four_eyes: false,
+        grantors: Vec::new(),
         expires_after_ms: None,
         start_within_ms: 600_000,
     };
