@@ -20,8 +20,8 @@ pub struct CallFilter {
     pub agent: Option<String>,
     /// Only calls of this capability, written `package:name/interface@version#function`.
     pub capability: Option<String>,
-    /// Only calls that wait for this reviewer: held, and they could approve and have not yet; or in doubt, and they could settle it.
-    pub waiting_for: Option<String>,
+    /// Only calls that wait for one of these reviewers: held, and they could approve and have not yet; or in doubt, and they could settle it. Empty: all.
+    pub waiting_for: Vec<String>,
     /// In which order, and after which row of it.
     pub order: CallOrder,
     /// How many at most.
@@ -36,7 +36,7 @@ impl CallFilter {
             run: None,
             agent: None,
             capability: None,
-            waiting_for: None,
+            waiting_for: Vec::new(),
             order: CallOrder::Proposed(None),
             limit,
         }

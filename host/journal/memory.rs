@@ -370,12 +370,12 @@ impl Memory {
         let kept = self.kept();
         let wanted = kept.calls().filter(|(id, run, _, call)| {
             let Run { agent, started_by, .. } = &run.state.run;
-            let waits = |reviewer: &String| WaitsFor::of(call, started_by).includes(reviewer);
+            let waits = |of: &[String]| of.iter().any(|reviewer| WaitsFor::of(call, started_by).includes(reviewer));
             (filter.phases.is_empty() || filter.phases.contains(&call.phase.name()))
                 && filter.run.as_ref().is_none_or(|run| run == *id)
                 && filter.agent.as_ref().is_none_or(|wanted| wanted == agent)
                 && filter.capability.as_ref().is_none_or(|wanted| *wanted == call.action().capability().to_string())
-                && filter.waiting_for.as_ref().is_none_or(waits)
+                && (filter.waiting_for.is_empty() || waits(&filter.waiting_for))
         });
         wanted.map(|(id, run, position, call)| CallRow::new(id.clone(), &run.state.run, position, call)).collect()
     }

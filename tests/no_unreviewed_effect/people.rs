@@ -142,3 +142,65 @@ fn an_edit_that_leaves_nobody_is_refused() {
     host.over(&run);
     assert_eq!(world.effects(), 1);
 }
+
+/// Bob stands for Alice until a day: his word counts as hers, once, and for neither of them twice; not where four-eyes bars him, nor after the day.
+#[test]
+fn a_delegation_is_somebodys_word_once_and_ends() {
+    let delegated = |until: &str| {
+        format!("reviewers = [\"alice\", \"olivia\"]\nquorum = 2\n[delegations.alice]\nto = \"bob\"\nuntil = {until}\n")
+    };
+    let world = World::new(&delegated("2099-12-31"));
+    let host = world.folder.serve();
+    let run = host.start("scripted", &world.lines()[0]);
+    let held = host.held(&run);
+    let mine = host.request(BOB, "/v1/approvals?mine=true", None).1;
+    assert_eq!(mine["approvals"][0]["id"], held["id"], "what waits for her waits for him: {mine}");
+    let named = |name: &str| {
+        let mut body = approve(&held);
+        body["stands_for"] = json!(name);
+        body
+    };
+    for name in ["olivia", "nobody"] {
+        assert_eq!(decide(&host, BOB, id(&held), &named(name)).1, "not-eligible", "{name}");
+    }
+    // With her place named or not, again and again: it is one vote, and she cannot add another.
+    for body in [approve(&held), approve(&held), named("alice")] {
+        assert_eq!(decide(&host, BOB, id(&held), &body).0, 202);
+    }
+    assert_eq!(decide(&host, ALICE, id(&held), &approve(&held)).0, 202);
+    let standing = host.approval(id(&held));
+    assert_eq!(
+        standing["votes"],
+        json!([{"reviewer": "bob", "stands_for": "alice", "at": standing["votes"][0]["at"], "stage": 1}])
+    );
+    assert_eq!(world.effects(), 0);
+    assert_eq!(decide(&host, &host.token, id(&held), &approve(&held)).0, 200);
+    host.over(&run);
+    assert_eq!(world.effects(), 1);
+    host.kill();
+
+    // Its end is over: he is nobody here.
+    let ended = std::fs::read_to_string(world.folder.path().join("holdshort.toml"))
+        .unwrap()
+        .replace("2099-12-31", "2026-11-20T12:00:00+01:00");
+    world.folder.configure(&ended);
+    let host = world.folder.serve();
+    let run = host.start("scripted", &world.lines()[0]);
+    let held = host.held(&run);
+    assert_eq!(decide(&host, BOB, id(&held), &approve(&held)).1, "not-eligible");
+    assert_eq!(host.request(BOB, "/v1/approvals?mine=true", None).1["approvals"], json!([]));
+    host.kill();
+
+    // Under four-eyes neither who acts nor whose word it is may have started the run.
+    world.folder.configure(
+        &ended.replace("2026-11-20T12:00:00+01:00", "2099-12-31").replace("quorum = 2", "quorum = 1\nfour-eyes = true"),
+    );
+    let host = world.folder.serve();
+    let body = json!({ "agent": "scripted", "task": world.lines()[0] });
+    let run = host.request(BOB, "/v1/runs", Some(&body)).1["id"].as_str().unwrap().to_owned();
+    let held = host.held(&run);
+    assert_eq!(decide(&host, BOB, id(&held), &approve(&held)).1, "not-eligible", "bob started it");
+    assert_eq!(decide(&host, ALICE, id(&held), &approve(&held)).0, 200);
+    host.over(&run);
+    assert_eq!(world.effects(), 2);
+}

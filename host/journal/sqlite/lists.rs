@@ -218,7 +218,10 @@ impl Conditions {
         wanted.of(filter.run.as_ref(), filter.agent.as_ref(), filter.capability.as_ref());
         let waits = "calls.everybody <> EXISTS (SELECT 1 FROM exceptions WHERE exceptions.position = calls.position \
                      AND exceptions.reviewer = (SELECT number FROM names WHERE text = ?))";
-        wanted.add_some(waits, filter.waiting_for.clone());
+        if !filter.waiting_for.is_empty() {
+            wanted.sql.push(format!("({})", vec![waits; filter.waiting_for.len()].join(" OR ")));
+            wanted.values.extend(filter.waiting_for.iter().cloned().map(Value::from));
+        }
         wanted
     }
 

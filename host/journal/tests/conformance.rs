@@ -647,9 +647,9 @@ async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) 
     let _ = world.held("4 alice or olga, another than who started it", named(&["alice", "olga"], 1, true)).await;
     let _ = world.held("5 nobody", named(&[], 1, false)).await;
     let mine = async |name: &str| {
-        let found = ranked(&world, CallFilter { waiting_for: Some(name.into()), ..all_calls() }).await;
+        let found = ranked(&world, CallFilter { waiting_for: vec![name.into()], ..all_calls() }).await;
         let counted =
-            CallFilter { waiting_for: Some(name.into()), ..CallFilter::in_phases(&["held", "in-doubt"], 100) };
+            CallFilter { waiting_for: vec![name.into()], ..CallFilter::in_phases(&["held", "in-doubt"], 100) };
         assert_eq!(world.count_calls(counted).await.unwrap(), found.len(), "{name}");
         found.into_iter().map(|run| run[..1].to_owned()).collect::<String>()
     };

@@ -210,7 +210,7 @@ async fn a_list_reads_only_the_events_of_its_page() {
         sql(path, others);
     });
     let ranked = CallFilter { order: CallOrder::Ranked(None), ..CallFilter::in_phases(&["held"], 2) };
-    let mine = CallFilter { waiting_for: Some("bob".into()), agent: Some("agent".into()), ..ranked.clone() };
+    let mine = CallFilter { waiting_for: vec!["bob".into()], agent: Some("agent".into()), ..ranked.clone() };
     for filter in [ranked.clone(), mine] {
         let page = world.calls(filter.clone()).await.unwrap();
         assert_eq!(page.iter().map(|row| row.run.0.as_str()).collect::<Vec<_>>(), ["run-18", "run-19"]);

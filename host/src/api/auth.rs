@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use holdshort_gate::{Digest, Time};
+use holdshort_gate::{Call, Digest, Time};
 
 use super::problem::{Kind, Problem};
 
@@ -28,7 +28,14 @@ const TOKEN_BYTES_MAX: usize = 512;
 /// The presented token is hashed and the hash is looked up. How long that takes can tell about the hash of what was presented only, which whoever
 /// presents it knows already; to steer a hash towards a stored one, SHA-256 would have to be inverted. So the look-up need not take constant time.
 #[derive(Clone, Debug, Default)]
-pub struct Reviewers(HashMap<Digest, Arc<str>>);
+pub struct Reviewers {
+    by_hash: HashMap<Digest, Arc<str>>,
+    /// By who stands in: in whose place, and until when.
+    places: HashMap<String, Places>,
+}
+
+/// In whose places somebody decides, and until when each.
+type Places = Arc<[(String, Time)]>;
 
 /// Two people have the same token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +53,18 @@ impl Reviewers {
                 return Err(SharedToken(other.to_string(), name));
             }
         }
-        Ok(Self(by_hash))
+        Ok(Self { by_hash, places: HashMap::new() })
+    }
+
+    /// With who decides in whose place, and until when.
+    #[must_use]
+    pub fn with_delegations(mut self, all: impl IntoIterator<Item = (String, String, Time)>) -> Self {
+        let mut places = HashMap::<String, Vec<(String, Time)>>::new();
+        for (from, to, until) in all {
+            places.entry(to).or_default().push((from, until));
+        }
+        self.places = places.into_iter().map(|(to, places)| (to, places.into())).collect();
+        self
     }
 
     /// Who presents the token in these headers, if anybody known does.
@@ -66,9 +84,10 @@ impl Reviewers {
 
     /// Whose token it is.
     pub(super) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
-        let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.0.get(&Digest::of(token.as_bytes()))).flatten();
+        let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.by_hash.get(&Digest::of(token.as_bytes()))).flatten();
         let nobody = || Problem::new(Kind::Unauthenticated, "this token is nobody's here");
-        known.cloned().map(|name| Reviewer { name, signed_in_for_ms: 0 }).ok_or_else(nobody)
+        let places = |name: &str| self.places.get(name).cloned().unwrap_or_default();
+        known.cloned().map(|name| Reviewer { places: places(&name), name, signed_in_for_ms: 0 }).ok_or_else(nobody)
     }
 }
 
@@ -78,6 +97,7 @@ pub(crate) struct Reviewer {
     name: Arc<str>,
     /// How long ago they proved who they are, in milliseconds: a token does so with each request.
     signed_in_for_ms: u64,
+    places: Places,
 }
 
 /// A person is the same whenever they signed in.
@@ -99,6 +119,25 @@ impl Reviewer {
     /// The name that is written down with what they do.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// In whose places they decide now.
+    pub(crate) fn stands_for(&self, now: Time) -> impl Iterator<Item = &str> {
+        self.places.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name.as_str())
+    }
+
+    /// For whom what waits for them waits: for themselves, and for those in whose places they decide.
+    pub(crate) fn seats(&self, now: Time) -> Vec<String> {
+        std::iter::once(self.name()).chain(self.stands_for(now)).map(str::to_owned).collect()
+    }
+
+    /// In whose place they would decide on this call: nobody's while their own word counts, or where nobody's would.
+    pub(crate) fn seat(&self, call: &Call, started_by: &str, now: Time) -> Option<&str> {
+        let counts = |name: &str| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
+        if counts(self.name()) {
+            return None;
+        }
+        self.stands_for(now).find(|name| counts(name))
     }
 
     /// When they proved who they are.

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use holdshort_gate::call::Decided;
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
 use holdshort_gate::{Call, CallNumber, Digest, Grant, Refused, RunId, Subject, Time, Verdict};
 use holdshort_journal::{Fence, Flushed};
@@ -34,6 +35,9 @@ pub(crate) struct DecisionRequest {
     pub(crate) arguments: Option<Value>,
     /// A note for the journal. With `reject` it is the guidance that the agent reads; with `respond` it is the answer, if there is no `answer`.
     pub(crate) message: Option<String>,
+    /// In whose place, by a delegation of the configuration. Without it nobody's while the reviewer's own word counts, else of whom they stand for and
+    /// whose word does.
+    pub(crate) stands_for: Option<String>,
     /// `respond` only: the answer, of the function's `ok` type.
     pub(crate) answer: Option<Value>,
     /// `approve` only: more like it is cleared, by this grant; `POST /v1/approvals/{id}/grant` makes one up and shows what it is.
@@ -109,10 +113,11 @@ pub(crate) async fn decide(
     request: DecisionRequest,
 ) -> Result<Flushed<DecisionOutcome>, Problem> {
     request.check()?;
-    let DecisionRequest { kind, digest, arguments, message, answer, grant, capability } = request;
+    let DecisionRequest { kind, digest, arguments, message, stands_for, answer, grant, capability } = request;
     let words = message.clone().map(Value::String);
     let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
-    let asked = Asked { run, number, reviewer: name, signed_in_at, clearance: digest, message };
+    let stands_for = place(api, run, number, reviewer, digest, stands_for).await?;
+    let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance: digest, message };
     match kind {
         // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
         DecisionType::Approve => asked.submit(api, grant.map_or(Choice::Approve, Choice::Grant)).await,
@@ -120,6 +125,36 @@ pub(crate) async fn decide(
         DecisionType::Edit => edit(api, asked, capability, &arguments.unwrap_or_default()).await,
         DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
     }
+}
+
+/// In whose place a reviewer decides. Who stands for nobody needs no look at the call.
+async fn place(
+    api: &Api,
+    run: &RunId,
+    number: CallNumber,
+    reviewer: &Reviewer,
+    digest: Digest,
+    named: Option<String>,
+) -> Result<Option<String>, Problem> {
+    let now = api.journal().now();
+    if let Some(named) = named {
+        if reviewer.stands_for(now).all(|name| name != named) {
+            let detail = format!("you do not decide in the place of `{}`", super::shortened(&named));
+            return Err(Problem::new(Kind::NotEligible, detail));
+        }
+        return Ok(Some(named));
+    }
+    if reviewer.stands_for(now).next().is_none() {
+        return Ok(None);
+    }
+    let (subject, call) = approvals::load(api, run, number).await?;
+    let said = |made: &&Decided| made.decision.reviewer == reviewer.name() && made.decision.clearance == digest;
+    // Who says it again says it in the same place.
+    if let Some(made) = call.decisions.iter().rev().find(said) {
+        return Ok(made.decision.stands_for.clone());
+    }
+    let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
+    Ok(reviewer.seat(&call, &started_by, now).map(str::to_owned))
 }
 
 /// Reads a decision as the endpoint does, as far as that goes without a journal: whether `id` may be an approval's and `body` a decision.
@@ -164,6 +199,7 @@ struct Asked<'a> {
     run: &'a RunId,
     number: CallNumber,
     reviewer: String,
+    stands_for: Option<String>,
     signed_in_at: Time,
     clearance: Digest,
     message: Option<String>,
@@ -172,8 +208,8 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// The decision as the gate takes it.
     fn decide(self, choice: Choice) -> Decide {
-        let Self { reviewer, signed_in_at, clearance, message, .. } = self;
-        Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message }
+        let Self { reviewer, stands_for, signed_in_at, clearance, message, .. } = self;
+        Decide { reviewer, stands_for, signed_in_at, clearance, choice, message }
     }
 
     /// Writes the decision. The gate judges it on the state that is then in the journal.
@@ -230,12 +266,14 @@ pub(crate) async fn foresee(
     revision: Option<Revision>,
 ) -> Result<(Call, DecisionOutcome), Problem> {
     let (subject, call) = approvals::load(api, run, number).await?;
+    let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
     let wrong_phase = || Refused::WrongPhase(call.phase.name());
     let clearance = digest.or(call.clearance).ok_or_else(wrong_phase)?;
     let current = || call.proposal().cloned().map(|proposal| Revision { proposal });
     let revision = revision.or_else(current).ok_or_else(wrong_phase)?;
     let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
-    let asked = Asked { run, number, reviewer: name, signed_in_at, clearance, message: None };
+    let stands_for = reviewer.seat(&call, &started_by, api.journal().now()).map(str::to_owned);
+    let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance, message: None };
     let outcome = asked.may(api, subject, &call, Choice::Edit(Box::new(revision)))?;
     Ok((call, outcome))
 }

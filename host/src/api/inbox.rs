@@ -30,7 +30,7 @@ pub(super) struct ListQuery {
     /// `waiting` (the default): what was proposed first comes first. `rank`: what is in doubt, then by consequence, then by deadline, then as `waiting`.
     #[param(inline)]
     order: Option<Order>,
-    /// Only what waits for whoever asks: held, and they could approve and have not yet; or in doubt, and they could settle it.
+    /// Only what waits for whoever asks, or for whom they stand in: held, and they could approve and have not yet; or in doubt, and they could settle it.
     mine: Option<bool>,
     /// Only calls of the agent of this name.
     agent: Option<String>,
@@ -117,7 +117,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
         run: query.run.as_deref().map(ids::asked).transpose()?,
         agent: query.agent,
         capability: query.capability,
-        waiting_for: query.mine.unwrap_or_default().then(|| reviewer.name().to_owned()),
+        waiting_for: if query.mine.unwrap_or_default() { reviewer.seats(api.journal().now()) } else { Vec::new() },
         order: order.after(query.after.as_deref())?,
         limit,
     };

@@ -211,7 +211,7 @@ pub(super) struct EitherForm(pub(super) DecisionRequest);
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Decision)]
-#[expect(dead_code, reason = "it is a description")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "it is a description")]
 pub(super) enum EitherShape {
     /// This host's own.
     Own(DecisionRequest),
@@ -244,6 +244,7 @@ struct Members {
     #[serde(default, deserialize_with = "present")]
     answer: Option<Value>,
     grant: Option<Box<Grant>>,
+    stands_for: Option<String>,
     decisions: Option<Vec<LangchainDecision>>,
 }
 
@@ -251,11 +252,18 @@ impl TryFrom<Members> for EitherForm {
     type Error = String;
 
     fn try_from(members: Members) -> Result<Self, String> {
-        let Members { kind, digest, arguments, message, answer, grant, decisions } = members;
+        let Members { kind, digest, arguments, message, answer, grant, stands_for, decisions } = members;
         match (kind, decisions) {
-            (Some(kind), None) => {
-                Ok(Self(DecisionRequest { kind, digest, arguments, message, answer, grant, capability: None }))
-            }
+            (Some(kind), None) => Ok(Self(DecisionRequest {
+                kind,
+                digest,
+                arguments,
+                message,
+                stands_for,
+                answer,
+                grant,
+                capability: None,
+            })),
             (None, None) => Err("missing field `type`".into()),
             (Some(_), Some(_)) => Err("`type` or `decisions`, not both".into()),
             (None, Some(_)) if arguments.is_some() || message.is_some() || answer.is_some() || grant.is_some() => {
@@ -268,7 +276,16 @@ impl TryFrom<Members> for EitherForm {
                     .map_err(|_| format!("an approval is about one call and takes one decision, not {given}"))?;
                 let [LangchainDecision { kind, edited_action, message }] = one;
                 let (capability, arguments) = edited_action.map(|edited| (edited.name, edited.args)).unzip();
-                Ok(Self(DecisionRequest { kind, digest, arguments, message, answer: None, grant: None, capability }))
+                Ok(Self(DecisionRequest {
+                    kind,
+                    digest,
+                    arguments,
+                    message,
+                    stands_for,
+                    answer: None,
+                    grant: None,
+                    capability,
+                }))
             }
         }
     }

@@ -134,6 +134,8 @@ impl Host {
         let named = config.reviewers.iter().map(|reviewer| (reviewer.name.clone(), reviewer.token_sha256));
         let reviewers = api::Reviewers::new(named.chain([(operator, local)]))
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        let places = config.delegations.iter().map(|one| (one.from.clone(), one.to.clone(), one.until));
+        let reviewers = reviewers.with_delegations(places);
         Ok(Api::new(ApiParts {
             journal: self.journal.clone(),
             driver: Arc::new(driver::HostDriver { runs: self.runs.clone(), effects: self.effects.clone() }),

@@ -39,6 +39,7 @@ pub(super) struct File {
     pub(super) capabilities: Option<Named<Capability>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
     pub(super) groups: Option<Named<Vec<Spanned<Name>>>>,
+    pub(super) delegations: Option<Named<Delegation>>,
     pub(super) policy: Option<Policy>,
     pub(super) notify: Option<Named<Notice>>,
 }
@@ -87,6 +88,14 @@ pub(super) struct Approval {
     pub(super) grantors: Option<Vec<Spanned<Name>>>,
     pub(super) expires_after: Option<Span>,
     pub(super) start_within: Option<Span>,
+}
+
+/// `[delegations.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(super) struct Delegation {
+    pub(super) to: Spanned<Name>,
+    pub(super) until: Spanned<toml::value::Datetime>,
 }
 
 /// `[agents.NAME]`

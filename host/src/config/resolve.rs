@@ -28,6 +28,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
     let reviewers = people::reviewers(file.reviewers)?;
     let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator, file.policy.is_some())?;
     let groups = people::groups(file.groups, &reviewers, &around.operator)?;
+    let delegations = people::delegations(file.delegations, &reviewers, &around.operator)?;
     let policies = file.policy.into_iter().flat_map(|policy| policy.files).map(|path| folder.path(path)).collect();
     Ok(Config {
         source: source.map(Path::to_path_buf),
@@ -48,6 +49,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         repository,
         reviewers,
         groups,
+        delegations,
         policies,
         state,
         folder: folder.0,

@@ -2,15 +2,19 @@
 //!
 //! It holds no secret, only the names of the files that do, and so it can be printed (`holdshort config`).
 
+mod people;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use holdshort_gate::{Capability, Digest, Requirement, Reviewers, Time};
+use holdshort_gate::{Capability, Digest};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::notices::{NoticeEvent, NoticeTarget};
+
+pub use people::{Approval, Delegation};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -57,6 +61,8 @@ pub struct Config {
     pub reviewers: Vec<Reviewer>,
     /// Groups of them, by name.
     pub groups: BTreeMap<String, Vec<String>>,
+    /// Who may decide in whose place, and until when.
+    pub delegations: Vec<Delegation>,
     /// Files of policies; without any, all that is consequential is held.
     pub policies: Vec<PathBuf>,
 }
@@ -134,36 +140,6 @@ pub struct Limits {
     pub arguments_bytes_max: usize,
     pub arguments_lines_max: usize,
     pub task_bytes_max: usize,
-}
-
-/// What it takes to clear a held call.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Approval {
-    /// Who may decide.
-    pub reviewers: Reviewers,
-    /// How many different people must approve.
-    pub quorum: u32,
-    /// Whether who started the run, or edited the action, is barred from approving it.
-    pub four_eyes: bool,
-    /// Who of those who clear a call alone may have more like it cleared; policy files say it instead, where there are any.
-    pub grantors: Vec<String>,
-    /// How long a call waits for decisions; for ever, if absent.
-    pub expires_after_ms: Option<u64>,
-    /// How long after it was cleared the effect may still start.
-    pub start_within_ms: u64,
-}
-
-impl Approval {
-    /// The requirement for a call that is held at `now`.
-    pub fn requirement(&self, now: Time) -> Requirement {
-        Requirement {
-            four_eyes: self.four_eyes,
-            expires_at: self.expires_after_ms.map(|ms| now.plus_ms(ms)),
-            grantors: Reviewers::Named(self.grantors.clone()),
-            ..Requirement::plain(self.reviewers.clone(), self.quorum, self.start_within_ms)
-        }
-    }
 }
 
 /// An agent that can be started by name.

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::message::{Format, letter};
-use super::notice::{Kind, Notice};
+use super::notice::{About, Kind, Notice};
 use super::{Notify, Target, Way};
 
 /// Events that are read at a time.
@@ -129,17 +129,10 @@ impl Courier<'_> {
 
     /// Whether the target is somebody who could do something about it; a webhook is told all.
     fn concerns(&self, notice: &Notice) -> bool {
-        let (Way::Mail { reviewer, .. }, Some(call)) = (&self.target.way, &notice.call) else { return true };
-        let admits = call.requirement.as_ref().map(|requirement| {
-            // What is in doubt is settled by any of them, in whichever stage.
-            let asked = if notice.kind == Kind::InDoubt {
-                requirement.admits(reviewer, call.level).is_ok()
-            } else {
-                requirement.admits_in(reviewer, call.stage, call.level)
-            };
-            asked && requirement.bars(reviewer, &notice.started_by, call.edited_by.as_deref()).is_ok()
-        });
-        admits.unwrap_or(true)
+        let (Way::Mail { reviewer, places, .. }, Some(call)) = (&self.target.way, &notice.call) else { return true };
+        let now = self.notify.journal.now();
+        let stands_for = places.iter().filter(|(_, until)| now < *until).map(|(name, _)| name);
+        std::iter::once(reviewer).chain(stands_for).any(|name| concerns(notice, call, name))
     }
 
     /// People are not asked for what is done by now, such as after a target was out of reach for long. Programs get all that happened.
@@ -222,6 +215,20 @@ impl Courier<'_> {
             ReadError::Store(error.to_string())
         })
     }
+}
+
+/// Whether this person could do something about it.
+fn concerns(notice: &Notice, call: &About, name: &str) -> bool {
+    let admits = call.requirement.as_ref().map(|requirement| {
+        // What is in doubt is settled by any of them, in whichever stage.
+        let asked = if notice.kind == Kind::InDoubt {
+            requirement.admits(name, call.level).is_ok()
+        } else {
+            requirement.admits_in(name, call.stage, call.level)
+        };
+        asked && requirement.bars(name, &notice.started_by, call.edited_by.as_deref()).is_ok()
+    });
+    admits.unwrap_or(true)
 }
 
 impl Target {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
+use holdshort_gate::Time;
 use holdshort_journal::{Clock, Journal, Note, ReadError};
 
 pub use courier::Retry;
@@ -53,6 +54,8 @@ pub enum Way {
     Mail {
         /// Their name, as it stands in requirements.
         reviewer: String,
+        /// In whose places they decide as well, and until when each.
+        places: Vec<(String, Time)>,
         /// Their address.
         address: String,
         /// Who takes it.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
-use holdshort_gate::{Call, Consequence, Digest, EffectClass, Phase, Subject};
+use holdshort_gate::{Call, Consequence, Digest, EffectClass, Phase, Subject, Time};
 use serde::Deserialize;
 
 use super::evidence::{self, Body, Evidence};
@@ -64,6 +64,8 @@ struct Deciding {
     seal: Seal,
     /// Why this reviewer may not approve, if they may not.
     barred: Option<Text>,
+    /// In whose place they would decide.
+    stands_for: Option<Text>,
     /// Others must approve first.
     early: bool,
     /// They have approved this already.
@@ -120,7 +122,7 @@ pub(super) async fn show(
         facts: facts(&api, &call),
         receipt: receipt(&call),
         digest: call.clearance,
-        decide: deciding(&signed, &subject, &call),
+        decide: deciding(&signed, &subject, &call, now),
         resolving: resolving(&api, &signed, &run, &subject, &call),
         evidence,
         whole,
@@ -202,15 +204,22 @@ fn receipt(call: &Call) -> Vec<Item> {
 }
 
 /// The forms, while it waits.
-fn deciding(signed: &Signed, subject: &Subject, call: &Call) -> Option<Deciding> {
+fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Option<Deciding> {
     let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
     let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
+    // Who stands for somebody whose word counts is asked as they would be; four-eyes bars them in their own person too.
+    let seat = signed.0.reviewer().seat(call, started_by, now);
+    let name = seat.unwrap_or(signed.name());
+    let bars = call.requirement().map(|asks| asks.bars(signed.name(), started_by, call.edited_by.as_deref()));
+    let own = bars.and_then(Result::err).map(|why| Text::line(&why.to_string()));
+    let barred = own.or_else(|| barred(subject, call, name));
     let question = (call.proposal()?.class == EffectClass::Question).then(|| choices(call).map(Text::line).collect());
     Some(Deciding {
         digest,
         seal: signed.seal(&digest.to_string()),
-        barred: barred(subject, call, signed.name()),
-        early: is_early(call, signed.name(), started_by),
+        barred,
+        early: is_early(call, name, started_by),
+        stands_for: seat.map(Text::line),
         voted: call.has_vote_of(signed.name()),
         edited: call.edited_by.as_deref() == Some(signed.name()),
         question,

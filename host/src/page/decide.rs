@@ -61,7 +61,16 @@ async fn request(
     if message.is_none() && !matches!(kind, DecisionType::Approve) {
         return Err(wrong("say something: the agent reads it"));
     }
-    Ok(DecisionRequest { kind, digest, arguments: None, message, answer: None, grant: None, capability: None })
+    Ok(DecisionRequest {
+        kind,
+        digest,
+        arguments: None,
+        message,
+        stands_for: None,
+        answer: None,
+        grant: None,
+        capability: None,
+    })
 }
 
 /// The choice that was picked, as the agent wrote it; the page shows it made visible.

@@ -164,6 +164,7 @@ impl<'a> Editing<'a> {
             digest: self.digest,
             arguments: Some(arguments),
             message,
+            stands_for: None,
             answer: None,
             grant: None,
             capability: None,

@@ -170,6 +170,7 @@ impl<'a> Granting<'a> {
             digest: self.digest,
             arguments: None,
             message,
+            stands_for: None,
             answer: None,
             grant: Some(Box::new(grant)),
             capability: None,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::extract::State;
 use holdshort_gate::command::DecisionOutcome;
-use holdshort_gate::{Reviewers, Waiting};
+use holdshort_gate::{Reviewers, Time, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
@@ -80,7 +80,7 @@ struct Row {
 /// Shows what waits.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<InboxQuery>) -> Answer {
     let everybody = query.waits_for.as_deref() == Some("everybody");
-    let rows = api.journal().calls(filter(&signed, &query, everybody, ROWS)?).await?;
+    let rows = api.journal().calls(filter(&signed, api.journal().now(), &query, everybody, ROWS)?).await?;
     let next = rows.last().filter(|_| rows.len() == ROWS).map(|last| Text::line(&onwards(&query, last)));
     let (agents, capabilities) = choices(&api, &query);
     let filtered = agents.iter().chain(&capabilities).any(|choice| choice.chosen);
@@ -105,18 +105,24 @@ pub(super) async fn after(
     decided: &str,
     _written: &Flushed<DecisionOutcome>,
 ) -> Result<String, Trouble> {
-    let waiting = api.journal().calls(filter(signed, &InboxQuery::default(), false, 2)?).await?;
+    let waiting = api.journal().calls(filter(signed, api.journal().now(), &InboxQuery::default(), false, 2)?).await?;
     let next = waiting.iter().map(|row| format!("{}.{}", row.run, row.call)).find(|id| id != decided);
     Ok(next.map_or_else(|| format!("/?decided={decided}"), |next| format!("/approvals/{next}?decided={decided}")))
 }
 
-fn filter(signed: &Signed, query: &InboxQuery, everybody: bool, limit: usize) -> Result<CallFilter, Trouble> {
+fn filter(
+    signed: &Signed,
+    now: Time,
+    query: &InboxQuery,
+    everybody: bool,
+    limit: usize,
+) -> Result<CallFilter, Trouble> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let after = query.after.as_deref().map(cursor).transpose()?;
     Ok(CallFilter {
         agent: given(&query.agent),
         capability: given(&query.capability),
-        waiting_for: (!everybody).then(|| signed.name().to_owned()),
+        waiting_for: if everybody { Vec::new() } else { signed.0.reviewer().seats(now) },
         order: CallOrder::Ranked(after),
         ..CallFilter::in_phases(&WAITING, limit)
     })

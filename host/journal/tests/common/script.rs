@@ -427,9 +427,10 @@ fn call_filters(runs: &[RunId], last: Position) -> Vec<CallFilter> {
     let ranked = || CallFilter { order: CallOrder::Ranked(None), ..all_calls() };
     filters.extend([ranked(), CallFilter { phases: vec!["held", "in-doubt"], limit: 3, ..ranked() }]);
     for reviewer in ["alice", "bob", "carol", "olga"] {
-        filters.push(CallFilter { waiting_for: Some(reviewer.into()), ..ranked() });
-        filters.push(CallFilter { waiting_for: Some(reviewer.into()), phases: vec!["held"], limit: 2, ..all_calls() });
+        filters.push(CallFilter { waiting_for: vec![reviewer.into()], ..ranked() });
+        filters.push(CallFilter { waiting_for: vec![reviewer.into()], phases: vec!["held"], limit: 2, ..all_calls() });
     }
+    filters.push(CallFilter { waiting_for: vec!["carol".into(), "bob".into()], ..ranked() });
     for (agent, capability) in [("agent", "acme:mail/send@1.0.0#send"), ("agent", "acme:mail/send"), ("nobody", "")] {
         filters.push(CallFilter { agent: Some(agent.into()), limit: 3, ..ranked() });
         filters.push(CallFilter { capability: Some(capability.into()), run: runs.first().cloned(), ..all_calls() });
@@ -734,7 +735,9 @@ impl Model {
         rows.retain(|row| after.is_none_or(|after| place(row) > after));
         rows.retain(|row| filter.agent.as_ref().is_none_or(|agent| *agent == row.agent));
         rows.retain(|row| filter.capability.as_ref().is_none_or(|wanted| *wanted == row.capability.to_string()));
-        rows.retain(|row| filter.waiting_for.as_ref().is_none_or(|name| self.waits_for(row, name)));
+        rows.retain(|row| {
+            filter.waiting_for.is_empty() || filter.waiting_for.iter().any(|name| self.waits_for(row, name))
+        });
         rows.retain(|row| filter.phases.is_empty() || filter.phases.contains(&row.phase));
         rows.sort_by_key(place);
         rows.truncate(filter.limit);

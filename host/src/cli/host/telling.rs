@@ -78,12 +78,14 @@ fn webhook(name: &str, target: &NoticeTarget) -> Result<Target, Failure> {
 
 fn mail(config: &Config, reviewer: &str, address: &str, post: &Post) -> Target {
     use crate::config::defaults::{NOTICE_RETRIES, NOTICE_RETRY_AFTER_MS};
+    let places = config.delegations.iter().filter(|one| one.to == reviewer);
+    let places = places.map(|one| (one.from.clone(), one.until)).collect();
     Target {
         name: format!("mail to {reviewer}"),
         events: config.email.notices.iter().map(kind).collect(),
         lead: Duration::from_millis(config.email.remind_before_ms),
         retry: Retry { times: NOTICE_RETRIES, first: Duration::from_millis(NOTICE_RETRY_AFTER_MS) },
-        way: Way::Mail { reviewer: reviewer.into(), address: address.into(), post: post.clone() },
+        way: Way::Mail { reviewer: reviewer.into(), places, address: address.into(), post: post.clone() },
     }
 }
 

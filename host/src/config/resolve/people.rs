@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::Reviewers;
+use holdshort_gate::{Reviewers, Time};
 use toml::Spanned;
 
 use super::{Wrong, authored, defaults, plain_name};
 use crate::config::error::nearest;
-use crate::config::resolved::{Approval, Reviewer};
+use crate::config::resolved::{Approval, Delegation, Reviewer};
 use crate::config::value::Name;
 
 /// A token stands for one person: with two names for one token, the journal could not say who decided.
@@ -105,6 +105,45 @@ pub(super) fn groups(
         groups.insert(group, known(&members, &everyone)?);
     }
     Ok(groups)
+}
+
+/// Everybody has one place, and nobody stands in their own. An end is a moment, or a day, which is over when the next begins in UTC.
+pub(super) fn delegations(
+    authored: Option<authored::Named<authored::Delegation>>,
+    reviewers: &[Reviewer],
+    operator: &str,
+) -> Result<Vec<Delegation>, Wrong> {
+    let everyone = everybody(reviewers, operator);
+    let mut delegations = Vec::new();
+    for (name, authored::Delegation { to, until }) in authored.into_iter().flatten() {
+        let from = plain_name(&name)?;
+        if !everyone.contains(&from.as_str()) {
+            let hint = format!("known: {}", everyone.join(", "));
+            return Err(Wrong::at(&name, format!("nobody here is called `{from}`"), hint));
+        }
+        let to_whom = known(std::slice::from_ref(&to), &everyone)?.swap_remove(0);
+        if to_whom == from {
+            return Err(Wrong::at(&to, format!("`{from}` stands in their own place"), "name somebody else"));
+        }
+        let written = until.get_ref().to_string();
+        let ends = if until.get_ref().time.is_none() {
+            format!("{written}T00:00:00Z")
+                .parse::<jiff::Timestamp>()
+                .map(|day| day + jiff::SignedDuration::from_hours(24))
+        } else {
+            written.parse()
+        };
+        let Some(until) = ends.ok().and_then(|ends| u64::try_from(ends.as_microsecond()).ok()).map(Time) else {
+            let what = format!("`{written}` is no moment");
+            return Err(Wrong::at(
+                &until,
+                what,
+                "write a day, as `2026-12-24`, or a time with its offset, as `2026-12-24T18:00:00Z`",
+            ));
+        };
+        delegations.push(Delegation { from, to: to_whom, until });
+    }
+    Ok(delegations)
 }
 
 /// A quorum that cannot be met would hold every call for ever, which nobody means.
