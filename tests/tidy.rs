@@ -18,15 +18,16 @@ const DOC_SHARE_MIN: usize = 15;
 /// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate"]),
-    ("api", &["gate", "journal", "review", "runs", "kill"]),
-    ("config", &["gate"]),
-    ("connectors", &["gate", "journal"]),
+    ("api", &["gate", "journal", "policy", "review", "runs", "kill"]),
+    ("config", &["gate", "money"]),
+    ("connectors", &["gate", "journal", "money"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("kill", &["journal"]),
+    ("money", &[]),
     ("notify", &["gate", "journal", "review"]),
-    ("page", &["gate", "journal", "review", "api"]),
-    ("policy", &["gate", "config"]),
-    ("review", &["gate"]),
+    ("page", &["gate", "journal", "policy", "review", "api", "money"]),
+    ("policy", &["gate", "config", "money"]),
+    ("review", &["gate", "money"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
 ];
 /// They wire the parts together, and may use everything.

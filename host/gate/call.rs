@@ -163,21 +163,10 @@ impl Call {
                 self.revise(*revision, proposal, *clearance, at);
                 self.reheld = Some(reason.clone());
             }
-            Event::CallEscalated { level, .. } => {
-                self.level = *level;
-                self.waits_since = at;
-                if planted::is("escalation-forgets-a-veto") {
-                    self.rejections.clear();
-                }
-                self.advance(at);
-            }
-            Event::GrantMade { by, grant, .. } => {
-                self.granted = Some(Granted { grant: (**grant).clone(), by: by.clone(), at, revoked: None });
-            }
+            Event::CallEscalated { level, .. } => self.escalate(*level, at),
+            Event::GrantMade { by, grant, .. } => self.granted = Some(Granted::new(grant, by, at)),
             Event::GrantRevoked { by, .. } => {
-                if let Some(granted) = &mut self.granted {
-                    granted.revoked = Some((by.clone(), at));
-                }
+                self.granted.iter_mut().for_each(|granted| granted.revoked = Some((by.clone(), at)));
             }
             Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
             Event::CallExpired { .. } => self.phase = Phase::Expired,
@@ -217,6 +206,15 @@ impl Call {
             }
         }
         Ok(())
+    }
+
+    fn escalate(&mut self, level: usize, at: Time) {
+        self.level = level;
+        self.waits_since = at;
+        if planted::is("escalation-forgets-a-veto") {
+            self.rejections.clear();
+        }
+        self.advance(at);
     }
 
     fn revise(&mut self, revision: u32, proposal: &Proposal, clearance: Digest, at: Time) {

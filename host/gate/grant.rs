@@ -81,6 +81,10 @@ pub enum NotGranted {
 }
 
 impl Granted {
+    pub(crate) fn new(grant: &Grant, by: &str, at: Time) -> Self {
+        Self { grant: grant.clone(), by: by.into(), at, revoked: None }
+    }
+
     /// Whether the grant clears an action of `agent`, in a run that `started_by` began, that would be held under this requirement, when it has
     /// cleared `used` before.
     pub fn clears(

@@ -135,5 +135,5 @@ fn link(notice: &Notice, base: &str) -> String {
 
 fn rfc3339(at: Time) -> String {
     let at = i64::try_from(at.0).ok().and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
-    at.map_or_else(|| "never".into(), |at| at.to_string())
+    at.map_or_else(|| "never".into(), |at| format!("{at:.6}"))
 }
