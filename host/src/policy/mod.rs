@@ -5,6 +5,7 @@
 //! [`CedarPolicy`] judges: read [`schema`] (what policies can speak of), [`load`], [`annotations`] (who must decide), `cedar`.
 
 pub mod annotations;
+mod apart;
 pub mod cases;
 mod cedar;
 mod facts;
@@ -17,7 +18,7 @@ use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, Reviewers, RunId, Time};
 use serde_json::Value;
 
-pub use cedar::CedarPolicy;
+pub use cedar::{Base, CedarPolicy};
 pub use people::People;
 
 /// What policy is asked about a consequential call.

@@ -43,7 +43,7 @@ pub(in crate::cli) fn cedar(config: &Config, sources: &[Source]) -> Result<Cedar
     names.dedup();
     let people = People::new(names, config.groups.clone());
     let approval = config.approval.clone();
-    let base = move |now: Time| -> Requirement { approval.requirement(now) };
+    let base = Arc::new(move |now: Time| -> Requirement { approval.requirement(now) });
     CedarPolicy::load(sources, &types(config)?, people, base)
         .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))
 }
