@@ -18,7 +18,7 @@ const DOC_SHARE_MIN: usize = 15;
 /// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate"]),
-    ("api", &["gate", "journal", "review", "runs", "kill"]),
+    ("api", &["gate", "journal", "policy", "review", "runs", "kill"]),
     ("config", &["gate"]),
     ("connectors", &["gate", "journal"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),

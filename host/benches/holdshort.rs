@@ -25,6 +25,8 @@ mod cycles;
 mod disk;
 #[path = "holdshort/latency.rs"]
 mod latency;
+#[path = "holdshort/policy.rs"]
+mod policy;
 #[path = "holdshort/sandbox.rs"]
 mod sandbox;
 #[path = "holdshort/table.rs"]
@@ -70,6 +72,7 @@ type Part = (&'static str, fn(&Table));
 /// In the order of the table.
 const PARTS: &[Part] = &[
     ("sandbox", sandbox::measure),
+    ("policy", policy::measure),
     ("latency", latency::measure),
     ("cycles", cycles::measure),
     ("replay", waiting::replay),

@@ -8,6 +8,7 @@
 pub mod agents;
 pub mod approvals;
 pub mod auth;
+pub mod backtests;
 pub mod decisions;
 mod door;
 pub mod driver;
@@ -58,12 +59,16 @@ use metrics::Metrics;
 use problem::{Kind, Problem};
 use sessions::Sessions;
 
+use crate::policy::Setting;
+
 /// What an endpoint is made of.
 pub struct ApiParts {
     /// Where everything is written and read.
     pub journal: Journal,
     /// What starts and ends runs.
     pub driver: Arc<dyn Driver>,
+    /// What policies are read in, and those in force.
+    pub setting: Setting,
     /// Who is known.
     pub reviewers: Reviewers,
     /// The values of `Host` that are answered, with their ports.
@@ -94,6 +99,9 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     journal: Journal,
     driver: Arc<dyn Driver>,
+    setting: Arc<Setting>,
+    /// Trials of changed policies: one at a time.
+    trial: Arc<Semaphore>,
     reviewers: Reviewers,
     hosts: HashSet<String>,
     origins: HashSet<String>,
@@ -113,11 +121,14 @@ struct Inner {
 impl Api {
     /// An endpoint; [`serve`] listens for it.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { journal, driver, reviewers, allowed_hosts, allowed_origins, pages, cookie, limits } = parts;
+        let ApiParts { journal, driver, setting, reviewers, allowed_hosts, allowed_origins, pages, cookie, limits } =
+            parts;
         let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
         Self(Arc::new(Inner {
             journal,
             driver,
+            setting: Arc::new(setting),
+            trial: Arc::new(Semaphore::new(1)),
             reviewers,
             hosts: lower(allowed_hosts),
             origins: lower(allowed_origins),
@@ -151,6 +162,10 @@ impl Api {
 
     pub(crate) fn driver(&self) -> &dyn Driver {
         &*self.0.driver
+    }
+
+    pub(crate) fn setting(&self) -> &Arc<Setting> {
+        &self.0.setting
     }
 
     fn limits(&self) -> &Limits {

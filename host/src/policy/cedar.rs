@@ -9,10 +9,10 @@ use cedar_policy::{
     PolicySet, Request, Response, RestrictedExpression as Expression, Schema,
 };
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Capability, Counted, Demand, Requirement, Reviewers, Scope, Time, WitType};
+use holdshort_gate::{Capability, Counted, Demand, Digest, Requirement, Reviewers, Scope, Time, WitType};
 
 use super::apart::{Apart, Person, everybody};
-use super::load::{Loaded, Problem, Problems, Source};
+use super::load::{Loaded, Place, Problem, Problems, Source};
 use super::schema::{Types, entity_type, schema};
 use super::{CallQuestion, Judgement, People, Policy, Verdict, facts, values};
 
@@ -70,12 +70,7 @@ impl Names {
 
 impl CedarPolicy {
     /// Reads policies. `base` is what the configuration asks of a call that is held at a time.
-    pub fn load(
-        sources: &[Source],
-        types: &Types,
-        people: People,
-        base: Base,
-    ) -> Result<Self, Problems> {
+    pub fn load(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
         let internal = |what: String| Problems(vec![Problem { path: "the schema".into(), line: 0, what }]);
         let (schema, _) =
             Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
@@ -84,9 +79,8 @@ impl CedarPolicy {
         let names = Names::new(types).map_err(internal)?;
         let uids = people.names().iter().map(|name| of_type(&names.person, name)).collect();
         let everybody = everybody(&people, &loaded.decide, uids);
-        let mut apart = |set: fn(&mut Loaded) -> &mut PolicySet| {
-            Apart::new(std::mem::take(set(&mut loaded)), names.types.values())
-        };
+        let mut apart =
+            |set: fn(&mut Loaded) -> &mut PolicySet| Apart::new(std::mem::take(set(&mut loaded)), names.types.values());
         let call = apart(|loaded| &mut loaded.call);
         let review = apart(|loaded| &mut loaded.review);
         let decide = apart(|loaded| &mut loaded.decide);
@@ -96,6 +90,21 @@ impl CedarPolicy {
     /// What is likely to be a mistake.
     pub fn warnings(&self) -> &[Problem] {
         &self.loaded.warnings
+    }
+
+    /// The digest of the files' texts.
+    pub fn digest(&self) -> Digest {
+        self.loaded.digest
+    }
+
+    /// Whom it knows.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// All policies by name, in the order of the files.
+    pub fn places(&self) -> &[(String, Place)] {
+        &self.loaded.places
     }
 
     /// How many policies there are: about calls, about reviews, about who may decide.

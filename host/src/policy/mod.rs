@@ -6,12 +6,14 @@
 
 pub mod annotations;
 mod apart;
+pub mod backtest;
 pub mod cases;
 mod cedar;
 mod facts;
 pub mod load;
 mod people;
 pub mod schema;
+mod setting;
 mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
@@ -20,6 +22,7 @@ use serde_json::Value;
 
 pub use cedar::{Base, CedarPolicy};
 pub use people::People;
+pub use setting::Setting;
 
 /// What policy is asked about a consequential call.
 #[derive(Clone, Copy, Debug)]
