@@ -92,6 +92,14 @@ impl CedarPolicy {
         &self.loaded.warnings
     }
 
+    /// The long way: everybody is asked about, by all policies.
+    #[cfg(test)]
+    pub(super) fn whole(mut self) -> Self {
+        [&mut self.call, &mut self.review, &mut self.decide].into_iter().for_each(Apart::together);
+        self.everybody.iter_mut().for_each(|person| person.alike = None);
+        self
+    }
+
     /// The digest of the files' texts.
     pub fn digest(&self) -> Digest {
         self.loaded.digest
@@ -105,6 +113,11 @@ impl CedarPolicy {
     /// All policies by name, in the order of the files.
     pub fn places(&self) -> &[(String, Place)] {
         &self.loaded.places
+    }
+
+    /// The policies that a verdict may depend on: those about calls, and about who may decide.
+    pub(super) fn decisive(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
+        self.call.all().policies().chain(self.decide.all().policies())
     }
 
     /// How many policies there are: about calls, about reviews, about who may decide.

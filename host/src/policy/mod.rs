@@ -9,11 +9,14 @@ mod apart;
 pub mod backtest;
 pub mod cases;
 mod cedar;
+pub mod explain;
 mod facts;
 pub mod load;
 mod people;
 pub mod schema;
 mod setting;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
