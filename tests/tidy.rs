@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("kill", &["journal"]),
     ("notify", &["gate", "journal", "review"]),
-    ("page", &["gate", "journal", "review", "api"]),
+    ("page", &["gate", "journal", "policy", "review", "api"]),
     ("policy", &["gate", "config"]),
     ("review", &["gate"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),

@@ -206,9 +206,9 @@ pub async fn backtest(
 }
 
 /// Hard work, where it keeps no request waiting.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a trial of policies stopped");
+        tracing::error!(%error, "work on policies stopped");
         Problem::new(Kind::Internal, "the host failed; its log says more")
     })
 }

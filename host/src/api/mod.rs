@@ -14,6 +14,7 @@ mod door;
 pub mod driver;
 pub mod events;
 pub mod exhibits;
+pub mod explanations;
 pub mod health;
 pub mod history;
 pub(crate) mod ids;
@@ -102,6 +103,8 @@ struct Inner {
     setting: Arc<Setting>,
     /// Trials of changed policies: one at a time.
     trial: Arc<Semaphore>,
+    /// Explanations: one at a time, and the others wait.
+    explaining: Semaphore,
     reviewers: Reviewers,
     hosts: HashSet<String>,
     origins: HashSet<String>,
@@ -129,6 +132,7 @@ impl Api {
             driver,
             setting: Arc::new(setting),
             trial: Arc::new(Semaphore::new(1)),
+            explaining: Semaphore::new(1),
             reviewers,
             hosts: lower(allowed_hosts),
             origins: lower(allowed_origins),

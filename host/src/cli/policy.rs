@@ -2,6 +2,7 @@
 //! the others need no host, and touch no journal.
 
 mod backtest;
+mod explain;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, outpu
             Ok(Exit::Done)
         }
         PolicyAction::Backtest(args) => backtest::run(args, &client::connect(global, config, output)?, output),
+        PolicyAction::Explain { id } => explain::run(id, &client::connect(global, config, output)?, output),
         PolicyAction::Test { cases, files } => test(cases, &*policies(config, files)?, config, output),
     }
 }

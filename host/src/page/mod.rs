@@ -6,14 +6,17 @@
 
 mod approval;
 mod assets;
+mod backtest;
 mod decide;
 mod edit;
 mod evidence;
+mod explanation;
 mod form;
 mod frame;
 mod history;
 mod inbox;
 mod live;
+mod policy;
 mod resolve;
 mod run;
 mod runs;
@@ -38,11 +41,14 @@ pub fn pages() -> Pages {
         .route("/approvals/{id}/decision", post(decide::create))
         .route("/approvals/{id}/edit", get(edit::show).post(edit::create))
         .route("/approvals/{id}/evidence/{digest}", get(evidence::show))
+        .route("/approvals/{id}/explanation", get(explanation::show))
         .route("/approvals/{id}/resolution", post(resolve::create))
         .route("/runs", get(runs::show))
         .route("/runs/{id}", get(run::show))
         .route("/runs/{id}/cancel", get(run::ask_cancel).post(run::cancel))
         .route("/history", get(history::show))
+        .route("/policy", get(policy::show))
+        .route("/backtest", get(backtest::show).post(backtest::create))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))

@@ -194,7 +194,7 @@ fn every_kind_of_attribute_is_tried() {
         ("resource.arguments.to == \"baker\"", "clear: resource.arguments.to \"landlord\" -> \"baker\""),
         ("resource.arguments.to != \"landlord\"", "clear: resource.arguments.to \"landlord\" -> something else"),
         (
-            "resource.arguments.amount.amount.lessThan(decimal(\"500.00\"))",
+            "resource.arguments.amount has amount && resource.arguments.amount.amount.lessThan(decimal(\"500.00\"))",
             "clear: resource.arguments.amount.minor_units 60000 -> 49999",
         ),
         ("resource.arguments.score.greaterThanOrEqual(decimal(\"0.9\"))", "clear: resource.arguments.score 0.5 -> 0.9"),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::CallId;
+
 /// `policy`
 #[derive(Clone, Debug, Subcommand)]
 pub enum PolicyAction {
@@ -15,6 +17,12 @@ pub enum PolicyAction {
     },
     /// What other policies would have answered to the recorded calls: which would have been cleared, held, refused, and what it saves
     Backtest(Backtest),
+    /// Which policies decided on a call, why, and the smallest change of it that would have changed that
+    Explain {
+        /// The call
+        #[arg(value_name = "RUN.CALL")]
+        id: CallId,
+    },
     /// Print the Cedar schema of this host: what policies can speak of
     Schema,
     /// Judge the cases of a file, and fail if a verdict is not the expected one
