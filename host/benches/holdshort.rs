@@ -50,6 +50,8 @@ pub struct Size {
     pub approvals: u32,
     pub entries: u32,
     pub waiting: u32,
+    /// Recorded calls that a trial of policies judges.
+    pub recorded: u32,
     pub flushes: u32,
 }
 
@@ -60,11 +62,12 @@ const MEASURE: Size = Size {
     approvals: 6_000,
     entries: 30_000,
     waiting: 10_000,
+    recorded: 100_000,
     flushes: 200,
 };
 
 const QUICK: Size =
-    Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, flushes: 3 };
+    Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, recorded: 200, flushes: 3 };
 
 /// A part of the bench: its name and what measures it.
 type Part = (&'static str, fn(&Table));

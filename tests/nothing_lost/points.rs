@@ -19,7 +19,7 @@ use holdshort_gate::Event;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::browsed::BROWSED;
+use crate::browsed::{BROWSED, WRITES_NOTHING};
 use crate::cases::{Place, Way, case};
 use crate::evidence::figure;
 use crate::kept::is_counted;
@@ -70,6 +70,7 @@ fn ways(point: &str) -> To {
         "run-trapped" => To::Trapping,
         "run-diverged" => To::Diverging,
         "call-cleared" | "call-escalated" => To::Never,
+        what if WRITES_NOTHING.iter().any(|route| what == format!("reply {route}")) => To::Never,
         what if BROWSED.iter().any(|route| what == format!("reply {route}")) => To::Browsing,
         _ => panic!("no way to `{point}`: say here how a run gets there"),
     }

@@ -7,61 +7,78 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use holdshort::agent;
+use holdshort::api::backtests;
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
 use holdshort::policy::{CallQuestion, People, Policy, Setting, Verdict};
+use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::command::{Choice, CreateRun, Decide, Finish, Outcome, Propose, Proposed, Start};
 use holdshort_gate::totals::counters;
-use holdshort_gate::{Action, Consequence, Counted, Digest, Requirement, Reviewers, RunId, Time, Total};
+use holdshort_gate::{
+    Action, Consequence, Counted, Digest, EffectClass, Proposal, Requirement, Reviewers, RunId, Time, Total,
+};
+use holdshort_journal::{Fence, Journal};
 use serde_json::{Value, json};
 
-use crate::table::{Table, Times};
+use crate::table::{Table, millis};
+use crate::world::{client, clock, limits};
 
 const PAY: &str = "holdshort:agent/payments@0.1.0#transfer-funds";
 
 pub fn measure(table: &Table) {
     judging(table);
+    backtest(table);
 }
 
-/// Every policy is about the very call that is judged, and speaks of its arguments, facts and totals; one of the call's forbids nothing, one clears it.
+/// A hundred policies for ten capabilities, as a host has them; and, which is as much work as there can be, a hundred that all speak of the call's
+/// arguments, facts and totals.
 fn judging(table: &Table) {
-    for (what, minor_units, expected, aim) in
-        [("clears", "500", Verdict::Clear, "100 µs"), ("holds", "70000", Verdict::Hold, "100 µs")]
-    {
-        let policies = setting(&hundred()).present.unwrap();
-        let asks = Asks::new(minor_units);
-        assert_eq!(policies.judge(&asks.question()).verdict, expected, "{:?}", policies.judge(&asks.question()));
-        let times: Times = (0..table.size.calls)
-            .map(|_| {
+    for (minor_units, expected) in [("500", Verdict::Clear), ("70000", Verdict::Hold)] {
+        let word = if expected == Verdict::Clear { "clears" } else { "holds" };
+        for (what, text, aim) in [
+            (format!("policy: 100 policies for ten capabilities, 10 people; it {word}"), hundred(10), "100 µs"),
+            (format!("policy: the same, all about this very call; it {word}"), hundred(1), ""),
+        ] {
+            let policies = setting(&text).present.unwrap();
+            let asks = Asks::new(minor_units);
+            assert_eq!(policies.judge(&asks.question()).verdict, expected, "{:?}", policies.judge(&asks.question()));
+            let judged = |_| {
                 let begin = Instant::now();
                 black_box(policies.judge(black_box(&asks.question())));
                 begin.elapsed()
-            })
-            .collect();
-        table.times(&format!("policy: 100 policies about the same call, 10 people; it {what}"), &times, aim);
+            };
+            table.times(&what, &(0..table.size.calls).map(judged).collect(), aim);
+        }
     }
 }
 
-/// Sixty on `call`, thirty on `review`, ten on `decide`.
-fn hundred() -> String {
+/// Sixty on `call`, thirty on `review`, ten on `decide`; each of so many capabilities has its part.
+fn hundred(capabilities: usize) -> String {
     let mut text = String::new();
+    let ty = |number: usize| match number % capabilities {
+        0 => "payments::TransferFunds".to_owned(),
+        other => format!("acme::pay{other}::api::TransferFunds"),
+    };
     for number in 0..60 {
         let (effect, low) = if number % 3 == 0 { ("forbid", 1_000_000) } else { ("permit", 0) };
+        let high = if low > 0 { 9_000_000 } else { 10_000 + number };
         let _ = write!(
             text,
-            "@id(\"call-{number}\") {effect} (principal, action == Action::\"call\", resource is payments::TransferFunds)\n\
-             when {{ resource.arguments.transfer.amount.currency == \"EUR\" && !resource.facts.first_payment\n\
+            "@id(\"call-{number}\") {effect} (principal, action == Action::\"call\", resource is {})\n\
+             when {{ resource.arguments.transfer.amount.currency == \"EUR\"\n\
              && resource.arguments.transfer.amount.minor_units >= {low}\n\
-             && context.totals.agent_today.sum + resource.arguments.transfer.amount.minor_units <= {} }};\n",
-            if low > 0 { 9_000_000 } else { 10_000 + number }
+             && context.totals.agent_today.sum + resource.arguments.transfer.amount.minor_units <= {high} }};\n",
+            ty(number)
         );
     }
     for number in 0..30 {
         let _ = write!(
             text,
             "@id(\"review-{number}\") @reviewers(\"finance\") @quorum(\"{}\") @within(\"4h\") @why(\"rule {number}\")\n\
-             permit (principal, action == Action::\"review\", resource is payments::TransferFunds)\n\
-             when {{ resource.arguments.transfer.amount.minor_units > {} || resource.facts.first_payment }};\n",
+             permit (principal, action == Action::\"review\", resource is {})\n\
+             when {{ resource.arguments.transfer.amount.minor_units > {} }};\n",
             1 + number % 2,
+            ty(number),
             50_000 + number * 1_000
         );
     }
@@ -69,16 +86,20 @@ fn hundred() -> String {
         let group = ["finance", "managers", "board"][number % 3];
         let _ = write!(
             text,
-            "@id(\"decide-{number}\") permit (principal in Group::\"{group}\", action == Action::\"decide\", resource)\n\
-             when {{ context.consequence != \"none-{number}\" }};\n"
+            "@id(\"decide-{number}\") permit (principal in Group::\"{group}\", action == Action::\"decide\", resource is {});\n",
+            ty(number)
         );
     }
     text
 }
 
+/// The payments, and nine of other people's interfaces with the same type.
 pub fn types() -> Types {
     let all = agent::functions().unwrap().into_iter().map(|import| (import.capability, import.ty));
-    all.filter(|(capability, _)| capability.to_string() == PAY).collect()
+    let pay: Types = all.filter(|(capability, _)| capability.to_string() == PAY).collect();
+    let other = |number: usize| format!("acme:pay{number}/api@1.0.0#transfer-funds").parse().unwrap();
+    let ty = pay.values().next().unwrap().clone();
+    (1..10).map(|number| (other(number), ty.clone())).chain(pay).collect()
 }
 
 /// Ten people in three groups, and these policies in force.
@@ -149,4 +170,95 @@ pub fn facts() -> Value {
         "amount": "500", "currency": "EUR", "balance-before": "100000000", "balance-after": "99999500",
         "first-payment": false, "payments-before": "4", "same-amount-and-reference-before": false, "own-account": false,
     })
+}
+
+/// Calls of each run.
+const CALLS: u32 = 100;
+/// Runs that write at the same time.
+const WRITERS: u32 = 128;
+
+/// The whole way of a trial: a journal in SQLite is read from beginning to end, and each of its calls is judged by a hundred policies, with running totals.
+/// A third of the calls were cleared, a third approved, a third rejected.
+fn backtest(table: &Table) {
+    let folder = table.folder.join("backtest");
+    std::fs::create_dir(&folder).unwrap();
+    let runtime = client();
+    let journal = Journal::open(&folder.join("journal.db"), clock()).unwrap();
+    let runs = table.size.recorded / CALLS;
+    runtime.block_on(async {
+        let turns = Arc::new(tokio::sync::Semaphore::new(WRITERS as usize));
+        let mut written = tokio::task::JoinSet::new();
+        for run in 0..runs {
+            let turn = turns.clone().acquire_owned().await.unwrap();
+            let run = RunId(format!("{run:016}"));
+            written.spawn({
+                let journal = journal.clone();
+                async move {
+                    record(&journal, &run).await;
+                    drop(turn);
+                }
+            });
+        }
+        written.join_all().await;
+    });
+    let setting = Arc::new(setting(""));
+    let source = source(&hundred(10));
+    let begin = Instant::now();
+    let candidate = setting.candidate(vec![source], false).unwrap();
+    let report = runtime.block_on(backtests::backtest(&journal, &setting, candidate, Time(0))).unwrap();
+    let took = begin.elapsed();
+    let all = report.calls.all();
+    assert_eq!(all.clear + all.hold + all.refuse, u64::from(runs * CALLS), "{report:?}");
+    assert!(all.clear > 0 && report.rejected_but_cleared.count > 0, "{report:?}");
+    let what = format!("backtest of 100 policies over {} recorded calls", runs * CALLS);
+    table.number(&what, &millis(took), None, if table.size.recorded >= 100_000 { "10 s" } else { "" });
+}
+
+/// A run with its calls, each to its end.
+async fn record(journal: &Journal, run: &RunId) {
+    let types = types();
+    let limits = limits();
+    let create = CreateRun {
+        agent: "billing".into(),
+        component: Digest::of(b"bench"),
+        task: "pay what is due".into(),
+        started_by: "person-9".into(),
+        limits,
+        seed: Digest::of(b"seed"),
+    };
+    let _ = journal.submit(run, None, Fence::None, create).await.unwrap();
+    for call in 1..=CALLS {
+        let proposal = Box::new(proposal(transfer(&types, &(call * 700).to_string())));
+        let proposed = if call % 3 == 0 { Proposed::Clear(proposal) } else { Proposed::Hold(proposal) };
+        let _ = journal.submit(run, None, Fence::None, Propose { call, proposed }).await.unwrap();
+        if call % 3 > 0 {
+            let choice = if call % 3 == 1 { Choice::Approve } else { Choice::Reject };
+            let clearance = journal.subject(run, Some(call)).await.unwrap().unwrap().call.unwrap().clearance.unwrap();
+            let (reviewer, signed_in_at) = ("person-0".into(), Time(u64::MAX));
+            let decide = Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message: None };
+            let _ = journal.submit(run, Some(call), Fence::None, decide).await.unwrap();
+        }
+        if call % 3 < 2 {
+            let _ = journal.submit(run, Some(call), Fence::None, Start { perform_within_ms: 60_000 }).await.unwrap();
+            let outcome = Outcome::Happened(json!(null));
+            let finish = Finish { attempt: 1, outcome, evidence: None };
+            let _ = journal.submit(run, Some(call), Fence::None, finish).await.unwrap();
+        }
+    }
+}
+
+fn proposal(action: Action) -> Proposal {
+    let record = PolicyRecord::new(Digest::of(b"policies"));
+    Proposal {
+        action,
+        summary: "pay the landlord".into(),
+        exhibits: Vec::new(),
+        preconditions: json!({"balance": "100000000"}),
+        facts: facts(),
+        consequence: Some(Consequence::High),
+        connector: "ledger".into(),
+        class: EffectClass::Idempotent,
+        requirement: Requirement::plain(Reviewers::Any, 1, 600_000),
+        policy: PolicyRecord { determining: vec!["call-1".into()], ..record },
+    }
 }

@@ -33,6 +33,15 @@ impl Apart {
         self.of.get(ty).unwrap_or(&self.all)
     }
 
+    /// Whether those about a known type of call look at nothing but who asks, and at the type.
+    pub(super) fn goes_by_scope(&self, ty: &EntityTypeName) -> bool {
+        let by_scope = |policy: &Policy| {
+            let any = matches!(policy.resource_constraint(), ResourceConstraint::Any | ResourceConstraint::Is(_));
+            any && !policy.has_non_scope_constraint()
+        };
+        self.of.get(ty).is_some_and(|policies| policies.policies().all(by_scope))
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> &PolicySet {
         &self.all

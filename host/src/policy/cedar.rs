@@ -25,6 +25,8 @@ pub struct CedarPolicy {
     names: Names,
     people: People,
     everybody: Vec<Person>,
+    /// Who may decide on calls of a type, where that hangs on nothing else.
+    steady: HashMap<EntityTypeName, Vec<String>>,
     /// Groups, and people as their members.
     entities: Entities,
     /// What the configuration asks of every call that is held, whatever policies say.
@@ -84,7 +86,19 @@ impl CedarPolicy {
         let call = apart(|loaded| &mut loaded.call);
         let review = apart(|loaded| &mut loaded.review);
         let decide = apart(|loaded| &mut loaded.decide);
-        Ok(Self { loaded, call, review, decide, names, people, everybody, entities, base })
+        let steady = HashMap::new();
+        let mut read = Self { loaded, call, review, decide, names, people, everybody, steady, entities, base };
+        let types = read.names.types.values().filter(|ty| read.decide.goes_by_scope(ty)).cloned();
+        let steady = types.map(|ty| Ok((ty.clone(), read.steady_deciders(ty)?))).collect::<Result<_, _>>();
+        read.steady = steady.map_err(internal)?;
+        Ok(read)
+    }
+
+    /// Who may decide on any call of a type; asked of a call about which nothing is known.
+    fn steady_deciders(&self, ty: EntityTypeName) -> Result<Vec<String>, String> {
+        let (agent, resource) = (of_type(&self.names.agent, ""), of_type(&ty, ""));
+        let asked = Asked { agent, ty, resource, entities: self.entities.clone(), context: Context::empty() };
+        self.deciders("", &asked, &mut PolicyRecord::new(self.loaded.digest))
     }
 
     /// What is likely to be a mistake.
@@ -97,6 +111,7 @@ impl CedarPolicy {
     pub(super) fn whole(mut self) -> Self {
         [&mut self.call, &mut self.review, &mut self.decide].into_iter().for_each(Apart::together);
         self.everybody.iter_mut().for_each(|person| person.alike = None);
+        self.steady.clear();
         self
     }
 
@@ -198,6 +213,9 @@ impl CedarPolicy {
     /// Everybody who may decide on this call. For whom a policy errs, it might have said no.
     /// Of people whom no policy can tell from one another, but for who started the run, it is asked once.
     fn deciders(&self, started_by: &str, asked: &Asked, record: &mut PolicyRecord) -> Result<Vec<String>, String> {
+        if let Some(steady) = self.steady.get(&asked.ty) {
+            return Ok(steady.clone());
+        }
         let mut deciders = Vec::new();
         let mut said = BTreeMap::<usize, (bool, Vec<String>)>::new();
         for Person { name, uid, alike } in &self.everybody {

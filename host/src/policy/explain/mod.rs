@@ -8,6 +8,7 @@
 
 mod constants;
 mod dials;
+mod leaves;
 
 use holdshort_gate::{Action, Consequence, Counted, FunctionType, RunId, Time};
 use serde_json::Value;
