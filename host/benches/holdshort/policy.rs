@@ -209,7 +209,7 @@ fn backtest(table: &Table) {
     let took = begin.elapsed();
     let all = report.calls.all();
     assert_eq!(all.clear + all.hold + all.refuse, u64::from(runs * CALLS), "{report:?}");
-    assert!(all.clear > 0 && report.rejected_but_cleared.count > 0, "{report:?}");
+    assert!(all.clear > 0, "{report:?}");
     let what = format!("backtest of 100 policies over {} recorded calls", runs * CALLS);
     table.number(&what, &millis(took), None, if table.size.recorded >= 100_000 { "10 s" } else { "" });
 }
