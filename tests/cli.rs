@@ -21,6 +21,8 @@ mod demo;
 mod disk;
 #[path = "cli/hosts.rs"]
 mod hosts;
+#[path = "cli/policies.rs"]
+mod policies;
 #[path = "cli/problems.rs"]
 mod problems;
 #[path = "cli/reviewing.rs"]

@@ -11,6 +11,8 @@
 
 #[path = "http/answers.rs"]
 mod answers;
+#[path = "http/backtests.rs"]
+mod backtests;
 #[path = "http/client.rs"]
 mod client;
 #[path = "http/crowd.rs"]

@@ -14,6 +14,7 @@ mod evidence;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holdshort::agent;
 use holdshort::policy::cases::{Case, Cases, verdict};
@@ -46,7 +47,7 @@ fn people() -> People {
 }
 
 fn load(sources: &[Source]) -> Result<CedarPolicy, String> {
-    let base = |_| Requirement::plain(Reviewers::Any, 1, 600_000);
+    let base = Arc::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
     CedarPolicy::load(sources, &types(), people(), base).map_err(|problems| problems.to_string())
 }
 

@@ -25,6 +25,8 @@ mod cycles;
 mod disk;
 #[path = "holdshort/latency.rs"]
 mod latency;
+#[path = "holdshort/policy.rs"]
+mod policy;
 #[path = "holdshort/sandbox.rs"]
 mod sandbox;
 #[path = "holdshort/table.rs"]
@@ -48,6 +50,8 @@ pub struct Size {
     pub approvals: u32,
     pub entries: u32,
     pub waiting: u32,
+    /// Recorded calls that a trial of policies judges.
+    pub recorded: u32,
     pub flushes: u32,
 }
 
@@ -58,11 +62,12 @@ const MEASURE: Size = Size {
     approvals: 6_000,
     entries: 30_000,
     waiting: 10_000,
+    recorded: 100_000,
     flushes: 200,
 };
 
 const QUICK: Size =
-    Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, flushes: 3 };
+    Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, recorded: 200, flushes: 3 };
 
 /// A part of the bench: its name and what measures it.
 type Part = (&'static str, fn(&Table));
@@ -70,6 +75,7 @@ type Part = (&'static str, fn(&Table));
 /// In the order of the table.
 const PARTS: &[Part] = &[
     ("sandbox", sandbox::measure),
+    ("policy", policy::measure),
     ("latency", latency::measure),
     ("cycles", cycles::measure),
     ("replay", waiting::replay),

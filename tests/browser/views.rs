@@ -57,6 +57,9 @@ fn every_view_fits_is_light_and_is_for_everybody() {
         ("run", &alice, format!("/runs/{run}"), 200),
         ("cancel", &alice, format!("/runs/{run}/cancel"), 200),
         ("history", &alice, "/history".into(), 200),
+        ("explanation", &alice, format!("/approvals/{release}/explanation"), 200),
+        ("policy", &alice, "/policy".into(), 200),
+        ("backtest", &alice, "/backtest?add=permit".into(), 200),
         ("trouble", &alice, "/approvals/none.1".into(), 404),
     ];
     let axe = axe();

@@ -17,14 +17,14 @@ const ORIGIN: &str = "http://holdshort.test";
 const HOSTILE: &str = "</bdi><script>alert(1)</script><img src=x onerror=alert(2)>\"'\n\u{202e}txet";
 
 /// Somebody who has signed in.
-struct Browser<'a> {
+pub struct Browser<'a> {
     world: &'a World,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
     /// Signs in as a person does: a link, its form, a cookie.
-    async fn of(world: &'a World, reviewer: &str) -> Self {
+    pub async fn of(world: &'a World, reviewer: &str) -> Self {
         let made = post("/v1/sign-in-links", &json!({})).by(reviewer).send(world.at).await.json();
         let code = made["url"].as_str().unwrap().split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
         let nobody = Self { world, cookie: String::new() };
@@ -44,12 +44,12 @@ impl<'a> Browser<'a> {
         request.with("Content-Type", "application/x-www-form-urlencoded").body(body)
     }
 
-    async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         self.sends(path, fields).send(self.world.at).await
     }
 
     /// A page that is there, light, and well made.
-    async fn page(&self, path: &str) -> String {
+    pub async fn page(&self, path: &str) -> String {
         let reply = self.asks(path).send(self.world.at).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         assert!(reply.body.len() < PAGE_BYTES, "{path} weighs {}", reply.body.len());
@@ -60,7 +60,7 @@ impl<'a> Browser<'a> {
 }
 
 /// What a screen reader, a keyboard and a careful browser rest on, and that nothing of an agent's is markup.
-fn well_made(path: &str, html: &str) {
+pub fn well_made(path: &str, html: &str) {
     assert_eq!(html.matches("<script").count(), 1, "{path}: a script of ours and no other");
     assert!(!html.contains('\u{202e}') && !html.contains("<img"), "{path}: something of an agent's acts");
     let levels: Vec<u32> =
@@ -80,7 +80,7 @@ fn well_made(path: &str, html: &str) {
 }
 
 /// The value of a form's field.
-fn field<'a>(html: &'a str, action: &str, name: &str) -> &'a str {
+pub fn field<'a>(html: &'a str, action: &str, name: &str) -> &'a str {
     let form = html.split(&format!("action=\"{action}\"")).nth(1).unwrap_or_else(|| panic!("no form {action}: {html}"));
     let field = form.split("</form>").next().unwrap().split(&format!("name=\"{name}\" value=\"")).nth(1);
     field.unwrap_or_else(|| panic!("no field {name}")).split('"').next().unwrap()

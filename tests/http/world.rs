@@ -9,6 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort::api::driver::{AgentInfo, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
+use holdshort::policy::load::Source;
+use holdshort::policy::{People, Setting};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
     CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
@@ -215,6 +217,26 @@ impl Driver for Typist {
     }
 }
 
+/// The policies in force. The calls of these tests are written past them; they are asked by trials and explanations.
+const POLICIES: &str = "// Ours.
+@id(\"short\") @why(\"it says little\")
+permit (principal, action == Action::\"call\", resource is acme::mail::send::Send)
+when { resource.arguments.text == \"short\" };
+
+@id(\"everybody\") permit (principal, action == Action::\"decide\", resource);
+";
+
+/// What policies can speak of here: the one function, and the four people.
+fn setting() -> Setting {
+    let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let groups = [("team".to_owned(), names(&["alice", "bob"]))].into();
+    let people = People::new(names(&["alice", "bob", "carol", "olga"]), groups);
+    let base = Arc::new(|_| Requirement::plain(Who::Any, 1, 60_000));
+    let source = Source { path: "rules/ours.cedar".into(), text: POLICIES.into() };
+    Setting::new(vec![source], [(capability, function())].into(), people, base).unwrap()
+}
+
 impl World {
     pub async fn new() -> Self {
         Self::with(Limits::STANDARD).await
@@ -234,6 +256,7 @@ impl World {
             reviewers: Reviewers::new(["alice", "bob", "carol", "olga"].map(hash)).unwrap(),
             allowed_hosts: vec!["holdshort.test".into(), at.to_string()],
             allowed_origins: vec!["http://holdshort.test".into()],
+            setting: setting(),
             pages: holdshort::page::pages(),
             cookie: SessionCookie::new(false, at.port()),
             limits,

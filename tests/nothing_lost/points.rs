@@ -19,7 +19,7 @@ use holdshort_gate::Event;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::browsed::BROWSED;
+use crate::browsed::{BROWSED, WRITES_NOTHING};
 use crate::cases::{Place, Way, case};
 use crate::evidence::figure;
 use crate::kept::is_counted;
@@ -42,6 +42,8 @@ enum To {
     Browsing,
     /// With policies and a standing grant, by which calls are escalated and cleared.
     Granted,
+    /// Not at all: it writes nothing.
+    Never,
 }
 
 /// The way to each point, by what is written, done or replied to there.
@@ -71,6 +73,7 @@ fn ways(point: &str) -> To {
         "run-diverged" => To::Diverging,
         "call-cleared" | "call-escalated" | "grant-made" | "grant-revoked" => To::Granted,
         "reply /v1/approvals/{id}/grant" | "reply /v1/grants/{id}/revocation" => To::Granted,
+        what if WRITES_NOTHING.iter().any(|route| what == format!("reply {route}")) => To::Never,
         what if BROWSED.iter().any(|route| what == format!("reply {route}")) => To::Browsing,
         _ => panic!("no way to `{point}`: say here how a run gets there"),
     }
@@ -102,7 +105,7 @@ fn effects<P: Place>(name: &str, expected: usize, place: impl Fn(&Path, usize) -
     let all: Vec<(String, Way)> = points
         .flat_map(|point| match ways(&point) {
             To::With(ways) => ways.iter().map(|way| (point.clone(), *way)).collect(),
-            To::Sleeping | To::Trapping | To::Diverging | To::Browsing | To::Granted => Vec::new(),
+            To::Sleeping | To::Trapping | To::Diverging | To::Browsing | To::Granted | To::Never => Vec::new(),
         })
         .collect();
     let (next, tried) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -119,6 +119,7 @@ async fn host(
         reviewers: Reviewers::new([("bench".to_owned(), Digest::of(TOKEN.as_bytes()))]).unwrap(),
         allowed_hosts: vec![at.to_string()],
         allowed_origins: Vec::new(),
+        setting: crate::policy::setting(""),
         pages: holdshort::page::pages(),
         cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,

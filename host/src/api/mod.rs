@@ -8,11 +8,13 @@
 pub mod agents;
 pub mod approvals;
 pub mod auth;
+pub mod backtests;
 pub mod decisions;
 mod door;
 pub mod driver;
 pub mod events;
 pub mod exhibits;
+pub mod explanations;
 pub(crate) mod grants;
 pub mod health;
 pub mod history;
@@ -59,12 +61,16 @@ use metrics::Metrics;
 use problem::{Kind, Problem};
 use sessions::Sessions;
 
+use crate::policy::Setting;
+
 /// What an endpoint is made of.
 pub struct ApiParts {
     /// Where everything is written and read.
     pub journal: Journal,
     /// What starts and ends runs.
     pub driver: Arc<dyn Driver>,
+    /// What policies are read in, and those in force.
+    pub setting: Setting,
     /// Who is known.
     pub reviewers: Reviewers,
     /// The values of `Host` that are answered, with their ports.
@@ -95,6 +101,11 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     journal: Journal,
     driver: Arc<dyn Driver>,
+    setting: Arc<Setting>,
+    /// Trials of changed policies: one at a time.
+    trial: Arc<Semaphore>,
+    /// Explanations: one at a time, and the others wait.
+    explaining: Semaphore,
     reviewers: Reviewers,
     hosts: HashSet<String>,
     origins: HashSet<String>,
@@ -114,11 +125,15 @@ struct Inner {
 impl Api {
     /// An endpoint; [`serve`] listens for it.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { journal, driver, reviewers, allowed_hosts, allowed_origins, pages, cookie, limits } = parts;
+        let ApiParts { journal, driver, setting, reviewers, allowed_hosts, allowed_origins, pages, cookie, limits } =
+            parts;
         let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
         Self(Arc::new(Inner {
             journal,
             driver,
+            setting: Arc::new(setting),
+            trial: Arc::new(Semaphore::new(1)),
+            explaining: Semaphore::new(1),
             reviewers,
             hosts: lower(allowed_hosts),
             origins: lower(allowed_origins),
@@ -152,6 +167,10 @@ impl Api {
 
     pub(crate) fn driver(&self) -> &dyn Driver {
         &*self.0.driver
+    }
+
+    pub(crate) fn setting(&self) -> &Arc<Setting> {
+        &self.0.setting
     }
 
     fn limits(&self) -> &Limits {

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
 use super::{
-    Answer, Api, agents, approvals, decisions, events, exhibits, grants, health, history, inbox, past, resolutions,
-    runs, sign_in,
+    Answer, Api, agents, approvals, backtests, decisions, events, exhibits, explanations, grants, health, history,
+    inbox, past, resolutions, runs, sign_in,
 };
 
 /// What the schema says beyond the routes.
@@ -45,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(inbox::list))
         .routes(routes!(approvals::show))
         .routes(routes!(exhibits::show))
+        .routes(routes!(explanations::show))
         .routes(routes!(decisions::create))
         .routes(routes!(grants::draft))
         .routes(routes!(grants::list))
@@ -58,6 +59,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(history::logs))
         .routes(routes!(resolutions::create))
         .routes(routes!(agents::list))
+        .routes(routes!(backtests::create))
         .routes(routes!(events::stream))
         .routes(routes!(sign_in::create))
         .routes(routes!(health::alive))

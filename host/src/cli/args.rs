@@ -3,6 +3,7 @@
 mod approvals;
 mod grants;
 mod ids;
+mod policy;
 mod runs;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ pub use approvals::{
 };
 pub use grants::{GrantTerms, GrantsAction, GrantsArgs, ListGrants};
 pub use ids::{CallId, RunName};
+pub use policy::{Backtest, PolicyAction};
 pub use runs::{FindingWord, History, ListRuns, Resolve, RunsAction, RunsArgs};
 
 use super::exit::Exit;
@@ -100,28 +102,6 @@ pub enum NotifyAction {
     Test {
         /// The name of a section `[notify.NAME]`, or of a reviewer with an address
         name: String,
-    },
-}
-
-/// `policy`
-#[derive(Clone, Debug, Subcommand)]
-pub enum PolicyAction {
-    /// Read the policies and say what is wrong with them, by file and line
-    Check {
-        /// Policy files; without any those of the configuration
-        #[arg(value_name = "FILE.cedar")]
-        files: Vec<PathBuf>,
-    },
-    /// Print the Cedar schema of this host: what policies can speak of
-    Schema,
-    /// Judge the cases of a file, and fail if a verdict is not the expected one
-    Test {
-        /// The file of cases
-        #[arg(value_name = "CASES.toml")]
-        cases: PathBuf,
-        /// Policy files; without any those of the configuration
-        #[arg(value_name = "FILE.cedar")]
-        files: Vec<PathBuf>,
     },
 }
 

@@ -26,6 +26,8 @@ use super::exit::{Exit, Failure};
 
 /// How long an answer may take; an edit asks the connector for a new preview.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a trial of policies may take: it goes through all of a journal.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(1_200);
 /// How long a connection may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest answer: a page of events, each with a payload.
@@ -101,6 +103,15 @@ impl Client {
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
         let request = self.agent.post(self.url(path)).header("Authorization", self.authorization());
         let mut response = request.send_json(body).map_err(|error| self.unreachable(&error))?;
+        self.refused(&mut response)?;
+        self.json(&mut response)
+    }
+
+    /// Has policies tried on the recorded calls.
+    pub fn backtest(&self, candidate: &Value) -> Result<Value, Failure> {
+        let request = self.agent.post(self.url("/backtests")).header("Authorization", self.authorization());
+        let request = request.config().timeout_global(Some(TRIAL_TIME_MAX)).build();
+        let mut response = request.send_json(candidate).map_err(|error| self.unreachable(&error))?;
         self.refused(&mut response)?;
         self.json(&mut response)
     }

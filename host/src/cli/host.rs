@@ -31,6 +31,7 @@ use crate::config::{self, Config};
 use crate::effects::Effects;
 use crate::notify::{Notify, Target};
 use crate::page;
+use crate::policy::Setting;
 use crate::runs::{DisplayBudget, Runs, Settings};
 
 pub(super) use clock::system_clock;
@@ -48,6 +49,7 @@ pub(super) struct Host {
     pub(super) runs: Runs,
     effects: Effects,
     targets: Vec<Target>,
+    setting: Setting,
 }
 
 /// Opens the configured journal; nobody else can while this lives.
@@ -79,11 +81,12 @@ impl Host {
         let guests_max = u32::try_from(live.saturating_mul(2).saturating_add(8)).unwrap_or(u32::MAX);
         let settings = EngineSettings { cache: Some(config.state.join(CACHE_FOLDER)), guests_max };
         let engine = Engine::new(&settings).map_err(|error| failed(&error))?;
-        let policy = judging::policy(&config)?;
+        let setting = judging::setting(&config, judging::sources(&config)?)?;
+        let policy = judging::policy(&config, &setting);
         let runs = Runs::new(journal.clone(), engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(journal.clone(), performers, runs.refresher());
         let targets = telling::targets(&config, &system_clock())?;
-        Ok(Self { config, journal, runs, effects, targets })
+        Ok(Self { config, journal, runs, effects, targets, setting })
     }
 
     /// Makes everything ready to serve on `listener`: the local operator's token is there and the address is announced when this returns.
@@ -142,6 +145,7 @@ impl Host {
             reviewers,
             allowed_hosts: config.server.hosts(bound),
             allowed_origins: config.server.origins(bound),
+            setting: self.setting.clone(),
             pages: page::pages(),
             cookie: SessionCookie::new(config.server.behind_proxy, bound.port()),
             limits: Limits::STANDARD,

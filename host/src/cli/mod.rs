@@ -1,6 +1,6 @@
 //! The command line: one file or folder per subcommand.
 //!
-//! `review`, `approvals` and `runs` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
+//! `review`, `approvals`, `runs` and parts of `policy` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
 //! `run` and `demo` bring one along in a [`session`] and are its client.
 //! Whatever they print of an agent's passes [`review`](crate::review).
 //!
@@ -62,7 +62,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Grants(args) => grants::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Notify { action } => notify::run(&action, &load(&global)?, output),
-        Command::Policy { action } => policy::run(&action, &load(&global)?, output),
+        Command::Policy { action } => policy::run(&action, &global, &load(&global)?, output),
         Command::Config => config::run(&load(&global)?, output),
         Command::Completions { shell } => completions::run(shell, output),
     }

@@ -1,10 +1,16 @@
-//! `holdshort policy`: whether policies say what they should, before a call depends on it. No host is needed, and no journal is touched.
+//! `holdshort policy`: whether policies say what they should, before a call depends on it. What looks at recorded calls asks the host that has them;
+//! the others need no host, and touch no journal.
+
+mod backtest;
+mod explain;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::args::PolicyAction;
+use super::args::{Global, PolicyAction};
+use super::client;
 use super::exit::{Exit, Failure};
 use super::host::judging;
 use super::output::Output;
@@ -16,9 +22,9 @@ use crate::policy::{CedarPolicy, Verdict};
 use crate::review::story;
 
 /// Does what is asked of the policies.
-pub(super) fn run(action: &PolicyAction, config: &Config, output: &Output) -> Result<Exit, Failure> {
+pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, output: &Output) -> Result<Exit, Failure> {
     match action {
-        PolicyAction::Check { files } => check(&policies(config, files)?, output),
+        PolicyAction::Check { files } => check(&*policies(config, files)?, output),
         PolicyAction::Schema => {
             let text = schema(&judging::types(config)?);
             if output.json {
@@ -28,22 +34,23 @@ pub(super) fn run(action: &PolicyAction, config: &Config, output: &Output) -> Re
             }
             Ok(Exit::Done)
         }
-        PolicyAction::Test { cases, files } => test(cases, &policies(config, files)?, config, output),
+        PolicyAction::Backtest(args) => backtest::run(args, &client::connect(global, config, output)?, output),
+        PolicyAction::Explain { id } => explain::run(id, &client::connect(global, config, output)?, output),
+        PolicyAction::Test { cases, files } => test(cases, &*policies(config, files)?, config, output),
     }
 }
 
 /// The policies in these files, or in those of the configuration.
-fn policies(config: &Config, files: &[PathBuf]) -> Result<CedarPolicy, Failure> {
+fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Failure> {
     let sources: Vec<Source> = if files.is_empty() {
         judging::sources(config)?
     } else {
         files.iter().map(|path| judging::read(path)).collect::<Result<_, _>>()?
     };
-    if sources.is_empty() {
+    judging::setting(config, sources)?.present.ok_or_else(|| {
         let hint = "name files, or write `[policy]` and `files = [\"calls.cedar\"]` into holdshort.toml";
-        return Err(Failure::new(Exit::Usage, "there are no policies, so every consequential call is held").hint(hint));
-    }
-    judging::cedar(config, &sources)
+        Failure::new(Exit::Usage, "there are no policies, so every consequential call is held").hint(hint)
+    })
 }
 
 fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {

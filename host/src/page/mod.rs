@@ -6,9 +6,11 @@
 
 mod approval;
 mod assets;
+mod backtest;
 mod decide;
 mod edit;
 mod evidence;
+mod explanation;
 mod form;
 mod frame;
 mod grant;
@@ -16,6 +18,7 @@ mod grants;
 mod history;
 mod inbox;
 mod live;
+mod policy;
 mod resolve;
 mod run;
 mod runs;
@@ -40,6 +43,7 @@ pub fn pages() -> Pages {
         .route("/approvals/{id}/decision", post(decide::create))
         .route("/approvals/{id}/edit", get(edit::show).post(edit::create))
         .route("/approvals/{id}/evidence/{digest}", get(evidence::show))
+        .route("/approvals/{id}/explanation", get(explanation::show))
         .route("/approvals/{id}/grant", get(grant::show).post(grant::create))
         .route("/approvals/{id}/resolution", post(resolve::create))
         .route("/runs", get(runs::show))
@@ -49,6 +53,8 @@ pub fn pages() -> Pages {
         .route("/grants/{id}", get(grants::show))
         .route("/grants/{id}/revocation", post(grants::revoke))
         .route("/history", get(history::show))
+        .route("/policy", get(policy::show))
+        .route("/backtest", get(backtest::show).post(backtest::create))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))

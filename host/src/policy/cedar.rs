@@ -2,50 +2,120 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
     PolicySet, Request, Response, RestrictedExpression as Expression, Schema,
 };
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Counted, Demand, Requirement, Reviewers, Scope, WitType};
+use holdshort_gate::{Capability, Counted, Demand, Digest, Requirement, Reviewers, Scope, Time, WitType};
 
-use super::load::{Loaded, Problem, Problems, Source};
+use super::apart::{Apart, Person, everybody};
+use super::load::{Loaded, Place, Problem, Problems, Source};
 use super::schema::{Types, entity_type, schema};
 use super::{CallQuestion, Judgement, People, Policy, Verdict, facts, values};
 
 /// Policies that were read, and checked against what this host offers.
 pub struct CedarPolicy {
     loaded: Loaded,
+    call: Apart,
+    review: Apart,
+    decide: Right,
+    grant: Right,
+    names: Names,
     people: People,
     /// Groups, and people as their members.
     entities: Entities,
     /// What the configuration asks of every call that is held, whatever policies say.
-    base: Box<dyn Fn(holdshort_gate::Time) -> Requirement + Send + Sync>,
+    base: Base,
+}
+
+/// A right of people to do something about a call: to decide on it, or to make a grant with it.
+struct Right {
+    action: EntityUid,
+    policies: Apart,
+    everybody: Vec<Person>,
+    /// Who has it with calls of a type, where that hangs on nothing else.
+    steady: HashMap<EntityTypeName, Vec<String>>,
+}
+
+/// What the configuration asks of a call that is held at a time.
+pub type Base = Arc<dyn Fn(Time) -> Requirement + Send + Sync>;
+
+/// Names that every question needs, read once.
+struct Names {
+    call: EntityUid,
+    review: EntityUid,
+    agent: EntityTypeName,
+    person: EntityTypeName,
+    /// The types of calls.
+    types: HashMap<Capability, EntityTypeName>,
 }
 
 /// What is asked about a call, as Cedar has it.
 struct Asked {
     agent: EntityUid,
+    ty: EntityTypeName,
     resource: EntityUid,
     entities: Entities,
     context: Context,
 }
 
+impl Names {
+    fn new(types: &Types) -> Result<Self, String> {
+        let types = types.keys().map(|capability| Ok((capability.clone(), call_type(capability)?)));
+        Ok(Self {
+            call: uid("Action", "call")?,
+            review: uid("Action", "review")?,
+            agent: type_name("Agent")?,
+            person: type_name("Person")?,
+            types: types.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+impl Right {
+    fn new(action: &str, policies: Apart, people: &People, names: &Names) -> Result<Self, String> {
+        let uids = people.names().iter().map(|name| of_type(&names.person, name)).collect();
+        let everybody = everybody(people, policies.all(), uids);
+        Ok(Self { action: uid("Action", action)?, policies, everybody, steady: HashMap::new() })
+    }
+}
+
 impl CedarPolicy {
     /// Reads policies. `base` is what the configuration asks of a call that is held at a time.
-    pub fn load(
-        sources: &[Source],
-        types: &Types,
-        people: People,
-        base: impl Fn(holdshort_gate::Time) -> Requirement + Send + Sync + 'static,
-    ) -> Result<Self, Problems> {
+    pub fn load(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
         let internal = |what: String| Problems(vec![Problem { path: "the schema".into(), line: 0, what }]);
         let (schema, _) =
             Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
-        let loaded = Loaded::new(sources, &schema, &people)?;
+        let mut loaded = Loaded::new(sources, &schema, &people)?;
         let entities = people_entities(&people).map_err(internal)?;
-        Ok(Self { loaded, people, entities, base: Box::new(base) })
+        let names = Names::new(types).map_err(internal)?;
+        let mut apart =
+            |set: fn(&mut Loaded) -> &mut PolicySet| Apart::new(std::mem::take(set(&mut loaded)), names.types.values());
+        let call = apart(|loaded| &mut loaded.call);
+        let review = apart(|loaded| &mut loaded.review);
+        let (decide, grant) = (apart(|loaded| &mut loaded.decide), apart(|loaded| &mut loaded.grant));
+        let right = |action, policies| Right::new(action, policies, &people, &names).map_err(internal);
+        let (decide, grant) = (right("decide", decide)?, right("grant", grant)?);
+        let mut read = Self { loaded, call, review, decide, grant, names, people, entities, base };
+        read.decide.steady = read.steady(&read.decide).map_err(internal)?;
+        read.grant.steady = read.steady(&read.grant).map_err(internal)?;
+        Ok(read)
+    }
+
+    /// Who has a right with any call of a type; asked of a call about which nothing is known.
+    fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<String>>, String> {
+        let mut steady = HashMap::new();
+        for ty in self.names.types.values().filter(|ty| right.policies.goes_by_scope(ty)) {
+            let (agent, resource) = (of_type(&self.names.agent, ""), of_type(ty, ""));
+            let (entities, context) = (self.entities.clone(), Context::empty());
+            let asked = Asked { agent, ty: ty.clone(), resource, entities, context };
+            let holders = self.holders(right, "", &asked, &mut PolicyRecord::new(self.loaded.digest))?;
+            steady.insert(ty.clone(), holders);
+        }
+        Ok(steady)
     }
 
     /// What is likely to be a mistake.
@@ -53,43 +123,76 @@ impl CedarPolicy {
         &self.loaded.warnings
     }
 
+    /// The long way: everybody is asked about, by all policies.
+    #[cfg(test)]
+    pub(super) fn whole(mut self) -> Self {
+        [&mut self.call, &mut self.review].into_iter().for_each(Apart::together);
+        for right in [&mut self.decide, &mut self.grant] {
+            right.policies.together();
+            right.everybody.iter_mut().for_each(|person| person.alike = None);
+            right.steady.clear();
+        }
+        self
+    }
+
+    /// The digest of the files' texts.
+    pub fn digest(&self) -> Digest {
+        self.loaded.digest
+    }
+
+    /// Whom it knows.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// All policies by name, in the order of the files.
+    pub fn places(&self) -> &[(String, Place)] {
+        &self.loaded.places
+    }
+
+    /// The policies that a verdict may depend on: those about calls, and about who may decide.
+    pub(super) fn decisive(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
+        self.call.all().policies().chain(self.decide.policies.all().policies())
+    }
+
     /// How many policies there are: about calls, about reviews, about who may decide.
     pub fn counts(&self) -> [usize; 3] {
-        let Loaded { call, review, decide, .. } = &self.loaded;
-        [call, review, decide].map(PolicySet::num_of_policies)
+        [&self.call, &self.review, &self.decide.policies].map(|policies| policies.all().num_of_policies())
     }
 
     fn ask(
         &self,
-        policies: &PolicySet,
-        action: &str,
+        policies: &Apart,
+        action: &EntityUid,
         principal: &EntityUid,
         asked: &Asked,
     ) -> Result<Response, String> {
-        let action = uid("Action", action)?;
         let (principal, resource, context) = (principal.clone(), asked.resource.clone(), asked.context.clone());
-        let request = Request::new(principal, action, resource, context, None).map_err(|error| error.to_string())?;
-        Ok(Authorizer::new().is_authorized(&request, policies, &asked.entities))
+        let request = Request::new(principal, action.clone(), resource, context, None);
+        let request = request.map_err(|error| error.to_string())?;
+        Ok(Authorizer::new().is_authorized(&request, policies.about(&asked.ty), &asked.entities))
     }
 
     /// The question in Cedar's terms. What does not fit into them is in `errors`.
     fn asked(&self, question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Result<Asked, String> {
-        let (space, name) = entity_type(question.action.capability());
-        let resource = uid(&format!("{space}::{name}"), &question.action.digest().to_string())?;
+        let capability = question.action.capability();
+        let ty = self.names.types.get(capability).cloned().map_or_else(|| call_type(capability), Ok)?;
+        let resource = of_type(&ty, &question.action.digest().to_string());
         let params: Vec<(&str, &WitType)> = question.ty.params.iter().map(|(name, ty)| (name.as_str(), ty)).collect();
         let arguments = values::record(&params, question.action.arguments(), "", errors);
-        let types = facts::of(question.action.capability());
+        let types = facts::of(capability);
         let types: Vec<(&str, &WitType)> = types.iter().map(|(name, ty)| (*name, ty)).collect();
         let facts = values::record(&types, &facts::with_checks(question.facts), "facts", errors);
         let attributes = HashMap::from([("arguments".to_owned(), arguments), ("facts".to_owned(), facts)]);
         let call = Entity::new(resource.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
-        let agent = uid("Agent", question.agent)?;
+        let agent = of_type(&self.names.agent, question.agent);
         let digest = Expression::new_string(question.action.component().to_string());
         let asker = Entity::new(agent.clone(), HashMap::from([("digest".to_owned(), digest)]), HashSet::new())
             .map_err(|error| error.to_string())?;
         let entities = self.entities.clone().add_entities([call, asker], None).map_err(|error| error.to_string())?;
-        let context = Context::from_pairs(context(question, errors)?).map_err(|error| error.to_string())?;
-        Ok(Asked { agent, resource, entities, context })
+        let started_by = of_type(&self.names.person, question.started_by);
+        let context = Context::from_pairs(context(question, started_by, errors)).map_err(|error| error.to_string())?;
+        Ok(Asked { agent, ty, resource, entities, context })
     }
 
     /// Who must decide: the strictest of what all matching policies and the configuration ask for, of those who may decide at all.
@@ -100,7 +203,7 @@ impl CedarPolicy {
         record: &mut PolicyRecord,
     ) -> Result<Requirement, String> {
         let base = (self.base)(question.now);
-        let response = self.ask(&self.loaded.review, "review", &asked.agent, asked)?;
+        let response = self.ask(&self.review, &self.names.review, &asked.agent, asked)?;
         let diagnostics = response.diagnostics();
         record.errors.extend(diagnostics.errors().map(ToString::to_string));
         // A policy that erred might have asked for more: it counts as one that matched.
@@ -118,35 +221,46 @@ impl CedarPolicy {
             requirement = Some(requirement.map_or(asks.clone(), |other| other.strictest(&asks)));
         }
         let mut requirement = with_base(requirement, base);
-        let deciders = self.allowed("decide", &self.loaded.decide, self.people.names(), asked, record)?;
+        let deciders = self.holders(&self.decide, question.started_by, asked, record)?;
         let demanded = requirement.stages.iter_mut().flatten().map(|demand| &mut demand.reviewers);
         let called_in = requirement.escalations.iter_mut().map(|escalation| &mut escalation.reviewers);
         for reviewers in demanded.chain(called_in) {
             *reviewers = among(reviewers, &deciders);
         }
-        requirement.grantors = Reviewers::Named(self.allowed("grant", &self.loaded.grant, &deciders, asked, record)?);
+        let grantors = self.holders(&self.grant, question.started_by, asked, record)?;
+        requirement.grantors = among(&Reviewers::Named(grantors), &deciders);
         Ok(requirement)
     }
 
-    /// Those of some people who may do something about this call: decide on it, or make a grant with it. For whom a policy errs, it might have said no.
-    fn allowed(
+    /// Everybody who has a right with this call. For whom a policy errs, it might have said no.
+    /// Of people whom no policy can tell from one another, but for who started the run, it is asked once.
+    fn holders(
         &self,
-        action: &str,
-        policies: &PolicySet,
-        people: &[String],
+        right: &Right,
+        started_by: &str,
         asked: &Asked,
         record: &mut PolicyRecord,
     ) -> Result<Vec<String>, String> {
-        let mut allowed = Vec::new();
-        for name in people.iter().filter(|_| !policies.is_empty()) {
-            let response = self.ask(policies, action, &uid("Person", name)?, asked)?;
-            let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
-            if response.decision() == Decision::Allow && errors.is_empty() {
-                allowed.push(name.clone());
-            }
+        if let Some(steady) = right.steady.get(&asked.ty) {
+            return Ok(steady.clone());
+        }
+        let mut holders = Vec::new();
+        let mut said = BTreeMap::<usize, (bool, Vec<String>)>::new();
+        for Person { name, uid, alike } in &right.everybody {
+            let alike = alike.filter(|_| name != started_by);
+            let (may, errors) = match alike.and_then(|alike| said.get(&alike)) {
+                Some(said) => said.clone(),
+                None => {
+                    let response = self.ask(&right.policies, &right.action, uid, asked)?;
+                    let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+                    (response.decision() == Decision::Allow && errors.is_empty(), errors)
+                }
+            };
+            said.extend(alike.map(|alike| (alike, (may, errors.clone()))));
+            holders.extend(may.then(|| name.clone()));
             record.errors.extend(errors);
         }
-        Ok(allowed)
+        Ok(holders)
     }
 }
 
@@ -178,7 +292,7 @@ impl CedarPolicy {
         record: &mut PolicyRecord,
     ) -> Result<(Verdict, Requirement), String> {
         let asked = self.asked(question, &mut record.errors)?;
-        let response = self.ask(&self.loaded.call, "call", &asked.agent, &asked)?;
+        let response = self.ask(&self.call, &self.names.call, &asked.agent, &asked)?;
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort();
         record.errors.extend(response.diagnostics().errors().map(ToString::to_string));
@@ -203,7 +317,7 @@ impl CedarPolicy {
     /// What the operator wrote about a policy, else its name.
     fn why(&self, id: &str) -> String {
         let id = cedar_policy::PolicyId::new(id);
-        self.loaded.call.annotation(&id, "why").map_or_else(|| format!("`{id}`"), str::to_owned)
+        self.call.all().annotation(&id, "why").map_or_else(|| format!("`{id}`"), str::to_owned)
     }
 }
 
@@ -225,9 +339,23 @@ fn among(reviewers: &Reviewers, deciders: &[String]) -> Reviewers {
     Reviewers::Named(deciders.iter().filter(|name| reviewers.include(name)).cloned().collect())
 }
 
+fn type_name(ty: &str) -> Result<EntityTypeName, String> {
+    EntityTypeName::from_str(ty).map_err(|error| format!("`{ty}` is no type for policy: {error}"))
+}
+
+/// The type of a capability's calls.
+fn call_type(capability: &Capability) -> Result<EntityTypeName, String> {
+    let (space, name) = entity_type(capability);
+    type_name(&format!("{space}::{name}"))
+}
+
+fn of_type(ty: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
+}
+
+/// Reading a type's name costs as much as judging a policy or two.
 fn uid(ty: &str, id: &str) -> Result<EntityUid, String> {
-    let ty = EntityTypeName::from_str(ty).map_err(|error| format!("`{ty}` is no type for policy: {error}"))?;
-    Ok(EntityUid::from_type_name_and_id(ty, EntityId::new(id)))
+    Ok(of_type(&type_name(ty)?, id))
 }
 
 fn people_entities(people: &People) -> Result<Entities, String> {
@@ -244,10 +372,10 @@ fn people_entities(people: &People) -> Result<Entities, String> {
 }
 
 /// What every question says besides the call itself.
-fn context(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Result<Vec<(String, Expression)>, String> {
+fn context(question: &CallQuestion<'_>, started_by: EntityUid, errors: &mut Vec<String>) -> Vec<(String, Expression)> {
     let run = values::of(vec![
         ("id".into(), Expression::new_string(question.run.to_string())),
-        ("started_by".into(), Expression::new_entity_uid(uid("Person", question.started_by)?)),
+        ("started_by".into(), Expression::new_entity_uid(started_by)),
     ]);
     let mut pairs = vec![
         ("now".to_owned(), values::moment(question.now, errors)),
@@ -258,7 +386,7 @@ fn context(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Result<Vec<
     let confidence = question.action.arguments().pointer("/rationale/confidence").and_then(serde_json::Value::as_f64);
     let confidence = confidence.and_then(|confidence| values::single(confidence, "rationale.confidence", errors));
     pairs.extend(confidence.map(|confidence| ("confidence".into(), confidence)));
-    Ok(pairs)
+    pairs
 }
 
 /// Counts and sums, by what they are of. A call that moves several currencies has no sum to compare, so whoever asks for one errs, which holds.

@@ -49,6 +49,21 @@ impl fmt::Display for Problem {
 #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
 
+/// Where a policy stands, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In which file.
+    pub path: PathBuf,
+    /// On which line it begins, from 1.
+    pub line: usize,
+    /// The policy as it is written, annotations included.
+    pub text: String,
+    /// What it is about: `call`, `review`, `decide`.
+    pub actions: Vec<&'static str>,
+    /// Why it is there, in the operator's words.
+    pub why: Option<String>,
+}
+
 /// The policies for each question, with what the `review` ones ask for.
 pub(super) struct Loaded {
     pub(super) call: PolicySet,
@@ -56,6 +71,8 @@ pub(super) struct Loaded {
     pub(super) decide: PolicySet,
     pub(super) grant: PolicySet,
     pub(super) asks: BTreeMap<PolicyId, Asks>,
+    /// All policies by name, in the order of the files.
+    pub(super) places: Vec<(String, Place)>,
     /// Whether any of those about calls speaks of running totals.
     pub(super) uses_totals: bool,
     /// The digest of the files' texts, in order.
@@ -75,6 +92,7 @@ impl Loaded {
             decide: PolicySet::new(),
             grant: PolicySet::new(),
             asks: BTreeMap::new(),
+            places: Vec::new(),
             uses_totals: false,
             digest: digest(sources),
             warnings: Vec::new(),
@@ -86,8 +104,9 @@ impl Loaded {
             let mut policies: Vec<&Policy> = set.policies().collect();
             // Cedar numbers them in their order.
             policies.sort_by_key(|policy| policy.id().to_string().trim_start_matches("policy").parse::<u32>().ok());
-            for (index, policy) in policies.into_iter().enumerate() {
-                let line = line_of(source, index);
+            let mut read = 0;
+            for policy in policies {
+                let (line, text) = next(source, policy, &mut read);
                 let name = match policy.annotation("id") {
                     Some(id) if !id.trim().is_empty() => id.trim().to_owned(),
                     _ => format!("{}:{line}", file_name(&source.path)),
@@ -97,8 +116,13 @@ impl Loaded {
                     problems.push(problem(format!("two policies are called `{name}`; the other is on line {other}")));
                     continue;
                 }
-                if let Err(what) = loaded.add(policy, &name, people) {
-                    problems.push(problem(format!("`{name}`: {what}")));
+                match loaded.add(policy, &name, people) {
+                    Err(what) => problems.push(problem(format!("`{name}`: {what}"))),
+                    Ok(actions) => {
+                        let why = policy.annotation("why").map(str::to_owned);
+                        let place = Place { path: source.path.clone(), line, text, actions, why };
+                        loaded.places.push((name, place));
+                    }
                 }
             }
         }
@@ -138,8 +162,8 @@ impl Loaded {
         result.validation_passed().then_some(set)
     }
 
-    /// Puts a policy where it is asked.
-    fn add(&mut self, policy: &Policy, name: &str, people: &People) -> Result<(), String> {
+    /// Puts a policy where it is asked, and says where that is.
+    fn add(&mut self, policy: &Policy, name: &str, people: &People) -> Result<Vec<&'static str>, String> {
         let id = PolicyId::new(name);
         let named = match policy.action_constraint() {
             ActionConstraint::Any => {
@@ -150,7 +174,9 @@ impl Loaded {
             ActionConstraint::Eq(action) => vec![action],
             ActionConstraint::In(actions) => actions,
         };
-        for action in ACTIONS.iter().filter(|action| named.iter().any(|named| named.id().unescaped() == **action)) {
+        let about = |action: &&str| named.iter().any(|named| named.id().unescaped() == *action);
+        let actions: Vec<&'static str> = ACTIONS.into_iter().filter(about).collect();
+        for action in &actions {
             if *action == "review" {
                 if policy.effect() == Effect::Forbid {
                     return Err(
@@ -171,7 +197,7 @@ impl Loaded {
             self.uses_totals |= question && text.contains("totals");
             set.add(policy.new_id(id.clone())).map_err(|error| error.to_string())?;
         }
-        Ok(())
+        Ok(actions)
     }
 }
 
@@ -196,12 +222,11 @@ fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
     Problem { path: source.path.clone(), line, what: format!("{what}{help}") }
 }
 
-/// The line on which the policy of this number begins: that of its first annotation, or of its effect.
-fn line_of(source: &Source, index: usize) -> usize {
-    let policies = cedar_policy::PolicySet::from_str(&source.text).ok();
-    let policy = policies.as_ref().and_then(|set| set.policy(&PolicyId::new(format!("policy{index}"))));
+/// The line on which a policy begins, be it with an annotation, and its text. `read` is how far into the file the policies before it go.
+fn next(source: &Source, policy: &Policy, read: &mut usize) -> (usize, String) {
     // A policy keeps its own text, with the annotations in front.
-    let text = policy.map(ToString::to_string).unwrap_or_default();
-    let offset = source.text.find(text.trim()).filter(|_| !text.trim().is_empty());
-    offset.map_or(0, |offset| source.text.get(..offset).unwrap_or_default().matches('\n').count() + 1)
+    let text = policy.to_string().trim().to_owned();
+    let at = source.text.get(*read..).and_then(|rest| rest.find(&text)).map_or(*read, |at| at + *read);
+    *read = at + text.len();
+    (source.text.get(..at).unwrap_or_default().matches('\n').count() + 1, text)
 }

@@ -5,21 +5,28 @@
 //! [`CedarPolicy`] judges: read [`schema`] (what policies can speak of), [`load`], [`annotations`] (who must decide), `cedar`.
 
 pub mod annotations;
+mod apart;
+pub mod backtest;
 pub mod cases;
 mod cedar;
+pub mod explain;
 mod facts;
 pub mod grants;
 pub mod load;
 mod people;
 pub mod schema;
+mod setting;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, Reviewers, RunId, Time};
 use serde_json::Value;
 
-pub use cedar::CedarPolicy;
+pub use cedar::{Base, CedarPolicy};
 pub use people::People;
+pub use setting::Setting;
 
 /// What policy is asked about a consequential call.
 #[derive(Clone, Copy, Debug)]

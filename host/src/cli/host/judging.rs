@@ -11,41 +11,40 @@ use crate::cli::exit::{Exit, Failure};
 use crate::config::{CapabilityRule, Config};
 use crate::policy::load::Source;
 use crate::policy::schema::Types;
-use crate::policy::{CedarPolicy, HoldEverything, People, Policy};
+use crate::policy::{HoldEverything, People, Policy, Setting};
 
 /// Our interfaces whose functions are all consequential.
 const CONSEQUENTIAL: [&str; 4] = ["deployment", "email", "guidance", "payments"];
 
 /// The policy of a configuration. What is only likely to be a mistake goes to the log.
-pub(super) fn policy(config: &Config) -> Result<Arc<dyn Policy>, Failure> {
+pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
     let approval = &config.approval;
-    if config.policies.is_empty() {
-        return Ok(Arc::new(HoldEverything {
+    let Some(present) = setting.present.clone() else {
+        return Arc::new(HoldEverything {
             reviewers: approval.reviewers.clone(),
             quorum: approval.quorum,
             four_eyes: approval.four_eyes,
             grantors: approval.grantors.clone(),
             expires_after_ms: approval.expires_after_ms,
             start_within_ms: approval.start_within_ms,
-        }));
-    }
-    let cedar = cedar(config, &sources(config)?)?;
-    for warning in cedar.warnings() {
+        });
+    };
+    for warning in present.warnings() {
         tracing::warn!("{warning}");
     }
-    Ok(Arc::new(cedar))
+    present
 }
 
-/// The policies that these files say, for this configuration.
-pub(in crate::cli) fn cedar(config: &Config, sources: &[Source]) -> Result<CedarPolicy, Failure> {
+/// What policies are read in, for this configuration, with the configured files or others.
+pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>) -> Result<Setting, Failure> {
     let everybody = config.reviewers.iter().map(|reviewer| &reviewer.name).chain([&config.operator]);
     let mut names: Vec<String> = everybody.cloned().collect();
     names.sort();
     names.dedup();
     let people = People::new(names, config.groups.clone());
     let approval = config.approval.clone();
-    let base = move |now: Time| -> Requirement { approval.requirement(now) };
-    CedarPolicy::load(sources, &types(config)?, people, base)
+    let base = Arc::new(move |now: Time| -> Requirement { approval.requirement(now) });
+    Setting::new(sources, types(config)?, people, base)
         .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))
 }
 

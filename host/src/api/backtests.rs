@@ -1,0 +1,259 @@
+//! `/v1/backtests`: a trial of changed policies on the calls that the journal recorded. It writes nothing and changes nothing.
+//!
+//! It is read and judged in chunks, away from the threads that answer, and there is one at a time: a trial is hard work.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use holdshort_gate::{Digest, Time};
+use holdshort_journal::{Journal, Position, ReadError};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::json::Json;
+use super::limits::Input;
+use super::openapi::{Posted, Refusals};
+use super::problem::{Details, Kind, Problem};
+use super::shapes::{DigestShape, Moment};
+use super::{Answer, Api};
+use crate::policy::backtest::{Backtest, Found, GroupBurden, Listed, Report, Row, Table};
+use crate::policy::load::Source;
+use crate::policy::{CedarPolicy, Setting};
+
+/// How many events are judged at a time. The next ones are read meanwhile.
+const CHUNK: usize = 2_048;
+/// Files of a candidate, and their bytes together: far more than people read.
+const FILES_MAX: usize = 64;
+const BYTES_MAX: usize = 128 * 1024;
+
+/// Policies to try.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BacktestRequest {
+    /// Up to 64 files of 128 KiB together.
+    policies: Vec<PolicyFile>,
+    /// True: in addition to those in force. Else they are the whole candidate.
+    #[serde(default)]
+    add: bool,
+    /// Only calls that were proposed at this time (RFC 3339) or later.
+    since: Option<String>,
+}
+
+/// A file of Cedar policies.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    /// How errors name it.
+    name: String,
+    text: String,
+}
+
+/// What the candidate would have answered, beside what really happened.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BacktestResult {
+    /// The digest of the candidate's files.
+    #[schema(value_type = DigestShape)]
+    digest: Digest,
+    /// When the first of the judged calls was proposed; null if there is none.
+    #[schema(required = true)]
+    first: Option<Moment>,
+    /// When the last of them was.
+    #[schema(required = true)]
+    last: Option<Moment>,
+    /// Calls that a person rejected and the candidate would have cleared.
+    rejected_but_cleared: FoundCalls,
+    /// Calls that people approved and the candidate would have refused.
+    approved_but_refused: FoundCalls,
+    /// Calls as they were first proposed.
+    calls: Vec<BacktestRow>,
+    /// Revisions that people were asked about: after an edit, or because facts had changed.
+    revisions: Vec<BacktestRow>,
+    /// What people had to do and would have had to: everybody, then each group.
+    burden: Vec<BacktestBurden>,
+    /// Of how many calls a policy of the candidate could not be evaluated, which holds them.
+    errors: u64,
+    /// The first different ones of these errors.
+    first_errors: Vec<String>,
+    /// Calls that were not judged because this host does not offer their capability now.
+    not_judged: Vec<NotJudged>,
+    /// Calls that were refused before policy was asked.
+    without_policy: u64,
+}
+
+/// How many calls of a kind there are, and the first of them.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct FoundCalls {
+    count: u64,
+    /// 50 at most.
+    first: Vec<FoundCall>,
+}
+
+/// A call that is worth a look.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct FoundCall {
+    /// The approval's id.
+    id: String,
+    revision: u32,
+    summary: String,
+    agent: String,
+    /// When it was decided.
+    at: Moment,
+    /// Who decided so.
+    by: Vec<String>,
+    /// In their words.
+    #[schema(required = true)]
+    message: Option<String>,
+    /// The policies of the candidate that determined its verdict.
+    determining: Vec<String>,
+    /// Why the candidate would have refused it.
+    #[schema(required = true)]
+    why: Option<String>,
+}
+
+/// What became of calls, and what the candidate would have answered.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BacktestRow {
+    /// `cleared`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
+    recorded: String,
+    clear: u64,
+    hold: u64,
+    refuse: u64,
+}
+
+/// What a group was asked, and would have been.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BacktestBurden {
+    /// The group's name; null for everybody.
+    #[schema(required = true)]
+    group: Option<String>,
+    /// How often something was put before people of it.
+    prompts: u64,
+    prompts_then: u64,
+    /// The time that they took, 15 minutes at most for each decision.
+    minutes: f64,
+    /// What would be new is reckoned with the median of the capability.
+    minutes_then: f64,
+}
+
+/// Calls that were not judged.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NotJudged {
+    capability: String,
+    calls: u64,
+}
+
+/// Tries policies on the recorded calls.
+#[utoipa::path(post, path = "/v1/backtests", operation_id = "backtest-policies", tag = "policy", request_body = BacktestRequest, responses(Refusals, Posted,
+    (status = 200, body = BacktestResult),
+    (status = 400, body = Details, content_type = "application/problem+json"),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "Another trial is going on."),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "The policies are not sound; the detail says where and what to write.")))]
+pub(super) async fn create(State(api): State<Api>, Input(request): Input<BacktestRequest>) -> Answer {
+    let BacktestRequest { policies, add, since } = request;
+    let since = since.as_deref().map(super::past::time).transpose()?.unwrap_or(Time(0));
+    let files = policies.into_iter().map(|PolicyFile { name, text }| Source { path: name.into(), text }).collect();
+    let report = run(&api, files, add, since).await?;
+    Ok(Json(BacktestResult::from(report)).into_response())
+}
+
+/// Tries these files, alone or with those in force.
+pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -> Result<Report, Problem> {
+    let bytes = files.iter().fold(0, |sum: usize, file| sum.saturating_add(file.text.len()));
+    if files.len() > FILES_MAX || bytes > BYTES_MAX {
+        let detail = format!("a candidate has at most {FILES_MAX} files of {} KiB together", BYTES_MAX / 1_024);
+        return Err(Problem::new(Kind::TooLarge, detail).max(BYTES_MAX));
+    }
+    if files.is_empty() {
+        return Err(Problem::new(Kind::BadRequest, "there are no policies to try"));
+    }
+    let _turn = api.0.trial.clone().try_acquire_owned().map_err(|_| {
+        Problem::new(Kind::NotNow, "another trial is going on; try again when it is over").retry_after_s(5)
+    })?;
+    let setting = api.setting().clone();
+    let candidate = blocking(move || setting.candidate(files, add)).await?;
+    let candidate = candidate.map_err(|problems| Problem::new(Kind::UnsoundPolicies, problems.to_string()))?;
+    backtest(api.journal(), api.setting(), candidate, since).await
+}
+
+/// Goes through the whole journal once. What is written meanwhile is not waited for.
+pub async fn backtest(
+    journal: &Journal,
+    setting: &Arc<Setting>,
+    candidate: CedarPolicy,
+    since: Time,
+) -> Result<Report, Problem> {
+    let mut backtest = Backtest::new(candidate, setting.types.clone(), since);
+    let (mut after, last) = (Position(0), journal.last_position().await?);
+    let mut chunk = journal.feed(after, CHUNK).await?;
+    while let Some(end) = chunk.last().map(|entry| entry.position) {
+        after = end;
+        let work = blocking(move || {
+            backtest.add(chunk.into_iter().map(|entry| (entry.run, entry.recorded)));
+            backtest
+        });
+        let next = async { if after < last { journal.feed(after, CHUNK).await } else { Ok(Vec::new()) } };
+        let (done, next): (Result<Backtest, Problem>, Result<_, ReadError>) = tokio::join!(work, next);
+        (backtest, chunk) = (done?, next?);
+    }
+    Ok(backtest.report())
+}
+
+/// Hard work, where it keeps no request waiting.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "work on policies stopped");
+        Problem::new(Kind::Internal, "the host failed; its log says more")
+    })
+}
+
+impl From<Report> for BacktestResult {
+    fn from(report: Report) -> Self {
+        let rows = |Table(rows): Table| rows.into_iter().map(BacktestRow::from).collect();
+        let not_judged = report.not_judged.into_iter().map(|(capability, calls)| NotJudged { capability, calls });
+        Self {
+            digest: report.digest,
+            first: report.between.map(|(first, _)| Moment(first)),
+            last: report.between.map(|(_, last)| Moment(last)),
+            rejected_but_cleared: report.rejected_but_cleared.into(),
+            approved_but_refused: report.approved_but_refused.into(),
+            calls: rows(report.calls),
+            revisions: rows(report.revisions),
+            burden: report.burden.into_iter().map(BacktestBurden::from).collect(),
+            errors: report.errors,
+            first_errors: report.first_errors,
+            not_judged: not_judged.collect(),
+            without_policy: report.without_policy,
+        }
+    }
+}
+
+impl From<Listed> for FoundCalls {
+    fn from(Listed { count, first }: Listed) -> Self {
+        Self { count, first: first.into_iter().map(FoundCall::from).collect() }
+    }
+}
+
+impl From<Found> for FoundCall {
+    fn from(Found { id, revision, summary, agent, at, by, said, determining, why }: Found) -> Self {
+        Self { id, revision, summary, agent, at: Moment(at), by, message: said, determining, why }
+    }
+}
+
+impl From<Row> for BacktestRow {
+    fn from(Row { recorded, clear, hold, refuse }: Row) -> Self {
+        Self { recorded, clear, hold, refuse }
+    }
+}
+
+impl From<GroupBurden> for BacktestBurden {
+    fn from(GroupBurden { group, prompts, prompts_then, minutes, minutes_then }: GroupBurden) -> Self {
+        Self { group: Some(group).filter(|group| !group.is_empty()), prompts, prompts_then, minutes, minutes_then }
+    }
+}

@@ -1,0 +1,355 @@
+//! `/v1/approvals/{id}/explanation`: which policies decided what becomes of a call, why, and the smallest change of the call that would have changed it.
+//!
+//! What was recorded comes from the journal as it is. What would have changed it is asked of the policies in force now; if these are others than
+//! the recorded ones, the answer says so.
+
+use std::path::Path as File;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::{Action, CallNumber, Consequence, Counted, Digest, Event, RunId, Scope, Time};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::json::Json;
+use super::limits::Path;
+use super::openapi::Refusals;
+use super::problem::{Details, Problem};
+use super::shapes::DigestShape;
+use super::{Answer, Api, approvals, ids};
+use crate::policy::cases::verdict;
+use crate::policy::explain::{Change, Different, explain};
+use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict};
+
+/// How many events of a run are read at a time.
+const CHUNK: usize = 256;
+
+/// Why policy said what it said of a call.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PolicyExplanation {
+    /// The approval's id.
+    pub(crate) id: String,
+    pub(crate) revision: u32,
+    /// As it was written down; null if the call was refused before policy was asked.
+    #[schema(required = true)]
+    pub(crate) recorded: Option<RecordedVerdict>,
+    /// What the policies in force say of the same call; null if there are none, or they cannot be asked about it.
+    #[schema(required = true)]
+    pub(crate) present: Option<PresentVerdict>,
+    /// What is to be known about all this, in sentences.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A verdict as it was written down.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordedVerdict {
+    /// `clear`, `hold` or `refuse`.
+    pub(crate) verdict: &'static str,
+    /// The digest of the policies.
+    #[schema(value_type = DigestShape)]
+    pub(crate) digest: Digest,
+    /// Those that determined it.
+    pub(crate) determining: Vec<DeterminingPolicy>,
+    /// What could not be evaluated, which holds.
+    pub(crate) errors: Vec<String>,
+    /// Why it is held, in the operator's words.
+    pub(crate) reasons: Vec<String>,
+    /// The totals that it rested on.
+    pub(crate) totals: Vec<RestedOn>,
+}
+
+/// What the policies in force say.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PresentVerdict {
+    /// `clear`, `hold` or `refuse`.
+    pub(crate) verdict: &'static str,
+    #[schema(value_type = DigestShape)]
+    pub(crate) digest: Digest,
+    /// Whether they are the recorded ones.
+    pub(crate) same_policies: bool,
+    pub(crate) determining: Vec<DeterminingPolicy>,
+    pub(crate) errors: Vec<String>,
+    /// Why it would be refused.
+    #[schema(required = true)]
+    pub(crate) why: Option<String>,
+    /// What would change the verdict, nearest first; empty if nothing was found.
+    pub(crate) changes: Vec<VerdictChange>,
+    /// How many different calls were tried for these.
+    pub(crate) tried: usize,
+}
+
+/// A policy by its name, with its text as it is now.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeterminingPolicy {
+    pub(crate) name: String,
+    /// The file's name; null if no policy in force is called so.
+    #[schema(required = true)]
+    pub(crate) file: Option<String>,
+    #[schema(required = true)]
+    pub(crate) line: Option<usize>,
+    #[schema(required = true)]
+    pub(crate) text: Option<String>,
+    /// Its `@why`.
+    #[schema(required = true)]
+    pub(crate) why: Option<String>,
+}
+
+/// A total before the call.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestedOn {
+    /// `run`, `agent`, `agent_today` or `today`.
+    pub(crate) of: &'static str,
+    pub(crate) count: u64,
+    /// In minor units by currency.
+    #[schema(value_type = Object)]
+    pub(crate) sums: std::collections::BTreeMap<String, u64>,
+}
+
+/// A change of the call that leads to another verdict.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerdictChange {
+    pub(crate) verdict: &'static str,
+    /// One attribute, or two where no single one would do.
+    pub(crate) different: Vec<DifferentAttribute>,
+    /// The same as a sentence.
+    pub(crate) sentence: String,
+}
+
+/// An attribute of the call, as policies call it.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DifferentAttribute {
+    pub(crate) attribute: String,
+    pub(crate) is: String,
+    pub(crate) would_be: String,
+}
+
+/// Explains a verdict of policy.
+#[utoipa::path(get, path = "/v1/approvals/{id}/explanation", operation_id = "explain-approval", tag = "policy",
+    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals,
+    (status = 200, body = PolicyExplanation),
+    (status = 404, body = Details, content_type = "application/problem+json")))]
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    Ok(Json(explanation(&api, &id).await?).into_response())
+}
+
+/// A call as it was put to policy last, and what was said.
+struct Put {
+    verdict: &'static str,
+    at: Time,
+    record: Option<PolicyRecord>,
+    action: Action,
+    facts: Value,
+    consequence: Consequence,
+    /// Held again because facts had changed, of which policy was not asked.
+    reheld: bool,
+}
+
+/// Everything that can be said about it.
+pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation, Problem> {
+    let (run, number) = ids::approval(id)?;
+    let (subject, call) = approvals::load(api, &run, number).await?;
+    let put = put(api, &run, number).await?.ok_or_else(|| Problem::not_found(format_args!("approval `{id}`")))?;
+    let asker = subject.run.map(|run| (run.agent, run.started_by)).unwrap_or_default();
+    let policies = api.setting().present.clone();
+    let mut notes = Vec::new();
+    let recorded = put.record.as_ref().map(|record| recorded(put.verdict, record, policies.as_deref()));
+    let present = match (policies, api.setting().types.get(put.action.capability()).cloned()) {
+        (None, _) => {
+            notes.push("no policies are in force: every consequential call is held".into());
+            None
+        }
+        (Some(_), None) => {
+            notes.push("this host does not offer the capability now, so its policies cannot be asked about it".into());
+            None
+        }
+        (Some(policies), Some(ty)) => {
+            say(&put, &policies, &mut notes);
+            let digest = put.record.as_ref().map(|record| record.digest);
+            if digest.is_some_and(|digest| digest != policies.digest()) {
+                notes.push(
+                    "the policies have changed since: what is recorded was said by others than those in force".into(),
+                );
+            }
+            let _turn = api.0.explaining.acquire().await;
+            Some(super::backtests::blocking(move || present(&policies, &put, &run, asker, &ty)).await?)
+        }
+    };
+    Ok(PolicyExplanation { id: id.to_owned(), revision: call.revision, recorded, present, notes })
+}
+
+/// What must be known about the question itself.
+fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
+    if put.verdict == "refuse" {
+        notes.push("facts of a call that was refused are not recorded, so policies that ask for them err here".into());
+    } else {
+        notes.push("facts are as they were recorded, also where an argument is changed".into());
+    }
+    if policies.uses_totals() && put.record.as_ref().is_none_or(|record| record.totals.is_empty()) {
+        notes.push("totals were not recorded with it, so it is judged as the first of its kind".into());
+    }
+    if put.reheld {
+        notes.push("facts had changed after the call was cleared; policy was not asked again, and its verdict is that of before".into());
+    }
+}
+
+/// How a call was put to policy last.
+async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, Problem> {
+    let (mut found, mut after, mut more) = (None::<Put>, 0, true);
+    while more {
+        let read = api.journal().events(run, after, CHUNK).await?;
+        more = read.more;
+        for recorded in read.events {
+            after = recorded.seq;
+            let at = recorded.at;
+            #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to policy")]
+            let (call, verdict, proposal, reheld) = match recorded.event {
+                Event::CallCleared { call, proposal, .. } => (call, "clear", proposal, false),
+                Event::CallHeld { call, proposal, .. } | Event::CallRevised { call, proposal, .. } => {
+                    (call, "hold", proposal, false)
+                }
+                Event::CallReheld { call, proposal, .. } => {
+                    let before = found.as_ref().map_or("hold", |found| found.verdict);
+                    (call, before, proposal, true)
+                }
+                Event::CallRefused { call, action, policy, .. } if call == number => {
+                    let record = policy.map(|record| *record);
+                    let (action, facts, consequence) = (*action, Value::Null, Consequence::default());
+                    found = Some(Put { verdict: "refuse", at, record, action, facts, consequence, reheld: false });
+                    continue;
+                }
+                _ => continue,
+            };
+            if call == number {
+                let consequence = proposal.consequence.unwrap_or_default();
+                let record = Some(proposal.policy);
+                found = Some(Put {
+                    verdict,
+                    at,
+                    record,
+                    action: proposal.action,
+                    facts: proposal.facts,
+                    consequence,
+                    reheld,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn recorded(verdict: &'static str, record: &PolicyRecord, policies: Option<&CedarPolicy>) -> RecordedVerdict {
+    let PolicyRecord { digest, determining, errors, totals, reasons, grant: _ } = record.clone();
+    RecordedVerdict {
+        verdict,
+        digest,
+        determining: determining.into_iter().map(|name| named(name, policies)).collect(),
+        errors,
+        reasons,
+        totals: totals.into_iter().map(RestedOn::from).collect(),
+    }
+}
+
+/// The whole of the work; with totals as they were recorded, where they were.
+fn present(
+    policies: &Arc<CedarPolicy>,
+    put: &Put,
+    run: &RunId,
+    (agent, started_by): (String, String),
+    ty: &holdshort_gate::FunctionType,
+) -> PresentVerdict {
+    let explained = explain(
+        policies,
+        &CallQuestion {
+            started_by: &started_by,
+            agent: &agent,
+            run,
+            action: &put.action,
+            ty,
+            facts: &put.facts,
+            consequence: put.consequence,
+            totals: put.record.as_ref().map(|record| &record.totals[..]).unwrap_or_default(),
+            now: put.at,
+        },
+    );
+    let why = match &explained.judgement.verdict {
+        Verdict::Refuse(why) => Some(why.clone()),
+        Verdict::Clear | Verdict::Hold => None,
+    };
+    let record = &explained.judgement.record;
+    PresentVerdict {
+        verdict: verdict(&explained.judgement),
+        digest: record.digest,
+        same_policies: put.record.as_ref().is_some_and(|recorded| recorded.digest == record.digest),
+        determining: record.determining.iter().map(|name| named(name.clone(), Some(policies))).collect(),
+        errors: record.errors.clone(),
+        why,
+        changes: explained.changes.into_iter().map(VerdictChange::from).collect(),
+        tried: explained.tried,
+    }
+}
+
+/// A policy with its text, if one in force is called so.
+fn named(name: String, policies: Option<&CedarPolicy>) -> DeterminingPolicy {
+    let place = policies.and_then(|policies| policies.places().iter().find(|(known, _)| *known == name));
+    let place = place.map(|(_, place)| place);
+    DeterminingPolicy {
+        file: place.map(|place| file_name(&place.path)),
+        line: place.map(|place| place.line),
+        text: place.map(|place| place.text.clone()),
+        why: place.and_then(|place| place.why.clone()),
+        name,
+    }
+}
+
+/// The policies in force, in the order of their files, with the digest of these; nothing if everything is held.
+pub(crate) fn all_in_force(api: &Api) -> (Option<Digest>, Vec<DeterminingPolicy>) {
+    let present = api.setting().present.as_deref();
+    let all = present.into_iter().flat_map(CedarPolicy::places).map(|(name, _)| named(name.clone(), present));
+    (present.map(CedarPolicy::digest), all.collect())
+}
+
+/// A file without its folder, which is the operator's business.
+fn file_name(path: &File) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl From<Counted> for RestedOn {
+    fn from(Counted { counter, total }: Counted) -> Self {
+        let of = match counter.scope {
+            Scope::Run(_) => "run",
+            Scope::Agent(_) => "agent",
+            Scope::AgentDay(..) => "agent_today",
+            Scope::Day(_) => "today",
+            Scope::Grant(_) => "grant",
+        };
+        Self { of, count: total.count, sums: total.sums }
+    }
+}
+
+impl From<Change> for VerdictChange {
+    fn from(change: Change) -> Self {
+        let would = match change.verdict {
+            "clear" => "would be cleared",
+            "hold" => "would be held",
+            _ => "would be refused",
+        };
+        let one = |Different { place, from, to }: &Different| format!("{place} were {to} (is {from})");
+        let all: Vec<String> = change.different.iter().map(one).collect();
+        let different = |Different { place, from, to }| DifferentAttribute { attribute: place, is: from, would_be: to };
+        Self {
+            verdict: change.verdict,
+            sentence: format!("{would} if {}", all.join(" and ")),
+            different: change.different.into_iter().map(different).collect(),
+        }
+    }
+}

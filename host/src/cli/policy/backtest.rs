@@ -1,0 +1,161 @@
+//! `holdshort policy backtest`: what other policies would have answered to the calls that the host recorded. What is worst comes first.
+
+use holdshort_gate::Time;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::api::shapes::Moment;
+use crate::cli::args::Backtest;
+use crate::cli::client::{self, Client};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::host::{judging, system_clock};
+use crate::cli::output::Output;
+use crate::review::{story, terminal};
+
+/// What is read of the host's answer.
+#[derive(Deserialize)]
+struct Answer {
+    first: Option<String>,
+    last: Option<String>,
+    rejected_but_cleared: Calls,
+    approved_but_refused: Calls,
+    calls: Vec<Row>,
+    revisions: Vec<Row>,
+    burden: Vec<Burden>,
+    errors: u64,
+    first_errors: Vec<String>,
+    not_judged: Vec<NotJudged>,
+    without_policy: u64,
+}
+
+#[derive(Deserialize)]
+struct Calls {
+    count: u64,
+    first: Vec<Found>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    id: String,
+    revision: u32,
+    summary: String,
+    by: Vec<String>,
+    message: Option<String>,
+    determining: Vec<String>,
+    why: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    recorded: String,
+    clear: u64,
+    hold: u64,
+    refuse: u64,
+}
+
+#[derive(Deserialize)]
+struct Burden {
+    group: Option<String>,
+    prompts: u64,
+    prompts_then: u64,
+    minutes: f64,
+    minutes_then: f64,
+}
+
+#[derive(Deserialize)]
+struct NotJudged {
+    capability: String,
+    calls: u64,
+}
+
+/// Has the host try them, and prints what came out.
+pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let sources = args.files.iter().map(|path| judging::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let files = sources.iter().map(|source| json!({ "name": source.path.display().to_string(), "text": source.text }));
+    let mut request = json!({ "policies": files.collect::<Vec<_>>(), "add": args.add });
+    if let (Some(ago), Some(request)) = (args.since, request.as_object_mut()) {
+        let since = system_clock()().0.saturating_sub(ago.saturating_mul(1_000));
+        request.insert("since".into(), json!(Moment(Time(since))));
+    }
+    let told = client.backtest(&request)?;
+    let answer = client::read::<Answer>(&told)?;
+    if output.json {
+        output.json(&told)?;
+    } else {
+        print(&answer, output)?;
+    }
+    let failed = args.fail_on_rejected && answer.rejected_but_cleared.count > 0;
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
+    let (Some(first), Some(last)) = (&answer.first, &answer.last) else {
+        return output.text("there are no recorded calls to judge");
+    };
+    let rejected = &answer.rejected_but_cleared;
+    if rejected.count == 0 {
+        output.text("no call that a person rejected would have been cleared")?;
+    } else {
+        let what = format!("{} that a person rejected would have been cleared", calls(rejected.count));
+        listed(&what, rejected, output)?;
+    }
+    let refused = &answer.approved_but_refused;
+    if refused.count > 0 {
+        listed(&format!("{} that people approved would have been refused", calls(refused.count)), refused, output)?;
+    }
+    let between = format!("{} to {}", story::moment(first), story::moment(last));
+    table(&format!("calls, {between}"), &answer.calls, output)?;
+    table("revisions that people were asked about", &answer.revisions, output)?;
+    output.lines(&terminal::heading("what people are asked: as it was → as it would have been", output.columns()))?;
+    for one in &answer.burden {
+        let (saved, minutes) = (i128::from(one.prompts_then) - i128::from(one.prompts), one.minutes_then - one.minutes);
+        let text = format!(
+            "{} → {} prompts ({saved:+}), {:.0} → {:.0} minutes ({minutes:+.0})",
+            one.prompts, one.prompts_then, one.minutes, one.minutes_then
+        );
+        output.row(&format!("{}: ", one.group.as_deref().unwrap_or("everybody")), &text)?;
+    }
+    if answer.errors > 0 {
+        let text = format!("{}: a policy could not be evaluated, which holds", calls(answer.errors));
+        output.lines(&terminal::warning(&text, output.columns()))?;
+        answer.first_errors.iter().try_for_each(|error| output.row("  ", error))?;
+    }
+    for one in &answer.not_judged {
+        let text = format!("{} of `{}` not judged: this host does not offer it now", calls(one.calls), one.capability);
+        output.lines(&terminal::warning(&text, output.columns()))?;
+    }
+    if answer.without_policy > 0 {
+        output.text(&format!("{} refused before policy was asked, not judged", calls(answer.without_policy)))?;
+    }
+    Ok(())
+}
+
+fn listed(what: &str, all: &Calls, output: &Output) -> Result<(), Failure> {
+    output.lines(&terminal::warning(what, output.columns()))?;
+    for one in &all.first {
+        let revision = if one.revision > 1 { format!(", revision {}", one.revision) } else { String::new() };
+        output.row(&format!("  {}{revision}: ", one.id), &one.summary)?;
+        let said = one.message.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+        output.row("    by ", &format!("{}{said}", one.by.join(", ")))?;
+        let why = one.why.clone().unwrap_or_else(|| format!("by {}", one.determining.join(", ")));
+        output.row("    the candidate: ", &why)?;
+    }
+    let more = all.count - all.first.len() as u64;
+    if more > 0 { output.text(&format!("  and {more} more")) } else { Ok(()) }
+}
+
+fn table(what: &str, rows: &[Row], output: &Output) -> Result<(), Failure> {
+    let some: Vec<&Row> = rows.iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
+    if some.is_empty() {
+        return Ok(());
+    }
+    output.lines(&terminal::heading(what, output.columns()))?;
+    output.text(&format!("{:<12}{:>16}{:>12}{:>14}", "recorded", "would be clear", "held", "refused"))?;
+    let mut lines =
+        some.iter().map(|row| format!("{:<12}{:>16}{:>12}{:>14}", row.recorded, row.clear, row.hold, row.refuse));
+    lines.try_for_each(|line| output.text(&line))
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".into() } else { format!("{count} calls") }
+}

@@ -1,0 +1,115 @@
+//! `holdshort policy explain`: which policies decided, why, and the smallest change of the call that would have changed it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cli::args::CallId;
+use crate::cli::client::{self, Client};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::review::terminal;
+
+/// What is read of the host's answer.
+#[derive(Deserialize)]
+struct Answer {
+    recorded: Option<Recorded>,
+    present: Option<Present>,
+    notes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    verdict: String,
+    determining: Vec<Policy>,
+    errors: Vec<String>,
+    reasons: Vec<String>,
+    totals: Vec<RestedOn>,
+}
+
+#[derive(Deserialize)]
+struct Present {
+    verdict: String,
+    same_policies: bool,
+    determining: Vec<Policy>,
+    errors: Vec<String>,
+    why: Option<String>,
+    changes: Vec<Change>,
+    tried: u64,
+}
+
+#[derive(Deserialize)]
+struct Policy {
+    name: String,
+    file: Option<String>,
+    line: Option<u64>,
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RestedOn {
+    of: String,
+    count: u64,
+    sums: Value,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    sentence: String,
+}
+
+/// Asks the host, and prints what it says.
+pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let told: Value = client.get(&format!("/approvals/{id}/explanation"), &[])?;
+    if output.json {
+        output.json(&told)?;
+    } else {
+        print(&client::read::<Answer>(&told)?, output)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
+    match &answer.recorded {
+        None => output.text("policy was not asked about it")?,
+        Some(recorded) => {
+            output.text(&format!("recorded: {}", past(&recorded.verdict)))?;
+            recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;
+            decided(&recorded.determining, &recorded.errors, output)?;
+            for one in &recorded.totals {
+                output.row("  total before: ", &format!("of {}: {} calls, {}", one.of, one.count, one.sums))?;
+            }
+        }
+    }
+    if let Some(present) = &answer.present {
+        if !present.same_policies {
+            output.text(&format!("the policies in force: {}", past(&present.verdict)))?;
+            decided(&present.determining, &present.errors, output)?;
+        }
+        present.why.iter().try_for_each(|why| output.row("  why: ", why))?;
+        output.lines(&terminal::heading("what would have changed it", output.columns()))?;
+        present.changes.iter().try_for_each(|change| output.row("  ", &change.sentence))?;
+        if present.changes.is_empty() {
+            let text = format!("no change of one attribute, or of two, was found; {} calls were tried", present.tried);
+            output.row("  ", &text)?;
+        }
+    }
+    answer.notes.iter().try_for_each(|note| output.row("note: ", note))
+}
+
+fn decided(policies: &[Policy], errors: &[String], output: &Output) -> Result<(), Failure> {
+    for one in policies {
+        let place = one.file.as_ref().zip(one.line).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
+        output.row("  by ", &format!("{}{place}", one.name))?;
+        one.text.iter().flat_map(|text| text.lines()).try_for_each(|line| output.row("    ", line))?;
+    }
+    errors.iter().try_for_each(|error| output.row("  could not be evaluated: ", error))
+}
+
+fn past(verdict: &str) -> &str {
+    match verdict {
+        "clear" => "cleared",
+        "hold" => "held",
+        "refuse" => "refused",
+        other => other,
+    }
+}

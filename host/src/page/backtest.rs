@@ -1,0 +1,170 @@
+//! `/backtest`: a form for policies to try on the recorded calls, and what came out of it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use holdshort_gate::Time;
+use serde::Deserialize;
+
+use super::frame::{Answer, Frame, Seal, Signed, page};
+use crate::api::limits::{Form, Query};
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Api, backtests};
+use crate::policy::backtest::{Found, Listed, Report, Row, Table};
+use crate::policy::load::Source;
+use crate::review::Text;
+
+/// What the form's seal is of.
+const SEALED: &str = "backtest";
+/// Microseconds of a day.
+const DAY: u64 = 86_400_000_000;
+/// What the text is called in errors.
+const NAME: &str = "your policies";
+
+/// How the form is filled when it is opened.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BacktestQuery {
+    /// Policies to add to those in force.
+    add: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "backtest.html")]
+struct BacktestPage {
+    frame: Frame,
+    seal: Seal,
+    policies: Text,
+    add: bool,
+    days: Text,
+    trouble: Vec<Text>,
+    result: Option<Outcome>,
+}
+
+/// What came out.
+#[derive(Debug)]
+struct Outcome {
+    rejected: u64,
+    rejected_first: Vec<Call>,
+    refused: u64,
+    refused_first: Vec<Call>,
+    calls: Vec<Row>,
+    revisions: Vec<Row>,
+    burden: Vec<Burden>,
+    warnings: Vec<Text>,
+}
+
+/// A call that is worth a look.
+#[derive(Debug)]
+struct Call {
+    id: Text,
+    revision: u32,
+    summary: Text,
+    by: Text,
+    said: Option<Text>,
+    /// What the candidate says of it.
+    candidate: Text,
+}
+
+/// What a group is asked.
+#[derive(Debug)]
+struct Burden {
+    who: Text,
+    prompts: u64,
+    prompts_then: u64,
+    minutes: u64,
+    minutes_then: u64,
+}
+
+/// Shows the form.
+pub(super) async fn show(signed: Signed, Query(query): Query<BacktestQuery>) -> Answer {
+    let text = query.add.unwrap_or_default();
+    page(&form(&signed, &text, true, "", Vec::new()))
+}
+
+fn form(signed: &Signed, policies: &str, add: bool, days: &str, trouble: Vec<Text>) -> BacktestPage {
+    BacktestPage {
+        frame: signed.frame("policy"),
+        seal: signed.seal(SEALED),
+        policies: Text::field(policies),
+        add,
+        days: Text::line(days),
+        trouble,
+        result: None,
+    }
+}
+
+/// Tries what the form holds.
+pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> Answer {
+    signed.0.check(SEALED, sent.field("seal").unwrap_or_default())?;
+    let text = Text::typed(sent.field("policies").unwrap_or_default());
+    let (add, days) = (sent.field("how") != Some("instead"), sent.field("days").unwrap_or_default().trim());
+    let tried = match since(&api, days) {
+        Ok(since) => backtests::run(&api, vec![Source { path: NAME.into(), text: text.clone() }], add, since).await,
+        Err(problem) => Err(problem),
+    };
+    match tried {
+        Ok(report) => {
+            page(&BacktestPage { result: Some(outcome(report)), ..form(&signed, &text, add, days, Vec::new()) })
+        }
+        Err(problem) => {
+            let status: StatusCode = problem.kind().status();
+            let shown = form(&signed, &text, add, days, Text::lines(problem.detail()));
+            Ok((status, page(&shown)?).into_response())
+        }
+    }
+}
+
+fn since(api: &Api, days: &str) -> Result<Time, Problem> {
+    if days.is_empty() {
+        return Ok(Time(0));
+    }
+    let days: u64 = days.parse().map_err(|_| Problem::new(Kind::BadRequest, "how many days is a whole number"))?;
+    Ok(Time(api.journal().now().0.saturating_sub(days.saturating_mul(DAY))))
+}
+
+fn outcome(report: Report) -> Outcome {
+    let some = |Table(rows): Table| rows.into_iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
+    let listed = |Listed { first, .. }: Listed| first.into_iter().map(Call::from).collect();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes to look at")]
+    let burden = report.burden.iter().map(|group| Burden {
+        who: Text::line(if group.group.is_empty() { "everybody" } else { &group.group }),
+        prompts: group.prompts,
+        prompts_then: group.prompts_then,
+        minutes: group.minutes.round() as u64,
+        minutes_then: group.minutes_then.round() as u64,
+    });
+    let errors =
+        (report.errors > 0).then(|| format!("{} calls: a policy could not be evaluated, which holds", report.errors));
+    let unknown = report.not_judged.iter();
+    let unknown =
+        unknown.map(|(name, calls)| format!("{calls} calls of `{name}` not judged: this host does not offer it now"));
+    let unasked = (report.without_policy > 0)
+        .then(|| format!("{} calls refused before policy was asked, not judged", report.without_policy));
+    let warnings = errors.into_iter().chain(report.first_errors.iter().cloned()).chain(unknown).chain(unasked);
+    Outcome {
+        warnings: warnings.map(|line| Text::line(&line)).collect(),
+        burden: burden.collect(),
+        rejected: report.rejected_but_cleared.count,
+        rejected_first: listed(report.rejected_but_cleared),
+        refused: report.approved_but_refused.count,
+        refused_first: listed(report.approved_but_refused),
+        calls: some(report.calls),
+        revisions: some(report.revisions),
+    }
+}
+
+impl From<Found> for Call {
+    fn from(found: Found) -> Self {
+        let candidate = found.why.unwrap_or_else(|| format!("cleared by {}", found.determining.join(", ")));
+        Self {
+            id: Text::line(&found.id),
+            revision: found.revision,
+            summary: Text::line(&found.summary),
+            by: Text::line(&found.by.join(", ")),
+            said: found.said.map(|said| Text::line(&said)),
+            candidate: Text::line(&candidate),
+        }
+    }
+}

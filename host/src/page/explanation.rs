@@ -1,0 +1,93 @@
+//! `/approvals/{id}/explanation`: which policies decided, why, and what would have changed it.
+
+use askama::Template;
+use axum::extract::State;
+
+use super::frame::{Answer, Frame, Signed, page};
+use super::policy::ShownPolicy;
+use crate::api::explanations::{PresentVerdict, RecordedVerdict, explanation};
+use crate::api::limits::Path;
+use crate::api::{Api, approvals, ids};
+use crate::review::Text;
+
+#[derive(Template)]
+#[template(path = "explanation.html")]
+struct ExplanationPage {
+    frame: Frame,
+    id: Text,
+    summary: Text,
+    /// The recorded verdict, if policy was asked.
+    recorded: Option<&'static str>,
+    policies: Vec<ShownPolicy>,
+    /// What else was recorded, label and text.
+    more: Vec<(&'static str, Text)>,
+    present: Option<Present>,
+    notes: Vec<Text>,
+}
+
+/// What the policies in force say.
+#[derive(Debug)]
+struct Present {
+    /// Whether they are the recorded ones.
+    same: bool,
+    verdict: &'static str,
+    policies: Vec<ShownPolicy>,
+    more: Vec<(&'static str, Text)>,
+    changes: Vec<Text>,
+    tried: usize,
+}
+
+/// Shows it.
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+    let (run, number) = ids::approval(&id)?;
+    let (_, call) = approvals::load(&api, &run, number).await?;
+    let explained = explanation(&api, &id).await?;
+    let capability = || call.action().capability().to_string();
+    let summary = call.proposal().map_or_else(capability, |proposal| proposal.summary.clone());
+    let (recorded, policies, more) = explained.recorded.map(recorded).unwrap_or_default();
+    page(&ExplanationPage {
+        frame: signed.frame("inbox"),
+        id: Text::line(&id),
+        summary: Text::line(&summary),
+        recorded,
+        policies,
+        more,
+        present: explained.present.map(present),
+        notes: explained.notes.iter().map(|note| Text::line(note)).collect(),
+    })
+}
+
+fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>, Vec<(&'static str, Text)>) {
+    let reasons = verdict.reasons.iter().map(|why| ("why", Text::line(why)));
+    let totals = verdict.totals.iter().map(|one| {
+        let sums = one.sums.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect::<String>();
+        ("total before", Text::line(&format!("of {}: {} calls{sums}", one.of, one.count)))
+    });
+    let more = reasons.chain(totals).chain(errors(&verdict.errors)).collect();
+    (Some(past(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)
+}
+
+fn present(verdict: PresentVerdict) -> Present {
+    let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
+    Present {
+        same: verdict.same_policies,
+        verdict: past(verdict.verdict),
+        more: why.into_iter().chain(errors(&verdict.errors)).collect(),
+        policies: verdict.determining.into_iter().map(ShownPolicy::from).collect(),
+        changes: verdict.changes.iter().map(|change| Text::line(&change.sentence)).collect(),
+        tried: verdict.tried,
+    }
+}
+
+fn errors(errors: &[String]) -> impl Iterator<Item = (&'static str, Text)> {
+    errors.iter().map(|error| ("could not be evaluated", Text::line(error)))
+}
+
+/// A verdict as what became of the call.
+pub(super) fn past(verdict: &str) -> &'static str {
+    match verdict {
+        "clear" => "cleared",
+        "hold" => "held",
+        _ => "refused",
+    }
+}

@@ -1,0 +1,43 @@
+//! `/policy`: the policies in force, with where they stand.
+
+use askama::Template;
+use axum::extract::State;
+use holdshort_gate::Digest;
+
+use super::frame::{Answer, Frame, Signed, page};
+use crate::api::Api;
+use crate::api::explanations::{DeterminingPolicy, all_in_force};
+use crate::review::Text;
+
+/// A policy as a page shows it.
+#[derive(Debug)]
+pub(super) struct ShownPolicy {
+    pub(super) name: Text,
+    /// File and line; empty if none in force is called so.
+    pub(super) place: Text,
+    pub(super) text: Vec<Text>,
+    pub(super) why: Option<Text>,
+}
+
+impl From<DeterminingPolicy> for ShownPolicy {
+    fn from(DeterminingPolicy { name, file, line, text, why }: DeterminingPolicy) -> Self {
+        let place = file.zip(line).map(|(file, line)| Text::line(&format!("{file}:{line}"))).unwrap_or_default();
+        let text = text.map(|text| Text::lines(&text)).unwrap_or_default();
+        Self { name: Text::line(&name), place, text, why: why.map(|why| Text::line(&why)) }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "policy.html")]
+struct PolicyPage {
+    frame: Frame,
+    digest: Option<Digest>,
+    policies: Vec<ShownPolicy>,
+}
+
+/// Shows them.
+pub(super) async fn show(State(api): State<Api>, signed: Signed) -> Answer {
+    let (digest, policies) = all_in_force(&api);
+    let policies = policies.into_iter().map(ShownPolicy::from).collect();
+    page(&PolicyPage { frame: signed.frame("policy"), digest, policies })
+}

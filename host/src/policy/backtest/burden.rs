@@ -1,0 +1,141 @@
+//! What people had to do, and would have had to: how often they were asked, and for how long.
+//!
+//! A person's time is from when something was put before people to when that person decided, but [`SECONDS_MAX`] at most: a night's sleep is no work.
+//! What nobody was asked about really is reckoned with the median of the decisions on the same capability, once for each approval that it would take.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::{Capability, Requirement};
+
+use super::People;
+use super::steps::Key;
+
+/// The most that a decision is reckoned to take.
+const SECONDS_MAX: usize = 900;
+
+/// What is asked of a group, as it was and as it would have been.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupBurden {
+    /// The group's name; empty for everybody.
+    pub group: String,
+    /// How often something was put before people of it.
+    pub prompts: u64,
+    /// How often it would have been.
+    pub prompts_then: u64,
+    /// Their minutes.
+    pub minutes: f64,
+    /// As many as it would have been.
+    pub minutes_then: f64,
+}
+
+/// What is counted of one group; the first is everybody.
+#[derive(Default)]
+struct Group {
+    name: String,
+    /// Nothing for everybody.
+    members: Option<Vec<String>>,
+    prompts: u64,
+    prompts_then: u64,
+    seconds: u64,
+    seconds_then: u64,
+    /// Approvals that nobody was asked for really.
+    added: BTreeMap<Capability, u64>,
+}
+
+pub(super) struct Burden {
+    groups: Vec<Group>,
+    /// Who decided on what is open, and how long it took them.
+    spent: BTreeMap<Key, Vec<(String, usize)>>,
+    /// How many decisions took so many seconds.
+    took: BTreeMap<Capability, Vec<u32>>,
+}
+
+impl Burden {
+    pub(super) fn new(people: &People) -> Self {
+        let group = |(name, members): (&String, &Vec<String>)| Group {
+            name: name.clone(),
+            members: Some(members.clone()),
+            ..Group::default()
+        };
+        let groups = std::iter::once(Group::default()).chain(people.groups.iter().map(group)).collect();
+        Self { groups, spent: BTreeMap::new(), took: BTreeMap::new() }
+    }
+
+    /// Somebody decided on what is open, so long after it had been put before people.
+    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, reviewer: &str, micros: u64) {
+        let seconds = usize::try_from(micros / 1_000_000).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
+        self.spent.entry(key.clone()).or_default().push((reviewer.to_owned(), seconds));
+        let took = self.took.entry(capability.clone()).or_insert_with(|| vec![0; SECONDS_MAX + 1]);
+        took.iter_mut().skip(seconds).take(1).for_each(|count| *count += 1);
+    }
+
+    /// It is decided: who had to, and who would have had to.
+    pub(super) fn add(
+        &mut self,
+        key: &Key,
+        capability: &Capability,
+        was: Option<&Requirement>,
+        then: Option<&Requirement>,
+    ) {
+        let spent = self.spent.remove(key).unwrap_or_default();
+        for group in &mut self.groups {
+            let (was, then) = (group.asked(was), group.asked(then));
+            let theirs = spent.iter().filter(|(name, _)| group.has(name));
+            let seconds = theirs.map(|(_, seconds)| *seconds as u64).sum::<u64>();
+            group.prompts += u64::from(was > 0);
+            group.prompts_then += u64::from(then > 0);
+            group.seconds += seconds;
+            if was > 0 && then > 0 {
+                group.seconds_then += seconds;
+            } else if then > 0 {
+                *group.added.entry(capability.clone()).or_default() += then;
+            }
+        }
+    }
+
+    /// Everybody, then each group.
+    pub(super) fn groups(self) -> Vec<GroupBurden> {
+        let all = self.took.values().fold(vec![0; SECONDS_MAX + 1], |all: Vec<u32>, took| {
+            all.iter().zip(took).map(|(one, other)| one + other).collect()
+        });
+        let median = |capability: &Capability| median(self.took.get(capability).unwrap_or(&all));
+        let minutes = |seconds: u64| seconds as f64 / 60.0;
+        let group = |group: Group| {
+            let added = group.added.iter().map(|(capability, approvals)| approvals * median(capability));
+            GroupBurden {
+                group: group.name,
+                prompts: group.prompts,
+                prompts_then: group.prompts_then,
+                minutes: minutes(group.seconds),
+                minutes_then: minutes(group.seconds_then + added.sum::<u64>()),
+            }
+        };
+        self.groups.into_iter().map(group).collect()
+    }
+}
+
+impl Group {
+    fn has(&self, name: &str) -> bool {
+        self.members.as_ref().is_none_or(|members| members.iter().any(|member| member == name))
+    }
+
+    /// How many approvals people of this group are asked for, themselves or together with others.
+    fn asked(&self, requirement: Option<&Requirement>) -> u64 {
+        let demands = requirement.into_iter().flat_map(|requirement| requirement.stages.iter().flatten());
+        let asks = demands.filter(|demand| {
+            self.members.as_ref().is_none_or(|members| members.iter().any(|member| demand.reviewers.include(member)))
+        });
+        asks.map(|demand| u64::from(demand.quorum)).sum()
+    }
+}
+
+/// The middle one of so many times; 0 if there is none.
+fn median(took: &[u32]) -> u64 {
+    let half = took.iter().map(|count| u64::from(*count)).sum::<u64>().div_ceil(2);
+    let mut seen = 0;
+    let at = took.iter().position(|count| {
+        seen += u64::from(*count);
+        half > 0 && seen >= half
+    });
+    at.unwrap_or(0) as u64
+}

@@ -1,0 +1,44 @@
+//! What policies are read in: the calls that this host offers, the people whom it knows, what the configuration asks for, and the policies in force.
+
+use std::sync::Arc;
+
+use super::load::{Problems, Source};
+use super::schema::Types;
+use super::{Base, CedarPolicy, People};
+
+/// All that it takes to read policies as this host would.
+#[derive(Clone)]
+pub struct Setting {
+    /// The configured files.
+    pub sources: Vec<Source>,
+    /// The calls that policies can speak of.
+    pub types: Types,
+    /// Everybody with a token, and groups of them.
+    pub people: People,
+    /// What the configuration asks of every call that is held.
+    pub base: Base,
+    /// The policies in force, read from the files; none if no file is configured, and everything is held.
+    pub present: Option<Arc<CedarPolicy>>,
+}
+
+impl Setting {
+    /// Reads the configured files.
+    pub fn new(sources: Vec<Source>, types: Types, people: People, base: Base) -> Result<Self, Problems> {
+        let mut setting = Self { sources, types, people, base, present: None };
+        if !setting.sources.is_empty() {
+            setting.present = Some(Arc::new(setting.read(&setting.sources)?));
+        }
+        Ok(setting)
+    }
+
+    /// The policies of these files and no others.
+    pub fn read(&self, sources: &[Source]) -> Result<CedarPolicy, Problems> {
+        CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())
+    }
+
+    /// A candidate: these files alone, or with those that are configured.
+    pub fn candidate(&self, files: Vec<Source>, add: bool) -> Result<CedarPolicy, Problems> {
+        let present = if add { self.sources.clone() } else { Vec::new() };
+        self.read(&present.into_iter().chain(files).collect::<Vec<_>>())
+    }
+}

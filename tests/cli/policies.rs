@@ -1,0 +1,74 @@
+//! Policies and recorded calls: a trial of other policies, and why a call was held.
+
+use serde_json::Value;
+
+use crate::said::holdshort;
+use crate::scene::post_office;
+
+const POLICY: &str = "[policy]\nfiles = [\"ours.cedar\"]\n";
+const OURS: &str = "// What is ours.
+@id(\"within\")
+permit (principal, action == Action::\"call\", resource is email::SendEmail) when { resource.facts.outside_recipients == 0 };
+@id(\"look\") @why(\"letters are read first\")
+permit (principal, action == Action::\"review\", resource is email::SendEmail);
+permit (principal, action == Action::\"decide\", resource);
+";
+const CLEAR: &str = "@id(\"mine\")\npermit (principal, action == Action::\"call\", resource is email::SendEmail);\n";
+
+#[test]
+fn other_policies_are_tried_and_a_verdict_is_explained() {
+    let folder = post_office(POLICY);
+    folder.write("ours.cedar", OURS);
+    let host = folder.serve();
+    let run = host.start("scripted", "email bob@elsewhere.example Hello");
+    let id = host.held(&run)["id"].as_str().unwrap().to_owned();
+
+    let said = holdshort(&folder, &["policy", "explain", &id]).exits(0).out;
+    for expected in [
+        "recorded: held",
+        "why: letters are read first",
+        "by look (ours.cedar:4)",
+        "permit (principal, action == Action::\"review\", resource is email::SendEmail);",
+        "would be cleared if resource.facts.outside_recipients were 0 (is 1)",
+        "note: facts are as they were recorded",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let told: Value =
+        serde_json::from_str(&holdshort(&folder, &["policy", "explain", &id, "--json"]).exits(0).out).unwrap();
+    assert_eq!(
+        (&told["recorded"]["verdict"], &told["present"]["same_policies"]),
+        (&"hold".into(), &true.into()),
+        "{told}"
+    );
+    let none = holdshort(&folder, &["policy", "explain", "none.1"]).exits(4);
+    assert!(none.err.contains("there is no"), "{none:?}");
+
+    host.decide(&host.approval(&id), "reject", &serde_json::json!({"message": "not to them"}));
+    folder.write("mine.cedar", CLEAR);
+    let said = holdshort(&folder, &["policy", "backtest", "mine.cedar", "--add"]).exits(0).out;
+    for expected in [
+        "1 call that a person rejected would have been cleared",
+        &id,
+        "not to them",
+        "by mine",
+        "rejected",
+        "1 → 0 prompts (-1)",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(said.find("a person rejected").unwrap() < said.find("recorded").unwrap(), "the worst comes first: {said}");
+    let json = holdshort(&folder, &["policy", "backtest", "mine.cedar", "--json"]).exits(0).out;
+    let told: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(told["rejected_but_cleared"]["first"][0]["id"], Value::from(id.as_str()));
+    holdshort(&folder, &["policy", "backtest", "mine.cedar", "--fail-on-rejected"]).exits(1);
+    holdshort(&folder, &["policy", "backtest", "ours.cedar", "--fail-on-rejected", "--since", "1h"]).exits(0);
+
+    folder.write("bad.cedar", "permit (principal, action == Action::\"call\", resource is email::SendMail);\n");
+    let said = holdshort(&folder, &["policy", "backtest", "bad.cedar"]).exits(4);
+    assert!(said.err.contains("bad.cedar:1: "), "{said:?}");
+    let said = holdshort(&folder, &["policy", "backtest", "mine.cedar", "--since", "soon"]).exits(2);
+    assert!(said.err.contains("soon"), "{said:?}");
+    assert!(holdshort(&folder, &["policy", "backtest", "nowhere.cedar"]).exits(2).err.contains("nowhere.cedar"));
+    holdshort(&folder, &["policy", "backtest"]).exits(2);
+}

@@ -1,0 +1,175 @@
+//! Trials of changed policies on recorded calls: what is counted, what comes first, and what is refused.
+
+use holdshort_gate::Phase;
+use holdshort_gate::command::Proposed;
+use serde_json::{Value, json};
+
+use crate::client::{Request, get, post};
+use crate::pages::{Browser, field, well_made};
+use crate::world::{How, World, proposal};
+
+const ALL_DECIDE: &str = "\npermit (principal, action == Action::\"decide\", resource);";
+const CLEAR_ALL: &str =
+    "@id(\"all\") permit (principal, action == Action::\"call\", resource is acme::mail::send::Send);";
+
+fn candidate(text: &str) -> Request {
+    post("/v1/backtests", &json!({"policies": [{"name": "p.cedar", "text": text}]}))
+}
+
+fn row(answer: &Value, recorded: &str) -> [u64; 3] {
+    let rows = answer["calls"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["recorded"] == recorded).unwrap();
+    ["clear", "hold", "refuse"].map(|word| row[word].as_u64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_rejected_comes_first() {
+    let world = World::new().await;
+    for phase in Phase::NAMES {
+        world.call(phase).await;
+    }
+    let rejected = world.call("rejected").await;
+    let before = world.written().await;
+    let answer = world.ask(&candidate(&format!("{CLEAR_ALL}{ALL_DECIDE}"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = answer.json();
+    assert_eq!(answer["rejected_but_cleared"]["count"], json!(2));
+    let listed = &answer["rejected_but_cleared"]["first"][1];
+    assert_eq!(
+        (&listed["id"], &listed["by"], &listed["determining"], &listed["why"]),
+        (&json!(rejected.id), &json!(["alice"]), &json!(["all"]), &Value::Null)
+    );
+    assert_eq!(row(&answer, "cleared"), [1, 0, 0]);
+    // Approved, and then begun, failed, done, in doubt, or closed.
+    assert_eq!(row(&answer, "approved"), [6, 0, 0]);
+    assert_eq!(row(&answer, "answered"), [0, 1, 0], "a question is never cleared");
+    assert_eq!([row(&answer, "expired"), row(&answer, "cancelled"), row(&answer, "waiting")], [[1, 0, 0]; 3]);
+    assert_eq!(row(&answer, "refused"), [0, 0, 0]);
+    assert_eq!(answer["without_policy"], json!(1), "the refused one, which policy was not asked about");
+    let everybody = &answer["burden"][0];
+    assert_eq!(
+        (&everybody["group"], &everybody["prompts"], &everybody["prompts_then"]),
+        (&Value::Null, &json!(12), &json!(1))
+    );
+
+    let refuse =
+        "forbid (principal, action == Action::\"call\", resource) when { resource.arguments.text == \"hello\" };";
+    let answer = world.ask(&candidate(&format!("{refuse}{ALL_DECIDE}"))).await.json();
+    assert_eq!(
+        (&answer["rejected_but_cleared"]["count"], &answer["approved_but_refused"]["count"]),
+        (&json!(0), &json!(6))
+    );
+    assert_eq!(row(&answer, "approved"), [0, 0, 6]);
+    assert!(world.written().await == before, "a trial writes nothing");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_trial_is_refused() {
+    let world = World::new().await;
+    world.held(&How::PLAIN).await;
+    let none = json!({"policies": []});
+    let big = "// ".to_owned() + &"x".repeat(140_000);
+    let since = json!({"policies": [{"name": "p.cedar", "text": ALL_DECIDE}], "since": "yesterday"});
+    for (request, status, says) in [
+        (
+            candidate(
+                "permit (principal, action == Action::\"call\", resource) when { resource.arguments.texts == 1 };",
+            ),
+            422,
+            "p.cedar:1: ",
+        ),
+        (candidate("permit nonsense"), 422, "p.cedar:1: "),
+        (candidate(&big), 413, "128"),
+        (post("/v1/backtests", &since), 400, "`yesterday` is no time"),
+        (post("/v1/backtests", &json!({})), 400, "missing field `policies`"),
+        (post("/v1/backtests", &none), 400, "no policies"),
+    ] {
+        let reply = world.ask(&request).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert!(reply.json()["detail"].as_str().unwrap().contains(says), "{says}: {}", reply.text());
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_added_is_tried_with_what_is_in_force() {
+    let world = World::new().await;
+    let _ = world.proposed(Proposed::Hold(Box::new(proposal("short", &How::PLAIN)))).await;
+    let _ = world.proposed(Proposed::Hold(Box::new(proposal("hello", &How::PLAIN)))).await;
+    let forbid =
+        "forbid (principal, action == Action::\"call\", resource) when { resource.arguments.text == \"hello\" };";
+    let tried = async |add: bool, since: &str| {
+        let policies = json!([{"name": "p.cedar", "text": forbid}]);
+        world.ask(&post("/v1/backtests", &json!({"policies": policies, "add": add, "since": since}))).await.json()
+    };
+    let long_ago = "2020-01-01T00:00:00Z";
+    assert_eq!(row(&tried(true, long_ago).await, "waiting"), [1, 0, 1]);
+    // Alone it lets nobody decide, so what would be held is refused.
+    assert_eq!(row(&tried(false, long_ago).await, "waiting"), [0, 0, 2]);
+    assert_eq!(row(&tried(true, "2030-01-01T00:00:00Z").await, "waiting"), [0, 0, 0]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_is_explained() {
+    let world = World::new().await;
+    let held = world.held(&How::PLAIN).await;
+    let path = format!("/v1/approvals/{}/explanation", held.id);
+    let told = world.ask(&get(&path)).await.json();
+    assert_eq!(told["recorded"]["verdict"], json!("hold"));
+    let by = &told["recorded"]["determining"][0];
+    assert_eq!((&by["name"], &by["file"]), (&json!("hold-everything"), &Value::Null), "none in force is called so");
+    let present = &told["present"];
+    assert_eq!((&present["verdict"], &present["same_policies"]), (&json!("hold"), &json!(false)));
+    let sentence = "would be cleared if resource.arguments.text were \"short\" (is \"hello\")";
+    assert_eq!(present["changes"][0]["sentence"], json!(sentence));
+    assert!(told["notes"].to_string().contains("the policies have changed since"), "{told}");
+
+    let short = world.proposed(Proposed::Clear(Box::new(proposal("short", &How::PLAIN)))).await;
+    let told = world.ask(&get(&format!("/v1/approvals/{}/explanation", short.id))).await.json();
+    let by = &told["present"]["determining"][0];
+    assert_eq!(
+        (&told["recorded"]["verdict"], &by["name"], &by["file"], &by["line"], &by["why"]),
+        (&json!("clear"), &json!("short"), &json!("ours.cedar"), &json!(2), &json!("it says little"))
+    );
+    assert!(by["text"].as_str().unwrap().starts_with("@id(\"short\")"), "{by}");
+    let refused = world.call("refused").await;
+    let told = world.ask(&get(&format!("/v1/approvals/{}/explanation", refused.id))).await.json();
+    assert_eq!(told["recorded"], Value::Null, "policy was not asked");
+    assert_eq!(world.ask(&get("/v1/approvals/run-9999.1/explanation")).await.status, 404);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_it_is_on_pages() {
+    let world = World::new().await;
+    let alice = Browser::of(&world, "alice").await;
+    let policy = alice.page("/policy").await;
+    assert!(policy.contains("ours.cedar:2") && policy.contains("it says little"), "{policy}");
+    let rejected = world.call("rejected").await;
+    let page = alice.page(&format!("/approvals/{}", rejected.id)).await;
+    assert!(page.contains(&format!("href=\"/approvals/{}/explanation\"", rejected.id)), "{page}");
+    let page = alice.page(&format!("/approvals/{}/explanation", rejected.id)).await;
+    assert!(page.contains("would be cleared if resource.arguments.text were &#34;short&#34;"), "{page}");
+
+    let shown = alice.page("/backtest?add=%40id(%22x%22)%0A%3C%2Ftextarea%3E").await;
+    assert!(shown.contains("@id(&#34;x&#34;)\n&#60;/textarea&#62;"), "filled in, and no markup: {shown}");
+    let seal = field(&shown, "/backtest", "seal").to_owned();
+    let before = world.written().await;
+    let send = async |seal: &str, text: &str, days: &str| {
+        alice.send("/backtest", &[("seal", seal), ("policies", text), ("how", "instead"), ("days", days)]).await
+    };
+    let reply = send(&seal, &format!("{CLEAR_ALL}{ALL_DECIDE}"), "30").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    well_made("/backtest", &reply.text());
+    assert!(reply.text().contains("1 call that a person rejected would have been cleared"), "{}", reply.text());
+    assert!(reply.text().contains(&format!("href=\"/approvals/{}\"", rejected.id)));
+    let reply = send(&seal, "permit nonsense", "").await;
+    assert_eq!(reply.status, 422);
+    assert!(reply.text().contains("your policies:1: ") && reply.text().contains("permit nonsense</textarea>"));
+    assert_eq!(send(&seal, ALL_DECIDE, "some").await.status, 400);
+    assert_eq!(send("forged", ALL_DECIDE, "").await.status, 403, "a form of another page, or session");
+    assert!(world.written().await == before);
+    world.stop().await;
+}
