@@ -18,13 +18,14 @@ const DOC_SHARE_MIN: usize = 15;
 /// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate"]),
-    ("api", &["gate", "journal", "review", "runs", "kill"]),
+    ("api", &["gate", "journal", "review", "runs", "kill", "burden"]),
+    ("burden", &["gate", "policy"]),
     ("config", &["gate"]),
     ("connectors", &["gate", "journal"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("kill", &["journal"]),
     ("notify", &["gate", "journal", "review"]),
-    ("page", &["gate", "journal", "review", "api"]),
+    ("page", &["gate", "journal", "review", "api", "burden"]),
     ("policy", &["gate", "config"]),
     ("review", &["gate"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),

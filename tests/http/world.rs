@@ -232,6 +232,7 @@ impl World {
             pages: holdshort::page::pages(),
             cookie: SessionCookie::new(false, at.port()),
             limits,
+            known: holdshort::burden::Known::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let server = Some(tokio::spawn(serve(listener, api, stopped)));

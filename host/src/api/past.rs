@@ -115,7 +115,7 @@ fn kind(word: &str) -> Result<&'static str, Problem> {
 }
 
 /// A time before 1970 is 1970: nothing was decided before.
-fn time(text: &str) -> Result<Time, Problem> {
+pub(super) fn time(text: &str) -> Result<Time, Problem> {
     let at = text.parse::<jiff::Timestamp>().map_err(|_| {
         let detail = format!("`{}` is no time; write it like `2026-01-31T08:00:00Z`", super::shortened(text));
         Problem::new(Kind::BadRequest, detail)

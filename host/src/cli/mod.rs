@@ -1,6 +1,6 @@
 //! The command line: one file or folder per subcommand.
 //!
-//! `review`, `approvals` and `runs` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
+//! `review`, `approvals`, `runs` and `stats` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
 //! `run` and `demo` bring one along in a [`session`] and are its client.
 //! Whatever they print of an agent's passes [`review`](crate::review).
 //!
@@ -25,6 +25,7 @@ mod runs;
 mod serve;
 mod session;
 mod sign_in;
+mod stats;
 mod watch;
 
 use std::path::Path;
@@ -58,6 +59,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Review => review::run(client::connect(&global, &load(&global)?, output)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::Stats(args) => stats::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Notify { action } => notify::run(&action, &load(&global)?, output),
         Command::Policy { action } => policy::run(&action, &load(&global)?, output),

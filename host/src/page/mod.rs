@@ -20,6 +20,7 @@ mod runs;
 mod sheet;
 mod sign_in;
 mod standing;
+mod stats;
 mod told;
 
 use axum::Router;
@@ -43,6 +44,7 @@ pub fn pages() -> Pages {
         .route("/runs/{id}", get(run::show))
         .route("/runs/{id}/cancel", get(run::ask_cancel).post(run::cancel))
         .route("/history", get(history::show))
+        .route("/stats", get(stats::show))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))
