@@ -251,3 +251,6 @@ impl Tally {
         self.split += u64::from(split);
     }
 }
+
+#[cfg(test)]
+mod tests;

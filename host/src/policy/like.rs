@@ -100,7 +100,7 @@ impl Like {
             say.fact(name, field.shape.as_ref(), &place("resource.facts", name));
         }
         say.conditions.push(format!("context.totals.agent_today.count < {}", fullest.count));
-        if let ([amount], [(_, most)]) = (&say.amounts[..], &fullest.sums.iter().collect::<Vec<_>>()[..]) {
+        if let ([(amount, true)], [(_, most)]) = (&say.amounts[..], &fullest.sums.iter().collect::<Vec<_>>()[..]) {
             let sum = format!("context.totals.agent_today.sum + {amount} <= {}", i64::try_from(**most).ok()?);
             say.conditions.push(sum);
         }
@@ -120,8 +120,8 @@ impl Like {
 struct Saying {
     conditions: Vec<String>,
     open: Vec<String>,
-    /// Where the amounts of money stand.
-    amounts: Vec<String>,
+    /// Where the amounts of money stand, and whether each is always there.
+    amounts: Vec<(String, bool)>,
     /// There is money for which nothing can be said.
     unbounded: bool,
 }
@@ -142,8 +142,11 @@ impl Saying {
             if field.missing && self.conditions.len() > before {
                 let inner = self.conditions.split_off(before).join(" && ");
                 self.conditions.push(format!("(if {has} then {inner} else true)"));
-                // Where it may be missing its amount cannot be added up.
-                self.amounts.retain(|amount| !amount.starts_with(&here));
+                // What may be missing cannot be added up.
+                self.amounts
+                    .iter_mut()
+                    .filter(|(amount, _)| amount.starts_with(&here))
+                    .for_each(|(_, there)| *there = false);
             }
         }
     }
@@ -180,7 +183,7 @@ impl Saying {
                     [one] => self.conditions.push(one.clone()),
                     several => self.conditions.push(format!("(({}))", several.join(") || ("))),
                 }
-                self.amounts.push(format!("{at}.minor_units"));
+                self.amounts.push((format!("{at}.minor_units"), true));
             }
             Shape::Record(fields) => self.record(fields, at),
         }
@@ -297,9 +300,10 @@ fn shape(ty: &WitType, value: &Value) -> Option<Shape> {
     })
 }
 
-/// A text that a policy may name.
+/// A text that a policy may name: short, and nothing in it that is not seen.
 fn named(text: &str) -> Option<String> {
-    (text.len() <= TEXT_BYTES_MAX).then(|| text.to_owned())
+    let plain = |c: char| c.is_alphanumeric() || c == ' ' || c.is_ascii_punctuation();
+    (text.len() <= TEXT_BYTES_MAX && text.chars().all(plain)).then(|| text.to_owned())
 }
 
 fn moves_money(ty: &WitType) -> bool {
@@ -370,3 +374,6 @@ impl Shape {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
