@@ -17,14 +17,14 @@ const ORIGIN: &str = "http://holdshort.test";
 const HOSTILE: &str = "</bdi><script>alert(1)</script><img src=x onerror=alert(2)>\"'\n\u{202e}txet";
 
 /// Somebody who has signed in.
-struct Browser<'a> {
+pub struct Browser<'a> {
     world: &'a World,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
     /// Signs in as a person does: a link, its form, a cookie.
-    async fn of(world: &'a World, reviewer: &str) -> Self {
+    pub async fn of(world: &'a World, reviewer: &str) -> Self {
         let made = post("/v1/sign-in-links", &json!({})).by(reviewer).send(world.at).await.json();
         let code = made["url"].as_str().unwrap().split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
         let nobody = Self { world, cookie: String::new() };
@@ -49,7 +49,7 @@ impl<'a> Browser<'a> {
     }
 
     /// A page that is there, light, and well made.
-    async fn page(&self, path: &str) -> String {
+    pub async fn page(&self, path: &str) -> String {
         let reply = self.asks(path).send(self.world.at).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         assert!(reply.body.len() < PAGE_BYTES, "{path} weighs {}", reply.body.len());
@@ -141,6 +141,9 @@ async fn every_view_shows_calls_in_every_state() {
         ("/history?from=then", 400),
         ("/history?before=x", 400),
         ("/history?whose=mine", 400),
+        ("/stats?from=then", 400),
+        ("/stats?from=2026-01-02&until=2025-01-01", 400),
+        ("/stats?whose=mine", 400),
         ("/runs/a?log=x", 400),
     ] {
         let reply = alice.asks(path).send(world.at).await;
@@ -261,11 +264,15 @@ async fn what_an_agent_writes_stays_text_and_light() {
         format!("/runs/{}", held.run),
         "/runs".into(),
         "/history".into(),
+        "/stats".into(),
         "/".into(),
         format!("/runs/{}?log=0", held.run),
     ] {
         let page = alice.page(&path).await;
-        assert!(path == "/runs" || page.contains("&#60;script&#62;alert(1)"), "{path}: {page}");
+        assert!(
+            ["/runs", "/stats"].contains(&path.as_str()) || page.contains("&#60;script&#62;alert(1)"),
+            "{path}: {page}"
+        );
     }
     let run = alice.page(&format!("/runs/{}", held.run)).await;
     assert!(run.contains("This is the beginning of") && run.contains("?words=whole"), "{run}");

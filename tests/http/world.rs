@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort::api::driver::{AgentInfo, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
+use holdshort::burden::Known;
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
     CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
@@ -232,7 +233,11 @@ impl World {
             pages: holdshort::page::pages(),
             cookie: SessionCookie::new(false, at.port()),
             limits,
-            known: holdshort::burden::Known::default(),
+            known: Known {
+                groups: [("finance".to_owned(), vec!["alice".to_owned()])].into(),
+                types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into(),
+                policies: vec!["never-\"needed\"".into()],
+            },
         });
         let (stop, stopped) = oneshot::channel();
         let server = Some(tokio::spawn(serve(listener, api, stopped)));

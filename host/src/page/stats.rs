@@ -14,6 +14,10 @@ use crate::burden::report::{CallRow, DecisionFigures, PeopleRow, Report, Suggest
 use crate::burden::words;
 use crate::review::{Text, story};
 
+/// Rows of a table: those of whom the most was asked. The endpoint has all.
+const ROWS: usize = 20;
+/// Suggestions.
+const TIPS: usize = 5;
 /// Columns of what became of calls.
 const CALLS: [&str; 10] = [
     "cleared",
@@ -50,6 +54,7 @@ struct StatsPage {
     all: Vec<(&'static str, Text)>,
     tables: Vec<Table>,
     tips: Vec<Tip>,
+    more_tips: usize,
     notes: &'static str,
 }
 
@@ -59,6 +64,7 @@ struct Table {
     heading: &'static str,
     columns: &'static [&'static str],
     rows: Vec<(Text, Vec<Text>)>,
+    more: usize,
 }
 
 /// A suggestion.
@@ -115,7 +121,8 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         before: exact(window.until),
         all: all.into_iter().map(|(name, text)| (name, Text::line(&text))).collect(),
         tables: tables.into_iter().filter(|table| !table.rows.is_empty()).collect(),
-        tips: suggestions.iter().map(Tip::new).collect(),
+        more_tips: suggestions.len().saturating_sub(TIPS),
+        tips: suggestions.iter().take(TIPS).map(Tip::new).collect(),
         notes: words::NOTES,
     })
 }
@@ -128,7 +135,15 @@ fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table 
         let cells = counts.map(|count| count.to_string()).into_iter().chain([rate]).chain(pace(&calls.decisions));
         (Text::line(name), cells.map(|cell| Text::line(&cell)).collect())
     };
-    Table { id, heading, columns: &CALLS, rows: rows.iter().map(cells).collect() }
+    let mut rows: Vec<&CallRow> = rows.iter().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.calls.held));
+    Table {
+        id,
+        heading,
+        columns: &CALLS,
+        more: rows.len().saturating_sub(ROWS),
+        rows: rows.into_iter().take(ROWS).map(cells).collect(),
+    }
 }
 
 fn of_people(id: &'static str, heading: &'static str, rows: &[PeopleRow]) -> Table {
@@ -138,7 +153,15 @@ fn of_people(id: &'static str, heading: &'static str, rows: &[PeopleRow]) -> Tab
         let counts = [approvals, rejections, edits, answers].map(ToString::to_string);
         (Text::line(&name), counts.into_iter().chain(pace(decisions)).map(|cell| Text::line(&cell)).collect())
     };
-    Table { id, heading, columns: &PEOPLE, rows: rows.iter().map(cells).collect() }
+    let mut rows: Vec<&PeopleRow> = rows.iter().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.decisions.made()));
+    Table {
+        id,
+        heading,
+        columns: &PEOPLE,
+        more: rows.len().saturating_sub(ROWS),
+        rows: rows.into_iter().take(ROWS).map(cells).collect(),
+    }
 }
 
 /// How long decisions took, and how many were too fast.
