@@ -49,6 +49,7 @@ fn every_view_fits_is_light_and_is_for_everybody() {
         ("run", &alice, format!("/runs/{run}"), 200),
         ("cancel", &alice, format!("/runs/{run}/cancel"), 200),
         ("history", &alice, "/history".into(), 200),
+        ("figures", &alice, "/stats".into(), 200),
         ("trouble", &alice, "/approvals/none.1".into(), 404),
     ];
     let axe = axe();

@@ -42,7 +42,7 @@ pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<
         output.row("suggestion: ", &suggestion.text)?;
         let Some(policy) = &suggestion.policy else { continue };
         for line in policy.lines() {
-            output.row("    ", line)?;
+            output.row("  ", line)?;
         }
         if !suggestion.open.is_empty() {
             output.row("  may be anything: ", &suggestion.open.join(", "))?;
