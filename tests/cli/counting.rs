@@ -32,7 +32,7 @@ fn a_habit_is_told_and_its_policy_is_one_of_this_hosts() {
         "\nby policy:\n  hold-everything: 0 cleared (0.0 %), 20 held (100.0 %), 0 refused (0.0 %); 20 approved; approval rate 100.0 %; median ",
         "\nby group and capability:\n  house on holdshort:agent/email@0.1.0#send-email: 20 approve; median ",
         "; 20 faster than reading\n",
-        "\nsuggestion: `hold-everything` held 20 calls of `scripted` to `holdshort:agent/email@0.1.0#send-email`, all approved",
+        "\nsuggestion: `hold-everything` held 20 calls of `scripted` to `holdshort:agent/email@0.1.0#send-email`, all approved as they were, in 20 decisions (20 of them faster than reading, which says little) and ",
         "\n      resource.facts.outside_recipients == 0 &&\n",
         "holdshort policy backtest --add FILE",
     ] {

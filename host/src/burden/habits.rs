@@ -33,6 +33,8 @@ pub(super) struct Habit {
     pub(super) prompts: u64,
     /// What these count as work, in microseconds.
     pub(super) work_us: u64,
+    /// Approvals that came faster than reading, and so say little.
+    pub(super) hasty: u64,
     /// What they had in common; nothing if no policy could say it.
     like: Option<Like>,
     day: u32,
@@ -74,6 +76,7 @@ impl Habit {
     fn approve(&mut self, open: &Open, at: Time) {
         self.prompts += open.prompts;
         self.work_us = self.work_us.saturating_add(open.work_us);
+        self.hasty += open.hasty;
         self.like = match (self.like.take(), open.like(), self.approved) {
             (_, like, 0) => like.cloned(),
             (Some(mut all), Some(like), _) => {

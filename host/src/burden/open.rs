@@ -67,6 +67,8 @@ pub(super) struct Open {
     /// Decisions so far, and what they count as work.
     pub(super) prompts: u64,
     pub(super) work_us: u64,
+    /// Approvals among them that came faster than reading.
+    pub(super) hasty: u64,
 }
 
 impl Open {
@@ -84,6 +86,7 @@ impl Open {
             split: false,
             prompts: 0,
             work_us: 0,
+            hasty: 0,
         };
         #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else opens a call")]
         match event {
@@ -146,12 +149,9 @@ impl Open {
         self.prompts += 1;
         self.work_us = self.work_us.saturating_add(took_us.min(WORK_US_MAX));
         self.split |= !self.call.votes.is_empty() && !self.call.rejections.is_empty();
-        Made {
-            reviewer: reviewer.to_owned(),
-            verdict: verdict.clone(),
-            hasty: *verdict == Verdict::Approve && at.0.saturating_sub(self.call.revised_at.0) < self.reading_us,
-            took_us: ends.then_some(took_us),
-        }
+        let hasty = *verdict == Verdict::Approve && at.0.saturating_sub(self.call.revised_at.0) < self.reading_us;
+        self.hasty += u64::from(hasty);
+        Made { reviewer: reviewer.to_owned(), verdict: verdict.clone(), hasty, took_us: ends.then_some(took_us) }
     }
 
     /// When whoever decides with this right was first asked: when the stage began, or when they were called in.

@@ -264,8 +264,12 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
         let by = if key.policies.is_empty() { "no policy".to_owned() } else { named(&key.policies) };
         let Some((id, suggested)) = habit.suggested(key, &burden.known, &taken) else { continue };
         let minutes = minutes(habit.work_us);
+        let hasty = match habit.hasty {
+            0 => String::new(),
+            hasty => format!(" ({hasty} of them faster than reading, which says little)"),
+        };
         let text = format!(
-            "{by} held {} calls of `{}` to `{}`, all approved as they were, in {} decisions and {minutes} minutes: consider clearing the like",
+            "{by} held {} calls of `{}` to `{}`, all approved as they were, in {} decisions{hasty} and {minutes} minutes: consider clearing the like",
             habit.approved, key.agent, key.capability, habit.prompts
         );
         taken.push(id);

@@ -70,6 +70,7 @@ pub fn per_cent(share: f64) -> String {
 /// A length of time that people can compare.
 pub fn span(seconds: f64) -> String {
     match seconds {
+        s if s < 1.0 => format!("{:.0} ms", s * 1_000.0),
         s if s < 60.0 => format!("{s:.1} s"),
         s if s < 3_600.0 => format!("{:.1} min", s / 60.0),
         s if s < 172_800.0 => format!("{:.1} h", s / 3_600.0),

@@ -47,6 +47,7 @@ pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<
         if !suggestion.open.is_empty() {
             output.row("  may be anything: ", &suggestion.open.join(", "))?;
         }
+        output.row("  note: ", "texts in quotation marks are the agent's own words, which people approved")?;
         output.row("  try it: ", "write it into a file, and `holdshort policy backtest --add FILE`")?;
     }
     output.note(words::NOTES);
