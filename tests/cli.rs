@@ -13,6 +13,8 @@
 mod agents;
 #[path = "cli/asking.rs"]
 mod asking;
+#[path = "cli/counting.rs"]
+mod counting;
 #[path = "cli/deciding.rs"]
 mod deciding;
 #[path = "cli/demo.rs"]

@@ -33,6 +33,8 @@ mod schema;
 mod sockets;
 #[path = "http/stale.rs"]
 mod stale;
+#[path = "http/stats.rs"]
+mod stats;
 #[path = "http/stream.rs"]
 mod stream;
 #[path = "http/table.rs"]

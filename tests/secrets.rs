@@ -285,6 +285,7 @@ fn no_secret_comes_out() {
         "/v1/approvals?state=all",
         "/v1/agents",
         "/metrics",
+        "/v1/stats",
         "/openapi.json",
         "/",
         "/v1/health",

@@ -18,14 +18,15 @@ const DOC_SHARE_MIN: usize = 15;
 /// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate"]),
-    ("api", &["gate", "journal", "policy", "review", "runs", "kill"]),
+    ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill"]),
+    ("burden", &["gate", "policy"]),
     ("config", &["gate", "money"]),
     ("connectors", &["gate", "journal", "money"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("kill", &["journal"]),
     ("money", &[]),
     ("notify", &["gate", "journal", "review"]),
-    ("page", &["gate", "journal", "policy", "review", "api", "money"]),
+    ("page", &["gate", "journal", "policy", "review", "api", "burden", "money"]),
     ("policy", &["gate", "config", "money"]),
     ("review", &["gate", "money"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),

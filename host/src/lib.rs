@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod burden;
 pub mod cli;
 pub mod config;
 pub mod connectors;

@@ -26,6 +26,14 @@ fn every_view_fits_is_light_and_is_for_everybody() {
     let done = held(&host, "scripted", "email ann@localhost Done").1;
     host.approve(&host.approval(&done));
     host.effect(&done, "succeeded");
+    // Often enough for a suggestion among the figures.
+    let habit = host.start("scripted", &["email bob@localhost Hello"; 20].join("\n"));
+    for _ in 0..20 {
+        let held = host.held(&habit);
+        host.approve(&held);
+        host.effect(held["id"].as_str().unwrap(), "succeeded");
+    }
+    host.over(&habit);
     let release = held(&host, "release", "").1;
     let run = release.split_once('.').unwrap().0;
     let evidence = host.approval(&release)["proposal"]["exhibits"][0]["digest"].as_str().unwrap().to_owned();
@@ -60,8 +68,11 @@ fn every_view_fits_is_light_and_is_for_everybody() {
         ("explanation", &alice, format!("/approvals/{release}/explanation"), 200),
         ("policy", &alice, "/policy".into(), 200),
         ("backtest", &alice, "/backtest?add=permit".into(), 200),
+        ("figures", &alice, "/stats".into(), 200),
         ("trouble", &alice, "/approvals/none.1".into(), 404),
     ];
+    alice.goto("/stats");
+    alice.sees("Try it on what was recorded");
     let axe = axe();
     let mut checks = 0;
     for (name, person, path, status) in views {

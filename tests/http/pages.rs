@@ -141,6 +141,9 @@ async fn every_view_shows_calls_in_every_state() {
         ("/history?from=then", 400),
         ("/history?before=x", 400),
         ("/history?whose=mine", 400),
+        ("/stats?from=then", 400),
+        ("/stats?from=2026-01-02&until=2025-01-01", 400),
+        ("/stats?whose=mine", 400),
         ("/runs/a?log=x", 400),
     ] {
         let reply = alice.asks(path).send(world.at).await;
@@ -261,11 +264,15 @@ async fn what_an_agent_writes_stays_text_and_light() {
         format!("/runs/{}", held.run),
         "/runs".into(),
         "/history".into(),
+        "/stats".into(),
         "/".into(),
         format!("/runs/{}?log=0", held.run),
     ] {
         let page = alice.page(&path).await;
-        assert!(path == "/runs" || page.contains("&#60;script&#62;alert(1)"), "{path}: {page}");
+        assert!(
+            ["/runs", "/stats"].contains(&path.as_str()) || page.contains("&#60;script&#62;alert(1)"),
+            "{path}: {page}"
+        );
     }
     let run = alice.page(&format!("/runs/{}", held.run)).await;
     assert!(run.contains("This is the beginning of") && run.contains("?words=whole"), "{run}");

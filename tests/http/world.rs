@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort::api::driver::{AgentInfo, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
+use holdshort::burden::Known;
 use holdshort::policy::load::Source;
 use holdshort::policy::{People, Setting};
 use holdshort_gate::clearance::PolicyRecord;
@@ -260,6 +261,11 @@ impl World {
             pages: holdshort::page::pages(),
             cookie: SessionCookie::new(false, at.port()),
             limits,
+            known: Known {
+                groups: [("finance".to_owned(), vec!["alice".to_owned()])].into(),
+                types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into(),
+                policies: vec!["never-\"needed\"".into()],
+            },
         });
         let (stop, stopped) = oneshot::channel();
         let server = Some(tokio::spawn(serve(listener, api, stopped)));

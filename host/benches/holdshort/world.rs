@@ -123,6 +123,7 @@ async fn host(
         pages: holdshort::page::pages(),
         cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,
+        known: holdshort::burden::Known::default(),
     });
     tokio::spawn(effects.run());
     tokio::spawn(runs.clone().run());

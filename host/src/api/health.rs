@@ -88,5 +88,6 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         let count = api.journal().count_runs(state, COUNTED_MAX).await?;
         let _ = writeln!(text, "holdshort_runs{{state=\"{state}\"}} {count}");
     }
+    api.write_burden(&mut text).await;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

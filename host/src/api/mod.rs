@@ -34,6 +34,7 @@ pub(crate) mod server;
 pub mod sessions;
 pub mod shapes;
 pub mod sign_in;
+mod stats;
 mod views;
 
 use std::collections::HashSet;
@@ -55,11 +56,13 @@ pub use limits::{Limits, Rate};
 pub use server::serve;
 pub use sessions::SessionCookie;
 
+use crate::burden::Known;
 use auth::Reviewer;
 use limits::Throttle;
 use metrics::Metrics;
 use problem::{Kind, Problem};
 use sessions::Sessions;
+use stats::Standing;
 
 use crate::policy::Setting;
 
@@ -83,6 +86,8 @@ pub struct ApiParts {
     pub cookie: SessionCookie,
     /// How much is taken.
     pub limits: Limits,
+    /// What the figures of how much people are asked are told by.
+    pub known: Known,
 }
 
 /// The pages for people, behind the endpoint's door: only for who has signed in, but for those that the door names.
@@ -114,6 +119,7 @@ struct Inner {
     sessions: Sessions,
     limits: Limits,
     metrics: Metrics,
+    burden: Standing,
     requests: Throttle<Reviewer>,
     failures: Throttle<IpAddr>,
     streams: Arc<Semaphore>,
@@ -125,8 +131,18 @@ struct Inner {
 impl Api {
     /// An endpoint; [`serve`] listens for it.
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { journal, driver, setting, reviewers, allowed_hosts, allowed_origins, pages, cookie, limits } =
-            parts;
+        let ApiParts {
+            journal,
+            driver,
+            setting,
+            reviewers,
+            allowed_hosts,
+            allowed_origins,
+            pages,
+            cookie,
+            limits,
+            known,
+        } = parts;
         let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
         Self(Arc::new(Inner {
             journal,
@@ -142,6 +158,7 @@ impl Api {
             sessions: Sessions::default(),
             limits,
             metrics: Metrics::default(),
+            burden: Standing::new(known),
             requests: Throttle::new(limits.requests),
             failures: Throttle::new(limits.failures),
             streams: Arc::new(Semaphore::new(limits.streams_max)),

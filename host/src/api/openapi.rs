@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::problem::{Details, MEDIA};
 use super::{
     Answer, Api, agents, approvals, backtests, decisions, events, exhibits, explanations, grants, health, history,
-    inbox, past, resolutions, runs, sign_in,
+    inbox, past, resolutions, runs, sign_in, stats,
 };
 
 /// What the schema says beyond the routes.
@@ -58,6 +58,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(history::events))
         .routes(routes!(history::logs))
         .routes(routes!(resolutions::create))
+        .routes(routes!(stats::show))
         .routes(routes!(agents::list))
         .routes(routes!(backtests::create))
         .routes(routes!(events::stream))

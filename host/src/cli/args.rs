@@ -20,6 +20,7 @@ pub use policy::{Backtest, PolicyAction};
 pub use runs::{FindingWord, History, ListRuns, Resolve, RunsAction, RunsArgs};
 
 use super::exit::Exit;
+use crate::config::duration_ms;
 
 /// Runs AI agents as sandboxed WebAssembly components and holds every consequential call until a person has cleared exactly those bytes.
 #[derive(Debug, Parser)]
@@ -72,6 +73,8 @@ pub enum Command {
     Grants(GrantsArgs),
     /// What agents are doing, and settling what is in doubt
     Runs(RunsArgs),
+    /// How much people are asked, how long they take, and what could go without them
+    Stats(StatsArgs),
     /// Print a link that signs a browser in to the review page, once
     SignIn(SignInArgs),
     /// Whom the host tells
@@ -130,6 +133,17 @@ pub struct ServeArgs {
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "write an IP address, a colon and a port, like `127.0.0.1:7411`; port 0 takes any that is free")
+}
+
+/// `stats`
+#[derive(Clone, Debug, Args)]
+pub struct StatsArgs {
+    /// How far back, such as `12h` or `30d`
+    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration_ms)]
+    pub since: u64,
+    /// Without the last part of it, such as `7d`; until now, if nothing is said
+    #[arg(long, value_name = "TIME", value_parser = duration_ms)]
+    pub until: Option<u64>,
 }
 
 /// `sign-in`

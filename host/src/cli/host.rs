@@ -27,6 +27,7 @@ use tokio::task::JoinError;
 use super::exit::{Exit, Failure};
 use crate::agent::{Engine, EngineSettings};
 use crate::api::{self, Api, ApiParts, Limits, SessionCookie};
+use crate::burden::Known;
 use crate::config::{self, Config};
 use crate::effects::Effects;
 use crate::notify::{Notify, Target};
@@ -50,6 +51,7 @@ pub(super) struct Host {
     effects: Effects,
     targets: Vec<Target>,
     setting: Setting,
+    known: Known,
 }
 
 /// Opens the configured journal; nobody else can while this lives.
@@ -83,10 +85,11 @@ impl Host {
         let engine = Engine::new(&settings).map_err(|error| failed(&error))?;
         let setting = judging::setting(&config, judging::sources(&config)?)?;
         let policy = judging::policy(&config, &setting);
+        let known = Known { groups: config.groups.clone(), types: judging::types(&config)?, policies: policy.names() };
         let runs = Runs::new(journal.clone(), engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(journal.clone(), performers, runs.refresher());
         let targets = telling::targets(&config, &system_clock())?;
-        Ok(Self { config, journal, runs, effects, targets, setting })
+        Ok(Self { config, journal, runs, effects, targets, setting, known })
     }
 
     /// Makes everything ready to serve on `listener`: the local operator's token is there and the address is announced when this returns.
@@ -149,6 +152,7 @@ impl Host {
             pages: page::pages(),
             cookie: SessionCookie::new(config.server.behind_proxy, bound.port()),
             limits: Limits::STANDARD,
+            known: self.known.clone(),
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! The command line: one file or folder per subcommand.
 //!
-//! `review`, `approvals`, `runs` and parts of `policy` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
+//! `review`, `approvals`, `grants`, `runs`, `stats` and parts of `policy` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
 //! `run` and `demo` bring one along in a [`session`] and are its client.
 //! Whatever they print of an agent's passes [`review`](crate::review).
 //!
@@ -26,6 +26,7 @@ mod runs;
 mod serve;
 mod session;
 mod sign_in;
+mod stats;
 mod watch;
 
 use std::path::Path;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Review => review::run(client::connect(&global, &load(&global)?, output)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::Stats(args) => stats::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Grants(args) => grants::run(args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Notify { action } => notify::run(&action, &load(&global)?, output),

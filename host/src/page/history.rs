@@ -167,7 +167,7 @@ fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
 }
 
 /// When the day begins that is so many days after this one, in UTC.
-fn midnight(day: &str, days: i64) -> Option<Time> {
+pub(super) fn midnight(day: &str, days: i64) -> Option<Time> {
     let day: jiff::civil::Date = day.parse().ok()?;
     let day = day.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
     let at = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();

@@ -25,6 +25,7 @@ mod runs;
 mod sheet;
 mod sign_in;
 mod standing;
+mod stats;
 mod told;
 
 use axum::Router;
@@ -55,6 +56,7 @@ pub fn pages() -> Pages {
         .route("/history", get(history::show))
         .route("/policy", get(policy::show))
         .route("/backtest", get(backtest::show).post(backtest::create))
+        .route("/stats", get(stats::show))
         .route("/live", get(live::stream))
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))

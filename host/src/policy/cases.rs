@@ -98,10 +98,7 @@ pub enum BadCase {
 impl Case {
     /// Policy's answer.
     pub fn judge(&self, policy: &dyn Policy, types: &Types) -> Result<Judgement, BadCase> {
-        let (capability, ty) = self.capability(types)?;
-        let mut arguments = self.arguments.clone();
-        ty.params.iter().for_each(|(name, ty)| fill(ty, arguments.get_mut(name)));
-        let action = Action::new(Digest::of(b"case"), capability.clone(), ty, &arguments)?;
+        let (action, ty) = self.action(types)?;
         let now = match &self.now {
             None => Time(1_767_268_800_000_000),
             Some(text) => {
@@ -123,6 +120,14 @@ impl Case {
             totals: &totals,
             now,
         }))
+    }
+
+    /// What would be done, and the type of the function.
+    pub fn action<'a>(&self, types: &'a Types) -> Result<(Action, &'a FunctionType), BadCase> {
+        let (capability, ty) = self.capability(types)?;
+        let mut arguments = self.arguments.clone();
+        ty.params.iter().for_each(|(name, ty)| fill(ty, arguments.get_mut(name)));
+        Ok((Action::new(Digest::of(b"case"), capability.clone(), ty, &arguments)?, ty))
     }
 
     fn capability<'a>(&self, types: &'a Types) -> Result<(&'a Capability, &'a FunctionType), BadCase> {

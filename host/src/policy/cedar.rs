@@ -265,6 +265,11 @@ impl CedarPolicy {
 }
 
 impl Policy for CedarPolicy {
+    fn names(&self) -> Vec<String> {
+        let Loaded { call, review, .. } = &self.loaded;
+        call.policies().chain(review.policies()).map(|policy| policy.id().to_string()).collect()
+    }
+
     fn uses_totals(&self) -> bool {
         self.loaded.uses_totals
     }

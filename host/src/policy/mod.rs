@@ -12,6 +12,7 @@ mod cedar;
 pub mod explain;
 mod facts;
 pub mod grants;
+pub mod like;
 pub mod load;
 mod people;
 pub mod schema;
@@ -77,6 +78,11 @@ pub enum Verdict {
 pub trait Policy: Send + Sync {
     /// What becomes of this call.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement;
+
+    /// The policies that it judges by, as a verdict names them; none that anybody wrote, if it has no files.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Whether running totals play a part. A verdict counts only while they are as they were.
     fn uses_totals(&self) -> bool {

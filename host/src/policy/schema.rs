@@ -99,7 +99,7 @@ pub(super) fn attribute(name: &str) -> String {
 }
 
 /// A word that is none of Cedar's own, and begins with a letter.
-fn word(name: &str) -> String {
+pub(super) fn word(name: &str) -> String {
     const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
     let plain = !RESERVED.contains(&name) && name.starts_with(|first: char| first.is_ascii_alphabetic());
     if plain { name.to_owned() } else { format!("_{name}") }

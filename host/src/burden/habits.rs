@@ -1,0 +1,113 @@
+//! What people always say yes to, and what of it could go without them.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::{Capability, Time, totals};
+
+use super::Known;
+use super::open::{Open, Step};
+use super::tally::End;
+use crate::policy::like::{Fullest, Like, Suggested};
+
+/// Fewer calls than these are no habit.
+pub(super) const CALLS_MIN: u64 = 20;
+/// Habits that are followed at once; what comes after is not.
+const HABITS_MAX: usize = 1_000;
+
+/// Calls of one agent and capability that the same policies held.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) agent: String,
+    pub(super) capability: String,
+    pub(super) policies: Vec<String>,
+}
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub(super) struct Habit {
+    /// Calls that were approved as the agent proposed them.
+    pub(super) approved: u64,
+    /// Holds that ended in another way, or began again.
+    otherwise: u64,
+    /// Decisions that it took.
+    pub(super) prompts: u64,
+    /// What these count as work, in microseconds.
+    pub(super) work_us: u64,
+    /// Approvals that came faster than reading, and so say little.
+    pub(super) hasty: u64,
+    /// What they had in common; nothing if no policy could say it.
+    like: Option<Like>,
+    day: u32,
+    today: Fullest,
+    fullest: Fullest,
+}
+
+/// All habits.
+#[derive(Debug, Default)]
+pub(super) struct Habits(BTreeMap<Key, Habit>);
+
+impl Habits {
+    /// Follows what happened to a call.
+    pub(super) fn follow(&mut self, open: &Open, step: &Step, at: Time) {
+        let ended = step.end.is_some_and(|end| end != End::NotStarted);
+        if open.is_question() || !(ended || step.reheld) {
+            return;
+        }
+        let (agent, capability) = (open.agent().to_owned(), open.capability());
+        let key = Key { agent, capability, policies: open.policies().to_vec() };
+        if self.0.len() >= HABITS_MAX && !self.0.contains_key(&key) {
+            return;
+        }
+        let habit = self.0.entry(key).or_default();
+        if step.end == Some(End::Approved) && open.is_first_revision() {
+            habit.approve(open, at);
+        } else {
+            habit.otherwise += 1;
+        }
+    }
+
+    /// Those whose calls were all approved, and often enough.
+    pub(super) fn always_approved(&self) -> impl Iterator<Item = (&Key, &Habit)> {
+        self.0.iter().filter(|(_, habit)| habit.otherwise == 0 && habit.approved >= CALLS_MIN)
+    }
+}
+
+impl Habit {
+    fn approve(&mut self, open: &Open, at: Time) {
+        self.prompts += open.prompts;
+        self.work_us = self.work_us.saturating_add(open.work_us);
+        self.hasty += open.hasty;
+        self.like = match (self.like.take(), open.like(), self.approved) {
+            (_, like, 0) => like.cloned(),
+            (Some(mut all), Some(like), _) => {
+                all.join(like);
+                Some(all)
+            }
+            _ => None,
+        };
+        self.approved += 1;
+        // Time never goes back in a journal, so a day that is over does not come again.
+        if totals::day(at) != self.day {
+            (self.day, self.today) = (totals::day(at), Fullest::default());
+        }
+        self.today.count += 1;
+        self.fullest.count = self.fullest.count.max(self.today.count);
+        for (currency, units) in open.like().into_iter().flat_map(Like::money) {
+            let sum = self.today.sums.entry(currency.clone()).or_default();
+            *sum = sum.saturating_add(*units);
+            let most = self.fullest.sums.entry(currency.clone()).or_default();
+            *most = (*sum).max(*most);
+        }
+    }
+
+    /// The policy that would clear the like, with its name.
+    pub(super) fn suggested(&self, key: &Key, known: &Known, taken: &[String]) -> Option<(String, Suggested)> {
+        let capability: Capability = key.capability.parse().ok()?;
+        let plain = format!("like-{}-{}", key.agent, capability.function());
+        let is_free = |id: &String| !known.policies.contains(id) && !taken.contains(id);
+        let mut ids = std::iter::once(plain.clone()).chain((2..=HABITS_MAX).map(|n| format!("{plain}-{n}")));
+        let id = ids.find(is_free)?;
+        let suggested = self.like.as_ref()?.policy(&id, &key.agent, &capability, &self.fullest)?;
+        Some((id, suggested))
+    }
+}

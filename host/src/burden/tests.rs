@@ -1,0 +1,584 @@
+//! The fold against a plain second reckoning, which keeps everything and goes over it again and again; and what it suggests.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::command::{
+    CancelRun, Choice, CreateRun, Decide, EndRun, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+};
+use holdshort_gate::{
+    Action, Call, Command, Demand, Digest, EffectClass, EffectKey, Escalation, ExhibitRef, FunctionType, JournalId,
+    Phase, Proposal, RefusalReason, Requirement, Resolution, Reviewers, RunLimits, Subject, WitType,
+};
+use serde_json::{Value, json};
+
+use super::*;
+
+const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "olga"];
+const MAIL: &str = "acme:mail/send@1.0.0#send";
+const PAY: &str = "acme:bank/pay@1.0.0#pay";
+
+fn function() -> FunctionType {
+    let money = vec![("minor-units".to_owned(), WitType::U64), ("currency".into(), WitType::String)];
+    let order = vec![
+        ("payee".to_owned(), WitType::String),
+        ("amount".into(), WitType::Record(money)),
+        ("note".into(), WitType::Option(Box::new(WitType::String))),
+        ("copies".into(), WitType::List(Box::new(WitType::String))),
+    ];
+    FunctionType { params: vec![("order".into(), WitType::Record(order))], result: None }
+}
+
+fn action(capability: &str, payee: &str, units: u64) -> Action {
+    let order = json!({ "payee": payee, "amount": { "minor-units": units.to_string(), "currency": "EUR" }, "note": null, "copies": ["b@x", "c@x"] });
+    Action::new(Digest::of(b"component"), capability.parse().unwrap(), &function(), &json!({ "order": order })).unwrap()
+}
+
+fn proposal(action: Action, policies: &[&str], requirement: Requirement) -> Proposal {
+    Proposal {
+        action,
+        summary: "pay somebody".into(),
+        exhibits: Vec::new(),
+        preconditions: Value::Null,
+        facts: Value::Null,
+        consequence: None,
+        connector: "test".into(),
+        class: EffectClass::Idempotent,
+        requirement,
+        policy: PolicyRecord {
+            determining: policies.iter().map(|name| (*name).to_owned()).collect(),
+            ..PolicyRecord::new(Digest::of(b"policy"))
+        },
+    }
+}
+
+fn known() -> Arc<Known> {
+    let groups = [("finance", vec!["alice", "bob"]), ("board", vec!["bob", "carol"])];
+    let groups = groups.map(|(name, members)| (name.to_owned(), members.into_iter().map(str::to_owned).collect()));
+    let types = [MAIL, PAY].map(|name| (name.parse().unwrap(), function())).into();
+    Arc::new(Known { groups: groups.into(), types, policies: vec!["never".into(), "p0".into()] })
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+
+    fn one<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize].clone()
+    }
+}
+
+/// An event as the feed has it.
+type Entry = (RunId, Time, Event);
+
+/// Runs side by side, at one clock.
+struct World {
+    dice: Dice,
+    now: Time,
+    subjects: Vec<Subject>,
+    feed: Vec<Entry>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self { dice: Dice(seed), now: Time(1_700_000_000_000_000), subjects: Vec::new(), feed: Vec::new() }
+    }
+
+    fn submit<C: Command>(&mut self, at: usize, command: C) -> bool {
+        let subject = &mut self.subjects[at];
+        let Ok((events, _)) = command.decide(subject, self.now) else { return false };
+        for event in events {
+            subject.apply(&event, self.now).unwrap();
+            self.feed.push((subject.id.clone(), self.now, event));
+        }
+        true
+    }
+
+    fn create(&mut self, agent: &str) -> usize {
+        let id = RunId(format!("r{}", self.subjects.len()));
+        self.subjects.push(Subject::new(JournalId("j".into()), id, EffectKey("key".into())));
+        let limits = RunLimits { cpu_ms: 1, memory_bytes: 1, held_calls: 1_000, calls: 1_000, journal_bytes: 1 << 30 };
+        let (component, seed) = (Digest::of(b"component"), Digest::of(b"seed"));
+        let create =
+            CreateRun { agent: agent.into(), component, task: "t".into(), started_by: "olga".into(), limits, seed };
+        assert!(self.submit(self.subjects.len() - 1, create));
+        self.subjects.len() - 1
+    }
+
+    fn decide(&mut self, at: usize, who: &str, choice: Choice) -> bool {
+        let Some(clearance) = self.subjects[at].call.as_ref().and_then(|call| call.clearance) else { return false };
+        let (reviewer, signed_in_at, message) = (who.to_owned(), self.now, Some("because".to_owned()));
+        self.submit(at, Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message })
+    }
+
+    /// Some requirement: of one or two stages, of several people, with or without a deadline and others to call in.
+    fn requirement(&mut self) -> Requirement {
+        let named = |names: &[&str]| Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        let who = [Reviewers::Any, named(&["alice", "bob"]), named(&["bob", "carol"])];
+        let quorum = 1 + u32::from(self.dice.below(3) == 0);
+        let mut stages = vec![vec![Demand { reviewers: self.dice.one(&who), quorum }]];
+        if self.dice.below(3) == 0 {
+            stages.push(vec![Demand { reviewers: self.dice.one(&who), quorum: 1 }]);
+        }
+        let within = 60_000 * (1 + self.dice.below(600));
+        let expires = self.dice.below(2) == 0;
+        let escalation = Escalation { reviewers: named(&["olga"]), within_ms: within };
+        Requirement {
+            stages,
+            rejections: 1 + u32::from(self.dice.below(4) == 0),
+            expires_at: expires.then(|| self.now.plus_ms(within)),
+            escalations: if expires && self.dice.below(2) == 0 { vec![escalation] } else { Vec::new() },
+            ..Requirement::plain(Reviewers::Any, 1, 3_600_000)
+        }
+    }
+
+    fn proposal(&mut self, revised: bool) -> Proposal {
+        let capability = self.dice.one(&[MAIL, PAY]);
+        let policies = self.dice.one(&[&["p0"][..], &["p1"], &["p0", "p1", "p0"], &[]]);
+        let (payee, units) = (self.dice.one(&["a", "b"]), self.dice.below(1_000));
+        let requirement = self.requirement();
+        let mut proposal = proposal(action(capability, payee, units), policies, requirement);
+        if self.dice.below(8) == 0 && !revised {
+            proposal.class = EffectClass::Question;
+        }
+        for exhibit in 0..self.dice.below(3) {
+            let bytes = 10 + exhibit * 20_000;
+            let digest = Digest::of(&[exhibit as u8]);
+            proposal.exhibits.push(ExhibitRef { title: "e".into(), media: "text/plain".into(), digest, bytes });
+        }
+        proposal
+    }
+
+    /// The same call with something else in it.
+    fn revision(&mut self, call: &Call) -> Proposal {
+        let old = call.proposal().unwrap().clone();
+        let new = self.proposal(true);
+        let action = action(&old.action.capability().to_string(), "c", self.dice.below(5));
+        let exhibits = if self.dice.below(2) == 0 { old.exhibits.clone() } else { new.exhibits };
+        Proposal { action, exhibits, requirement: new.requirement, policy: new.policy, ..old }
+    }
+
+    fn step(&mut self) {
+        // Seconds mostly, sometimes hours, and several things at once.
+        let ms = [0, 1_000, 30_000, 600_000, 40_000_000];
+        self.now = self.now.plus_ms(self.dice.one(&ms) + self.dice.below(1_000));
+        if self.subjects.is_empty() || self.dice.below(12) == 0 {
+            let agent = self.dice.one(&["clerk", "mailer"]);
+            self.create(agent);
+            return;
+        }
+        let at = self.dice.below(self.subjects.len() as u64) as usize;
+        let call = self.subjects[at].call.clone();
+        match call {
+            Some(call) if call.answer().is_none() => self.go_on(at, &call),
+            _ => self.propose(at, call.map_or(1, |call| call.number + 1)),
+        }
+    }
+
+    fn propose(&mut self, at: usize, call: u32) {
+        let proposal = Box::new(self.proposal(false));
+        let proposed = match self.dice.below(8) {
+            0 => {
+                let policy = (self.dice.below(2) == 0).then(|| Box::new(proposal.policy.clone()));
+                Proposed::Refuse(Box::new(proposal.action.clone()), RefusalReason::Forbidden("no".into()), policy)
+            }
+            1 if proposal.class != EffectClass::Question => Proposed::Clear(proposal),
+            2 => {
+                self.submit(at, EndRun(holdshort_gate::command::End::Finished(Ok("done".into()))));
+                return;
+            }
+            _ => Proposed::Hold(proposal),
+        };
+        self.submit(at, Propose { call, proposed });
+    }
+
+    fn go_on(&mut self, at: usize, call: &Call) {
+        let who = self.dice.one(&PEOPLE);
+        let attempt = call.attempts;
+        let finish = |outcome| Finish { attempt, outcome, evidence: None };
+        let done = match (self.dice.below(10), &call.phase) {
+            (0, _) => self.submit(at, CancelRun { by: "olga".into(), reason: None }),
+            (1, _) => {
+                self.now = call.deadline().unwrap_or(self.now).max(self.now);
+                self.submit(at, Expire)
+            }
+            (2..=4, Phase::Held) => self.decide(at, who, Choice::Approve),
+            (5, Phase::Held) => self.decide(at, who, Choice::Reject),
+            (6, Phase::Held) => self.decide(at, who, Choice::Respond(json!("yes"))),
+            (7, Phase::Held) => {
+                let proposal = self.revision(call);
+                self.decide(at, who, Choice::Edit(Box::new(Revision { proposal })))
+            }
+            (8.., Phase::Held) => false,
+            (_, Phase::Cleared { .. } | Phase::Approved { .. }) => self.submit(at, Start { perform_within_ms: 1_000 }),
+            (2 | 3, Phase::Started) => {
+                let proposal = Box::new(self.revision(call));
+                self.submit(at, finish(Outcome::FactsChanged { reason: "it moved".into(), proposal }))
+            }
+            (4 | 5, Phase::Started) => self.submit(at, finish(Outcome::Unknown("lost".into()))),
+            (6, Phase::Started) => self.submit(at, finish(Outcome::DidNotHappen("no".into()))),
+            (_, Phase::Started) => self.submit(at, finish(Outcome::Happened(json!("done")))),
+            (number, Phase::InDoubt { .. }) => {
+                let resolution =
+                    [Resolution::NotDone, Resolution::SendAgain, Resolution::Abandon][number as usize % 3].clone();
+                self.submit(at, Resolve { attempt, by: who.into(), resolution, message: None })
+            }
+            _ => false,
+        };
+        let _ = done;
+    }
+}
+
+/// What is counted of one name, by plain words, and the exact times.
+#[derive(Debug, Default, PartialEq)]
+struct Plain {
+    counts: BTreeMap<&'static str, u64>,
+    times: Vec<u64>,
+}
+
+/// Everything again from the whole history: each call's events in full, folded from their beginning for each of them.
+fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static str, String), Plain> {
+    let mut found = BTreeMap::<(&'static str, String), Plain>::new();
+    let mut calls = BTreeMap::<(&RunId, u32), Vec<(Time, &Event)>>::new();
+    for (run, at, event) in feed {
+        if let Some(call) = event.call() {
+            calls.entry((run, call)).or_default().push((*at, event));
+        }
+    }
+    let agent_of = |run: &RunId| {
+        let created = feed.iter().find_map(|(of, _, event)| match event {
+            Event::RunCreated { agent, .. } if of == run => Some(agent.clone()),
+            _ => None,
+        });
+        created.unwrap()
+    };
+    for ((run, _), events) in &calls {
+        let agent = agent_of(run);
+        let folds: Vec<Call> = (0..events.len()).map(|last| folded(&events[..=last])).collect();
+        for (index, (at, event)) in events.iter().enumerate().filter(|(_, (at, _))| window.includes(*at)) {
+            let (before, after) = (index.checked_sub(1).map(|before| &folds[before]), &folds[index]);
+            // An edit is about the revision before, and what holds a call again about the one it makes.
+            let mut policies: Vec<String> = match event {
+                Event::CallRefused { policy, .. } => {
+                    policy.as_ref().map(|policy| policy.determining.clone()).unwrap_or_default()
+                }
+                _ => after.proposal().unwrap().policy.determining.clone(),
+            };
+            policies.sort();
+            policies.dedup();
+            let mut names = vec![
+                ("all", String::new()),
+                ("agent", agent.clone()),
+                ("capability", after.action().capability().to_string()),
+            ];
+            names.extend(policies.into_iter().map(|policy| ("policy", policy)));
+            let mut count = |names: &[(&'static str, String)], what: &'static str| {
+                for name in names {
+                    *found.entry(name.clone()).or_default().counts.entry(what).or_default() += 1;
+                }
+            };
+            let own_vote = index > 0
+                && matches!((events[index - 1], event), ((before, Event::CallRevised { by, .. }), Event::DecisionMade { decision, .. }) if before == *at && decision.reviewer == *by && decision.verdict == Verdict::Approve);
+            let held_before = before.is_some_and(|call| call.phase == Phase::Held);
+            match event {
+                Event::CallCleared { .. } => count(&names, "cleared"),
+                Event::CallHeld { .. } => count(&names, "held"),
+                Event::CallRefused { .. } => count(&names, "refused"),
+                Event::CallReheld { .. } => count(&names, "reheld"),
+                Event::CallEscalated { .. } => count(&names, "escalated"),
+                Event::CallExpired { .. } => count(&names, if held_before { "expired" } else { "not-started" }),
+                Event::CallCancelled { .. } if held_before => count(&names, "cancelled"),
+                Event::CallAnswered { .. } => count(&names, "answered"),
+                _ => {}
+            }
+            if held_before && matches!(after.phase, Phase::Approved { .. }) && !own_vote {
+                count(&names, "approved");
+            }
+            if held_before && matches!(after.phase, Phase::Rejected { .. }) {
+                count(&names, "rejected");
+            }
+            let Event::DecisionMade { decision, .. } = event else { continue };
+            let what = match decision.verdict {
+                Verdict::Edit(_) => "edited",
+                Verdict::Approve if own_vote => continue,
+                Verdict::Approve => "approvals",
+                Verdict::Reject => "rejections",
+                Verdict::Respond(_) => "answers",
+            };
+            let person = decision.reviewer.clone();
+            names.push(("reviewer", person.clone()));
+            names.extend(
+                known
+                    .groups_of(&person)
+                    .into_iter()
+                    .map(|group| ("group", format!("{group} {}", after.action().capability()))),
+            );
+            count(&names, what);
+            let before = before.unwrap();
+            if what == "approvals" && at.0 - before.revised_at.0 < unread(events, index) {
+                count(&names, "hasty");
+            }
+            let ends = !matches!(after.phase, Phase::Held)
+                || after.stage != before.stage
+                || ["edited", "answers"].contains(&what);
+            if ends {
+                let asked = asked(events, &folds, index, &person);
+                for name in names {
+                    found.entry(name).or_default().times.push(at.0 - asked.0);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn folded(events: &[(Time, &Event)]) -> Call {
+    let mut call = Call::open(events[0].1, events[0].0).unwrap();
+    for (at, event) in &events[1..] {
+        call.apply(event, *at).unwrap();
+    }
+    call
+}
+
+/// Microseconds that it takes to read what the revision before an event has that the one before it had not.
+fn unread(events: &[(Time, &Event)], index: usize) -> u64 {
+    let proposals: Vec<&Proposal> = events[..index]
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::CallHeld { proposal, .. }
+            | Event::CallRevised { proposal, .. }
+            | Event::CallReheld { proposal, .. } => Some(&**proposal),
+            _ => None,
+        })
+        .collect();
+    let texts = |proposal: &Proposal| -> BTreeMap<Digest, u64> {
+        let arguments = proposal.action.canonical_arguments();
+        let own = (Digest::of(arguments.as_bytes()), (arguments.len() + proposal.summary.len()) as u64);
+        proposal.exhibits.iter().map(|exhibit| (exhibit.digest, exhibit.bytes)).chain([own]).collect()
+    };
+    let (last, rest) = proposals.split_last().unwrap();
+    let old = rest.last().map(|old| texts(old)).unwrap_or_default();
+    let new: u64 = texts(last).iter().filter(|(digest, _)| !old.contains_key(*digest)).map(|(_, bytes)| bytes).sum();
+    new * 60_000_000 / (238 * 6)
+}
+
+/// When a person could first decide: the last time before the decision at which the revision or the stage changed, or they were called in.
+fn asked(events: &[(Time, &Event)], folds: &[Call], index: usize, person: &str) -> Time {
+    let before = &folds[index - 1];
+    let began = (0..index).rev().find(|at| {
+        let same = |call: &Call| (call.revision, call.stage) == (before.revision, before.stage);
+        *at == 0 || (same(&folds[*at]) && !same(&folds[*at - 1]))
+    });
+    let began = began.unwrap();
+    let requirement = before.requirement().unwrap();
+    if requirement.admits_in(person, before.stage, 0) || !requirement.admits_in(person, before.stage, before.level) {
+        return events[began].0;
+    }
+    // By an escalation of this revision, perhaps before this stage began.
+    let called = (0..index).find(|at| {
+        let call = &folds[*at];
+        call.revision == before.revision && requirement.admits_in(person, before.stage, call.level)
+    });
+    events[called.unwrap()].0.max(events[began].0)
+}
+
+fn same(tally: &Tally, plain: &Plain, what: &str) {
+    let mut found: BTreeMap<&'static str, u64> = [
+        ("cleared", tally.cleared),
+        ("held", tally.held),
+        ("refused", tally.refused),
+        ("reheld", tally.reheld),
+        ("escalated", tally.escalated),
+        ("approvals", tally.approvals),
+        ("rejections", tally.rejections),
+        ("answers", tally.answers),
+        ("hasty", tally.hasty),
+    ]
+    .into();
+    found.extend(End::ALL.iter().filter(|end| **end != End::Edited).map(|end| (end.name(), tally.ends(*end))));
+    // Of people edits are counted as what they did, of calls as how they ended.
+    found.insert("edited", tally.edits.max(tally.ends(End::Edited)));
+    found.retain(|_, count| *count > 0);
+    assert_eq!(found, plain.counts, "{what}");
+    let mut times = plain.times.clone();
+    times.sort_unstable();
+    assert_eq!(tally.times.count(), times.len() as u64, "{what}");
+    for per_cent in [50, 95] {
+        let Some(read) = tally.times.quantile_s(per_cent) else { continue };
+        let exact = times[(times.len() * per_cent as usize).div_ceil(100) - 1] as f64 / 1e6;
+        assert!((read - exact).abs() <= exact * 0.05 + 0.001, "{what}: {per_cent} %: {read} for {exact}");
+    }
+}
+
+#[test]
+fn the_fold_counts_what_a_plain_reckoning_counts() {
+    let known = known();
+    let mut seen = BTreeMap::<&str, u64>::new();
+    for seed in 0..400 {
+        let mut world = World::new(seed);
+        for _ in 0..250 {
+            world.step();
+        }
+        let (first, last) = (world.feed[0].1.0, world.now.0);
+        let middle = |part: u64| Time(first + (last - first) * part / 3);
+        for window in [Window::EVER, Window { since: middle(1), until: middle(2) }] {
+            let mut fold = Burden::new(known.clone(), window);
+            world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
+            let plain = reckoned(&world.feed, window, &known);
+            let mut tallies: BTreeMap<(&str, String), &Tally> = [(("all", String::new()), &fold.all)].into();
+            for (what, table) in [
+                ("agent", &fold.agents),
+                ("capability", &fold.capabilities),
+                ("policy", &fold.policies),
+                ("reviewer", &fold.reviewers),
+            ] {
+                tallies.extend(table.iter().map(|(name, tally)| ((what, name.clone()), tally)));
+            }
+            tallies.extend(fold.groups.iter().map(|((group, of), tally)| (("group", format!("{group} {of}")), tally)));
+            for (name, tally) in &tallies {
+                same(tally, plain.get(name).unwrap_or(&Plain::default()), &format!("seed {seed}, {name:?}"));
+            }
+            assert!(plain.keys().all(|name| tallies.contains_key(name)), "seed {seed}");
+            let ended = |event: &Event| matches!(event, Event::RunFinished { .. } | Event::RunCancelled { .. });
+            let over: Vec<&RunId> = world
+                .feed
+                .iter()
+                .filter(|(_, at, event)| ended(event) && window.includes(*at))
+                .map(|(run, ..)| run)
+                .collect();
+            let held = |of: &RunId| {
+                world.feed.iter().filter(|(run, _, event)| run == of && matches!(event, Event::CallHeld { .. })).count()
+                    as u64
+            };
+            let Ended { runs, unheld, held: all, most } = fold.ended;
+            assert_eq!((runs, all), (over.len() as u64, over.iter().map(|run| held(run)).sum()), "seed {seed}");
+            assert_eq!(unheld, over.iter().filter(|run| held(run) == 0).count() as u64);
+            assert_eq!(most, over.iter().map(|run| held(run)).max().unwrap_or(0));
+            for (what, count) in plain[&("all", String::new())].counts.iter().filter(|_| window == Window::EVER) {
+                *seen.entry(what).or_default() += count;
+            }
+        }
+        let open =
+            world.subjects.iter().filter(|subject| subject.call.as_ref().is_some_and(|call| call.answer().is_none()));
+        let mut fold = Burden::new(known.clone(), Window::EVER);
+        world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
+        assert_eq!(fold.open.len(), open.count(), "what is over is dropped");
+        let live = world.subjects.iter().filter(|subject| subject.run.as_ref().is_some_and(|run| !run.phase.is_over()));
+        assert_eq!(fold.runs.len(), live.count());
+    }
+    let least = seen.values().min().unwrap();
+    assert!(seen.len() == 16 && *least > 20, "every kind happens: {seen:?}");
+}
+
+/// One call of an agent's, held by policies and approved by these, each after so many seconds.
+fn approved(world: &mut World, policies: &[&str], payee: &str, units: u64, by: &[(&str, u64)]) {
+    let run = world.create("clerk");
+    let quorum = u32::try_from(by.len()).unwrap();
+    let requirement = Requirement::plain(Reviewers::Any, quorum, 3_600_000);
+    let proposed = Proposed::Hold(Box::new(proposal(action(PAY, payee, units), policies, requirement)));
+    assert!(world.submit(run, Propose { call: 1, proposed }));
+    for (who, seconds) in by {
+        world.now = world.now.plus_ms(seconds * 1_000);
+        assert!(world.decide(run, who, Choice::Approve));
+    }
+}
+
+fn report(world: &World) -> Report {
+    let mut fold = Burden::new(known(), Window::EVER);
+    world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
+    fold.report()
+}
+
+#[test]
+fn what_is_always_approved_is_suggested_and_nothing_else() {
+    let mut world = World::new(1);
+    for number in 0..19 {
+        approved(
+            &mut world,
+            &["p0"],
+            if number % 2 == 0 { "landlord" } else { "\"power\"\\co" },
+            100 * number,
+            &[("alice", 30)],
+        );
+        world.now = world.now.plus_ms(12 * 3_600_000);
+    }
+    assert_eq!(report(&world).suggestions, [], "19 calls are no habit");
+    approved(&mut world, &["p0"], "landlord", 5, &[("alice", 3_600)]);
+    let found = report(&world).suggestions;
+    let [clear, unused] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(
+        clear.policy.as_deref().unwrap(),
+        r#"// 20 such calls were approved, and none was not.
+@id("like-clerk-pay")
+permit (principal == Agent::"clerk", action == Action::"call", resource is acme::bank::pay::Pay)
+when {
+    resource.arguments.order.amount.currency == "EUR" && resource.arguments.order.amount.minor_units <= 1800 &&
+    resource.arguments.order.copies.count <= 2 &&
+    ["b@x", "c@x"].containsAll(resource.arguments.order.copies.items) &&
+    !(resource.arguments.order has note) &&
+    ["\"power\"\\co", "landlord"].contains(resource.arguments.order.payee) &&
+    context.totals.agent_today.count < 2 &&
+    context.totals.agent_today.sum + resource.arguments.order.amount.minor_units <= 3500
+};
+"#
+    );
+    // 19 half minutes, and an hour that counts as a quarter of one.
+    assert_eq!((clear.decisions, clear.minutes, &clear.open[..]), (20, 24.5, &[][..]));
+    assert_eq!(unused.text, "`never` determined nothing about 20 calls: is it needed?");
+
+    // Anything else that happens to a call that the same policies held, and nothing is suggested.
+    for other in 0..4 {
+        let mut spoilt =
+            World { dice: Dice(1), now: world.now, subjects: world.subjects.clone(), feed: world.feed.clone() };
+        let run = spoilt.create("clerk");
+        let requirement = Requirement {
+            expires_at: Some(world.now.plus_ms(60_000)),
+            ..Requirement::plain(Reviewers::Any, 1, 60_000)
+        };
+        let held = proposal(action(PAY, "landlord", 1), &["p0"], requirement);
+        assert!(spoilt.submit(run, Propose { call: 1, proposed: Proposed::Hold(Box::new(held.clone())) }));
+        assert_eq!(report(&spoilt).suggestions.len(), 2, "what still waits is no other habit");
+        let edit =
+            || Choice::Edit(Box::new(Revision { proposal: Proposal { action: action(PAY, "me", 1), ..held.clone() } }));
+        assert!(match other {
+            0 => spoilt.decide(run, "bob", Choice::Reject),
+            1 => spoilt.decide(run, "bob", edit()),
+            2 => spoilt.submit(run, CancelRun { by: "olga".into(), reason: None }),
+            _ => {
+                spoilt.now = world.now.plus_ms(60_001);
+                spoilt.submit(run, Expire)
+            }
+        });
+        assert!(report(&spoilt).suggestions.iter().all(|one| one.policy.is_none()), "{other}");
+    }
+}
+
+#[test]
+fn several_who_always_agree_are_pointed_out() {
+    let mut world = World::new(1);
+    for _ in 0..20 {
+        approved(&mut world, &["p0"], "landlord", 1, &[("alice", 60), ("carol", 60)]);
+    }
+    let agreed = |world: &World| report(world).suggestions.iter().any(|one| one.text.contains("always agreed"));
+    assert!(agreed(&world));
+    let run = world.create("clerk");
+    let requirement = Requirement::plain(Reviewers::Any, 2, 60_000);
+    let held = proposal(action(PAY, "landlord", 1), &["p0"], requirement);
+    assert!(world.submit(run, Propose { call: 1, proposed: Proposed::Hold(Box::new(held)) }));
+    assert!(world.decide(run, "alice", Choice::Approve) && world.decide(run, "bob", Choice::Reject));
+    assert!(!agreed(&world));
+}
+
+#[test]
+fn names_are_bounded() {
+    let mut table = Table::<String>::default();
+    for number in 0..1_000 {
+        table.get(format!("{number:04}")).held += 1;
+    }
+    let found: BTreeMap<&String, u64> = table.iter().map(|(name, tally)| (name, tally.held)).collect();
+    assert_eq!((found.len(), found[&tally::OTHER.to_owned()]), (tally::NAMES_MAX + 1, 800));
+}

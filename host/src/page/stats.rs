@@ -1,0 +1,185 @@
+//! `/stats`: how much people are asked, how long they take, and what of it could go without them. It is reckoned when it is asked for, and stays as it is.
+
+use askama::Template;
+use axum::extract::State;
+use holdshort_gate::Time;
+use serde::Deserialize;
+
+use super::frame::{Answer, Frame, Signed, page};
+use super::history::midnight;
+use crate::api::limits::Query;
+use crate::api::problem::{Kind, Problem};
+use crate::api::{Api, shortened};
+use crate::burden::report::{CallRow, DecisionFigures, PeopleRow, Report, Suggestion};
+use crate::burden::words;
+use crate::review::{Text, story};
+
+/// Rows of a table: those of whom the most was asked. The endpoint has all.
+const ROWS: usize = 20;
+/// Suggestions.
+const TIPS: usize = 5;
+/// Columns of what became of calls.
+const CALLS: [&str; 10] = [
+    "cleared",
+    "held",
+    "refused",
+    "approved",
+    "rejected",
+    "edited",
+    "expired",
+    "approval rate",
+    "median, p95",
+    "too fast",
+];
+/// Columns of what people decided.
+const PEOPLE: [&str; 6] = ["approve", "reject", "edit", "respond", "median, p95", "too fast"];
+
+/// Which days, in UTC, the last one included. A form sends a field that is not filled in as an empty one.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StatsQuery {
+    from: String,
+    until: String,
+}
+
+#[derive(Template)]
+#[template(path = "stats.html")]
+struct StatsPage {
+    frame: Frame,
+    from: Text,
+    until: Text,
+    /// Exactly what was counted.
+    since: Text,
+    before: Text,
+    all: Vec<(&'static str, Text)>,
+    tables: Vec<Table>,
+    tips: Vec<Tip>,
+    more_tips: usize,
+    notes: &'static str,
+}
+
+#[derive(Debug)]
+struct Table {
+    id: &'static str,
+    heading: &'static str,
+    columns: &'static [&'static str],
+    rows: Vec<(Text, Vec<Text>)>,
+    more: usize,
+}
+
+/// A suggestion.
+#[derive(Debug)]
+struct Tip {
+    text: Text,
+    policy: Vec<Text>,
+    open: Vec<Text>,
+    /// The query of the trial.
+    link: Option<Text>,
+}
+
+/// Tells them.
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<StatsQuery>) -> Answer {
+    let day = |text: &str, days| match text {
+        "" => Ok(None),
+        text => midnight(text, days).map(Some).ok_or_else(|| {
+            let detail = format!("`{}` is no day; write it like `2026-11-27`", shortened(text));
+            Problem::new(Kind::BadRequest, detail)
+        }),
+    };
+    let window = api.window(day(&query.from, 0)?, day(&query.until, 1)?)?;
+    let Report {
+        calls,
+        runs,
+        by_capability,
+        by_agent,
+        by_policy,
+        by_group,
+        by_group_and_capability,
+        by_reviewer,
+        suggestions,
+    } = api.stats(window).await?;
+    let all = [
+        ("calls", words::judged(&calls)),
+        ("of those held", words::ends(&calls)),
+        ("people", words::decided(&calls.decisions)),
+        ("runs", words::runs(&runs)),
+    ];
+    let tables = vec![
+        of_calls("capabilities", "By capability", &by_capability),
+        of_calls("agents", "By agent", &by_agent),
+        of_calls("policies", "By policy", &by_policy),
+        of_people("groups", "By group", &by_group),
+        of_people("groups-on", "By group and capability", &by_group_and_capability),
+        of_people("reviewers", "By reviewer", &by_reviewer),
+    ];
+    let exact = |at: Time| Text::line(&story::at(at));
+    page(&StatsPage {
+        frame: signed.frame("stats"),
+        from: Text::line(&query.from),
+        until: Text::line(&query.until),
+        since: exact(window.since),
+        before: exact(window.until),
+        all: all.into_iter().map(|(name, text)| (name, Text::line(&text))).collect(),
+        tables: tables.into_iter().filter(|table| !table.rows.is_empty()).collect(),
+        more_tips: suggestions.len().saturating_sub(TIPS),
+        tips: suggestions.iter().take(TIPS).map(Tip::new).collect(),
+        notes: words::NOTES,
+    })
+}
+
+fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table {
+    let cells = |CallRow { name, calls }: &CallRow| {
+        let counts =
+            [calls.cleared, calls.held, calls.refused, calls.approved, calls.rejected, calls.edited, calls.expired];
+        let rate = calls.approval_rate.map(words::per_cent).unwrap_or_default();
+        let cells = counts.map(|count| count.to_string()).into_iter().chain([rate]).chain(pace(&calls.decisions));
+        (Text::line(name), cells.map(|cell| Text::line(&cell)).collect())
+    };
+    let mut rows: Vec<&CallRow> = rows.iter().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.calls.held));
+    Table {
+        id,
+        heading,
+        columns: &CALLS,
+        more: rows.len().saturating_sub(ROWS),
+        rows: rows.into_iter().take(ROWS).map(cells).collect(),
+    }
+}
+
+fn of_people(id: &'static str, heading: &'static str, rows: &[PeopleRow]) -> Table {
+    let cells = |PeopleRow { name, capability, decisions }: &PeopleRow| {
+        let DecisionFigures { approvals, rejections, edits, answers, .. } = decisions;
+        let name = capability.as_ref().map_or_else(|| name.clone(), |capability| format!("{name}: {capability}"));
+        let counts = [approvals, rejections, edits, answers].map(ToString::to_string);
+        (Text::line(&name), counts.into_iter().chain(pace(decisions)).map(|cell| Text::line(&cell)).collect())
+    };
+    let mut rows: Vec<&PeopleRow> = rows.iter().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.decisions.made()));
+    Table {
+        id,
+        heading,
+        columns: &PEOPLE,
+        more: rows.len().saturating_sub(ROWS),
+        rows: rows.into_iter().take(ROWS).map(cells).collect(),
+    }
+}
+
+/// How long decisions took, and how many were too fast.
+fn pace(decisions: &DecisionFigures) -> [String; 2] {
+    let span = |seconds: Option<f64>| seconds.map(words::span).unwrap_or_default();
+    let times = [span(decisions.median_s), span(decisions.p95_s)];
+    [times.join(if decisions.timed > 0 { ", " } else { "" }), decisions.too_fast.to_string()]
+}
+
+impl Tip {
+    fn new(suggestion: &Suggestion) -> Self {
+        let policy = suggestion.policy.as_deref();
+        let query = |text: &str| form_urlencoded::Serializer::new(String::new()).append_pair("add", text).finish();
+        Self {
+            text: Text::line(&suggestion.text),
+            policy: policy.map(|text| text.lines().map(Text::line).collect()).unwrap_or_default(),
+            open: suggestion.open.iter().map(|place| Text::line(place)).collect(),
+            link: policy.map(|text| Text::line(&query(text))),
+        }
+    }
+}
