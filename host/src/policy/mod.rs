@@ -15,6 +15,7 @@ pub mod grants;
 pub mod like;
 pub mod load;
 mod people;
+mod question;
 pub mod schema;
 mod setting;
 #[cfg(test)]
