@@ -252,6 +252,8 @@ fn a_bad_policy_is_refused_with_its_line() {
         "@within(\"4\") permit (principal, action == Action::\"review\", resource);",
         "@within(\"4h\") @escalate(\"managers\") permit (principal, action == Action::\"review\", resource);",
         "@escalate(\"managers for 1h\") permit (principal, action == Action::\"review\", resource);",
+        "@material(\"first_paymant\") permit (principal, action == Action::\"review\", resource);",
+        "@material(\"first_payment\") forbid (principal, action == Action::\"call\", resource);",
         "@four_eyes(\"yes\") permit (principal, action == Action::\"review\", resource);",
         "@id(\"a\") permit (principal, action == Action::\"call\", resource);\n@id(\"a\")\npermit (principal, action == Action::\"call\", resource);",
         "permit (principal == ?principal, action == Action::\"call\", resource);",

@@ -76,6 +76,9 @@ pub struct PolicyRecord {
     /// The standing grant that clears it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<CallId>,
+    /// The facts that the operator has marked as material: they are looked at again when the effect starts, and if one has changed it is held again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub material: Vec<String>,
     /// Why it is held, in the operator's words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -84,14 +87,9 @@ pub struct PolicyRecord {
 impl PolicyRecord {
     /// A record of the policy set of this digest, in which nothing has determined anything yet.
     pub fn new(digest: Digest) -> Self {
-        Self {
-            digest,
-            determining: Vec::new(),
-            errors: Vec::new(),
-            totals: Vec::new(),
-            grant: None,
-            reasons: Vec::new(),
-        }
+        let none = Vec::new;
+        let (determining, errors, material, reasons) = (none(), none(), none(), none());
+        Self { digest, determining, errors, totals: Vec::new(), grant: None, material, reasons }
     }
 
     /// Whether a call may be cleared on this: some policy says so, and none failed to say.

@@ -169,3 +169,44 @@ fn mail_under_another_sender_is_put_to_people_again() {
     host.over(&run);
     assert!(world.mail.messages()[0].contains("From: sales@localhost\n"), "{:?}", world.mail.messages());
 }
+
+/// What policy marks as material is looked at again when the effect starts. Here the operator takes a domain from those of the house while the call
+/// waits: whoever approved a message within the house is asked again, with the difference; nobody is where nothing is marked.
+#[test]
+fn a_material_fact_that_changed_holds_it_again() {
+    for (marked, asked_again) in [("@material(\"outside_recipients, outside_domains\")", true), ("", false)] {
+        let world = World::new("\n[policy]\nfiles = [\"p.cedar\"]\n");
+        let policy = format!(
+            "{marked} permit (principal, action == Action::\"review\", resource is email::SendEmail);\n\
+             permit (principal, action == Action::\"decide\", resource);\n"
+        );
+        world.folder.write("p.cedar", &policy);
+        let host = world.folder.serve();
+        let run = host.start("scripted", &world.lines()[0]);
+        let held = host.held(&run);
+        assert_eq!(held["proposal"]["facts"]["outside-recipients"], 0);
+        host.kill();
+        let narrower = std::fs::read_to_string(world.folder.path().join("holdshort.toml")).unwrap();
+        world.folder.configure(&narrower.replace("[email]\n", "[email]\nown-domains = [\"example.org\"]\n"));
+        let host = world.folder.serve();
+        assert_eq!(decide(&host, ALICE, id(&held), &approve(&held)).0, 200);
+        if asked_again {
+            let again = until("the call is held again", || {
+                let now = host.approval(id(&held));
+                (now["revision"] == 2).then_some(now)
+            });
+            assert_eq!(again["state"], "held");
+            assert_eq!(
+                again["reheld"],
+                "`outside-domains` was [] and is [\"localhost\"]; `outside-recipients` was 0 and is 1"
+            );
+            assert_eq!(again["proposal"]["policy"]["material"], json!(["outside_domains", "outside_recipients"]));
+            assert_eq!(world.effects(), 0, "nothing was sent");
+            assert_eq!(decide(&host, ALICE, id(&held), &approve(&held)).1, "stale-digest");
+            assert_eq!(decide(&host, ALICE, id(&again), &approve(&again)).0, 200);
+        }
+        host.over(&run);
+        assert_eq!(world.effects(), 1, "{marked}");
+        host.kill();
+    }
+}

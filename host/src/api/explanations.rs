@@ -248,7 +248,7 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
 }
 
 fn recorded(verdict: &'static str, record: &PolicyRecord, policies: Option<&CedarPolicy>) -> RecordedVerdict {
-    let PolicyRecord { digest, determining, errors, totals, reasons, grant: _ } = record.clone();
+    let PolicyRecord { digest, determining, errors, totals, reasons, grant: _, material: _ } = record.clone();
     RecordedVerdict {
         verdict,
         digest,

@@ -289,6 +289,9 @@ pub struct PolicyShape {
     /// The standing grant that cleared it, if one did.
     #[schema(required = false)]
     pub grant: CallIdShape,
+    /// The facts that are looked at again when the effect starts, if policy has marked some; if one has changed the call is held again.
+    #[schema(required = false)]
+    pub material: Vec<String>,
     /// Why it is held, in the operator's words, if policy says so.
     #[schema(required = false)]
     pub reasons: Vec<String>,

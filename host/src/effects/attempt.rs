@@ -64,6 +64,9 @@ impl Effects {
                 return self.finish(place, attempt, outcome, None).await;
             }
         };
+        if let Some(outcome) = self.moved(place).await {
+            return self.finish(place, attempt, outcome, None).await;
+        }
         if self.0.journal.now() > perform_by {
             let reason = "the host was held up between the start and the attempt, which was not begun".to_owned();
             return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
@@ -83,6 +86,19 @@ impl Effects {
         self.finish(place, attempt, outcome, None).await;
         if unknown {
             self.settle_lost(place).await;
+        }
+    }
+
+    /// What becomes of a call whose material facts are not as they were, or cannot be looked at; nothing if it may go on.
+    async fn moved(&self, place: &Place) -> Option<Outcome> {
+        let (agent, proposal) = self.proposal(place).await?;
+        if proposal.policy.material.is_empty() {
+            return None;
+        }
+        match self.0.refresh.moved(&agent, place, &proposal).await {
+            Ok(None) => None,
+            Ok(Some((reason, now))) => Some(Outcome::FactsChanged { reason, proposal: Box::new(now) }),
+            Err(why) => Some(Outcome::DidNotHappen(format!("what it rested on could not be looked at again: {why}"))),
         }
     }
 

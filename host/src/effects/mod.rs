@@ -56,6 +56,14 @@ pub trait Refresh: Send + Sync {
         place: &'a Place,
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Proposal, String>>;
+
+    /// What has changed of the facts that the operator has marked as material, with the facts of now; nothing if they are as they were.
+    fn moved<'a>(
+        &'a self,
+        agent: &'a str,
+        place: &'a Place,
+        old: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>>;
 }
 
 /// Why nothing can perform what was cleared.

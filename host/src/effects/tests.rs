@@ -95,6 +95,15 @@ impl Refresh for Unchanged {
     fn refresh<'a>(&'a self, _: &'a str, _: &'a Place, _: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
         Box::pin(async { Err("nothing changes here".into()) })
     }
+
+    fn moved<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Place,
+        _: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// A journal, and its clock, which goes on by a microsecond whenever it is looked at.

@@ -1,5 +1,7 @@
 //! What a `review` policy says by its annotations: who must decide, how many, until when.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::Policy;
 use holdshort_gate::{Demand, Escalation, Requirement, Reviewers, Time};
 
@@ -21,6 +23,8 @@ pub const REVIEW: [(&str, &str); 10] = [
 ];
 /// Those of every policy.
 pub const ANY: [&str; 3] = ["id", "description", "why"];
+/// Beside them that of a policy that clears calls, or says who reviews them: facts to look at again when the effect starts.
+pub const MATERIAL: &str = "material";
 
 /// What one `review` policy asks for. Times begin when a call is held.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +46,7 @@ impl Asks {
     pub(super) fn read(policy: &Policy, people: &People) -> Result<Self, String> {
         for (name, _) in policy.annotations() {
             // `why` is in both.
-            let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY.into_iter().take(2));
+            let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY.into_iter().take(2)).chain([MATERIAL]);
             if !known().any(|known| known == name) {
                 let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? else "));
                 let all = known().map(|known| format!("@{known}")).collect::<Vec<_>>().join(", ");
@@ -92,6 +96,19 @@ impl Asks {
             start_within_ms: self.start_within_ms.unwrap_or(base.start_within_ms),
         }
     }
+}
+
+/// The facts that a policy marks as material, all of them facts that there are.
+pub(super) fn material(policy: &Policy, facts: &BTreeSet<String>) -> Result<Vec<String>, String> {
+    let named = policy.annotation(MATERIAL).into_iter().flat_map(|text| text.split(',').map(str::trim));
+    let known = |name: &str| {
+        let near = nearest(name, facts.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? else "));
+        let all = facts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let wrong =
+            || format!("`@material` names `{name}`, which is no fact; {}known: {all}", near.unwrap_or_default());
+        if facts.contains(name) { Ok(name.to_owned()) } else { Err(wrong()) }
+    };
+    named.map(known).collect()
 }
 
 fn count(name: &str, text: &str) -> Result<u32, String> {

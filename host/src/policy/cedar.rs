@@ -1,6 +1,6 @@
 //! Judges calls by Cedar policies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{
@@ -14,7 +14,7 @@ use super::apart::{Apart, Person, everybody};
 use super::load::{Loaded, Place, Problem, Problems, Source};
 use super::question::{Asked, Names, of_type, people_entities, uid};
 use super::schema::{Types, schema};
-use super::{CallQuestion, Judgement, People, Policy, Verdict};
+use super::{CallQuestion, Judgement, People, Policy, Verdict, facts};
 
 /// Policies that were read, and checked against what this host offers.
 pub struct CedarPolicy {
@@ -57,7 +57,7 @@ impl CedarPolicy {
         let internal = |what: String| Problems(vec![Problem { path: "the schema".into(), line: 0, what }]);
         let (schema, _) =
             Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
-        let mut loaded = Loaded::new(sources, &schema, &people)?;
+        let mut loaded = Loaded::new(sources, &schema, &people, &facts::names(types.keys()))?;
         let entities = people_entities(&people).map_err(internal)?;
         let names = Names::new(types).map_err(internal)?;
         let mut apart =
@@ -254,6 +254,9 @@ impl CedarPolicy {
         }
         let mut review = PolicyRecord::new(self.loaded.digest);
         let requirement = self.requirement(question, &asked, &mut review)?;
+        let said = record.determining.iter().chain(&review.determining);
+        let material = said.filter_map(|name| self.loaded.material.get(name)).flatten().cloned();
+        record.material = material.collect::<BTreeSet<String>>().into_iter().collect();
         if response.decision() == Decision::Allow && record.may_clear() {
             return Ok((Verdict::Clear, requirement));
         }

@@ -1,7 +1,11 @@
 //! The types of what the host establishes (`facts` of a proposal), so that policies that use it are checked when they are loaded.
 
+use std::collections::BTreeSet;
+
 use holdshort_gate::{Capability, WitType};
 use serde_json::{Value, json};
+
+use super::schema::attribute;
 
 /// The facts of a capability, by name. What a connector does not know of a call is missing, and a policy that asks for it errs, which holds.
 pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
@@ -38,6 +42,23 @@ pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
         ],
         _ => Vec::new(),
     }
+}
+
+/// What policies call the facts of these capabilities.
+pub(super) fn names<'a>(capabilities: impl Iterator<Item = &'a Capability>) -> BTreeSet<String> {
+    capabilities.flat_map(of).map(|(name, _)| attribute(name)).collect()
+}
+
+/// Which of these facts differ, with both values; in words, or nothing if they are the same.
+pub fn changed(names: &[String], before: &Value, now: &Value) -> Option<String> {
+    let (before, now) = (with_checks(before), with_checks(now));
+    let all = before.as_object().into_iter().chain(now.as_object()).flatten().map(|(name, _)| name);
+    let material: BTreeSet<&String> = all.filter(|name| names.contains(&attribute(name))).collect();
+    let value = |facts: &Value, name: &str| facts.get(name).map_or_else(|| "unknown".into(), Value::to_string);
+    let differ = material.into_iter().filter(|name| before.get(name.as_str()) != now.get(name.as_str()));
+    let differ = differ.map(|name| format!("`{name}` was {} and is {}", value(&before, name), value(&now, name)));
+    let differ: Vec<String> = differ.collect();
+    (!differ.is_empty()).then(|| differ.join("; "))
 }
 
 /// The facts with what policies cannot ask of a list themselves: the names of the checks that passed on this very commit, and of those that failed.

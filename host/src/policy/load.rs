@@ -1,6 +1,6 @@
 //! From policy files to what calls are judged by. Whatever could make a policy mean something else than it seems to is refused here, with file and line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use holdshort_gate::Digest;
 use miette::Diagnostic;
 
 use super::People;
-use super::annotations::{ANY, Asks};
+use super::annotations::{ANY, Asks, MATERIAL, material};
 
 /// A file of policies, read.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ pub(super) struct Loaded {
     pub(super) decide: PolicySet,
     pub(super) grant: PolicySet,
     pub(super) asks: BTreeMap<PolicyId, Asks>,
+    /// The facts that each marks as material.
+    pub(super) material: BTreeMap<String, Vec<String>>,
     /// All policies by name, in the order of the files.
     pub(super) places: Vec<(String, Place)>,
     /// Whether any of those about calls speaks of running totals.
@@ -85,13 +87,19 @@ pub(super) struct Loaded {
 const ACTIONS: [&str; 4] = ["call", "review", "decide", "grant"];
 
 impl Loaded {
-    pub(super) fn new(sources: &[Source], schema: &Schema, people: &People) -> Result<Self, Problems> {
+    pub(super) fn new(
+        sources: &[Source],
+        schema: &Schema,
+        people: &People,
+        facts: &BTreeSet<String>,
+    ) -> Result<Self, Problems> {
         let mut loaded = Self {
             call: PolicySet::new(),
             review: PolicySet::new(),
             decide: PolicySet::new(),
             grant: PolicySet::new(),
             asks: BTreeMap::new(),
+            material: BTreeMap::new(),
             places: Vec::new(),
             uses_totals: false,
             digest: digest(sources),
@@ -116,7 +124,7 @@ impl Loaded {
                     problems.push(problem(format!("two policies are called `{name}`; the other is on line {other}")));
                     continue;
                 }
-                match loaded.add(policy, &name, people) {
+                match loaded.add(policy, &name, people, facts) {
                     Err(what) => problems.push(problem(format!("`{name}`: {what}"))),
                     Ok(actions) => {
                         let why = policy.annotation("why").map(str::to_owned);
@@ -163,7 +171,13 @@ impl Loaded {
     }
 
     /// Puts a policy where it is asked, and says where that is.
-    fn add(&mut self, policy: &Policy, name: &str, people: &People) -> Result<Vec<&'static str>, String> {
+    fn add(
+        &mut self,
+        policy: &Policy,
+        name: &str,
+        people: &People,
+        facts: &BTreeSet<String>,
+    ) -> Result<Vec<&'static str>, String> {
         let id = PolicyId::new(name);
         let named = match policy.action_constraint() {
             ActionConstraint::Any => {
@@ -176,6 +190,7 @@ impl Loaded {
         };
         let about = |action: &&str| named.iter().any(|named| named.id().unescaped() == *action);
         let actions: Vec<&'static str> = ACTIONS.into_iter().filter(about).collect();
+        self.material.insert(name.to_owned(), material(policy, facts)?);
         for action in &actions {
             if *action == "review" {
                 if policy.effect() == Effect::Forbid {
@@ -184,7 +199,10 @@ impl Loaded {
                     );
                 }
                 self.asks.insert(id.clone(), Asks::read(policy, people)?);
-            } else if let Some((other, _)) = policy.annotations().find(|(name, _)| !ANY.contains(name)) {
+            } else if let Some((other, _)) = policy.annotations().find(|(name, _)| {
+                let clears = *action == "call" && policy.effect() == Effect::Permit;
+                !(ANY.contains(name) || clears && *name == MATERIAL)
+            }) {
                 return Err(format!("`@{other}` says something of reviewers, and belongs to a policy on `review`"));
             }
             let (set, question) = match *action {

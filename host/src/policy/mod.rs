@@ -10,7 +10,7 @@ pub mod backtest;
 pub mod cases;
 mod cedar;
 pub mod explain;
-mod facts;
+pub mod facts;
 pub mod grants;
 pub mod like;
 pub mod load;

@@ -166,12 +166,15 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     } else {
         format!("{}; then it must start within {}", needs(requirement), span(requirement.start_within_ms))
     };
-    vec![
+    let again = Some(proposal.policy.material.join(", ")).filter(|names| !names.is_empty());
+    let mut facts = vec![
         ("calls", action(&proposal.action)),
         ("done by", format!("the connector `{}`", proposal.connector)),
         ("needs", needs),
         ("expires", expires(requirement)),
-    ]
+    ];
+    facts.extend(again.map(|names| ("looked at again when it starts", names)));
+    facts
 }
 
 /// Who must approve, in order, and what else they must heed.

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Exhibit, Preview, Previewed};
 use crate::effects::{Place, Refresh};
-use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
+use crate::policy::{CallQuestion, Judgement, Policy, Verdict, facts};
 
 /// How much of a consequential call a person can be asked to read. Over it the call is refused, never truncated.
 #[derive(Clone, Copy, Debug)]
@@ -326,6 +326,18 @@ impl Refresh for Refresher {
                 class: preview.class(),
                 ..old.clone()
             })
+        })
+    }
+
+    fn moved<'a>(
+        &'a self,
+        agent: &'a str,
+        place: &'a Place,
+        old: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
+        Box::pin(async move {
+            let now = self.refresh(agent, place, old).await?;
+            Ok(facts::changed(&old.policy.material, &old.facts, &now.facts).map(|reason| (reason, now)))
         })
     }
 }

@@ -55,6 +55,7 @@ pub fn proposal(text: &str) -> Proposal {
             errors: Vec::new(),
             totals: Vec::new(),
             grant: None,
+            material: Vec::new(),
             reasons: Vec::new(),
         },
     }
