@@ -259,7 +259,7 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
     for ((run, _), events) in &calls {
         let agent = agent_of(run);
         let folds: Vec<Call> = (0..events.len()).map(|last| folded(&events[..=last])).collect();
-        for (index, (at, event)) in events.iter().enumerate().filter(|(_, (at, _))| window.includes(*at)) {
+        for (index, (at, event)) in events.iter().enumerate().filter(|(_, (at, _))| inside(window, *at)) {
             let (before, after) = (index.checked_sub(1).map(|before| &folds[before]), &folds[index]);
             // An edit is about the revision before, and what holds a call again about the one it makes.
             let mut policies: Vec<String> = match event {
@@ -334,6 +334,11 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
         }
     }
     found
+}
+
+/// Said again in plain words.
+fn inside(window: Window, at: Time) -> bool {
+    (window.since.0..window.until.0).contains(&at.0)
 }
 
 fn folded(events: &[(Time, &Event)]) -> Call {
@@ -447,7 +452,7 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
             let over: Vec<&RunId> = world
                 .feed
                 .iter()
-                .filter(|(_, at, event)| ended(event) && window.includes(*at))
+                .filter(|(_, at, event)| ended(event) && inside(window, *at))
                 .map(|(run, ..)| run)
                 .collect();
             let held = |of: &RunId| {
