@@ -34,15 +34,27 @@ fn other_policies_are_tried_and_a_verdict_is_explained() {
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
-    let told: Value = serde_json::from_str(&holdshort(&folder, &["policy", "explain", &id, "--json"]).exits(0).out).unwrap();
-    assert_eq!((&told["recorded"]["verdict"], &told["present"]["same_policies"]), (&"hold".into(), &true.into()), "{told}");
+    let told: Value =
+        serde_json::from_str(&holdshort(&folder, &["policy", "explain", &id, "--json"]).exits(0).out).unwrap();
+    assert_eq!(
+        (&told["recorded"]["verdict"], &told["present"]["same_policies"]),
+        (&"hold".into(), &true.into()),
+        "{told}"
+    );
     let none = holdshort(&folder, &["policy", "explain", "none.1"]).exits(4);
     assert!(none.err.contains("there is no"), "{none:?}");
 
     host.decide(&host.approval(&id), "reject", &serde_json::json!({"message": "not to them"}));
     folder.write("mine.cedar", CLEAR);
     let said = holdshort(&folder, &["policy", "backtest", "mine.cedar", "--add"]).exits(0).out;
-    for expected in ["1 call that a person rejected would have been cleared", &id, "not to them", "by mine", "rejected", "1 → 0 prompts (-1)"] {
+    for expected in [
+        "1 call that a person rejected would have been cleared",
+        &id,
+        "not to them",
+        "by mine",
+        "rejected",
+        "1 → 0 prompts (-1)",
+    ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     assert!(said.find("a person rejected").unwrap() < said.find("recorded").unwrap(), "the worst comes first: {said}");

@@ -84,9 +84,9 @@ fn hundred(capabilities: usize) -> String {
     }
     for number in 0..10 {
         let group = ["finance", "managers", "board"][number % 3];
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "@id(\"decide-{number}\") permit (principal in Group::\"{group}\", action == Action::\"decide\", resource is {});\n",
+            "@id(\"decide-{number}\") permit (principal in Group::\"{group}\", action == Action::\"decide\", resource is {});",
             ty(number)
         );
     }

@@ -74,6 +74,8 @@ pub(super) struct Loaded {
     pub(super) places: Vec<(String, Place)>,
     /// Whether any of those about calls speaks of running totals.
     pub(super) uses_totals: bool,
+    /// Attributes of the context that cost something to make, and whether any policy speaks of them.
+    pub(super) speaks_of: [(&'static str, bool); 3],
     /// The digest of the files' texts, in order.
     pub(super) digest: Digest,
     /// What is likely to be a mistake, and is none for certain.
@@ -92,6 +94,7 @@ impl Loaded {
             asks: BTreeMap::new(),
             places: Vec::new(),
             uses_totals: false,
+            speaks_of: ["now", "totals", "confidence"].map(|name| (name, false)),
             digest: digest(sources),
             warnings: Vec::new(),
         };
@@ -190,8 +193,12 @@ impl Loaded {
                 "review" => (&mut self.review, true),
                 _ => (&mut self.decide, false),
             };
-            let text = policy.to_cedar().unwrap_or_default();
+            // In this form every name stands as it is, however it is spelt in the file.
+            let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= question && text.contains("totals");
+            for (name, is) in &mut self.speaks_of {
+                *is |= text.contains(*name);
+            }
             set.add(policy.new_id(id.clone())).map_err(|error| error.to_string())?;
         }
         Ok(actions)
