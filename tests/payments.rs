@@ -355,6 +355,15 @@ fn calls_that_policy_clears_cannot_overspend_together() {
         totals.iter().any(|counted| counted["total"] == json!({"count": 8, "sums": {"EUR": 40_000}})),
         "{totals:?}"
     );
+
+    // Tried on what they judged themselves, the policies say the same again: totals are counted as they were.
+    let policies =
+        json!([{"name": "pay.cedar", "text": std::fs::read_to_string(folder.path().join("pay.cedar")).unwrap()}]);
+    let (status, tried) = host.post("/v1/backtests", &json!({ "policies": policies }));
+    assert_eq!(status, 200, "{tried}");
+    let cleared: u64 = tried["calls"].as_array().unwrap().iter().map(|row| row["clear"].as_u64().unwrap()).sum();
+    assert!(cleared >= 1 && tried["calls"][0]["clear"] == json!(cleared), "{tried}");
+    assert_eq!((&tried["calls"][0]["recorded"], &tried["calls"][0]["hold"]), (&json!("cleared"), &json!(0)), "{tried}");
     host.stop();
 }
 

@@ -100,6 +100,7 @@ impl CedarPolicy {
             right.everybody.iter_mut().for_each(|person| person.alike = None);
             right.steady.clear();
         }
+        self.loaded.speaks_of.iter_mut().for_each(|(_, is)| *is = true);
         self
     }
 
@@ -242,7 +243,7 @@ impl CedarPolicy {
         question: &CallQuestion<'_>,
         record: &mut PolicyRecord,
     ) -> Result<(Verdict, Requirement), String> {
-        let asked = Asked::new(question, &self.names, &self.entities, &mut record.errors)?;
+        let asked = Asked::new(question, &self.names, &self.entities, &self.loaded.speaks_of, &mut record.errors)?;
         let response = self.ask(&self.call, &self.names.call, &asked.agent, &asked)?;
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort();

@@ -75,8 +75,10 @@ pub(super) struct Loaded {
     pub(super) material: BTreeMap<String, Vec<String>>,
     /// All policies by name, in the order of the files.
     pub(super) places: Vec<(String, Place)>,
-    /// Whether any of those about calls speaks of running totals.
+    /// Whether any of them speaks of running totals.
     pub(super) uses_totals: bool,
+    /// Attributes of the context that cost something to make, and whether any policy speaks of them.
+    pub(super) speaks_of: [(&'static str, bool); 3],
     /// The digest of the files' texts, in order.
     pub(super) digest: Digest,
     /// What is likely to be a mistake, and is none for certain.
@@ -102,6 +104,7 @@ impl Loaded {
             material: BTreeMap::new(),
             places: Vec::new(),
             uses_totals: false,
+            speaks_of: ["now", "totals", "confidence"].map(|name| (name, false)),
             digest: digest(sources),
             warnings: Vec::new(),
         };
@@ -205,14 +208,18 @@ impl Loaded {
             }) {
                 return Err(format!("`@{other}` says something of reviewers, and belongs to a policy on `review`"));
             }
-            let (set, question) = match *action {
-                "call" => (&mut self.call, true),
-                "review" => (&mut self.review, true),
-                "grant" => (&mut self.grant, false),
-                _ => (&mut self.decide, false),
+            let set = match *action {
+                "call" => &mut self.call,
+                "review" => &mut self.review,
+                "grant" => &mut self.grant,
+                _ => &mut self.decide,
             };
-            let text = policy.to_cedar().unwrap_or_default();
-            self.uses_totals |= question && text.contains("totals");
+            // In this form every name stands as it is, however it is spelt in the file.
+            let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
+            self.uses_totals |= text.contains("totals");
+            for (name, is) in &mut self.speaks_of {
+                *is |= text.contains(*name);
+            }
             set.add(policy.new_id(id.clone())).map_err(|error| error.to_string())?;
         }
         Ok(actions)

@@ -9,6 +9,7 @@ mod apart;
 pub mod backtest;
 pub mod cases;
 mod cedar;
+mod context;
 pub mod explain;
 pub mod facts;
 pub mod grants;

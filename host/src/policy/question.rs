@@ -1,15 +1,15 @@
 //! A question in Cedar's terms: who asks, what the call is, and everything that policies can speak of beside it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Expression,
 };
-use holdshort_gate::{Capability, Counted, Scope, WitType};
+use holdshort_gate::{Capability, WitType};
 
 use super::schema::{Types, entity_type};
-use super::{CallQuestion, People, facts, values};
+use super::{CallQuestion, People, context, facts, values};
 
 /// Names that every question needs, read once.
 pub(super) struct Names {
@@ -49,6 +49,7 @@ impl Asked {
         question: &CallQuestion<'_>,
         names: &Names,
         people: &Entities,
+        speaks_of: &[(&str, bool)],
         errors: &mut Vec<String>,
     ) -> Result<Self, String> {
         let capability = question.action.capability();
@@ -67,7 +68,8 @@ impl Asked {
             .map_err(|error| error.to_string())?;
         let entities = people.clone().add_entities([call, asker], None).map_err(|error| error.to_string())?;
         let started_by = of_type(&names.person, question.started_by);
-        let context = Context::from_pairs(context(question, started_by, errors)).map_err(|error| error.to_string())?;
+        let context = Context::from_pairs(context::context(question, started_by, speaks_of, errors))
+            .map_err(|error| error.to_string())?;
         Ok(Self { agent, ty, resource, entities, context })
     }
 }
@@ -105,54 +107,4 @@ pub(super) fn people_entities(people: &People) -> Result<Entities, String> {
         all.push(Entity::new_no_attrs(uid("Person", name)?, groups));
     }
     Entities::from_entities(all, None).map_err(|error| error.to_string())
-}
-
-/// What every question says besides the call itself.
-fn context(question: &CallQuestion<'_>, started_by: EntityUid, errors: &mut Vec<String>) -> Vec<(String, Expression)> {
-    let run = values::of(vec![
-        ("id".into(), Expression::new_string(question.run.to_string())),
-        ("started_by".into(), Expression::new_entity_uid(started_by)),
-    ]);
-    let mut pairs = vec![
-        ("now".to_owned(), values::moment(question.now, errors)),
-        ("run".into(), run),
-        ("totals".into(), totals(question, errors)),
-        ("consequence".into(), Expression::new_string(question.consequence.name().into())),
-    ];
-    let confidence = question.action.arguments().pointer("/rationale/confidence").and_then(serde_json::Value::as_f64);
-    let confidence = confidence.and_then(|confidence| values::single(confidence, "rationale.confidence", errors));
-    pairs.extend(confidence.map(|confidence| ("confidence".into(), confidence)));
-    pairs
-}
-
-/// Counts and sums, by what they are of. A call that moves several currencies has no sum to compare, so whoever asks for one errs, which holds.
-fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
-    let money = holdshort_gate::totals::money(question.action);
-    let currency = values::currency(question.action);
-    let mut by_scope = BTreeMap::from(["run", "agent", "agent_today", "today"].map(|scope| (scope, (0, 0))));
-    for Counted { counter, total } in question.totals {
-        let scope = match &counter.scope {
-            Scope::Run(_) => "run",
-            Scope::Agent(_) => "agent",
-            Scope::AgentDay(..) => "agent_today",
-            Scope::Day(_) => "today",
-            // What a grant clears is bounded by the grant.
-            Scope::Grant(_) => continue,
-        };
-        let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);
-        by_scope.insert(scope, (total.count, sum));
-    }
-    let mut long = |number: u64, scope: &str| {
-        i64::try_from(number)
-            .map(Expression::new_long)
-            .map_err(|_| errors.push(format!("the total of `{scope}` is {number}, more than policy can compare")))
-            .ok()
-    };
-    let mut made = Vec::new();
-    for (scope, (count, sum)) in by_scope {
-        let count = long(count, scope).map(|count| ("count".to_owned(), count));
-        let sum = if money.len() > 1 { None } else { long(sum, scope).map(|sum| ("sum".to_owned(), sum)) };
-        made.push((scope.to_owned(), values::of(count.into_iter().chain(sum).collect())));
-    }
-    values::of(made)
 }

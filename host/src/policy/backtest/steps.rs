@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    Action, Call, CallNumber, Capability, Consequence, Counted, Counter, EffectClass, Event, Phase, Proposal, Recorded,
+    Action, Call, CallNumber, Capability, Consequence, Counted, Counter, EffectClass, Event, Phase, Recorded,
     Requirement, RunId, Scope, Time, Total,
 };
 use serde_json::Value;
@@ -188,21 +188,21 @@ impl Steps {
     }
 
     fn asked(&self, key: &Key, Open { call, agent, started_by }: &Open, at: Time) -> Option<Step> {
-        let Proposal { action, summary, facts, consequence, class, requirement, .. } = call.proposal()?.clone();
+        let proposal = call.proposal()?;
         let held = call.phase == Phase::Held;
         Some(Step::Asked(Box::new(Asked {
             key: key.clone(),
             revision: call.revision,
             agent: agent.clone(),
             started_by: started_by.clone(),
-            totals: self.totals_of(&key.0, agent, &action, at),
-            action,
-            facts,
-            consequence: consequence.unwrap_or_default(),
-            class: Some(class),
-            summary,
+            totals: self.totals_of(&key.0, agent, &proposal.action, at),
+            action: proposal.action.clone(),
+            facts: proposal.facts.clone(),
+            consequence: proposal.consequence.unwrap_or_default(),
+            class: Some(proposal.class),
+            summary: proposal.summary.clone(),
             now: at,
-            requirement: held.then_some(requirement),
+            requirement: held.then(|| proposal.requirement.clone()),
             at_once: (!held).then_some(Outcome::Cleared),
         })))
     }
