@@ -81,6 +81,7 @@ pub enum NotGranted {
 }
 
 impl Granted {
+    /// One that was just made.
     pub(crate) fn new(grant: &Grant, by: &str, at: Time) -> Self {
         Self { grant: grant.clone(), by: by.into(), at, revoked: None }
     }

@@ -247,6 +247,7 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
     Ok(found)
 }
 
+/// What was written down, with the text of now for each policy that there still is.
 fn recorded(verdict: &'static str, record: &PolicyRecord, policies: Option<&CedarPolicy>) -> RecordedVerdict {
     let PolicyRecord { digest, determining, errors, totals, reasons, grant: _, material: _ } = record.clone();
     RecordedVerdict {

@@ -160,6 +160,7 @@ pub(super) struct GrantView {
 }
 
 impl GrantView {
+    /// A row as it is answered.
     fn new(row: GrantRow, now: Time) -> Self {
         let standing = stands(&row, now);
         let GrantRow { id, granted, used, .. } = row;
@@ -216,6 +217,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     Ok(Json(GrantDetails { by: granted.by, grant: granted.grant, policy }).into_response())
 }
 
+/// The call that an id names.
 async fn load(api: &Api, id: &str) -> Result<(CallId, Call), Problem> {
     let (run, number) = ids::approval(id)?;
     let (_, call) = approvals::load(api, &run, number).await?;

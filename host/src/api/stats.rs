@@ -42,6 +42,7 @@ pub(super) struct Standing {
     turn: Semaphore,
 }
 
+/// The fold that `/metrics` goes on with, and how far it has got.
 struct Live {
     fold: Burden,
     after: Position,

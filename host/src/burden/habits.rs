@@ -73,6 +73,7 @@ impl Habits {
 }
 
 impl Habit {
+    /// An approval as it was; what came with it is kept for what a policy would have to let through.
     fn approve(&mut self, open: &Open, at: Time) {
         self.prompts += open.prompts;
         self.work_us = self.work_us.saturating_add(open.work_us);

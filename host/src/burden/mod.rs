@@ -61,6 +61,7 @@ impl Window {
     /// Everything.
     pub const EVER: Self = Self { since: Time(0), until: Time(u64::MAX) };
 
+    /// Whether a time is within.
     fn includes(&self, at: Time) -> bool {
         self.since <= at && at < self.until
     }
@@ -189,6 +190,7 @@ impl Burden {
         }
     }
 
+    /// Counts a step of a call, once for each table that has a row for it.
     fn count(&mut self, open: &Open, step: &Step, at: Time) {
         if let Some(made) = &step.made {
             self.each(open, |tally| tally.decided(made));

@@ -144,6 +144,7 @@ impl Open {
         step
     }
 
+    /// What a decision was, and how long it took whoever made it.
     fn made(&mut self, reviewer: &str, verdict: &Verdict, asked: Time, at: Time, ends: bool) -> Made {
         let took_us = at.0.saturating_sub(asked.0);
         self.prompts += 1;
@@ -199,18 +200,22 @@ impl Open {
         self.call.answer().is_some()
     }
 
+    /// Its number within the run.
     pub(super) fn number(&self) -> CallNumber {
         self.call.number
     }
 
+    /// What was asked for.
     pub(super) fn capability(&self) -> String {
         self.call.action().capability().to_string()
     }
 
+    /// By whom, as configured.
     pub(super) fn agent(&self) -> &str {
         &self.agent
     }
 
+    /// The policies that determined its verdict.
     pub(super) fn policies(&self) -> &[String] {
         &self.policies
     }
@@ -232,10 +237,12 @@ impl Open {
         self.like.as_ref()
     }
 
+    /// Whether nobody has edited it, and no fact has changed.
     pub(super) fn is_first_revision(&self) -> bool {
         self.call.revision == 1
     }
 
+    /// Whether it asks a person something.
     pub(super) fn is_question(&self) -> bool {
         self.call.is_question()
     }
@@ -249,6 +256,7 @@ fn determining(policies: &[String]) -> Vec<String> {
     each
 }
 
+/// Bytes, as what is read is measured.
 fn length(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }

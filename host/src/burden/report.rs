@@ -192,6 +192,7 @@ impl Report {
     }
 }
 
+/// The rows of a table, in the order of their names.
 fn rows(table: &Table<String>) -> Vec<CallRow> {
     table.iter().map(|(name, tally)| CallRow { name: name.clone(), calls: CallFigures::new(tally) }).collect()
 }
@@ -250,6 +251,7 @@ fn part(some: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| rounded(some as f64 / of as f64, 10_000.0))
 }
 
+/// A number that says no more digits than are known.
 fn rounded(number: f64, to: f64) -> f64 {
     (number * to).round() / to
 }
@@ -297,10 +299,12 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     found
 }
 
+/// Some policies as one name.
 fn named(policies: &[String]) -> String {
     policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(" and ")
 }
 
+/// Microseconds as minutes.
 #[allow(clippy::cast_precision_loss, reason = "minutes for people")]
 fn minutes(us: u64) -> f64 {
     rounded(us as f64 / 60e6, 10.0)

@@ -77,6 +77,7 @@ impl Times {
     clippy::cast_sign_loss,
     reason = "the longest time there is has bucket 354"
 )]
+/// In which bucket a time falls.
 fn bucket(us: u64) -> u16 {
     ((us as f64 / FIRST_US).ln() / GROWTH.ln()).ceil().max(0.0) as u16
 }

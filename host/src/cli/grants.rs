@@ -19,6 +19,7 @@ struct Page {
     next: Option<String>,
 }
 
+/// One of them.
 #[derive(Debug, Deserialize)]
 struct Row {
     id: String,
@@ -47,6 +48,7 @@ pub(super) fn run(args: GrantsArgs, client: &Client, output: &Output) -> Result<
     }
 }
 
+/// Prints those that stand, or all.
 fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string()), ("standing", (!args.all).to_string())];
     query.extend(args.agent.clone().map(|agent| ("agent", agent)));
@@ -82,6 +84,7 @@ fn spent(used: &Total) -> String {
     format!("{} calls{}", used.count, sums.collect::<String>())
 }
 
+/// Prints the policy alone, so that it can be kept in a file.
 fn show(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer: Value = client.get(&format!("/grants/{id}"), &[])?;
     if output.json {
@@ -92,6 +95,7 @@ fn show(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
+/// Takes it back, and says so.
 fn revoke(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer: Value = client.post(&format!("/grants/{id}/revocation"), &json!({}))?;
     if output.json {

@@ -53,6 +53,7 @@ fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Fail
     })
 }
 
+/// Says what there is, and what is likely to be a mistake.
 fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
     let [calls, reviews, decides] = policies.counts();
     let warnings: Vec<String> = policies.warnings().iter().map(ToString::to_string).collect();
@@ -69,6 +70,7 @@ fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Judges the cases of a file, and fails if a verdict is not the expected one.
 fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let usage = |what: String| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;

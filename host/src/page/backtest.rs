@@ -83,6 +83,7 @@ pub(super) async fn show(signed: Signed, Query(query): Query<BacktestQuery>) -> 
     page(&form(&signed, &text, true, "", Vec::new()))
 }
 
+/// The form, with what was typed, and what is wrong with it.
 fn form(signed: &Signed, policies: &str, add: bool, days: &str, trouble: Vec<Text>) -> BacktestPage {
     BacktestPage {
         frame: signed.frame("policy"),
@@ -116,6 +117,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -
     }
 }
 
+/// So many days ago.
 fn since(api: &Api, days: &str) -> Result<Time, Problem> {
     if days.is_empty() {
         return Ok(Time(0));
@@ -124,6 +126,7 @@ fn since(api: &Api, days: &str) -> Result<Time, Problem> {
     Ok(Time(api.journal().now().0.saturating_sub(days.saturating_mul(DAY))))
 }
 
+/// The report as the page lays it out.
 fn outcome(report: Report) -> Outcome {
     let some = |Table(rows): Table| rows.into_iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
     let listed = |Listed { first, .. }: Listed| first.into_iter().map(Call::from).collect();

@@ -57,6 +57,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
     })
 }
 
+/// What was written down: the verdict, its policies, and what else it says.
 fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>, Vec<(&'static str, Text)>) {
     let reasons = verdict.reasons.iter().map(|why| ("why", Text::line(why)));
     let totals = verdict.totals.iter().map(|one| {
@@ -67,6 +68,7 @@ fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>
     (Some(past(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)
 }
 
+/// What the policies of now say, and what would change it.
 fn present(verdict: PresentVerdict) -> Present {
     let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
     Present {

@@ -82,6 +82,7 @@ struct Granting<'a> {
 }
 
 impl<'a> Granting<'a> {
+    /// Whoever may not make one, or is too late, is told so before anything else is looked at.
     async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str) -> Result<Self, Trouble> {
         let told = |kind, detail: &str| Trouble::at(Problem::new(kind, detail), id);
         let (run, number) = ids::approval(id)?;
@@ -94,6 +95,7 @@ impl<'a> Granting<'a> {
         Ok(Self { api, signed, id, run, call, digest })
     }
 
+    /// The line of the call that it is made with.
     fn summary(&self) -> Text {
         self.call.proposal().map(|proposal| Text::line(&proposal.summary)).unwrap_or_default()
     }

@@ -33,6 +33,7 @@ struct GrantsPage {
     next: Option<u64>,
 }
 
+/// A grant in the list.
 #[derive(Debug)]
 struct Row {
     id: Text,

@@ -127,6 +127,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     })
 }
 
+/// Calls by what became of them.
 fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table {
     let cells = |CallRow { name, calls }: &CallRow| {
         let counts =
@@ -146,6 +147,7 @@ fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table 
     }
 }
 
+/// People by what they decided, and how fast.
 fn of_people(id: &'static str, heading: &'static str, rows: &[PeopleRow]) -> Table {
     let cells = |PeopleRow { name, capability, decisions }: &PeopleRow| {
         let DecisionFigures { approvals, rejections, edits, answers, .. } = decisions;

@@ -129,6 +129,7 @@ impl CedarPolicy {
         [&self.call, &self.review, &self.decide.policies].map(|policies| policies.all().num_of_policies())
     }
 
+    /// Asks those policies of a kind that can be about the call.
     fn ask(
         &self,
         policies: &Apart,

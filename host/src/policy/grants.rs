@@ -46,6 +46,7 @@ fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec
     }
 }
 
+/// Whether a pointer leads to a place or into it.
 fn within(pointer: &str, place: &str) -> bool {
     pointer.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -121,6 +122,7 @@ fn written(value: Expression) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
+/// The type of a field.
 fn of_name<'a>(fields: &'a [(String, WitType)], name: &str) -> Option<&'a WitType> {
     fields.iter().find(|(field, _)| field == name).map(|(_, ty)| ty)
 }

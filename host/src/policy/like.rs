@@ -127,6 +127,7 @@ struct Saying {
 }
 
 impl Saying {
+    /// A condition for each field that was always alike.
     fn record(&mut self, fields: &BTreeMap<String, Field>, at: &str) {
         for (name, field) in fields {
             let (here, has) = (place(at, name), format!("{at} has {}", key(name)));
@@ -151,6 +152,7 @@ impl Saying {
         }
     }
 
+    /// A condition for a value, as wide as what was seen.
     fn shape(&mut self, shape: &Shape, at: &str) {
         match shape {
             Shape::Any => self.open.push(at.to_owned()),
@@ -212,6 +214,7 @@ impl Saying {
     }
 }
 
+/// One of these texts.
 fn one_of(texts: &BTreeSet<String>, at: &str) -> String {
     match texts.first() {
         Some(only) if texts.len() == 1 => format!("{at} == {}", quoted(only)),
@@ -219,6 +222,7 @@ fn one_of(texts: &BTreeSet<String>, at: &str) -> String {
     }
 }
 
+/// Texts as a set.
 fn set(texts: &BTreeSet<String>) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
@@ -228,6 +232,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug().to_string().replace("\\'", "'"))
 }
 
+/// The way to a field.
 fn place(at: &str, name: &str) -> String {
     let name = attribute(name);
     if word(&name) == name { format!("{at}.{name}") } else { format!("{at}[{}]", quoted(&name)) }
@@ -306,6 +311,7 @@ fn named(text: &str) -> Option<String> {
     (text.len() <= TEXT_BYTES_MAX && text.chars().all(plain)).then(|| text.to_owned())
 }
 
+/// Whether a type holds an amount of money anywhere.
 fn moves_money(ty: &WitType) -> bool {
     match ty {
         WitType::Record(_) if is_money(ty) => true,
@@ -332,6 +338,7 @@ fn moves_money(ty: &WitType) -> bool {
     }
 }
 
+/// Widens what was seen by one more call.
 fn join(ours: &mut BTreeMap<String, Field>, theirs: &BTreeMap<String, Field>) {
     for (name, their) in theirs {
         let Some(our) = ours.get_mut(name) else { continue };

@@ -232,6 +232,7 @@ fn digest(sources: &[Source]) -> Digest {
     Digest::tagged("holdshort/policy", &each)
 }
 
+/// A file without its folder.
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -268,6 +268,7 @@ async fn freeze(journal: &Journal, exhibits: Vec<Exhibit>) -> Result<Vec<Exhibit
 }
 
 impl DisplayBudget {
+    /// Whether a person can be shown all of it.
     fn admits(&self, action: &Action) -> Result<(), String> {
         let (bytes, lines) = (action.canonical_arguments().len(), lines(action.arguments()));
         let Self { bytes_max, lines_max } = *self;

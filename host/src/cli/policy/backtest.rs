@@ -28,12 +28,14 @@ struct Answer {
     without_policy: u64,
 }
 
+/// Calls of one kind: how many, and the first of them.
 #[derive(Deserialize)]
 struct Calls {
     count: u64,
     first: Vec<Found>,
 }
 
+/// A call in a list.
 #[derive(Deserialize)]
 struct Found {
     id: String,
@@ -45,6 +47,7 @@ struct Found {
     why: Option<String>,
 }
 
+/// What became of calls, against what the candidate says of them.
 #[derive(Deserialize)]
 struct Row {
     recorded: String,
@@ -53,6 +56,7 @@ struct Row {
     refuse: u64,
 }
 
+/// What people would be asked more or less.
 #[derive(Deserialize)]
 struct Burden {
     group: Option<String>,
@@ -62,6 +66,7 @@ struct Burden {
     minutes_then: f64,
 }
 
+/// What the candidate could not be asked about.
 #[derive(Deserialize)]
 struct NotJudged {
     capability: String,
@@ -88,6 +93,7 @@ pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<E
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
+/// What people rejected comes first, because it is what a change must not let through.
 fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     let (Some(first), Some(last)) = (&answer.first, &answer.last) else {
         return output.text("there are no recorded calls to judge");
@@ -130,6 +136,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A list under a heading; nothing if it is empty.
 fn listed(what: &str, all: &Calls, output: &Output) -> Result<(), Failure> {
     output.lines(&terminal::warning(what, output.columns()))?;
     for one in &all.first {
@@ -144,6 +151,7 @@ fn listed(what: &str, all: &Calls, output: &Output) -> Result<(), Failure> {
     if more > 0 { output.text(&format!("  and {more} more")) } else { Ok(()) }
 }
 
+/// Counts under a heading.
 fn table(what: &str, rows: &[Row], output: &Output) -> Result<(), Failure> {
     let some: Vec<&Row> = rows.iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
     if some.is_empty() {
@@ -156,6 +164,7 @@ fn table(what: &str, rows: &[Row], output: &Output) -> Result<(), Failure> {
     lines.try_for_each(|line| output.text(&line))
 }
 
+/// A number of calls in words.
 fn calls(count: u64) -> String {
     if count == 1 { "1 call".into() } else { format!("{count} calls") }
 }

@@ -17,6 +17,7 @@ struct Answer {
     notes: Vec<String>,
 }
 
+/// The verdict that was written down.
 #[derive(Deserialize)]
 struct Recorded {
     verdict: String,
@@ -26,6 +27,7 @@ struct Recorded {
     totals: Vec<RestedOn>,
 }
 
+/// What the policies of now say.
 #[derive(Deserialize)]
 struct Present {
     verdict: String,
@@ -37,6 +39,7 @@ struct Present {
     tried: u64,
 }
 
+/// A policy that determined a verdict.
 #[derive(Deserialize)]
 struct Policy {
     name: String,
@@ -45,6 +48,7 @@ struct Policy {
     text: Option<String>,
 }
 
+/// A running total that played a part.
 #[derive(Deserialize)]
 struct RestedOn {
     of: String,
@@ -52,6 +56,7 @@ struct RestedOn {
     sums: Value,
 }
 
+/// What would have changed the verdict.
 #[derive(Deserialize)]
 struct Change {
     sentence: String,
@@ -68,6 +73,7 @@ pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit,
     Ok(Exit::Done)
 }
 
+/// First what was decided then, then what is so now, then what would have changed it.
 fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
         None => output.text("policy was not asked about it")?,
@@ -96,6 +102,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     answer.notes.iter().try_for_each(|note| output.row("note: ", note))
 }
 
+/// The policies behind a verdict, each with its place and its reason.
 fn decided(policies: &[Policy], errors: &[String], output: &Output) -> Result<(), Failure> {
     for one in policies {
         let place = one.file.as_ref().zip(one.line).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
@@ -105,6 +112,7 @@ fn decided(policies: &[Policy], errors: &[String], output: &Output) -> Result<()
     errors.iter().try_for_each(|error| output.row("  could not be evaluated: ", error))
 }
 
+/// What was done, by a verdict's name.
 fn past(verdict: &str) -> &str {
     match verdict {
         "clear" => "cleared",

@@ -115,6 +115,7 @@ impl Burden {
 }
 
 impl Group {
+    /// Whether somebody is in the group.
     fn has(&self, name: &str) -> bool {
         self.members.as_ref().is_none_or(|members| members.iter().any(|member| member == name))
     }

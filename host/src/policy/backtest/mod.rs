@@ -92,12 +92,14 @@ impl Backtest {
         }
     }
 
+    /// What cannot be judged is counted by its reason.
     fn passed_over(&mut self, asked: &Asked) {
         if asked.now >= self.since {
             *self.report.not_judged.entry(asked.action.capability().to_string()).or_default() += 1;
         }
     }
 
+    /// What the candidate said is set beside what really happened, now or when that is known.
     fn judged(&mut self, mut judged: Judged) {
         let Judged { asked, judgement } = &mut judged;
         if asked.class == Some(EffectClass::Question) && judgement.verdict == Verdict::Clear {
@@ -173,6 +175,7 @@ fn judge(candidate: &CedarPolicy, types: &Types, asked: &[&Asked]) -> Vec<Judgem
     })
 }
 
+/// The question as policy is asked it; nothing for a function whose type is not known.
 fn question<'a>(types: &'a Types, asked: &'a Asked) -> Option<CallQuestion<'a>> {
     Some(CallQuestion {
         started_by: &asked.started_by,

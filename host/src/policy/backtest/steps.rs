@@ -158,6 +158,7 @@ impl Steps {
         }
     }
 
+    /// Follows an event of a call that is not over.
     fn of_a_call(&mut self, run: RunId, event: &Event, at: Time, steps: &mut Vec<Step>) {
         let Some(number) = event.call() else { return };
         let key = (run, number);
@@ -187,6 +188,7 @@ impl Steps {
         }
     }
 
+    /// A revision as policy would be asked about it at this moment.
     fn asked(&self, key: &Key, Open { call, agent, started_by }: &Open, at: Time) -> Option<Step> {
         let proposal = call.proposal()?;
         let held = call.phase == Phase::Held;

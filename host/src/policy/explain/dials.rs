@@ -138,6 +138,7 @@ impl Dial {
         Some(())
     }
 
+    /// The value at a notch.
     fn value(&self, notch: &Notch) -> Value {
         match (notch, &self.kind) {
             (Notch::Word(value), _) => value.clone(),
@@ -169,6 +170,7 @@ impl Dial {
     }
 }
 
+/// A value in words.
 fn shown(value: &Value) -> String {
     if value.as_str() == Some(SOMETHING_ELSE) { SOMETHING_ELSE.into() } else { value.to_string() }
 }
@@ -185,6 +187,7 @@ impl Spelling {
         }
     }
 
+    /// A number as people read it.
     fn show(self, number: i128) -> String {
         match self {
             Self::Plain | Self::Digits => number.to_string(),
@@ -256,6 +259,7 @@ pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, leas
     Kind::Number { now, spelling, tries }
 }
 
+/// The time of the call, turned to what policies compare it with.
 fn moments(variant: &Variant, constants: &Constants) -> Dial {
     let now = i128::from(variant.now.0 / 1_000);
     let mut kind = numbers(now, Spelling::Moment, constants, 0);
@@ -268,6 +272,7 @@ fn moments(variant: &Variant, constants: &Constants) -> Dial {
     Dial::new(At::Now, "context.now".into(), kind)
 }
 
+/// The running totals, count and sum of each.
 fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants) -> Vec<Dial> {
     let currency = values::currency(question.action);
     let names = ["run", "agent", "agent_today", "today"];

@@ -18,6 +18,7 @@ pub(super) struct Leaves<'a> {
 }
 
 impl Leaves<'_> {
+    /// A text, turned to the words that policies compare it with.
     fn words(&mut self, from: &Value, tries: Vec<Value>, pointer: String, place: String) {
         let tries: Vec<Value> = tries.into_iter().filter(|tried| tried != from).collect();
         if !tries.is_empty() {
@@ -76,6 +77,7 @@ impl Leaves<'_> {
         }
     }
 
+    /// A number, turned to what policies compare it with and one beside it.
     fn number(&mut self, ty: &WitType, value: &Value, pointer: String, place: String) {
         let decimal = matches!(ty, WitType::F32 | WitType::F64);
         let signed = matches!(ty, WitType::S8 | WitType::S16 | WitType::S32 | WitType::S64);

@@ -108,6 +108,7 @@ fn nearest(all: Vec<Change>) -> Vec<Change> {
     kept
 }
 
+/// The search for what would have changed a verdict.
 struct Search<'a> {
     policy: &'a CedarPolicy,
     action: &'a Action,
@@ -150,6 +151,7 @@ impl Search<'_> {
         self.verdict(set).filter(|verdict| *verdict != self.present)
     }
 
+    /// One attribute at a time.
     fn singles(&mut self, dials: &[Dial]) -> Vec<Change> {
         let mut found = Vec::new();
         for dial in dials {
@@ -168,6 +170,7 @@ impl Search<'_> {
         found
     }
 
+    /// Two at a time, where one was not enough.
     fn pairs(&mut self, dials: &[Dial]) -> Vec<Change> {
         let mut found = Vec::new();
         for (index, one) in dials.iter().enumerate() {
