@@ -1,5 +1,6 @@
 //! `holdshort policy explain`: which policies decided, why, and the smallest change of the call that would have changed it.
 
+use holdshort_gate::Total;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -48,8 +49,7 @@ struct Policy {
 #[derive(Deserialize)]
 struct RestedOn {
     of: String,
-    count: u64,
-    sums: Value,
+    total: Total,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +76,9 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
             recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;
             decided(&recorded.determining, &recorded.errors, output)?;
             for one in &recorded.totals {
-                output.row("  total before: ", &format!("of {}: {} calls, {}", one.of, one.count, one.sums))?;
+                let sums =
+                    one.total.sums.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect::<String>();
+                output.row("  total before: ", &format!("of {}: {} calls{sums}", one.of, one.total.count))?;
             }
         }
     }
