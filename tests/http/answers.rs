@@ -257,7 +257,7 @@ async fn the_schema_is_strict_and_complete() {
     ];
     assert_eq!(free, known.map(str::to_owned).into(), "are objects of which nothing is said");
     let paths = world.schema.0["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 18, "{:?}", paths.keys().collect::<Vec<_>>());
+    assert_eq!(paths.len(), 20, "{:?}", paths.keys().collect::<Vec<_>>());
     let mut names = BTreeSet::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {

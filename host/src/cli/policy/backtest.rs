@@ -45,6 +45,7 @@ struct Found {
     why: Option<String>,
 }
 
+/// What became of some calls, and what the candidate says of them.
 #[derive(Deserialize)]
 struct Row {
     recorded: String,
@@ -53,6 +54,7 @@ struct Row {
     refuse: u64,
 }
 
+/// What a group was asked, and would have been.
 #[derive(Deserialize)]
 struct Burden {
     group: Option<String>,

@@ -27,6 +27,7 @@ struct Recorded {
     totals: Vec<RestedOn>,
 }
 
+/// What the policies in force say of the same call.
 #[derive(Deserialize)]
 struct Present {
     verdict: String,
