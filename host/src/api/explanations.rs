@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, CallNumber, Consequence, Counted, Digest, Event, RunId, Scope, Time};
+use holdshort_gate::{Action, CallNumber, Consequence, Counted, Digest, Event, RunId, Scope, Time, Total};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use super::json::Json;
 use super::limits::Path;
 use super::openapi::Refusals;
 use super::problem::{Details, Problem};
-use super::shapes::DigestShape;
+use super::shapes::{DigestShape, TotalShape};
 use super::{Answer, Api, approvals, ids};
 use crate::policy::cases::verdict;
 use crate::policy::explain::{Change, Different, explain};
@@ -107,10 +107,8 @@ pub(crate) struct DeterminingPolicy {
 pub(crate) struct RestedOn {
     /// `run`, `agent`, `agent_today` or `today`.
     pub(crate) of: &'static str,
-    pub(crate) count: u64,
-    /// In minor units by currency.
-    #[schema(value_type = Object)]
-    pub(crate) sums: std::collections::BTreeMap<String, u64>,
+    #[schema(value_type = TotalShape)]
+    pub(crate) total: Total,
 }
 
 /// A change of the call that leads to another verdict.
@@ -333,7 +331,7 @@ impl From<Counted> for RestedOn {
             Scope::Day(_) => "today",
             Scope::Grant(_) => "grant",
         };
-        Self { of, count: total.count, sums: total.sums }
+        Self { of, total }
     }
 }
 

@@ -61,8 +61,8 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>, Vec<(&'static str, Text)>) {
     let reasons = verdict.reasons.iter().map(|why| ("why", Text::line(why)));
     let totals = verdict.totals.iter().map(|one| {
-        let sums = one.sums.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect::<String>();
-        ("total before", Text::line(&format!("of {}: {} calls{sums}", one.of, one.count)))
+        let sums = one.total.sums.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect::<String>();
+        ("total before", Text::line(&format!("of {}: {} calls{sums}", one.of, one.total.count)))
     });
     let more = reasons.chain(totals).chain(errors(&verdict.errors)).collect();
     (Some(past(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)

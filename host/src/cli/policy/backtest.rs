@@ -47,7 +47,7 @@ struct Found {
     why: Option<String>,
 }
 
-/// What became of calls, against what the candidate says of them.
+/// What became of some calls, and what the candidate says of them.
 #[derive(Deserialize)]
 struct Row {
     recorded: String,
@@ -56,7 +56,7 @@ struct Row {
     refuse: u64,
 }
 
-/// What people would be asked more or less.
+/// What a group was asked, and would have been.
 #[derive(Deserialize)]
 struct Burden {
     group: Option<String>,

@@ -1,5 +1,6 @@
 //! `holdshort policy explain`: which policies decided, why, and the smallest change of the call that would have changed it.
 
+use holdshort_gate::Total;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ struct Recorded {
     totals: Vec<RestedOn>,
 }
 
-/// What the policies of now say.
+/// What the policies in force say of the same call.
 #[derive(Deserialize)]
 struct Present {
     verdict: String,
@@ -52,8 +53,7 @@ struct Policy {
 #[derive(Deserialize)]
 struct RestedOn {
     of: String,
-    count: u64,
-    sums: Value,
+    total: Total,
 }
 
 /// What would have changed the verdict.
@@ -82,7 +82,9 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
             recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;
             decided(&recorded.determining, &recorded.errors, output)?;
             for one in &recorded.totals {
-                output.row("  total before: ", &format!("of {}: {} calls, {}", one.of, one.count, one.sums))?;
+                let sums =
+                    one.total.sums.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect::<String>();
+                output.row("  total before: ", &format!("of {}: {} calls{sums}", one.of, one.total.count))?;
             }
         }
     }

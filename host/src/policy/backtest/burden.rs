@@ -42,6 +42,7 @@ struct Group {
     added: BTreeMap<Capability, u64>,
 }
 
+/// Counts of all groups, and what is open.
 pub(super) struct Burden {
     groups: Vec<Group>,
     /// Who decided on what is open, and how long it took them.

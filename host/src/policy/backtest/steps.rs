@@ -17,13 +17,16 @@ pub(super) type Key = (RunId, CallNumber);
 /// What really became of something that was proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
+    /// By policy: nobody was asked.
     Cleared,
     Approved,
+    /// The edited action is a proposal of its own.
     Edited,
     Rejected,
     Answered,
     Expired,
     Cancelled,
+    /// When the trial ended.
     Waiting,
     Refused,
 }

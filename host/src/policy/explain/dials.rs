@@ -28,9 +28,13 @@ pub(super) enum At {
     Facts(String),
     /// The total of this number: its count, or its sum in this currency.
     Total(usize, Option<String>),
+    /// When it is asked.
     Now,
+    /// Who started the run.
     StartedBy,
+    /// The agent's configured name.
     Agent,
+    /// How much is at stake, as the connector sees it.
     Consequence,
 }
 
@@ -49,7 +53,9 @@ pub(super) enum Spelling {
 
 /// What it can be tried as.
 pub(super) enum Kind {
+    /// A number: the way to one that makes a difference can be halved.
     Number { now: i128, spelling: Spelling, tries: BTreeSet<i128> },
+    /// Anything else: each is tried by itself.
     Words { from: Value, tries: Vec<Value> },
 }
 
