@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use holdshort_gate::command::Subject;
 use holdshort_gate::{
-    Call, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Run, RunId, Seq, Time,
+    Call, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Recorded, Run, RunId, Seq, Time,
 };
 use tokio::sync::{Notify, Semaphore, broadcast};
 
@@ -201,6 +201,17 @@ impl Journal {
     pub async fn events(&self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError> {
         let run = run.clone();
         self.read(move |reader| reader.events(&run, after, limit)).await
+    }
+
+    /// The events of one consequential call before a place, oldest first, by index: whatever else its run has done is not read.
+    pub async fn call_events(
+        &self,
+        run: &RunId,
+        call: CallNumber,
+        before: Position,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        let run = run.clone();
+        self.read(move |reader| reader.call_events(&run, call, before)).await
     }
 
     /// Runs, newest first.

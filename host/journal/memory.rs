@@ -261,6 +261,22 @@ impl Reader for Memory {
         Ok(self.kept().blobs.get(digest).cloned())
     }
 
+    fn call_events(&mut self, run: &RunId, number: CallNumber, before: Position) -> Result<Vec<Recorded>, ReadError> {
+        let kept = self.kept();
+        let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
+        let of = |entry: &&Entry| {
+            let event = &entry.recorded.event;
+            let routine = matches!(event, Event::RoutineReturned { .. });
+            entry.position < before && event.call() == Some(number) && !routine
+        };
+        Ok(places
+            .iter()
+            .filter_map(|place| kept.events.get(*place))
+            .filter(of)
+            .map(|entry| entry.recorded.clone())
+            .collect())
+    }
+
     /// Folded again from the events, as the file does it.
     fn call_as_of(&mut self, run: &RunId, number: CallNumber, at: Position) -> Result<Option<Call>, ReadError> {
         let kept = self.kept();

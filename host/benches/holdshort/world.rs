@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use holdshort::agent::{Engine, EngineSettings, functions};
 use holdshort::api::driver::{AgentInfo, Driver, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Limits, Reviewers, SessionCookie, serve};
+use holdshort::config::Approval;
 use holdshort::connectors::{
     Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
@@ -90,14 +91,14 @@ async fn host(
     let journal = Journal::open(&folder.join("journal.db"), clock()).unwrap();
     let engine = EngineSettings { cache: Some(folder.join("compiled")), guests_max: 512 };
     let (catalogue, performers) = offers(connector);
-    let policy = HoldEverything {
+    let policy = HoldEverything(Approval {
         reviewers: holdshort_gate::Reviewers::Any,
         quorum: 1,
         four_eyes: false,
         grantors: Vec::new(),
         expires_after_ms: None,
         start_within_ms: 600_000,
-    };
+    });
     let agents = ["many-calls", "scripted"].map(|name| (name.to_owned(), component(name)));
     let settings = Settings {
         limits: limits(),

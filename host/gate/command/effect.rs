@@ -3,10 +3,12 @@
 use serde_json::Value;
 
 use super::{Command, Refused, Sealed, Subject};
+use crate::approval::Requirement;
 use crate::call::Call;
 use crate::clearance::{EffectClass, Proposal};
 use crate::decision::Resolution;
 use crate::event::Event;
+use crate::feasible::CannotBeMet;
 use crate::ids::Time;
 use crate::permit::Permit;
 use crate::phase::Phase;
@@ -123,6 +125,13 @@ impl Command for Finish {
             Outcome::FactsChanged { reason, .. } if run.phase.is_over() => {
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
+            // Policy may have cleared what nobody could: it would wait for ever.
+            Outcome::FactsChanged { reason, proposal }
+                if let Err(why) = met_by_somebody(&proposal.requirement, &run.started_by, call) =>
+            {
+                let reason = format!("{reason}; and nobody could clear it now: {why}");
+                Event::EffectFailed { call: number, attempt, reason, evidence }
+            }
             Outcome::FactsChanged { reason, mut proposal } => {
                 let revision = call.revision + 1;
                 // Whoever decided in time has the same time again: the facts took it from them.
@@ -139,6 +148,12 @@ impl Command for Finish {
         after.apply(&event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
         Ok((vec![event], after.phase.name()))
     }
+}
+
+/// Whether those whom a requirement names could meet it, if it names everybody that it asks for.
+fn met_by_somebody(requirement: &Requirement, started_by: &str, call: &Call) -> Result<(), CannotBeMet> {
+    let names = requirement.names();
+    names.map_or(Ok(()), |names| requirement.can_be_met(&names, started_by, call.edited_by.as_deref()))
 }
 
 /// What is written of an attempt of which nobody knows what came: that it is in doubt, once, and what a lookup found, unless the last one found the same.

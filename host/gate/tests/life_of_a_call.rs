@@ -267,6 +267,21 @@ fn facts_that_changed_put_the_call_back() {
     assert_eq!(world.start().unwrap().attempt(), 2);
 }
 
+/// What policy cleared may be what nobody could: held, it would wait for ever.
+#[test]
+fn facts_that_changed_hold_nothing_that_nobody_could_clear() {
+    for (names, becomes) in [(vec![], "failed"), (vec!["olga"], "failed"), (vec!["olga", "ann"], "held")] {
+        let reviewers = Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        let requirement = Requirement { four_eyes: true, ..Requirement::plain(reviewers, 1, 60_000) };
+        let cleared = Proposal { requirement, ..proposal("a") };
+        let mut world = World::new();
+        world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(cleared.clone())) }).unwrap();
+        world.start().unwrap();
+        let outcome = Outcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(cleared) };
+        assert_eq!(world.finish(1, outcome).unwrap(), becomes, "{names:?}");
+    }
+}
+
 #[test]
 fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
     let doubt = |class| {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, RunId, Seq, Time, Total};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Recorded, RunId, Seq, Time, Total};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, json, limit, natural, recorded};
@@ -47,6 +47,26 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(RunSta
 /// too, on its own connection: what a command is judged on is read in the same way as what people are shown.
 pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
     call_until(connection, run, call, Position(u64::MAX))
+}
+
+/// Its events before a place, oldest first.
+pub(super) fn call_events(
+    connection: &Connection,
+    run: &RunId,
+    call: CallNumber,
+    before: Position,
+) -> Result<Vec<Recorded>, ReadError> {
+    let select = format!(
+        "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
+         WHERE runs.id = ?1 AND events.call = ?2 AND events.position < ?3 ORDER BY events.position"
+    );
+    let mut statement = connection.prepare_cached(&select)?;
+    let mut rows = statement.query((&run.0, call, integer(before.0)))?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(recorded(connection, row, 0)?.0);
+    }
+    Ok(events)
 }
 
 /// The same, as it was right after the event at this place.
@@ -183,6 +203,10 @@ impl Reader for SqliteReader {
 
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         lists::decisions(&self.0, filter)
+    }
+
+    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Position) -> Result<Vec<Recorded>, ReadError> {
+        call_events(&self.0, run, call, before)
     }
 
     fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError> {

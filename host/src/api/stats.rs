@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::Time;
-use holdshort_journal::{Position, ReadError};
+use holdshort_gate::{Run, Time};
+use holdshort_journal::{Entry, Position, ReadError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +22,7 @@ use super::shapes::Moment;
 use super::{Answer, Api};
 use crate::burden::tally::{End, Tally};
 use crate::burden::times::{COARSE_S, Times};
-use crate::burden::{Burden, Known, Report, Window};
+use crate::burden::{Burden, Known, Lacks, Report, Window};
 use crate::review::visible;
 
 /// Events that are read at a time.
@@ -116,6 +116,9 @@ impl Api {
         let mut fold = Burden::new(known.clone(), window);
         let mut after = Position(0);
         while self.read_on(&mut fold, &mut after, window.until).await? {}
+        if *self.0.closing.borrow() {
+            return Err(Problem::new(Kind::Unavailable, "the host is shutting down"));
+        }
         Ok(fold.report())
     }
 
@@ -127,10 +130,27 @@ impl Api {
             if entry.recorded.at >= until {
                 return Ok(false);
             }
+            self.tell(fold, entry).await?;
             fold.follow(&entry.run, entry.recorded.at, &entry.recorded.event);
             *after = entry.position;
         }
-        Ok(entries.len() == CHUNK && !*self.0.closing.borrow())
+        // A chunk may be short because its events are large.
+        Ok(!entries.is_empty() && !*self.0.closing.borrow())
+    }
+
+    /// Tells the fold what it has let go and needs again.
+    async fn tell(&self, fold: &mut Burden, Entry { run, recorded, position }: &Entry) -> Result<(), ReadError> {
+        let Some(lacks) = fold.lacks(run, &recorded.event) else { return Ok(()) };
+        let Some(subject) = self.journal().subject(run, None).await? else { return Ok(()) };
+        let Some(Run { agent, held, .. }) = subject.run else { return Ok(()) };
+        match lacks {
+            Lacks::Run => fold.tell_run(run.clone(), agent, held.into()),
+            Lacks::Call(call) => {
+                let events = self.journal().call_events(run, call, *position).await?;
+                fold.tell_call(run.clone(), agent, &events);
+            }
+        }
+        Ok(())
     }
 
     /// Brings the figures that go on up to date, unless somebody is at it. It goes on when nobody waits for it any more.

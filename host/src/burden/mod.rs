@@ -1,8 +1,9 @@
 //! How much people are asked, how long they take, and what of it could go without them: a fold over the journal's events.
 //!
 //! [`Burden::follow`] takes every event of all runs in the order of commits, from the journal's beginning, because a call that is decided now may have
-//! been held long ago; what happens outside its [`Window`] is followed and not counted. What it keeps is bounded: a small entry for each run and call
-//! that is not over (`open`), a [`tally`] for each name up to a limit, and histograms instead of times ([`times`]). It has no clock and asks nobody.
+//! been held long ago; what happens outside its [`Window`] is followed and not counted. What it keeps is bounded: the latest thousand runs and calls
+//! that are not over (`open`; of others it says that it [lacks](Burden::lacks) them, and is told what the journal has), a [`tally`] for each name up
+//! to a limit, and histograms instead of times ([`times`]). It has no clock and asks nobody.
 //!
 //! Read in this order: [`report`] (what is told), `open` (what an event does to its call), then the fold here, and `habits` (what could go without people).
 
@@ -16,7 +17,7 @@ pub mod words;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use holdshort_gate::{CallNumber, Event, RunId, Time, Verdict};
+use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict};
 
 use crate::policy::schema::Types;
 use habits::Habits;
@@ -67,11 +68,27 @@ impl Window {
     }
 }
 
+/// How many runs, and how many calls, that are not over are kept. Ten thousand that wait for people cost no more than these.
+const OPEN_MAX: usize = 1_000;
+
 /// A run that is not over.
 #[derive(Debug)]
 struct OpenRun {
     agent: String,
     held: u64,
+    /// It was let go and told again: how often it was held in all is asked for once more when it ends.
+    told: bool,
+    /// When it was last looked at, as a count of events.
+    used: u64,
+}
+
+/// What the fold has let go, and must be told before it can go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lacks {
+    /// A run.
+    Run,
+    /// A call: its events so far.
+    Call(CallNumber),
 }
 
 /// Runs that ended, and how often each was held.
@@ -93,7 +110,9 @@ pub struct Burden {
     known: Arc<Known>,
     window: Window,
     runs: HashMap<RunId, OpenRun>,
-    open: HashMap<(RunId, CallNumber), Open>,
+    open: HashMap<(RunId, CallNumber), (Open, u64)>,
+    events: u64,
+    open_max: usize,
     /// All calls together.
     pub all: Tally,
     /// By capability.
@@ -119,6 +138,8 @@ impl Burden {
             window,
             runs: HashMap::new(),
             open: HashMap::new(),
+            events: 0,
+            open_max: OPEN_MAX,
             all: Tally::default(),
             capabilities: Table::default(),
             agents: Table::default(),
@@ -130,15 +151,67 @@ impl Burden {
         }
     }
 
+    /// What it must be told with [`tell_run`](Self::tell_run) or [`tell_call`](Self::tell_call) before it follows this event, if anything.
+    pub fn lacks(&self, run: &RunId, event: &Event) -> Option<Lacks> {
+        #[allow(clippy::wildcard_enum_match_arm, reason = "every other event is one of a call that is open")]
+        match event {
+            Event::RunCreated { .. }
+            | Event::RoutineReturned { .. }
+            | Event::TimerSet { .. }
+            | Event::TimerFired { .. }
+            | Event::GrantRevoked { .. } => None,
+            Event::RunFinished { .. }
+            | Event::RunTrapped { .. }
+            | Event::RunCancelled { .. }
+            | Event::RunDiverged { .. } => self.runs.get(run).is_none_or(|run| run.told).then_some(Lacks::Run),
+            Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. } => {
+                (!self.runs.contains_key(run)).then_some(Lacks::Run)
+            }
+            _ => event.call().filter(|call| !self.open.contains_key(&(run.clone(), *call))).map(Lacks::Call),
+        }
+    }
+
+    /// A run that it lacks: its agent, and how many of its calls have been held in all.
+    pub fn tell_run(&mut self, run: RunId, agent: String, held: u64) {
+        let used = self.events;
+        self.runs.insert(run, OpenRun { agent, held, told: true, used });
+    }
+
+    /// A call that it lacks: whose it is, and its events so far.
+    pub fn tell_call(&mut self, run: RunId, agent: String, events: &[Recorded]) {
+        let Some((first, rest)) = events.split_first() else { return };
+        let Some(mut open) = Open::new(&first.event, first.at, agent, &self.known) else { return };
+        for Recorded { event, at, .. } in rest {
+            open.follow(event, *at, &self.known);
+        }
+        self.keep((run, open.number()), open);
+    }
+
+    fn keep(&mut self, key: (RunId, CallNumber), open: Open) {
+        if !open.is_over() {
+            self.open.insert(key, (open, self.events));
+        }
+    }
+
     /// Follows the next event of a run.
     pub fn follow(&mut self, run: &RunId, at: Time, event: &Event) {
+        self.events += 1;
+        if self.open.len() > self.open_max {
+            let oldest = middle(self.open.values().map(|(_, used)| *used));
+            self.open.retain(|_, (_, used)| *used > oldest);
+        }
+        if self.runs.len() > self.open_max {
+            let oldest = middle(self.runs.values().map(|run| run.used));
+            self.runs.retain(|_, run| run.used > oldest);
+        }
         #[allow(
             clippy::wildcard_enum_match_arm,
             reason = "every other event is one of a call that is open, or none of this room's"
         )]
         match event {
             Event::RunCreated { agent, .. } => {
-                self.runs.insert(run.clone(), OpenRun { agent: agent.clone(), held: 0 });
+                let opened = OpenRun { agent: agent.clone(), held: 0, told: false, used: self.events };
+                self.runs.insert(run.clone(), opened);
             }
             Event::RunFinished { .. }
             | Event::RunTrapped { .. }
@@ -164,30 +237,28 @@ impl Burden {
     /// A call begins.
     fn open(&mut self, run: &RunId, at: Time, event: &Event) {
         let held = matches!(event, Event::CallHeld { .. });
+        let used = self.events;
         let agent = self.runs.get_mut(run).map_or_else(String::new, |run| {
-            run.held += u64::from(held);
+            run.held += u64::from(held && !run.told);
+            run.used = used;
             run.agent.clone()
         });
         let Some(open) = Open::new(event, at, agent, &self.known) else { return };
         if self.window.includes(at) {
             self.each(&open, |tally| tally.judged(event));
         }
-        if !open.is_over() {
-            self.open.insert((run.clone(), open.number()), open);
-        }
+        self.keep((run.clone(), open.number()), open);
     }
 
     /// Something happens to a call that is open.
     fn go_on(&mut self, run: &RunId, at: Time, event: &Event) {
         let Some(key) = event.call().map(|call| (run.clone(), call)) else { return };
-        let Some(mut open) = self.open.remove(&key) else { return };
+        let Some((mut open, _)) = self.open.remove(&key) else { return };
         let step = open.follow(event, at, &self.known);
         if self.window.includes(at) {
             self.count(&open, &step, at);
         }
-        if !open.is_over() {
-            self.open.insert(key, open);
-        }
+        self.keep(key, open);
     }
 
     /// Counts a step of a call, once for each table that has a row for it.
@@ -220,6 +291,13 @@ impl Burden {
     pub fn report(&self) -> Report {
         Report::new(self)
     }
+}
+
+/// The one in the middle of these.
+fn middle(all: impl Iterator<Item = u64>) -> u64 {
+    let mut all: Vec<u64> = all.collect();
+    let middle = all.len() / 2;
+    if all.is_empty() { 0 } else { *all.select_nth_unstable(middle).1 }
 }
 
 impl Tally {

@@ -341,6 +341,28 @@ fn inside(window: Window, at: Time) -> bool {
     (window.since.0..window.until.0).contains(&at.0)
 }
 
+/// Tells a fold what it lacks for the event of this number, as the journal would.
+fn tell(fold: &mut Burden, feed: &[(RunId, Time, Event)], index: usize) {
+    let (run, _, event) = &feed[index];
+    let of_run = || feed.iter().filter(|(of, _, _)| of == run).map(|(_, _, event)| event);
+    let agent = of_run().find_map(|event| match event {
+        Event::RunCreated { agent, .. } => Some(agent.clone()),
+        _ => None,
+    });
+    match fold.lacks(run, event) {
+        None => {}
+        Some(Lacks::Run) => {
+            let held = of_run().filter(|event| matches!(event, Event::CallHeld { .. })).count();
+            fold.tell_run(run.clone(), agent.unwrap(), held as u64);
+        }
+        Some(Lacks::Call(call)) => {
+            let before = feed[..index].iter().filter(|(of, _, event)| of == run && event.call() == Some(call));
+            let recorded = |(_, at, event): &(RunId, Time, Event)| Recorded { seq: 1, at: *at, event: event.clone() };
+            fold.tell_call(run.clone(), agent.unwrap(), &before.map(recorded).collect::<Vec<_>>());
+        }
+    }
+}
+
 fn folded(events: &[(Time, &Event)]) -> Call {
     let mut call = Call::open(events[0].1, events[0].0).unwrap();
     for (at, event) in &events[1..] {
@@ -433,6 +455,13 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
         for window in [Window::EVER, Window { since: middle(1), until: middle(2) }] {
             let mut fold = Burden::new(known.clone(), window);
             world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
+            // One that keeps hardly anything, and is told again, says the same.
+            let mut forgetful = Burden { open_max: 1, ..Burden::new(known.clone(), window) };
+            for (index, (run, at, event)) in world.feed.iter().enumerate() {
+                tell(&mut forgetful, &world.feed, index);
+                forgetful.follow(run, *at, event);
+            }
+            assert_eq!(serde_json::to_value(forgetful.report()).unwrap(), serde_json::to_value(fold.report()).unwrap());
             let plain = reckoned(&world.feed, window, &known);
             let mut tallies: BTreeMap<(&str, String), &Tally> = [(("all", String::new()), &fold.all)].into();
             for (what, table) in [

@@ -24,8 +24,10 @@ mod tests;
 mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, Reviewers, RunId, Time};
+use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, RunId, Time};
 use serde_json::Value;
+
+use crate::config::Approval;
 
 pub use cedar::{Base, CedarPolicy};
 pub use people::People;
@@ -92,31 +94,13 @@ pub trait Policy: Send + Sync {
     }
 }
 
-/// Holds everything consequential, under one requirement from the configuration.
+/// Holds everything consequential, under the one requirement of the configuration.
 #[derive(Clone, Debug)]
-pub struct HoldEverything {
-    /// Who may decide.
-    pub reviewers: Reviewers,
-    /// How many different people must approve.
-    pub quorum: u32,
-    /// Whether who started the run, or edited the action, is barred from approving it.
-    pub four_eyes: bool,
-    /// Who of those who clear a call alone may have more like it cleared, by a standing grant.
-    pub grantors: Vec<String>,
-    /// How long a call may wait for decisions, in milliseconds; for ever, if absent.
-    pub expires_after_ms: Option<u64>,
-    /// How long after it was cleared the effect may still start, in milliseconds.
-    pub start_within_ms: u64,
-}
+pub struct HoldEverything(pub Approval);
 
 impl Policy for HoldEverything {
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
-        let requirement = Requirement {
-            four_eyes: self.four_eyes,
-            grantors: Reviewers::Named(self.grantors.clone()),
-            expires_at: self.expires_after_ms.map(|ms| question.now.plus_ms(ms)),
-            ..Requirement::plain(self.reviewers.clone(), self.quorum, self.start_within_ms)
-        };
+        let requirement = self.0.requirement(question.now);
         let digest = Digest::tagged("holdshort/policy/hold-everything", format!("{self:?}").as_bytes());
         let record = PolicyRecord { determining: vec!["hold-everything".into()], ..PolicyRecord::new(digest) };
         Judgement { verdict: Verdict::Hold, requirement, record }

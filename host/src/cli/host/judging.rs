@@ -18,17 +18,7 @@ const CONSEQUENTIAL: [&str; 4] = ["deployment", "email", "guidance", "payments"]
 
 /// The policy of a configuration. What is only likely to be a mistake goes to the log.
 pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
-    let approval = &config.approval;
-    let Some(present) = setting.present.clone() else {
-        return Arc::new(HoldEverything {
-            reviewers: approval.reviewers.clone(),
-            quorum: approval.quorum,
-            four_eyes: approval.four_eyes,
-            grantors: approval.grantors.clone(),
-            expires_after_ms: approval.expires_after_ms,
-            start_within_ms: approval.start_within_ms,
-        });
-    };
+    let Some(present) = setting.present.clone() else { return Arc::new(HoldEverything(config.approval.clone())) };
     for warning in present.warnings() {
         tracing::warn!("{warning}");
     }
