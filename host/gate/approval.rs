@@ -136,6 +136,9 @@ pub enum NotEligible {
     /// Among those of an earlier stage, which is done.
     #[error("your part is done: others must approve this call now")]
     NotAnyMore,
+    /// Stands for somebody, and is asked in their own person later.
+    #[error("your own approval is asked for in a later stage: you cannot approve this in somebody's place")]
+    NeededLater,
     /// Four-eyes: started the run.
     #[error("who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,
@@ -203,6 +206,11 @@ impl Requirement {
             && self.bars(by, started_by, edited_by).is_ok()
             && self.sign_in_within_ms.is_none()
             && self.grantors.include(by)
+    }
+
+    /// Whether `reviewer` is asked in a stage after this one: a person counts once, so whoever stands for another here would be missing there.
+    pub fn asks_later(&self, reviewer: &str, stage: usize) -> bool {
+        (stage + 1..self.stages.len()).any(|later| self.admits_in(reviewer, later, 0))
     }
 
     /// What is still missing for each demand of a stage, in order: how many more people.

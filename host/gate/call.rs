@@ -86,6 +86,9 @@ pub struct Call {
     pub phase: Phase,
 }
 
+/// Stands for who took a grant back whose call had to be decided on again. No reviewer is called so: names have no space.
+const FACTS: &str = "changed facts";
+
 /// An event that cannot follow what the journal holds; the journal was damaged or written by something else.
 #[derive(Debug, thiserror::Error)]
 #[error("the event `{event}` cannot follow {place}")]
@@ -222,6 +225,10 @@ impl Call {
         self.matter = Matter::Proposed(Box::new(proposal.clone()));
         self.clearance = Some(clearance);
         self.reheld = None;
+        // The approval with which it was made has fallen, and so has the grant.
+        if let Some(granted) = self.granted.as_mut().filter(|granted| granted.revoked.is_none()) {
+            granted.revoked = Some((FACTS.into(), at));
+        }
         if !planted::is("vote-counts-after-an-edit") {
             self.votes.clear();
         }

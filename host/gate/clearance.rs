@@ -92,6 +92,14 @@ impl PolicyRecord {
         Self { digest, determining, errors, totals: Vec::new(), grant: None, material, reasons }
     }
 
+    /// No grant stands for it any more.
+    pub(crate) fn let_go(&mut self) {
+        if let Some(grant) = self.grant.take() {
+            let name = format!("grant {grant}");
+            self.determining.retain(|one| *one != name);
+        }
+    }
+
     /// Whether a call may be cleared on this: some policy says so, and none failed to say.
     pub fn may_clear(&self) -> bool {
         !self.determining.is_empty() && (self.errors.is_empty() || planted::is("policy-error-clears"))

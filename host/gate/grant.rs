@@ -72,6 +72,8 @@ pub enum NotGranted {
     TooMuch(String),
     #[error("this call takes more than your word alone, or you may not have calls like it cleared ahead")]
     NotAlone,
+    #[error("a grant was made with this call before: approve it by itself")]
+    Another,
     #[error("a grant is for 1 to {CALLS_MAX} calls")]
     Calls,
     #[error("a grant ends in the future, and in 30 days at most")]

@@ -78,7 +78,8 @@ impl Total {
     pub fn without(&self, money: &BTreeMap<String, u64>) -> Self {
         let mut after = Self { count: self.count.saturating_sub(1), sums: self.sums.clone() };
         for (currency, minor_units) in money {
-            if let Some(sum) = after.sums.get_mut(currency) {
+            // What was more than it can say stays so: less would forget what else is in it.
+            if let Some(sum) = after.sums.get_mut(currency).filter(|sum| **sum < u64::MAX) {
                 *sum = sum.saturating_sub(*minor_units);
             }
         }

@@ -198,7 +198,7 @@ fn a_material_fact_that_changed_holds_it_again() {
             assert_eq!(again["state"], "held");
             assert_eq!(
                 again["reheld"],
-                "`outside-domains` was [] and is [\"localhost\"]; `outside-recipients` was 0 and is 1"
+                "`outside_domains` was [] and is [\"localhost\"]; `outside_recipients` was 0 and is 1"
             );
             assert_eq!(again["proposal"]["policy"]["material"], json!(["outside_domains", "outside_recipients"]));
             assert_eq!(world.effects(), 0, "nothing was sent");

@@ -86,6 +86,10 @@ impl Command for Decide {
                 if decision.stands_for.is_some() {
                     return Err(NotGranted::NotAlone.into());
                 }
+                // It is named by the call, and so is what it has cleared.
+                if call.granted.is_some() {
+                    return Err(NotGranted::Another.into());
+                }
                 grant.may_be_made(who, (&decision.reviewer, editor), proposal, now)?;
                 let made = Event::GrantMade { call: call.number, by: decision.reviewer.clone(), grant };
                 vec![Event::DecisionMade { call: call.number, decision }, made]
@@ -99,6 +103,10 @@ impl Command for Decide {
         let mut after = call.clone();
         for event in &events {
             after.apply(event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
+        }
+        // A vote that did not count, or that others have to follow, makes no grant.
+        if after.granted != call.granted && !matches!(after.phase, Phase::Approved { .. }) {
+            return Err(NotGranted::NotAlone.into());
         }
         let outcome = outcome(&after, false)?;
         Ok((events, outcome))
@@ -213,6 +221,9 @@ impl Decide {
                     && !call.has_vote_of(self.right_of())
                 {
                     return Err(why.into());
+                }
+                if self.stands_for.is_some() && requirement.asks_later(&self.reviewer, call.stage) {
+                    return Err(NotEligible::NeededLater.into());
                 }
                 let since = now.0.saturating_sub(self.signed_in_at.0) / 1_000;
                 if requirement.sign_in_within_ms.is_some_and(|within| since > within) {

@@ -139,7 +139,7 @@ impl Command for Finish {
                 proposal.requirement.expires_at =
                     proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
                 // People decide on it now, and no grant of theirs stands for it.
-                proposal.policy.grant = None;
+                proposal.policy.let_go();
                 let clearance = subject.clearance(number, revision, &proposal);
                 Event::CallReheld { call: number, revision, reason, proposal, clearance }
             }

@@ -63,7 +63,7 @@ impl Proposed {
         match self {
             Self::Clear(mut proposal) | Self::Hold(mut proposal) => {
                 proposal.policy.totals.clear();
-                proposal.policy.grant = None;
+                proposal.policy.let_go();
                 proposal.policy.errors.push("the running totals changed all the time while policy was asked".into());
                 Self::Hold(proposal)
             }

@@ -134,10 +134,13 @@ impl Reviewer {
     /// In whose place they would decide on this call: nobody's while their own word counts, or where nobody's would.
     pub(crate) fn seat(&self, call: &Call, started_by: &str, now: Time) -> Option<&str> {
         let counts = |name: &str| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
-        if counts(self.name()) {
+        // Nobody overrules in somebody's place what they have said themselves.
+        let silent = |name: &str| call.rejections.iter().all(|said| said.reviewer != name);
+        let later = |asks: &holdshort_gate::Requirement| asks.asks_later(self.name(), call.stage);
+        if counts(self.name()) || call.requirement().is_some_and(later) {
             return None;
         }
-        self.stands_for(now).find(|name| counts(name))
+        self.stands_for(now).find(|name| counts(name) && silent(name))
     }
 
     /// When they proved who they are.

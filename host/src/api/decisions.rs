@@ -19,7 +19,7 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{CallStateShape, DigestShape};
 use super::views::{EitherForm, EitherShape};
-use super::{Answer, Api, approvals, ids};
+use super::{Answer, Api, approvals, grants, ids};
 
 /// A decision.
 #[derive(Serialize, ToSchema)]
@@ -35,7 +35,7 @@ pub(crate) struct DecisionRequest {
     pub(crate) arguments: Option<Value>,
     /// A note for the journal. With `reject` it is the guidance that the agent reads; with `respond` it is the answer, if there is no `answer`.
     pub(crate) message: Option<String>,
-    /// In whose place, by a delegation of the configuration. Without it nobody's while the reviewer's own word counts, else of whom they stand for and
+    /// In whose place, by a delegation of the configuration; with one's own name in nobody's. Without it nobody's while the reviewer's own word counts, else of whom they stand for and
     /// whose word does.
     pub(crate) stands_for: Option<String>,
     /// `respond` only: the answer, of the function's `ok` type.
@@ -119,8 +119,14 @@ pub(crate) async fn decide(
     let stands_for = place(api, run, number, reviewer, digest, stands_for).await?;
     let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance: digest, message };
     match kind {
-        // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
-        DecisionType::Approve => asked.submit(api, grant.map_or(Choice::Approve, Choice::Grant)).await,
+        DecisionType::Approve => match grant {
+            Some(grant) => {
+                grants::check(api, run, number, &grant).await?;
+                asked.submit(api, Choice::Grant(grant)).await
+            }
+            // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
+            None => asked.submit(api, Choice::Approve).await,
+        },
         DecisionType::Reject => asked.submit(api, Choice::Reject).await,
         DecisionType::Edit => edit(api, asked, capability, &arguments.unwrap_or_default()).await,
         DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
@@ -137,6 +143,9 @@ async fn place(
     named: Option<String>,
 ) -> Result<Option<String>, Problem> {
     let now = api.journal().now();
+    if named.as_deref() == Some(reviewer.name()) {
+        return Ok(None);
+    }
     if let Some(named) = named {
         if reviewer.stands_for(now).all(|name| name != named) {
             let detail = format!("you do not decide in the place of `{}`", super::shortened(&named));
@@ -149,9 +158,12 @@ async fn place(
     }
     let (subject, call) = approvals::load(api, run, number).await?;
     let said = |made: &&Decided| made.decision.reviewer == reviewer.name() && made.decision.clearance == digest;
-    // Who says it again says it in the same place.
-    if let Some(made) = call.decisions.iter().rev().find(said) {
-        return Ok(made.decision.stands_for.clone());
+    let still =
+        |place: &Option<String>| place.as_ref().is_none_or(|of| reviewer.stands_for(now).any(|name| name == of));
+    // Who says it again says it in the same place, while they may.
+    let before = call.decisions.iter().rev().find(said).map(|made| made.decision.stands_for.clone());
+    if let Some(place) = before.filter(still) {
+        return Ok(place);
     }
     let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
     Ok(reviewer.seat(&call, &started_by, now).map(str::to_owned))

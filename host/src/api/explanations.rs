@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::json::Json;
 use super::limits::Path;
 use super::openapi::Refusals;
-use super::problem::{Details, Problem};
+use super::problem::{Details, Kind, Problem};
 use super::shapes::{DigestShape, TotalShape};
 use super::{Answer, Api, approvals, ids};
 use crate::policy::cases::verdict;
@@ -178,8 +178,16 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
                     "the policies have changed since: what is recorded was said by others than those in force".into(),
                 );
             }
-            let _turn = api.0.explaining.acquire().await;
-            Some(super::backtests::blocking(move || present(&policies, &put, &run, asker, &ty)).await?)
+            // The turn goes with the work, which goes on though nobody waits for it any more.
+            let turn = api.0.explaining.clone().try_acquire_owned().map_err(|_| {
+                Problem::new(Kind::NotNow, "another explanation is being made; try again in a moment").retry_after_s(1)
+            })?;
+            let work = move || {
+                let present = present(&policies, &put, &run, asker, &ty);
+                drop(turn);
+                present
+            };
+            Some(super::backtests::blocking(work).await?)
         }
     };
     Ok(PolicyExplanation { id: id.to_owned(), revision: call.revision, recorded, present, notes })
@@ -194,6 +202,9 @@ fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
     }
     if policies.uses_totals() && put.record.as_ref().is_none_or(|record| record.totals.is_empty()) {
         notes.push("totals were not recorded with it, so it is judged as the first of its kind".into());
+    }
+    if let Some(grant) = put.record.as_ref().and_then(|record| record.grant.as_ref()) {
+        notes.push(format!("the standing grant {grant} cleared it; policies by themselves would hold it"));
     }
     if put.reheld {
         notes.push("facts had changed after the call was cleared; policy was not asked again, and its verdict is that of before".into());

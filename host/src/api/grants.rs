@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::command::Revoke;
 use holdshort_gate::grant::NotGranted;
-use holdshort_gate::{Call, CallId, Grant, Refused, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Grant, Refused, RunId, Time, Total};
 use holdshort_journal::{Fence, GrantFilter, GrantRow, Position};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -113,12 +113,28 @@ pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Te
     Ok(GrantDraft { grant, policy })
 }
 
+/// Whether a grant that somebody sends is one that can be shown as what it is: nobody makes one that the others cannot read.
+pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Grant) -> Result<(), Problem> {
+    let (_, call) = approvals::load(api, run, number).await?;
+    let function = api.driver().function(&call).await?;
+    let wrong = |detail: String| Problem::new(Kind::WrongType, detail);
+    let places = grants::places(&function, call.action().arguments());
+    if let Some(place) = grant.like.keys().find(|like| places.iter().all(|place| place.pointer != **like)) {
+        return Err(wrong(format!("`{}` is no place that a grant can go by", super::shortened(place))));
+    }
+    let is_code = |code: &&String| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    if let Some(code) = grant.sums.keys().find(|code| !is_code(code)) {
+        return Err(wrong(format!("`{}` is no code of a currency", super::shortened(code))));
+    }
+    grants::text(None, grant, &function).map(drop).map_err(wrong)
+}
+
 /// Which grants.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// `true`: only those that are neither over nor taken back.
+    /// `true`: only those that are neither over, used up nor taken back.
     standing: Option<bool>,
     /// Only those for the agent of this name.
     agent: Option<String>,
@@ -190,7 +206,8 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     };
     let rows = api.journal().grants(filter).await?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.position.0.to_string());
-    let grants = rows.into_iter().map(|row| GrantView::new(row, now)).collect();
+    let wanted = |row: &GrantRow| !query.standing.unwrap_or(false) || stands(row, now);
+    let grants = rows.into_iter().filter(wanted).map(|row| GrantView::new(row, now)).collect();
     Ok(Json(GrantPage { grants, next }).into_response())
 }
 

@@ -110,7 +110,7 @@ struct Inner {
     /// Trials of changed policies: one at a time.
     trial: Arc<Semaphore>,
     /// Explanations: one at a time, and the others wait.
-    explaining: Semaphore,
+    explaining: Arc<Semaphore>,
     reviewers: Reviewers,
     hosts: HashSet<String>,
     origins: HashSet<String>,
@@ -149,7 +149,7 @@ impl Api {
             driver,
             setting: Arc::new(setting),
             trial: Arc::new(Semaphore::new(1)),
-            explaining: Semaphore::new(1),
+            explaining: Arc::new(Semaphore::new(1)),
             reviewers,
             hosts: lower(allowed_hosts),
             origins: lower(allowed_origins),

@@ -1,6 +1,6 @@
 //! What people always say yes to, and what of it could go without them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{Capability, Time, totals};
 
@@ -27,8 +27,6 @@ pub(super) struct Key {
 pub(super) struct Habit {
     /// Calls that were approved as the agent proposed them.
     pub(super) approved: u64,
-    /// Holds that ended in another way, or began again.
-    otherwise: u64,
     /// Decisions that it took.
     pub(super) prompts: u64,
     /// What these count as work, in microseconds.
@@ -44,7 +42,13 @@ pub(super) struct Habit {
 
 /// All habits.
 #[derive(Debug, Default)]
-pub(super) struct Habits(BTreeMap<Key, Habit>);
+pub(super) struct Habits {
+    all: BTreeMap<Key, Habit>,
+    /// Agents and capabilities of which some call was not approved as it was, whichever policies held it: a policy that clears goes by these alone.
+    doubted: BTreeSet<(String, String)>,
+    /// There were more than are followed, so that nothing is certain of the rest.
+    full: bool,
+}
 
 impl Habits {
     /// Follows what happened to a call.
@@ -54,21 +58,24 @@ impl Habits {
             return;
         }
         let (agent, capability) = (open.agent().to_owned(), open.capability());
-        let key = Key { agent, capability, policies: open.policies().to_vec() };
-        if self.0.len() >= HABITS_MAX && !self.0.contains_key(&key) {
+        if step.end != Some(End::Approved) || !open.is_first_revision() {
+            self.full |= self.doubted.len() >= HABITS_MAX;
+            if !self.full {
+                self.doubted.insert((agent, capability));
+            }
             return;
         }
-        let habit = self.0.entry(key).or_default();
-        if step.end == Some(End::Approved) && open.is_first_revision() {
-            habit.approve(open, at);
-        } else {
-            habit.otherwise += 1;
+        let key = Key { agent, capability, policies: open.policies().to_vec() };
+        self.full |= self.all.len() >= HABITS_MAX && !self.all.contains_key(&key);
+        if !self.full {
+            self.all.entry(key).or_default().approve(open, at);
         }
     }
 
     /// Those whose calls were all approved, and often enough.
     pub(super) fn always_approved(&self) -> impl Iterator<Item = (&Key, &Habit)> {
-        self.0.iter().filter(|(_, habit)| habit.otherwise == 0 && habit.approved >= CALLS_MIN)
+        let doubted = |key: &Key| self.full || self.doubted.contains(&(key.agent.clone(), key.capability.clone()));
+        self.all.iter().filter(move |(key, habit)| habit.approved >= CALLS_MIN && !doubted(key))
     }
 }
 

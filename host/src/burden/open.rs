@@ -18,6 +18,9 @@ const BYTES_PER_WORD: u64 = 6;
 /// What one decision counts as work at most: a night in between is none.
 const WORK_US_MAX: u64 = 15 * 60 * 1_000_000;
 
+/// Under this name count all standing grants together.
+const GRANTS: &str = "standing grants";
+
 /// How long so many bytes take to read, in microseconds.
 pub(super) fn reading_us(bytes: u64) -> u64 {
     bytes.saturating_mul(60_000_000) / (WORDS_PER_MINUTE * BYTES_PER_WORD)
@@ -91,8 +94,8 @@ impl Open {
         #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else opens a call")]
         match event {
             Event::CallHeld { proposal, .. } => open.begin(proposal, at, known),
-            Event::CallCleared { proposal, .. } => open.policies = determining(&proposal.policy.determining),
-            Event::CallRefused { policy: Some(policy), .. } => open.policies = determining(&policy.determining),
+            Event::CallCleared { proposal, .. } => open.policies = determining(&proposal.policy),
+            Event::CallRefused { policy: Some(policy), .. } => open.policies = determining(policy),
             _ => {}
         }
         Some(open)
@@ -107,7 +110,7 @@ impl Open {
         let new = texts.iter().filter(|(digest, _)| !self.read.contains(digest)).map(|(_, bytes)| *bytes);
         self.reading_us = reading_us(new.fold(0, u64::saturating_add));
         self.read = texts.into_iter().map(|(digest, _)| digest).collect();
-        self.policies = determining(&proposal.policy.determining);
+        self.policies = determining(&proposal.policy);
         self.like = Like::of(proposal, &known.types);
         (self.began, self.split) = (at, false);
         self.escalated.clear();
@@ -149,7 +152,8 @@ impl Open {
         let took_us = at.0.saturating_sub(asked.0);
         self.prompts += 1;
         self.work_us = self.work_us.saturating_add(took_us.min(WORK_US_MAX));
-        self.split |= !self.call.votes.is_empty() && !self.call.rejections.is_empty();
+        let edits = matches!(verdict, Verdict::Edit(_));
+        self.split |= !self.call.votes.is_empty() && (edits || !self.call.rejections.is_empty());
         let hasty = *verdict == Verdict::Approve && at.0.saturating_sub(self.call.revised_at.0) < self.reading_us;
         self.hasty += u64::from(hasty);
         Made { reviewer: reviewer.to_owned(), verdict: verdict.clone(), hasty, took_us: ends.then_some(took_us) }
@@ -249,8 +253,11 @@ impl Open {
 }
 
 /// Each policy once.
-fn determining(policies: &[String]) -> Vec<String> {
-    let mut each = policies.to_vec();
+fn determining(policy: &PolicyRecord) -> Vec<String> {
+    // Each grant is another name, and there may be many.
+    let grant = policy.grant.as_ref().map(|grant| format!("grant {grant}"));
+    let name = |name: &String| if Some(name) == grant.as_ref() { GRANTS.to_owned() } else { name.clone() };
+    let mut each: Vec<String> = policy.determining.iter().map(name).collect();
     each.sort();
     each.dedup();
     each

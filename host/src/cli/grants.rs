@@ -66,6 +66,7 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
         let over = match (standing, revoked_by) {
             (_, Some(who)) => format!("taken back by {who}  "),
             (true, None) => String::new(),
+            (false, None) if used.count >= grant.calls => "used up  ".into(),
             (false, None) => "over  ".into(),
         };
         let what = format!("{}: {}", grant.agent, grant.capability.function());

@@ -91,7 +91,9 @@ impl Effects {
 
     /// What becomes of a call whose material facts are not as they were, or cannot be looked at; nothing if it may go on.
     async fn moved(&self, place: &Place) -> Option<Outcome> {
-        let (agent, proposal) = self.proposal(place).await?;
+        let Some((agent, proposal)) = self.proposal(place).await else {
+            return Some(Outcome::DidNotHappen("what was cleared is not in the journal".into()));
+        };
         if proposal.policy.material.is_empty() {
             return None;
         }

@@ -132,7 +132,10 @@ impl Courier<'_> {
         let (Way::Mail { reviewer, places, .. }, Some(call)) = (&self.target.way, &notice.call) else { return true };
         let now = self.notify.journal.now();
         let stands_for = places.iter().filter(|(_, until)| now < *until).map(|(name, _)| name);
-        std::iter::once(reviewer).chain(stands_for).any(|name| concerns(notice, call, name))
+        let barred = call.requirement.as_ref().is_some_and(|requirement| {
+            requirement.bars(reviewer, &notice.started_by, call.edited_by.as_deref()).is_err()
+        });
+        concerns(notice, call, reviewer) || (!barred && stands_for.into_iter().any(|name| concerns(notice, call, name)))
     }
 
     /// People are not asked for what is done by now, such as after a target was out of reach for long. Programs get all that happened.

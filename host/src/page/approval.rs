@@ -64,7 +64,9 @@ struct Deciding {
     seal: Seal,
     /// Why this reviewer may not approve, if they may not.
     barred: Option<Text>,
-    /// In whose place they would decide.
+    /// In whose place they decide with these forms: their own, if in nobody else's.
+    place: Text,
+    /// The same, if it is somebody else's.
     stands_for: Option<Text>,
     /// Others must approve first.
     early: bool,
@@ -219,6 +221,7 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Optio
         seal: signed.seal(&digest.to_string()),
         barred,
         early: is_early(call, name, started_by),
+        place: Text::line(name),
         stands_for: seat.map(Text::line),
         voted: call.has_vote_of(signed.name()),
         edited: call.edited_by.as_deref() == Some(signed.name()),

@@ -66,7 +66,7 @@ async fn request(
         digest,
         arguments: None,
         message,
-        stands_for: None,
+        stands_for: form.field("place").map(str::to_owned),
         answer: None,
         grant: None,
         capability: None,

@@ -8,6 +8,7 @@ use super::policy::ShownPolicy;
 use crate::api::explanations::{PresentVerdict, RecordedVerdict, explanation};
 use crate::api::limits::Path;
 use crate::api::{Api, approvals, ids};
+use crate::money;
 use crate::review::Text;
 
 #[derive(Template)]
@@ -28,7 +29,7 @@ struct ExplanationPage {
 /// What the policies in force say.
 #[derive(Debug)]
 struct Present {
-    /// Whether they are the recorded ones.
+    /// Whether they are the recorded ones, and say the same.
     same: bool,
     verdict: &'static str,
     policies: Vec<ShownPolicy>,
@@ -44,6 +45,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
     let explained = explanation(&api, &id).await?;
     let capability = || call.action().capability().to_string();
     let summary = call.proposal().map_or_else(capability, |proposal| proposal.summary.clone());
+    let then = explained.recorded.as_ref().map(|recorded| recorded.verdict);
     let (recorded, policies, more) = explained.recorded.map(recorded).unwrap_or_default();
     page(&ExplanationPage {
         frame: signed.frame("inbox"),
@@ -52,7 +54,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
         recorded,
         policies,
         more,
-        present: explained.present.map(present),
+        present: explained.present.map(|verdict| present(verdict, then)),
         notes: explained.notes.iter().map(|note| Text::line(note)).collect(),
     })
 }
@@ -61,7 +63,12 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>, Vec<(&'static str, Text)>) {
     let reasons = verdict.reasons.iter().map(|why| ("why", Text::line(why)));
     let totals = verdict.totals.iter().map(|one| {
-        let sums = one.total.sums.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect::<String>();
+        let sums = one
+            .total
+            .sums
+            .iter()
+            .map(|(currency, sum)| format!(", {}", money::show(*sum, currency)))
+            .collect::<String>();
         ("total before", Text::line(&format!("of {}: {} calls{sums}", one.of, one.total.count)))
     });
     let more = reasons.chain(totals).chain(errors(&verdict.errors)).collect();
@@ -69,10 +76,10 @@ fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>
 }
 
 /// What the policies of now say, and what would change it.
-fn present(verdict: PresentVerdict) -> Present {
+fn present(verdict: PresentVerdict, then: Option<&'static str>) -> Present {
     let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
     Present {
-        same: verdict.same_policies,
+        same: verdict.same_policies && then == Some(verdict.verdict),
         verdict: past(verdict.verdict),
         more: why.into_iter().chain(errors(&verdict.errors)).collect(),
         policies: verdict.determining.into_iter().map(ShownPolicy::from).collect(),

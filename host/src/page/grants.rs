@@ -44,6 +44,7 @@ struct Row {
     terms: Text,
     used: Text,
     standing: bool,
+    used_up: bool,
     revoked_by: Option<Text>,
 }
 
@@ -67,6 +68,7 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
             terms: Text::line(&story::granted(&granted.grant)),
             used: Text::line(&format!("{} calls{}", used.count, sums.collect::<String>())),
             standing,
+            used_up: used.count >= granted.grant.calls,
             revoked_by: granted.revoked.map(|(by, _)| Text::line(&by)),
         }
     };
@@ -90,7 +92,9 @@ struct ShownPage {
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
     let (run, number) = ids::approval(&id)?;
     let (_, call) = approvals::load(&api, &run, number).await?;
-    let policy = grants::policy(&api, &CallId { run, call: number }, &call).await?;
+    // Where the component cannot be read any more it can be taken back all the same.
+    let policy = grants::policy(&api, &CallId { run, call: number }, &call).await;
+    let policy = policy.unwrap_or_else(|problem| format!("It cannot be shown as a policy: {}", problem.detail()));
     let granted = call.granted.ok_or_else(|| Problem::new(Kind::NotFound, "no grant was made with it"))?;
     let now = api.journal().now();
     page(&ShownPage {

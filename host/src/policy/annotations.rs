@@ -98,14 +98,20 @@ impl Asks {
     }
 }
 
-/// The facts that a policy marks as material, all of them facts that there are.
-pub(super) fn material(policy: &Policy, facts: &BTreeSet<String>) -> Result<Vec<String>, String> {
+/// The facts that a policy marks as material: all of them facts that the host knows of every type of call that it can be about.
+pub(super) fn material(policy: &Policy, about: &[&BTreeSet<String>]) -> Result<Vec<String>, String> {
+    let mut facts = about.first().map(|first| (*first).clone()).unwrap_or_default();
+    about.iter().for_each(|known| facts.retain(|fact| known.contains(fact)));
     let named = policy.annotation(MATERIAL).into_iter().flat_map(|text| text.split(',').map(str::trim));
     let known = |name: &str| {
         let near = nearest(name, facts.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? else "));
         let all = facts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let wrong =
-            || format!("`@material` names `{name}`, which is no fact; {}known: {all}", near.unwrap_or_default());
+        let wrong = || {
+            format!(
+                "`@material` names `{name}`, which is no fact of all the calls that it is about; {}known: {all}",
+                near.unwrap_or_default()
+            )
+        };
         if facts.contains(name) { Ok(name.to_owned()) } else { Err(wrong()) }
     };
     named.map(known).collect()

@@ -54,7 +54,7 @@ impl Apart {
 }
 
 /// Whether a policy's scope lets any call of this type through. A call has no parents, so it is in nothing but itself.
-fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
+pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
     match policy.resource_constraint() {
         ResourceConstraint::Any => true,
         ResourceConstraint::Is(of) | ResourceConstraint::IsIn(of, _) => of == *ty,

@@ -11,6 +11,7 @@ use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Demand, Digest, Requirement, Reviewers, Time};
 
 use super::apart::{Apart, Person, everybody};
+use super::depth::STACK_BYTES;
 use super::load::{Loaded, Place, Problem, Problems, Source};
 use super::question::{Asked, Names, of_type, people_entities, uid};
 use super::schema::{Types, schema};
@@ -52,14 +53,25 @@ impl Right {
 }
 
 impl CedarPolicy {
-    /// Reads policies. `base` is what the configuration asks of a call that is held at a time.
+    /// Reads policies, on a stack that is deep enough for what is let through. `base` is what the configuration asks of a call that is held at a time.
     pub fn load(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
+        let failed = |what: &str| Problems(vec![Problem { path: "".into(), line: 0, what: what.into() }]);
+        std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().stack_size(STACK_BYTES);
+            let read = reader.spawn_scoped(scope, || Self::read(sources, types, people, base));
+            let read = read.map_err(|error| failed(&format!("no thread to read policies on: {error}")))?;
+            read.join().unwrap_or_else(|_| Err(failed("these policies cannot be read")))
+        })
+    }
+
+    fn read(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
         let internal = |what: String| Problems(vec![Problem { path: "the schema".into(), line: 0, what }]);
         let (schema, _) =
             Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
-        let mut loaded = Loaded::new(sources, &schema, &people, &facts::names(types.keys()))?;
-        let entities = people_entities(&people).map_err(internal)?;
         let names = Names::new(types).map_err(internal)?;
+        let facts = names.types.iter().map(|(capability, ty)| (ty.clone(), facts::names(capability))).collect();
+        let mut loaded = Loaded::new(sources, &schema, &people, &facts)?;
+        let entities = people_entities(&people).map_err(internal)?;
         let mut apart =
             |set: fn(&mut Loaded) -> &mut PolicySet| Apart::new(std::mem::take(set(&mut loaded)), names.types.values());
         let call = apart(|loaded| &mut loaded.call);

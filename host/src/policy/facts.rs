@@ -1,6 +1,6 @@
 //! The types of what the host establishes (`facts` of a proposal), so that policies that use it are checked when they are loaded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{Capability, WitType};
 use serde_json::{Value, json};
@@ -44,21 +44,28 @@ pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
     }
 }
 
-/// What policies call the facts of these capabilities.
-pub(super) fn names<'a>(capabilities: impl Iterator<Item = &'a Capability>) -> BTreeSet<String> {
-    capabilities.flat_map(of).map(|(name, _)| attribute(name)).collect()
+/// What policies call the facts of a capability.
+pub(super) fn names(capability: &Capability) -> BTreeSet<String> {
+    of(capability).into_iter().map(|(name, _)| attribute(name)).collect()
 }
 
-/// Which of these facts differ, with both values; in words, or nothing if they are the same.
-pub fn changed(names: &[String], before: &Value, now: &Value) -> Option<String> {
-    let (before, now) = (with_checks(before), with_checks(now));
-    let all = before.as_object().into_iter().chain(now.as_object()).flatten().map(|(name, _)| name);
-    let material: BTreeSet<&String> = all.filter(|name| names.contains(&attribute(name))).collect();
-    let value = |facts: &Value, name: &str| facts.get(name).map_or_else(|| "unknown".into(), Value::to_string);
-    let differ = material.into_iter().filter(|name| before.get(name.as_str()) != now.get(name.as_str()));
+/// Which of these facts differ, with both values; in words, or nothing if they are the same. What the host does not know of a call at all is no fact
+/// to rest on, and an error.
+pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<String>, String> {
+    let of = |facts: &Value| -> BTreeMap<String, Value> {
+        let facts = with_checks(facts);
+        facts.as_object().into_iter().flatten().map(|(name, value)| (attribute(name), value.clone())).collect()
+    };
+    let (before, now) = (of(before), of(now));
+    if let Some(name) = names.iter().find(|name| !before.contains_key(*name) && !now.contains_key(*name)) {
+        return Err(format!("the host knows no `{name}` of it"));
+    }
+    let value =
+        |facts: &BTreeMap<String, Value>, name: &str| facts.get(name).map_or("unknown".into(), Value::to_string);
+    let differ = names.iter().filter(|name| before.get(*name) != now.get(*name));
     let differ = differ.map(|name| format!("`{name}` was {} and is {}", value(&before, name), value(&now, name)));
     let differ: Vec<String> = differ.collect();
-    (!differ.is_empty()).then(|| differ.join("; "))
+    Ok((!differ.is_empty()).then(|| differ.join("; ")))
 }
 
 /// The facts with what policies cannot ask of a list themselves: the names of the checks that passed on this very commit, and of those that failed.

@@ -82,8 +82,11 @@ pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> 
         return Err(format!("it cannot be said as a policy: {error}"));
     }
     let sums = grant.sums.iter().map(|(currency, units)| format!(" and {} in all", money::show(*units, currency)));
-    let mut text =
-        format!("// At most {} calls{}; nothing in another currency.\n", grant.calls, sums.collect::<String>());
+    let mut text = format!(
+        "// At most {} calls{}; nothing in another currency.\n// It goes by what the agent asks for. What the host finds out about each call, such as the commit behind a branch, is not compared.\n",
+        grant.calls,
+        sums.collect::<String>()
+    );
     if let Some((id, by)) = made {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "@id(\"grant {id}\") @description({:?})", format!("made by {by}"));
@@ -190,6 +193,7 @@ mod tests {
             text,
             format!(
                 r#"// At most 3 calls and 1.00 EUR in all; nothing in another currency.
+// It goes by what the agent asks for. What the host finds out about each call, such as the commit behind a branch, is not compared.
 @id("grant run.3") @description("made by ann \"A\"")
 permit (
     principal == Agent::"payer",

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use cedar_policy::{
-    ActionConstraint, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
+    ActionConstraint, Effect, EntityTypeName, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning,
+    Validator,
 };
 use holdshort_gate::Digest;
 use miette::Diagnostic;
 
 use super::People;
 use super::annotations::{ANY, Asks, MATERIAL, material};
+use super::apart::can_be_about;
+use super::depth::too_deep;
 
 /// A file of policies, read.
 #[derive(Clone, Debug)]
@@ -85,16 +88,14 @@ pub(super) struct Loaded {
     pub(super) warnings: Vec<Problem>,
 }
 
+/// What policies call the facts of each type of call.
+pub(super) type Facts = BTreeMap<EntityTypeName, BTreeSet<String>>;
+
 /// The actions a policy can be about.
 const ACTIONS: [&str; 4] = ["call", "review", "decide", "grant"];
 
 impl Loaded {
-    pub(super) fn new(
-        sources: &[Source],
-        schema: &Schema,
-        people: &People,
-        facts: &BTreeSet<String>,
-    ) -> Result<Self, Problems> {
+    pub(super) fn new(sources: &[Source], schema: &Schema, people: &People, facts: &Facts) -> Result<Self, Problems> {
         let mut loaded = Self {
             call: PolicySet::new(),
             review: PolicySet::new(),
@@ -128,6 +129,7 @@ impl Loaded {
                     continue;
                 }
                 match loaded.add(policy, &name, people, facts) {
+                    Err(what) if name.ends_with(&format!(":{line}")) => problems.push(problem(what)),
                     Err(what) => problems.push(problem(format!("`{name}`: {what}"))),
                     Ok(actions) => {
                         let why = policy.annotation("why").map(str::to_owned);
@@ -148,6 +150,10 @@ impl Loaded {
 
     /// Parses and validates one file.
     fn parse(&mut self, source: &Source, validator: &Validator, problems: &mut Vec<Problem>) -> Option<PolicySet> {
+        if let Some((line, what)) = too_deep(&source.text) {
+            problems.push(Problem { path: source.path.clone(), line, what });
+            return None;
+        }
         let set = match PolicySet::from_str(&source.text) {
             Ok(set) => set,
             Err(errors) => {
@@ -179,7 +185,7 @@ impl Loaded {
         policy: &Policy,
         name: &str,
         people: &People,
-        facts: &BTreeSet<String>,
+        facts: &Facts,
     ) -> Result<Vec<&'static str>, String> {
         let id = PolicyId::new(name);
         let named = match policy.action_constraint() {
@@ -191,9 +197,21 @@ impl Loaded {
             ActionConstraint::Eq(action) => vec![action],
             ActionConstraint::In(actions) => actions,
         };
+        for literal in policy.entity_literals() {
+            let (ty, id) = (literal.type_name().to_string(), literal.id().unescaped());
+            let known = match ty.as_str() {
+                "Group" => people.groups.contains_key(id),
+                "Person" => people.names().iter().any(|name| name == id),
+                _ => true,
+            };
+            if !known {
+                return Err(people.nobody(id));
+            }
+        }
         let about = |action: &&str| named.iter().any(|named| named.id().unescaped() == *action);
         let actions: Vec<&'static str> = ACTIONS.into_iter().filter(about).collect();
-        self.material.insert(name.to_owned(), material(policy, facts)?);
+        let about: Vec<_> = facts.iter().filter(|(ty, _)| can_be_about(policy, ty)).map(|(_, facts)| facts).collect();
+        self.material.insert(name.to_owned(), material(policy, &about)?);
         for action in &actions {
             if *action == "review" {
                 if policy.effect() == Effect::Forbid {

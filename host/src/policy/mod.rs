@@ -10,6 +10,7 @@ pub mod backtest;
 pub mod cases;
 mod cedar;
 mod context;
+mod depth;
 pub mod explain;
 pub mod facts;
 pub mod grants;

@@ -38,7 +38,8 @@ impl People {
         Ok(Reviewers::Named(named))
     }
 
-    fn nobody(&self, name: &str) -> String {
+    /// That nobody is called so, and who might be meant.
+    pub(super) fn nobody(&self, name: &str) -> String {
         let known = || self.groups.keys().chain(&self.everybody).map(String::as_str);
         let near = nearest(name, known()).map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();
         let all = known().collect::<Vec<_>>().join(", ");

@@ -156,6 +156,12 @@ impl Proposer {
         if let Verdict::Refuse(reason) = judgement.verdict {
             return Err(ReviseError::Forbidden(reason));
         }
+        // What mattered before matters still.
+        let before = call.proposal().map(|proposal| proposal.policy.material.clone()).unwrap_or_default();
+        let material = &mut judgement.record.material;
+        material.extend(before);
+        material.sort();
+        material.dedup();
         // For people to decide on, it rests on no total that would have to stay as it is.
         judgement.record.totals.clear();
         somebody_is_left(asker, call, editor, &judgement.requirement)?;
@@ -200,7 +206,8 @@ impl Proposer {
         }
         for GrantRow { id, granted, used, .. } in self.journal.grants(filter).await? {
             if granted.clears((agent, started_by), action, requirement, &used, now).is_ok() {
-                record.determining.push(format!("grant {id}"));
+                record.determining = vec![format!("grant {id}")];
+                record.reasons.clear();
                 record.totals.push(Counted { counter: Counter::of_grant(&id, action.capability()), total: used });
                 record.grant = Some(id);
                 *verdict = Verdict::Clear;
@@ -338,7 +345,7 @@ impl Refresh for Refresher {
     ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
         Box::pin(async move {
             let now = self.refresh(agent, place, old).await?;
-            Ok(facts::changed(&old.policy.material, &old.facts, &now.facts).map(|reason| (reason, now)))
+            Ok(facts::changed(&old.policy.material, &old.facts, &now.facts)?.map(|reason| (reason, now)))
         })
     }
 }

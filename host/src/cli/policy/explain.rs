@@ -8,6 +8,7 @@ use crate::cli::args::CallId;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::money;
 use crate::review::terminal;
 
 /// What is read of the host's answer.
@@ -82,14 +83,19 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
             recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;
             decided(&recorded.determining, &recorded.errors, output)?;
             for one in &recorded.totals {
-                let sums =
-                    one.total.sums.iter().map(|(currency, sum)| format!(", {sum} {currency}")).collect::<String>();
+                let sums = one
+                    .total
+                    .sums
+                    .iter()
+                    .map(|(currency, sum)| format!(", {}", money::show(*sum, currency)))
+                    .collect::<String>();
                 output.row("  total before: ", &format!("of {}: {} calls{sums}", one.of, one.total.count))?;
             }
         }
     }
     if let Some(present) = &answer.present {
-        if !present.same_policies {
+        let then = answer.recorded.as_ref().map(|recorded| &recorded.verdict);
+        if !present.same_policies || then != Some(&present.verdict) {
             output.text(&format!("the policies in force: {}", past(&present.verdict)))?;
             decided(&present.determining, &present.errors, output)?;
         }

@@ -129,7 +129,7 @@ pub(super) fn delegations(
         let ends = if until.get_ref().time.is_none() {
             format!("{written}T00:00:00Z")
                 .parse::<jiff::Timestamp>()
-                .map(|day| day + jiff::SignedDuration::from_hours(24))
+                .and_then(|day| day.checked_add(jiff::SignedDuration::from_hours(24)))
         } else {
             written.parse()
         };
