@@ -262,6 +262,26 @@ fn some() -> impl Strategy<Value = Reviewers> {
     ]
 }
 
+/// Bob stands for Ann in the first stage and is asked himself in the second: he would be missing there, and nobody could take his place.
+#[test]
+fn who_is_asked_later_stands_for_nobody_before() {
+    let named = |name: &str| Demand { reviewers: Reviewers::Named(vec![name.into()]), quorum: 1 };
+    let mut world = World::held(staged(vec![vec![named("ann")], vec![named("bob")]]));
+    let (signed_in_at, clearance) = (world.now, world.clearance());
+    let decide = |reviewer: &str, stands_for: &str| Decide {
+        reviewer: reviewer.into(),
+        stands_for: Some(stands_for.into()),
+        signed_in_at,
+        clearance,
+        choice: Choice::Approve,
+        message: None,
+    };
+    assert_eq!(world.submit(decide("bob", "ann")).unwrap_err(), NotEligible::NeededLater.into());
+    world.submit(decide("eve", "ann")).unwrap();
+    world.decide("bob", Choice::Approve).unwrap();
+    assert_eq!(world.phase(), "approved");
+}
+
 fn requirements() -> impl Strategy<Value = Requirement> {
     let demand = (some(), 1..3_u32).prop_map(|(reviewers, quorum)| Demand { reviewers, quorum });
     let stages = prop::collection::vec(prop::collection::vec(demand, 1..3), 1..4);
@@ -386,7 +406,11 @@ impl Reference {
         let asked = |demand: &Demand| self.asked(demand, right, self.called_in);
         let barred =
             |name: &str| self.requirement.four_eyes && (name == "olga" || self.edited_by.as_deref() == Some(name));
+        // Called in or not, whoever is named for a stage that is still to come is needed there.
+        let named = |demand: &Demand| demand.reviewers.include(who);
+        let needed_later = who != right && self.requirement.stages[stages.len()..].iter().flatten().any(named);
         barred(who)
+            || needed_later
             || (!has_said_so && (barred(right) || !now.iter().any(asked)))
             || (self.requirement.sign_in_within_ms.is_some() && !fresh)
     }

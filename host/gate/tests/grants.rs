@@ -86,6 +86,48 @@ fn a_grant_is_made_with_an_approval_and_stands_with_its_call() {
     assert_eq!((call.phase, call.changed_at), (before.phase, before.changed_at));
 }
 
+/// The approval with which it was made falls when facts change, and so does the grant, whatever people decide then.
+#[test]
+fn a_grant_falls_with_its_approval() {
+    let proposal = paying(transfer(b"component", "ACME", 100, "EUR"));
+    let mut world = World::held(proposal.clone());
+    let wanted = grant(world.now.plus_ms(10_000));
+    made(&mut world, "ann", wanted.clone()).unwrap();
+    world.start().unwrap();
+    let outcome = Outcome::FactsChanged { reason: "the balance".into(), proposal: Box::new(proposal) };
+    assert_eq!(world.finish(1, outcome).unwrap(), "held");
+    let granted = world.subject.call.clone().unwrap().granted.unwrap();
+    assert_eq!(granted.revoked, Some(("changed facts".into(), world.now)));
+    // It is named by the call, and what it cleared is counted under that name: there is no second one.
+    assert_eq!(made(&mut world, "ann", wanted), Err(NotGranted::Another.into()));
+    assert_eq!(world.phase(), "held");
+    world.decide("ann", Choice::Approve).unwrap();
+    assert_eq!(world.phase(), "approved");
+}
+
+/// A vote that does not count makes no grant: Ann approves for Eve, and comes again in her own name.
+#[test]
+fn a_vote_that_does_not_count_makes_no_grant() {
+    let mut proposal = paying(transfer(b"component", "ACME", 100, "EUR"));
+    let both = |one: &str| Demand { reviewers: names(&["ann", one]), quorum: 1 };
+    proposal.requirement.stages = vec![vec![both("bob"), Demand { reviewers: names(&["eve", "ann"]), quorum: 1 }]];
+    let mut world = World::held(proposal);
+    let (signed_in_at, clearance) = (world.now, world.clearance());
+    let stands_for = Some("eve".to_owned());
+    let decide = Decide {
+        reviewer: "ann".into(),
+        stands_for,
+        signed_in_at,
+        clearance,
+        choice: Choice::Approve,
+        message: None,
+    };
+    world.submit(decide).unwrap();
+    assert_eq!(world.phase(), "held", "one demand is met");
+    let wanted = grant(world.now.plus_ms(10_000));
+    assert_eq!(made(&mut world, "ann", wanted), Err(NotGranted::NotAlone.into()));
+}
+
 #[test]
 fn a_grant_is_made_by_who_may_of_what_is_up_to_them_alone() {
     let open = paying(transfer(b"component", "ACME", 100, "EUR"));

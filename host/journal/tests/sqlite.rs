@@ -396,7 +396,7 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
         told("asleep", None).await,
     ];
     let expected = [
-        "the journal is damaged: event 1 has format 9, and this version knows formats up to 3",
+        "the journal is damaged: event 1 has format 9, and this version knows formats up to 4",
         "the journal is damaged: event 3: EOF while parsing an object",
         "the journal is damaged: call 1 of run doubtful: its first event does not open it",
         "the journal is damaged: run asleep: unknown phase `dancing`",
@@ -546,7 +546,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let file = Connection::open(&path).unwrap();
     let text = |sql: &str| file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("SELECT user_version || '' FROM pragma_user_version"), "2");
-    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "3");
+    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "4");
     assert_eq!(text("PRAGMA integrity_check"), "ok");
     drop(file);
     let journal = Journal::open(&path, clock.clock()).unwrap();
