@@ -203,13 +203,8 @@ impl Journal {
         self.read(move |reader| reader.events(&run, after, limit)).await
     }
 
-    /// The events of one consequential call before a place, oldest first, by index: whatever else its run has done is not read.
-    pub async fn call_events(
-        &self,
-        run: &RunId,
-        call: CallNumber,
-        before: Position,
-    ) -> Result<Vec<Recorded>, ReadError> {
+    /// The events of one consequential call before one of its run, oldest first, by index: whatever else its run has done is not read.
+    pub async fn call_events(&self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError> {
         let run = run.clone();
         self.read(move |reader| reader.call_events(&run, call, before)).await
     }

@@ -272,6 +272,17 @@ pub struct GrantFilter {
     pub limit: usize,
 }
 
+impl GrantFilter {
+    /// Whether it lets a grant through.
+    pub(crate) fn admits(&self, GrantRow { position, granted, .. }: &GrantRow) -> bool {
+        let standing = |at: Time| granted.revoked.is_none() && granted.grant.until > at;
+        self.standing_at.is_none_or(standing)
+            && self.agent.as_ref().is_none_or(|agent| *agent == granted.grant.agent)
+            && self.capability.as_ref().is_none_or(|wanted| *wanted == granted.grant.capability.to_string())
+            && self.before.is_none_or(|before| *position < before)
+    }
+}
+
 /// A standing grant in a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantRow {

@@ -222,13 +222,7 @@ impl Reader for Memory {
             Some(GrantRow { id, position, granted, used })
         };
         let mut rows: Vec<GrantRow> = kept.calls().filter_map(row).collect();
-        rows.retain(|GrantRow { position, granted, .. }| {
-            let standing = |at: Time| granted.revoked.is_none() && granted.grant.until > at;
-            filter.standing_at.is_none_or(standing)
-                && filter.agent.as_ref().is_none_or(|agent| *agent == granted.grant.agent)
-                && filter.capability.as_ref().is_none_or(|wanted| *wanted == granted.grant.capability.to_string())
-                && filter.before.is_none_or(|before| *position < before)
-        });
+        rows.retain(|row| filter.admits(row));
         rows.sort_by_key(|row| std::cmp::Reverse(row.position));
         rows.truncate(filter.limit);
         Ok(rows)
@@ -261,20 +255,11 @@ impl Reader for Memory {
         Ok(self.kept().blobs.get(digest).cloned())
     }
 
-    fn call_events(&mut self, run: &RunId, number: CallNumber, before: Position) -> Result<Vec<Recorded>, ReadError> {
-        let kept = self.kept();
-        let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
-        let of = |entry: &&Entry| {
-            let event = &entry.recorded.event;
-            let routine = matches!(event, Event::RoutineReturned { .. });
-            entry.position < before && event.call() == Some(number) && !routine
-        };
-        Ok(places
-            .iter()
-            .filter_map(|place| kept.events.get(*place))
-            .filter(of)
-            .map(|entry| entry.recorded.clone())
-            .collect())
+    fn call_events(&mut self, run: &RunId, number: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError> {
+        let mut events = self.events(run, 0, usize::MAX)?.events;
+        let routine = |event: &Event| matches!(event, Event::RoutineReturned { .. });
+        events.retain(|one| one.seq < before && one.event.call() == Some(number) && !routine(&one.event));
+        Ok(events)
     }
 
     /// Folded again from the events, as the file does it.

@@ -99,8 +99,8 @@ pub(crate) trait Reader: Load + Send {
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;
     fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError>;
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError>;
-    /// The events of a call before a place, oldest first.
-    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Position) -> Result<Vec<Recorded>, ReadError>;
+    /// The events of a call before one of its run, oldest first.
+    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError>;
     /// A call as its events up to a place made it.
     fn call_as_of(&mut self, run: &RunId, call: CallNumber, at: Position) -> Result<Option<Call>, ReadError>;
     fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError>;

@@ -216,14 +216,23 @@ impl Person {
         }
     }
 
+    /// Does something with an element. One that the page has just replaced is found anew, as a person's hand would.
+    fn on(&self, css: &str, act: impl Fn(Element) -> Result<(), CmdError>) {
+        let mut tries = 0;
+        while let Err(error) = act(self.find(css)) {
+            tries += 1;
+            assert!(error.to_string().contains("stale element") && tries < 20, "`{css}`: {error}");
+        }
+    }
+
     /// Clicks, as with a mouse: it must be visible, and not covered.
     pub fn click(&self, css: &str) {
-        self.wait(self.find(css).click()).unwrap_or_else(|error| panic!("`{css}`: {error}"));
+        self.on(css, |element| self.wait(element.click()));
     }
 
     /// Types into a field.
     pub fn fill(&self, css: &str, text: &str) {
-        self.wait(self.find(css).send_keys(text)).unwrap_or_else(|error| panic!("`{css}`: {error}"));
+        self.on(css, |element| self.wait(element.send_keys(text)));
     }
 
     /// Presses keys wherever the focus is, as on a keyboard: what has the focus may be replaced meanwhile.

@@ -114,14 +114,8 @@ fn a_vote_that_does_not_count_makes_no_grant() {
     let mut world = World::held(proposal);
     let (signed_in_at, clearance) = (world.now, world.clearance());
     let stands_for = Some("eve".to_owned());
-    let decide = Decide {
-        reviewer: "ann".into(),
-        stands_for,
-        signed_in_at,
-        clearance,
-        choice: Choice::Approve,
-        message: None,
-    };
+    let decide =
+        Decide { reviewer: "ann".into(), stands_for, signed_in_at, clearance, choice: Choice::Approve, message: None };
     world.submit(decide).unwrap();
     assert_eq!(world.phase(), "held", "one demand is met");
     let wanted = grant(world.now.plus_ms(10_000));

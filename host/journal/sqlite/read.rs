@@ -49,19 +49,19 @@ pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Re
     call_until(connection, run, call, Position(u64::MAX))
 }
 
-/// Its events before a place, oldest first.
+/// Its events before one of its run, oldest first.
 pub(super) fn call_events(
     connection: &Connection,
     run: &RunId,
     call: CallNumber,
-    before: Position,
+    before: Seq,
 ) -> Result<Vec<Recorded>, ReadError> {
     let select = format!(
         "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
-         WHERE runs.id = ?1 AND events.call = ?2 AND events.position < ?3 ORDER BY events.position"
+         WHERE runs.id = ?1 AND events.call = ?2 AND events.seq < ?3 ORDER BY events.seq"
     );
     let mut statement = connection.prepare_cached(&select)?;
-    let mut rows = statement.query((&run.0, call, integer(before.0)))?;
+    let mut rows = statement.query((&run.0, call, integer(before)))?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
         events.push(recorded(connection, row, 0)?.0);
@@ -205,7 +205,7 @@ impl Reader for SqliteReader {
         lists::decisions(&self.0, filter)
     }
 
-    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Position) -> Result<Vec<Recorded>, ReadError> {
+    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError> {
         call_events(&self.0, run, call, before)
     }
 

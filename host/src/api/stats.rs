@@ -139,14 +139,14 @@ impl Api {
     }
 
     /// Tells the fold what it has let go and needs again.
-    async fn tell(&self, fold: &mut Burden, Entry { run, recorded, position }: &Entry) -> Result<(), ReadError> {
+    async fn tell(&self, fold: &mut Burden, Entry { run, recorded, .. }: &Entry) -> Result<(), ReadError> {
         let Some(lacks) = fold.lacks(run, &recorded.event) else { return Ok(()) };
         let Some(subject) = self.journal().subject(run, None).await? else { return Ok(()) };
         let Some(Run { agent, held, .. }) = subject.run else { return Ok(()) };
         match lacks {
             Lacks::Run => fold.tell_run(run.clone(), agent, held.into()),
             Lacks::Call(call) => {
-                let events = self.journal().call_events(run, call, *position).await?;
+                let events = self.journal().call_events(run, call, recorded.seq).await?;
                 fold.tell_call(run.clone(), agent, &events);
             }
         }

@@ -196,14 +196,6 @@ impl Burden {
     /// Follows the next event of a run.
     pub fn follow(&mut self, run: &RunId, at: Time, event: &Event) {
         self.events += 1;
-        if self.open.len() > self.open_max {
-            let oldest = middle(self.open.values().map(|(_, used)| *used));
-            self.open.retain(|_, (_, used)| *used > oldest);
-        }
-        if self.runs.len() > self.open_max {
-            let oldest = middle(self.runs.values().map(|run| run.used));
-            self.runs.retain(|_, run| run.used > oldest);
-        }
         #[allow(
             clippy::wildcard_enum_match_arm,
             reason = "every other event is one of a call that is open, or none of this room's"
@@ -219,6 +211,19 @@ impl Burden {
             | Event::RunDiverged { .. } => self.end(run, at),
             Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. } => self.open(run, at, event),
             _ => self.go_on(run, at, event),
+        }
+        self.let_go();
+    }
+
+    /// Lets go the half that was not looked at for longest, where there are too many.
+    fn let_go(&mut self) {
+        if self.open.len() > self.open_max {
+            let oldest = middle(self.open.values().map(|(_, used)| *used));
+            self.open.retain(|_, (_, used)| *used > oldest);
+        }
+        if self.runs.len() > self.open_max {
+            let oldest = middle(self.runs.values().map(|run| run.used));
+            self.runs.retain(|_, run| run.used > oldest);
         }
     }
 

@@ -197,17 +197,7 @@ impl Loaded {
             ActionConstraint::Eq(action) => vec![action],
             ActionConstraint::In(actions) => actions,
         };
-        for literal in policy.entity_literals() {
-            let (ty, id) = (literal.type_name().to_string(), literal.id().unescaped());
-            let known = match ty.as_str() {
-                "Group" => people.groups.contains_key(id),
-                "Person" => people.names().iter().any(|name| name == id),
-                _ => true,
-            };
-            if !known {
-                return Err(people.nobody(id));
-            }
-        }
+        names_nobody_unknown(policy, people)?;
         let about = |action: &&str| named.iter().any(|named| named.id().unescaped() == *action);
         let actions: Vec<&'static str> = ACTIONS.into_iter().filter(about).collect();
         let about: Vec<_> = facts.iter().filter(|(ty, _)| can_be_about(policy, ty)).map(|(_, facts)| facts).collect();
@@ -242,6 +232,22 @@ impl Loaded {
         }
         Ok(actions)
     }
+}
+
+/// Whether all people and groups that a policy names are there: of nobody it would say nothing, and nobody would notice.
+fn names_nobody_unknown(policy: &Policy, people: &People) -> Result<(), String> {
+    for literal in policy.entity_literals() {
+        let (ty, id) = (literal.type_name().to_string(), literal.id().unescaped());
+        let known = match ty.as_str() {
+            "Group" => people.groups.contains_key(id),
+            "Person" => people.names().iter().any(|name| name == id),
+            _ => true,
+        };
+        if !known {
+            return Err(people.nobody(id));
+        }
+    }
+    Ok(())
 }
 
 /// The files as they are, so that a verdict tells which ones it is of.
