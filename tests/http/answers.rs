@@ -310,7 +310,6 @@ async fn the_schema_is_strict_and_complete() {
         "FeedEvent.data.arguments",
         "Grant.like",
         "Grant.sums",
-        "RestedOn.sums",
         "RunEvent.data.arguments",
         "Terms.sums",
         "Total.sums",
