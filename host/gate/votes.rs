@@ -3,11 +3,20 @@
 use crate::approval::Vote;
 use crate::call::{Call, Decided};
 use crate::decision::{Decision, Verdict};
+use crate::event::Event;
 use crate::ids::Time;
 use crate::phase::Phase;
 use crate::planted;
 
 impl Call {
+    /// Whether an event is the vote that comes with an edit: nobody was asked for it.
+    pub fn is_editors_own(&self, event: &Event, at: Time) -> bool {
+        let Event::DecisionMade { decision: Decision { reviewer, verdict: Verdict::Approve, .. }, .. } = event else {
+            return false;
+        };
+        self.edited_by.as_ref() == Some(reviewer) && self.revised_at == at
+    }
+
     /// Follows a decision.
     pub(crate) fn decided(&mut self, decision: &Decision, at: Time) {
         self.decisions.push(Decided { at, decision: decision.clone() });

@@ -72,3 +72,28 @@ fn other_policies_are_tried_and_a_verdict_is_explained() {
     assert!(holdshort(&folder, &["policy", "backtest", "nowhere.cedar"]).exits(2).err.contains("nowhere.cedar"));
     holdshort(&folder, &["policy", "backtest"]).exits(2);
 }
+
+#[test]
+fn where_no_policies_are_everybody_may_still_decide() {
+    let folder = post_office("");
+    let host = folder.serve();
+    let run = host.start("scripted", "email bob@elsewhere.example Hello");
+    host.held(&run);
+    let none = "permit (principal, action == Action::\"call\", resource is email::SendEmail) when { resource.facts.outside_recipients > 99 };\n";
+    folder.write("none.cedar", none);
+    let told = |args: &[&str]| -> (String, Value) {
+        let said = holdshort(&folder, &[&["policy", "backtest", "none.cedar"], args].concat()).exits(0).out;
+        let json = holdshort(&folder, &[&["policy", "backtest", "none.cedar", "--json"], args].concat()).exits(0).out;
+        (said, serde_json::from_str(&json).unwrap())
+    };
+    let waiting = |told: &Value| {
+        let rows = told["calls"].as_array().unwrap();
+        rows.iter().find(|row| row["recorded"] == "waiting").unwrap().clone()
+    };
+    let (said, added) = told(&["--add"]);
+    assert_eq!((&waiting(&added)["hold"], &waiting(&added)["refuse"]), (&1.into(), &0.into()), "{added}");
+    assert!(!said.contains("no policy permits"), "{said}");
+    let (said, alone) = told(&[]);
+    assert_eq!(waiting(&alone)["refuse"], 1, "{alone}");
+    assert!(said.contains("no policy permits `decide`"), "{said}");
+}

@@ -173,3 +173,17 @@ async fn all_of_it_is_on_pages() {
     assert!(world.written().await == before);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_likely_a_mistake_is_said() {
+    let world = World::new().await;
+    world.held(&How::PLAIN).await;
+    let answer = world.ask(&candidate(CLEAR_ALL)).await.json();
+    assert!(answer["warnings"][0].as_str().is_some_and(|said| said.contains("no policy permits `decide`")), "{answer}");
+    let alice = Browser::of(&world, "alice").await;
+    let seal = field(&alice.page("/backtest").await, "/backtest", "seal").to_owned();
+    let form = [("seal", seal.as_str()), ("policies", CLEAR_ALL), ("how", "instead"), ("days", "")];
+    let reply = alice.send("/backtest", &form).await;
+    assert!(reply.text().contains("no policy permits `decide`"), "{}", reply.text());
+    world.stop().await;
+}

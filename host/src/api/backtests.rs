@@ -56,15 +56,17 @@ pub struct BacktestResult {
     /// The digest of the candidate's files.
     #[schema(value_type = DigestShape)]
     digest: Digest,
+    /// What is likely to be a mistake in them.
+    warnings: Vec<String>,
     /// When the first of the judged calls was proposed; null if there is none.
     #[schema(required = true)]
     first: Option<Moment>,
     /// When the last of them was.
     #[schema(required = true)]
     last: Option<Moment>,
-    /// Calls that a person rejected and the candidate would have cleared.
+    /// Calls that a person rejected, that were not approved in the end, and that the candidate would have cleared.
     rejected_but_cleared: FoundCalls,
-    /// Calls that people approved and the candidate would have refused.
+    /// Calls that people approved, themselves or by a standing grant, and the candidate would have refused.
     approved_but_refused: FoundCalls,
     /// Calls as they were first proposed.
     calls: Vec<BacktestRow>,
@@ -76,6 +78,8 @@ pub struct BacktestResult {
     errors: u64,
     /// The first different ones of these errors.
     first_errors: Vec<String>,
+    /// Calls that policy refused, which cannot be judged without their facts: these are not recorded.
+    without_facts: u64,
     /// Calls that were not judged because this host does not offer their capability now.
     not_judged: Vec<NotJudged>,
     /// Calls that were refused before policy was asked.
@@ -118,7 +122,7 @@ struct FoundCall {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BacktestRow {
-    /// `cleared`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
+    /// `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
     recorded: String,
     clear: u64,
     hold: u64,
@@ -137,7 +141,7 @@ struct BacktestBurden {
     prompts_then: u64,
     /// The time that they took, 15 minutes at most for each decision.
     minutes: f64,
-    /// What would be new is reckoned with the median of the capability.
+    /// What would be new is reckoned with the median of the capability; of what would be less, so much is left out.
     minutes_then: f64,
 }
 
@@ -219,6 +223,7 @@ impl From<Report> for BacktestResult {
         let not_judged = report.not_judged.into_iter().map(|(capability, calls)| NotJudged { capability, calls });
         Self {
             digest: report.digest,
+            warnings: report.warnings,
             first: report.between.map(|(first, _)| Moment(first)),
             last: report.between.map(|(_, last)| Moment(last)),
             rejected_but_cleared: report.rejected_but_cleared.into(),
@@ -228,6 +233,7 @@ impl From<Report> for BacktestResult {
             burden: report.burden.into_iter().map(BacktestBurden::from).collect(),
             errors: report.errors,
             first_errors: report.first_errors,
+            without_facts: report.without_facts,
             not_judged: not_judged.collect(),
             without_policy: report.without_policy,
         }

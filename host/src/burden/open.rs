@@ -119,7 +119,7 @@ impl Open {
     /// Follows the next event.
     pub(super) fn follow(&mut self, event: &Event, at: Time, known: &Known) -> Step {
         let (stage, was_held) = (self.call.stage, self.call.phase == Phase::Held);
-        let own_vote = self.is_editors_own(event, at);
+        let own_vote = self.call.is_editors_own(event, at);
         let asked = made_by(event).map(|(_, right_of, _)| self.asked(right_of));
         // What a journal holds can follow.
         let _ = self.call.apply(&slim(event), at);
@@ -165,12 +165,6 @@ impl Open {
         let level = (0..=self.call.level).find(|level| requirement.admits_in(right_of, self.call.stage, *level));
         let called_in = level.and_then(|level| self.escalated.get(level.checked_sub(1)?));
         called_in.copied().unwrap_or(self.began).max(self.began)
-    }
-
-    /// Whether it is the vote that comes with an edit: nobody was asked for it.
-    fn is_editors_own(&self, event: &Event, at: Time) -> bool {
-        let by = made_by(event).filter(|(_, _, verdict)| **verdict == Verdict::Approve).map(|(by, _, _)| by);
-        by.is_some() && by == self.call.edited_by.as_deref() && at == self.call.revised_at
     }
 
     /// How the hold ended, if it did by this event.

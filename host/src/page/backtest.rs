@@ -143,9 +143,13 @@ fn outcome(report: Report) -> Outcome {
     let unknown = report.not_judged.iter();
     let unknown =
         unknown.map(|(name, calls)| format!("{calls} calls of `{name}` not judged: this host does not offer it now"));
+    let unknown_facts = (report.without_facts > 0).then(|| {
+        format!("{} calls that policy refused not judged: their facts are not recorded", report.without_facts)
+    });
     let unasked = (report.without_policy > 0)
         .then(|| format!("{} calls refused before policy was asked, not judged", report.without_policy));
-    let warnings = errors.into_iter().chain(report.first_errors.iter().cloned()).chain(unknown).chain(unasked);
+    let errors = errors.into_iter().chain(report.first_errors.iter().cloned());
+    let warnings = report.warnings.iter().cloned().chain(errors).chain(unknown).chain(unknown_facts).chain(unasked);
     Outcome {
         warnings: warnings.map(|line| Text::line(&line)).collect(),
         burden: burden.collect(),

@@ -6,6 +6,9 @@ use super::load::{Problems, Source};
 use super::schema::Types;
 use super::{Base, CedarPolicy, People};
 
+/// What holds on a host without policies.
+const ALL_DECIDE: &str = "permit (principal, action == Action::\"decide\", resource);\n";
+
 /// All that it takes to read policies as this host would.
 #[derive(Clone)]
 pub struct Setting {
@@ -36,9 +39,12 @@ impl Setting {
         CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())
     }
 
-    /// A candidate: these files alone, or with those that are configured.
+    /// A candidate: these files alone, or with those that are configured. Where none is, everybody may decide, and so it stays.
     pub fn candidate(&self, files: Vec<Source>, add: bool) -> Result<CedarPolicy, Problems> {
-        let present = if add { self.sources.clone() } else { Vec::new() };
+        let mut present = if add { self.sources.clone() } else { Vec::new() };
+        if add && present.is_empty() {
+            present.push(Source { path: "without policies".into(), text: ALL_DECIDE.into() });
+        }
         self.read(&present.into_iter().chain(files).collect::<Vec<_>>())
     }
 }

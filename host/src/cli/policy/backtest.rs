@@ -15,6 +15,7 @@ use crate::review::{story, terminal};
 /// What is read of the host's answer.
 #[derive(Deserialize)]
 struct Answer {
+    warnings: Vec<String>,
     first: Option<String>,
     last: Option<String>,
     rejected_but_cleared: Calls,
@@ -24,6 +25,7 @@ struct Answer {
     burden: Vec<Burden>,
     errors: u64,
     first_errors: Vec<String>,
+    without_facts: u64,
     not_judged: Vec<NotJudged>,
     without_policy: u64,
 }
@@ -95,6 +97,7 @@ pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<E
 
 /// What people rejected comes first, because it is what a change must not let through.
 fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
+    answer.warnings.iter().try_for_each(|text| output.lines(&terminal::warning(text, output.columns())))?;
     let (Some(first), Some(last)) = (&answer.first, &answer.last) else {
         return output.text("there are no recorded calls to judge");
     };
@@ -121,6 +124,11 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
         );
         output.row(&format!("{}: ", one.group.as_deref().unwrap_or("everybody")), &text)?;
     }
+    not_judged(answer, output)
+}
+
+/// What the candidate said nothing of, and what is wrong with it.
+fn not_judged(answer: &Answer, output: &Output) -> Result<(), Failure> {
     if answer.errors > 0 {
         let text = format!("{}: a policy could not be evaluated, which holds", calls(answer.errors));
         output.lines(&terminal::warning(&text, output.columns()))?;
@@ -129,6 +137,10 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     for one in &answer.not_judged {
         let text = format!("{} of `{}` not judged: this host does not offer it now", calls(one.calls), one.capability);
         output.lines(&terminal::warning(&text, output.columns()))?;
+    }
+    if answer.without_facts > 0 {
+        let what = "that policy refused not judged: their facts are not recorded";
+        output.text(&format!("{} {what}", calls(answer.without_facts)))?;
     }
     if answer.without_policy > 0 {
         output.text(&format!("{} refused before policy was asked, not judged", calls(answer.without_policy)))?;
@@ -158,9 +170,9 @@ fn table(what: &str, rows: &[Row], output: &Output) -> Result<(), Failure> {
         return Ok(());
     }
     output.lines(&terminal::heading(what, output.columns()))?;
-    output.text(&format!("{:<12}{:>16}{:>12}{:>14}", "recorded", "would be clear", "held", "refused"))?;
+    output.text(&format!("{:<20}{:>16}{:>12}{:>14}", "recorded", "would be clear", "held", "refused"))?;
     let mut lines =
-        some.iter().map(|row| format!("{:<12}{:>16}{:>12}{:>14}", row.recorded, row.clear, row.hold, row.refuse));
+        some.iter().map(|row| format!("{:<20}{:>16}{:>12}{:>14}", row.recorded, row.clear, row.hold, row.refuse));
     lines.try_for_each(|line| output.text(&line))
 }
 

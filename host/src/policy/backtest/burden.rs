@@ -1,11 +1,12 @@
 //! What people had to do, and would have had to: how often they were asked, and for how long.
 //!
 //! A person's time is from when something was put before people to when that person decided, but [`SECONDS_MAX`] at most: a night's sleep is no work.
-//! What nobody was asked about really is reckoned with the median of the decisions on the same capability, once for each approval that it would take.
+//! Approvals that nobody was asked for really are reckoned with the median of the decisions on the same capability; where fewer would be asked for, so much less of
+//! the time counts. Escalations are taken to have happened as they did, and a deputy's time is that of the group of whom they stand for.
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Capability, Requirement};
+use holdshort_gate::{Capability, Requirement, Reviewers};
 
 use super::People;
 use super::steps::Key;
@@ -42,10 +43,20 @@ struct Group {
     added: BTreeMap<Capability, u64>,
 }
 
+/// What was asked of people, and would have been.
+#[derive(Clone, Copy)]
+pub(super) struct Asks<'a> {
+    /// Nothing, if it was not held.
+    pub(super) was: Option<&'a Requirement>,
+    pub(super) then: Option<&'a Requirement>,
+    /// How often it was escalated.
+    pub(super) level: usize,
+}
+
 /// Counts of all groups, and what is open.
 pub(super) struct Burden {
     groups: Vec<Group>,
-    /// Who decided on what is open, and how long it took them.
+    /// With whose right people decided on what is open, and how long it took them.
     spent: BTreeMap<Key, Vec<(String, usize)>>,
     /// How many decisions took so many seconds.
     took: BTreeMap<Capability, Vec<u32>>,
@@ -63,34 +74,20 @@ impl Burden {
     }
 
     /// Somebody decided on what is open, so long after it had been put before people.
-    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, reviewer: &str, micros: u64) {
+    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, right_of: &str, micros: u64) {
         let seconds = usize::try_from(micros / 1_000_000).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
-        self.spent.entry(key.clone()).or_default().push((reviewer.to_owned(), seconds));
+        self.spent.entry(key.clone()).or_default().push((right_of.to_owned(), seconds));
         let took = self.took.entry(capability.clone()).or_insert_with(|| vec![0; SECONDS_MAX + 1]);
         took.iter_mut().skip(seconds).take(1).for_each(|count| *count += 1);
     }
 
     /// It is decided: who had to, and who would have had to.
-    pub(super) fn add(
-        &mut self,
-        key: &Key,
-        capability: &Capability,
-        was: Option<&Requirement>,
-        then: Option<&Requirement>,
-    ) {
+    pub(super) fn add(&mut self, key: &Key, capability: &Capability, asks: Asks<'_>) {
         let spent = self.spent.remove(key).unwrap_or_default();
         for group in &mut self.groups {
-            let (was, then) = (group.asked(was), group.asked(then));
             let theirs = spent.iter().filter(|(name, _)| group.has(name));
             let seconds = theirs.map(|(_, seconds)| *seconds as u64).sum::<u64>();
-            group.prompts += u64::from(was > 0);
-            group.prompts_then += u64::from(then > 0);
-            group.seconds += seconds;
-            if was > 0 && then > 0 {
-                group.seconds_then += seconds;
-            } else if then > 0 {
-                *group.added.entry(capability.clone()).or_default() += then;
-            }
+            group.add(capability, asks, seconds);
         }
     }
 
@@ -121,13 +118,31 @@ impl Group {
         self.members.as_ref().is_none_or(|members| members.iter().any(|member| member == name))
     }
 
-    /// How many approvals people of this group are asked for, themselves or together with others.
-    fn asked(&self, requirement: Option<&Requirement>) -> u64 {
-        let demands = requirement.into_iter().flat_map(|requirement| requirement.stages.iter().flatten());
-        let asks = demands.filter(|demand| {
-            self.members.as_ref().is_none_or(|members| members.iter().any(|member| demand.reviewers.include(member)))
-        });
-        asks.map(|demand| u64::from(demand.quorum)).sum()
+    /// So many seconds of theirs went into something.
+    fn add(&mut self, capability: &Capability, asks: Asks<'_>, seconds: u64) {
+        let (was, then) = (self.asked(asks.was, asks.level), self.asked(asks.then, asks.level));
+        self.prompts += u64::from(was > 0);
+        self.prompts_then += u64::from(then > 0);
+        self.seconds += seconds;
+        // Who decided though nobody had named them would have done so once more.
+        let was = if was == 0 && seconds > 0 { then.min(1) } else { was };
+        if asks.then.is_some() {
+            self.seconds_then += if was > then { seconds * then / was } else { seconds };
+        }
+        if then > was {
+            *self.added.entry(capability.clone()).or_default() += then - was;
+        }
+    }
+
+    /// How many approvals people of this group are asked for, themselves or together with others. Who is called in counts for every demand.
+    fn asked(&self, requirement: Option<&Requirement>, level: usize) -> u64 {
+        let Some(requirement) = requirement else { return 0 };
+        let of = |reviewers: &Reviewers| {
+            self.members.as_ref().is_none_or(|members| members.iter().any(|member| reviewers.include(member)))
+        };
+        let called_in = requirement.escalated(level).any(of);
+        let demands = requirement.stages.iter().flatten().filter(|demand| called_in || of(&demand.reviewers));
+        demands.map(|demand| u64::from(demand.quorum.max(1))).sum()
     }
 }
 

@@ -7,8 +7,11 @@
 //! One pass in the order of commits; what is kept is the open calls, the runs that go on, and counts. [`burden`] reckons what people had to do.
 
 mod burden;
+mod earlier;
 mod report;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -18,10 +21,11 @@ use holdshort_gate::{EffectClass, Recorded, RunId, Time};
 use super::schema::Types;
 use super::{CallQuestion, CedarPolicy, Judgement, People, Policy, Verdict};
 
-use burden::Burden;
 pub use burden::GroupBurden;
+use burden::{Asks, Burden};
+use earlier::Earlier;
 pub use report::{Found, LISTED_MAX, Listed, Report, Row, Table};
-use steps::{Asked, Key, Outcome, Step, Steps};
+use steps::{Asked, End, Key, Outcome, Step, Steps};
 
 /// How many threads judge: a host has other things to do.
 const THREADS_MAX: usize = 2;
@@ -37,6 +41,8 @@ pub struct Backtest {
     steps: Steps,
     /// What the candidate said of what people have not decided on yet.
     open: BTreeMap<Key, Judged>,
+    /// What it said of earlier revisions of calls that are not over.
+    earlier: BTreeMap<Key, Earlier>,
     burden: Burden,
     report: Report,
 }
@@ -51,9 +57,11 @@ impl Backtest {
     /// A trial of these policies on the calls that were proposed at a time or later.
     pub fn new(candidate: CedarPolicy, types: Types, since: Time) -> Self {
         let burden = Burden::new(candidate.people());
-        let report = Report::new(candidate.digest(), since);
+        let warnings = candidate.warnings().iter().map(ToString::to_string).collect();
+        let report = Report { warnings, ..Report::new(candidate.digest(), since) };
         let steps = Steps::new(candidate.uses_totals());
-        Self { candidate, types, since, steps, open: BTreeMap::new(), burden, report }
+        let (open, earlier) = (BTreeMap::new(), BTreeMap::new());
+        Self { candidate, types, since, steps, open, earlier, burden, report }
     }
 
     /// Goes on with events in the order of commits. What follows from nothing is passed over.
@@ -73,21 +81,18 @@ impl Backtest {
                     }
                 }
                 Step::Asked(asked) => self.passed_over(&asked),
-                Step::Decided { key, reviewer, at } => {
+                Step::Decided { key, right_of, at } => {
                     if let Some(open) = self.open.get(&key) {
-                        self.burden.decided(
-                            &key,
-                            open.asked.action.capability(),
-                            &reviewer,
-                            at.0 - open.asked.now.0.min(at.0),
-                        );
+                        let micros = at.0 - open.asked.now.0.min(at.0);
+                        self.burden.decided(&key, open.asked.action.capability(), &right_of, micros);
                     }
                 }
-                Step::Ended { key, outcome, by, said, at } => {
+                Step::Ended { key, end } => {
                     if let Some(judged) = self.open.remove(&key) {
-                        self.ended(&key, &judged, outcome, (by, said), at);
+                        self.ended(&key, judged, &end);
                     }
                 }
+                Step::Over { key } => drop(self.earlier.remove(&key)),
             }
         }
     }
@@ -102,8 +107,16 @@ impl Backtest {
     /// What the candidate said is set beside what really happened, now or when that is known.
     fn judged(&mut self, mut judged: Judged) {
         let Judged { asked, judgement } = &mut judged;
+        if let Some(earlier) = self.earlier.get(&asked.key) {
+            earlier.bears_on(asked, judgement);
+        }
         if asked.class == Some(EffectClass::Question) && judgement.verdict == Verdict::Clear {
             judgement.verdict = Verdict::Hold;
+        }
+        // Without its facts, which nobody wrote down, nothing is known of what policy refused.
+        if asked.class.is_none() && judgement.verdict == Verdict::Hold && !judgement.record.errors.is_empty() {
+            self.report.without_facts += 1;
+            return;
         }
         self.report.took_part(asked);
         if !judgement.record.errors.is_empty() {
@@ -117,39 +130,53 @@ impl Backtest {
         let key = asked.key.clone();
         match asked.at_once {
             Some(outcome) => {
-                let at = asked.now;
-                self.ended(&key, &judged, outcome, (Vec::new(), None), at);
+                let mut end = End::at_once(outcome, asked.now);
+                end.yes.by.extend(asked.grant.as_ref().map(|grant| format!("the grant {grant}")));
+                self.ended(&key, judged, &end);
             }
             None => drop(self.open.insert(key, judged)),
         }
     }
 
     /// People, or time, have decided on what was proposed.
-    fn ended(
-        &mut self,
-        key: &Key,
-        Judged { asked, judgement }: &Judged,
-        outcome: Outcome,
-        (by, said): (Vec<String>, Option<String>),
-        at: Time,
-    ) {
+    fn ended(&mut self, key: &Key, judged: Judged, end: &End) {
+        let Judged { asked, judgement } = &judged;
         let table: &mut Table = if asked.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
-        table.count(outcome, &judgement.verdict);
-        let would = || (judgement.verdict == Verdict::Hold).then_some(&judgement.requirement);
-        self.burden.add(key, asked.action.capability(), asked.requirement.as_ref(), would());
-        let found = || Found::new(asked, judgement, at, by.clone(), said.clone());
-        match (outcome, &judgement.verdict) {
-            (Outcome::Rejected, Verdict::Clear) => self.report.rejected_but_cleared.add(found),
-            (Outcome::Approved, Verdict::Refuse(_)) => self.report.approved_but_refused.add(found),
-            (_, Verdict::Clear | Verdict::Hold | Verdict::Refuse(_)) => {}
+        table.count(end.outcome, &judgement.verdict);
+        // What a grant cleared, it would clear still.
+        let held = judgement.verdict == Verdict::Hold && end.outcome != Outcome::Granted;
+        let (was, then) = (asked.requirement.as_ref(), held.then_some(&judgement.requirement));
+        self.burden.add(key, asked.action.capability(), Asks { was, then, level: end.level });
+        if matches!((end.outcome, &judgement.verdict), (Outcome::Approved | Outcome::Granted, Verdict::Refuse(_))) {
+            self.report.approved_but_refused.add(|| Found::new(&judged, end.at, &end.yes));
+        }
+        match end.outcome {
+            Outcome::Rejected | Outcome::Expired | Outcome::Cancelled | Outcome::Waiting => {
+                self.came_to_nothing(key, &judged, end);
+            }
+            Outcome::Cleared | Outcome::Granted | Outcome::Approved | Outcome::Edited => {
+                self.earlier.entry(key.clone()).or_default().add(judged, end);
+            }
+            Outcome::Answered | Outcome::Refused => {}
+        }
+    }
+
+    /// What somebody rejected, in whichever revision, is listed if the candidate would have cleared it, in whichever.
+    fn came_to_nothing(&mut self, key: &Key, judged: &Judged, end: &End) {
+        let earlier = self.earlier.get(key);
+        let no = if end.no.by.is_empty() { earlier.map(|earlier| &earlier.no) } else { Some(&end.no) };
+        let Some(no) = no.filter(|no| !no.by.is_empty()) else { return };
+        let of = Some(judged).filter(|judged| judged.judgement.verdict == Verdict::Clear);
+        if let Some(of) = of.or_else(|| earlier?.cleared.as_ref()) {
+            self.report.rejected_but_cleared.add(|| Found::new(of, end.at, no));
         }
     }
 
     /// What came out. What waits still is counted as waiting.
     pub fn report(mut self) -> Report {
         for (key, judged) in std::mem::take(&mut self.open) {
-            let at = judged.asked.now;
-            self.ended(&key, &judged, Outcome::Waiting, (Vec::new(), None), at);
+            let end = self.steps.waiting(&key, judged.asked.now);
+            self.ended(&key, judged, &end);
         }
         self.report.without_policy = self.steps.without_policy;
         self.report.burden = self.burden.groups();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use holdshort_gate::{Digest, Time};
 
 use super::burden::GroupBurden;
-use super::steps::{Asked, Outcome};
-use super::{Judgement, Verdict};
+use super::steps::{Asked, Outcome, Said};
+use super::{Judged, Verdict};
 
 /// How many calls of a kind are listed; all of them are counted.
 pub const LISTED_MAX: usize = 50;
@@ -16,13 +16,15 @@ pub const LISTED_MAX: usize = 50;
 pub struct Report {
     /// The digest of the candidate's files.
     pub digest: Digest,
+    /// What is likely to be a mistake in them.
+    pub warnings: Vec<String>,
     /// Calls that were proposed before are not judged.
     pub since: Time,
     /// When the first and the last of the judged calls were proposed; nothing if there is none.
     pub between: Option<(Time, Time)>,
-    /// Calls that a person rejected and the candidate would have cleared.
+    /// Calls that a person rejected, that were not approved in the end, and that the candidate would have cleared.
     pub rejected_but_cleared: Listed,
-    /// Calls that people approved and the candidate would have refused.
+    /// Calls that people approved, themselves or by a standing grant, and the candidate would have refused.
     pub approved_but_refused: Listed,
     /// Calls as they were first proposed.
     pub calls: Table,
@@ -34,6 +36,8 @@ pub struct Report {
     pub errors: u64,
     /// The first different ones of these.
     pub first_errors: Vec<String>,
+    /// Calls that policy refused, which cannot be judged without their facts: these are not recorded.
+    pub without_facts: u64,
     /// Calls of capabilities that this host does not offer now, which are not judged.
     pub not_judged: BTreeMap<String, u64>,
     /// Calls that were refused before policy was asked, such as arguments that are too long.
@@ -79,7 +83,7 @@ pub struct Table(pub Vec<Row>);
 /// A row of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// What really became of them: `cleared`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
+    /// What really became of them: `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
     pub recorded: String,
     /// How many the candidate would have cleared.
     pub clear: u64,
@@ -120,6 +124,7 @@ impl Report {
     pub(super) fn new(digest: Digest, since: Time) -> Self {
         Self {
             digest,
+            warnings: Vec::new(),
             since,
             between: None,
             rejected_but_cleared: Listed::default(),
@@ -129,6 +134,7 @@ impl Report {
             burden: Vec::new(),
             errors: 0,
             first_errors: Vec::new(),
+            without_facts: 0,
             not_judged: BTreeMap::new(),
             without_policy: 0,
         }
@@ -151,7 +157,7 @@ impl Listed {
 }
 
 impl Found {
-    pub(super) fn new(asked: &Asked, judgement: &Judgement, at: Time, by: Vec<String>, said: Option<String>) -> Self {
+    pub(super) fn new(Judged { asked, judgement }: &Judged, at: Time, said: &Said) -> Self {
         let why = match &judgement.verdict {
             Verdict::Refuse(why) => Some(why.clone()),
             Verdict::Clear | Verdict::Hold => None,
@@ -162,8 +168,8 @@ impl Found {
             summary: asked.summary.clone(),
             agent: asked.agent.clone(),
             at,
-            by,
-            said,
+            by: said.by.clone(),
+            said: said.words.clone(),
             determining: judgement.record.determining.clone(),
             why,
         }

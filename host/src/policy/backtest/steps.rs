@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    Action, Call, CallNumber, Capability, Consequence, Counted, Counter, EffectClass, Event, Phase, Recorded,
-    Requirement, RunId, Scope, Time, Total,
+    Action, Call, CallId, CallNumber, Capability, Consequence, Counted, Counter, EffectClass, Event, Phase, Recorded,
+    Requirement, RunId, Scope, Time, Total, Verdict, Vote,
 };
 use serde_json::Value;
 
@@ -19,6 +19,8 @@ pub(super) type Key = (RunId, CallNumber);
 pub(super) enum Outcome {
     /// By policy: nobody was asked.
     Cleared,
+    /// By a standing grant: nobody was asked.
+    Granted,
     Approved,
     /// The edited action is a proposal of its own.
     Edited,
@@ -33,8 +35,9 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// In the order of tables.
-    pub(super) const ALL: [(Self, &'static str); 9] = [
+    pub(super) const ALL: [(Self, &'static str); 10] = [
         (Self::Cleared, "cleared"),
+        (Self::Granted, "cleared by a grant"),
         (Self::Approved, "approved"),
         (Self::Edited, "edited"),
         (Self::Rejected, "rejected"),
@@ -46,10 +49,59 @@ impl Outcome {
     ];
 }
 
+/// How something came to be put to policy.
+pub(super) enum Came {
+    Proposed,
+    /// By an edit, after so many escalations, the last of them at a time.
+    Edited {
+        level: usize,
+        waits_since: Time,
+    },
+    /// Facts had changed.
+    Reheld,
+}
+
+/// How what had been proposed was decided, or what stands in the meantime.
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    pub(super) at: Time,
+    /// How often it was escalated.
+    pub(super) level: usize,
+    /// Who approved it, and what was said last.
+    pub(super) yes: Said,
+    /// Who rejected it.
+    pub(super) no: Said,
+}
+
+/// Who said something, and in which words.
+#[derive(Clone, Default)]
+pub(super) struct Said {
+    pub(super) by: Vec<String>,
+    pub(super) words: Option<String>,
+}
+
+impl End {
+    /// What nobody is asked about.
+    pub(super) fn at_once(outcome: Outcome, at: Time) -> Self {
+        Self { outcome, at, level: 0, yes: Said::default(), no: Said::default() }
+    }
+
+    /// With the rejections before an event, which an edit takes away.
+    fn of(call: &Call, outcome: Outcome, at: Time, rejections: &[Vote]) -> Self {
+        let by = |votes: &[Vote]| votes.iter().map(|vote| vote.reviewer.clone()).collect::<Vec<_>>();
+        let mut said = call.decisions.iter().rev().map(|made| &made.decision);
+        let no = said.clone().find(|said| said.verdict == Verdict::Reject).and_then(|said| said.message.clone());
+        let yes = Said { by: by(&call.votes), words: said.next().and_then(|last| last.message.clone()) };
+        let no = Said { by: by(rejections), words: no.filter(|_| !rejections.is_empty()) };
+        Self { outcome, at, level: call.level, yes, no }
+    }
+}
+
 /// Something that was put to policy, as it was then.
 pub(super) struct Asked {
     pub(super) key: Key,
     pub(super) revision: u32,
+    pub(super) came: Came,
     pub(super) agent: String,
     pub(super) started_by: String,
     pub(super) action: Action,
@@ -64,16 +116,20 @@ pub(super) struct Asked {
     pub(super) requirement: Option<Requirement>,
     /// What became of it, if nobody was asked.
     pub(super) at_once: Option<Outcome>,
+    /// The standing grant that cleared it.
+    pub(super) grant: Option<CallId>,
 }
 
 /// What matters of an event.
 pub(super) enum Step {
     /// Something was put to policy.
     Asked(Box<Asked>),
-    /// Somebody decided on it.
-    Decided { key: Key, reviewer: String, at: Time },
+    /// Somebody decided on it, with their own right or that of whom they stand for.
+    Decided { key: Key, right_of: String, at: Time },
     /// It is decided.
-    Ended { key: Key, outcome: Outcome, by: Vec<String>, said: Option<String>, at: Time },
+    Ended { key: Key, end: Box<End> },
+    /// Nothing can happen to the call any more.
+    Over { key: Key },
 }
 
 impl Step {
@@ -81,7 +137,7 @@ impl Step {
     pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&Asked> {
         match self {
             Self::Asked(asked) if asked.now >= since && types.contains_key(asked.action.capability()) => Some(asked),
-            Self::Asked(_) | Self::Decided { .. } | Self::Ended { .. } => None,
+            Self::Asked(_) | Self::Decided { .. } | Self::Ended { .. } | Self::Over { .. } => None,
         }
     }
 }
@@ -138,6 +194,7 @@ impl Steps {
                     started_by: by.started_by.clone(),
                     key: (run, call),
                     revision: 1,
+                    came: Came::Proposed,
                     action: *action,
                     facts: Value::Null,
                     consequence: Consequence::default(),
@@ -146,6 +203,7 @@ impl Steps {
                     now: at,
                     requirement: None,
                     at_once: Some(Outcome::Refused),
+                    grant: None,
                 }))),
                 _ => self.without_policy += 1,
             },
@@ -153,7 +211,7 @@ impl Steps {
                 let (Some(by), Some(call)) = (self.runs.get(&run), Call::open(&event, at)) else { return };
                 let open = Open { agent: by.agent.clone(), started_by: by.started_by.clone(), call };
                 let key = (run, open.call.number);
-                steps.extend(self.asked(&key, &open, at));
+                steps.extend(self.asked(&key, &open, Came::Proposed, at));
                 self.recount(&key, None, Some(&open));
                 self.open.insert(key, open);
             }
@@ -168,36 +226,54 @@ impl Steps {
         let Some(mut open) = self.open.remove(&key) else { return };
         let before = self.uses_totals.then(|| Counts::of(&key, &open)).flatten();
         let held = open.call.phase == Phase::Held;
+        let own_vote = open.call.is_editors_own(event, at);
+        let (level, waits_since, rejections) = (open.call.level, open.call.waits_since, open.call.rejections.clone());
         // A journal that was damaged is for its host to say.
         if open.call.apply(event, at).is_err() {
             return;
         }
-        if let Event::DecisionMade { decision, .. } = event {
-            steps.push(Step::Decided { key: key.clone(), reviewer: decision.reviewer.clone(), at });
+        if let Event::DecisionMade { decision, .. } = event
+            && !own_vote
+        {
+            let right_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer).clone();
+            steps.push(Step::Decided { key: key.clone(), right_of, at });
         }
-        let revised = matches!(event, Event::CallRevised { .. } | Event::CallReheld { .. });
         if held && let Some(outcome) = outcome(event, &open.call) {
-            let people = if outcome == Outcome::Rejected { &open.call.rejections } else { &open.call.votes };
-            let by = people.iter().map(|vote| vote.reviewer.clone()).collect();
-            let said = open.call.decisions.last().and_then(|last| last.decision.message.clone());
-            steps.push(Step::Ended { key: key.clone(), outcome, by, said, at });
+            let edited = outcome == Outcome::Edited;
+            let rejections = if edited { &rejections } else { &open.call.rejections };
+            let end = End::of(&open.call, outcome, at, rejections);
+            let end = Box::new(if edited { End { level, ..end } } else { end });
+            steps.push(Step::Ended { key: key.clone(), end });
         }
         self.recount(&key, before, Some(&open));
-        if revised {
-            steps.extend(self.asked(&key, &open, at));
+        #[allow(clippy::wildcard_enum_match_arm, reason = "only these make a revision")]
+        match event {
+            Event::CallRevised { .. } => steps.extend(self.asked(&key, &open, Came::Edited { level, waits_since }, at)),
+            Event::CallReheld { .. } => steps.extend(self.asked(&key, &open, Came::Reheld, at)),
+            _ => {}
         }
         if open.call.answer().is_none() {
             self.open.insert(key, open);
+        } else {
+            steps.push(Step::Over { key });
         }
     }
 
+    /// Where something stands that nobody has decided on yet.
+    pub(super) fn waiting(&self, key: &Key, at: Time) -> End {
+        let waits = |open: &Open| End::of(&open.call, Outcome::Waiting, at, &open.call.rejections);
+        self.open.get(key).map_or_else(|| End::at_once(Outcome::Waiting, at), waits)
+    }
+
     /// A revision as policy would be asked about it at this moment.
-    fn asked(&self, key: &Key, Open { call, agent, started_by }: &Open, at: Time) -> Option<Step> {
+    fn asked(&self, key: &Key, Open { call, agent, started_by }: &Open, came: Came, at: Time) -> Option<Step> {
         let proposal = call.proposal()?;
         let held = call.phase == Phase::Held;
+        let cleared = if proposal.policy.grant.is_some() { Outcome::Granted } else { Outcome::Cleared };
         Some(Step::Asked(Box::new(Asked {
             key: key.clone(),
             revision: call.revision,
+            came,
             agent: agent.clone(),
             started_by: started_by.clone(),
             totals: self.totals_of(&key.0, agent, &proposal.action, at),
@@ -208,8 +284,15 @@ impl Steps {
             summary: proposal.summary.clone(),
             now: at,
             requirement: held.then(|| proposal.requirement.clone()),
-            at_once: (!held).then_some(Outcome::Cleared),
+            at_once: (!held).then_some(cleared),
+            grant: proposal.policy.grant.clone(),
         })))
+    }
+
+    /// How many runs have totals.
+    #[cfg(test)]
+    pub(super) fn runs_counted(&self) -> usize {
+        self.totals.keys().filter(|scope| matches!(scope, Scope::Run(_))).count()
     }
 
     /// The totals of a call's counters as they are now.
@@ -228,14 +311,23 @@ impl Steps {
         if before == after {
             return;
         }
-        for (counts, change) in [(before, Total::without as fn(&Total, &_) -> Total), (after, Total::with)] {
-            let Some(Counts { counters, money, at }) = counts else { continue };
+        // A run that is over has no totals any more, and gets none by what is taken out of them.
+        if let Some(Counts { counters, money, .. }) = &before {
             for Counter { scope, capability } in counters {
-                let total = self.totals.entry(scope).or_default().entry(capability).or_default();
-                *total = change(total, &money);
+                let totals = self.totals.get_mut(scope);
+                totals
+                    .and_then(|totals| totals.get_mut(capability))
+                    .into_iter()
+                    .for_each(|total| *total = total.without(money));
             }
-            self.forget(day(at));
         }
+        if let Some(Counts { counters, money, .. }) = &after {
+            for Counter { scope, capability } in counters {
+                let total = self.totals.entry(scope.clone()).or_default().entry(capability.clone()).or_default();
+                *total = total.with(money);
+            }
+        }
+        [before, after].into_iter().flatten().for_each(|Counts { at, .. }| self.forget(day(at)));
     }
 
     /// Totals of days that are over are asked for by nobody. One day more is kept, for calls that were counted just before midnight.
