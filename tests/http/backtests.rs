@@ -71,6 +71,21 @@ async fn what_makes_no_trial_is_refused() {
     let none = json!({"policies": []});
     let big = "// ".to_owned() + &"x".repeat(140_000);
     let since = json!({"policies": [{"name": "p.cedar", "text": ALL_DECIDE}], "since": "yesterday"});
+    // A parser that recurses: what is too deep takes the host with it. What is as deep as may be is judged.
+    let when = |condition: String| {
+        format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};{ALL_DECIDE}")
+    };
+    let deep = when("(".repeat(30_000) + "true" + &")".repeat(30_000));
+    let long = when("true && ".repeat(12_000) + "true");
+    let nested = when("if true then true else ".repeat(3_000) + "true");
+    for most in [
+        "(".repeat(40) + "true" + &")".repeat(40),
+        "true && ".repeat(490) + "true",
+        "if true then true else ".repeat(400) + "true",
+    ] {
+        let reply = world.ask(&candidate(&when(most))).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
     for (request, status, says) in [
         (
             candidate(
@@ -80,6 +95,9 @@ async fn what_makes_no_trial_is_refused() {
             "p.cedar:1: ",
         ),
         (candidate("permit nonsense"), 422, "p.cedar:1: "),
+        (candidate(&deep), 422, "48 brackets"),
+        (candidate(&long), 422, "500 operators"),
+        (candidate(&nested), 422, "500 operators"),
         (candidate(&big), 413, "128"),
         (post("/v1/backtests", &since), 400, "`yesterday` is no time"),
         (post("/v1/backtests", &json!({})), 400, "missing field `policies`"),
