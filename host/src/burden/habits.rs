@@ -35,9 +35,6 @@ pub(super) struct Habit {
     pub(super) hasty: u64,
     /// What they had in common; nothing if no policy could say it.
     like: Option<Like>,
-    day: u32,
-    today: Fullest,
-    fullest: Fullest,
 }
 
 /// All habits.
@@ -46,8 +43,35 @@ pub(super) struct Habits {
     all: BTreeMap<Key, Habit>,
     /// Agents and capabilities of which some call was not approved as it was, whichever policies held it: a policy that clears goes by these alone.
     doubted: BTreeSet<(String, String)>,
+    /// The days of each agent and capability: what policies compare totals with is all of it, whatever held it.
+    days: BTreeMap<(String, String), Days>,
     /// There were more than are followed, so that nothing is certain of the rest.
     full: bool,
+}
+
+/// What was cleared or approved on a day, and at most on any.
+#[derive(Debug, Default)]
+struct Days {
+    day: u32,
+    today: Fullest,
+    fullest: Fullest,
+}
+
+impl Days {
+    fn count<'a>(&mut self, money: impl Iterator<Item = (&'a String, &'a u64)>, at: Time) {
+        // Time never goes back in a journal, so a day that is over does not come again.
+        if totals::day(at) != self.day {
+            (self.day, self.today) = (totals::day(at), Fullest::default());
+        }
+        self.today.count += 1;
+        self.fullest.count = self.fullest.count.max(self.today.count);
+        for (currency, units) in money {
+            let sum = self.today.sums.entry(currency.clone()).or_default();
+            *sum = sum.saturating_add(*units);
+            let most = self.fullest.sums.entry(currency.clone()).or_default();
+            *most = (*sum).max(*most);
+        }
+    }
 }
 
 impl Habits {
@@ -58,6 +82,9 @@ impl Habits {
             return;
         }
         let (agent, capability) = (open.agent().to_owned(), open.capability());
+        if step.end == Some(End::Approved) {
+            self.day(&agent, &capability, open.like().into_iter().flat_map(Like::money), at);
+        }
         if step.end != Some(End::Approved) || !open.is_first_revision() {
             self.full |= self.doubted.len() >= HABITS_MAX;
             if !self.full {
@@ -68,7 +95,22 @@ impl Habits {
         let key = Key { agent, capability, policies: open.policies().to_vec() };
         self.full |= self.all.len() >= HABITS_MAX && !self.all.contains_key(&key);
         if !self.full {
-            self.all.entry(key).or_default().approve(open, at);
+            self.all.entry(key).or_default().approve(open);
+        }
+    }
+
+    /// Counts a call that was cleared or approved.
+    pub(super) fn day<'a>(
+        &mut self,
+        agent: &str,
+        capability: &str,
+        money: impl Iterator<Item = (&'a String, &'a u64)>,
+        at: Time,
+    ) {
+        let key = (agent.to_owned(), capability.to_owned());
+        self.full |= self.days.len() >= HABITS_MAX && !self.days.contains_key(&key);
+        if !self.full {
+            self.days.entry(key).or_default().count(money, at);
         }
     }
 
@@ -81,7 +123,7 @@ impl Habits {
 
 impl Habit {
     /// An approval as it was; what came with it is kept for what a policy would have to let through.
-    fn approve(&mut self, open: &Open, at: Time) {
+    fn approve(&mut self, open: &Open) {
         self.prompts += open.prompts;
         self.work_us = self.work_us.saturating_add(open.work_us);
         self.hasty += open.hasty;
@@ -94,28 +136,19 @@ impl Habit {
             _ => None,
         };
         self.approved += 1;
-        // Time never goes back in a journal, so a day that is over does not come again.
-        if totals::day(at) != self.day {
-            (self.day, self.today) = (totals::day(at), Fullest::default());
-        }
-        self.today.count += 1;
-        self.fullest.count = self.fullest.count.max(self.today.count);
-        for (currency, units) in open.like().into_iter().flat_map(Like::money) {
-            let sum = self.today.sums.entry(currency.clone()).or_default();
-            *sum = sum.saturating_add(*units);
-            let most = self.fullest.sums.entry(currency.clone()).or_default();
-            *most = (*sum).max(*most);
-        }
     }
+}
 
-    /// The policy that would clear the like, with its name.
+impl Habits {
+    /// The policy that would clear the like of a habit, with its name.
     pub(super) fn suggested(&self, key: &Key, known: &Known, taken: &[String]) -> Option<(String, Suggested)> {
+        let fullest = &self.days.get(&(key.agent.clone(), key.capability.clone()))?.fullest;
         let capability: Capability = key.capability.parse().ok()?;
         let plain = format!("like-{}-{}", key.agent, capability.function());
         let is_free = |id: &String| !known.policies.contains(id) && !taken.contains(id);
         let mut ids = std::iter::once(plain.clone()).chain((2..=HABITS_MAX).map(|n| format!("{plain}-{n}")));
         let id = ids.find(is_free)?;
-        let suggested = self.like.as_ref()?.policy(&id, &key.agent, &capability, &self.fullest)?;
+        let suggested = self.all.get(key)?.like.as_ref()?.policy(&id, &key.agent, &capability, fullest)?;
         Some((id, suggested))
     }
 }

@@ -17,7 +17,7 @@ pub mod words;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict};
+use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict, totals};
 
 use crate::policy::schema::Types;
 use habits::Habits;
@@ -250,6 +250,10 @@ impl Burden {
         });
         let Some(open) = Open::new(event, at, agent, &self.known) else { return };
         if self.window.includes(at) {
+            if let Event::CallCleared { proposal, .. } = event {
+                let money = totals::money(&proposal.action);
+                self.habits.day(open.agent(), &open.capability(), money.iter(), at);
+            }
             self.each(&open, |tally| tally.judged(event));
         }
         self.keep((run.clone(), open.number()), open);

@@ -264,7 +264,7 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     let mut taken = Vec::new();
     for (key, habit) in habits {
         let by = if key.policies.is_empty() { "no policy".to_owned() } else { named(&key.policies) };
-        let Some((id, suggested)) = habit.suggested(key, &burden.known, &taken) else { continue };
+        let Some((id, suggested)) = burden.habits.suggested(key, &burden.known, &taken) else { continue };
         let minutes = minutes(habit.work_us);
         let hasty = match habit.hasty {
             0 => String::new(),

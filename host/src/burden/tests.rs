@@ -564,16 +564,31 @@ when {
     assert_eq!((clear.decisions, clear.minutes, &clear.open[..]), (20, 24.5, &[][..]));
     assert_eq!(unused.text, "`never` determined nothing about 20 calls: is it needed?");
 
-    // Anything else that happens to a call that the same policies held, and nothing is suggested.
+    // What policies compare is all that the agent paid on a day, whatever cleared it.
+    let copied = |world: &World| World {
+        dice: Dice(1),
+        now: world.now,
+        subjects: world.subjects.clone(),
+        feed: world.feed.clone(),
+    };
+    let mut busy = copied(&world);
+    let run = busy.create("clerk");
+    let small =
+        proposal(action(PAY, "somebody else", 5_000), &["small"], Requirement::plain(Reviewers::Any, 1, 60_000));
+    assert!(busy.submit(run, Propose { call: 1, proposed: Proposed::Clear(Box::new(small)) }));
+    let text = report(&busy).suggestions.remove(0).policy.unwrap();
+    assert!(text.contains("amount.minor_units <= 1800") && text.contains("amount.minor_units <= 5005"), "{text}");
+
+    // Anything else that happens to such a call, whichever policies held it, and nothing is suggested: the policy would clear that too.
     for other in 0..4 {
-        let mut spoilt =
-            World { dice: Dice(1), now: world.now, subjects: world.subjects.clone(), feed: world.feed.clone() };
+        let mut spoilt = copied(&world);
         let run = spoilt.create("clerk");
         let requirement = Requirement {
             expires_at: Some(world.now.plus_ms(60_000)),
             ..Requirement::plain(Reviewers::Any, 1, 60_000)
         };
-        let held = proposal(action(PAY, "landlord", 1), &["p0"], requirement);
+        let policies = if other % 2 == 0 { &["p0"] } else { &["another"] };
+        let held = proposal(action(PAY, "landlord", 1), policies, requirement);
         assert!(spoilt.submit(run, Propose { call: 1, proposed: Proposed::Hold(Box::new(held.clone())) }));
         assert_eq!(report(&spoilt).suggestions.len(), 2, "what still waits is no other habit");
         let edit =

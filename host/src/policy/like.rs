@@ -33,7 +33,7 @@ pub struct Suggested {
     pub open: Vec<String>,
 }
 
-/// What happened on the fullest day.
+/// What was cleared or approved on the fullest day, of the agent's calls of a capability.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fullest {
     /// How many calls.
@@ -87,6 +87,7 @@ impl Like {
     pub fn join(&mut self, other: &Self) {
         join(&mut self.arguments, &other.arguments);
         join(&mut self.facts, &other.facts);
+        self.money.extend(other.money.clone());
     }
 
     /// The policy that clears such calls of an agent, so many of them on a day. Nothing, if their money could not be bounded.
@@ -100,8 +101,10 @@ impl Like {
             say.fact(name, field.shape.as_ref(), &place("resource.facts", name));
         }
         say.conditions.push(format!("context.totals.agent_today.count < {}", fullest.count));
-        if let ([(amount, true)], [(_, most)]) = (&say.amounts[..], &fullest.sums.iter().collect::<Vec<_>>()[..]) {
-            let sum = format!("context.totals.agent_today.sum + {amount} <= {}", i64::try_from(**most).ok()?);
+        let currencies: Vec<&String> = self.money.keys().collect();
+        if let ([(amount, true)], [currency]) = (&say.amounts[..], &currencies[..]) {
+            let most = fullest.sums.get(*currency).copied().unwrap_or(0);
+            let sum = format!("context.totals.agent_today.sum + {amount} <= {}", i64::try_from(most).ok()?);
             say.conditions.push(sum);
         }
         let (space, name) = entity_type(capability);
