@@ -97,6 +97,8 @@ fn the_shipped_policies_say_what_their_cases_expect() {
     let files = ["high-consequence", "low-confidence", "required"];
     let policy = load(&files.map(|name| source(&format!("host/policies/{name}.cedar")))).unwrap();
     assert!(policy.warnings().is_empty(), "{:?}", policy.warnings());
+    let example = cases(&source("host/src/page/templates/case.toml").text);
+    assert!(example.iter().all(|case| case.differs(&case.judge(&policy, &types()).unwrap(), "").is_none()));
     let cases = cases(&source("host/policies/cases.toml").text);
     let mut table = String::new();
     for case in &cases {

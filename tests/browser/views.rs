@@ -68,6 +68,7 @@ fn every_view_fits_is_light_and_is_for_everybody() {
         ("explanation", &alice, format!("/approvals/{release}/explanation"), 200),
         ("policy", &alice, "/policy".into(), 200),
         ("backtest", &alice, "/backtest?add=permit".into(), 200),
+        ("cases", &alice, "/policy/cases".into(), 200),
         ("figures", &alice, "/stats".into(), 200),
         ("trouble", &alice, "/approvals/none.1".into(), 404),
     ];

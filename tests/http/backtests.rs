@@ -205,3 +205,48 @@ async fn what_is_likely_a_mistake_is_said() {
     assert!(reply.text().contains("no policy permits `decide`"), "{}", reply.text());
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_nobody_made_are_judged_on_a_page() {
+    let world = World::new().await;
+    let alice = Browser::of(&world, "alice").await;
+    let shown = alice.page("/policy/cases").await;
+    assert!(shown.contains("name = &#34;a letter to a customer&#34;"), "an example: {shown}");
+    let seal = field(&shown, "/policy/cases", "seal").to_owned();
+    let case = |name: &str, text: &str, expect: &str| {
+        format!(
+            "[[case]]\nname = '{name}'\ncall = 'acme:mail/send@1.0.0#send'\narguments = {{ text = '{text}' }}\nexpect = '{expect}'\n"
+        )
+    };
+    let cases = case("<b>short</b>", "short", "clear") + &case("long", "much longer", "clear");
+    let before = world.written().await;
+    let send = async |seal: &str, cases: &str, policies: &str, how: &str| {
+        alice.send("/policy/cases", &[("seal", seal), ("cases", cases), ("policies", policies), ("how", how)]).await
+    };
+    let reply = send(&seal, &cases, "", "add").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    well_made("/policy/cases", &reply.text());
+    for part in [
+        "2 cases, 1 not as expected",
+        "&#60;b&#62;short&#60;/b&#62;",
+        "clear, by short",
+        "expected `clear`, and it is `hold`",
+    ] {
+        assert!(reply.text().contains(part), "{part}: {}", reply.text());
+    }
+    let reply = send(&seal, &cases, &format!("{CLEAR_ALL}{ALL_DECIDE}"), "instead").await;
+    assert!(reply.text().contains("2 cases, 0 not as expected") && reply.text().contains("clear, by all"));
+    let reply = send(&seal, &cases, "permit nonsense", "add").await;
+    assert_eq!(reply.status, 422);
+    assert!(reply.text().contains("your policies:1: ") && reply.text().contains("permit nonsense</textarea>"));
+    let unknown = cases.replace("#send", "#nothing");
+    for (bad, said) in [("[[case]]", "your cases: "), (unknown.as_str(), "is no call that this host offers; known: ")] {
+        let reply = send(&seal, bad, "", "add").await;
+        assert_eq!(reply.status, 400);
+        assert!(reply.text().contains(said), "{}", reply.text());
+    }
+    assert_eq!(send(&seal, &"#".repeat(200_000), "", "add").await.status, 413);
+    assert_eq!(send("forged", &cases, "", "add").await.status, 403);
+    assert!(world.written().await == before);
+    world.stop().await;
+}

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use holdshort_gate::{Digest, Time};
 use holdshort_journal::{Journal, Position, ReadError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::json::Json;
@@ -18,8 +19,10 @@ use super::problem::{Details, Kind, Problem};
 use super::shapes::{DigestShape, Moment};
 use super::{Answer, Api};
 use crate::policy::backtest::{Backtest, Found, GroupBurden, Listed, Report, Row, Table};
-use crate::policy::load::Source;
+use crate::policy::cases::{Cases, Tried};
+use crate::policy::load::{Problems, Source};
 use crate::policy::{CedarPolicy, Setting};
+use crate::review::story;
 
 /// How many events are judged at a time. The next ones are read meanwhile.
 const CHUNK: usize = 2_048;
@@ -169,21 +172,57 @@ pub(super) async fn create(State(api): State<Api>, Input(request): Input<Backtes
 
 /// Tries these files, alone or with those in force.
 pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -> Result<Report, Problem> {
-    let bytes = files.iter().fold(0, |sum: usize, file| sum.saturating_add(file.text.len()));
-    if files.len() > FILES_MAX || bytes > BYTES_MAX {
-        let detail = format!("a candidate has at most {FILES_MAX} files of {} KiB together", BYTES_MAX / 1_024);
-        return Err(Problem::new(Kind::TooLarge, detail).max(BYTES_MAX));
-    }
+    small(&files)?;
     if files.is_empty() {
         return Err(Problem::new(Kind::BadRequest, "there are no policies to try"));
     }
-    let _turn = api.0.trial.clone().try_acquire_owned().map_err(|_| {
-        Problem::new(Kind::NotNow, "another trial is going on; try again when it is over").retry_after_s(5)
-    })?;
+    let _turn = turn(api)?;
     let setting = api.setting().clone();
-    let candidate = blocking(move || setting.candidate(files, add)).await?;
-    let candidate = candidate.map_err(|problems| Problem::new(Kind::UnsoundPolicies, problems.to_string()))?;
+    let candidate = blocking(move || setting.candidate(files, add)).await?.map_err(unsound)?;
     backtest(api.journal(), api.setting(), candidate, since).await
+}
+
+/// Judges cases, by these policies as in [`run`], or by those in force if there are none.
+pub(crate) async fn try_cases(api: &Api, cases: Source, files: Vec<Source>, add: bool) -> Result<Vec<Tried>, Problem> {
+    small(files.iter().chain([&cases]))?;
+    let _turn = turn(api)?;
+    let setting = api.setting().clone();
+    let work = move || {
+        let bad = |what: String| Problem::new(Kind::BadRequest, format!("{}: {what}", cases.path.display()));
+        let read: Cases = toml::from_str(&cases.text).map_err(|error| bad(error.to_string()))?;
+        let policies = match &setting.present {
+            Some(present) if files.is_empty() => present.clone(),
+            None if files.is_empty() => {
+                let detail = "there are no policies in force, so every consequential call is held; write some";
+                return Err(Problem::new(Kind::BadRequest, detail));
+            }
+            _ => Arc::new(setting.candidate(files, add).map_err(unsound)?),
+        };
+        read.try_all(&*policies, &setting.types, story::needs).map_err(bad)
+    };
+    blocking(work).await?
+}
+
+/// Refuses what nobody would write by hand.
+fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem> {
+    let add = |(count, bytes): (usize, usize), file: &Source| (count + 1, bytes.saturating_add(file.text.len()));
+    let (count, bytes) = files.into_iter().fold((0, 0), add);
+    if count > FILES_MAX || bytes > BYTES_MAX {
+        let detail = format!("a candidate has at most {FILES_MAX} files of {} KiB together", BYTES_MAX / 1_024);
+        return Err(Problem::new(Kind::TooLarge, detail).max(BYTES_MAX));
+    }
+    Ok(())
+}
+
+/// The right to work hard, which one has at a time.
+fn turn(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
+    api.0.trial.clone().try_acquire_owned().map_err(|_| {
+        Problem::new(Kind::NotNow, "another trial is going on; try again when it is over").retry_after_s(5)
+    })
+}
+
+fn unsound(problems: Problems) -> Problem {
+    Problem::new(Kind::UnsoundPolicies, problems.to_string())
 }
 
 /// Goes through the whole journal once. What is written meanwhile is not waited for.

@@ -7,7 +7,7 @@ mod explain;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::{Global, PolicyAction};
 use super::client;
@@ -15,10 +15,10 @@ use super::exit::{Exit, Failure};
 use super::host::judging;
 use super::output::Output;
 use crate::config::Config;
-use crate::policy::cases::{Cases, verdict};
+use crate::policy::CedarPolicy;
+use crate::policy::cases::Cases;
 use crate::policy::load::Source;
 use crate::policy::schema::schema;
-use crate::policy::{CedarPolicy, Verdict};
 use crate::review::story;
 
 /// Does what is asked of the policies.
@@ -74,46 +74,22 @@ fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
 fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let usage = |what: String| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;
-    let Cases { case: cases } = toml::from_str(&text).map_err(|error| usage(error.to_string()))?;
+    let cases: Cases = toml::from_str(&text).map_err(|error| usage(error.to_string()))?;
     let types = judging::types(config)?;
-    let mut failed = 0;
-    let mut told = Vec::<Value>::new();
-    for case in &cases {
-        let judged = case.judge(policies, &types);
-        let judgement = judged.map_err(|error| usage(format!("case `{}`: {error}", case.name)))?;
-        let needs = story::needs(&judgement.requirement);
-        let differs = case.differs(&judgement, &needs);
-        failed += usize::from(differs.is_some());
-        let record = &judgement.record;
-        let why = match &judgement.verdict {
-            Verdict::Refuse(why) => why.clone(),
-            Verdict::Clear | Verdict::Hold => String::new(),
-        };
-        if output.json {
-            told.push(json!({
-                "name": case.name, "verdict": verdict(&judgement), "by": record.determining, "errors": record.errors,
-                "needs": needs, "why": why, "differs": differs,
-            }));
-            continue;
-        }
-        let mark = if differs.is_some() { "FAILED" } else { "ok" };
-        let mut line = format!("{mark}: {}: {}", case.name, verdict(&judgement));
-        if !record.determining.is_empty() {
-            line += &format!(", by {}", record.determining.join(", "));
-        }
-        match &judgement.verdict {
-            Verdict::Hold => line += &format!("; needs {needs}"),
-            Verdict::Refuse(_) => line += &format!("; {why}"),
-            Verdict::Clear => {}
-        }
-        let errors = record.errors.iter().map(|error| format!("\n  could not be evaluated: {error}"));
-        line.extend(errors.chain(differs.map(|differs| format!("\n  {differs}"))));
-        output.text(&line)?;
-    }
+    let tried = cases.try_all(policies, &types, story::needs).map_err(usage)?;
+    let failed = tried.iter().filter(|one| one.differs.is_some()).count();
     if output.json {
-        output.json(&json!({ "cases": told, "failed": failed }))?;
+        output.json(&json!({ "cases": tried, "failed": failed }))?;
     } else {
-        output.text(&format!("{} cases, {failed} not as expected", cases.len()))?;
+        for one in &tried {
+            let mark = if one.differs.is_some() { "FAILED" } else { "ok" };
+            let errors = one.errors.iter().map(|error| format!("could not be evaluated: {error}"));
+            output.text(&format!("{mark}: {}: {}", one.name, one.told()))?;
+            for line in errors.chain(one.differs.clone()) {
+                output.text(&format!("  {line}"))?;
+            }
+        }
+        output.text(&format!("{} cases, {failed} not as expected", tried.len()))?;
     }
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }

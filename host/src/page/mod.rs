@@ -7,6 +7,7 @@
 mod approval;
 mod assets;
 mod backtest;
+mod cases;
 mod decide;
 mod edit;
 mod evidence;
@@ -55,6 +56,7 @@ pub fn pages() -> Pages {
         .route("/grants/{id}/revocation", post(grants::revoke))
         .route("/history", get(history::show))
         .route("/policy", get(policy::show))
+        .route("/policy/cases", get(cases::show).post(cases::create))
         .route("/backtest", get(backtest::show).post(backtest::create))
         .route("/stats", get(stats::show))
         .route("/live", get(live::stream))

@@ -1,12 +1,12 @@
-//! Cases for `holdshort policy test`: calls as an agent could make them, and what policy should say.
+//! Cases for `holdshort policy test` and its page: calls as an agent could make them, and what policy should say.
 
 use std::collections::BTreeMap;
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, RunId, Time, Total, WitType,
+    Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, Requirement, RunId, Time, Total, WitType,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema::{Types, entity_type};
@@ -18,6 +18,65 @@ use super::{CallQuestion, Judgement, Policy, Verdict, values};
 pub struct Cases {
     /// Each of them, under `[[case]]`.
     pub case: Vec<Case>,
+}
+
+/// What came of a case.
+#[derive(Debug, Serialize)]
+pub struct Tried {
+    /// The case's name.
+    pub name: String,
+    /// `clear`, `hold` or `refuse`.
+    pub verdict: &'static str,
+    /// The policies that determined it.
+    pub by: Vec<String>,
+    /// Policies that could not be evaluated.
+    pub errors: Vec<String>,
+    /// Who must decide, if it is held.
+    pub needs: String,
+    /// Why it is refused; else empty.
+    pub why: String,
+    /// What is not as expected; nothing if all is.
+    pub differs: Option<String>,
+}
+
+impl Cases {
+    /// Judges each. `needs` says who must decide.
+    pub fn try_all(
+        &self,
+        policy: &dyn Policy,
+        types: &Types,
+        needs: impl Fn(&Requirement) -> String,
+    ) -> Result<Vec<Tried>, String> {
+        let tried = |case: &Case| {
+            let judgement = case.judge(policy, types).map_err(|error| format!("case `{}`: {error}", case.name))?;
+            let needs = needs(&judgement.requirement);
+            let differs = case.differs(&judgement, &needs);
+            let verdict = verdict(&judgement);
+            let why = match judgement.verdict {
+                Verdict::Refuse(why) => why,
+                Verdict::Clear | Verdict::Hold => String::new(),
+            };
+            let (by, errors) = (judgement.record.determining, judgement.record.errors);
+            Ok(Tried { name: case.name.clone(), verdict, by, errors, needs, why, differs })
+        };
+        self.case.iter().map(tried).collect()
+    }
+}
+
+impl Tried {
+    /// The verdict, what determined it, and what follows from it, in one line.
+    pub fn told(&self) -> String {
+        let mut line = self.verdict.to_owned();
+        if !self.by.is_empty() {
+            line += &format!(", by {}", self.by.join(", "));
+        }
+        match self.verdict {
+            "hold" => line += &format!("; needs {}", self.needs),
+            "refuse" => line += &format!("; {}", self.why),
+            _ => {}
+        }
+        line
+    }
 }
 
 /// One call, and what policy should say to it.

@@ -1,0 +1,95 @@
+//! `/policy/cases`: a form for calls that nobody made yet, and what policies say of them; `holdshort policy test` without a terminal.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+
+use super::frame::{Answer, Frame, Seal, Signed, page};
+use crate::api::limits::Form;
+use crate::api::{Api, backtests};
+use crate::policy::cases::Tried;
+use crate::policy::load::Source;
+use crate::review::Text;
+
+/// What the form's seal is of.
+const SEALED: &str = "cases";
+/// What the form is opened with: it shows how cases are written, and can be judged where the mail connector is.
+const EXAMPLE: &str = include_str!("templates/case.toml");
+
+#[derive(Template)]
+#[template(path = "cases.html")]
+struct CasesPage {
+    frame: Frame,
+    seal: Seal,
+    cases: Text,
+    policies: Text,
+    add: bool,
+    trouble: Vec<Text>,
+    result: Option<Vec<Shown>>,
+}
+
+impl CasesPage {
+    fn failed(&self) -> usize {
+        self.result.iter().flatten().filter(|one| one.failed).count()
+    }
+}
+
+/// A case that was judged.
+#[derive(Debug)]
+struct Shown {
+    name: Text,
+    told: Text,
+    /// What is not as expected, and what could not be evaluated.
+    trouble: Vec<Text>,
+    failed: bool,
+}
+
+/// Shows the form.
+pub(super) async fn show(signed: Signed) -> Answer {
+    page(&form(&signed, EXAMPLE, "", true))
+}
+
+/// The form, with what was typed.
+fn form(signed: &Signed, cases: &str, policies: &str, add: bool) -> CasesPage {
+    CasesPage {
+        frame: signed.frame("policy"),
+        seal: signed.seal(SEALED),
+        cases: Text::field(cases),
+        policies: Text::field(policies),
+        add,
+        trouble: Vec::new(),
+        result: None,
+    }
+}
+
+/// Judges what the form holds.
+pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> Answer {
+    signed.0.check(SEALED, sent.field("seal").unwrap_or_default())?;
+    let cases = Text::typed(sent.field("cases").unwrap_or_default());
+    let policies = Text::typed(sent.field("policies").unwrap_or_default());
+    let add = sent.field("how") != Some("instead");
+    let shown = form(&signed, &cases, &policies, add);
+    let typed = (!policies.trim().is_empty()).then(|| Source { path: "your policies".into(), text: policies });
+    let cases = Source { path: "your cases".into(), text: cases };
+    match backtests::try_cases(&api, cases, typed.into_iter().collect(), add).await {
+        Ok(tried) => page(&CasesPage { result: Some(tried.into_iter().map(Shown::from).collect()), ..shown }),
+        Err(problem) => {
+            let status: StatusCode = problem.kind().status();
+            let shown = CasesPage { trouble: Text::lines(problem.detail()), ..shown };
+            Ok((status, page(&shown)?).into_response())
+        }
+    }
+}
+
+impl From<Tried> for Shown {
+    fn from(tried: Tried) -> Self {
+        let errors = tried.errors.iter().map(|error| format!("could not be evaluated: {error}"));
+        Self {
+            name: Text::line(&tried.name),
+            told: Text::line(&tried.told()),
+            trouble: errors.chain(tried.differs.clone()).map(|line| Text::line(&line)).collect(),
+            failed: tried.differs.is_some(),
+        }
+    }
+}
