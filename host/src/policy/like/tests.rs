@@ -209,7 +209,8 @@ fn whatever_was_seen_is_cleared_and_no_more_money() {
         }
         let facts = Value::Null;
         let pairs: Vec<_> = seen.iter().map(|action| (action.clone(), facts.clone())).collect();
-        let sums = BTreeMap::from([("EUR".to_owned(), 1_000_000)]);
+        let currency = |one: &Action| one.arguments()["amount"]["currency"].as_str().unwrap().to_owned();
+        let sums = seen.iter().map(|one| (currency(one), 1_000_000)).collect();
         let Some(suggested) = suggested(&pairs, &types, &Fullest { count: 9, sums }) else {
             none += 1;
             continue;
