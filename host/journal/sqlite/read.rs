@@ -56,45 +56,46 @@ pub(super) fn call_events(
     call: CallNumber,
     before: Seq,
 ) -> Result<Vec<Recorded>, ReadError> {
-    let select = format!(
-        "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
-         WHERE runs.id = ?1 AND events.call = ?2 AND events.seq < ?3 ORDER BY events.seq"
-    );
-    let mut statement = connection.prepare_cached(&select)?;
-    let mut rows = statement.query((&run.0, call, integer(before)))?;
-    let mut events = Vec::new();
-    while let Some(row) = rows.next()? {
-        events.push(recorded(connection, row, 0)?.0);
-    }
-    Ok(events)
+    events_of(connection, run, call, "seq <", before)
 }
 
-/// The same, as it was right after the event at this place.
+/// The call as it was right after the event at this place.
 pub(super) fn call_until(
     connection: &Connection,
     run: &RunId,
     call: CallNumber,
     until: Position,
 ) -> Result<Option<Call>, ReadError> {
+    let damaged = |why: String| ReadError::Damaged(format!("call {call} of run {run}: {why}"));
+    let mut events = events_of(connection, run, call, "position <=", until.0)?.into_iter();
+    let Some(first) = events.next() else { return Ok(None) };
+    let opened = Call::open(&first.event, first.at);
+    let mut folded = opened.ok_or_else(|| damaged("its first event does not open it".into()))?;
+    for Recorded { event, at, .. } in events {
+        folded.apply(&event, at).map_err(|error| damaged(error.to_string()))?;
+    }
+    Ok(Some(folded))
+}
+
+/// The events of a call up to a bound, in order; both ways of counting give the same order within a run.
+fn events_of(
+    connection: &Connection,
+    run: &RunId,
+    call: CallNumber,
+    within: &str,
+    bound: u64,
+) -> Result<Vec<Recorded>, ReadError> {
     let select = format!(
         "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
-         WHERE runs.id = ?1 AND events.call = ?2 AND events.position <= ?3 ORDER BY events.position"
+         WHERE runs.id = ?1 AND events.call = ?2 AND events.{within} ?3 ORDER BY events.position"
     );
-    let damaged = |why: String| ReadError::Damaged(format!("call {call} of run {run}: {why}"));
     let mut statement = connection.prepare_cached(&select)?;
-    let mut rows = statement.query((&run.0, call, integer(until.0)))?;
-    let mut folded: Option<Call> = None;
+    let mut rows = statement.query((&run.0, call, integer(bound)))?;
+    let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        let (recorded, _) = recorded(connection, row, 0)?;
-        match &mut folded {
-            Some(call) => call.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?,
-            None => {
-                let opened = Call::open(&recorded.event, recorded.at);
-                folded = Some(opened.ok_or_else(|| damaged("its first event does not open it".into()))?);
-            }
-        }
+        events.push(recorded(connection, row, 0)?.0);
     }
-    Ok(folded)
+    Ok(events)
 }
 
 /// Selects runs for [`run_of`].

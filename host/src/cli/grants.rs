@@ -8,7 +8,6 @@ use super::args::{CallId, GrantTerms, GrantsAction, GrantsArgs, ListGrants};
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::money;
 use crate::review::story;
 
 /// `GET /v1/grants`
@@ -71,18 +70,12 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
         };
         let what = format!("{}: {}", grant.agent, grant.capability.function());
         let terms = story::granted(grant);
-        output.row(&format!("{id}  {over}"), &format!("{what}, {terms}; by {by}; so far {}", spent(used)))?;
+        output.row(&format!("{id}  {over}"), &format!("{what}, {terms}; by {by}; so far {}", story::total(used)))?;
     }
     if let Some(next) = page.next {
         output.note(&format!("there are more: --before {next}"));
     }
     Ok(Exit::Done)
-}
-
-/// What a grant has cleared.
-fn spent(used: &Total) -> String {
-    let sums = used.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
-    format!("{} calls{}", used.count, sums.collect::<String>())
 }
 
 /// Prints the policy alone, so that it can be kept in a file.

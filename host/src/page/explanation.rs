@@ -8,8 +8,7 @@ use super::policy::ShownPolicy;
 use crate::api::explanations::{PresentVerdict, RecordedVerdict, explanation};
 use crate::api::limits::Path;
 use crate::api::{Api, approvals, ids};
-use crate::money;
-use crate::review::Text;
+use crate::review::{Text, story};
 
 #[derive(Template)]
 #[template(path = "explanation.html")]
@@ -62,17 +61,12 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 /// What was written down: the verdict, its policies, and what else it says.
 fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>, Vec<(&'static str, Text)>) {
     let reasons = verdict.reasons.iter().map(|why| ("why", Text::line(why)));
-    let totals = verdict.totals.iter().map(|one| {
-        let sums = one
-            .total
-            .sums
-            .iter()
-            .map(|(currency, sum)| format!(", {}", money::show(*sum, currency)))
-            .collect::<String>();
-        ("total before", Text::line(&format!("of {}: {} calls{sums}", one.of, one.total.count)))
-    });
+    let totals = verdict
+        .totals
+        .iter()
+        .map(|one| ("total before", Text::line(&format!("of {}: {}", one.of, story::total(&one.total)))));
     let more = reasons.chain(totals).chain(errors(&verdict.errors)).collect();
-    (Some(past(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)
+    (Some(story::judged(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)
 }
 
 /// What the policies of now say, and what would change it.
@@ -80,7 +74,7 @@ fn present(verdict: PresentVerdict, then: Option<&'static str>) -> Present {
     let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
     Present {
         same: verdict.same_policies && then == Some(verdict.verdict),
-        verdict: past(verdict.verdict),
+        verdict: story::judged(verdict.verdict),
         more: why.into_iter().chain(errors(&verdict.errors)).collect(),
         policies: verdict.determining.into_iter().map(ShownPolicy::from).collect(),
         changes: verdict.changes.iter().map(|change| Text::line(&change.sentence)).collect(),
@@ -90,13 +84,4 @@ fn present(verdict: PresentVerdict, then: Option<&'static str>) -> Present {
 
 fn errors(errors: &[String]) -> impl Iterator<Item = (&'static str, Text)> {
     errors.iter().map(|error| ("could not be evaluated", Text::line(error)))
-}
-
-/// A verdict as what became of the call.
-pub(super) fn past(verdict: &str) -> &'static str {
-    match verdict {
-        "clear" => "cleared",
-        "hold" => "held",
-        _ => "refused",
-    }
 }

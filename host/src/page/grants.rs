@@ -11,7 +11,6 @@ use super::frame::{Answer, Frame, Seal, Signed, When, page};
 use crate::api::limits::{Form, Path, Query};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, grants, ids};
-use crate::money;
 use crate::review::{Text, story};
 
 /// Rows of a page.
@@ -58,7 +57,6 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
     let row = |row: GrantRow| {
         let standing = grants::stands(&row, now);
         let GrantRow { id, granted, used, .. } = row;
-        let sums = used.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
         Row {
             id: Text::line(&id.to_string()),
             by: Text::line(&granted.by),
@@ -66,7 +64,7 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
             agent: Text::line(&granted.grant.agent),
             what: Text::line(granted.grant.capability.function()),
             terms: Text::line(&story::granted(&granted.grant)),
-            used: Text::line(&format!("{} calls{}", used.count, sums.collect::<String>())),
+            used: Text::line(&story::total(&used)),
             standing,
             used_up: used.count >= granted.grant.calls,
             revoked_by: granted.revoked.map(|(by, _)| Text::line(&by)),

@@ -2,7 +2,7 @@
 
 use holdshort_gate::{
     Action, Decision, Demand, EffectClass, Event, Grant, Proposal, RefusalReason, Requirement, Resolution, Reviewers,
-    Time, Verdict,
+    Time, Total, Verdict,
 };
 use serde_json::Value;
 
@@ -112,11 +112,30 @@ fn of_call(event: &Event) -> String {
     }
 }
 
+/// What became of a call, by the name of policy's verdict.
+pub fn judged(verdict: &str) -> &str {
+    match verdict {
+        "clear" => "cleared",
+        "hold" => "held",
+        "refuse" => "refused",
+        other => other,
+    }
+}
+
+/// So many calls, and their money.
+pub fn total(total: &Total) -> String {
+    let sums = total.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
+    format!("{}{}", calls(total.count), sums.collect::<String>())
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".into() } else { format!("{count} calls") }
+}
+
 /// What a grant clears, in short.
 pub fn granted(grant: &Grant) -> String {
-    let calls = if grant.calls == 1 { "1 call".into() } else { format!("{} calls", grant.calls) };
     let sums = grant.sums.iter().map(|(currency, units)| format!(", {} in all", money::show(*units, currency)));
-    format!("at most {calls}{} until {}", sums.collect::<String>(), at(grant.until))
+    format!("at most {}{} until {}", calls(grant.calls), sums.collect::<String>(), at(grant.until))
 }
 
 /// Who decided what.

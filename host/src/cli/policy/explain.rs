@@ -8,8 +8,7 @@ use crate::cli::args::CallId;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::money;
-use crate::review::terminal;
+use crate::review::{story, terminal};
 
 /// What is read of the host's answer.
 #[derive(Deserialize)]
@@ -79,24 +78,18 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
         None => output.text("policy was not asked about it")?,
         Some(recorded) => {
-            output.text(&format!("recorded: {}", past(&recorded.verdict)))?;
+            output.text(&format!("recorded: {}", story::judged(&recorded.verdict)))?;
             recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;
             decided(&recorded.determining, &recorded.errors, output)?;
             for one in &recorded.totals {
-                let sums = one
-                    .total
-                    .sums
-                    .iter()
-                    .map(|(currency, sum)| format!(", {}", money::show(*sum, currency)))
-                    .collect::<String>();
-                output.row("  total before: ", &format!("of {}: {} calls{sums}", one.of, one.total.count))?;
+                output.row("  total before: ", &format!("of {}: {}", one.of, story::total(&one.total)))?;
             }
         }
     }
     if let Some(present) = &answer.present {
         let then = answer.recorded.as_ref().map(|recorded| &recorded.verdict);
         if !present.same_policies || then != Some(&present.verdict) {
-            output.text(&format!("the policies in force: {}", past(&present.verdict)))?;
+            output.text(&format!("the policies in force: {}", story::judged(&present.verdict)))?;
             decided(&present.determining, &present.errors, output)?;
         }
         present.why.iter().try_for_each(|why| output.row("  why: ", why))?;
@@ -118,14 +111,4 @@ fn decided(policies: &[Policy], errors: &[String], output: &Output) -> Result<()
         one.text.iter().flat_map(|text| text.lines()).try_for_each(|line| output.row("    ", line))?;
     }
     errors.iter().try_for_each(|error| output.row("  could not be evaluated: ", error))
-}
-
-/// What was done, by a verdict's name.
-fn past(verdict: &str) -> &str {
-    match verdict {
-        "clear" => "cleared",
-        "hold" => "held",
-        "refuse" => "refused",
-        other => other,
-    }
 }
