@@ -149,7 +149,6 @@ impl Run {
             | Event::CallReheld { .. }
             | Event::CallEscalated { .. }
             | Event::GrantMade { .. }
-            | Event::GrantRevoked { .. }
             | Event::CallAnswered { .. }
             | Event::CallExpired { .. }
             | Event::CallCancelled { .. }
@@ -159,6 +158,8 @@ impl Run {
             | Event::EffectInDoubt { .. }
             | Event::EffectLookedUp { .. }
             | Event::EffectResolved { .. } => {}
+            // It may be of any earlier call: what the run waits for now is another matter.
+            Event::GrantRevoked { .. } => return Ok(()),
             Event::TimerSet { timer, until } => {
                 self.timers = *timer;
                 self.phase = RunPhase::Sleeping { timer: *timer, until: *until };

@@ -48,6 +48,45 @@ fn a_replayed_run_does_nothing_twice() {
     assert_eq!((count("routine-returned"), count("call-held"), count("effect-started")), (2, 4, 2), "{events:?}");
 }
 
+/// A grant outlives the call that it was made with. It is taken back while the agent computes, and no replay takes that for something that the agent did.
+#[test]
+fn a_grant_that_is_taken_back_is_nothing_to_a_replay() {
+    let home = tempfile::tempdir().unwrap();
+    let (mail, branch) = (Maildir(home.path().join("mail")), Branch::new(&home.path().join("shop.git")));
+    let gone = home.path().join("gone");
+    let wait = format!("until [ -e {} ]; do sleep 0.05; done", gone.display());
+    let check = format!("[checks.slow]\ncommand = [\"sh\", \"-c\", \"{wait}\"]\n");
+    let policy = "[policy]\nfiles = [\"p.cedar\"]\n";
+    let folder = outside::folder(&mail, &format!("[limits]\nlinger-ms = 0\n{policy}{}{check}", branch.section()));
+    let permit = |action: &str| format!("permit (principal, action == Action::\"{action}\", resource);\n");
+    folder.write("p.cedar", &(permit("decide") + &permit("grant")));
+
+    let host = folder.serve();
+    let run = host.start("scripted", &format!("{}\ncheck slow main\nask Go on?\nask Really?", mail.line()));
+    let first = host.held(&run);
+    let (id, digest) = (first["id"].as_str().unwrap(), first["digest"].as_str().unwrap());
+    let said = folder.run(&["approvals", "approve", id, "--yes", "--digest", digest, "--grant", "3", "--for", "2h"]);
+    assert!(said.status.success(), "{said:?}");
+    host.effect(id, "succeeded");
+    assert!(folder.run(&["grants", "revoke", id]).status.success());
+    fs::write(&gone, "").unwrap();
+    let question = host.held(&run);
+    let kinds: Vec<String> = host.events(&run).iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
+    let place = |kind: &str| kinds.iter().position(|other| other == kind).unwrap();
+    assert!(place("effect-succeeded") < place("grant-revoked"), "{kinds:?}");
+    assert!(place("grant-revoked") < place("routine-returned"), "{kinds:?}");
+    host.kill();
+
+    let host = folder.serve();
+    assert_eq!(host.show_run(&run)["state"], "waiting");
+    assert_eq!(host.decide(&question, "respond", &json!({ "answer": "yes" })).0, 200);
+    until("the next question", || (host.show_run(&run)["waiting_for"] == 4).then_some(()));
+    let question = host.approval(&format!("{run}.4"));
+    assert_eq!(host.decide(&question, "respond", &json!({ "answer": "yes" })).0, 200);
+    let row = host.over(&run);
+    assert_eq!((&row["state"], mail.count()), (&json!("finished"), 1), "{row}");
+}
+
 /// When a timer ends depends on the time that the agent sees, which must be the same in every replay.
 #[test]
 fn a_replayed_run_sees_the_same_time() {

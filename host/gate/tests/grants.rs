@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use common::{World, proposal};
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::command::{Choice, Decide, Finish, Outcome, Propose, Proposed, Revoke, Start};
+use holdshort_gate::command::{Choice, Decide, Finish, Outcome, Propose, Proposed, Revoke, SetTimer, Start};
 use holdshort_gate::grant::NotGranted;
 use holdshort_gate::totals::money;
 use holdshort_gate::{
@@ -84,6 +84,31 @@ fn a_grant_is_made_with_an_approval_and_stands_with_its_call() {
     let call = world.subject.call.clone().unwrap();
     assert_eq!(call.granted.unwrap().revoked, Some(("eve".into(), world.now)));
     assert_eq!((call.phase, call.changed_at), (before.phase, before.changed_at));
+}
+
+/// A grant outlives its call: the run has gone on when it is taken back, and waits for something else.
+#[test]
+fn a_grant_that_is_taken_back_later_leaves_the_run_as_it_is() {
+    let mut world = World::held(paying(transfer(b"component", "ACME", 100, "EUR")));
+    let until = world.now.plus_ms(10_000);
+    made(&mut world, "ann", grant(until)).unwrap();
+    world.start().unwrap();
+    world.finish(1, Outcome::Happened(json!(null))).unwrap();
+    let first = world.subject.call.clone();
+    for waits in ["waiting", "sleeping"] {
+        let mut later = World { subject: world.subject.clone(), written: Vec::new(), ..world };
+        if waits == "waiting" {
+            later.submit(Propose { call: 2, proposed: Proposed::Hold(Box::new(proposal("b"))) }).unwrap();
+        } else {
+            later.submit(SetTimer { timer: 1, until }).unwrap();
+        }
+        let run = later.subject.run.clone().unwrap();
+        assert_eq!(run.phase.name(), waits);
+        later.subject.call = first.clone();
+        later.submit(Revoke { by: "bob".into() }).unwrap();
+        assert_eq!(later.written.last().unwrap().name(), "grant-revoked");
+        assert_eq!(later.subject.run, Some(run));
+    }
 }
 
 /// The approval with which it was made falls when facts change, and so does the grant, whatever people decide then.

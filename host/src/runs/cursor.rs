@@ -178,9 +178,9 @@ impl<'a> Cursor<'a> {
         Ok(self.chunk.pop_front())
     }
 
-    /// Goes on with the next chunk once the last is used up.
+    /// Goes on with the next chunk once the last is used up. A chunk may have nothing that the agent takes part in.
     async fn fill(&mut self) -> Result<(), CannotReplay> {
-        if self.chunk.is_empty()
+        while self.chunk.is_empty()
             && let Some(ahead) = self.ahead.take()
         {
             self.begin(ahead.await.map_err(|_| CannotReplay::ShuttingDown)??);
@@ -194,7 +194,9 @@ impl<'a> Cursor<'a> {
         // Where there was no more is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
         // whose events about the open call are read from its own state.
         let last = events.last().map(|recorded| recorded.seq).filter(|_| more);
-        self.chunk = events.into();
+        // A grant may be taken back at any time, long after its call was answered: no agent sees it, and no agent's doing follows from it.
+        let lived = events.into_iter().filter(|recorded| !matches!(recorded.event, Event::GrantRevoked { .. }));
+        self.chunk = lived.collect();
         self.ahead = last.map(|last| {
             let (journal, run) = (self.journal.clone(), self.run.clone());
             tokio::spawn(async move { journal.events(&run, last, CHUNK).await })
