@@ -118,6 +118,11 @@ impl Vote {
         self.stands_for.as_deref().unwrap_or(&self.reviewer)
     }
 
+    /// Whether this person said so in their own name.
+    pub fn is_own_of(&self, name: &str) -> bool {
+        self.reviewer == name && self.right_of() == name
+    }
+
     /// Whether this person voted, or was voted for: neither can again.
     pub fn is_of(&self, name: &str) -> bool {
         self.reviewer == name || self.stands_for.as_deref() == Some(name)
@@ -139,6 +144,9 @@ pub enum NotEligible {
     /// Stands for somebody, and is asked in their own person later.
     #[error("your own approval is asked for in a later stage: you cannot approve this in somebody's place")]
     NeededLater,
+    /// Stands for somebody who has said the opposite.
+    #[error("they have decided otherwise themselves: you cannot overrule them in their place")]
+    SaidOtherwise,
     /// Four-eyes: started the run.
     #[error("who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,

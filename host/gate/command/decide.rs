@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Command, Refused, Sealed, Subject};
-use crate::approval::NotEligible;
+use crate::approval::{NotEligible, Vote};
 use crate::call::Call;
 use crate::clearance::Proposal;
 use crate::decision::{Decision, Verdict};
@@ -206,6 +206,15 @@ impl Decide {
         }
         if call.has_lapsed(now) {
             return Err(Refused::Expired);
+        }
+        let own = |said: &Vote| said.is_own_of(self.right_of());
+        let otherwise = match self.choice {
+            Choice::Approve | Choice::Grant(_) | Choice::Edit(_) => call.rejections.iter().any(own),
+            Choice::Reject => call.votes.iter().any(|said| own(said) && said.stage == call.stage),
+            Choice::Respond(_) => false,
+        };
+        if self.stands_for.is_some() && otherwise {
+            return Err(NotEligible::SaidOtherwise.into());
         }
         match (&self.choice, call.is_question()) {
             (Choice::Approve | Choice::Grant(_) | Choice::Edit(_), true) => {

@@ -282,6 +282,29 @@ fn who_is_asked_later_stands_for_nobody_before() {
     assert_eq!(world.phase(), "approved");
 }
 
+/// Bob stands for Ann. What she has said in her own name is hers to take back.
+#[test]
+fn nobody_is_overruled_in_their_own_place() {
+    let mut requirement = Requirement::plain(named(&["ann", "eve", "dan"]), 2, 60_000);
+    requirement.rejections = 2;
+    for (own, other) in
+        [(Choice::Reject, Choice::Approve), (Choice::Reject, edit("b")), (Choice::Approve, Choice::Reject)]
+    {
+        let mut world = World::held(Proposal { requirement: requirement.clone(), ..proposal("a") });
+        world.decide("ann", own.clone()).unwrap();
+        assert_eq!(
+            for_another(&mut world, "bob", "ann", other.clone()).unwrap_err(),
+            NotEligible::SaidOtherwise.into()
+        );
+        for_another(&mut world, "bob", "eve", other).unwrap();
+        world.decide("ann", own).unwrap();
+    }
+    let mut world = World::held(Proposal { requirement, ..proposal("a") });
+    world.decide("ann", Choice::Reject).unwrap();
+    world.decide("ann", Choice::Approve).unwrap();
+    assert_eq!(approve(&mut world, "eve").unwrap().0, "approved", "her own mind she may change");
+}
+
 fn requirements() -> impl Strategy<Value = Requirement> {
     let demand = (some(), 1..3_u32).prop_map(|(reviewers, quorum)| Demand { reviewers, quorum });
     let stages = prop::collection::vec(prop::collection::vec(demand, 1..3), 1..4);
@@ -466,6 +489,9 @@ impl Reference {
                 if self.phase != "held" || lapsed || !self.is_asked_at_all(right) || self.refuses(who, right, *fresh) {
                     return false;
                 }
+                if who != right && self.story().1.contains(&(right, right)) {
+                    return false;
+                }
                 // Whoever has said so, or was stood for, and has not said no since, says nothing new.
                 let (stages, no) = self.story();
                 let touches = |said: &(&str, &str)| [said.0, said.1].iter().any(|name| *name == who || *name == right);
@@ -481,6 +507,9 @@ impl Reference {
                     return true;
                 }
                 if self.phase != "held" || lapsed || !self.is_asked_at_all(right) {
+                    return false;
+                }
+                if who != right && self.story().0.last().is_some_and(|now| now.contains(&(right, right))) {
                     return false;
                 }
                 self.said.push(Some((who.into(), right.into(), false)));
