@@ -41,7 +41,7 @@ pub(super) struct Habit {
 #[derive(Debug, Default)]
 pub(super) struct Habits {
     all: BTreeMap<Key, Habit>,
-    /// Agents and capabilities of which some call was not approved as it was, whichever policies held it: a policy that clears goes by these alone.
+    /// Agents and capabilities of which some call was not approved as it was, or not by everybody who was asked, whichever policies held it: a policy that clears goes by these alone.
     doubted: BTreeSet<(String, String)>,
     /// The days of each agent and capability: what policies compare totals with is all of it, whatever held it.
     days: BTreeMap<(String, String), Days>,
@@ -85,7 +85,7 @@ impl Habits {
         if step.end == Some(End::Approved) {
             self.day(&agent, &capability, open.like().into_iter().flat_map(Like::money), at);
         }
-        if step.end != Some(End::Approved) || !open.is_first_revision() {
+        if step.end != Some(End::Approved) || !open.is_first_revision() || open.split() {
             self.full |= self.doubted.len() >= HABITS_MAX;
             if !self.full {
                 self.doubted.insert((agent, capability));

@@ -580,11 +580,12 @@ when {
     assert!(text.contains("amount.minor_units <= 1800") && text.contains("amount.minor_units <= 5005"), "{text}");
 
     // Anything else that happens to such a call, whichever policies held it, and nothing is suggested: the policy would clear that too.
-    for other in 0..4 {
+    for other in 0..5 {
         let mut spoilt = copied(&world);
         let run = spoilt.create("clerk");
         let requirement = Requirement {
             expires_at: Some(world.now.plus_ms(60_000)),
+            rejections: if other == 4 { 2 } else { 1 },
             ..Requirement::plain(Reviewers::Any, 1, 60_000)
         };
         let policies = if other % 2 == 0 { &["p0"] } else { &["another"] };
@@ -597,6 +598,7 @@ when {
             0 => spoilt.decide(run, "bob", Choice::Reject),
             1 => spoilt.decide(run, "bob", edit()),
             2 => spoilt.submit(run, CancelRun { by: "olga".into(), reason: None }),
+            4 => spoilt.decide(run, "bob", Choice::Reject) && spoilt.decide(run, "alice", Choice::Approve),
             _ => {
                 spoilt.now = world.now.plus_ms(60_001);
                 spoilt.submit(run, Expire)

@@ -226,8 +226,8 @@ impl CedarPolicy {
 
 impl Policy for CedarPolicy {
     fn names(&self) -> Vec<String> {
-        let Loaded { call, review, .. } = &self.loaded;
-        call.policies().chain(review.policies()).map(|policy| policy.id().to_string()).collect()
+        let all = [&self.call, &self.review].map(Apart::all);
+        all.into_iter().flat_map(PolicySet::policies).map(|policy| policy.id().to_string()).collect()
     }
 
     fn uses_totals(&self) -> bool {

@@ -12,6 +12,8 @@ use super::schema::{Types, attribute, entity_type, is_money, optional, word};
 const FEW: usize = 5;
 /// A longer text is none that a policy would name.
 const TEXT_BYTES_MAX: usize = 100;
+/// What the agent's calls of a day have moved, in the currency of the call.
+const SUM: &str = "context.totals.agent_today.sum";
 /// The agent's reasons say nothing of what would be done.
 const REASONS: &str = "rationale";
 
@@ -101,11 +103,17 @@ impl Like {
             say.fact(name, field.shape.as_ref(), &place("resource.facts", name));
         }
         say.conditions.push(format!("context.totals.agent_today.count < {}", fullest.count));
-        let currencies: Vec<&String> = self.money.keys().collect();
-        if let ([(amount, true)], [currency]) = (&say.amounts[..], &currencies[..]) {
-            let most = fullest.sums.get(*currency).copied().unwrap_or(0);
-            let sum = format!("context.totals.agent_today.sum + {amount} <= {}", i64::try_from(most).ok()?);
-            say.conditions.push(sum);
+        match &say.amounts[..] {
+            [] => {}
+            [(at, true)] => {
+                for currency in self.money.keys() {
+                    let most = i64::try_from(fullest.sums.get(currency).copied().unwrap_or(0)).ok()?;
+                    let sum = format!("{SUM} + {at}.minor_units <= {most}");
+                    let other = format!("{at}.currency != {} ||", quoted(currency));
+                    say.conditions.push(if self.money.len() == 1 { sum } else { format!("({other} {sum})") });
+                }
+            }
+            _ => say.open.push(SUM.into()),
         }
         let (space, name) = entity_type(capability);
         let conditions = say.conditions.join(" &&\n    ");
@@ -188,31 +196,31 @@ impl Saying {
                     [one] => self.conditions.push(one.clone()),
                     several => self.conditions.push(format!("(({}))", several.join(") || ("))),
                 }
-                self.amounts.push((format!("{at}.minor_units"), true));
+                self.amounts.push((at.to_owned(), true));
             }
             Shape::Record(fields) => self.record(fields, at),
         }
     }
 
-    /// What the host found out bounds a policy where it was always the same, and not where it grows by itself.
+    /// What the host found out bounds a policy where it was always the same, and is left open where it was not: much of it grows by itself.
     fn fact(&mut self, name: &str, shape: Option<&Shape>, at: &str) {
-        match shape {
-            Some(Shape::List(_, _, all)) if name == "checks-passed" => {
-                self.conditions.extend((!all.is_empty()).then(|| format!("{at}.items.containsAll({})", set(all))));
+        let Some(shape) = shape else { return };
+        let same = match shape {
+            Shape::List(_, _, all) if name == "checks-passed" && !all.is_empty() => {
+                self.conditions.push(format!("{at}.items.containsAll({})", set(all)));
+                return;
             }
-            Some(shape @ (Shape::Flag(_) | Shape::Number(0, 0) | Shape::List(0, ..) | Shape::List(_, Some(_), _))) => {
-                self.shape(shape, at);
-            }
-            Some(
-                Shape::Any
-                | Shape::Number(..)
-                | Shape::Text(_)
-                | Shape::Bytes(_)
-                | Shape::List(..)
-                | Shape::Money(_)
-                | Shape::Record(_),
-            )
-            | None => {}
+            Shape::Number(least, most) => least == most,
+            Shape::Text(texts) => texts.len() == 1,
+            Shape::Flag(seen) => seen.len() == 1,
+            Shape::List(0, ..) => true,
+            Shape::List(_, texts, _) => texts.is_some() && name != "checks-passed",
+            Shape::Any | Shape::Bytes(_) | Shape::Money(_) | Shape::Record(_) => false,
+        };
+        if same {
+            self.shape(shape, at);
+        } else {
+            self.open.push(at.to_owned());
         }
     }
 }

@@ -100,7 +100,7 @@ fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     assert_eq!(seen.len(), 3);
     let mut texts = String::new();
     for (capability, seen) in &seen {
-        let sums = BTreeMap::from([("EUR".to_owned(), 1_000_000)]);
+        let sums = ["EUR", "USD"].map(|currency| (currency.to_owned(), 1_000_000)).into();
         let suggested = suggested(seen, &types, &Fullest { count: 3, sums }).unwrap();
         texts += &format!("{}open: {:?}\n\n", suggested.text, suggested.open);
         let policy = load(&suggested.text, &types);
@@ -190,7 +190,7 @@ fn whatever_was_seen_is_cleared_and_no_more_money() {
         (seed >> 33) % n
     };
     let action = |arguments: &Value| Action::new(Digest::of(b"c"), capability.clone(), &ty, arguments).unwrap();
-    let (mut suggestions, mut none) = (0, 0);
+    let (mut suggestions, mut none, mut bounded) = (0, 0, 0);
     for round in 0..60 {
         let mut seen: Vec<Action> = Vec::new();
         for _ in 0..=round % 12 {
@@ -230,10 +230,15 @@ fn whatever_was_seen_is_cleared_and_no_more_money() {
                 suggested.text
             );
             assert!(!clears(&policy, "another", one, &ty, &facts, (8, 0)), "{}", suggested.text);
+            let open = suggested.open.contains(&"context.totals.agent_today.sum".to_owned());
+            bounded += u32::from(!open);
+            let full = clears(&policy, "the \"agent\"", one, &ty, &facts, (8, 1_000_001));
+            assert!(!full || open, "the day's sum is bounded, or said to be open: {}", suggested.text);
             let mut dearer = one.arguments().clone();
             dearer["amount"]["minor-units"] = json!((most + 1).to_string());
             assert!(!clears(&policy, "the \"agent\"", &action(&dearer), &ty, &facts, (8, 0)), "{}", suggested.text);
         }
     }
+    assert!(bounded > 20, "{bounded} whose sum is bounded");
     assert!(suggestions > 30 && none > 0, "{suggestions} suggestions, {none} times none");
 }
