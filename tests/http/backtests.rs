@@ -1,7 +1,7 @@
 //! Trials of changed policies on recorded calls: what is counted, what comes first, and what is refused.
 
-use holdshort_gate::Phase;
 use holdshort_gate::command::Proposed;
+use holdshort_gate::{EffectClass, Phase};
 use serde_json::{Value, json};
 
 use crate::client::{Request, get, post};
@@ -156,6 +156,24 @@ async fn a_verdict_is_explained() {
     let told = world.ask(&get(&format!("/v1/approvals/{}/explanation", refused.id))).await.json();
     assert_eq!(told["recorded"], Value::Null, "policy was not asked");
     assert_eq!(world.ask(&get("/v1/approvals/run-9999.1/explanation")).await.status, 404);
+    world.stop().await;
+}
+
+/// No policy clears a question, or what somebody edited: an explanation promises neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_decide_in_any_case_is_never_said_to_be_cleared() {
+    let world = World::new().await;
+    let question = world.held(&How { class: EffectClass::Question, ..How::PLAIN }).await;
+    let edited = world.held(&How::PLAIN).await;
+    let edit = json!({ "type": "edit", "digest": edited.digest, "arguments": { "text": "short" } });
+    assert_eq!(world.ask(&post(&format!("/v1/approvals/{}/decisions", edited.id), &edit)).await.status, 200);
+    for (held, note) in [(question, "it asks a question"), (edited, "it was edited")] {
+        let told = world.ask(&get(&format!("/v1/approvals/{}/explanation", held.id))).await.json();
+        assert_eq!((&told["recorded"]["verdict"], &told["present"]["verdict"]), (&json!("hold"), &json!("hold")));
+        let changes = told["present"]["changes"].as_array().unwrap();
+        assert!(changes.iter().all(|change| change["verdict"] != "clear"), "{told}");
+        assert!(told["notes"].to_string().contains(note), "{told}");
+    }
     world.stop().await;
 }
 

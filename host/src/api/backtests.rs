@@ -81,11 +81,11 @@ pub struct BacktestResult {
     errors: u64,
     /// The first different ones of these errors.
     first_errors: Vec<String>,
-    /// Calls that policy refused, which cannot be judged without their facts: these are not recorded.
+    /// Calls that policy refused, which cannot be judged without their facts and consequence: these are not recorded.
     without_facts: u64,
     /// Calls that were not judged because this host does not offer their capability now.
     not_judged: Vec<NotJudged>,
-    /// Calls that were refused before policy was asked.
+    /// Calls that were refused without a verdict of policy: before it was asked, or because the run's limit was reached.
     without_policy: u64,
 }
 

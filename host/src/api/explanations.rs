@@ -9,7 +9,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, CallNumber, Consequence, Counted, Digest, Event, RunId, Scope, Time, Total};
+use holdshort_gate::{
+    Action, CallNumber, Consequence, Counted, Digest, EffectClass, Event, RunId, Scope, Seq, Time, Total,
+};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -24,9 +26,6 @@ use crate::policy::cases::verdict;
 use crate::policy::explain::{Change, Different, explain};
 use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict};
 
-/// How many events of a run are read at a time.
-const CHUNK: usize = 256;
-
 /// Why policy said what it said of a call.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +33,7 @@ pub(crate) struct PolicyExplanation {
     /// The approval's id.
     pub(crate) id: String,
     pub(crate) revision: u32,
-    /// As it was written down; null if the call was refused before policy was asked.
+    /// As it was written down; null if the call was refused without a verdict of policy.
     #[schema(required = true)]
     pub(crate) recorded: Option<RecordedVerdict>,
     /// What the policies in force say of the same call; null if there are none, or they cannot be asked about it.
@@ -148,8 +147,18 @@ struct Put {
     action: Action,
     facts: Value,
     consequence: Consequence,
-    /// Held again because facts had changed, of which policy was not asked.
-    reheld: bool,
+    /// It asks a question, which is for people in any case.
+    question: bool,
+    /// How it came to be this, if not by the agent's call.
+    again: Option<Again>,
+}
+
+/// How a revision after the first came to be.
+#[derive(Clone, Copy, PartialEq)]
+enum Again {
+    Edited,
+    /// Facts had changed, of which policy was not asked.
+    Reheld,
 }
 
 /// Everything that can be said about it.
@@ -196,7 +205,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
 /// What must be known about the question itself.
 fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if put.verdict == "refuse" {
-        notes.push("facts of a call that was refused are not recorded, so policies that ask for them err here".into());
+        notes.push("facts of a call that was refused are not recorded, so policies that ask for them err here; nor is its consequence, which is taken as high".into());
     } else {
         notes.push("facts are as they were recorded, also where an argument is changed".into());
     }
@@ -206,52 +215,48 @@ fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if let Some(grant) = put.record.as_ref().and_then(|record| record.grant.as_ref()) {
         notes.push(format!("the standing grant {grant} cleared it; policies by themselves would hold it"));
     }
-    if put.reheld {
-        notes.push("facts had changed after the call was cleared; policy was not asked again, and its verdict is that of before".into());
+    if put.question {
+        notes.push("it asks a question, which is put before people whatever policy says".into());
+    }
+    match put.again {
+        None => {}
+        Some(Again::Edited) => notes.push("it was edited, and what is edited is for people to decide on: a policy that clears it holds it all the same".into()),
+        Some(Again::Reheld) => notes.push("facts had changed after the call was cleared; policy was not asked again, and its verdict is that of before".into()),
     }
 }
 
 /// How a call was put to policy last.
 async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, Problem> {
-    let (mut found, mut after, mut more) = (None::<Put>, 0, true);
-    while more {
-        let read = api.journal().events(run, after, CHUNK).await?;
-        more = read.more;
-        for recorded in read.events {
-            after = recorded.seq;
-            let at = recorded.at;
-            #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to policy")]
-            let (call, verdict, proposal, reheld) = match recorded.event {
-                Event::CallCleared { call, proposal, .. } => (call, "clear", proposal, false),
-                Event::CallHeld { call, proposal, .. } | Event::CallRevised { call, proposal, .. } => {
-                    (call, "hold", proposal, false)
-                }
-                Event::CallReheld { call, proposal, .. } => {
-                    let before = found.as_ref().map_or("hold", |found| found.verdict);
-                    (call, before, proposal, true)
-                }
-                Event::CallRefused { call, action, policy, .. } if call == number => {
-                    let record = policy.map(|record| *record);
-                    let (action, facts, consequence) = (*action, Value::Null, Consequence::default());
-                    found = Some(Put { verdict: "refuse", at, record, action, facts, consequence, reheld: false });
-                    continue;
-                }
-                _ => continue,
-            };
-            if call == number {
-                let consequence = proposal.consequence.unwrap_or_default();
-                let record = Some(proposal.policy);
-                found = Some(Put {
-                    verdict,
-                    at,
-                    record,
-                    action: proposal.action,
-                    facts: proposal.facts,
-                    consequence,
-                    reheld,
-                });
+    let mut found = None::<Put>;
+    for recorded in api.journal().call_events(run, number, Seq::MAX).await? {
+        let at = recorded.at;
+        #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to policy")]
+        let (verdict, proposal, again) = match recorded.event {
+            Event::CallCleared { proposal, .. } => ("clear", proposal, None),
+            Event::CallHeld { proposal, .. } => ("hold", proposal, None),
+            Event::CallRevised { proposal, .. } => ("hold", proposal, Some(Again::Edited)),
+            Event::CallReheld { proposal, .. } => {
+                (found.as_ref().map_or("hold", |found| found.verdict), proposal, Some(Again::Reheld))
             }
-        }
+            Event::CallRefused { action, policy, .. } => {
+                let (facts, consequence) = (Value::Null, Consequence::default());
+                let (record, action) = (policy.map(|record| *record), *action);
+                let verdict = "refuse";
+                found = Some(Put { verdict, at, record, action, facts, consequence, question: false, again: None });
+                continue;
+            }
+            _ => continue,
+        };
+        found = Some(Put {
+            verdict,
+            at,
+            consequence: proposal.consequence.unwrap_or_default(),
+            question: proposal.class == EffectClass::Question,
+            record: Some(proposal.policy),
+            action: proposal.action,
+            facts: proposal.facts,
+            again,
+        });
     }
     Ok(found)
 }
@@ -290,6 +295,7 @@ fn present(
             totals: put.record.as_ref().map(|record| &record.totals[..]).unwrap_or_default(),
             now: put.at,
         },
+        put.question || put.again == Some(Again::Edited),
     );
     let why = match &explained.judgement.verdict {
         Verdict::Refuse(why) => Some(why.clone()),

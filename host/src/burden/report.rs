@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::tally::{End, Table, Tally};
+use super::tally::{End, OTHER, Table, Tally};
 use super::times::Times;
 use super::{Burden, habits};
 
@@ -290,7 +290,8 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     }
     let Tally { cleared, held, refused, .. } = burden.all;
     let calls = cleared + held + refused;
-    if calls >= habits::CALLS_MIN {
+    // Where some names were counted together, a policy that is not there may be among these.
+    if calls >= habits::CALLS_MIN && !burden.policies.has(&OTHER.to_owned()) {
         let unused = burden.known.policies.iter().filter(|policy| !burden.policies.has(policy));
         found.extend(
             unused.map(|policy| told(format!("`{policy}` determined nothing about {calls} calls: is it needed?"))),

@@ -144,10 +144,13 @@ fn outcome(report: Report) -> Outcome {
     let unknown =
         unknown.map(|(name, calls)| format!("{calls} calls of `{name}` not judged: this host does not offer it now"));
     let unknown_facts = (report.without_facts > 0).then(|| {
-        format!("{} calls that policy refused not judged: their facts are not recorded", report.without_facts)
+        format!(
+            "{} calls that policy refused not judged: their facts and consequence are not recorded",
+            report.without_facts
+        )
     });
     let unasked = (report.without_policy > 0)
-        .then(|| format!("{} calls refused before policy was asked, not judged", report.without_policy));
+        .then(|| format!("{} calls refused without a verdict of policy, not judged", report.without_policy));
     let errors = errors.into_iter().chain(report.first_errors.iter().cloned());
     let warnings = report.warnings.iter().cloned().chain(errors).chain(unknown).chain(unknown_facts).chain(unasked);
     Outcome {

@@ -163,7 +163,7 @@ fn changes(explanation: &Explanation) -> Vec<String> {
 
 fn explained(text: &str, asks: &Asks) -> (&'static str, Vec<String>) {
     let policies = policies(&format!("{text}\npermit (principal, action == Action::\"decide\", resource);"));
-    let explanation = explain(&policies, &asks.question());
+    let explanation = explain(&policies, &asks.question(), false);
     (verdict(&explanation.judgement), changes(&explanation))
 }
 

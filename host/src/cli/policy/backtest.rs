@@ -99,7 +99,8 @@ pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<E
 fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     answer.warnings.iter().try_for_each(|text| output.lines(&terminal::warning(text, output.columns())))?;
     let (Some(first), Some(last)) = (&answer.first, &answer.last) else {
-        return output.text("there are no recorded calls to judge");
+        output.text("there are no recorded calls to judge")?;
+        return not_judged(answer, output);
     };
     let rejected = &answer.rejected_but_cleared;
     if rejected.count == 0 {
@@ -139,11 +140,11 @@ fn not_judged(answer: &Answer, output: &Output) -> Result<(), Failure> {
         output.lines(&terminal::warning(&text, output.columns()))?;
     }
     if answer.without_facts > 0 {
-        let what = "that policy refused not judged: their facts are not recorded";
+        let what = "that policy refused not judged: their facts and consequence are not recorded";
         output.text(&format!("{} {what}", calls(answer.without_facts)))?;
     }
     if answer.without_policy > 0 {
-        output.text(&format!("{} refused before policy was asked, not judged", calls(answer.without_policy)))?;
+        output.text(&format!("{} refused without a verdict of policy, not judged", calls(answer.without_policy)))?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use holdshort_gate::{Requirement, Time};
 
 use super::steps::{Asked, Came, End, Outcome, Said};
 use super::{Judged, Judgement, Verdict};
+use crate::policy::facts;
 
 /// What is kept of a call while it may be revised.
 #[derive(Default)]
@@ -13,21 +14,27 @@ pub(super) struct Earlier {
     asks: Option<Requirement>,
     /// Whether it put it before people.
     held: bool,
-    /// The first revision that it would have cleared, and that was edited.
+    /// The first revision that it would have cleared and acted on, where people went on to look at another.
     pub(super) cleared: Option<Judged>,
+    /// The last revision, if it would have cleared it.
+    last: Option<Judged>,
     /// Who rejected a revision that was edited then.
     pub(super) no: Said,
 }
 
 impl Earlier {
-    /// What becomes of the candidate's answer to the next revision.
-    pub(super) fn bears_on(&self, asked: &Asked, judgement: &mut Judgement) {
+    /// What becomes of the candidate's answer to the next revision. After a change of facts policy is not asked again, whatever it would say.
+    pub(super) fn bears_on(&mut self, asked: &Asked, judgement: &mut Judgement) {
+        let last = self.last.take();
+        let acted_on = |last: &Judged| match asked.came {
+            Came::Edited { .. } => true,
+            Came::Reheld => would_have_gone_on(last, asked),
+            Came::Proposed => false,
+        };
+        self.cleared = self.cleared.take().or(last.filter(acted_on));
         let Some(asks) = &self.asks else { return };
-        if matches!(judgement.verdict, Verdict::Refuse(_)) {
-            return;
-        }
         match asked.came {
-            Came::Edited { level, waits_since } if self.held => {
+            Came::Edited { level, waits_since } if self.held && !matches!(judgement.verdict, Verdict::Refuse(_)) => {
                 judgement.requirement =
                     asks.for_an_edit(&judgement.requirement, level, deadline(asks, level, waits_since));
             }
@@ -42,15 +49,18 @@ impl Earlier {
         let Judgement { verdict, requirement, .. } = &judged.judgement;
         self.asks = (!matches!(verdict, Verdict::Refuse(_))).then(|| requirement.clone());
         self.held = *verdict == Verdict::Hold;
-        if end.outcome == Outcome::Edited {
-            if !end.no.by.is_empty() {
-                self.no = end.no.clone();
-            }
-            if *verdict == Verdict::Clear && self.cleared.is_none() {
-                self.cleared = Some(judged);
-            }
+        if end.outcome == Outcome::Edited && !end.no.by.is_empty() {
+            self.no = end.no.clone();
         }
+        self.last = Some(judged).filter(|judged| judged.judgement.verdict == Verdict::Clear);
     }
+}
+
+/// Whether a call was held again because of facts that the recorded policies rested on, and that the candidate does not rest on.
+/// What a connector finds out by itself stops it under any policies.
+fn would_have_gone_on(cleared: &Judged, again: &Asked) -> bool {
+    let moved = |names: &[String]| facts::changed(names, &cleared.asked.facts, &again.facts);
+    matches!(moved(&cleared.asked.material), Ok(Some(_))) && moved(&cleared.judgement.record.material) == Ok(None)
 }
 
 /// When something must happen to a call that is held under a requirement: the gate's own reckoning.

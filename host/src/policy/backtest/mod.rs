@@ -59,7 +59,7 @@ impl Backtest {
         let burden = Burden::new(candidate.people());
         let warnings = candidate.warnings().iter().map(ToString::to_string).collect();
         let report = Report { warnings, ..Report::new(candidate.digest(), since) };
-        let steps = Steps::new(candidate.uses_totals());
+        let steps = Steps::new(candidate.uses_totals(), since);
         let (open, earlier) = (BTreeMap::new(), BTreeMap::new());
         Self { candidate, types, since, steps, open, earlier, burden, report }
     }
@@ -99,7 +99,7 @@ impl Backtest {
 
     /// What cannot be judged is counted by its reason.
     fn passed_over(&mut self, asked: &Asked) {
-        if asked.now >= self.since {
+        if asked.proposed_at >= self.since {
             *self.report.not_judged.entry(asked.action.capability().to_string()).or_default() += 1;
         }
     }
@@ -107,7 +107,7 @@ impl Backtest {
     /// What the candidate said is set beside what really happened, now or when that is known.
     fn judged(&mut self, mut judged: Judged) {
         let Judged { asked, judgement } = &mut judged;
-        if let Some(earlier) = self.earlier.get(&asked.key) {
+        if let Some(earlier) = self.earlier.get_mut(&asked.key) {
             earlier.bears_on(asked, judgement);
         }
         if asked.class == Some(EffectClass::Question) && judgement.verdict == Verdict::Clear {

@@ -111,6 +111,8 @@ pub(super) struct Asked {
     pub(super) class: Option<EffectClass>,
     pub(super) summary: String,
     pub(super) totals: Vec<Counted>,
+    /// When the call was proposed, of which this may be a later revision.
+    pub(super) proposed_at: Time,
     pub(super) now: Time,
     /// Who had to decide, if it was held.
     pub(super) requirement: Option<Requirement>,
@@ -118,6 +120,8 @@ pub(super) struct Asked {
     pub(super) at_once: Option<Outcome>,
     /// The standing grant that cleared it.
     pub(super) grant: Option<CallId>,
+    /// The facts that were looked at again before it was acted on.
+    pub(super) material: Vec<String>,
 }
 
 /// What matters of an event.
@@ -136,7 +140,9 @@ impl Step {
     /// What is to be judged, if this is.
     pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&Asked> {
         match self {
-            Self::Asked(asked) if asked.now >= since && types.contains_key(asked.action.capability()) => Some(asked),
+            Self::Asked(asked) if asked.proposed_at >= since && types.contains_key(asked.action.capability()) => {
+                Some(asked)
+            }
             Self::Asked(_) | Self::Decided { .. } | Self::Ended { .. } | Self::Over { .. } => None,
         }
     }
@@ -158,18 +164,20 @@ struct Open {
 /// Follows the events. Kept are the runs and calls that are not over, and totals.
 pub(super) struct Steps {
     uses_totals: bool,
+    /// Calls that were proposed before are none of its business.
+    since: Time,
     runs: HashMap<RunId, Run>,
     open: HashMap<Key, Open>,
     totals: HashMap<Scope, BTreeMap<Capability, Total>>,
     today: u32,
-    /// Calls that were refused before policy was asked.
+    /// Calls that were refused without a verdict of policy.
     pub(super) without_policy: u64,
 }
 
 impl Steps {
-    pub(super) fn new(uses_totals: bool) -> Self {
+    pub(super) fn new(uses_totals: bool, since: Time) -> Self {
         let (runs, open) = (HashMap::new(), HashMap::new());
-        Self { uses_totals, runs, open, totals: HashMap::new(), today: 0, without_policy: 0 }
+        Self { uses_totals, since, runs, open, totals: HashMap::new(), today: 0, without_policy: 0 }
     }
 
     /// What follows from an event.
@@ -200,12 +208,14 @@ impl Steps {
                     consequence: Consequence::default(),
                     class: None,
                     summary: String::new(),
+                    proposed_at: at,
                     now: at,
                     requirement: None,
                     at_once: Some(Outcome::Refused),
                     grant: None,
+                    material: Vec::new(),
                 }))),
-                _ => self.without_policy += 1,
+                _ => self.without_policy += u64::from(at >= self.since),
             },
             Event::CallCleared { .. } | Event::CallHeld { .. } => {
                 let (Some(by), Some(call)) = (self.runs.get(&run), Call::open(&event, at)) else { return };
@@ -282,10 +292,12 @@ impl Steps {
             consequence: proposal.consequence.unwrap_or_default(),
             class: Some(proposal.class),
             summary: proposal.summary.clone(),
+            proposed_at: call.proposed_at,
             now: at,
             requirement: held.then(|| proposal.requirement.clone()),
             at_once: (!held).then_some(cleared),
             grant: proposal.policy.grant.clone(),
+            material: proposal.policy.material.clone(),
         })))
     }
 

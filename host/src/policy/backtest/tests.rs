@@ -260,6 +260,51 @@ fn what_was_edited_and_then_rejected_is_listed() {
     }
 }
 
+/// A fact moved that the recorded policies rested on, and so it was held again, and rejected. A candidate that does not rest on it would have gone on;
+/// what a connector finds out by itself stops any.
+#[test]
+fn what_only_a_material_fact_stopped_is_listed() {
+    for (material, count) in [(vec!["recipients".to_owned()], 1), (Vec::new(), 0)] {
+        let mut world = World::new(PRESENT);
+        let at = world.run();
+        let (mut proposal, _) = world.judged(&world.subjects[at].id.clone(), "clear");
+        proposal.facts = json!({ "recipients": 1 });
+        proposal.policy.material = material;
+        assert!(world.submit(at, Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal.clone())) }));
+        assert!(world.submit(at, Start { perform_within_ms: 1_000 }));
+        proposal.facts = json!({ "recipients": 2 });
+        let outcome = Outcome::FactsChanged { reason: "it moved".into(), proposal: Box::new(proposal) };
+        assert!(world.submit(at, Finish { attempt: 1, outcome, evidence: None }));
+        assert!(world.decide(at, "ann", None, Choice::Reject) && world.decide(at, "ben", None, Choice::Reject));
+        let found = world.tried(PRESENT).rejected_but_cleared;
+        assert_eq!(found.count, count);
+        assert!(found.first.iter().all(|one| one.revision == 1));
+    }
+}
+
+#[test]
+fn what_was_proposed_before_is_no_part_of_a_trial() {
+    let mut world = World::new(PRESENT);
+    let at = world.call("two", false);
+    let refused = world.run();
+    let (proposal, _) = world.judged(&world.subjects[refused].id.clone(), "two");
+    let proposed = Proposed::Refuse(Box::new(proposal.action), RefusalReason::Invalid("too long".into()), None);
+    assert!(world.submit(refused, Propose { call: 1, proposed }));
+    world.now = world.now.plus_ms(1_000);
+    let since = world.now;
+    let edit = world.edit(at, "clear");
+    assert!(world.decide(at, "ann", None, edit));
+    world.call("one", false);
+    let tried = |since| {
+        let mut backtest = Backtest::new(policies(ALL), types(), since);
+        backtest.add(world.feed.iter().cloned());
+        let report = backtest.report();
+        let judged = |Table(rows): &Table| rows.iter().map(|row| row.clear + row.hold + row.refuse).sum::<u64>();
+        (judged(&report.calls), judged(&report.revisions), report.without_policy)
+    };
+    assert_eq!((tried(Time(0)), tried(since)), ((2, 1, 1), (1, 0, 0)));
+}
+
 #[test]
 fn what_a_grant_cleared_costs_nobody_anything() {
     let mut world = World::new(PRESENT);
@@ -282,7 +327,7 @@ fn totals_of_a_run_that_is_over_are_forgotten() {
     assert!(world.submit(at, unknown) && world.cancel(at));
     let resolution = Resolution::NotDone;
     assert!(world.submit(at, Resolve { attempt: 1, by: "ann".into(), resolution, message: None }));
-    let (mut steps, mut found) = (Steps::new(true), Vec::new());
+    let (mut steps, mut found) = (Steps::new(true, Time(0)), Vec::new());
     for (run, recorded) in world.feed {
         steps.follow(run, recorded, &mut found);
     }

@@ -14,7 +14,7 @@ use holdshort_gate::{Action, Consequence, Counted, FunctionType, RunId, Time};
 use serde_json::Value;
 
 use super::cases::verdict;
-use super::{CallQuestion, CedarPolicy, Judgement, Policy};
+use super::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
 
 use constants::Constants;
 use dials::{Dial, Notch, dials};
@@ -71,9 +71,9 @@ pub struct Different {
     pub to: String,
 }
 
-/// Explains what these policies say of a call.
-pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>) -> Explanation {
-    let judgement = policy.judge(question);
+/// Explains what these policies say of a call. Of some calls people decide in any case, so a verdict that clears counts no more than one that holds.
+pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -> Explanation {
+    let judgement = judge(policy, question, in_any_case);
     let variant = Variant {
         arguments: question.action.arguments().clone(),
         facts: question.facts.clone(),
@@ -85,7 +85,8 @@ pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>) -> Explanation
     };
     let dials = dials(&variant, question, &Constants::of(policy), policy);
     let (action, ty, run) = (question.action, question.ty, question.run);
-    let mut search = Search { policy, action, ty, run, recorded: &variant, present: verdict(&judgement), tried: 0 };
+    let mut search =
+        Search { policy, action, ty, run, recorded: &variant, present: verdict(&judgement), in_any_case, tried: 0 };
     let mut changes = search.singles(&dials);
     if changes.is_empty() {
         changes = search.pairs(&dials);
@@ -93,6 +94,12 @@ pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>) -> Explanation
     changes.sort_by(|one, other| one.distance.total_cmp(&other.distance));
     let tried = search.tried;
     Explanation { judgement, changes: nearest(changes), tried }
+}
+
+fn judge(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -> Judgement {
+    let judged = policy.judge(question);
+    let verdict = if in_any_case && judged.verdict == Verdict::Clear { Verdict::Hold } else { judged.verdict };
+    Judgement { verdict, ..judged }
 }
 
 /// The first few, of which not all are about the same.
@@ -117,6 +124,7 @@ struct Search<'a> {
     recorded: &'a Variant,
     /// What policy says of the call as it was recorded.
     present: &'static str,
+    in_any_case: bool,
     tried: usize,
 }
 
@@ -133,7 +141,7 @@ impl Search<'_> {
         let old = self.action;
         let action = Action::new(old.component(), old.capability().clone(), self.ty, &variant.arguments).ok()?;
         self.tried += 1;
-        Some(verdict(&self.policy.judge(&CallQuestion {
+        let question = CallQuestion {
             started_by: &variant.started_by,
             agent: &variant.agent,
             run: self.run,
@@ -143,7 +151,8 @@ impl Search<'_> {
             consequence: variant.consequence,
             totals: &variant.totals,
             now: variant.now,
-        })))
+        };
+        Some(verdict(&judge(self.policy, &question, self.in_any_case)))
     }
 
     /// The verdict, if it is another one than now.
