@@ -97,6 +97,9 @@ fn the_shipped_policies_say_what_their_cases_expect() {
     let files = ["high-consequence", "low-confidence", "required"];
     let policy = load(&files.map(|name| source(&format!("host/policies/{name}.cedar")))).unwrap();
     assert!(policy.warnings().is_empty(), "{:?}", policy.warnings());
+    let names = policy.names();
+    assert!(names.contains(&"small-payments".into()) && names.contains(&"production-takes-two".into()), "{names:?}");
+    assert!(policy.counts()[..3].iter().all(|count| *count > 0) && policy.counts()[3] == 0, "{:?}", policy.counts());
     let example = cases(&source("host/src/page/templates/case.toml").text);
     assert!(example.iter().all(|case| case.differs(&case.judge(&policy, &types()).unwrap(), "").is_none()));
     let cases = cases(&source("host/policies/cases.toml").text);

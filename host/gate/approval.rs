@@ -1,11 +1,10 @@
 //! Who must decide, and whether those who did are enough.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Time;
 use crate::planted;
+use crate::votes::people;
 
 /// Some of the people whom the host knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,11 +117,6 @@ impl Vote {
         self.stands_for.as_deref().unwrap_or(&self.reviewer)
     }
 
-    /// Whether this person said so in their own name.
-    pub fn is_own_of(&self, name: &str) -> bool {
-        self.reviewer == name && self.right_of() == name
-    }
-
     /// Whether this person voted, or was voted for: neither can again.
     pub fn is_of(&self, name: &str) -> bool {
         self.reviewer == name || self.stands_for.as_deref() == Some(name)
@@ -156,11 +150,6 @@ pub enum NotEligible {
     /// Signed in too long ago.
     #[error("you signed in too long ago to approve this: sign in again")]
     SignInAgain,
-}
-
-/// Whoever voted, each once, however often they did.
-pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
-    votes.map(Vote::right_of).collect()
 }
 
 impl Requirement {

@@ -1,7 +1,10 @@
 //! What decisions make of a call: approvals by stage, rejections counted apart.
 
+use std::collections::BTreeSet;
+
 use crate::approval::Vote;
 use crate::call::{Call, Decided};
+use crate::command::Choice;
 use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::ids::Time;
@@ -15,6 +18,20 @@ impl Call {
             return false;
         };
         self.edited_by.as_ref() == Some(reviewer) && self.revised_at == at
+    }
+
+    /// Whether somebody rejects it in their own name.
+    pub fn is_rejected_by(&self, name: &str) -> bool {
+        self.rejections.iter().any(|said| is_own(said, name))
+    }
+
+    /// Whether somebody has said the opposite of this in their own name, which is theirs to take back.
+    pub(crate) fn has_said_otherwise(&self, name: &str, choice: &Choice) -> bool {
+        match choice {
+            Choice::Approve | Choice::Grant(_) | Choice::Edit(_) => self.is_rejected_by(name),
+            Choice::Reject => self.votes.iter().any(|said| is_own(said, name) && said.stage == self.stage),
+            Choice::Respond(_) => false,
+        }
     }
 
     /// Follows a decision.
@@ -70,4 +87,13 @@ impl Call {
             self.votes.retain(|said| said.right_of() != vote.right_of() || said.stage != stage);
         }
     }
+}
+
+fn is_own(said: &Vote, name: &str) -> bool {
+    said.reviewer == name && said.right_of() == name
+}
+
+/// Whoever voted, each once, however often they did.
+pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
+    votes.map(Vote::right_of).collect()
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Command, Refused, Sealed, Subject};
-use crate::approval::{NotEligible, Vote};
+use crate::approval::NotEligible;
 use crate::call::Call;
 use crate::clearance::Proposal;
 use crate::decision::{Decision, Verdict};
@@ -179,27 +179,7 @@ impl Decide {
         let proposal = call.proposal().ok_or(Refused::WrongPhase(call.phase.name()))?;
         let requirement = &proposal.requirement;
         call.admits(self.right_of())?;
-        match &call.phase {
-            Phase::Held => {}
-            Phase::Expired => return Err(Refused::Expired),
-            Phase::Refused(_)
-            | Phase::Cleared { .. }
-            | Phase::Approved { .. }
-            | Phase::Started
-            | Phase::Succeeded { .. }
-            | Phase::Failed { .. }
-            | Phase::InDoubt { .. }
-            | Phase::Unresolved { .. }
-            | Phase::Rejected { .. }
-            | Phase::Answered { .. }
-            | Phase::Cancelled => {
-                // A cancellation is nobody's decision on the call, whoever voted before.
-                let decided = call.phase != Phase::Cancelled;
-                let last = call.decisions.last().filter(|_| decided);
-                let winner = last.map(|made| Box::new(made.decision.clone()));
-                return Err(Refused::AlreadyDecided { winner, phase: call.phase.name() });
-            }
-        }
+        undecided(call)?;
         let current = call.clearance.ok_or(Refused::ClearanceMismatch)?;
         if self.clearance != current && !planted::is("approval-ignores-the-digest") {
             return Err(Refused::Stale { current });
@@ -207,13 +187,7 @@ impl Decide {
         if call.has_lapsed(now) {
             return Err(Refused::Expired);
         }
-        let own = |said: &Vote| said.is_own_of(self.right_of());
-        let otherwise = match self.choice {
-            Choice::Approve | Choice::Grant(_) | Choice::Edit(_) => call.rejections.iter().any(own),
-            Choice::Reject => call.votes.iter().any(|said| own(said) && said.stage == call.stage),
-            Choice::Respond(_) => false,
-        };
-        if self.stands_for.is_some() && otherwise {
+        if self.stands_for.is_some() && call.has_said_otherwise(self.right_of(), &self.choice) {
             return Err(NotEligible::SaidOtherwise.into());
         }
         match (&self.choice, call.is_question()) {
@@ -242,6 +216,31 @@ impl Decide {
             (Choice::Reject | Choice::Edit(_), false) | (Choice::Reject | Choice::Respond(_), true) => {}
         }
         Ok(proposal)
+    }
+}
+
+/// Whether it waits for a decision still; else who decided, or what became of it.
+fn undecided(call: &Call) -> Result<(), Refused> {
+    match &call.phase {
+        Phase::Held => Ok(()),
+        Phase::Expired => Err(Refused::Expired),
+        Phase::Refused(_)
+        | Phase::Cleared { .. }
+        | Phase::Approved { .. }
+        | Phase::Started
+        | Phase::Succeeded { .. }
+        | Phase::Failed { .. }
+        | Phase::InDoubt { .. }
+        | Phase::Unresolved { .. }
+        | Phase::Rejected { .. }
+        | Phase::Answered { .. }
+        | Phase::Cancelled => {
+            // A cancellation is nobody's decision on the call, whoever voted before.
+            let decided = call.phase != Phase::Cancelled;
+            let last = call.decisions.last().filter(|_| decided);
+            let winner = last.map(|made| Box::new(made.decision.clone()));
+            Err(Refused::AlreadyDecided { winner, phase: call.phase.name() })
+        }
     }
 }
 

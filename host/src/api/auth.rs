@@ -135,7 +135,7 @@ impl Reviewer {
     pub(crate) fn seat(&self, call: &Call, started_by: &str, now: Time) -> Option<&str> {
         let counts = |name: &str| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
         // Nobody overrules in somebody's place what they have said themselves.
-        let silent = |name: &str| !call.rejections.iter().any(|said| said.is_own_of(name));
+        let silent = |name: &str| !call.is_rejected_by(name);
         let later = |asks: &holdshort_gate::Requirement| asks.asks_later(self.name(), call.stage);
         if counts(self.name()) || call.requirement().is_some_and(later) {
             return None;

@@ -18,7 +18,7 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{DigestShape, Moment};
 use super::{Answer, Api};
-use crate::policy::backtest::{Backtest, Found, GroupBurden, Listed, Report, Row, Table};
+use crate::policy::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
 use crate::policy::cases::{Cases, Tried};
 use crate::policy::load::{Problems, Source};
 use crate::policy::{CedarPolicy, Setting};
@@ -72,11 +72,11 @@ pub struct BacktestResult {
     /// Calls that people approved, themselves or by a standing grant, and the candidate would have refused.
     approved_but_refused: FoundCalls,
     /// Calls as they were first proposed.
-    calls: Vec<BacktestRow>,
+    calls: Vec<Row>,
     /// Revisions that people were asked about: after an edit, or because facts had changed.
-    revisions: Vec<BacktestRow>,
+    revisions: Vec<Row>,
     /// What people had to do and would have had to: everybody, then each group.
-    burden: Vec<BacktestBurden>,
+    burden: Vec<GroupBurden>,
     /// Of how many calls a policy of the candidate could not be evaluated, which holds them.
     errors: u64,
     /// The first different ones of these errors.
@@ -119,41 +119,6 @@ struct FoundCall {
     /// Why the candidate would have refused it.
     #[schema(required = true)]
     why: Option<String>,
-}
-
-/// What became of calls, and what the candidate would have answered.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct BacktestRow {
-    /// `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
-    recorded: String,
-    clear: u64,
-    hold: u64,
-    refuse: u64,
-}
-
-/// What a group was asked, and would have been.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct BacktestBurden {
-    /// The group's name; null for everybody.
-    #[schema(required = true)]
-    group: Option<String>,
-    /// How often something was put before people of it.
-    prompts: u64,
-    prompts_then: u64,
-    /// The time that they took, 15 minutes at most for each decision.
-    minutes: f64,
-    /// What would be new is reckoned with the median of the capability; of what would be less, so much is left out.
-    minutes_then: f64,
-}
-
-/// Calls that were not judged.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NotJudged {
-    capability: String,
-    calls: u64,
 }
 
 /// Tries policies on the recorded calls.
@@ -258,8 +223,6 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 
 impl From<Report> for BacktestResult {
     fn from(report: Report) -> Self {
-        let rows = |Table(rows): Table| rows.into_iter().map(BacktestRow::from).collect();
-        let not_judged = report.not_judged.into_iter().map(|(capability, calls)| NotJudged { capability, calls });
         Self {
             digest: report.digest,
             warnings: report.warnings,
@@ -267,13 +230,13 @@ impl From<Report> for BacktestResult {
             last: report.between.map(|(_, last)| Moment(last)),
             rejected_but_cleared: report.rejected_but_cleared.into(),
             approved_but_refused: report.approved_but_refused.into(),
-            calls: rows(report.calls),
-            revisions: rows(report.revisions),
-            burden: report.burden.into_iter().map(BacktestBurden::from).collect(),
+            calls: report.calls.0,
+            revisions: report.revisions.0,
+            burden: report.burden,
             errors: report.errors,
             first_errors: report.first_errors,
             without_facts: report.without_facts,
-            not_judged: not_judged.collect(),
+            not_judged: report.not_judged,
             without_policy: report.without_policy,
         }
     }
@@ -288,17 +251,5 @@ impl From<Listed> for FoundCalls {
 impl From<Found> for FoundCall {
     fn from(Found { id, revision, summary, agent, at, by, said, determining, why }: Found) -> Self {
         Self { id, revision, summary, agent, at: Moment(at), by, message: said, determining, why }
-    }
-}
-
-impl From<Row> for BacktestRow {
-    fn from(Row { recorded, clear, hold, refuse }: Row) -> Self {
-        Self { recorded, clear, hold, refuse }
-    }
-}
-
-impl From<GroupBurden> for BacktestBurden {
-    fn from(GroupBurden { group, prompts, prompts_then, minutes, minutes_then }: GroupBurden) -> Self {
-        Self { group: Some(group).filter(|group| !group.is_empty()), prompts, prompts_then, minutes, minutes_then }
     }
 }

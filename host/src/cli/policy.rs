@@ -55,16 +55,18 @@ fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Fail
 
 /// Says what there is, and what is likely to be a mistake.
 fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
-    let [calls, reviews, decides] = policies.counts();
+    let [calls, reviews, decides, grants] = policies.counts();
     let warnings: Vec<String> = policies.warnings().iter().map(ToString::to_string).collect();
     if output.json {
-        output.json(&json!({ "call": calls, "review": reviews, "decide": decides, "warnings": warnings }))?;
+        output.json(
+            &json!({ "call": calls, "review": reviews, "decide": decides, "grant": grants, "warnings": warnings }),
+        )?;
     } else {
         for warning in &warnings {
             output.text(&format!("warning: {warning}"))?;
         }
         output.text(&format!(
-            "the policies are sound: {calls} about calls, {reviews} about who must review, {decides} about who may decide"
+            "the policies are sound: {calls} about calls, {reviews} about who must review, {decides} about who may decide, {grants} about who may make grants"
         ))?;
     }
     Ok(Exit::Done)

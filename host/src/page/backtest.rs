@@ -11,7 +11,7 @@ use super::frame::{Answer, Frame, Seal, Signed, page};
 use crate::api::limits::{Form, Query};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, backtests};
-use crate::policy::backtest::{Found, Listed, Report, Row, Table};
+use crate::policy::backtest::{Found, Listed, NotJudged, Report, Row, Table};
 use crate::policy::load::Source;
 use crate::review::Text;
 
@@ -132,7 +132,7 @@ fn outcome(report: Report) -> Outcome {
     let listed = |Listed { first, .. }: Listed| first.into_iter().map(Call::from).collect();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes to look at")]
     let burden = report.burden.iter().map(|group| Burden {
-        who: Text::line(if group.group.is_empty() { "everybody" } else { &group.group }),
+        who: Text::line(group.group.as_deref().unwrap_or("everybody")),
         prompts: group.prompts,
         prompts_then: group.prompts_then,
         minutes: group.minutes.round() as u64,
@@ -141,8 +141,9 @@ fn outcome(report: Report) -> Outcome {
     let errors =
         (report.errors > 0).then(|| format!("{} calls: a policy could not be evaluated, which holds", report.errors));
     let unknown = report.not_judged.iter();
-    let unknown =
-        unknown.map(|(name, calls)| format!("{calls} calls of `{name}` not judged: this host does not offer it now"));
+    let unknown = unknown.map(|NotJudged { capability, calls }| {
+        format!("{calls} calls of `{capability}` not judged: this host does not offer it now")
+    });
     let unknown_facts = (report.without_facts > 0).then(|| {
         format!(
             "{} calls that policy refused not judged: their facts and consequence are not recorded",

@@ -12,7 +12,7 @@ use holdshort_gate::{Demand, Digest, Requirement, Reviewers, Time};
 
 use super::apart::{Apart, Person, everybody};
 use super::depth::STACK_BYTES;
-use super::load::{Loaded, Place, Problem, Problems, Source};
+use super::load::{ACTIONS, Loaded, Place, Problem, Problems, Source};
 use super::question::{Asked, Names, of_type, people_entities, uid};
 use super::schema::{Types, schema};
 use super::{CallQuestion, Judgement, People, Policy, Verdict, facts};
@@ -136,9 +136,10 @@ impl CedarPolicy {
         self.call.all().policies().chain(self.decide.policies.all().policies())
     }
 
-    /// How many policies there are: about calls, about reviews, about who may decide.
-    pub fn counts(&self) -> [usize; 3] {
-        [&self.call, &self.review, &self.decide.policies].map(|policies| policies.all().num_of_policies())
+    /// How many policies there are about each action: `call`, `review`, `decide`, `grant`.
+    pub fn counts(&self) -> [usize; 4] {
+        let about = |action| self.loaded.places.iter().filter(|(_, place)| place.actions.contains(&action)).count();
+        ACTIONS.map(about)
     }
 
     /// Asks those policies of a kind that can be about the call.
@@ -226,8 +227,9 @@ impl CedarPolicy {
 
 impl Policy for CedarPolicy {
     fn names(&self) -> Vec<String> {
-        let all = [&self.call, &self.review].map(Apart::all);
-        all.into_iter().flat_map(PolicySet::policies).map(|policy| policy.id().to_string()).collect()
+        let asked =
+            |(_, place): &&(String, Place)| place.actions.iter().any(|action| ["call", "review"].contains(action));
+        self.loaded.places.iter().filter(asked).map(|(name, _)| name.clone()).collect()
     }
 
     fn uses_totals(&self) -> bool {

@@ -61,7 +61,7 @@ pub struct Place {
     pub line: usize,
     /// The policy as it is written, annotations included.
     pub text: String,
-    /// What it is about: `call`, `review`, `decide`.
+    /// What it is about: `call`, `review`, `decide`, `grant`.
     pub actions: Vec<&'static str>,
     /// Why it is there, in the operator's words.
     pub why: Option<String>,
@@ -92,7 +92,7 @@ pub(super) struct Loaded {
 pub(super) type Facts = BTreeMap<EntityTypeName, BTreeSet<String>>;
 
 /// The actions a policy can be about.
-const ACTIONS: [&str; 4] = ["call", "review", "decide", "grant"];
+pub(super) const ACTIONS: [&str; 4] = ["call", "review", "decide", "grant"];
 
 impl Loaded {
     pub(super) fn new(sources: &[Source], schema: &Schema, people: &People, facts: &Facts) -> Result<Self, Problems> {

@@ -372,6 +372,8 @@ impl Dice {
             Step::Respond { call: number, clearance },
             Step::Expire(number),
             Step::Revoke(number),
+            // Of a call that was over long ago.
+            Step::Revoke(1),
             Step::Start(number),
             Step::Happened { call: number, attempt: 7 },
             Step::FireTimer(run.timers),

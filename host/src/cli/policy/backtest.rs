@@ -10,6 +10,7 @@ use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::host::{judging, system_clock};
 use crate::cli::output::Output;
+use crate::policy::backtest::{GroupBurden, NotJudged, Row};
 use crate::review::{story, terminal};
 
 /// What is read of the host's answer.
@@ -22,7 +23,7 @@ struct Answer {
     approved_but_refused: Calls,
     calls: Vec<Row>,
     revisions: Vec<Row>,
-    burden: Vec<Burden>,
+    burden: Vec<GroupBurden>,
     errors: u64,
     first_errors: Vec<String>,
     without_facts: u64,
@@ -47,32 +48,6 @@ struct Found {
     message: Option<String>,
     determining: Vec<String>,
     why: Option<String>,
-}
-
-/// What became of some calls, and what the candidate says of them.
-#[derive(Deserialize)]
-struct Row {
-    recorded: String,
-    clear: u64,
-    hold: u64,
-    refuse: u64,
-}
-
-/// What a group was asked, and would have been.
-#[derive(Deserialize)]
-struct Burden {
-    group: Option<String>,
-    prompts: u64,
-    prompts_then: u64,
-    minutes: f64,
-    minutes_then: f64,
-}
-
-/// What the candidate could not be asked about.
-#[derive(Deserialize)]
-struct NotJudged {
-    capability: String,
-    calls: u64,
 }
 
 /// Has the host try them, and prints what came out.

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use holdshort_gate::{Capability, Requirement, Reviewers};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::People;
 use super::steps::Key;
@@ -15,17 +17,20 @@ use super::steps::Key;
 const SECONDS_MAX: usize = 900;
 
 /// What is asked of a group, as it was and as it would have been.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = BacktestBurden)]
 pub struct GroupBurden {
-    /// The group's name; empty for everybody.
-    pub group: String,
+    /// The group's name; null for everybody.
+    #[schema(required = true)]
+    pub group: Option<String>,
     /// How often something was put before people of it.
     pub prompts: u64,
     /// How often it would have been.
     pub prompts_then: u64,
-    /// Their minutes.
+    /// The time that they took, 15 minutes at most for each decision.
     pub minutes: f64,
-    /// As many as it would have been.
+    /// What would be new is reckoned with the median of the capability; of what would be less, so much is left out.
     pub minutes_then: f64,
 }
 
@@ -101,7 +106,7 @@ impl Burden {
         let group = |group: Group| {
             let added = group.added.iter().map(|(capability, approvals)| approvals * median(capability));
             GroupBurden {
-                group: group.name,
+                group: group.members.is_some().then_some(group.name),
                 prompts: group.prompts,
                 prompts_then: group.prompts_then,
                 minutes: minutes(group.seconds),

@@ -24,7 +24,7 @@ use super::{CallQuestion, CedarPolicy, Judgement, People, Policy, Verdict};
 pub use burden::GroupBurden;
 use burden::{Asks, Burden};
 use earlier::Earlier;
-pub use report::{Found, LISTED_MAX, Listed, Report, Row, Table};
+pub use report::{Found, LISTED_MAX, Listed, NotJudged, Report, Row, Table};
 use steps::{Asked, End, Key, Outcome, Step, Steps};
 
 /// How many threads judge: a host has other things to do.
@@ -100,7 +100,11 @@ impl Backtest {
     /// What cannot be judged is counted by its reason.
     fn passed_over(&mut self, asked: &Asked) {
         if asked.proposed_at >= self.since {
-            *self.report.not_judged.entry(asked.action.capability().to_string()).or_default() += 1;
+            let capability = asked.action.capability().to_string();
+            match self.report.not_judged.iter_mut().find(|one| one.capability == capability) {
+                Some(one) => one.calls += 1,
+                None => self.report.not_judged.push(NotJudged { capability, calls: 1 }),
+            }
         }
     }
 

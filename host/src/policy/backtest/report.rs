@@ -1,8 +1,8 @@
 //! What came out of a trial. Whatever an agent wrote stands in it as it is; who shows it makes it visible.
 
-use std::collections::BTreeMap;
-
 use holdshort_gate::{Digest, Time};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::burden::GroupBurden;
 use super::steps::{Asked, Outcome, Said};
@@ -39,9 +39,19 @@ pub struct Report {
     /// Calls that policy refused, which cannot be judged without their facts: these are not recorded.
     pub without_facts: u64,
     /// Calls of capabilities that this host does not offer now, which are not judged.
-    pub not_judged: BTreeMap<String, u64>,
+    pub not_judged: Vec<NotJudged>,
     /// Calls that were refused before policy was asked, such as arguments that are too long.
     pub without_policy: u64,
+}
+
+/// Calls that were not judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotJudged {
+    /// Of which capability.
+    pub capability: String,
+    /// How many.
+    pub calls: u64,
 }
 
 /// The first of some calls, and how many there are.
@@ -80,8 +90,10 @@ pub struct Found {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table(pub Vec<Row>);
 
-/// A row of it.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What became of some calls, and what the candidate would have answered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = BacktestRow)]
 pub struct Row {
     /// What really became of them: `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
     pub recorded: String,
@@ -135,7 +147,7 @@ impl Report {
             errors: 0,
             first_errors: Vec::new(),
             without_facts: 0,
-            not_judged: BTreeMap::new(),
+            not_judged: Vec::new(),
             without_policy: 0,
         }
     }

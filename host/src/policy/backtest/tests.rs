@@ -172,7 +172,7 @@ impl World {
 
 /// Prompts and minutes of a group, as they were and as they would have been.
 fn burden(report: &Report, group: &str) -> (u64, u64, f64, f64) {
-    let of = report.burden.iter().find(|of| of.group == group).unwrap();
+    let of = report.burden.iter().find(|of| of.group.as_deref().unwrap_or_default() == group).unwrap();
     (of.prompts, of.prompts_then, of.minutes, of.minutes_then)
 }
 
