@@ -62,7 +62,7 @@ impl<'a> Around<'a> {
         let exhibits = [ShownExhibit {
             title: self.title.into(),
             kind: "text/plain, 1 byte".into(),
-            text: Some(self.evidence.into()),
+            bytes: Some(self.evidence.into()),
         }];
         let facts = [("its task", self.fact.to_owned())];
         let preconditions = json!({ "tip": self.precondition });

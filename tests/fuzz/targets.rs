@@ -166,8 +166,11 @@ pub(crate) fn terminal(bytes: &[u8]) -> bool {
         are_harmless(&lines);
     }
     let Some(shown) = json::<Shown>(bytes) else { return false };
-    let exhibits: Vec<ShownExhibit> =
-        shown.evidence.into_iter().map(|(title, kind, text)| ShownExhibit { title, kind, text }).collect();
+    let exhibits: Vec<ShownExhibit> = shown
+        .evidence
+        .into_iter()
+        .map(|(title, kind, text)| ShownExhibit { title, kind, bytes: text.map(Into::into) })
+        .collect();
     let page = |arguments: &Value| {
         let facts = [("Agent", shown.summary.clone())];
         let matter = Matter {

@@ -174,7 +174,7 @@ fn matter<'a>(
 /// The evidence's headings, in which something may be disguised as well.
 fn titles(call: &Call) -> Vec<ShownExhibit> {
     let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
-    exhibits.iter().map(|one| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), text: None }).collect()
+    exhibits.iter().map(|one| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None }).collect()
 }
 
 fn facts(api: &Api, call: &Call) -> Vec<(&'static str, Text)> {

@@ -47,7 +47,7 @@ pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evide
 pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, Trouble> {
     let mut shown = Vec::new();
     for (exhibit, fits) in fitting(exhibits) {
-        let body = if fits || whole { body(exhibit, &text(api, exhibit).await?) } else { Body::Elsewhere };
+        let body = if fits || whole { body(exhibit, &bytes(api, exhibit).await?) } else { Body::Elsewhere };
         let ExhibitRef { title, media, digest, bytes } = exhibit;
         shown.push(Evidence {
             title: Text::line(title),
@@ -76,16 +76,15 @@ fn fitting(exhibits: &[ExhibitRef]) -> impl Iterator<Item = (&ExhibitRef, bool)>
     })
 }
 
-fn body(exhibit: &ExhibitRef, text: &str) -> Body {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    if exhibit.media == "text/x-diff" { Body::Patch(Patch::read(text)) } else { Body::Lines(Text::lines(text)) }
+fn body(exhibit: &ExhibitRef, bytes: &[u8]) -> Body {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if exhibit.media == "text/x-diff" { Body::Patch(Patch::read(bytes)) } else { Body::Lines(Text::byte_lines(bytes)) }
 }
 
-/// A byte that is no text becomes U+FFFD, which is shown. The journal checks the digest when it reads.
-async fn text(api: &Api, exhibit: &ExhibitRef) -> Result<String, Trouble> {
+/// The journal checks the digest when it reads.
+async fn bytes(api: &Api, exhibit: &ExhibitRef) -> Result<Vec<u8>, Trouble> {
     let missing = || Problem::not_found(format_args!("evidence `{}` in the journal", exhibit.digest));
-    let bytes = api.journal().blob(&exhibit.digest).await?.ok_or_else(missing)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(api.journal().blob(&exhibit.digest).await?.ok_or_else(missing)?)
 }
 
 /// Which page of a piece of evidence.
@@ -121,8 +120,8 @@ pub(super) async fn show(
     let (_, call) = approvals::load(&api, &run, number).await?;
     let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
     let exhibit = exhibits.iter().find(|exhibit| exhibit.digest == wanted).ok_or_else(missing)?;
-    let text = text(&api, exhibit).await?;
-    let all = Text::lines(text.strip_suffix('\n').unwrap_or(&text));
+    let bytes = bytes(&api, exhibit).await?;
+    let all = Text::byte_lines(bytes.strip_suffix(b"\n").unwrap_or(&bytes));
     let (count, pages) = (all.len(), all.len().div_ceil(PAGE_LINES));
     let at = query.page.unwrap_or(1);
     if at == 0 || at > pages {

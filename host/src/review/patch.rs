@@ -14,7 +14,7 @@ pub struct Patch {
 /// What changes in one file.
 #[derive(Clone, Debug, Default)]
 pub struct PatchFile {
-    /// Its name, as it stands in the file's first line.
+    /// Its name, as it stands in the lines about it: in quotation marks and with escapes where it has bytes that a line cannot hold.
     pub name: Text,
     /// How many lines are added.
     pub added: usize,
@@ -85,22 +85,21 @@ impl Side {
 
 impl Patch {
     /// Reads a diff; whatever is none stands before the first file.
-    pub fn read(diff: &str) -> Self {
+    pub fn read(diff: &[u8]) -> Self {
         let mut patch = Self::default();
         // How many lines of a hunk are still to come on either side: within one, a line that looks like a heading is a line of the file.
         let mut left = (0_usize, 0_usize);
-        for (raw, text) in diff.split('\n').zip(Text::lines(diff)) {
-            if left == (0, 0)
-                && let Some(names) = raw.strip_prefix("diff --git ")
-            {
-                patch.files.push(PatchFile {
-                    name: Text::line(names.split(" b/").last().unwrap_or(names)),
-                    ..PatchFile::default()
-                });
+        for (raw, text) in diff.split(|byte| *byte == b'\n').zip(Text::byte_lines(diff)) {
+            let is_heading = left == (0, 0);
+            if is_heading && let Some(names) = raw.strip_prefix(b"diff --git ") {
+                patch.files.push(PatchFile { name: Text::byte_line(&same(names)), ..PatchFile::default() });
             }
             let side = side(raw, &mut left);
             match patch.files.last_mut() {
                 Some(file) => {
+                    if is_heading && let Some(name) = renamed(raw) {
+                        file.name = Text::byte_line(name);
+                    }
                     file.added += usize::from(side == Side::New);
                     file.removed += usize::from(side == Side::Old);
                     file.lines.push(PatchLine { side, text });
@@ -112,9 +111,25 @@ impl Patch {
     }
 }
 
-fn side(raw: &str, left: &mut (usize, usize)) -> Side {
+/// The name in `a/NAME b/NAME`. Only half the length tells where a name ends: it can hold ` b/` itself.
+/// Two names stand there if the file is renamed, which a line of its own says; see [`renamed`].
+fn same(names: &[u8]) -> Vec<u8> {
+    let halves = names.split_at_checked(names.len() / 2);
+    match halves.map(|(_, after)| after) {
+        Some([b' ', b'b', b'/', name @ ..]) => name.to_vec(),
+        Some([b' ', b'"', b'b', b'/', name @ ..]) => [b"\"", name].concat(),
+        Some(_) | None => names.to_vec(),
+    }
+}
+
+/// The new name, if the line is the one that says that the file has it.
+fn renamed(raw: &[u8]) -> Option<&[u8]> {
+    raw.strip_prefix(b"rename to ").or_else(|| raw.strip_prefix(b"copy to "))
+}
+
+fn side(raw: &[u8], left: &mut (usize, usize)) -> Side {
     let (old, new) = left;
-    match raw.as_bytes().first() {
+    match raw.first() {
         Some(b'-') if *old > 0 => {
             *old -= 1;
             Side::Old
@@ -137,8 +152,10 @@ fn side(raw: &str, left: &mut (usize, usize)) -> Side {
 }
 
 /// How many lines of either side a hunk has, by its heading `@@ -1,2 +1,3 @@`.
-fn counts(raw: &str) -> Option<(usize, usize)> {
-    let (old, new) = raw.strip_prefix("@@ -")?.split(" @@").next()?.split_once(" +")?;
+fn counts(raw: &[u8]) -> Option<(usize, usize)> {
+    // A heading may go on with a line of the file, whose bytes need not be text.
+    let text = String::from_utf8_lossy(raw);
+    let (old, new) = text.strip_prefix("@@ -")?.split(" @@").next()?.split_once(" +")?;
     let count = |range: &str| range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok());
     Some((count(old)?, count(new)?))
 }
@@ -151,7 +168,7 @@ mod tests {
     fn every_line_stands_in_its_file() {
         let diff = "diff --git a/a.txt b/a.txt\nindex 1..2 100644\n--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,3 @@ x\n one\n--- two\n+++ three\n+four\n\
                     \\ No newline at end of file\ndiff --git a/b b/c d\nsimilarity index 100%\nrename from b\nrename to c d\n";
-        let patch = Patch::read(diff);
+        let patch = Patch::read(diff.as_bytes());
         let names: Vec<String> = patch.files.iter().map(|file| file.name.to_string()).collect();
         assert_eq!(names, ["a.txt", "c d"]);
         assert_eq!(
@@ -174,6 +191,14 @@ mod tests {
             ("\\ No newline at end of file", ""),
         ];
         assert_eq!(pairs, expected.map(|(old, new)| (old.to_owned(), new.to_owned())));
-        assert_eq!(Patch::read("no diff\nat all").before.len(), 2);
+        let patch = Patch::read(
+            b"diff --git a/src b/x b/src b/x\nold mode 1\ndiff --git \"a/q\\n b/\" \"b/q\\n b/\"\nindex 1\n\
+              diff --git a/caf\xe9 b/caf\xe9\n@@ -1 +1 @@ \xe9\n-\xe9\n+\xe8\n@@ -9 +9 @@\n-rename to z\n+rename to z\ndiff --git a/x b/y b/x\nrename to y b/x",
+        );
+        let names: Vec<String> = patch.files.iter().map(|file| file.name.to_string()).collect();
+        assert_eq!(names, ["src b/x", "\"q\\n b/\"", "caf<E9>", "y b/x"]);
+        let lines: Vec<String> = patch.files[2].lines.iter().map(|line| line.text.to_string()).collect();
+        assert_eq!(lines[2..4], ["-<E9>", "+<E8>"]);
+        assert_eq!(Patch::read(b"no diff\nat all").before.len(), 2);
     }
 }

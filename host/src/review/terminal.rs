@@ -89,7 +89,7 @@ pub struct ShownExhibit {
     /// Media type and length.
     pub kind: String,
     /// The whole of it, if it was asked for.
-    pub text: Option<String>,
+    pub bytes: Option<Vec<u8>>,
 }
 
 impl<'a> Matter<'a> {
@@ -146,8 +146,8 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     }
     for exhibit in matter.exhibits {
         page.labelled(Tone::Matter, 1, "- ", &format!("{} ({})", exhibit.title, exhibit.kind));
-        if let Some(text) = &exhibit.text {
-            page.block(Tone::Matter, 2, &visible::lines(text.strip_suffix('\n').unwrap_or(text)));
+        if let Some(bytes) = &exhibit.bytes {
+            page.block(Tone::Matter, 2, &visible::byte_lines(bytes.strip_suffix(b"\n").unwrap_or(bytes)));
         }
     }
     page.claims(claimed, params);
@@ -350,7 +350,7 @@ pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// Parts of at most `room` columns, broken after a space where one is near the end; `<U+…>` is never broken. Joined they are the text.
+/// Parts of at most `room` columns, broken after a space where one is near the end; `<U+…>` and `<E9>` are never broken. Joined they are the text.
 pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -369,10 +369,7 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
 fn overflow(text: &str, room: usize) -> Option<usize> {
     let (mut taken, mut at) = (0, 0);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let atom = match rest.strip_prefix("<U+").and_then(|code| code.find('>')) {
-            Some(close) => 3 + close + 1,
-            None => rest.chars().next().map_or(1, char::len_utf8),
-        };
+        let atom = visible::spelling(rest).or_else(|| rest.chars().next().map(char::len_utf8)).unwrap_or(1);
         taken += columns_of(rest.get(..atom).unwrap_or(rest));
         if taken > room && at > 0 {
             return Some(at);

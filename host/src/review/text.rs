@@ -23,6 +23,16 @@ impl Text {
         visible::lines(text).into_iter().map(Self).collect()
     }
 
+    /// Any bytes, line by line: those that are no text are drawn each as itself.
+    pub fn byte_lines(bytes: &[u8]) -> Vec<Self> {
+        visible::byte_lines(bytes).into_iter().map(Self).collect()
+    }
+
+    /// Any bytes, on one line.
+    pub fn byte_line(bytes: &[u8]) -> Self {
+        Self(visible::byte_line(bytes))
+    }
+
     /// Any text as it stands in a field of a form, over several lines if it has them.
     /// Where a field would hide a character it is written out, so the field holds all of the text: [`Text::typed`] reads it back.
     pub fn field(text: &str) -> Self {

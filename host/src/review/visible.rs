@@ -3,6 +3,9 @@
 //! A character that would be invisible, reorder its neighbours, combine with what does not belong to it or command a terminal is written
 //! `<U+202E>`. The spelling is unambiguous: where a text itself contains `<U+`, its `<` is written `<U+003C>`.
 //! So two different texts never become the same.
+//!
+//! Evidence is bytes, and need not be text: in it a byte that is no part of a UTF-8 character is written `<E9>`, and the `<` of a text that
+//! spells such a byte is written `<U+003C>` as well. So `caf<E9>` and `caf<E8>` are two lines, and neither is what a file calls itself.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, Script};
 use icu_properties::script::ScriptWithExtensions;
@@ -22,11 +25,60 @@ pub fn line(text: &str) -> String {
 ///
 /// A space that ends a line is written out, unless it is all of the line: that is how a diff writes an empty line, many times over.
 pub fn lines(text: &str) -> Vec<String> {
-    let whole_line = |text: &str| match text.strip_suffix(' ') {
+    text.split('\n').map(whole_line).collect()
+}
+
+fn whole_line(text: &str) -> String {
+    match text.strip_suffix(' ') {
         Some(rest) if !rest.is_empty() => line(rest) + "<U+0020>",
         Some(_) | None => line(text),
-    };
-    text.split('\n').map(whole_line).collect()
+    }
+}
+
+/// The lines of bytes, as [`lines`] has those of a text; a byte that is no part of a UTF-8 character is drawn as `<E9>`.
+pub fn byte_lines(bytes: &[u8]) -> Vec<String> {
+    bytes.split(|byte| *byte == b'\n').map(byte_line).collect()
+}
+
+/// One line of them.
+pub fn byte_line(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    let mut chunks = bytes.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        let (text, is_first) = (chunk.valid(), shown.is_empty());
+        let is_last = chunk.invalid().is_empty() && chunks.peek().is_none();
+        let drawn = match text.strip_suffix(' ').filter(|_| is_last && !is_first) {
+            Some(rest) => line(rest) + "<U+0020>",
+            None if is_last => whole_line(text),
+            None => line(text),
+        };
+        push_unlike_bytes(&mut shown, &drawn);
+        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("<{byte:02X}>")));
+    }
+    shown
+}
+
+/// Adds drawn text. What stands in it like a byte's spelling is text, and its `<` is written out.
+fn push_unlike_bytes(shown: &mut String, mut drawn: &str) {
+    while let Some((before, rest)) = drawn.split_once('<') {
+        let is_like_one = byte_spelling(rest).is_some();
+        shown.extend([before, if is_like_one { "<U+003C>" } else { "<" }]);
+        drawn = rest;
+    }
+    shown.push_str(drawn);
+}
+
+/// How long the spelling of a character or a byte is with which `shown` begins, if it begins with one.
+pub(super) fn spelling(shown: &str) -> Option<usize> {
+    let rest = shown.strip_prefix('<')?;
+    let spelled = rest.strip_prefix("U+").and_then(|code| code.find('>')).map(|end| "U+".len() + end + 1);
+    Some(1 + spelled.or_else(|| byte_spelling(rest))?)
+}
+
+/// The length of `E9>` at the beginning.
+fn byte_spelling(rest: &str) -> Option<usize> {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
+    matches!(rest.as_bytes(), [high, low, b'>', ..] if is_digit(high) && is_digit(low)).then_some("E9>".len())
 }
 
 /// The text that [`line()`] or the joined [`lines`] wrote out, with line ends as browsers send them read as newlines.
@@ -215,6 +267,34 @@ mod tests {
         }
         for text in ["<U+D800>", "<U+41>", "<U+0000041>", "<U+ 041>", "<U+0041", "<U+é>"] {
             assert_eq!(read(text), text, "no spelling of a character");
+        }
+    }
+
+    /// Different bytes are drawn differently: all short strings over what is special here, and bytes at random places of a text.
+    #[test]
+    fn bytes_that_are_no_text_are_drawn_each_as_itself() {
+        let cases: [(&[u8], &str); 9] = [
+            (b"caf\xe9", "caf<E9>"),
+            (b"caf\xe8", "caf<E8>"),
+            (b"<E9>", "<U+003C>E9>"),
+            (b"<E9> <e9> <BR> <U+00E9>", "<U+003C>E9> <e9> <BR> <U+003C>U+00E9>"),
+            ("é\u{202e}".as_bytes(), "é<U+202E>"),
+            (b"\xff \x00", "<FF> <U+0000>"),
+            (b"x\xc3 ", "x<C3><U+0020>"),
+            (b"\xed\xa0\x80", "<ED><A0><80>"),
+            (b" ", " "),
+        ];
+        for (bytes, shown) in cases {
+            assert_eq!(byte_line(bytes), shown);
+        }
+        assert_eq!(byte_lines(b"a\n\xe9 \n"), ["a", "<E9><U+0020>", ""]);
+        let alphabet = [b'<', b'U', b'+', b'E', b'9', b'>', b' ', 0xe9, 0xc3, 0xa9, 0];
+        let mut seen = std::collections::BTreeSet::new();
+        let mut all: Vec<Vec<u8>> = vec![vec![]];
+        for _ in 0..5 {
+            let longer = all.iter().flat_map(|short| alphabet.map(|byte| [short.as_slice(), &[byte]].concat()));
+            all = longer.collect();
+            assert!(all.iter().all(|bytes| seen.insert(byte_line(bytes))), "two are drawn alike");
         }
     }
 

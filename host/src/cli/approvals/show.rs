@@ -98,7 +98,7 @@ impl Page {
             lines.extend(terminal::heading("What was done, as the connector reports it", columns));
             lines.extend(terminal::value(receipt, columns));
         }
-        if exhibits.iter().any(|exhibit| exhibit.text.is_none()) {
+        if exhibits.iter().any(|exhibit| exhibit.bytes.is_none()) {
             lines.extend(terminal::row("", "", columns));
             lines.extend(terminal::row("evidence that is not shown here: ", full, columns));
         }
@@ -127,21 +127,21 @@ impl Page {
     /// Fetches the evidence and computes its digests again: what is shown is what the clearance names.
     pub(in crate::cli) fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &ExhibitRef| {
-            let text = if self.shows(exhibit) { Some(fetch(&self.id, exhibit.digest, client)?) } else { None };
-            Ok(ShownExhibit { text, ..titled(exhibit) })
+            let bytes = if self.shows(exhibit) { Some(fetch(&self.id, exhibit.digest, client)?) } else { None };
+            Ok(ShownExhibit { bytes, ..titled(exhibit) })
         };
         self.verified.proposal.exhibits.iter().map(shown).collect()
     }
 }
 
-/// What a piece of evidence is, without its text.
+/// What a piece of evidence is, without its bytes.
 fn titled(exhibit: &ExhibitRef) -> ShownExhibit {
     let kind = format!("{}, {} bytes", exhibit.media, exhibit.bytes);
-    ShownExhibit { title: exhibit.title.clone(), kind, text: None }
+    ShownExhibit { title: exhibit.title.clone(), kind, bytes: None }
 }
 
 /// The bytes of an exhibit, which must be those that the clearance covers.
-fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<String, Failure> {
+fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failure> {
     let bytes = client.bytes(&format!("/approvals/{id}/exhibits/{digest}"))?;
     let computed = Digest::of(&bytes);
     if computed != digest {
@@ -150,8 +150,7 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<String, Failure
         return Err(Failure::new(Exit::Failed, message)
             .hint("nothing was sent; something between you and the host changes what it says"));
     }
-    // A byte that is no text becomes U+FFFD, which is shown.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 /// What the host knows about the approval, label and text; the reviewer's own part first.

@@ -85,7 +85,7 @@ proptest! {
 
     #[test]
     fn no_byte_commands_the_terminal(text in any::<String>(), title in tricky_text(), name in any::<String>()) {
-        let exhibits = [ShownExhibit { title: text.clone(), kind: title, text: Some(text.clone()) }];
+        let exhibits = [ShownExhibit { title: text.clone(), kind: title, bytes: Some(text.clone().into()) }];
         let arguments = json!({"x": text, "rationale": {"summary": text}, name: [1]});
         let preconditions = Value::from(text.clone());
         let facts = [("task", text.clone())];
@@ -108,7 +108,7 @@ proptest! {
     #[test]
     fn agents_cannot_imitate_the_frame(text in any::<String>(), more in tricky_text()) {
         let arguments = json!({"x": format!("{more}{text}{more}"), "rationale": more});
-        let exhibits = [ShownExhibit { title: text.clone(), kind: "text/plain, 1 byte".into(), text: Some(more) }];
+        let exhibits = [ShownExhibit { title: text.clone(), kind: "text/plain, 1 byte".into(), bytes: Some(more.into()) }];
         for line in action(&matter(&arguments, &exhibits), 30) {
             let host_begins = ["  x:", "  rationale:", "  ! ", "  - ", "  │ ", "  ┊ ", "    │ ", "    ┊ ", "  \"", "  a text"];
             let own = line.text().is_empty() || line.tone() == Tone::Heading || host_begins.iter().any(|begin| line.text().starts_with(begin));
@@ -171,9 +171,9 @@ fn the_whole_page() {
         ShownExhibit {
             title: "diff production..3f2a1b0".into(),
             kind: "text/x-diff, 14 bytes".into(),
-            text: Some("-old\n+new \n".into()),
+            bytes: Some("-old\n+new \n".into()),
         },
-        ShownExhibit { title: "commits".into(), kind: "text/plain, 4,210 bytes".into(), text: None },
+        ShownExhibit { title: "commits".into(), kind: "text/plain, 4,210 bytes".into(), bytes: None },
     ];
     let facts = [("run", "0k3v9m2e8q1c4z7d of release, started by olga".to_owned())];
     let preconditions = json!({"tip": "41aa"});
