@@ -9,6 +9,8 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -22,6 +24,8 @@ mod parked;
 mod same_again;
 #[path = "a_runs_life/told.rs"]
 mod told;
+#[path = "a_runs_life/waits.rs"]
+mod waits;
 
 use serde_json::{Value, json};
 use support::{Folder, Host, component};

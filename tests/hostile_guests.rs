@@ -30,6 +30,8 @@ mod minds;
 mod out;
 #[path = "hostile_guests/text.rs"]
 mod text;
+#[path = "hostile_guests/worst.rs"]
+mod worst;
 
 use support::{Folder, Host, Repository, component};
 

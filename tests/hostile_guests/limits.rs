@@ -63,7 +63,7 @@ fn a_run_is_not_brought_back_for_ever() {
     let (_folder, host) = folder(&["clock"], "cpu-ms = 500").into_served();
     let row = host.over(&host.start("clock", &format!("spin=40 {}", "sleep=110 ".repeat(1_000))));
     assert_eq!(row["state"], "trapped", "{row}");
-    let said = "it slept too often: bringing it back each time takes more than 5000 ms of CPU time in all";
+    let said = "it slept or waited too often: bringing it back each time takes more than 5000 ms of CPU time in all";
     assert_eq!(row["reason"], said, "{row}");
 }
 

@@ -37,7 +37,7 @@ fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let start = || {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-compiled");
-        Engine::for_simulation(&EngineSettings { cache: Some(cache), guests_max: 64 }).unwrap()
+        Engine::for_simulation(&EngineSettings { cache: Some(cache), guests_max: 64, threads_max: 4 }).unwrap()
     };
     ENGINE.get_or_init(start).clone()
 }
@@ -111,8 +111,7 @@ fn settings() -> Settings {
     Settings {
         limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 30 },
         linger: Duration::from_secs(2),
-        live_runs_max: 4,
-        lingering_runs_max: 2,
+        instances_max: 6,
         task_bytes_max: 64 << 10,
         arguments_max_bytes: 256 << 10,
         budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },

@@ -15,7 +15,7 @@ fn start(task: String) -> Start {
 }
 
 pub fn measure(table: &Table) {
-    let engine = Engine::new(&EngineSettings { cache: None, guests_max: 16 }).unwrap();
+    let engine = Engine::new(&EngineSettings { cache: None, guests_max: 16, threads_max: 4 }).unwrap();
     let bytes = std::fs::read(component("many-calls")).unwrap();
     let program = engine.compile(&bytes, &Manifest::read(&bytes).unwrap()).unwrap();
     let runtime = client();

@@ -89,7 +89,7 @@ async fn host(
     connector: &Arc<LineConnector>,
 ) -> (SocketAddr, Runs, oneshot::Sender<()>) {
     let journal = Journal::open(&folder.join("journal.db"), clock()).unwrap();
-    let engine = EngineSettings { cache: Some(folder.join("compiled")), guests_max: 512 };
+    let engine = EngineSettings { cache: Some(folder.join("compiled")), guests_max: 512, threads_max: 256 };
     let (catalogue, performers) = offers(connector);
     let policy = HoldEverything(Approval {
         reviewers: holdshort_gate::Reviewers::Any,
@@ -103,8 +103,7 @@ async fn host(
     let settings = Settings {
         limits: limits(),
         linger,
-        live_runs_max: 256,
-        lingering_runs_max: 256,
+        instances_max: 512,
         task_bytes_max: 64 << 10,
         arguments_max_bytes: 256 << 10,
         budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },

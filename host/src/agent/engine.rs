@@ -14,6 +14,7 @@ use super::instance::State;
 use super::limits::TABLE_ELEMENTS_MAX;
 use super::load::{EngineError, LoadError};
 use super::manifest::{Entry, Manifest};
+use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi};
 
@@ -39,6 +40,8 @@ pub struct EngineSettings {
     pub cache: Option<PathBuf>,
     /// How many guests may be live at once. Address space is set aside for them, no memory.
     pub guests_max: u32,
+    /// How many of them may compute at once, each on a thread of its own.
+    pub threads_max: usize,
 }
 
 /// Compiles components and runs them. One per process; cheap to clone.
@@ -48,6 +51,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     engine: wasmtime::Engine,
     ticker: Option<Ticker>,
+    threads: Threads,
     /// What a simulation has compiled.
     kept: Option<Mutex<HashMap<Digest, Program>>>,
 }
@@ -57,14 +61,15 @@ impl Engine {
     pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
         let engine = Self::engine(settings)?;
         let ticker = Some(Ticker::start(&engine).map_err(EngineError::Ticker)?);
-        Ok(Self(Arc::new(Inner { engine, ticker, kept: None })))
+        let threads = Threads::new(settings.threads_max);
+        Ok(Self(Arc::new(Inner { engine, ticker, threads, kept: None })))
     }
 
     /// An engine for tests with many short-lived hosts, in which everything happens in the same order each time: its guests are never interrupted,
-    /// so that no limit on CPU time holds, and it compiles a component once and for all.
+    /// so that no limit on CPU time holds, they have no threads of their own, and it compiles a component once and for all.
     pub fn for_simulation(settings: &EngineSettings) -> Result<Self, EngineError> {
         let (engine, kept) = (Self::engine(settings)?, Some(Mutex::default()));
-        Ok(Self(Arc::new(Inner { engine, ticker: None, kept })))
+        Ok(Self(Arc::new(Inner { engine, ticker: None, threads: Threads::none(), kept })))
     }
 
     fn engine(settings: &EngineSettings) -> Result<wasmtime::Engine, EngineError> {
@@ -116,6 +121,11 @@ impl Engine {
             |import: &super::manifest::Import| (Arc::new(import.capability.clone()), Arc::new(import.ty.clone()));
         let imports = manifest.imports.iter().map(shared).collect();
         Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports })))
+    }
+
+    /// The threads that its guests run on.
+    pub fn threads(&self) -> &Threads {
+        &self.0.threads
     }
 
     pub(super) fn ticker(&self) -> Option<&Ticker> {

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use holdshort_gate::{Capability, FunctionType, Mismatch, RunLimits, Time};
 use serde_json::{Map, Value};
@@ -13,6 +12,7 @@ use wasmtime::component::Val;
 use super::engine::Compiled;
 use super::handover::{Reply, Request};
 use super::instance::{self, Shared};
+use super::limits::Meter;
 use super::ticker::Ticker;
 use super::trap::Trap;
 use super::value;
@@ -34,6 +34,7 @@ pub struct Start {
 }
 
 /// A live instance. It runs only inside [`Guest::next`], so one that nobody polls costs no CPU; dropping it frees everything it has at once.
+/// The host keeps it on the [`Threads`](super::Threads) of its engine.
 pub struct Guest {
     program: Arc<Compiled>,
     shared: Shared,
@@ -137,9 +138,9 @@ impl Guest {
         self.shared.meter.replay(yes);
     }
 
-    /// How much CPU time it has used, replay included.
-    pub fn cpu_used(&self) -> Duration {
-        self.shared.meter.used()
+    /// What counts the CPU time that it uses, replay included.
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
     }
 
     fn deliver(&mut self, reply: Reply, at: Time) {
@@ -151,9 +152,9 @@ impl Guest {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(running) = &mut self.running else { return Poll::Ready(()) };
         let ticking = self.program.engine.ticker().map(Ticker::running);
-        self.shared.meter.enter();
+        let meter = self.shared.meter.clone();
+        let _running = meter.running();
         let polled = running.as_mut().poll(cx);
-        self.shared.meter.leave();
         drop(ticking);
         match polled {
             Poll::Ready(step) => self.end(step),

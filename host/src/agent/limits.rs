@@ -1,7 +1,7 @@
 //! What a guest may use: linear memory and tables, and its own CPU time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
@@ -13,9 +13,6 @@ pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 /// How many memories, tables and core instances one guest may make; the largest Python component seen needs a tenth.
 const ITEMS_MAX: usize = 1_000;
-
-/// The most that is counted of a stretch that no tick interrupted; ticks are about a millisecond apart, so what is beyond was another thread's time.
-const BETWEEN_TICKS_MAX: Duration = Duration::from_millis(2);
 
 /// Replay runs the same code again. By how much it may pass the limit before the host takes that for its own failure: it must never end a run
 /// that went on when it was at the same place before.
@@ -39,35 +36,40 @@ pub(super) enum Stopped {
     NoMemory,
 }
 
-/// Counts a guest's CPU time from its beginning, shared between the guest and the task that polls it.
+/// Counts a guest's CPU time from its beginning, shared between the guest and what drives it.
 ///
+/// It is measured and never estimated: the thread's own CPU time is read where the guest's work begins and ends on a thread, and at each tick between.
 /// What replay takes counts too, since it is what the run took to get to the same place: so the limit holds for all of a run's life, however often
 /// it is parked, and nothing needs to be written down.
 #[derive(Clone)]
-pub(super) struct Meter(Arc<Mutex<Counts>>);
+pub struct Meter(Arc<Mutex<Counts>>);
 
 struct Counts {
     limit: Duration,
     replaying: bool,
     used: Duration,
-    since: Since,
+    /// The CPU time of the thread when it was last counted; nothing while no work for the guest is done.
+    since: Option<Duration>,
 }
 
-/// Since when what runs has not been counted.
-enum Since {
-    /// Nothing runs.
-    Idle,
-    /// No tick has interrupted it yet. Most stretches end like this, and asking for the thread's own time would cost more than they do.
-    Entered(Instant),
-    /// A tick was here when its thread had used so much.
-    Ticked(Duration),
+/// Work for a guest is done on this thread until the value is dropped.
+pub(super) struct Running<'a>(Option<&'a Meter>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(meter) = self.0 {
+            let mut counts = meter.counts();
+            counts.count();
+            counts.since = None;
+        }
+    }
 }
 
 impl Meter {
     /// Counts up to `limit_ms`.
     pub(super) fn new(limit_ms: u64) -> Self {
         let limit = Duration::from_millis(limit_ms);
-        Self(Arc::new(Mutex::new(Counts { limit, replaying: false, used: Duration::ZERO, since: Since::Idle })))
+        Self(Arc::new(Mutex::new(Counts { limit, replaying: false, used: Duration::ZERO, since: None })))
     }
 
     /// Whether what runs from now on has run before.
@@ -76,27 +78,36 @@ impl Meter {
     }
 
     /// What was used so far.
-    pub(super) fn used(&self) -> Duration {
-        self.counts().used
-    }
-
-    /// The guest is about to run.
-    pub(super) fn enter(&self) {
-        self.counts().since = Since::Entered(Instant::now());
-    }
-
-    /// The guest has stopped running for now.
-    pub(super) fn leave(&self) {
+    pub fn used(&self) -> Duration {
         let mut counts = self.counts();
         counts.count();
-        counts.since = Since::Idle;
+        counts.used
+    }
+
+    /// Counts what this thread does from now on. Within work that is counted already this changes nothing.
+    pub(super) fn running(&self) -> Running<'_> {
+        let mut counts = self.counts();
+        if counts.since.is_some() {
+            return Running(None);
+        }
+        counts.since = Some(thread_time());
+        Running(Some(self))
+    }
+
+    /// Counts all that `work` takes where it is polled: the guest's own code, and what the host does for its calls there.
+    pub async fn count<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            let _running = self.running();
+            work.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// At each tick of the epoch while the guest runs: stops it, or lets others run first.
     pub(super) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let mut counts = self.counts();
         counts.count();
-        counts.since = Since::Ticked(thread_time());
         let stopped = match counts.replaying {
             false if counts.used > counts.limit => {
                 Stopped::Cpu { limit_ms: u64::try_from(counts.limit.as_millis()).unwrap_or(u64::MAX) }
@@ -115,13 +126,13 @@ impl Meter {
 }
 
 impl Counts {
+    // INVARIANT: called on the thread that runs the guest, or while none does.
     fn count(&mut self) {
-        let spent = match self.since {
-            Since::Idle => return,
-            Since::Entered(at) => at.elapsed().min(BETWEEN_TICKS_MAX),
-            Since::Ticked(at) => thread_time().saturating_sub(at),
-        };
-        self.used = self.used.saturating_add(spent);
+        if let Some(since) = self.since {
+            let now = thread_time();
+            self.used = self.used.saturating_add(now.saturating_sub(since));
+            self.since = Some(now);
+        }
     }
 }
 

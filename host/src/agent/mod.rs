@@ -6,7 +6,7 @@
 //!
 //! Read in this order: [`manifest`] (what a component asks for, without compiling), [`load`] (why it may be refused), [`engine`] (compiling),
 //! [`guest`] (one run, step by step), [`instance`] (the engine's side of it), [`handover`] and [`imports`] (from the guest's stack to the run's task), [`value`] (WIT values as JSON),
-//! [`wasi`], [`clock`] and [`output`] (the deterministic subset of WASI), [`limits`] and [`ticker`] (what a guest may use), [`trap`] (how it may end).
+//! [`wasi`], [`clock`] and [`output`] (the deterministic subset of WASI), [`limits`] and [`ticker`] (what a guest may use), [`threads`] (where it runs), [`trap`] (how it may end).
 
 mod clock;
 mod engine;
@@ -20,6 +20,7 @@ mod manifest;
 mod output;
 mod package;
 mod problem;
+mod threads;
 mod ticker;
 mod trap;
 mod value;
@@ -31,9 +32,11 @@ mod tests;
 
 pub use engine::{Engine, EngineSettings, Program};
 pub use guest::{Guest, HostCall, Start, Step};
+pub use limits::Meter;
 pub use load::{EngineError, LoadError};
 pub use manifest::{Entry, Import, Manifest};
 pub use output::log_line;
 pub use package::{BadPackage, functions, interface};
 pub use problem::{Problem, ProblemKind};
+pub use threads::{Failed, Kept, Threads};
 pub use trap::Trap;

@@ -79,9 +79,8 @@ impl Host {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let Offers { catalogue, performers } = offers::offers(&config, &journal)?;
         let live = config.limits.live_runs;
-        // As many as compute and as linger, and some that are just going.
-        let guests_max = u32::try_from(live.saturating_mul(2).saturating_add(8)).unwrap_or(u32::MAX);
-        let settings = EngineSettings { cache: Some(config.state.join(CACHE_FOLDER)), guests_max };
+        let guests_max = u32::try_from(instances_max(live)).unwrap_or(u32::MAX);
+        let settings = EngineSettings { cache: Some(config.state.join(CACHE_FOLDER)), guests_max, threads_max: live };
         let engine = Engine::new(&settings).map_err(|error| failed(&error))?;
         let setting = judging::setting(&config, judging::sources(&config)?)?;
         let policy = judging::policy(&config, &setting);
@@ -180,6 +179,11 @@ pub(super) fn public_base(config: &Config, bound: SocketAddr) -> String {
     config.server.public_url.clone().unwrap_or_else(|| base(bound))
 }
 
+/// As many instances as compute, and as many that wait.
+fn instances_max(live_runs: usize) -> usize {
+    live_runs.saturating_mul(2)
+}
+
 fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
     Settings {
@@ -191,8 +195,7 @@ fn settings(config: &Config) -> Settings {
             journal_bytes: limits.journal_bytes,
         },
         linger: Duration::from_millis(limits.linger_ms),
-        live_runs_max: limits.live_runs,
-        lingering_runs_max: limits.live_runs,
+        instances_max: instances_max(limits.live_runs),
         task_bytes_max: limits.task_bytes_max,
         arguments_max_bytes: limits.arguments_bytes_max.saturating_mul(4),
         budget: DisplayBudget { bytes_max: limits.arguments_bytes_max, lines_max: limits.arguments_lines_max },

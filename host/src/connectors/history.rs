@@ -1,10 +1,10 @@
 //! What a run did before a call. A safe call can be part of an unsafe series, and a report counts only for the very commit that was checked:
 //! neither shows in the call alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use holdshort_gate::call::Inconsistent;
-use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, Recorded};
+use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, Recorded, totals};
 use serde_json::{Value, json};
 
 use super::{Exhibit, Previewed};
@@ -13,16 +13,41 @@ use super::{Exhibit, Previewed};
 const LISTED_MAX: usize = 20;
 
 /// The calls of a run before one of its calls, as the journal has them.
+///
+/// **Invariant:** what it costs to go on with it, and to tell it, does not grow with the number of calls: of those that are over only sums and the last few are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The checks that this host ran for the run, in their order.
-    checks: Vec<Check>,
+    /// The checks that this host ran for the run, by the commit; those that did not run have none.
+    checks: BTreeMap<Option<String>, Checks>,
     /// How often each routine function was called.
     routine: BTreeMap<Capability, u64>,
-    /// The consequential calls that were put to policy and people.
-    calls: BTreeMap<CallNumber, Call>,
+    /// The last consequential call that was put to policy and people, while it has no answer. A run makes one at a time.
+    open: Option<Call>,
+    /// How many of them have one, and a line about each of the last.
+    answered: u64,
+    last: VecDeque<String>,
+    /// How many calls of a capability were done, or closed by a person without knowing, and what they moved, by currency.
+    done: BTreeMap<Capability, BTreeMap<String, (u64, u64)>>,
     /// How many were refused before that.
     refused: u64,
+}
+
+/// The checks on one commit.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Checks {
+    runs: usize,
+    failures: usize,
+    by_name: BTreeMap<String, ByName>,
+    last: VecDeque<Check>,
+}
+
+/// How one check went on one commit.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct ByName {
+    runs: usize,
+    failures: usize,
+    passed: bool,
+    counts: Value,
 }
 
 /// A call of `checks.run` and what was answered.
@@ -70,38 +95,75 @@ impl Check {
     }
 }
 
+impl Checks {
+    fn add(&mut self, check: Check) {
+        let (failed, passed) = (usize::from(!check.passed()), check.passed());
+        self.runs += 1;
+        self.failures += failed;
+        let counts = check.report("counts").cloned().unwrap_or_default();
+        let by_name = self.by_name.entry(check.name().to_owned()).or_default();
+        *by_name = ByName { runs: by_name.runs + 1, failures: by_name.failures + failed, passed, counts };
+        keep(&mut self.last, check);
+    }
+
+    /// One entry for each check: how it ended the last time, and how often it was run and failed.
+    fn facts(&self) -> Value {
+        let fact = |(name, by_name): (&String, &ByName)| {
+            let ByName { runs, failures, passed, counts } = by_name;
+            json!({ "name": name, "passed": passed, "counts": counts, "runs": runs, "failures": failures })
+        };
+        self.by_name.iter().map(fact).collect()
+    }
+}
+
 impl History {
     /// Goes on with one more event of the run.
     pub fn add(&mut self, recorded: Recorded) -> Result<(), Inconsistent> {
         let Recorded { event, at, .. } = recorded;
         if let Some(call) = Call::open(&event, at) {
             match call.proposal() {
-                Some(_) => drop(self.calls.insert(call.number, call)),
+                Some(_) => self.open = Some(call),
                 None => self.refused += 1,
             }
         } else if let Event::RoutineReturned { call, capability, result, .. } = event {
             *self.routine.entry(capability.clone()).or_default() += 1;
             // The package's own interfaces alone have such a name, and the host alone answers them.
             if capability.interface().starts_with("holdshort:agent/checks@") {
-                self.checks.push(Check { call, result });
+                let check = Check { call, result };
+                self.checks.entry(check.commit().map(str::to_owned)).or_default().add(check);
             }
-        } else if let Some(call) = event.call().and_then(|number| self.calls.get_mut(&number)) {
-            call.apply(&event, at)?;
+        } else if let Some(open) = self.open.as_mut().filter(|open| event.call() == Some(open.number)) {
+            open.apply(&event, at)?;
+        }
+        if let Some(answered) = self.open.take_if(|open| open.answer().is_some()) {
+            self.close(&answered);
         }
         Ok(())
     }
 
-    /// The earlier calls of a capability that were done, or that a person closed without knowing.
-    pub fn done(&self, capability: &Capability) -> impl Iterator<Item = &Call> {
-        self.calls
-            .values()
-            .filter(move |call| call.action().capability() == capability)
-            .filter(|call| matches!(call.phase, Phase::Succeeded { .. } | Phase::Unresolved { .. }))
+    /// A call has its answer: nothing that happens later changes what it did.
+    fn close(&mut self, call: &Call) {
+        let summary = call.proposal().map(|proposal| on_one_line(&proposal.summary)).unwrap_or_default();
+        self.answered += 1;
+        keep(&mut self.last, format!("call {}, {}: {summary}\n", call.number, call.phase.name()));
+        if matches!(call.phase, Phase::Succeeded { .. } | Phase::Unresolved { .. }) {
+            let sums = self.done.entry(call.action().capability().clone()).or_default();
+            for (currency, amount) in totals::money(call.action()) {
+                let (count, sum) = sums.entry(currency).or_default();
+                (*count, *sum) = (*count + 1, sum.saturating_add(amount));
+            }
+        }
+    }
+
+    /// By currency, how many of the earlier calls of a capability were done, or closed by a person without knowing, and what they moved in all.
+    pub fn done(&self, capability: &Capability) -> impl Iterator<Item = (&str, u64, u64)> {
+        let sums = self.done.get(capability).into_iter().flatten();
+        sums.map(|(currency, (count, sum))| (currency.as_str(), *count, *sum))
     }
 
     /// Shows what else the run did, if it did anything.
     pub fn tell(&self, previewed: &mut Previewed) {
-        let count = self.calls.len() as u64 + self.refused + self.routine.values().sum::<u64>();
+        let count = self.answered + self.refused + self.routine.values().sum::<u64>();
         if count == 0 {
             return;
         }
@@ -109,13 +171,8 @@ impl History {
         for (capability, times) in &self.routine {
             text += &format!("{times} × {capability}, which changes nothing\n");
         }
-        let calls: Vec<&Call> = self.calls.values().collect();
-        let (left_out, listed) = last(&calls);
-        text += &left_out;
-        for call in listed {
-            let summary = call.proposal().map(|proposal| on_one_line(&proposal.summary)).unwrap_or_default();
-            text += &format!("call {}, {}: {summary}\n", call.number, call.phase.name());
-        }
+        text += &left_out(self.answered, self.last.len());
+        self.last.iter().for_each(|line| text += line);
         if self.refused > 0 {
             text += &format!("{} that were refused before anybody was asked\n", self.refused);
         }
@@ -125,40 +182,50 @@ impl History {
 
     /// Shows the reports on the commit that would be deployed, before all other evidence, and what is known of other commits.
     pub fn tell_checks(&self, commit: &str, previewed: &mut Previewed) {
-        let (here, elsewhere): (Vec<&Check>, Vec<&Check>) =
-            self.checks.iter().partition(|check| check.commit() == Some(commit));
-        let said = match (here.len(), here.iter().filter(|check| !check.passed()).count()) {
+        let (commit, none) = (Some(commit.to_owned()), Checks::default());
+        let here = self.checks.get(&commit).unwrap_or(&none);
+        let elsewhere = || self.checks.iter().filter(|(other, _)| **other != commit);
+        let said = match (here.runs, here.failures) {
             (0, _) => "none".to_owned(),
             (all, 0) => format!("{all} passed"),
             (all, failed) => format!("{failed} of {all} FAILED"),
         };
-        let (mut text, listed) = last(&here);
-        for check in listed {
+        let mut text = left_out(here.runs as u64, here.last.len());
+        for check in &here.last {
             text += &check.line();
             let tail = check.report("output-tail").and_then(Value::as_str).unwrap_or_default();
             tail.lines().for_each(|line| text += &format!("    {line}\n"));
         }
-        if here.is_empty() {
+        if here.runs == 0 {
             text += "This run had no check run on this commit.\n";
         }
-        if !elsewhere.is_empty() {
-            let (left_out, listed) = last(&elsewhere);
-            text += &format!("\nThese say nothing about this commit:\n{left_out}");
+        let mut last: Vec<&Check> = elsewhere().flat_map(|(_, checks)| &checks.last).collect();
+        if !last.is_empty() {
+            last.sort_by_key(|check| check.call);
+            let listed = last.split_off(last.len().saturating_sub(LISTED_MAX));
+            let all: usize = elsewhere().map(|(_, checks)| checks.runs).sum();
+            text += &format!("\nThese say nothing about this commit:\n{}", left_out(all as u64, listed.len()));
             listed.iter().for_each(|check| text += &check.line());
         }
-        let title = format!("checks that this host ran on {}: {said}", short(commit));
+        let title = format!("checks that this host ran on {}: {said}", short(commit.as_deref().unwrap_or_default()));
         previewed.exhibits.insert(0, Exhibit::text(title, text));
-        previewed.fact("checks", facts(&here));
-        let others = elsewhere.iter().filter(|check| check.commit().is_some()).count();
+        previewed.fact("checks", here.facts());
+        let others: usize = elsewhere().filter(|(other, _)| other.is_some()).map(|(_, checks)| checks.runs).sum();
         previewed.fact("checks-on-other-commits", json!(others));
     }
 }
 
-/// The last of many, and a line about those that are left out.
-fn last<T>(all: &[T]) -> (String, &[T]) {
-    let left_out = all.len().saturating_sub(LISTED_MAX);
-    let line = if left_out == 0 { String::new() } else { format!("(the last {LISTED_MAX} of {})\n", all.len()) };
-    (line, all.get(left_out..).unwrap_or_default())
+/// Adds one more to the last few.
+fn keep<T>(last: &mut VecDeque<T>, one: T) {
+    if last.len() == LISTED_MAX {
+        last.pop_front();
+    }
+    last.push_back(one);
+}
+
+/// A line about those that are not listed, if there are such.
+fn left_out(all: u64, listed: usize) -> String {
+    if all == listed as u64 { String::new() } else { format!("(the last {listed} of {all})\n") }
 }
 
 fn short(commit: &str) -> &str {
@@ -168,23 +235,6 @@ fn short(commit: &str) -> &str {
 /// What begins a line here is the host's.
 fn on_one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
-}
-
-/// One entry for each check: how it ended the last time, and how often it was run and failed.
-fn facts(reports: &[&Check]) -> Value {
-    let mut by_name: BTreeMap<&str, Vec<&Check>> = BTreeMap::new();
-    reports.iter().for_each(|check| by_name.entry(check.name()).or_default().push(check));
-    let fact = |(name, runs): (&str, Vec<&Check>)| {
-        let last = runs.last();
-        json!({
-            "name": name,
-            "passed": last.is_some_and(|check| check.passed()),
-            "counts": last.and_then(|check| check.report("counts")),
-            "runs": runs.len(),
-            "failures": runs.iter().filter(|check| !check.passed()).count(),
-        })
-    };
-    by_name.into_iter().map(fact).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use holdshort_gate::{Capability, Digest};
 use holdshort_journal::{Journal, ReadError, SubmitError};
 
 use super::catalogue::{BindError, Bindings, BoundOffer, Catalogue};
-use crate::agent::{Engine, LoadError, Manifest, Problem, Program};
+use super::live::LiveAgent;
+use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program};
 
 /// An agent that can be started: compiled, and every import tied to what serves it.
 pub struct Loaded {
@@ -106,6 +107,11 @@ struct Cache {
 impl Agents {
     pub(super) fn new(engine: Engine, catalogue: Arc<Catalogue>, configured: BTreeMap<String, PathBuf>) -> Self {
         Self { engine, catalogue, configured, cache: Mutex::default() }
+    }
+
+    /// An agent in memory, which from now on is on the agents' threads alone.
+    pub(super) fn take_to_threads(&self, agent: LiveAgent) -> Kept<LiveAgent> {
+        self.engine.threads().keep(agent)
     }
 
     pub(super) fn list(&self) -> Vec<AgentInfo> {

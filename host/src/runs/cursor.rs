@@ -1,29 +1,29 @@
 //! Replay: the journal of one run as a stream, read once from the start, a chunk at a time and one chunk ahead.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Phase, Proposal, Recorded, Run, RunId, Time};
+use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Phase, Proposal, Recorded, Run, RunId, Seq, Time};
 use holdshort_journal::{Events, Journal, ReadError};
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 
 /// How many events are read at a time.
 const CHUNK: usize = 512;
 
 /// A place in a run's history. Everything before it has been replayed.
-pub(super) struct Cursor<'a> {
-    journal: &'a Journal,
-    run: &'a RunId,
-    /// Counts what is read, for operators.
-    events: &'a AtomicU64,
+///
+/// It holds no journal, because it goes along on the agents' threads, which read nothing: a task reads ahead and hands the chunks over.
+pub(super) struct Cursor {
     /// How many of the calls so far were held.
     pub(super) held: u32,
     /// What evidence was kept for them.
     pub(super) evidence_bytes: u64,
     chunk: VecDeque<Recorded>,
-    /// The chunk after this one, which is read while the agent is at this one; nothing if this is the last.
-    ahead: Option<JoinHandle<Result<Events, ReadError>>>,
+    /// Whether there are chunks after this one.
+    more: bool,
+    ahead: mpsc::Receiver<Result<Events, ReadError>>,
 }
 
 /// What the journal holds for the agent's next call.
@@ -80,20 +80,24 @@ pub(super) enum CannotReplay {
     ShuttingDown,
 }
 
-impl<'a> Cursor<'a> {
+impl Cursor {
     /// Opens the history of a run that can go on, and takes its first event: the run as it was created, and its task.
     pub(super) async fn open(
-        journal: &'a Journal,
-        id: &'a RunId,
-        events: &'a AtomicU64,
+        journal: &Journal,
+        id: &RunId,
+        events_read: &Arc<AtomicU64>,
     ) -> Result<Option<(Self, Run, String)>, CannotReplay> {
         let first = journal.events(id, 0, CHUNK).await?;
+        events_read.fetch_add(first.events.len() as u64, Ordering::Relaxed);
         // A run that ended beyond this chunk is found to be over by its replay, which does nothing on the way.
         if first.events.is_empty() || first.events.iter().any(|recorded| is_end(&recorded.event)) {
             return Ok(None);
         }
-        let mut cursor =
-            Self { journal, run: id, events, held: 0, evidence_bytes: 0, chunk: VecDeque::new(), ahead: None };
+        let (chunks, ahead) = mpsc::channel(1);
+        if let Some(after) = last_of(&first) {
+            tokio::spawn(read_ahead(journal.clone(), id.clone(), after, events_read.clone(), chunks));
+        }
+        let mut cursor = Self { held: 0, evidence_bytes: 0, chunk: VecDeque::new(), more: false, ahead };
         cursor.begin(first);
         let created = cursor.take().await?.ok_or(CannotReplay::NoBeginning)?;
         let run = Run::open(&created.event, created.at).ok_or(CannotReplay::NoBeginning)?;
@@ -180,27 +184,49 @@ impl<'a> Cursor<'a> {
 
     /// Goes on with the next chunk once the last is used up. A chunk may have nothing that the agent takes part in.
     async fn fill(&mut self) -> Result<(), CannotReplay> {
-        while self.chunk.is_empty()
-            && let Some(ahead) = self.ahead.take()
-        {
-            self.begin(ahead.await.map_err(|_| CannotReplay::ShuttingDown)??);
+        while self.chunk.is_empty() && self.more {
+            let read = self.ahead.recv().await.ok_or(CannotReplay::ShuttingDown)?;
+            self.begin(read?);
         }
         Ok(())
     }
 
-    /// Goes on with a chunk, and has the next one read meanwhile.
-    fn begin(&mut self, Events { events, more }: Events) {
-        self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
-        // Where there was no more is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
-        // whose events about the open call are read from its own state.
-        let last = events.last().map(|recorded| recorded.seq).filter(|_| more);
+    // INVARIANT: the end is what was read as one, never a reader that is gone: an agent that went live too early would do again what it has done.
+    fn begin(&mut self, read: Events) {
+        self.more = last_of(&read).is_some();
         // A grant may be taken back at any time, long after its call was answered: no agent sees it, and no agent's doing follows from it.
-        let lived = events.into_iter().filter(|recorded| !matches!(recorded.event, Event::GrantRevoked { .. }));
+        let lived = read.events.into_iter().filter(|recorded| !matches!(recorded.event, Event::GrantRevoked { .. }));
         self.chunk = lived.collect();
-        self.ahead = last.map(|last| {
-            let (journal, run) = (self.journal.clone(), self.run.clone());
-            tokio::spawn(async move { journal.events(&run, last, CHUNK).await })
+    }
+}
+
+/// The number of the last event, if there are more.
+///
+/// Where there was no more is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
+/// whose events about the open call are read from its own state.
+fn last_of(Events { events, more }: &Events) -> Option<Seq> {
+    events.last().map(|recorded| recorded.seq).filter(|_| *more)
+}
+
+/// Reads the chunks after `after` while the agent is at those before, at most two ahead, until the end or until nobody takes them any more.
+async fn read_ahead(
+    journal: Journal,
+    run: RunId,
+    mut after: Seq,
+    events_read: Arc<AtomicU64>,
+    chunks: mpsc::Sender<Result<Events, ReadError>>,
+) {
+    loop {
+        let read = journal.events(&run, after, CHUNK).await;
+        let next = read.as_ref().ok().and_then(|read| {
+            events_read.fetch_add(read.events.len() as u64, Ordering::Relaxed);
+            last_of(read)
         });
+        if chunks.send(read).await.is_err() {
+            return;
+        }
+        let Some(next) = next else { return };
+        after = next;
     }
 }
 

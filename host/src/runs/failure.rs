@@ -28,6 +28,8 @@ pub(super) enum Failure {
     Connector(String),
     #[error("a value is not of the function's type: {0}")]
     Value(#[from] Mismatch),
+    #[error(transparent)]
+    Threads(#[from] crate::agent::Failed),
     #[error("{0}")]
     Host(String),
 }

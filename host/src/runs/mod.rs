@@ -8,6 +8,8 @@ mod catalogue;
 mod cursor;
 mod driver;
 mod failure;
+mod live;
+mod places;
 mod propose;
 mod refusal;
 mod signal;
@@ -24,7 +26,6 @@ use holdshort_gate::command::{CancelRun, CreateRun, Revision};
 use holdshort_gate::{Call, Digest, FunctionType, RunId, RunLimits, RunPhase, Time, WitType};
 use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 
 pub use agents::{AgentError, AgentInfo, Loaded};
@@ -37,7 +38,8 @@ use crate::effects::Refresh;
 use crate::kill;
 use crate::policy::Policy;
 use driver::{Drive, Left};
-use propose::{Asker, Proposer, Refresher};
+use places::Places;
+use propose::{Asker, Followed, Proposer, Refresher};
 use signal::{Listener, Signal};
 
 /// What the driver needs to know beforehand.
@@ -47,10 +49,8 @@ pub struct Settings {
     pub limits: RunLimits,
     /// How long an instance that waits stays in memory for a fast answer.
     pub linger: Duration,
-    /// How many agents may compute at once.
-    pub live_runs_max: usize,
-    /// How many more may linger; one too many is parked at once.
-    pub lingering_runs_max: usize,
+    /// How many instances may be in memory. Where one too many is needed, one that waits is given up; how many compute at once is the engine's to say.
+    pub instances_max: usize,
     /// Bytes of a run's task.
     pub task_bytes_max: usize,
     /// Bytes of the arguments of any host call.
@@ -73,10 +73,9 @@ struct Inner {
     settings: Settings,
     /// The runs that have a task.
     live: Mutex<HashMap<RunId, Signal>>,
-    computing: Semaphore,
-    lingering: Semaphore,
+    places: Places,
     instances_started: AtomicU64,
-    events_replayed: AtomicU64,
+    events_replayed: Arc<AtomicU64>,
 }
 
 /// What the driver has done since the host started, for operators.
@@ -86,7 +85,7 @@ pub struct Figures {
     pub live_runs: usize,
     /// How often a run was brought into memory: to begin, or to go on after it was parked.
     pub instances_started: u64,
-    /// Events that were read to bring runs back to where they were.
+    /// Events that were read to bring runs back to where they were, and to tell what they did before a call.
     pub events_replayed: u64,
 }
 
@@ -134,11 +133,10 @@ impl Runs {
         Self(Arc::new(Inner {
             agents: agents::Agents::new(engine, catalogue.clone(), settings.agents.clone()),
             proposer: Proposer { journal: journal.clone(), policy, budget: settings.budget },
-            computing: Semaphore::new(settings.live_runs_max),
-            lingering: Semaphore::new(settings.lingering_runs_max),
+            places: Places::new(settings.instances_max),
             live: Mutex::default(),
             instances_started: AtomicU64::new(0),
-            events_replayed: AtomicU64::new(0),
+            events_replayed: Arc::default(),
             journal,
             catalogue,
             settings,
@@ -206,7 +204,9 @@ impl Runs {
         let Some(Bound { ty, offer: BoundOffer::Consequential(preview, _) }) = bound else {
             return Err(ReviseError::Unavailable(format!("`{}` is not offered any more", call.action().capability())));
         };
-        let asker = Asker { run: id, call: call.number, agent: &run.agent, started_by: &run.started_by };
+        let mut followed = Followed::default();
+        let before = followed.up_to(&self.0.journal, id, call.number).await.map_err(|error| unavailable(&error))?;
+        let asker = Asker { run: id, agent: &run.agent, started_by: &run.started_by, before };
         self.0.proposer.revise(asker, &**preview, ty, (call, editor), arguments).await
     }
 
@@ -294,10 +294,14 @@ impl Runs {
 
     /// Drives a run until it is over or parked. What fails meanwhile is the host: the run stays as the journal has it, and is driven again after a pause.
     async fn drive(self, run: RunId, mut listener: Listener) {
-        let mut back_off = BACK_OFF_FIRST;
+        let (mut back_off, mut displaced) = (BACK_OFF_FIRST, Duration::ZERO);
         loop {
-            match self.0.drive_once(&run, &mut listener).await {
-                Ok(left) => {
+            match self.0.drive_once(&run, &mut listener, displaced).await {
+                Ok(Left::Displaced(cost)) => {
+                    displaced = displaced.saturating_add(cost);
+                    continue;
+                }
+                Ok(left @ (Left::Over | Left::Parked)) => {
                     self.0.live().remove(&run);
                     // An answer may have come between the last look and the removal, when its hint still found this task.
                     if left == Left::Parked && self.0.is_ready(&run).await {
@@ -317,16 +321,16 @@ impl Runs {
 }
 
 impl Inner {
-    async fn drive_once(&self, run: &RunId, listener: &mut Listener) -> Result<Left, failure::Failure> {
-        match Drive::open(self, run, listener).await? {
+    async fn drive_once(
+        &self,
+        run: &RunId,
+        listener: &mut Listener,
+        displaced: Duration,
+    ) -> Result<Left, failure::Failure> {
+        match Drive::open(self, run, listener, displaced).await? {
             Some(drive) => drive.go().await,
             None => Ok(Left::Over),
         }
-    }
-
-    /// A place among the runs that may compute. It is waited for as long as it takes, since other runs give theirs back when they wait.
-    async fn compute(&self) -> Result<tokio::sync::SemaphorePermit<'_>, failure::Failure> {
-        Ok(self.computing.acquire().await.map_err(|_| AgentError::ShuttingDown)?)
     }
 
     async fn is_ready(&self, run: &RunId) -> bool {

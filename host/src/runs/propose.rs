@@ -8,7 +8,7 @@ use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
     Action, Call, CallNumber, Capability, Counted, Counter, EffectClass, ExhibitRef, FunctionType, Mismatch, Proposal,
-    RefusalReason, Requirement, Reviewers, RunId,
+    RefusalReason, Requirement, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Events, GrantFilter, GrantRow, Journal, ReadError, SubmitError};
 use serde_json::Value;
@@ -39,13 +39,14 @@ const GRANTS_MAX: usize = 100;
 /// How many events of a run are read at a time.
 const CHUNK: usize = 512;
 
-/// Who asks, in which of its calls.
+/// Who asks, and what it did before.
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub(super) run: &'a RunId,
-    pub(super) call: CallNumber,
     pub(super) agent: &'a str,
     pub(super) started_by: &'a str,
+    /// What the run did before the call.
+    pub(super) before: &'a History,
 }
 
 /// The host could not find out, or could not write it down; the call is as it was.
@@ -113,7 +114,7 @@ impl Proposer {
             Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason), None),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
-        preview.recall(&action, &history(&self.journal, asker.run, asker.call).await?, &mut previewed);
+        preview.recall(&action, asker.before, &mut previewed);
         let mut judgement = self.judge(asker, ty, &action, &previewed).await?;
         if judgement.verdict == Verdict::Hold {
             self.by_grant(asker, preview, &action, &mut judgement).await?;
@@ -148,9 +149,7 @@ impl Proposer {
             CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
             CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason),
         })?;
-        let before = history(&self.journal, asker.run, asker.call).await;
-        let before = before.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
-        preview.recall(&action, &before, &mut previewed);
+        preview.recall(&action, asker.before, &mut previewed);
         let judgement = self.judge(asker, ty, &action, &previewed).await;
         let mut judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         if let Verdict::Refuse(reason) = judgement.verdict {
@@ -248,20 +247,40 @@ fn somebody_is_left(asker: Asker<'_>, call: &Call, editor: &str, new: &Requireme
     met.map_err(|why| ReviseError::Forbidden(format!("nobody could clear it then: {why}")))
 }
 
-/// What a run did before one of its calls. Before the first it did nothing, which needs no reading.
-async fn history(journal: &Journal, run: &RunId, call: CallNumber) -> Result<History, NoHistory> {
-    let (mut history, mut after, mut more) = (History::default(), 0, call > 1);
-    while more {
-        let read: Events = journal.events(run, after, CHUNK).await?;
-        more = read.more;
-        for recorded in read.events {
-            after = recorded.seq;
-            if recorded.event.call().is_some_and(|number| number < call) {
-                history.add(recorded)?;
+/// What a run did, followed beside it: each of its events is read once, however many of its calls ask for what was before them.
+#[derive(Default)]
+pub(super) struct Followed {
+    history: History,
+    /// The last event that is part of it.
+    after: Seq,
+    /// How many events were read for it.
+    pub(super) read: u64,
+}
+
+impl Followed {
+    /// Goes on up to `call`. Before its first call a run did nothing, which needs no reading.
+    pub(super) async fn up_to(
+        &mut self,
+        journal: &Journal,
+        run: &RunId,
+        call: CallNumber,
+    ) -> Result<&History, NoHistory> {
+        let mut more = call > 1;
+        while more {
+            let read: Events = journal.events(run, self.after, CHUNK).await?;
+            more = read.more;
+            self.read += read.events.len() as u64;
+            for recorded in read.events {
+                if recorded.event.call().is_some_and(|number| number >= call) {
+                    return Ok(&self.history);
+                }
+                let seq = recorded.seq;
+                self.history.add(recorded)?;
+                self.after = seq;
             }
         }
+        Ok(&self.history)
     }
-    Ok(history)
 }
 
 /// Puts evidence on disk, by digest, before anyone can be shown a reference to it.
@@ -320,8 +339,9 @@ impl Refresh for Refresher {
                 return Err(format!("`{}` is not offered any more", old.action.capability()));
             };
             let mut previewed = preview.preview(agent, &old.action).await.map_err(|error| error.to_string())?;
-            let before = history(&self.journal, run, *call).await.map_err(|error| error.to_string())?;
-            preview.recall(&old.action, &before, &mut previewed);
+            let mut followed = Followed::default();
+            let before = followed.up_to(&self.journal, run, *call).await.map_err(|error| error.to_string())?;
+            preview.recall(&old.action, before, &mut previewed);
             let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
             Ok(Proposal {
                 summary: previewed.summary,

@@ -85,20 +85,25 @@ impl Tally {
 
     /// Whether a run that has used so much may sleep so long that it has to be brought back; if not, how it ends.
     pub(super) fn may_come_back(&self, used: Duration) -> Result<(), End> {
-        let max = Duration::from_millis(self.limits.cpu_ms).saturating_mul(LIVES);
-        if self.earlier.saturating_add(used) <= max {
-            return Ok(());
-        }
-        Err(End::Trapped(format!(
-            "it slept too often: bringing it back each time takes more than {} ms of CPU time in all",
-            max.as_millis()
-        )))
+        too_often(&self.limits, self.earlier.saturating_add(used)).map_or(Ok(()), Err)
     }
 
     /// Why the next call cannot be held, if it cannot.
     pub(super) fn refuse_to_hold(&self) -> Option<RefusalReason> {
         self.limits.refuse_to_hold(self.held)
     }
+}
+
+/// How a run ends that takes so much CPU time to be brought back, all its lives together; nothing if it may go on.
+pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<End> {
+    let max = Duration::from_millis(limits.cpu_ms).saturating_mul(LIVES);
+    let reason = || {
+        format!(
+            "it slept or waited too often: bringing it back each time takes more than {} ms of CPU time in all",
+            max.as_millis()
+        )
+    };
+    (lives > max).then(|| End::Trapped(reason()))
 }
 
 /// About how many bytes a value takes as JSON, which is what the journal keeps.

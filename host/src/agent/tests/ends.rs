@@ -57,7 +57,7 @@ async fn a_spinner_lets_others_run_and_is_stopped_at_its_limit() {
     let began = Instant::now();
     assert_eq!(guest.next().await, Step::Trapped(Trap::CpuLimit { limit_ms: 100 }));
     assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
-    assert!(guest.cpu_used() >= Duration::from_millis(100));
+    assert!(guest.meter().used() >= Duration::from_millis(100));
     assert_eq!(counter.await.unwrap(), 50);
 }
 
@@ -68,13 +68,13 @@ async fn replay_goes_past_the_limit_and_counts_once_it_is_over() {
     start.limits.cpu_ms = 20;
     let mut guest = program.start(start);
     guest.replay(true);
-    while guest.cpu_used() < Duration::from_millis(40) {
+    while guest.meter().used() < Duration::from_millis(40) {
         tokio::time::timeout(Duration::from_millis(20), guest.next()).await.unwrap_err();
     }
     guest.replay(false);
-    let before = guest.cpu_used();
+    let before = guest.meter().used();
     assert_eq!(guest.next().await, Step::Trapped(Trap::CpuLimit { limit_ms: 20 }));
-    assert!(guest.cpu_used() < before + Duration::from_millis(20), "it did not get its limit anew");
+    assert!(guest.meter().used() < before + Duration::from_millis(20), "it did not get its limit anew");
 }
 
 #[tokio::test]
@@ -82,9 +82,9 @@ async fn waiting_is_not_counted() {
     let program = load(&engine(), &plain(SPIN)).unwrap();
     let mut guest = program.start(start(""));
     tokio::time::timeout(Duration::from_millis(20), guest.next()).await.unwrap_err();
-    let used = guest.cpu_used();
+    let used = guest.meter().used();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(guest.cpu_used(), used);
+    assert_eq!(guest.meter().used(), used);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(super) fn start(task: &str) -> Start {
 }
 
 pub(super) fn engine() -> Engine {
-    Engine::new(&EngineSettings { cache: None, guests_max: 16 }).unwrap()
+    Engine::new(&EngineSettings { cache: None, guests_max: 16, threads_max: 4 }).unwrap()
 }
 
 pub(super) fn load(engine: &Engine, bytes: &[u8]) -> Result<Program, LoadError> {

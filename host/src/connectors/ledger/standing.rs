@@ -1,7 +1,5 @@
 //! How the books stand for a transfer: what a reviewer is shown, what must still hold when it is performed, and whether it is possible at all.
 
-use std::collections::BTreeMap;
-
 use holdshort_gate::{Action, Time};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -241,20 +239,19 @@ fn is_alike(one: &str, other: &str) -> bool {
 
 /// What the run did before, its other transfers first: a safe amount can be part of one that is not.
 pub(super) fn recall(action: &Action, history: &History, previewed: &mut Previewed) {
-    let mut sums: BTreeMap<&str, (Currency, u64, i64)> = BTreeMap::new();
-    for earlier in history.done(action.capability()).filter_map(|call| Transfer::read(call.action()).ok()) {
-        let sum = sums.entry(earlier.currency.code()).or_insert((earlier.currency, 0, 0));
-        *sum = (earlier.currency, sum.1 + 1, sum.2.saturating_add(earlier.amount));
-    }
-    let facts =
-        sums.iter().map(|(code, (_, count, sum))| json!({ "currency": code, "count": count, "sum": sum.to_string() }));
-    previewed.fact("transfers-before-in-run", facts.collect());
+    let sums: Vec<(&str, u64, u64)> = history.done(action.capability()).collect();
+    let fact =
+        |(code, count, sum): &(&str, u64, u64)| json!({ "currency": code, "count": count, "sum": sum.to_string() });
+    previewed.fact("transfers-before-in-run", sums.iter().map(fact).collect());
     if !sums.is_empty() {
-        let line =
-            |(currency, count, sum): &(Currency, u64, i64)| format!("{count} of {} in all\n", currency.show(*sum));
-        let lines = sums.values().map(line).collect::<String>()
-            + "Those that a person closed without knowing are among them.\n";
-        let count: u64 = sums.values().map(|(_, count, _)| count).sum();
+        let shown = |code: &str, sum: u64| {
+            let currency = Currency::of(code).ok().zip(i64::try_from(sum).ok());
+            currency.map_or_else(|| format!("{sum} {code}"), |(currency, sum)| currency.show(sum))
+        };
+        let line = |(code, count, sum): &(&str, u64, u64)| format!("{count} of {} in all\n", shown(code, *sum));
+        let lines =
+            sums.iter().map(line).collect::<String>() + "Those that a person closed without knowing are among them.\n";
+        let count: u64 = sums.iter().map(|(_, count, _)| count).sum();
         previewed
             .exhibits
             .insert(0, Exhibit::text(format!("other transfers of this run, made before ({count})"), lines));

@@ -1,0 +1,172 @@
+//! The threads that agents run on. They do nothing else, and no agent runs anywhere else.
+//!
+//! An agent can hold its thread for as long as one library call takes, such as a `memory.copy` of all its memory, because nothing can interrupt that.
+//! So the threads that serve people never poll an agent, and the system prefers them to those that do.
+//!
+//! **Invariant:** these threads start no thread and no process, which would inherit the low priority. They have no runtime, so whatever would
+//! start one (`spawn_blocking`, a child process) panics here and is found by the first test that goes that way.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_task::{Runnable, ScheduleInfo, WithInfo};
+use futures_util::future::BoxFuture;
+
+/// How much the system prefers other threads, from 0 to 19. At 10 a thread gets a tenth of the time that one of the host's own gets beside it:
+/// enough to go on while the machine is busy with other things, and too little for sixteen of them to keep a reviewer waiting.
+const NICE: i32 = 10;
+
+/// How long a thread without work stays for more.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Runs what is an agent's doing. A cheap handle.
+#[derive(Clone)]
+pub struct Threads(Option<Arc<Queue>>);
+
+struct Queue {
+    state: Mutex<State>,
+    work: Condvar,
+    threads_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Runnable>,
+    threads: usize,
+    idle: usize,
+}
+
+impl Threads {
+    /// At most so many threads, each started when it is needed.
+    pub(super) fn new(threads_max: usize) -> Self {
+        let threads_max = threads_max.max(1);
+        Self(Some(Arc::new(Queue { state: Mutex::default(), work: Condvar::new(), threads_max })))
+    }
+
+    /// No threads: everything runs where it is awaited, which in a simulation is the one thread there is.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    /// A value that is used and dropped on these threads alone.
+    pub fn keep<T: Send + 'static>(&self, value: T) -> Kept<T> {
+        Kept { value: Some(value), threads: self.clone() }
+    }
+}
+
+/// A value that is used and dropped on the agents' threads alone. To drop it may take as long as to use it: an agent's memory is given back then.
+pub struct Kept<T: Send + 'static> {
+    value: Option<T>,
+    threads: Threads,
+}
+
+/// The work with a kept value ended in a panic, and the value is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host failed while it ran the agent; its log has the place")]
+pub struct Failed;
+
+impl<T: Send + 'static> Kept<T> {
+    /// Works with the value on one of the threads. Where this is dropped before it is done, the work stops at its next await and the value is gone.
+    pub async fn with<R: Send + 'static>(
+        &mut self,
+        work: impl for<'a> FnOnce(&'a mut T) -> BoxFuture<'a, R> + Send + 'static,
+    ) -> Result<R, Failed> {
+        let mut value = self.value.take().ok_or(Failed)?;
+        let work = async move {
+            let done = work(&mut value).await;
+            (value, done)
+        };
+        let (value, done) = match &self.threads.0 {
+            Some(queue) => queue.start(work).fallible().await.ok_or(Failed)?,
+            None => work.await,
+        };
+        self.value = Some(value);
+        Ok(done)
+    }
+}
+
+impl<T: Send + 'static> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if let (Some(value), Some(queue)) = (self.value.take(), &self.threads.0) {
+            queue.start(async move { drop(value) }).detach();
+        }
+    }
+}
+
+impl Queue {
+    fn start<R: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = R> + Send + 'static,
+    ) -> async_task::Task<R> {
+        let queue = self.clone();
+        let schedule = move |runnable, info: ScheduleInfo| queue.push(runnable, info);
+        let (runnable, task) = async_task::spawn(work, WithInfo(schedule));
+        runnable.schedule();
+        task
+    }
+
+    /// Work that has only let others go first needs no other thread: its own looks here next.
+    fn push(self: &Arc<Self>, runnable: Runnable, info: ScheduleInfo) {
+        let mut state = self.state();
+        state.ready.push_back(runnable);
+        let needed = state.ready.len() - usize::from(info.woken_while_running);
+        if needed > state.idle && state.threads < self.threads_max {
+            state.threads += 1;
+            drop(state);
+            self.start_thread();
+        } else if !info.woken_while_running {
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    fn start_thread(self: &Arc<Self>) {
+        let queue = self.clone();
+        if let Err(error) = std::thread::Builder::new().name("agents".into()).spawn(move || queue.work()) {
+            tracing::error!(%error, "cannot start a thread for agents");
+            let mut state = self.state();
+            state.threads -= 1;
+            // Without any thread the work is given up, and whoever waits for it is told so.
+            let given_up = if state.threads == 0 { std::mem::take(&mut state.ready) } else { VecDeque::new() };
+            drop(state);
+            drop(given_up);
+        }
+    }
+
+    fn work(&self) {
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::warn!(%error, "agents run with the priority of the host's own threads");
+        }
+        while let Some(runnable) = self.next() {
+            let ran = catch_unwind(AssertUnwindSafe(|| runnable.run()));
+            // The panic's own message is on stderr by now, and whoever waits for the work is told that there is none.
+            drop::<Result<bool, Box<dyn Any + Send>>>(ran);
+        }
+    }
+
+    /// The work that has waited longest; nothing once there was none for a while.
+    fn next(&self) -> Option<Runnable> {
+        let mut state = self.state();
+        loop {
+            if let Some(runnable) = state.ready.pop_front() {
+                return Some(runnable);
+            }
+            state.idle += 1;
+            let waited = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            state.idle -= 1;
+            if waited.1.timed_out() && state.ready.is_empty() {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,319 @@
+//! An agent in memory: its instance, and how far the journal has been replayed to it.
+//!
+//! All of this runs on the agents' threads and is counted as the run's CPU time: the agent's own code, its values as JSON and back, the digests of its calls,
+//! and replay. It goes on for as long as it needs nothing of the host but what the journal had for it, so that a call that is replayed and
+//! a line of the log cost no change of threads; then it says what it needs.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::command::End;
+use holdshort_gate::{Action, Answer, CallNumber, Capability, Digest, RefusalReason, Run, Time};
+use serde_json::Value;
+
+use super::agents::Loaded;
+use super::catalogue::{Bound, BoundOffer};
+use super::cursor::{Cursor, Replayed, Slept, describe, describe_sleep};
+use super::failure::Failure;
+use super::places::Place;
+use super::tally::Tally;
+use crate::agent::{Guest, HostCall, Meter, Step, Trap, log_line};
+use crate::kill;
+
+/// Lines of the log that are handed over at a time, in bytes.
+const LINES_BYTES_MAX: usize = 64 * 1024;
+
+/// One agent in memory.
+pub(super) struct LiveAgent {
+    loaded: Arc<Loaded>,
+    component: Digest,
+    guest: Guest,
+    /// Gone once the journal is replayed.
+    cursor: Option<Cursor>,
+    tally: Tally,
+    /// The function of the consequential call that is open.
+    open: Option<Arc<Capability>>,
+    /// From which length of a sleep on the run is parked.
+    linger: Duration,
+    lines: Vec<Line>,
+    lines_bytes: usize,
+    /// The last of the fields to go: who gets the place finds room for an instance.
+    _place: Place,
+}
+
+/// A line of the agent's log. Agents' text: to be escaped wherever it is shown.
+pub(super) struct Line {
+    pub(super) level: String,
+    pub(super) text: String,
+}
+
+/// What an agent needs to go on.
+pub(super) enum Need {
+    /// Nothing: it has said something.
+    Nothing,
+    /// An answer of the host's.
+    Routine(CallNumber, Action),
+    /// A verdict, and then an answer; it cannot be held for this reason, if there is one.
+    Consequential(CallNumber, Action, Option<RefusalReason>),
+    /// The answer to a call that the journal has.
+    Answer(CallNumber),
+    /// A point in time.
+    Time(Sleep),
+    /// That its end is written, and how it ended.
+    End(End),
+    /// The journal says that it is over.
+    Over,
+}
+
+/// A sleep that is not over.
+pub(super) struct Sleep {
+    pub(super) timer: u32,
+    pub(super) until: Time,
+    /// Whether the journal has it.
+    pub(super) is_set: bool,
+    /// How the run ends if the sleep is so long that the run would have to be brought back, and that was done too often.
+    pub(super) too_often: Option<End>,
+}
+
+/// What it gets.
+pub(super) enum Reply {
+    /// Nothing; it was waiting for nothing.
+    Nothing,
+    /// The result of a routine call, handed over at this time.
+    Result(Value, Time),
+    /// The answer to a consequential call, written at this time.
+    Answer(Answer, Time),
+    /// Its time has come.
+    Woken(Time),
+}
+
+impl LiveAgent {
+    /// An agent at its beginning, before the first event of its history.
+    pub(super) fn new(
+        run: &Run,
+        loaded: Arc<Loaded>,
+        (guest, cursor): (Guest, Cursor),
+        tally: Tally,
+        linger: Duration,
+        place: Place,
+    ) -> Self {
+        guest.replay(true);
+        let (component, lines) = (run.component, Vec::new());
+        Self {
+            loaded,
+            component,
+            guest,
+            cursor: Some(cursor),
+            tally,
+            open: None,
+            linger,
+            lines,
+            lines_bytes: 0,
+            _place: place,
+        }
+    }
+
+    /// What counts its CPU time.
+    pub(super) fn meter(&self) -> Meter {
+        self.guest.meter().clone()
+    }
+
+    /// A call was held, or evidence is kept for it.
+    pub(super) fn proposed(&mut self, held: bool, evidence_bytes: u64) {
+        self.tally.held += u32::from(held);
+        self.tally.shown(evidence_bytes);
+    }
+
+    /// Goes on after what it was waiting for, until it needs something: what it said on the way, and what that is.
+    pub(super) fn go_on(&mut self, reply: Reply) -> BoxFuture<'_, Result<(Vec<Line>, Need), Failure>> {
+        let meter = self.meter();
+        let work = async move {
+            self.reply(reply)?;
+            let need = self.play().await?;
+            self.lines_bytes = 0;
+            Ok((std::mem::take(&mut self.lines), need))
+        };
+        async move { meter.count(work).await }.boxed()
+    }
+
+    fn reply(&mut self, reply: Reply) -> Result<(), Failure> {
+        match reply {
+            Reply::Nothing => {}
+            Reply::Result(result, at) => self.answer(&result, at)?,
+            Reply::Answer(answer, at) => self.answer_open(&answer, at)?,
+            Reply::Woken(at) => self.guest.wake(at),
+        }
+        Ok(())
+    }
+
+    fn answer_open(&mut self, answer: &Answer, at: Time) -> Result<(), Failure> {
+        let open = self.open.take();
+        let bound = open.as_ref().and_then(|open| self.loaded.bindings.get(&**open));
+        let Some(Bound { offer: BoundOffer::Consequential(_, form), .. }) = bound else {
+            return Err(Failure::Host("an answer came to no call".into()));
+        };
+        let result = form.result(answer);
+        self.answer(&result, at)
+    }
+
+    async fn play(&mut self) -> Result<Need, Failure> {
+        loop {
+            self.go_live().await?;
+            let Some(step) = self.next().await else { return Ok(Need::Nothing) };
+            let need = match step {
+                Step::Call(call) => self.call(call).await?,
+                Step::Sleep { until } => self.sleep(until).await?,
+                Step::Output { level, text } => self.say(level.into(), text),
+                Step::Finished(result) => Some(self.end(End::Finished(result)).await?),
+                Step::Trapped(trap) => Some(self.trapped(&trap).await?),
+            };
+            if let Some(need) = need {
+                return Ok(need);
+            }
+        }
+    }
+
+    /// What the guest does next; nothing if it takes its time for it and there are lines to hand over meanwhile.
+    async fn next(&mut self) -> Option<Step> {
+        let has_said = !self.lines.is_empty();
+        let mut next = std::pin::pin!(self.guest.next());
+        std::future::poll_fn(|cx| match next.as_mut().poll(cx) {
+            Poll::Pending if has_said => Poll::Ready(None),
+            polled => polled.map(Some),
+        })
+        .await
+    }
+
+    /// Notices that the journal is replayed: from then on the CPU limit holds and log lines count.
+    async fn go_live(&mut self) -> Result<(), Failure> {
+        if let Some(cursor) = &mut self.cursor
+            && cursor.at_end().await?
+        {
+            self.tally.went_on(cursor.held, cursor.evidence_bytes);
+            self.cursor = None;
+            self.guest.replay(false);
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, HostCall { capability, ty, arguments }: HostCall) -> Result<Option<Need>, Failure> {
+        let loaded = self.loaded.clone();
+        let bound = loaded.bindings.get(&*capability).ok_or_else(|| Failure::NotOffered((*capability).clone()))?;
+        if let BoundOffer::Log = bound.offer {
+            let text = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let need = self.say(text("level"), log_line(text("message")));
+            // A line is no call, and moves no clock.
+            self.guest.answer(&Value::Null, Time(0))?;
+            return Ok(need);
+        }
+        let number = match self.tally.call(&arguments) {
+            Ok(number) => number,
+            Err(end) => return self.end(end).await.map(Some),
+        };
+        let action = Action::new(self.component, (*capability).clone(), &ty, &arguments)?;
+        let replayed = match &mut self.cursor {
+            Some(cursor) => cursor.call(number, &action).await?,
+            None => Replayed::New,
+        };
+        match (replayed, &bound.offer) {
+            (Replayed::Returned(result, at), _) => self.answer(&result, at).map(|()| None),
+            (Replayed::Over, _) => Ok(Some(Need::Over)),
+            (Replayed::Other { recorded }, _) => {
+                Ok(Some(diverged(format!("call {number}"), recorded, describe(number, &action))))
+            }
+            (Replayed::Answered(answer, at), BoundOffer::Consequential(_, form)) => {
+                self.answer(&form.result(&answer), at).map(|()| None)
+            }
+            (Replayed::Open, BoundOffer::Consequential(..)) => {
+                self.open = Some(capability);
+                Ok(Some(Need::Answer(number)))
+            }
+            (Replayed::New, BoundOffer::Routine(_)) => Ok(Some(Need::Routine(number, action))),
+            (Replayed::New, BoundOffer::Consequential(..)) => {
+                self.open = Some(capability);
+                Ok(Some(Need::Consequential(number, action, self.tally.refuse_to_hold())))
+            }
+            (Replayed::Answered(..) | Replayed::Open, BoundOffer::Log | BoundOffer::Routine(_))
+            | (Replayed::New, BoundOffer::Log) => Err(Failure::Reclassified((*capability).clone())),
+        }
+    }
+
+    fn answer(&mut self, result: &Value, at: Time) -> Result<(), Failure> {
+        self.tally.returned(result);
+        kill::point("before-answer");
+        self.guest.answer(result, at)?;
+        kill::point("after-answer");
+        Ok(())
+    }
+
+    async fn sleep(&mut self, until: Time) -> Result<Option<Need>, Failure> {
+        let timer = match self.tally.timer() {
+            Ok(timer) => timer,
+            Err(end) => return self.end(end).await.map(Some),
+        };
+        let slept = match &mut self.cursor {
+            Some(cursor) => cursor.sleep(timer, until).await?,
+            None => Slept::New,
+        };
+        let sleep = |is_set, too_often| Some(Need::Time(Sleep { timer, until, is_set, too_often }));
+        Ok(match slept {
+            Slept::Woken { at, asked_at } => {
+                if is_long(asked_at, until, self.linger) {
+                    self.tally.brought_back(self.guest.meter().used());
+                }
+                self.guest.wake(at);
+                None
+            }
+            Slept::Over => Some(Need::Over),
+            Slept::Other { recorded } => {
+                Some(diverged(format!("timer {timer}"), recorded, describe_sleep(timer, until)))
+            }
+            Slept::Asleep => sleep(true, None),
+            Slept::New => sleep(false, self.tally.may_come_back(self.guest.meter().used()).err()),
+        })
+    }
+
+    async fn trapped(&mut self, trap: &Trap) -> Result<Need, Failure> {
+        if trap.is_hosts() {
+            return Err(Failure::Host(trap.to_string()));
+        }
+        self.end(End::Trapped(trap.to_string())).await
+    }
+
+    /// How the run ended, unless the journal says that it went on from here.
+    async fn end(&mut self, end: End) -> Result<Need, Failure> {
+        let recorded = match &mut self.cursor {
+            Some(cursor) => cursor.rest().await?,
+            None => None,
+        };
+        let Some(recorded) = recorded else { return Ok(Need::End(end)) };
+        let found = match end {
+            End::Finished(_) => "nothing more: it returned".to_owned(),
+            End::Trapped(reason) => format!("nothing more: {reason}"),
+            End::Diverged { found, .. } => found,
+        };
+        Ok(diverged("the end".into(), recorded, found))
+    }
+
+    /// Keeps a line for the log. What is replayed was logged when it was said first.
+    fn say(&mut self, level: String, text: String) -> Option<Need> {
+        if self.cursor.is_some() {
+            return None;
+        }
+        self.lines_bytes += size_of::<Line>() + level.len() + text.len();
+        self.lines.push(Line { level, text });
+        (self.lines_bytes > LINES_BYTES_MAX).then_some(Need::Nothing)
+    }
+}
+
+fn diverged(place: String, recorded: String, found: String) -> Need {
+    Need::End(End::Diverged { place, recorded, found })
+}
+
+/// Whether a sleep is so long that the instance does not wait for its end.
+pub(super) fn is_long(from: Time, until: Time, linger: Duration) -> bool {
+    Duration::from_micros(until.0.saturating_sub(from.0)) > linger
+}

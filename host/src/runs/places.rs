@@ -1,0 +1,153 @@
+//! Room for agents in memory: how many instances there may be, and which of them gives its place up when another run needs one.
+//!
+//! An instance that waits, be it for an answer, for its time or for a connector that looks or checks, keeps its place only while nobody needs it.
+//! So no kind of waiting keeps a run from computing: whoever needs a place takes that of the instance that has waited longest, and that run
+//! is brought back by replay when what it waits for is there. An instance that computes keeps its place, and its CPU time is limited.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// How long a connector may take before its caller's place can be taken. Most answer sooner, and replaying the run would cost more than to wait for them.
+const CONNECTOR_GRACE: Duration = Duration::from_millis(100);
+
+/// How often somebody without a place looks for an instance that has waited long enough meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The places of a host.
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    waiting: Mutex<Waiting>,
+}
+
+/// A place, given back when it is dropped, which is when the instance is gone.
+pub(super) type Place = OwnedSemaphorePermit;
+
+#[derive(Default)]
+struct Waiting {
+    /// By the time from which the place may be taken.
+    instances: BTreeMap<(Instant, u64), Arc<Notify>>,
+    entered: u64,
+}
+
+/// What an instance waits for.
+#[derive(Clone, Copy)]
+pub(super) enum WaitsFor {
+    /// An answer or the time: the run would be parked soon anyway.
+    Answer,
+    /// A connector.
+    Connector,
+}
+
+/// An instance waits until this is dropped.
+pub(super) struct Wait<'a> {
+    places: &'a Places,
+    key: (Instant, u64),
+    taken: Arc<Notify>,
+}
+
+impl Places {
+    /// For so many instances.
+    pub(super) fn new(instances_max: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(instances_max)), waiting: Mutex::default() }
+    }
+
+    /// A place, in the order in which they are asked for; nothing if the host is shutting down.
+    pub(super) async fn take(&self) -> Option<Place> {
+        let place = self.free.clone().acquire_owned();
+        tokio::pin!(place);
+        loop {
+            tokio::select! {
+                biased;
+                place = &mut place => return place.ok(),
+                () = self.take_from_the_longest_waiting() => {}
+            }
+        }
+    }
+
+    async fn take_from_the_longest_waiting(&self) {
+        let longest = {
+            let mut waiting = self.waiting();
+            let first = waiting.instances.first_entry().filter(|first| first.key().0 <= Instant::now());
+            first.map(|first| first.remove())
+        };
+        if let Some(taken) = longest {
+            taken.notify_one();
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+
+    /// The caller's instance waits from now on.
+    pub(super) fn wait(&self, what: WaitsFor) -> Wait<'_> {
+        let taken = Arc::new(Notify::new());
+        let from = match what {
+            WaitsFor::Answer => Instant::now(),
+            WaitsFor::Connector => Instant::now() + CONNECTOR_GRACE,
+        };
+        let mut waiting = self.waiting();
+        waiting.entered += 1;
+        let key = (from, waiting.entered);
+        waiting.instances.insert(key, taken.clone());
+        Wait { places: self, key, taken }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wait<'_> {
+    /// Returns when another run needs the place.
+    pub(super) async fn taken(&self) {
+        self.taken.notified().await;
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.places.waiting().instances.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a place from whoever waits, as a driver does: it gives it up when it is told to.
+    async fn evicted(places: &Places, what: WaitsFor, place: Place) {
+        let wait = places.wait(what);
+        wait.taken().await;
+        drop(place);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_needs_a_place_gets_that_of_the_longest_waiting_and_of_nobody_who_computes() {
+        let places = Places::new(3);
+        let (computes, asks, waits) = (places.take().await, places.take().await, places.take().await);
+        let begun = Instant::now();
+        let mut asks = std::pin::pin!(evicted(&places, WaitsFor::Connector, asks.unwrap()));
+        let mut waits = std::pin::pin!(evicted(&places, WaitsFor::Answer, waits.unwrap()));
+        let needs = async {
+            tokio::select! { biased; () = &mut asks => panic!("a connector's caller went first"), () = &mut waits => {} }
+        };
+        let (first, ()) = tokio::join!(places.take(), needs);
+        assert!(first.is_some() && begun.elapsed() < CONNECTOR_GRACE, "{:?}", begun.elapsed());
+        let (second, ()) = tokio::join!(places.take(), asks);
+        assert!(second.is_some() && begun.elapsed() >= CONNECTOR_GRACE, "{:?}", begun.elapsed());
+        let nobody = tokio::time::timeout(Duration::from_secs(60), places.take()).await;
+        assert!(nobody.is_err(), "a place was taken from somebody who computes");
+        drop(computes);
+        assert!(places.take().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_gives_a_place_up_that_nobody_needs() {
+        let places = Places::new(2);
+        let place = places.take().await.unwrap();
+        let waits = evicted(&places, WaitsFor::Answer, place);
+        assert!(tokio::time::timeout(Duration::from_secs(3_600), waits).await.is_err());
+    }
+}

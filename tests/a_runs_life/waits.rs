@@ -1,0 +1,124 @@
+//! Waiting holds nothing that computing needs: whatever runs wait for, one that does nothing is done at once, and what waited goes on.
+//! And what the host does for a call does not grow with the calls before it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Host, Repository, component, until};
+use crate::{LONG, evidence};
+
+/// What runs wait for: the agent, its task, and the words in its result once it has gone on.
+const WAITS: [(&str, &str, &str); 5] = [
+    ("scripted", "check slow main", "passed: true"),
+    ("scripted", "deploy main production", "err"),
+    ("scripted", "ask which one?", "ok"),
+    ("third-party", "find Ada", "no such contact"),
+    ("clock", "sleep=30000", ""),
+];
+
+/// A host in which checks, previews and programs wait for the file `go-on`.
+fn world(live_runs: u32) -> (Folder, Host) {
+    let folder = Folder::new(&["third-party", "clock"], "");
+    let agents = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    let wait = format!("until [ -e {}/go-on ]; do sleep 0.05; done", folder.path().display());
+    Repository::bare(&folder.path().join("shop.git"));
+    let git = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|at| at.join("git")).find(|at| at.exists());
+    let script = |name: &str, text: &str| {
+        let path = folder.write(name, &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    };
+    script("bin/git", &format!("{wait}\nexec {} \"$@\"", git.unwrap().display()));
+    let find = script("find", &format!("cat > /dev/null; {wait}; echo '{{\"err\": \"no such contact\"}}'"));
+    folder.configure(&format!(
+        r#"{agents}
+[agents.scripted]
+component = "{}"
+workspace = "files"
+[limits]
+live-runs = {live_runs}
+linger-ms = {LONG}
+[deployment]
+repository = "shop.git"
+[checks.slow]
+command = ["sh", "-c", "{wait}"]
+[capabilities."acme:crm/contacts@1.0.0#find-contact"]
+class = "routine"
+command = ["{find}"]
+timeout = "10m"
+[capabilities."acme:crm/contacts@1.0.0#*"]
+class = "consequential"
+command = ["false"]
+"#,
+        component("scripted").display()
+    ));
+    folder.write("files/a", "a");
+    let path = format!("{}:{}", folder.path().join("bin").display(), std::env::var("PATH").unwrap());
+    let host = folder.serve_with(&[("PATH", &path)]);
+    (folder, host)
+}
+
+/// Answers the questions among these runs as they come, until all are over.
+fn all_over(host: &Host, runs: &[String]) -> Vec<Value> {
+    until("end of all that waited", || {
+        let rows: Vec<Value> = runs.iter().map(|run| host.show_run(run)).collect();
+        for row in rows.iter().filter(|row| row["state"] == "waiting") {
+            let approval = host.approval(&format!("{}.{}", row["id"].as_str().unwrap(), row["waiting_for"]));
+            let kind = if approval["class"] == "question" { "respond" } else { "reject" };
+            if approval["state"] == "held" {
+                host.decide(&approval, kind, &json!({ "message": "this one" }));
+            }
+        }
+        rows.iter().all(|row| row["state"] == "finished" || row["state"] == "failed").then_some(rows)
+    })
+}
+
+#[test]
+fn whatever_runs_wait_for_one_that_does_nothing_is_done() {
+    let mut tried = 0;
+    for live_runs in [1, 2] {
+        let (folder, host) = world(live_runs);
+        let mut waiting = Vec::new();
+        for (agent, task, _) in WAITS {
+            waiting.extend((0..2 * live_runs + 2).map(|_| host.start(agent, task)));
+            let idle = host.over(&host.start("scripted", "log nothing to do"));
+            assert_eq!(idle["state"], "finished", "beside {task}: {idle}");
+            let works = host.over(&host.start("scripted", "list\nread a\nlist"));
+            assert_eq!(works["state"], "finished", "beside {task}: {works}");
+            tried += 1;
+        }
+        let still = waiting.iter().filter(|run| !host.show_run(run)["state"].as_str().unwrap().starts_with("fin"));
+        assert_eq!(still.count(), waiting.len(), "they waited no more");
+        folder.write("go-on", "");
+        let asleep = waiting.split_off(waiting.len() - 2 * live_runs as usize - 2);
+        for (row, (_, task, words)) in
+            all_over(&host, &waiting).iter().zip(WAITS.iter().flat_map(|wait| vec![wait; 2 * live_runs as usize + 2]))
+        {
+            assert!(row["result"].to_string().contains(words), "{task}: {row}");
+        }
+        for run in asleep {
+            assert_eq!(host.post(&format!("/v1/runs/{run}/cancel"), &json!({})).0, 200);
+        }
+        host.all_parked();
+    }
+    evidence::figure("T35", "kinds of waiting beside which a run is done", tried);
+}
+
+/// Each call is judged by all that the run did before, and reads of it only what is new.
+#[test]
+fn the_work_for_a_call_does_not_grow_with_the_calls_before() {
+    const CALLS: u64 = 5_000;
+    let folder = Folder::new(&["flood"], "");
+    let agents = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    folder.write("none.cedar", "@id(\"none\") forbid (principal, action == Action::\"call\", resource);");
+    folder.configure(&format!("{agents}\n[policy]\nfiles = [\"none.cedar\"]\n"));
+    let host = folder.serve();
+    let row = host.over(&host.start("flood", &format!("email {CALLS}")));
+    assert_eq!(row["result"]["ok"], format!("made {CALLS} calls, {CALLS} of them refused"), "{row}");
+    let read = host.figure("holdshort_events_replayed_total");
+    println!("{read} events read for {CALLS} calls");
+    assert!((CALLS - 1..CALLS * 2).contains(&read), "{read} events were read for {CALLS} calls");
+    evidence::figure("T35", "calls of one run, each event of which is read once", CALLS);
+}
