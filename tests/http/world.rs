@@ -205,7 +205,7 @@ impl Driver for Typist {
     }
 
     fn figures(&self) -> Figures {
-        Figures { live_runs: 2, instances_started: 7, events_replayed: 40 }
+        Figures { live_runs: 2, instances_started: 7, events_replayed: 40, events_recalled: 11 }
     }
 
     fn agents(&self) -> Vec<AgentInfo> {

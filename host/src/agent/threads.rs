@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use futures_util::future::BoxFuture;
 
-/// How much the system prefers other threads, from 0 to 19. At 10 a thread gets a tenth of the time that one of the host's own gets beside it:
+/// How much more the system prefers other threads, of 19 steps. At 10 a thread gets a tenth of the time that one of the host's own gets beside it:
 /// enough to go on while the machine is busy with other things, and too little for sixteen of them to keep a reviewer waiting.
 const NICE: i32 = 10;
 
@@ -31,6 +31,8 @@ struct Queue {
     state: Mutex<State>,
     work: Condvar,
     threads_max: usize,
+    /// The least important is 19. Not relative to the thread that starts another, which may be one of these.
+    nice: i32,
 }
 
 #[derive(Default)]
@@ -44,7 +46,8 @@ impl Threads {
     /// At most so many threads, each started when it is needed.
     pub(super) fn new(threads_max: usize) -> Self {
         let threads_max = threads_max.max(1);
-        Self(Some(Arc::new(Queue { state: Mutex::default(), work: Condvar::new(), threads_max })))
+        let nice = rustix::process::getpriority_process(None).unwrap_or(0).saturating_add(NICE).min(19);
+        Self(Some(Arc::new(Queue { state: Mutex::default(), work: Condvar::new(), threads_max, nice })))
     }
 
     /// No threads: everything runs where it is awaited, which in a simulation is the one thread there is.
@@ -138,7 +141,8 @@ impl Queue {
     }
 
     fn work(&self) {
-        if let Err(error) = rustix::process::nice(NICE) {
+        // Of this thread alone: Linux has a priority for each.
+        if let Err(error) = rustix::process::setpriority_process(None, self.nice) {
             tracing::warn!(%error, "agents run with the priority of the host's own threads");
         }
         while let Some(runnable) = self.next() {

@@ -45,7 +45,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     let mut text = String::new();
     api.0.metrics.write(&mut text);
     let streams = api.limits().streams_max.saturating_sub(api.0.streams.available_permits());
-    let Figures { live_runs, instances_started, events_replayed } = api.driver().figures();
+    let Figures { live_runs, instances_started, events_replayed, events_recalled } = api.driver().figures();
     let gauges = [
         (
             "holdshort_journal_up",
@@ -63,6 +63,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     let counters = [
         ("holdshort_instances_started_total", "Runs brought into memory, to begin or to go on.", instances_started),
         ("holdshort_events_replayed_total", "Events read to bring runs back to where they were.", events_replayed),
+        ("holdshort_events_recalled_total", "Events read to tell what a run did before a call.", events_recalled),
     ];
     for (name, help, value) in counters {
         metric(&mut text, name, "counter", help);

@@ -35,7 +35,7 @@ pub(super) enum Left {
     Over,
     /// It waits, or may go on again by now; nothing of it is in memory.
     Parked,
-    /// Another run took its place while a connector worked for it. It goes on once there is a place again, which costs this much CPU time.
+    /// Another run took its place while it slept or a connector worked for it. It goes on once there is a place again, which costs this much CPU time.
     Displaced(Duration),
 }
 
@@ -168,7 +168,7 @@ impl<'a> Drive<'a> {
         let result = tokio::select! {
             biased;
             () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
-            asked = aside(self.host, &mut self.agent, asked) => asked?,
+            asked = aside(self.host, &mut self.agent, WaitsFor::Connector, asked) => asked?,
         };
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call, action, result: result.clone(), answered_at };
@@ -181,8 +181,8 @@ impl<'a> Drive<'a> {
         Ok(Flow::Continue(Reply::Result(result, answered_at)))
     }
 
-    /// Leaves a run whose place was taken. What the connector said is on disk first, where replay finds it.
-    /// A run that computes much and calls slow connectors often would keep the host busy with bringing it back: that is limited like sleeps are.
+    /// Leaves a run whose place was taken. What it waited for is on disk first, where replay finds it.
+    /// A run that computes much and waits often would keep the host busy with bringing it back: that is limited like sleeps are.
     async fn displaced(&mut self) -> Result<Flow, Failure> {
         self.flush(0).await?;
         let used = self.meter.used();
@@ -252,7 +252,7 @@ impl<'a> Drive<'a> {
                     }
                     Err(error) => Err(error.into()),
                 };
-                host.events_replayed.fetch_add(before.read - read, Ordering::Relaxed);
+                host.events_recalled.fetch_add(before.read - read, Ordering::Relaxed);
                 match proposed {
                     Ok(proposed) => return Ok(proposed),
                     Err(error) if tries >= CONNECTOR_TRIES => return Err(error.into()),
@@ -260,7 +260,7 @@ impl<'a> Drive<'a> {
                 }
             }
         };
-        aside(self.host, &mut self.agent, asked).await
+        aside(self.host, &mut self.agent, WaitsFor::Connector, asked).await
     }
 
     /// Writes how the run ended.
@@ -310,11 +310,16 @@ fn evidence_bytes(proposed: &Proposed) -> u64 {
     }
 }
 
-/// Waits for a connector that works for an agent. If another run needs the agent's place meanwhile, the agent is gone afterwards.
-async fn aside<T>(host: &Inner, agent: &mut Option<Kept<LiveAgent>>, work: impl Future<Output = T>) -> T {
+/// Waits for something on an agent's behalf. If another run needs the agent's place meanwhile, the agent is gone afterwards.
+async fn aside<T>(
+    host: &Inner,
+    agent: &mut Option<Kept<LiveAgent>>,
+    what: WaitsFor,
+    work: impl Future<Output = T>,
+) -> T {
     tokio::pin!(work);
     {
-        let wait = host.places.wait(WaitsFor::Connector);
+        let wait = host.places.wait(what);
         tokio::select! {
             biased;
             done = &mut work => return done,

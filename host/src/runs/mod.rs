@@ -76,6 +76,7 @@ struct Inner {
     places: Places,
     instances_started: AtomicU64,
     events_replayed: Arc<AtomicU64>,
+    events_recalled: AtomicU64,
 }
 
 /// What the driver has done since the host started, for operators.
@@ -85,8 +86,10 @@ pub struct Figures {
     pub live_runs: usize,
     /// How often a run was brought into memory: to begin, or to go on after it was parked.
     pub instances_started: u64,
-    /// Events that were read to bring runs back to where they were, and to tell what they did before a call.
+    /// Events that were read to bring runs back to where they were.
     pub events_replayed: u64,
+    /// Events that were read to tell what a run did before a call.
+    pub events_recalled: u64,
 }
 
 /// Why a run was not started.
@@ -137,6 +140,7 @@ impl Runs {
             live: Mutex::default(),
             instances_started: AtomicU64::new(0),
             events_replayed: Arc::default(),
+            events_recalled: AtomicU64::new(0),
             journal,
             catalogue,
             settings,
@@ -263,6 +267,7 @@ impl Runs {
             live_runs: self.0.live().len(),
             instances_started: self.0.instances_started.load(Ordering::Relaxed),
             events_replayed: self.0.events_replayed.load(Ordering::Relaxed),
+            events_recalled: self.0.events_recalled.load(Ordering::Relaxed),
         }
     }
 

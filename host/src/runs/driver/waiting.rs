@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdshort_gate::CallNumber;
 use holdshort_gate::command::{FireTimer, SetTimer};
 
-use super::{Drive, Flow, Left};
+use super::{Drive, Flow, Left, aside};
 use crate::runs::failure::Failure;
 use crate::runs::live::{Reply, Sleep, is_long};
 use crate::runs::places::WaitsFor;
@@ -71,18 +71,15 @@ impl Drive<'_> {
         if is_long(now, until, self.host.settings.linger) {
             return Ok(Flow::Break(Left::Parked));
         }
-        let left = Duration::from_micros(until.0.saturating_sub(now.0));
-        {
-            let wait = self.host.places.wait(WaitsFor::Answer);
-            tokio::select! {
-                biased;
-                () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
-                () = wait.taken() => return Ok(Flow::Break(Left::Parked)),
-                () = tokio::time::sleep(left) => {}
-            }
+        let asleep = tokio::time::sleep(Duration::from_micros(until.0.saturating_sub(now.0)));
+        tokio::select! {
+            biased;
+            () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
+            () = aside(self.host, &mut self.agent, WaitsFor::Answer, asleep) => {}
         }
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), FireTimer { timer }).await;
         match written {
+            Ok(_) if self.agent.is_none() => self.displaced().await,
             Ok(at) => Ok(Flow::Continue(Reply::Woken(*at))),
             // It is not due by the journal's clock, or the run was ended: the journal says what to do next.
             Err(_) => Ok(Flow::Break(Left::Parked)),
