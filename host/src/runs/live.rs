@@ -181,8 +181,9 @@ impl LiveAgent {
         let has_said = !self.lines.is_empty();
         let mut next = std::pin::pin!(self.guest.next());
         std::future::poll_fn(|cx| match next.as_mut().poll(cx) {
+            Poll::Ready(step) => Poll::Ready(Some(step)),
             Poll::Pending if has_said => Poll::Ready(None),
-            polled => polled.map(Some),
+            Poll::Pending => Poll::Pending,
         })
         .await
     }
