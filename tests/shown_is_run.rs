@@ -27,18 +27,28 @@ mod world;
 
 #[path = "shown_is_run/alike.rs"]
 mod alike;
+#[path = "shown_is_run/asked.rs"]
+mod asked;
 #[path = "shown_is_run/attached.rs"]
 mod attached;
+#[path = "shown_is_run/cases.rs"]
+mod cases;
+#[path = "shown_is_run/cut_off.rs"]
+mod cut_off;
 #[path = "shown_is_run/decisions.rs"]
 mod decisions;
 #[path = "shown_is_run/effects.rs"]
 mod effects;
 #[path = "shown_is_run/established.rs"]
 mod established;
+#[path = "shown_is_run/imported.rs"]
+mod imported;
 #[path = "shown_is_run/large.rs"]
 mod large;
 #[path = "shown_is_run/performed.rs"]
 mod performed;
+#[path = "shown_is_run/unsaid.rs"]
+mod unsaid;
 #[path = "shown_is_run/values.rs"]
 mod values;
 

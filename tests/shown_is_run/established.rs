@@ -42,7 +42,8 @@ fn an_honest_release_shows_its_report_and_no_difference() {
         &json!({
             "old-commit": old, "new-commit": new, "commit-count": 1, "lost-commit-count": 0,
             "commits": [{ "id": new, "subject": "The second commit" }],
-            "files-changed": 1, "lines-added": 1, "lines-removed": 0,
+            "history-known": true, "files-changed": 1, "files-not-shown": 0, "kinds-not-shown": [],
+            "lines-added": 1, "lines-removed": 0,
             "checks": [{ "name": "tests", "passed": true, "counts": counts, "runs": 1, "failures": 0 }],
             "checks-on-other-commits": 0,
         })

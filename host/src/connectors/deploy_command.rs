@@ -20,15 +20,16 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::child::{Children, Order};
-use super::deploy_git::change::{self, Change, Extent, commits};
+use super::deploy_git::change::{self, Change, Extent, SHALLOW, commits};
 use super::deploy_git::state::Facts;
+use super::git::objects::Objects;
+use super::git::relation::Relation;
 use super::git::{CommitId, Git, GitError};
 use super::history::History;
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
 use super::{
-    Attempt, CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview,
-    Previewed,
+    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
 };
 
 /// How a lost outcome is settled.
@@ -106,14 +107,19 @@ impl DeployCommand {
         };
         let change = Change { git: &self.git, target: release.target, branch, old: Some(old), new };
         let (extent, exhibits) = change.evidence().await?;
-        let Extent { added, dropped, files, .. } = &extent;
-        let what = match *dropped {
-            0 => format!("{} more than {branch}, which is at {}; {files}", commits(*added), old.short()),
-            lost => {
-                let (lost, gained, old) = (commits(lost), commits(*added), old.short());
+        let (Extent { relation: Relation { added, dropped }, files, .. }, old) = (&extent, old.short());
+        let at = format!("{branch}, which is at {old}");
+        let what = match (*dropped, *added) {
+            (Some(0), Some(added)) => format!("{} more than {at}; {files}", commits(added)),
+            (Some(lost), Some(added)) => {
                 format!(
-                    "NOT A FAST-FORWARD, it lacks {lost} of {branch}, which is at {old}, and has {gained} more; {files}"
+                    "NOT A FAST-FORWARD, it lacks {} of {at}, and has {} more; {files}",
+                    commits(lost),
+                    commits(added)
                 )
+            }
+            (None, _) | (_, None) => {
+                format!("NOT KNOWN how many commits more or less than {at}, because {SHALLOW}; {files}")
             }
         };
         Ok((what, Some(extent), exhibits))
@@ -121,15 +127,8 @@ impl DeployCommand {
 
     /// One commit, its message whole or not at all.
     async fn commit(&self, commit: &CommitId) -> Result<Exhibit, CannotPreview> {
-        let show = ["log", "-1", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
-        let format = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
-        let arguments: Vec<&str> = show.into_iter().chain([format, commit.as_str()]).collect();
-        let looked = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await.map_err(unavailable)?;
-        if !looked.is_whole() {
-            let instead = "give the commit a shorter message";
-            return Err(CannotPreview::too_large("the commit", looked.bytes_all, instead));
-        }
-        Ok(Exhibit { title: "the commit".into(), media: "text/plain", bytes: looked.bytes })
+        let objects = Objects::of(&self.git).await.map_err(unavailable)?;
+        change::log(&objects, "the commit".into(), &["-1", commit.as_str()]).await
     }
 
     /// Runs the program if everything is as it was shown: the program, the commit that the agent's revision means, and where the target's branch

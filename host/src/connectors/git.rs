@@ -5,6 +5,11 @@
 //! it (hooks, external diffs, text conversions, a file system monitor, signature checks) is switched off for every command, and what could
 //! show something other than the truth (replacement objects, grafts, attributes in a commit, a mail map) is left aside.
 
+pub mod blobs;
+pub mod diff;
+pub mod objects;
+pub mod relation;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -34,6 +39,8 @@ const SETTINGS: &[&str] = &[
     // Larger files are called binary and not shown; this is the program's own limit.
     "core.bigFileThreshold=512m",
     "core.fsmonitor=false",
+    // A file beside the commits that tells their parents: what it says may be older than they are.
+    "core.commitGraph=false",
     "core.quotePath=false",
     "log.showSignature=false",
     // A reference that was moved stays moved when the power fails.
@@ -41,15 +48,13 @@ const SETTINGS: &[&str] = &[
     "core.fsyncMethod=fsync",
 ];
 
-/// What a diff must not do: run programs, be abridged, or be made by a driver of the repository's.
-pub const PLAIN_DIFF: &[&str] =
-    &["diff-tree", "-r", "-M", "--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none"];
-
 /// The git program on one repository.
 #[derive(Clone, Debug)]
 pub struct Git {
     repository: PathBuf,
     git_dir: PathBuf,
+    /// Where the objects are, if not in the folder that git runs in.
+    objects: Option<PathBuf>,
 }
 
 /// The full id of a commit: 40 or 64 hexadecimal digits.
@@ -163,6 +168,9 @@ pub enum GitError {
     /// The program cannot be run.
     #[error("the program `git` cannot be run: {0}; install it and see that it is on the PATH")]
     NotRun(#[source] std::io::Error),
+    /// The host has no folder for it to run in.
+    #[error("a folder for git to run in cannot be made: {0}; see that there is room for temporary files")]
+    NoFolder(#[source] std::io::Error),
     /// It takes too long.
     #[error("`git {command}` took longer than {} seconds", LOOK_MAX.as_secs())]
     TimedOut {
@@ -194,7 +202,8 @@ impl Git {
     /// Uses the repository at `path`, which need not exist yet. No folder above it is searched.
     pub fn at(path: &Path) -> Self {
         let inner = path.join(".git");
-        Self { repository: path.to_owned(), git_dir: if inner.exists() { inner } else { path.to_owned() } }
+        let git_dir = if inner.exists() { inner } else { path.to_owned() };
+        Self { repository: path.to_owned(), git_dir, objects: None }
     }
 
     /// Where the repository is, as it was given.
@@ -205,10 +214,7 @@ impl Git {
     /// Runs a command that changes nothing, and keeps the first `bytes_max` bytes of its output.
     pub async fn look(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
         let named = || arguments.join(" ").chars().take(200).collect::<String>();
-        let folder = self.folder().ok_or_else(|| GitError::NotARepository(self.repository.clone()))?;
-        let argv = self.argv(arguments);
-        let mut command = Command::new("git");
-        command.args(argv.iter().skip(1)).env_clear().envs(environment()).current_dir(folder).kill_on_drop(true);
+        let mut command = self.command(arguments)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(GitError::NotRun)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -243,6 +249,16 @@ impl Git {
             return Err(GitError::Failed { command, complaint });
         }
         Ok(looked)
+    }
+
+    /// A command that is ready to be started. It ends when its handle is dropped.
+    fn command(&self, arguments: &[&str]) -> Result<Command, GitError> {
+        let folder = self.folder().ok_or_else(|| GitError::NotARepository(self.repository.clone()))?;
+        let mut command = Command::new("git");
+        command.args(self.argv(arguments).iter().skip(1)).env_clear().envs(environment());
+        command.envs(self.objects.iter().map(|folder| ("GIT_OBJECT_DIRECTORY", folder)));
+        command.current_dir(folder).kill_on_drop(true);
+        Ok(command)
     }
 
     /// The commit that a revision is just now.

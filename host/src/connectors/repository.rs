@@ -8,7 +8,9 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::Action;
 use serde_json::{Value, json};
 
-use super::git::{CommitId, Git, GitError, Looked, NoCommit, NotARevision, PLAIN_DIFF, Revision};
+use super::git::diff::Diff;
+use super::git::objects::Objects;
+use super::git::{CommitId, Git, GitError, Looked, NoCommit, NotARevision, Revision};
 use super::relative::{NotWithin, RelativePath};
 use super::{Routine, RoutineCall, Unavailable};
 
@@ -60,7 +62,9 @@ impl From<GitError> for NoAnswer {
         match error {
             // Asking again would take as long again.
             GitError::TimedOut { .. } => Self::TooSlow(error),
-            GitError::NotARepository(_) | GitError::NotRun(_) | GitError::Failed { .. } => Self::Host(error),
+            GitError::NotARepository(_) | GitError::NotRun(_) | GitError::NoFolder(_) | GitError::Failed { .. } => {
+                Self::Host(error)
+            }
         }
     }
 }
@@ -125,13 +129,15 @@ impl Repository {
         Ok(commits.into())
     }
 
-    /// What changes in the files from one commit to the other, whatever lies between them.
+    /// What changes in the files from one commit to the other, whatever lies between them: the very diff that people are shown of a deployment.
     async fn diff(&self, from: &str, to: &str) -> Result<Value, NoAnswer> {
         let (from, to) = (self.commit(from).await?, self.commit(to).await?);
-        let arguments: Vec<&str> = PLAIN_DIFF.iter().copied().chain(["-p", from.as_str(), to.as_str()]).collect();
-        let looked = self.git.read(&arguments, ANSWER_BYTES_MAX).await?;
-        whole(&looked, "diff", "take revisions that are closer to each other, or read single files")?;
-        Ok(match String::from_utf8(looked.bytes) {
+        let Diff { patch, patch_bytes, .. } = Diff::between(&Objects::of(&self.git).await?, Some(&from), &to).await?;
+        if patch_bytes > ANSWER_BYTES_MAX as u64 {
+            let advice = "take revisions that are closer to each other, or read single files";
+            return Err(NoAnswer::TooLarge { what: "diff", bytes: patch_bytes, advice });
+        }
+        Ok(match String::from_utf8(patch) {
             Ok(text) => text.into(),
             Err(error) => {
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();

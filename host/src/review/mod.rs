@@ -19,6 +19,7 @@ mod shown;
 pub mod story;
 pub mod terminal;
 mod text;
+mod unsaid;
 pub mod visible;
 pub mod waiting;
 

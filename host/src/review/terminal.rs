@@ -12,6 +12,7 @@ use super::changes::Change;
 use super::differences::{Difference, differences};
 use super::marks::{self, Mark};
 use super::outline::{self, Content, Row};
+use super::unsaid::unsaid;
 use super::visible;
 
 /// The parameter in which an agent gives its reasons; it is shown last.
@@ -77,7 +78,7 @@ pub struct Matter<'a> {
     pub exhibits: &'a [ShownExhibit],
     /// What must still hold when the effect starts.
     pub preconditions: &'a Value,
-    /// Where the agent's claims do not fit what the host found out.
+    /// Where the agent's claims do not fit what the host found out, and where what it found out does not tell all.
     pub differences: Vec<Difference>,
 }
 
@@ -96,11 +97,12 @@ impl<'a> Matter<'a> {
     /// What is shown of a proposal.
     pub fn of(proposal: &'a Proposal, facts: &'a [(&'a str, String)], exhibits: &'a [ShownExhibit]) -> Self {
         let (summary, arguments) = (proposal.summary.as_str(), proposal.action.arguments());
-        let (preconditions, differences) = (&proposal.preconditions, differences(proposal));
+        let (preconditions, mut differences) = (&proposal.preconditions, differences(proposal));
+        differences.extend(unsaid(&proposal.facts));
         Self { summary, facts, arguments, function: None, exhibits, preconditions, differences }
     }
 
-    /// Every warning, in words that are safe to show: what is made to be misread, and what is claimed and not so.
+    /// Every warning, in words that are safe to show: what is made to be misread, what is claimed and not so, and what no evidence shows.
     /// With any of them a reviewer has to do more than press a key.
     pub fn warnings(&self) -> Vec<String> {
         let marks = self.marks().into_iter().map(|mark| mark.to_string());

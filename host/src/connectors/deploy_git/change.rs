@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 
 use super::state::Facts;
-use crate::connectors::git::{CommitId, Git, GitError, PLAIN_DIFF};
+use crate::connectors::git::diff::{Diff, Gap};
+use crate::connectors::git::objects::Objects;
+use crate::connectors::git::relation::Relation;
+use crate::connectors::git::{CommitId, Git, GitError};
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Previewed};
 
-/// A name is never abridged, however long.
-const STAT: &[&str] = &["--stat=4300,4200", "--stat-graph-width=40", "--compact-summary"];
 /// A commit's id, author, date and whole message, the message indented so that it cannot look like another commit.
 const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
+/// Why the number of commits is not known, for headings and summaries.
+pub(in crate::connectors) const SHALLOW: &str = "the repository is a shallow clone";
 
 /// A number of commits in words.
 pub(in crate::connectors) fn commits(count: u64) -> String {
@@ -29,12 +32,12 @@ pub(in crate::connectors) struct Change<'a> {
 
 /// How much a change is, for a line about it.
 pub(in crate::connectors) struct Extent {
-    /// Commits that come.
-    pub(in crate::connectors) added: u64,
-    /// Commits that go: not none if it is no fast-forward.
-    pub(in crate::connectors) dropped: u64,
-    /// Git's own count of files and lines.
+    /// Commits that come and go, as far as that can be told.
+    pub(in crate::connectors) relation: Relation,
+    /// A count of files and lines in words.
     pub(in crate::connectors) files: String,
+    /// The facts about the files.
+    counts: Vec<(&'static str, Value)>,
     /// Id and subject of the commits that come, the newest first, at most [`COMMITS_MAX`].
     commits: Vec<Value>,
 }
@@ -44,21 +47,21 @@ const COMMITS_MAX: usize = 100;
 /// And how much of the subject of each.
 const SUBJECT_CHARS_MAX: usize = 200;
 
-/// The facts of a deployment; without an extent nothing is known of what it changes.
+/// The facts of a deployment; without an extent nothing is known of what it changes. What cannot be established is absent, so that a policy that
+/// asks for it holds the call.
 pub(in crate::connectors) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
     let mut facts =
         json!({ "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str() });
     if let (Some(extent), Some(facts)) = (extent, facts.as_object_mut()) {
-        let [files, added, removed] = counts(&extent.files);
+        let Relation { added, dropped } = extent.relation;
         let known = [
-            ("commit-count", json!(extent.added)),
-            ("lost-commit-count", json!(extent.dropped)),
-            ("commits", json!(extent.commits)),
-            ("files-changed", json!(files)),
-            ("lines-added", json!(added)),
-            ("lines-removed", json!(removed)),
+            ("history-known", Some(json!(extent.relation.is_known()))),
+            ("commit-count", added.map(|count| json!(count))),
+            ("lost-commit-count", dropped.map(|count| json!(count))),
+            ("commits", added.map(|_| json!(extent.commits))),
         ];
-        facts.extend(known.map(|(name, value)| (name.to_owned(), value)));
+        let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        facts.extend(known.chain(extent.counts.iter().cloned()).map(|(name, value)| (name.to_owned(), value)));
     }
     facts
 }
@@ -71,112 +74,157 @@ pub(in crate::connectors) fn recall(history: &History, previewed: &mut Previewed
     history.tell(previewed);
 }
 
-/// Files, lines added and lines removed, as `git --shortstat` says them; it leaves out what is none.
-fn counts(short_stat: &str) -> [u64; 3] {
-    let of = |word: &str| {
-        let part = short_stat.split(", ").find(|part| part.contains(word));
-        part.and_then(|part| part.split(' ').next()?.parse().ok()).unwrap_or(0)
-    };
-    ["file", "insertion", "deletion"].map(of)
+/// The facts about a diff. Lines whose number is not known have none.
+fn counts(diff: &Diff) -> Vec<(&'static str, Value)> {
+    let kinds: Vec<&str> = diff.gaps().into_iter().map(Gap::name).collect();
+    let mut counts = vec![
+        ("files-changed", json!(diff.files.len())),
+        ("files-not-shown", json!(diff.not_shown().count())),
+        ("kinds-not-shown", json!(kinds)),
+    ];
+    if let Some((added, removed)) = diff.lines() {
+        counts.extend([("lines-added", json!(added)), ("lines-removed", json!(removed))]);
+    }
+    counts
 }
 
 impl Change<'_> {
     /// One line about the move, how much it is, and the evidence for it.
     pub(super) async fn describe(&self) -> Result<(String, Extent, Vec<Exhibit>), CannotPreview> {
         let (extent, exhibits) = self.evidence().await?;
-        Ok((self.summary(extent.added, extent.dropped, &extent.files), extent, exhibits))
+        Ok((self.summary(extent.relation, &extent.files), extent, exhibits))
     }
 
     /// The commits and the diff, the most telling first.
     pub(in crate::connectors) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
+        let objects = Objects::of(self.git).await.map_err(unavailable)?;
         let (new, from) = (self.new.as_str(), self.old.map_or("nothing", CommitId::short));
         let span = format!("{from}..{}", self.new.short());
         let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
-        let dropped = self.old.map(|old| format!("{new}..{old}"));
-        let added_count = self.count(&added).await.map_err(unavailable)?;
-        let dropped_count = match &dropped {
-            Some(dropped) => self.count(dropped).await.map_err(unavailable)?,
-            None => 0,
+        let relation = Relation::of(&objects, self.old, self.new).await.map_err(unavailable)?;
+        let mut exhibits = self.lost(&objects, relation).await?;
+        let diff = Diff::between(&objects, self.old, self.new).await.map_err(unavailable)?;
+        let stat = diff.stat();
+        if diff.not_shown().next().is_some() {
+            let title =
+                format!("NOT SHOWN WHOLE in the diff: {} of {} files", diff.not_shown().count(), diff.files.len());
+            exhibits.push(whole(title, "text/plain", diff.list(|file| !file.gaps.is_empty()))?);
+        }
+        let list = [diff.list(|_| true), format!("{stat}\n").into_bytes()].concat();
+        exhibits.push(whole(format!("files {span}"), "text/plain", list)?);
+        let title = match relation.added {
+            Some(count) => format!("commits {span} ({count})"),
+            None => format!("commits {span}, as far as they are here: {SHALLOW}"),
         };
-        let mut exhibits = Vec::new();
-        if let (Some(dropped), 1..) = (&dropped, dropped_count) {
-            let title = format!("not a fast-forward: commits that `{}` would lose ({dropped_count})", self.target);
-            exhibits.push(self.show(title, "text/plain", &["log", LOG, dropped]).await?);
-        }
-        exhibits.push(self.show(format!("files {span}"), "text/plain", &self.diff(STAT)).await?);
-        let title = format!("commits {span} ({added_count})");
-        exhibits.push(self.show(title, "text/plain", &["log", LOG, &added]).await?);
+        exhibits.push(log(&objects, title, &[&added]).await?);
         if let Some(old) = self.old {
-            let title = format!("deployed now: {}", old.short());
-            exhibits.push(self.show(title, "text/plain", &["log", "-1", LOG, old.as_str()]).await?);
+            exhibits.push(log(&objects, format!("deployed now: {}", old.short()), &["-1", old.as_str()]).await?);
         }
-        exhibits.push(self.show(format!("diff {span}"), "text/x-diff", &self.diff(&["-p"])).await?);
-        let files = self.short_stat().await.map_err(unavailable)?;
-        let commits = self.named(&added).await.map_err(unavailable)?;
-        Ok((Extent { added: added_count, dropped: dropped_count, files, commits }, exhibits))
+        let title = format!("diff {span}");
+        if diff.patch_bytes > diff.patch.len() as u64 {
+            return Err(CannotPreview::too_large(&title, diff.patch_bytes, INSTEAD));
+        }
+        let counts = counts(&diff);
+        exhibits.push(whole(title, "text/x-diff", diff.patch)?);
+        let commits = named(&objects, &added).await.map_err(unavailable)?;
+        Ok((Extent { relation, files: stat, counts, commits }, exhibits))
     }
 
-    /// The newest commits of a range by id and subject.
-    async fn named(&self, range: &str) -> Result<Vec<Value>, GitError> {
-        let (max, format) = (format!("-{COMMITS_MAX}"), "--format=%H %s");
-        let arguments = ["log", "--no-color", "--no-mailmap", "--encoding=UTF-8", &max, format, range];
-        let text = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await?.text();
-        let named = text.lines().filter_map(|line| line.split_once(' '));
-        let short = |subject: &str| subject.chars().take(SUBJECT_CHARS_MAX).collect::<String>();
-        Ok(named.map(|(id, subject)| json!({ "id": id, "subject": short(subject) })).collect())
+    /// What would be lost, and why it cannot be told if it cannot: first of all, because no other evidence says so.
+    async fn lost(&self, objects: &Objects, relation: Relation) -> Result<Vec<Exhibit>, CannotPreview> {
+        let Some(old) = self.old else { return Ok(unknown(relation)) };
+        let dropped = format!("{}..{old}", self.new);
+        let mut exhibits = unknown(relation);
+        match relation.dropped {
+            Some(0) => {}
+            Some(count) => {
+                let title = format!("not a fast-forward: commits that `{}` would lose ({count})", self.target);
+                exhibits.push(log(objects, title, &[&dropped]).await?);
+            }
+            None => {
+                let title = format!("commits that `{}` may lose, as far as they are here: {SHALLOW}", self.target);
+                exhibits.push(log(objects, title, &[&dropped]).await?);
+            }
+        }
+        Ok(exhibits)
     }
 
     /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.
-    fn summary(&self, added: u64, dropped: u64, files: &str) -> String {
+    fn summary(&self, relation: Relation, files: &str) -> String {
         let Self { target, branch, new, .. } = self;
-        let new = new.short();
-        match (self.old, dropped) {
-            (None, _) => format!("deploy {new} to {target}: makes {branch}, which does not exist yet; {files}"),
-            (Some(old), 0) => {
-                let old = old.short();
-                format!("deploy {new} to {target}: moves {branch} from {old} by {}; {files}", commits(added))
-            }
-            (Some(old), lost) => format!(
-                "deploy {new} to {target}: NOT A FAST-FORWARD, moves {branch} from {}, which loses {} and gains {}; {files}",
-                old.short(),
+        let deploy = format!("deploy {} to {target}", new.short());
+        let Some(old) = self.old.map(CommitId::short) else {
+            return format!("{deploy}: makes {branch}, which does not exist yet; {files}");
+        };
+        let moves = format!("moves {branch} from {old}");
+        match (relation.dropped, relation.added) {
+            (Some(0), Some(added)) => format!("{deploy}: {moves} by {}; {files}", commits(added)),
+            (Some(0), None) => format!(
+                "{deploy}: {moves}, a fast-forward by a number of commits that is NOT KNOWN, because {SHALLOW}; {files}"
+            ),
+            (Some(lost), Some(added)) => format!(
+                "{deploy}: NOT A FAST-FORWARD, {moves}, which loses {} and gains {}; {files}",
                 commits(lost),
                 commits(added),
             ),
+            (Some(lost), None) => {
+                format!("{deploy}: NOT A FAST-FORWARD, {moves}, which loses {}; {files}", commits(lost))
+            }
+            (None, _) => {
+                format!("{deploy}: {moves}; NOT KNOWN which commits it loses and gains, because {SHALLOW}; {files}")
+            }
         }
     }
+}
 
-    async fn short_stat(&self) -> Result<String, GitError> {
-        let looked = self.git.read(&self.diff(&["--shortstat"]), 4 * 1024).await?;
-        let text = looked.text().trim().to_owned();
-        Ok(if text.is_empty() { "no file changes".to_owned() } else { text })
-    }
+/// What to do if a diff is too large to be shown.
+const INSTEAD: &str =
+    "deploy a revision that is nearer to what the target has, or ask the operator to move the branch by hand";
 
-    async fn count(&self, range: &str) -> Result<u64, GitError> {
-        let looked = self.git.read(&["rev-list", "--count", range], 64).await?;
-        let complaint = || GitError::Failed { command: "rev-list".into(), complaint: looked.text() };
-        looked.text().trim().parse().map_err(|_| complaint())
-    }
+/// Says that the history is cut off, if that leaves something unknown.
+fn unknown(relation: Relation) -> Vec<Exhibit> {
+    let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
+    let text = format!(
+        "The repository is a shallow clone: it ends at commits whose parents it does not have.\n\
+         How many commits would come is {}, and how many would be lost is {}; commits may be listed that both sides have.\n\
+         The diff below is of whole commits, and complete. `git fetch --unshallow` in the repository brings the rest of the history.\n",
+        is(relation.added.is_some()),
+        is(relation.dropped.is_some()),
+    );
+    if relation.is_known() { Vec::new() } else { vec![Exhibit::text("the history is NOT KNOWN", text)] }
+}
 
-    /// From the tree without files if there is no branch yet, so that everything it would hold is shown as new.
-    fn diff<'a>(&'a self, form: &[&'a str]) -> Vec<&'a str> {
-        let from = self.old.map_or(self.new.empty_tree(), CommitId::as_str);
-        PLAIN_DIFF.iter().chain(form).copied().chain([from, self.new.as_str()]).collect()
-    }
+/// The newest commits of a range by id and subject.
+async fn named(objects: &Objects, range: &str) -> Result<Vec<Value>, GitError> {
+    let (max, format) = (format!("-{COMMITS_MAX}"), "--format=%H %s");
+    let arguments = ["log", "--no-color", "--encoding=UTF-8", &max, format, range];
+    let text = objects.git().read(&arguments, EXHIBIT_BYTES_MAX).await?.text();
+    let named = text.lines().filter_map(|line| line.split_once(' '));
+    let short = |subject: &str| subject.chars().take(SUBJECT_CHARS_MAX).collect::<String>();
+    Ok(named.map(|(id, subject)| json!({ "id": id, "subject": short(subject) })).collect())
+}
 
-    /// An exhibit is whole, or the deployment is refused. What the repository's own settings could add to a log, or change in it, is switched off.
-    async fn show(&self, title: String, media: &'static str, arguments: &[&str]) -> Result<Exhibit, CannotPreview> {
-        let plain_log = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
-        let arguments: Vec<&str> = match arguments.split_first() {
-            Some((&"log", rest)) => plain_log.iter().chain(rest).copied().collect(),
-            Some(_) | None => arguments.to_vec(),
-        };
-        let looked = self.git.read(&arguments, EXHIBIT_BYTES_MAX).await.map_err(unavailable)?;
-        if !looked.is_whole() {
-            let instead = "deploy a revision that is nearer to what the target has, or ask the operator to move the branch by hand";
-            return Err(CannotPreview::too_large(&title, looked.bytes_all, instead));
-        }
-        Ok(Exhibit { title, media, bytes: looked.bytes })
+/// Commits with their whole messages.
+pub(in crate::connectors) async fn log(
+    objects: &Objects,
+    title: String,
+    range: &[&str],
+) -> Result<Exhibit, CannotPreview> {
+    let plain = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8", LOG];
+    let arguments: Vec<&str> = plain.into_iter().chain(range.iter().copied()).collect();
+    let looked = objects.git().read(&arguments, EXHIBIT_BYTES_MAX).await.map_err(unavailable)?;
+    if !looked.is_whole() {
+        return Err(CannotPreview::too_large(&title, looked.bytes_all, INSTEAD));
     }
+    whole(title, "text/plain", looked.bytes)
+}
+
+/// An exhibit is whole, or the deployment is refused.
+fn whole(title: String, media: &'static str, bytes: Vec<u8>) -> Result<Exhibit, CannotPreview> {
+    if bytes.len() > EXHIBIT_BYTES_MAX {
+        return Err(CannotPreview::too_large(&title, bytes.len() as u64, INSTEAD));
+    }
+    Ok(Exhibit { title, media, bytes })
 }
 
 fn unavailable(error: GitError) -> CannotPreview {

@@ -77,10 +77,11 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
         json!({
             "old-commit": old.as_str(), "new-commit": new.as_str(), "commit-count": 2, "lost-commit-count": 0,
             "commits": subjects.map(|(subject, id)| json!({ "id": id, "subject": subject })),
-            "files-changed": 2, "lines-added": 2, "lines-removed": 1,
+            "history-known": true, "files-changed": 2, "files-not-shown": 0, "kinds-not-shown": [],
+            "lines-added": 2, "lines-removed": 1,
         })
     );
-    assert!(text(&previewed, "files").contains("b/c.txt (new) | 1 +"));
+    assert!(text(&previewed, "files").contains("added    \"b/c.txt\"  +1 -0\n"));
     let log = text(&previewed, "commits");
     assert!(log.contains("Author: Ann <ann@example.com>") && log.contains("\n    commit 0000 in"), "{log}");
     assert!(text(&previewed, "diff").contains("-1\n+2\n"));

