@@ -23,10 +23,14 @@ mod decisions;
 mod editing;
 #[path = "support/evidence.rs"]
 mod evidence;
+#[path = "http/forms.rs"]
+mod forms;
 #[path = "http/hardening.rs"]
 mod hardening;
 #[path = "http/pages.rs"]
 mod pages;
+#[path = "http/repeat.rs"]
+mod repeat;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/sockets.rs"]

@@ -8,12 +8,12 @@ use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::{Decision, RefusalReason, Resolution};
 use crate::grant::Grant;
 use crate::ids::{CallNumber, Digest, Time};
-use crate::run::RunLimits;
+use crate::run::{Request, RunLimits};
 
 mod names;
 
 /// The version of the events' JSON form; stored with every event.
-pub const EVENT_FORMAT: u32 = 4;
+pub const EVENT_FORMAT: u32 = 5;
 
 /// Something that happened to a run or to one of its calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub enum Event {
         limits: RunLimits,
         /// SHA-256 of the secret seed of its randomness.
         seed: Digest,
+        /// The request that made it, if its sender named it with a key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Request>,
     },
     /// A routine call was answered.
     RoutineReturned {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Call, Inconsistent};
 use crate::decision::RefusalReason;
 use crate::event::Event;
-use crate::ids::{CallNumber, Digest, Time};
+use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::names;
 
 /// What a run may use; written with the run, so that a changed default changes no run that exists.
@@ -22,6 +22,25 @@ pub struct RunLimits {
     /// About how many bytes the arguments and results of all host calls may take, which the journal keeps. A run from before there was this limit has none.
     #[serde(default = "unlimited")]
     pub journal_bytes: u64,
+}
+
+/// A request that its sender named with a key of their choice, so that it is known again when its answer was lost and it is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The digest of the key together with who sent it and what kind of thing it makes.
+    pub key: Digest,
+    /// The digest of what was asked for.
+    pub asks: Digest,
+}
+
+/// The run that a request has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The run.
+    pub run: RunId,
+    /// The digest of what was asked for.
+    pub asks: Digest,
 }
 
 fn unlimited() -> u64 {

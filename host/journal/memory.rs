@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Event, Recorded, Run, RunId, Seq, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, Run, RunId, Seq, Time, Total};
 
 use crate::error::ReadError;
 use crate::history::{deed, words, words_of};
@@ -25,6 +25,7 @@ struct Kept {
     blobs: HashMap<Digest, Vec<u8>>,
     notes: told::Kept,
     totals: HashMap<Counter, Total>,
+    made: HashMap<Digest, Made>,
 }
 
 /// A run with what the SQLite store keeps in tables of their own.
@@ -61,16 +62,18 @@ impl Load for Memory {
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
         Ok(self.kept().totals.get(counter).cloned().unwrap_or_default())
     }
+
+    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
+        Ok(self.kept().made.get(key).cloned())
+    }
 }
 
 impl Store for Memory {
     /// The last event; an empty journal begins at place 0, as in the other store.
     fn head(&mut self) -> Result<Head, ReadError> {
-        let kept = self.kept();
-        Ok(kept
-            .events
-            .last()
-            .map_or(Head { position: 0, at: Time(0) }, |last| Head { position: last.position.0, at: last.recorded.at }))
+        let last = self.kept().events.last().map(|last| (last.position.0, last.recorded.at));
+        let (position, at) = last.unwrap_or((0, Time(0)));
+        Ok(Head { position, at })
     }
 
     /// Whole or not at all, as a transaction is: the lock is held until all of the batch is in, and nothing on the way can fail.
@@ -96,12 +99,11 @@ impl Store for Memory {
             }
         }
         kept.totals.extend(batch.totals.iter().map(|(counter, total)| (counter.clone(), total.clone())));
+        kept.made.extend(batch.made.clone());
         for ((run, number), call) in &batch.calls {
             if let Some((_, kept)) = kept.runs.get_mut(run).and_then(|run| run.calls.get_mut(number)) {
                 *kept = Some(call.clone());
             }
-        }
-        for ((run, _), call) in &batch.calls {
             kept.notes.changed(run, call);
         }
         for note in &batch.notes {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, JournalId, RunId, Total};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, JournalId, Made, RunId, Total};
 use tokio::sync::Notify;
 
 use crate::error::ReadError;
@@ -68,6 +68,10 @@ impl Load for Disk {
 
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
         self.memory.total(counter)
+    }
+
+    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
+        self.memory.made(key)
     }
 }
 

@@ -9,7 +9,7 @@ use holdshort_gate::{Call, CallId, CallNumber, Counted, Counter, Event, Recorded
 use crate::error::ReadError;
 use crate::rows::{CallHint, Entry, Hint, Position, timer};
 use crate::secret::Identity;
-use crate::store::{Batch, Head, Load, RunState, Store};
+use crate::store::{Batch, Head, Load, RunState, Store, made};
 
 /// How many runs are kept in memory between batches. What is not here is read again, so this bounds memory and nothing else.
 pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
@@ -57,6 +57,11 @@ impl Staged {
         let now = |counter| Ok(Counted { total: total(&self.batch, store, &counter)?, counter });
         let totals: Vec<Counted> = rests_on.totals.into_iter().map(now).collect::<Result<_, ReadError>>()?;
         let granted = rests_on.grant.map(|of| staged_call(&self.batch, store, &of)).transpose()?.flatten();
+        let made = rests_on.request.map(|key| match self.batch.made.get(&key) {
+            Some(made) => Ok(Some(made.clone())),
+            None => store.made(&key),
+        });
+        let made = made.transpose()?.flatten();
         self.uses += 1;
         if !self.hot.contains_key(run) {
             let mut subject =
@@ -72,6 +77,7 @@ impl Staged {
         hot.used = self.uses;
         hot.subject.totals = totals;
         hot.subject.granted = granted.and_then(|call| call.granted);
+        hot.subject.made = made;
         let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
         // A call that a command has just opened is the subject's already, but the key is still that of the call before it.
@@ -114,6 +120,7 @@ impl Staged {
             hot.last_seq += 1;
             self.head = Head { position: self.head.position + 1, at };
             about = event.call().or(about);
+            self.batch.made.extend(made(run, &event));
             let recorded = Recorded { seq: hot.last_seq, at, event };
             self.batch.events.push(Entry { position: Position(self.head.position), run: run.clone(), recorded });
         }
@@ -133,8 +140,8 @@ impl Staged {
         Ok(Some(hint))
     }
 
-    /// A command was refused. A run that does not exist is not kept, because anybody can ask about as many of those as they like.
-    pub(crate) fn refused(&mut self, run: &RunId) {
+    /// A command led to no event. A run that does not exist is not kept, because anybody can ask about as many of those as they like.
+    pub(crate) fn nothing_staged(&mut self, run: &RunId) {
         if self.hot.get(run).is_some_and(|hot| hot.subject.run.is_none()) {
             self.hot.remove(run);
         }

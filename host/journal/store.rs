@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Recorded, Run, RunId, Seq, Time, Total};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Made, Recorded, Run, RunId, Seq, Time, Total};
 
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
@@ -39,6 +39,8 @@ pub(crate) struct Batch {
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
     /// What they made of the running totals.
     pub(crate) totals: BTreeMap<Counter, Total>,
+    /// The runs that requests with a key have made, by its digest.
+    pub(crate) made: BTreeMap<Digest, Made>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
     pub(crate) notes: Vec<Note>,
     pub(crate) logs: Vec<(RunId, LogLine, Waiting)>,
@@ -64,6 +66,8 @@ pub(crate) trait Load {
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError>;
     /// A running total; nothing counted is a total too.
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError>;
+    /// The run that the request of this key has made, if one has.
+    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError>;
 }
 
 /// The one writer of a store; it lives on the writer's thread.
@@ -117,6 +121,12 @@ pub(crate) trait Reader: Load + Send {
 pub(crate) trait Readers: Send + Sync {
     /// A new one.
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError>;
+}
+
+/// The run that an event brings to life for a request with a key, and that key.
+pub(crate) fn made(run: &RunId, event: &Event) -> Option<(Digest, Made)> {
+    let Event::RunCreated { request: Some(request), .. } = event else { return None };
+    Some((request.key, Made { run: run.clone(), asks: request.asks }))
 }
 
 /// The call that an event brings to life, if it does.

@@ -165,12 +165,11 @@ impl Writer {
                 self.watch.written(moment);
                 hints.push(hint);
             }
-            Ok(Ok(None)) => {}
+            Ok(Ok(None)) | Err(()) => self.staged.nothing_staged(run),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a command's events do not fit the journal; the batch is dropped");
                 self.stale = true;
             }
-            Err(()) => self.staged.refused(run),
         }
         // A refusal may rest on what this batch has staged, so that it waits for the commit like the rest.
         answers.push(Answer::Command(work));
@@ -257,7 +256,7 @@ mod tests {
     use std::sync::mpsc;
 
     use holdshort_gate::command::{CancelRun, CreateRun};
-    use holdshort_gate::{Call, Command, Counter, RunLimits, Time, Total};
+    use holdshort_gate::{Call, Command, Counter, Made, RunLimits, Time, Total};
 
     use super::*;
     use crate::error::ReadError;
@@ -322,6 +321,10 @@ mod tests {
 
         fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
             self.memory.total(counter)
+        }
+
+        fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
+            self.memory.made(key)
         }
     }
 

@@ -53,7 +53,7 @@ fn nobodys_token_signs_nobody_in() {
     mallory.fill("#token", "holdshort_guess");
     mallory.meets(401);
     mallory.click("main button");
-    mallory.sees("this token is nobody's here");
+    mallory.sees("unknown token");
     mallory.goto("/history");
     mallory.sees("Token");
 }

@@ -164,7 +164,7 @@ async fn an_edit_that_does_not_do_changes_nothing() {
     for (request, status, kind) in [
         (edit(&held, json!({"text": 1})), 422, "does-not-fit"),
         (edit(&held, json!({"text": "a", "bcc": "b"})), 422, "does-not-fit"),
-        (edit(&held, Value::Null), 422, "does-not-fit"),
+        (edit(&held, Value::Null), 400, "bad-request"),
         (edit(&held, json!({"text": "impossible"})), 422, "not-possible"),
         (edit(&held, json!({"text": "forbidden"})), 422, "not-allowed"),
         (edit(&held, json!({"text": "away"})), 503, "unavailable"),

@@ -94,12 +94,43 @@ impl Schema {
             assert!([400, 401, 403, 404, 405, 421, 429].contains(&reply.status), "not in the schema: {what}");
             return;
         };
+        if reply.status < 400 {
+            self.check_request(operation, request, &what);
+        }
         let response = &operation["responses"][reply.status.to_string()];
         assert!(response.is_object(), "the schema does not describe this status: {what}");
         let content = response["content"].as_object().unwrap_or_else(|| panic!("no content described: {what}"));
         let described = content.get(media).unwrap_or_else(|| panic!("`{media}` is not described: {what}"));
         if media.contains("json") && request.method != "HEAD" {
             self.validate(&described["schema"], &reply.json(), &what);
+        }
+    }
+
+    /// Fails unless a request that was accepted is one that the schema describes: its body, and each parameter of path, query and headers.
+    fn check_request(&self, operation: &Value, request: &Request, what: &str) {
+        let asked = operation["requestBody"]["content"]["application/json"]["schema"].clone();
+        if asked.is_object() {
+            let body = serde_json::from_slice(&request.body).unwrap_or_else(|error| panic!("{error}: {what}"));
+            self.validate(&asked, &body, what);
+        }
+        let (pattern, _) = self.path(&request.target).unwrap();
+        let target = &request.target[request.target.find("/v1").unwrap_or(0)..];
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let in_path = pattern.split('/').zip(path.split('/')).filter(|(part, _)| part.starts_with('{'));
+        let in_path = in_path.map(|(part, text)| ("path", part.trim_matches(['{', '}']).to_owned(), text.to_owned()));
+        let in_query = form_urlencoded::parse(query.as_bytes()).map(|(name, text)| ("query", name.into(), text.into()));
+        let headers = request.headers.iter().map(|(name, text)| ("header", name.clone(), text.clone()));
+        for (place, name, text) in in_path.chain(in_query).chain(headers) {
+            let parameters = operation["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            let is_it =
+                |known: &&Value| known["in"] == place && known["name"].as_str().unwrap().eq_ignore_ascii_case(&name);
+            let Some(known) = parameters.iter().find(is_it) else {
+                assert_eq!(place, "header", "`{name}` is not described, and was accepted: {what}");
+                continue;
+            };
+            let read = serde_json::from_str(&text).unwrap_or(Value::Null);
+            let fits = self.fits(&known["schema"], &Value::String(text)) || self.fits(&known["schema"], &read);
+            assert!(fits, "`{name}` is not as described, and was accepted: {what}");
         }
     }
 
@@ -157,9 +188,9 @@ impl Schema {
     }
 
     /// A validator for `schema`, whose references are the document's.
-    fn validator(&self, schema: &Value) -> jsonschema::Validator {
+    pub fn validator(&self, schema: &Value) -> jsonschema::Validator {
         let root = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "components": self.0["components"], "allOf": [schema]});
-        jsonschema::validator_for(&root).unwrap()
+        jsonschema::options().should_validate_formats(true).build(&root).unwrap()
     }
 
     /// Whether `value` is valid against `schema`.

@@ -14,7 +14,8 @@ use holdshort::policy::load::Source;
 use holdshort::policy::{People, Setting};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
-    CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+    CancelRun, Choice, CreateRun, CreateRunOnce, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision,
+    Start,
 };
 use holdshort_gate::{
     Action, Call, Command, Consequence, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch, Phase,
@@ -136,12 +137,19 @@ impl Driver for Typist {
         agent: &'a str,
         task: &'a str,
         by: &'a str,
+        request: Option<holdshort_gate::Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
         async move {
             match agent {
                 "release" => {
                     let id = RunId(format!("z-started-{}", self.started.fetch_add(1, Ordering::Relaxed)));
-                    Ok(self.journal.submit(&id, None, Fence::None, create(agent, task, by)).await?)
+                    let create = create(agent, task, by);
+                    Ok(match request {
+                        Some(request) => {
+                            self.journal.submit(&id, None, Fence::None, CreateRunOnce { request, create }).await?
+                        }
+                        None => self.journal.submit(&id, None, Fence::None, create).await?,
+                    })
                 }
                 "broken" => Err(StartError::CannotLoad("`broken.wasm` is not a component".into())),
                 "wordy" => Err(StartError::TaskTooLong { bytes: task.len(), bytes_max: 1 }),

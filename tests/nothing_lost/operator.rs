@@ -23,6 +23,8 @@ pub struct Operator<'a> {
     after_reply: Option<String>,
     /// Where its effects arrive, if that is looked at whenever a host has died.
     outside: Option<&'a dyn Outside>,
+    /// The key of the request that is being sent.
+    key: Option<String>,
 }
 
 /// Killed when whoever asked has the reply to a request of this route in hand.
@@ -59,6 +61,7 @@ impl<'a> Operator<'a> {
             left: Vec::new(),
             after_reply: None,
             outside: None,
+            key: None,
         }
     }
 
@@ -85,8 +88,9 @@ impl<'a> Operator<'a> {
 
     /// Asks once; nothing if the host died instead of answering.
     fn try_ask(&mut self, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
+        let key = self.key.clone();
         let host = self.host();
-        if let Ok(answer) = host.try_request(&host.token, path, body) {
+        if let Ok(answer) = host.try_request_once(&host.token, path, body, key.as_deref()) {
             if let Some(route) = self.after_reply.take_if(|route| body.is_some() && is_of(path, route)) {
                 self.kill();
                 let kind = acknowledged(&route);
@@ -117,14 +121,21 @@ impl<'a> Operator<'a> {
         answer
     }
 
-    /// Starts a run. If the answer is lost they look whether there is a run before they start another.
+    /// Starts a run. If the answer is lost they ask again with the same key: whether or not a run was started before, there is one afterwards.
     pub fn start(&mut self, agent: &str, task: &str) -> String {
         let request = json!({ "agent": agent, "task": task });
-        until("run", || match self.try_ask("/v1/runs", Some(&request)) {
-            Some((201, answer)) => Some(answer["id"].as_str().unwrap().to_owned()),
-            Some((status, answer)) => panic!("{status}: {answer}"),
-            None => Some(self.get("/v1/runs")["runs"][0]["id"].as_str()?.to_owned()),
-        })
+        let before = self.known_runs();
+        self.key = Some(format!("start-{before}"));
+        let (status, answer) = self.ask("/v1/runs", Some(&request));
+        self.key = None;
+        assert_eq!(status, 201, "{answer}");
+        assert_eq!(self.known_runs(), before + 1, "one run, however often it was asked for");
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    /// How many runs there are, up to a page of them.
+    fn known_runs(&mut self) -> usize {
+        self.get("/v1/runs?limit=200")["runs"].as_array().unwrap().len()
     }
 
     pub fn run(&mut self, run: &str) -> Value {

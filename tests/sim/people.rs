@@ -166,7 +166,7 @@ impl Host {
             }
             _ => (AGENTS[0], (0..6).map(|line| self.line(number, line) + "\n").collect()),
         };
-        match self.runs.start(agent, &task, who).await {
+        match self.runs.start(agent, &task, who, None).await {
             Ok(run) => {
                 weather.saw("runs started");
                 lock(&self.world.told).runs.push(run.clone());

@@ -187,11 +187,26 @@ impl Host {
 
     /// The same, if there is an answer: a host that is killed gives none.
     pub fn try_request(&self, token: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), ureq::Error> {
+        self.try_request_once(token, path, body, None)
+    }
+
+    /// The same, with a key by which the request is known when it is sent again.
+    pub fn try_request_once(
+        &self,
+        token: &str,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<(u16, Value), ureq::Error> {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
         let (agent, url) = (config.new_agent(), format!("{}{path}", self.url));
         let bearer = format!("Bearer {token}");
         let mut response = match body {
-            Some(body) => agent.post(url).header("Authorization", bearer).send_json(body)?,
+            Some(body) => {
+                let request = agent.post(url).header("Authorization", bearer);
+                let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
+                request.send_json(body)?
+            }
             None => agent.get(url).header("Authorization", bearer).call()?,
         };
         let mut text = String::new();

@@ -271,9 +271,10 @@ impl Driver for BenchDriver {
         agent: &'a str,
         task: &'a str,
         by: &'a str,
+        request: Option<holdshort_gate::Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
         let failed = |error: holdshort::runs::StartError| StartError::Busy(error.to_string());
-        async move { self.0.start(agent, task, by).await.map_err(failed) }.boxed()
+        async move { self.0.start(agent, task, by, request).await.map_err(failed) }.boxed()
     }
 
     fn cancel<'a>(

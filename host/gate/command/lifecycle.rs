@@ -1,11 +1,11 @@
 //! What the driver writes of runs: they begin, sleep, wake and end.
 
 use super::effect::still_in_doubt;
-use super::{Command, Refused, Sealed, Subject};
+use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::Phase;
-use crate::run::{Run, RunLimits, RunPhase};
+use crate::run::{Request, Run, RunLimits, RunPhase};
 
 /// Brings a run to life.
 #[derive(Clone, Debug)]
@@ -28,8 +28,68 @@ impl Command for CreateRun {
         if subject.run.is_some() {
             return Err(Refused::RunExists);
         }
+        Ok((vec![self.event(None)], subject.id.clone()))
+    }
+}
+
+impl CreateRun {
+    fn event(self, request: Option<Request>) -> Event {
         let Self { agent, component, task, started_by, limits, seed } = self;
-        Ok((vec![Event::RunCreated { agent, component, task, started_by, limits, seed }], subject.id.clone()))
+        Event::RunCreated { agent, component, task, started_by, limits, seed, request }
+    }
+}
+
+/// Brings a run to life unless the same request has done so before.
+#[derive(Clone, Debug)]
+pub struct CreateRunOnce {
+    /// The request.
+    pub request: Request,
+    /// The run, if it is made now.
+    pub create: CreateRun,
+}
+
+impl Sealed for CreateRunOnce {}
+impl Command for CreateRunOnce {
+    /// The id of the run that the request has made, now or before.
+    type Out = RunId;
+
+    fn rests_on(&self) -> RestsOn {
+        RestsOn { request: Some(self.request.key), ..RestsOn::default() }
+    }
+
+    fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, RunId), Refused> {
+        match made(subject, &self.request)? {
+            Some(run) => Ok((Vec::new(), run)),
+            None if subject.run.is_some() => Err(Refused::RunExists),
+            None => Ok((vec![self.create.event(Some(self.request))], subject.id.clone())),
+        }
+    }
+}
+
+/// Looks for the run that a request has made. It writes nothing, so its answer does not depend on whether such a run could still be made.
+#[derive(Clone, Copy, Debug)]
+pub struct FindRun(pub Request);
+
+impl Sealed for FindRun {}
+impl Command for FindRun {
+    /// The run's id.
+    type Out = RunId;
+
+    fn rests_on(&self) -> RestsOn {
+        RestsOn { request: Some(self.0.key), ..RestsOn::default() }
+    }
+
+    fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, RunId), Refused> {
+        Ok((Vec::new(), made(subject, &self.0)?.ok_or(Refused::NoSuchRun)?))
+    }
+}
+
+/// The run that the request has made. The key of another request is refused: whoever reuses one by mistake must not be told that their run was started.
+fn made(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> {
+    match &subject.made {
+        Some(made) if made.asks == request.asks => Ok(Some(made.run.clone())),
+        Some(made) => Err(Refused::KeyUsed(made.run.clone())),
+        None => Ok(None),
     }
 }
 

@@ -11,7 +11,7 @@ mod propose;
 pub use decide::{Choice, Decide, DecisionOutcome, Revision};
 pub use effect::{Expire, Finish, Outcome, Resolve, Start};
 pub use grant::Revoke;
-pub use lifecycle::{CancelRun, CreateRun, End, EndRun, FireTimer, SetTimer};
+pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, End, EndRun, FindRun, FireTimer, SetTimer};
 pub use propose::{Propose, Proposed, RecordRoutine};
 
 use crate::approval::NotEligible;
@@ -21,7 +21,7 @@ use crate::decision::Decision;
 use crate::event::Event;
 use crate::grant::{Granted, NotGranted};
 use crate::ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Time};
-use crate::run::Run;
+use crate::run::{Made, Run};
 use crate::totals::{Counted, Counter};
 
 mod sealed {
@@ -50,6 +50,8 @@ pub struct RestsOn {
     pub totals: Vec<Counter>,
     /// A standing grant.
     pub grant: Option<CallId>,
+    /// The key of a request.
+    pub request: Option<Digest>,
 }
 
 /// What a command is judged on: a run and one of its consequential calls.
@@ -69,6 +71,8 @@ pub struct Subject {
     pub totals: Vec<Counted>,
     /// The grant that the command rests on, as it is now.
     pub granted: Option<Granted>,
+    /// The run that the request of the key has made, if one has.
+    pub made: Option<Made>,
 }
 
 /// Why a step is not legal now.
@@ -80,6 +84,11 @@ pub enum Refused {
     /// The run exists already.
     #[error("the run exists already")]
     RunExists,
+    /// The key of the request was used for another one.
+    #[error(
+        "this key was sent before with another request, which started run `{0}`: send a new request with a new key"
+    )]
+    KeyUsed(RunId),
     /// The call does not exist, or is not a consequential one.
     #[error("there is no such call")]
     NoSuchCall,
@@ -151,7 +160,7 @@ pub enum Refused {
 impl Subject {
     /// A subject before its first event.
     pub fn new(journal: JournalId, id: RunId, key: EffectKey) -> Self {
-        Self { journal, id, run: None, call: None, key, totals: Vec::new(), granted: None }
+        Self { journal, id, run: None, call: None, key, totals: Vec::new(), granted: None, made: None }
     }
 
     /// Follows one event. The journal uses this to project, recovery to rebuild, tests to model.

@@ -97,7 +97,7 @@ impl Command for Propose {
     fn rests_on(&self) -> RestsOn {
         let Some(record) = self.proposed.record() else { return RestsOn::default() };
         let totals = record.totals.iter().map(|counted| counted.counter.clone()).collect();
-        RestsOn { totals, grant: record.grant.clone() }
+        RestsOn { totals, grant: record.grant.clone(), request: None }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {

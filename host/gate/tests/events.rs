@@ -29,6 +29,7 @@ fn samples() -> Vec<Event> {
             started_by: "olga".into(),
             limits: limits(),
             seed: Digest::of(b"seed"),
+            request: None,
         },
         Event::RoutineReturned {
             call: 1,
@@ -92,6 +93,18 @@ fn samples() -> Vec<Event> {
         Event::RunCancelled { by: "olga".into(), reason: Some("enough".into()) },
         Event::RunDiverged { place: "call 2".into(), recorded: "a".into(), found: "b".into() },
     ]
+}
+
+/// A run is journaled with the request that made it where it had a key; without one as it always was.
+#[test]
+fn a_run_may_have_come_of_a_request_with_a_key() {
+    let key = json!({"key": Digest::of(b"key"), "asks": Digest::of(b"asks")});
+    let mut value = serde_json::to_value(&samples()[0]).unwrap();
+    assert_eq!(value["data"].get("request"), None);
+    value["data"]["request"] = key.clone();
+    let event: Event = serde_json::from_value(value.clone()).unwrap();
+    assert!(matches!(event, Event::RunCreated { request: Some(_), .. }), "{event:?}");
+    assert_eq!(serde_json::to_value(&event).unwrap(), value);
 }
 
 #[test]

@@ -46,6 +46,9 @@ impl<'a> Insert<'a> {
         for (counter, total) in &batch.totals {
             self.total(counter, total).map_err(|error| error.to_string())?;
         }
+        for (key, made) in &batch.made {
+            self.made(key, made).map_err(told)?;
+        }
         for ((id, number), call) in &batch.calls {
             let run = batch.runs.get(id).ok_or_else(|| format!("run {id} was not staged"))?;
             let news = (opened.get(&(id, *number)).copied(), lived.contains(&(id, *number)));

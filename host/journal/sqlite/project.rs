@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::command::Subject;
 use holdshort_gate::totals::money;
-use holdshort_gate::{Call, CallNumber, Counter, EffectKey, JournalId, Recorded, Run, RunId, Total};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, EffectKey, JournalId, Made, Recorded, Run, RunId, Total};
 use rusqlite::{Connection, Transaction};
 
 use super::codec::{EVENT_COLUMNS, integer, json, natural, recorded};
@@ -17,7 +17,7 @@ use crate::error::ReadError;
 use crate::history::{Deed, deed, words_of};
 use crate::inbox::{WaitsFor, urgency};
 use crate::rows::Position;
-use crate::store::{RunState, opens};
+use crate::store::{RunState, made, opens};
 
 impl Insert<'_> {
     /// The projection of a call holds what lists filter and order by; everything else is read from its events.
@@ -67,6 +67,13 @@ impl Insert<'_> {
     pub(super) fn total(&self, counter: &Counter, total: &Total) -> Result<(), ReadError> {
         let insert = "INSERT OR REPLACE INTO totals (counter, total) VALUES (?1, ?2)";
         Ok(self.execute(insert, (json(counter)?, json(total)?))?)
+    }
+
+    /// A key is used once: what it has made never changes.
+    pub(super) fn made(&mut self, key: &Digest, made: &Made) -> rusqlite::Result<()> {
+        let run = self.number(&made.run)?;
+        let insert = "INSERT INTO made (key, run, asks) VALUES (?1, ?2, ?3)";
+        self.execute(insert, (key.bytes(), run, made.asks.bytes()))
     }
 
     /// A decision is a row of its own, that never changes. It follows the row of its call.
@@ -120,7 +127,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         format!("SELECT {EVENT_COLUMNS}, events.position, events.call FROM events WHERE run = ?1 ORDER BY seq");
     let mut statement = transaction.prepare_cached(&select)?;
     let mut rows = statement.query([number])?;
-    let mut decided = Vec::new();
+    let (mut decided, mut requested) = (Vec::new(), None);
     let mut before: Option<Recorded> = None;
     while let Some(row) = rows.next()? {
         let (recorded, _) = recorded(transaction, row, 0)?;
@@ -130,6 +137,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         } else if let Some(call) = call.filter(|call| subject.call.as_ref().map(|call| call.number) != Some(*call)) {
             subject.call = calls.get(&call).cloned();
         }
+        requested = made(&id, &recorded.event).or(requested);
         subject.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?;
         if let Some(changed) = subject.call.as_ref().filter(|changed| call == Some(changed.number)) {
             calls.insert(changed.number, changed.clone());
@@ -143,6 +151,9 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     let state = RunState { run, last_seq: last.seq, updated_at: last.at };
     let mut insert = Insert::new(transaction);
     insert.run(&id, &state)?;
+    if let Some((key, made)) = &requested {
+        insert.made(key, made)?;
+    }
     for (number, call) in &calls {
         insert.call(&id, &state.run, call, (opened.get(number).copied(), true))?;
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Recorded, RunId, Seq, Time, Total};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Made, Recorded, RunId, Seq, Time, Total};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, json, limit, natural, recorded};
@@ -125,6 +125,14 @@ pub(super) fn total(connection: &Connection, counter: &Counter) -> Result<Total,
     found.map_or_else(|| Ok(Total::default()), |found| serde_json::from_str(&found).map_err(damaged))
 }
 
+/// The run that the request of this key has made, if one has.
+pub(super) fn made(connection: &Connection, key: &Digest) -> Result<Option<Made>, ReadError> {
+    let select = "SELECT runs.id, made.asks FROM made JOIN runs ON runs.number = made.run WHERE made.key = ?1";
+    let mut statement = connection.prepare_cached(select)?;
+    let row = |row: &Row<'_>| Ok(Made { run: RunId(row.get(0)?), asks: Digest::from(row.get::<_, [u8; 32]>(1)?) });
+    Ok(statement.query_row([key.bytes()], row).optional()?)
+}
+
 impl Load for SqliteReader {
     fn run(&mut self, id: &RunId) -> Result<Option<RunState>, ReadError> {
         Ok(run(&self.0, id)?.map(|(state, _)| state))
@@ -136,6 +144,10 @@ impl Load for SqliteReader {
 
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
         total(&self.0, counter)
+    }
+
+    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
+        made(&self.0, key)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
 }
 
 /// The version of what is projected from the events. When it grows, every projection is made anew when a journal is opened.
-pub(super) const PROJECTION: &str = "4";
+pub(super) const PROJECTION: &str = "5";
 
 /// The tables of the first version, with the projections of now: [`KEPT`] and [`PROJECTED`].
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
@@ -68,7 +68,7 @@ CREATE TABLE logs (
 ///
 /// `names` are agents, capabilities and reviewers, by a number that is shorter. A call waits for `everybody`, or for nobody, but for its `exceptions`.
 /// `rank` is [`rank()`](crate::inbox::rank), computed where it is asked for, because only its index has to keep it.
-/// `grants` are of the calls at their positions. `words` finds calls that are over by theirs.
+/// `made` are the runs that requests with a key have made. `grants` are of the calls at their positions. `words` finds calls that are over by theirs.
 pub(super) const PROJECTED: &str = "
 CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE calls (
@@ -88,6 +88,7 @@ CREATE INDEX calls_by_phase ON calls (phase);
 CREATE INDEX calls_by_rank ON calls (phase, rank);
 CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
 CREATE TABLE totals (counter TEXT PRIMARY KEY, total TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE made (key BLOB PRIMARY KEY, run INTEGER NOT NULL, asks BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE grants (position INTEGER PRIMARY KEY, until INTEGER NOT NULL, revoked INTEGER NOT NULL);
 CREATE TABLE exceptions (position INTEGER, reviewer INTEGER, PRIMARY KEY (position, reviewer)) WITHOUT ROWID;
 CREATE TABLE decisions (position INTEGER PRIMARY KEY, call INTEGER NOT NULL, kind INTEGER NOT NULL, reviewer INTEGER);
@@ -105,4 +106,5 @@ DROP TABLE IF EXISTS decisions;
 DROP TABLE IF EXISTS words;
 DROP TABLE IF EXISTS totals;
 DROP TABLE IF EXISTS grants;
+DROP TABLE IF EXISTS made;
 ";

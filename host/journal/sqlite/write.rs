@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, Counter, RunId, Time, Total};
+use holdshort_gate::{Call, CallNumber, Counter, Digest, Made, RunId, Time, Total};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 
 use super::codec::natural;
@@ -96,6 +96,10 @@ impl Load for Sqlite {
 
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
         read::total(&self.connection, counter)
+    }
+
+    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
+        read::made(&self.connection, key)
     }
 }
 

@@ -14,8 +14,12 @@ use std::sync::Arc;
 
 use common::script::refused;
 use common::*;
-use holdshort_gate::command::{Choice, DecisionOutcome, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision};
-use holdshort_gate::{Consequence, Decision, Event, Proposal, Refused, Resolution, Reviewers, RunId, Time, Verdict};
+use holdshort_gate::command::{
+    Choice, CreateRunOnce, DecisionOutcome, Expire, FindRun, Finish, Outcome, Propose, Proposed, Resolve, Revision,
+};
+use holdshort_gate::{
+    Consequence, Decision, Digest, Event, Proposal, Refused, Request, Resolution, Reviewers, RunId, Time, Verdict,
+};
 use holdshort_journal::{
     CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Note, Position,
     RunFilter, SubmitError,
@@ -46,6 +50,7 @@ conformance! {
     events_are_numbered_by_the_transaction
     time_never_goes_back
     a_clock_that_was_ahead_once_keeps_no_deadline_for_ever
+    a_request_makes_one_run
     commands_of_a_batch_see_each_other
     a_batch_may_come_back_to_an_earlier_call
     a_refusal_within_a_batch_is_told_like_any_other
@@ -140,6 +145,35 @@ async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     let times: Vec<Time> =
         world.feed(Position(0), usize::MAX).await.unwrap().iter().map(|entry| entry.recorded.at).collect();
     assert!(times.is_sorted(), "{times:?}");
+}
+
+/// Whoever lost an answer sends the request again, and is answered alike, whether the first is on disk or in the same batch.
+async fn a_request_makes_one_run(world: World) {
+    let request = |key: &[u8], asks: &[u8]| Request { key: Digest::of(key), asks: Digest::of(asks) };
+    let ask = |run: &str, request: Request| {
+        let once = CreateRunOnce { request, create: create("pay") };
+        world.submit(&RunId(run.into()), None, once)
+    };
+    let find = |request: Request| world.submit(&RunId("nothing".into()), None, FindRun(request));
+    let monday = request(b"monday", b"pay");
+    assert_eq!(refused(find(monday).await), Refused::NoSuchRun);
+    let at_once = |run| CreateRunOnce { request: monday, create: create(&format!("pay {run}")) };
+    let together: Vec<_> = (0..8).map(|run| world.submit_now(&RunId(format!("run-{run}")), at_once(run))).collect();
+    let mut made = BTreeSet::new();
+    for submitted in together {
+        made.insert((*submitted.await.unwrap()).clone());
+    }
+    let [first] = made.into_iter().collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(*ask("later", monday).await.unwrap(), first);
+    assert_eq!(*find(monday).await.unwrap(), first);
+    let other = request(b"monday", b"pay twice");
+    assert_eq!(refused(ask("other", other).await), Refused::KeyUsed(first.clone()));
+    assert_eq!(refused(find(other).await), Refused::KeyUsed(first.clone()));
+    assert_eq!(world.length().await, 1, "nothing but the run was written");
+    assert_eq!(*ask("tuesday", request(b"tuesday", b"pay")).await.unwrap(), RunId("tuesday".into()));
+    assert_eq!(refused(ask("tuesday", request(b"wednesday", b"pay")).await), Refused::RunExists);
+    let event = world.events(&first, 0, 1).await.unwrap().events.pop().unwrap().event;
+    assert!(matches!(event, Event::RunCreated { request: Some(request), .. } if request == monday), "{event:?}");
 }
 
 async fn commands_of_a_batch_see_each_other(world: World) {

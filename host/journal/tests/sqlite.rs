@@ -17,8 +17,8 @@ use std::process::{Command, Stdio};
 
 use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
-use holdshort_gate::command::Choice;
-use holdshort_gate::{Consequence, Digest, Event, Proposal, Resolution, RunId, Time};
+use holdshort_gate::command::{Choice, CreateRunOnce};
+use holdshort_gate::{Consequence, Digest, Event, Proposal, Request, Resolution, RunId, Time};
 use holdshort_journal::{
     CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError,
 };
@@ -147,6 +147,24 @@ async fn everything_is_there_after_it_was_closed() {
     assert_eq!((decided.phase, decided.still_needed), ("approved", 0));
     assert_eq!(perform(world.start(&run, 2).await.unwrap()), world.effect_key(&run, 2).0);
     assert_eq!(world.seqs(&run).await, (1..=7).collect::<Vec<_>>());
+}
+
+/// A key is good for as long as the journal, and also where the table of keys was made anew from the events.
+#[tokio::test]
+async fn a_request_is_known_again_after_the_journal_was_closed() {
+    let world = World::new(Kept::InSqlite);
+    let request = Request { key: Digest::of(b"monday"), asks: Digest::of(b"pay") };
+    let ask = async |world: &World, run: &str| {
+        let once = CreateRunOnce { request, create: create("pay") };
+        (*world.submit(&RunId(run.into()), None, once).await.unwrap()).clone()
+    };
+    let first = RunId("first".into());
+    assert_eq!(ask(&world, "first").await, first);
+    let world = world.reopened(|_| {});
+    assert_eq!(ask(&world, "second").await, first);
+    let world = world.reopened(|path| sql(path, "UPDATE meta SET value = CAST('0' AS BLOB) WHERE key = 'projection'"));
+    assert_eq!(ask(&world, "third").await, first);
+    assert_eq!(world.length().await, 1);
 }
 
 #[tokio::test]
@@ -546,7 +564,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let file = Connection::open(&path).unwrap();
     let text = |sql: &str| file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("SELECT user_version || '' FROM pragma_user_version"), "2");
-    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "4");
+    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "5");
     assert_eq!(text("PRAGMA integrity_check"), "ok");
     drop(file);
     let journal = Journal::open(&path, clock.clock()).unwrap();

@@ -13,8 +13,8 @@ use super::limits::{Path, Query};
 use super::openapi::Refusals;
 use super::problem::{Details, Problem};
 use super::shapes::{
-    ActionShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment, ProposalShape, RefusalShape,
-    WaitingShape,
+    ActionShape, ApprovalIdShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment,
+    ProposalShape, RefusalShape, RunIdShape, WaitingShape,
 };
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
@@ -30,9 +30,10 @@ const _: () = assert!(DECISION_STATES.len() + EFFECT_STATES.len() == Phase::NAME
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Approval {
-    /// The run, a dot and the call's number.
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
     journal: String,
+    #[schema(value_type = RunIdShape)]
     run: String,
     call: u32,
     agent: String,
@@ -175,7 +176,7 @@ pub(super) struct ShowQuery {
 
 /// Shows an approval.
 #[utoipa::path(get, path = "/v1/approvals/{id}", operation_id = "show-approval", tag = "approvals",
-    params(("id" = String, Path, description = "The run, a dot and the call's number"), ShowQuery), responses(Refusals,
+    params(("id" = ApprovalIdShape, Path), ShowQuery), responses(Refusals,
     (status = 200, body = AnyShape),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "A view was asked for, and it waits for no decision.")))]
@@ -184,7 +185,8 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(q
     let (subject, call) = load(&api, &run, number).await?;
     if let Some(view) = query.view {
         let agent = subject.run.as_ref().map(|run| run.agent.as_str()).unwrap_or_default();
-        return Ok(Json(view.of(&run, agent, &call)?).into_response());
+        let function = api.driver().function(&call).await?;
+        return Ok(Json(view.of(&run, agent, &call, &function)?).into_response());
     }
     let task = super::runs::row(&api, &run).await?.task;
     let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();

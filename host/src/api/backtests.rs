@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
-use super::json::Json;
+use super::json::{Json, Object};
 use super::limits::Input;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{DigestShape, Moment};
+use super::shapes::{ApprovalIdShape, DigestShape, InstantShape, Moment};
 use super::{Answer, Api};
 use crate::policy::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
 use crate::policy::cases::{Cases, Tried};
@@ -35,11 +35,13 @@ const BYTES_MAX: usize = 128 * 1024;
 #[serde(deny_unknown_fields)]
 pub(super) struct BacktestRequest {
     /// Up to 64 files of 128 KiB together.
-    policies: Vec<PolicyFile>,
+    #[schema(min_items = 1, max_items = 64, value_type = Vec<PolicyFile>)]
+    policies: Vec<Object<PolicyFile>>,
     /// True: in addition to those in force. Else they are the whole candidate.
     #[serde(default)]
     add: bool,
     /// Only calls that were proposed at this time (RFC 3339) or later.
+    #[schema(value_type = Option<InstantShape>)]
     since: Option<String>,
 }
 
@@ -49,6 +51,7 @@ pub(super) struct BacktestRequest {
 pub(super) struct PolicyFile {
     /// How errors name it.
     name: String,
+    #[schema(max_length = 131_072)]
     text: String,
 }
 
@@ -102,7 +105,7 @@ struct FoundCalls {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FoundCall {
-    /// The approval's id.
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
     revision: u32,
     summary: String,
@@ -130,7 +133,8 @@ struct FoundCall {
 pub(super) async fn create(State(api): State<Api>, Input(request): Input<BacktestRequest>) -> Answer {
     let BacktestRequest { policies, add, since } = request;
     let since = since.as_deref().map(super::past::time).transpose()?.unwrap_or(Time(0));
-    let files = policies.into_iter().map(|PolicyFile { name, text }| Source { path: name.into(), text }).collect();
+    let files =
+        policies.into_iter().map(|Object(PolicyFile { name, text })| Source { path: name.into(), text }).collect();
     let report = run(&api, files, add, since).await?;
     Ok(Json(BacktestResult::from(report)).into_response())
 }

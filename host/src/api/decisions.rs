@@ -7,50 +7,48 @@ use holdshort_gate::call::Decided;
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
 use holdshort_gate::{Call, CallNumber, Digest, Grant, Refused, RunId, Subject, Time, Verdict};
 use holdshort_journal::{Fence, Flushed};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::Reviewer;
-use super::grants::GrantShape;
+use super::forms::{AnyForm, AnyFormShape};
 use super::json::Json;
 use super::limits::{Input, Path, parse};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{CallStateShape, DigestShape};
-use super::views::{EitherForm, EitherShape};
+use super::shapes::{ApprovalIdShape, CallStateShape, DigestShape};
 use super::{Answer, Api, approvals, grants, ids};
 
-/// A decision.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// A decision, whichever form it came in.
 pub(crate) struct DecisionRequest {
-    #[serde(rename = "type")]
     pub(crate) kind: DecisionType,
     /// The digest of what was shown; if it is not the current one, nothing happens.
-    #[schema(value_type = DigestShape)]
     pub(crate) digest: Digest,
-    /// `edit` only: the new arguments, all of them, in the JSON form of WIT values.
-    #[schema(nullable = false)]
+    /// The new arguments of an `edit`, all of them.
     pub(crate) arguments: Option<Value>,
-    /// A note for the journal. With `reject` it is the guidance that the agent reads; with `respond` it is the answer, if there is no `answer`.
+    /// A note, guidance, or the answer in words.
     pub(crate) message: Option<String>,
-    /// In whose place, by a delegation of the configuration; with one's own name in nobody's. Without it nobody's while the reviewer's own word counts, else of whom they stand for and
-    /// whose word does.
+    /// In whose place, if that was said.
     pub(crate) stands_for: Option<String>,
-    /// `respond` only: the answer, of the function's `ok` type.
+    /// The answer of a `respond`, of the function's `ok` type.
     pub(crate) answer: Option<Value>,
-    /// `approve` only: more like it is cleared, by this grant; `POST /v1/approvals/{id}/grant` makes one up and shows what it is.
-    #[schema(value_type = Option<GrantShape>)]
+    /// The standing grant that an `approve` makes.
     pub(crate) grant: Option<Box<Grant>>,
     /// The function that an `edit` is about, where its form names it.
-    #[serde(skip)]
     pub(crate) capability: Option<String>,
 }
 
+impl DecisionRequest {
+    /// A decision that says no more than this.
+    pub(crate) fn new(kind: DecisionType, digest: Digest) -> Self {
+        let (arguments, message, stands_for, answer, grant, capability) = (None, None, None, None, None, None);
+        Self { kind, digest, arguments, message, stands_for, answer, grant, capability }
+    }
+}
+
 /// What a reviewer does.
-#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy)]
 pub(crate) enum DecisionType {
     /// Do it.
     Approve,
@@ -62,10 +60,8 @@ pub(crate) enum DecisionType {
     Respond,
 }
 
-/// A value that is there, be it null.
-pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
+/// What the agent is told, and the journal keeps, of a rejection without a word.
+const NO_REASON: &str = "no reason was given";
 
 /// What a decision led to.
 #[derive(Serialize, ToSchema)]
@@ -86,8 +82,8 @@ pub(super) struct DecisionAnswer {
 /// Decides.
 ///
 /// The same decision again has the same answer, so a client that lost a reply sends it again.
-#[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = EitherShape,
-    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals, Posted,
+#[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = AnyFormShape,
+    params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
     (status = 202, body = DecisionAnswer, description = "Written down; more people must approve. After an edit that is the editor too, unless the new action rests on evidence that they were shown."),
     (status = 404, body = Details, content_type = "application/problem+json"),
@@ -98,10 +94,10 @@ pub(super) async fn create(
     State(api): State<Api>,
     Path(id): Path<String>,
     reviewer: Reviewer,
-    Input(EitherForm(request)): Input<EitherForm>,
+    Input(form): Input<AnyForm>,
 ) -> Answer {
     let (run, number) = ids::approval(&id)?;
-    Ok(answered(&decide(&api, &run, number, &reviewer, request).await?))
+    Ok(answered(&decide(&api, &run, number, &reviewer, form.about(&id)?).await?))
 }
 
 /// Writes a reviewer's decision, whichever way it came.
@@ -112,7 +108,6 @@ pub(crate) async fn decide(
     reviewer: &Reviewer,
     request: DecisionRequest,
 ) -> Result<Flushed<DecisionOutcome>, Problem> {
-    request.check()?;
     let DecisionRequest { kind, digest, arguments, message, stands_for, answer, grant, capability } = request;
     let words = message.clone().map(Value::String);
     let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
@@ -127,7 +122,11 @@ pub(crate) async fn decide(
             // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
             None => asked.submit(api, Choice::Approve).await,
         },
-        DecisionType::Reject => asked.submit(api, Choice::Reject).await,
+        DecisionType::Reject => {
+            let said = asked.message.clone().filter(|words| !words.trim().is_empty());
+            let message = Some(said.unwrap_or_else(|| NO_REASON.into()));
+            Asked { message, ..asked }.submit(api, Choice::Reject).await
+        }
         DecisionType::Edit => edit(api, asked, capability, &arguments.unwrap_or_default()).await,
         DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
     }
@@ -172,30 +171,7 @@ async fn place(
 /// Reads a decision as the endpoint does, as far as that goes without a journal: whether `id` may be an approval's and `body` a decision.
 pub fn check(id: &str, body: &[u8]) -> Result<(), Problem> {
     ids::approval(id)?;
-    parse::<EitherForm>(body)?.0.check()
-}
-
-impl DecisionRequest {
-    /// Nothing is given that would be ignored, and nothing that is needed is missing.
-    fn check(&self) -> Result<(), Problem> {
-        let wrong = |detail: &str| Err(Problem::new(Kind::BadRequest, detail));
-        if self.grant.is_some() && !matches!(self.kind, DecisionType::Approve) {
-            return wrong("`grant` goes with `approve` only");
-        }
-        match (self.kind, &self.arguments, &self.answer) {
-            (DecisionType::Edit, None, _) => wrong("`edit` needs `arguments`"),
-            (DecisionType::Respond, _, None) if self.message.is_none() => {
-                wrong("`respond` needs `answer` or `message`")
-            }
-            (DecisionType::Edit, Some(_), Some(_)) => wrong("`answer` goes with `respond` only"),
-            (DecisionType::Respond, Some(_), _) => wrong("`arguments` goes with `edit` only; an answer is `answer`"),
-            (DecisionType::Approve | DecisionType::Reject, Some(_), _) => wrong("`arguments` goes with `edit` only"),
-            (DecisionType::Approve | DecisionType::Reject, None, Some(_)) => wrong("`answer` goes with `respond` only"),
-            (DecisionType::Edit, Some(_), None)
-            | (DecisionType::Respond, None, _)
-            | (DecisionType::Approve | DecisionType::Reject, None, None) => Ok(()),
-        }
-    }
+    parse::<AnyForm>(body)?.about(id).map(drop)
 }
 
 /// Only what is on disk is answered; that is what the type says.

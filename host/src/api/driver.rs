@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Call, Capability, Digest, FunctionType, RunId};
+use holdshort_gate::{Call, Capability, Digest, FunctionType, Request, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
@@ -12,12 +12,13 @@ pub use crate::runs::{Figures, ReviseError};
 ///
 /// A trait, because the driver is a room of its own that knows the sandbox, and the endpoint must not.
 pub trait Driver: Send + Sync + 'static {
-    /// Starts a run of a configured agent; it is on disk when this returns.
+    /// Starts a run of a configured agent; it is on disk when this returns. The same `request` has the same run.
     fn start<'a>(
         &'a self,
         agent: &'a str,
         task: &'a str,
         started_by: &'a str,
+        request: Option<Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>>;
 
     /// Ends a run because a person says so; asking twice is no error.

@@ -26,7 +26,7 @@ use utoipa::IntoParams;
 use super::auth::Reviewer;
 use super::history::{RunEvent, unwritable};
 use super::json;
-use super::limits::Query;
+use super::limits::{Query, asked};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::server::{Busy, Line, closed};
@@ -42,6 +42,8 @@ const CHUNK: usize = 64;
 #[into_params(parameter_in = Query)]
 pub(super) struct StreamQuery {
     /// Only what comes after this position; 0 for everything. Without it, and without `Last-Event-ID`, what happens from now on.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[serde(default, deserialize_with = "asked")]
     after: Option<u64>,
 }
 
@@ -66,7 +68,7 @@ pub(super) struct FeedEvent {
 /// A comment comes when there was nothing to say for a while. The host ends the stream when it shuts down or its journal fails;
 /// clients of server-sent events come back by themselves, with `Last-Event-ID`.
 #[utoipa::path(get, path = "/v1/events", operation_id = "stream-events", tag = "host",
-    params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last position that was seen; it goes before `after`")),
+    params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, minimum = 0, maximum = 9_223_372_036_854_775_807_i64, description = "The last position that was seen; it goes before `after`")),
     responses(Refusals,
     (status = 200, body = FeedEvent, content_type = "text/event-stream", description = "Each event's `data` is such an object."),
     (status = 400, body = Details, content_type = "application/problem+json")))]
@@ -123,7 +125,7 @@ impl Listener {
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let number = value.to_str().ok().and_then(super::number);
     let wrong = || Problem::new(Kind::BadRequest, "`Last-Event-ID` is not an id that this stream gave");
     number.map(Some).ok_or_else(wrong)
 }

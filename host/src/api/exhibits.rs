@@ -8,6 +8,7 @@ use holdshort_gate::Digest;
 use super::limits::Path;
 use super::openapi::Refusals;
 use super::problem::{Details, Problem};
+use super::shapes::{ApprovalIdShape, DigestShape};
 use super::{Answer, Api, approvals, ids};
 
 /// Shows an exhibit.
@@ -15,8 +16,8 @@ use super::{Answer, Api, approvals, ids};
 /// Only through an approval that rests on it now: a digest alone opens nothing, since components and payloads are kept by digest too.
 /// Served as plain text whatever it is: a diff may hold a page, and no browser shall ever render it as one.
 #[utoipa::path(get, path = "/v1/approvals/{id}/exhibits/{digest}", operation_id = "show-exhibit", tag = "approvals",
-    params(("id" = String, Path, description = "The run, a dot and the call's number"),
-        ("digest" = String, Path, description = "The digest of an exhibit in the approval's proposal")),
+    params(("id" = ApprovalIdShape, Path),
+        ("digest" = DigestShape, Path, description = "The digest of an exhibit in the approval's proposal")),
     responses(Refusals,
     (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
     (status = 404, body = Details, content_type = "application/problem+json")))]

@@ -20,7 +20,7 @@ use super::json::Json;
 use super::limits::Path;
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{DigestShape, TotalShape};
+use super::shapes::{ApprovalIdShape, DigestShape, TotalShape};
 use super::{Answer, Api, approvals, ids};
 use crate::policy::cases::verdict;
 use crate::policy::explain::{Change, Different, explain};
@@ -30,7 +30,7 @@ use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict};
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicyExplanation {
-    /// The approval's id.
+    #[schema(value_type = ApprovalIdShape)]
     pub(crate) id: String,
     pub(crate) revision: u32,
     /// As it was written down; null if the call was refused without a verdict of policy.
@@ -132,7 +132,7 @@ pub(crate) struct DifferentAttribute {
 
 /// Explains a verdict of policy.
 #[utoipa::path(get, path = "/v1/approvals/{id}/explanation", operation_id = "explain-approval", tag = "policy",
-    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals,
+    params(("id" = ApprovalIdShape, Path)), responses(Refusals,
     (status = 200, body = PolicyExplanation),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {

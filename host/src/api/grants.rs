@@ -6,30 +6,36 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::command::Revoke;
 use holdshort_gate::grant::NotGranted;
-use holdshort_gate::{Call, CallId, CallNumber, Grant, Refused, RunId, Time, Total};
-use holdshort_journal::{Fence, GrantFilter, GrantRow, Position};
+use holdshort_gate::{Call, CallId, CallNumber, Capability, Digest, Grant, Refused, RunId, Time, Total};
+use holdshort_journal::{Fence, GrantFilter, GrantRow};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Reviewer;
-use super::json::Json;
-use super::limits::{Input, Path, Query, page};
+use super::json::{Json, whole, whole_by_name};
+use super::limits::{Input, Path, Query, asked, page};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{DigestShape, Moment, TotalShape};
-use super::{Answer, Api, approvals, ids, no_cursor};
+use super::shapes::{ApprovalIdShape, CapabilityShape, DigestShape, Moment, PlaceShape, SumsShape, TotalShape};
+use super::{Answer, Api, approvals, ids, place};
 use crate::policy::grants;
 
 /// What a reviewer wants cleared beside the call that they decide on.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Terms {
-    /// How many calls, after this one: 1 to 1000.
+    /// How many calls, after this one.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 1000)]
     pub(crate) calls: u64,
     /// For how long, in milliseconds: 30 days at most.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 2_592_000_000_i64)]
     pub(crate) lasts_ms: u64,
     /// How much money in all of them, in minor units by currency; needed for what moves money.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_by_name")]
+    #[schema(value_type = SumsShape)]
     pub(crate) sums: BTreeMap<String, u64>,
     /// Which parts of the arguments may differ from this call's, as JSON pointers; all others must be the same. What the agent claims may, and the
     /// amount of money, which `sums` bounds.
@@ -49,31 +55,42 @@ pub(crate) struct GrantDraft {
 }
 
 /// What a grant clears.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = Grant)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it is a description")]
 pub(super) struct GrantShape {
     /// For which agent.
     agent: String,
     /// For exactly this code of it.
-    component: DigestShape,
-    /// `package:name/interface@version#function`.
-    capability: String,
+    #[schema(value_type = DigestShape)]
+    component: Digest,
+    #[schema(value_type = CapabilityShape)]
+    capability: Capability,
     /// What must stand where in the arguments: JSON pointers with values.
     #[schema(value_type = Object)]
-    like: BTreeMap<String, serde_json::Value>,
+    like: BTreeMap<String, Value>,
     /// How many calls at most.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 1000)]
     calls: u64,
     /// How much money at most in all of them, in minor units by currency.
+    #[serde(deserialize_with = "whole_by_name")]
+    #[schema(value_type = SumsShape)]
     sums: BTreeMap<String, u64>,
     /// Until when, in microseconds since 1970.
+    #[serde(deserialize_with = "whole")]
     until: u64,
+}
+
+impl From<GrantShape> for Grant {
+    fn from(GrantShape { agent, component, capability, like, calls, sums, until }: GrantShape) -> Self {
+        Self { agent, component, capability, like, calls, sums, until: Time(until) }
+    }
 }
 
 /// Says what a grant would be; nothing is made.
 #[utoipa::path(post, path = "/v1/approvals/{id}/grant", operation_id = "draft-grant", tag = "grants", request_body = Terms,
-    params(("id" = String, Path, description = "The run, a dot and the call's number")), responses(Refusals, Posted,
+    params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = GrantDraft),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "It does not wait for a decision."),
@@ -138,9 +155,12 @@ pub(super) struct ListQuery {
     standing: Option<bool>,
     /// Only those for the agent of this name.
     agent: Option<String>,
-    /// How many at most: 1 to 200, without it 50.
+    /// How many at most; without it 50.
+    #[param(minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
     /// Only those before this cursor, which the page before gave as `next`.
+    #[param(value_type = Option<PlaceShape>)]
     before: Option<String>,
 }
 
@@ -150,7 +170,7 @@ pub(super) struct ListQuery {
 pub(super) struct GrantPage {
     grants: Vec<GrantView>,
     /// Where the next page begins; null on the last one.
-    #[schema(required = true)]
+    #[schema(required = true, value_type = Option<PlaceShape>)]
     next: Option<String>,
 }
 
@@ -160,6 +180,7 @@ pub(super) struct GrantPage {
 #[schema(as = StandingGrant)]
 pub(super) struct GrantView {
     /// The approval that it was made with, which names it.
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
     by: String,
     at: Moment,
@@ -196,12 +217,11 @@ pub(crate) fn stands(GrantRow { granted, used, .. }: &GrantRow, now: Time) -> bo
     (status = 200, body = GrantPage)))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
     let (now, limit) = (api.journal().now(), page(query.limit, 50, 200)?);
-    let cursor = |text: &String| text.parse().map(Position).map_err(|_| no_cursor(text));
     let filter = GrantFilter {
         standing_at: query.standing.unwrap_or(false).then_some(now),
         agent: query.agent,
         capability: None,
-        before: query.before.as_ref().map(cursor).transpose()?,
+        before: query.before.as_deref().map(place).transpose()?,
         limit,
     };
     let rows = api.journal().grants(filter).await?;
@@ -224,7 +244,7 @@ pub(super) struct GrantDetails {
 
 /// Shows one.
 #[utoipa::path(get, path = "/v1/grants/{id}", operation_id = "show-grant", tag = "grants",
-    params(("id" = String, Path, description = "The approval that it was made with")), responses(Refusals,
+    params(("id" = ApprovalIdShape, Path, description = "The approval that it was made with")), responses(Refusals,
     (status = 200, body = GrantDetails),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -251,7 +271,7 @@ pub(crate) async fn policy(api: &Api, id: &CallId, call: &Call) -> Result<String
 
 /// Takes one back: it clears nothing from now on. Any reviewer may, because nothing becomes possible by it.
 #[utoipa::path(post, path = "/v1/grants/{id}/revocation", operation_id = "revoke-grant", tag = "grants", request_body = NoTerms,
-    params(("id" = String, Path, description = "The approval that it was made with")), responses(Refusals, Posted,
+    params(("id" = ApprovalIdShape, Path, description = "The approval that it was made with")), responses(Refusals, Posted,
     (status = 200, body = Revoked),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn revoke(
@@ -273,6 +293,7 @@ pub(super) struct NoTerms {}
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Revoked {
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
 }
 

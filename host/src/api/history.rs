@@ -9,10 +9,10 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::json::{self, Json};
-use super::limits::{Path, Query, page};
+use super::limits::{Path, Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::Moment;
+use super::shapes::{Moment, RunIdShape};
 use super::{Answer, Api, ids};
 
 /// A page ends when it has this many bytes: one event may carry a megabyte.
@@ -26,8 +26,12 @@ const CHUNK: usize = 32;
 #[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
     /// Only what comes after this number; without it from the beginning.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    #[serde(default, deserialize_with = "asked")]
     after: Option<u64>,
-    /// How many at most: 1 to 1000, without it 100. A page of large ones may end sooner.
+    /// How many at most; without it 100. A page of large ones may end sooner.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
 }
 
@@ -65,7 +69,7 @@ impl RunEvent {
 }
 
 /// Shows what happened in a run.
-#[utoipa::path(get, path = "/v1/runs/{id}/events", operation_id = "list-run-events", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}/events", operation_id = "list-run-events", tag = "runs", params(("id" = RunIdShape, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = EventPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -133,7 +137,7 @@ pub(super) struct Line {
 }
 
 /// Shows what a run's agent said.
-#[utoipa::path(get, path = "/v1/runs/{id}/logs", operation_id = "list-run-logs", tag = "runs", params(("id" = String, Path), HistoryQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}/logs", operation_id = "list-run-logs", tag = "runs", params(("id" = RunIdShape, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = LogPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json")))]

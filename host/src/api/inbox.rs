@@ -9,14 +9,19 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Reviewer;
 use super::json::Json;
-use super::limits::{Query, page};
+use super::limits::{Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{CallStateShape, ConsequenceShape, DigestShape, Moment, WaitingShape};
-use super::{Answer, Api, ids};
+use super::shapes::{
+    ApprovalIdShape, CallStateShape, CallStateWordShape, CapabilityShape, ConsequenceShape, DigestShape, Moment,
+    RankedPlaceShape, RunIdShape, WaitingShape,
+};
+use super::{Answer, Api, ids, number};
 
 /// What `state=open` means: everything that can still change.
 const OPEN: [&str; 5] = ["held", "approved", "cleared", "started", "in-doubt"];
+/// The words for several states.
+pub(super) const MORE_STATES: [&str; 3] = ["waiting", "open", "all"];
 /// What `state=waiting` means: everything that needs a person.
 const WAITING: [&str; 2] = ["held", "in-doubt"];
 
@@ -26,6 +31,7 @@ const WAITING: [&str; 2] = ["held", "in-doubt"];
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// `held` (the default), any other state of a call, `waiting` for what is held or in doubt, `open` for every call that can still change, or `all`.
+    #[param(value_type = Option<CallStateWordShape>)]
     state: Option<String>,
     /// `waiting` (the default): what was proposed first comes first. `rank`: what is in doubt, then by consequence, then by deadline, then as `waiting`.
     #[param(inline)]
@@ -37,10 +43,14 @@ pub(super) struct ListQuery {
     /// Only calls of this capability, written `package:name/interface@version#function`.
     capability: Option<String>,
     /// Only calls of this run.
+    #[param(value_type = Option<RunIdShape>)]
     run: Option<String>,
-    /// How many at most: 1 to 200, without it 50.
+    /// How many at most; without it 50.
+    #[param(minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
-    /// Only those after this cursor, which the page before gave as `next`; it belongs to its order.
+    /// Only those after this cursor, which the page before gave as `next`.
+    #[param(value_type = Option<RankedPlaceShape>)]
     after: Option<String>,
 }
 
@@ -61,7 +71,7 @@ pub(super) enum Order {
 pub(super) struct ApprovalPage {
     approvals: Vec<ApprovalRow>,
     /// Where the next page begins; null on the last one.
-    #[schema(required = true)]
+    #[schema(required = true, value_type = Option<RankedPlaceShape>)]
     next: Option<String>,
 }
 
@@ -69,13 +79,15 @@ pub(super) struct ApprovalPage {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApprovalRow {
-    /// The run, a dot and the call's number.
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
+    #[schema(value_type = RunIdShape)]
     run: String,
     call: u32,
     agent: String,
     /// Who started the run.
     started_by: String,
+    #[schema(value_type = CapabilityShape)]
     capability: String,
     /// One line that says what would happen, made by the host from the action.
     summary: String,
@@ -122,7 +134,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
         limit,
     };
     let rows = api.journal().calls(filter).await?;
-    let next = rows.last().filter(|_| rows.len() == limit).map(|row| order.cursor(row));
+    let next = rows.last().filter(|_| rows.len() == limit).map(cursor);
     Ok(Json(ApprovalPage { approvals: rows.into_iter().map(ApprovalRow::from).collect(), next }).into_response())
 }
 
@@ -135,7 +147,7 @@ pub(super) fn phases(state: &str) -> Result<Vec<&'static str>, Problem> {
         other => match Phase::NAMES.into_iter().find(|name| *name == other) {
             Some(name) => Ok(vec![name]),
             None => {
-                let known = Phase::NAMES.into_iter().chain(["waiting", "open", "all"]).map(str::to_owned).collect();
+                let known = Phase::NAMES.into_iter().chain(MORE_STATES).map(str::to_owned).collect();
                 let detail = format!("`{}` is no state of an approval", super::shortened(other));
                 Err(Problem::new(Kind::BadRequest, detail).known(known))
             }
@@ -144,31 +156,24 @@ pub(super) fn phases(state: &str) -> Result<Vec<&'static str>, Problem> {
 }
 
 impl Order {
-    /// The order from a cursor on, as [`Order::cursor`] wrote it.
+    /// The order from a cursor on, as [`cursor`] wrote it.
     fn after(self, cursor: Option<&str>) -> Result<CallOrder, Problem> {
-        let wrong = |_| super::no_cursor(cursor.unwrap_or_default());
+        let parse = |text: &str| {
+            let (rank, position) = text.split_once('-')?;
+            Some((Rank(number(rank)?), Position(number(position)?)))
+        };
+        let parse = |text: &str| parse(text).ok_or_else(|| super::no_cursor(text));
+        let after = cursor.map(parse).transpose()?;
         Ok(match self {
-            Self::Waiting => {
-                CallOrder::Proposed(cursor.map(|text| text.parse().map(Position)).transpose().map_err(wrong)?)
-            }
-            Self::Rank => {
-                let parse = |text: &str| {
-                    let (rank, position) = text.split_once('-').unwrap_or_default();
-                    Ok((Rank(rank.parse()?), Position(position.parse()?)))
-                };
-                CallOrder::Ranked(cursor.map(parse).transpose().map_err(wrong)?)
-            }
+            Self::Waiting => CallOrder::Proposed(after.map(|(_, position)| position)),
+            Self::Rank => CallOrder::Ranked(after),
         })
     }
+}
 
-    /// Where the next page begins.
-    fn cursor(self, row: &CallRow) -> String {
-        let (Rank(rank), Position(position)) = (row.rank, row.position);
-        match self {
-            Self::Waiting => position.to_string(),
-            Self::Rank => format!("{rank}-{position}"),
-        }
-    }
+/// Where the next page begins, in either order: a client that changes the order goes on behind the same call.
+fn cursor(row: &CallRow) -> String {
+    format!("{}-{}", row.rank.0, row.position.0)
 }
 
 impl From<CallRow> for ApprovalRow {

@@ -10,7 +10,9 @@ use utoipa::{PartialSchema, ToSchema};
 use super::events::FeedEvent;
 use super::grants::GrantShape;
 use super::history::RunEvent;
-use super::shapes::{ActionShape, DecisionShape, DigestShape, Moment, PolicyShape, ProposalShape, RefusalShape};
+use super::shapes::{
+    ActionShape, CapabilityShape, DecisionShape, DigestShape, Moment, PolicyShape, ProposalShape, RefusalShape,
+};
 
 /// What is journaled, kind by kind. Times in here are microseconds since 1970.
 #[derive(ToSchema)]
@@ -26,10 +28,13 @@ enum EventShape {
         limits: LimitsShape,
         /// SHA-256 of the secret seed of its randomness.
         seed: DigestShape,
+        /// The request that made it, if it came with an `Idempotency-Key`.
+        request: RequestShape,
     },
     /// A routine call was answered.
     RoutineReturned {
         call: u32,
+        #[schema(value_type = CapabilityShape)]
         capability: String,
         #[schema(value_type = Object)]
         arguments: serde_json::Value,
@@ -103,6 +108,18 @@ struct LimitsShape {
     journal_bytes: u64,
 }
 
+/// A request that came with an `Idempotency-Key`.
+#[derive(ToSchema)]
+#[schema(as = RequestMark)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "describes `holdshort_gate::Request`")]
+struct RequestShape {
+    /// The digest of the key and of who sent it.
+    key: DigestShape,
+    /// The digest of what was asked for.
+    asks: DigestShape,
+}
+
 /// How a person settled an effect that was in doubt.
 #[derive(ToSchema)]
 #[schema(as = Settled)]
@@ -130,23 +147,41 @@ enum ResultShape {
     Err(String),
 }
 
-/// One alternative for each kind, with what stands beside `type` and `data`. All members of an event are always there but one, and no others.
+/// The members of an event's `data` that are not always there.
+const SOMETIMES: [&str; 2] = ["policy", "request"];
+
+/// One alternative for each kind, with what stands beside `type` and `data`. All members of an event are always there but [`SOMETIMES`], and no others.
+/// What stands in `data` is a schema of its own, which the events of a run's history and of the stream share.
 fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Schema> {
-    let RefOr::T(Schema::OneOf(kinds)) = EventShape::schema() else { return EventShape::schema() };
-    let kinds = kinds.items.into_iter().map(|kind| {
-        let RefOr::T(Schema::Object(mut kind)) = kind else { return kind };
-        kind.properties.extend(beside.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())));
-        if let Some(RefOr::T(Schema::Object(data))) = kind.properties.get_mut("data") {
-            close(data);
-            data.required.retain(|name| name != "policy");
-        }
-        close(&mut kind);
-        RefOr::T(Schema::Object(kind))
-    });
     let mut all = OneOf::new();
-    all.items = kinds.collect();
     all.description = Some(description.into());
+    all.items = kinds(|kind, name, _| {
+        kind.properties.extend(beside.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())));
+        kind.properties.insert("data".into(), Ref::from_schema_name(name).into());
+        close(kind);
+        RefOr::T(Schema::Object(kind.clone()))
+    });
     RefOr::T(Schema::OneOf(all))
+}
+
+/// What becomes of each kind of event: its own schema, the name of the schema of its `data`, and that schema.
+fn kinds<T>(each: impl Fn(&mut Object, &str, Object) -> T) -> Vec<T> {
+    let RefOr::T(Schema::OneOf(all)) = EventShape::schema() else { return Vec::new() };
+    let objects = all.items.into_iter().filter_map(|kind| match kind {
+        RefOr::T(Schema::Object(kind)) => Some(kind),
+        RefOr::T(_) | RefOr::Ref(_) => None,
+    });
+    let one = |(mut kind, word): (Object, &str)| {
+        let capital = |part: &str| {
+            part.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(part.chars().skip(1)).collect::<String>()
+        };
+        let name = word.split('-').map(capital).collect::<String>() + "Data";
+        let Some(RefOr::T(Schema::Object(mut data))) = kind.properties.remove("data") else { return None };
+        close(&mut data);
+        data.required.retain(|member| !SOMETIMES.contains(&member.as_str()));
+        Some(each(&mut kind, &name, data))
+    };
+    objects.zip(holdshort_gate::Event::NAMES).filter_map(one).collect()
 }
 
 fn close(object: &mut Object) {
@@ -157,6 +192,7 @@ fn close(object: &mut Object) {
 /// What the alternatives refer to.
 fn parts(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     EventShape::schemas(schemas);
+    schemas.extend(kinds(|_, name, data| (name.to_owned(), RefOr::T(Schema::Object(data)))));
     schemas.push((Moment::name().into(), Moment::schema()));
 }
 

@@ -11,9 +11,11 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
 use super::Api;
+use super::json::{Object, Once, typed};
 use super::problem::{Kind, Problem};
 use super::server::Busy;
 
@@ -115,7 +117,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         if !is_of(request.headers(), "application/json") {
-            let detail = "send the body once as `Content-Type: application/json`, not packed";
+            let detail = "send the body with one `Content-Type: application/json` and without `Content-Encoding`";
             return Err(Problem::new(Kind::NotJson, detail));
         }
         parse(&whole(request, api).await?).map(Self)
@@ -152,13 +154,16 @@ async fn whole(request: Request, api: &Api) -> Result<axum::body::Bytes, Problem
     Ok(bytes)
 }
 
-/// A body's JSON. An unknown member is refused rather than passed over, by the types themselves.
+/// A body's JSON. An unknown member is refused rather than passed over, by the types themselves; so is one that is there twice.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.is_empty() {
         return Err(Problem::new(Kind::BadRequest, "the body is empty; send a JSON object, such as `{}`"));
     }
-    let parsed = serde_json::from_slice(bytes);
-    parsed.map_err(|error| Problem::new(Kind::BadRequest, format!("the body does not do: {error}")))
+    let read = serde_json::from_slice(bytes)
+        .map_err(|error| error.to_string())
+        .and_then(|Once(value)| typed::<Object<T>>(value));
+    read.map(|Object(read)| read)
+        .map_err(|error| Problem::new(Kind::BadRequest, format!("the request body is invalid: {error}")))
 }
 
 fn is_of(headers: &HeaderMap, media: &str) -> bool {
@@ -201,7 +206,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
         let wrong = |error: axum::extract::rejection::QueryRejection| {
             let text = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            Problem::new(Kind::BadRequest, format!("the query does not do: {text}"))
+            Problem::new(Kind::BadRequest, format!("the query is invalid: {text}"))
         };
         query.map(|query| Self(query.0)).map_err(wrong)
     }
@@ -217,6 +222,14 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
         let path = parts.extract::<axum::extract::Path<T>>().await;
         path.map(|path| Self(path.0)).map_err(|_| Problem::not_found("such thing"))
     }
+}
+
+/// For a number of a query that may be left out.
+pub(super) fn asked<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let number = super::number(&text).and_then(|number| T::try_from(number).ok());
+    let wrong = || D::Error::custom(format!("`{}` is no whole number of 0 or more", super::shortened(&text)));
+    number.map(Some).ok_or_else(wrong)
 }
 
 /// How many rows an answer has: what was asked for, within bounds.

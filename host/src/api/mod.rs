@@ -15,6 +15,7 @@ pub mod driver;
 pub mod events;
 pub mod exhibits;
 pub mod explanations;
+mod forms;
 pub(crate) mod grants;
 pub mod health;
 pub mod history;
@@ -28,6 +29,7 @@ pub mod openapi;
 mod past;
 mod patience;
 pub mod problem;
+mod repeat;
 pub mod resolutions;
 pub mod runs;
 pub(crate) mod server;
@@ -36,6 +38,7 @@ pub mod shapes;
 pub mod sign_in;
 mod stats;
 mod views;
+mod wit_schema;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -47,7 +50,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::{Router, middleware};
-use holdshort_journal::Journal;
+use holdshort_journal::{Journal, Position};
 use tokio::sync::{Semaphore, watch};
 
 pub use auth::{Reviewers, TokenError, ensure_local_name, ensure_local_token};
@@ -238,6 +241,17 @@ async fn wrong_method(State(api): State<Api>, request: Request) -> Response {
 /// A page was asked for from a place that no page gave.
 fn no_cursor(text: &str) -> Problem {
     Problem::new(Kind::BadRequest, format!("`{}` is no cursor; use `next` of the page before", shortened(text)))
+}
+
+/// A number in its one spelling: neither `+1` nor `01`, which would be other names of one thing, and no larger than a journal counts.
+fn number(text: &str) -> Option<u64> {
+    let number = text.parse().ok().filter(|number: &u64| i64::try_from(*number).is_ok());
+    number.filter(|number| number.to_string() == text)
+}
+
+/// A cursor that is a place.
+fn place(text: &str) -> Result<Position, Problem> {
+    number(text).map(Position).ok_or_else(|| no_cursor(text))
 }
 
 /// As much of a client's own words as is worth repeating to it.

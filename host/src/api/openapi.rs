@@ -1,5 +1,7 @@
 //! The routes and their schema, from one list: [`routes()`].
 
+mod complete;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -8,10 +10,14 @@ use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
+use super::shapes::{
+    ApprovalIdShape, CallStateWordShape, DecisionKindShape, DigestShape, IdempotencyKeyShape, InstantShape, PlaceShape,
+    RankedPlaceShape, RunIdShape, RunStateWordShape,
+};
 use super::{
     Answer, Api, agents, approvals, backtests, decisions, events, exhibits, explanations, grants, health, history,
     inbox, past, resolutions, runs, sign_in, stats,
@@ -22,7 +28,11 @@ use super::{
 #[openapi(
     info(title = "Holdshort", description = "What agents want to do, and what people decide about it. \
         What is not HTTP is answered with 400 and a head that is too large with 431, both without a body, whatever the path."),
-    components(schemas(Details)),
+    // Those of parameters are not found by themselves.
+    components(schemas(
+        Details, CallStateWordShape, RunStateWordShape, DecisionKindShape, IdempotencyKeyShape, ApprovalIdShape, RunIdShape, DigestShape,
+        InstantShape, PlaceShape, RankedPlaceShape
+    )),
     modifiers(&Token),
     security(("token" = []))
 )]
@@ -39,38 +49,48 @@ impl Modify for Token {
     }
 }
 
-/// Every route with its description.
-pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(inbox::list))
-        .routes(routes!(approvals::show))
-        .routes(routes!(exhibits::show))
-        .routes(routes!(explanations::show))
-        .routes(routes!(decisions::create))
-        .routes(routes!(grants::draft))
-        .routes(routes!(grants::list))
-        .routes(routes!(grants::show))
-        .routes(routes!(grants::revoke))
-        .routes(routes!(past::list))
-        .routes(routes!(runs::list, runs::create))
-        .routes(routes!(runs::show))
-        .routes(routes!(runs::cancel))
-        .routes(routes!(history::events))
-        .routes(routes!(history::logs))
-        .routes(routes!(resolutions::create))
-        .routes(routes!(stats::show))
-        .routes(routes!(agents::list))
-        .routes(routes!(backtests::create))
-        .routes(routes!(events::stream))
-        .routes(routes!(sign_in::create))
-        .routes(routes!(health::alive))
-        .routes(routes!(health::ready))
-        .routes(routes!(health::metrics))
-        .routes(routes!(schema))
+/// Every route with its description and the schemas that it needs.
+fn all() -> Vec<UtoipaMethodRouter<Api>> {
+    vec![
+        routes!(inbox::list),
+        routes!(approvals::show),
+        routes!(exhibits::show),
+        routes!(explanations::show),
+        routes!(decisions::create),
+        routes!(grants::draft),
+        routes!(grants::list),
+        routes!(grants::show),
+        routes!(grants::revoke),
+        routes!(past::list),
+        routes!(runs::list, runs::create),
+        routes!(runs::show),
+        routes!(runs::cancel),
+        routes!(history::events),
+        routes!(history::logs),
+        routes!(resolutions::create),
+        routes!(stats::show),
+        routes!(agents::list),
+        routes!(backtests::create),
+        routes!(events::stream),
+        routes!(sign_in::create),
+        routes!(health::alive),
+        routes!(health::ready),
+        routes!(health::metrics),
+        routes!(schema),
+    ]
 }
 
-/// The schema as it is served; made once.
-static SCHEMA: LazyLock<String> = LazyLock::new(|| routes().into_openapi().to_json().unwrap_or_default());
+/// Every route, and their description.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    all().into_iter().fold(OpenApiRouter::with_openapi(Description::openapi()), OpenApiRouter::routes)
+}
+
+/// The description as it is served; made once.
+static SCHEMA: LazyLock<String> = LazyLock::new(|| {
+    let mut openapi = routes().into_openapi();
+    complete::complete(&mut openapi);
+    openapi.to_json().unwrap_or_default()
+});
 
 /// Describes this endpoint.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "show-schema", tag = "host", responses(Refusals,
@@ -86,7 +106,7 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[
             ("400", "The request cannot be understood."),
-            ("401", "No token, or nobody's."),
+            ("401", "No token, or an unknown one."),
             ("403", "The request comes from a foreign web page, or the reviewer may not do this."),
             ("421", "The host does not answer to the name in `Host`."),
             ("429", "Too many requests; `Retry-After` says when to go on."),
@@ -116,4 +136,23 @@ fn problems(all: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
     let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let problem = |description: &str| ResponseBuilder::new().description(description).content(MEDIA, content()).build();
     all.iter().map(|(status, description)| ((*status).to_owned(), RefOr::T(problem(description)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The document has one schema for a name: of two types with the same name, one would be served for both.
+    #[test]
+    fn no_two_types_have_one_name() {
+        let mut known = BTreeMap::new();
+        for (name, schema) in all().into_iter().flat_map(|(schemas, ..)| schemas) {
+            let before = known.entry(name.clone()).or_insert_with(|| schema.clone());
+            assert!(
+                *before == schema,
+                "two types are called `{name}` in the document: name one of them otherwise with `#[schema(as = …)]`"
+            );
+        }
+        assert!(known.len() > 100, "{}", known.len());
+    }
 }

@@ -3,16 +3,18 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::{Digest, ExhibitRef, Time};
-use holdshort_journal::{DecisionFilter, DecisionRow, Position};
+use holdshort_journal::{DecisionFilter, DecisionRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::inbox::{ApprovalRow, phases};
 use super::json::Json;
-use super::limits::{Query, page};
+use super::limits::{Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{DecisionKindShape, DigestShape, ExhibitShape, Moment};
+use super::shapes::{
+    CallStateWordShape, DecisionKindShape, DigestShape, ExhibitShape, InstantShape, Moment, PlaceShape, RunIdShape,
+};
 use super::{Answer, Api, ids};
 
 /// Which decisions.
@@ -23,24 +25,32 @@ pub(super) struct ListQuery {
     /// Only what this person decided.
     by: Option<String>,
     /// Only decisions of this kind; without it all.
+    #[param(value_type = Option<DecisionKindShape>)]
     kind: Option<String>,
     /// Only about calls that are in this state now: as for approvals, without it `all`.
+    #[param(value_type = Option<CallStateWordShape>)]
     state: Option<String>,
     /// Only about calls of the agent of this name.
     agent: Option<String>,
     /// Only about calls of this capability, written `package:name/interface@version#function`.
     capability: Option<String>,
     /// Only about calls of this run.
+    #[param(value_type = Option<RunIdShape>)]
     run: Option<String>,
     /// Only what was decided at this time (RFC 3339) or later.
+    #[param(value_type = Option<InstantShape>)]
     from: Option<String>,
     /// Only what was decided before this time (RFC 3339).
+    #[param(value_type = Option<InstantShape>)]
     until: Option<String>,
     /// Only about calls that are over and have, in their summary, agent, capability, task or people's names, a word for each of these that begins with it.
     search: Option<String>,
-    /// How many at most: 1 to 200, without it 50.
+    /// How many at most; without it 50.
+    #[param(minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
     /// Only those before this cursor, which the page before gave as `next`.
+    #[param(value_type = Option<PlaceShape>)]
     before: Option<String>,
 }
 
@@ -50,7 +60,7 @@ pub(super) struct ListQuery {
 pub(super) struct DecisionPage {
     decisions: Vec<PastDecision>,
     /// Where the next page begins; null on the last one.
-    #[schema(required = true)]
+    #[schema(required = true, value_type = Option<PlaceShape>)]
     next: Option<String>,
 }
 
@@ -88,7 +98,6 @@ pub(super) struct PastDecision {
     (status = 400, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
     let limit = page(query.limit, 50, 200)?;
-    let before = query.before.map(|text| text.parse().map(Position).map_err(|_| super::no_cursor(&text)));
     let filter = DecisionFilter {
         by: query.by,
         kinds: query.kind.as_deref().map(kind).transpose()?.into_iter().collect(),
@@ -99,7 +108,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
         from: query.from.as_deref().map(time).transpose()?,
         until: query.until.as_deref().map(time).transpose()?,
         search: query.search,
-        before: before.transpose()?,
+        before: query.before.as_deref().map(super::place).transpose()?,
         limit,
     };
     let rows = api.journal().decisions(filter).await?;
@@ -116,11 +125,29 @@ fn kind(word: &str) -> Result<&'static str, Problem> {
 
 /// A time before 1970 is 1970: nothing was decided before.
 pub(super) fn time(text: &str) -> Result<Time, Problem> {
-    let at = text.parse::<jiff::Timestamp>().map_err(|_| {
+    let at = text.parse::<jiff::Timestamp>().ok().filter(|_| is_rfc_3339(text)).ok_or_else(|| {
         let detail = format!("`{}` is no time; write it like `2026-01-31T08:00:00Z`", super::shortened(text));
         Problem::new(Kind::BadRequest, detail)
     })?;
     Ok(Time(u64::try_from(at.as_microsecond()).unwrap_or(0)))
+}
+
+/// Whether a text that is a time is written as RFC 3339 has it: the library takes more forms, which no schema describes.
+fn is_rfc_3339(text: &str) -> bool {
+    let like = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                form => byte.eq_ignore_ascii_case(&form),
+            })
+    };
+    let Some((to_the_second, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let zone = rest.strip_prefix('.').map_or(Some(rest), |rest| {
+        let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        (zone.len() < rest.len()).then_some(zone)
+    });
+    like(to_the_second, "0000-00-00T00:00:00")
+        && zone.is_some_and(|zone| ["Z", "+00:00", "-00:00"].iter().any(|form| like(zone, form)))
 }
 
 impl From<DecisionRow> for PastDecision {

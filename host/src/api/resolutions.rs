@@ -5,37 +5,31 @@ use axum::response::IntoResponse;
 use holdshort_gate::command::Resolve;
 use holdshort_gate::{CallNumber, Resolution, RunId};
 use holdshort_journal::{Fence, Flushed};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::auth::Reviewer;
-use super::decisions::present;
-use super::json::Json;
+use super::json::{Json, present, typed, whole};
 use super::limits::{Input, Path};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::CallStateShape;
+use super::shapes::{ApprovalIdShape, CallStateShape, RunIdShape};
 use super::{Answer, Api, approvals, ids};
 
-/// What a person found out.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// What a person found out, whichever way it came.
 pub(crate) struct ResolutionRequest {
-    #[serde(rename = "type")]
     pub(crate) kind: ResolutionType,
     /// The attempt that they looked at; if another is current, nothing happens.
     pub(crate) attempt: u32,
-    /// `done` only: what the agent is given, of the function's `ok` type; without it what the connector says, if it can tell from the call alone.
-    #[serde(default, deserialize_with = "present")]
+    /// `done` only: what the agent is given.
     pub(crate) receipt: Option<Value>,
-    /// In their words; the agent reads it with `not-done` and `abandon`.
     pub(crate) message: Option<String>,
 }
 
 /// How an effect is settled.
-#[derive(Clone, Copy, PartialEq, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy)]
 pub(crate) enum ResolutionType {
     /// It happened.
     Done,
@@ -47,10 +41,95 @@ pub(crate) enum ResolutionType {
     SendAgain,
 }
 
+/// It happened.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DoneRequest {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    kind: DoneWord,
+    /// The attempt that was looked at; if another is current, nothing happens.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 0, maximum = 4_294_967_295_i64)]
+    attempt: u32,
+    /// What the agent is given, of the function's `ok` type; without it what the connector says, if it can tell from the call alone.
+    #[serde(default, deserialize_with = "present")]
+    receipt: Option<Value>,
+    /// How it is known, for the journal.
+    message: Option<String>,
+}
+
+/// It did not happen, or nobody will find out, or it is tried once more.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OtherRequest {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    kind: OtherWord,
+    /// The attempt that was looked at; if another is current, nothing happens.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 0, maximum = 4_294_967_295_i64)]
+    attempt: u32,
+    /// How it is known; the agent reads it with `not-done` and `abandon`.
+    message: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum DoneWord {
+    Done,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum OtherWord {
+    /// It did not happen.
+    NotDone,
+    /// Nobody will find out.
+    Abandon,
+    /// Try once more with the same key; idempotent effects only.
+    SendAgain,
+}
+
+/// A resolution, for the document.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = ResolutionRequest)]
+#[expect(dead_code, reason = "each form is read by itself, so that an error is about the one that was meant")]
+enum ResolutionShape {
+    Done(DoneRequest),
+    Other(OtherRequest),
+}
+
+impl<'de> Deserialize<'de> for ResolutionRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let body = Value::deserialize(deserializer)?;
+        let read = if body.get("type").is_some_and(|word| word == "done") {
+            typed(body).map(|DoneRequest { kind: DoneWord::Done, attempt, receipt, message }| Self {
+                kind: ResolutionType::Done,
+                attempt,
+                receipt,
+                message,
+            })
+        } else {
+            typed(body).map(|OtherRequest { kind, attempt, message }| {
+                let kind = match kind {
+                    OtherWord::NotDone => ResolutionType::NotDone,
+                    OtherWord::Abandon => ResolutionType::Abandon,
+                    OtherWord::SendAgain => ResolutionType::SendAgain,
+                };
+                Self { kind, attempt, receipt: None, message }
+            })
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
 /// What a resolution led to.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResolutionAnswer {
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
     /// Where the call stands now.
     #[schema(value_type = CallStateShape)]
@@ -58,8 +137,8 @@ pub(super) struct ResolutionAnswer {
 }
 
 /// Settles an effect in doubt. Whoever does must meet the call's requirement.
-#[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", operation_id = "resolve-call", tag = "runs", request_body = ResolutionRequest,
-    params(("id" = String, Path), ("n" = u32, Path, description = "The call's number")), responses(Refusals, Posted,
+#[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", operation_id = "resolve-call", tag = "runs", request_body = ResolutionShape,
+    params(("id" = RunIdShape, Path), ("n" = u32, Path, description = "The call's number", minimum = 1, maximum = 4_294_967_295_i64)), responses(Refusals, Posted,
     (status = 200, body = ResolutionAnswer),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "It is not in doubt, or another attempt is current."),
@@ -85,7 +164,7 @@ pub(crate) async fn resolve(
     request: ResolutionRequest,
 ) -> Result<Flushed<&'static str>, Problem> {
     let ResolutionRequest { kind, attempt, receipt, message } = request;
-    if receipt.is_some() && kind != ResolutionType::Done {
+    if receipt.is_some() && !matches!(kind, ResolutionType::Done) {
         return Err(Problem::new(Kind::BadRequest, "`receipt` goes with `done` only"));
     }
     let resolution = match kind {

@@ -10,10 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Reviewer;
 use super::json::Json;
-use super::limits::{Input, Path, Query, page};
+use super::limits::{Input, Path, Query, asked, page};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{DigestShape, Moment, RunStateShape};
+use super::repeat::Key;
+use super::shapes::{DigestShape, IdempotencyKeyShape, Moment, RunIdShape, RunStateShape, RunStateWordShape};
 use super::{Answer, Api, ids};
 
 /// Which runs.
@@ -22,10 +23,14 @@ use super::{Answer, Api, ids};
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// A state of a run, or `all` (the default).
+    #[param(value_type = Option<RunStateWordShape>)]
     state: Option<String>,
-    /// How many at most: 1 to 200, without it 50.
+    /// How many at most; without it 50.
+    #[param(minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
-    /// Only those before this cursor, which the page before gave as `next`.
+    /// Only runs that are older than the one of this id; `next` of the page before.
+    #[param(value_type = Option<RunIdShape>)]
     before: Option<String>,
 }
 
@@ -35,7 +40,7 @@ pub(super) struct ListQuery {
 pub(super) struct RunPage {
     runs: Vec<Run>,
     /// Where the next page begins; null on the last one.
-    #[schema(required = true)]
+    #[schema(required = true, value_type = Option<RunIdShape>)]
     next: Option<String>,
 }
 
@@ -43,6 +48,7 @@ pub(super) struct RunPage {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Run {
+    #[schema(value_type = RunIdShape)]
     id: String,
     agent: String,
     /// What it was asked to do.
@@ -115,18 +121,29 @@ pub(super) struct RunRequest {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunStarted {
+    #[schema(value_type = RunIdShape)]
     id: String,
     agent: String,
     started_by: String,
 }
 
 /// Starts a run. It is on disk when this answers.
-#[utoipa::path(post, path = "/v1/runs", operation_id = "start-run", tag = "runs", request_body = RunRequest, responses(Refusals, Posted,
-    (status = 201, body = RunStarted, headers(("Location" = String, description = "Where the run is shown"))),
-    (status = 422, body = Details, content_type = "application/problem+json", description = "There is no such agent, or it cannot be run here.")))]
-pub(super) async fn create(State(api): State<Api>, reviewer: Reviewer, Input(request): Input<RunRequest>) -> Answer {
+///
+/// A client that lost the answer sends the same request again with the same `Idempotency-Key`, and is given the run that was started.
+#[utoipa::path(post, path = "/v1/runs", operation_id = "start-run", tag = "runs", request_body = RunRequest,
+    params(("Idempotency-Key" = Option<IdempotencyKeyShape>, Header, description = "Names this request. The same key with the same body has the same answer and starts one run, for as long as the journal is kept; with another body it is refused. Keys are the caller's own")),
+    responses(Refusals, Posted,
+    (status = 201, body = RunStarted, description = "The run, started now or by the same request before.", headers(("Location" = String, description = "Where the run is shown"))),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "There is no such agent, it cannot be run here, or the key was sent before with another body.")))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    reviewer: Reviewer,
+    key: Key,
+    Input(request): Input<RunRequest>,
+) -> Answer {
     let RunRequest { agent, task } = request;
-    let id: Flushed<RunId> = api.driver().start(&agent, &task, reviewer.name()).await?;
+    let request = key.of_run(reviewer.name(), &agent, &task);
+    let id: Flushed<RunId> = api.driver().start(&agent, &task, reviewer.name(), request).await?;
     let location = [(header::LOCATION, format!("/v1/runs/{}", *id))];
     let started = RunStarted { id: id.0.clone(), agent, started_by: reviewer.name().into() };
     Ok((StatusCode::CREATED, location, Json(started)).into_response())
@@ -135,26 +152,18 @@ pub(super) async fn create(State(api): State<Api>, reviewer: Reviewer, Input(req
 /// Lists runs.
 #[utoipa::path(get, path = "/v1/runs", operation_id = "list-runs", tag = "runs", params(ListQuery), responses(Refusals,
     (status = 200, body = RunPage),
-    (status = 400, body = Details, content_type = "application/problem+json")))]
+    (status = 400, body = Details, content_type = "application/problem+json"),
+    (status = 404, body = Details, content_type = "application/problem+json", description = "There is no run of the id `before`.")))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
     let limit = page(query.limit, 50, 200)?;
+    // A run that exists: what comes before another id could be taken for the end of the list.
     let before = match query.before {
-        Some(text) => Some(cursor(&api, &text).await?),
+        Some(text) => Some(row(&api, &ids::run(&text).map_err(|_| super::no_cursor(&text))?).await?.id),
         None => None,
     };
     let rows = api.journal().runs(RunFilter { phases: phases(query.state.as_deref())?, before, limit }).await?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.0.clone());
     Ok(Json(RunPage { runs: rows.into_iter().map(Run::from).collect(), next }).into_response())
-}
-
-/// A run that exists, as the page before gave it: what comes before another id would be a page of nothing anybody asked for.
-async fn cursor(api: &Api, text: &str) -> Result<RunId, Problem> {
-    let id = ids::run(text).map_err(|_| super::no_cursor(text))?;
-    match row(api, &id).await {
-        Ok(row) => Ok(row.id),
-        Err(problem) if problem.kind() == Kind::NotFound => Err(super::no_cursor(text)),
-        Err(problem) => Err(problem),
-    }
 }
 
 fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
@@ -171,7 +180,7 @@ fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
 }
 
 /// Shows a run.
-#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "show-run", tag = "runs", params(("id" = String, Path)), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "show-run", tag = "runs", params(("id" = RunIdShape, Path)), responses(Refusals,
     (status = 200, body = Run),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -199,6 +208,7 @@ pub(super) struct CancelRequest {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunCancelled {
+    #[schema(value_type = RunIdShape)]
     id: String,
     #[schema(value_type = RunStateShape)]
     state: &'static str,
@@ -206,7 +216,7 @@ pub(super) struct RunCancelled {
 
 /// Ends a run. An effect that has started is not stopped; its outcome is still written down. Asking twice is no error.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "cancel-run", tag = "runs", request_body = CancelRequest,
-    params(("id" = String, Path)), responses(Refusals, Posted,
+    params(("id" = RunIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = RunCancelled),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "It is over already.")))]

@@ -1,6 +1,7 @@
 //! How the gate's own types look in the schema. The gate is pure and knows no HTTP, so its types are described here;
 //! that the descriptions are true is held by `tests/http.rs`, which validates every answer against them.
 
+mod texts;
 mod totals;
 
 use holdshort_gate::{Phase, RunPhase, Time};
@@ -9,6 +10,11 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
+use texts::text;
+pub use texts::{
+    ApprovalIdShape, CapabilityShape, CurrencyShape, DigestShape, IdempotencyKeyShape, InstantShape, PagePathShape,
+    PlaceShape, RankedPlaceShape, RunIdShape, SumsShape,
+};
 pub use totals::{CallIdShape, CountedShape, TotalShape};
 
 /// A point in time as clients read it: RFC 3339 in UTC with microseconds.
@@ -28,10 +34,6 @@ impl Serialize for Moment {
     }
 }
 
-fn text(pattern: &str, description: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).description(Some(description))
-}
-
 impl PartialSchema for Moment {
     fn schema() -> RefOr<Schema> {
         let pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$";
@@ -41,22 +43,6 @@ impl PartialSchema for Moment {
 }
 
 impl ToSchema for Moment {}
-
-/// A digest.
-#[derive(Debug)]
-pub struct DigestShape;
-
-impl PartialSchema for DigestShape {
-    fn schema() -> RefOr<Schema> {
-        text("^sha256:[0-9a-f]{64}$", "A SHA-256 digest.").into()
-    }
-}
-
-impl ToSchema for DigestShape {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Digest".into()
-    }
-}
 
 /// A word out of a list that lives elsewhere in the code, so that the schema cannot fall behind it.
 macro_rules! words {
@@ -102,6 +88,15 @@ words!(
 words!(
     /// Where a run stands.
     RunStateShape, "RunState", RunPhase::NAMES, "Where a run stands."
+);
+words!(
+    /// Which calls are listed.
+    CallStateWordShape, "CallStateFilter", Phase::NAMES.into_iter().chain(super::inbox::MORE_STATES),
+    "A state of a call; `waiting` for what is held or in doubt, `open` for every call that can still change, or `all`."
+);
+words!(
+    /// Which runs are listed.
+    RunStateWordShape, "RunStateFilter", RunPhase::NAMES.into_iter().chain(["all"]), "A state of a run, or `all`."
 );
 
 /// What a decision rests on, exactly as it is digested: with the journal, run, call and revision it makes the `digest` that a decision names.
@@ -154,7 +149,8 @@ pub enum ConsequenceShape {
 pub struct ActionShape {
     /// The component that asks.
     pub component: DigestShape,
-    /// `package:name/interface@version#function`.
+    /// The function.
+    #[schema(value_type = CapabilityShape)]
     pub capability: String,
     /// An object keyed by parameter name, in the JSON form of WIT values.
     #[schema(value_type = Object)]

@@ -14,6 +14,7 @@ use super::limits::Input;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::sessions::LINK_TIME;
+use super::shapes::PagePathShape;
 use super::{Answer, Api};
 
 /// Which page the link leads to.
@@ -21,6 +22,7 @@ use super::{Answer, Api};
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkRequest {
     /// A path of the page, such as `/approvals/0k3v9m2e8q1c4z7d.5`; without it the inbox.
+    #[schema(value_type = Option<PagePathShape>)]
     next: Option<String>,
 }
 

@@ -18,7 +18,7 @@ use super::metrics::header;
 use super::openapi::Refusals;
 use super::past::time;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::Moment;
+use super::shapes::{InstantShape, Moment};
 use super::{Answer, Api};
 use crate::burden::tally::{End, Tally};
 use crate::burden::times::{COARSE_S, Times};
@@ -70,8 +70,10 @@ impl Standing {
 #[into_params(parameter_in = Query)]
 pub(super) struct StatsQuery {
     /// Only what happened at this time (RFC 3339) or later; without it the last 30 days.
+    #[param(value_type = Option<InstantShape>)]
     since: Option<String>,
     /// Only what happened before this time (RFC 3339); without it until now.
+    #[param(value_type = Option<InstantShape>)]
     until: Option<String>,
 }
 
@@ -88,7 +90,8 @@ pub(super) struct StatsAnswer {
 /// Tells how much people are asked, how long they take, and what could go without them.
 #[utoipa::path(get, path = "/v1/stats", operation_id = "show-stats", tag = "host", params(StatsQuery), responses(Refusals,
     (status = 200, body = StatsAnswer),
-    (status = 400, body = Details, content_type = "application/problem+json")))]
+    (status = 400, body = Details, content_type = "application/problem+json"),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "`since` is not before `until`.")))]
 pub(super) async fn show(State(api): State<Api>, Query(query): Query<StatsQuery>) -> Answer {
     let since = query.since.as_deref().map(time).transpose()?;
     let window = api.window(since, query.until.as_deref().map(time).transpose()?)?;
@@ -104,7 +107,7 @@ impl Api {
         let until = until.unwrap_or(Time(self.journal().now().0.saturating_add(1)));
         let since = since.unwrap_or(Time(until.0.saturating_sub(LATELY_US)));
         if since >= until {
-            return Err(Problem::new(Kind::BadRequest, "`since` must be before `until`"));
+            return Err(Problem::new(Kind::Contradictory, "`since` must be before `until`"));
         }
         Ok(Window { since, until })
     }

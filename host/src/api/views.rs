@@ -1,17 +1,17 @@
-//! An approval in the shapes that inboxes of other systems read, and decisions in the shape that they write.
+//! An approval in the shapes that inboxes of other systems read; [`forms`](super::forms) reads the decisions that they write.
 //!
 //! `langchain` is what LangChain's human-in-the-loop middleware hands out (`action_requests`, `review_configs`) and takes back (`decisions`).
-//! `ag-ui` is the event with which a run ends that waits for a person, by the Agent User Interaction Protocol.
+//! `ag-ui` is the event with which a run ends that waits for a person, by the Agent User Interaction Protocol, which resumes it with `resume`.
 //! Neither has a place for evidence: what a person is told there says how much of it there is and where, and that the whole is at `/v1/approvals/{id}`.
 
-use holdshort_gate::{Call, Digest, EffectClass, Grant, Phase, Proposal, RunId};
+use holdshort_gate::{Call, Digest, EffectClass, FunctionType, Phase, Proposal, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::decisions::{DecisionRequest, DecisionType, present};
 use super::problem::{Kind, Problem};
-use super::shapes::{DigestShape, Moment};
+use super::shapes::{ApprovalIdShape, CapabilityShape, DigestShape, Moment, RunIdShape};
+use super::wit_schema;
 use crate::review::visible;
 
 /// In which shape an approval is shown.
@@ -26,7 +26,7 @@ pub(super) enum View {
 
 impl View {
     /// A call that waits, in this shape. Neither shape has a way to say that nothing is waited for any more.
-    pub(super) fn of(self, run: &RunId, agent: &str, call: &Call) -> Result<Shown, Problem> {
+    pub(super) fn of(self, run: &RunId, agent: &str, call: &Call, function: &FunctionType) -> Result<Shown, Problem> {
         let (Some(proposal), Some(digest), Phase::Held) = (call.proposal(), call.clearance, &call.phase) else {
             let detail = format!("a view is of what waits for a decision, and this is {}", call.phase.name());
             return Err(Problem::new(Kind::NotNow, detail).state(call.phase.name()));
@@ -51,7 +51,11 @@ impl View {
                     message,
                     tool_call_id: id.clone(),
                     expires_at: call.deadline().map(Moment),
-                    response_schema: if asks { answer_schema() } else { approval_schema() },
+                    response_schema: if asks {
+                        answer_schema(function, digest)
+                    } else {
+                        approval_schema(function, digest)
+                    },
                     metadata: Metadata { holdshort: About { name, args, digest } },
                     id,
                 };
@@ -81,7 +85,7 @@ pub(super) struct LangchainRequest {
     action_requests: Vec<ActionRequest>,
     #[schema(min_items = 1, max_items = 1)]
     review_configs: Vec<ReviewConfig>,
-    /// The run, a dot and the call's number.
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
     #[schema(value_type = DigestShape)]
     digest: Digest,
@@ -91,7 +95,7 @@ pub(super) struct LangchainRequest {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ActionRequest {
-    /// The capability.
+    #[schema(value_type = CapabilityShape)]
     name: String,
     /// Its arguments, in the JSON form of WIT values.
     args: Value,
@@ -103,6 +107,7 @@ pub(super) struct ActionRequest {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReviewConfig {
+    #[schema(value_type = CapabilityShape)]
     action_name: String,
     allowed_decisions: &'static [&'static str],
 }
@@ -113,7 +118,9 @@ pub(super) struct ReviewConfig {
 pub(super) struct AgUiEvent {
     #[serde(rename = "type")]
     kind: &'static str,
+    #[schema(value_type = RunIdShape)]
     thread_id: String,
+    #[schema(value_type = RunIdShape)]
     run_id: String,
     outcome: Outcome,
 }
@@ -134,17 +141,18 @@ pub(super) struct Outcome {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = AgUiInterrupt)]
 pub(super) struct Interrupt {
-    /// The run, a dot and the call's number.
+    #[schema(value_type = ApprovalIdShape)]
     id: String,
     /// `tool_call`, or `input_required` for a question.
     reason: &'static str,
     /// One line for a person.
     message: String,
+    #[schema(value_type = ApprovalIdShape)]
     tool_call_id: String,
     /// When it lapses by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Moment>,
-    /// A JSON schema of the answer, as that protocol recommends it.
+    /// A JSON schema of the `payload` by which the interrupt is resumed; what fits it is taken.
     #[schema(value_type = Object)]
     response_schema: Value,
     metadata: Metadata,
@@ -163,7 +171,7 @@ pub(super) struct Metadata {
 #[serde(deny_unknown_fields)]
 #[schema(as = AgUiCall)]
 pub(super) struct About {
-    /// The capability.
+    #[schema(value_type = CapabilityShape)]
     name: String,
     /// Its arguments, in the JSON form of WIT values.
     args: Value,
@@ -185,130 +193,29 @@ fn message(agent: &str, id: &str, proposal: &Proposal) -> String {
     format!("{summary} (asked by {}{evidence}; all of it: /v1/approvals/{id})", visible::line(agent))
 }
 
-/// What the protocol recommends for the approval of a tool's call.
-fn approval_schema() -> Value {
+/// What the protocol recommends for the approval of a tool's call, with the digest of what was shown, which the answer must repeat.
+fn approval_schema(function: &FunctionType, digest: Digest) -> Value {
     json!({
         "type": "object",
         "properties": {
             "approved": { "type": "boolean" },
-            "editedArgs": { "type": "object", "description": "All arguments, not only those that differ." },
+            "editedArgs": wit_schema::arguments(function),
             "message": { "type": "string", "description": "With `approved: false`, the guidance that the agent reads." },
+            "digest": { "const": digest },
         },
-        "required": ["approved"],
+        "required": ["approved", "digest"],
+        "additionalProperties": false,
+        // Only what is approved can be edited.
+        "not": { "required": ["editedArgs"], "properties": { "approved": { "const": false } } },
     })
 }
 
-fn answer_schema() -> Value {
-    json!({ "type": "object", "properties": { "answer": {} }, "required": ["answer"] })
-}
-
-/// A decision in one form or the other: `type` or `decisions` says which.
-#[derive(Deserialize)]
-#[serde(try_from = "Members")]
-pub(super) struct EitherForm(pub(super) DecisionRequest);
-
-/// The two forms, for the schema.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-#[schema(as = Decision)]
-#[expect(dead_code, clippy::large_enum_variant, reason = "it is a description")]
-pub(super) enum EitherShape {
-    /// This host's own.
-    Own(DecisionRequest),
-    /// LangChain's.
-    Langchain(LangchainDecisions),
-}
-
-/// Decisions as LangChain's inboxes write them, with the digest of what was shown.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LangchainDecisions {
-    /// Exactly one: an approval is about one call.
-    #[schema(min_items = 1, max_items = 1)]
-    decisions: Vec<LangchainDecision>,
-    /// The digest of what was shown; if it is not the current one, nothing happens.
-    #[schema(value_type = DigestShape)]
-    digest: Digest,
-}
-
-/// What stands in either form.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Members {
-    #[serde(rename = "type")]
-    kind: Option<DecisionType>,
-    digest: Digest,
-    #[serde(default, deserialize_with = "present")]
-    arguments: Option<Value>,
-    message: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    answer: Option<Value>,
-    grant: Option<Box<Grant>>,
-    stands_for: Option<String>,
-    decisions: Option<Vec<LangchainDecision>>,
-}
-
-impl TryFrom<Members> for EitherForm {
-    type Error = String;
-
-    fn try_from(members: Members) -> Result<Self, String> {
-        let Members { kind, digest, arguments, message, answer, grant, stands_for, decisions } = members;
-        match (kind, decisions) {
-            (Some(kind), None) => Ok(Self(DecisionRequest {
-                kind,
-                digest,
-                arguments,
-                message,
-                stands_for,
-                answer,
-                grant,
-                capability: None,
-            })),
-            (None, None) => Err("missing field `type`".into()),
-            (Some(_), Some(_)) => Err("`type` or `decisions`, not both".into()),
-            (None, Some(_)) if arguments.is_some() || message.is_some() || answer.is_some() || grant.is_some() => {
-                Err("beside `decisions` there is only `digest`".into())
-            }
-            (None, Some(decisions)) => {
-                let given = decisions.len();
-                let one: [LangchainDecision; 1] = decisions
-                    .try_into()
-                    .map_err(|_| format!("an approval is about one call and takes one decision, not {given}"))?;
-                let [LangchainDecision { kind, edited_action, message }] = one;
-                let (capability, arguments) = edited_action.map(|edited| (edited.name, edited.args)).unzip();
-                Ok(Self(DecisionRequest {
-                    kind,
-                    digest,
-                    arguments,
-                    message,
-                    stands_for,
-                    answer: None,
-                    grant: None,
-                    capability,
-                }))
-            }
-        }
-    }
-}
-
-/// One of them.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LangchainDecision {
-    #[serde(rename = "type")]
-    kind: DecisionType,
-    /// `edit` only.
-    edited_action: Option<EditedAction>,
-    /// With `reject` the guidance that the agent reads, with `respond` the answer.
-    message: Option<String>,
-}
-
-/// What to do instead.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EditedAction {
-    /// The capability, which an edit cannot change.
-    name: String,
-    /// All arguments, in the JSON form of WIT values.
-    args: Value,
+/// A question's answer, of the type that the agent waits for.
+fn answer_schema(function: &FunctionType, digest: Digest) -> Value {
+    json!({
+        "type": "object",
+        "properties": { "answer": wit_schema::answer(function), "digest": { "const": digest } },
+        "required": ["answer", "digest"],
+        "additionalProperties": false,
+    })
 }

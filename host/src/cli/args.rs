@@ -115,7 +115,7 @@ pub struct RunArgs {
     #[arg(value_name = "AGENT.wasm|NAME")]
     pub agent: String,
     /// What the agent is asked to do
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub task: String,
     /// Start the run at the host that holds the journal, and do not wait for it
     #[arg(long)]

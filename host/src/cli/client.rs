@@ -36,6 +36,10 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long one stream of events is listened to; a network that has gone away is noticed by then.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// The first and the last pause before a request whose answer was lost is sent again; each is twice the one before.
+const SEND_AGAIN_FIRST: Duration = Duration::from_millis(100);
+const SEND_AGAIN_LAST: Duration = Duration::from_millis(1_600);
+
 /// A host, and who asks it.
 pub struct Client {
     agent: Agent,
@@ -105,6 +109,33 @@ impl Client {
         let mut response = request.send_json(body).map_err(|error| self.unreachable(&error))?;
         self.refused(&mut response)?;
         self.json(&mut response)
+    }
+
+    /// Sends what makes something, so that it is made once: the same request is sent again with the same key while it is not known what became of it.
+    pub fn post_once<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
+        let random = getrandom::u64().and_then(|high| Ok((high, getrandom::u64()?)));
+        let (high, low) = random.map_err(|error| Failure::new(Exit::Failed, format!("no random numbers: {error}")))?;
+        let key = format!("\"{high:016x}{low:016x}\"");
+        let mut pause = SEND_AGAIN_FIRST;
+        loop {
+            let request = self.agent.post(self.url(path)).header("Authorization", self.authorization());
+            let mut answer = request.header("Idempotency-Key", &key).send_json(body);
+            let lost = match &answer {
+                Ok(response) => response.status() == StatusCode::SERVICE_UNAVAILABLE,
+                // Nobody is there: nothing was sent.
+                Err(ureq::Error::ConnectionFailed | ureq::Error::HostNotFound) => false,
+                Err(ureq::Error::Io(error)) => error.kind() != std::io::ErrorKind::ConnectionRefused,
+                Err(_) => true,
+            };
+            if lost && pause <= SEND_AGAIN_LAST {
+                std::thread::sleep(pause);
+                pause *= 2;
+                continue;
+            }
+            let response = answer.as_mut().map_err(|error| self.unreachable(error))?;
+            self.refused(response)?;
+            return self.json(response);
+        }
     }
 
     /// Has policies tried on the recorded calls.

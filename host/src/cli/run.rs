@@ -119,7 +119,7 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
 /// Asks the host to start a run.
 /// An id that is no id would end up in addresses and in commands for a person to copy, so it is checked like anything else the host says.
 pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName, Failure> {
-    let answer: Value = client.post("/runs", &json!({ "agent": agent, "task": task }))?;
+    let answer: Value = client.post_once("/runs", &json!({ "agent": agent, "task": task }))?;
     let id = answer.get("id").and_then(Value::as_str).unwrap_or_default();
     id.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answers with the run `{id}`: {why}")))
 }

@@ -58,19 +58,11 @@ async fn request(
         (Some(_), Some(_)) => return Err(wrong("a choice was picked and an answer was written: send one of them")),
         (choice, said) => choice.or(said),
     };
-    if message.is_none() && !matches!(kind, DecisionType::Approve) {
-        return Err(wrong("say something: the agent reads it"));
+    if message.is_none() && matches!(kind, DecisionType::Respond) {
+        return Err(wrong("write an answer, or pick one: the agent waits for it"));
     }
-    Ok(DecisionRequest {
-        kind,
-        digest,
-        arguments: None,
-        message,
-        stands_for: form.field("place").map(str::to_owned),
-        answer: None,
-        grant: None,
-        capability: None,
-    })
+    let stands_for = form.field("place").map(str::to_owned);
+    Ok(DecisionRequest { message, stands_for, ..DecisionRequest::new(kind, digest) })
 }
 
 /// The choice that was picked, as the agent wrote it; the page shows it made visible.

@@ -160,14 +160,9 @@ impl<'a> Editing<'a> {
     async fn send(&self, arguments: Value, message: Option<String>) -> Answer {
         let draft = self.draft(&arguments);
         let request = DecisionRequest {
-            kind: DecisionType::Edit,
-            digest: self.digest,
             arguments: Some(arguments),
             message,
-            stands_for: None,
-            answer: None,
-            grant: None,
-            capability: None,
+            ..DecisionRequest::new(DecisionType::Edit, self.digest)
         };
         let reviewer = self.signed.0.reviewer();
         match decisions::decide(self.api, &self.run, self.number, reviewer, request).await {

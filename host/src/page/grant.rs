@@ -168,14 +168,9 @@ impl<'a> Granting<'a> {
     /// Sends what was previewed.
     async fn send(&self, grant: Grant, message: Option<String>) -> Answer {
         let request = DecisionRequest {
-            kind: DecisionType::Approve,
-            digest: self.digest,
-            arguments: None,
             message,
-            stands_for: None,
-            answer: None,
             grant: Some(Box::new(grant)),
-            capability: None,
+            ..DecisionRequest::new(DecisionType::Approve, self.digest)
         };
         let reviewer = self.signed.0.reviewer();
         match decisions::decide(self.api, &self.run, self.call.number, reviewer, request).await {

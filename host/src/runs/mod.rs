@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdshort_gate::command::{CancelRun, CreateRun, Revision};
-use holdshort_gate::{Call, Digest, FunctionType, RunId, RunLimits, RunPhase, Time, WitType};
+use holdshort_gate::command::{CancelRun, CreateRun, CreateRunOnce, FindRun, Revision};
+use holdshort_gate::{Call, Digest, FunctionType, Refused, Request, RunId, RunLimits, RunPhase, Time, WitType};
 use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
@@ -166,14 +166,27 @@ impl Runs {
         }
     }
 
-    /// Starts a run of a configured agent. It is on disk when this returns.
-    pub async fn start(&self, agent: &str, task: &str, started_by: &str) -> Result<Flushed<RunId>, StartError> {
+    /// Starts a run of a configured agent, once for each `request`. It is on disk when this returns.
+    pub async fn start(
+        &self,
+        agent: &str,
+        task: &str,
+        started_by: &str,
+        request: Option<Request>,
+    ) -> Result<Flushed<RunId>, StartError> {
+        let id = new_run_id(self.0.journal.now()).map_err(StartError::Random)?;
+        // First of all: whether the agent could still be started must not change the answer.
+        if let Some(request) = request {
+            match self.0.journal.submit(&id, None, Fence::None, FindRun(request)).await {
+                Err(SubmitError::Refused(Refused::NoSuchRun)) => {}
+                found => return Ok(found?),
+            }
+        }
         let bytes_max = self.0.settings.task_bytes_max;
         if task.len() > bytes_max {
             return Err(StartError::TaskTooLong { bytes: task.len(), bytes_max });
         }
         let loaded = self.0.agents.by_name(&self.0.journal, agent).await?;
-        let id = new_run_id(self.0.journal.now()).map_err(StartError::Random)?;
         let create = CreateRun {
             agent: agent.into(),
             component: loaded.manifest.digest,
@@ -182,7 +195,10 @@ impl Runs {
             limits: self.0.settings.limits.clone(),
             seed: Digest::of(&self.0.journal.seed(&id)),
         };
-        Ok(self.0.journal.submit(&id, None, Fence::None, create).await?)
+        Ok(match request {
+            Some(request) => self.0.journal.submit(&id, None, Fence::None, CreateRunOnce { request, create }).await?,
+            None => self.0.journal.submit(&id, None, Fence::None, create).await?,
+        })
     }
 
     /// Ends a run because a person says so.

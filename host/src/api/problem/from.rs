@@ -15,6 +15,7 @@ impl From<Refused> for Problem {
         match refused {
             Refused::NoSuchRun | Refused::NoSuchCall => Self::new(Kind::NotFound, detail),
             Refused::RunNotReady(state) | Refused::WrongPhase(state) => Self::new(Kind::NotNow, detail).state(state),
+            Refused::KeyUsed(_) => Self::new(Kind::KeyUsed, detail),
             Refused::Stale { current } => {
                 let mut problem = Self::new(Kind::StaleDigest, detail);
                 problem.details.current_digest = Some(current);

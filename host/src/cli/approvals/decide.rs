@@ -41,7 +41,7 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
 /// It asks nothing: a call that is rejected by mistake has done no harm, and the agent may propose it again.
 pub(super) fn reject(args: &Reject, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.digest, false, client)?;
-    send(&args.id, decision("reject", page.verified.digest, Some(&args.message)), client, output)
+    send(&args.id, decision("reject", page.verified.digest, args.message.as_deref()), client, output)
 }
 
 /// Answers a question. Text goes as the message, anything else as the answer itself.

@@ -46,10 +46,10 @@ pub struct ListApprovals {
     #[arg(long)]
     pub mine: bool,
     /// Only those of this agent
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub agent: Option<String>,
     /// Only those of this capability, as `package:name/interface@version#function`
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub capability: Option<String>,
     /// What comes first: what to look at first, or what has waited longest. Without it `rank`, and for those that are over `waiting`
     #[arg(long, value_parser = ["rank", "waiting"])]
@@ -58,7 +58,7 @@ pub struct ListApprovals {
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,
     /// Go on after this cursor, which the list before gave
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub after: Option<String>,
 }
 
@@ -112,7 +112,7 @@ pub struct Approve {
     #[command(flatten)]
     pub confirm: Confirm,
     /// A note for the journal
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
     /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
     #[arg(long)]
@@ -135,7 +135,7 @@ pub struct Edit {
     #[command(flatten)]
     pub confirm: Confirm,
     /// A note for the journal
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
     /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
     #[arg(long)]
@@ -148,9 +148,9 @@ pub struct Reject {
     /// The approval
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
-    /// Guidance; the agent reads it
-    #[arg(short, long, value_name = "TEXT")]
-    pub message: String,
+    /// Guidance, which the agent reads; without it the agent is told that no reason was given
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub message: Option<String>,
     /// The digest that you have reviewed; anything else is refused
     #[arg(long, value_name = "sha256:…")]
     pub digest: Option<Digest>,
@@ -164,9 +164,10 @@ pub struct Respond {
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
     /// The answer in words
+    #[arg(allow_hyphen_values = true)]
     pub text: Option<String>,
     /// The answer as JSON, for questions whose answer is not text
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub json_answer: Option<String>,
     /// The digest that you have reviewed; anything else is refused
     #[arg(long, value_name = "sha256:…")]

@@ -43,13 +43,13 @@ pub struct ListGrants {
     #[arg(long)]
     pub all: bool,
     /// Only those for this agent
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub agent: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,
     /// Go on after this cursor, which the list before gave
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub before: Option<String>,
 }
 
@@ -70,6 +70,6 @@ pub struct GrantTerms {
     pub up_to: Vec<Amount>,
     /// A part of the arguments that may differ, as a JSON pointer such as `/transfer/reference`; everything else must be the same, but for the
     /// amount and the agent's own claims
-    #[arg(long, value_name = "POINTER", requires = "calls")]
+    #[arg(long, value_name = "POINTER", requires = "calls", allow_hyphen_values = true)]
     pub may_differ: Vec<String>,
 }

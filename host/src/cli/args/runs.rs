@@ -38,7 +38,7 @@ pub enum RunsAction {
         #[arg(value_name = "RUN")]
         id: RunName,
         /// Why
-        #[arg(short = 'm', long, value_name = "TEXT")]
+        #[arg(short = 'm', long, value_name = "TEXT", allow_hyphen_values = true)]
         reason: Option<String>,
     },
     /// Settle an effect whose outcome was lost
@@ -55,7 +55,7 @@ pub struct ListRuns {
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: u32,
     /// Only those before this cursor, which the list before gave
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub before: Option<String>,
 }
 
@@ -85,10 +85,10 @@ pub struct Resolve {
     #[arg(long, value_name = "N")]
     pub attempt: Option<u32>,
     /// What the agent is given as the receipt (JSON), if the connector cannot make one
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub receipt: Option<String>,
     /// How you know
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
 }
 

@@ -52,7 +52,6 @@ fn nonsense_is_refused() {
         "holdshort approvals show a",
         "holdshort approvals --state sleeping",
         "holdshort approvals --order newest",
-        "holdshort approvals reject a.1",
         "holdshort approvals respond a.1",
         "holdshort approvals respond a.1 yes --json-answer true",
         "holdshort runs resolve a.1 maybe",
@@ -61,4 +60,61 @@ fn nonsense_is_refused() {
     ] {
         assert!(parse(words).is_err(), "{words}");
     }
+}
+
+/// Every argument that takes text of any kind, found by its type, however many words there are above it.
+fn texts(command: &clap::Command, above: &str) -> Vec<(String, bool)> {
+    let text = |arg: &&clap::Arg| {
+        arg.get_action().takes_values()
+            && arg.get_value_parser().type_id() == std::any::TypeId::of::<String>()
+            && arg.get_possible_values().is_empty()
+            && arg.get_env().is_none()
+    };
+    let here = command.get_arguments().filter(text);
+    let here = here.map(|arg| (format!("{above} {}", arg.get_id()), arg.is_allow_hyphen_values_set()));
+    let below = command.get_subcommands().flat_map(|below| texts(below, &format!("{above} {}", below.get_name())));
+    here.chain(below).collect()
+}
+
+/// A person's words may begin with a hyphen: a list, a negative number, a name of an option.
+#[test]
+fn text_may_begin_with_a_hyphen() {
+    // Names of things that cannot begin so.
+    let names = ["holdshort run agent", "holdshort notify test name"];
+    let texts = texts(&Cli::command(), "holdshort");
+    assert!(texts.len() > 10, "{texts:?}");
+    let refused: Vec<_> = texts.into_iter().filter(|(_, allowed)| !allowed).map(|(name, _)| name).collect();
+    assert_eq!(refused, names, "say `allow_hyphen_values = true` there");
+    for said in ["- shorter notes", "-5", "--", "-m", "--digest", "-- two", "-", "--yes please", "- [ ] one\n- [ ] two"]
+    {
+        for command in [
+            &["run", "a.wasm", "--task"][..],
+            &["approvals", "approve", "a.1", "-m"],
+            &["approvals", "approve", "a.1", "--message"],
+            &["approvals", "edit", "a.1", "-m"],
+            &["approvals", "reject", "a.1", "-m"],
+            &["approvals", "reject", "a.1", "--message"],
+            &["approvals", "respond", "a.1", "--json-answer"],
+            &["runs", "cancel", "a", "-m"],
+            &["runs", "cancel", "a", "--reason"],
+            &["runs", "resolve", "a.1", "not-done", "-m"],
+            &["runs", "resolve", "a.1", "done", "--receipt"],
+        ] {
+            let words = [&["holdshort"], command, &[said]].concat();
+            let parsed = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            assert!(format!("{parsed:?}").contains(&format!("{said:?}")), "{words:?}: {parsed:?}");
+        }
+    }
+    // Without an option before it, what is an option's name is that option; `--` ends those.
+    for said in ["- shorter notes", "-5", "-", "-- two", "--yes please"] {
+        let Command::Approvals(ApprovalsArgs { action: Some(ApprovalsAction::Respond(respond)), .. }) =
+            Cli::try_parse_from(["holdshort", "approvals", "respond", "a.1", said]).unwrap().command
+        else {
+            panic!("{said}")
+        };
+        assert_eq!(respond.text.as_deref(), Some(said));
+    }
+    assert!(Cli::try_parse_from(["holdshort", "approvals", "respond", "a.1", "--", "--digest"]).is_ok());
+    let reject = parse("holdshort approvals reject a.1").unwrap();
+    assert!(format!("{reject:?}").contains("message: None"), "a reason may be left out: {reject:?}");
 }

@@ -193,3 +193,48 @@ fn a_host_that_is_not_there_has_its_own_code() {
     assert_eq!(failure.exit, Exit::Unreachable);
     assert!(!format!("{failure:?}").contains("s3cret"));
 }
+
+/// A host that loses the first answers: the same request comes again with the same key, until one arrives.
+#[test]
+fn a_request_whose_answer_was_lost_is_sent_again_with_its_key() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let host = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        // Cut off without an answer, within one, and answered with "not now".
+        for answer in [
+            "",
+            "HTTP/1.1 201 Cre",
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 201 Created\r\nContent-Length: 11\r\n\r\n{\"id\":\"a1\"}",
+        ] {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            let (mut key, mut length) = (String::new(), 0);
+            loop {
+                let mut header = String::new();
+                stream.read_line(&mut header).unwrap();
+                if header.trim().is_empty() {
+                    break;
+                }
+                let (name, value) = header.split_once(':').unwrap_or((&header, ""));
+                match name.to_ascii_lowercase().as_str() {
+                    "idempotency-key" => key = value.trim().into(),
+                    "content-length" => length = value.trim().parse().unwrap(),
+                    _ => {}
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            seen.push((key, String::from_utf8(body).unwrap()));
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+        seen
+    });
+    let client = Client::new(&base, "s3cret");
+    let answer: Value = client.post_once("/runs", &json!({"agent": "a", "task": "b"})).unwrap();
+    assert_eq!(answer["id"], "a1");
+    let seen = host.join().unwrap();
+    assert!(seen.iter().all(|one| *one == seen[0]) && seen[0].0.len() == 34, "{seen:?}");
+    // Nobody there is no lost answer, and is said at once.
+    assert!(client.post_once::<Value>("/runs", &json!({})).is_err());
+}

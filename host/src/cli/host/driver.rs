@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Call, FunctionType, RunId};
+use holdshort_gate::{Call, FunctionType, Request, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
@@ -25,8 +25,9 @@ impl Driver for HostDriver {
         agent: &'a str,
         task: &'a str,
         started_by: &'a str,
+        request: Option<Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
-        async move { self.runs.start(agent, task, started_by).await.map_err(start_error) }.boxed()
+        async move { self.runs.start(agent, task, started_by, request).await.map_err(start_error) }.boxed()
     }
 
     fn cancel<'a>(

@@ -55,7 +55,7 @@ impl Prompt {
         let question = match self.ask {
             Ask::Approve => "Approve exactly this?",
             Ask::Edit => "Propose this instead?",
-            Ask::Reject => "Reject it; what should the agent know? (Enter sends, Esc does not)",
+            Ask::Reject => "Reject it; what should the agent know, if anything? (Enter sends, Esc does not)",
             Ask::Respond => "Your answer (Enter sends, Esc does not):",
         };
         let question = match (self.is_text(), self.careful) {
@@ -86,6 +86,7 @@ impl Prompt {
             Input::Enter => {
                 let typed = self.typed.trim();
                 return match self.is_text() {
+                    true if typed.is_empty() && self.ask == Ask::Reject => Asked::Yes(None),
                     true if typed.is_empty() => Asked::No("nothing was typed; nothing was sent".into()),
                     true => Asked::Yes(Some(typed.to_owned())),
                     false if typed.to_lowercase() == self.ask.kind() => Asked::Yes(None),
