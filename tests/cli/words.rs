@@ -24,7 +24,6 @@ fn wrong_words_say_what_is_wrong_with_them() {
         ("run-that-is-no-id", &["runs", "show", "a/b"]),
         ("digest-that-is-none", &["approvals", "approve", "06h14bpdc71h03qb.1", "--yes", "--digest", "9f86"]),
         ("yes-without-digest", &["approvals", "approve", "06h14bpdc71h03qb.1", "--yes"]),
-        ("reject-without-guidance", &["approvals", "reject", "06h14bpdc71h03qb.1"]),
         ("respond-without-answer", &["approvals", "respond", "06h14bpdc71h03qb.1"]),
         ("no-such-finding", &["runs", "resolve", "06h14bpdc71h03qb.1", "maybe"]),
         ("no-such-state", &["approvals", "--state", "pending"]),

@@ -19,8 +19,8 @@ async function asked<T>(name: string, answer: Promise<{ data?: T; error?: unknow
   return data;
 }
 
-function holds(is: boolean, what: unknown): asserts is {
-  if (!is) throw new Error(JSON.stringify(what));
+function holds(fact: boolean, what: unknown): asserts fact {
+  if (!fact) throw new Error(JSON.stringify(what));
 }
 
 async function until<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {

@@ -305,16 +305,15 @@ async fn the_schema_is_strict_and_complete() {
     // An alternative that is told by its one member's name.
     let told_by_a_member = ["AgentResult", "RefusalReason", "Returned", "Scope", "Settled", "Verdict", "WhoDecides"];
     assert_eq!(open, told_by_a_member.map(str::to_owned).into(), "take members that they do not name");
-    // An action's arguments are of the function's own types, a JSON schema is a language of its own, sums are by currency, and a grant's places are those arguments'.
+    // An action's arguments are of the function's own types, a JSON schema is a language of its own, and a grant's places are those arguments'.
     let known = [
         "Action.arguments",
+        "AgUiEdit.editedArgs",
         "AgUiInterrupt.responseSchema",
-        "FeedEvent.data.arguments",
+        "EditRequest.arguments",
+        "EditedAction.args",
         "Grant.like",
-        "Grant.sums",
-        "RunEvent.data.arguments",
-        "Terms.sums",
-        "Total.sums",
+        "RoutineReturnedData.arguments",
     ];
     assert_eq!(free, known.map(str::to_owned).into(), "are objects of which nothing is said");
     let paths = world.schema.0["paths"].as_object().unwrap();

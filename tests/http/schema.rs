@@ -1,6 +1,7 @@
 //! The one check that every answer goes through: is it what `/openapi.json` says?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -187,8 +188,14 @@ impl Schema {
         assert!(reply.status != 429 || reply.header("retry-after").is_some(), "{what}");
     }
 
-    /// A validator for `schema`, whose references are the document's.
-    pub fn validator(&self, schema: &Value) -> jsonschema::Validator {
+    /// A validator for `schema`, whose references are the document's. Each is made once: there is one document.
+    pub fn validator(&self, schema: &Value) -> Arc<jsonschema::Validator> {
+        static MADE: Mutex<BTreeMap<String, Arc<jsonschema::Validator>>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(schema.to_string()).or_insert_with(|| Arc::new(self.make(schema))).clone()
+    }
+
+    fn make(&self, schema: &Value) -> jsonschema::Validator {
         let root = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "components": self.0["components"], "allOf": [schema]});
         jsonschema::options().should_validate_formats(true).build(&root).unwrap()
     }

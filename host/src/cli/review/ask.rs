@@ -55,7 +55,7 @@ impl Prompt {
         let question = match self.ask {
             Ask::Approve => "Approve exactly this?",
             Ask::Edit => "Propose this instead?",
-            Ask::Reject => "Reject it; what should the agent know, if anything? (Enter sends, Esc does not)",
+            Ask::Reject => "Reject it; what should the agent know? (Enter sends, with or without a word; Esc does not)",
             Ask::Respond => "Your answer (Enter sends, Esc does not):",
         };
         let question = match (self.is_text(), self.careful) {

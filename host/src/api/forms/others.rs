@@ -1,0 +1,270 @@
+//! The forms in which inboxes of other systems decide: LangChain's, and that of the Agent User Interaction Protocol.
+
+use holdshort_gate::Digest;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{AnyForm, ApproveWord, EditWord, RejectWord, RespondWord, TYPES};
+use crate::api::decisions::{DecisionRequest, DecisionType};
+use crate::api::json::{Object, typed};
+use crate::api::shapes::{ApprovalIdShape, DigestShape};
+
+/// The one status of an interrupt that is answered.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum ResolvedWord {
+    Resolved,
+}
+
+/// Decisions as LangChain's inboxes write them, with the digest of what was shown.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct LangchainDecisions {
+    /// Exactly one: an approval is about one call.
+    #[schema(min_items = 1, max_items = 1)]
+    decisions: Vec<LangchainDecision>,
+    /// As in `ApproveRequest`.
+    #[schema(value_type = DigestShape)]
+    digest: Digest,
+    /// As in `ApproveRequest`.
+    stands_for: Option<String>,
+}
+
+/// One of them. Which types fit an approval is in `review_configs` of its view.
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum LangchainDecision {
+    Approve(LangchainApprove),
+    Edit(LangchainEdit),
+    Reject(LangchainReject),
+    Respond(LangchainRespond),
+}
+
+/// Do it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LangchainApprove {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    kind: ApproveWord,
+    /// A note for the journal.
+    message: Option<String>,
+}
+
+/// Do this instead.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LangchainEdit {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    kind: EditWord,
+    #[schema(value_type = EditedAction)]
+    edited_action: Object<EditedAction>,
+    /// A note for the journal.
+    message: Option<String>,
+}
+
+/// Do not.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LangchainReject {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    kind: RejectWord,
+    /// Guidance, which the agent reads.
+    message: Option<String>,
+}
+
+/// Answers a question.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LangchainRespond {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    kind: RespondWord,
+    /// The answer.
+    message: String,
+}
+
+impl<'de> Deserialize<'de> for LangchainDecision {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let body = Value::Object(Map::deserialize(deserializer)?);
+        let read = match body.get("type").and_then(Value::as_str) {
+            Some("approve") => typed(body).map(Self::Approve),
+            Some("edit") => typed(body).map(Self::Edit),
+            Some("reject") => typed(body).map(Self::Reject),
+            Some("respond") => typed(body).map(Self::Respond),
+            Some(_) | None => Err(TYPES.into()),
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+/// What to do instead.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EditedAction {
+    /// The capability, which an edit cannot change.
+    name: String,
+    /// All arguments, in the JSON form of WIT values.
+    #[schema(value_type = Object)]
+    args: Map<String, Value>,
+}
+
+impl TryFrom<LangchainDecisions> for DecisionRequest {
+    type Error = String;
+
+    fn try_from(LangchainDecisions { decisions, digest, stands_for }: LangchainDecisions) -> Result<Self, String> {
+        let given = decisions.len();
+        let one: [LangchainDecision; 1] = decisions
+            .try_into()
+            .map_err(|_| format!("`decisions`: an approval is about one call and takes one decision, not {given}"))?;
+        let [decision] = one;
+        let new = |kind| Self { stands_for, ..Self::new(kind, digest) };
+        Ok(match decision {
+            LangchainDecision::Approve(LangchainApprove { kind: ApproveWord::Approve, message }) => {
+                Self { message, ..new(DecisionType::Approve) }
+            }
+            LangchainDecision::Edit(LangchainEdit { kind: EditWord::Edit, edited_action, message }) => {
+                let Object(EditedAction { name, args }) = edited_action;
+                let (capability, arguments) = (Some(name), Some(Value::Object(args)));
+                Self { capability, arguments, message, ..new(DecisionType::Edit) }
+            }
+            LangchainDecision::Reject(LangchainReject { kind: RejectWord::Reject, message }) => {
+                Self { message, ..new(DecisionType::Reject) }
+            }
+            LangchainDecision::Respond(LangchainRespond { kind: RespondWord::Respond, message }) => {
+                Self { message: Some(message), ..new(DecisionType::Respond) }
+            }
+        })
+    }
+}
+
+/// How a client of the Agent User Interaction Protocol resumes what an interrupt has stopped.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AgUiResume)]
+pub(in crate::api) struct ResumeRequest {
+    /// Exactly one: an approval is about one call.
+    #[schema(min_items = 1, max_items = 1, value_type = Vec<ResumeEntry>)]
+    resume: Vec<Object<ResumeEntry>>,
+}
+
+/// The answer to one interrupt. A cancelled one answers nothing, so it is not sent.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = AgUiResumeEntry)]
+struct ResumeEntry {
+    /// The interrupt's `id`.
+    #[schema(value_type = ApprovalIdShape)]
+    interrupt_id: String,
+    #[schema(inline)]
+    status: ResolvedWord,
+    /// As the interrupt's `responseSchema` asks for it.
+    #[schema(value_type = Payload)]
+    payload: Object<Payload>,
+}
+
+/// What a person answered, with the digest of what they were shown.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, expecting = "`approved` (with `editedArgs` if true) or `answer`, beside `digest`")]
+#[schema(as = AgUiPayload)]
+enum Payload {
+    Approval(ApprovalPayload),
+    Edit(EditPayload),
+    Answer(AnswerPayload),
+}
+
+/// Whether it may be done, as it was shown.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = AgUiApproval)]
+struct ApprovalPayload {
+    approved: bool,
+    #[schema(value_type = DigestShape)]
+    digest: Digest,
+    /// With `approved: false`, the guidance that the agent reads; else a note for the journal.
+    message: Option<String>,
+}
+
+/// Do it with other arguments.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = AgUiEdit)]
+struct EditPayload {
+    approved: True,
+    #[schema(value_type = DigestShape)]
+    digest: Digest,
+    /// The new arguments, all of them, in the JSON form of WIT values.
+    #[schema(value_type = Object)]
+    edited_args: Map<String, Value>,
+    /// A note for the journal.
+    message: Option<String>,
+}
+
+/// `true`.
+#[derive(Deserialize)]
+#[serde(try_from = "bool")]
+struct True;
+
+impl TryFrom<bool> for True {
+    type Error = &'static str;
+
+    fn try_from(value: bool) -> Result<Self, &'static str> {
+        value.then_some(Self).ok_or("expected true")
+    }
+}
+
+impl PartialSchema for True {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).into()
+    }
+}
+
+impl ToSchema for True {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "True".into()
+    }
+}
+
+/// The answer to a question.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AgUiAnswer)]
+struct AnswerPayload {
+    /// Of the function's `ok` type.
+    answer: Value,
+    #[schema(value_type = DigestShape)]
+    digest: Digest,
+}
+
+impl TryFrom<ResumeRequest> for AnyForm {
+    type Error = String;
+
+    fn try_from(ResumeRequest { resume }: ResumeRequest) -> Result<Self, String> {
+        let given = resume.len();
+        let one: [Object<ResumeEntry>; 1] = resume
+            .try_into()
+            .map_err(|_| format!("`resume`: an approval is about one call and takes one entry, not {given}"))?;
+        let [Object(ResumeEntry { interrupt_id, status: ResolvedWord::Resolved, payload })] = one;
+        let Object(payload) = payload;
+        let request = match payload {
+            Payload::Answer(AnswerPayload { answer, digest }) => {
+                DecisionRequest { answer: Some(answer), ..DecisionRequest::new(DecisionType::Respond, digest) }
+            }
+            Payload::Edit(EditPayload { approved: True, digest, edited_args, message }) => {
+                let arguments = Some(Value::Object(edited_args));
+                DecisionRequest { arguments, message, ..DecisionRequest::new(DecisionType::Edit, digest) }
+            }
+            Payload::Approval(ApprovalPayload { approved, digest, message }) => {
+                let kind = if approved { DecisionType::Approve } else { DecisionType::Reject };
+                DecisionRequest { message, ..DecisionRequest::new(kind, digest) }
+            }
+        };
+        Ok(Self { request, about: Some(interrupt_id) })
+    }
+}
