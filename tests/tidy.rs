@@ -17,17 +17,18 @@ const DOC_SHARE_MIN: usize = 15;
 
 /// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("agent", &["gate"]),
+    ("agent", &["gate", "isolate"]),
     ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill"]),
     ("burden", &["gate", "policy"]),
     ("config", &["gate", "money"]),
     ("connectors", &["gate", "journal", "money"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
+    ("isolate", &[]),
     ("kill", &["journal"]),
     ("money", &[]),
     ("notify", &["gate", "journal", "review"]),
     ("page", &["gate", "journal", "policy", "review", "api", "burden", "money"]),
-    ("policy", &["gate", "config", "money"]),
+    ("policy", &["gate", "config", "isolate", "money"]),
     ("review", &["gate", "money"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
 ];
@@ -42,6 +43,8 @@ const BANNED: &[(&str, &str, &str)] = &[
     ("host/src/runs", "Authorized", "the driver never holds what can act"),
     ("host/src/agent", "connectors", "the sandbox knows no connector"),
     ("host/src/cli", "for_simulation", "an engine that interrupts nobody is for tests"),
+    ("host/src/cli", "in_process", "what is untrusted is read in a child"),
+    ("host/src/cli", "Manifest::read", "what is untrusted is read in a child"),
     ("host/src/api", "connectors::", "the endpoint never reaches a connector"),
     ("host/src/connectors", "Journal::", "a connector has no journal, only an `Authorized`"),
     ("host/gate", "std::time", "the gate has no clock"),

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod effects;
+pub mod isolate;
 pub mod kill;
 mod money;
 pub mod notify;

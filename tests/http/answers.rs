@@ -255,7 +255,10 @@ async fn agents_logs_and_figures() {
         agents["agents"][0]["capabilities"][0],
         json!({"capability": "acme:mail/send@1.0.0#send", "class": "consequential"})
     );
-    assert_eq!(agents["agents"][1], json!({"name": "broken", "component": null, "capabilities": []}));
+    let unready = |name, state, problem: Option<&str>| json!({"name": name, "state": state, "problem": problem, "component": null, "capabilities": []});
+    assert_eq!(agents["agents"][0]["state"], "ready");
+    assert_eq!(agents["agents"][1], unready("broken", "failed", Some("it is nested too deep")));
+    assert_eq!(agents["agents"][2], unready("large", "loading", None));
     let run = world.held(&How::PLAIN).await.run;
     for number in 0..3 {
         world.journal.log(&run, LogLine { at: Time(number), level: "info".into(), message: format!("line {number}") });

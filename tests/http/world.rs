@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort::api::driver::{AgentInfo, Figures, OfferedCapability, ReviseError, StartError};
+use holdshort::api::driver::{AgentInfo, AgentState, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
 use holdshort::burden::Known;
 use holdshort::policy::load::Source;
@@ -221,8 +221,10 @@ impl Driver for Typist {
             |name: &str, consequential| OfferedCapability { capability: name.parse().unwrap(), consequential };
         let capabilities =
             vec![capability("acme:mail/send@1.0.0#send", true), capability("acme:mail/list@1.0.0#list", false)];
-        let unread = AgentInfo { name: "broken".into(), component: None, capabilities: Vec::new() };
-        vec![AgentInfo { name: "release".into(), component: Some(Digest::of(b"component")), capabilities }, unread]
+        let ready = AgentState::Ready { component: Digest::of(b"component"), capabilities };
+        let failed = AgentState::Failed("it is nested too deep".into());
+        let agents = [("release", ready), ("broken", failed), ("large", AgentState::Loading)];
+        agents.map(|(name, state)| AgentInfo { name: name.into(), state }).into()
     }
 }
 
@@ -243,7 +245,14 @@ fn setting() -> Setting {
     let people = People::new(names(&["alice", "bob", "carol", "olga"]), groups);
     let base = Arc::new(|_| Requirement::plain(Who::Any, 1, 60_000));
     let source = Source { path: "rules/ours.cedar".into(), text: POLICIES.into() };
-    Setting::new(vec![source], [(capability, function())].into(), people, base).unwrap()
+    Setting::new(
+        vec![source],
+        [(capability, function())].into(),
+        people,
+        base,
+        holdshort::policy::isolated::Reader::in_process(),
+    )
+    .unwrap()
 }
 
 impl World {

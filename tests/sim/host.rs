@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use holdshort::agent::{Engine, EngineSettings, Import, functions};
+use holdshort::agent::{Engine, Import, functions};
 use holdshort::connectors::guidance::Guidance;
 use holdshort::effects::{Effects, Performers};
 use holdshort::policy::{CallQuestion, Judgement, Policy, Verdict};
@@ -37,7 +37,7 @@ fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let start = || {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-compiled");
-        Engine::for_simulation(&EngineSettings { cache: Some(cache), guests_max: 64, threads_max: 4 }).unwrap()
+        Engine::for_simulation(&cache, 64).unwrap()
     };
     ENGINE.get_or_init(start).clone()
 }

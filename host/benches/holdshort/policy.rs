@@ -110,7 +110,8 @@ pub fn setting(text: &str) -> Setting {
         groups.into_iter().map(|(name, members)| (name.to_owned(), people[members].to_vec())).collect();
     let base = Arc::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
     let files = if text.is_empty() { Vec::new() } else { vec![source(text)] };
-    Setting::new(files, types(), People::new(people, groups), base).unwrap()
+    Setting::new(files, types(), People::new(people, groups), base, holdshort::policy::isolated::Reader::in_process())
+        .unwrap()
 }
 
 fn source(text: &str) -> Source {

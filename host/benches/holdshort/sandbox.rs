@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use holdshort::agent::{Engine, EngineSettings, Manifest, Program, Start, Step};
+use holdshort::agent::{Engine, Manifest, Program, Reader, Start, Step};
 use holdshort_gate::Time;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn start(task: String) -> Start {
 }
 
 pub fn measure(table: &Table) {
-    let engine = Engine::new(&EngineSettings { cache: None, guests_max: 16, threads_max: 4 }).unwrap();
+    let engine = Engine::new(Reader::in_process(), 16, 4).unwrap();
     let bytes = std::fs::read(component("many-calls")).unwrap();
     let program = engine.compile(&bytes, &Manifest::read(&bytes).unwrap()).unwrap();
     let runtime = client();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort::agent::{Engine, EngineSettings, functions};
+use holdshort::agent::{Engine, ReadLimits, Reader, functions};
 use holdshort::api::driver::{AgentInfo, Driver, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Limits, Reviewers, SessionCookie, serve};
 use holdshort::config::Approval;
@@ -18,6 +18,7 @@ use holdshort::connectors::{
     Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
 use holdshort::effects::{Effects, Performers};
+use holdshort::isolate::{Isolate, Limits};
 use holdshort::policy::HoldEverything;
 use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, Runs, Settings};
 use holdshort_gate::command::Revision;
@@ -89,7 +90,10 @@ async fn host(
     connector: &Arc<LineConnector>,
 ) -> (SocketAddr, Runs, oneshot::Sender<()>) {
     let journal = Journal::open(&folder.join("journal.db"), clock()).unwrap();
-    let engine = EngineSettings { cache: Some(folder.join("compiled")), guests_max: 512, threads_max: 256 };
+    let limits = Limits { settings: "load", memory_mib: 2_048, cpu_seconds: 180, seconds: 600, file_mib: 1_024 };
+    let limits = ReadLimits { component_mib: 128, child: limits };
+    let isolate = Isolate::of(Path::new(env!("CARGO_BIN_EXE_holdshort")));
+    let engine = Engine::new(Reader::isolated(isolate, limits, &folder.join("compiled")).unwrap(), 512, 256).unwrap();
     let (catalogue, performers) = offers(connector);
     let policy = HoldEverything(Approval {
         reviewers: holdshort_gate::Reviewers::Any,
@@ -109,7 +113,7 @@ async fn host(
         budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },
         agents: BTreeMap::from(agents),
     };
-    let runs = Runs::new(journal.clone(), Engine::new(&engine).unwrap(), catalogue, Arc::new(policy), settings);
+    let runs = Runs::new(journal.clone(), engine, catalogue, Arc::new(policy), settings);
     let effects = Effects::new(journal.clone(), performers, runs.refresher());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

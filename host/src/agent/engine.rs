@@ -1,8 +1,9 @@
-//! One engine per process: settings, the cache of compiled components, and compiling.
+//! One engine per process: its settings, and components that are ready to run.
+//!
+//! INVARIANT: the engine of a host has no compiler. What it runs was compiled by a child ([`Reader`]) and comes through wasmtime's cache.
 
 use std::collections::HashMap;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdshort_gate::{Capability, Digest, FunctionType};
@@ -14,6 +15,8 @@ use super::instance::State;
 use super::limits::TABLE_ELEMENTS_MAX;
 use super::load::{EngineError, LoadError};
 use super::manifest::{Entry, Manifest};
+use super::problem::cause;
+use super::reader::Reader;
 use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi};
@@ -33,16 +36,8 @@ const TABLES_PER_GUEST: u32 = 16;
 const MEMORY_KEPT_BYTES: usize = 256 * 1024;
 const TABLE_KEPT_BYTES: usize = 16 * 1024;
 
-/// What the host decides about its engine.
-#[derive(Clone, Debug)]
-pub struct EngineSettings {
-    /// Where compiled components are kept; nowhere if `None`. Made with permissions for this user alone, because what lies there is run.
-    pub cache: Option<PathBuf>,
-    /// How many guests may be live at once. Address space is set aside for them, no memory.
-    pub guests_max: u32,
-    /// How many of them may compute at once, each on a thread of its own.
-    pub threads_max: usize,
-}
+/// What wasmtime says where an engine without a compiler does not find a component in its cache. Anything else is the component's fault.
+const NO_COMPILER: &str = "not configured with a compiler";
 
 /// Compiles components and runs them. One per process; cheap to clone.
 #[derive(Clone)]
@@ -50,6 +45,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     engine: wasmtime::Engine,
+    reader: Reader,
     ticker: Option<Ticker>,
     threads: Threads,
     /// What a simulation has compiled.
@@ -57,41 +53,53 @@ struct Inner {
 }
 
 impl Engine {
-    /// Starts the engine and its ticker.
-    pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
-        let engine = Self::engine(settings)?;
+    /// Starts the engine and its ticker. `guests_max` guests may be live at once; address space is set aside for them, no memory.
+    /// `threads_max` of them may compute at once, each on a thread of its own.
+    pub fn new(reader: Reader, guests_max: u32, threads_max: usize) -> Result<Self, EngineError> {
+        let engine = match reader.compiled() {
+            Some(folder) => pooled(&mut without_compiler(folder)?, guests_max),
+            None => pooled(&mut config(), guests_max),
+        };
+        let engine = engine.map_err(failed)?;
         let ticker = Some(Ticker::start(&engine).map_err(EngineError::Ticker)?);
-        let threads = Threads::new(settings.threads_max);
-        Ok(Self(Arc::new(Inner { engine, ticker, threads, kept: None })))
+        let threads = Threads::new(threads_max);
+        Ok(Self(Arc::new(Inner { engine, reader, ticker, threads, kept: None })))
     }
 
     /// An engine for tests with many short-lived hosts, in which everything happens in the same order each time: its guests are never interrupted,
-    /// so that no limit on CPU time holds, they have no threads of their own, and it compiles a component once and for all.
-    pub fn for_simulation(settings: &EngineSettings) -> Result<Self, EngineError> {
-        let (engine, kept) = (Self::engine(settings)?, Some(Mutex::default()));
-        Ok(Self(Arc::new(Inner { engine, ticker: None, threads: Threads::none(), kept })))
-    }
-
-    fn engine(settings: &EngineSettings) -> Result<wasmtime::Engine, EngineError> {
-        let cause = |error: wasmtime::Error| EngineError::Engine { cause: format!("{error:#}") };
+    /// so that no limit on CPU time holds, they have no threads of their own, and it compiles a component once and for all, in this process.
+    pub fn for_simulation(cache: &Path, guests_max: u32) -> Result<Self, EngineError> {
         let mut config = config();
-        if let Some(folder) = &settings.cache {
-            make_private(folder).map_err(|source| EngineError::Cache { path: folder.clone(), source })?;
-            let mut cache = CacheConfig::new();
-            cache.with_directory(folder);
-            config.cache(Some(Cache::new(cache).map_err(cause)?));
-        }
-        let mut pooled = config.clone();
-        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings.guests_max)));
-        // A machine that limits address space cannot make the pool; on demand, starting a guest takes some microseconds more.
-        let engine = wasmtime::Engine::new(&pooled).or_else(|error| {
-            tracing::warn!(error = format!("{error:#}"), "no pool for agents' memory; allocating on demand");
-            wasmtime::Engine::new(&config)
-        });
-        engine.map_err(cause)
+        config.cache(Some(self::cache(cache)?));
+        let (engine, kept) = (pooled(&mut config, guests_max).map_err(failed)?, Some(Mutex::default()));
+        Ok(Self(Arc::new(Inner { engine, reader: Reader::in_process(), ticker: None, threads: Threads::none(), kept })))
     }
 
-    /// Compiles a component, or fetches it from the cache. Takes up to half a minute for a large one: call it where blocking is allowed.
+    /// The host's engine as a child has it, to try what it has compiled: no guest is started, so nothing is set aside or interrupted.
+    pub(super) fn of_child(folder: &Path) -> Result<Self, EngineError> {
+        let engine = wasmtime::Engine::new(&without_compiler(folder)?).map_err(failed)?;
+        Ok(Self(Arc::new(Inner {
+            engine,
+            reader: Reader::in_process(),
+            ticker: None,
+            threads: Threads::none(),
+            kept: None,
+        })))
+    }
+
+    /// Reads what a component asks for. If no build like this one has seen it before, it is compiled on the way, which takes up to half a minute for
+    /// a large one: call it where blocking is allowed.
+    pub fn read(&self, bytes: &[u8]) -> Result<Arc<Manifest>, LoadError> {
+        let known = self.0.reader.known(&Digest::of(bytes));
+        known.map_or_else(|| self.0.reader.compile(bytes, &self.0.engine), Ok)
+    }
+
+    /// Reads components, and knows what may be read.
+    pub fn reader(&self) -> &Reader {
+        &self.0.reader
+    }
+
+    /// Makes a component ready to run. Its compiled code comes from the cache; if it is gone, a child compiles it again.
     pub fn compile(&self, bytes: &[u8], manifest: &Manifest) -> Result<Program, LoadError> {
         if !manifest.problems.is_empty() {
             return Err(LoadError::Problems(manifest.problems.clone()));
@@ -107,13 +115,11 @@ impl Engine {
     }
 
     fn compile_now(&self, bytes: &[u8], manifest: &Manifest) -> Result<Program, LoadError> {
-        let engine = &self.0.engine;
-        let component = Component::from_binary(engine, bytes)
-            .map_err(|error| LoadError::Compile { cause: format!("{error:#}") })?;
+        let component = self.component(bytes)?;
         let no_run = || LoadError::NoRunExport { exports: "nothing of that name".into() };
         let run = entry(&component, manifest.entry).ok_or_else(no_run)?;
-        let cause = |error: wasmtime::Error| LoadError::Link { cause: format!("{error:#}") };
-        let mut linker = Linker::new(engine);
+        let cause = |error: wasmtime::Error| LoadError::Link { cause: cause(&error) };
+        let mut linker = Linker::new(&self.0.engine);
         wasi::link(&mut linker).map_err(cause)?;
         imports::link(&mut linker, &manifest.imports).map_err(cause)?;
         let instance = linker.instantiate_pre(&component).map_err(cause)?;
@@ -121,6 +127,21 @@ impl Engine {
             |import: &super::manifest::Import| (Arc::new(import.capability.clone()), Arc::new(import.ty.clone()));
         let imports = manifest.imports.iter().map(shared).collect();
         Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports })))
+    }
+
+    /// From the cache, where this engine has no compiler.
+    fn component(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        let engine = &self.0.engine;
+        let failed = |error: wasmtime::Error| LoadError::Compile { cause: cause(&error) };
+        let missed = |error: &wasmtime::Error| error.to_string().contains(NO_COMPILER);
+        match (Component::from_binary(engine, bytes), self.0.reader.compiled()) {
+            (Err(error), Some(folder)) if missed(&error) => {
+                self.0.reader.compile(bytes, engine)?;
+                let component = Component::from_binary(engine, bytes);
+                component.map_err(|error| LoadError::NotKept { path: folder.into(), cause: cause(&error) })
+            }
+            (component, _) => component.map_err(failed),
+        }
     }
 
     /// The threads that its guests run on.
@@ -198,8 +219,41 @@ fn entry(component: &Component, entry: Entry) -> Option<ComponentExportIndex> {
     }
 }
 
-/// Whoever can write here can have the host run their code, so nobody else may.
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+/// Compiles a component, so that its code is an entry of the cache in `folder`, and says how large that is in memory.
+pub(super) fn compile_into(bytes: &[u8], folder: &Path) -> Result<u64, LoadError> {
+    let failed = |error: wasmtime::Error| LoadError::Compile { cause: cause(&error) };
+    let not_kept = |cause: String| LoadError::NotKept { path: folder.into(), cause };
+    let mut config = config();
+    config.cache(Some(cache(folder).map_err(|error| not_kept(error.to_string()))?));
+    let engine = wasmtime::Engine::new(&config).map_err(failed)?;
+    let image = Component::from_binary(&engine, bytes).map_err(failed)?.image_range();
+    Ok((image.end as usize - image.start as usize) as u64)
+}
+
+/// Whatever this engine runs, it finds in the cache.
+fn without_compiler(folder: &Path) -> Result<Config, EngineError> {
+    let mut config = config();
+    config.enable_compiler(false).cache(Some(cache(folder)?));
+    Ok(config)
+}
+
+/// wasmtime's cache in a folder. It compresses an entry once: doing so again for what is used often would be work of the host on what it did not make.
+fn cache(folder: &Path) -> Result<Cache, EngineError> {
+    let mut cache = CacheConfig::new();
+    cache.with_directory(folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
+    Cache::new(cache).map_err(failed)
+}
+
+fn failed(error: wasmtime::Error) -> EngineError {
+    EngineError::Engine { cause: format!("{error:#}") }
+}
+
+/// An engine with a pool for guests' memory. A machine that limits address space cannot make the pool; on demand, starting a guest takes some microseconds more.
+fn pooled(config: &mut Config, guests_max: u32) -> wasmtime::Result<wasmtime::Engine> {
+    let on_demand = config.clone();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(guests_max)));
+    wasmtime::Engine::new(config).or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "no pool for agents' memory; allocating on demand");
+        wasmtime::Engine::new(&on_demand)
+    })
 }

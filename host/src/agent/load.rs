@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::problem::Problem;
+use crate::isolate::Fault;
 
 /// Why a component is refused.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,57 @@ pub enum LoadError {
         /// The signature that is there.
         found: String,
     },
+    /// It asks for more than anybody could classify.
+    #[error(
+        "this component imports {imports} functions in {bytes} bytes of names and types, and {wasi} interfaces of WASI: more than a person could classify; import only what the agent uses"
+    )]
+    TooManyImports {
+        /// Functions.
+        imports: usize,
+        /// Interfaces of WASI.
+        wasi: usize,
+        /// How long the functions' names and types are.
+        bytes: usize,
+    },
+    /// Larger than the operator allows.
+    #[error(
+        "this component has {bytes} bytes; at most {mib_max} MiB are read: build it without debug information, or raise `component-mib` in the section `[limits]`"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        mib_max: u64,
+    },
+    /// Small, and large when it is compiled.
+    #[error(
+        "this component becomes {bytes} bytes of compiled code; at most {mib_max} MiB are kept: build it smaller, or raise `load-compiled-mib` in the section `[limits]`"
+    )]
+    CodeTooLarge {
+        /// The size of what is compiled.
+        bytes: u64,
+        /// The limit.
+        mib_max: u64,
+    },
+    /// The process that read it ended before it had an answer.
+    #[error("this component cannot be read: {0}")]
+    Fault(#[from] Fault),
+    /// The process that read it says why not.
+    #[error("{text}")]
+    Told {
+        /// In its words.
+        text: String,
+        /// Whether the same bytes are refused again.
+        of_the_bytes: bool,
+    },
+    /// What was compiled cannot be kept, or is gone when it is needed.
+    #[error("compiled code cannot be kept in `{}`: {cause}; make room there, and make it a folder that this user may write", path.display())]
+    NotKept {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
     /// Its imports cannot be offered.
     #[error("this component cannot be run here: {}", list(.0))]
     Problems(Vec<Problem>),
@@ -68,6 +120,30 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether the same bytes are refused again on this host; else what failed is the machine.
+    pub fn is_of_the_bytes(&self) -> bool {
+        match self {
+            Self::Fault(fault) => fault.is_of_the_bytes(),
+            Self::Told { of_the_bytes, .. } => *of_the_bytes,
+            Self::NotKept { .. } => false,
+            Self::NotWasm { .. }
+            | Self::CoreModule
+            | Self::WitPackage
+            | Self::Truncated { .. }
+            | Self::Invalid { .. }
+            | Self::NoRunExport { .. }
+            | Self::WrongRunExport { .. }
+            | Self::TooManyImports { .. }
+            | Self::TooLarge { .. }
+            | Self::CodeTooLarge { .. }
+            | Self::Problems(_)
+            | Self::Compile { .. }
+            | Self::Link { .. } => true,
+        }
+    }
+}
+
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -79,6 +155,9 @@ pub enum EngineError {
         /// Why.
         source: std::io::Error,
     },
+    /// The program cannot look at itself.
+    #[error("cannot read this program's own file: {0}; is `/proc` mounted?")]
+    Program(#[source] std::io::Error),
     /// The ticker's thread cannot be had.
     #[error("cannot start the thread that interrupts agents")]
     Ticker(#[source] std::io::Error),

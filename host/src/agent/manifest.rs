@@ -1,4 +1,6 @@
 //! What a component asks for and offers, read without compiling it.
+//!
+//! INVARIANT: all text in a manifest and in an error about one is bounded, whatever the component says: its author is not trusted.
 
 use holdshort_gate::{Capability, Digest, FunctionType, WitType};
 use serde::{Deserialize, Serialize};
@@ -6,11 +8,11 @@ use wit_component::DecodedWasm;
 use wit_parser::{Function, InterfaceId, Resolve, World, WorldItem, WorldKey};
 
 use super::load::{LoadError, check_header};
-use super::problem::{Problem, ProblemKind};
+use super::problem::{Problem, ProblemKind, cause, short};
 use super::{wasi, wit};
 
 /// What a component asks for and offers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The digest of its bytes.
     pub digest: Digest,
@@ -35,13 +37,23 @@ pub struct Import {
 }
 
 /// How a component is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// It exports `run: func(task: string) -> result<string, string>`.
     Run,
     /// It exports `wasi:cli/run`: a program that gets the task as its only argument.
     WasiCli,
 }
+
+/// How many functions and how many interfaces of WASI a component may import. A composition of large ones has some hundred.
+const IMPORTS_MAX: usize = 1_000;
+/// How many characters all these functions' names and types may have, written out.
+const IMPORTS_BYTES_MAX: usize = 2 << 20;
+/// The bytes of a function's whole name: it stands in configurations, messages and lists.
+const CAPABILITY_BYTES_MAX: usize = 300;
+/// How many problems, and how many names of exports, are told; with these a build can be mended, and then there are others or none.
+const PROBLEMS_MAX: usize = 50;
+const EXPORTS_TOLD_MAX: usize = 10;
 
 impl Manifest {
     /// Decodes a component. What it asks for beyond what can be offered is in `problems`; an error means that there is nothing to run.
@@ -51,7 +63,7 @@ impl Manifest {
         let (resolve, world) = match wit_component::decode(bytes) {
             Ok(DecodedWasm::Component(resolve, world)) => (resolve, world),
             Ok(DecodedWasm::WitPackage(..)) => return Err(LoadError::WitPackage),
-            Err(error) => return Err(not_decoded(&format!("{error:#}"), bytes.len())),
+            Err(error) => return Err(not_decoded(&cause(&error), bytes.len())),
         };
         let world = resolve.worlds.get(world).ok_or_else(|| LoadError::Invalid { cause: "it has no world".into() })?;
         let entry = entry(&resolve, world)?;
@@ -60,7 +72,22 @@ impl Manifest {
         for (key, item) in &world.imports {
             manifest.import(&resolve, key, item);
         }
-        Ok(manifest)
+        manifest.bound()
+    }
+
+    /// Refuses a component with more imports than anybody could classify, and cuts the list of problems.
+    fn bound(mut self) -> Result<Self, LoadError> {
+        let size = |import: &Import| serde_json::to_string(import).map_or(usize::MAX, |text| text.len());
+        let all: usize = self.imports.iter().map(size).fold(0, usize::saturating_add);
+        if self.imports.len().max(self.wasi.len()) > IMPORTS_MAX || all > IMPORTS_BYTES_MAX {
+            return Err(LoadError::TooManyImports { imports: self.imports.len(), wasi: self.wasi.len(), bytes: all });
+        }
+        if let Some(more) = self.problems.len().checked_sub(PROBLEMS_MAX).filter(|more| *more > 0) {
+            self.problems.truncate(PROBLEMS_MAX);
+            self.problems
+                .extend(self.problems.last().map(|last| Problem { what: ProblemKind::More(more), ..last.clone() }));
+        }
+        Ok(self)
     }
 
     fn import(&mut self, resolve: &Resolve, key: &WorldKey, item: &WorldItem) {
@@ -80,13 +107,15 @@ impl Manifest {
         if asks && !wasi::offers(&name) {
             self.problem(name.clone(), ProblemKind::UnknownWasi);
         }
-        self.wasi.push(name);
+        self.wasi.push(short(&name));
     }
 
     fn interface(&mut self, resolve: &Resolve, name: &str, id: InterfaceId) {
         let Some(interface) = resolve.interfaces.get(id) else { return };
         for function in interface.functions.values() {
-            match (Capability::new(name, &function.name), wit::function_type(resolve, function)) {
+            let short = name.len() + function.name.len() <= CAPABILITY_BYTES_MAX;
+            let capability = Capability::new(name, &function.name).ok().filter(|_| short).ok_or(());
+            match (capability, wit::function_type(resolve, function)) {
                 (Ok(capability), Ok(ty)) => self.imports.push(Import { capability, ty }),
                 // A method's name is no capability's name either; that it is a method says more.
                 (_, Err(what)) => self.problem(format!("{name}#{}", function.name), what),
@@ -96,7 +125,7 @@ impl Manifest {
     }
 
     fn problem(&mut self, item: String, what: ProblemKind) {
-        self.problems.push(Problem { item, what });
+        self.problems.push(Problem { item: short(&item), what });
     }
 }
 
@@ -123,10 +152,17 @@ fn entry(resolve: &Resolve, world: &World) -> Result<Entry, LoadError> {
     match wrong {
         Some(found) => Err(LoadError::WrongRunExport { found }),
         None if names.is_empty() => Err(LoadError::NoRunExport { exports: "nothing".into() }),
-        None => Err(LoadError::NoRunExport {
-            exports: names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-        }),
+        None => Err(LoadError::NoRunExport { exports: listed(&names) }),
     }
+}
+
+/// Some names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let mut told: Vec<String> = names.iter().take(EXPORTS_TOLD_MAX).map(|name| format!("`{}`", short(name))).collect();
+    if names.len() > told.len() {
+        told.push(format!("{} more", names.len() - told.len()));
+    }
+    told.join(", ")
 }
 
 fn is_run(resolve: &Resolve, function: &Function) -> bool {
@@ -140,7 +176,7 @@ fn is_run(resolve: &Resolve, function: &Function) -> bool {
 /// Whether every part is as long as it says. The decoder believes a length and makes room for it, gigabytes if a few bytes say so; here nothing is read into memory.
 fn check_lengths(bytes: &[u8]) -> Result<(), LoadError> {
     let mut parts = wasmparser::Parser::new(0).parse_all(bytes);
-    parts.try_for_each(|part| part.map(drop)).map_err(|error| not_decoded(&error.to_string(), bytes.len()))
+    parts.try_for_each(|part| part.map(drop)).map_err(|error| not_decoded(&cause(&error), bytes.len()))
 }
 
 /// The decoder has one error type; that a file is cut off can be told by its text alone.

@@ -1,9 +1,33 @@
 //! What a component asks for that the host cannot give, each named so that its author can change it.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+/// The characters of a component's own text that are told: of a name, and of what a library says about it.
+const NAME_CHARS_MAX: usize = 100;
+const CAUSE_CHARS_MAX: usize = 400;
+
+/// A component's name of something, bounded; a name may be megabytes long.
+pub(super) fn short(name: &str) -> String {
+    bounded(name, NAME_CHARS_MAX)
+}
+
+/// What a library says of a component, on a line and bounded, because it may quote it.
+pub(super) fn cause(error: &dyn fmt::Display) -> String {
+    bounded(&format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "), CAUSE_CHARS_MAX)
+}
+
+fn bounded(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((at, _)) => format!("{}… ({} bytes)", text.get(..at).unwrap_or_default(), text.len()),
+        None => text.to_owned(),
+    }
+}
+
 /// One thing that keeps a component from being run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The import, as `package:name/interface@version#function`, or the interface alone.
     pub item: String,
@@ -12,7 +36,7 @@ pub struct Problem {
 }
 
 /// Why the host cannot offer an import.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProblemKind {
     /// It passes a resource, whose value could be neither shown nor journaled.
     Resource,
@@ -23,15 +47,17 @@ pub enum ProblemKind {
     /// It is an `async func`, or belongs to a component built for asynchronous calls.
     AsyncFunction,
     /// It uses a type that has no JSON form here; its WIT word.
-    UnsupportedType(&'static str),
-    /// Its type, written out, is too large to be shown or stored.
+    UnsupportedType(Cow<'static, str>),
+    /// Its type, written out, is too large or nested too deep to be shown or stored.
     TypeTooLarge,
     /// A WASI interface, or a version of one, that is outside the host's deterministic subset.
     UnknownWasi,
     /// A function that the world imports by itself, so that no interface names it.
     WorldFunction,
-    /// Its name is not one that configuration could write.
+    /// Its name is not one that configuration could write, or a person could read.
     Name,
+    /// There are more problems of this kind or another than are told; so many.
+    More(usize),
 }
 
 impl fmt::Display for Problem {
@@ -59,7 +85,7 @@ impl fmt::Display for Problem {
             ProblemKind::TypeTooLarge => {
                 write!(
                     f,
-                    "`{item}` has a type that is too large when written out; use smaller or fewer nested types, fields and cases"
+                    "`{item}` has a type that is too large or too deep when written out; use smaller or fewer nested types, fields and cases"
                 )
             }
             ProblemKind::UnknownWasi => write!(
@@ -72,8 +98,9 @@ impl fmt::Display for Problem {
                     "`{item}` is imported by the world itself; put it into an interface, so that configuration can name it"
                 )
             }
+            ProblemKind::More(count) => write!(f, "`{item}` is one of {count} more imports that cannot be offered"),
             ProblemKind::Name => {
-                write!(f, "`{item}` cannot be written in the configuration; use letters, digits and `-` in its names")
+                write!(f, "`{item}` cannot be written in the configuration; use short names of letters, digits and `-`")
             }
         }
     }

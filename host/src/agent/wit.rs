@@ -3,11 +3,15 @@
 use holdshort_gate::{FunctionType, WitType};
 use wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId};
 
-use super::problem::ProblemKind;
+use super::problem::{ProblemKind, short};
 
 /// How many types, fields and cases one function's signature may hold, written out.
 /// WIT shares types by name, so a small file can describe an enormous tree; and all of it is stored, compared and shown.
 const PARTS_IN_SIGNATURE_MAX: usize = 4_096;
+/// The bytes of one name in a signature.
+const NAME_BYTES_MAX: usize = 128;
+/// How deep the types of a signature may be nested. Whatever reads or makes their values recurses, and nobody reads deeper ones.
+const DEPTH_MAX: usize = 32;
 
 /// The type of a function that is to be gated, or why it cannot be.
 pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<FunctionType, ProblemKind> {
@@ -20,21 +24,35 @@ pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<Fu
         | FunctionKind::AsyncStatic(_)
         | FunctionKind::Constructor(_) => return Err(ProblemKind::Resource),
     }
-    let mut types = Types { resolve, left: PARTS_IN_SIGNATURE_MAX };
-    let param = |param: &wit_parser::Param| Ok((param.name.clone(), types.of(&param.ty)?));
+    let mut types = Types { resolve, left: PARTS_IN_SIGNATURE_MAX, depth: 0 };
+    let param = |param: &wit_parser::Param| Ok((named(&param.name)?, types.of(&param.ty)?));
     let params = function.params.iter().map(param).collect::<Result<_, ProblemKind>>()?;
     let result = function.result.as_ref().map(|ty| types.of(ty)).transpose()?;
     Ok(FunctionType { params, result })
 }
 
-/// The WIT spelling of a signature, for messages; named types by their names.
+/// The WIT spelling of a signature, for messages; named types by their names, and nothing of what is nested in the types that it names.
 pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
-    let params = function.params.iter().map(|param| format!("{}: {}", param.name, spelling(resolve, &param.ty)));
-    let params = params.collect::<Vec<_>>().join(", ");
+    let of = |ty: &Type| spelling(resolve, ty, SPELLING_DEPTH_MAX);
+    let shown = function.params.iter().take(SPELLING_PARTS_MAX);
+    let params = shown.map(|param| format!("{}: {}", short(&param.name), of(&param.ty)));
+    let params = with_rest(params.collect(), function.params.len());
     match &function.result {
-        Some(result) => format!("func({params}) -> {}", spelling(resolve, result)),
+        Some(result) => format!("func({params}) -> {}", of(result)),
         None => format!("func({params})"),
     }
+}
+
+/// How deep a spelling goes, and how many parts of one type it has. What a mistaken author has to see is the outermost shape.
+const SPELLING_DEPTH_MAX: usize = 3;
+const SPELLING_PARTS_MAX: usize = 8;
+
+/// Parts in a row, and whether there are more.
+fn with_rest(mut parts: Vec<String>, all: usize) -> String {
+    if all > parts.len() {
+        parts.push(format!("… {} more", all - parts.len()));
+    }
+    parts.join(", ")
 }
 
 /// Writes the types of one signature out, and counts them.
@@ -42,6 +60,8 @@ struct Types<'a> {
     resolve: &'a Resolve,
     /// How many more types, fields and cases may be written out.
     left: usize,
+    /// How many types the present one is nested in.
+    depth: usize,
 }
 
 impl Types<'_> {
@@ -68,8 +88,13 @@ impl Types<'_> {
             Type::F64 => WitType::F64,
             Type::Char => WitType::Char,
             Type::String => WitType::String,
-            Type::ErrorContext => return Err(ProblemKind::UnsupportedType("error-context")),
-            Type::Id(id) => return self.defined(*id),
+            Type::ErrorContext => return Err(ProblemKind::UnsupportedType("error-context".into())),
+            Type::Id(id) => {
+                self.depth += 1;
+                let defined = if self.depth > DEPTH_MAX { Err(ProblemKind::TypeTooLarge) } else { self.defined(*id) };
+                self.depth -= 1;
+                return defined;
+            }
         })
     }
 
@@ -82,7 +107,7 @@ impl Types<'_> {
     /// What has no JSON form in `wit/README.md` is refused; a reviewer could not be shown it.
     fn defined(&mut self, id: TypeId) -> Result<WitType, ProblemKind> {
         let resolve = self.resolve;
-        let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown"))?;
+        let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown".into()))?;
         self.count(names(&definition.kind))?;
         Ok(match &definition.kind {
             TypeDefKind::Type(alias) => self.of(alias)?,
@@ -90,18 +115,22 @@ impl Types<'_> {
                 record
                     .fields
                     .iter()
-                    .map(|field| Ok((field.name.clone(), self.of(&field.ty)?)))
+                    .map(|field| Ok((named(&field.name)?, self.of(&field.ty)?)))
                     .collect::<Result<_, _>>()?,
             ),
             TypeDefKind::Variant(variant) => WitType::Variant(
                 variant
                     .cases
                     .iter()
-                    .map(|case| Ok((case.name.clone(), case.ty.as_ref().map(|ty| self.of(ty)).transpose()?)))
+                    .map(|case| Ok((named(&case.name)?, case.ty.as_ref().map(|ty| self.of(ty)).transpose()?)))
                     .collect::<Result<_, _>>()?,
             ),
-            TypeDefKind::Enum(cases) => WitType::Enum(cases.cases.iter().map(|case| case.name.clone()).collect()),
-            TypeDefKind::Flags(flags) => WitType::Flags(flags.flags.iter().map(|flag| flag.name.clone()).collect()),
+            TypeDefKind::Enum(cases) => {
+                WitType::Enum(cases.cases.iter().map(|case| named(&case.name)).collect::<Result<_, _>>()?)
+            }
+            TypeDefKind::Flags(flags) => {
+                WitType::Flags(flags.flags.iter().map(|flag| named(&flag.name)).collect::<Result<_, _>>()?)
+            }
             TypeDefKind::Tuple(tuple) => {
                 WitType::Tuple(tuple.types.iter().map(|ty| self.of(ty)).collect::<Result<_, _>>()?)
             }
@@ -114,11 +143,16 @@ impl Types<'_> {
             TypeDefKind::Resource | TypeDefKind::Handle(_) => return Err(ProblemKind::Resource),
             TypeDefKind::Future(_) => return Err(ProblemKind::Future),
             TypeDefKind::Stream(_) => return Err(ProblemKind::Stream),
-            TypeDefKind::Map(..) => return Err(ProblemKind::UnsupportedType("map")),
-            TypeDefKind::FixedLengthList(..) => return Err(ProblemKind::UnsupportedType("fixed-length list")),
-            TypeDefKind::Unknown => return Err(ProblemKind::UnsupportedType("unknown")),
+            TypeDefKind::Map(..) => return Err(ProblemKind::UnsupportedType("map".into())),
+            TypeDefKind::FixedLengthList(..) => return Err(ProblemKind::UnsupportedType("fixed-length list".into())),
+            TypeDefKind::Unknown => return Err(ProblemKind::UnsupportedType("unknown".into())),
         })
     }
+}
+
+/// A name, if it is short enough to be shown.
+fn named(name: &str) -> Result<String, ProblemKind> {
+    if name.len() > NAME_BYTES_MAX { Err(ProblemKind::TypeTooLarge) } else { Ok(name.to_owned()) }
 }
 
 /// How many fields or cases a type names. Each has a name to be written out, and a case need not have a type that would be counted.
@@ -144,7 +178,7 @@ fn names(kind: &TypeDefKind) -> usize {
 }
 
 /// By name where there is one, as the interface's author wrote it: a record spelled out in a message would hide what the message is about.
-fn spelling(resolve: &Resolve, ty: &Type) -> String {
+fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     let word = match ty {
         Type::Bool => "bool",
         Type::U8 => "u8",
@@ -161,19 +195,20 @@ fn spelling(resolve: &Resolve, ty: &Type) -> String {
         Type::String => "string",
         Type::ErrorContext => "error-context",
         Type::Id(id) => {
-            return resolve.types.get(*id).map_or_else(String::new, |definition| defined(resolve, definition));
+            return resolve.types.get(*id).map_or_else(String::new, |definition| defined(resolve, definition, depth));
         }
     };
     word.into()
 }
 
 /// The shape of a type without a name; aliases and everything declared have one.
-fn defined(resolve: &Resolve, definition: &wit_parser::TypeDef) -> String {
-    let of = |ty: &Type| spelling(resolve, ty);
-    let or_none = |ty: &Option<Type>| ty.as_ref().map_or_else(|| "_".into(), of);
+fn defined(resolve: &Resolve, definition: &wit_parser::TypeDef, depth: usize) -> String {
     if let Some(name) = &definition.name {
-        return name.clone();
+        return short(name);
     }
+    let Some(deeper) = depth.checked_sub(1) else { return "…".into() };
+    let of = |ty: &Type| spelling(resolve, ty, deeper);
+    let or_none = |ty: &Option<Type>| ty.as_ref().map_or_else(|| "_".into(), of);
     #[allow(
         clippy::wildcard_enum_match_arm,
         reason = "only these have no name; anything else is named above or shown by its word"
@@ -182,7 +217,10 @@ fn defined(resolve: &Resolve, definition: &wit_parser::TypeDef) -> String {
         TypeDefKind::List(inner) => format!("list<{}>", of(inner)),
         TypeDefKind::Option(inner) => format!("option<{}>", of(inner)),
         TypeDefKind::Result(result) => format!("result<{}, {}>", or_none(&result.ok), or_none(&result.err)),
-        TypeDefKind::Tuple(tuple) => format!("tuple<{}>", tuple.types.iter().map(of).collect::<Vec<_>>().join(", ")),
+        TypeDefKind::Tuple(tuple) => {
+            let parts = tuple.types.iter().take(SPELLING_PARTS_MAX).map(of).collect();
+            format!("tuple<{}>", with_rest(parts, tuple.types.len()))
+        }
         kind => kind.as_str().into(),
     }
 }

@@ -63,10 +63,34 @@ pub trait Driver: Send + Sync + 'static {
 pub struct AgentInfo {
     /// Its configured name.
     pub name: String,
-    /// The component that a new run would execute; none while its file has not been read, or cannot be.
-    pub component: Option<Digest>,
-    /// What it asks for; empty while that is not known.
-    pub capabilities: Vec<OfferedCapability>,
+    /// Whether a run of it can begin.
+    pub state: AgentState,
+}
+
+/// Whether a run of an agent can begin.
+#[derive(Clone, Debug)]
+pub enum AgentState {
+    /// Its file is being read.
+    Loading,
+    /// It can.
+    Ready {
+        /// The component that a new run would execute.
+        component: Digest,
+        /// What it asks for.
+        capabilities: Vec<OfferedCapability>,
+    },
+    /// It cannot, for this reason.
+    Failed(String),
+}
+
+impl AgentInfo {
+    /// What it asks for, as far as that is known.
+    pub fn capabilities(&self) -> &[OfferedCapability] {
+        match &self.state {
+            AgentState::Ready { capabilities, .. } => capabilities,
+            AgentState::Loading | AgentState::Failed(_) => &[],
+        }
+    }
 }
 
 /// A capability that an agent asks for, and its class.

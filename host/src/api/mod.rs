@@ -36,6 +36,7 @@ pub(crate) mod server;
 pub mod sessions;
 pub mod shapes;
 pub mod sign_in;
+mod starting;
 mod stats;
 mod views;
 mod wit_schema;
@@ -58,6 +59,7 @@ pub use driver::Driver;
 pub use limits::{Limits, Rate};
 pub use server::serve;
 pub use sessions::SessionCookie;
+pub use starting::starting;
 
 use crate::burden::Known;
 use auth::Reviewer;

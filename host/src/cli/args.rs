@@ -91,6 +91,9 @@ pub enum Command {
     },
     /// Print the configuration that is in force, every default included
     Config,
+    /// Read what is untrusted, as a child of a host; nothing that a person would call
+    #[command(hide = true)]
+    Isolated(IsolatedArgs),
     /// Print a script that completes this program's words in a shell
     Completions {
         /// The shell
@@ -106,6 +109,37 @@ pub enum NotifyAction {
         /// The name of a section `[notify.NAME]`, or of a reviewer with an address
         name: String,
     },
+}
+
+/// `isolated`
+#[derive(Clone, Debug, Args)]
+pub struct IsolatedArgs {
+    /// Memory beside the program's own
+    #[arg(long)]
+    pub memory_mib: u64,
+    /// CPU time of all threads
+    #[arg(long)]
+    pub cpu_seconds: u64,
+    /// The largest file, and the largest compiled code
+    #[arg(long)]
+    pub file_mib: u64,
+    /// What to do with the bytes at standard input
+    #[command(subcommand)]
+    pub work: IsolatedWork,
+}
+
+/// What a child of a host does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum IsolatedWork {
+    /// Say what a component asks for
+    Manifest,
+    /// Say the same, and compile it
+    Compile {
+        /// Where compiled code is left
+        folder: PathBuf,
+    },
+    /// Say whether policies are sound
+    Policies,
 }
 
 /// `run`

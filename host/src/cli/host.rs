@@ -25,11 +25,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinError;
 
 use super::exit::{Exit, Failure};
-use crate::agent::{Engine, EngineSettings};
+use crate::agent::{Engine, ReadLimits, Reader};
 use crate::api::{self, Api, ApiParts, Limits, SessionCookie};
 use crate::burden::Known;
 use crate::config::{self, Config};
 use crate::effects::Effects;
+use crate::isolate::{self, Isolate};
 use crate::notify::{Notify, Target};
 use crate::page;
 use crate::policy::Setting;
@@ -77,14 +78,15 @@ impl Host {
     /// Wires the host of a configuration around its journal.
     pub(super) fn new(config: Config, journal: Journal) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
-        let Offers { catalogue, performers } = offers::offers(&config, &journal)?;
+        let reader = Reader::isolated(this_program(), read_limits(&config), &config.state.join(CACHE_FOLDER));
+        let reader = reader.map_err(|error| failed(&error))?;
+        let Offers { catalogue, performers } = offers::offers(&config, &journal, &reader)?;
         let live = config.limits.live_runs;
         let guests_max = u32::try_from(instances_max(live)).unwrap_or(u32::MAX);
-        let settings = EngineSettings { cache: Some(config.state.join(CACHE_FOLDER)), guests_max, threads_max: live };
-        let engine = Engine::new(&settings).map_err(|error| failed(&error))?;
-        let setting = judging::setting(&config, judging::sources(&config)?)?;
+        let engine = Engine::new(reader.clone(), guests_max, live).map_err(|error| failed(&error))?;
+        let setting = judging::setting(&config, judging::sources(&config)?, &reader)?;
         let policy = judging::policy(&config, &setting);
-        let known = Known { groups: config.groups.clone(), types: judging::types(&config)?, policies: policy.names() };
+        let known = Known { groups: config.groups.clone(), types: setting.types.clone(), policies: policy.names() };
         let runs = Runs::new(journal.clone(), engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(journal.clone(), performers, runs.refresher());
         let targets = telling::targets(&config, &system_clock())?;
@@ -182,6 +184,30 @@ pub(super) fn public_base(config: &Config, bound: SocketAddr) -> String {
 /// As many instances as compute, and as many that wait.
 fn instances_max(live_runs: usize) -> usize {
     live_runs.saturating_mul(2)
+}
+
+/// Children of the program that is running, also after its file has been replaced by another version.
+pub(super) fn this_program() -> Isolate {
+    Isolate::of(Path::new("/proc/self/exe"))
+}
+
+/// Reads components for one command, and keeps nothing.
+pub(super) fn forgetful_reader(config: &Config) -> Result<Reader, Failure> {
+    let reader = Reader::forgetful(this_program(), read_limits(config));
+    reader.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}
+
+/// What reading a component may use.
+fn read_limits(config: &Config) -> ReadLimits {
+    let limits = &config.limits;
+    let child = isolate::Limits {
+        settings: "load",
+        memory_mib: limits.load_memory_mib,
+        cpu_seconds: limits.load_cpu_seconds,
+        seconds: limits.load_seconds,
+        file_mib: limits.load_compiled_mib,
+    };
+    ReadLimits { component_mib: limits.component_mib, child }
 }
 
 fn settings(config: &Config) -> Settings {

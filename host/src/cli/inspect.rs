@@ -4,13 +4,15 @@ mod classes;
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::args::InspectArgs;
 use super::exit::{Exit, Failure};
+use super::host::forgetful_reader;
 use super::output::Output;
-use crate::agent::{self, Entry, Manifest};
+use crate::agent::{self, Entry, LoadError, Manifest};
 use crate::config::Config;
 use crate::connectors::IfLost;
 use crate::connectors::checks::Checks;
@@ -62,18 +64,21 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     if component.is_dir() {
         return Err(wrong(format!("`{path}` is a folder")).hint("give the `.wasm` file that the agent's build wrote"));
     }
-    let bytes = std::fs::read(component).map_err(|error| {
+    let unread = |error: std::io::Error| {
         let missing = error.kind() == ErrorKind::NotFound;
         wrong(if missing { format!("there is no file `{path}`") } else { format!("cannot read `{path}`: {error}") })
-    })?;
-    let manifest = Manifest::read(&bytes).map_err(|error| wrong(format!("`{path}`: {error}")))?;
+    };
+    let refused = |error: LoadError| wrong(format!("`{path}`: {error}"));
+    let reader = forgetful_reader(config)?;
+    reader.check_size(std::fs::metadata(component).map_err(unread)?.len()).map_err(refused)?;
+    let manifest = reader.manifest(&std::fs::read(component).map_err(unread)?).map_err(refused)?;
     let classes = Classes::new(config).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     Ok(Report::new(manifest, &classes))
 }
 
 /// A component's imports, sorted by what would become of them.
 struct Report {
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     /// Each with what would perform it, and how it is settled if its outcome is lost.
     consequential: Vec<(String, String, IfLost)>,
     routine: Vec<String>,
@@ -84,7 +89,7 @@ struct Report {
 
 impl Report {
     /// Classifies every import with what the configuration says; what it does not say is refused, as at load.
-    fn new(manifest: Manifest, classes: &Classes<'_>) -> Self {
+    fn new(manifest: Arc<Manifest>, classes: &Classes<'_>) -> Self {
         let (mut consequential, mut routine, mut log) = (Vec::new(), Vec::new(), false);
         let mut refused: Vec<String> = manifest.problems.iter().map(ToString::to_string).collect();
         for import in &manifest.imports {

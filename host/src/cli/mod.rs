@@ -16,6 +16,7 @@ pub mod exit;
 mod grants;
 mod host;
 mod inspect;
+mod isolated;
 mod logging;
 mod notify;
 pub mod output;
@@ -66,6 +67,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Notify { action } => notify::run(&action, &load(&global)?, output),
         Command::Policy { action } => policy::run(&action, &global, &load(&global)?, output),
         Command::Config => config::run(&load(&global)?, output),
+        Command::Isolated(args) => isolated::run(args, output),
         Command::Completions { shell } => completions::run(shell, output),
     }
 }

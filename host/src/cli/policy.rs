@@ -12,7 +12,7 @@ use serde_json::json;
 use super::args::{Global, PolicyAction};
 use super::client;
 use super::exit::{Exit, Failure};
-use super::host::judging;
+use super::host::{forgetful_reader, judging};
 use super::output::Output;
 use crate::config::Config;
 use crate::policy::CedarPolicy;
@@ -26,7 +26,7 @@ pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, outpu
     match action {
         PolicyAction::Check { files } => check(&*policies(config, files)?, output),
         PolicyAction::Schema => {
-            let text = schema(&judging::types(config)?);
+            let text = schema(&judging::types(config, &forgetful_reader(config)?)?);
             if output.json {
                 output.json(&json!({ "schema": text }))?
             } else {
@@ -47,7 +47,7 @@ fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Fail
     } else {
         files.iter().map(|path| judging::read(path)).collect::<Result<_, _>>()?
     };
-    judging::setting(config, sources)?.present.ok_or_else(|| {
+    judging::setting(config, sources, &forgetful_reader(config)?)?.present.ok_or_else(|| {
         let hint = "name files, or write `[policy]` and `files = [\"calls.cedar\"]` into holdshort.toml";
         Failure::new(Exit::Usage, "there are no policies, so every consequential call is held").hint(hint)
     })
@@ -77,7 +77,7 @@ fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -
     let usage = |what: String| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;
     let cases: Cases = toml::from_str(&text).map_err(|error| usage(error.to_string()))?;
-    let types = judging::types(config)?;
+    let types = judging::types(config, &forgetful_reader(config)?)?;
     let tried = cases.try_all(policies, &types, story::needs).map_err(usage)?;
     let failed = tried.iter().filter(|one| one.differs.is_some()).count();
     if output.json {

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -12,8 +13,15 @@ use super::exit::{Exit, Failure};
 use super::host::{self, Host};
 use super::output::Output;
 use super::{logging, session};
+use crate::api;
 use crate::config::Config;
 use crate::connectors::checks::Checks;
+use crate::runs::Runs;
+
+/// A component from this size on is pointed out: without debug information few are as large.
+const LARGE_MIB: u64 = 64;
+/// How much of a reason is told when an agent cannot be started; `holdshort inspect` tells all.
+const WARNING_CHARS_MAX: usize = 600;
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &ServeArgs, mut config: Config, output: &Output) -> Result<Exit, Failure> {
@@ -33,16 +41,6 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let journal = host::open_journal(&config)?;
     let listener = listen(config.server.listen).await?;
-    let url = host::base(listener.local_addr().map_err(failed)?);
-    let (token_file, checks) = (config.token_file.clone(), !config.checks.is_empty());
-    let agents: Vec<String> = config.agents.keys().cloned().collect();
-    let host = Host::new(config, journal)?;
-    for agent in &agents {
-        // The others can still be run, and runs that wait for a decision must not be kept waiting.
-        if let Err(error) = host.runs.load(agent).await {
-            say(output, &format!("warning: the agent `{agent}` cannot be started: {error}"));
-        }
-    }
     let shutdown = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -50,7 +48,20 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
         }
         tracing::info!("shutting down; every run that waits goes on at the next start");
     };
-    let serving = host.serve(listener, shutdown)?;
+    let mut shutdown = Box::pin(shutdown);
+    let url = host::base(listener.local_addr().map_err(failed)?);
+    let (token_file, checks) = (config.token_file.clone(), !config.checks.is_empty());
+    let agents: Vec<(String, PathBuf)> =
+        config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect();
+    // Policies are checked against the agents' types, and both are read in children, which may take all the time that they are given.
+    let wired = tokio::task::spawn_blocking(move || Host::new(config, journal));
+    let host = tokio::select! {
+        host = wired => host.map_err(|error| Failure::new(Exit::Failed, error.to_string()))??,
+        () = &mut shutdown => return Ok(Exit::Done),
+        never = api::starting(&listener) => match never {},
+    };
+    let runs = host.runs.clone();
+    let mut serving = Box::pin(host.serve(listener, shutdown)?);
     if checks {
         say(output, &format!("note: {}", Checks::isolation()));
     }
@@ -62,8 +73,34 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
         output.note(&format!("your token is in {}", token_file.display()));
         output.note("`holdshort sign-in` prints a link to the review page");
     }
-    serving.await?;
+    tokio::select! {
+        served = &mut serving => served?,
+        () = load(&runs, &agents, output) => serving.await?,
+    }
     Ok(Exit::Done)
+}
+
+/// Loads the configured agents beside everything else, and says in a line which cannot be started. Runs of the others begin meanwhile.
+async fn load(runs: &Runs, agents: &[(String, PathBuf)], output: &Output) {
+    let load = async |(agent, component): &(String, PathBuf)| {
+        let mib = std::fs::metadata(component).map_or(0, |file| file.len() >> 20);
+        if mib >= LARGE_MIB {
+            say(
+                output,
+                &format!(
+                    "note: the component of `{agent}` has {mib} MiB, and the journal keeps each version of it that runs"
+                ),
+            );
+        }
+        if let Err(error) = runs.load(agent).await {
+            let error = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            let more = error.char_indices().nth(WARNING_CHARS_MAX);
+            let (error, more) = more.map_or((&*error, ""), |(at, _)| (error.get(..at).unwrap_or_default(), "…"));
+            say(output, &format!("warning: the agent `{agent}` cannot be started: {error}{more}"));
+        }
+    };
+    // `Runs` decides how many are read at a time.
+    futures_util::future::join_all(agents.iter().map(load)).await;
 }
 
 /// Says something to whoever starts the host; to a program, in the log.

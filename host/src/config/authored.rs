@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::defaults::{ARGUMENTS_BYTES_LIMIT, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX};
+use super::defaults::{
+    ARGUMENTS_BYTES_LIMIT, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX, READ_MIB_MAX,
+    READ_SECONDS_MAX,
+};
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::value::{
     Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Span, Text, TokenHash, Variable,
@@ -76,6 +79,14 @@ pub(super) struct Limits {
     pub(super) arguments_bytes_max: Option<ReadableBytes>,
     pub(super) arguments_lines_max: Option<Count>,
     pub(super) task_bytes_max: Option<ReadableBytes>,
+    pub(super) component_mib: Option<Between<1, READ_MIB_MAX>>,
+    pub(super) load_memory_mib: Option<Between<1, READ_MIB_MAX>>,
+    pub(super) load_cpu_seconds: Option<Between<1, READ_SECONDS_MAX>>,
+    pub(super) load_seconds: Option<Between<1, READ_SECONDS_MAX>>,
+    pub(super) load_compiled_mib: Option<Between<1, READ_MIB_MAX>>,
+    pub(super) policy_memory_mib: Option<Between<1, READ_MIB_MAX>>,
+    pub(super) policy_cpu_seconds: Option<Between<1, READ_SECONDS_MAX>>,
+    pub(super) policy_seconds: Option<Between<1, READ_SECONDS_MAX>>,
 }
 
 /// `[approval]`

@@ -45,6 +45,23 @@ pub const ARGUMENTS_LINES_MAX: u64 = 400;
 /// Bytes of a run's task.
 pub const TASK_BYTES_MAX: u64 = 64 * 1024;
 
+/// A component's file in MiB: a large agent in Python or JavaScript takes 18 to 49.
+pub const COMPONENT_MIB: u64 = 128;
+/// Memory of the process that reads and compiles a component, in MiB: a component of 18 MB takes up to 500, one of 49 MB about 1,000.
+pub const LOAD_MEMORY_MIB: u64 = 2_048;
+/// CPU time of that process: a component of 49 MB takes 25 s, and twice as much in a debug build.
+pub const LOAD_CPU_SECONDS: u64 = 180;
+/// How long it may take by the clock: it has a low priority, so that on a busy machine it takes ten times its CPU time and more.
+pub const LOAD_SECONDS: u64 = 1_800;
+/// Compiled code of one component in MiB; it is shared by all its runs. That of an 18 MB component takes about 100.
+pub const LOAD_COMPILED_MIB: u64 = 1_024;
+/// Memory of the process that reads policies, in MiB: hundreds of policies take tens.
+pub const POLICY_MEMORY_MIB: u64 = 512;
+/// CPU time of that process: hundreds of policies take less than a second.
+pub const POLICY_CPU_SECONDS: u64 = 10;
+/// How long that process may take by the clock, at its low priority.
+pub const POLICY_SECONDS: u64 = 60;
+
 /// How many different people must approve.
 pub const QUORUM: u64 = 1;
 /// Whether who started the run may not approve its calls; off, because the first reviewer is usually the only one.
@@ -87,6 +104,10 @@ pub const NOTICE_REMIND_BEFORE_MIN_MS: u64 = 5 * 60 * 1_000;
 
 /// Linear memory cannot be larger on wasm32.
 pub const MEMORY_MIB_MAX: u64 = 4_096;
+/// A component, its compiled code and the memory that reading takes: 64 GiB. More is a slip of the pen.
+pub const READ_MIB_MAX: u64 = 65_536;
+/// An hour.
+pub const READ_SECONDS_MAX: u64 = 3_600;
 /// A TiB: more than a journal of one file should hold.
 pub const JOURNAL_MIB_MAX: u64 = 1_048_576;
 /// More instances than this fail on a default kernel (`vm.max_map_count`).

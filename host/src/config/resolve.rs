@@ -159,5 +159,13 @@ fn limits(authored: Option<&authored::Limits>) -> Limits {
         arguments_bytes_max: size(l.and_then(|l| l.arguments_bytes_max).map_or(defaults::ARGUMENTS_BYTES_MAX, |n| n.0)),
         arguments_lines_max: size(l.and_then(|l| l.arguments_lines_max).map_or(defaults::ARGUMENTS_LINES_MAX, |n| n.0)),
         task_bytes_max: size(l.and_then(|l| l.task_bytes_max).map_or(defaults::TASK_BYTES_MAX, |n| n.0)),
+        component_mib: l.and_then(|l| l.component_mib).map_or(defaults::COMPONENT_MIB, |n| n.0),
+        load_memory_mib: l.and_then(|l| l.load_memory_mib).map_or(defaults::LOAD_MEMORY_MIB, |n| n.0),
+        load_cpu_seconds: l.and_then(|l| l.load_cpu_seconds).map_or(defaults::LOAD_CPU_SECONDS, |n| n.0),
+        load_seconds: l.and_then(|l| l.load_seconds).map_or(defaults::LOAD_SECONDS, |n| n.0),
+        load_compiled_mib: l.and_then(|l| l.load_compiled_mib).map_or(defaults::LOAD_COMPILED_MIB, |n| n.0),
+        policy_memory_mib: l.and_then(|l| l.policy_memory_mib).map_or(defaults::POLICY_MEMORY_MIB, |n| n.0),
+        policy_cpu_seconds: l.and_then(|l| l.policy_cpu_seconds).map_or(defaults::POLICY_CPU_SECONDS, |n| n.0),
+        policy_seconds: l.and_then(|l| l.policy_seconds).map_or(defaults::POLICY_SECONDS, |n| n.0),
     }
 }

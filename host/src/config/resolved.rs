@@ -140,6 +140,14 @@ pub struct Limits {
     pub arguments_bytes_max: usize,
     pub arguments_lines_max: usize,
     pub task_bytes_max: usize,
+    pub component_mib: u64,
+    pub load_memory_mib: u64,
+    pub load_cpu_seconds: u64,
+    pub load_seconds: u64,
+    pub load_compiled_mib: u64,
+    pub policy_memory_mib: u64,
+    pub policy_cpu_seconds: u64,
+    pub policy_seconds: u64,
 }
 
 /// An agent that can be started by name.

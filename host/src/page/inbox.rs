@@ -146,7 +146,7 @@ fn onwards(query: &InboxQuery, last: &CallRow) -> String {
 /// What there is to filter by: the configured agents, and the consequential functions that they ask for.
 fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
     let agents = api.driver().agents();
-    let offered = agents.iter().flat_map(|agent| &agent.capabilities).filter(|offered| offered.consequential);
+    let offered = agents.iter().flat_map(|agent| agent.capabilities()).filter(|offered| offered.consequential);
     let capabilities: BTreeSet<String> = offered.map(|offered| offered.capability.to_string()).collect();
     let choice = |name: &str, chosen: &Option<String>| Choice {
         name: Text::line(name),

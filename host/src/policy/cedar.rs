@@ -11,11 +11,13 @@ use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Demand, Digest, Requirement, Reviewers, Time};
 
 use super::apart::{Apart, Person, everybody};
-use super::depth::STACK_BYTES;
 use super::load::{ACTIONS, Loaded, Place, Problem, Problems, Source};
 use super::question::{Asked, Names, of_type, people_entities, uid};
 use super::schema::{Types, schema};
 use super::{CallQuestion, Judgement, People, Policy, Verdict, facts};
+
+/// The stack on which policies are read.
+pub(super) const STACK_BYTES: usize = 64 << 20;
 
 /// Policies that were read, and checked against what this host offers.
 pub struct CedarPolicy {
@@ -53,11 +55,22 @@ impl Right {
 }
 
 impl CedarPolicy {
-    /// Reads policies, on a stack that is deep enough for what is let through. `base` is what the configuration asks of a call that is held at a time.
+    /// Reads policies. `base` is what the configuration asks of a call that is held at a time. [`Setting`](super::Setting) has a child try them first.
     pub fn load(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
+        Self::load_on(STACK_BYTES, sources, types, people, base)
+    }
+
+    /// Reads policies on a stack of this size.
+    pub(super) fn load_on(
+        stack_bytes: usize,
+        sources: &[Source],
+        types: &Types,
+        people: People,
+        base: Base,
+    ) -> Result<Self, Problems> {
         let failed = |what: &str| Problems(vec![Problem { path: "".into(), line: 0, what: what.into() }]);
         std::thread::scope(|scope| {
-            let reader = std::thread::Builder::new().stack_size(STACK_BYTES);
+            let reader = std::thread::Builder::new().stack_size(stack_bytes);
             let read = reader.spawn_scoped(scope, || Self::read(sources, types, people, base));
             let read = read.map_err(|error| failed(&format!("no thread to read policies on: {error}")))?;
             read.join().unwrap_or_else(|_| Err(failed("these policies cannot be read")))

@@ -1,80 +1,69 @@
-//! Whether a text of policies is shallow enough to be read: Cedar's parser recurses, and a stack that overflows takes the host with it.
+//! Whether a policy is shallow enough: whatever evaluates, compares or drops it later recurses, on threads with ordinary stacks.
+//!
+//! It is measured on what Cedar has read, and not on the text.
 
-/// Brackets within brackets.
-const NESTED_MAX: usize = 48;
-/// Operators of one policy; each may be a step deeper. Sets of many texts have none.
-const OPERATORS_MAX: usize = 500;
-/// The stack on which policies are read: what the limits let through needs a part of it, in a debug build too.
-pub(super) const STACK_BYTES: usize = 64 << 20;
+use cedar_policy::Policy;
+use serde_json::Value;
 
-/// The line on which a text gets too deep, and what to do.
-pub(super) fn too_deep(text: &str) -> Option<(usize, String)> {
-    let (mut nested, mut operators, mut line) = (0_usize, 0_usize, 1_usize);
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let word: usize = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
-        let taken = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if first == '"' {
-            literal(rest)
-        } else {
-            match first {
-                '(' | '[' | '{' => nested += 1,
-                ')' | ']' | '}' => nested = nested.saturating_sub(1),
-                ';' => operators = 0,
-                '&' | '|' | '!' | '.' | '+' | '-' | '*' | '<' | '>' | '=' => operators += 1,
-                _ => operators += usize::from(matches!(rest.get(..word), Some("if" | "in" | "has" | "is" | "like"))),
+/// Operators within each other. A chain of `&&`, of conditions or of attributes is as deep as it is long; sets of many texts are flat.
+const LEVELS_MAX: usize = 500;
+/// In Cedar's JSON an operator is an object of its operands, in an object by its name.
+const JSON_PER_LEVEL: usize = 2;
+/// The lists in that JSON which are flat for Cedar too: of a set, of a text's pattern, of actions. Any other becomes a chain of operators.
+const FLAT: [&str; 3] = ["Set", "pattern", "entities"];
+
+/// That a policy is too deep, and what to do.
+pub(super) fn too_deep(policy: &Policy) -> Option<String> {
+    let json = match policy.to_json() {
+        Ok(json) => json,
+        Err(error) => return Some(format!("it cannot be written as JSON: {error}")),
+    };
+    // Without recursion, which is what has yet to be found harmless.
+    let mut left = vec![("", &json, 0)];
+    while let Some((name, value, depth)) = left.pop() {
+        if depth > LEVELS_MAX * JSON_PER_LEVEL {
+            return Some(format!(
+                "it has more than {LEVELS_MAX} operators within each other: make several policies of it, or compare with a set"
+            ));
+        }
+        match value {
+            Value::Array(items) => {
+                let deeper = if FLAT.contains(&name) { 1 } else { items.len() * JSON_PER_LEVEL };
+                // A chain is as deep as it is long, be there nothing else in it.
+                left.extend(items.iter().map(|item| ("", item, depth + deeper)));
             }
-            word.max(first.len_utf8())
-        };
-        if nested > NESTED_MAX {
-            return Some((line, format!("more than {NESTED_MAX} brackets within each other: write it flatter")));
+            Value::Object(members) => {
+                left.extend(members.iter().map(|(name, member)| (name.as_str(), member, depth + 1)));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
-        // `&&` and `==` are two characters of one operator.
-        if operators > 2 * OPERATORS_MAX {
-            return Some((line, format!("a policy of more than {OPERATORS_MAX} operators: make several of it")));
-        }
-        let (done, left) = rest.split_at(taken);
-        line += done.matches('\n').count();
-        rest = left;
     }
     None
-}
-
-/// The length of a text in quotes at the beginning.
-fn literal(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            '"' if !escaped => return at + 1,
-            _ => escaped = c == '\\' && !escaped,
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn policy(condition: &str) -> String {
-        format!("// (((\npermit (principal, action == Action::\"call\", resource) when {{ {condition} }};\n")
-    }
-
     #[test]
-    fn what_is_deep_is_told_by_its_line() {
+    fn what_counts_is_how_deep_cedar_has_read_it() {
         for (condition, deep) in [
-            ("(".repeat(40) + "true" + &")".repeat(40), false),
-            ("(".repeat(60) + "true" + &")".repeat(60), true),
             ("true && ".repeat(400) + "true", false),
             ("true && ".repeat(600) + "true", true),
-            ("if true then true else ".repeat(1_100) + "true", true),
+            ("if true then true else ".repeat(600) + "true", true),
+            ("(".repeat(60) + "true" + &")".repeat(60), false),
             (format!("[{}\"x\"].contains(\"y\")", "\"((\\\"([\", ".repeat(5_000)), false),
+            ("[".repeat(30) + &"]".repeat(30) + ".isEmpty()", false),
+            ("true } when { ".repeat(400) + "true", false),
+            ("true } when { ".repeat(600) + "true", true),
+            (format!("context has a{}", ".a".repeat(600)), true),
         ] {
-            let found = too_deep(&policy(&condition));
-            assert_eq!(found.as_ref().map(|(line, _)| *line), deep.then_some(2), "{found:?}: {}", &condition[..20]);
+            let read = move || {
+                let text = format!("permit (principal, action, resource) when {{ // x\r {condition} }};");
+                too_deep(&text.parse().unwrap()).is_some()
+            };
+            let reader = std::thread::Builder::new().stack_size(64 << 20).spawn(read);
+            assert_eq!(reader.unwrap().join().unwrap(), deep);
         }
-        // Each policy by itself.
-        assert_eq!(too_deep(&policy(&("true && ".repeat(400) + "true")).repeat(50)), None);
     }
 }

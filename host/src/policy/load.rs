@@ -11,6 +11,7 @@ use cedar_policy::{
 };
 use holdshort_gate::Digest;
 use miette::Diagnostic;
+use serde::{Deserialize, Serialize};
 
 use super::People;
 use super::annotations::{ANY, Asks, MATERIAL, material};
@@ -18,7 +19,7 @@ use super::apart::can_be_about;
 use super::depth::too_deep;
 
 /// A file of policies, read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
     /// Where it is.
     pub path: PathBuf,
@@ -27,7 +28,7 @@ pub struct Source {
 }
 
 /// Something that is wrong with the policies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// In which file.
     pub path: PathBuf,
@@ -66,6 +67,10 @@ pub struct Place {
     /// Why it is there, in the operator's words.
     pub why: Option<String>,
 }
+
+/// How many problems are told, and how long the words about one are: they may quote the policy, which may come from anybody with a token.
+const PROBLEMS_MAX: usize = 50;
+const PROBLEM_CHARS_MAX: usize = 1_000;
 
 /// The policies for each question, with what the `review` ones ask for.
 pub(super) struct Loaded {
@@ -145,15 +150,12 @@ impl Loaded {
             let path = sources.first().map(|source| source.path.clone()).unwrap_or_default();
             loaded.warnings.push(Problem { path, line: 0, what: what.into() });
         }
+        problems.truncate(PROBLEMS_MAX);
         if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
     }
 
     /// Parses and validates one file.
     fn parse(&mut self, source: &Source, validator: &Validator, problems: &mut Vec<Problem>) -> Option<PolicySet> {
-        if let Some((line, what)) = too_deep(&source.text) {
-            problems.push(Problem { path: source.path.clone(), line, what });
-            return None;
-        }
         let set = match PolicySet::from_str(&source.text) {
             Ok(set) => set,
             Err(errors) => {
@@ -164,6 +166,11 @@ impl Loaded {
         if set.num_of_templates() > 0 {
             let what = "templates (`?principal`, `?resource`) are nothing here: nobody would fill them in".to_owned();
             problems.push(Problem { path: source.path.clone(), line: 0, what });
+            return None;
+        }
+        let deep: Vec<String> = set.policies().filter_map(too_deep).collect();
+        if !deep.is_empty() {
+            problems.extend(deep.into_iter().map(|what| Problem { path: source.path.clone(), line: 0, what }));
             return None;
         }
         let result = validator.validate(&set, ValidationMode::Strict);
@@ -269,7 +276,12 @@ fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
     // Cedar names a policy by a number of its own, which stands in no file.
     let what = error.to_string();
     let what = what.split_once("`, ").filter(|_| what.starts_with("for policy `")).map_or(&*what, |(_, rest)| rest);
-    Problem { path: source.path.clone(), line, what: format!("{what}{help}") }
+    let mut what = format!("{what}{help}");
+    if let Some((at, _)) = what.char_indices().nth(PROBLEM_CHARS_MAX) {
+        what.truncate(at);
+        what.push('…');
+    }
+    Problem { path: source.path.clone(), line, what }
 }
 
 /// The line on which a policy begins, be it with an annotation, and its text. `read` is how far into the file the policies before it go.

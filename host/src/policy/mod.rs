@@ -14,6 +14,7 @@ mod depth;
 pub mod explain;
 pub mod facts;
 pub mod grants;
+pub mod isolated;
 pub mod like;
 pub mod load;
 mod people;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use holdshort_gate::Reviewers;
+use serde::{Deserialize, Serialize};
 
 use crate::config::nearest;
 
 /// Everybody by name, and groups of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
     everybody: Vec<String>,
     pub(super) groups: BTreeMap<String, Vec<String>>,

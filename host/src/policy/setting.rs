@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::isolated::Reader;
 use super::load::{Problems, Source};
 use super::schema::Types;
 use super::{Base, CedarPolicy, People};
@@ -20,14 +21,22 @@ pub struct Setting {
     pub people: People,
     /// What the configuration asks of every call that is held.
     pub base: Base,
+    /// Tries policies before they are read here.
+    pub reader: Reader,
     /// The policies in force, read from the files; none if no file is configured, and everything is held.
     pub present: Option<Arc<CedarPolicy>>,
 }
 
 impl Setting {
     /// Reads the configured files.
-    pub fn new(sources: Vec<Source>, types: Types, people: People, base: Base) -> Result<Self, Problems> {
-        let mut setting = Self { sources, types, people, base, present: None };
+    pub fn new(
+        sources: Vec<Source>,
+        types: Types,
+        people: People,
+        base: Base,
+        reader: Reader,
+    ) -> Result<Self, Problems> {
+        let mut setting = Self { sources, types, people, base, reader, present: None };
         if !setting.sources.is_empty() {
             setting.present = Some(Arc::new(setting.read(&setting.sources)?));
         }
@@ -36,6 +45,7 @@ impl Setting {
 
     /// The policies of these files and no others.
     pub fn read(&self, sources: &[Source]) -> Result<CedarPolicy, Problems> {
+        self.reader.check(sources, &self.types, &self.people)?;
         CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())
     }
 

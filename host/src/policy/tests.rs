@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::cases::verdict;
 use super::explain::{Explanation, explain};
+use super::isolated::Reader;
 use super::load::Source;
 use super::schema::Types;
 use super::{CallQuestion, CedarPolicy, People, Policy, Setting};
@@ -38,8 +39,8 @@ fn policies(text: &str) -> CedarPolicy {
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve", "fay"]), groups);
     let base = Arc::new(|_| Requirement::plain(Reviewers::Any, 1, 60_000));
     let source = Source { path: "p.cedar".into(), text: text.into() };
-    let setting =
-        Setting::new(vec![source], types(), people, base).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    let setting = Setting::new(vec![source], types(), people, base, Reader::in_process())
+        .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     Arc::into_inner(setting.present.unwrap()).unwrap()
 }
 

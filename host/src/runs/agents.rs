@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
 use holdshort_gate::{Capability, Digest};
 use holdshort_journal::{Journal, ReadError, SubmitError};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::catalogue::{BindError, Bindings, BoundOffer, Catalogue};
 use super::live::LiveAgent;
@@ -15,7 +17,7 @@ use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program};
 /// An agent that can be started: compiled, and every import tied to what serves it.
 pub struct Loaded {
     /// What it asks for.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     pub(super) program: Program,
     pub(super) bindings: Bindings,
 }
@@ -64,6 +66,11 @@ pub enum AgentError {
     /// The component cannot be kept.
     #[error(transparent)]
     Write(#[from] SubmitError),
+    /// It takes its time.
+    #[error(
+        "the agent `{0}` is still being read and compiled, which takes up to half a minute for a large one; try again"
+    )]
+    Loading(String),
     /// The host is shutting down.
     #[error("the host is shutting down")]
     ShuttingDown,
@@ -82,90 +89,211 @@ fn bullets(problems: &[String]) -> String {
 pub struct AgentInfo {
     /// Its name.
     pub name: String,
-    /// What a new run would execute; nothing while its file has not been read, or cannot be.
-    pub loaded: Option<Arc<Loaded>>,
+    /// Whether a run of it can begin.
+    pub state: AgentState,
 }
 
-/// Finds and keeps agents.
-pub(super) struct Agents {
+/// Whether a run of an agent can begin.
+#[derive(Clone)]
+pub enum AgentState {
+    /// Its file is being read, or its turn to be read has not come.
+    Loading,
+    /// A new run would execute this.
+    Ready(Arc<Loaded>),
+    /// It cannot be run, for this reason.
+    Failed(String),
+}
+
+/// Where a component comes from.
+enum Origin {
+    /// A configured file, with its time and size.
+    File(PathBuf, (SystemTime, u64)),
+    /// The journal, which has the component of every run.
+    Journal(Digest),
+}
+
+/// Finds and keeps agents. A cheap handle.
+#[derive(Clone)]
+pub(super) struct Agents(Arc<Inner>);
+
+struct Inner {
     engine: Engine,
     catalogue: Arc<Catalogue>,
     configured: BTreeMap<String, PathBuf>,
     cache: Mutex<Cache>,
+    reading: Semaphore,
 }
 
-/// At most this many compiled agents are kept; more are compiled again, from wasmtime's cache on disk.
+/// At most this many compiled agents are kept; more are loaded again, from wasmtime's cache on disk.
 const LOADED_MAX: usize = 32;
+/// How many components are read at a time. Each may use the memory and the cores that its limits allow.
+const READING_MAX: usize = 2;
+/// How many imports are named that are in the way of one agent.
+const PROBLEMS_MAX: usize = 20;
+/// How long a component that could not be read is refused without another try. Reading it may take all that its limits allow.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 struct Cache {
     loaded: HashMap<Digest, Arc<Loaded>>,
+    /// Components that could not be read, when that was, and why.
+    refused: HashMap<Digest, (Instant, String)>,
+    /// Components that are being read: who else wants one waits for the same turn.
+    turns: HashMap<Digest, Weak<tokio::sync::Mutex<()>>>,
     /// What a file held when it was last read, so that starting a run does not read it again.
     files: HashMap<PathBuf, (SystemTime, u64, Digest)>,
+    /// Why an agent could not be loaded when that was last tried.
+    failed: HashMap<String, String>,
 }
 
 impl Agents {
     pub(super) fn new(engine: Engine, catalogue: Arc<Catalogue>, configured: BTreeMap<String, PathBuf>) -> Self {
-        Self { engine, catalogue, configured, cache: Mutex::default() }
+        let reading = Semaphore::new(READING_MAX);
+        Self(Arc::new(Inner { engine, catalogue, configured, cache: Mutex::default(), reading }))
     }
 
     /// An agent in memory, which from now on is on the agents' threads alone.
     pub(super) fn take_to_threads(&self, agent: LiveAgent) -> Kept<LiveAgent> {
-        self.engine.threads().keep(agent)
+        self.0.engine.threads().keep(agent)
     }
 
     pub(super) fn list(&self) -> Vec<AgentInfo> {
-        let cache = self.cache();
-        let loaded = |path| cache.files.get(path).and_then(|(.., digest)| cache.loaded.get(digest).cloned());
-        self.configured.iter().map(|(name, path)| AgentInfo { name: name.clone(), loaded: loaded(path) }).collect()
+        let cache = self.0.cache();
+        let state = |name, path| match (cache.files.get(path), cache.failed.get(name)) {
+            (_, Some(why)) => AgentState::Failed(why.clone()),
+            (Some((.., digest)), None) => {
+                cache.loaded.get(digest).cloned().map_or(AgentState::Loading, AgentState::Ready)
+            }
+            (None, None) => AgentState::Loading,
+        };
+        self.0
+            .configured
+            .iter()
+            .map(|(name, path)| AgentInfo { name: name.clone(), state: state(name, path) })
+            .collect()
     }
 
     /// The agent that a new run of `name` executes. Its bytes are in the journal before this returns.
     pub(super) async fn by_name(&self, journal: &Journal, name: &str) -> Result<Arc<Loaded>, AgentError> {
-        let path = self.configured.get(name).ok_or_else(|| AgentError::Unknown {
+        let path = self.0.configured.get(name).ok_or_else(|| AgentError::Unknown {
             name: name.into(),
-            known: self.configured.keys().cloned().collect(),
+            known: self.0.configured.keys().cloned().collect(),
         })?;
+        let loaded = self.by_path(journal, path).await;
+        let mut cache = self.0.cache();
+        match &loaded {
+            Ok(_) => drop(cache.failed.remove(name)),
+            Err(error) => drop(cache.failed.insert(name.into(), error.to_string())),
+        }
+        loaded
+    }
+
+    async fn by_path(&self, journal: &Journal, path: &Path) -> Result<Arc<Loaded>, AgentError> {
+        let explain = |source| AgentError::Load { path: path.display().to_string(), source };
         let stamp = stamp(path)?;
-        if let Some(loaded) = self.unchanged(path, stamp) {
+        if let Some(loaded) = self.0.unchanged(path, stamp) {
             return Ok(loaded);
         }
-        let bytes = tokio::fs::read(path).await.map_err(|source| AgentError::File { path: path.clone(), source })?;
-        let digest = Digest::of(&bytes);
-        let loaded = match self.cached(&digest) {
-            Some(loaded) => loaded,
-            None => self.load(path.display().to_string(), bytes.clone()).await?,
-        };
-        drop(journal.put_blob(bytes).await?);
-        self.cache().files.insert(path.clone(), (stamp.0, stamp.1, digest));
-        self.keep(&loaded);
-        Ok(loaded)
+        self.0.engine.reader().check_size(stamp.1).map_err(explain)?;
+        self.to_the_end(journal, Origin::File(path.into(), stamp)).await
+    }
+
+    /// An agent that is in memory.
+    pub(super) fn loaded(&self, digest: &Digest) -> Option<Arc<Loaded>> {
+        self.0.cache().loaded.get(digest).cloned()
     }
 
     /// The agent that an existing run executes, whatever its file holds by now.
     pub(super) async fn by_digest(&self, journal: &Journal, digest: &Digest) -> Result<Arc<Loaded>, AgentError> {
-        if let Some(loaded) = self.cached(digest) {
-            return Ok(loaded);
+        match self.0.known(digest, &digest.to_string()) {
+            Some(known) => known,
+            None => self.to_the_end(journal, Origin::Journal(*digest)).await,
         }
-        let bytes = journal.blob(digest).await?.ok_or(AgentError::Missing(*digest))?;
-        let loaded = self.load(digest.to_string(), bytes).await?;
-        self.keep(&loaded);
-        Ok(loaded)
     }
 
-    async fn load(&self, path: String, bytes: Vec<u8>) -> Result<Arc<Loaded>, AgentError> {
-        let (engine, catalogue) = (self.engine.clone(), self.catalogue.clone());
-        let work = move || {
-            let explain = |source| AgentError::Load { path: path.clone(), source };
-            let manifest = Manifest::read(&bytes).map_err(explain)?;
-            let bindings = match (catalogue.bind(&manifest), &manifest.problems[..]) {
-                (Ok(bindings), []) => bindings,
-                (bound, problems) => return Err(imports(path, bound.err(), problems)),
-            };
-            let program = engine.compile(&bytes, &manifest).map_err(explain)?;
-            Ok(Arc::new(Loaded { manifest, program, bindings }))
+    /// Loads a component even if nobody waits for it any more: whoever stops waiting finds it the next time.
+    async fn to_the_end(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
+        let (agents, journal) = (self.clone(), journal.clone());
+        let load = tokio::spawn(async move { agents.load(&journal, origin).await });
+        load.await.map_err(|_| AgentError::ShuttingDown)?
+    }
+
+    /// Loads a component once for all who want it. Its bytes are in memory only in its turn, because many may be waiting.
+    async fn load(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
+        let _place = self.0.reading.acquire().await.map_err(|_| AgentError::ShuttingDown)?;
+        let (digest, file) = match &origin {
+            Origin::Journal(digest) => (*digest, None),
+            Origin::File(path, _) => {
+                let (path, read) = (path.clone(), path.clone());
+                let read = blocking(move || std::fs::read(read).map(|bytes| (Digest::of(&bytes), Some(bytes)))).await?;
+                read.map_err(|source| AgentError::File { path, source })?
+            }
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| AgentError::ShuttingDown)?
+        let name = match &origin {
+            Origin::Journal(digest) => digest.to_string(),
+            Origin::File(path, _) => path.display().to_string(),
+        };
+        let turn = self.0.turn(&digest);
+        let _turn = turn.lock().await;
+        let (loaded, bytes) = match (self.0.known(&digest, &name), file) {
+            (Some(known), file) => (known?, file),
+            (None, file) => {
+                let bytes = match file {
+                    Some(bytes) => bytes,
+                    None => journal.blob(&digest).await?.ok_or(AgentError::Missing(digest))?,
+                };
+                let here = self.clone();
+                let (loaded, bytes) = blocking(move || (here.0.load(name, &bytes), bytes)).await?;
+                self.0.keep(&digest, &loaded);
+                (loaded?, Some(bytes))
+            }
+        };
+        if let (Origin::File(path, stamp), Some(bytes)) = (origin, bytes) {
+            drop(journal.put_blob(bytes).await?);
+            self.0.cache().files.insert(path, (stamp.0, stamp.1, digest));
+        }
+        Ok(loaded)
+    }
+}
+
+/// Work that takes its time, away from the threads that serve people.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AgentError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| AgentError::ShuttingDown)
+}
+
+impl Inner {
+    fn load(&self, path: String, bytes: &[u8]) -> Result<Arc<Loaded>, AgentError> {
+        let explain = |source| AgentError::Load { path: path.clone(), source };
+        let manifest = self.engine.read(bytes).map_err(explain)?;
+        let bindings = match (self.catalogue.bind(&manifest), &manifest.problems[..]) {
+            (Ok(bindings), []) => bindings,
+            (bound, problems) => return Err(imports(path, bound.err(), problems)),
+        };
+        let program = self.engine.compile(bytes, &manifest).map_err(explain)?;
+        Ok(Arc::new(Loaded { manifest, program, bindings }))
+    }
+
+    /// What came of a component before, unless it is to be tried again.
+    fn known(&self, digest: &Digest, path: &str) -> Option<Result<Arc<Loaded>, AgentError>> {
+        let cache = self.cache();
+        if let Some(loaded) = cache.loaded.get(digest) {
+            return Some(Ok(loaded.clone()));
+        }
+        let (_, why) = cache.refused.get(digest).filter(|(then, _)| then.elapsed() < REFUSED_FOR)?;
+        Some(Err(AgentError::Load {
+            path: path.into(),
+            source: LoadError::Told { text: why.clone(), of_the_bytes: true },
+        }))
+    }
+
+    fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let turns = &mut self.cache().turns;
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        turns.get(digest).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let turn = Arc::default();
+            turns.insert(*digest, Arc::downgrade(&turn));
+            turn
+        })
     }
 
     fn unchanged(&self, path: &Path, (modified, bytes): (SystemTime, u64)) -> Option<Arc<Loaded>> {
@@ -174,18 +302,22 @@ impl Agents {
         (*then == modified && *size == bytes).then(|| cache.loaded.get(digest).cloned()).flatten()
     }
 
-    fn cached(&self, digest: &Digest) -> Option<Arc<Loaded>> {
-        self.cache().loaded.get(digest).cloned()
-    }
-
-    fn keep(&self, loaded: &Arc<Loaded>) {
+    fn keep(&self, digest: &Digest, loaded: &Result<Arc<Loaded>, AgentError>) {
         let mut cache = self.cache();
-        if cache.loaded.len() >= LOADED_MAX {
-            let unused =
-                cache.loaded.iter().find(|(_, loaded)| Arc::strong_count(loaded) == 1).map(|(digest, _)| *digest);
-            unused.map(|digest| cache.loaded.remove(&digest));
+        cache.refused.retain(|_, (then, _)| then.elapsed() < REFUSED_FOR);
+        match loaded {
+            Ok(loaded) => {
+                if cache.loaded.len() >= LOADED_MAX {
+                    let unused = cache.loaded.iter().find(|(_, loaded)| Arc::strong_count(loaded) == 1);
+                    unused.map(|(digest, _)| *digest).map(|digest| cache.loaded.remove(&digest));
+                }
+                cache.loaded.insert(*digest, loaded.clone());
+            }
+            Err(AgentError::Load { source, .. }) if source.is_of_the_bytes() => {
+                cache.refused.insert(*digest, (Instant::now(), source.to_string()));
+            }
+            Err(_) => {}
         }
-        cache.loaded.insert(loaded.manifest.digest, loaded.clone());
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -199,9 +331,15 @@ fn stamp(path: &Path) -> Result<(SystemTime, u64), AgentError> {
     Ok((metadata.modified().map_err(explain)?, metadata.len()))
 }
 
+/// All imports that are in the way, but no more than a person goes through at a time.
 fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[Problem]) -> AgentError {
     let problems = problems.iter().map(ToString::to_string);
-    AgentError::Imports { path, problems: problems.chain(unbound.iter().flatten().map(ToString::to_string)).collect() }
+    let all: Vec<String> = problems.chain(unbound.iter().flatten().map(ToString::to_string)).collect();
+    let mut told: Vec<String> = all.iter().take(PROBLEMS_MAX).cloned().collect();
+    if all.len() > told.len() {
+        told.push(format!("and {} more", all.len() - told.len()));
+    }
+    AgentError::Imports { path, problems: told }
 }
 
 impl Loaded {

@@ -82,11 +82,20 @@ impl<'a> Drive<'a> {
         listener: &'a mut Listener,
         displaced: Duration,
     ) -> Result<Option<Self>, Failure> {
-        let place = host.places.take().await.ok_or(AgentError::ShuttingDown)?;
+        let mut place = host.places.take().await.ok_or(AgentError::ShuttingDown)?;
         let lease = host.journal.lease(id);
         let opened = Cursor::open(&host.journal, id, &host.events_replayed).await?;
         let Some((cursor, run, task)) = opened else { return Ok(None) };
-        let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
+        let loaded = match host.agents.loaded(&run.component) {
+            Some(loaded) => loaded,
+            None => {
+                // Reading a component takes up to all the time that its limits allow, and other runs need the place meanwhile.
+                drop(place);
+                let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
+                place = host.places.take().await.ok_or(AgentError::ShuttingDown)?;
+                loaded
+            }
+        };
         let start = Start {
             task,
             limits: run.limits.clone(),

@@ -28,7 +28,7 @@ use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, Sub
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
-pub use agents::{AgentError, AgentInfo, Loaded};
+pub use agents::{AgentError, AgentInfo, AgentState, Loaded};
 pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered};
 pub use propose::{CannotPropose, DisplayBudget, NoHistory, ReviseError};
 pub use refusal::{CannotRefuse, RefusalForm};
@@ -120,6 +120,9 @@ pub enum StartError {
 const BACK_OFF_FIRST: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
+/// How long the start of a run waits for its agent to be read and compiled, before its client is asked to try again.
+const LOADING_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// How many runs a scan reads at a time.
 const SCAN_CHUNK: usize = 256;
 
@@ -186,7 +189,8 @@ impl Runs {
         if task.len() > bytes_max {
             return Err(StartError::TaskTooLong { bytes: task.len(), bytes_max });
         }
-        let loaded = self.0.agents.by_name(&self.0.journal, agent).await?;
+        let loaded = tokio::time::timeout(LOADING_TIME_MAX, self.load(agent)).await;
+        let loaded = loaded.map_err(|_| AgentError::Loading(agent.into()))??;
         let create = CreateRun {
             agent: agent.into(),
             component: loaded.manifest.digest,

@@ -8,7 +8,7 @@ mod wasi;
 
 use holdshort_gate::{RunLimits, Time};
 
-use super::{Engine, EngineSettings, Guest, HostCall, LoadError, Manifest, Program, Start, Step};
+use super::{Engine, Guest, HostCall, LoadError, Manifest, Program, Reader, Start, Step};
 
 pub(super) const CREATED: Time = Time(1_700_000_000_000_000);
 
@@ -21,7 +21,7 @@ pub(super) fn start(task: &str) -> Start {
 }
 
 pub(super) fn engine() -> Engine {
-    Engine::new(&EngineSettings { cache: None, guests_max: 16, threads_max: 4 }).unwrap()
+    Engine::new(Reader::in_process(), 16, 4).unwrap()
 }
 
 pub(super) fn load(engine: &Engine, bytes: &[u8]) -> Result<Program, LoadError> {

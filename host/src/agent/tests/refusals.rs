@@ -162,7 +162,7 @@ fn a_type_that_is_small_in_the_file_and_huge_written_out_is_refused() {
     assert_eq!(
         found,
         [
-            "`acme:big/big#take` has a type that is too large when written out; use smaller or fewer nested types, fields and cases"
+            "`acme:big/big#take` has a type that is too large or too deep when written out; use smaller or fewer nested types, fields and cases"
         ]
     );
 }
@@ -180,7 +180,7 @@ fn a_type_of_very_many_cases_is_refused() {
                 (export "take" (func {params}))))"#
         ))
     };
-    let too_large = "`acme:big/big#take` has a type that is too large when written out; use smaller or fewer nested types, fields and cases";
+    let too_large = "`acme:big/big#take` has a type that is too large or too deep when written out; use smaller or fewer nested types, fields and cases";
     for kind in ["enum", "variant"] {
         assert_eq!(of(kind, 2_000, 2), Vec::<String>::new(), "{kind}");
         assert_eq!(of(kind, 2_000, 3), [too_large], "{kind}: written out once for each parameter");
@@ -247,4 +247,46 @@ fn a_manifest_names_every_function_with_its_type() {
     );
     let stored = serde_json::to_string(import).unwrap();
     assert_eq!(serde_json::from_str::<crate::agent::Import>(&stored).unwrap(), *import);
+}
+
+/// A component that imports one function, whose type is a list of lists, so many deep.
+fn lists(depth: usize) -> Vec<u8> {
+    let types: String = (1..=depth).map(|n| format!("(type $t{n} (list $t{}))", n - 1)).collect();
+    let imports = format!(
+        r#"(type $deep (instance (type $t0 string) {types} (export "f" (func (param "p" $t{depth})))))
+           (import "acme:deep/deep" (instance (type $deep)))"#
+    );
+    component(&imports, "(core instance $host)", r#"(func (export "run") (param i32 i32) (result i32) unreachable)"#)
+}
+
+#[test]
+fn types_are_as_deep_as_every_reader_of_them_can_go() {
+    let manifest = Manifest::read(&lists(30)).unwrap();
+    assert_eq!((manifest.imports.len(), manifest.problems.len()), (1, 0));
+    // A child tells the host what it has read as JSON, whose reader goes 128 levels deep.
+    let told = serde_json::to_string(&Ok::<_, String>(&manifest)).unwrap();
+    assert_eq!(serde_json::from_str::<Result<Manifest, String>>(&told).unwrap().unwrap(), manifest);
+    for depth in [34, 60, 90] {
+        let manifest = Manifest::read(&lists(depth)).unwrap();
+        assert_eq!(manifest.imports.len(), 0, "{depth}");
+        assert!(manifest.problems[0].to_string().contains("too large or too deep"), "{:?}", manifest.problems);
+    }
+}
+
+#[test]
+fn what_is_said_of_a_component_is_short() {
+    let pairs: String = (1..16).map(|n| format!("(type $t{n} (tuple $t{0} $t{0}))", n - 1)).collect();
+    let run = format!(
+        "(component (type $t0 string) {pairs} (import \"f\" (func $f (param \"p\" $t15))) (export \"run\" (func $f)))"
+    );
+    let said = refusal(&wat::parse_str(run).unwrap());
+    assert!(said.contains("it must be `run: func(task: string)") && said.len() < 600, "{said}");
+    let long = "x".repeat(2_000);
+    let exports: String = (0..200).map(|n| format!("(export \"{long}{n}\" (func $f))")).collect();
+    let said = refusal(&wat::parse_str(format!("(component (import \"f\" (func $f)) {exports})")).unwrap());
+    assert!(said.contains("190 more") && said.len() < 2_000, "{said}");
+    let many: String = (0..200).map(|n| format!("(import \"{long}{n}\" (func))")).collect();
+    let said = problems(&many);
+    assert_eq!(said.len(), 51);
+    assert!(said.iter().all(|one| one.len() < 400), "{said:?}");
 }

@@ -117,7 +117,7 @@ async fn parking_one_guest_leaves_the_others_and_replay_repeats_it() {
 
 #[tokio::test]
 async fn more_live_guests_than_the_engine_allows_is_the_hosts_failure() {
-    let engine = Engine::new(&EngineSettings { cache: None, guests_max: 2, threads_max: 2 }).unwrap();
+    let engine = Engine::new(Reader::in_process(), 2, 2).unwrap();
     let program = load(&engine, &echo()).unwrap();
     let mut live = Vec::new();
     for _ in 0..2 {

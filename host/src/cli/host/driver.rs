@@ -7,7 +7,7 @@ use holdshort_gate::{Call, FunctionType, Request, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
-use crate::api::driver::{AgentInfo, Driver, Figures, OfferedCapability, ReviseError, StartError};
+use crate::api::driver::{AgentInfo, AgentState, Driver, Figures, OfferedCapability, ReviseError, StartError};
 use crate::effects::Effects;
 use crate::runs::{self, AgentError, Runs};
 
@@ -71,20 +71,19 @@ impl Driver for HostDriver {
 
     fn agents(&self) -> Vec<AgentInfo> {
         let info = |agent: runs::AgentInfo| {
-            let capabilities = agent.loaded.as_ref().map(|loaded| {
-                let offered = |(capability, consequential): (&holdshort_gate::Capability, bool)| OfferedCapability {
-                    capability: capability.clone(),
-                    consequential,
-                };
-                let mut capabilities: Vec<_> = loaded.capabilities().map(offered).collect();
-                capabilities.sort_by(|one, other| one.capability.cmp(&other.capability));
-                capabilities
-            });
-            AgentInfo {
-                name: agent.name,
-                component: agent.loaded.map(|loaded| loaded.manifest.digest),
-                capabilities: capabilities.unwrap_or_default(),
-            }
+            let state = match agent.state {
+                runs::AgentState::Loading => AgentState::Loading,
+                runs::AgentState::Failed(why) => AgentState::Failed(why),
+                runs::AgentState::Ready(loaded) => {
+                    let offered = |(capability, consequential): (&holdshort_gate::Capability, bool)| {
+                        OfferedCapability { capability: capability.clone(), consequential }
+                    };
+                    let mut capabilities: Vec<_> = loaded.capabilities().map(offered).collect();
+                    capabilities.sort_by(|one, other| one.capability.cmp(&other.capability));
+                    AgentState::Ready { component: loaded.manifest.digest, capabilities }
+                }
+            };
+            AgentInfo { name: agent.name, state }
         };
         self.runs.agents().into_iter().map(info).collect()
     }
@@ -98,6 +97,7 @@ fn start_error(error: runs::StartError) -> StartError {
         runs::StartError::Agent(AgentError::Write(error)) | runs::StartError::Journal(error) => {
             StartError::Journal(error)
         }
+        runs::StartError::Agent(error @ AgentError::Loading(_)) => StartError::Busy(error.to_string()),
         runs::StartError::Agent(AgentError::ShuttingDown) => StartError::Busy("the host is shutting down".into()),
         runs::StartError::Agent(
             error @ (AgentError::File { .. }

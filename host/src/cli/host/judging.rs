@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use holdshort_gate::{Capability, Requirement, Time};
 
-use crate::agent::{self, Manifest};
+use super::this_program;
+use crate::agent::{self, Manifest, Reader};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{CapabilityRule, Config};
+use crate::isolate::Limits;
+use crate::policy::isolated;
 use crate::policy::load::Source;
 use crate::policy::schema::Types;
 use crate::policy::{HoldEverything, People, Policy, Setting};
@@ -26,7 +29,7 @@ pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
 }
 
 /// What policies are read in, for this configuration, with the configured files or others.
-pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>) -> Result<Setting, Failure> {
+pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Reader) -> Result<Setting, Failure> {
     let everybody = config.reviewers.iter().map(|reviewer| &reviewer.name).chain([&config.operator]);
     let mut names: Vec<String> = everybody.cloned().collect();
     names.sort();
@@ -34,7 +37,14 @@ pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>) -> Result<S
     let people = People::new(names, config.groups.clone());
     let approval = config.approval.clone();
     let base = Arc::new(move |now: Time| -> Requirement { approval.requirement(now) });
-    Setting::new(sources, types(config)?, people, base)
+    let limits = Limits {
+        settings: "policy",
+        memory_mib: config.limits.policy_memory_mib,
+        cpu_seconds: config.limits.policy_cpu_seconds,
+        seconds: config.limits.policy_seconds,
+        file_mib: 0,
+    };
+    Setting::new(sources, types(config, reader)?, people, base, isolated::Reader::isolated(this_program(), limits))
         .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))
 }
 
@@ -52,8 +62,8 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
 }
 
 /// The consequential functions of ours, and those that the configured agents import. An agent whose file cannot be read has none:
-/// what is wrong with it shows where it is started.
-pub(in crate::cli) fn types(config: &Config) -> Result<Types, Failure> {
+/// what is wrong with it shows where it is started. Where no function of other people's is consequential, no agent is read.
+pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, Failure> {
     let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let named = |capability: &Capability| {
         CONSEQUENTIAL.iter().any(|interface| capability.interface() == agent::interface(interface))
@@ -61,13 +71,21 @@ pub(in crate::cli) fn types(config: &Config) -> Result<Types, Failure> {
     let own: Types =
         ours.into_iter().map(|import| (import.capability, import.ty)).filter(|(of, _)| named(of)).collect();
     let mut others = BTreeMap::new();
-    for agent in config.agents.values() {
-        let manifest = std::fs::read(&agent.component).ok().and_then(|bytes| Manifest::read(&bytes).ok());
-        for import in manifest.into_iter().flat_map(|manifest| manifest.imports) {
-            if let Some(CapabilityRule::Consequential(_)) = config.rule(&import.capability) {
-                others.insert(import.capability, import.ty);
+    let consequential = |rule: &CapabilityRule| matches!(rule, CapabilityRule::Consequential(_));
+    let asked = config.capabilities.values().any(consequential);
+    for agent in config.agents.values().filter(|_| asked) {
+        let Some(manifest) = component(&agent.component, reader) else { continue };
+        for import in &manifest.imports {
+            if config.rule(&import.capability).is_some_and(consequential) {
+                others.insert(import.capability.clone(), import.ty.clone());
             }
         }
     }
     Ok(others.into_iter().chain(own).collect())
+}
+
+/// What a component asks for, if it can be read.
+fn component(path: &Path, reader: &Reader) -> Option<Arc<Manifest>> {
+    reader.check_size(std::fs::metadata(path).ok()?.len()).ok()?;
+    reader.manifest(&std::fs::read(path).ok()?).ok()
 }

@@ -11,7 +11,8 @@ use holdshort_gate::{Capability, FunctionType};
 use holdshort_journal::{Clock, Journal};
 
 use super::system_clock;
-use crate::agent;
+use super::types::ComponentTypes;
+use crate::agent::{self, Reader};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{self, Config, Deploy, Mail, Tls};
 use crate::connectors::checks::{Check, Checks};
@@ -49,14 +50,14 @@ pub(in crate::cli) struct Offers {
 
 /// Wires every connector of `config`. Folders that they need are made here.
 /// What is wrong with the configuration or the machine shows here, before the host is announced to anybody.
-pub(super) fn offers(config: &Config, journal: &Journal) -> Result<Offers, Failure> {
+pub(super) fn offers(config: &Config, journal: &Journal, reader: &Reader) -> Result<Offers, Failure> {
     let mut wiring = Wiring::new(system_clock())?;
     wiring.guidance_and_log()?;
     wiring.email(config)?;
     wiring.deployment(config)?;
     wiring.payments(config)?;
     wiring.reading(config)?;
-    wiring.others(config, journal)?;
+    wiring.others(config, ComponentTypes::of(journal.clone(), reader.clone()))?;
     Ok(wiring.offers)
 }
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, Capability, Digest, FunctionType};
 use holdshort_journal::Journal;
 
-use crate::agent::Manifest;
+use crate::agent::Reader;
 use crate::connectors::command::FunctionTypes;
 
 /// At most this many types are kept; more are read again.
@@ -17,13 +17,14 @@ const KNOWN_MAX: usize = 4_096;
 /// Reads types from the components in the journal.
 pub(super) struct ComponentTypes {
     journal: Journal,
+    reader: Reader,
     known: Mutex<HashMap<(Digest, Capability), Arc<FunctionType>>>,
 }
 
 impl ComponentTypes {
     /// Types of the components that `journal` holds.
-    pub(super) fn of(journal: Journal) -> Self {
-        Self { journal, known: Mutex::default() }
+    pub(super) fn of(journal: Journal, reader: Reader) -> Self {
+        Self { journal, reader, known: Mutex::default() }
     }
 
     /// Decodes the component once and keeps the types of all its imports, because an agent that calls one function will call the others.
@@ -31,15 +32,16 @@ impl ComponentTypes {
         let (component, capability) = (action.component(), action.capability());
         let bytes = self.journal.blob(&component).await.map_err(|error| error.to_string())?;
         let bytes = bytes.ok_or_else(|| format!("the journal does not hold the component {component}"))?;
-        // A large component takes a while to decode.
-        let read = tokio::task::spawn_blocking(move || Manifest::read(&bytes));
+        // A child decodes it, unless it was read before.
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || reader.manifest(&bytes));
         let manifest = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let mut known = self.known();
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        for import in manifest.imports {
-            known.insert((component, import.capability), Arc::new(import.ty));
+        for import in &manifest.imports {
+            known.insert((component, import.capability.clone()), Arc::new(import.ty.clone()));
         }
         let found = known.get(&(component, capability.clone())).cloned();
         found.ok_or_else(|| format!("the component {component} does not import `{capability}`"))

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::policy::Setting;
+use crate::policy::isolated::Reader;
 use crate::policy::load::Source;
 
 const PAY: &str = "acme:bank/pay@1.0.0#pay";
@@ -46,7 +47,8 @@ fn policies(text: &str) -> CedarPolicy {
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve"]), groups.into());
     let floor = |_| Requirement { rejections: 2, ..Requirement::plain(Reviewers::Any, 1, 3_600_000) };
     let sources = vec![Source { path: "p.cedar".into(), text: text.into() }];
-    let setting = Setting::new(sources, types(), people, Arc::new(floor)).unwrap_or_else(|why| panic!("{why}"));
+    let setting = Setting::new(sources, types(), people, Arc::new(floor), Reader::in_process());
+    let setting = setting.unwrap_or_else(|why| panic!("{why}"));
     Arc::into_inner(setting.present.unwrap()).unwrap()
 }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use holdshort_journal::Journal;
-
 use super::{Wiring, children, program};
 use crate::cli::exit::Failure;
 use crate::cli::host::types::ComponentTypes;
@@ -15,11 +13,11 @@ use crate::runs::{Offer, Offered};
 impl Wiring {
     /// Offers what the sections `[capabilities.…]` classify. A section for one function goes before the one for its interface, because the
     /// catalogue and the performers look for the function first.
-    pub(super) fn others(&mut self, config: &Config, journal: &Journal) -> Result<(), Failure> {
+    pub(super) fn others(&mut self, config: &Config, types: ComponentTypes) -> Result<(), Failure> {
         if config.capabilities.is_empty() {
             return Ok(());
         }
-        let around = Surroundings::new(children(config)?, Arc::new(ComponentTypes::of(journal.clone())));
+        let around = Surroundings::new(children(config)?, Arc::new(types));
         for (pattern, rule) in &config.capabilities {
             let (offer, performer) = serve(rule, config, &around);
             // The component that asks brings the type along.

@@ -1,0 +1,32 @@
+//! `holdshort isolated`: a child of a host, which reads what the host must not. See [`isolate`].
+
+use std::io::Read;
+
+use super::args::{IsolatedArgs, IsolatedWork};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use crate::isolate::{self, Limits};
+use crate::{agent, policy};
+
+/// The stack on which components are read. The threads of a host that load them have twice as much.
+const STACK_BYTES: usize = 1024 * 1024;
+
+/// Does the work, and prints one line of JSON: `{"Ok": …}`, or `{"Err": …}` with what is wrong with the input.
+/// Policies are read on a stack of their own.
+pub(super) fn run(args: IsolatedArgs, output: &Output) -> Result<Exit, Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
+    let IsolatedArgs { memory_mib, cpu_seconds, file_mib, work } = args;
+    // The host keeps the clock, and says in its own words which limit was reached.
+    isolate::confine(&Limits { settings: "", memory_mib, cpu_seconds, seconds: 0, file_mib }).map_err(failed)?;
+    let mut input = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut input).map_err(failed)?;
+    let work = move || match work {
+        IsolatedWork::Manifest => serde_json::to_value(agent::isolated::manifest(&input)),
+        IsolatedWork::Compile { folder } => serde_json::to_value(agent::isolated::compile(&input, &folder, file_mib)),
+        IsolatedWork::Policies => serde_json::to_value(policy::isolated::answer(&input)),
+    };
+    let reader = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map_err(failed)?;
+    let answer = reader.join().map_err(|_| Failure::new(Exit::Failed, "the reading thread panicked"))?;
+    output.json_line(&answer.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,104 @@
+//! How agents come into a host: beside its work, from a cache that it does not fill itself, and again when that is gone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use crate::code;
+use crate::support::{Folder, Host, component, until};
+
+fn state(host: &Host, agent: &str) -> serde_json::Value {
+    let agents = host.get("/v1/agents");
+    agents["agents"].as_array().unwrap().iter().find(|one| one["name"] == agent).unwrap().clone()
+}
+
+fn ready(host: &Host, agent: &str) {
+    until("loaded agent", || (state(host, agent)["state"] == "ready").then_some(()));
+}
+
+/// The compiled components in a folder's cache, without the files beside them.
+fn entries(folder: &Folder) -> Vec<PathBuf> {
+    let versions = folder.path().join(".holdshort/compiled/modules");
+    let versions = fs::read_dir(versions).into_iter().flatten().map(|version| version.unwrap().path());
+    let files = versions.flat_map(|version| fs::read_dir(version).unwrap().map(|file| file.unwrap().path()));
+    files.filter(|file| file.extension().is_none()).collect()
+}
+
+fn runs(host: &Host) {
+    let run = host.start("many-calls", "routine=0 held=1");
+    host.approve(&host.held(&run));
+    host.over(&run);
+}
+
+#[test]
+fn what_a_child_compiled_is_used_by_every_later_host() {
+    let folder = Folder::new(&["many-calls"], "");
+    let host = folder.serve();
+    runs(&host);
+    let [entry] = &entries(&folder)[..] else { panic!("{:?}", entries(&folder)) };
+    let written = fs::metadata(entry).unwrap().modified().unwrap();
+    host.stop();
+    let host = folder.serve();
+    runs(&host);
+    assert_eq!(fs::metadata(entry).unwrap().modified().unwrap(), written, "nothing was compiled again");
+    assert_eq!(entries(&folder).len(), 1);
+    host.stop();
+    // Whatever happened to it, a child makes it anew. A host that compiled by itself would keep it under another name.
+    for harm in [|entry: &PathBuf| fs::remove_file(entry).unwrap(), |entry: &PathBuf| fs::write(entry, b"").unwrap()] {
+        harm(entry);
+        let host = folder.serve();
+        runs(&host);
+        assert!(fs::metadata(entry).unwrap().len() > 1_000);
+        assert_eq!(entries(&folder).len(), 1);
+        host.stop();
+    }
+    let left = fs::read_dir(folder.path().join(".holdshort/compiled")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| name.starts_with("new-")), "{left:?}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_a_plain_error() {
+    let folder = Folder::new(&["many-calls"], "");
+    // A file where wasmtime's folder would be; the tests may run as root, whom permissions do not keep out.
+    folder.write(".holdshort/compiled/modules", "");
+    fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o700)).unwrap();
+    let host = folder.serve();
+    let agent =
+        until("agent that has failed", || Some(state(&host, "many-calls")).filter(|one| one["state"] == "failed"));
+    let problem = agent["problem"].as_str().unwrap();
+    assert!(problem.contains("compiled code cannot be kept in `") && problem.contains("compiled`"), "{problem}");
+    // That is the machine's fault, so the next run tries again.
+    fs::remove_file(folder.path().join(".holdshort/compiled/modules")).unwrap();
+    runs(&host);
+}
+
+#[test]
+fn a_host_serves_before_it_has_read_an_agent_and_ends_with_its_children() {
+    let limits = "[limits]\nload-cpu-seconds = 60\nload-memory-mib = 4_096\n";
+    let folder = Folder::new(&["many-calls"], "");
+    let bomb = &code::bombs().into_iter().find(|(name, _)| *name == "500-loops-20000-locals").unwrap().1;
+    fs::write(folder.path().join("bomb.wasm"), bomb).unwrap();
+    let agents = format!(
+        "[agents.bomb]\ncomponent = \"bomb.wasm\"\n[agents.many-calls]\ncomponent = \"{}\"\n",
+        component("many-calls").display()
+    );
+    folder.configure(&(agents + limits));
+    let host = folder.serve();
+    assert_eq!(state(&host, "bomb")["state"], "loading");
+    ready(&host, "many-calls");
+    runs(&host);
+    assert_eq!(state(&host, "bomb")["state"], "loading", "it is compiled yet");
+    let children = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap().map(|task| task.unwrap().path());
+        let children = tasks.filter_map(|task| fs::read_to_string(task.join("children")).ok());
+        children.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let child = until("child", || children().first().cloned());
+    host.kill();
+    // Killed, a host cannot end its children; the kernel does.
+    until("end of the child", || {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        (stat.is_empty() || stat.contains(") Z ")).then_some(())
+    });
+}
