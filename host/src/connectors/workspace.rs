@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::relative::{NotWithin, RelativePath, open, walk};
+use super::relative::{NotWithin, SpelledPath, open, spelled, walk};
 use super::{Routine, RoutineCall, Unavailable};
 
 /// The largest file that is read.
@@ -66,8 +66,6 @@ enum NoAnswer {
         "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} folders in each other or {ANSWER_BYTES_MAX} bytes of list; read single files"
     )]
     TooMuch,
-    #[error("the workspace has a file whose name is not UTF-8, `{0}`; the operator can rename it")]
-    OddName(String),
     #[error("`{0}` is not a function of the workspace, or its arguments are another function's")]
     NotOurs(String),
     /// The host's failure, which the agent does not see.
@@ -84,7 +82,7 @@ impl From<Errno> for NoAnswer {
 /// What is asked.
 enum Question {
     List,
-    Read(RelativePath),
+    Read(SpelledPath),
 }
 
 impl Workspace {
@@ -131,7 +129,7 @@ impl Routine for Workspace {
 }
 
 /// Opens first and looks then, at what was opened: a name can be given to something else in between.
-fn read(top: &OwnedFd, path: &RelativePath) -> Result<Value, NoAnswer> {
+fn read(top: &OwnedFd, path: &SpelledPath) -> Result<Value, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
         Ok(opened) => opened,
@@ -162,19 +160,17 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
     let mut answer_bytes = 0;
     // By name and not opened: there are fewer open files in a process than folders in a workspace.
-    let mut folders: Vec<Vec<String>> = vec![Vec::new()];
+    let mut folders: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
     while let Some(at) = folders.pop() {
-        let folder = match walk(top, at.iter().map(String::as_str)) {
+        let folder = match walk(top, at.iter().map(Vec::as_slice)) {
             Ok(folder) => folder,
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => continue,
             Err(errno) => return Err(errno.into()),
         };
         for entry in Dir::read_from(&folder)? {
             let entry = entry?;
-            let Ok(name) = entry.file_name().to_str() else {
-                return Err(NoAnswer::OddName(entry.file_name().to_string_lossy().into_owned()));
-            };
-            if [".", ".."].contains(&name) {
+            let name = entry.file_name().to_bytes();
+            if [&b"."[..], b".."].contains(&name) {
                 continue;
             }
             let opened = match open(&folder, name) {
@@ -187,8 +183,9 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
             if entries > ENTRIES_MAX || at.len() >= DEPTH_MAX {
                 return Err(NoAnswer::TooMuch);
             }
-            let path: Vec<String> = at.iter().cloned().chain([name.to_owned()]).collect();
-            let (file, joined) = (File::from(opened), path.join("/"));
+            let path: Vec<Vec<u8>> = at.iter().cloned().chain([name.to_owned()]).collect();
+            let joined = path.iter().map(|name| spelled(name)).collect::<Vec<_>>().join("/");
+            let file = File::from(opened);
             let kind = file.metadata()?.file_type();
             if kind.is_dir() {
                 folders.push(path);

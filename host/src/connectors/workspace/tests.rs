@@ -81,15 +81,21 @@ async fn a_path_cannot_lead_out() {
         "sub//x",
         "a.txt\0.png",
         "\0",
-        "..\\secret.txt",
+        "\\x2E\\x2E/secret.txt",
+        "sub\\x2F..\\x2F../secret.txt",
         "a\nb",
     ] {
         assert!(refused(&workspace, path).await.contains("is not a path within the folder"), "{path:?}");
     }
     // Percent signs and the like mean nothing here: there is just no such file.
-    for path in
-        ["%2e%2e/secret.txt", "~/secret.txt", "sub/...", &"x".repeat(300), "d/".repeat(1_000).trim_end_matches('/')]
-    {
+    for path in [
+        "%2e%2e/secret.txt",
+        "..\\secret.txt",
+        "~/secret.txt",
+        "sub/...",
+        &"x".repeat(300),
+        "d/".repeat(1_000).trim_end_matches('/'),
+    ] {
         assert!(refused(&workspace, path).await.contains("there is no file `"), "{path:?}");
     }
 }
@@ -214,7 +220,50 @@ async fn a_workspace_that_is_too_large_is_not_listed_in_part() {
         }
     })
     .await;
+}
+
+/// Every file that is listed can be read by the very path that it is listed by, whatever is in its name.
+#[tokio::test]
+async fn what_is_listed_can_be_read() {
     let (_scratch, files, workspace) = scratch();
-    std::fs::write(files.join(std::ffi::OsString::from_vec(b"\xff".to_vec())), "").unwrap();
-    assert!(listed(&workspace).await["err"].as_str().unwrap().contains("not UTF-8"));
+    let mut made = std::collections::BTreeSet::new();
+    for name in [
+        &b"plain.txt"[..],
+        b"caf\xe9.txt",
+        b"caf\\xE9.txt",
+        b"caf\xe8.txt",
+        b"caf\xef\xbf\xbd.txt",
+        b"a\\b.txt",
+        b"a\\\\b.txt",
+        b"\\",
+        b"..\\up",
+        b"-x",
+        b"--all",
+        b":(top)x",
+        b"two\nlines",
+        b"\x1b[31m",
+        b"\x7f",
+        b"\xc2\x85",
+        b" ",
+        b"\xff",
+        b"\xff\xfe",
+        b"%2e%2e",
+        b"~",
+        b"folder \xe9/inner \xe8.txt",
+        b"folder\\/\\",
+    ] {
+        let path = files.join(std::ffi::OsString::from_vec(name.to_vec()));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, name.escape_ascii().to_string()).unwrap();
+        made.insert(name.escape_ascii().to_string());
+    }
+    let mut found = std::collections::BTreeSet::new();
+    for file in listed(&workspace).await["ok"].as_array().unwrap() {
+        let path = file["path"].as_str().unwrap();
+        let read = read(&workspace, path).await;
+        found.insert(read["ok"].as_str().unwrap_or_else(|| panic!("{path:?}: {read}")).to_owned());
+    }
+    assert_eq!(found, made);
+    assert_eq!(read(&workspace, "caf\\xE9.txt").await["ok"], "caf\\xe9.txt");
+    assert_eq!(read(&workspace, "a\\b.txt").await["ok"], "a\\\\b.txt");
 }
