@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::ids::Digest;
 
+/// How the reason begins when a limit refuses a call, so that no agent takes it for policy: other words or fewer of them would pass.
+pub const LIMIT: &str = "over a limit of this host";
+
 /// Why a call was refused before anyone was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -34,7 +34,7 @@ pub use approval::{Demand, Escalation, Requirement, Reviewers, Vote};
 pub use call::Call;
 pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, Proposal};
 pub use command::{Command, Refused, Subject};
-pub use decision::{Decision, RefusalReason, Resolution, Verdict};
+pub use decision::{Decision, LIMIT, RefusalReason, Resolution, Verdict};
 pub use event::Event;
 pub use grant::{Grant, Granted};
 pub use ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Inconsistent};
-use crate::decision::RefusalReason;
+use crate::decision::{LIMIT, RefusalReason};
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::names;
@@ -51,7 +51,10 @@ impl RunLimits {
     /// Why a call that would be held is refused, once `held` calls were.
     pub fn refuse_to_hold(&self, held: u32) -> Option<RefusalReason> {
         (held >= self.held_calls).then(|| {
-            RefusalReason::Forbidden(format!("this run may hold {} calls and has held that many", self.held_calls))
+            RefusalReason::Forbidden(format!(
+                "{LIMIT}: this run may hold {} calls and has held that many; go on without, or ask the operator for a larger `held-calls`",
+                self.held_calls
+            ))
         })
     }
 }

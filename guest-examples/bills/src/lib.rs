@@ -117,7 +117,7 @@ fn stopped(paid: &[String], unpaid: &[Bill], refusal: &Refusal) -> String {
         Refusal::Rejected(guidance) => format!("a reviewer rejected it: {guidance}"),
         Refusal::Expired => "nobody decided in time".into(),
         Refusal::Cancelled => "it was cancelled".into(),
-        Refusal::Forbidden(reason) => format!("policy forbids it: {reason}"),
+        Refusal::Forbidden(reason) => format!("not allowed: {reason}"),
         Refusal::Invalid(reason) => format!("it makes no sense: {reason}"),
         Refusal::Failed(reason) => format!("it was tried and failed: {reason}"),
         // The one case in which this agent cannot say whether money has moved.

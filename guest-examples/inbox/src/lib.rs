@@ -127,7 +127,7 @@ fn explain(refusal: &Refusal) -> String {
         Refusal::Rejected(guidance) => format!("a reviewer rejected it: {guidance}"),
         Refusal::Expired => "nobody decided in time".into(),
         Refusal::Cancelled => "it was cancelled".into(),
-        Refusal::Forbidden(reason) => format!("policy forbids it: {reason}"),
+        Refusal::Forbidden(reason) => format!("not allowed: {reason}"),
         Refusal::Invalid(reason) => format!("it makes no sense: {reason}"),
         Refusal::Failed(reason) => format!("it was tried and failed: {reason}"),
         Refusal::Unresolved(reason) => format!("whether it happened is unknown: {reason}"),

@@ -15,8 +15,8 @@ use holdshort::agent::types::{ClaimedExhibit, Rationale, Refusal};
 
 /// How often the agent proposes before it gives up. A reviewer who says no three times means it.
 const PROPOSALS_MAX: u32 = 3;
-/// How many commits the notes cover at most.
-const COMMITS_MAX: u32 = 200;
+/// How many commits the notes cover at most; with subjects cut to 72 characters they stay below the 64 KiB that a reviewer is asked to read.
+const COMMITS_MAX: u32 = 100;
 /// How many commits short notes name.
 const SHORT_COMMITS: usize = 3;
 
@@ -30,28 +30,23 @@ impl Guest for Agent {
         // A routine call: answered at once, and recorded in the journal, so that a replayed run sees the same report.
         let report = checks::run("tests", &revision)?;
         if !report.passed {
-            let tail = report.output_tail.trim_end();
-            return Err(format!(
-                "`tests` failed on {revision} with exit status {}; not released:\n{tail}",
-                report.exit_status
-            ));
+            let (status, tail) = (report.exit_status, report.output_tail.trim_end());
+            return Err(format!("`tests` failed on {revision} with exit status {status}; not released:\n{tail}"));
         }
         // From here on only the commit that was tested counts: the branch may move while a person thinks.
         let commit = report.revision;
 
-        let (commits, diff) = changes(&target, &commit)?;
+        let (commits, more, size) = changes(&target, &commit)?;
         if commits.is_empty() {
             return Ok(format!("nothing to release: {target} already has {revision} ({})", short(&commit)));
         }
         let title = format!("{revision} ({}) to {target}", short(&commit));
-        let counts = report.counts.map(|c| format!("{} passed, {} failed, {} skipped", c.passed, c.failed, c.skipped));
-        let many = |number: usize, thing: &str| format!("{number} {thing}{}", if number == 1 { "" } else { "s" });
-        let (waiting, lines) = (many(commits.len(), "commit"), many(diff.lines().count(), "line"));
-        let exhibits = [
-            ("tests", counts.unwrap_or_else(|| "passed".into())),
-            ("size of the diff", format!("{waiting}, {lines} of diff")),
-        ];
-        let exhibits = exhibits.map(|(title, text)| ClaimedExhibit { title: title.into(), text }).to_vec();
+        let counts = |c: checks::Counts| format!("{} passed, {} failed, {} skipped", c.passed, c.failed, c.skipped);
+        let (s, more) = (if commits.len() == 1 { "" } else { "s" }, if more { " or more" } else { "" });
+        let waiting = format!("{} commit{s}{more}", commits.len());
+        let claim = |title: &str, text| ClaimedExhibit { title: title.into(), text };
+        let tests = report.counts.map_or("passed".into(), counts);
+        let exhibits = vec![claim("tests", tests), claim("size of the diff", format!("{waiting}, {size}"))];
 
         let mut release = Release { target, revision: commit, notes: notes(&title, &commits, commits.len()) };
         let mut summary = format!("Release {title}: its tests pass, and {waiting} would go live.");
@@ -65,7 +60,7 @@ impl Guest for Agent {
                 Err(Refusal::Rejected(guidance)) => {
                     log::log(Level::Info, &format!("proposal {proposal} was rejected: {guidance}"));
                     release.notes = revise(&title, &commits, &guidance);
-                    summary = format!("Release {title}, with the notes changed as the reviewer asked: {guidance}");
+                    summary = format!("Release {title}, with other notes, as a reviewer asked: {guidance:.1000}");
                     last = guidance;
                 }
                 Err(refusal) => return Err(format!("not released: {}", explain(&refusal))),
@@ -91,22 +86,27 @@ fn parse(task: &str) -> Result<(String, String), String> {
     Ok((revision.into(), target.into()))
 }
 
-/// What the commit has and the target has not: commits and diff. A target without a branch was never deployed: then it is the whole history.
-fn changes(target: &str, commit: &str) -> Result<(Vec<Commit>, String), String> {
-    match repository::log(Some(target), commit, COMMITS_MAX) {
-        Ok(commits) => Ok((commits, repository::diff(target, commit)?)),
-        Err(why) => {
-            log::log(Level::Warn, &format!("no earlier release to compare with: {why}"));
-            Ok((repository::log(None, commit, COMMITS_MAX)?, String::new()))
-        }
-    }
+/// What the commit has and the target has not: commits, whether there are more, and the diff's size. Without a branch it is the whole history.
+fn changes(target: &str, commit: &str) -> Result<(Vec<Commit>, bool, String), String> {
+    // In full, because a tag may have the name of the branch.
+    let branch = format!("refs/heads/{target}");
+    let log = |from, limit| repository::log(from, commit, limit).map(|found| (found.len() == limit as usize, found));
+    // Where so many long messages are more than one answer holds, the newest is asked for.
+    let newest = |from| log(from, COMMITS_MAX).or_else(|_| log(from, 1));
+    let (more, commits) = newest(Some(&branch)).or_else(|why: String| {
+        log::log(Level::Warn, &format!("no earlier release to compare with: {why}"));
+        newest(None)
+    })?;
+    // The error for a diff that is too large says how large it is.
+    let size = repository::diff(&branch, commit).map(|diff| format!("{} lines of diff", diff.lines().count()));
+    Ok((commits, more, size.unwrap_or_else(|why| why)))
 }
 
 /// Release notes that name the first `count` commits, newest first.
 fn notes(title: &str, commits: &[Commit], count: usize) -> String {
     let mut notes = format!("Release of {title}\n\n");
     for commit in commits.iter().take(count) {
-        notes.push_str(&format!("- {} ({})\n", commit.subject, short(&commit.id)));
+        notes.push_str(&format!("- {:.72} ({})\n", commit.subject, short(&commit.id)));
     }
     match commits.len().saturating_sub(count) {
         0 => notes,
@@ -120,7 +120,7 @@ fn revise(title: &str, commits: &[Commit], guidance: &str) -> String {
     if ["short", "brief", "lines"].iter().any(|word| guidance.to_lowercase().contains(word)) {
         return notes(title, commits, SHORT_COMMITS);
     }
-    format!("{}\nFrom review: {}\n", notes(title, commits, commits.len()), guidance.trim())
+    format!("{}\nFrom review: {:.1000}\n", notes(title, commits, commits.len()), guidance.trim())
 }
 
 /// The receipt says what was really done, which a reviewer may have edited.
@@ -136,7 +136,7 @@ fn explain(refusal: &Refusal) -> String {
         Refusal::Rejected(guidance) => format!("a reviewer rejected it: {guidance}"),
         Refusal::Expired => "nobody decided in time".into(),
         Refusal::Cancelled => "it was cancelled".into(),
-        Refusal::Forbidden(reason) => format!("policy forbids it: {reason}"),
+        Refusal::Forbidden(reason) => format!("not allowed: {reason}"),
         Refusal::Invalid(reason) => format!("it makes no sense: {reason}"),
         Refusal::Failed(reason) => format!("it was tried and failed: {reason}"),
         Refusal::Unresolved(reason) => format!("whether it happened is unknown: {reason}"),

@@ -16,7 +16,7 @@ pub use look::{FunctionTypes, Surroundings};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, Consequence, EffectClass, FunctionType, WitType};
+use holdshort_gate::{Action, Consequence, EffectClass, FunctionType, LIMIT, WitType};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
@@ -87,7 +87,7 @@ impl Acts {
             Said::Done if ended.stdout.is_cut() => {
                 let bytes = ended.stdout.written_bytes;
                 Err(CannotPreview::Impossible(format!(
-                    "its preview is {bytes} bytes; a reviewer is shown at most {KEPT_BYTES_MAX} of a program's, and never a part"
+                    "{LIMIT}: its preview is {bytes} bytes; a reviewer is shown at most {KEPT_BYTES_MAX} of a program's, and never a part"
                 )))
             }
             Said::Done => {

@@ -26,7 +26,7 @@ pub mod workspace;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, CallNumber, Consequence, EffectClass, EffectKey, RunId, Time};
+use holdshort_gate::{Action, CallNumber, Consequence, EffectClass, EffectKey, LIMIT, RunId, Time};
 use holdshort_journal::Authorized;
 use serde_json::{Map, Value};
 
@@ -117,7 +117,7 @@ impl CannotPreview {
     /// What would have to be shown is larger than any evidence may be. The call is refused then, as one is whose arguments are too long to be read.
     pub fn too_large(title: &str, bytes: u64, instead: &str) -> Self {
         Self::Impossible(format!(
-            "`{title}` is {bytes} bytes; a reviewer is shown at most {EXHIBIT_BYTES_MAX}, and never a part: {instead}"
+            "{LIMIT}: `{title}` is {bytes} bytes; a reviewer is shown at most {EXHIBIT_BYTES_MAX}, and never a part: {instead}"
         ))
     }
 }

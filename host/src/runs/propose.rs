@@ -7,8 +7,8 @@ use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Call, CallNumber, Capability, Counted, Counter, EffectClass, ExhibitRef, FunctionType, Mismatch, Proposal,
-    RefusalReason, Requirement, Reviewers, RunId, Seq,
+    Action, Call, CallNumber, Capability, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch,
+    Proposal, RefusalReason, Requirement, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Events, GrantFilter, GrantRow, Journal, ReadError, SubmitError};
 use serde_json::Value;
@@ -300,7 +300,8 @@ impl DisplayBudget {
         let Self { bytes_max, lines_max } = *self;
         if bytes > bytes_max || lines > lines_max {
             return Err(format!(
-                "the arguments are {bytes} bytes and {lines} lines; a reviewer is shown at most {bytes_max} bytes and {lines_max} lines"
+                "{LIMIT}: the arguments are {bytes} bytes and {lines} lines, and a reviewer is shown at most {bytes_max} bytes and {lines_max} lines; \
+                 say it shorter or in several calls, or ask the operator for a larger `arguments-bytes-max` and `arguments-lines-max`"
             ));
         }
         Ok(())

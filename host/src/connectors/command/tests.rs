@@ -248,8 +248,7 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
         let why = format!("the preview `sh -c {script}`: {why}");
         (script.to_owned(), CannotPreview::Unavailable(why))
     };
-    let too_large =
-        "its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's, and never a part";
+    let too_large = "over a limit of this host: its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's, and never a part";
     let cases = [
         ("echo no contact 7 >&2; exit 4".to_owned(), CannotPreview::Impossible("no contact 7".into())),
         ("exit 4".to_owned(), CannotPreview::Impossible("exit status 4".into())),
