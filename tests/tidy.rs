@@ -20,8 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate", "isolate"]),
     ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill"]),
     ("burden", &["gate", "policy"]),
-    ("config", &["gate", "money"]),
-    ("connectors", &["gate", "journal", "money"]),
+    ("config", &["gate", "money", "reference"]),
+    ("connectors", &["gate", "journal", "money", "reference"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("isolate", &[]),
     ("kill", &["journal"]),
@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("notify", &["gate", "journal", "review"]),
     ("page", &["gate", "journal", "policy", "review", "api", "burden", "money"]),
     ("policy", &["gate", "config", "isolate", "money"]),
+    ("reference", &[]),
     ("review", &["gate", "money"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
 ];

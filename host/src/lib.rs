@@ -14,5 +14,6 @@ mod money;
 pub mod notify;
 pub mod page;
 pub mod policy;
+pub mod reference;
 pub mod review;
 pub mod runs;

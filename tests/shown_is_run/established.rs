@@ -40,7 +40,7 @@ fn an_honest_release_shows_its_report_and_no_difference() {
     assert_eq!(
         facts(&held),
         &json!({
-            "old-commit": old, "new-commit": new, "commit-count": 1, "lost-commit-count": 0,
+            "old-commit": old, "new-commit": new, "reference": null, "commit-count": 1, "lost-commit-count": 0,
             "commits": [{ "id": new, "subject": "The second commit" }],
             "history-known": true, "files-changed": 1, "files-not-shown": 0, "kinds-not-shown": [],
             "lines-added": 1, "lines-removed": 0,
@@ -129,4 +129,60 @@ fn an_edit_and_changed_facts_keep_what_the_run_did() {
     assert_eq!(titles(&again)[0], titles(&first)[0]);
     assert_eq!(titles(&again).last(), titles(&first).last());
     assert_digests(&folder, &host, &again);
+}
+
+/// Git reads the first three of them as the unreviewed commit; a pattern that judged the agent's text would let them pass.
+#[test]
+fn no_spelling_of_an_unreviewed_commit_passes_for_an_allowed_branch() {
+    let (folder, repository) = folder(&format!(
+        "\n[agents.release]\ncomponent = \"{}\"\n\
+         [checks.tests]\ncommand = [\"true\"]\nrevisions = [\"main\", \"release/*\"]\n",
+        component("release").display()
+    ));
+    let evil = repository.git(&["commit-tree", "main^{tree}", "-p", "main", "-m", "evil"]);
+    repository.git(&["branch", "feature", &evil]);
+    repository.git(&["tag", "release/1.0", &evil]);
+    let host = folder.serve();
+    for (revision, why) in [
+        (format!("release/x-0-g{evil}"), "there is no branch or tag"),
+        (format!("main-0-g{}", &evil[..7]), "there is no branch or tag"),
+        ("feature^{commit}".into(), "does not name a revision"),
+        ("release/1.0".into(), "may not run on refs/tags/release/1.0, only on `refs/heads/main`"),
+        ("feature".into(), "may not run on refs/heads/feature"),
+        (evil.clone(), "may not run on the bare commit id"),
+    ] {
+        let row = host.over(&host.start("release", &format!("{revision} to production")));
+        assert_eq!(row["state"], "failed", "{revision}: {row}");
+        assert!(row.to_string().contains(why), "{revision}: {row}");
+    }
+    host.held(&host.start("release", "main to production"));
+}
+
+/// A tag with the branch's name, more commits than notes should name, subjects longer than anybody reads, a diff larger than is handed over.
+#[test]
+fn the_release_agent_lives_within_the_hosts_limits() {
+    let (folder, repository) = checked("", PASSED, 0);
+    let large = folder.path().join("large");
+    std::fs::write(&large, "0123456789\n".repeat(150_000)).unwrap();
+    let blob = repository.git(&["hash-object", "-w", large.to_str().unwrap()]);
+    std::fs::write(&large, format!("100644 blob {blob}\tlock\n")).unwrap();
+    let tree = std::process::Command::new("sh")
+        .args(["-c", "git mktree < ../large"])
+        .current_dir(folder.path().join("shop.git"))
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(tree.stdout).unwrap().trim().to_owned();
+    let mut tip = repository.tip("main");
+    for number in 0..120 {
+        let message = format!("{number} {}\n\n{}", "\"subject\" ".repeat(100), "body\n".repeat(3_000));
+        tip = repository.git(&["commit-tree", &tree, "-p", &tip, "-m", &message]);
+    }
+    repository.git(&["update-ref", "refs/heads/main", &tip]);
+    repository.git(&["tag", "production", "main"]);
+    let host = folder.serve();
+    let held = host.held(&host.start("release", "main to production"));
+    assert_eq!((&facts(&held)["new-commit"], &facts(&held)["commit-count"]), (&json!(tip), &json!(121)));
+    let claims = &held["proposal"]["action"]["arguments"]["rationale"];
+    assert!(claims["summary"].as_str().unwrap().contains("1 commit or more would go live"), "{claims}");
+    assert!(claims["exhibits"][1]["text"].as_str().unwrap().contains("the diff is 1"), "{claims}");
 }

@@ -28,8 +28,8 @@ pub fn deploy(target: &str, revision: &str) -> Action {
 /// What the host finds out about a deployment of `new` to the branch `old` of a repository.
 pub async fn preview(repository: &Path, old: &str, new: &str) -> Result<Previewed, CannotPreview> {
     let children = tempfile::tempdir().unwrap();
-    let targets = BTreeMap::from([("target".to_owned(), format!("refs/heads/{old}"))]);
-    let connector = DeployGit::new(Git::at(repository), targets, Children::open(children.path()).unwrap()).unwrap();
+    let targets = BTreeMap::from([("target".to_owned(), format!("refs/heads/{old}").parse().unwrap())]);
+    let connector = DeployGit::new(Git::at(repository), targets, Children::open(children.path()).unwrap());
     connector.preview("release", &deploy("target", new)).await
 }
 

@@ -14,7 +14,7 @@ use super::defaults::{
 };
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::value::{
-    Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Span, Text, TokenHash, Variable,
+    Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Revisions, Span, Text, TokenHash, Variable,
 };
 
 /// A whole number that fits the gate's counters.
@@ -218,7 +218,7 @@ pub(super) struct Check {
     pub(super) command: Argv,
     pub(super) timeout: Option<Span>,
     pub(super) environment: Option<Vec<Variable>>,
-    pub(super) revisions: Option<Vec<Text>>,
+    pub(super) revisions: Option<Vec<Revisions>>,
 }
 
 /// A capability's class.

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use crate::reference::RevisionPattern;
+
 /// The file's usual name.
 pub const FILE_NAME: &str = "holdshort.toml";
 /// The folder of everything the host keeps, beside the file; mode 0700.
@@ -89,7 +91,7 @@ pub const DEPLOYMENT_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 /// How long a check may take: ten minutes.
 pub const CHECK_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 /// The revisions that a check may run on: any that the repository has, because the operator chose the repository.
-pub const CHECK_REVISIONS: &str = "*";
+pub const CHECK_REVISIONS: RevisionPattern = RevisionPattern::Any;
 /// How long the command of a capability may take: one minute.
 pub const CAPABILITY_TIMEOUT_MS: u64 = 60_000;
 

@@ -96,12 +96,12 @@ fn agent(agent: authored::Agent, folder: &Folder) -> Agent {
 
 /// A check may run on any revision unless the operator names some.
 fn check(check: authored::Check, folder: &Folder) -> Check {
-    let revisions = check.revisions.map(values);
+    let revisions = check.revisions.map(|all| all.into_iter().map(|pattern| pattern.0).collect());
     Check {
         argv: folder.argv(check.command.0),
         timeout_ms: check.timeout.map_or(defaults::CHECK_TIMEOUT_MS, |span| span.0),
         environment: connectors::names(check.environment),
-        revisions: revisions.unwrap_or_else(|| vec![defaults::CHECK_REVISIONS.into()]),
+        revisions: revisions.unwrap_or_else(|| vec![defaults::CHECK_REVISIONS]),
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::notices::{NoticeEvent, NoticeTarget};
+use crate::reference::{BranchName, RevisionPattern};
 
 pub use people::{Approval, Delegation};
 
@@ -230,7 +231,7 @@ pub struct Deployment {
     /// The repository that revisions are resolved in, and whose branches the git connector moves.
     pub repository: PathBuf,
     /// What may be deployed to: its name, and its branch as a whole reference.
-    pub targets: BTreeMap<String, String>,
+    pub targets: BTreeMap<String, BranchName>,
     /// How it happens.
     pub connector: Deploy,
 }
@@ -311,8 +312,8 @@ pub struct Check {
     pub timeout_ms: u64,
     /// The variables of the host's environment that it gets; the rest is scrubbed.
     pub environment: Vec<String>,
-    /// The revisions that it may run on, as the agent names them; `*` stands for any run of characters.
-    pub revisions: Vec<String>,
+    /// What it may run on: patterns for the reference that an agent's revision is found by.
+    pub revisions: Vec<RevisionPattern>,
 }
 
 /// Whom a rule is for.

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 
 use super::defaults::{DURATION_MS_MAX, NAME_CHARS_MAX};
 use super::notices::WebUrl;
+use crate::reference::{BranchName, RevisionPattern};
 
 /// Whether `text` can be the name of an agent, reviewer, check or target: plain enough to stand in paths, headers and commands.
 pub(super) fn is_name(text: &str) -> bool {
@@ -52,7 +53,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(Name, Variable, Span, Address, Authority, Origin, Branch, Mailbox, Host, TokenHash, Text, WebUrl);
+from_text!(Name, Variable, Span, Address, Authority, Origin, Branch, Revisions, Mailbox, Host, TokenHash, Text, WebUrl);
 
 /// A plain name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,28 +202,37 @@ macro_rules! into_text {
 }
 into_text!(Variable, Authority, Origin, Text);
 
-/// A full git reference; a bare name means a branch.
+/// A branch: its name, or its whole reference.
 #[derive(Clone, Debug)]
-pub(super) struct Branch(pub(super) String);
+pub(super) struct Branch(pub(super) BranchName);
 
-// The whole name of a branch, by git's own rules as far as they matter for safety.
 impl FromStr for Branch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let full = if text.starts_with("refs/") { text.to_owned() } else { format!("refs/heads/{text}") };
-        // git's own rules (git-check-ref-format) in short; git itself has the last word.
-        let bad = |c: char| c.is_ascii_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
-        let parts_fit =
-            full.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with(".lock"));
-        if parts_fit && !full.contains(bad) && !full.contains("..") && !full.contains("@{") && !full.ends_with('.') {
-            Ok(Self(full))
-        } else {
-            Err(format!(
-                "`{}` is not a branch; write its name, or its whole reference like `refs/heads/production`",
+        text.parse().map(Self).map_err(|why| {
+            format!(
+                "`{}` is not a branch: {why}; write its name, or its whole reference like `refs/heads/production`",
                 text.escape_debug()
-            ))
-        }
+            )
+        })
+    }
+}
+
+/// A pattern for the references that a check may run on.
+#[derive(Clone, Debug)]
+pub(super) struct Revisions(pub(super) RevisionPattern);
+
+impl FromStr for Revisions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|why| {
+            format!(
+                "`{}` is not a pattern for branches or tags: {why}; write `main` or `release/*` for branches, `refs/tags/v*` for tags, or `*` for any revision",
+                text.escape_debug()
+            )
+        })
     }
 }
 

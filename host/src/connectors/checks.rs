@@ -21,8 +21,10 @@ use tokio::sync::Semaphore;
 
 use self::checkout::Checkout;
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, environment};
-use super::git::{CommitId, Git, GitError, NoCommit, NotARevision, Revision};
+use super::git::revision::{NotResolved, Resolved};
+use super::git::{CommitId, Git, GitError};
 use super::{Routine, RoutineCall, Unavailable};
+use crate::reference::RevisionPattern;
 
 /// The most of a check's output that is handed to the agent: its end.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
@@ -40,10 +42,25 @@ pub struct Check {
     pub argv: Vec<String>,
     /// How long it may run.
     pub time_out: Duration,
-    /// The revisions that it may run on, as an agent writes them; `*` stands for any run of characters.
-    pub revisions: Vec<String>,
+    /// What it may run on: patterns for the reference that the agent's revision was found by.
+    pub revisions: Vec<RevisionPattern>,
     /// The variables of the host's environment that it gets, besides `PATH`; also in place of what a check is given otherwise, such as `HOME`.
     pub environment: Vec<String>,
+}
+
+impl Check {
+    /// Judges what was resolved and never the agent's text, which could mean something else to git than to a pattern.
+    fn allows(&self, name: &str, resolved: &Resolved) -> Result<(), NotRun> {
+        if self.revisions.iter().any(|pattern| pattern.fits(resolved.reference())) {
+            return Ok(());
+        }
+        let found = match resolved.reference() {
+            Some(reference) => reference.to_string(),
+            None => format!("the bare commit id {}", resolved.commit()),
+        };
+        let allowed = self.revisions.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ");
+        Err(NotRun::NotAllowed { name: name.to_owned(), found, allowed })
+    }
 }
 
 /// Runs the checks of one repository.
@@ -62,11 +79,9 @@ enum NotRun {
     #[error("there is no check `{name}`; the operator named {known}")]
     NoCheck { name: String, known: String },
     #[error(transparent)]
-    NotARevision(#[from] NotARevision),
-    #[error("the check `{name}` may not run on `{revision}`, only on {allowed}")]
-    NotAllowed { name: String, revision: String, allowed: String },
-    #[error("there is no commit `{0}`; give a branch, a tag or a commit id that the repository has")]
-    NoCommit(String),
+    NotResolved(NotResolved),
+    #[error("the check `{name}` may not run on {found}, only on {allowed}")]
+    NotAllowed { name: String, found: String, allowed: String },
     #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
     NotStarted { name: String, source: NotStarted },
     #[error("{0}; this connector serves `holdshort:agent/checks#run`")]
@@ -79,12 +94,9 @@ enum NotRun {
     Checkout(#[from] io::Error),
 }
 
-impl From<NoCommit> for NotRun {
-    fn from(error: NoCommit) -> Self {
-        match error {
-            NoCommit::Unknown(revision) => Self::NoCommit(revision),
-            NoCommit::Git(error) => Self::Git(error),
-        }
+impl From<NotResolved> for NotRun {
+    fn from(error: NotResolved) -> Self {
+        if let NotResolved::Git(error) = error { Self::Git(error) } else { Self::NotResolved(error) }
     }
 }
 
@@ -106,18 +118,14 @@ impl Checks {
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
         let (name, revision) = text("name").zip(text("revision")).ok_or(NotRun::NotOurs("no `name` and `revision`"))?;
         let check = self.checks.get(name).ok_or_else(|| self.no_check(name))?;
-        let wanted: Revision = revision.parse()?;
-        if !check.revisions.iter().any(|pattern| matches(pattern, revision)) {
-            let allowed = check.revisions.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ");
-            return Err(NotRun::NotAllowed { name: name.to_owned(), revision: revision.to_owned(), allowed });
-        }
-        let commit = self.git.commit(&wanted).await?;
+        let resolved = self.git.resolve(revision).await?;
+        check.allows(name, &resolved)?;
         let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
-        let checkout = Checkout::make(&self.git, &commit, &self.scratch, &self.children).await?;
+        let checkout = Checkout::make(&self.git, &resolved, &self.scratch, &self.children).await?;
         let ended = self.children.run(checkout.name(), order(check, &checkout)).await;
         self.children.forget(checkout.name()).await;
         let ended = ended.map_err(|source| NotRun::NotStarted { name: name.to_owned(), source })?;
-        Ok(report(name, &commit, check, &ended))
+        Ok(report(name, resolved.commit(), check, &ended))
     }
 
     fn no_check(&self, name: &str) -> NotRun {
@@ -201,22 +209,6 @@ fn tail(output: &Output) -> String {
     let end = end.get(line..).unwrap_or_default();
     let missing = output.written_bytes - end.len() as u64;
     format!("[the first {missing} bytes are left out]\n{}", String::from_utf8_lossy(end))
-}
-
-/// Whether `text` is `pattern`, in which `*` stands for any run of characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(start) else { return false };
-    let mut parts = rest.split('*').peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return text.ends_with(part);
-        }
-        // The first place is as good as any: what follows only gets longer.
-        let Some(at) = text.find(part) else { return false };
-        text = text.get(at + part.len()..).unwrap_or_default();
-    }
-    true
 }
 
 #[cfg(test)]

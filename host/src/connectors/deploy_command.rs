@@ -1,7 +1,7 @@
 //! Deploys with a program of the operator's, run without a shell.
 //!
-//! The program reads one JSON object on its standard input (`release`, `commit`, `previous`, `key`, `run`, `call`, `attempt`) and finds the plain
-//! ones in its environment as well (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_COMMIT`, `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
+//! The program reads one JSON object on its standard input (`release`, `reference`, `commit`, `previous`, `key`, `run`, `call`, `attempt`) and finds the plain
+//! ones in its environment as well (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_REFERENCE`, `HOLDSHORT_COMMIT`, `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
 //!
 //! What a target runs now is what its branch says, as with the connector that moves branches; but here the host only reads it, and keeping it is
 //! the program's business. Where there is no such branch, nothing is known of what would be replaced, and that is what reviewers are told.
@@ -31,6 +31,7 @@ use super::release::{Release, impossible, unknown_target};
 use super::{
     Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
 };
+use crate::reference::{BranchName, ReferenceName};
 
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
@@ -44,7 +45,7 @@ pub struct DeployCommand {
     program: Program,
     git: Git,
     /// The operator's names, each with the whole reference of the branch that says what runs there.
-    targets: BTreeMap<String, String>,
+    targets: BTreeMap<String, BranchName>,
     children: Children,
     /// Who deploys to a target has it to themselves until the program has ended: what others were shown is not so meanwhile.
     busy: Arc<BTreeMap<String, Mutex<()>>>,
@@ -52,7 +53,7 @@ pub struct DeployCommand {
 
 impl DeployCommand {
     /// Revisions and the targets' branches are those of `git`'s repository. `children` holds what the running program leaves for lookups.
-    pub fn new(program: Program, git: Git, targets: BTreeMap<String, String>, children: Children) -> Self {
+    pub fn new(program: Program, git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         let busy = targets.keys().map(|target| (target.clone(), Mutex::default())).collect();
         Self { program, git, targets, children, busy: Arc::new(busy) }
     }
@@ -83,10 +84,11 @@ impl DeployCommand {
         let Some(branch) = self.targets.get(release.target) else {
             return Err(unknown_target(release.target, self.targets.keys()));
         };
-        let new = release.commit(&self.git).await?;
-        let [tip] = self.git.references([branch]).await.map_err(unavailable)?;
-        let repository = self.git.repository().display().to_string();
-        Ok(Facts { repository, branch: branch.clone(), old: tip.map(|tip| tip.id), new })
+        let resolved = release.resolve(&self.git).await?;
+        let [tip] = self.git.references([branch.as_str()]).await.map_err(unavailable)?;
+        let (repository, branch) = (self.git.repository().display().to_string(), branch.as_str().to_owned());
+        let (new, reference) = (resolved.commit().clone(), resolved.reference().cloned());
+        Ok(Facts { repository, branch, old: tip.map(|tip| tip.id), new, reference })
     }
 
     /// What would change from what the branch says, in a few words and with the evidence: the commits and the diff, if there is anything to
@@ -96,7 +98,7 @@ impl DeployCommand {
         release: &Release<'_>,
         facts: &Facts,
     ) -> Result<(String, Option<Extent>, Vec<Exhibit>), CannotPreview> {
-        let Facts { repository: _, branch, old, new } = facts;
+        let Facts { branch, old, new, .. } = facts;
         let old = match old {
             Some(old) if old != new => old,
             Some(_) => return Ok((format!("{branch} is at it already"), None, vec![self.commit(new).await?])),
@@ -164,15 +166,18 @@ impl DeployCommand {
     /// What the program reads and finds in its environment.
     fn order(&self, release: &Release<'_>, facts: &Facts, origin: &Origin<'_>) -> Order {
         let previous = facts.old.as_ref().map(CommitId::as_str);
+        let reference = facts.reference.as_ref().map(ReferenceName::as_str);
         let own = [
             ("HOLDSHORT_TARGET", release.target.to_owned()),
             ("HOLDSHORT_REVISION", release.revision.to_owned()),
+            ("HOLDSHORT_REFERENCE", reference.unwrap_or_default().to_owned()),
             ("HOLDSHORT_COMMIT", facts.new.to_string()),
             ("HOLDSHORT_PREVIOUS", previous.unwrap_or_default().to_owned()),
             ("HOLDSHORT_KEY", origin.key.to_string()),
         ];
         let input = json!({
             "release": release.record,
+            "reference": reference,
             "commit": facts.new.as_str(),
             "previous": previous,
             "key": origin.key.to_string(),
@@ -237,10 +242,12 @@ impl Perform for DeployCommand {
 
 /// What is not as it was shown; both values of each.
 fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> String {
+    let found = |facts: &Facts| facts.reference.as_ref().map_or("a commit id".to_owned(), ReferenceName::to_string);
     let tip = |facts: &Facts| facts.old.as_ref().map_or("absent".to_owned(), |old| format!("at {old}"));
     let facts = [
         ("the repository".to_owned(), shown.repository.clone(), now.repository.clone()),
         (format!("the branch of `{}`", release.target), shown.branch.clone(), now.branch.clone()),
+        (format!("the reference of `{}`", release.revision), found(shown), found(now)),
         (format!("`{}`", release.revision), shown.new.to_string(), now.new.to_string()),
         (shown.branch.clone(), tip(shown), tip(now)),
     ];

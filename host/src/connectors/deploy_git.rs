@@ -20,12 +20,13 @@ use holdshort_journal::Authorized;
 use serde_json::Value;
 
 use self::change::Change;
-use self::state::{Facts, Judged, State, marker};
+use self::state::{Facts, Judged, MARKERS_ABOVE, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
 use super::git::{self, CommitId, Git, GitError};
 use super::history::History;
 use super::release::{Release, impossible, unknown_target};
 use super::{Attempt, CannotPreview, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, key};
+use crate::reference::BranchName;
 
 /// How long moving a branch may take. It takes milliseconds; a slow disk is given time, because git should not be killed in the middle.
 const MOVE_MAX: Duration = Duration::from_secs(60);
@@ -45,32 +46,15 @@ pub const IF_LOST: IfLost = IfLost {
 pub struct DeployGit {
     git: Git,
     /// The operator's names, each with the whole reference of its branch.
-    targets: BTreeMap<String, String>,
+    targets: BTreeMap<String, BranchName>,
     /// Where a running git and a host that comes later meet: the lock of the attempt's child.
     children: Children,
 }
 
-/// A target that cannot be deployed to.
-/// It is found when the host starts, so no agent and no reviewer ever meets it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("target `{target}`: `{branch}` is not the whole name of a branch; write it like `refs/heads/production`")]
-pub struct BadTarget {
-    target: String,
-    branch: String,
-}
-
 impl DeployGit {
     /// `targets` are the operator's names with the whole references of their branches; `children` holds what a running git leaves for lookups.
-    pub fn new(git: Git, targets: BTreeMap<String, String>, children: Children) -> Result<Self, BadTarget> {
-        // Names become words on lines that git reads: a space, a quote or the end of a line would begin something else there.
-        let odd = |c: char| c.is_control() || " ~^:?*[\\\"".contains(c);
-        for (target, branch) in &targets {
-            let name = branch.strip_prefix("refs/heads/").unwrap_or_default();
-            if name.is_empty() || name.contains("..") || name.contains(odd) {
-                return Err(BadTarget { target: target.clone(), branch: branch.clone() });
-            }
-        }
-        Ok(Self { git, targets, children })
+    pub fn new(git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
+        Self { git, targets, children }
     }
 
     /// What would move, and the facts that must still hold when it does. Nothing is written, not even a lock.
@@ -82,8 +66,9 @@ impl DeployGit {
         let Some(branch) = self.targets.get(release.target) else {
             return Err(unknown_target(release.target, self.targets.keys()));
         };
-        let new = release.commit(&self.git).await?;
-        let [tip] = self.git.references([branch]).await.map_err(unavailable)?;
+        let resolved = release.resolve(&self.git).await?;
+        let new = resolved.commit().clone();
+        let [tip] = self.git.references([branch.as_str()]).await.map_err(unavailable)?;
         if let Some(why) = self.in_the_way(branch, tip.as_ref()).await.map_err(unavailable)? {
             return Err(CannotPreview::Impossible(why));
         }
@@ -92,9 +77,11 @@ impl DeployGit {
             let text = format!("`{}` ({branch}) is at {new} already: there is nothing to deploy", release.target);
             return Err(CannotPreview::Impossible(text));
         }
+        let branch = branch.as_str();
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
         let (summary, extent, exhibits) = change.describe().await?;
-        let standing = Facts { repository: self.repository(), branch: branch.clone(), old, new };
+        let (repository, reference) = (self.repository(), resolved.reference().cloned());
+        let standing = Facts { repository, branch: branch.to_owned(), old, new, reference };
         let facts = change::facts(&standing, Some(&extent));
         let (preconditions, consequence) = (standing.to_json(), Consequence::High);
         Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
@@ -105,11 +92,23 @@ impl DeployGit {
         self.git.repository().display().to_string()
     }
 
-    /// Why the branch must not be moved from here, whatever it is moved to.
+    /// Why git would not move the branch, or must not, whatever it is moved to.
     /// A branch that is checked out is among it: its files would stay as they were, and the next commit made there would undo the deployment.
-    async fn in_the_way(&self, branch: &str, tip: Option<&git::Reference>) -> Result<Option<String>, GitError> {
-        if let Some(other) = tip.and_then(|tip| tip.symbolic.as_ref()) {
+    async fn in_the_way(&self, branch: &BranchName, tip: Option<&git::Reference>) -> Result<Option<String>, GitError> {
+        let symbolic = match tip {
+            Some(tip) => tip.symbolic.clone(),
+            None => self.git.target_of(branch.as_str()).await?,
+        };
+        if let Some(other) = symbolic {
             let text = format!("{branch} is only another name for {other}; name {other} as the target's branch");
+            return Ok(Some(text));
+        }
+        let above: Vec<&str> = MARKERS_ABOVE.into_iter().chain(branch.above()).collect();
+        if let Some(other) = self.git.obstacle(&above, branch.as_str()).await? {
+            let text = format!(
+                "{branch} cannot be moved while there is {other}: git keeps no reference below another one; \
+                 rename {other}, or name another branch for the target"
+            );
             return Ok(Some(text));
         }
         let looked = self.git.read(&["worktree", "list", "--porcelain", "-z"], 1024 * 1024).await?;
@@ -118,7 +117,7 @@ impl DeployGit {
         for line in text.split('\0') {
             if let Some(path) = line.strip_prefix("worktree ") {
                 folder = path;
-            } else if line.strip_prefix("branch ") == Some(branch) {
+            } else if line.strip_prefix("branch ") == Some(branch.as_str()) {
                 return Ok(Some(format!(
                     "{branch} is checked out in `{folder}`, whose files would be left behind if it were moved; \
                      check out something else there (`git switch --detach`), or deploy to a bare repository"
@@ -177,15 +176,15 @@ impl DeployGit {
             None => {}
         }
         let branch = self.targets.get(release.target);
-        if branch != Some(&facts.branch) {
-            let now = branch.map_or("no branch", String::as_str);
+        let Some(branch) = branch.filter(|branch| branch.as_str() == facts.branch) else {
+            let now = branch.map_or("no branch", BranchName::as_str);
             let text = format!("`{}` was {} when it was shown and is {now} now", release.target, facts.branch);
             return Err(Attempt::FactsChanged(text));
-        }
+        };
         if state.tip() != facts.old.as_ref() {
             return Err(Attempt::FactsChanged(tip_moved(&state, facts)));
         }
-        match self.in_the_way(&facts.branch, state.branch.as_ref()).await.map_err(not_done)? {
+        match self.in_the_way(branch, state.branch.as_ref()).await.map_err(not_done)? {
             Some(why) => Err(Attempt::FactsChanged(why)),
             None => Ok(()),
         }

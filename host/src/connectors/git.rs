@@ -1,7 +1,7 @@
 //! Running the git program on one repository, so that nothing in the repository runs and nothing in it changes what is shown.
 //!
-//! There is no shell, every revision is guarded before it becomes an argument, and the environment is made here from nothing: no user's or
-//! system's configuration, no prompts, no network. The repository's own configuration is read by git, but what could run a program through
+//! There is no shell, a revision that an agent wrote is looked up as the exact name that it is ([`revision`]), and the environment is made
+//! here from nothing: no user's or system's configuration, no prompts, no network. The repository's own configuration is read by git, but what could run a program through
 //! it (hooks, external diffs, text conversions, a file system monitor, signature checks) is switched off for every command, and what could
 //! show something other than the truth (replacement objects, grafts, attributes in a commit, a mail map) is left aside.
 
@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod diff;
 pub mod objects;
 pub mod relation;
+pub mod revision;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,8 @@ use super::child;
 const LOOK_MAX: Duration = Duration::from_secs(60);
 /// How much of git's complaints is kept.
 const COMPLAINT_BYTES_MAX: usize = 4 * 1024;
-/// The longest name of a revision; git's own limit for a reference is the file system's, 255.
-const REVISION_BYTES_MAX: usize = 255;
+/// How much of a list of references is read: names below the one that is asked for are listed too, and there may be many.
+const REFERENCES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Settings that stand above the repository's own.
 const SETTINGS: &[&str] = &[
@@ -41,6 +42,8 @@ const SETTINGS: &[&str] = &[
     "core.fsmonitor=false",
     // A file beside the commits that tells their parents: what it says may be older than they are.
     "core.commitGraph=false",
+    // An id is an id: no reference of the same name is looked for, and nothing is said of it.
+    "core.warnAmbiguousRefs=false",
     "core.quotePath=false",
     "log.showSignature=false",
     // A reference that was moved stays moved when the power fails.
@@ -93,35 +96,6 @@ impl FromStr for CommitId {
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// The name of a branch, a tag or a commit, perhaps with `~N` or `^`, that can be nothing else: no option, no range, no search, no path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revision(String);
-
-impl Revision {
-    /// As it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The text does not name a revision.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` does not name a revision; give a branch, a tag or a commit id")]
-pub struct NotARevision(String);
-
-impl FromStr for Revision {
-    type Err = NotARevision;
-
-    fn from_str(text: &str) -> Result<Self, NotARevision> {
-        let odd = |c: char| c.is_control() || c.is_whitespace() || ":?*[]\\{}".contains(c);
-        let bad = text.is_empty() || text.len() > REVISION_BYTES_MAX || text.starts_with(['-', '^', '.', '/']);
-        if bad || text.contains("..") || text.contains(odd) {
-            return Err(NotARevision(text.chars().take(80).collect()));
-        }
-        Ok(Self(text.to_owned()))
     }
 }
 
@@ -187,17 +161,6 @@ pub enum GitError {
     },
 }
 
-/// A revision has no commit.
-#[derive(Debug, thiserror::Error)]
-pub enum NoCommit {
-    /// There is none of that name.
-    #[error("the repository has no commit `{0}`; give a branch, a tag or a commit id that it has")]
-    Unknown(String),
-    /// Git could not look.
-    #[error(transparent)]
-    Git(#[from] GitError),
-}
-
 impl Git {
     /// Uses the repository at `path`, which need not exist yet. No folder above it is searched.
     pub fn at(path: &Path) -> Self {
@@ -261,20 +224,17 @@ impl Git {
         Ok(command)
     }
 
-    /// The commit that a revision is just now.
-    pub async fn commit(&self, revision: &Revision) -> Result<CommitId, NoCommit> {
-        let wanted = format!("{}^{{commit}}", revision.as_str());
-        let looked = self.look(&["rev-parse", "--quiet", "--verify", "--end-of-options", &wanted], 256).await?;
-        let unknown = || NoCommit::Unknown(revision.as_str().to_owned());
-        if looked.status == 0 { looked.text().trim().parse().map_err(|()| unknown()) } else { Err(unknown()) }
-    }
-
     /// References by their whole names; those that are absent are `None`. One that is damaged is an error, not absent.
     pub async fn references<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Reference>; N], GitError> {
         let format = "--format=%(objectname) %(refname) %(symref)";
         let arguments: Vec<&str> = ["for-each-ref", format].into_iter().chain(names).collect();
-        let looked = self.read(&arguments, 64 * 1024).await?;
-        if !looked.complaint.is_empty() || !looked.is_whole() {
+        let looked = self.read(&arguments, REFERENCES_BYTES_MAX).await?;
+        // The program also warns of damaged references that are listed beside these.
+        let others = |line: &str| {
+            let warned = line.strip_prefix("warning: ignoring broken ref ");
+            warned.is_some_and(|name| !names.contains(&name))
+        };
+        if !looked.complaint.lines().all(others) || !looked.is_whole() {
             return Err(GitError::Failed { command: "for-each-ref".into(), complaint: looked.complaint });
         }
         let text = looked.text();
@@ -288,6 +248,33 @@ impl Git {
                 found.then_some(Reference { id, symbolic })
             })
         }))
+    }
+
+    /// The tags as they stand, a line of `ID NAME` each, in git's own bytes. A damaged one is left out.
+    pub async fn tags(&self) -> Result<Vec<u8>, GitError> {
+        let looked = self
+            .read(&["for-each-ref", "--format=%(objectname) %(refname)", "refs/tags/"], REFERENCES_BYTES_MAX)
+            .await?;
+        if looked.is_whole() {
+            return Ok(looked.bytes);
+        }
+        let complaint = format!("the names of all tags are more than {REFERENCES_BYTES_MAX} bytes");
+        Err(GitError::Failed { command: "for-each-ref".into(), complaint })
+    }
+
+    /// The first reference that there is of these, or below `below`. Git makes no reference above or below another one.
+    pub async fn obstacle(&self, names: &[&str], below: &str) -> Result<Option<String>, GitError> {
+        let below = format!("{below}/");
+        let patterns = names.iter().copied().chain([below.as_str()]);
+        let arguments: Vec<&str> = ["for-each-ref", "--format=%(refname)"].into_iter().chain(patterns).collect();
+        let listed = self.read(&arguments, REFERENCES_BYTES_MAX).await?.text();
+        Ok(listed.lines().find(|found| names.contains(found) || found.starts_with(&below)).map(str::to_owned))
+    }
+
+    /// The reference that this one is only another name for, whether or not there is such a one.
+    pub async fn target_of(&self, name: &str) -> Result<Option<String>, GitError> {
+        let looked = self.look(&["symbolic-ref", "--quiet", name], 64 * 1024).await?;
+        Ok((looked.status == 0).then(|| looked.text().trim_end().to_owned()))
     }
 
     /// The folder that holds the references, which linked work trees share.

@@ -4,7 +4,8 @@ use holdshort_gate::Action;
 use serde_json::{Value, json};
 
 use super::CannotPreview;
-use super::git::{CommitId, Git, NoCommit, Revision};
+use super::git::revision::{NotResolved, Resolved};
+use super::git::{CommitId, Git};
 
 /// What is to be deployed where.
 #[derive(Clone, Debug)]
@@ -25,12 +26,11 @@ impl<'a> Release<'a> {
         Ok(Self { target: text("target")?, revision: text("revision")?, record })
     }
 
-    /// The commit that the revision is just now.
-    pub async fn commit(&self, git: &Git) -> Result<CommitId, CannotPreview> {
-        let revision: Revision = self.revision.parse().map_err(|error| impossible(&error))?;
-        git.commit(&revision).await.map_err(|error| match error {
-            NoCommit::Unknown(_) => impossible(&error),
-            NoCommit::Git(error) => CannotPreview::Unavailable(error.to_string()),
+    /// What the revision is just now.
+    pub async fn resolve(&self, git: &Git) -> Result<Resolved, CannotPreview> {
+        git.resolve(self.revision).await.map_err(|error| {
+            let unavailable = matches!(error, NotResolved::Git(_));
+            if unavailable { CannotPreview::Unavailable(error.to_string()) } else { impossible(&error) }
         })
     }
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::git::diff::Diff;
 use super::git::objects::Objects;
-use super::git::{CommitId, Git, GitError, Looked, NoCommit, NotARevision, Revision};
+use super::git::revision::NotResolved;
+use super::git::{CommitId, Git, GitError, Looked};
 use super::relative::{NotWithin, RelativePath};
 use super::{Routine, RoutineCall, Unavailable};
 
@@ -31,9 +32,7 @@ pub struct Repository {
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error(transparent)]
-    NotARevision(#[from] NotARevision),
-    #[error("there is no commit `{0}`; give a branch, a tag or a commit id that the repository has")]
-    NoCommit(String),
+    NotResolved(NotResolved),
     #[error(transparent)]
     NotWithin(#[from] NotWithin),
     #[error("there is no `{path}` at {commit}")]
@@ -69,12 +68,9 @@ impl From<GitError> for NoAnswer {
     }
 }
 
-impl From<NoCommit> for NoAnswer {
-    fn from(error: NoCommit) -> Self {
-        match error {
-            NoCommit::Unknown(revision) => Self::NoCommit(revision),
-            NoCommit::Git(error) => error.into(),
-        }
+impl From<NotResolved> for NoAnswer {
+    fn from(error: NotResolved) -> Self {
+        if let NotResolved::Git(error) = error { error.into() } else { Self::NotResolved(error) }
     }
 }
 
@@ -176,8 +172,7 @@ impl Repository {
 
     /// A revision is looked up once and is a commit from then on: a branch that moves between two commands of git makes no mixed answer.
     async fn commit(&self, revision: &str) -> Result<CommitId, NoAnswer> {
-        let revision: Revision = revision.parse()?;
-        Ok(self.git.commit(&revision).await?)
+        Ok(self.git.resolve(revision).await?.commit().clone())
     }
 }
 

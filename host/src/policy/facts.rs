@@ -15,6 +15,7 @@ pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
         ("holdshort:agent/deployment", "deploy") => vec![
             ("old-commit", WitType::Option(Box::new(WitType::String))),
             ("new-commit", WitType::String),
+            ("reference", WitType::Option(Box::new(WitType::String))),
             ("commit-count", WitType::U64),
             ("lost-commit-count", WitType::U64),
             ("history-known", WitType::Bool),

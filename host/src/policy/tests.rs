@@ -14,7 +14,9 @@ use super::explain::{Explanation, explain};
 use super::isolated::Reader;
 use super::load::Source;
 use super::schema::Types;
-use super::{CallQuestion, CedarPolicy, People, Policy, Setting};
+use super::{CallQuestion, CedarPolicy, People, Policy, Setting, Verdict};
+
+const DEPLOY: &str = "holdshort:agent/deployment@0.1.0#deploy";
 
 fn types() -> Types {
     let money = WitType::Record(vec![("minor-units".into(), WitType::U64), ("currency".into(), WitType::String)]);
@@ -25,7 +27,9 @@ fn types() -> Types {
     };
     let pay = [("to", &WitType::String), ("amount", &money), ("urgent", &WitType::Bool), ("score", &WitType::F32)];
     let send = [("to", &texts), ("note", &WitType::Option(Box::new(WitType::U8)))];
-    [("acme:bank/pay@1.0.0#pay", params(&pay)), ("acme:mail/send@1.0.0#send", params(&send))]
+    let release = ["target", "revision", "notes"].map(|name| (name.to_owned(), WitType::String));
+    let deploy = params(&[("release", &WitType::Record(release.into()))]);
+    [("acme:bank/pay@1.0.0#pay", params(&pay)), ("acme:mail/send@1.0.0#send", params(&send)), (DEPLOY, deploy)]
         .into_iter()
         .map(|(name, ty)| (name.parse().unwrap(), ty))
         .collect()
@@ -86,6 +90,36 @@ impl Asks {
             now: Time(1_767_268_800_000_000),
         }
     }
+}
+
+/// The agent's text is what it likes; the reference is what the host found.
+#[test]
+fn a_policy_goes_by_the_reference_that_was_found() {
+    let policy = policies(
+        r#"permit (principal, action == Action::"call", resource is deployment::Deploy)
+        when { resource.facts has reference && resource.facts.reference like "refs/heads/release/*" };
+        permit (principal, action == Action::"decide", resource);"#,
+    );
+    for (text, reference, expected) in [
+        ("release/1.0", json!("refs/heads/release/1.0"), Verdict::Clear),
+        ("refs/heads/release/1.0", json!("refs/heads/release/1.0"), Verdict::Clear),
+        ("release/1.0", json!("refs/tags/release/1.0"), Verdict::Hold),
+        ("release/1.0", json!("refs/heads/refs/heads/release/1.0"), Verdict::Hold),
+        ("release/1.0", json!("refs/heads/feature"), Verdict::Hold),
+        ("release/1.0", Value::Null, Verdict::Hold),
+        ("refs/heads/release/1.0", Value::Null, Verdict::Hold),
+    ] {
+        let release = json!({ "target": "production", "revision": text, "notes": "" });
+        let asks = Asks::new(DEPLOY, &json!({ "release": release }));
+        let facts = json!({ "old-commit": null, "new-commit": "1".repeat(40), "reference": reference });
+        let judged = policy.judge(&CallQuestion { facts: &facts, ..asks.question() });
+        assert_eq!((judged.verdict, judged.record.errors), (expected, Vec::new()), "{text} {reference}");
+    }
+    // A call that was recorded when there was no such fact is held.
+    let asks =
+        Asks::new(DEPLOY, &json!({ "release": { "target": "production", "revision": "release/1.0", "notes": "" } }));
+    let facts = json!({ "old-commit": null, "new-commit": "1".repeat(40) });
+    assert_eq!(policy.judge(&CallQuestion { facts: &facts, ..asks.question() }).verdict, Verdict::Hold);
 }
 
 const RESOURCES: [&str; 4] = [

@@ -111,8 +111,7 @@ impl Wiring {
         let (git, children) = (Git::at(&deployment.repository), children(config)?);
         match &deployment.connector {
             Deploy::Git => {
-                let connector = DeployGit::new(git, deployment.targets.clone(), children)
-                    .map_err(|error| wrong(&format!("[deployment]: {error}")))?;
+                let connector = DeployGit::new(git, deployment.targets.clone(), children);
                 self.perform("deployment", "deploy", Arc::new(connector))
             }
             Deploy::Command(command) => {

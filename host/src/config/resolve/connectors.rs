@@ -10,7 +10,8 @@ use super::notices::remind_before;
 use super::{Folder, Wrong, authored, defaults, named, plain_name, values};
 use crate::config::notices::NoticeEvent;
 use crate::config::resolved::{Account, Amount, Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
-use crate::config::value::{Mailbox, Variable};
+use crate::config::value::{Branch, Mailbox, Variable};
+use crate::reference::BranchName;
 
 /// Says that a key belongs to another connector than the one that is chosen.
 fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
@@ -118,7 +119,7 @@ pub(super) fn deployment(
     is_repository: bool,
 ) -> Result<Option<Deployment>, Wrong> {
     let (name, branch) = defaults::DEPLOYMENT_TARGET;
-    let usual_targets = || BTreeMap::from([(name.to_owned(), branch.to_owned())]);
+    let usual_targets = || branch.parse().map(|branch| (name.to_owned(), branch)).into_iter().collect();
     let Some(authored) = authored else {
         // Nothing to deploy from, and nobody asked for it.
         return Ok(is_repository.then(|| Deployment {
@@ -153,15 +154,21 @@ pub(super) fn deployment(
 }
 
 /// A table without targets is a mistake: it would take the usual target away and put nothing in its place.
-fn targets(
-    targets: &Spanned<authored::Named<crate::config::value::Branch>>,
-) -> Result<BTreeMap<String, String>, Wrong> {
+/// So are two branches of which one is below the other, because git cannot have both.
+fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
     if targets.get_ref().is_empty() {
         return Err(Wrong::at(
             targets,
             "nothing could be deployed",
             "name a target, such as `production = \"production\"`",
         ));
+    }
+    for (name, branch) in targets.get_ref() {
+        let above = |other: &&Branch| branch.0.above().any(|above| above == other.0.as_str());
+        if let Some(other) = targets.get_ref().values().find(above) {
+            let what = format!("{} cannot be beside {}, which another target has", branch.0, other.0);
+            return Err(Wrong::at(name, what, "git keeps no branch below another branch; rename one of them"));
+        }
     }
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::connectors::child::{Children, How, Leftovers, Order};
-use crate::connectors::git::{self, CommitId, Git};
+use crate::connectors::git::revision::Resolved;
+use crate::connectors::git::{self, Git};
+use crate::reference::ReferenceName;
 
 /// How long a checkout may take: a large tree on a slow disk.
 const CHECKOUT_MAX: Duration = Duration::from_secs(300);
@@ -23,7 +25,8 @@ pub(super) struct Checkout {
 
 impl Checkout {
     /// Makes one in `scratch`.
-    pub(super) async fn make(git: &Git, commit: &CommitId, scratch: &Path, children: &Children) -> io::Result<Self> {
+    pub(super) async fn make(git: &Git, resolved: &Resolved, scratch: &Path, children: &Children) -> io::Result<Self> {
+        let commit = resolved.commit();
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = random.iter().fold("check-".to_owned(), |name, byte| name + &format!("{byte:02x}"));
@@ -35,11 +38,26 @@ impl Checkout {
         let format = format!("--object-format={}", if commit.as_str().len() == 64 { "sha256" } else { "sha1" });
         // No template, so no hooks; a new configuration, so no filters.
         checkout.git(children, &["init", "--quiet", "--template=", &format]).await?;
-        let objects = std::path::absolute(git.common_folder().await.map_err(io::Error::other)?)?.join("objects");
-        let info = checkout.tree().join(".git/objects/info");
+        let common = std::path::absolute(git.common_folder().await.map_err(io::Error::other)?)?;
+        let own = checkout.tree().join(".git");
+        let info = own.join("objects/info");
         std::fs::create_dir_all(&info)?;
-        std::fs::write(info.join("alternates"), format!("{}\n", objects.display()))?;
+        std::fs::write(info.join("alternates"), format!("{}\n", common.join("objects").display()))?;
+        // A shallow repository says here where its history ends.
+        if common.join("shallow").exists() {
+            std::fs::copy(common.join("shallow"), own.join("shallow"))?;
+        }
+        // The tags, because builds take their version from them (`git describe`), and the branch that the commit was found by.
+        let mut references = git.tags().await.map_err(io::Error::other)?;
+        let branch = resolved.reference().filter(|name| name.branch().is_some());
+        if let Some(name) = branch {
+            references.extend_from_slice(format!("{commit} {name}\n").as_bytes());
+        }
+        std::fs::write(own.join("packed-refs"), references)?;
         checkout.git(children, &["checkout", "--quiet", "--detach", commit.as_str()]).await?;
+        if let Some(name) = branch.map(ReferenceName::as_str) {
+            checkout.git(children, &["symbolic-ref", "HEAD", name]).await?;
+        }
         Ok(checkout)
     }
 
@@ -66,8 +84,10 @@ impl Checkout {
     async fn git(&self, children: &Children, arguments: &[&str]) -> io::Result<()> {
         let quiet =
             ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
-        // Here the index is the checkout's own.
-        let environment = git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").collect();
+        // Here the index is the checkout's own, and its references are in files, of which one is written by hand.
+        let files = ("GIT_DEFAULT_REF_FORMAT".to_owned(), "files".to_owned());
+        let environment =
+            git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").chain([files]).collect();
         let order = Order {
             argv: quiet.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect(),
             folder: Some(self.tree()),

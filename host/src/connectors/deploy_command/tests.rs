@@ -19,7 +19,7 @@ fn connector(scratch: &Scratch, script: &str) -> DeployCommand {
     };
     let children = Children::open(&scratch.folder.path().join("children")).unwrap();
     let targets = [("production", "refs/heads/production"), ("new", "refs/heads/new")];
-    let targets = targets.map(|(name, branch)| (name.to_owned(), branch.to_owned())).into();
+    let targets = targets.map(|(name, branch)| (name.to_owned(), branch.parse().unwrap())).into();
     DeployCommand::new(program, scratch.git(), targets, children)
 }
 
@@ -75,7 +75,7 @@ fn said(path: &Path) -> Value {
 async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_receipt() {
     let scratch = Scratch::new();
     let (heard, plain) = (scratch.folder.path().join("stdin"), scratch.folder.path().join("environment"));
-    let words = "$HOLDSHORT_TARGET $HOLDSHORT_REVISION $HOLDSHORT_COMMIT $HOLDSHORT_PREVIOUS $HOLDSHORT_KEY $CARGO_MANIFEST_DIR";
+    let words = "$HOLDSHORT_TARGET $HOLDSHORT_REVISION $HOLDSHORT_REFERENCE $HOLDSHORT_COMMIT $HOLDSHORT_PREVIOUS $HOLDSHORT_KEY $CARGO_MANIFEST_DIR";
     let script = format!("cat > {}; echo {words} > {}", heard.display(), plain.display());
     let (connector, old) = (connector(&scratch, &script), scratch.tip("production"));
     let (action, new) = (deploy("main"), scratch.commit("two", &[("a.txt", "2\n")]));
@@ -88,12 +88,12 @@ async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_recei
     let receipt = json!({ "deployed": release, "commit": new.as_str(), "previous": old.as_str() });
     assert_eq!(perform(&connector, &action, &previewed.preconditions).await, Attempt::Done(receipt.clone()));
     let expected = json!({
-        "release": release, "commit": new.as_str(), "previous": old.as_str(),
+        "release": release, "reference": "refs/heads/main", "commit": new.as_str(), "previous": old.as_str(),
         "key": "k1", "run": "r1", "call": 2, "attempt": 1,
     });
     assert_eq!(said(&heard), expected);
     // Nothing of the host's environment: the last word is absent.
-    assert_eq!(std::fs::read_to_string(plain).unwrap(), format!("production main {new} {old} k1\n"));
+    assert_eq!(std::fs::read_to_string(plain).unwrap(), format!("production main refs/heads/main {new} {old} k1\n"));
     assert_eq!(connector.receipt(&inquiry(&action, &previewed.preconditions)), Some(receipt));
 }
 
@@ -123,7 +123,7 @@ async fn a_reviewer_sees_what_would_change() {
     assert!(exhibits[1].1.contains("\n    two\n") && exhibits[3].1.contains("\n-1\n+2\n"), "{exhibits:?}");
     let shown = json!({
         "repository": scratch.path.display().to_string(), "branch": "refs/heads/production",
-        "old": old.as_str(), "new": new.as_str(), "program": connector.program.argv,
+        "old": old.as_str(), "new": new.as_str(), "reference": "refs/heads/main", "program": connector.program.argv,
     });
     assert_eq!(preconditions, shown);
 
@@ -225,7 +225,7 @@ async fn what_has_moved_since_is_not_deployed() {
     // Where it is deployed from, and which branch tells what runs.
     let shown = connector.preview("release", &action).await.unwrap().preconditions;
     let mut elsewhere = connector.clone();
-    elsewhere.targets.insert("production".into(), "refs/heads/main".into());
+    elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());
     let attempt = perform(&elsewhere, &action, &shown).await;
     let both = "the branch of `production` was refs/heads/production when it was shown and is refs/heads/main now";
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if why == both), "{attempt:?}");

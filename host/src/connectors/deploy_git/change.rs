@@ -50,8 +50,10 @@ const SUBJECT_CHARS_MAX: usize = 200;
 /// The facts of a deployment; without an extent nothing is known of what it changes. What cannot be established is absent, so that a policy that
 /// asks for it holds the call.
 pub(in crate::connectors) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
-    let mut facts =
-        json!({ "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str() });
+    let mut facts = json!({
+        "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str(),
+        "reference": standing.reference,
+    });
     if let (Some(extent), Some(facts)) = (extent, facts.as_object_mut()) {
         let Relation { added, dropped } = extent.relation;
         let known = [

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::connectors::git::{CommitId, Git, GitError, Reference};
 use crate::connectors::key;
+use crate::reference::ReferenceName;
 
 /// What was cleared, as it stands in the preconditions: this branch, from this commit to that.
 /// It is both deploy connectors': what the one moves, the other only reads.
@@ -17,21 +18,25 @@ pub(in crate::connectors) struct Facts {
     pub(in crate::connectors) branch: String,
     pub(in crate::connectors) old: Option<CommitId>,
     pub(in crate::connectors) new: CommitId,
+    /// What `new` was found by: it is what policies clear by, so that a commit that is found by another one is judged again.
+    pub(in crate::connectors) reference: Option<ReferenceName>,
 }
 
 impl Facts {
     pub(in crate::connectors) fn to_json(&self) -> Value {
         let old = self.old.as_ref().map(CommitId::as_str);
-        json!({ "repository": self.repository, "branch": self.branch, "old": old, "new": self.new.as_str() })
+        let Self { repository, branch, old: _, new, reference } = self;
+        json!({ "repository": repository, "branch": branch, "old": old, "new": new.as_str(), "reference": reference })
     }
 
-    /// `None` if they are not those of this connector.
+    /// `None` if they are not those of this connector. Those that were written before 2026-12 name no reference.
     pub(in crate::connectors) fn read(preconditions: &Value) -> Option<Self> {
         let old = preconditions.get("old")?;
         let old = if old.is_null() { None } else { Some(old.as_str()?.parse().ok()?) };
         let new = preconditions.get("new")?.as_str()?.parse().ok()?;
         let text = |name: &str| preconditions.get(name)?.as_str().map(str::to_owned);
-        Some(Self { repository: text("repository")?, branch: text("branch")?, old, new })
+        let reference = text("reference").and_then(|name| name.parse().ok());
+        Some(Self { repository: text("repository")?, branch: text("branch")?, old, new, reference })
     }
 
     /// The transaction that moves the branch and leaves the marker: both, or neither.
@@ -41,7 +46,7 @@ impl Facts {
     /// The other way round a marker would tell of a deployment that was never made.
     /// `no-deref`: should the branch have become a name for another one, that other one is not moved.
     pub(super) fn transaction(&self, key: &EffectKey) -> String {
-        let Self { repository: _, branch, old, new } = self;
+        let Self { branch, old, new, .. } = self;
         let step = match old {
             Some(old) => format!("update {branch} {new} {old}"),
             None => format!("create {branch} {new}"),
@@ -50,6 +55,9 @@ impl Facts {
         format!("start\noption no-deref\n{step}\noption no-deref\ncreate {marker} {new}\nprepare\ncommit\n")
     }
 }
+
+/// What no reference may be called, or there could be no marker.
+pub(super) const MARKERS_ABOVE: [&str; 2] = ["refs/holdshort", "refs/holdshort/effects"];
 
 /// The name of the reference that an attempt leaves behind.
 pub(super) fn marker(key: &EffectKey) -> String {
@@ -131,7 +139,13 @@ mod tests {
 
     #[test]
     fn only_a_clear_state_is_a_verdict() {
-        let facts = Facts { repository: "r".into(), branch: "refs/heads/p".into(), old: Some(id("1")), new: id("2") };
+        let facts = Facts {
+            repository: "r".into(),
+            branch: "refs/heads/p".into(),
+            old: Some(id("1")),
+            new: id("2"),
+            reference: None,
+        };
         let check = |branch: Option<&str>, marker: Option<&str>, locks: usize, expected: Judged| {
             let reference = |digit: &str| Reference { id: id(digit), symbolic: None };
             let locks = vec![PathBuf::from("x.lock"); locks];
@@ -159,8 +173,11 @@ mod tests {
     #[test]
     fn facts_survive_the_journal_and_others_are_refused() {
         for old in [None, Some(id("1"))] {
-            let facts = Facts { repository: "r".into(), branch: "refs/heads/p".into(), old, new: id("2") };
-            assert_eq!(Facts::read(&facts.to_json()), Some(facts));
+            for reference in [None, Some("refs/heads/main".parse().unwrap())] {
+                let (repository, branch, old) = ("r".into(), "refs/heads/p".into(), old.clone());
+                let facts = Facts { repository, branch, old, new: id("2"), reference };
+                assert_eq!(Facts::read(&facts.to_json()), Some(facts));
+            }
         }
         for odd in [
             json!(null),

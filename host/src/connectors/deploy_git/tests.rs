@@ -7,8 +7,8 @@ use super::*;
 fn connector(scratch: &Scratch) -> DeployGit {
     let children = Children::open(&scratch.folder.path().join("children")).unwrap();
     let targets = [("production", "refs/heads/production"), ("staging", "refs/heads/env/staging")];
-    let targets = targets.map(|(name, branch)| (name.to_owned(), branch.to_owned())).into();
-    DeployGit::new(scratch.git(), targets, children).unwrap()
+    let targets = targets.map(|(name, branch)| (name.to_owned(), branch.parse().unwrap())).into();
+    DeployGit::new(scratch.git(), targets, children)
 }
 
 fn deploy(target: &str, revision: &str) -> Action {
@@ -75,7 +75,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     assert_eq!(
         previewed.facts,
         json!({
-            "old-commit": old.as_str(), "new-commit": new.as_str(), "commit-count": 2, "lost-commit-count": 0,
+            "old-commit": old.as_str(), "new-commit": new.as_str(), "reference": "refs/heads/main", "commit-count": 2, "lost-commit-count": 0,
             "commits": subjects.map(|(subject, id)| json!({ "id": id, "subject": subject })),
             "history-known": true, "files-changed": 2, "files-not-shown": 0, "kinds-not-shown": [],
             "lines-added": 2, "lines-removed": 1,
@@ -87,7 +87,9 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     assert!(text(&previewed, "diff").contains("-1\n+2\n"));
     let branch = "refs/heads/production";
     let repository = scratch.path.to_str().unwrap();
-    let shown = json!({ "repository": repository, "branch": branch, "old": old.as_str(), "new": new.as_str() });
+    let shown = json!({
+        "repository": repository, "branch": branch, "old": old.as_str(), "new": new.as_str(), "reference": "refs/heads/main",
+    });
     assert_eq!(previewed.preconditions, shown);
     assert_eq!(scratch.tip("production"), old, "a preview changes nothing");
 
@@ -151,7 +153,7 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     let git = connector(&scratch);
     let why = refusal(&git, "prod", "main").await;
     assert_eq!(why, "there is no target `prod`; the operator named `production`, `staging`");
-    assert!(refusal(&git, "production", "nope").await.contains("no commit `nope`"));
+    assert!(refusal(&git, "production", "nope").await.contains("no branch or tag `nope`"));
     for odd in ["--upload-pack=touch canary", "-x", "^main", "main:a.txt", "main..main", ""] {
         assert!(refusal(&git, "production", odd).await.contains("does not name a revision"), "{odd}");
     }
@@ -163,17 +165,37 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     scratch.run(&["worktree", "remove", "../linked"]);
     scratch.run(&["symbolic-ref", "refs/heads/production", "refs/heads/main"]);
     assert!(refusal(&git, "production", "main").await.contains("only another name for refs/heads/main"));
-    for branch in [
-        "production",
-        "refs/tags/v1",
-        "refs/heads/",
-        "refs/heads/a b",
-        "refs/heads/a\ncreate refs/heads/x",
-        "refs/heads/../x",
+}
+
+/// What git would refuse when the branch is moved is found before anybody is asked.
+#[tokio::test]
+async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
+    let scratch = Scratch::new();
+    scratch.commit("two", &[("a.txt", "2\n")]);
+    let git = connector(&scratch);
+    for (target, made, found) in [
+        ("staging", "refs/heads/env", "refs/heads/env"),
+        ("staging", "refs/heads/env/staging/eu", "refs/heads/env/staging/eu"),
+        ("staging", "refs/heads/env/staging/eu/west", "refs/heads/env/staging/eu/west"),
+        ("staging", "refs/holdshort", "refs/holdshort"),
+        ("production", "refs/holdshort/effects", "refs/holdshort/effects"),
     ] {
-        let targets = [("t".to_owned(), branch.to_owned())].into();
-        assert!(DeployGit::new(scratch.git(), targets, git.children.clone()).is_err(), "{branch}");
+        assert!(git.preview("release", &deploy(target, "main")).await.is_ok(), "{target} without {made}");
+        scratch.run(&["update-ref", made, "main"]);
+        let why = refusal(&git, target, "main").await;
+        assert!(why.contains(&format!("cannot be moved while there is {found}:")), "{made}: {why}");
+        // It is what git itself says when it comes to the move.
+        let facts = json!({
+            "repository": scratch.path, "branch": git.targets[target].as_str(), "new": scratch.tip("main").as_str(),
+            "old": if target == "production" { json!(scratch.tip("production").as_str()) } else { Value::Null },
+        });
+        let (key, facts) = (EffectKey("k".into()), Facts::read(&facts).unwrap());
+        let ended = git.children.run("move", git.order(&facts, &key, "r")).await.unwrap();
+        assert!(matches!(ended.how, How::Exited(code) if code != 0), "{made}: {ended:?}");
+        scratch.run(&["update-ref", "-d", made]);
     }
+    scratch.run(&["symbolic-ref", "refs/heads/env/staging", "refs/heads/nothing"]);
+    assert!(refusal(&git, "staging", "main").await.contains("only another name for refs/heads/nothing"));
 }
 
 #[tokio::test]
@@ -195,15 +217,15 @@ async fn facts_that_changed_stop_the_deployment() {
     scratch.run(&["switch", "-q", "production"]);
     check("is checked out in").await;
     scratch.run(&["switch", "-q", "main"]);
-    let elsewhere = BTreeMap::from([("production".to_owned(), "refs/heads/live".to_owned())]);
-    let other = DeployGit::new(scratch.git(), elsewhere, git.children.clone()).unwrap();
+    let elsewhere = BTreeMap::from([("production".to_owned(), "live".parse().unwrap())]);
+    let other = DeployGit::new(scratch.git(), elsewhere, git.children.clone());
     assert!(
         matches!(perform(&other, &action, &shown, "k").await, Attempt::FactsChanged(why) if why.contains("refs/heads/live"))
     );
     // A copy holds the same commits and branches, and is not what was shown.
     let copy = scratch.folder.path().join("copy");
     scratch.run(&["clone", "-q", "--mirror", ".", copy.to_str().unwrap()]);
-    let other = DeployGit::new(Git::at(&copy), git.targets.clone(), git.children.clone()).unwrap();
+    let other = DeployGit::new(Git::at(&copy), git.targets.clone(), git.children.clone());
     let attempt = perform(&other, &action, &shown, "k").await;
     assert!(
         matches!(&attempt, Attempt::FactsChanged(why) if why.contains("is in") && why.contains("copy now")),
@@ -226,7 +248,7 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
     let scratch = Scratch::new();
     scratch.commit("two", &[("a.txt", "2\n")]);
     let git = connector(&scratch);
-    let (one, other) = (deploy("production", "main"), deploy("production", "main~0"));
+    let (one, other) = (deploy("production", "main"), deploy("production", "refs/heads/main"));
     let shown = git.preview("release", &one).await.unwrap().preconditions;
     for round in 0..8 {
         let (first, second) = (format!("a{round}"), format!("b{round}"));
@@ -357,9 +379,14 @@ async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     let Err(CannotPreview::Impossible(why)) = refused else { panic!("it is shown") };
     let end = "bytes; a reviewer is shown at most 16777216, and never a part: deploy a revision that is nearer to what the \
                target has, or ask the operator to move the branch by hand";
-    assert!(why.starts_with("`diff ") && why.contains("` is 1800") && why.ends_with(end), "{why}");
+    assert!(
+        why.starts_with("over a limit of this host: `diff ") && why.contains("` is 1800") && why.ends_with(end),
+        "{why}"
+    );
     // The first part alone can be seen, and so it can be deployed.
-    assert!(connector(&scratch).preview("release", &deploy("production", "main~1")).await.is_ok());
+    assert!(
+        connector(&scratch).preview("release", &deploy("production", scratch.tip("main~1").as_str())).await.is_ok()
+    );
 }
 
 #[tokio::test]
@@ -371,8 +398,8 @@ async fn a_bare_repository_with_packed_references_is_deployed_to() {
     let children = Children::open(&scratch.folder.path().join("children")).unwrap();
     let git = Git::at(&bare);
     // In a bare repository nothing is checked out, though HEAD names a branch.
-    let targets = [("main".to_owned(), "refs/heads/main".to_owned())].into();
-    let git = DeployGit::new(git, targets, children).unwrap();
+    let targets = [("main".to_owned(), "main".parse().unwrap())].into();
+    let git = DeployGit::new(git, targets, children);
     let action = deploy("main", "production");
     let previewed = git.preview("release", &action).await.unwrap();
     assert!(previewed.summary.contains("NOT A FAST-FORWARD"), "back to an earlier commit: {}", previewed.summary);

@@ -4,6 +4,7 @@ use holdshort_gate::{Capability, RunId};
 use serde_json::Value;
 
 use super::super::{Routine, RoutineCall};
+use super::revision::NotResolved;
 use super::*;
 
 /// A repository in a folder of its own, made with the git program and nothing of the machine's configuration.
@@ -119,58 +120,25 @@ pub(in crate::connectors) async fn answer(routine: &impl Routine, action: &holds
     routine.answer(RoutineCall { agent: "tester", run: &RunId("r1".into()), action }).await.unwrap()
 }
 
-#[test]
-fn a_revision_can_be_nothing_but_a_name() {
-    for good in ["main", "feature/x", "v1.0", "HEAD", "main~3", "main^", "a@b", "ä", "0123abc"] {
-        assert_eq!(good.parse::<Revision>().unwrap().as_str(), good);
-    }
-    for bad in [
-        "",
-        "-x",
-        "--upload-pack=touch x",
-        "--output=/tmp/x",
-        "^main",
-        "main..production",
-        "a b",
-        "main:a.txt",
-        ":/fix",
-        "@{u}",
-        "main@{1}",
-        "main^{/regex}",
-        "*",
-        "a\nb",
-        "a\0b",
-        "..",
-        "/x",
-        "[x]",
-        "a\\b",
-    ] {
-        assert!(bad.parse::<Revision>().is_err(), "{bad:?}");
-    }
-    assert!("x".repeat(256).parse::<Revision>().is_err());
-}
-
 #[tokio::test]
-async fn a_revision_becomes_the_commit_that_it_names_or_an_error_that_names_it() {
+async fn only_the_repository_itself_is_asked() {
     let scratch = Scratch::new();
-    let two = scratch.commit("two", &[("a.txt", "2\n")]);
-    scratch.run(&["tag", "-a", "v1", "-m", "first"]);
-    let git = scratch.git();
-    let blob = scratch.run(&["rev-parse", "main:a.txt"]);
-    for name in ["main", "v1", two.as_str(), two.short(), "HEAD"] {
-        assert_eq!(git.commit(&name.parse().unwrap()).await.unwrap(), two, "{name}");
-    }
-    assert_eq!(git.commit(&"main~1".parse().unwrap()).await.unwrap(), scratch.tip("production"));
-    for name in ["nope", "main~9", &blob, &"f".repeat(40)] {
-        let error = git.commit(&name.parse().unwrap()).await.unwrap_err();
-        assert!(matches!(&error, NoCommit::Unknown(unknown) if unknown == name), "{name}: {error}");
-    }
     let nowhere = Git::at(&scratch.folder.path().join("nowhere"));
-    assert!(matches!(nowhere.commit(&"main".parse().unwrap()).await, Err(NoCommit::Git(GitError::NotARepository(_)))));
+    assert!(matches!(nowhere.resolve("main").await, Err(NotResolved::Git(GitError::NotARepository(_)))));
     // A folder inside a repository is not one: nothing above it is searched.
     std::fs::create_dir(scratch.path.join("inside")).unwrap();
     let inside = Git::at(&scratch.path.join("inside"));
-    assert!(matches!(inside.commit(&"main".parse().unwrap()).await, Err(NoCommit::Git(GitError::NotARepository(_)))));
+    assert!(matches!(inside.resolve("main").await, Err(NotResolved::Git(GitError::NotARepository(_)))));
+    // What cannot be read is not said to be absent, or to be something else.
+    std::fs::write(scratch.path.join(".git/refs/heads/missing"), "1".repeat(40) + "\n").unwrap();
+    std::fs::write(scratch.path.join(".git/refs/heads/junk"), "junk\n").unwrap();
+    for damaged in ["missing", "junk"] {
+        assert!(
+            matches!(scratch.git().resolve(damaged).await, Err(NotResolved::Git(GitError::Failed { .. }))),
+            "{damaged}"
+        );
+    }
+    assert!(scratch.git().resolve("main").await.is_ok());
 }
 
 #[tokio::test]
@@ -187,6 +155,10 @@ async fn references_are_matched_whole_and_a_damaged_one_is_not_absent() {
     assert_eq!(absent, None);
     std::fs::write(scratch.path.join(".git/refs/heads/production"), "junk").unwrap();
     assert!(git.references(["refs/heads/production"]).await.is_err());
+    // Its neighbour is damaged and is not asked for.
+    std::fs::write(scratch.path.join(".git/refs/heads/prod-2"), "junk").unwrap();
+    scratch.run(&["update-ref", "refs/heads/prod", "main"]);
+    assert!(git.references(["refs/heads/prod"]).await.unwrap()[0].is_some());
 }
 
 #[tokio::test]
@@ -223,6 +195,10 @@ async fn a_repository_with_the_other_hash_function_is_read_too() {
     scratch.run(&["init", "-q", "-b", "main", "--object-format=sha256", "."]);
     let commit = scratch.commit("one", &[(".gitattributes", "* -diff\n"), ("a.txt", "1\n")]);
     assert_eq!(commit.as_str().len(), 64);
-    assert_eq!(scratch.git().commit(&"main".parse().unwrap()).await.unwrap(), commit);
+    for text in ["main", commit.as_str()] {
+        assert_eq!(*scratch.git().resolve(text).await.unwrap().commit(), commit);
+    }
+    let short = scratch.git().resolve(&commit.as_str()[..40]).await.unwrap_err().to_string();
+    assert!(short.contains("ids of this repository have 64 digits"), "{short}");
     assert!(patch(&scratch, None, &commit).await.contains("+1\n"));
 }

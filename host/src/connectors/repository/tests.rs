@@ -51,13 +51,13 @@ async fn a_diff_is_whole_or_refused() {
     assert!(diff.contains("-1\n+2\n") && diff.contains("+++ b/new.txt\n") && !diff.starts_with('#'), "{diff}");
     std::fs::write(scratch.path.join("latin1.txt"), b"caf\xe9\n").unwrap();
     scratch.commit("latin 1", &[]);
-    let diff = ok(&scratch, "diff", &json!({ "from": "main~1", "to": "main" })).await;
+    let diff = ok(&scratch, "diff", &json!({ "from": scratch.tip("main~1").as_str(), "to": "main" })).await;
     assert!(
         diff.as_str().unwrap().starts_with("# Bytes that are not UTF-8")
             && diff.as_str().unwrap().contains("caf\u{fffd}")
     );
     scratch.commit("large", &[("large.txt", &"line\n".repeat(250_000))]);
-    let why = refused(&scratch, "diff", &json!({ "from": "main~1", "to": "main" })).await;
+    let why = refused(&scratch, "diff", &json!({ "from": scratch.tip("main~1").as_str(), "to": "main" })).await;
     assert!(why.contains("the diff is 1") && why.contains("closer to each other"), "{why}");
 }
 

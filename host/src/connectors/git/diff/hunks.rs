@@ -136,8 +136,8 @@ mod tests {
             match line[0] {
                 b'@' => {
                     let text = String::from_utf8_lossy(line);
-                    let old = text[4..].split_once(' ').unwrap().0;
-                    let (start, count) = old.split_once(',').unwrap_or((old, "1"));
+                    let span = text[4..].split_once(' ').unwrap().0;
+                    let (start, count) = span.split_once(',').unwrap_or((span, "1"));
                     let start = start.parse::<usize>().unwrap() - usize::from(count != "0");
                     new.extend(old[at..start].concat());
                     at = start;

@@ -1,0 +1,314 @@
+//! Names of git references, and the patterns that an operator writes for them.
+//!
+//! Git itself reads a text such as `x-0-g1f3a…`, `main~1` or `HEAD` in many ways. Here a text is the name of one reference or nothing, so that whoever
+//! compares a name with a pattern or a policy compares what the repository has, and not how somebody spelled it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// Where branches are.
+const BRANCHES: &str = "refs/heads/";
+/// The references that may be named. The others are git's own (notes, the stash, replacements) and this host's (`refs/holdshort/`).
+const SPACES: [&str; 3] = [BRANCHES, "refs/tags/", "refs/remotes/"];
+/// The longest name; git itself only knows the limits of the file system.
+const NAME_BYTES_MAX: usize = 1_024;
+/// The longest part between slashes: the file system takes 255 bytes, and git adds `.lock` to them.
+const PART_BYTES_MAX: usize = 250;
+/// The names that git keeps for its own notes of what it is doing, besides `HEAD` and all that ends in `_HEAD`.
+const PSEUDO: [&str; 5] =
+    ["AUTO_MERGE", "BISECT_EXPECTED_REV", "NOTES_MERGE_PARTIAL", "NOTES_MERGE_REF", "MERGE_AUTOSTASH"];
+
+/// The whole name of a branch, a tag or a remote's branch, such as `refs/heads/main`, by the rules of `git check-ref-format`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReferenceName(String);
+
+impl ReferenceName {
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of the branch without `refs/heads/`, if it is one.
+    pub fn branch(&self) -> Option<&str> {
+        self.0.strip_prefix(BRANCHES)
+    }
+
+    /// The names above this one, such as `refs/heads/a` above `refs/heads/a/b`: git keeps no reference where another one has its folder.
+    pub fn above(&self) -> impl Iterator<Item = &str> {
+        let top = SPACES.iter().find(|space| self.0.starts_with(**space)).map_or(0, |space| space.len());
+        self.0.match_indices('/').filter(move |(at, _)| *at >= top).filter_map(|(at, _)| self.0.get(..at))
+    }
+}
+
+/// The text is not the name of a reference.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAName(&'static str);
+
+impl FromStr for ReferenceName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        in_a_space(text)?;
+        well_formed(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ReferenceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for ReferenceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// The whole name of a branch. As an operator writes it, `production` is `refs/heads/production`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct BranchName(ReferenceName);
+
+impl BranchName {
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// See [`ReferenceName::above`].
+    pub fn above(&self) -> impl Iterator<Item = &str> {
+        self.0.above()
+    }
+}
+
+impl fmt::Display for BranchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for BranchName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        let name: ReferenceName = whole(text)?.parse()?;
+        if name.branch().is_some() { Ok(Self(name)) } else { Err(NotAName("it is not under `refs/heads/`")) }
+    }
+}
+
+/// What an agent may run a check on, as the operator writes it; `*` stands for any run of characters.
+///
+/// It is compared with the reference that was looked up and never with the agent's text. Without `refs/` it means branches.
+/// `*` alone is any revision, and the only pattern for a commit id without a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevisionPattern {
+    /// `*`.
+    Any,
+    /// The whole names that fit, with `*` in them.
+    Names(String),
+}
+
+impl RevisionPattern {
+    /// Whether it fits what a revision was found to be; `None` is a bare commit id.
+    pub fn fits(&self, reference: Option<&ReferenceName>) -> bool {
+        match (self, reference) {
+            (Self::Any, _) => true,
+            (Self::Names(pattern), Some(name)) => matches(pattern, name.as_str()),
+            (Self::Names(_), None) => false,
+        }
+    }
+}
+
+impl FromStr for RevisionPattern {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let whole = whole(text)?;
+        // The space itself has no star in it: `re*` is no way to tags.
+        in_a_space(&whole)?;
+        well_formed(&whole.replace('*', "x"))?;
+        Ok(Self::Names(whole))
+    }
+}
+
+impl fmt::Display for RevisionPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Names(pattern) => f.write_str(pattern),
+        }
+    }
+}
+
+impl Serialize for RevisionPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Whether a text has the form of a full commit id, of either hash function of git's, in any case of letters.
+pub fn is_an_id(text: &str) -> bool {
+    [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A text without `refs/` must not be what git itself reads otherwise, or a program takes for an option: an operator's script could do so.
+pub fn short(text: &str) -> Result<(), NotAName> {
+    if text == "HEAD" || text == "@" || text.ends_with("_HEAD") || PSEUDO.contains(&text) {
+        return Err(NotAName("git keeps this name for itself"));
+    }
+    if text.starts_with('-') {
+        return Err(NotAName("it begins with `-`"));
+    }
+    well_formed(text)
+}
+
+/// The whole name for a text that may leave `refs/heads/` out.
+fn whole(text: &str) -> Result<String, NotAName> {
+    if text.starts_with("refs/") {
+        return Ok(text.to_owned());
+    }
+    if is_an_id(text) {
+        return Err(NotAName("it is a commit id and names no branch"));
+    }
+    short(&text.replace('*', "x"))?;
+    Ok(format!("{BRANCHES}{text}"))
+}
+
+fn in_a_space(name: &str) -> Result<(), NotAName> {
+    if SPACES.iter().any(|space| name.starts_with(space)) {
+        return Ok(());
+    }
+    Err(NotAName("it is not under `refs/heads/`, `refs/tags/` or `refs/remotes/`"))
+}
+
+/// What `git check-ref-format` allows, without control characters of Unicode's, and only as long as a file system takes it.
+fn well_formed(name: &str) -> Result<(), NotAName> {
+    let odd = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+    let fault = if name.len() > NAME_BYTES_MAX {
+        "it is longer than 1024 bytes"
+    } else if name.contains(odd) {
+        "it has a space, a control character, or one of ~ ^ : ? * [ \\"
+    } else if name.contains("..") || name.contains("@{") {
+        "it has `..` or `@{`"
+    } else if name.split('/').any(str::is_empty) {
+        "it is empty, or a part of it between slashes is"
+    } else if name.split('/').any(|part| part.starts_with('.') || part.ends_with(".lock")) || name.ends_with('.') {
+        "a part of it begins with `.` or ends with `.lock`, or it ends with `.`"
+    } else if name.split('/').any(|part| part.len() > PART_BYTES_MAX) {
+        "a part of it between slashes is longer than 250 bytes"
+    } else {
+        return Ok(());
+    };
+    Err(NotAName(fault))
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any run of characters.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return text.ends_with(part);
+        }
+        // The first place is as good as any: what follows only gets longer.
+        let Some(at) = text.find(part) else { return false };
+        text = text.get(at + part.len()..).unwrap_or_default();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ReferenceName {
+        text.parse().unwrap_or_else(|why| panic!("{text}: {why}"))
+    }
+
+    #[test]
+    fn a_pattern_fits_whole_names_and_means_branches_unless_it_says_otherwise() {
+        for (pattern, reference, expected) in [
+            ("main", "refs/heads/main", true),
+            ("main", "refs/heads/main2", false),
+            ("main", "refs/tags/main", false),
+            ("main", "refs/heads/x/main", false),
+            ("refs/heads/main", "refs/heads/main", true),
+            ("release/*", "refs/heads/release/1", true),
+            ("release/*", "refs/heads/release/1/2", true),
+            ("release/*", "refs/heads/a/release/1", false),
+            ("release/*", "refs/tags/release/1", false),
+            ("release/*", "refs/remotes/release/1", false),
+            ("refs/tags/v*", "refs/tags/v1", true),
+            ("refs/tags/v*", "refs/heads/v1", false),
+            ("refs/tags/v*", "refs/heads/refs/tags/v1", false),
+            ("v*.*", "refs/heads/v1.2", true),
+            ("v*.*", "refs/heads/v12", false),
+            ("a*b*c", "refs/heads/abc", true),
+            ("a*b*c", "refs/heads/acb", false),
+            ("*x", "refs/heads/xx", true),
+            ("*x", "refs/tags/xx", false),
+            ("*", "refs/tags/v1", true),
+        ] {
+            let found: RevisionPattern = pattern.parse().unwrap();
+            assert_eq!(found.fits(Some(&name(reference))), expected, "{pattern} {reference}");
+            assert_eq!(found.fits(None), pattern == "*", "a bare commit id has no name: {pattern}");
+        }
+    }
+
+    #[test]
+    fn what_could_mean_something_else_is_no_pattern() {
+        let id = "a".repeat(40);
+        for bad in [
+            "",
+            "HEAD",
+            "@",
+            "FETCH_HEAD",
+            "-x",
+            "main~1",
+            "main^",
+            "main..x",
+            "a b",
+            "a:b",
+            "@{u}",
+            "[x]",
+            "a?",
+            "a\\b",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.",
+            "refs/",
+            "refs/*",
+            "refs/notes/*",
+            "refs/holdshort/*",
+            "refs/h*",
+            &id,
+        ] {
+            assert!(bad.parse::<RevisionPattern>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_branch_is_written_with_or_without_its_space() {
+        for good in ["production", "refs/heads/production"] {
+            assert_eq!(good.parse::<BranchName>().unwrap().as_str(), "refs/heads/production");
+        }
+        assert!("refs/tags/production".parse::<BranchName>().is_err());
+        let long = "x".repeat(PART_BYTES_MAX);
+        assert!(long.parse::<BranchName>().is_ok() && format!("{long}x").parse::<BranchName>().is_err());
+        let branch: BranchName = "a/b/c".parse().unwrap();
+        assert_eq!(branch.above().collect::<Vec<_>>(), ["refs/heads/a", "refs/heads/a/b"]);
+        assert_eq!(name("refs/heads/a").above().count(), 0);
+    }
+}
