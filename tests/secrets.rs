@@ -380,6 +380,7 @@ fn debug_shows_no_secret() {
         login: Some(login.clone()),
         hello: "host".into(),
         time_out: std::time::Duration::from_secs(1),
+        retry_after: std::time::Duration::from_secs(60),
     };
     let secret = Marked::new("the relay's password", PASSWORD.as_bytes());
     for shown in [format!("{:?}", login.password), format!("{login:?}"), format!("{relay:?}"), format!("{relay:#?}")] {

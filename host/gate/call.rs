@@ -3,7 +3,7 @@
 use crate::action::Action;
 use crate::approval::{Requirement, Vote};
 use crate::clearance::{EffectClass, Proposal};
-use crate::decision::{Decision, Resolution};
+use crate::decision::Decision;
 use crate::event::Event;
 use crate::grant::Granted;
 use crate::ids::{CallNumber, Digest, Time};
@@ -26,6 +26,15 @@ pub struct LookedUp {
     pub at: Time,
     /// What was looked at, and what it showed.
     pub evidence: String,
+}
+
+/// An attempt that certainly did not happen and is made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutOff {
+    /// Not before this time.
+    pub until: Time,
+    /// Why it did not happen.
+    pub reason: String,
 }
 
 /// What a call is about: all of a proposal, or the bare action of a call that was refused at once.
@@ -74,6 +83,10 @@ pub struct Call {
     pub reheld: Option<String>,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// What the attempt under way started from: the phase in which the call is cleared.
+    pub started_from: Option<Phase>,
+    /// The last attempt, while it is put off.
+    pub put_off: Option<PutOff>,
     /// Whether an earlier attempt is in doubt still, because a person had it sent again.
     pub sent_again: bool,
     /// When the last of them was.
@@ -120,6 +133,8 @@ impl Call {
             decisions: Vec::new(),
             reheld: None,
             attempts: 0,
+            started_from: None,
+            put_off: None,
             sent_again: false,
             started_at: None,
             looked_up: None,
@@ -174,12 +189,8 @@ impl Call {
             Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
             Event::CallExpired { .. } => self.phase = Phase::Expired,
             Event::CallCancelled { .. } => self.phase = Phase::Cancelled,
-            Event::EffectStarted { attempt, .. } => {
-                self.attempts = *attempt;
-                self.started_at = Some(at);
-                self.looked_up = None;
-                self.phase = Phase::Started;
-            }
+            Event::EffectStarted { attempt, .. } => self.started(*attempt, at),
+            Event::EffectPostponed { until, reason, .. } => self.put_off(*until, reason),
             Event::EffectSucceeded { receipt, evidence, .. } => {
                 self.looked_up(evidence.as_ref(), at);
                 self.phase = Phase::Succeeded { receipt: receipt.clone() };
@@ -225,6 +236,7 @@ impl Call {
         self.matter = Matter::Proposed(Box::new(proposal.clone()));
         self.clearance = Some(clearance);
         self.reheld = None;
+        self.started_from = None;
         // The approval with which it was made has fallen, and so has the grant.
         if let Some(granted) = self.granted.as_mut().filter(|granted| granted.revoked.is_none()) {
             granted.revoked = Some((FACTS.into(), at));
@@ -238,27 +250,6 @@ impl Call {
         self.revised_at = at;
         self.waits_since = at;
         self.phase = Phase::Held;
-    }
-
-    /// An outcome that came without a lookup leaves what an earlier one found.
-    fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
-        if let Some(evidence) = evidence {
-            self.looked_up = Some(LookedUp { at, evidence: evidence.clone() });
-        }
-    }
-
-    fn resolved(&mut self, resolution: &Resolution, message: Option<&String>, at: Time) {
-        let words = || message.cloned().unwrap_or_else(|| "a person settled it".into());
-        self.phase = match resolution {
-            Resolution::Done(receipt) => Phase::Succeeded { receipt: receipt.clone() },
-            Resolution::NotDone => Phase::Failed { reason: words() },
-            Resolution::Abandon => Phase::Unresolved { reason: words() },
-            Resolution::SendAgain => {
-                self.sent_again = true;
-                let within = self.requirement().map_or(0, |requirement| requirement.start_within_ms);
-                Phase::Approved { start_by: at.plus_ms(within) }
-            }
-        };
     }
 
     /// The proposal, unless the call was refused before there was one.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::action::{Action, canonical};
 use crate::approval::Requirement;
+use crate::beside::Beside;
 use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId};
 use crate::planted;
 use crate::totals::Counted;
@@ -115,7 +116,8 @@ pub struct Proposal {
     pub summary: String,
     /// The host's evidence, frozen.
     pub exhibits: Vec<ExhibitRef>,
-    /// What must still hold when the effect starts, as the connector states it; `null` if nothing.
+    /// What must still hold when the effect starts, as the connector states it; `null` if nothing. How a fact may differ from what was shown
+    /// stands beside it, see [`condition`](crate::condition).
     pub preconditions: Value,
     /// What the host found out, for policy and for what is pointed out to people: an object of the connector's; `null` if there is nothing.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -131,6 +133,9 @@ pub struct Proposal {
     pub requirement: Requirement,
     /// Policy's reasons.
     pub policy: PolicyRecord,
+    /// The calls that waited when it was written and would do the same, or are about the same. Those of older journals have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
 }
 
 impl Proposal {
@@ -169,6 +174,7 @@ impl Clearance<'_> {
             class,
             requirement,
             policy,
+            beside,
         } = self.proposal;
         let mut covered = json!({
             "format": 1,
@@ -188,6 +194,7 @@ impl Clearance<'_> {
         // What an older proposal does not have is not in its digest either.
         if let Some(covered) = covered.as_object_mut() {
             covered.extend((!facts.is_null()).then(|| ("facts".to_owned(), facts.clone())));
+            covered.extend((!beside.is_empty()).then(|| ("beside".to_owned(), json!(beside))));
             covered.extend(consequence.map(|consequence| ("consequence".to_owned(), json!(consequence))));
         }
         let bytes = canonical(&covered);

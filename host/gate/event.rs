@@ -159,10 +159,21 @@ pub enum Event {
     EffectStarted {
         /// The call.
         call: CallNumber,
-        /// 1, or more after a person's "send again".
+        /// 1, or more after attempts that were put off and after a person's "send again".
         attempt: u32,
         /// The clearance it rests on.
         clearance: Digest,
+    },
+    /// The attempt certainly did not happen, and another one may be made under the same clearance while its time to start lasts.
+    EffectPostponed {
+        /// The call.
+        call: CallNumber,
+        /// The attempt.
+        attempt: u32,
+        /// Why it did not happen.
+        reason: String,
+        /// The next attempt starts at this time at the earliest.
+        until: Time,
     },
     /// It happened.
     EffectSucceeded {
@@ -174,6 +185,9 @@ pub enum Event {
         receipt: Value,
         /// How the host knows, if not from the attempt's own reply.
         evidence: Option<String>,
+        /// The facts that had changed since they were shown, as far as the clearance allowed it; each in words, with both values.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<String>,
     },
     /// It did not happen.
     EffectFailed {

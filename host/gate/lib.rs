@@ -4,14 +4,17 @@
 //! A caller (the journal) loads a [`Subject`], runs a [`Command`] on it inside a write transaction, and stores the events that come out.
 //! Recovery feeds the same events to the same [`Subject::apply`].
 //!
-//! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`event`] (what is written down),
+//! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`condition`] (what must still be so when the effect starts), [`beside`] (what else waits), [`event`] (what is written down),
 //! [`call`], [`phase`] and [`run`] (the two lives), [`decision`] (what people say), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`grant`] (what is cleared ahead), [`command`] (every legal step), [`permit`] (what a legal start yields).
 
 pub mod action;
 pub mod approval;
+mod attempts;
+pub mod beside;
 pub mod call;
 pub mod clearance;
 pub mod command;
+pub mod condition;
 pub mod decision;
 pub mod event;
 pub mod feasible;
@@ -31,6 +34,7 @@ mod written;
 
 pub use action::{Action, Capability};
 pub use approval::{Demand, Escalation, Requirement, Reviewers, Vote};
+pub use beside::{Beside, Likeness, Mark};
 pub use call::Call;
 pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, Proposal};
 pub use command::{Command, Refused, Subject};

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::action::Action;
+use crate::beside::Mark;
 use crate::ids::{CallNumber, Digest, EffectKey, RunId, Time};
 
 /// Leave to attempt one effect once.
@@ -19,6 +20,7 @@ pub struct Permit {
     pub(crate) action: Action,
     pub(crate) connector: String,
     pub(crate) preconditions: Value,
+    pub(crate) beside: Vec<Mark>,
     pub(crate) key: EffectKey,
     pub(crate) perform_by: Time,
 }
@@ -39,7 +41,7 @@ impl Permit {
         self.call
     }
 
-    /// 1, or more after a person's "send again".
+    /// 1, or more after attempts that certainly did not happen, and after a person's "send again".
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -62,6 +64,11 @@ impl Permit {
     /// What must still hold, as the connector's preview stated it.
     pub fn preconditions(&self) -> &Value {
         &self.preconditions
+    }
+
+    /// The calls that were shown to wait beside it, as a connector recognises their effects.
+    pub fn beside(&self) -> &[Mark] {
+        &self.beside
     }
 
     /// The idempotency key: the same for every attempt of this call.

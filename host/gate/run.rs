@@ -175,6 +175,7 @@ impl Run {
             | Event::CallExpired { .. }
             | Event::CallCancelled { .. }
             | Event::EffectStarted { .. }
+            | Event::EffectPostponed { .. }
             | Event::EffectSucceeded { .. }
             | Event::EffectFailed { .. }
             | Event::EffectInDoubt { .. }

@@ -27,6 +27,16 @@ pub enum Scope {
     Grant(CallId),
 }
 
+impl Scope {
+    /// The day that it is of, if it is of one day.
+    pub fn day(&self) -> Option<u32> {
+        match self {
+            Self::AgentDay(_, day) | Self::Day(day) => Some(*day),
+            Self::Run(_) | Self::Agent(_) | Self::Grant(_) => None,
+        }
+    }
+}
+
 /// Names a total.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Counter {

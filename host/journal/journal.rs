@@ -6,9 +6,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use holdshort_gate::beside::LISTED_MAX;
 use holdshort_gate::command::Subject;
 use holdshort_gate::{
-    Call, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Recorded, Run, RunId, Seq, Time,
+    Call, CallId, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Likeness, Recorded, Run, RunId,
+    Seq, Time,
 };
 use tokio::sync::{Notify, Semaphore, broadcast};
 
@@ -187,6 +189,26 @@ impl Journal {
     pub async fn subject(&self, run: &RunId, call: Option<CallNumber>) -> Result<Option<Subject>, ReadError> {
         let (identity, run) = (self.0.identity.clone(), run.clone());
         self.read(move |reader| staged::load(&identity, reader, &run, call)).await
+    }
+
+    /// The other calls that wait now and would do the very same as this one does, whoever asks for them; the oldest, and no more than a proposal lists.
+    pub async fn same_waiting(&self, of: &CallId) -> Result<Vec<CallId>, ReadError> {
+        let of = of.clone();
+        self.read(move |reader| {
+            let likeness = |reader: &mut dyn Reader, id: &CallId| -> Result<Option<Likeness>, ReadError> {
+                Ok(reader.call(&id.run, id.call)?.and_then(|call| call.likeness()))
+            };
+            let Some(own) = likeness(reader, &of)? else { return Ok(Vec::new()) };
+            let mut same = Vec::new();
+            for id in reader.like(&own.deed, LISTED_MAX + 1)?.into_iter().filter(|id| *id != of) {
+                if likeness(reader, &id)?.is_some_and(|other| other.deed == own.deed) {
+                    same.push(id);
+                }
+            }
+            same.sort();
+            Ok(same)
+        })
+        .await
     }
 
     /// Running totals, as they are now, in this order.

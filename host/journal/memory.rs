@@ -1,16 +1,21 @@
 //! The store that forgets: for tests of what lies above the journal, and to hold the port to one behaviour.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod like;
+mod run;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, Run, RunId, Seq, Time, Total};
 
+use self::like::Like;
+use self::run::KeptRun;
 use crate::error::ReadError;
 use crate::history::{deed, words, words_of};
 use crate::inbox::WaitsFor;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
-use crate::store::{Batch, Head, LOG_LINES_MAX, Load, Reader, Readers, RunState, Store, WriteError, opens};
+use crate::store::{Batch, Head, Load, Reader, Readers, RunState, Store, WriteError, opens};
 use crate::told;
 
 /// Everything in memory; a cheap handle that is the writer, every reader and what makes them.
@@ -26,20 +31,7 @@ struct Kept {
     notes: told::Kept,
     totals: HashMap<Counter, Total>,
     made: HashMap<Digest, Made>,
-}
-
-/// A run with what the SQLite store keeps in tables of their own.
-struct KeptRun {
-    state: RunState,
-    /// Out of its first event, because a state does not hold it.
-    task: String,
-    /// Where its events are among all events.
-    events: Vec<usize>,
-    /// Where each call was opened. The call itself is put there once all the events of its batch are.
-    calls: BTreeMap<CallNumber, (Position, Option<Call>)>,
-    logs: VecDeque<LogLine>,
-    /// How many of the oldest lines are gone, so that those that are left keep their numbers.
-    logs_dropped: u64,
+    like: Like,
 }
 
 impl Memory {
@@ -65,6 +57,10 @@ impl Load for Memory {
 
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
         Ok(self.kept().made.get(key).cloned())
+    }
+
+    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        Ok(self.kept().like.found(digest, most))
     }
 }
 
@@ -106,6 +102,9 @@ impl Store for Memory {
             }
             kept.notes.changed(run, call);
         }
+        for (id, likeness) in &batch.like {
+            kept.like.changed(id, likeness.as_ref());
+        }
         for note in &batch.notes {
             let call = match note {
                 told::Note::Told { .. } | told::Note::Only { .. } => None,
@@ -127,26 +126,6 @@ impl Store for Memory {
     /// Memory can always be written.
     fn probe(&mut self) -> Result<(), WriteError> {
         Ok(())
-    }
-}
-
-impl KeptRun {
-    fn new(state: RunState, task: String) -> Self {
-        let (events, calls, logs) = (Vec::new(), BTreeMap::new(), VecDeque::new());
-        Self { state, task, events, calls, logs, logs_dropped: 0 }
-    }
-
-    fn call(&self, number: CallNumber) -> Option<&Call> {
-        self.calls.get(&number).and_then(|(_, call)| call.as_ref())
-    }
-
-    /// The oldest lines go, and are counted, so that the numbers of the others stay.
-    fn log(&mut self, line: LogLine) {
-        self.logs.push_back(line);
-        if self.logs.len() as u64 > LOG_LINES_MAX {
-            self.logs.pop_front();
-            self.logs_dropped += 1;
-        }
     }
 }
 

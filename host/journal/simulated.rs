@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, JournalId, Made, RunId, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, JournalId, Made, RunId, Total};
 use tokio::sync::Notify;
 
 use crate::error::ReadError;
@@ -72,6 +72,10 @@ impl Load for Disk {
 
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
         self.memory.made(key)
+    }
+
+    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        self.memory.like(digest, most)
     }
 }
 

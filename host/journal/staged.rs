@@ -1,10 +1,13 @@
 //! The state that commands are judged on: what the store holds, and what this batch has staged on top of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use holdshort_gate::beside::LISTED_MAX;
 use holdshort_gate::command::{RestsOn, Subject};
 use holdshort_gate::totals::money;
-use holdshort_gate::{Call, CallId, CallNumber, Counted, Counter, Event, Recorded, RunId, Time, Total};
+use holdshort_gate::{
+    Beside, Call, CallId, CallNumber, Counted, Counter, EffectKey, Event, Likeness, Recorded, RunId, Time, Total,
+};
 
 use crate::error::ReadError;
 use crate::rows::{CallHint, Entry, Hint, Position, timer};
@@ -62,6 +65,8 @@ impl Staged {
             None => store.made(&key),
         });
         let made = made.transpose()?.flatten();
+        let own = call.map(|call| CallId { run: run.clone(), call });
+        let beside = rests_on.like.map(|like| beside(&self.batch, store, &like, own.as_ref())).transpose()?;
         self.uses += 1;
         if !self.hot.contains_key(run) {
             let mut subject =
@@ -78,6 +83,7 @@ impl Staged {
         hot.subject.totals = totals;
         hot.subject.granted = granted.and_then(|call| call.granted);
         hot.subject.made = made;
+        hot.subject.beside = beside.unwrap_or_default();
         let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
         // A call that a command has just opened is the subject's already, but the key is still that of the call before it.
@@ -92,6 +98,7 @@ impl Staged {
                 hot.subject.call = staged_call(&self.batch, store, &CallId { run: run.clone(), call: wanted })?;
             }
         }
+        hot.subject.keys_beside = keys_beside(&self.identity, hot.subject.call.as_ref());
         Ok(&hot.subject)
     }
 
@@ -126,6 +133,7 @@ impl Staged {
         }
         let about = hot.subject.call.as_ref().filter(|call| about == Some(call.number));
         if let Some(call) = about {
+            self.batch.like.insert(CallId { run: run.clone(), call: call.number }, call.likeness());
             self.batch.calls.insert((run.clone(), call.number), call.clone());
         }
         let state = hot.subject.run.clone().ok_or_else(|| damaged("it has no beginning".into()))?;
@@ -194,6 +202,38 @@ pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> Counts {
 fn staged_call(batch: &Batch, store: &mut dyn Store, of: &CallId) -> Result<Option<Call>, ReadError> {
     let staged = batch.calls.get(&(of.run.clone(), of.call)).cloned();
     staged.map_or_else(|| store.call(&of.run, of.call), |call| Ok(Some(call)))
+}
+
+/// The other calls that wait and are like this, as the batch leaves them; the oldest, by their ids.
+fn beside(
+    batch: &Batch,
+    store: &mut dyn Store,
+    like: &Likeness,
+    own: Option<&CallId>,
+) -> Result<Vec<Beside>, ReadError> {
+    let mut ids = BTreeSet::new();
+    for digest in std::iter::once(like.deed).chain(like.about) {
+        ids.extend(store.like(&digest, LISTED_MAX + 1)?);
+    }
+    ids.retain(|id| !batch.like.contains_key(id));
+    let meets = |(_, other): &(&CallId, &Option<Likeness>)| other.as_ref().is_some_and(|other| like.meets(other));
+    ids.extend(batch.like.iter().filter(meets).map(|(id, _)| id.clone()));
+    let mut found = Vec::new();
+    for id in ids.into_iter().filter(|id| own != Some(id)) {
+        let call = staged_call(batch, store, &id)?;
+        let call = call.filter(|call| call.likeness().is_some_and(|other| like.meets(&other)));
+        found.extend(call.and_then(|call| call.listed_as(id)));
+        if found.len() == LISTED_MAX {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The keys of the effects that a call lists beside it.
+fn keys_beside(identity: &Identity, call: Option<&Call>) -> Vec<EffectKey> {
+    let listed = call.and_then(Call::proposal).map(|proposal| proposal.beside.as_slice()).unwrap_or_default();
+    listed.iter().map(|Beside { id, .. }| identity.effect_key(&id.run, id.call)).collect()
 }
 
 /// A total with what the batch makes of it.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Made, Recorded, Run, RunId, Seq, Time, Total};
+use holdshort_gate::{
+    Call, CallId, CallNumber, Counter, Digest, Event, Likeness, Made, Recorded, Run, RunId, Seq, Time, Total,
+};
 
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
@@ -37,6 +39,8 @@ pub(crate) struct Batch {
     pub(crate) runs: BTreeMap<RunId, RunState>,
     /// What they made of the calls they belong to.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
+    /// What those calls are found by; nothing for those that do not wait any more.
+    pub(crate) like: BTreeMap<CallId, Option<Likeness>>,
     /// What they made of the running totals.
     pub(crate) totals: BTreeMap<Counter, Total>,
     /// The runs that requests with a key have made, by its digest.
@@ -68,6 +72,8 @@ pub(crate) trait Load {
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError>;
     /// The run that the request of this key has made, if one has.
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError>;
+    /// Calls that wait and would do this, or are about this; the oldest, and perhaps others: whoever asks compares the whole digest.
+    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError>;
 }
 
 /// The one writer of a store; it lives on the writer's thread.

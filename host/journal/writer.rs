@@ -256,7 +256,7 @@ mod tests {
     use std::sync::mpsc;
 
     use holdshort_gate::command::{CancelRun, CreateRun};
-    use holdshort_gate::{Call, Command, Counter, Made, RunLimits, Time, Total};
+    use holdshort_gate::{Call, CallId, Command, Counter, Made, RunLimits, Time, Total};
 
     use super::*;
     use crate::error::ReadError;
@@ -325,6 +325,10 @@ mod tests {
 
         fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
             self.memory.made(key)
+        }
+
+        fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+            self.memory.like(digest, most)
         }
     }
 

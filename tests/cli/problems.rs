@@ -134,14 +134,17 @@ fn a_mail_relay_that_is_down() {
     let held = host.held(&run);
     host.approve(&held);
     let id = held["id"].as_str().unwrap();
-    let failed = host.effect(id, "failed");
-    document("relay-down", &folder, &json!({ "state": failed["state"], "effect": failed["effect"] }));
-    let told = host.over(&run);
-    assert!(told["result"]["ok"].as_str().unwrap().contains("Refusal::Failed"), "the agent is told: {told}");
+    let waits = until("a mail that is put off", || Some(host.approval(id)).filter(|now| !now["put_off"].is_null()));
+    let facts = json!({ "state": waits["state"], "effect": waits["effect"], "put_off": waits["put_off"] });
+    document("relay-down", &folder, &facts);
     let shown = holdshort(&folder, &["approvals", "show", id]).exits(0);
-    assert!(shown.out.contains("effect: failed, attempt 1; "), "{}", shown.out);
+    assert!(shown.out.contains("is tried again: at "), "{}", shown.out);
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0);
-    assert!(events.out.contains("call 1 was tried and did not happen: "), "{}", events.out);
+    assert!(events.out.contains("call 1 did not happen in attempt 1, and is tried again at "), "{}", events.out);
+    // Whoever does not want it any more ends the run; nothing was sent, which is certain.
+    assert_eq!(host.post(&format!("/v1/runs/{run}/cancel"), &json!({})).0, 200);
+    assert_eq!(host.over(&run)["state"], "cancelled");
+    assert_eq!(host.approval(id)["state"], "cancelled");
 }
 
 #[test]

@@ -96,6 +96,7 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
         action: action(&json!(text)).unwrap(),
         summary: format!("send {text}"),
         exhibits: vec![exhibit],
+        beside: Vec::new(),
         preconditions: Value::Null,
         facts: json!({ "recipients": 1 }),
         consequence: Some(Consequence::Medium),

@@ -124,27 +124,46 @@ fn a_branch_that_moved_is_put_to_people_again() {
     assert_eq!(world.branch.0.tip("production"), world.branch.0.tip("main"));
 }
 
-/// The balance changes after it was shown: nothing is paid, and people see both balances before they decide again.
+/// The payee is paid by another run after it was shown: nothing is paid, and people see what has changed before they decide again.
 #[test]
-fn a_balance_that_changed_is_put_to_people_again() {
+fn a_payee_who_was_paid_meanwhile_is_put_to_people_again() {
     let world = World::new("");
     let host = world.folder.serve();
-    let (one, two) = (host.start("scripted", &world.books.line()), host.start("scripted", &world.books.line()));
-    let (first, second) = (host.held(&one), host.held(&two));
-    host.approve(&first);
-    host.over(&one);
+    let one = host.start("scripted", &world.books.line());
+    let first = host.held(&one);
+    let two = host.start("scripted", &world.books.line());
+    host.approve(&host.held(&two));
+    host.over(&two);
     assert_eq!(world.books.count(), 1);
-    host.approve(&second);
+    host.approve(&first);
     let again = until("call that is held again", || {
-        Some(host.approval(id(&second))).filter(|approval| approval["revision"] == 2)
+        Some(host.approval(id(&first))).filter(|approval| approval["revision"] == 2)
     });
     let why = again["reheld"].as_str().unwrap();
-    assert!(why.contains("1,000.00 EUR") && why.contains("950.00 EUR"), "both are shown: {why}");
+    assert!(why.contains("received 0 payments") && why.contains("received 1 payment now"), "both are shown: {why}");
     assert_eq!((world.books.count(), &again["state"]), (1, &json!("held")));
-    assert_eq!(decide(&host, ALICE, id(&second), &approve(&second)).1, "stale-digest");
+    assert_eq!(decide(&host, ALICE, id(&first), &approve(&first)).1, "stale-digest");
     host.approve(&again);
-    assert!(host.over(&two)["result"]["ok"].as_str().unwrap().contains(&world.books.receipt()));
+    assert!(host.over(&one)["result"]["ok"].as_str().unwrap().contains(&world.books.receipt()));
     assert_eq!(world.books.count(), 2);
+}
+
+/// The balance does not cover it any more: nothing is paid, and nobody is asked to pay what cannot be paid.
+#[test]
+fn a_balance_that_no_longer_covers_it_pays_nothing() {
+    let world = World::new("");
+    let host = world.folder.serve();
+    let run = host.start("scripted", &world.books.line());
+    let held = host.held(&run);
+    let other = host.start("scripted", "pay operating bob 96000 EUR");
+    host.approve(&host.held(&other));
+    host.over(&other);
+    host.approve(&held);
+    let told = host.over(&run)["result"]["ok"].as_str().unwrap().to_owned();
+    for part in ["had 1,000.00 EUR when it was shown", "has 40.00 EUR now, which does not cover 50.00 EUR"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(world.books.count(), 0);
 }
 
 /// What the operator configured is part of what was shown: under another sender, people are asked again.

@@ -35,6 +35,8 @@ pub enum Way {
     Moved,
     /// Its effect is attempted and cannot be done.
     NotDone,
+    /// The far end asks to be tried again, and does it then.
+    PutOff,
     /// Nobody decides in time.
     Expires,
     /// Its call is refused at once.
@@ -80,6 +82,11 @@ pub trait Place: Outside {
     /// Changes the facts that a held call was shown with, in the world outside.
     fn move_facts(&self, _operator: &mut Operator<'_>) {}
 
+    /// The configuration under which the far end asks once to be tried again, if it can.
+    fn reluctant(&self) -> Option<String> {
+        None
+    }
+
     /// Sees to it that the next attempt is not done. No host is there yet.
     fn refuse(&self, folder: &Folder, operator: &mut Operator<'_>);
 }
@@ -119,11 +126,17 @@ impl Place for Mailbox<'_> {
         another_sender(&self.section().replace("from = \"agent@localhost\"\n", ""))
     }
 
-    /// Nobody listens at port 9.
+    fn reluctant(&self) -> Option<String> {
+        let section = self.section();
+        let line = section.lines().find(|line| line.starts_with("port = ")).unwrap();
+        let busy = format!("port = {}\nretry-after = \"1s\"", outside::busy_at_first(line[7..].parse().unwrap()));
+        Some(section.replace(line, &busy))
+    }
+
+    /// The relay has no TLS.
     fn refuse(&self, folder: &Folder, _: &mut Operator<'_>) {
         let section = self.section();
-        let port = section.lines().find(|line| line.starts_with("port = ")).unwrap();
-        configure(folder, &section, &section.replace(port, "port = 9"));
+        configure(folder, &section, &section.replace("\"none\"", "\"starttls\""));
     }
 }
 
@@ -164,12 +177,10 @@ impl Place for Books {
         None
     }
 
-    /// Another payment is made from the account.
-    fn move_facts(&self, operator: &mut Operator<'_>) {
-        let run = operator.start("scripted", "pay operating bob 100 EUR");
-        let approval = operator.held(&format!("{run}.1"));
-        operator.decide(&approval, "approve", &json!({}));
-        operator.over(&run);
+    /// Another ledger.
+    fn held_under(&self) -> String {
+        let path = self.0.display().to_string();
+        self.section().replace(&path, &format!("{path}.other"))
     }
 
     fn refuse(&self, _: &Folder, _: &mut Operator<'_>) {
@@ -207,6 +218,7 @@ impl Way {
             // The first are the component's.
             Self::Evidence => Some(vec![format!("2*{point}")]),
             Self::Settled => Some(vec![place.cannot_tell()?.to_owned(), point]),
+            Self::PutOff => place.reluctant().map(|_| vec![point]),
             _ => Some(vec![point]),
         }
     }
@@ -282,6 +294,9 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
     let later = matches!(way, Way::Moved | Way::NotDone);
     if way == Way::Moved {
         configure(&folder, &place.section(), &place.held_under());
+    }
+    if let (Way::PutOff, Some(reluctant)) = (way, place.reluctant()) {
+        configure(&folder, &place.section(), &reluctant);
     }
     if way == Way::Starting {
         let mut host = folder.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -396,6 +411,8 @@ fn as_it_should(operator: &mut Operator<'_>, run: &str, approval: &Value, way: W
         Way::Moved if point == "before-call-reheld" => (0, 0, 1, "failed"),
         Way::Moved => (0, 1, 2, "succeeded"),
         Way::NotDone => (0, 0, 1, "failed"),
+        Way::PutOff if point == "before-effect-postponed" => (0, 0, 1, "failed"),
+        Way::PutOff => (0, 0, 2, "succeeded"),
         _ => (0, 0, 0, "none"),
     };
     assert_eq!(found, expected, "{way:?} {point}: {events:?}: {approval}");

@@ -69,6 +69,8 @@ fn folded(events: &[(String, Value)]) -> BTreeMap<Id, String> {
             "call-expired" => "expired",
             "call-cancelled" => "cancelled",
             "effect-started" => "started",
+            // Nobody clears calls here but people.
+            "effect-postponed" => "approved",
             "effect-succeeded" => "succeeded",
             "effect-failed" => "failed",
             "effect-in-doubt" => "in-doubt",

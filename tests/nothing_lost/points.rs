@@ -49,7 +49,7 @@ enum To {
 /// The way to each point, by what is written, done or replied to there.
 fn ways(point: &str) -> To {
     use Way::{
-        Answer, Cancelled, Doubt, Edited, Effect, Evidence, Expires, Moved, NotDone, Refused, Settled, Starting,
+        Answer, Cancelled, Doubt, Edited, Effect, Evidence, Expires, Moved, NotDone, PutOff, Refused, Settled, Starting,
     };
     let (_, what) = point.split_once('-').unwrap();
     match what {
@@ -63,6 +63,7 @@ fn ways(point: &str) -> To {
         "effect-in-doubt" | "lookup" => To::With(&[Doubt]),
         "effect-looked-up" | "effect-resolved" | "reply /v1/runs/{id}/calls/{n}/resolution" => To::With(&[Settled]),
         "effect-failed" => To::With(&[NotDone]),
+        "effect-postponed" => To::With(&[PutOff]),
         "call-revised" => To::With(&[Edited]),
         "call-reheld" => To::With(&[Moved]),
         "call-expired" => To::With(&[Expires]),
@@ -136,6 +137,8 @@ fn effects<P: Place>(name: &str, expected: usize, place: impl Fn(&Path, usize) -
 const CASES: usize = 51;
 /// What those have besides whose effects a person may have to settle.
 const SETTLED: usize = 6;
+/// What a relay has besides, which may ask to be tried again.
+const PUT_OFF: usize = 2;
 
 #[test]
 fn mail_for_a_maildir() {
@@ -146,7 +149,7 @@ fn mail_for_a_maildir() {
 fn mail_for_a_relay() {
     let folder = tempfile::tempdir().unwrap();
     let Some(relay) = Relay::start(folder.path()) else { return };
-    effects("a relay", CASES + SETTLED, |_, number| relay.mailbox(&format!("Report {number}")));
+    effects("a relay", CASES + SETTLED + PUT_OFF, |_, number| relay.mailbox(&format!("Report {number}")));
 }
 
 #[test]

@@ -165,6 +165,10 @@ impl Book {
                 if call.deadline().is_none_or(|deadline| at > deadline) {
                     return wrong("a start that is too late");
                 }
+                let certain = call.attempts == 0 || call.put_off.is_some() || call.revision > 1;
+                if !certain && !self.to_send_again.contains(place) {
+                    return wrong("another attempt, and nobody knows what came of the last");
+                }
                 let what = (*clearance, call.action().digest());
                 self.to_send_again.remove(place);
                 if self.started.insert((place.0.clone(), place.1, *attempt), what).is_some() {

@@ -193,6 +193,11 @@ impl Perform for Connector {
                 weather.saw("declined");
                 return Attempt::NotDone("the far end declines".into());
             }
+            if weather.strikes(25) {
+                weather.saw("put off");
+                let again_in = Duration::from_millis(1_000 + weather.below(600_000));
+                return Attempt::Postponed("the far end is busy".into(), again_in);
+            }
             let receipt = self.kind.receipt(authorized.action(), authorized.key());
             let effect = Effect {
                 run: authorized.run().clone(),

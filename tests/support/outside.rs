@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -194,6 +195,26 @@ impl Relay {
     }
 }
 
+/// A port at which a relay is too busy for the first who connects, and is the one behind it for everybody else.
+pub fn busy_at_first(relay: u16) -> u16 {
+    let door = TcpListener::bind("localhost:0").unwrap();
+    let port = door.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for (number, visitor) in door.incoming().enumerate() {
+            let mut visitor = visitor.unwrap();
+            if number == 0 {
+                drop(visitor.write_all(b"421 too busy, come again\r\n"));
+                continue;
+            }
+            let mut relay = TcpStream::connect(("localhost", relay)).unwrap();
+            let (mut from, mut to) = (relay.try_clone().unwrap(), visitor.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            drop(std::io::copy(&mut visitor, &mut relay));
+        }
+    });
+    port
+}
+
 /// The messages of one subject that a relay accepted.
 pub struct Mailbox<'a> {
     relay: &'a Relay,
@@ -221,7 +242,7 @@ impl Outside for Mailbox<'_> {
     }
 
     fn receipt(&self) -> String {
-        format!("accepted-by: \"accepted by the relay localhost:{}", self.relay.port)
+        "accepted-by: \"accepted by the relay localhost:".into()
     }
 
     fn count(&self) -> usize {

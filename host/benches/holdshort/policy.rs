@@ -254,6 +254,7 @@ fn proposal(action: Action) -> Proposal {
         action,
         summary: "pay the landlord".into(),
         exhibits: Vec::new(),
+        beside: Vec::new(),
         preconditions: json!({"balance": "100000000"}),
         facts: facts(),
         consequence: Some(Consequence::High),

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Command, Refused, Sealed, Subject};
+use super::edit::edit;
+use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::approval::NotEligible;
 use crate::call::Call;
 use crate::clearance::Proposal;
@@ -69,6 +70,12 @@ pub struct DecisionOutcome {
 impl Sealed for Decide {}
 impl Command for Decide {
     type Out = DecisionOutcome;
+
+    /// An edited action is put to people beside what else waits.
+    fn rests_on(&self) -> RestsOn {
+        let Choice::Edit(revision) = &self.choice else { return RestsOn::default() };
+        RestsOn { like: Some(revision.proposal.likeness()), ..RestsOn::default() }
+    }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {
         let (run, call) = subject.call()?;
@@ -182,7 +189,7 @@ impl Decide {
         undecided(call)?;
         let current = call.clearance.ok_or(Refused::ClearanceMismatch)?;
         if self.clearance != current && !planted::is("approval-ignores-the-digest") {
-            return Err(Refused::Stale { current });
+            return Err(Refused::Stale { current, reheld: call.reheld.clone() });
         }
         if call.has_lapsed(now) {
             return Err(Refused::Expired);
@@ -242,56 +249,6 @@ fn undecided(call: &Call) -> Result<(), Refused> {
             Err(Refused::AlreadyDecided { winner, phase: call.phase.name() })
         }
     }
-}
-
-/// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on something
-/// that the editor has not been shown: a vote is for what was seen.
-fn edit(
-    subject: &Subject,
-    call: &Call,
-    old: &Proposal,
-    decision: Decision,
-    mut new: Proposal,
-    now: Time,
-) -> Result<Vec<Event>, Refused> {
-    if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
-        return Err(Refused::AnotherCapability);
-    }
-    new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
-    // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
-    if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
-        return Err(Refused::WrongKind(
-            "the edited action's own time was over before the edit was written: edit it again",
-        ));
-    }
-    let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
-    let clearance = subject.clearance(number, revision, &new);
-    let started_by = &subject.run()?.started_by;
-    let right_of = decision.stands_for.as_deref().unwrap_or(&by);
-    let may = |name: &str| new.requirement.bars(name, started_by, Some(&by)).is_ok();
-    let own_vote = shows_nothing_new(old, &new)
-        && new.requirement.admits_in(right_of, 0, 0)
-        && new.requirement.sign_in_within_ms.is_none()
-        && may(right_of)
-        && may(&by);
-    let vote = Decision { clearance, verdict: Verdict::Approve, message: None, ..decision.clone() };
-    let mut events = vec![
-        Event::DecisionMade { call: number, decision },
-        Event::CallRevised { call: number, revision, by, proposal: Box::new(new), clearance },
-    ];
-    if own_vote {
-        events.push(Event::DecisionMade { call: number, decision: vote });
-    }
-    Ok(events)
-}
-
-/// Whether whoever was shown `old` has seen all that the host found out about `new`.
-fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
-    let facts = |proposal: &Proposal| {
-        let Proposal { preconditions, facts, connector, class, .. } = proposal;
-        (preconditions.clone(), facts.clone(), connector.clone(), *class)
-    };
-    facts(old) == facts(new) && new.exhibits.iter().all(|exhibit| old.exhibits.contains(exhibit))
 }
 
 fn outcome(call: &Call, repeated: bool) -> Result<DecisionOutcome, Refused> {

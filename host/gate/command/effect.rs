@@ -1,18 +1,19 @@
-//! What happens to a cleared call: it starts, ends, or is settled by a person.
+//! What happens to a cleared call: it starts, and something comes of it.
 
 use serde_json::Value;
 
-use super::{Command, Refused, Sealed, Subject};
+use super::settle::still_in_doubt;
+use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::approval::Requirement;
 use crate::call::Call;
 use crate::clearance::{EffectClass, Proposal};
-use crate::decision::Resolution;
 use crate::event::Event;
 use crate::feasible::CannotBeMet;
 use crate::ids::Time;
 use crate::permit::Permit;
 use crate::phase::Phase;
 use crate::planted;
+use crate::run::Run;
 
 /// Begins an attempt. Votes, clearance digest, start-by and cancellation are checked here, on the journaled state.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,9 @@ impl Command for Start {
         if now > start_by {
             return Err(Refused::StartTooLate);
         }
+        if let Some(put_off) = call.put_off.as_ref().filter(|put_off| now < put_off.until) {
+            return Err(Refused::TooEarly { until: put_off.until });
+        }
         let clearance = subject.clearance(call.number, call.revision, proposal);
         if call.clearance != Some(clearance) {
             return Err(Refused::ClearanceMismatch);
@@ -69,6 +73,7 @@ impl Command for Start {
             action: proposal.action.clone(),
             connector: proposal.connector.clone(),
             preconditions: proposal.preconditions.clone(),
+            beside: subject.marks(proposal),
             key: subject.key.clone(),
             perform_by: now.plus_ms(self.perform_within_ms),
         };
@@ -81,8 +86,12 @@ impl Command for Start {
 pub enum Outcome {
     /// It happened; what was done, of the function's `ok` type.
     Happened(Value),
+    /// The same, though facts had changed as far as the clearance allows; each in words, with both values.
+    HappenedDespite(Value, Vec<String>),
     /// It did not happen, for this reason.
     DidNotHappen(String),
+    /// It certainly did not happen, for this reason, and may be tried again after so many milliseconds.
+    Postponed(String, u64),
     /// Nobody knows.
     Unknown(String),
     /// It was not done because a fact that the clearance rested on had changed; the same action with the facts of now.
@@ -110,14 +119,34 @@ impl Command for Finish {
     /// The phase the call is in now; see [`Phase::name`].
     type Out = &'static str;
 
+    fn rests_on(&self) -> RestsOn {
+        let Outcome::FactsChanged { proposal, .. } = &self.outcome else { return RestsOn::default() };
+        RestsOn { like: Some(proposal.likeness()), ..RestsOn::default() }
+    }
+
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, &'static str), Refused> {
         let (run, number) = subject.call().map(|(run, call)| (run, call.number))?;
         let call = attempted(subject, self.attempt)?;
         let (attempt, evidence) = (self.attempt, self.evidence);
         let event = match self.outcome {
-            Outcome::Happened(receipt) => Event::EffectSucceeded { call: number, attempt, receipt, evidence },
+            Outcome::Happened(receipt) => {
+                Event::EffectSucceeded { call: number, attempt, receipt, evidence, changed: Vec::new() }
+            }
+            Outcome::HappenedDespite(receipt, changed) => {
+                Event::EffectSucceeded { call: number, attempt, receipt, evidence, changed }
+            }
             Outcome::DidNotHappen(reason) if call.sent_again && evidence.is_none() => still_in_doubt(call, &reason),
             Outcome::DidNotHappen(reason) => Event::EffectFailed { call: number, attempt, reason, evidence },
+            Outcome::Postponed(reason, _) if call.sent_again => still_in_doubt(call, &reason),
+            Outcome::Postponed(reason, again_in_ms) => match may_be_put_off(run, call, now, again_in_ms) {
+                Ok(until) => Event::EffectPostponed { call: number, attempt, reason, until },
+                Err(why) => Event::EffectFailed { call: number, attempt, reason: format!("{reason}; {why}"), evidence },
+            },
+            Outcome::Unknown(reason)
+                if planted::is("postponed-though-unknown") && call.phase == Phase::Started && !call.sent_again =>
+            {
+                Event::EffectPostponed { call: number, attempt, reason, until: now }
+            }
             Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), "in-doubt")),
             // The attempt's own reply is about this attempt; a lookup, by the key, is about all of them.
             Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
@@ -138,6 +167,7 @@ impl Command for Finish {
                 let waited = now.0.saturating_sub(call.revised_at.0);
                 proposal.requirement.expires_at =
                     proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
+                proposal.beside.clone_from(&subject.beside);
                 // People decide on it now, and no grant of theirs stands for it.
                 proposal.policy.let_go();
                 let clearance = subject.clearance(number, revision, &proposal);
@@ -147,6 +177,32 @@ impl Command for Finish {
         let mut after = call.clone();
         after.apply(&event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
         Ok((vec![event], after.phase.name()))
+    }
+}
+
+/// How many attempts of one clearance are made at most.
+pub const ATTEMPTS_MAX: u32 = 20;
+/// The shortest wait between two of them.
+const AGAIN_IN_MS_MIN: u64 = 1_000;
+
+/// When an attempt that certainly did not happen may be made again under the same clearance; or why it may not be.
+fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result<Time, &'static str> {
+    let until = now.plus_ms(again_in_ms.max(AGAIN_IN_MS_MIN));
+    match call.started_from {
+        Some(Phase::Cleared { start_by } | Phase::Approved { start_by }) if until > start_by => {
+            Err("it is not tried again, because its time to start is over by then")
+        }
+        Some(Phase::Cleared { .. } | Phase::Approved { .. }) if call.phase != Phase::Started => {
+            Err("it is not tried again, because its outcome was in doubt")
+        }
+        Some(Phase::Cleared { .. } | Phase::Approved { .. }) if run.phase.is_over() => {
+            Err("it is not tried again, because its run is over")
+        }
+        Some(Phase::Cleared { .. } | Phase::Approved { .. }) if call.attempts >= ATTEMPTS_MAX => {
+            Err("it is not tried again, because it was tried as often as it may be")
+        }
+        Some(Phase::Cleared { .. } | Phase::Approved { .. }) => Ok(until),
+        Some(_) | None => Err("it is not tried again, because the journal does not say what it started from"),
     }
 }
 
@@ -168,54 +224,8 @@ fn unknown(call: &Call, reason: String, evidence: Option<String>) -> Vec<Event> 
     in_doubt.into_iter().chain(looked_up).collect()
 }
 
-/// A person settles an effect that is in doubt.
-#[derive(Clone, Debug)]
-pub struct Resolve {
-    /// The attempt that they looked at.
-    pub attempt: u32,
-    /// Who; must meet the call's requirement.
-    pub by: String,
-    /// How.
-    pub resolution: Resolution,
-    /// In their words.
-    pub message: Option<String>,
-}
-
-impl Sealed for Resolve {}
-impl Command for Resolve {
-    /// The phase the call is in now; see [`Phase::name`].
-    type Out = &'static str;
-
-    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, &'static str), Refused> {
-        let (run, _) = subject.call()?;
-        let call = attempted(subject, self.attempt)?;
-        let wrong = Refused::WrongPhase(call.phase.name());
-        let (Phase::InDoubt { .. }, Some(proposal)) = (&call.phase, call.proposal()) else {
-            return Err(wrong);
-        };
-        call.admits(&self.by)?;
-        proposal.requirement.bars(&self.by, &run.started_by, call.edited_by.as_deref())?;
-        if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
-            return Err(Refused::WrongKind(
-                "only an idempotent effect can be sent again: another attempt could do it twice",
-            ));
-        }
-        let Self { attempt, by, resolution, message } = self;
-        let event = Event::EffectResolved { call: call.number, attempt, by, resolution, message };
-        let mut after = call.clone();
-        after.apply(&event, now).map_err(|_| wrong)?;
-        Ok((vec![event], after.phase.name()))
-    }
-}
-
-/// What becomes of a call that was to be sent again and was not: an earlier attempt may have happened, which must not be forgotten.
-pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
-    let reason = format!("{why}; an earlier attempt is in doubt still");
-    Event::EffectInDoubt { call: call.number, attempt: call.attempts, reason }
-}
-
 /// The call, if it has begun exactly this attempt and its outcome is not written.
-fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
+pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
     let (_, call) = subject.call()?;
     match &call.phase {
         Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt || planted::is("stale-epoch") => Ok(call),
@@ -231,28 +241,5 @@ fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
         | Phase::Answered { .. }
         | Phase::Expired
         | Phase::Cancelled => Err(Refused::WrongPhase(call.phase.name())),
-    }
-}
-
-/// Lets an approval or a clearance lapse whose time has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Expire;
-
-impl Sealed for Expire {}
-impl Command for Expire {
-    type Out = ();
-
-    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
-        let (_, call) = subject.call()?;
-        match call.deadline() {
-            Some(deadline) if now >= deadline && call.sent_again => {
-                Ok((vec![still_in_doubt(call, "it was not sent again in time")], ()))
-            }
-            Some(deadline) if now >= deadline && !call.has_lapsed(now) && call.phase == Phase::Held => {
-                Ok((vec![Event::CallEscalated { call: call.number, level: call.level + 1 }], ()))
-            }
-            Some(deadline) if now >= deadline => Ok((vec![Event::CallExpired { call: call.number }], ())),
-            Some(_) | None => Err(Refused::NotDue),
-        }
     }
 }

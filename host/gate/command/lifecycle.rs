@@ -1,6 +1,6 @@
 //! What the driver writes of runs: they begin, sleep, wake and end.
 
-use super::effect::still_in_doubt;
+use super::settle::still_in_doubt;
 use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};

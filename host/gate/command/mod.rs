@@ -3,18 +3,22 @@
 //! A command is judged on the state inside the write transaction, so that of two that race one wins and the other is told who did.
 
 mod decide;
+mod edit;
 mod effect;
 mod grant;
 mod lifecycle;
 mod propose;
+mod settle;
 
 pub use decide::{Choice, Decide, DecisionOutcome, Revision};
-pub use effect::{Expire, Finish, Outcome, Resolve, Start};
+pub use effect::{ATTEMPTS_MAX, Finish, Outcome, Start};
 pub use grant::Revoke;
 pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, End, EndRun, FindRun, FireTimer, SetTimer};
 pub use propose::{Propose, Proposed, RecordRoutine};
+pub use settle::{Expire, Resolve};
 
 use crate::approval::NotEligible;
+use crate::beside::{Beside, Likeness, Mark};
 use crate::call::{Call, Inconsistent};
 use crate::clearance::{Clearance, Proposal};
 use crate::decision::Decision;
@@ -52,6 +56,8 @@ pub struct RestsOn {
     pub grant: Option<CallId>,
     /// The key of a request.
     pub request: Option<Digest>,
+    /// The calls that wait and are like this.
+    pub like: Option<Likeness>,
 }
 
 /// What a command is judged on: a run and one of its consequential calls.
@@ -73,6 +79,10 @@ pub struct Subject {
     pub granted: Option<Granted>,
     /// The run that the request of the key has made, if one has.
     pub made: Option<Made>,
+    /// The other calls that wait and are like what the command rests on, by their ids.
+    pub beside: Vec<Beside>,
+    /// The keys of the effects that the call lists beside it, in its order.
+    pub keys_beside: Vec<EffectKey>,
 }
 
 /// Why a step is not legal now.
@@ -104,10 +114,12 @@ pub enum Refused {
         found: CallNumber,
     },
     /// The decision names another clearance than the one that is current.
-    #[error("the approval has changed since it was shown; the current digest is {current}")]
+    #[error("the approval has changed since it was shown{}; the current digest is {current}", because(.reheld.as_deref()))]
     Stale {
         /// The digest to look at now.
         current: Digest,
+        /// Which facts have changed, if it was held again for that.
+        reheld: Option<String>,
     },
     /// Someone decided first.
     #[error("already decided")]
@@ -135,6 +147,12 @@ pub enum Refused {
     /// The clearance came too long ago.
     #[error("the clearance has lapsed before the effect started")]
     StartTooLate,
+    /// The attempt was put off.
+    #[error("the effect is put off: another attempt is made later")]
+    TooEarly {
+        /// When the next attempt may start.
+        until: Time,
+    },
     /// The journaled clearance is not the digest of what the journal holds.
     #[error("the clearance does not match what it claims to cover")]
     ClearanceMismatch,
@@ -157,10 +175,25 @@ pub enum Refused {
     NotDue,
 }
 
+fn because(reheld: Option<&str>) -> String {
+    reheld.map(|why| format!(": it is held again because {why}")).unwrap_or_default()
+}
+
 impl Subject {
     /// A subject before its first event.
     pub fn new(journal: JournalId, id: RunId, key: EffectKey) -> Self {
-        Self { journal, id, run: None, call: None, key, totals: Vec::new(), granted: None, made: None }
+        Self {
+            journal,
+            id,
+            run: None,
+            call: None,
+            key,
+            totals: Vec::new(),
+            granted: None,
+            beside: Vec::new(),
+            keys_beside: Vec::new(),
+            made: None,
+        }
     }
 
     /// Follows one event. The journal uses this to project, recovery to rebuild, tests to model.
@@ -194,6 +227,12 @@ impl Subject {
 
     fn call(&self) -> Result<(&Run, &Call), Refused> {
         Ok((self.run()?, self.call.as_ref().ok_or(Refused::NoSuchCall)?))
+    }
+
+    /// How a connector recognises the effects of the calls that a proposal lists.
+    fn marks(&self, proposal: &Proposal) -> Vec<Mark> {
+        let keys = self.keys_beside.iter().cloned();
+        keys.zip(&proposal.beside).map(|(key, listed)| Mark { key, deed: listed.deed }).collect()
     }
 
     fn clearance(&self, call: CallNumber, revision: u32, proposal: &Proposal) -> Digest {

@@ -6,13 +6,14 @@ use super::lifecycle::next_call;
 use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::action::Action;
 use crate::clearance::{EffectClass, PolicyRecord, Proposal};
+use crate::condition::unchanged;
 use crate::decision::RefusalReason;
 use crate::event::Event;
 use crate::ids::{CallNumber, Time};
 use crate::phase::Phase;
 use crate::planted;
 use crate::run::Run;
-use crate::totals::Counter;
+use crate::totals::{Counted, Counter, day};
 
 /// Writes the answer to a routine call.
 #[derive(Clone, Debug)]
@@ -97,7 +98,11 @@ impl Command for Propose {
     fn rests_on(&self) -> RestsOn {
         let Some(record) = self.proposed.record() else { return RestsOn::default() };
         let totals = record.totals.iter().map(|counted| counted.counter.clone()).collect();
-        RestsOn { totals, grant: record.grant.clone(), request: None }
+        let like = match &self.proposed {
+            Proposed::Clear(proposal) | Proposed::Hold(proposal) => Some(proposal.likeness()),
+            Proposed::Refuse(..) => None,
+        };
+        RestsOn { totals, grant: record.grant.clone(), request: None, like }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {
@@ -110,19 +115,25 @@ impl Command for Propose {
             }
             proposed @ (Proposed::Clear(_) | Proposed::Hold(_) | Proposed::Refuse(..)) => proposed,
         };
-        if proposed.record().is_some_and(|record| record.totals != subject.totals) && !planted::is("stale-totals-clear")
-        {
+        if proposed.record().is_some_and(|record| !still_so(record, subject, now)) {
             return Err(Refused::TotalsChanged);
         }
         if let Proposed::Clear(proposal) = &proposed {
             still_granted(subject, run, proposal, now)?;
         }
         let event = match proposed {
-            Proposed::Hold(proposal) => match run.limits.refuse_to_hold(run.held) {
-                Some(refusal) => Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None },
-                None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
-            },
-            Proposed::Clear(proposal) => {
+            Proposed::Hold(mut proposal) => {
+                proposal.beside.clone_from(&subject.beside);
+                match run.limits.refuse_to_hold(run.held) {
+                    Some(refusal) => {
+                        Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None }
+                    }
+                    None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
+                }
+            }
+            Proposed::Clear(mut proposal) => {
+                // Nobody is shown what waits beside it, and policy judged these values and no others.
+                proposal.preconditions = unchanged(&proposal.preconditions);
                 Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
             }
             Proposed::Refuse(action, refusal, policy) => Event::CallRefused { call, action, refusal, policy },
@@ -130,6 +141,14 @@ impl Command for Propose {
         let phase = crate::call::Call::open(&event, now).ok_or(Refused::NoSuchCall)?.phase;
         Ok((vec![event], phase))
     }
+}
+
+/// Whether the totals that a verdict rests on are those of now. Totals of a day count only on that day: a verdict of yesterday's total would be
+/// counted in today's, which it was not judged by.
+fn still_so(record: &PolicyRecord, subject: &Subject, now: Time) -> bool {
+    let of_another_day = |counted: &Counted| counted.counter.scope.day().is_some_and(|of| of != day(now));
+    let same = record.totals == subject.totals || planted::is("stale-totals-clear");
+    same && (!record.totals.iter().any(of_another_day) || planted::is("yesterdays-totals-clear"))
 }
 
 /// Whether the grant that a proposal rests on, if it rests on one, clears it now.

@@ -21,6 +21,7 @@ impl Event {
         Self::CallExpired { .. } => "call-expired",
         Self::CallCancelled { .. } => "call-cancelled",
         Self::EffectStarted { .. } => "effect-started",
+        Self::EffectPostponed { .. } => "effect-postponed",
         Self::EffectSucceeded { .. } => "effect-succeeded",
         Self::EffectFailed { .. } => "effect-failed",
         Self::EffectInDoubt { .. } => "effect-in-doubt",
@@ -51,6 +52,7 @@ impl Event {
             | Self::CallExpired { call, .. }
             | Self::CallCancelled { call, .. }
             | Self::EffectStarted { call, .. }
+            | Self::EffectPostponed { call, .. }
             | Self::EffectSucceeded { call, .. }
             | Self::EffectFailed { call, .. }
             | Self::EffectInDoubt { call, .. }

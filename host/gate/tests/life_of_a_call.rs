@@ -136,7 +136,7 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
     // Also for who cast it: sent again, it is not a vote that stands.
     for reviewer in ["ruth", "rita"] {
         let old = world.decide_on(first, reviewer, Choice::Approve);
-        assert!(matches!(old, Err(Refused::Stale { current }) if current == back.clearance), "{reviewer}");
+        assert!(matches!(old, Err(Refused::Stale { current, .. }) if current == back.clearance), "{reviewer}");
     }
     assert_eq!(world.decide("ruth", Choice::Approve).unwrap().phase, "approved");
 }

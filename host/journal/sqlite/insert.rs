@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use holdshort_gate::event::EVENT_FORMAT;
-use holdshort_gate::{Digest, RunId};
+use holdshort_gate::{CallId, Digest, RunId};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::codec::{BODY_BYTES_MAX, detail, integer};
@@ -52,7 +52,8 @@ impl<'a> Insert<'a> {
         for ((id, number), call) in &batch.calls {
             let run = batch.runs.get(id).ok_or_else(|| format!("run {id} was not staged"))?;
             let news = (opened.get(&(id, *number)).copied(), lived.contains(&(id, *number)));
-            self.call(id, &run.run, call, news).map_err(|error| error.to_string())?;
+            let likeness = batch.like.get(&CallId { run: id.clone(), call: *number }).and_then(Option::as_ref);
+            self.call(id, &run.run, call, likeness, news).map_err(|error| error.to_string())?;
         }
         let mut before: Option<&Entry> = None;
         for entry in &batch.events {

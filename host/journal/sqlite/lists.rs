@@ -1,6 +1,6 @@
 //! Lists of calls and decisions. Which ones is told by indices and projected columns; only those on the page are folded from their events.
 
-use holdshort_gate::{CallId, CallNumber, Counter, Phase, RunId, Time};
+use holdshort_gate::{CallId, CallNumber, Counter, Digest, Phase, RunId, Time};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -59,6 +59,32 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<
     found.sort_by_key(|(rank, place)| (ranked.then_some(*rank), place.position));
     found.truncate(filter.limit);
     found.into_iter().map(|(_, place)| call_row(connection, place)).collect()
+}
+
+/// Calls that wait, by the beginning of a digest of what they would do or are about; the oldest first, each by its own index.
+pub(super) fn like(connection: &Connection, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+    let mut found = Vec::new();
+    for select in LIKE {
+        let mut statement = connection.prepare_cached(select)?;
+        let id = |row: &Row<'_>| Ok(CallId { run: RunId(row.get(0)?), call: row.get(1)? });
+        for id in statement.query_map((key(digest), limit(most)), id)? {
+            found.push(id?);
+        }
+    }
+    Ok(found)
+}
+
+/// One for each column. `CROSS JOIN` keeps SQLite from reading the runs first.
+pub(super) const LIKE: [&str; 2] = [
+    "SELECT runs.id, calls.call FROM calls CROSS JOIN runs ON runs.number = calls.run \
+     WHERE calls.deed = ?1 ORDER BY calls.position LIMIT ?2",
+    "SELECT runs.id, calls.call FROM calls CROSS JOIN runs ON runs.number = calls.run \
+     WHERE calls.about = ?1 ORDER BY calls.position LIMIT ?2",
+];
+
+/// The beginning of a digest, by which calls are indexed.
+pub(super) fn key(digest: &Digest) -> i64 {
+    digest.bytes().iter().take(8).fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
 /// From projected columns alone, and no further than the filter's limit.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::command::Subject;
 use holdshort_gate::totals::money;
-use holdshort_gate::{Call, CallNumber, Counter, Digest, EffectKey, JournalId, Made, Recorded, Run, RunId, Total};
+use holdshort_gate::{
+    Call, CallNumber, Counter, Digest, EffectKey, JournalId, Likeness, Made, Recorded, Run, RunId, Total,
+};
 use rusqlite::{Connection, Transaction};
 
 use super::codec::{EVENT_COLUMNS, integer, json, natural, recorded};
 use super::insert::Insert;
-use super::lists::kind_number;
+use super::lists::{key, kind_number};
 use super::read;
 use super::schema::{DROPPED, PROJECTED, PROJECTION};
 use super::told;
@@ -28,23 +30,29 @@ impl Insert<'_> {
         id: &RunId,
         run: &Run,
         call: &Call,
+        likeness: Option<&Likeness>,
         (opened, lived): (Option<u64>, bool),
     ) -> Result<(), ReadError> {
         let (number, phase, urgency) = (self.number(id)?, call.phase.name(), urgency(call));
         let deadline = call.deadline().map(|at| integer(at.0));
+        let (deed, about) = likeness.map(|like| (key(&like.deed), like.about.as_ref().map(key))).unzip();
+        let about = about.flatten();
         let waits = WaitsFor::of(call, &run.started_by);
         let position: i64 = if let Some(position) = opened {
             let (agent, capability) = (self.name(&run.agent)?, self.name(&call.action().capability().to_string())?);
-            let insert = "INSERT INTO calls (position, run, call, phase, deadline, agent, capability, urgency, everybody) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-            let position = integer(position);
-            let values = (position, number, call.number, phase, deadline, agent, capability, urgency, waits.everybody);
+            let insert = "INSERT INTO calls \
+                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+            let (position, everybody) = (integer(position), waits.everybody);
+            let values =
+                (position, number, call.number, phase, deadline, agent, capability, urgency, everybody, deed, about);
             self.execute(insert, values)?;
             position
         } else {
-            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6 \
+            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8 \
                           WHERE run = ?1 AND call = ?2 RETURNING position";
-            let position = self.one(update, (number, call.number, phase, deadline, urgency, waits.everybody))?;
+            let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about);
+            let position = self.one(update, values)?;
             self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
             told::changed(self.transaction, number, call)?;
             position
@@ -155,7 +163,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         insert.made(key, made)?;
     }
     for (number, call) in &calls {
-        insert.call(&id, &state.run, call, (opened.get(number).copied(), true))?;
+        insert.call(&id, &state.run, call, call.likeness().as_ref(), (opened.get(number).copied(), true))?;
     }
     for call in calls.values().filter(|call| call.counted_at.is_some()) {
         let money = money(call.action());

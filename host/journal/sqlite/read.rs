@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Made, Recorded, RunId, Seq, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, RunId, Seq, Time, Total};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, json, limit, natural, recorded};
@@ -148,6 +148,10 @@ impl Load for SqliteReader {
 
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
         made(&self.0, key)
+    }
+
+    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        lists::like(&self.0, digest, most)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
 }
 
 /// The version of what is projected from the events. When it grows, every projection is made anew when a journal is opened.
-pub(super) const PROJECTION: &str = "5";
+pub(super) const PROJECTION: &str = "6";
 
 /// The tables of the first version, with the projections of now: [`KEPT`] and [`PROJECTED`].
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
@@ -68,6 +68,7 @@ CREATE TABLE logs (
 ///
 /// `names` are agents, capabilities and reviewers, by a number that is shorter. A call waits for `everybody`, or for nobody, but for its `exceptions`.
 /// `rank` is [`rank()`](crate::inbox::rank), computed where it is asked for, because only its index has to keep it.
+/// `deed` and `about` are the beginnings of the digests by which a call that waits is found; nothing once it is over.
 /// `made` are the runs that requests with a key have made. `grants` are of the calls at their positions. `words` finds calls that are over by theirs.
 pub(super) const PROJECTED: &str = "
 CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -81,11 +82,15 @@ CREATE TABLE calls (
     capability INTEGER NOT NULL,
     urgency INTEGER NOT NULL,
     everybody INTEGER NOT NULL,
+    deed INTEGER,
+    about INTEGER,
     rank INTEGER AS ((urgency << 61) | min(coalesce(deadline, 2305843009213693951), 2305843009213693951)),
     UNIQUE (run, call)
 );
 CREATE INDEX calls_by_phase ON calls (phase);
 CREATE INDEX calls_by_rank ON calls (phase, rank);
+CREATE INDEX calls_by_deed ON calls (deed) WHERE deed IS NOT NULL;
+CREATE INDEX calls_by_about ON calls (about) WHERE about IS NOT NULL;
 CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
 CREATE TABLE totals (counter TEXT PRIMARY KEY, total TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE made (key BLOB PRIMARY KEY, run INTEGER NOT NULL, asks BLOB NOT NULL) WITHOUT ROWID;

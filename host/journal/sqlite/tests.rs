@@ -51,3 +51,17 @@ fn a_statement_is_planned_once() {
     // A plain connection, to see that this is not what SQLite does anyway.
     assert!(planned_again(&Connection::open(&path).unwrap()) > 0);
 }
+
+/// However many calls wait, those that are like one are found by an index, and no more of them are read than are asked for.
+#[test]
+fn calls_that_are_alike_are_found_by_an_index() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let opened = open(&folder.path().join("journal.db")).unwrap_or_else(|error| panic!("{error}"));
+    for (select, index) in super::lists::LIKE.into_iter().zip(["calls_by_deed", "calls_by_about"]) {
+        let mut statement = opened.store.connection().prepare(&format!("EXPLAIN QUERY PLAN {select}")).unwrap();
+        let plan = statement.query_map((1, 33), |row| row.get::<_, String>(3)).unwrap();
+        let plan = plan.map(Result::unwrap).collect::<Vec<_>>().join("; ");
+        assert!(plan.starts_with(&format!("SEARCH calls USING INDEX {index} (")), "{plan}");
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}

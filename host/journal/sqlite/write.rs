@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Made, RunId, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Made, RunId, Time, Total};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 
 use super::codec::natural;
 use super::insert::Insert;
 use super::open::connect;
-use super::read;
+use super::{lists, read};
 use crate::error::ReadError;
 use crate::store::{Batch, Head, Load, RunState, Store, WriteError};
 
@@ -100,6 +100,10 @@ impl Load for Sqlite {
 
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
         read::made(&self.connection, key)
+    }
+
+    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        lists::like(&self.connection, digest, most)
     }
 }
 

@@ -295,8 +295,9 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
         // Submitted in this order while the writer stands still, so that both are judged in one batch.
         let expires_at = winner.starts_with("expire").then(|| world.clock.next());
         let run = world.held(&format!("run-{n:02}"), requiring(1, expires_at)).await;
+        let clearance = world.call(&run, 1).await.clearance.unwrap();
         let held = world.clock.hold();
-        let (first, second) = (enter(&world, &run, winner), enter(&world, &run, loser));
+        let (first, second) = (enter(&world, &run, clearance, winner), enter(&world, &run, clearance, loser));
         drop(held);
         assert_eq!(first.await, Ok(()), "{winner}, then {loser}");
         match second.await {
@@ -307,16 +308,18 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
     }
     // With another approval missing, the one who looked at what was edited meanwhile is told what to look at now.
     let run = world.held("edited", requiring(2, None)).await;
+    let clearance = world.call(&run, 1).await.clearance.unwrap();
     let held = world.clock.hold();
-    let (first, second) = (enter(&world, &run, "edit"), enter(&world, &run, "approve by another"));
+    let (first, second) =
+        (enter(&world, &run, clearance, "edit"), enter(&world, &run, clearance, "approve by another"));
     drop(held);
     first.await.unwrap();
     let current = world.call(&run, 1).await.clearance.unwrap();
-    assert_eq!(second.await, Err(Refused::Stale { current }.into()));
+    assert_eq!(second.await, Err(Refused::Stale { current, reheld: None }.into()));
     // The same decision once more is no race: it is told what it led to.
     let run = world.held("twice", proposal("hello")).await;
+    let clearance = world.call(&run, 1).await.clearance.unwrap();
     let held = world.clock.hold();
-    let clearance = world.clearance(&run, 1, 1, &proposal("hello"));
     let once = world.submit_at(&run, 1, decision("alice", clearance, Choice::Approve));
     let again = world.submit_at(&run, 1, decision("alice", clearance, Choice::Approve));
     drop(held);
@@ -327,11 +330,13 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
 }
 
 /// Submits what a side of a race does to call 1, which nothing has happened to.
-fn enter(world: &World, run: &RunId, what: &str) -> impl Future<Output = Result<(), SubmitError>> + use<> {
+fn enter(
+    world: &World,
+    run: &RunId,
+    clearance: Digest,
+    what: &str,
+) -> impl Future<Output = Result<(), SubmitError>> + use<> {
     let (what, by) = what.split_once(" by another").map_or((what, "alice"), |(what, _)| (what, "bob"));
-    let proposals = [requiring(1, None), requiring(2, None)];
-    let known = &proposals[usize::from(run.0 == "edited")];
-    let clearance = world.clearance(run, 1, 1, known);
     let choice = match what {
         "approve" => Choice::Approve,
         "reject" => Choice::Reject,
@@ -857,7 +862,6 @@ async fn a_log_keeps_its_last_lines(world: World) {
 }
 
 async fn blobs_are_kept_by_digest(world: World) {
-    use holdshort_gate::Digest;
     let blobs = [Vec::new(), vec![0; 3 << 20], (0..=255).collect(), b"<script>".to_vec()];
     for bytes in &blobs {
         for _ in 0..2 {

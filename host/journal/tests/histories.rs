@@ -20,8 +20,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::script::{Dice, Model, Step, counters_of, grant_filters, is_unwritten, same, shown, take};
-use common::{EPOCH, Kept, World};
-use holdshort_gate::{RunId, Time};
+use common::{EPOCH, Kept, World, create, paying};
+use holdshort_gate::command::CreateRun;
+use holdshort_gate::totals::day;
+use holdshort_gate::{Counter, RunId, Scope, Time};
 use holdshort_journal::Position;
 
 /// How many seeds an ordinary test run tries.
@@ -204,6 +206,59 @@ fn a_series_is_not_cleared_piece_by_piece() {
     }
 }
 
+/// Two agents are each judged by what everybody was paid that day. What is written after midnight counts for the next day, by whose total it was not
+/// judged: whichever agent asks, and however long the verdict took.
+#[test]
+fn a_verdict_of_yesterday_is_judged_again() {
+    const DAY_MS: u64 = 86_400_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut tried = 0;
+    for before_ms in [1, 2, 900, 60_000, 3_600_000, DAY_MS] {
+        for after_ms in [0, 1, 59_000, DAY_MS - 1, 3 * DAY_MS] {
+            for until_ms in [after_ms + before_ms, before_ms - 1] {
+                runtime.block_on(around_midnight(EPOCH + (DAY_MS - before_ms) * 1_000, until_ms));
+                tried += 1;
+            }
+        }
+    }
+    evidence::figure("T36", "pairs of verdicts around midnight", tried);
+}
+
+/// Both verdicts are made at `judged_at` and written `later_ms` after it.
+async fn around_midnight(judged_at: u64, later_ms: u64) {
+    let runs = ["a", "b"].map(|run| RunId(run.into()));
+    let is_over = day(Time(judged_at + later_ms * 1_000)) != day(Time(judged_at));
+    for world in &twins() {
+        world.clock.set(judged_at);
+        for run in &runs {
+            let agent = format!("agent-{run}");
+            let _ = world.submit(run, None, CreateRun { agent, ..create("pay") }).await.unwrap();
+        }
+        let of_today = |at: u64| {
+            let capability = paying(1).action.capability().clone();
+            vec![Counter { scope: Scope::Day(day(Time(at))), capability }]
+        };
+        let before = world.totals(of_today(judged_at)).await.unwrap();
+        world.clock.pass_ms(later_ms);
+        let now = judged_at + later_ms * 1_000;
+        let mut written = Vec::new();
+        for run in &runs {
+            written.push(take(world, run, &Step::ClearBy { call: 1, totals: before.clone() }).await);
+        }
+        let [first, second] = [0, 1].map(|at| written[at].starts_with("Ok"));
+        assert_eq!((first, second), (!is_over, false), "a verdict of yesterday is written: {written:?}");
+        // Judged again by the totals of now, each is written.
+        for (run, done) in runs.iter().zip([first, second]) {
+            let totals = world.totals(of_today(now)).await.unwrap();
+            if !done {
+                let again = take(world, run, &Step::ClearBy { call: 1, totals }).await;
+                assert!(again.starts_with("Ok"), "{again}");
+            }
+        }
+        assert_eq!(world.totals(of_today(now)).await.unwrap()[0].total.count, 2);
+    }
+}
+
 /// Every kind of step that is answered.
 const KINDS: &[&str] = &[
     "Create",
@@ -224,6 +279,7 @@ const KINDS: &[&str] = &[
     "Start",
     "Happened",
     "DidNotHappen",
+    "PutOff",
     "Unknown",
     "LookedUp",
     "FactsChanged",

@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::Matter;
-use holdshort_gate::{Action, Call, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting};
+use holdshort_gate::{
+    Action, Call, CallId, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -48,6 +50,11 @@ pub(super) struct Approval {
     effect: Option<Effect>,
     /// How often the effect was begun.
     attempts: u32,
+    /// The last attempt, if it certainly did not happen and is made again under the same clearance.
+    #[schema(required = true)]
+    put_off: Option<PutOff>,
+    /// The ids of the other calls that wait now and would do the very same; the oldest 33 at most.
+    same_waiting: Vec<String>,
     /// 1, and one more for each edit and each change of facts.
     revision: u32,
     /// What a decision must name; null if the call was refused before anyone was asked.
@@ -92,6 +99,16 @@ pub(super) struct Approval {
     /// When it lapses by itself; null if never.
     #[schema(required = true)]
     deadline: Option<Moment>,
+}
+
+/// An attempt that did not happen.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutOff {
+    /// Why.
+    reason: String,
+    /// When it is made again, at the earliest.
+    until: Moment,
 }
 
 /// How the effect stands.
@@ -192,7 +209,10 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(q
     let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
     let agent = subject.run.map(|run| run.agent).unwrap_or_default();
     let if_lost = api.driver().if_lost(&call);
-    Ok(Json(Approval { if_lost, ..approval(subject.journal, run, agent, task, started_by, call) }).into_response())
+    let same = api.journal().same_waiting(&CallId { run: run.clone(), call: number }).await?;
+    let same_waiting = same.iter().map(ToString::to_string).collect();
+    Ok(Json(Approval { if_lost, same_waiting, ..approval(subject.journal, run, agent, task, started_by, call) })
+        .into_response())
 }
 
 /// What is answered.
@@ -240,6 +260,8 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
         state,
         effect,
         attempts: call.attempts,
+        put_off: call.put_off.map(|put_off| PutOff { reason: put_off.reason, until: Moment(put_off.until) }),
+        same_waiting: Vec::new(),
         revision: call.revision,
         digest: call.clearance,
         action_digest,

@@ -71,8 +71,18 @@ enum EventShape {
     CallCancelled { call: u32 },
     /// An effect is about to be attempted: from here on it may have happened.
     EffectStarted { call: u32, attempt: u32, clearance: DigestShape },
-    /// It happened. `evidence` is how the host knows, if not from the attempt's own reply.
-    EffectSucceeded { call: u32, attempt: u32, receipt: serde_json::Value, evidence: Option<String> },
+    /// The attempt certainly did not happen; another one may be made from `until` on, under the same clearance.
+    EffectPostponed { call: u32, attempt: u32, reason: String, until: u64 },
+    /// It happened. `evidence` is how the host knows, if not from the attempt's own reply; `changed` says which facts had changed since they were
+    /// shown, as far as the clearance allowed it, with both values.
+    EffectSucceeded {
+        call: u32,
+        attempt: u32,
+        receipt: serde_json::Value,
+        evidence: Option<String>,
+        #[schema(required = false)]
+        changed: Vec<String>,
+    },
     /// It did not happen.
     EffectFailed { call: u32, attempt: u32, reason: String, evidence: Option<String> },
     /// It started and its outcome is unknown.

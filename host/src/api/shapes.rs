@@ -111,7 +111,9 @@ pub struct ProposalShape {
     pub summary: String,
     /// The host's evidence; its bytes are under `/v1/approvals/{id}/exhibits/{digest}`.
     pub exhibits: Vec<ExhibitShape>,
-    /// What must still hold when the effect starts, as the connector states it; null if nothing.
+    /// What must still hold when the effect starts, as the connector states it; null if nothing. A fact is a value, which must be the same then, or
+    /// an object: `{shown, at-least}`, which may change but not fall below the bound; `{shown, nothing-new-about}`, to which nothing may have been
+    /// added but by the calls in `beside`.
     pub preconditions: serde_json::Value,
     /// What the host found out, an object of the connector's, see host/CONFIGURATION.md; left out if there is nothing.
     #[schema(required = false)]
@@ -127,6 +129,24 @@ pub struct ProposalShape {
     pub requirement: RequirementShape,
     /// Why policy said what it said.
     pub policy: PolicyShape,
+    /// The calls that waited when it was written and would do the same (then `deed` is equal), or are about the same; left out if there are none.
+    #[schema(required = false)]
+    pub beside: Vec<BesideShape>,
+}
+
+/// A call that waits beside a proposal.
+#[derive(Debug, ToSchema)]
+#[schema(as = Beside)]
+#[serde(deny_unknown_fields)]
+pub struct BesideShape {
+    /// Its run.
+    pub run: String,
+    /// Its number.
+    pub call: u32,
+    /// A digest of what it would do: its capability and its arguments without the rationale.
+    pub deed: DigestShape,
+    /// The line that said what would happen.
+    pub summary: String,
 }
 
 /// How much is at stake.

@@ -307,6 +307,7 @@ fn light(proposal: &Proposal) -> Box<Proposal> {
         action: bare.unwrap_or_else(|_| action.clone()),
         summary: String::new(),
         exhibits: Vec::new(),
+        beside: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: *consequence,

@@ -39,6 +39,7 @@ fn proposal(action: Action, policies: &[&str], requirement: Requirement) -> Prop
         action,
         summary: "pay somebody".into(),
         exhibits: Vec::new(),
+        beside: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,

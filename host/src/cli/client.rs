@@ -16,7 +16,7 @@ use ureq::{Agent, Body};
 
 pub use answers::{
     ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, LogLine, LogPage, PastDecision,
-    RefusedCall, RunPage, RunRow, SignInLink,
+    PutOff, RefusedCall, RunPage, RunRow, SignInLink,
 };
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};

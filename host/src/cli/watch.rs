@@ -156,6 +156,7 @@ fn is_news(event: &Event) -> bool {
         Event::CallRefused { .. }
             | Event::DecisionMade { .. }
             | Event::CallExpired { .. }
+            | Event::EffectPostponed { .. }
             | Event::EffectSucceeded { .. }
             | Event::EffectFailed { .. }
             | Event::EffectInDoubt { .. }

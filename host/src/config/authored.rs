@@ -149,6 +149,7 @@ pub(super) struct Email {
     pub(super) username: Option<Spanned<Text>>,
     pub(super) password_file: Option<Spanned<PathBuf>>,
     pub(super) timeout: Option<Spanned<Span>>,
+    pub(super) retry_after: Option<Spanned<Span>>,
     pub(super) notices: Option<Vec<NoticeEvent>>,
     pub(super) notices_from: Option<Mailbox>,
     pub(super) operator: Option<Mailbox>,

@@ -77,6 +77,8 @@ pub const START_WITHIN_MS: u64 = 60 * 60 * 1_000;
 pub const EMAIL_FROM: &str = "agent@localhost";
 /// How long a relay may take to answer.
 pub const SMTP_TIMEOUT_MS: u64 = 30_000;
+/// How long before a message is tried again that a relay has not taken yet, the first time: a minute, which most relays that ask to wait accept.
+pub const SMTP_RETRY_AFTER_MS: u64 = 60_000;
 /// The relay's port where TLS begins at once.
 pub const SMTP_PORT_TLS: u16 = 465;
 /// The relay's port where TLS is asked for with STARTTLS.

@@ -210,6 +210,8 @@ pub struct Smtp {
     pub login: Option<(String, PathBuf)>,
     /// How long the relay may take.
     pub timeout_ms: u64,
+    /// How long before a message is tried again that the relay has not taken yet.
+    pub retry_after_ms: u64,
 }
 
 /// How the connection to a relay is protected.

@@ -153,7 +153,11 @@ impl DeployGit {
         let attempt = self.outcome(&release, &facts, key, &ended).await;
         match attempt {
             Attempt::Unknown(_) => {}
-            Attempt::Done(_) | Attempt::NotDone(_) | Attempt::FactsChanged(_) => self.children.forget(&name).await,
+            Attempt::Done(_)
+            | Attempt::DoneDespite(..)
+            | Attempt::NotDone(_)
+            | Attempt::Postponed(..)
+            | Attempt::FactsChanged(_) => self.children.forget(&name).await,
         }
         attempt
     }

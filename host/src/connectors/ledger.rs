@@ -5,10 +5,11 @@
 //! the same key books nothing twice, and after a crash they are asked. A payee needs no account: its first payment opens one, as an outside account.
 //!
 //! Read in this order: `schema` (the tables and the rules that the file keeps), `books` (the statements), `transfer` (what is asked for),
-//! `standing` (what a reviewer is shown and what must still hold), `funding` (where the operator's money comes from), `attempts` (late arrivals).
+//! `standing` (what a reviewer is shown), `facts` (what must still hold), `funding` (where the operator's money comes from), `attempts` (late arrivals).
 
 mod attempts;
 mod books;
+mod facts;
 mod funding;
 mod schema;
 mod standing;
@@ -27,7 +28,7 @@ use serde_json::Value;
 
 use self::attempts::Attempts;
 use self::books::{Booked, Books, BooksError, Entry, Kind};
-use self::standing::{Facts, Standing, micros};
+use self::standing::{Facts, Shown, Standing, micros};
 use self::transfer::Transfer;
 use super::history::History;
 use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
@@ -151,14 +152,20 @@ impl Perform for Ledger {
                 Err(error) => return Attempt::NotDone(format!("the attempt was not begun: {error}")),
             };
             let work = move |inner: &Inner| {
-                let permit = (authorized.action(), authorized.preconditions(), authorized.key());
-                let attempt = inner.attempt(permit, authorized.perform_by());
+                let shown = Shown { preconditions: authorized.preconditions(), beside: authorized.beside() };
+                let attempt = inner.attempt(authorized.action(), shown, authorized.key(), authorized.perform_by());
                 drop(under_way);
                 attempt
             };
             self.blocking(work, |error| Attempt::Unknown(format!("the booking was interrupted: {error}"))).await
         }
         .boxed()
+    }
+
+    /// Payments are booked in the order in which they were cleared: a later one to the same payee that came first would put the earlier one to people
+    /// again. The file takes one at a time anyway.
+    fn attempts_at_a_time(&self) -> usize {
+        1
     }
 
     /// That a key is not there proves something only once no attempt can book it any more, be it one of a host that is just ending.
@@ -216,7 +223,8 @@ impl Inner {
         let after = standing.after(&transfer).map_err(|error| impossible(&error))?;
         let (summary, facts, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
         let consequence = if standing.is_own() { Consequence::Medium } else { Consequence::High };
-        Ok(Previewed { summary, exhibits, preconditions: standing.facts.to_json(), facts, consequence })
+        let preconditions = standing.facts.conditions(&transfer);
+        Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
     }
 
     /// The books were replaced while the host runs: what was opened at its start is not in them.
@@ -229,8 +237,7 @@ impl Inner {
     }
 
     /// Books in one transaction: the key, the facts and both balances are judged on what nobody can change until it is committed.
-    fn attempt(&self, permit: (&Action, &Value, &EffectKey), perform_by: Time) -> Attempt {
-        let (action, preconditions, key) = permit;
+    fn attempt(&self, action: &Action, shown: Shown<'_>, key: &EffectKey, perform_by: Time) -> Attempt {
         let unbooked = |error: &dyn std::fmt::Display| Attempt::NotDone(format!("{error}; nothing was booked"));
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let transfer = match Transfer::read(action) {
@@ -249,14 +256,15 @@ impl Inner {
             return unbooked(&"the ledger was locked until it was too late for this attempt");
         }
         // Returning drops the transaction, which rolls it back.
-        let booked = match self.book(&transaction, &transfer, preconditions, key) {
+        let (booked, changed) = match self.book(&transaction, (action, &transfer), shown, key) {
             Ok(booked) => booked,
             Err(Stopped::NotDone(why)) => return unbooked(&why),
             Err(Stopped::FactsChanged(why)) => return Attempt::FactsChanged(why),
             Err(Stopped::Sqlite(error)) => return unbooked(&sqlite(error)),
         };
         match transaction.commit() {
-            Ok(()) => Attempt::Done(transfer.receipt(&booked)),
+            Ok(()) if changed.is_empty() => Attempt::Done(transfer.receipt(&booked)),
+            Ok(()) => Attempt::DoneDespite(transfer.receipt(&booked), changed),
             Err(error) => {
                 drop(books);
                 self.after_failed_commit(&transfer, key, error)
@@ -265,31 +273,28 @@ impl Inner {
     }
 
     /// Books a transfer, unless its key was booked: then that is what has happened, whatever has changed since.
+    /// Beside it stands what has changed and does not matter, in words.
     fn book(
         &self,
         books: &Connection,
-        transfer: &Transfer,
-        preconditions: &Value,
+        (action, transfer): (&Action, &Transfer),
+        shown: Shown<'_>,
         key: &EffectKey,
-    ) -> Result<Booked, Stopped> {
+    ) -> Result<(Booked, Vec<String>), Stopped> {
         if let Some(booked) = books::booked(books, &key.0)? {
             if booked.transfer != transfer.record {
                 let text = format!("T{} was booked under the same key, and it is another transfer", booked.number);
                 return Err(Stopped::NotDone(text));
             }
             books::settle(books)?;
-            return Ok(booked);
+            return Ok((booked, Vec::new()));
         }
         self.allowed(transfer).map_err(Stopped::NotDone)?;
-        let Some(shown) = Facts::read(preconditions) else {
-            return Err(Stopped::NotDone("the clearance does not say which balances were shown".into()));
-        };
         let Some(standing) = Standing::of(books, transfer)? else {
             return Err(Stopped::NotDone(self.without(transfer)));
         };
-        if let Some(changes) = shown.changes(&standing.facts, transfer) {
-            return Err(Stopped::FactsChanged(changes));
-        }
+        let since = standing.since(books, action.capability(), shown.preconditions)?;
+        let changed = standing.facts.compared(transfer, shown, since)?;
         let (source_balance, _) = standing.after(transfer).map_err(|error| Stopped::NotDone(error.to_string()))?;
         let to = match standing.payee {
             Some(payee) => payee,
@@ -307,7 +312,7 @@ impl Inner {
             amount: transfer.amount,
         };
         let number = books::book(books, &entry)?;
-        Ok(Booked { number, transfer: transfer.record.clone(), source_balance })
+        Ok((Booked { number, transfer: transfer.record.clone(), source_balance }, changed))
     }
 
     /// A COMMIT that failed may have reached the disk, which only a look at the books can tell.
@@ -347,15 +352,14 @@ impl Inner {
             Ok(transfer) => transfer,
             Err(error) => return unknown(error.to_string()),
         };
-        let Some(shown) = Facts::read(&inquiry.preconditions) else {
+        let Some(shown) = Facts::ledger_of(&inquiry.preconditions) else {
             return unknown("the clearance does not say which ledger was shown".into());
         };
         match self.id() {
-            Ok(id) if id == shown.ledger => {}
+            Ok(id) if id == shown => {}
             Ok(id) => {
                 return unknown(format!(
-                    "`{path}` is the ledger {id}, and the transfer was to be booked in the ledger {}",
-                    shown.ledger
+                    "`{path}` is the ledger {id}, and the transfer was to be booked in the ledger {shown}",
                 ));
             }
             Err(error) => return unknown(error.to_string()),

@@ -24,6 +24,7 @@ pub mod smtp;
 pub mod workspace;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, CallNumber, Consequence, EffectClass, EffectKey, LIMIT, RunId, Time};
@@ -186,8 +187,12 @@ pub trait Perform: Send + Sync {
 pub enum Attempt {
     /// It happened; what was done, of the function's `ok` type.
     Done(Value),
+    /// It happened though facts had changed, as far as the clearance allows; each in words, with both values.
+    DoneDespite(Value, Vec<String>),
     /// It did not happen, and cannot happen late.
     NotDone(String),
+    /// It certainly did not happen, cannot happen late, and may be tried again after this while under the same clearance.
+    Postponed(String, Duration),
     /// It did not happen because a precondition no longer holds; both values are in the text.
     FactsChanged(String),
     /// It may have happened.

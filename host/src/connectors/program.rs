@@ -149,7 +149,11 @@ impl Program {
         match attempt {
             // What it printed is kept for whoever has to find out.
             Attempt::Unknown(_) => {}
-            Attempt::Done(_) | Attempt::NotDone(_) | Attempt::FactsChanged(_) => children.forget(&name).await,
+            Attempt::Done(_)
+            | Attempt::DoneDespite(..)
+            | Attempt::NotDone(_)
+            | Attempt::Postponed(..)
+            | Attempt::FactsChanged(_) => children.forget(&name).await,
         }
         attempt
     }

@@ -1,6 +1,9 @@
 //! Email through a relay. SMTP has no key that a relay would recognise, so an attempt is one shot, and everything here serves one question:
 //! if it went wrong, can the message have been accepted?
 //!
+//! A relay that says that it cannot take the message now (4xx), or that cannot be reached before it was handed over, certainly has not taken it: it is
+//! tried again under the same clearance, as relays expect.
+//!
 //! The commands are sent one by one, because lettre's transport returns one error for all of them. Up to the answer to `DATA` nothing has been
 //! handed over. From the first byte of the message on, only the relay's own refusal says that it was not accepted; silence says nothing.
 
@@ -22,6 +25,9 @@ use serde_json::Value;
 use super::message::{Bcc, Composer, Letter, NotComposed};
 use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
 use session::Handed;
+
+/// The longest wait before a message is tried again: relays that ask to wait expect the next try within some minutes.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
@@ -54,6 +60,8 @@ pub struct Relay {
     pub hello: String,
     /// How long to wait for each answer.
     pub time_out: Duration,
+    /// How long to wait before a message is tried again that the relay has not taken yet; each next wait is twice as long, up to [`RETRY_AFTER_MAX`].
+    pub retry_after: Duration,
 }
 
 /// How the connection to the relay is protected.
@@ -150,10 +158,16 @@ impl Smtp {
             let accepted_by = format!("accepted by the relay {}: {reply}", self.relay);
             self.composer.receipt(authorized.action(), authorized.key(), &accepted_by)
         };
-        self.send(&letter, receipt).await
+        self.send(&letter, authorized.attempt(), receipt).await
     }
 
-    async fn send(&self, letter: &Letter, receipt: impl Fn(&str) -> Option<Value>) -> Attempt {
+    /// How long after this attempt the next one is made: twice as long each time, within bounds.
+    fn again_in(&self, attempt: u32) -> Duration {
+        let doubled = 2_u32.checked_pow(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.relay.retry_after.saturating_mul(doubled).min(RETRY_AFTER_MAX)
+    }
+
+    async fn send(&self, letter: &Letter, attempt: u32, receipt: impl Fn(&str) -> Option<Value>) -> Attempt {
         let relay = &self.relay;
         match session::hand_over(relay, letter).await {
             Handed::Accepted(reply) => receipt(&reply).map_or_else(
@@ -164,6 +178,9 @@ impl Smtp {
                 },
                 Attempt::Done,
             ),
+            Handed::PutOff(why) => {
+                Attempt::Postponed(format!("not sent through the relay {relay} yet: {why}"), self.again_in(attempt))
+            }
             Handed::Refused(why) => Attempt::NotDone(format!("not sent through the relay {relay}: {why}")),
             Handed::Unclear(why) => Attempt::Unknown(format!(
                 "the message was sent to the relay {relay}, which may have accepted it: {why}"
@@ -234,7 +251,9 @@ impl Relay {
     pub(super) async fn post(&self, letter: &Letter) -> Result<String, String> {
         match session::hand_over(self, letter).await {
             Handed::Accepted(reply) => Ok(format!("accepted by the relay {self}: {reply}")),
-            Handed::Refused(why) | Handed::Unclear(why) => Err(format!("the relay {self}: {why}")),
+            Handed::PutOff(why) | Handed::Refused(why) | Handed::Unclear(why) => {
+                Err(format!("the relay {self}: {why}"))
+            }
         }
     }
 

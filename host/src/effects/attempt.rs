@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use holdshort_gate::command::{Expire, Finish, Outcome, Start};
-use holdshort_gate::{Call, Capability, Phase, Proposal, Refused, Subject};
+use holdshort_gate::{Call, Capability, Phase, Proposal, Refused, Subject, Time};
 use holdshort_journal::{Authorized, Fence, SubmitError};
 use tokio::sync::SemaphorePermit;
 
@@ -17,6 +17,8 @@ const PERFORM_WITHIN_MS: u64 = 60_000;
 /// The first and the longest pause before the journal is tried again, when it cannot be written.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// How long a call that was put off sleeps at once: no longer, so that one that was cancelled, or has lapsed, leaves soon.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl Effects {
     /// Starts a cleared call when it is its connector's turn, and performs it. Losing to a cancellation, an expiry or another attempt is not an error.
@@ -38,6 +40,10 @@ impl Effects {
                 Err(Lost::Refused(why @ Refused::ClearanceMismatch)) => {
                     return tracing::error!(%run, call, %why, "not started");
                 }
+                Err(Lost::Refused(Refused::TooEarly { until })) => {
+                    drop(turn);
+                    self.wait_until(until).await;
+                }
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
                 // The start may be on disk without its permit in hand: then the effect is in doubt though nothing was tried.
                 // If it is not on disk, the call is as it was and is started now.
@@ -48,6 +54,12 @@ impl Effects {
                 }
             }
         }
+    }
+
+    /// Waits for the time of the next attempt by the journal's clock. Whatever becomes of the call meanwhile is noticed when it would start.
+    async fn wait_until(&self, until: Time) {
+        let left = until.0.saturating_sub(self.0.journal.now().0);
+        tokio::time::sleep(Duration::from_micros(left).clamp(RETRY_FIRST, WAIT_MAX)).await;
     }
 
     /// Consumes the only leave there is for this attempt, and every way out writes an outcome. What was not begun did not happen; what was begun
@@ -75,7 +87,11 @@ impl Effects {
         let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
         let outcome = match attempted {
             Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
+            Ok(Attempt::DoneDespite(receipt, changed)) => Outcome::HappenedDespite(receipt, changed),
             Ok(Attempt::NotDone(reason)) => Outcome::DidNotHappen(reason),
+            Ok(Attempt::Postponed(reason, again_in)) => {
+                Outcome::Postponed(reason, u64::try_from(again_in.as_millis()).unwrap_or(u64::MAX))
+            }
             Ok(Attempt::FactsChanged(reason)) => self.held_again(place, reason).await,
             Ok(Attempt::Unknown(reason)) => Outcome::Unknown(reason),
             Err(_) => Outcome::Unknown("the connector failed in the middle of the attempt".into()),

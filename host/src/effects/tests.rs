@@ -146,6 +146,7 @@ impl World {
             action: Action::new(component, capability, &ty, &json!({ "text": run.0 })).unwrap(),
             summary: "does it".into(),
             exhibits: Vec::new(),
+            beside: Vec::new(),
             preconditions: Value::Null,
             facts: Value::Null,
             consequence: None,

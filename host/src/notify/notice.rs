@@ -119,6 +119,7 @@ impl Notice {
             | Event::GrantRevoked { .. }
             | Event::CallAnswered { .. }
             | Event::EffectStarted { .. }
+            | Event::EffectPostponed { .. }
             | Event::EffectSucceeded { .. }
             | Event::EffectFailed { .. }
             | Event::EffectLookedUp { .. }
@@ -243,6 +244,7 @@ fn outcome(event: &Event) -> Option<String> {
         | Event::CallExpired { .. }
         | Event::CallCancelled { .. }
         | Event::EffectStarted { .. }
+        | Event::EffectPostponed { .. }
         | Event::EffectSucceeded { .. }
         | Event::EffectFailed { .. }
         | Event::EffectInDoubt { .. }

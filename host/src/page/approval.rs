@@ -2,7 +2,8 @@
 
 use askama::Template;
 use axum::extract::State;
-use holdshort_gate::{Call, Consequence, Digest, EffectClass, Phase, Subject, Time};
+use holdshort_gate::{Call, CallId, Consequence, Digest, EffectClass, Phase, RunId, Subject, Time};
+use holdshort_journal::ReadError;
 use serde::Deserialize;
 
 use super::evidence::{self, Body, Evidence};
@@ -55,6 +56,8 @@ struct ApprovalPage {
     decide: Option<Deciding>,
     resolving: Option<Resolving>,
     before: Option<Before>,
+    /// The calls that do the same and were proposed since; the page of each of them says so itself.
+    same: Vec<Text>,
 }
 
 /// What the forms that decide need.
@@ -130,7 +133,16 @@ pub(super) async fn show(
         whole,
         split: query.diff.as_deref() == Some("split"),
         before: before(&api, query.decided.as_deref()).await,
+        same: same(&api, &run, &call).await?,
     })
+}
+
+/// The calls that wait and would do the same, but for those that the approval itself points out.
+async fn same(api: &Api, run: &RunId, call: &Call) -> Result<Vec<Text>, ReadError> {
+    let of = CallId { run: run.clone(), call: call.number };
+    let shown = |id: &CallId| call.proposal().is_some_and(|proposal| proposal.beside.iter().any(|one| one.id == *id));
+    let same = api.journal().same_waiting(&of).await?;
+    Ok(same.iter().filter(|id| !shown(id)).map(|id| Text::line(&id.to_string())).collect())
 }
 
 /// What was decided just before, if `id` is an approval's.

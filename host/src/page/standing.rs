@@ -81,6 +81,13 @@ fn granted(call: &Call, id: &str) -> Option<(String, String)> {
 fn sentence(call: &Call) -> String {
     let question = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
     let needed = call.still_needed();
+    if let (Phase::Cleared { .. } | Phase::Approved { .. }, Some(put_off)) = (&call.phase, &call.put_off) {
+        let (attempt, until) = (call.attempts, story::at(put_off.until));
+        return format!(
+            "is cleared; attempt {attempt} did not happen, and another is made at {until}: {}",
+            put_off.reason
+        );
+    }
     match &call.phase {
         Phase::Held if question => "waits for an answer".into(),
         Phase::Held if needed == 1 => "waits for 1 approval".into(),

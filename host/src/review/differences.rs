@@ -32,7 +32,11 @@ impl fmt::Display for Difference {
 
 /// Every difference between the agent's claims and the facts of a proposal, each kind once, at the first place where it is.
 pub fn differences(proposal: &Proposal) -> Vec<Difference> {
-    between(proposal.action.arguments(), &proposal.facts)
+    let same = proposal.same_beside().map(|other| Difference {
+        place: "the same call".into(),
+        text: format!("waits as {}: this would do it once more", visible::line(&other.id.to_string())),
+    });
+    same.chain(between(proposal.action.arguments(), &proposal.facts)).collect()
 }
 
 fn between(arguments: &Value, facts: &Value) -> Vec<Difference> {

@@ -60,6 +60,7 @@ fn of_run(event: &Event) -> String {
         | Event::CallExpired { .. }
         | Event::CallCancelled { .. }
         | Event::EffectStarted { .. }
+        | Event::EffectPostponed { .. }
         | Event::EffectSucceeded { .. }
         | Event::EffectFailed { .. }
         | Event::EffectInDoubt { .. }
@@ -87,7 +88,14 @@ fn of_call(event: &Event) -> String {
         Event::CallAnswered { answer, .. } => format!("is answered: {}", short(&answer.to_string())),
         Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
-        Event::EffectSucceeded { evidence, .. } => format!("is done{}", because(evidence.as_deref())),
+        Event::EffectPostponed { reason, until, attempt, .. } => {
+            format!("did not happen in attempt {attempt}, and is tried again at {}: {reason}", at(*until))
+        }
+        // Whole: what had changed is what whoever approved it may want to know.
+        Event::EffectSucceeded { evidence, changed, .. } => {
+            let changed = changed.iter().map(|change| format!("; {change}"));
+            format!("is done{}{}", because(evidence.as_deref()), changed.collect::<String>())
+        }
         Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
         // Whole, because whoever settles it needs all of it.
         Event::EffectLookedUp { evidence, .. } => {
@@ -193,6 +201,7 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
         ("expires", expires(requirement)),
     ];
     facts.extend(again.map(|names| ("looked at again when it starts", names)));
+    facts.extend(proposal.beside.iter().map(|other| ("waits beside it", format!("{}: {}", other.id, other.summary))));
     facts
 }
 

@@ -270,6 +270,7 @@ fn describe_event(event: &Event) -> String {
         | Event::CallExpired { call }
         | Event::CallCancelled { call }
         | Event::EffectStarted { call, .. }
+        | Event::EffectPostponed { call, .. }
         | Event::EffectSucceeded { call, .. }
         | Event::EffectFailed { call, .. }
         | Event::EffectInDoubt { call, .. }

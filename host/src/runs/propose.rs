@@ -235,6 +235,7 @@ impl Proposer {
             class: preview.class(),
             requirement: judgement.requirement,
             policy: judgement.record,
+            beside: Vec::new(),
         })
     }
 }

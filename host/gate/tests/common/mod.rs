@@ -43,6 +43,7 @@ pub fn proposal(text: &str) -> Proposal {
         action: action(text),
         summary: format!("send {text}"),
         exhibits: Vec::new(),
+        beside: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,

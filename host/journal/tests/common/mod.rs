@@ -263,6 +263,7 @@ pub fn proposal(text: &str) -> Proposal {
         action: action(text),
         summary: format!("send {}", text.chars().take(40).collect::<String>()),
         exhibits: Vec::new(),
+        beside: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,

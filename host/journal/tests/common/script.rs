@@ -8,9 +8,10 @@ use holdshort_gate::command::{
     CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision, Revoke,
     SetTimer,
 };
+use holdshort_gate::totals::day;
 use holdshort_gate::{
-    Call, CallId, CallNumber, Command, Consequence, Counted, Counter, Digest, Event, Grant, Granted, Phase, Proposal,
-    RefusalReason, Resolution, Reviewers, Run, RunId, RunPhase, Scope, Time, Total, Verdict,
+    Action, Call, CallId, CallNumber, Command, Consequence, Counted, Counter, Digest, Event, Grant, Granted, Phase,
+    Proposal, RefusalReason, Resolution, Reviewers, Run, RunId, RunPhase, Scope, Time, Total, Verdict,
 };
 use holdshort_journal::{
     CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Due, Entry, Fence, GrantFilter, GrantRow, Journal,
@@ -77,6 +78,10 @@ pub enum Step {
         attempt: u32,
     },
     DidNotHappen {
+        call: CallNumber,
+        attempt: u32,
+    },
+    PutOff {
         call: CallNumber,
         attempt: u32,
     },
@@ -174,6 +179,7 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         }
         Step::Happened { call, attempt } => said(journal, run, Some(call), happened(attempt, json!("done"))),
         Step::DidNotHappen { call, attempt } => finish(call, attempt, Outcome::DidNotHappen("no".into())),
+        Step::PutOff { call, attempt } => finish(call, attempt, Outcome::Postponed("busy".into(), 1_000)),
         Step::Unknown { call, attempt } => finish(call, attempt, Outcome::Unknown("no reply".into())),
         Step::LookedUp { call, attempt, found } => {
             let outcome = Outcome::Unknown("looked".into());
@@ -324,6 +330,7 @@ impl Dice {
             Phase::Started => self.one_of(&[
                 Step::Happened { call: number, attempt },
                 Step::DidNotHappen { call: number, attempt },
+                Step::PutOff { call: number, attempt },
                 Step::Unknown { call: number, attempt },
                 Step::FactsChanged {
                     call: number,
@@ -396,6 +403,7 @@ pub struct Shown {
     pub logs: Vec<Vec<(u64, LogLine)>>,
     pub totals: Vec<Counted>,
     pub grants: Vec<Vec<GrantRow>>,
+    pub same: Vec<(CallId, Vec<CallId>)>,
 }
 
 /// Every total that a history of these runs could have, on the days that it could be written on.
@@ -516,6 +524,7 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         logs: Vec::new(),
         totals: journal.totals(counters_of(runs)).await.unwrap(),
         grants: Vec::new(),
+        same: Vec::new(),
     };
     for filter in grant_filters(last) {
         shown.grants.push(journal.grants(filter).await.unwrap());
@@ -536,6 +545,8 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
         for call in 0..12 {
             if let Some(subject) = journal.subject(run, (call > 0).then_some(call)).await.unwrap() {
                 shown.subjects.push((run.clone(), call, subject.run, subject.call));
+                let id = CallId { run: run.clone(), call };
+                shown.same.push((id.clone(), journal.same_waiting(&id).await.unwrap()));
             }
         }
     }
@@ -638,13 +649,41 @@ impl Model {
             }
             for counted in &proposal.policy.totals {
                 let now = self.recount(&counted.counter);
+                let of_today = counted.counter.scope.day().is_none_or(|of| of == day(at));
+                assert!(of_today, "a verdict counts on the day of its totals: {:?} at {at:?}", counted.counter);
                 assert_eq!(counted.total, now, "a verdict counts only while its totals are so: {:?}", counted.counter);
             }
         }
     }
 
+    /// The other calls that wait and do the same, by comparing each with each. None of these names what it is about.
+    fn like(&self, id: &CallId, proposal: &Proposal) -> Vec<CallId> {
+        let deed = |action: &Action| {
+            let mut arguments = action.arguments().clone();
+            arguments.as_object_mut().unwrap().remove("rationale");
+            (action.capability().clone(), arguments)
+        };
+        let ids = self.0.iter().flat_map(|(run, kept)| kept.calls.values().map(move |(_, call)| (run, call)));
+        let same = ids.filter(|(_, call)| is_open(call) && deed(call.action()) == deed(&proposal.action));
+        let ids = same.map(|(run, call)| CallId { run: run.clone(), call: call.number });
+        ids.filter(|other| other != id).collect()
+    }
+
+    /// What is put to people lists what waits beside it, and nothing else.
+    fn check_beside(&self, run: &RunId, event: &Event) {
+        let (call, proposal) = match event {
+            Event::CallHeld { call, proposal, .. }
+            | Event::CallRevised { call, proposal, .. }
+            | Event::CallReheld { call, proposal, .. } => (*call, proposal),
+            _ => return,
+        };
+        let listed: Vec<CallId> = proposal.beside.iter().map(|other| other.id.clone()).collect();
+        assert_eq!(listed, self.like(&CallId { run: run.clone(), call }, proposal), "beside call {call} of {run}");
+    }
+
     fn follow(&mut self, entry: &Entry) {
         self.check_verdict(&entry.recorded.event, entry.recorded.at);
+        self.check_beside(&entry.run, &entry.recorded.event);
         self.project(entry);
         let (Some(number), Some(kept)) = (entry.recorded.event.call(), self.0.get(&entry.run)) else { return };
         let Some((_, call)) = kept.calls.get(&number) else { return };
@@ -869,12 +908,23 @@ impl Model {
         for (filter, rows) in grant_filters(last).iter().zip(&shown.grants) {
             assert_eq!(*rows, self.grants(filter), "{what}: {filter:?}");
         }
+        for (id, same) in &shown.same {
+            let call = self.0[&id.run].calls.get(&id.call).map(|(_, call)| call);
+            let waits = call.filter(|call| is_open(call));
+            let expected = waits.map(|call| self.like(id, call.proposal().unwrap())).unwrap_or_default();
+            assert_eq!(*same, expected, "{what}: what is the same as {id}");
+        }
         assert_eq!(shown.next_deadline, self.due().first().map(|(at, _)| *at), "{what}");
         let all: Vec<String> = shown.due.last().unwrap().clone();
         let mut due: Vec<String> = self.due().iter().map(|(_, due)| format!("{due:?}")).collect();
         due.sort();
         assert_eq!(all, due, "{what}");
     }
+}
+
+/// Whether something may come of it still.
+fn is_open(call: &Call) -> bool {
+    ["held", "cleared", "approved", "started", "in-doubt"].contains(&call.phase.name())
 }
 
 impl ModelRun {

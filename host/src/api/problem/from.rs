@@ -16,7 +16,7 @@ impl From<Refused> for Problem {
             Refused::NoSuchRun | Refused::NoSuchCall => Self::new(Kind::NotFound, detail),
             Refused::RunNotReady(state) | Refused::WrongPhase(state) => Self::new(Kind::NotNow, detail).state(state),
             Refused::KeyUsed(_) => Self::new(Kind::KeyUsed, detail),
-            Refused::Stale { current } => {
+            Refused::Stale { current, .. } => {
                 let mut problem = Self::new(Kind::StaleDigest, detail);
                 problem.details.current_digest = Some(current);
                 problem
@@ -38,7 +38,9 @@ impl From<Refused> for Problem {
                 problem.details.current_attempt = Some(current);
                 problem
             }
-            Refused::StartTooLate | Refused::NotDue | Refused::TotalsChanged => Self::new(Kind::NotNow, detail),
+            Refused::StartTooLate | Refused::TooEarly { .. } | Refused::NotDue | Refused::TotalsChanged => {
+                Self::new(Kind::NotNow, detail)
+            }
             // These cannot come of a request: the driver would have got an order wrong, or the journal was changed by hand.
             Refused::RunExists | Refused::OutOfOrder { .. } | Refused::ClearanceMismatch => {
                 tracing::error!(%detail, "a request met a state that should not be");

@@ -5,7 +5,7 @@ use holdshort_gate::{Digest, EffectClass, ExhibitRef};
 use super::decide::MARKED;
 use crate::agent;
 use crate::cli::args::{CallId, ShowApproval};
-use crate::cli::client::{self, ApprovalDetail, Client, Effect, RefusedCall, Verified, verify};
+use crate::cli::client::{self, ApprovalDetail, Client, Effect, PutOff, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::story::{self, moment};
@@ -174,6 +174,9 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     if let Some(effect) = &detail.effect {
         facts.extend(of_effect(&detail.id, effect, verified.map(|verified| verified.proposal.class)));
     }
+    let again = |put_off: &PutOff| format!("at {}; the last attempt: {}", moment(&put_off.until), put_off.reason);
+    facts.extend(detail.put_off.iter().map(|put_off| ("is tried again", again(put_off))));
+    facts.extend(detail.same_waiting.iter().map(|id| ("the same call waits", id.clone())));
     facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
     facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));
     facts.push((

@@ -50,6 +50,10 @@ pub struct ApprovalDetail {
     #[serde(default)]
     pub effect: Option<Effect>,
     #[serde(default)]
+    pub put_off: Option<PutOff>,
+    #[serde(default)]
+    pub same_waiting: Vec<String>,
+    #[serde(default)]
     pub digest: Option<Digest>,
     #[serde(default)]
     pub decisions: Vec<PastDecision>,
@@ -75,6 +79,14 @@ pub struct ApprovalDetail {
     pub proposed_at: String,
     #[serde(default)]
     pub deadline: Option<String>,
+}
+
+/// An attempt that did not happen and is made again.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct PutOff {
+    pub reason: String,
+    pub until: String,
 }
 
 /// Somebody's no.

@@ -266,6 +266,7 @@ pub(super) fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
         login: login.transpose()?,
         hello: "localhost".into(),
         time_out: Duration::from_millis(smtp.timeout_ms),
+        retry_after: Duration::from_millis(smtp.retry_after_ms),
     })
 }
 

@@ -62,6 +62,7 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
             misplaced(email.username.as_ref(), "smtp")?;
             misplaced(email.password_file.as_ref(), "smtp")?;
             misplaced(email.timeout.as_ref(), "smtp")?;
+            misplaced(email.retry_after.as_ref(), "smtp")?;
             Ok(email.path.map_or_else(maildir, |path| Mail::Maildir { path: folder.path(path.into_inner()) }))
         }
     }
@@ -108,6 +109,7 @@ fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, fo
         ca_file: email.ca_file.map(|path| folder.path(path.into_inner())),
         login,
         timeout_ms: email.timeout.map_or(defaults::SMTP_TIMEOUT_MS, |span| span.into_inner().0),
+        retry_after_ms: email.retry_after.map_or(defaults::SMTP_RETRY_AFTER_MS, |span| span.into_inner().0),
     })
 }
 

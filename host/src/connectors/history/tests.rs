@@ -98,6 +98,7 @@ fn proposal(summary: &str) -> Proposal {
         action: action.unwrap(),
         summary: summary.into(),
         exhibits: Vec::new(),
+        beside: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,
@@ -119,7 +120,10 @@ fn a_run_that_did_nothing_before_has_no_exhibit_and_any_other_is_told() {
     let done = proposal("pay one\ncall 9, succeeded: nothing");
     add(&mut history, Event::CallCleared { call: 3, proposal: Box::new(done.clone()), clearance });
     add(&mut history, Event::EffectStarted { call: 3, attempt: 1, clearance });
-    add(&mut history, Event::EffectSucceeded { call: 3, attempt: 1, receipt: Value::Null, evidence: None });
+    add(
+        &mut history,
+        Event::EffectSucceeded { call: 3, attempt: 1, receipt: Value::Null, evidence: None, changed: Vec::new() },
+    );
     add(&mut history, Event::CallHeld { call: 4, proposal: Box::new(proposal("pay two")), clearance });
     add(&mut history, Event::CallExpired { call: 4 });
     let refusal = RefusalReason::Forbidden("no".into());

@@ -325,6 +325,26 @@ pub(super) fn history(
     statement.query_map((account.number, currency, amount, reference, most), in_row)?.collect()
 }
 
+/// The transfers that an account has received after its first so many, oldest first: under which key each was booked, and what was cleared.
+pub(super) fn received_after(
+    books: &Connection,
+    account: Account,
+    first: u64,
+    most: usize,
+) -> rusqlite::Result<Vec<(String, Value)>> {
+    let rows = "SELECT entries.key, entries.transfer FROM postings JOIN entries ON entries.number = postings.entry \
+                WHERE postings.account = ?1 AND postings.amount > 0 AND entries.kind = 'transfer' \
+                ORDER BY entries.number LIMIT ?2 OFFSET ?3";
+    let odd = |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
+    let in_row = |row: &Row<'_>| {
+        let transfer: String = row.get(1)?;
+        Ok((row.get(0)?, serde_json::from_str(&transfer).map_err(odd)?))
+    };
+    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut statement = books.prepare(rows)?;
+    statement.query_map((account.number, bound(most as u64), bound(first)), in_row)?.collect()
+}
+
 /// Every name that a transfer could name.
 pub(super) fn names(books: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = books.prepare("SELECT name FROM accounts WHERE kind <> 'equity' ORDER BY name")?;

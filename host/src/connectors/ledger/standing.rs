@@ -1,10 +1,13 @@
 //! How the books stand for a transfer: what a reviewer is shown, what must still hold when it is performed, and whether it is possible at all.
 
-use holdshort_gate::{Action, Time};
+use holdshort_gate::beside::{LISTED_MAX, deed};
+use holdshort_gate::condition::Condition;
+use holdshort_gate::{Action, Capability, EffectKey, Mark, Time};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::books::{self, Account, Kind, Past};
+use super::facts::PAYMENTS;
 use super::transfer::Transfer;
 use crate::connectors::history::History;
 use crate::connectors::{Exhibit, Previewed};
@@ -30,17 +33,26 @@ pub(super) struct Standing {
     pub(super) facts: Facts,
 }
 
-/// What the clearance rests on, as it stands in the preconditions, in the words in which a reviewer reads it.
+/// What a clearance rests on, as it stands in the books, in the words in which a reviewer reads it. How each may differ is said in `facts.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     /// The ledger's own id, so that another file in its place is noticed.
     pub(super) ledger: String,
     /// What the source has, with its currency.
-    source_balance: String,
+    pub(super) source_balance: String,
     /// `own account` or `outside`.
-    payee: String,
+    pub(super) payee: String,
     /// How many transfers the payee has received, from anybody and in any currency: a reviewer who saw none decides otherwise than one who saw the same bill paid.
-    payments: u64,
+    pub(super) payments: u64,
+}
+
+/// What a reviewer was shown, as far as a transfer rests on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    /// The facts, each with how it may differ.
+    pub(super) preconditions: &'a Value,
+    /// The calls that were shown to wait beside it.
+    pub(super) beside: &'a [Mark],
 }
 
 /// Why the books do not allow a transfer.
@@ -72,6 +84,26 @@ impl Standing {
             payments,
         };
         Ok(Some(Self { source, payee, source_balance, payee_balance, facts }))
+    }
+
+    /// The transfers that the payee has received since the preconditions were shown; nothing if these allow for none.
+    pub(super) fn since(
+        &self,
+        books: &Connection,
+        capability: &Capability,
+        preconditions: &Value,
+    ) -> rusqlite::Result<Vec<Mark>> {
+        let stated = preconditions.get(PAYMENTS).map(Condition::read);
+        let (Some(Condition::NothingNew { shown, .. }), Some(payee)) = (stated, self.payee) else {
+            return Ok(Vec::new());
+        };
+        // One more than may be listed: with it there is one at least that was not.
+        let received = books::received_after(books, payee, shown, LISTED_MAX + 1)?;
+        let mark = |(key, transfer): (String, Value)| Mark {
+            key: EffectKey(key),
+            deed: deed(capability, &json!({ "transfer": transfer })),
+        };
+        Ok(received.into_iter().map(mark).collect())
     }
 
     /// What both accounts would have.
@@ -189,42 +221,6 @@ impl Standing {
             text += &format!("    and {more} more\n");
         }
         Ok(text)
-    }
-}
-
-impl Facts {
-    /// As they stand in the preconditions.
-    pub(super) fn to_json(&self) -> Value {
-        let Self { ledger, source_balance, payee, payments } = self;
-        json!({ "ledger": ledger, "source-balance": source_balance, "payee": payee, "payments-to-payee": payments })
-    }
-
-    /// `None` if they are not those of this connector.
-    pub(super) fn read(preconditions: &Value) -> Option<Self> {
-        let text = |name: &str| Some(preconditions.get(name)?.as_str()?.to_owned());
-        let payments = preconditions.get("payments-to-payee")?.as_u64()?;
-        Some(Self { ledger: text("ledger")?, source_balance: text("source-balance")?, payee: text("payee")?, payments })
-    }
-
-    /// What is not any more as it was shown, with both values.
-    pub(super) fn changes(&self, now: &Self, transfer: &Transfer) -> Option<String> {
-        let Transfer { source, payee, .. } = transfer;
-        let times = |count: u64| format!("{count} payment{}", if count == 1 { "" } else { "s" });
-        let pairs = [
-            (self.ledger != now.ledger)
-                .then(|| ("the ledger was".into(), self.ledger.clone(), "is", now.ledger.clone())),
-            (self.source_balance != now.source_balance)
-                .then(|| (format!("`{source}` had"), self.source_balance.clone(), "has", now.source_balance.clone())),
-            (self.payee != now.payee).then(|| (format!("`{payee}` was"), self.payee.clone(), "is", now.payee.clone())),
-            (self.payments != now.payments).then(|| {
-                (format!("`{payee}` had received"), times(self.payments), "has received", times(now.payments))
-            }),
-        ];
-        let said = |(what, before, is, now): (String, String, &str, String)| {
-            format!("{what} {before} when it was shown and {is} {now} now")
-        };
-        let changes: Vec<String> = pairs.into_iter().flatten().map(said).collect();
-        (!changes.is_empty()).then(|| changes.join("; "))
     }
 }
 

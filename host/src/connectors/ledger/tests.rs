@@ -68,13 +68,26 @@ impl Shop {
         self.ledger.0.look_ahead(action).unwrap()
     }
 
+    /// With nothing that waits beside it.
     fn attempt(&self, action: &Action, shown: &Value, key: &str) -> Attempt {
-        self.ledger.0.attempt((action, shown, &EffectKey(key.into())), LATER)
+        attempt(&self.ledger.0, action, shown, key, LATER)
     }
 
     /// What a reviewer approves at once.
     fn pay(&self, action: &Action, key: &str) -> Attempt {
         self.attempt(action, &self.preview(action).preconditions, key)
+    }
+}
+
+fn attempt(ledger: &Inner, action: &Action, shown: &Value, key: &str, perform_by: Time) -> Attempt {
+    ledger.attempt(action, Shown { preconditions: shown, beside: &[] }, &EffectKey(key.into()), perform_by)
+}
+
+/// The receipt of a transfer that was booked, whatever had changed.
+fn receipt(attempt: &Attempt) -> Option<&Value> {
+    match attempt {
+        Attempt::Done(receipt) | Attempt::DoneDespite(receipt, _) => Some(receipt),
+        Attempt::NotDone(_) | Attempt::Postponed(..) | Attempt::FactsChanged(_) | Attempt::Unknown(_) => None,
     }
 }
 
@@ -130,7 +143,11 @@ fn a_transfer_is_shown_and_then_booked_on_both_sides() {
     );
     assert_eq!(text(&previewed, "first"), "The ledger has no transfer to ACME GmbH, from any account.\n");
     let id = shop.ledger.0.id().unwrap();
-    let shown = json!({ "ledger": id, "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0 });
+    let shown = json!({
+        "ledger": id, "payee": "outside",
+        "source-balance": { "shown": "10,000.00 EUR", "at-least": "2,500.00 EUR" },
+        "payments-to-payee": { "shown": 0, "nothing-new-about": "ACME GmbH" },
+    });
     assert_eq!(previewed.preconditions, shown);
     assert_eq!(
         previewed.facts,
@@ -263,7 +280,7 @@ fn the_same_key_books_once_and_another_transfer_never() {
     shop.pay(&transfer(json!({ "reference": "other" })), "k2");
     assert_eq!(shop.attempt(&action, &shown, "k1"), done, "the balance of then, not of now");
     let without = open(&shop.path, &[("reserve".to_owned(), Vec::new())].into()).unwrap();
-    assert_eq!(without.0.attempt((&action, &shown, &EffectKey("k1".into())), LATER), done);
+    assert_eq!(attempt(&without.0, &action, &shown, "k1", LATER), done);
     assert_eq!((shop.transfers(), shop.balance("operating", "EUR")), (2, 500_000));
 
     for other in
@@ -282,19 +299,34 @@ fn the_same_key_books_once_and_another_transfer_never() {
 fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     let shop = Shop::new();
     let action = transfer(json!({}));
-    let shown = shop.preview(&action).preconditions;
     let check = |action: &Action, shown: &Value, expected: &str| {
         let before = shop.transfers();
         assert_eq!(shop.attempt(action, shown, "k"), Attempt::FactsChanged(expected.into()));
         assert_eq!(shop.transfers(), before);
     };
+    // A balance that does not cover it any more.
+    let large = amount("800000", "EUR");
+    let covered = shop.preview(&large).preconditions;
     shop.pay(&transfer(json!({ "payee": "Initech" })), "other");
-    check(&action, &shown, "`operating` had 10,000.00 EUR when it was shown and has 7,500.00 EUR now");
+    check(
+        &large,
+        &covered,
+        "`operating` had 10,000.00 EUR when it was shown and has 7,500.00 EUR now, which does not cover 8,000.00 EUR",
+    );
     // Another account pays the same payee meanwhile.
     shop.pay(&transfer(json!({ "payee": "reserve" })), "fill");
     let shown = shop.preview(&action).preconditions;
     shop.pay(&transfer(json!({ "source": "reserve" })), "meanwhile");
-    check(&action, &shown, "`ACME GmbH` had received 0 payments when it was shown and has received 1 payment now");
+    let paid = "`ACME GmbH` had received 0 payments when it was shown and has received 1 payment now";
+    check(&action, &shown, &format!("{paid}, not all of them by transfers that were shown to wait beside it"));
+    // Before facts had conditions each of them had to be the same; such a clearance asks for that still.
+    let old = json!({
+        "ledger": shop.ledger.0.id().unwrap(), "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0,
+    });
+    let had = "`operating` had 10,000.00 EUR when it was shown and has 5,000.00 EUR now";
+    check(&action, &old, &format!("{paid}; {had}"));
+    let unnamed = json!({ "ledger": shop.ledger.0.id().unwrap() });
+    assert!(matches!(shop.attempt(&action, &unnamed, "k"), Attempt::NotDone(_)), "what was shown is not known");
     // The ledger is another one.
     let elsewhere = Shop::new();
     let other = elsewhere.preview(&action).preconditions;
@@ -302,6 +334,18 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     assert!(why.starts_with(&format!("the ledger was {} when", other["ledger"].as_str().unwrap())), "{why}");
     // What is shown now is performed.
     assert!(matches!(shop.pay(&action, "k"), Attempt::Done(_)));
+}
+
+#[test]
+fn a_balance_that_still_covers_it_holds_nothing_up_and_is_told() {
+    let shop = Shop::new();
+    let action = transfer(json!({}));
+    let shown = shop.preview(&action).preconditions;
+    shop.pay(&transfer(json!({ "payee": "Initech" })), "other");
+    let Attempt::DoneDespite(receipt, changed) = shop.attempt(&action, &shown, "k") else { panic!() };
+    assert_eq!(receipt["source-balance"]["minor-units"], "500000");
+    let told = "`operating` had 10,000.00 EUR when it was shown and has 7,500.00 EUR now, which covers 2,500.00 EUR";
+    assert_eq!(changed, [told]);
 }
 
 #[test]
@@ -319,7 +363,7 @@ fn of_many_attempts_on_the_same_facts_one_is_booked() {
             attempts: Attempts::on(&inner.path, WAIT),
             wait: Duration::from_secs(60),
         };
-        std::thread::spawn(move || patient.attempt((&action, &shown, &EffectKey(format!("k{number}"))), LATER))
+        std::thread::spawn(move || attempt(&patient, &action, &shown, &format!("k{number}"), LATER))
     };
     let attempts: Vec<_> =
         (0..8).map(attempt).collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect();
@@ -359,10 +403,10 @@ fn an_attempt_that_waited_too_long_is_not_begun() {
     let shop = Shop::new();
     let action = transfer(json!({}));
     let shown = shop.preview(&action).preconditions;
-    let late = shop.ledger.0.attempt((&action, &shown, &EffectKey("k".into())), Time(NOW.0 - 1));
+    let late = attempt(&shop.ledger.0, &action, &shown, "k", Time(NOW.0 - 1));
     assert!(matches!(&late, Attempt::NotDone(why) if why.contains("too late")), "{late:?}");
     assert_eq!(shop.transfers(), 0);
-    assert!(matches!(shop.ledger.0.attempt((&action, &shown, &EffectKey("k".into())), NOW), Attempt::Done(_)));
+    assert!(matches!(attempt(&shop.ledger.0, &action, &shown, "k", NOW), Attempt::Done(_)));
 }
 
 #[test]
@@ -625,8 +669,11 @@ proptest! {
             let attempt = shop.attempt(&action, &shown, &key.to_string());
             let earlier = done.get(&key).filter(|(first, _)| *first == action).map(|(_, attempt)| attempt.clone());
             if let Some(earlier) = earlier {
-                prop_assert_eq!(&attempt, &earlier, "the same key again");
-            } else if let Attempt::Done(receipt) = &attempt {
+                match (receipt(&attempt), receipt(&earlier)) {
+                    (Some(now), Some(then)) => prop_assert_eq!(now, then, "the same key again"),
+                    _ => prop_assert_eq!(&attempt, &earlier, "the same key again"),
+                }
+            } else if let Some(receipt) = receipt(&attempt) {
                 prop_assert!(!done.contains_key(&key), "a key was booked for two transfers");
                 let minor_units = i64::try_from(minor_units).unwrap();
                 *model.entry((source, currency)).or_default() -= minor_units;
@@ -644,6 +691,137 @@ proptest! {
         prop_assert_eq!(shop.transfers(), i64::try_from(done.len()).unwrap());
         for ((name, currency), balance) in model {
             prop_assert_eq!(shop.balance(name, currency), balance, "{} {}", name, currency);
+        }
+    }
+}
+
+/// A payment that waits, as the journal keeps it: what was shown, and which others waited then.
+struct Held {
+    action: Action,
+    shown: Value,
+    beside: Vec<usize>,
+}
+
+/// How many decisions it takes until every payment is made. `pick` says which of those that wait is looked at next.
+fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize {
+    let shop = Shop::new();
+    let key = |number: usize| format!("key-{number}");
+    let payee = |action: &Action| action.arguments()["transfer"]["payee"].clone();
+    let mut held: std::collections::BTreeMap<usize, Held> = std::collections::BTreeMap::new();
+    let hold = |number: usize, held: &std::collections::BTreeMap<usize, Held>| {
+        let action = payments[number].clone();
+        let waits = held.iter().filter(|(other, one)| **other != number && payee(&one.action) == payee(&action));
+        let beside = waits.map(|(other, _)| *other).collect();
+        Held { shown: shop.preview(&action).preconditions, action, beside }
+    };
+    for number in 0..payments.len() {
+        held.insert(number, hold(number, &held));
+    }
+    let mut decisions = 0;
+    while !held.is_empty() {
+        let waiting: Vec<usize> = held.keys().copied().collect();
+        let number = waiting[pick(waiting.len())];
+        decisions += 1;
+        let one = &held[&number];
+        let mark = |other: &usize| {
+            let action = &payments[*other];
+            let deed = holdshort_gate::beside::deed(action.capability(), action.arguments());
+            holdshort_gate::Mark { key: EffectKey(key(*other)), deed }
+        };
+        let beside: Vec<_> = one.beside.iter().map(mark).collect();
+        let shown = Shown { preconditions: &one.shown, beside: &beside };
+        match shop.ledger.0.attempt(&one.action, shown, &EffectKey(key(number)), LATER) {
+            Attempt::Done(_) | Attempt::DoneDespite(..) => drop(held.remove(&number)),
+            Attempt::FactsChanged(why) => {
+                assert!(!why.contains("operating"), "the account covers all of them: {why}");
+                let again = hold(number, &held);
+                held.insert(number, again);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(decisions <= 2 * payments.len(), "it takes no end");
+    }
+    assert_eq!(shop.transfers(), i64::try_from(payments.len()).unwrap());
+    decisions
+}
+
+/// `whom`: each payment's payee by a letter; the same letter is the same payee.
+fn to(whom: &str) -> Vec<Action> {
+    let pay = |(number, whom): (usize, char)| {
+        let money = json!({ "minor-units": "100", "currency": "EUR" });
+        transfer(json!({ "payee": format!("payee {whom}"), "reference": format!("RE {number}"), "amount": money }))
+    };
+    whom.chars().enumerate().map(pay).collect()
+}
+
+#[test]
+fn as_many_decisions_as_payments_from_the_top_of_the_inbox() {
+    for count in [1, 2, 6, 12] {
+        for whom in ["a".repeat(count), ('a'..='z').take(count).collect(), "ab".repeat(count)[..count].to_owned()] {
+            assert_eq!(decisions(&to(&whom), |_| 0), count, "from the top: {whom}");
+            let upwards = decisions(&to(&whom), |waiting| waiting - 1);
+            assert!(upwards < 2 * count, "from the bottom: {upwards} for {whom}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// In any order it takes less than two decisions for each.
+    #[test]
+    fn never_twice_as_many_decisions_as_payments(whom in "[a-c]{1,8}", order in prop::collection::vec(any::<prop::sample::Index>(), 20)) {
+        let mut order = order.into_iter();
+        let payments = to(&whom);
+        let found = decisions(&payments, |waiting| order.next().map_or(0, |next| next.index(waiting)));
+        prop_assert!(found < 2 * payments.len().max(1), "{} decisions for {}", found, whom);
+    }
+
+    /// Whatever happens between the look and the booking: it is booked if the balance covers it and the payee has received nothing that was not
+    /// shown to wait beside it, as the very transfer that was shown; else nothing is booked.
+    #[test]
+    fn a_transfer_is_booked_only_on_what_was_shown(
+        between in prop::collection::vec((0..5_u8, 1_u64..600_000), 0..5),
+        cents in 1_u64..900_000,
+    ) {
+        let shop = Shop::new();
+        let money = |cents: u64| json!({ "minor-units": cents.to_string(), "currency": "EUR" });
+        let action = transfer(json!({ "amount": money(cents) }));
+        let listed = transfer(json!({ "amount": money(100), "reference": "listed" }));
+        let edited = transfer(json!({ "amount": money(101), "reference": "listed" }));
+        shop.pay(&transfer(json!({ "payee": "reserve", "amount": money(50_000) })), "fill");
+        let shown = shop.preview(&action).preconditions;
+        let (mut surprise, mut done) = (false, std::collections::BTreeSet::new());
+        for (number, (what, cents)) in between.into_iter().enumerate() {
+            let money = money(cents);
+            let (other, key, surprises) = match what {
+                0 => (transfer(json!({ "payee": "Initech", "amount": money })), format!("other-{number}"), false),
+                1 => (transfer(json!({ "source": "reserve", "amount": money })), format!("stranger-{number}"), true),
+                2 => (listed.clone(), "beside".into(), false),
+                3 => (edited.clone(), "beside".into(), true),
+                _ => (listed.clone(), format!("another-{number}"), true),
+            };
+            if done.contains(&key) {
+                continue;
+            }
+            let Ok(now) = shop.ledger.0.look_ahead(&other) else { continue };
+            if receipt(&shop.attempt(&other, &now.preconditions, &key)).is_some() {
+                surprise |= surprises;
+                done.insert(key);
+            }
+        }
+        let before = (shop.transfers(), shop.balance("operating", "EUR"));
+        let covered = before.1 >= i64::try_from(cents).unwrap();
+        let deed = holdshort_gate::beside::deed(listed.capability(), listed.arguments());
+        let beside = [holdshort_gate::Mark { key: EffectKey("beside".into()), deed }];
+        let attempt =
+            shop.ledger.0.attempt(&action, Shown { preconditions: &shown, beside: &beside }, &EffectKey("k".into()), LATER);
+        prop_assert_eq!(receipt(&attempt).is_some(), covered && !surprise, "{:?} after {:?}", attempt, done);
+        if receipt(&attempt).is_none() {
+            prop_assert_eq!((shop.transfers(), shop.balance("operating", "EUR")), before);
+            let why = format!("{attempt:?}");
+            prop_assert_eq!(why.contains("does not cover"), !covered, "{}", why);
+            prop_assert_eq!(why.contains("not all of them"), surprise, "{}", why);
         }
     }
 }

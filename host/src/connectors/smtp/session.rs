@@ -22,6 +22,8 @@ const REPLY_CHARS_MAX: usize = 300;
 pub(super) enum Handed {
     /// The relay accepted it, in these words.
     Accepted(String),
+    /// It was not accepted and cannot be any more, and another time it may be.
+    PutOff(String),
     /// It was not accepted and cannot be any more.
     Refused(String),
     /// It was handed over, wholly or in part, and the relay's answer is lost.
@@ -32,11 +34,11 @@ pub(super) enum Handed {
 pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
     let mut connection = match connect(relay).await {
         Ok(connection) => connection,
-        Err(why) => return Handed::Refused(why),
+        Err(failed) => return failed.not_handed_over(),
     };
     let handed = match prepare(&mut connection, relay, letter).await {
         Ok(()) => content(&mut connection, relay, letter).await,
-        Err(why) => Handed::Refused(why),
+        Err(failed) => failed.not_handed_over(),
     };
     // What is known is known; a relay that does not say goodbye changes nothing.
     let _ = tokio::time::timeout(GOODBYE, async {
@@ -47,8 +49,8 @@ pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
 }
 
 /// Connects, protects the connection and signs in.
-async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, String> {
-    let tls = relay.tls().map_err(|error| error.to_string())?;
+async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, Failed> {
+    let tls = relay.tls().map_err(|error| Failed::for_good(error.to_string()))?;
     let hello = relay.hello();
     let (first, later) = match relay.encryption {
         Encryption::Implicit => (tls, None),
@@ -57,42 +59,47 @@ async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, String> {
     };
     let address = (relay.host.as_str(), relay.port);
     let connecting = AsyncSmtpConnection::connect_tokio1(address, Some(relay.time_out), &hello, first, None);
-    let mut connection =
-        answered(relay, connecting).await.map_err(|failed| format!("no connection: {}", failed.text()))?;
+    let mut connection = answered(relay, connecting).await.map_err(|failed| failed.when("no connection"))?;
     if let Some(tls) = later {
         let upgrading = connection.starttls(tls, &hello);
-        answered(relay, upgrading).await.map_err(|failed| format!("no TLS: {}", failed.text()))?;
+        answered(relay, upgrading).await.map_err(|failed| failed.when("no TLS"))?;
     }
     if let Some(login) = &relay.login {
         let Secret(password) = &login.password;
         let credentials = Credentials::new(login.user.clone(), password.clone());
         let signing_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
-        answered(relay, signing_in).await.map_err(|failed| format!("not signed in: {}", failed.text()))?;
+        answered(relay, signing_in).await.map_err(|failed| failed.when("not signed in"))?;
     }
     Ok(connection)
 }
 
 /// Names sender and recipients and asks leave to send. Until this has returned, the relay has nothing that it could deliver.
-async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Result<(), String> {
+async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Result<(), Failed> {
     let mail = connection.command(Mail::new(letter.envelope.from().cloned(), Vec::new()));
-    answered(relay, mail).await.map_err(|failed| format!("the sender was refused: {}", failed.text()))?;
+    answered(relay, mail).await.map_err(|failed| failed.when("the sender was refused"))?;
     let mut refused = Vec::new();
     for recipient in letter.envelope.to() {
         let rcpt = connection.command(Rcpt::new(recipient.clone(), Vec::new()));
         match answered(relay, rcpt).await {
             Ok(_) => {}
-            Err(Failed::Answer(answer)) => refused.push(format!("{recipient}: {answer}")),
-            Err(failed @ Failed::Silence(_)) => return Err(format!("{recipient}: {}", failed.text())),
+            Err(failed) if failed.answered => refused.push(failed.when(recipient.as_ref())),
+            Err(failed) => return Err(failed.when(recipient.as_ref())),
         }
     }
     if !refused.is_empty() {
         // A reviewer cleared the message to all of them; sending it to some is something else.
         let _ = answered(relay, connection.command(Rset)).await;
-        return Err(format!("sent to nobody, because these were refused: {}", refused.join("; ")));
+        let passing = refused.iter().all(|failed| failed.passing);
+        let each: Vec<String> = refused.into_iter().map(|failed| failed.text).collect();
+        let text = format!("sent to nobody, because these were refused: {}", each.join("; "));
+        return Err(Failed { text, answered: true, passing });
     }
     let answer = answered(relay, connection.command(Data)).await;
-    let answer = answer.map_err(|failed| format!("`DATA` was refused: {}", failed.text()))?;
-    if answer.has_code(354) { Ok(()) } else { Err(format!("`DATA` was answered with {}", words(relay, &answer))) }
+    let answer = answer.map_err(|failed| failed.when("`DATA` was refused"))?;
+    if answer.has_code(354) {
+        return Ok(());
+    }
+    Err(Failed::for_good(format!("`DATA` was answered with {}", words(relay, &answer))))
 }
 
 /// Sends the message itself.
@@ -100,33 +107,50 @@ async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
     match answered(relay, connection.message(&letter.bytes)).await {
         Ok(answer) if answer.code().severity == Severity::PositiveCompletion => Handed::Accepted(words(relay, &answer)),
         Ok(answer) => Handed::Unclear(format!("it answered {}", words(relay, &answer))),
-        Err(Failed::Answer(answer)) => Handed::Refused(format!("the message was refused: {answer}")),
-        Err(Failed::Silence(why)) => Handed::Unclear(why),
+        Err(failed) if failed.answered => failed.when("the message was refused").not_handed_over(),
+        Err(failed) => Handed::Unclear(failed.text),
     }
 }
 
 /// Why a command did not succeed.
-enum Failed {
-    /// The relay answered with a refusal.
-    Answer(String),
-    /// There was no answer, or none that could be understood.
-    Silence(String),
+struct Failed {
+    /// In words.
+    text: String,
+    /// The relay answered with a refusal. Otherwise there was no answer, or none that could be understood.
+    answered: bool,
+    /// Another time it may succeed: the relay said so (4xx), or it could not be reached.
+    passing: bool,
 }
 
 impl Failed {
-    fn text(self) -> String {
-        match self {
-            Self::Answer(text) | Self::Silence(text) => text,
-        }
+    fn for_good(text: String) -> Self {
+        Self { text, answered: false, passing: false }
+    }
+
+    fn when(self, what: &str) -> Self {
+        Self { text: format!("{what}: {}", self.text), ..self }
+    }
+
+    /// What became of the message if it was not handed over, or was and the relay refused it.
+    fn not_handed_over(self) -> Handed {
+        if self.passing { Handed::PutOff(self.text) } else { Handed::Refused(self.text) }
     }
 }
 
 async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
     match tokio::time::timeout(relay.time_out, command).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if error.status().is_some() => Err(Failed::Answer(clean(relay, &error.to_string()))),
-        Ok(Err(error)) => Err(Failed::Silence(clean(relay, &error.to_string()))),
-        Err(_) => Err(Failed::Silence(format!("no answer within {} s", relay.time_out.as_secs_f32()))),
+        Ok(Err(error)) => {
+            let answered = error.status().is_some();
+            // A relay with another certificate, or without what is asked of it, is the same the next time. One that hung up is not.
+            let unreachable = !error.is_tls() && !error.is_client();
+            let passing = if answered { error.is_transient() } else { unreachable };
+            Err(Failed { text: clean(relay, &error.to_string()), answered, passing })
+        }
+        Err(_) => {
+            let text = format!("no answer within {} s", relay.time_out.as_secs_f32());
+            Err(Failed { text, answered: false, passing: true })
+        }
     }
 }
 

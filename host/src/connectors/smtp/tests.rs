@@ -24,6 +24,7 @@ fn relay(port: u16) -> Relay {
         login: None,
         hello: "agents.example.com".into(),
         time_out: Duration::from_secs(5),
+        retry_after: Duration::from_secs(60),
     }
 }
 
@@ -36,7 +37,7 @@ async fn send(relay: Relay, fields: Value) -> Attempt {
     let (action, key) = (email(fields), EffectKey("key1".into()));
     let shown = smtp.preview("inbox", &action).await.unwrap().preconditions;
     let letter = smtp.composer.compose("inbox", &action, &shown, &key, (smtp.clock)(), Bcc::Remove).unwrap();
-    smtp.send(&letter, |reply| smtp.composer.receipt(&action, &key, reply)).await
+    smtp.send(&letter, 1, |reply| smtp.composer.receipt(&action, &key, reply)).await
 }
 
 /// A relay that answers as told, one answer to a line, and remembers what it heard. An empty answer hangs up, `-` says nothing.
@@ -77,31 +78,53 @@ macro_rules! with {
 
 #[tokio::test]
 async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
+    const AGAIN: bool = true;
+    const FOR_GOOD: bool = false;
     let cases = [
-        (with!("EHLO" => "554 no service"), "no connection"),
-        (with!("MAIL" => "451 try later"), "the sender was refused: transient error (451)"),
+        (with!("EHLO" => "554 no service", "HELO" => "554 no service"), "no connection", FOR_GOOD),
+        (with!("EHLO" => "421 too busy", "HELO" => "421 too busy"), "no connection", AGAIN),
+        (with!("MAIL" => "451 try later"), "the sender was refused: transient error (451)", AGAIN),
+        (with!("MAIL" => "452 no room"), "the sender was refused: transient error (452)", AGAIN),
+        (with!("MAIL" => "553 not you"), "the sender was refused: permanent error (553)", FOR_GOOD),
         (
             with!("RCPT TO:<bob" => "550 unknown"),
             "sent to nobody, because these were refused: bob@example.com: permanent error (550): unknown",
+            FOR_GOOD,
         ),
-        (with!("RCPT TO:<bob" => "451 greylisted"), "sent to nobody"),
-        (with!("RCPT TO:<bob" => ""), "bob@example.com"),
-        (with!("DATA" => "554 no"), "`DATA` was refused"),
-        (with!("DATA" => ""), "`DATA` was refused"),
-        (with!("DATA" => "250 what"), "`DATA` was answered with 250 what"),
-        (with!("." => "554 spam"), "the message was refused: permanent error (554): spam"),
-        (with!("." => "451 full"), "the message was refused: transient error (451): full"),
+        (with!("RCPT TO:<bob" => "450 greylisted"), "sent to nobody", AGAIN),
+        (with!("RCPT TO:<bob" => "451 greylisted"), "sent to nobody", AGAIN),
+        // One of them will never be taken, so that nobody ever gets it.
+        (with!("RCPT TO:<ann" => "451 later", "RCPT TO:<bob" => "550 unknown"), "sent to nobody", FOR_GOOD),
+        (with!("RCPT TO:<bob" => ""), "bob@example.com", AGAIN),
+        (with!("DATA" => "554 no"), "`DATA` was refused", FOR_GOOD),
+        (with!("DATA" => "451 not now"), "`DATA` was refused", AGAIN),
+        (with!("DATA" => "421 going down"), "`DATA` was refused", AGAIN),
+        (with!("DATA" => ""), "`DATA` was refused", AGAIN),
+        (with!("DATA" => "250 what"), "`DATA` was answered with 250 what", FOR_GOOD),
+        (with!("." => "554 spam"), "the message was refused: permanent error (554): spam", FOR_GOOD),
+        (with!("." => "451 full"), "the message was refused: transient error (451): full", AGAIN),
+        (with!("." => "421 going down"), "the message was refused: transient error (421): going down", AGAIN),
     ];
-    for ((port, heard), expected) in cases {
-        match send(relay(port), json!({ "to": ["ann@example.com", "bob@example.com"] })).await {
-            Attempt::NotDone(why) => assert!(why.contains(expected), "{expected}: {why}"),
-            other => panic!("{expected}: {other:?}"),
+    for ((port, heard), expected, again) in cases {
+        match (send(relay(port), json!({ "to": ["ann@example.com", "bob@example.com"] })).await, again) {
+            (Attempt::NotDone(why), FOR_GOOD) => assert!(why.contains(expected), "{expected}: {why}"),
+            (Attempt::Postponed(why, after), AGAIN) => {
+                assert!(why.contains(expected) && after == Duration::from_secs(60), "{expected}: {why}, {after:?}");
+            }
+            (other, _) => panic!("{expected}: {other:?}"),
         }
         let heard = heard.join().unwrap();
         if expected.contains("nobody") || expected.contains("bob") {
             assert!(!heard.contains("DATA") && !heard.contains("Hello"), "no partial sending: {heard}");
         }
     }
+}
+
+#[test]
+fn each_wait_is_twice_as_long_up_to_a_quarter_of_an_hour() {
+    let smtp = smtp(relay(25));
+    let waits = [1, 2, 3, 4, 5, 6, 40, u32::MAX].map(|attempt| smtp.again_in(attempt).as_secs());
+    assert_eq!(waits, [60, 120, 240, 480, 900, 900, 900, 900]);
 }
 
 #[tokio::test]
@@ -122,13 +145,13 @@ async fn silence_after_the_message_is_doubt() {
 }
 
 #[tokio::test]
-async fn a_relay_that_does_not_answer_or_does_not_exist_is_not_done() {
+async fn a_relay_that_does_not_answer_or_does_not_exist_is_tried_again() {
     let (port, _heard) = with!("MAIL" => "-");
     let slow = send(Relay { time_out: Duration::from_millis(300), ..relay(port) }, json!({})).await;
-    assert!(matches!(&slow, Attempt::NotDone(why) if why.contains("no answer within 0.3 s")), "{slow:?}");
+    assert!(matches!(&slow, Attempt::Postponed(why, _) if why.contains("no answer within 0.3 s")), "{slow:?}");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let refused = send(relay(free), json!({})).await;
-    assert!(matches!(&refused, Attempt::NotDone(why) if why.contains("no connection")), "{refused:?}");
+    assert!(matches!(&refused, Attempt::Postponed(why, _) if why.contains("no connection")), "{refused:?}");
     // A relay that has no TLS gets nothing, not even the login.
     let (port, heard) = with!("AUTH" => "235 ok");
     let login = Login { user: "u".into(), password: Secret::new("s3cret".into()) };

@@ -94,6 +94,7 @@ impl World {
             action,
             summary: format!("pay {to}"),
             exhibits: Vec::new(),
+            beside: Vec::new(),
             preconditions: Value::Null,
             facts: Value::Null,
             consequence: None,

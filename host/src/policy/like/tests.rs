@@ -18,6 +18,7 @@ fn proposal(action: &Action, facts: &Value) -> Proposal {
         action: action.clone(),
         summary: String::new(),
         exhibits: Vec::new(),
+        beside: Vec::new(),
         preconditions: Value::Null,
         facts: facts.clone(),
         consequence: None,

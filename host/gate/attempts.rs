@@ -1,0 +1,44 @@
+//! What attempts make of a call: one begins, ends, is put off or is in doubt, and a person settles what is.
+
+use crate::call::{Call, LookedUp, PutOff};
+use crate::decision::Resolution;
+use crate::ids::Time;
+use crate::phase::Phase;
+
+impl Call {
+    /// From here on it may have happened. What it started from is kept: it goes back there if the attempt is put off.
+    pub(crate) fn started(&mut self, attempt: u32, at: Time) {
+        self.attempts = attempt;
+        self.started_at = Some(at);
+        self.looked_up = None;
+        self.put_off = None;
+        self.started_from = Some(std::mem::replace(&mut self.phase, Phase::Started));
+    }
+
+    /// The attempt certainly did not happen and another one may: the call is as cleared as it was before, for as long as it was.
+    pub(crate) fn put_off(&mut self, until: Time, reason: &str) {
+        self.put_off = Some(PutOff { until, reason: reason.to_owned() });
+        self.phase = self.started_from.take().unwrap_or(Phase::Held);
+    }
+
+    /// An outcome that came without a lookup leaves what an earlier one found.
+    pub(crate) fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
+        if let Some(evidence) = evidence {
+            self.looked_up = Some(LookedUp { at, evidence: evidence.clone() });
+        }
+    }
+
+    pub(crate) fn resolved(&mut self, resolution: &Resolution, message: Option<&String>, at: Time) {
+        let words = || message.cloned().unwrap_or_else(|| "a person settled it".into());
+        self.phase = match resolution {
+            Resolution::Done(receipt) => Phase::Succeeded { receipt: receipt.clone() },
+            Resolution::NotDone => Phase::Failed { reason: words() },
+            Resolution::Abandon => Phase::Unresolved { reason: words() },
+            Resolution::SendAgain => {
+                self.sent_again = true;
+                let within = self.requirement().map_or(0, |requirement| requirement.start_within_ms);
+                Phase::Approved { start_by: at.plus_ms(within) }
+            }
+        };
+    }
+}

@@ -1,0 +1,60 @@
+//! An edit: a new revision of a held call, which brings its editor's own approval along where that is fair.
+
+use super::{Refused, Subject};
+use crate::call::Call;
+use crate::clearance::Proposal;
+use crate::decision::{Decision, Verdict};
+use crate::event::Event;
+use crate::ids::Time;
+
+/// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on something
+/// that the editor has not been shown: a vote is for what was seen.
+pub(super) fn edit(
+    subject: &Subject,
+    call: &Call,
+    old: &Proposal,
+    decision: Decision,
+    mut new: Proposal,
+    now: Time,
+) -> Result<Vec<Event>, Refused> {
+    if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
+        return Err(Refused::AnotherCapability);
+    }
+    new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
+    // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
+    if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
+        return Err(Refused::WrongKind(
+            "the edited action's own time was over before the edit was written: edit it again",
+        ));
+    }
+    new.beside.clone_from(&subject.beside);
+    let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
+    let clearance = subject.clearance(number, revision, &new);
+    let started_by = &subject.run()?.started_by;
+    let right_of = decision.stands_for.as_deref().unwrap_or(&by);
+    let may = |name: &str| new.requirement.bars(name, started_by, Some(&by)).is_ok();
+    let own_vote = shows_nothing_new(old, &new)
+        && new.requirement.admits_in(right_of, 0, 0)
+        && new.requirement.sign_in_within_ms.is_none()
+        && may(right_of)
+        && may(&by);
+    let vote = Decision { clearance, verdict: Verdict::Approve, message: None, ..decision.clone() };
+    let mut events = vec![
+        Event::DecisionMade { call: number, decision },
+        Event::CallRevised { call: number, revision, by, proposal: Box::new(new), clearance },
+    ];
+    if own_vote {
+        events.push(Event::DecisionMade { call: number, decision: vote });
+    }
+    Ok(events)
+}
+
+/// Whether whoever was shown `old` has seen all that the host found out about `new`.
+fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
+    let facts = |proposal: &Proposal| {
+        let Proposal { preconditions, facts, connector, class, .. } = proposal;
+        (preconditions.clone(), facts.clone(), connector.clone(), *class)
+    };
+    let beside = new.beside.iter().all(|other| old.beside.contains(other));
+    beside && facts(old) == facts(new) && new.exhibits.iter().all(|exhibit| old.exhibits.contains(exhibit))
+}

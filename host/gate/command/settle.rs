@@ -1,0 +1,87 @@
+//! What ends a call besides the outcome of an attempt: a person settles what is in doubt, or its time is over.
+
+use super::effect::attempted;
+use super::{Command, Refused, Sealed, Subject};
+use crate::call::Call;
+use crate::clearance::EffectClass;
+use crate::decision::Resolution;
+use crate::event::Event;
+use crate::ids::Time;
+use crate::phase::Phase;
+
+/// A person settles an effect that is in doubt.
+#[derive(Clone, Debug)]
+pub struct Resolve {
+    /// The attempt that they looked at.
+    pub attempt: u32,
+    /// Who; must meet the call's requirement.
+    pub by: String,
+    /// How.
+    pub resolution: Resolution,
+    /// In their words.
+    pub message: Option<String>,
+}
+
+impl Sealed for Resolve {}
+impl Command for Resolve {
+    /// The phase the call is in now; see [`Phase::name`].
+    type Out = &'static str;
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, &'static str), Refused> {
+        let (run, _) = subject.call()?;
+        let call = attempted(subject, self.attempt)?;
+        let wrong = Refused::WrongPhase(call.phase.name());
+        let (Phase::InDoubt { .. }, Some(proposal)) = (&call.phase, call.proposal()) else {
+            return Err(wrong);
+        };
+        call.admits(&self.by)?;
+        proposal.requirement.bars(&self.by, &run.started_by, call.edited_by.as_deref())?;
+        if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
+            return Err(Refused::WrongKind(
+                "only an idempotent effect can be sent again: another attempt could do it twice",
+            ));
+        }
+        let Self { attempt, by, resolution, message } = self;
+        let event = Event::EffectResolved { call: call.number, attempt, by, resolution, message };
+        let mut after = call.clone();
+        after.apply(&event, now).map_err(|_| wrong)?;
+        Ok((vec![event], after.phase.name()))
+    }
+}
+
+/// Lets an approval or a clearance lapse whose time has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Expire;
+
+impl Sealed for Expire {}
+impl Command for Expire {
+    type Out = ();
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
+        let (_, call) = subject.call()?;
+        match call.deadline() {
+            Some(deadline) if now >= deadline && call.sent_again => {
+                Ok((vec![still_in_doubt(call, "it was not sent again in time")], ()))
+            }
+            Some(deadline) if now >= deadline && !call.has_lapsed(now) && call.phase == Phase::Held => {
+                Ok((vec![Event::CallEscalated { call: call.number, level: call.level + 1 }], ()))
+            }
+            Some(deadline) if now >= deadline && call.put_off.is_some() => Ok((vec![given_up(call)], ())),
+            Some(deadline) if now >= deadline => Ok((vec![Event::CallExpired { call: call.number }], ())),
+            Some(_) | None => Err(Refused::NotDue),
+        }
+    }
+}
+
+/// What becomes of a call that was to be sent again and was not: an earlier attempt may have happened, which must not be forgotten.
+pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
+    let reason = format!("{why}; an earlier attempt is in doubt still");
+    Event::EffectInDoubt { call: call.number, attempt: call.attempts, reason }
+}
+
+/// What becomes of a call that was put off and did not start again in time: the agent is told why, and not only that it was late.
+fn given_up(call: &Call) -> Event {
+    let last = call.put_off.as_ref().map(|put_off| put_off.reason.as_str()).unwrap_or_default();
+    let reason = format!("{last}; its time to start was over before it was tried again");
+    Event::EffectFailed { call: call.number, attempt: call.attempts, reason, evidence: None }
+}

@@ -1,0 +1,163 @@
+//! What a clearance rests on, fact by fact: the value that was shown, and how the value of now may differ from it when the effect starts.
+//!
+//! A connector states its facts in a proposal's preconditions, an object keyed by name. They are shown and digested with everything else, so the
+//! connector judges by the very text that people saw. A plain value must be the same. An object of one of these two forms allows more:
+//!
+//! - `{"shown": "10,000.00 EUR", "at-least": "250.00 EUR"}`: the quantity may change, but not fall below the bound;
+//! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: so many had happened. What has happened since must be calls that the proposal lists as waiting
+//!   beside it ([`Beside`](crate::beside::Beside)), because whoever approved was shown those.
+//!
+//! **Invariant:** what is not exactly of one of these forms must be the same. So a mistake of a connector's, and every older journal, asks for more and not for less.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::beside::Mark;
+use crate::planted;
+
+/// How a fact may differ from what was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Not at all.
+    Same(Value),
+    /// It must not be below the bound. Both are quantities of one unit, such as `1,250.00 EUR`.
+    AtLeast {
+        /// What was shown.
+        shown: String,
+        /// The bound.
+        bound: String,
+    },
+    /// Nothing but the calls that wait beside this one may have happened since.
+    NothingNew {
+        /// How many had happened.
+        shown: u64,
+        /// What they are about. Calls of one capability that name the same are listed beside each other.
+        about: String,
+    },
+}
+
+/// A fact as the connector finds it when the effect is to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its value.
+    pub value: Value,
+    /// What has happened since it was shown, each with the key and the deed it happened under; for [`Condition::NothingNew`].
+    pub since: Vec<Mark>,
+}
+
+/// A fact that is not as it was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The fact's name.
+    pub fact: String,
+    /// What was shown, and how it may differ.
+    pub condition: Condition,
+    /// What it is now.
+    pub now: Value,
+    /// Whether the clearance allows this.
+    pub allowed: bool,
+}
+
+/// The preconditions do not name the facts that the connector judges by: they are another connector's, or were changed by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clearance does not say what was shown of the facts that it rests on")]
+pub struct OtherFacts;
+
+impl Condition {
+    /// Reads a condition as it stands in the preconditions.
+    pub fn read(stated: &Value) -> Self {
+        let field =
+            |name: &str| stated.as_object().filter(|fields| fields.len() == 2).and_then(|fields| fields.get(name));
+        match (field("shown"), field("at-least"), field("nothing-new-about")) {
+            (Some(Value::String(shown)), Some(Value::String(bound)), _) => {
+                Self::AtLeast { shown: shown.clone(), bound: bound.clone() }
+            }
+            (Some(Value::Number(shown)), _, Some(Value::String(about))) if shown.is_u64() => {
+                Self::NothingNew { shown: shown.as_u64().unwrap_or(0), about: about.clone() }
+            }
+            _ => Self::Same(stated.clone()),
+        }
+    }
+
+    /// As it stands in the preconditions.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Same(shown) => shown.clone(),
+            Self::AtLeast { shown, bound } => json!({ "shown": shown, "at-least": bound }),
+            Self::NothingNew { shown, about } => json!({ "shown": shown, "nothing-new-about": about }),
+        }
+    }
+
+    /// The value that was shown.
+    pub fn shown(&self) -> Value {
+        match self {
+            Self::Same(shown) => shown.clone(),
+            Self::AtLeast { shown, .. } => json!(shown),
+            Self::NothingNew { shown, .. } => json!(shown),
+        }
+    }
+
+    /// Whether a clearance with these calls listed beside it allows what was found.
+    fn allows(&self, found: &Found, beside: &[Mark]) -> bool {
+        match self {
+            Self::Same(shown) => *shown == found.value,
+            Self::AtLeast { bound, .. } => covers(&found.value, bound) || planted::is("covers-no-longer"),
+            Self::NothingNew { shown, .. } => {
+                let listed = found.since.iter().all(|mark| beside.contains(mark));
+                let all = u64::try_from(found.since.len()).ok().and_then(|new| shown.checked_add(new));
+                (listed && all == found.value.as_u64()) || planted::is("new-history-let-through")
+            }
+        }
+    }
+}
+
+/// Every fact that is not as it was shown, or does not meet its condition, in the order of their names. The connector acts only if each change is allowed.
+pub fn changes(preconditions: &Value, beside: &[Mark], now: &BTreeMap<&str, Found>) -> Result<Vec<Change>, OtherFacts> {
+    let stated = preconditions.as_object().filter(|stated| stated.len() == now.len()).ok_or(OtherFacts)?;
+    let mut changes = Vec::new();
+    for (name, found) in now {
+        let condition = Condition::read(stated.get(*name).ok_or(OtherFacts)?);
+        let allowed = condition.allows(found, beside);
+        if allowed && condition.shown() == found.value && found.since.is_empty() {
+            continue;
+        }
+        changes.push(Change { fact: (*name).to_owned(), condition, now: found.value.clone(), allowed });
+    }
+    Ok(changes)
+}
+
+/// The preconditions of a call that no person decides on: every fact must be as it was. Policy judged these values, and nobody said which others would do.
+pub fn unchanged(preconditions: &Value) -> Value {
+    let plain = |(name, stated): (&String, &Value)| (name.clone(), Condition::read(stated).shown());
+    preconditions.as_object().map_or_else(|| preconditions.clone(), |stated| stated.iter().map(plain).collect())
+}
+
+/// What a proposal is about besides its arguments, if a condition of its names something.
+pub fn about(preconditions: &Value) -> Option<String> {
+    let conditions = preconditions.as_object()?.values().map(Condition::read);
+    conditions.into_iter().find_map(|condition| match condition {
+        Condition::NothingNew { about, .. } => Some(about),
+        Condition::Same(_) | Condition::AtLeast { .. } => None,
+    })
+}
+
+/// Whether a quantity is not below a bound of the same unit and the same decimals. What is no quantity covers nothing.
+fn covers(value: &Value, bound: &str) -> bool {
+    let (value, bound) = (value.as_str().and_then(quantity), quantity(bound));
+    value.zip(bound).is_some_and(|((value, unit), (bound, same))| unit == same && value >= bound)
+}
+
+/// `1,250.00 EUR` in its smallest unit, with what it is a quantity of: the unit and how many decimals it is written with.
+fn quantity(text: &str) -> Option<(i128, (&str, usize))> {
+    let (number, unit) = text.split_once(' ')?;
+    let (sign, digits) = number.strip_prefix('-').map_or((1, number), |digits| (-1, digits));
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+    let whole = whole.replace(',', "");
+    let plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+    if whole.is_empty() || !plain(&whole) || !plain(decimals) || (digits.contains('.') && decimals.is_empty()) {
+        return None;
+    }
+    let units: i128 = (whole + decimals).parse().ok()?;
+    Some((sign * units, (unit, decimals.len())))
+}

@@ -1,0 +1,39 @@
+//! The calls that wait, by what they would do and what they are about.
+
+use std::collections::{BTreeSet, HashMap};
+
+use holdshort_gate::{CallId, Digest, Likeness};
+
+/// An index of the calls that wait.
+#[derive(Default)]
+pub(super) struct Like {
+    calls: HashMap<CallId, Likeness>,
+    found: HashMap<Digest, BTreeSet<CallId>>,
+}
+
+impl Like {
+    /// A call is found by this from now on; by nothing, if it does not wait any more.
+    pub(super) fn changed(&mut self, id: &CallId, likeness: Option<&Likeness>) {
+        let before = self.calls.remove(id);
+        for digest in before.into_iter().flat_map(digests) {
+            if let Some(ids) = self.found.get_mut(&digest) {
+                ids.remove(id);
+            }
+        }
+        if let Some(likeness) = likeness {
+            for digest in digests(likeness.clone()) {
+                self.found.entry(digest).or_default().insert(id.clone());
+            }
+            self.calls.insert(id.clone(), likeness.clone());
+        }
+    }
+
+    /// The oldest first: ids of runs sort by the time at which the run began.
+    pub(super) fn found(&self, digest: &Digest, most: usize) -> Vec<CallId> {
+        self.found.get(digest).into_iter().flatten().take(most).cloned().collect()
+    }
+}
+
+fn digests(Likeness { deed, about }: Likeness) -> impl Iterator<Item = Digest> {
+    std::iter::once(deed).chain(about)
+}
