@@ -64,6 +64,7 @@ fn a_configured_agent_that_cannot_start_keeps_nobody_else_from_it() {
     let folder = post_office("[agents.gone]\ncomponent = \"gone.wasm\"\n");
     let host = folder.serve();
     let warning = "warning: the agent `gone` cannot be started: the agent's file `FOLDER/gone.wasm` cannot be read";
+    host.says("cannot be read");
     assert!(normal(&host.said(), &folder).contains(warning), "{}", host.said());
     assert_eq!(host.over(&host.start("scripted", "log hello"))["state"], "finished");
     fails("run-agent-without-file", &folder, &["run", "gone", "--task", "x"]).exits(2);

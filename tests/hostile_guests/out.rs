@@ -16,8 +16,8 @@ fn an_unclassified_import_keeps_an_agent_out_and_is_named() {
     let folder = folder(&["many-calls", "overreach"], "");
     let host = folder.serve();
     let import = "acme:shell/exec@1.0.0#run";
-    let said = host.said();
-    assert!(said.contains("the agent `overreach` cannot be started") && said.contains(import), "{said}");
+    let said = host.says("the agent `overreach` cannot be started");
+    assert!(said.contains(import), "{said}");
     let (status, problem) = host.post("/v1/runs", &json!({ "agent": "overreach", "task": "id" }));
     assert_eq!(status, 422, "{problem}");
     let detail = problem["detail"].as_str().unwrap();

@@ -1,6 +1,7 @@
 //! A served endpoint on a real port, over a journal in memory, and calls in every state.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +11,8 @@ use futures_util::future::BoxFuture;
 use holdshort::api::driver::{AgentInfo, AgentState, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
 use holdshort::burden::Known;
+use holdshort::isolate::{self, Isolate};
+use holdshort::policy::isolated::Reader;
 use holdshort::policy::load::Source;
 use holdshort::policy::{People, Setting};
 use holdshort_gate::clearance::PolicyRecord;
@@ -246,14 +249,9 @@ fn setting() -> Setting {
     let people = People::new(names(&["alice", "bob", "carol", "olga"]), groups);
     let base = Arc::new(|_| Requirement::plain(Who::Any, 1, 60_000));
     let source = Source { path: "rules/ours.cedar".into(), text: POLICIES.into() };
-    Setting::new(
-        vec![source],
-        [(capability, function())].into(),
-        people,
-        base,
-        holdshort::policy::isolated::Reader::in_process(),
-    )
-    .unwrap()
+    let limits = isolate::Limits { settings: "policy", memory_mib: 512, cpu_seconds: 10, seconds: 60, file_mib: 0 };
+    let reader = Reader::isolated(Isolate::of(Path::new(env!("CARGO_BIN_EXE_holdshort"))), limits);
+    Setting::new(vec![source], [(capability, function())].into(), people, base, reader).unwrap()
 }
 
 impl World {

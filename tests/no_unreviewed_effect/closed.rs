@@ -43,7 +43,7 @@ fn what_nobody_classified_is_refused_at_load() {
     assert_eq!((status, &problem["type"]), (422, &json!("urn:holdshort:problem:cannot-run")), "{problem}");
     assert!(detail.contains("is not classified") && detail.contains("[capabilities."), "{detail}");
     assert_eq!(host.get("/v1/runs")["runs"], json!([]), "there is no run of it");
-    assert!(host.said().contains("the agent `overreach` cannot be started"), "the operator is told: {}", host.said());
+    host.says("the agent `overreach` cannot be started");
 
     let file = crate::support::component("overreach");
     let output = Folder::new(&[], "").run(&["run", file.to_str().unwrap(), "--task", "rm -rf /"]);

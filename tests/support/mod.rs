@@ -156,6 +156,11 @@ impl Host {
         self.said.lock().unwrap().clone()
     }
 
+    /// Waits until it has printed this on stderr; all that it has printed so far.
+    pub fn says(&self, text: &str) -> String {
+        until(&format!("`{text}` on stderr"), || Some(self.said()).filter(|said| said.contains(text)))
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
