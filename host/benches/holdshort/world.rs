@@ -18,7 +18,7 @@ use holdshort::connectors::{
     Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
 use holdshort::effects::{Effects, Performers};
-use holdshort::isolate::{Isolate, Limits};
+use holdshort::isolate::{self, Isolate};
 use holdshort::policy::HoldEverything;
 use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, Runs, Settings};
 use holdshort_gate::command::Revision;
@@ -90,10 +90,12 @@ async fn host(
     connector: &Arc<LineConnector>,
 ) -> (SocketAddr, Runs, oneshot::Sender<()>) {
     let journal = Journal::open(&folder.join("journal.db"), clock()).unwrap();
-    let limits = Limits { settings: "load", memory_mib: 2_048, cpu_seconds: 180, seconds: 600, file_mib: 1_024 };
-    let limits = ReadLimits { component_mib: 128, child: limits };
+    let child =
+        isolate::Limits { settings: "load", memory_mib: 2_048, cpu_seconds: 180, seconds: 600, file_mib: 1_024 };
+    let read_limits = ReadLimits { component_mib: 128, child };
     let isolate = Isolate::of(Path::new(env!("CARGO_BIN_EXE_holdshort")));
-    let engine = Engine::new(Reader::isolated(isolate, limits, &folder.join("compiled")).unwrap(), 512, 256).unwrap();
+    let engine =
+        Engine::new(Reader::isolated(isolate, read_limits, &folder.join("compiled")).unwrap(), 512, 256).unwrap();
     let (catalogue, performers) = offers(connector);
     let policy = HoldEverything(Approval {
         reviewers: holdshort_gate::Reviewers::Any,

@@ -150,13 +150,13 @@ async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
 /// Whoever lost an answer sends the request again, and is answered alike, whether the first is on disk or in the same batch.
 async fn a_request_makes_one_run(world: World) {
     let request = |key: &[u8], asks: &[u8]| Request { key: Digest::of(key), asks: Digest::of(asks) };
-    let ask = |run: &str, request: Request| {
+    let ask = async |run: &str, request: Request| {
         let once = CreateRunOnce { request, create: create("pay") };
-        world.submit(&RunId(run.into()), None, once)
+        world.submit(&RunId(run.into()), None, once).await
     };
-    let find = |request: Request| world.submit(&RunId("nothing".into()), None, FindRun(request));
+    let find = async |request: Request| world.submit(&RunId("nothing".into()), None, FindRun(request)).await;
     let monday = request(b"monday", b"pay");
-    assert_eq!(refused(find(monday).await), Refused::NoSuchRun);
+    assert_eq!(*refused(&find(monday).await.unwrap_err()), Refused::NoSuchRun);
     let at_once = |run| CreateRunOnce { request: monday, create: create(&format!("pay {run}")) };
     let together: Vec<_> = (0..8).map(|run| world.submit_now(&RunId(format!("run-{run}")), at_once(run))).collect();
     let mut made = BTreeSet::new();
@@ -167,11 +167,11 @@ async fn a_request_makes_one_run(world: World) {
     assert_eq!(*ask("later", monday).await.unwrap(), first);
     assert_eq!(*find(monday).await.unwrap(), first);
     let other = request(b"monday", b"pay twice");
-    assert_eq!(refused(ask("other", other).await), Refused::KeyUsed(first.clone()));
-    assert_eq!(refused(find(other).await), Refused::KeyUsed(first.clone()));
+    assert_eq!(*refused(&ask("other", other).await.unwrap_err()), Refused::KeyUsed(first.clone()));
+    assert_eq!(*refused(&find(other).await.unwrap_err()), Refused::KeyUsed(first.clone()));
     assert_eq!(world.length().await, 1, "nothing but the run was written");
     assert_eq!(*ask("tuesday", request(b"tuesday", b"pay")).await.unwrap(), RunId("tuesday".into()));
-    assert_eq!(refused(ask("tuesday", request(b"wednesday", b"pay")).await), Refused::RunExists);
+    assert_eq!(*refused(&ask("tuesday", request(b"wednesday", b"pay")).await.unwrap_err()), Refused::RunExists);
     let event = world.events(&first, 0, 1).await.unwrap().events.pop().unwrap().event;
     assert!(matches!(event, Event::RunCreated { request: Some(request), .. } if request == monday), "{event:?}");
 }
