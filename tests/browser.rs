@@ -16,6 +16,8 @@
 mod deciding;
 #[path = "support/evidence.rs"]
 mod evidence;
+#[path = "browser/ink.rs"]
+mod ink;
 #[path = "browser/keys.rs"]
 mod keys;
 #[path = "support/outside.rs"]

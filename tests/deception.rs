@@ -28,6 +28,8 @@ mod world;
 mod browsed;
 #[path = "deception/corpus.rs"]
 mod corpus;
+#[path = "deception/honest.rs"]
+mod honest;
 #[path = "deception/hosted.rs"]
 mod hosted;
 #[path = "deception/pages.rs"]

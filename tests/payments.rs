@@ -117,7 +117,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
     let others = "2 of 2,620.50 EUR in all\nThose that a person closed without knowing are among them.\n";
     assert_eq!(exhibit(&host, &last, "other transfers of this run, made before (2)"), others);
     let before = exhibit(&host, &last, "what this run did before");
-    assert!(before.contains("call 2, succeeded: pay 2,500.00 EUR to \"ACME GmbH\""), "{before}");
+    assert!(before.contains("call 2, succeeded: \"pay 2,500.00 EUR to \\\"ACME GmbH\\\""), "{before}");
     let over = host.over(&run);
     assert_eq!(
         over["result"],
@@ -140,7 +140,8 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
         summary(&again)
     );
     assert!(
-        exhibit(&host, &again, "payments to this payee (1)").contains("T3  2,500.00 EUR from operating: RE 2026-117")
+        exhibit(&host, &again, "payments to this payee (1)")
+            .contains("T3  2,500.00 EUR from operating: \"RE 2026-117\"")
     );
     // And after a restart too, with nothing booked twice.
     assert!(host.stop().success());
@@ -204,7 +205,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     let reheld = again["reheld"].as_str().unwrap();
     assert_eq!(
         reheld,
-        "`ACME GmbH` had received 0 payments when it was shown and has received 1 payment now, \
+        "\"ACME GmbH\" had received 0 payments when it was shown and has received 1 payment now, \
          not all of them by transfers that were shown to wait beside it"
     );
     assert!(

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill"]),
     ("burden", &["gate", "policy"]),
     ("config", &["gate", "money", "reference"]),
-    ("connectors", &["gate", "journal", "money", "reference"]),
+    ("connectors", &["gate", "journal", "money", "reference", "words"]),
     ("effects", &["gate", "journal", "connectors", "kill"]),
     ("isolate", &[]),
     ("kill", &["journal"]),
@@ -30,13 +30,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("page", &["gate", "journal", "policy", "review", "api", "burden", "money"]),
     ("policy", &["gate", "config", "isolate", "money"]),
     ("reference", &[]),
-    ("review", &["gate", "money"]),
+    ("review", &["gate", "money", "words"]),
     ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
 ];
 /// They wire the parts together, and may use everything.
 const WIRING: [&str; 3] = ["cli", "lib", "main"];
 /// The packages below the host, as its code names them.
-const PACKAGES: [(&str, &str); 2] = [("gate", "holdshort_gate"), ("journal", "holdshort_journal")];
+const PACKAGES: [(&str, &str); 3] =
+    [("gate", "holdshort_gate"), ("journal", "holdshort_journal"), ("words", "holdshort_words")];
 
 /// Words that a room must not contain, with the reason.
 const BANNED: &[(&str, &str, &str)] = &[

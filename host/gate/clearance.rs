@@ -59,6 +59,9 @@ pub struct ExhibitRef {
     pub digest: Digest,
     /// How many there are.
     pub bytes: u64,
+    /// Whose words it is, such as `the repository`; none if it is what the host says. Proposals of journals before it do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whose: Option<String>,
 }
 
 /// Why policy said what it said; written once, never evaluated again.

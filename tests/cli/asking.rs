@@ -62,12 +62,12 @@ fn a_run_is_shown_with_all_that_happened() {
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0).out;
     let sentences: Vec<String> = normal(&events, &folder).lines().map(|line| line[12..].to_owned()).collect();
     let expected = [
-        "olivia starts the agent scripted: log hello email bob@example.org Hello fail that is all",
+        "olivia starts the agent scripted: \"log hello\\nemail bob@example.org Hello\\nfail that is all\"",
         "call 1 holds short: ",
         "call 1 is approved by olivia",
         "call 1 is under way, attempt 1",
         "call 1 is done",
-        "the agent reports a failure: that is all",
+        "the agent reports a failure: \"that is all\"",
     ];
     assert_eq!(sentences.len(), expected.len(), "{events}");
     for (sentence, expected) in sentences.iter().zip(expected) {
@@ -93,7 +93,7 @@ fn following_a_run_ends_with_it() {
     host.approve(&held);
     let output = follower.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(String::from_utf8(output.stdout).unwrap().contains("the agent returns: ok EmailReceipt"), "to the end");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("the agent returns: \"ok EmailReceipt"), "to the end");
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn what_others_decide_shows_at_once() {
     screen.keys("\r").sees(&["a approve"]).keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]);
     // While the question stands there, somebody else is quicker: a yes that comes after it is no answer to anything.
     host.decide(&host.approval(&id), "reject", &json!({ "message": "not now" }));
-    screen.sees(&["meanwhile it was rejected by olivia: not now", &format!("{id}  rejected")]);
+    screen.sees(&["meanwhile it was rejected by olivia: \"not now\"", &format!("{id}  rejected")]);
     assert!(!screen.text().contains("[y/N]"), "{}", screen.text());
     screen.keys("y").keys("a").sees(&["it waits for no decision: it is rejected"]);
     screen.keys("r").sees(&["it waits for no decision"]).keys("e").sees(&["it waits for no decision"]);

@@ -104,7 +104,7 @@ fn the_printed_holdshort_lines_decide() {
     let said = run.ended(&folder).exits(0);
     assert_eq!(repository.tip("production"), repository.tip("main"));
     assert_eq!(said.json()["state"], "finished");
-    assert!(said.err.contains(&format!("{first} is rejected by olivia: keep it short")), "{said:?}");
+    assert!(said.err.contains(&format!("{first} is rejected by olivia: \"keep it short\"")), "{said:?}");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_the_agent_says_on_the_way_stands_between_what_happens() {
     let parts = [
         "\nRUN says (info): before<U+001B>[2J<U+202E>\n",
         "\nRUN.1 is a question, and the agent waits for the answer:\n",
-        "\nRUN.1 is answered by olivia: your answer\n",
+        "\nRUN.1 is answered by olivia: \"your answer\"\n",
         "\nRUN says (info): after\n",
     ];
     assert!(parts.windows(2).all(|two| place(two[0]) < place(two[1])), "{told}");

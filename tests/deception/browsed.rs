@@ -16,6 +16,7 @@ async fn held(world: &World, text: &str) -> Held {
     let plain = proposal(text, &How::PLAIN);
     let bytes = text.as_bytes().to_vec();
     let exhibit = ExhibitRef {
+        whose: None,
         title: text.into(),
         media: text.into(),
         digest: Digest::of(&bytes),

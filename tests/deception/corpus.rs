@@ -53,7 +53,8 @@ pub fn assert_harmless<'a>(output: &str, baits: impl IntoIterator<Item = &'a Bai
 
 /// All of a text can be read in an output, line by line where it has several; what only wraps is put together first.
 pub fn assert_visible(output: &str, bait: &Bait, what: &str) {
-    let output = unwrapped(output);
+    // Spaces of a run are written out on one line, and stay as they are in a block.
+    let output = unwrapped(output).replace("<U+0020>", " ");
     for part in bait.shown.split("<U+000A>") {
         // A space at the end of a line is written out where the text stands as a block.
         let part = part.trim_end_matches(' ');

@@ -246,7 +246,8 @@ fn what_is_disguised_is_marked() {
             wrong.push(format!("{}: {}: should be {:?}, and is {found:?}", bait.class, bait.attack, bait.marks));
         }
         let page = plain(&terminal::action(&matter, 80));
-        assert_eq!(page.contains("\n\nLook twice\n"), !found.is_empty());
+        assert_eq!(page.contains("\n\nLook twice\n"), !matter.warnings().is_empty());
+        assert_eq!(page.contains("\n\nHow its texts are written\n"), !matter.notes().is_empty());
         marked += usize::from(!found.is_empty());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

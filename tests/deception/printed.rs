@@ -236,8 +236,9 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
     world.stop().await;
 }
 
-const HEADINGS: [&str; 8] = [
+const HEADINGS: [&str; 9] = [
     "Look twice",
+    "How its texts are written",
     "What would be done",
     "Only if this still holds",
     "What the host found out",

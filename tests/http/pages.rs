@@ -95,7 +95,10 @@ async fn every_view_shows_calls_in_every_state() {
         let (run, id) = (&held.run, &held.id);
         let page = alice.page(&format!("/runs/{run}")).await;
         assert!(page.contains(&format!("href=\"/approvals/{id}\"")), "{phase}: {page}");
-        assert!(page.contains("olga starts the agent release: write to them"), "{page}");
+        assert!(
+            page.contains("olga starts the agent release: <bdi class=\"theirs\">&#34;write to them&#34;</bdi>"),
+            "{page}"
+        );
         let words = match phase {
             "refused" => "is refused at once; it is not allowed: never",
             "cleared" => "is cleared by policy: send hello",
@@ -104,7 +107,7 @@ async fn every_view_shows_calls_in_every_state() {
             "in-doubt" => "is in doubt: the reply was lost",
             "unresolved" => "is settled by alice as abandoned",
             "rejected" => "is rejected by alice",
-            "answered" => "is answered by alice: yes",
+            "answered" => "is answered by alice: <bdi class=\"theirs\">&#34;yes&#34;</bdi>",
             "expired" => "expires: nobody decided",
             "cancelled" => "olga cancels the run",
             "approved" | "started" => "is approved by alice",

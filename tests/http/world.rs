@@ -89,6 +89,7 @@ fn action(text: &Value) -> Result<Action, Mismatch> {
 
 pub fn proposal(text: &str, how: &How) -> Proposal {
     let exhibit = ExhibitRef {
+        whose: None,
         title: "the message".into(),
         media: "text/plain".into(),
         digest: Digest::of(EXHIBIT),
@@ -191,7 +192,13 @@ impl Driver for Typist {
                 Some("evident") => {
                     let mut exhibits = old.exhibits.clone();
                     let digest = Digest::of(b"what nobody has seen");
-                    exhibits.push(ExhibitRef { title: "more".into(), media: "text/plain".into(), digest, bytes: 20 });
+                    exhibits.push(ExhibitRef {
+                        whose: None,
+                        title: "more".into(),
+                        media: "text/plain".into(),
+                        digest,
+                        bytes: 20,
+                    });
                     Ok(Revision { proposal: Proposal { action, exhibits, ..old.clone() } })
                 }
                 _ => Ok(Revision { proposal: Proposal { action, ..old.clone() } }),

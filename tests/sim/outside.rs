@@ -157,10 +157,9 @@ impl Preview for Connector {
                 return Err(CannotPreview::Impossible("the far end knows no such thing".into()));
             }
             let fact = lock(&self.world.outside).fact(self.kind);
-            let exhibit =
-                Exhibit { title: "the fact".into(), media: "text/plain", bytes: fact.to_string().into_bytes() };
+            let exhibit = Exhibit::words("the test", say!("the fact"), "text/plain", fact.to_string().into_bytes());
             Ok(Previewed {
-                summary: format!("{} {}", self.kind.function(), action.canonical_arguments().len()),
+                summary: say!("{} {}", self.kind.function(), action.canonical_arguments().len()),
                 exhibits: vec![exhibit],
                 preconditions: json!({ "fact": fact }),
                 facts: Value::Null,

@@ -144,7 +144,7 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
 /// Evidence under a title; its bytes are its name.
 fn exhibit(name: &str) -> ExhibitRef {
     let digest = Digest::of(name.as_bytes());
-    ExhibitRef { title: "what the host found out".into(), media: "text/plain".into(), digest, bytes: 1 }
+    ExhibitRef { whose: None, title: "what the host found out".into(), media: "text/plain".into(), digest, bytes: 1 }
 }
 
 #[test]
@@ -418,6 +418,7 @@ fn nothing_in_a_clearance_can_change_without_its_digest() {
         ("exhibits", |p| {
             let digest = holdshort_gate::Digest::of(b"x");
             p.exhibits.push(holdshort_gate::ExhibitRef {
+                whose: None,
                 title: "t".into(),
                 media: "text/plain".into(),
                 digest,

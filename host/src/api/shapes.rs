@@ -190,6 +190,8 @@ pub struct ExhibitShape {
     pub digest: DigestShape,
     /// How many bytes it has.
     pub bytes: u64,
+    /// Whose words it is, such as `the repository`; not there if it is what the host says.
+    pub whose: Option<String>,
 }
 
 /// What can be found out about an effect whose outcome was lost.

@@ -149,7 +149,13 @@ impl World {
         for exhibit in 0..self.dice.below(3) {
             let bytes = 10 + exhibit * 20_000;
             let digest = Digest::of(&[exhibit as u8]);
-            proposal.exhibits.push(ExhibitRef { title: "e".into(), media: "text/plain".into(), digest, bytes });
+            proposal.exhibits.push(ExhibitRef {
+                whose: None,
+                title: "e".into(),
+                media: "text/plain".into(),
+                digest,
+                bytes,
+            });
         }
         proposal
     }

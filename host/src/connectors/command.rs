@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 
 use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
 use super::{
-    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+    say,
 };
 use look::{own, printed};
 
@@ -91,12 +92,12 @@ impl Acts {
                 )))
             }
             Said::Done => {
-                let title = format!("the preview by `{}`", argv.join(" "));
+                let title = say!("the preview by `{}`", Known::configured(argv.join(" ")));
                 let mut bytes = ended.stdout.bytes;
                 if bytes.trim_ascii().is_empty() {
                     bytes = b"(it printed nothing)\n".to_vec();
                 }
-                Ok(Exhibit { title, media: "text/plain", bytes })
+                Ok(Exhibit::words("the operator's preview", title, "text/plain", bytes))
             }
             Said::NotDone(why) => {
                 let said = words(&ended);

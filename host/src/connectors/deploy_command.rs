@@ -29,7 +29,8 @@ use super::history::History;
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
 use super::{
-    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+    Sentence, quote, say,
 };
 use crate::reference::{BranchName, ReferenceName};
 
@@ -64,8 +65,9 @@ impl DeployCommand {
         let standing = self.standing(&release).await?;
         let (what, extent, mut exhibits) = self.describe(&release, &standing).await?;
         exhibits.push(self.program.exhibit());
-        let (commit, target, program) = (standing.new.short(), release.target, self.program.name());
-        let summary = format!("deploy {commit} to {target} by running `{program}`: {what}");
+        let (commit, target) = (Known::commit(&standing.new), Known::configured(release.target));
+        let program = Known::configured(self.program.name());
+        let summary = say!("deploy {} to {} by running `{}`: {}", commit, target, program, what);
         let mut preconditions = standing.to_json();
         if let Some(preconditions) = preconditions.as_object_mut() {
             preconditions.insert("program".into(), self.program.precondition());
@@ -97,31 +99,29 @@ impl DeployCommand {
         &self,
         release: &Release<'_>,
         facts: &Facts,
-    ) -> Result<(String, Option<Extent>, Vec<Exhibit>), CannotPreview> {
+    ) -> Result<(Sentence, Option<Extent>, Vec<Exhibit>), CannotPreview> {
         let Facts { branch, old, new, .. } = facts;
+        let named = Known::configured(branch);
         let old = match old {
             Some(old) if old != new => old,
-            Some(_) => return Ok((format!("{branch} is at it already"), None, vec![self.commit(new).await?])),
+            Some(_) => return Ok((say!("{} is at it already", named), None, vec![self.commit(new).await?])),
             None => {
-                let what = format!("what it replaces is NOT KNOWN, because there is no {branch}; no diff is shown");
+                let what = say!("what it replaces is NOT KNOWN, because there is no {}; no diff is shown", named);
                 return Ok((what, None, vec![self.commit(new).await?]));
             }
         };
         let change = Change { git: &self.git, target: release.target, branch, old: Some(old), new };
         let (extent, exhibits) = change.evidence().await?;
-        let (Extent { relation: Relation { added, dropped }, files, .. }, old) = (&extent, old.short());
-        let at = format!("{branch}, which is at {old}");
+        let (Extent { relation: Relation { added, dropped }, files, .. }, old) = (&extent, Known::commit(old));
+        let (at, files) = (say!("{}, which is at {}", named, old), Known::configured(files));
         let what = match (*dropped, *added) {
-            (Some(0), Some(added)) => format!("{} more than {at}; {files}", commits(added)),
+            (Some(0), Some(added)) => say!("{} more than {}; {}", commits(added), at, files),
             (Some(lost), Some(added)) => {
-                format!(
-                    "NOT A FAST-FORWARD, it lacks {} of {at}, and has {} more; {files}",
-                    commits(lost),
-                    commits(added)
-                )
+                let (lost, added) = (commits(lost), commits(added));
+                say!("NOT A FAST-FORWARD, it lacks {} of {}, and has {} more; {}", lost, at, added, files)
             }
             (None, _) | (_, None) => {
-                format!("NOT KNOWN how many commits more or less than {at}, because {SHALLOW}; {files}")
+                say!("NOT KNOWN how many commits more or less than {}, because {}; {}", at, SHALLOW, files)
             }
         };
         Ok((what, Some(extent), exhibits))
@@ -130,7 +130,7 @@ impl DeployCommand {
     /// One commit, its message whole or not at all.
     async fn commit(&self, commit: &CommitId) -> Result<Exhibit, CannotPreview> {
         let objects = Objects::of(&self.git).await.map_err(unavailable)?;
-        change::log(&objects, "the commit".into(), &["-1", commit.as_str()]).await
+        change::log(&objects, say!("the commit"), &["-1", commit.as_str()]).await
     }
 
     /// Runs the program if everything is as it was shown: the program, the commit that the agent's revision means, and where the target's branch
@@ -247,8 +247,8 @@ fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> String {
     let facts = [
         ("the repository".to_owned(), shown.repository.clone(), now.repository.clone()),
         (format!("the branch of `{}`", release.target), shown.branch.clone(), now.branch.clone()),
-        (format!("the reference of `{}`", release.revision), found(shown), found(now)),
-        (format!("`{}`", release.revision), shown.new.to_string(), now.new.to_string()),
+        (format!("the reference of {}", quote(release.revision)), found(shown), found(now)),
+        (quote(release.revision).to_string(), shown.new.to_string(), now.new.to_string()),
         (shown.branch.clone(), tip(shown), tip(now)),
     ];
     let differ = facts.iter().filter(|(_, was, is)| was != is);

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, Consequence, EffectClass};
 use serde_json::Value;
 
-use super::{CannotPreview, IfLost, Preview, Previewed};
+use super::{CannotPreview, IfLost, Preview, Previewed, quote_start, say};
 
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost =
@@ -15,7 +15,7 @@ pub const IF_LOST: IfLost =
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guidance;
 
-/// How much of a question stands in a list.
+/// How much of a question stands in a list; the whole of it is in the action that the reviewer sees.
 const SUMMARY_CHARS_MAX: usize = 160;
 
 impl Preview for Guidance {
@@ -39,7 +39,7 @@ impl Preview for Guidance {
                 return Err(CannotPreview::Impossible("the question is empty: say what you want to know".into()));
             }
             Ok(Previewed {
-                summary: format!("asks: {}", first(text)),
+                summary: say!("asks: {}", quote_start(text, SUMMARY_CHARS_MAX)),
                 exhibits: Vec::new(),
                 preconditions: Value::Null,
                 facts: Value::Null,
@@ -48,13 +48,6 @@ impl Preview for Guidance {
         }
         .boxed()
     }
-}
-
-/// The question's beginning, on one line; the whole of it is in the action that the reviewer sees.
-fn first(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = line.chars().take(SUMMARY_CHARS_MAX).collect();
-    if short.len() < line.len() { short + " …" } else { short }
 }
 
 #[cfg(test)]
@@ -74,8 +67,22 @@ mod tests {
 
     #[test]
     fn a_question_is_one_line_in_a_list_and_never_empty() {
-        assert_eq!(ask(" Which\n one? ").unwrap().summary, "asks: Which one?");
-        assert!(ask(&"long ".repeat(100)).unwrap().summary.ends_with(" …"));
+        assert_eq!(ask(" Which\n one? ").unwrap().summary.as_str(), r#"asks: "Which\n one?""#);
+        assert!(ask(&"long ".repeat(100)).unwrap().summary.as_str().ends_with("\" and 339 more characters"));
         assert!(matches!(ask(" \n"), Err(CannotPreview::Impossible(why)) if why.contains("empty")));
+    }
+
+    #[test]
+    fn a_question_never_goes_on_with_the_hosts_words() {
+        use crate::connectors::exhibit::tests::{host_words, words};
+        for words in words() {
+            if let Ok(previewed) = ask(&format!("a{words}")) {
+                let [host] = host_words(&previewed).try_into().unwrap();
+                assert!(
+                    host == "asks: " || host.starts_with("asks:  and ") && host.ends_with(" more characters"),
+                    "{host}"
+                );
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use holdshort_gate::call::Inconsistent;
 use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, Recorded, totals};
 use serde_json::{Value, json};
 
-use super::{Exhibit, Previewed};
+use super::{Exhibit, Known, Previewed, Sentence, quote, say};
 
 /// Reports and calls that a reviewer is shown; how many there are in all is said beside them.
 const LISTED_MAX: usize = 20;
@@ -25,7 +25,7 @@ pub struct History {
     open: Option<Call>,
     /// How many of them have one, and a line about each of the last.
     answered: u64,
-    last: VecDeque<String>,
+    last: VecDeque<Sentence>,
     /// How many calls of a capability were done, or closed by a person without knowing, and what they moved, by currency.
     done: BTreeMap<Capability, BTreeMap<String, (u64, u64)>>,
     /// How many were refused before that.
@@ -77,21 +77,21 @@ impl Check {
     }
 
     /// One line about it.
-    fn line(&self) -> String {
+    fn line(&self) -> Sentence {
         let call = self.call;
         let Some(commit) = self.commit() else {
             let why = self.result.get("err").and_then(Value::as_str).unwrap_or("no report");
-            return format!("call {call} asked for a check that did not run: {}\n", on_one_line(why));
+            return say!("call {} asked for a check that did not run: {}\n", call, quote(why));
         };
         let count = |name: &str| self.report("counts").and_then(|counts| counts.get(name)?.as_u64());
-        let count = |name: &str| count(name).map(|count| format!("; {count} {name}")).unwrap_or_default();
-        let counts = ["passed", "failed", "skipped"].map(count).concat();
+        let count = |name: &'static str| count(name).map(|count| say!("; {} {}", count, name)).unwrap_or_default();
+        let counts: Sentence = ["passed", "failed", "skipped"].map(count).into_iter().sum();
         let how = match self.report("exit-status").and_then(Value::as_i64) {
-            _ if self.passed() => "passed".to_owned(),
-            Some(status) => format!("FAILED with exit status {status}"),
-            None => "FAILED".to_owned(),
+            _ if self.passed() => say!("passed"),
+            Some(status) => say!("FAILED with exit status {}", status),
+            None => say!("FAILED"),
         };
-        format!("{}: {how} on {} (call {call}){counts}\n", self.name(), short(commit))
+        say!("{}: {} on {} (call {}){}\n", Known::configured(self.name()), how, short(commit), call, counts)
     }
 }
 
@@ -143,9 +143,10 @@ impl History {
 
     /// A call has its answer: nothing that happens later changes what it did.
     fn close(&mut self, call: &Call) {
-        let summary = call.proposal().map(|proposal| on_one_line(&proposal.summary)).unwrap_or_default();
+        // What an older host wrote may hold words of the agent's without quotation marks.
+        let summary = quote(call.proposal().map(|proposal| proposal.summary.as_str()).unwrap_or_default());
         self.answered += 1;
-        keep(&mut self.last, format!("call {}, {}: {summary}\n", call.number, call.phase.name()));
+        keep(&mut self.last, say!("call {}, {}: {}\n", call.number, call.phase.name(), summary));
         if matches!(call.phase, Phase::Succeeded { .. } | Phase::Unresolved { .. }) {
             let sums = self.done.entry(call.action().capability().clone()).or_default();
             for (currency, amount) in totals::money(call.action()) {
@@ -167,16 +168,16 @@ impl History {
         if count == 0 {
             return;
         }
-        let mut text = String::new();
+        let mut text = Sentence::default();
         for (capability, times) in &self.routine {
-            text += &format!("{times} × {capability}, which changes nothing\n");
+            text += say!("{} × {}, which changes nothing\n", *times, *capability);
         }
-        text += &left_out(self.answered, self.last.len());
-        self.last.iter().for_each(|line| text += line);
+        text += left_out(self.answered, self.last.len());
+        self.last.iter().for_each(|line| text += line.clone());
         if self.refused > 0 {
-            text += &format!("{} that were refused before anybody was asked\n", self.refused);
+            text += say!("{} that were refused before anybody was asked\n", self.refused);
         }
-        let title = format!("what this run did before ({count} call{})", if count == 1 { "" } else { "s" });
+        let title = say!("what this run did before ({} call{})", count, if count == 1 { "" } else { "s" });
         previewed.exhibits.push(Exhibit::text(title, text));
     }
 
@@ -186,28 +187,28 @@ impl History {
         let here = self.checks.get(&commit).unwrap_or(&none);
         let elsewhere = || self.checks.iter().filter(|(other, _)| **other != commit);
         let said = match (here.runs, here.failures) {
-            (0, _) => "none".to_owned(),
-            (all, 0) => format!("{all} passed"),
-            (all, failed) => format!("{failed} of {all} FAILED"),
+            (0, _) => say!("none"),
+            (all, 0) => say!("{} passed", all),
+            (all, failed) => say!("{} of {} FAILED", failed, all),
         };
         let mut text = left_out(here.runs as u64, here.last.len());
         for check in &here.last {
-            text += &check.line();
+            text += check.line();
             let tail = check.report("output-tail").and_then(Value::as_str).unwrap_or_default();
-            tail.lines().for_each(|line| text += &format!("    {line}\n"));
+            tail.lines().for_each(|line| text += say!("    {}\n", quote(line)));
         }
         if here.runs == 0 {
-            text += "This run had no check run on this commit.\n";
+            text += say!("This run had no check run on this commit.\n");
         }
         let mut last: Vec<&Check> = elsewhere().flat_map(|(_, checks)| &checks.last).collect();
         if !last.is_empty() {
             last.sort_by_key(|check| check.call);
             let listed = last.split_off(last.len().saturating_sub(LISTED_MAX));
             let all: usize = elsewhere().map(|(_, checks)| checks.runs).sum();
-            text += &format!("\nThese say nothing about this commit:\n{}", left_out(all as u64, listed.len()));
-            listed.iter().for_each(|check| text += &check.line());
+            text += say!("\nThese say nothing about this commit:\n{}", left_out(all as u64, listed.len()));
+            listed.iter().for_each(|check| text += check.line());
         }
-        let title = format!("checks that this host ran on {}: {said}", short(commit.as_deref().unwrap_or_default()));
+        let title = say!("checks that this host ran on {}: {}", short(commit.as_deref().unwrap_or_default()), said);
         previewed.exhibits.insert(0, Exhibit::text(title, text));
         previewed.fact("checks", here.facts());
         let others: usize = elsewhere().filter(|(other, _)| other.is_some()).map(|(_, checks)| checks.runs).sum();
@@ -224,17 +225,12 @@ fn keep<T>(last: &mut VecDeque<T>, one: T) {
 }
 
 /// A line about those that are not listed, if there are such.
-fn left_out(all: u64, listed: usize) -> String {
-    if all == listed as u64 { String::new() } else { format!("(the last {listed} of {all})\n") }
+fn left_out(all: u64, listed: usize) -> Sentence {
+    if all == listed as u64 { say!("") } else { say!("(the last {} of {})\n", listed, all) }
 }
 
-fn short(commit: &str) -> &str {
-    commit.get(..12).unwrap_or(commit)
-}
-
-/// What begins a line here is the host's.
-fn on_one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
+fn short(commit: &str) -> Known {
+    Known::configured(commit.get(..12).unwrap_or(commit))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::key;
-use super::{CannotPreview, Exhibit, Previewed};
+use super::{CannotPreview, Exhibit, Known, Previewed, Sentence, quote, say};
 use attached::read_within;
 
 pub use letter::{Bcc, Letter, NotComposed};
@@ -89,18 +89,20 @@ impl Composer {
             Unloaded::Unavailable(why) => CannotPreview::Unavailable(why),
         })?;
         let outside = self.outside(&draft);
-        let mut exhibits = vec![Exhibit::text("message as it would be sent", self.shown(&draft))];
+        let shown = self.shown(&draft).into_bytes();
+        let mut exhibits =
+            vec![Exhibit::words("the message", say!("message as it would be sent"), "text/plain", shown)];
         if !outside.is_empty() {
-            let list = outside.iter().map(|(domain, count)| format!("{domain}: {count}\n")).collect();
-            exhibits.push(Exhibit::text(format!("recipients outside {}", self.inside()), list));
+            let list = outside.iter().map(|(one, count)| say!("{}: {}\n", Known::host(one), *count)).sum();
+            exhibits.push(Exhibit::text(say!("recipients outside {}", self.inside()), list));
         }
         if !attachments.is_empty() {
-            let line = |a: &Loaded| format!("{}: {} bytes, {}\n", a.path, a.bytes.len(), a.digest);
-            let title = format!("attachments, from the workspace of `{agent}`");
-            exhibits.push(Exhibit::text(title, attachments.iter().map(line).collect()));
+            let line = |a: &Loaded| say!("{}: {} bytes, {}\n", quote(&a.path), a.bytes.len(), a.digest);
+            let title = say!("attachments, from the workspace of `{}`", Known::configured(agent));
+            exhibits.push(Exhibit::text(title, attachments.iter().map(line).sum()));
         }
-        let (domains, counts): (Vec<&String>, Vec<usize>) =
-            outside.iter().map(|(domain, count)| (domain, *count)).unzip();
+        let (domains, counts): (Vec<&str>, Vec<usize>) =
+            outside.iter().map(|(one, count)| (one.domain(), *count)).unzip();
         let (outside_count, bytes) =
             (counts.iter().sum(), attachments.iter().map(|one| one.bytes.len()).sum::<usize>());
         Ok(Previewed {
@@ -133,45 +135,54 @@ impl Composer {
     }
 
     /// The operator's own domains in words, for the line that says what is not outside.
-    fn inside(&self) -> String {
-        self.own_domains.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    fn inside(&self) -> Sentence {
+        Sentence::join(self.own_domains.iter().map(|domain| say!("{}", Known::configured(domain))), ", ")
     }
 
-    /// Outside domains with the number of recipients in each.
-    fn outside(&self, draft: &Draft) -> Vec<(String, usize)> {
+    /// A recipient of each outside domain, with the number of recipients there.
+    fn outside(&self, draft: &Draft) -> Vec<(Address, usize)> {
         let recipients = draft.recipients();
-        let domains: BTreeSet<&str> = recipients.iter().map(Address::domain).collect();
-        let outside = domains.into_iter().filter(|domain| !self.own_domains.contains(*domain));
-        outside.map(|domain| (domain.into(), recipients.iter().filter(|r| r.domain() == domain).count())).collect()
+        let mut domains: BTreeMap<&str, (Address, usize)> = BTreeMap::new();
+        for recipient in recipients.iter().filter(|recipient| !self.own_domains.contains(recipient.domain())) {
+            domains.entry(recipient.domain()).or_insert_with(|| (recipient.clone(), 0)).1 += 1;
+        }
+        domains.into_values().collect()
     }
 
     /// Who gets it stands before what it is called: the subject is in the agent's words, and a list shows the beginning of a line.
-    fn summary(&self, draft: &Draft, outside: usize) -> String {
+    fn summary(&self, draft: &Draft, outside: usize) -> Sentence {
         let count = draft.recipients().len();
-        let mut names: Vec<String> = Vec::new();
+        let mut names: Vec<Sentence> = Vec::new();
         for (field, addresses) in draft.fields() {
-            for address in addresses {
-                names.push(if field == "To" {
-                    address.to_string()
-                } else {
-                    format!("{} {address}", field.to_lowercase())
-                });
-            }
+            let how = match field {
+                "Cc" => "cc ",
+                "Bcc" => "bcc ",
+                _ => "",
+            };
+            names.extend(addresses.iter().map(|address| say!("{}{}", how, Known::address(address))));
         }
         if names.len() > SUMMARY_RECIPIENTS_MAX {
             let more = names.len() - SUMMARY_RECIPIENTS_MAX;
             names.truncate(SUMMARY_RECIPIENTS_MAX);
-            names.push(format!("and {more} more"));
+            names.push(say!("and {} more", more));
         }
-        let outside = if outside == 0 { "none".into() } else { outside.to_string() };
-        let people = if count == 1 { "1 recipient".into() } else { format!("{count} recipients") };
+        let outside = if outside == 0 { say!("none") } else { say!("{}", outside) };
+        let people = if count == 1 { say!("1 recipient") } else { say!("{} recipients", count) };
         let attachments = match draft.attachments.len() {
-            0 => String::new(),
-            1 => ", 1 attachment".into(),
-            more => format!(", {more} attachments"),
+            0 => say!(""),
+            1 => say!(", 1 attachment"),
+            more => say!(", {} attachments", more),
         };
-        let names = names.join(", ");
-        format!("email to {names} ({people}, {outside} outside {}{attachments}): \"{}\"", self.inside(), draft.subject)
+        let (names, inside) = (Sentence::join(names, ", "), self.inside());
+        say!(
+            "email to {} ({}, {} outside {}{}): {}",
+            names,
+            people,
+            outside,
+            inside,
+            attachments,
+            quote(&draft.subject)
+        )
     }
 
     /// The message as a person reads it, with the recipients that the message itself will not name.

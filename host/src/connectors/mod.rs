@@ -8,6 +8,7 @@ pub mod child;
 pub mod command;
 pub mod deploy_command;
 pub mod deploy_git;
+pub mod exhibit;
 pub mod git;
 pub mod guidance;
 pub mod history;
@@ -31,6 +32,8 @@ use holdshort_gate::{Action, CallNumber, Consequence, EffectClass, EffectKey, LI
 use holdshort_journal::Authorized;
 use serde_json::{Map, Value};
 
+pub use exhibit::{EXHIBIT_BYTES_MAX, Exhibit};
+use exhibit::{Known, Sentence, quote, quote_start, say};
 use history::History;
 
 /// Where a connector gets its time from.
@@ -68,8 +71,8 @@ pub struct IfLost {
 /// What a preview found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previewed {
-    /// One line of plain text that says what would happen: recipients, amounts and targets first.
-    pub summary: String,
+    /// One line that says what would happen: recipients, amounts and targets first.
+    pub summary: Sentence,
     /// Evidence, the most telling first.
     pub exhibits: Vec<Exhibit>,
     /// What [`Perform::perform`] will check at the moment of acting; `Null` if nothing.
@@ -92,31 +95,9 @@ impl Previewed {
     }
 }
 
-/// The most that a piece of evidence may hold: far more than anybody reads, so that what is refused for it is the exception.
-pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
-
-/// A piece of evidence, at most [`EXHIBIT_BYTES_MAX`].
-// INVARIANT: it is whole. In evidence that was cut the line that matters could be missing, and a person would approve what nobody was shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exhibit {
-    /// Its heading, such as `diff production..3f2a1b0`.
-    pub title: String,
-    /// `text/plain`, `text/x-diff` or `application/json`.
-    pub media: &'static str,
-    /// The whole of it.
-    pub bytes: Vec<u8>,
-}
-
-impl Exhibit {
-    /// Plain text.
-    fn text(title: impl Into<String>, text: String) -> Self {
-        Self { title: title.into(), media: "text/plain", bytes: text.into_bytes() }
-    }
-}
-
 impl CannotPreview {
     /// What would have to be shown is larger than any evidence may be. The call is refused then, as one is whose arguments are too long to be read.
-    pub fn too_large(title: &str, bytes: u64, instead: &str) -> Self {
+    pub fn too_large(title: &Sentence, bytes: u64, instead: &str) -> Self {
         Self::Impossible(format!(
             "{LIMIT}: `{title}` is {bytes} bytes; a reviewer is shown at most {EXHIBIT_BYTES_MAX}, and never a part: {instead}"
         ))

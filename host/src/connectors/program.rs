@@ -10,7 +10,7 @@ use holdshort_gate::{CallNumber, EffectKey, Permit, RunId};
 use serde_json::{Value, json};
 
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Trace, environment};
-use super::{Attempt, Exhibit, Inquiry, key};
+use super::{Attempt, Exhibit, Inquiry, key, say};
 
 /// How much of each output is read: a result, or the end of a log.
 pub const KEPT_BYTES_MAX: u64 = 1024 * 1024;
@@ -86,7 +86,7 @@ impl Program {
             "time-out-ms": u64::try_from(self.time_out.as_millis()).unwrap_or(u64::MAX),
             "exit-status": { "done": 0, "nothing-done": self.not_done },
         });
-        Exhibit { title: "the program".into(), media: "application/json", bytes: format!("{text:#}\n").into_bytes() }
+        Exhibit::json(say!("the program"), &text)
     }
 
     /// What a preview states and [`changed`](Self::changed) compares: a clearance is for this program and for no other.

@@ -24,6 +24,8 @@ pub(super) struct Evidence {
     pub(super) media: Text,
     pub(super) bytes: u64,
     pub(super) digest: Digest,
+    /// Whose words it is, if it is not what the host says.
+    pub(super) whose: Option<Text>,
     pub(super) body: Body,
 }
 
@@ -48,12 +50,13 @@ pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Re
     let mut shown = Vec::new();
     for (exhibit, fits) in fitting(exhibits) {
         let body = if fits || whole { body(exhibit, &bytes(api, exhibit).await?) } else { Body::Elsewhere };
-        let ExhibitRef { title, media, digest, bytes } = exhibit;
+        let ExhibitRef { title, media, digest, bytes, whose } = exhibit;
         shown.push(Evidence {
             title: Text::line(title),
             media: Text::line(media),
             bytes: *bytes,
             digest: *digest,
+            whose: whose.as_deref().map(Text::line),
             body,
         });
     }
@@ -101,6 +104,7 @@ struct EvidencePage {
     id: Text,
     title: Text,
     digest: Digest,
+    whose: Option<Text>,
     lines: Vec<(usize, Text)>,
     number: usize,
     pages: usize,
@@ -130,7 +134,8 @@ pub(super) async fn show(
     let lines = all.into_iter().enumerate().skip((at - 1) * PAGE_LINES).take(PAGE_LINES);
     let lines = lines.map(|(index, line)| (index + 1, line)).collect();
     let (frame, id, title) = (signed.frame(""), Text::line(&id), Text::line(&exhibit.title));
-    page(&EvidencePage { frame, id, title, digest: wanted, lines, number: at, pages, count })
+    let whose = exhibit.whose.as_deref().map(Text::line);
+    page(&EvidencePage { frame, id, title, digest: wanted, whose, lines, number: at, pages, count })
 }
 
 #[cfg(test)]
@@ -139,8 +144,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_keeps_no_room_from_what_follows() {
-        let exhibit =
-            |bytes| ExhibitRef { title: "e".into(), media: "text/plain".into(), digest: Digest::of(b""), bytes };
+        let exhibit = |bytes| ExhibitRef {
+            whose: None,
+            title: "e".into(),
+            media: "text/plain".into(),
+            digest: Digest::of(b""),
+            bytes,
+        };
         let fits = |sizes: &[u64]| -> Vec<bool> {
             let exhibits: Vec<ExhibitRef> = sizes.iter().copied().map(exhibit).collect();
             fitting(&exhibits).map(|(_, fits)| fits).collect()

@@ -3,12 +3,14 @@
 //! The rules are few and plain: they look for words, sentence by sentence, in the rationale and in release notes. What they find is pointed out and
 //! hides nothing; that they find nothing says nothing, so it is never a reason to clear. The agent's words are not repeated here, only where they stand.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use holdshort_gate::Proposal;
 use serde_json::Value;
 
 use super::visible;
+use holdshort_words::{Said, Sentence, quote, say};
 
 /// How many commits or domains are named; how many there are is said.
 const NAMED_MAX: usize = 5;
@@ -21,12 +23,12 @@ pub struct Difference {
     /// Where the claim stands, as `rationale.summary`.
     pub place: String,
     /// What is claimed there, and what was found.
-    pub text: String,
+    pub text: Sentence,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.place, self.text)
+        write!(f, "{} {}", self.place, visible::line(self.text.as_str()))
     }
 }
 
@@ -34,7 +36,7 @@ impl fmt::Display for Difference {
 pub fn differences(proposal: &Proposal) -> Vec<Difference> {
     let same = proposal.same_beside().map(|other| Difference {
         place: "the same call".into(),
-        text: format!("waits as {}: this would do it once more", visible::line(&other.id.to_string())),
+        text: say!("waits as {}: this would do it once more", Plain::of(&other.id.to_string())),
     });
     same.chain(between(proposal.action.arguments(), &proposal.facts)).collect()
 }
@@ -139,23 +141,23 @@ fn checks(claims: &Claims, facts: &Value) -> Option<Difference> {
     let place = claims.0.iter().find(|(_, sentence)| says(sentence)).map(|(place, _)| place.clone())?;
     let others = facts.get("checks-on-other-commits").and_then(Value::as_u64).unwrap_or(0);
     let found = match (failed.is_empty(), others) {
-        (false, _) => format!("where this host ran them, {}", failed.join(", ")),
-        (true, 0) => "this host ran none for this run".to_owned(),
-        (true, _) => "this host ran none on the commit that would be deployed, only on another".to_owned(),
+        (false, _) => say!("where this host ran them, {}", Sentence::join(failed, ", ")),
+        (true, 0) => say!("this host ran none for this run"),
+        (true, _) => say!("this host ran none on the commit that would be deployed, only on another"),
     };
-    Some(Difference { place, text: format!("says that checks passed; {found}") })
+    Some(Difference { place, text: say!("says that checks passed; {}", found) })
 }
 
 /// Each check that failed, and how often if it was run again.
-fn failed(checks: &[Value]) -> Vec<String> {
+fn failed(checks: &[Value]) -> Vec<Sentence> {
     let failed = |check: &Value| {
         let count = |name: &str| check.get(name).and_then(Value::as_u64).unwrap_or(0);
         let (runs, failures, passed) = (count("runs"), count("failures"), check.get("passed")?.as_bool()?);
-        let name = quoted(check.get("name")?.as_str()?);
+        let name = quote(check.get("name")?.as_str()?);
         match (passed, failures) {
             (true, 0) => None,
-            (false, _) if runs <= 1 => Some(format!("{name} failed")),
-            _ => Some(format!("{name} failed {failures} of {runs} times")),
+            (false, _) if runs <= 1 => Some(say!("{} failed", name)),
+            _ => Some(say!("{} failed {} of {} times", name, failures, runs)),
         }
     };
     checks.iter().filter_map(failed).collect()
@@ -168,7 +170,11 @@ fn confidence(arguments: &Value, facts: &Value) -> Option<Difference> {
     let failing = facts.get("checks")?.as_array()?.iter().filter(still_fails).count();
     (sure > SURE && failing > 0).then(|| Difference {
         place: "rationale.confidence".into(),
-        text: format!("is {:.0} %; {failing} of the checks that this host ran on this commit failed", sure * 100.0),
+        text: say!(
+            "is {} %; {} of the checks that this host ran on this commit failed",
+            Plain::of(&format!("{:.0}", sure * 100.0)),
+            failing,
+        ),
     })
 }
 
@@ -186,8 +192,9 @@ fn left_out(arguments: &Value, facts: &Value) -> Option<Difference> {
     if named.is_empty() || missing.is_empty() || said {
         return None;
     }
-    let each = missing.iter().map(|(id, subject)| format!("{} {}", short(id), quoted(subject)));
-    let text = format!("leaves out {} of {} commits: {}", missing.len(), commits.len(), some(each));
+    let short = |id: &str| Plain::of(&id.chars().take(12).collect::<String>());
+    let each = missing.iter().map(|(id, subject)| say!("{} {}", short(id), quote(subject)));
+    let text = say!("leaves out {} of {} commits: {}", missing.len(), commits.len(), some(each));
     Some(Difference { place: "release.notes".into(), text })
 }
 
@@ -202,7 +209,8 @@ fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
     let known: Vec<&str> = commits.iter().map(|(id, _)| *id).chain(tips).collect();
     let mut odd = ids(notes(arguments)?);
     odd.retain(|short| !known.iter().any(|id| id.starts_with(short)));
-    let text = format!("names {}, which would not come with this deployment", some(odd.iter().cloned()));
+    let odd_ones = some(odd.iter().map(|id| say!("{}", Plain::of(id))));
+    let text = say!("names {}, which would not come with this deployment", odd_ones);
     (!odd.is_empty()).then(|| Difference { place: "release.notes".into(), text })
 }
 
@@ -210,21 +218,21 @@ fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
 fn first_payment(claims: &Claims, facts: &Value) -> Option<Difference> {
     let is_first = is(facts, "first-payment", true) && is(facts, "own-account", false);
     let place = claims.find(PAID_BEFORE, &["new", "first", "unknown"]).filter(|_| is_first)?;
-    Some(Difference { place, text: "says that the payee is known; the ledger has no payment to it".into() })
+    Some(Difference { place, text: say!("says that the payee is known; the ledger has no payment to it") })
 }
 
 /// Says that the money stays in the house, and it leaves it.
 fn outside_account(claims: &Claims, facts: &Value) -> Option<Difference> {
     let place = claims.find(OWN_ACCOUNTS, &["outside", "external"]).filter(|_| is(facts, "own-account", false))?;
-    Some(Difference { place, text: "says that the money stays in own accounts; the payee is outside".into() })
+    Some(Difference { place, text: say!("says that the money stays in own accounts; the payee is outside") })
 }
 
 /// Says that the message stays inside, and it does not.
 fn outside_domains(claims: &Claims, facts: &Value) -> Option<Difference> {
     let domains = facts.get("outside-domains")?.as_array().filter(|domains| !domains.is_empty())?;
     let place = claims.find(INSIDE, &["outside", "external", "externally"])?;
-    let names = some(domains.iter().filter_map(Value::as_str).map(visible::line));
-    Some(Difference { place, text: format!("says that it stays inside; it goes to {names}") })
+    let names = some(domains.iter().filter_map(Value::as_str).map(|domain| say!("{}", Plain::of(domain))));
+    Some(Difference { place, text: say!("says that it stays inside; it goes to {}", names) })
 }
 
 fn is(facts: &Value, name: &str, value: bool) -> bool {
@@ -278,22 +286,28 @@ fn has(plain: &str, words: &[&str]) -> bool {
     words.iter().any(|word| plain.contains(&format!(" {word} ")))
 }
 
-/// Somebody else's words in a sentence of the host's; they cannot end their quotation.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", visible::line(text).replace('"', "'"))
+/// A number, an id or a host: letters and digits of ASCII with `.` and `-`. Any other character is left out.
+pub(super) struct Plain(String);
+
+impl Plain {
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.chars().filter(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect())
+    }
 }
 
-fn short(id: &str) -> String {
-    visible::line(&id.chars().take(12).collect::<String>())
+impl Said for Plain {
+    fn said(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0)
+    }
 }
 
 /// The first few of many, and how many more there are.
-fn some(all: impl Iterator<Item = String>) -> String {
-    let mut all: Vec<String> = all.collect();
+fn some(all: impl Iterator<Item = Sentence>) -> Sentence {
+    let mut all: Vec<Sentence> = all.collect();
     let more = all.len().saturating_sub(NAMED_MAX);
     all.truncate(NAMED_MAX);
-    all.extend((more > 0).then(|| format!("and {more} more")));
-    all.join(", ")
+    all.extend((more > 0).then(|| say!("and {} more", more)));
+    Sentence::join(all, ", ")
 }
 
 #[cfg(test)]

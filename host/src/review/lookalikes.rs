@@ -12,6 +12,9 @@ use super::visible;
 /// Signs that structure an address or an amount; a sign that looks like one makes `example.com/a` of what is one long name.
 const SIGNS: &str = "/\\.:;,@?#&=%<>|";
 
+/// Apostrophes that are letters, in Hawaiian, Ukrainian and others.
+const OKINAS: [char; 2] = ['\u{2BB}', '\u{2BC}'];
+
 /// Every word that looks like an ASCII one and is another, foreign digits, and signs that look like those of an address.
 ///
 /// A word is judged with its text: where other words are plainly of the same script, letters of it deceive nobody,
@@ -20,8 +23,10 @@ pub(super) fn find(text: &str) -> Vec<Warning> {
     if text.is_ascii() {
         return Vec::new();
     }
-    let words: Vec<&str> =
-        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_ascii() && !word.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_alphanumeric() && !visible::is_mark(c))
+        .filter(|word| !word.is_ascii() && !word.is_empty())
+        .collect();
     let plain: Vec<&str> = words.iter().copied().filter(|word| ascii_look(word).is_none()).collect();
     let at_home = |c: char| plain.iter().any(|word| word.chars().any(|other| same_script(c, other)));
     let mut found: Vec<Warning> = words
@@ -44,8 +49,13 @@ fn ascii_look(word: &str) -> Option<String> {
     let honest = |c: char| {
         u32::from(c) < 0x100 || (scripts.has_script(c, Script::Latin) && GeneralSecurityProfile::identifier_allowed(c))
     };
+    // A letter that is made a picture is an emoji.
+    let is_emoji = word.strip_suffix('\u{FE0F}').is_some_and(|letter| letter.chars().count() == 1);
+    if is_emoji {
+        return None;
+    }
     // Of digits it is said that they are digits.
-    if word.chars().all(|c| honest(c) || is_digit(c)) {
+    if word.chars().all(|c| honest(c) || OKINAS.contains(&c) || is_digit(c) || visible::is_mark(c)) {
         return None;
     }
     let look = look(word);
@@ -55,7 +65,7 @@ fn ascii_look(word: &str) -> Option<String> {
 /// What other characters look like; ASCII is itself, although UTS #39 has an `m` look like `rn`.
 fn look(text: &str) -> String {
     let mut shown = String::new();
-    for c in text.chars() {
+    for c in text.chars().filter(|c| !visible::is_mark(*c)) {
         let mut buffer = [0; 4];
         let alone = c.encode_utf8(&mut buffer);
         if c.is_ascii() { shown.push(c) } else { shown.extend(skeleton(alone)) }

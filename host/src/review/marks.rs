@@ -1,4 +1,7 @@
 //! Warnings about text that is made to be misread: look-alike letters, hidden characters, hosts that are not what they seem.
+//!
+//! A warning that comes for ordinary text teaches people to overlook it. So what is there in honest text of some language, and is written out or
+//! pointed out only because two texts must not look alike, is a note: it is shown, and nobody has to type a word for it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,6 +30,11 @@ pub enum Warning {
         /// How many.
         count: usize,
     },
+    /// It contains characters that cannot be seen where honest text has them, such as the joiner of an emoji; they are shown as `<U+…>`.
+    Apart {
+        /// How many.
+        count: usize,
+    },
     /// One word has letters of different scripts, which is how look-alikes are made.
     MixedScripts {
         /// The word, made visible.
@@ -46,8 +54,11 @@ pub enum Warning {
         /// They, made visible.
         digits: String,
     },
-    /// It contains letters that run from right to left, so that its neighbours may seem to stand in another order.
-    RightToLeft,
+    /// It contains letters that run from right to left beside letters or digits that do not, so that the parts may seem to stand in another order.
+    RightToLeft {
+        /// The parts in the order in which they are stored, made visible.
+        parts: Vec<String>,
+    },
     /// A host's name is not what a network would be asked for.
     Host {
         /// The name as it stands there, made visible.
@@ -57,13 +68,20 @@ pub enum Warning {
     },
 }
 
+impl Mark {
+    /// Whether it warns of deception, so that a decision takes a word; else it is a note.
+    pub fn alarms(&self) -> bool {
+        !matches!(self.warning, Warning::Apart { .. } | Warning::RightToLeft { .. })
+    }
+}
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.warning {
-            Warning::Hidden { count: 1 } => {
+            Warning::Hidden { count: 1 } | Warning::Apart { count: 1 } => {
                 write!(f, "{}: 1 character that cannot be seen, shown as <U+…>", self.place)
             }
-            Warning::Hidden { count } => {
+            Warning::Hidden { count } | Warning::Apart { count } => {
                 write!(f, "{}: {count} characters that cannot be seen, shown as <U+…>", self.place)
             }
             Warning::MixedScripts { word, scripts } => {
@@ -73,8 +91,13 @@ impl fmt::Display for Mark {
                 write!(f, "{}: \"{text}\" looks like \"{ascii}\" and is made of other characters", self.place)
             }
             Warning::Digits { digits } => write!(f, "{}: \"{digits}\" are digits of another script", self.place),
-            Warning::RightToLeft => {
-                write!(f, "{}: right-to-left letters; the order on the screen may deceive", self.place)
+            Warning::RightToLeft { parts } => {
+                let parts = parts.join(", then ");
+                write!(
+                    f,
+                    "{}: right-to-left letters beside others; in the order in which it is stored: {parts}",
+                    self.place
+                )
             }
             Warning::Host { shown, ascii: Some(ascii) } => write!(f, "{}: the host \"{shown}\" is {ascii}", self.place),
             Warning::Host { shown, ascii: None } => {
@@ -94,13 +117,11 @@ pub fn of_value(place: &str, value: &Value) -> Vec<Mark> {
 /// Every warning about one text.
 pub fn of_text(place: &str, text: &str) -> Vec<Mark> {
     let mut warnings = Vec::new();
-    let count = visible::hidden(text).count();
-    if count > 0 {
-        warnings.push(Warning::Hidden { count });
-    }
-    if text.chars().any(is_right_to_left) {
-        warnings.push(Warning::RightToLeft);
-    }
+    let (hidden, apart) = (visible::hidden(text).count(), visible::apart(text).count());
+    warnings.extend((hidden > 0).then_some(Warning::Hidden { count: hidden }));
+    warnings.extend((apart > 0).then_some(Warning::Apart { count: apart }));
+    let parts = directions(text);
+    warnings.extend((parts.len() > 1).then_some(Warning::RightToLeft { parts }));
     let mixed: Vec<Warning> = words(text).filter_map(mixed_scripts).collect();
     // What a mixed word looks like needs no second warning.
     let named =
@@ -134,14 +155,58 @@ fn collect(place: &str, value: &Value, marks: &mut Vec<Mark>) {
     }
 }
 
+/// Every warning about a sentence of the host's: it warns of what the sentence quotes.
+pub fn of_sentence(place: &str, sentence: &str) -> Vec<Mark> {
+    holdshort_words::pieces(sentence).into_iter().flat_map(|piece| of_text(place, &piece.text())).collect()
+}
+
+/// The parts of a text that run in one direction each, in quotation marks, if some run from right to left. What has no direction of its own stands
+/// with the letters on both its sides, or else with those that run from left to right.
+fn directions(text: &str) -> Vec<String> {
+    let classes = CodePointMapData::<BidiClass>::new();
+    let direction = |c: char| match classes.get(c) {
+        _ if is_right_to_left(c) => Some(true),
+        BidiClass::LeftToRight | BidiClass::EuropeanNumber | BidiClass::ArabicNumber => Some(false),
+        _ => None,
+    };
+    let mut parts: Vec<(bool, String)> = Vec::new();
+    let mut between = String::new();
+    for c in text.chars() {
+        let Some(rtl) = direction(c) else {
+            match parts.last_mut() {
+                Some((_, part)) if between.is_empty() && visible::is_mark(c) => part.push(c),
+                Some(_) | None => between.push(c),
+            }
+            continue;
+        };
+        if parts.last().is_none_or(|(last, _)| *last != rtl) {
+            if let Some((false, part)) = parts.last_mut() {
+                part.push_str(&std::mem::take(&mut between));
+            }
+            parts.push((rtl, String::new()));
+        }
+        if let Some((_, part)) = parts.last_mut() {
+            part.push_str(&std::mem::take(&mut between));
+            part.push(c);
+        }
+    }
+    if let Some((_, part)) = parts.last_mut() {
+        part.push_str(&between);
+    }
+    if !parts.iter().any(|(rtl, _)| *rtl) {
+        return Vec::new();
+    }
+    parts.iter().map(|(_, part)| format!("\"{}\"", visible::line(part.trim()).replace('"', "<U+0022>"))).collect()
+}
+
 fn is_right_to_left(c: char) -> bool {
     let class = CodePointMapData::<BidiClass>::new().get(c);
     class == BidiClass::RightToLeft || class == BidiClass::ArabicLetter
 }
 
-/// Runs of letters and digits; what joins them (`-`, `.`, `@`, spaces) may stand between scripts without deceiving anybody.
+/// Runs of letters and digits, with the marks on them; what joins them (`-`, `.`, `@`, spaces) may stand between scripts without deceiving anybody.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_ascii())
+    text.split(|c: char| !c.is_alphanumeric() && !visible::is_mark(c)).filter(|word| !word.is_ascii())
 }
 
 /// A word must fit one script, or one of the sets that Japanese, Korean and Chinese are written with (UTS #39, "highly restrictive", without Latin).
@@ -154,6 +219,7 @@ fn mixed_scripts(word: &str) -> Option<Warning> {
     let data = ScriptWithExtensions::new();
     let letters: Vec<char> = word
         .chars()
+        .filter(|&c| !visible::is_mark(c))
         .filter(|&c| {
             let extensions = data.get_script_extensions_val(c);
             !extensions.contains(&Script::Common) && !extensions.contains(&Script::Inherited)
@@ -186,6 +252,11 @@ fn hosts(text: &str) -> impl Iterator<Item = Warning> {
             let (unicode, _) = idna::domain_to_unicode(candidate);
             return coded
                 .then(|| Warning::Host { shown: visible::line(&unicode), ascii: Some(visible::line(candidate)) });
+        }
+        // In Hebrew and Arabic a preposition stands before a name of Latin letters, with a hyphen.
+        let bare = candidate.trim_start_matches(|c| visible::is_mark(c) || is_right_to_left(c));
+        if bare.strip_prefix('-').is_some_and(str::is_ascii) {
+            return None;
         }
         // It turns letters into ASCII, and lets an escape through that is ASCII already.
         let ascii = idna::domain_to_ascii(candidate).ok().map(|ascii| visible::line(&ascii));
@@ -229,7 +300,12 @@ mod tests {
         assert_eq!(texts(&json!({"x": "a\u{202E}b\u{200B}"})), ["x: 2 characters that cannot be seen, shown as <U+…>"]);
         assert_eq!(texts(&json!({"to\u{200B}": 1})).len(), 1);
         assert_eq!(texts(&json!({"h": "gооgle。com"}))[1], "h: the host \"gооgle。com\" is xn--ggle-55da.com");
-        assert!(texts(&json!({"n": "שלום 100"}))[0].contains("right-to-left"));
+        assert_eq!(
+            texts(&json!({"n": "שלום 100 אב"})),
+            [
+                "n: right-to-left letters beside others; in the order in which it is stored: \"שלום\", then \"100\", then \"אב\""
+            ]
+        );
     }
 
     /// Found by a mutated input: IDNA leaves ASCII as it is, an escape included.

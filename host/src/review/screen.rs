@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_has_no_width_is_written_out() {
-        let rows = rows(&terminal::row("", "a \u{1161} \u{1112}\u{1161}\u{11ab}", 80), 80);
+        let rows = rows(&[Line::new(Tone::Matter, "a \u{1161} \u{1112}\u{1161}\u{11ab}".into())], 80);
         assert_eq!(rows[0].text(), "a <U+1161> \u{1112}\u{1161}\u{11ab}");
     }
 }

@@ -15,6 +15,8 @@ pub struct Sheet {
     pub summary: Text,
     /// What is made to be misread, and what is claimed and not so.
     pub warnings: Vec<Text>,
+    /// How texts are written that could be taken for others.
+    pub notes: Vec<Text>,
     /// The action, without the agent's reasons.
     pub done: Vec<Item>,
     /// What must still hold when the effect starts.
@@ -59,6 +61,7 @@ impl Sheet {
         Self {
             summary: Text::line(matter.summary),
             warnings: matter.warnings().into_iter().map(Text::seen).collect(),
+            notes: matter.notes().into_iter().map(Text::seen).collect(),
             done: rows.into_iter().map(Item::from).collect(),
             holds: holds.map(|value| Item::all(value, None)).unwrap_or_default(),
             claims: claimed.map(|claimed| Item::all(claimed, ty)).unwrap_or_default(),

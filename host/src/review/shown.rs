@@ -47,7 +47,7 @@ impl Shown {
 
     /// An entry of the host's log, on one line whatever it quotes.
     pub fn entry(entry: &str) -> Self {
-        Self(visible::line(entry.trim_end_matches('\n')) + "\n")
+        Self(visible::fixed(entry.trim_end_matches('\n')) + "\n")
     }
 
     /// An entry of the host's log that is a JSON document on one line.

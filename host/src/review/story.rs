@@ -7,6 +7,7 @@ use holdshort_gate::{
 use serde_json::Value;
 
 use crate::money;
+use holdshort_words::{beginning, quote_start};
 
 /// As much of a text as stands in a sentence; the whole of it is in the event.
 const TEXT_CHARS_MAX: usize = 160;
@@ -35,16 +36,16 @@ pub fn sentence(event: &Event) -> String {
 fn of_run(event: &Event) -> String {
     match event {
         Event::RunCreated { agent, task, started_by, .. } => {
-            format!("{started_by} starts the agent {agent}: {}", short(task))
+            format!("{started_by} starts the agent {agent}: {}", quoted(task))
         }
         Event::TimerSet { timer, until } => format!("timer {timer}: sleeps until {}", at(*until)),
         Event::TimerFired { timer } => format!("timer {timer}: wakes"),
-        Event::RunFinished { result: Ok(text) } => format!("the agent returns: {}", short(text)),
-        Event::RunFinished { result: Err(text) } => format!("the agent reports a failure: {}", short(text)),
-        Event::RunTrapped { reason } => format!("the agent trapped: {reason}"),
+        Event::RunFinished { result: Ok(text) } => format!("the agent returns: {}", quoted(text)),
+        Event::RunFinished { result: Err(text) } => format!("the agent reports a failure: {}", quoted(text)),
+        Event::RunTrapped { reason } => format!("the agent trapped: {}", quoted(reason)),
         Event::RunCancelled { by, reason } => format!("{by} cancels the run{}", because(reason.as_deref())),
         Event::RunDiverged { place, recorded, found } => {
-            format!("{place}: the journal holds {recorded}, and the agent now did {found}")
+            format!("{place}: the journal holds {}, and the agent now did {}", quoted(recorded), quoted(found))
         }
         Event::RoutineReturned { .. }
         | Event::CallCleared { .. }
@@ -72,7 +73,7 @@ fn of_run(event: &Event) -> String {
 fn of_call(event: &Event) -> String {
     match event {
         Event::RoutineReturned { capability, result, .. } => match result.get("err") {
-            Some(error) => format!("({capability}) is answered with an error: {}", short(&error.to_string())),
+            Some(error) => format!("({capability}) is answered with an error: {}", quoted(&text_of(error))),
             None => format!("({capability}) is answered"),
         },
         Event::CallCleared { proposal, .. } => match &proposal.policy.grant {
@@ -85,7 +86,7 @@ fn of_call(event: &Event) -> String {
         Event::CallEscalated { level, .. } => format!("is escalated (level {level}): nobody decided in time"),
         Event::GrantMade { by, grant, .. } => format!("{by} has more like it cleared: {}", granted(grant)),
         Event::GrantRevoked { by, .. } => format!("{by} takes back the grant that was made with it"),
-        Event::CallAnswered { answer, .. } => format!("is answered: {}", short(&answer.to_string())),
+        Event::CallAnswered { answer, .. } => format!("is answered: {}", quoted(&text_of(answer))),
         Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
         Event::EffectPostponed { reason, until, attempt, .. } => {
@@ -262,15 +263,22 @@ fn summary(proposal: &Proposal) -> String {
 
 /// What was said for it, after a colon; nothing if nothing was.
 fn because(text: Option<&str>) -> String {
-    text.map(|text| format!(": {}", short(text))).unwrap_or_default()
+    text.map(|text| format!(": {}", quoted(text))).unwrap_or_default()
 }
 
-/// The beginning of a text, on one line.
-/// A sentence is for a list; white space of an agent's cannot break its lines.
+/// A value that is a text as that text, any other as JSON.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The beginning of somebody else's words in a sentence.
+fn quoted(text: &str) -> String {
+    quote_start(text, TEXT_CHARS_MAX).into_string()
+}
+
+/// The beginning of a sentence of the host's, or of a text that stands by itself in a list.
 pub fn short(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = line.chars().take(TEXT_CHARS_MAX).collect();
-    if short.len() < line.len() { short + " …" } else { short }
+    beginning(text, TEXT_CHARS_MAX)
 }
 
 #[cfg(test)]
@@ -285,18 +293,18 @@ mod tests {
             (
                 "run-created",
                 json!({"agent": "a", "component": holdshort_gate::Digest::of(b""), "task": "do\nit", "started_by": "olga", "limits": {"cpu_ms": 1, "memory_bytes": 1, "held_calls": 1, "calls": 1, "journal_bytes": 1}, "seed": holdshort_gate::Digest::of(b"")}),
-                "olga starts the agent a: do it",
+                "olga starts the agent a: \"do\\nit\"",
             ),
             (
                 "effect-failed",
                 json!({"call": 3, "attempt": 1, "reason": "no connection", "evidence": null}),
                 "was tried and did not happen: no connection",
             ),
-            ("run-finished", json!({"result": {"Err": "x"}}), "the agent reports a failure: x"),
+            ("run-finished", json!({"result": {"Err": "x"}}), "the agent reports a failure: \"x\""),
             (
                 "decision-made",
                 json!({"call": 1, "decision": {"reviewer": "bob", "clearance": holdshort_gate::Digest::of(b""), "verdict": "reject", "message": "too long"}}),
-                "is rejected by bob: too long",
+                "is rejected by bob: \"too long\"",
             ),
         ];
         for (kind, data, expected) in cases {

@@ -105,18 +105,23 @@ impl<'a> Matter<'a> {
     /// Every warning, in words that are safe to show: what is made to be misread, what is claimed and not so, and what no evidence shows.
     /// With any of them a reviewer has to do more than press a key.
     pub fn warnings(&self) -> Vec<String> {
-        let marks = self.marks().into_iter().map(|mark| mark.to_string());
+        let marks = self.marks().into_iter().filter(Mark::alarms).map(|mark| mark.to_string());
         marks.chain(self.differences.iter().map(Difference::to_string)).collect()
+    }
+
+    /// How texts are written that are no reason to be wary, but could be taken for others: accents apart, joiners, two directions.
+    pub fn notes(&self) -> Vec<String> {
+        self.marks().into_iter().filter(|mark| !mark.alarms()).map(|mark| mark.to_string()).collect()
     }
 
     /// Everything in it that is made to be misread.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks = marks::of_value("", self.arguments);
         // The summary is made of the arguments; it is looked at for what only it contains, such as a subject line of a commit.
-        marks.extend(marks::of_text("summary", self.summary));
+        marks.extend(marks::of_sentence("summary", self.summary));
         marks.extend(marks::of_value("preconditions", self.preconditions));
         for (index, exhibit) in self.exhibits.iter().enumerate() {
-            marks.extend(marks::of_text(&format!("title of evidence {}", index + 1), &exhibit.title));
+            marks.extend(marks::of_sentence(&format!("title of evidence {}", index + 1), &exhibit.title));
         }
         marks
     }
@@ -139,6 +144,11 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     let params = matter.function.map(|function| function.params.as_slice());
     let (done, claimed) = split(matter.arguments);
     page.done(&done, params);
+    let notes = matter.notes();
+    if !notes.is_empty() {
+        page.heading("How its texts are written");
+        notes.iter().for_each(|note| page.safe(Tone::Matter, 1, "- ", note));
+    }
     if !matter.preconditions.is_null() {
         page.heading("Only if this still holds");
         page.rows(Tone::Matter, outline::outline(matter.preconditions, None));
@@ -211,7 +221,7 @@ pub fn returned(text: &str, columns: usize) -> Vec<Line> {
 fn behind(tone: Tone, label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     let mut lines = visible::lines(text).into_iter();
-    page.safe(tone, 0, &visible::line(label), &lines.next().unwrap_or_default());
+    page.safe(tone, 0, &visible::label(label), &lines.next().unwrap_or_default());
     page.block(tone, 1, &lines.collect::<Vec<_>>());
     page.lines
 }
@@ -227,7 +237,7 @@ pub fn heading(text: &str, columns: usize) -> Vec<Line> {
 /// A label and any text behind it, on one line unless it is wrapped.
 pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.labelled(Tone::Matter, 0, &visible::line(label), text);
+    page.labelled(Tone::Matter, 0, &visible::label(label), text);
     page.lines
 }
 
@@ -352,13 +362,18 @@ pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// Parts of at most `room` columns, broken after a space where one is near the end; `<U+…>` and `<E9>` are never broken. Joined they are the text.
+/// Parts of at most `room` columns, broken after a space near the end, or before several; `<U+…>` and `<E9>` are never broken. Joined they are the text.
 pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(end) = overflow(rest, room) {
-        let (fitting, _) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let space = fitting.rfind(' ').map(|space| space + 1).filter(|space| 2 * space > end);
+        let (fitting, more) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let space = fitting.rfind(' ').map(|space| match fitting.split_at_checked(space) {
+            Some((before, " ")) if more.starts_with(' ') => before.trim_end_matches(' ').len(),
+            Some((before, _)) if before.ends_with(' ') => before.trim_end_matches(' ').len(),
+            Some(_) | None => space + 1,
+        });
+        let space = space.filter(|space| 2 * space > end);
         let (part, after) = rest.split_at_checked(space.unwrap_or(end)).unwrap_or((rest, ""));
         parts.push(part);
         rest = after;

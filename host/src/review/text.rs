@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use holdshort_words::Piece;
 use serde_json::Value;
 
 use super::{marks, visible};
@@ -57,6 +58,12 @@ impl Text {
     /// A value as indented JSON that reads back as the same value.
     pub fn json(value: &Value) -> Self {
         Self(visible::json(value))
+    }
+
+    /// The text in parts, each with whether it is a quotation in a sentence of the host's: a page sets quotations apart, in their own direction.
+    pub fn pieces(&self) -> Vec<(bool, Self)> {
+        let pieces = holdshort_words::pieces(&self.0).into_iter();
+        pieces.map(|piece| (matches!(piece, Piece::Quoted(_)), Self(piece.to_string()))).collect()
     }
 
     /// What this room has made visible before.

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::differences::Difference;
-use super::visible;
+use super::differences::{Difference, Plain};
+use holdshort_words::{Sentence, say};
 
 /// Everything that the evidence of a proposal leaves open, by its facts.
 pub(super) fn unsaid(facts: &Value) -> Vec<Difference> {
@@ -15,32 +15,32 @@ pub(super) fn unsaid(facts: &Value) -> Vec<Difference> {
 /// A deployment to a target of which it is not known what it has now.
 fn no_diff(facts: &Value) -> Option<Difference> {
     let is_deployment = facts.get("old-commit") == Some(&Value::Null) && facts.get("new-commit").is_some();
-    let text = "is not shown: what the target has now is not known, so there is nothing to compare with";
+    let text = say!("is not shown: what the target has now is not known, so there is nothing to compare with");
     let is_missing = is_deployment && facts.get("files-changed").is_none();
-    is_missing.then(|| Difference { place: "the diff".into(), text: text.into() })
+    is_missing.then(|| Difference { place: "the diff".into(), text })
 }
 
 /// Files of which the lines of the diff do not tell all.
 fn not_shown(facts: &Value) -> Option<Difference> {
     let count = |name: &str| facts.get(name).and_then(Value::as_u64);
     let not_shown = count("files-not-shown").filter(|count| *count > 0)?;
-    let of = count("files-changed").map(|all| format!(" of {all}")).unwrap_or_default();
+    let of = count("files-changed").map(|all| say!(" of {}", all)).unwrap_or_default();
     let kinds = facts.get("kinds-not-shown").and_then(Value::as_array).into_iter().flatten();
-    let kinds: Vec<String> = kinds.filter_map(Value::as_str).map(visible::line).collect();
+    let kinds = kinds.filter_map(Value::as_str).map(|kind| say!("{}", Plain::of(kind)));
     let files = if not_shown == 1 && of.is_empty() { "file" } else { "files" };
-    let text = format!(
-        "does not show all about {not_shown}{of} {files} ({}): the evidence names each and says why",
-        kinds.join(", ")
-    );
+    let kinds = Sentence::join(kinds, ", ");
+    let text =
+        say!("does not show all about {}{} {} ({}): the evidence names each and says why", not_shown, of, files, kinds);
     Some(Difference { place: "the diff".into(), text })
 }
 
 /// Commits that come or go unseen.
 fn history(facts: &Value) -> Option<Difference> {
     let is_unknown = facts.get("history-known") == Some(&Value::Bool(false));
-    let text =
-        "is not known: the repository is a shallow clone, and lacks commits that may come with this or be lost by it";
-    is_unknown.then(|| Difference { place: "the history".into(), text: text.into() })
+    let text = say!(
+        "is not known: the repository is a shallow clone, and lacks commits that may come with this or be lost by it"
+    );
+    is_unknown.then(|| Difference { place: "the history".into(), text })
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
         }
         let facts = json!({"files-changed": 5, "files-not-shown": 2, "kinds-not-shown": ["binary", "rename\u{202e}"], "history-known": false});
         let expected = [
-            "the diff does not show all about 2 of 5 files (binary, rename<U+202E>): the evidence names each and says why",
+            "the diff does not show all about 2 of 5 files (binary, rename): the evidence names each and says why",
             "the history is not known: the repository is a shallow clone, and lacks commits that may come with this or be lost by it",
         ];
         assert_eq!(told(facts), expected);

@@ -1,38 +1,59 @@
 //! Text in which every character can be seen, and in which none acts on the screen.
 //!
 //! A character that would be invisible, reorder its neighbours, combine with what does not belong to it or command a terminal is written
-//! `<U+202E>`. The spelling is unambiguous: where a text itself contains `<U+`, its `<` is written `<U+003C>`.
-//! So two different texts never become the same.
+//! `<U+202E>`; [`characters`] says which. Of all spellings that Unicode holds to be the same text, only the one that NFC gives is drawn as it is.
+//! The spelling is unambiguous: where a text itself contains `<U+`, its `<` is written `<U+003C>`. So two different texts never become the same.
+//!
+//! Spaces are characters too. On one line, a space is drawn as it is only alone between two other characters: in a proportional font nobody counts the
+//! spaces of a run, and HTML draws one for all of them. A block of lines stands in a fixed font that keeps its spaces, as code and tables need,
+//! and only the space at the end of a line is written out.
 //!
 //! Evidence is bytes, and need not be text: in it a byte that is no part of a UTF-8 character is written `<E9>`, and the `<` of a text that
 //! spells such a byte is written `<U+003C>` as well. So `caf<E9>` and `caf<E8>` are two lines, and neither is what a file calls itself.
 
-use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, Script};
-use icu_properties::script::ScriptWithExtensions;
-use icu_properties::{CodePointMapData, CodePointSetData};
+mod characters;
 
-/// Marks that may follow one letter; no writing system needs more, and a pile of them covers its neighbours.
-const MARKS_MAX: usize = 3;
+pub(super) use characters::is_mark;
+use characters::{Drawn, walk};
 
-/// A text on one line; a newline in it is written out too.
+/// A text on one line; a newline in it is written out too, and so is each space that begins it, ends it or follows another.
 pub fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    push(&mut shown, text);
+    let mut after_space = true;
+    let mut walked = walk(text).peekable();
+    while let Some((c, drawn)) = walked.next() {
+        let lost = c == ' ' && (after_space || walked.peek().is_none());
+        push(&mut shown, c, lost || drawn != Drawn::Itself);
+        after_space = c == ' ';
+    }
     shown
 }
 
-/// The lines of a text. The end of each is a newline in the text, except the last.
+/// The same for a label, which may end in a space before what it stands for.
+pub fn label(text: &str) -> String {
+    text.strip_suffix(' ').map_or_else(|| line(text), |rest| line(rest) + " ")
+}
+
+/// The same where the line is drawn in a fixed font, as in a log: spaces stay as they are, except the last.
+pub fn fixed(text: &str) -> String {
+    match text.strip_suffix(' ') {
+        Some(rest) if !rest.is_empty() => drawn_as_it_stands(rest) + "<U+0020>",
+        Some(_) | None => drawn_as_it_stands(text),
+    }
+}
+
+/// With all its spaces.
+fn drawn_as_it_stands(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    walk(text).for_each(|(c, drawn)| push(&mut shown, c, drawn != Drawn::Itself));
+    shown
+}
+
+/// The lines of a text, for a fixed font. The end of each is a newline in the text, except the last.
 ///
 /// A space that ends a line is written out, unless it is all of the line: that is how a diff writes an empty line, many times over.
 pub fn lines(text: &str) -> Vec<String> {
-    text.split('\n').map(whole_line).collect()
-}
-
-fn whole_line(text: &str) -> String {
-    match text.strip_suffix(' ') {
-        Some(rest) if !rest.is_empty() => line(rest) + "<U+0020>",
-        Some(_) | None => line(text),
-    }
+    text.split('\n').map(fixed).collect()
 }
 
 /// The lines of bytes, as [`lines`] has those of a text; a byte that is no part of a UTF-8 character is drawn as `<E9>`.
@@ -48,9 +69,9 @@ pub fn byte_line(bytes: &[u8]) -> String {
         let (text, is_first) = (chunk.valid(), shown.is_empty());
         let is_last = chunk.invalid().is_empty() && chunks.peek().is_none();
         let drawn = match text.strip_suffix(' ').filter(|_| is_last && !is_first) {
-            Some(rest) => line(rest) + "<U+0020>",
-            None if is_last => whole_line(text),
-            None => line(text),
+            Some(rest) => drawn_as_it_stands(rest) + "<U+0020>",
+            None if is_last => fixed(text),
+            None => drawn_as_it_stands(text),
         };
         push_unlike_bytes(&mut shown, &drawn);
         chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("<{byte:02X}>")));
@@ -102,9 +123,15 @@ fn character(code: &str) -> Option<char> {
     digits.then(|| u32::from_str_radix(code, 16).ok().and_then(char::from_u32)).flatten()
 }
 
-/// The characters of `text` that [`line()`] would write out, in order. Tabs and line ends are no deception and are left out.
+/// The characters of `text` that deceive whoever does not see them, in order. They are written out; tabs and line ends are no deception and are left out.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
-    walk(text).filter(|(c, written_out)| *written_out && !matches!(c, '<' | '\t' | '\r' | '\n')).map(|(c, _)| c)
+    walk(text).filter(|(c, drawn)| *drawn == Drawn::Suspect && !matches!(c, '\t' | '\r' | '\n')).map(|(c, _)| c)
+}
+
+/// The characters of `text` that are written out although honest text has them there: an accent apart from its letter, a joiner between
+/// Persian letters or between emoji. Another spelling of an ASCII character is none of them: it is a look-alike, and told as one.
+pub fn apart(text: &str) -> impl Iterator<Item = char> {
+    walk(text).filter(|(c, drawn)| *drawn == Drawn::Apart && !characters::spells_ascii(*c)).map(|(c, _)| c)
 }
 
 /// Indented JSON in which every character that would be written out stands as an escape of JSON's own, so that it reads back as the same value.
@@ -123,9 +150,9 @@ pub fn escaped(text: &str) -> String {
         return text.to_owned();
     }
     let mut shown = String::with_capacity(text.len());
-    for (c, written_out) in walk(text) {
+    for (c, drawn) in walk(text) {
         // The layout is the serializer's; inside a string it escapes line ends itself. `<` needs no care here.
-        if written_out && c != '\n' && c != '<' {
+        if drawn != Drawn::Itself && c != '\n' && c != '<' {
             let mut units = [0; 2];
             shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {
@@ -135,76 +162,12 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
-fn push(shown: &mut String, text: &str) {
-    for (c, written_out) in walk(text) {
-        if written_out {
-            shown.push_str(&format!("<U+{:04X}>", u32::from(c)));
-        } else {
-            shown.push(c);
-        }
+fn push(shown: &mut String, c: char, written_out: bool) {
+    if written_out {
+        shown.push_str(&format!("<U+{:04X}>", u32::from(c)));
+    } else {
+        shown.push(c);
     }
-}
-
-/// Each character, and whether it must be written out.
-fn walk(text: &str) -> impl Iterator<Item = (char, bool)> {
-    let mut base = None;
-    let mut marks = 0;
-    text.char_indices().map(move |(at, c)| {
-        let written_out = if c == '<' {
-            text.get(at..).is_some_and(|rest| rest.starts_with("<U+"))
-        } else if is_mark(c) {
-            marks += 1;
-            marks > MARKS_MAX || !base.is_some_and(|base| belongs(c, base))
-        } else {
-            !has_a_look(c)
-        };
-        if !is_mark(c) {
-            base = (!written_out).then_some(c);
-            marks = 0;
-        }
-        (c, written_out)
-    })
-}
-
-fn category(c: char) -> GeneralCategory {
-    CodePointMapData::<GeneralCategory>::new().get(c)
-}
-
-fn is_mark(c: char) -> bool {
-    matches!(
-        category(c),
-        GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark
-    )
-}
-
-/// Whether a mark is one that the script of `base` writes with, such as a vowel sign. Accents that go with any script are not:
-/// an accented Latin letter has a character of its own, and on anything else they are disguise.
-fn belongs(mark: char, base: char) -> bool {
-    let scripts = ScriptWithExtensions::new();
-    let script = scripts.get_script_val(base);
-    script != Script::Common
-        && script != Script::Latin
-        && category(mark) != GeneralCategory::EnclosingMark
-        && scripts.get_script_val(mark) == script
-        && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(mark)
-}
-
-/// Whether a character that is no mark draws something of its own and does nothing else.
-fn has_a_look(c: char) -> bool {
-    // Both are letters or symbols by category and blank on every screen.
-    const BLANKS: [char; 2] = ['\u{2800}', '\u{3164}'];
-    let ghost = matches!(
-        category(c),
-        GeneralCategory::Control
-            | GeneralCategory::Format
-            | GeneralCategory::Surrogate
-            | GeneralCategory::PrivateUse
-            | GeneralCategory::Unassigned
-            | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator
-            | GeneralCategory::SpaceSeparator
-    );
-    c == ' ' || (!ghost && !BLANKS.contains(&c) && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c))
 }
 
 #[cfg(test)]
@@ -256,7 +219,7 @@ mod tests {
         let value = serde_json::json!({"a\u{202E}": ["\u{1b}[2J\n\t<U+0041> é\u{E0041}", null, 1.5], "b\u{301}": "\u{7f}\u{9b}"});
         let text = json(&value);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
-        assert!(text.chars().all(|c| c == '\n' || !walk(&c.to_string()).any(|(_, written_out)| written_out)), "{text}");
+        assert_eq!(escaped(&text), text, "nothing is left to write out");
     }
 
     #[test]

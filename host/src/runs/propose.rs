@@ -226,7 +226,7 @@ impl Proposer {
     ) -> Result<Proposal, SubmitError> {
         Ok(Proposal {
             action,
-            summary: previewed.summary,
+            summary: previewed.summary.into_string(),
             exhibits: freeze(&self.journal, previewed.exhibits).await?,
             preconditions: previewed.preconditions,
             facts: previewed.facts,
@@ -286,10 +286,11 @@ impl Followed {
 
 /// Puts evidence on disk, by digest, before anyone can be shown a reference to it.
 async fn freeze(journal: &Journal, exhibits: Vec<Exhibit>) -> Result<Vec<ExhibitRef>, SubmitError> {
-    let frozen = exhibits.into_iter().map(|Exhibit { title, media, bytes }| async move {
-        let size = bytes.len() as u64;
-        let digest = journal.put_blob(bytes).await?;
-        Ok(ExhibitRef { title, media: media.into(), digest: *digest, bytes: size })
+    let frozen = exhibits.into_iter().map(|exhibit| async move {
+        let (title, media) = (exhibit.title().to_owned(), exhibit.media().to_owned());
+        let (bytes, whose) = (exhibit.bytes().len() as u64, exhibit.whose().map(str::to_owned));
+        let digest = *journal.put_blob(exhibit.into_bytes()).await?;
+        Ok(ExhibitRef { title, media, digest, bytes, whose })
     });
     try_join_all(frozen).await
 }
@@ -346,7 +347,7 @@ impl Refresh for Refresher {
             preview.recall(&old.action, before, &mut previewed);
             let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
             Ok(Proposal {
-                summary: previewed.summary,
+                summary: previewed.summary.into_string(),
                 exhibits,
                 preconditions: previewed.preconditions,
                 facts: previewed.facts,

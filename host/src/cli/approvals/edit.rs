@@ -49,7 +49,7 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
         Some(draft) => failure.hint(format!("your draft is kept in `{}`: send it with `--arguments`", draft.display())),
         None => failure,
     };
-    let careful = if marks.is_empty() { page.careful() } else { Some(MARKED) };
+    let careful = if !marks.iter().any(marks::Mark::alarms) { page.careful() } else { Some(MARKED) };
     confirm(&args.confirm, "Propose this instead?", careful.map(|why| ("edit", why)), output).map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
     // What is left of it is only a copy of what the journal holds.

@@ -136,7 +136,8 @@ impl Page {
 
 /// What a piece of evidence is, without its bytes.
 fn titled(exhibit: &ExhibitRef) -> ShownExhibit {
-    let kind = format!("{}, {} bytes", exhibit.media, exhibit.bytes);
+    let whose = exhibit.whose.as_ref().map(|whose| format!(", the words of {whose}, not of the host"));
+    let kind = format!("{}, {} bytes{}", exhibit.media, exhibit.bytes, whose.unwrap_or_default());
     ShownExhibit { title: exhibit.title.clone(), kind, bytes: None }
 }
 

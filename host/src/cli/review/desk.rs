@@ -209,7 +209,7 @@ impl Desk {
             self.status = "read on: the end of the difference has not been on the screen yet".into();
             return;
         }
-        let marked = !marks::of_value("", &edit.after).is_empty();
+        let marked = marks::of_value("", &edit.after).iter().any(marks::Mark::alarms);
         let careful = if marked { Some(MARKED) } else { open.fetched.page.careful() };
         self.prompt = Some(Prompt::new(Ask::Edit, careful));
     }

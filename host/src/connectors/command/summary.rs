@@ -3,6 +3,8 @@
 use holdshort_gate::Action;
 use serde_json::Value;
 
+use crate::connectors::{Known, Sentence, quote_start, say};
+
 /// How much of one argument stands in a list.
 const ARGUMENT_CHARS_MAX: usize = 60;
 /// How much of all of them does.
@@ -11,21 +13,33 @@ const ARGUMENTS_CHARS_MAX: usize = 240;
 const RATIONALE: &str = "rationale";
 
 /// The summary of an action; the whole of it is in the arguments that the reviewer sees.
-pub(super) fn of(action: &Action) -> String {
+pub(super) fn of(action: &Action) -> Sentence {
     let arguments = action.arguments().as_object().into_iter().flatten();
     let arguments = arguments.filter(|(name, _)| *name != RATIONALE);
-    let arguments: Vec<String> = arguments.map(|(name, value)| format!("{name}: {}", argument(value))).collect();
-    format!("{}({})", action.capability(), cut(&arguments.join(", "), ARGUMENTS_CHARS_MAX))
+    let mut chars = 0;
+    let count = arguments.clone().count();
+    let arguments = arguments.map(|(name, value)| say!("{}: {}", Known::configured(name), argument(value)));
+    let shown = arguments.take_while(|argument| {
+        chars += argument.as_str().chars().count();
+        chars <= ARGUMENTS_CHARS_MAX
+    });
+    let shown: Vec<Sentence> = shown.collect();
+    let left_out = count - shown.len();
+    let mut all = Sentence::join(shown, ", ");
+    if left_out > 0 {
+        all += say!("; {} more", left_out);
+    }
+    say!("{}({})", *action.capability(), all)
 }
 
-fn argument(value: &Value) -> String {
-    cut(&value.to_string(), ARGUMENT_CHARS_MAX)
-}
-
-fn cut(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        Some((at, _)) => text.get(..at).unwrap_or_default().to_owned() + " …",
-        None => text.to_owned(),
+/// A text as a quotation, numbers and the like as they are, and the JSON of anything else as a quotation.
+fn argument(value: &Value) -> Sentence {
+    match value {
+        Value::Null => say!("none"),
+        Value::Bool(yes) => say!("{}", if *yes { "true" } else { "false" }),
+        Value::Number(number) => say!("{}", Known::configured(number)),
+        Value::String(text) => quote_start(text, ARGUMENT_CHARS_MAX),
+        Value::Array(_) | Value::Object(_) => quote_start(&value.to_string(), ARGUMENT_CHARS_MAX),
     }
 }
 
@@ -41,6 +55,7 @@ mod tests {
             arguments.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let ty = FunctionType { params, result: None };
         of(&Action::new(Digest::of(b""), "a:b/c@1.0.0#d-e".parse().unwrap(), &ty, &values.into()).unwrap())
+            .into_string()
     }
 
     #[test]
@@ -53,10 +68,25 @@ mod tests {
     #[test]
     fn a_long_argument_is_cut_and_hides_no_other() {
         let long = "x".repeat(1_000);
-        assert_eq!(summary(&[("a", &long), ("b", "2")]), format!("a:b/c@1.0.0#d-e(a: \"{} …, b: \"2\")", &long[..59]));
+        let cut = format!("a:b/c@1.0.0#d-e(a: \"{}\" and 940 more characters, b: \"2\")", &long[..60]);
+        assert_eq!(summary(&[("a", &long), ("b", "2")]), cut);
         let many: Vec<(String, &str)> = (0..40).map(|n| (format!("name-{n:02}"), "value")).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         let line = summary(&many);
-        assert!(line.ends_with(" …)") && line.chars().count() < 300, "{line}");
+        assert!(line.ends_with("\"value\"; 25 more)") && line.chars().count() < 300, "{line}");
+    }
+
+    #[test]
+    fn an_argument_never_goes_on_with_the_hosts_words() {
+        use crate::connectors::exhibit::tests::words;
+        use holdshort_words::{Piece, pieces};
+        for words in words() {
+            let line = summary(&[("a", &words), ("b", "2")]);
+            let host: String =
+                pieces(&line).iter().filter(|piece| matches!(piece, Piece::Host(_))).map(ToString::to_string).collect();
+            let cut = words.chars().count().checked_sub(ARGUMENT_CHARS_MAX).filter(|more| *more > 0);
+            let cut = cut.map(|more| format!(" and {more} more characters")).unwrap_or_default();
+            assert_eq!(host, format!("a:b/c@1.0.0#d-e(a: {cut}, b: )"), "{words:?}");
+        }
     }
 }

@@ -227,7 +227,7 @@ async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
     assert_eq!(previewed.preconditions, json!({ "program": ["sh", "-c", "exit 9"] }));
     let [preview, program] = previewed.exhibits.as_slice() else { panic!("{previewed:?}") };
     assert_eq!(
-        (preview.title.as_str(), preview.media),
+        (preview.title.as_str(), preview.media()),
         ("the preview by `sh -c cat; echo; echo the contact`", "text/plain")
     );
     assert_eq!(preview.bytes, format!("{}\nthe contact\n", action("7").canonical()).into_bytes());

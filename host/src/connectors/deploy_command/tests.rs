@@ -105,7 +105,7 @@ async fn a_reviewer_sees_what_would_change() {
     let look = async |target: &str, revision: &str| {
         let Previewed { summary, exhibits, preconditions, .. } =
             connector.preview("release", &deploy_to(target, revision)).await.unwrap();
-        let text = |exhibit: &Exhibit| (exhibit.title.clone(), String::from_utf8(exhibit.bytes.clone()).unwrap());
+        let text = |exhibit: &Exhibit| (exhibit.title.to_string(), String::from_utf8(exhibit.bytes.clone()).unwrap());
         (summary, exhibits.iter().map(text).collect::<Vec<_>>(), preconditions)
     };
     let titles = |exhibits: &[(String, String)]| exhibits.iter().map(|(title, _)| title.clone()).collect::<Vec<_>>();
@@ -214,7 +214,7 @@ async fn what_has_moved_since_is_not_deployed() {
     let shown = connector.preview("release", &action).await.unwrap().preconditions;
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let attempt = perform(&connector, &action, &shown).await;
-    let both = format!("`main` was {old} when it was shown and is {new} now");
+    let both = format!("\"main\" was {old} when it was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
     // What the target runs: somebody else has deployed.
     let shown = connector.preview("release", &action).await.unwrap().preconditions;

@@ -8,7 +8,10 @@ use crate::connectors::git::objects::Objects;
 use crate::connectors::git::relation::Relation;
 use crate::connectors::git::{CommitId, Git, GitError};
 use crate::connectors::history::History;
-use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Previewed};
+use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Known, Previewed, Sentence, say};
+
+/// Whose words commits and diffs are.
+pub(in crate::connectors) const REPOSITORY: &str = "the repository";
 
 /// A commit's id, author, date and whole message, the message indented so that it cannot look like another commit.
 const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
@@ -16,8 +19,8 @@ const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,
 pub(in crate::connectors) const SHALLOW: &str = "the repository is a shallow clone";
 
 /// A number of commits in words.
-pub(in crate::connectors) fn commits(count: u64) -> String {
-    format!("{count} commit{}", if count == 1 { "" } else { "s" })
+pub(in crate::connectors) fn commits(count: u64) -> Sentence {
+    say!("{} commit{}", count, if count == 1 { "" } else { "s" })
 }
 
 /// A move of a branch that nobody has made yet.
@@ -92,7 +95,7 @@ fn counts(diff: &Diff) -> Vec<(&'static str, Value)> {
 
 impl Change<'_> {
     /// One line about the move, how much it is, and the evidence for it.
-    pub(super) async fn describe(&self) -> Result<(String, Extent, Vec<Exhibit>), CannotPreview> {
+    pub(super) async fn describe(&self) -> Result<(Sentence, Extent, Vec<Exhibit>), CannotPreview> {
         let (extent, exhibits) = self.evidence().await?;
         Ok((self.summary(extent.relation, &extent.files), extent, exhibits))
     }
@@ -100,29 +103,30 @@ impl Change<'_> {
     /// The commits and the diff, the most telling first.
     pub(in crate::connectors) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
         let objects = Objects::of(self.git).await.map_err(unavailable)?;
-        let (new, from) = (self.new.as_str(), self.old.map_or("nothing", CommitId::short));
-        let span = format!("{from}..{}", self.new.short());
+        let new = self.new.as_str();
+        let from = self.old.map_or_else(|| say!("nothing"), |old| say!("{}", Known::commit(old)));
+        let span = say!("{}..{}", from, Known::commit(self.new));
         let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
         let relation = Relation::of(&objects, self.old, self.new).await.map_err(unavailable)?;
         let mut exhibits = self.lost(&objects, relation).await?;
         let diff = Diff::between(&objects, self.old, self.new).await.map_err(unavailable)?;
         let stat = diff.stat();
         if diff.not_shown().next().is_some() {
-            let title =
-                format!("NOT SHOWN WHOLE in the diff: {} of {} files", diff.not_shown().count(), diff.files.len());
+            let (count, all) = (diff.not_shown().count(), diff.files.len());
+            let title = say!("NOT SHOWN WHOLE in the diff: {} of {} files", count, all);
             exhibits.push(whole(title, "text/plain", diff.list(|file| !file.gaps.is_empty()))?);
         }
         let list = [diff.list(|_| true), format!("{stat}\n").into_bytes()].concat();
-        exhibits.push(whole(format!("files {span}"), "text/plain", list)?);
+        exhibits.push(whole(say!("files {}", span), "text/plain", list)?);
         let title = match relation.added {
-            Some(count) => format!("commits {span} ({count})"),
-            None => format!("commits {span}, as far as they are here: {SHALLOW}"),
+            Some(count) => say!("commits {} ({})", span, count),
+            None => say!("commits {}, as far as they are here: {}", span, SHALLOW),
         };
         exhibits.push(log(&objects, title, &[&added]).await?);
         if let Some(old) = self.old {
-            exhibits.push(log(&objects, format!("deployed now: {}", old.short()), &["-1", old.as_str()]).await?);
+            exhibits.push(log(&objects, say!("deployed now: {}", Known::commit(old)), &["-1", old.as_str()]).await?);
         }
-        let title = format!("diff {span}");
+        let title = say!("diff {}", span);
         if diff.patch_bytes > diff.patch.len() as u64 {
             return Err(CannotPreview::too_large(&title, diff.patch_bytes, INSTEAD));
         }
@@ -140,11 +144,13 @@ impl Change<'_> {
         match relation.dropped {
             Some(0) => {}
             Some(count) => {
-                let title = format!("not a fast-forward: commits that `{}` would lose ({count})", self.target);
+                let target = Known::configured(self.target);
+                let title = say!("not a fast-forward: commits that `{}` would lose ({})", target, count);
                 exhibits.push(log(objects, title, &[&dropped]).await?);
             }
             None => {
-                let title = format!("commits that `{}` may lose, as far as they are here: {SHALLOW}", self.target);
+                let target = Known::configured(self.target);
+                let title = say!("commits that `{}` may lose, as far as they are here: {}", target, SHALLOW);
                 exhibits.push(log(objects, title, &[&dropped]).await?);
             }
         }
@@ -152,30 +158,27 @@ impl Change<'_> {
     }
 
     /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.
-    fn summary(&self, relation: Relation, files: &str) -> String {
+    fn summary(&self, relation: Relation, files: &str) -> Sentence {
         let Self { target, branch, new, .. } = self;
-        let deploy = format!("deploy {} to {target}", new.short());
-        let Some(old) = self.old.map(CommitId::short) else {
-            return format!("{deploy}: makes {branch}, which does not exist yet; {files}");
+        let (branch, files) = (Known::configured(branch), Known::configured(files));
+        let deploy = say!("deploy {} to {}", Known::commit(new), Known::configured(target));
+        let Some(old) = self.old.map(Known::commit) else {
+            return say!("{}: makes {}, which does not exist yet; {}", deploy, branch, files);
         };
-        let moves = format!("moves {branch} from {old}");
-        match (relation.dropped, relation.added) {
-            (Some(0), Some(added)) => format!("{deploy}: {moves} by {}; {files}", commits(added)),
-            (Some(0), None) => format!(
-                "{deploy}: {moves}, a fast-forward by a number of commits that is NOT KNOWN, because {SHALLOW}; {files}"
-            ),
-            (Some(lost), Some(added)) => format!(
-                "{deploy}: NOT A FAST-FORWARD, {moves}, which loses {} and gains {}; {files}",
-                commits(lost),
-                commits(added),
-            ),
-            (Some(lost), None) => {
-                format!("{deploy}: NOT A FAST-FORWARD, {moves}, which loses {}; {files}", commits(lost))
+        let moves = say!("moves {} from {}", branch, old);
+        let what = match (relation.dropped, relation.added) {
+            (Some(0), Some(added)) => say!("{} by {}", moves, commits(added)),
+            (Some(0), None) => {
+                say!("{}, a fast-forward by a number of commits that is NOT KNOWN, because {}", moves, SHALLOW)
             }
-            (None, _) => {
-                format!("{deploy}: {moves}; NOT KNOWN which commits it loses and gains, because {SHALLOW}; {files}")
+            (Some(lost), Some(added)) => {
+                let (lost, added) = (commits(lost), commits(added));
+                say!("NOT A FAST-FORWARD, {}, which loses {} and gains {}", moves, lost, added)
             }
-        }
+            (Some(lost), None) => say!("NOT A FAST-FORWARD, {}, which loses {}", moves, commits(lost)),
+            (None, _) => say!("{}; NOT KNOWN which commits it loses and gains, because {}", moves, SHALLOW),
+        };
+        say!("{}: {}; {}", deploy, what, files)
     }
 }
 
@@ -186,14 +189,14 @@ const INSTEAD: &str =
 /// Says that the history is cut off, if that leaves something unknown.
 fn unknown(relation: Relation) -> Vec<Exhibit> {
     let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
-    let text = format!(
+    let text = say!(
         "The repository is a shallow clone: it ends at commits whose parents it does not have.\n\
          How many commits would come is {}, and how many would be lost is {}; commits may be listed that both sides have.\n\
          The diff below is of whole commits, and complete. `git fetch --unshallow` in the repository brings the rest of the history.\n",
         is(relation.added.is_some()),
         is(relation.dropped.is_some()),
     );
-    if relation.is_known() { Vec::new() } else { vec![Exhibit::text("the history is NOT KNOWN", text)] }
+    if relation.is_known() { Vec::new() } else { vec![Exhibit::text(say!("the history is NOT KNOWN"), text)] }
 }
 
 /// The newest commits of a range by id and subject.
@@ -209,7 +212,7 @@ async fn named(objects: &Objects, range: &str) -> Result<Vec<Value>, GitError> {
 /// Commits with their whole messages.
 pub(in crate::connectors) async fn log(
     objects: &Objects,
-    title: String,
+    title: Sentence,
     range: &[&str],
 ) -> Result<Exhibit, CannotPreview> {
     let plain = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8", LOG];
@@ -222,11 +225,11 @@ pub(in crate::connectors) async fn log(
 }
 
 /// An exhibit is whole, or the deployment is refused.
-fn whole(title: String, media: &'static str, bytes: Vec<u8>) -> Result<Exhibit, CannotPreview> {
+fn whole(title: Sentence, media: &'static str, bytes: Vec<u8>) -> Result<Exhibit, CannotPreview> {
     if bytes.len() > EXHIBIT_BYTES_MAX {
         return Err(CannotPreview::too_large(&title, bytes.len() as u64, INSTEAD));
     }
-    Ok(Exhibit { title, media, bytes })
+    Ok(Exhibit::words(REPOSITORY, title, media, bytes))
 }
 
 fn unavailable(error: GitError) -> CannotPreview {

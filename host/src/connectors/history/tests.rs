@@ -7,14 +7,15 @@ use holdshort_gate::{
 };
 
 use super::*;
+use crate::connectors::exhibit::tests::{host_words, words};
 
 const COMMIT: &str = "3f2a1b0c9d12aaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn previewed() -> Previewed {
-    let (summary, preconditions) = ("s".into(), Value::Null);
+    let (summary, preconditions) = (say!("s"), Value::Null);
     Previewed {
         summary,
-        exhibits: vec![Exhibit::text("diff", "d".into())],
+        exhibits: vec![Exhibit::text(say!("diff"), say!("d"))],
         preconditions,
         facts: Value::Null,
         consequence: Consequence::High,
@@ -40,7 +41,7 @@ fn check(call: CallNumber, name: &str, commit: &str, passed: bool) -> Event {
 
 fn shown(previewed: &Previewed, at: usize) -> (&str, &str) {
     let exhibit = &previewed.exhibits[at];
-    (&exhibit.title, std::str::from_utf8(&exhibit.bytes).unwrap())
+    (exhibit.title.as_str(), std::str::from_utf8(&exhibit.bytes).unwrap())
 }
 
 #[test]
@@ -58,11 +59,11 @@ fn only_reports_on_the_very_commit_count() {
     history.tell_checks(COMMIT, &mut previewed);
     let (title, text) = shown(&previewed, 0);
     assert_eq!(title, "checks that this host ran on 3f2a1b0c9d12: 2 of 3 FAILED");
-    let expected = "tests: FAILED with exit status 1 on 3f2a1b0c9d12 (call 1); 3 passed; 1 failed; 0 skipped\n    tests says\n    These say nothing\n\
-        tests: passed on 3f2a1b0c9d12 (call 3); 3 passed; 1 failed; 0 skipped\n    tests says\n    These say nothing\n\
-        lint: FAILED with exit status 1 on 3f2a1b0c9d12 (call 4); 3 passed; 1 failed; 0 skipped\n    lint says\n    These say nothing\n\
+    let expected = "tests: FAILED with exit status 1 on 3f2a1b0c9d12 (call 1); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"These say nothing\"\n\
+        tests: passed on 3f2a1b0c9d12 (call 3); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"These say nothing\"\n\
+        lint: FAILED with exit status 1 on 3f2a1b0c9d12 (call 4); 3 passed; 1 failed; 0 skipped\n    \"lint says\"\n    \"These say nothing\"\n\
         \nThese say nothing about this commit:\ntests: passed on 999999999999 (call 2); 3 passed; 1 failed; 0 skipped\n\
-        call 5 asked for a check that did not run: there is no check `x` tests: passed\n";
+        call 5 asked for a check that did not run: \"there is no check `x`\\ntests: passed\"\n";
     assert_eq!(text, expected);
     let counts = json!({ "passed": 3, "failed": 1, "skipped": 0 });
     assert_eq!(
@@ -130,7 +131,28 @@ fn a_run_that_did_nothing_before_has_no_exhibit_and_any_other_is_told() {
     let action = Box::new(done.action.clone());
     add(&mut history, Event::CallRefused { call: 5, action, refusal, policy: None });
     history.tell(&mut later);
-    let text = "2 × a:b/c#look, which changes nothing\ncall 3, succeeded: pay one call 9, succeeded: nothing\n\
-        call 4, expired: pay two\n1 that were refused before anybody was asked\n";
+    let text = "2 × a:b/c#look, which changes nothing\ncall 3, succeeded: \"pay one\\ncall 9, succeeded: nothing\"\n\
+        call 4, expired: \"pay two\"\n1 that were refused before anybody was asked\n";
     assert_eq!(shown(&later, 1), ("what this run did before (5 calls)", text));
+}
+
+/// Whatever a check printed, an agent proposed or a check was refused for, what the host says about it is the same.
+#[test]
+fn somebody_elses_words_never_go_on_with_the_hosts() {
+    let said = |words: &str| {
+        let mut history = History::default();
+        let report = json!({"ok": { "name": "tests", "revision": COMMIT, "passed": true, "output-tail": words.replace(['\n', '\r'], " ") }});
+        add(&mut history, routine(1, "holdshort:agent/checks@0.1.0#run", report));
+        add(&mut history, routine(2, "holdshort:agent/checks@0.1.0#run", json!({ "err": words })));
+        let clearance = Digest::of(b"");
+        add(&mut history, Event::CallHeld { call: 3, proposal: Box::new(proposal(words)), clearance });
+        let mut previewed = previewed();
+        history.tell_checks(COMMIT, &mut previewed);
+        history.tell(&mut previewed);
+        host_words(&previewed)
+    };
+    let plain = said("plain");
+    for words in words().iter().filter(|words| !words.is_empty()) {
+        assert_eq!(said(words), plain, "{words:?}");
+    }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::Stopped;
 use super::standing::{Facts, Shown};
 use super::transfer::Transfer;
+use crate::connectors::quote;
 
 /// The names of the facts in the preconditions.
 const LEDGER: &str = "ledger";
@@ -64,8 +65,8 @@ fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) 
     let shown = condition.shown();
     let (what, before, is, now) = match fact.as_str() {
         BALANCE => (format!("`{source}` had"), plain(&shown), "has", plain(now)),
-        PAYEE => (format!("`{payee}` was"), plain(&shown), "is", plain(now)),
-        PAYMENTS => (format!("`{payee}` had received"), times(&shown), "has received", times(now)),
+        PAYEE => (format!("{} was", quote(payee)), plain(&shown), "is", plain(now)),
+        PAYMENTS => (format!("{} had received", quote(payee)), times(&shown), "has received", times(now)),
         other => (format!("the {other} was"), plain(&shown), "is", plain(now)),
     };
     let asks = match (condition, allowed) {

@@ -10,7 +10,7 @@ use super::books::{self, Account, Kind, Past};
 use super::facts::PAYMENTS;
 use super::transfer::Transfer;
 use crate::connectors::history::History;
-use crate::connectors::{Exhibit, Previewed};
+use crate::connectors::{Exhibit, Known, Previewed, Sentence, quote, say};
 use crate::money::Currency;
 
 /// Earlier payments that a reviewer is shown; how many there are in all is said beside them.
@@ -62,7 +62,7 @@ pub(super) enum NotCovered {
     #[error("the account `{account}` has {has}, which does not cover {amount}")]
     Overdraft { account: String, has: String, amount: String },
     /// The payee's balance would not fit.
-    #[error("`{payee}` has {has}; with {amount} more it would have more than the ledger can hold")]
+    #[error("{} has {has}; with {amount} more it would have more than the ledger can hold", quote(.payee))]
     TooMuch { payee: String, has: String, amount: String },
 }
 
@@ -148,16 +148,16 @@ impl Standing {
         books: &Connection,
         transfer: &Transfer,
         after: (i64, i64),
-    ) -> rusqlite::Result<(String, Value, Vec<Exhibit>)> {
+    ) -> rusqlite::Result<(Sentence, Value, Vec<Exhibit>)> {
         let Transfer { source, payee, currency, amount, reference, .. } = transfer;
         let mut exhibits = Vec::new();
         let own = self.is_own();
         let count = self.facts.payments;
         let mut known = match (count, own) {
-            (_, true) => "an account of the operator's".to_owned(),
-            (0, false) => "first payment to this payee".to_owned(),
-            (1, false) => "paid once before".to_owned(),
-            (more, false) => format!("paid {more} times before"),
+            (_, true) => say!("an account of the operator's"),
+            (0, false) => say!("first payment to this payee"),
+            (1, false) => say!("paid once before"),
+            (more, false) => say!("paid {} times before", more),
         };
         let past = match self.payee {
             Some(payee) => books::history(books, payee, None, HISTORY_MAX)?,
@@ -169,56 +169,66 @@ impl Standing {
             None => Vec::new(),
         };
         if let Some(last) = same.first() {
-            known += &format!(", LAST WITH THE SAME AMOUNT AND REFERENCE on {}", day(last.at));
-            exhibits.push(Exhibit::text("paid before with the same amount and reference", listed(&same)));
+            known += say!(", LAST WITH THE SAME AMOUNT AND REFERENCE on {}", day(last.at));
+            exhibits.push(Exhibit::text(say!("paid before with the same amount and reference"), listed(&same)));
         }
-        exhibits.push(Exhibit::text("balances before and after", self.balances(transfer, after, own)));
+        exhibits.push(Exhibit::text(say!("balances before and after"), self.balances(transfer, after, own)));
         if count == 0 {
-            exhibits.push(Exhibit::text("first payment to this payee", self.never(books, transfer, own)?));
+            exhibits.push(Exhibit::text(say!("first payment to this payee"), self.never(books, transfer, own)?));
         } else {
             let shown = if count > HISTORY_MAX.into() {
-                format!("the last {HISTORY_MAX} of {count}")
+                say!("the last {} of {}", HISTORY_MAX, count)
             } else {
-                count.to_string()
+                say!("{}", count)
             };
-            exhibits.push(Exhibit::text(format!("payments to this payee ({shown})"), listed(&past)));
+            exhibits.push(Exhibit::text(say!("payments to this payee ({})", shown), listed(&past)));
         }
-        let summary = format!(
-            "pay {} to {payee:?}, {known}, from {source}, which then has {}; reference {reference:?}",
-            transfer.shown(),
-            currency.show(after.0),
+        let summary = say!(
+            "pay {} to {}, {}, from {}, which then has {}; reference {}",
+            Known::amount(currency, *amount),
+            quote(payee),
+            known,
+            Known::configured(source),
+            Known::amount(currency, after.0),
+            quote(reference),
         );
         Ok((summary, self.established(transfer, after, !same.is_empty()), exhibits))
     }
 
     /// Both accounts before and after, one amount under the other.
-    fn balances(&self, transfer: &Transfer, (left, got): (i64, i64), own: bool) -> String {
+    fn balances(&self, transfer: &Transfer, (left, got): (i64, i64), own: bool) -> Sentence {
         let show = |minor_units| transfer.currency.show(minor_units);
         let amounts = [self.source_balance, left, self.payee_balance, got].map(show);
         let width = amounts.iter().map(String::len).max().unwrap_or(0);
-        let [before, after, payee_before, payee_after] = amounts;
+        let [before, after, payee_before, payee_after] =
+            amounts.map(|amount| Known::configured(format_args!("{amount:>width$}")));
         let whose = if own { "an account of the operator's" } else { "outside" };
-        format!(
-            "From {}\n    before  {before:>width$}\n    after   {after:>width$}\n\
-             To {} ({whose})\n    before  {payee_before:>width$}\n    after   {payee_after:>width$}\n",
-            transfer.source, transfer.payee,
+        say!(
+            "From {}\n    before  {}\n    after   {}\nTo {} ({})\n    before  {}\n    after   {}\n",
+            Known::configured(&transfer.source),
+            before,
+            after,
+            quote(&transfer.payee),
+            whose,
+            payee_before,
+            payee_after,
         )
     }
 
     /// That the payee is new, and which known names it could be taken for: a slip of the pen, or a disguise.
-    fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<String> {
-        let mut text = format!("The ledger has no transfer to {}, from any account.\n", transfer.payee);
+    fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<Sentence> {
+        let mut text = say!("The ledger has no transfer to {}, from any account.\n", quote(&transfer.payee));
         if own {
             return Ok(text);
         }
         let mut alike = books::names(books)?;
         alike.retain(|name| is_alike(name, &transfer.payee));
         if !alike.is_empty() {
-            text += "It knows names that are written almost the same:\n";
-            alike.iter().take(ALIKE_MAX).for_each(|name| text += &format!("    {name}\n"));
+            text += say!("It knows names that are written almost the same:\n");
+            alike.iter().take(ALIKE_MAX).for_each(|name| text += say!("    {}\n", quote(name)));
         }
         if let Some(more) = alike.len().checked_sub(ALIKE_MAX).filter(|more| *more > 0) {
-            text += &format!("    and {more} more\n");
+            text += say!("    and {} more\n", more);
         }
         Ok(text)
     }
@@ -240,36 +250,41 @@ pub(super) fn recall(action: &Action, history: &History, previewed: &mut Preview
         |(code, count, sum): &(&str, u64, u64)| json!({ "currency": code, "count": count, "sum": sum.to_string() });
     previewed.fact("transfers-before-in-run", sums.iter().map(fact).collect());
     if !sums.is_empty() {
-        let shown = |code: &str, sum: u64| {
-            let currency = Currency::of(code).ok().zip(i64::try_from(sum).ok());
-            currency.map_or_else(|| format!("{sum} {code}"), |(currency, sum)| currency.show(sum))
+        let shown = |code: &str, sum: u64| match Currency::of(code).ok().zip(i64::try_from(sum).ok()) {
+            Some((currency, sum)) => Known::amount(&currency, sum),
+            None => Known::configured(format_args!("{sum} {code}")),
         };
-        let line = |(code, count, sum): &(&str, u64, u64)| format!("{count} of {} in all\n", shown(code, *sum));
-        let lines =
-            sums.iter().map(line).collect::<String>() + "Those that a person closed without knowing are among them.\n";
+        let line = |(code, count, sum): &(&str, u64, u64)| say!("{} of {} in all\n", *count, shown(code, *sum));
+        let lines = sums.iter().map(line).sum::<Sentence>()
+            + say!("Those that a person closed without knowing are among them.\n");
         let count: u64 = sums.iter().map(|(_, count, _)| count).sum();
         previewed
             .exhibits
-            .insert(0, Exhibit::text(format!("other transfers of this run, made before ({count})"), lines));
+            .insert(0, Exhibit::text(say!("other transfers of this run, made before ({})", count), lines));
     }
     history.tell(previewed);
 }
 
 /// A line for each payment.
-fn listed(past: &[Past]) -> String {
+fn listed(past: &[Past]) -> Sentence {
     let line = |past: &Past| {
         // What is in the books was a currency when it was booked.
-        let amount = Currency::of(&past.currency)
-            .map_or_else(|_| format!("{} {}", past.amount, past.currency), |currency| currency.show(past.amount));
-        format!("{}  T{}  {amount} from {}: {}\n", day(past.at), past.number, past.source, past.reference)
+        let amount = match Currency::of(&past.currency) {
+            Ok(currency) => Known::amount(&currency, past.amount),
+            Err(_) => Known::configured(format_args!("{} {}", past.amount, past.currency)),
+        };
+        let (source, reference) = (Known::configured(&past.source), quote(&past.reference));
+        say!("{}  T{}  {} from {}: {}\n", day(past.at), past.number, amount, source, reference)
     };
-    past.iter().map(line).collect()
+    past.iter().map(line).sum()
 }
 
 /// The day in UTC.
-fn day(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros)
-        .map_or_else(|_| "on an unknown day".into(), |at| at.strftime("%Y-%m-%d").to_string())
+fn day(micros: i64) -> Known {
+    Known::day(
+        jiff::Timestamp::from_microsecond(micros)
+            .map_or_else(|_| "an unknown day".into(), |at| at.strftime("%Y-%m-%d").to_string()),
+    )
 }
 
 /// The time as the books keep it.

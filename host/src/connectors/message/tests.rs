@@ -2,6 +2,7 @@ use holdshort_gate::{FunctionType, WitType};
 use serde_json::json;
 
 use super::*;
+use crate::connectors::exhibit::tests::{host_words, words};
 
 /// The action of `email.send-email`, with `fields` laid over a plain message to one recipient inside.
 pub(in crate::connectors) fn email(fields: Value) -> Action {
@@ -158,7 +159,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
     );
     assert_eq!((&previewed.facts["attachment-bytes"], previewed.consequence), (&json!(7), Consequence::Low));
     let listed = String::from_utf8(previewed.exhibits[1].bytes.clone()).unwrap();
-    assert_eq!(listed, format!("report.txt: 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
+    assert_eq!(listed, format!("\"report.txt\": 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
     let letter = String::from_utf8(composed(&composer, &action, Bcc::Remove).unwrap().bytes).unwrap();
     assert!(letter.contains("filename=\"report.txt\"") && letter.contains("\r\n\r\nYQpiDQpjDQ==\r\n"), "{letter}");
 
@@ -236,4 +237,26 @@ fn a_sender_that_changed_is_a_changed_fact() {
     );
     assert!(Composer::new("nobody", &[], BTreeMap::new()).is_err());
     assert!(Composer::new("a@b.c", &["not a domain".into()], BTreeMap::new()).is_err());
+}
+
+/// Whatever a message and its attachments are called, what the host says about them is the same.
+#[test]
+fn somebody_elses_words_never_go_on_with_the_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let composer = composer(Some(folder.path().into()));
+    let said = |subject: &str, path: &str| {
+        std::fs::write(folder.path().join(path), b"x").ok()?;
+        let attachments = json!([{ "path": path, "sha256": Digest::of(b"x") }]);
+        let action = email(json!({ "subject": subject, "body": subject, "attachments": attachments }));
+        composer.preview("inbox", &action).ok().map(|previewed| host_words(&previewed))
+    };
+    let plain = said("Hello", "report.txt").unwrap();
+    let mut tried = 0;
+    for words in words() {
+        for found in [said(&words, "report.txt"), said("Hello", &words)].into_iter().flatten() {
+            assert_eq!(found, plain, "{words:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 150, "{tried}");
 }

@@ -1,0 +1,142 @@
+//! Evidence, and the sentences of connectors.
+//!
+//! Whatever a connector says to a reviewer is a [`Sentence`], into which somebody else's words come only as quotations ([`quote`]). Evidence that is
+//! wholly somebody else's, such as a diff or a program's output, says whose words it is, and is shown under that label; it never stands in one
+//! exhibit with sentences of the host's.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use holdshort_words::Said;
+pub use holdshort_words::{Sentence, quote, quote_start, say};
+use lettre::Address;
+
+use super::git::CommitId;
+use crate::money::Currency;
+
+/// The most that a piece of evidence may hold: far more than anybody reads, so that what is refused for it is the exception.
+pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
+
+/// A piece of evidence, at most [`EXHIBIT_BYTES_MAX`].
+// INVARIANT: it is whole. In evidence that was cut the line that matters could be missing, and a person would approve what nobody was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhibit {
+    pub(super) title: Sentence,
+    media: &'static str,
+    pub(super) bytes: Vec<u8>,
+    whose: Option<&'static str>,
+}
+
+impl Exhibit {
+    /// What the host says itself, in lines.
+    pub fn text(title: Sentence, text: Sentence) -> Self {
+        Self { title, media: "text/plain", bytes: text.into_string().into_bytes(), whose: None }
+    }
+
+    /// The host's own data as JSON, which says by itself where a text ends.
+    pub fn json(title: Sentence, value: &serde_json::Value) -> Self {
+        Self { title, media: "application/json", bytes: format!("{value:#}\n").into_bytes(), whose: None }
+    }
+
+    /// Words that are wholly those of `whose`, such as `the repository`.
+    pub fn words(whose: &'static str, title: Sentence, media: &'static str, bytes: Vec<u8>) -> Self {
+        Self { title, media, bytes, whose: Some(whose) }
+    }
+
+    /// Its heading, such as `diff production..3f2a1b0`.
+    pub fn title(&self) -> &str {
+        self.title.as_str()
+    }
+
+    /// `text/plain`, `text/x-diff` or `application/json`.
+    pub fn media(&self) -> &'static str {
+        self.media
+    }
+
+    /// The whole of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whose words it is; none if it is what the host says.
+    pub fn whose(&self) -> Option<&'static str> {
+        self.whose
+    }
+
+    /// The whole of it, to be kept.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// A text of a checked form, or of the operator's own, that stands in a sentence without quotation marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known(String);
+
+impl Known {
+    fn new(text: impl Display) -> Self {
+        Self(text.to_string().replace('"', "'").replace(char::is_control, " "))
+    }
+
+    /// A name of the operator's, from the configuration.
+    pub(super) fn configured(name: impl Display) -> Self {
+        Self::new(name)
+    }
+
+    /// An amount as people read it.
+    pub(super) fn amount(currency: &Currency, minor_units: i64) -> Self {
+        Self::new(currency.show(minor_units))
+    }
+
+    /// A commit's first digits.
+    pub(super) fn commit(commit: &CommitId) -> Self {
+        Self::new(commit.short())
+    }
+
+    /// An address that was checked: it has no space and no quotation mark.
+    pub(super) fn address(address: &Address) -> Self {
+        Self::new(address)
+    }
+
+    /// The host of one.
+    pub(super) fn host(address: &Address) -> Self {
+        Self::new(address.domain())
+    }
+
+    /// A day or a time.
+    pub(super) fn day(day: impl Display) -> Self {
+        Self::new(day)
+    }
+}
+
+impl Said for Known {
+    fn said(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use holdshort_words::{Piece, pieces};
+
+    use super::super::Previewed;
+
+    /// Words that are made to be taken for the host's.
+    pub(in crate::connectors) fn words() -> Vec<String> {
+        let words: Vec<String> =
+            serde_json::from_str(include_str!("../../../tests/data/deception/words.json")).unwrap();
+        assert!(words.len() > 150);
+        words
+    }
+
+    /// The host's own part of everything that a preview says: what is left without the quotations, and without what is wholly somebody else's.
+    pub(in crate::connectors) fn host_words(previewed: &Previewed) -> Vec<String> {
+        let evidence = previewed.exhibits.iter().filter(|exhibit| exhibit.whose().is_none());
+        let evidence = evidence.flat_map(|exhibit| [exhibit.title(), std::str::from_utf8(exhibit.bytes()).unwrap()]);
+        let host = |sentence: &str| {
+            let host = pieces(sentence).into_iter().filter(|piece| matches!(piece, Piece::Host(_)));
+            host.map(|piece| piece.to_string()).collect::<String>()
+        };
+        std::iter::once(previewed.summary.as_str()).chain(evidence).map(host).collect()
+    }
+}

@@ -1,0 +1,288 @@
+//! Sentences of the host's in which somebody else's words stand.
+//!
+//! A reviewer believes what the host says. So an agent, a committer or a payee must not be able to go on with a sentence of the host's: in
+//! `pay 10.00 EUR to Globex, paid 14 times before`, a payee could be called `Globex, paid 14 times before`. A [`Sentence`] is made by [`say!`] of
+//! a literal and of values that [`Said`] knows. A `String` is none of them. Somebody else's words go in through [`quote`], which puts them in
+//! quotation marks and escapes what would end the quotation or look like its end, begin a line, or hide how many spaces there are.
+//!
+//! **Invariant:** outside of quotations a sentence has no `"`, so that [`pieces`] finds the quotations again in its text, and what is outside of them
+//! does not depend on what is inside.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use holdshort_gate::{CallId, Capability, Digest, RunId};
+use unicode_security::confusable_detection::skeleton;
+
+/// A sentence of the host's, or several lines of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sentence(String);
+
+/// Somebody else's words in quotation marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted(String);
+
+/// What may stand in a sentence as it is: what the host itself wrote or counted. Its text has no quotation mark and no line end.
+pub trait Said {
+    /// Its text.
+    fn said(&self) -> Cow<'_, str>;
+}
+
+/// Makes a [`Sentence`] like `format!`, of a literal and of values that are [`Said`].
+#[macro_export]
+macro_rules! say {
+    // `concat!` keeps variables from being named in the literal, which would bring them in whatever their type is.
+    ($text:literal $(, $value:expr)* $(,)?) => {{
+        // A statement of its own, so that nothing borrowed is kept over an `await`.
+        let made = $crate::Sentence::__made(::std::format_args!(::std::concat!($text), $($crate::Said::said(&$value)),*));
+        made
+    }};
+}
+
+/// Somebody else's words, whole.
+pub fn quote(words: &str) -> Quoted {
+    let mut quoted = String::with_capacity(words.len() + 2);
+    quoted.push('"');
+    let mut last = '\0';
+    for c in words.chars() {
+        let escaped = match c {
+            '\n' => Some('n'),
+            '\r' => Some('r'),
+            '\t' => Some('t'),
+            '\\' => Some('\\'),
+            ' ' if last == ' ' => Some(' '),
+            _ if ends_a_quotation(c, last) => Some(c),
+            _ => None,
+        };
+        quoted.extend(escaped.is_some().then_some('\\'));
+        quoted.push(escaped.unwrap_or(c));
+        last = c;
+    }
+    quoted.push('"');
+    Quoted(quoted)
+}
+
+/// The beginning of somebody else's words, and how much more there is.
+pub fn quote_start(words: &str, chars_max: usize) -> Sentence {
+    match words.char_indices().nth(chars_max).and_then(|(end, _)| words.split_at_checked(end)) {
+        Some((start, rest)) => say!("{} and {} more characters", quote(start), rest.chars().count()),
+        None => quote(words).into(),
+    }
+}
+
+/// Whether it looks like `"`, as `”` and `″` do, or makes one with the character before it, as `''` does.
+fn ends_a_quotation(c: char, last: char) -> bool {
+    let looks = |c: char| match c {
+        '"' => "''".to_owned(),
+        c if c.is_ascii_alphanumeric() => String::new(),
+        c => skeleton(c.encode_utf8(&mut [0; 4])).collect(),
+    };
+    let one = ["'", "`", "‘", "’"];
+    let look = looks(c);
+    look == "''" || look == "\"" || one.contains(&look.as_str()) && one.contains(&looks(last).as_str())
+}
+
+impl Sentence {
+    /// For [`say!`] alone.
+    #[doc(hidden)]
+    pub fn __made(text: fmt::Arguments<'_>) -> Self {
+        Self(text.to_string())
+    }
+
+    /// Sentences one after the other, with a text of the host's between two.
+    pub fn join(sentences: impl IntoIterator<Item = Self>, between: &'static str) -> Self {
+        let all: Vec<String> = sentences.into_iter().map(|one| one.0).collect();
+        Self(all.join(between))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its text.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl std::ops::Deref for Sentence {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<&str> for Sentence {
+    fn eq(&self, text: &&str) -> bool {
+        self.0 == *text
+    }
+}
+
+impl PartialEq<String> for Sentence {
+    fn eq(&self, text: &String) -> bool {
+        self.0 == *text
+    }
+}
+
+impl From<Quoted> for Sentence {
+    fn from(Quoted(quoted): Quoted) -> Self {
+        Self(quoted)
+    }
+}
+
+impl std::ops::AddAssign for Sentence {
+    fn add_assign(&mut self, more: Self) {
+        self.0 += &more.0;
+    }
+}
+
+impl std::ops::Add for Sentence {
+    type Output = Self;
+
+    fn add(mut self, more: Self) -> Self {
+        self += more;
+        self
+    }
+}
+
+impl std::iter::Sum for Sentence {
+    fn sum<I: Iterator<Item = Self>>(sentences: I) -> Self {
+        Self::join(sentences, "")
+    }
+}
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Sentence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Said for Sentence {
+    fn said(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0)
+    }
+}
+
+impl Said for Quoted {
+    fn said(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0)
+    }
+}
+
+/// A constant of the host's. A text that somebody else wrote does not live for ever.
+impl Said for &'static str {
+    fn said(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
+}
+
+macro_rules! said {
+    ($($kind:ty),*) => {$(
+        impl Said for $kind {
+            fn said(&self) -> Cow<'_, str> {
+                Cow::Owned(self.to_string())
+            }
+        }
+    )*};
+}
+
+// Their texts are made of digits, or of the few characters that ids and WIT names have.
+said!(u8, u16, u32, u64, usize, i32, i64, Digest, CallId, RunId, Capability);
+
+/// A part of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The host's own words.
+    Host(&'a str),
+    /// Somebody else's, as they stand between the quotation marks.
+    Quoted(&'a str),
+}
+
+impl Piece<'_> {
+    /// The words themselves, without escapes.
+    pub fn text(&self) -> String {
+        let Self::Quoted(quoted) = self else { return self.to_string() };
+        let mut text = String::with_capacity(quoted.len());
+        let mut chars = quoted.chars();
+        while let Some(c) = chars.next() {
+            text.push(match c {
+                '\\' => match chars.next() {
+                    Some('n') => '\n',
+                    Some('r') => '\r',
+                    Some('t') => '\t',
+                    Some(other) => other,
+                    None => '\\',
+                },
+                c => c,
+            });
+        }
+        text
+    }
+}
+
+/// As it stands in the sentence, quotation marks included.
+impl fmt::Display for Piece<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(text) => f.write_str(text),
+            Self::Quoted(text) => write!(f, "\"{text}\""),
+        }
+    }
+}
+
+/// The parts of a sentence's text, in order; put together they are the text. A quotation that does not end, as none of a [`Sentence`] does, is the host's.
+pub fn pieces(sentence: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut rest) = (Vec::new(), sentence);
+    while let Some((host, quoted, after)) = next_quotation(rest) {
+        pieces.extend((!host.is_empty()).then_some(Piece::Host(host)));
+        pieces.push(Piece::Quoted(quoted));
+        rest = after;
+    }
+    pieces.extend((!rest.is_empty()).then_some(Piece::Host(rest)));
+    pieces
+}
+
+/// The beginning of a sentence's text. A quotation that does not fit is cut within its quotation marks.
+pub fn beginning(sentence: &str, chars_max: usize) -> String {
+    let (mut shown, mut left) = (String::new(), chars_max);
+    for piece in pieces(sentence) {
+        let whole = piece.to_string();
+        let count = whole.chars().count();
+        if count > left {
+            let start: String = whole.chars().take(left).collect();
+            let end = match piece {
+                Piece::Host(_) => " …",
+                Piece::Quoted(_) if start.len() > 1 => "\" …",
+                Piece::Quoted(_) => return shown + "…",
+            };
+            // A quotation must not end in half of an escape, which would take its end along.
+            let escapes = start.chars().rev().take_while(|c| *c == '\\').count();
+            let start = if escapes % 2 == 1 { start.strip_suffix('\\').unwrap_or(&start) } else { &start };
+            return shown + start + end;
+        }
+        shown += &whole;
+        left -= count;
+    }
+    shown
+}
+
+/// What stands before the next quotation, in it and after it.
+fn next_quotation(text: &str) -> Option<(&str, &str, &str)> {
+    let (host, from) = text.split_once('"')?;
+    let mut escaped = false;
+    let end = from.char_indices().find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    let (quoted, after) = from.split_at_checked(end?.0)?;
+    Some((host, quoted, after.strip_prefix('"')?))
+}

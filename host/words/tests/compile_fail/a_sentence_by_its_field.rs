@@ -1,0 +1,9 @@
+use holdshort_words::Sentence;
+
+fn sentence(payee: &str) -> Sentence {
+    Sentence(payee.to_owned())
+}
+
+fn main() {
+    drop(sentence("Globex"));
+}

@@ -1,0 +1,142 @@
+//! No false alarm: what people call themselves and each other, write over their mail and pay for, in their own language, is drawn so that no two
+//! texts look alike, and takes nobody's typed word (`data/honest`).
+
+use std::collections::BTreeMap;
+
+use holdshort::review::{Matter, Text};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::corpus::CORPUS;
+use crate::evidence;
+
+#[derive(Deserialize)]
+struct Language {
+    language: String,
+    texts: Vec<String>,
+}
+
+fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
+    let file = format!("{}/../tests/data/honest/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// Warnings, and notes, about a text in an action.
+fn told(text: &str) -> (Vec<String>, Vec<String>) {
+    let arguments = json!({ "x": text });
+    let matter = Matter {
+        summary: "pay",
+        facts: &[],
+        arguments: &arguments,
+        function: None,
+        exhibits: &[],
+        preconditions: &Value::Null,
+        differences: Vec::new(),
+    };
+    (matter.warnings(), matter.notes())
+}
+
+/// Every text, and what kind of text it is.
+fn honest() -> Vec<(String, String)> {
+    let languages: Vec<Language> = read("languages");
+    assert!(languages.len() >= 40, "{} languages", languages.len());
+    let mut all = Vec::new();
+    for Language { language, texts } in languages {
+        assert!(texts.len() <= 20);
+        all.extend(texts.into_iter().map(|text| (language.clone(), text)));
+    }
+    for kind in ["decomposed", "emoji"] {
+        let texts: Vec<String> = read(kind);
+        assert!(texts.len() >= 80, "{kind}: {}", texts.len());
+        all.extend(texts.into_iter().map(|text| (kind.to_owned(), text)));
+    }
+    all
+}
+
+#[test]
+fn no_language_is_an_alarm() {
+    let all = honest();
+    let alarms: Vec<String> = all
+        .iter()
+        .filter_map(|(kind, text)| {
+            let (warnings, _) = told(text);
+            (!warnings.is_empty()).then(|| format!("{kind}: {text}: {warnings:?}"))
+        })
+        .collect();
+    assert!(alarms.is_empty(), "{} of {}:\n{}", alarms.len(), all.len(), alarms.join("\n"));
+    assert!(all.len() >= 600, "{}", all.len());
+    evidence::figure("T37", "honest texts without an alarm", all.len() as u64);
+}
+
+/// Two spellings of one name are drawn as two, and whatever is written out of an honest text is noted.
+#[test]
+fn two_spellings_never_look_the_same() {
+    let mut drawn: BTreeMap<String, String> = BTreeMap::new();
+    for (kind, text) in honest() {
+        let shown = Text::line(&text).to_string();
+        if let Some(other) = drawn.insert(shown.clone(), text.clone()) {
+            assert_eq!(other, text, "{kind}: both are drawn as {shown}");
+        }
+        let spaces_alone = shown.replace("<U+0020>", " ") == text;
+        assert_eq!(
+            shown != text && !spaces_alone,
+            told(&text).1.iter().any(|note| note.contains("cannot be seen")),
+            "{kind}: {shown}"
+        );
+    }
+}
+
+/// What deceives is warned of still; what is only noted is what honest texts have, and the corpus has ten or so of it.
+#[test]
+fn what_deceives_is_an_alarm() {
+    let (mut alarms, mut noted) = (0, Vec::new());
+    for bait in CORPUS.iter().filter(|bait| !bait.marks.is_empty()) {
+        match told(&bait.text).0.is_empty() {
+            true => noted.push(bait.attack.as_str()),
+            false => alarms += 1,
+        }
+    }
+    noted.sort_unstable();
+    let expected: Vec<String> = read("noted");
+    assert_eq!(noted, expected, "what the corpus marks and nobody is warned of");
+    assert!(alarms > 150, "{alarms}");
+    // What looks like honest text and is not.
+    for text in [
+        "alice\u{200c}bob",
+        "pay\u{200d}pal",
+        "می\u{200b}خواهم",
+        "क\u{200c}a",
+        "a\u{feff}b",
+        "1\u{fe0f}0",
+        "A\u{fe0f}",
+        "x\u{20e3}",
+        "🏴\u{e0067}\u{e0062}\u{e007f}",
+        "🏴\u{e0075}\u{e0073}\u{e0063}\u{e0061}\u{e007f}",
+        "👍\u{200d}a",
+        "\u{200d}👍",
+        "ACME\u{fffc} GmbH",
+        "ACME\u{2800}",
+        "a\u{3164}b",
+        "\u{115f}",
+        "x\u{1d159}",
+        "p\u{337}ay",
+        "1\u{301}",
+        "a\u{332}",
+        "a\u{301}\u{301}\u{301}\u{301}",
+        "שלום\u{202e}100",
+        "שלום\u{200f}!",
+        "100\u{202d}001",
+        "\u{2066}100\u{2069}",
+        "pаypal",
+        "раураӏ.com",
+        "ΑCME",
+        "١٠٠ EUR",
+        "a\u{a0}",
+        "\u{3000}x",
+        "\u{1161}",
+        "\u{16fe4}x",
+        "\u{13441}",
+    ] {
+        assert!(!told(text).0.is_empty(), "{text:?} is no alarm");
+    }
+}
