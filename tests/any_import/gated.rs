@@ -34,7 +34,9 @@ fn what_a_person_approves_is_what_the_program_reads() {
     assert_eq!(action["capability"], format!("{CONTACTS}#update-contact"));
     let (summary, class) = (approval["proposal"]["summary"].as_str().unwrap(), &approval["proposal"]["class"]);
     assert!(
-        summary.starts_with("acme:crm/contacts@1.0.0#update-contact(contact: {\"balance\":\"-9007199254740994\""),
+        summary.starts_with(
+            "acme:crm/contacts@1.0.0#update-contact(contact: \"{\\\"balance\\\":\\\"-9007199254740994\\\""
+        ),
         "{summary}"
     );
     assert_eq!((class, approval["proposal"]["connector"].as_str()), (&json!("reconcilable"), Some("command")));
