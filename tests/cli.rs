@@ -21,6 +21,8 @@ mod deciding;
 mod demo;
 #[path = "cli/disk.rs"]
 mod disk;
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "cli/hosts.rs"]
 mod hosts;
 #[path = "cli/policies.rs"]
@@ -41,5 +43,7 @@ mod screen;
 mod support;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/trust.rs"]
+mod trust;
 #[path = "cli/words.rs"]
 mod words;

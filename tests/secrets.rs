@@ -156,7 +156,7 @@ fn office() -> Folder {
     folder.configure(&format!(
         "[agents.scripted]\ncomponent = \"{}\"\n\n[deployment]\nrepository = \"shop.git\"\n\n\
          [email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\nport = {}\nfrom = \"agent@localhost\"\nusername = \"agent\"\npassword-file = \"password\"\n\n\
-         [checks.blind]\ncommand = {}\n\n[checks.told]\ncommand = {}\nenvironment = [\"MARKED\"]\n\n\
+         [checks.blind]\ncommand = {}\nconfinement = \"off\"\n\n[checks.told]\ncommand = {}\nconfinement = \"off\"\nenvironment = [\"MARKED\"]\n\n\
          [notify.ops]\nurl = \"http://127.0.0.1:9/{CHAT}\"\nsecret-file = \"webhook\"\nallow-http = true\nallow-private = true\nretries = 1\nretry-after = \"1ms\"\n\n\
          [notify.chat]\nurl-file = \"chat\"\nformat = \"chat\"\nallow-http = true\n\n\
          [reviewers.alice]\ntoken-sha256 = \"{}\"\nemail = \"alice@localhost\"\n",

@@ -18,7 +18,7 @@ const DOC_SHARE_MIN: usize = 15;
 /// For each room of the host, what it may use of the project besides itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate", "isolate"]),
-    ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill"]),
+    ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill", "own"]),
     ("burden", &["gate", "policy"]),
     ("config", &["gate", "money", "reference"]),
     ("connectors", &["gate", "journal", "money", "reference", "words"]),
@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kill", &["journal"]),
     ("money", &[]),
     ("notify", &["gate", "journal", "review"]),
+    ("own", &[]),
     ("page", &["gate", "journal", "policy", "review", "api", "burden", "money"]),
     ("policy", &["gate", "config", "isolate", "money"]),
     ("reference", &[]),

@@ -26,6 +26,7 @@ fn a_check_sees_the_variables_that_are_named_and_no_others() {
 repository = "shop.git"
 [checks.plain]
 command = ["env"]
+confinement = "off"
 [checks.named]
 command = ["env"]
 environment = ["SHOP_REGION", "HOME", "SHOP_ABSENT"]
@@ -54,7 +55,7 @@ fn a_check_that_takes_long_keeps_no_other_run_from_computing() {
     let script = format!("touch {}; until [ -e {} ]; do sleep 0.05; done", begun.display(), go_on.display());
     let agent = std::fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
     folder.configure(&format!(
-        "{agent}\n[limits]\nlive-runs = 1\n[deployment]\nrepository = \"shop.git\"\n[checks.long]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"
+        "{agent}\n[limits]\nlive-runs = 1\n[deployment]\nrepository = \"shop.git\"\n[checks.long]\ncommand = [\"sh\", \"-c\", \"{script}\"]\nconfinement = \"off\"\n"
     ));
     Repository::bare(&folder.path().join("shop.git"));
     let host = folder.serve();

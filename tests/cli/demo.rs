@@ -24,7 +24,7 @@ fn without_a_terminal_it_drives_the_same_path_over_http() {
     let err = normal(&said.err, &folder);
     assert!(said.out.starts_with("deployed ") && said.out.lines().count() == 1, "{said:?}");
     for part in [
-        "note: checks run the repository's own code as the host's user",
+        "note: checks run the repository's own code ",
         "There is no terminal to ask on: approving sha256:DIGEST over HTTP at http://127.0.0.1:PORT\n",
         "`production` moved from COMMIT to COMMIT: exactly what was cleared.\n",
         "To look around: `cd FOLDER/tour`",
@@ -41,7 +41,11 @@ fn it_fails_when_the_branch_did_not_move() {
     let folder = Folder::new(&[], "");
     // The project's tests fail: whoever runs them finds a python3 that cannot.
     let python = folder.write("bin/python3", "#!/bin/sh\nexit 1\n");
-    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    // A sandbox would pass that one over.
+    let sandbox = folder.write("bin/bwrap", "#!/bin/sh\nexit 1\n");
+    for program in [&python, &sandbox] {
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let path = format!("{}:{}", folder.path().join("bin").display(), std::env::var("PATH").unwrap());
     let output = folder.command(&["demo", "--keep", "tour"]).env("PATH", path).output().unwrap();
     let said = crate::said::Said::from(output).exits(3);

@@ -151,7 +151,7 @@ fn what_the_agent_says_on_the_way_stands_between_what_happens() {
 
 #[test]
 fn whoever_starts_a_host_with_checks_is_told_that_they_are_trusted() {
-    let note = "note: checks run the repository's own code as the host's user, without a sandbox";
+    let note = "note: checks run the repository's own code unconfined, as the host's user";
     let (folder, _) = shop(&[]);
     let scripted = component("scripted");
     let said = holdshort(&folder, &["run", scripted.to_str().unwrap(), "--task", "log hello"]).exits(0);

@@ -15,6 +15,7 @@ path = "shop.git"
 
 [checks.tests]
 command = ["true"]
+confinement = "off"
 "#;
 
 /// A folder with a repository in which `main` is one commit ahead of `production`.

@@ -136,7 +136,10 @@ fn a_trespasser_reads_nothing() {
 /// Checks that nobody configured, and the one there is on what is no revision.
 #[test]
 fn an_improviser_runs_nothing() {
-    let folder = folder(&["improvise"], "\n[checks.tests]\ncommand = [\"sh\", \"-c\", \"echo ran >> $RAN\"]\n");
+    let folder = folder(
+        &["improvise"],
+        "\n[checks.tests]\ncommand = [\"sh\", \"-c\", \"echo ran >> $RAN\"]\nconfinement = \"off\"\n",
+    );
     let ran = folder.path().join("ran");
     let text = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
     folder.configure(&text.replace("$RAN", ran.to_str().unwrap()));

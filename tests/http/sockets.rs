@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{PATIENCE, Reply, get, post};
+use crate::evidence;
 use crate::hardening::sign_in;
 use crate::world::{How, World};
 
@@ -261,6 +262,70 @@ async fn guessing_and_looping_are_slowed_down() {
     }
     assert_eq!((statuses[0], statuses[9]), (200, 429));
     assert_eq!(world.ask(&get("/v1/agents").by("bob")).await.status, 200, "each has their own");
+    world.stop().await;
+}
+
+/// By any way, in turn: there is one count for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_gains_nothing_by_going_from_one_way_to_the_next() {
+    let slow = Rate { per_second: 1, burst: 30 };
+    let world = World::with(Limits { failures: slow, ..Limits::STANDARD }).await;
+    let cookie = sign_in(&world, "alice").await;
+    let form = |path: &str, body: &str| {
+        let form = get(path).method("POST").without("Authorization").with("Origin", "http://holdshort.test");
+        form.with("Content-Type", "application/x-www-form-urlencoded").body(body)
+    };
+    let page = |path: &str| get(path).without("Authorization");
+    let name = cookie.split('=').next().unwrap();
+    let ways = [
+        get("/v1/approvals").by("mallory"),
+        get("/v1/runs").with("Authorization", "Bearer x"),
+        get("/v1/approvals").with("Authorization", "Basic YWxpY2U6YWxpY2U="),
+        get("/v1/approvals").without("Authorization"),
+        get("/v1/approvals").and("Authorization", "Bearer token-of-alice"),
+        get("/metrics").by("mallory"),
+        get("/openapi.json").by("mallory"),
+        post("/v1/runs", &json!({})).by("mallory"),
+        post("/v1/sign-in-links", &json!({})).by("mallory"),
+        page("/sign-in?code=guessed"),
+        page("/sign-in?code=guessed&next=/runs"),
+        form("/sign-in", "token=guessed"),
+        form("/sign-in", "token=token-of-mallory&next=/runs"),
+        form("/sign-in", "code=guessed"),
+        page("/").with("Cookie", &format!("{name}=guessed")),
+        page("/runs").with("Cookie", &format!("{name}=guessed")),
+        page("/live").with("Cookie", &format!("{name}=guessed")),
+        form("/sign-out", "seal=x").with("Cookie", &format!("{name}=guessed")),
+        form("/sign-out", "seal=guessed").with("Cookie", &cookie),
+        form("/grants/r.1/revocation", "seal=guessed").with("Cookie", &cookie),
+        form("/runs/r/cancel", "seal=guessed").with("Cookie", &cookie),
+        form("/policy/cases", "seal=guessed").with("Cookie", &cookie),
+        form("/backtest", "seal=guessed").with("Cookie", &cookie),
+    ];
+    let start = Instant::now();
+    let mut told = 0;
+    for way in ways.iter().cycle().take(3 * ways.len()) {
+        let reply = way.send(world.at).await;
+        assert!([303, 307, 401, 403, 429, 200].contains(&reply.status), "{}: {}", way.target, reply.status);
+        told += u64::from(reply.status != 429);
+    }
+    assert!(told >= 30, "{told}");
+    assert!(told <= 31 + start.elapsed().as_secs(), "{told} guesses were answered in {:?}", start.elapsed());
+    // Each of them is at its end, and not only those that came last.
+    for way in &ways {
+        let mut statuses = Vec::new();
+        for _ in 0..5 {
+            statuses.push(way.send(world.at).await.status);
+        }
+        assert!(statuses.contains(&429), "{}: {statuses:?}", way.target);
+    }
+    // What is right is served, by every way.
+    assert_eq!(world.ask(&get("/v1/approvals")).await.status, 200);
+    assert_eq!(page("/").with("Cookie", &cookie).send(world.at).await.status, 200);
+    assert_eq!(page("/sign-in").send(world.at).await.status, 200, "and whoever has nothing yet can come in");
+    assert_eq!(form("/sign-in", "token=token-of-bob").send(world.at).await.status, 303);
+    assert!(!sign_in(&world, "carol").await.is_empty(), "by a link");
+    evidence::figure("T33", "ways to try a secret", ways.len() as u64);
     world.stop().await;
 }
 

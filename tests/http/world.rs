@@ -289,6 +289,7 @@ impl World {
                 types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into(),
                 policies: vec!["never-\"needed\"".into()],
             },
+            unconfined: false,
         });
         let (stop, stopped) = oneshot::channel();
         let server = Some(tokio::spawn(serve(listener, api, stopped)));

@@ -17,7 +17,10 @@ fn a_replayed_run_does_nothing_twice() {
     let home = tempfile::tempdir().unwrap();
     let (mail, branch) = (Maildir(home.path().join("mail")), Branch::new(&home.path().join("shop.git")));
     let counted = home.path().join("counted");
-    let check = format!("[checks.count]\ncommand = [\"sh\", \"-c\", \"echo x >> {}\"]\n", counted.display());
+    let check = format!(
+        "[checks.count]\ncommand = [\"sh\", \"-c\", \"echo x >> {}\"]\nconfinement = \"off\"\n",
+        counted.display()
+    );
     let more = format!("[limits]\nlinger-ms = 0\n{}{check}", branch.section());
     let folder = outside::folder(&mail, &more);
     let checks = || fs::read_to_string(&counted).unwrap_or_default().lines().count();
@@ -55,7 +58,7 @@ fn a_grant_that_is_taken_back_is_nothing_to_a_replay() {
     let (mail, branch) = (Maildir(home.path().join("mail")), Branch::new(&home.path().join("shop.git")));
     let gone = home.path().join("gone");
     let wait = format!("until [ -e {} ]; do sleep 0.05; done", gone.display());
-    let check = format!("[checks.slow]\ncommand = [\"sh\", \"-c\", \"{wait}\"]\n");
+    let check = format!("[checks.slow]\ncommand = [\"sh\", \"-c\", \"{wait}\"]\nconfinement = \"off\"\n");
     let policy = "[policy]\nfiles = [\"p.cedar\"]\n";
     let folder = outside::folder(&mail, &format!("[limits]\nlinger-ms = 0\n{policy}{}{check}", branch.section()));
     let permit = |action: &str| format!("permit (principal, action == Action::\"{action}\", resource);\n");

@@ -130,6 +130,7 @@ async fn host(
         cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,
         known: holdshort::burden::Known::default(),
+        unconfined: false,
     });
     tokio::spawn(effects.run());
     tokio::spawn(runs.clone().run());

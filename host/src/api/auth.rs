@@ -16,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdshort_gate::{Call, Digest, Time};
 
 use super::problem::{Kind, Problem};
+use crate::own::{self, NotOurs};
 
 /// A token is this and 43 characters of base64url: 256 random bits, recognisable by scanners for secrets.
 const TOKEN_PREFIX: &str = "holdshort_";
@@ -174,6 +175,9 @@ pub enum TokenError {
         /// Its permissions.
         mode: u32,
     },
+    /// Others could change it, or put another in its place.
+    #[error("the local operator's file: {0}")]
+    NotOurs(#[from] NotOurs),
     /// It is no token.
     #[error("`{0}` does not hold a token: remove it, and the host writes a new one at the next start")]
     NotAToken(PathBuf),
@@ -232,6 +236,7 @@ fn ensure(path: &Path, first: impl FnOnce() -> Result<String, TokenError>) -> Re
     if mode & 0o077 != 0 {
         return Err(TokenError::Open { path: path.into(), mode });
     }
+    own::is_our_file(path)?;
     fs::read_to_string(path).map(Some).map_err(failed)
 }
 

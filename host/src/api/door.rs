@@ -7,7 +7,6 @@
 //! forms carry a seal.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::body::HttpBody;
@@ -19,6 +18,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use super::Api;
 use super::auth::Reviewer;
 use super::problem::{Kind, Problem};
+use super::secrets::{Peer, Tries, no_session};
 use super::server::{Busy, Line};
 use super::sign_in::is_local;
 use crate::kill;
@@ -125,22 +125,25 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     }
     let open = side == Side::Page
         && OPEN_PAGES.iter().any(|page| path == *page || page.ends_with('/') && path.starts_with(page));
-    check_host(api, request)?;
+    let line = request.extensions().get::<Arc<Line>>().cloned();
+    // No web page reaches the socket in the state folder, whatever it is called by.
+    if line.as_ref().is_none_or(|line| line.peer() != Peer::Local) {
+        check_host(api, request)?;
+    }
     check_origin(api, request.headers())?;
     check_fetch(request.headers())?;
     check_coding(request.headers())?;
     if side == Side::Page && ![Method::GET, Method::HEAD].contains(request.method()) {
         has_origin(request.headers())?;
     }
-    let line = request.extensions().get::<Arc<Line>>().cloned();
-    let reviewer = match identify(api, side, request) {
-        Ok(reviewer) => reviewer,
-        // Not counted against its peer, who may be everybody: whoever has a link or a token can sign in while others guess.
-        Err(_) if open => return Ok(Admitted::As(None)),
-        Err(problem) => {
-            api.0.metrics.unauthenticated.fetch_add(1, Ordering::Relaxed);
-            failure(api, line.as_ref())?;
-            return if side == Side::Page && request.method() == Method::GET {
+    let tries = api.0.secrets.tries(line.as_ref());
+    let reviewer = match identify(api, side, request, &tries) {
+        Ok(Some(reviewer)) => reviewer,
+        // A wrong cookie counts here too, and what it opens is nothing: whoever has a link or a token can sign in while others guess.
+        Ok(None) | Err(_) if open => return Ok(Admitted::As(None)),
+        found => {
+            let problem = found.err().unwrap_or_else(|| tries.failed(no_session()));
+            return if side == Side::Page && request.method() == Method::GET && problem.kind() != Kind::TooMany {
                 Ok(Admitted::ToSignIn(to_sign_in(request)))
             } else {
                 Err(problem)
@@ -161,23 +164,16 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     Ok(Admitted::As(busy))
 }
 
-/// Who asks. A cookie opens no endpoint, and a token no page: a browser adds the one by itself, and nobody reads the other off a page.
-fn identify(api: &Api, side: Side, request: &mut Request) -> Result<Reviewer, Problem> {
+/// Who asks; nobody if a page is asked for without a cookie. A cookie opens no endpoint, and a token no page: a browser adds the one by itself, and nobody
+/// reads the other off a page.
+fn identify(api: &Api, side: Side, request: &mut Request, tries: &Tries) -> Result<Option<Reviewer>, Problem> {
     if side == Side::Endpoint {
-        return api.0.reviewers.identify(request.headers());
+        return api.0.secrets.bearer(request.headers(), tries).map(Some);
     }
-    let session = api.0.sessions.find(request.headers(), &api.0.cookie, Instant::now());
-    let session = session
-        .ok_or_else(|| Problem::new(Kind::Unauthenticated, "sign in first; `holdshort sign-in` prints a link"))?;
+    let Some(session) = api.0.secrets.session(request.headers(), tries)? else { return Ok(None) };
     let reviewer = session.reviewer().clone();
     request.extensions_mut().insert(session);
-    Ok(reviewer)
-}
-
-/// Counts a request of nobody known against its peer.
-fn failure(api: &Api, line: Option<&Arc<Line>>) -> Result<(), Problem> {
-    let often = line.is_some_and(|line| !api.0.failures.take(&line.peer(), Instant::now()));
-    if often { Err(too_many("too many requests without a valid token")) } else { Ok(()) }
+    Ok(Some(reviewer))
 }
 
 /// Where somebody unknown is sent who wants to see a page, to come back to it.

@@ -23,13 +23,16 @@ pub(super) async fn alive() -> Answer {
     Ok(([(header::CONTENT_TYPE, PLAIN)], "ok\n").into_response())
 }
 
-/// Says whether the host can write. Needs no token.
+/// Says whether the host can write, and in a second line whether checks run unconfined. Needs no token.
 #[utoipa::path(get, path = "/readyz", operation_id = "is-ready", tag = "host", security(()), responses(
     (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
     (status = 503, body = Details, content_type = "application/problem+json", description = "The journal cannot be written.")))]
 pub(super) async fn ready(State(api): State<Api>) -> Answer {
     match api.journal().health() {
-        Health::Ok => Ok(([(header::CONTENT_TYPE, PLAIN)], "ready\n").into_response()),
+        Health::Ok => {
+            let text = if api.0.unconfined { "ready\nchecks: unconfined\n" } else { "ready\n" };
+            Ok(([(header::CONTENT_TYPE, PLAIN)], text).into_response())
+        }
         // The cause may name files; who asks here is not known, so it stays in the log.
         Health::Failing { .. } => Err(Problem::new(Kind::Unavailable, "the journal cannot be written just now")),
     }
@@ -43,7 +46,7 @@ const COUNTED_MAX: usize = 100_000;
     (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8")))]
 pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     let mut text = String::new();
-    api.0.metrics.write(&mut text);
+    api.0.metrics.write(api.0.secrets.failures(), &mut text);
     let streams = api.limits().streams_max.saturating_sub(api.0.streams.available_permits());
     let Figures { live_runs, instances_started, events_replayed, events_recalled } = api.driver().figures();
     let gauges = [

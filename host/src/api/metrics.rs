@@ -15,8 +15,6 @@ type Counts = BTreeMap<(&'static str, u16), u64>;
 pub(super) struct Metrics {
     /// By route. Routes are those of the schema, so there are few.
     requests: Mutex<HashMap<String, Counts>>,
-    /// Requests without a valid token.
-    pub(super) unauthenticated: AtomicU64,
     /// Connections that were closed to make room for new ones.
     pub(super) evicted: AtomicU64,
 }
@@ -34,8 +32,8 @@ impl Metrics {
         }
     }
 
-    /// The counters as text.
-    pub(super) fn write(&self, text: &mut String) {
+    /// The counters as text; `unauthenticated` is how often no valid secret was presented where one is needed.
+    pub(super) fn write(&self, unauthenticated: u64, text: &mut String) {
         header(text, "holdshort_http_requests_total", "counter", "Answers by route, method and status.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         for (route, counts) in requests.iter().collect::<BTreeMap<_, _>>() {
@@ -45,12 +43,20 @@ impl Metrics {
             }
         }
         let counters = [
-            ("holdshort_http_unauthenticated_total", "Requests without a valid token.", &self.unauthenticated),
-            ("holdshort_http_evicted_total", "Connections closed to make room for new ones.", &self.evicted),
+            (
+                "holdshort_http_unauthenticated_total",
+                "Requests without a valid token, session, link or seal.",
+                unauthenticated,
+            ),
+            (
+                "holdshort_http_evicted_total",
+                "Connections closed to make room for new ones.",
+                self.evicted.load(Ordering::Relaxed),
+            ),
         ];
         for (name, help, counter) in counters {
             header(text, name, "counter", help);
-            let _ = writeln!(text, "{name} {}", counter.load(Ordering::Relaxed));
+            let _ = writeln!(text, "{name} {counter}");
         }
     }
 }
@@ -82,7 +88,7 @@ mod tests {
             metrics.count(route, &method, status);
         }
         let mut text = String::new();
-        metrics.write(&mut text);
+        metrics.write(0, &mut text);
         for line in [
             "holdshort_http_requests_total{route=\"/a\",method=\"GET\",status=\"200\"} 2",
             "holdshort_http_requests_total{route=\"/a\",method=\"other\",status=\"405\"} 1",

@@ -32,6 +32,7 @@ pub mod problem;
 mod repeat;
 pub mod resolutions;
 pub mod runs;
+pub(crate) mod secrets;
 pub(crate) mod server;
 pub mod sessions;
 pub mod shapes;
@@ -42,13 +43,10 @@ mod views;
 mod wit_schema;
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::{Router, middleware};
 use holdshort_journal::{Journal, Position};
@@ -57,7 +55,7 @@ use tokio::sync::{Semaphore, watch};
 pub use auth::{Reviewers, TokenError, ensure_local_name, ensure_local_token};
 pub use driver::Driver;
 pub use limits::{Limits, Rate};
-pub use server::serve;
+pub use server::{Listeners, serve};
 pub use sessions::SessionCookie;
 pub use starting::starting;
 
@@ -66,7 +64,7 @@ use auth::Reviewer;
 use limits::Throttle;
 use metrics::Metrics;
 use problem::{Kind, Problem};
-use sessions::Sessions;
+use secrets::Secrets;
 use stats::Standing;
 
 use crate::policy::Setting;
@@ -93,6 +91,8 @@ pub struct ApiParts {
     pub limits: Limits,
     /// What the figures of how much people are asked are told by.
     pub known: Known,
+    /// Whether some check runs the repository's code as the host's user.
+    pub unconfined: bool,
 }
 
 /// The pages for people, behind the endpoint's door: only for who has signed in, but for those that the door names.
@@ -116,17 +116,15 @@ struct Inner {
     trial: Arc<Semaphore>,
     /// Explanations: one at a time, and the others wait.
     explaining: Arc<Semaphore>,
-    reviewers: Reviewers,
+    secrets: Secrets,
     hosts: HashSet<String>,
     origins: HashSet<String>,
     pages: Pages,
-    cookie: SessionCookie,
-    sessions: Sessions,
     limits: Limits,
     metrics: Metrics,
     burden: Standing,
+    unconfined: bool,
     requests: Throttle<Reviewer>,
-    failures: Throttle<IpAddr>,
     streams: Arc<Semaphore>,
     connections: AtomicUsize,
     /// Turns true when the host shuts down, so that event streams end.
@@ -147,6 +145,7 @@ impl Api {
             cookie,
             limits,
             known,
+            unconfined,
         } = parts;
         let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
         Self(Arc::new(Inner {
@@ -155,17 +154,15 @@ impl Api {
             setting: Arc::new(setting),
             trial: Arc::new(Semaphore::new(1)),
             explaining: Arc::new(Semaphore::new(1)),
-            reviewers,
+            secrets: Secrets::new(reviewers, cookie, limits.failures),
             hosts: lower(allowed_hosts),
             origins: lower(allowed_origins),
             pages,
-            cookie,
-            sessions: Sessions::default(),
             limits,
             metrics: Metrics::default(),
             burden: Standing::new(known),
+            unconfined,
             requests: Throttle::new(limits.requests),
-            failures: Throttle::new(limits.failures),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             connections: AtomicUsize::new(0),
             closing: watch::Sender::new(false),
@@ -197,31 +194,6 @@ impl Api {
 
     fn limits(&self) -> &Limits {
         &self.0.limits
-    }
-
-    /// Whom a token in a form is of.
-    pub(crate) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
-        self.0.reviewers.owner(token)
-    }
-
-    /// Whom a link's code would sign in.
-    pub(crate) fn whose(&self, code: &str) -> Option<Reviewer> {
-        self.0.sessions.whose(code, Instant::now())
-    }
-
-    /// Uses a link's code up.
-    pub(crate) fn follow(&self, code: &str) -> Option<Reviewer> {
-        self.0.sessions.follow(code, Instant::now())
-    }
-
-    /// Signs somebody in: the header that their browser is to get.
-    pub(crate) fn sign_in(&self, reviewer: &Reviewer) -> Result<HeaderValue, Problem> {
-        self.0.sessions.open(reviewer, &self.0.cookie, Instant::now())
-    }
-
-    /// Signs the browser of these headers out.
-    pub(crate) fn sign_out(&self, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
-        self.0.sessions.end(headers, &self.0.cookie)
     }
 }
 

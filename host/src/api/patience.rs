@@ -7,15 +7,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::server::Line;
 
+/// A connection of any kind.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
 /// Ends in an error when nothing could be written for a while. hyper has no time-out for that: who asks and does not read would stay for ever,
 /// with the answer in memory.
 pub(super) struct Patient {
-    socket: TcpStream,
+    socket: Box<dyn Socket>,
     time_max: Duration,
     line: Arc<Line>,
     /// Until when something must be taken, while nothing is.
@@ -24,7 +28,7 @@ pub(super) struct Patient {
 
 impl Patient {
     /// Waits for `time_max` and no longer, each time.
-    pub(super) fn new(socket: TcpStream, time_max: Duration, line: Arc<Line>) -> Self {
+    pub(super) fn new(socket: Box<dyn Socket>, time_max: Duration, line: Arc<Line>) -> Self {
         Self { socket, time_max, line, stalled: None }
     }
 

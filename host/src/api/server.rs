@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,14 +16,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::Api;
 use super::auth::Reviewer;
-use super::patience::Patient;
+use super::patience::{Patient, Socket};
+use super::secrets::Peer;
 
 /// Bytes of a request's head, and headers in it: tokens are short and there are no cookies. The library reads pieces of up to this size and looks after
 /// each whether the head has ended, so the largest head that can be taken is twice as large.
@@ -37,8 +37,55 @@ const NEXT_LOOK: Duration = Duration::from_millis(10);
 /// A pause after the operating system refused a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where connections come from.
+#[derive(Debug)]
+pub struct Listeners {
+    network: TcpListener,
+    /// The socket in the state folder.
+    local: Option<UnixListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(network: TcpListener) -> Self {
+        Self { network, local: None }
+    }
+}
+
+impl Listeners {
+    /// Both; the second is for the host's user alone.
+    pub fn new(network: TcpListener, local: Option<UnixListener>) -> Self {
+        Self { network, local }
+    }
+
+    async fn accept(&self) -> io::Result<(Box<dyn Socket>, Peer)> {
+        let local = async {
+            match &self.local {
+                Some(local) => local.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.network.accept() => {
+                let (stream, peer) = accepted?;
+                // Answers are small and whole; waiting to fill a packet would only delay them.
+                let _ = stream.set_nodelay(true);
+                Ok((Box::new(stream), peer.ip().into()))
+            }
+            accepted = local => {
+                let (stream, _) = accepted?;
+                let peer = stream.peer_cred()?.uid();
+                if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the user {peer} has come by the local socket")));
+                }
+                Ok((Box::new(stream), Peer::Local))
+            }
+        }
+    }
+}
+
 /// Answers requests until `shutdown` is ready; then lets open ones end, for a while.
-pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future) -> io::Result<()> {
+pub async fn serve(listeners: impl Into<Listeners>, api: Api, shutdown: impl Future) -> io::Result<()> {
+    let listeners = listeners.into();
     let router = api.router();
     let lines = Arc::new(Lines::default());
     let mut tasks = JoinSet::new();
@@ -47,7 +94,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future) -> io
         let accepted = tokio::select! {
             _ = &mut shutdown => break,
             Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -55,7 +102,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future) -> io
                     _ = &mut shutdown => break,
                     () = lines.room(&api) => {}
                 }
-                let line = lines.open(peer.ip());
+                let line = lines.open(peer);
                 let (router, api, lines) = (router.clone(), api.clone(), lines.clone());
                 tasks.spawn(async move {
                     api.0.connections.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +117,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future) -> io
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     api.0.closing.send_replace(true);
     let ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(api.limits().shutdown_time_max, ended).await.is_err() {
@@ -80,9 +127,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future) -> io
 }
 
 /// Answers the requests of one connection, until it ends, is closed to make room, or the host shuts down.
-async fn answer(stream: TcpStream, router: Router, line: Arc<Line>, api: &Api) {
-    // Answers are small and whole; waiting to fill a packet would only delay them.
-    let _ = stream.set_nodelay(true);
+async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Line>, api: &Api) {
     let extension = line.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         extension.touch();
@@ -108,7 +153,7 @@ async fn answer(stream: TcpStream, router: Router, line: Arc<Line>, api: &Api) {
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, peer = %line.peer, "a connection ended badly");
+        tracing::debug!(%error, peer = ?line.peer, "a connection ended badly");
     }
 }
 
@@ -122,7 +167,7 @@ pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
 #[derive(Debug)]
 pub(crate) struct Line {
     id: u64,
-    peer: IpAddr,
+    peer: Peer,
     opened: Instant,
     /// Microseconds between its opening and its last request.
     touched: AtomicU64,
@@ -167,7 +212,7 @@ impl Drop for Busy {
 
 impl Line {
     /// The other end.
-    pub(super) fn peer(&self) -> IpAddr {
+    pub(super) fn peer(&self) -> Peer {
         self.peer
     }
 
@@ -246,7 +291,7 @@ impl Lines {
         true
     }
 
-    fn open(&self, peer: IpAddr) -> Arc<Line> {
+    fn open(&self, peer: Peer) -> Arc<Line> {
         let line = Arc::new(Line {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             peer,

@@ -18,6 +18,7 @@ use sha2::Sha256;
 
 use super::auth::Reviewer;
 use super::problem::{Kind, Problem};
+use super::secrets::Tries;
 
 /// How long a link waits to be followed.
 pub(crate) const LINK_TIME: Duration = Duration::from_secs(10 * 60);
@@ -64,7 +65,7 @@ impl SessionCookie {
     }
 
     /// The value that these headers bring, if they bring exactly one.
-    fn value<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+    pub(super) fn value<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let ours =
             lines.flat_map(Cookie::split_parse).filter_map(Result::ok).filter(|cookie| cookie.name() == self.name);
@@ -80,6 +81,8 @@ pub(crate) struct Session {
     reviewer: Reviewer,
     since: Instant,
     key: Key,
+    /// What whoever uses it has tried in vain; unknown while nobody does.
+    tries: Option<Tries>,
 }
 
 /// The secret of a session's seals.
@@ -98,6 +101,11 @@ impl Session {
         &self.reviewer
     }
 
+    /// The same session, for one peer.
+    pub(super) fn used_by(self, tries: Tries) -> Self {
+        Self { tries: Some(tries), ..self }
+    }
+
     /// The seal of a form that may do `what`.
     pub(crate) fn seal(&self, what: &str) -> String {
         self.mac(what).map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).unwrap_or_default()
@@ -113,7 +121,11 @@ impl Session {
                 "this form is not from a page that this session was shown; open the page again and send it from there",
             )
         };
-        fits.then_some(()).ok_or_else(refused)
+        match (fits, &self.tries) {
+            (true, _) => Ok(()),
+            (false, Some(tries)) => Err(tries.failed(refused())),
+            (false, None) => Err(refused()),
+        }
     }
 
     /// None if the library refused the key, which has the length that it likes best.
@@ -162,14 +174,14 @@ impl Sessions {
     ) -> Result<HeaderValue, Problem> {
         let (value, mut key) = (random()?, [0; 32]);
         getrandom::fill(&mut key).map_err(no_randomness)?;
-        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key) };
+        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key), tries: None };
         lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, session, now);
         cookie.header(Some(&value))
     }
 
-    /// Whose session these headers are of.
-    pub(super) fn find(&self, headers: &HeaderMap, cookie: &SessionCookie, now: Instant) -> Option<Session> {
-        let digest = Digest::of(cookie.value(headers)?.as_bytes());
+    /// The session of a cookie's value.
+    pub(super) fn find(&self, value: &str, now: Instant) -> Option<Session> {
+        let digest = Digest::of(value.as_bytes());
         let found = lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)?;
         let age = u64::try_from(now.saturating_duration_since(found.since).as_millis()).unwrap_or(u64::MAX);
         Some(Session { reviewer: found.reviewer.clone().signed_in_for(age), ..found })
@@ -241,6 +253,10 @@ mod tests {
         Reviewers::new([(name.to_owned(), Digest::of(name.as_bytes()))]).unwrap().owner(name).unwrap()
     }
 
+    fn find(sessions: &Sessions, headers: &HeaderMap, cookie: &SessionCookie, now: Instant) -> Option<Session> {
+        sessions.find(cookie.value(headers)?, now)
+    }
+
     /// What a browser sends after it was given this.
     fn brings(given: &HeaderValue) -> HeaderMap {
         let pair = given.to_str().unwrap().split(';').next().unwrap().parse().unwrap();
@@ -269,7 +285,7 @@ mod tests {
     fn a_session_ends_when_it_is_not_used_and_after_a_day() {
         let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
         let open = || brings(&sessions.open(&reviewer("alice"), &cookie, start).unwrap());
-        let is_open = |headers: &HeaderMap, after: Duration| sessions.find(headers, &cookie, start + after).is_some();
+        let is_open = |headers: &HeaderMap, after: Duration| find(&sessions, headers, &cookie, start + after).is_some();
         let instant = Duration::from_millis(1);
         let (idle, busy, ended) = (open(), open(), open());
         assert!(is_open(&idle, IDLE_TIME_MAX - instant), "in use again");
@@ -293,7 +309,7 @@ mod tests {
         let (bob, alice) = (open("bob", Duration::ZERO), open("alice", Duration::ZERO));
         let second = Duration::from_secs(1);
         let others: Vec<HeaderMap> = (1..=20).map(|number| open("alice", second * number)).collect();
-        let is_open = |headers: &HeaderMap| sessions.find(headers, &cookie, start + second * 30).is_some();
+        let is_open = |headers: &HeaderMap| find(&sessions, headers, &cookie, start + second * 30).is_some();
         assert_eq!(lock(&sessions.open).0.len(), 1 + OF_ONE_PERSON_MAX);
         assert!(!is_open(&alice) && is_open(&bob) && others.iter().all(is_open));
     }
@@ -306,7 +322,7 @@ mod tests {
         let pair = given.to_str().unwrap().split(';').next().unwrap();
         let (name, value) = pair.split_once('=').unwrap();
         let found = |line: &str| {
-            sessions.find(&HeaderMap::from_iter([(header::COOKIE, line.parse().unwrap())]), &cookie, start).is_some()
+            find(&sessions, &HeaderMap::from_iter([(header::COOKIE, line.parse().unwrap())]), &cookie, start).is_some()
         };
         for line in [pair.to_owned(), format!("a=b; {pair}; c"), format!("{name}x=1; {pair}")] {
             assert!(found(&line), "{line}");
@@ -327,15 +343,16 @@ mod tests {
         }
         let mut twice = brings(&given);
         twice.append(header::COOKIE, pair.parse().unwrap());
-        assert!(sessions.find(&twice, &cookie, start).is_none(), "in two headers");
-        assert!(sessions.find(&brings(&given), &other, start).is_none(), "a host on another port has its own");
+        assert!(find(&sessions, &twice, &cookie, start).is_none(), "in two headers");
+        assert!(find(&sessions, &brings(&given), &other, start).is_none(), "a host on another port has its own");
     }
 
     #[test]
     fn a_seal_is_of_one_session_and_one_thing() {
         let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
         let open = || {
-            sessions.find(&brings(&sessions.open(&reviewer("alice"), &cookie, start).unwrap()), &cookie, start).unwrap()
+            find(&sessions, &brings(&sessions.open(&reviewer("alice"), &cookie, start).unwrap()), &cookie, start)
+                .unwrap()
         };
         let (one, other) = (open(), open());
         let seal = one.seal("this");

@@ -1,7 +1,5 @@
 //! `/v1/sign-in-links`: a link that signs its bearer's browser in, once.
 
-use std::time::Instant;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
@@ -52,8 +50,8 @@ pub(super) async fn create(
             format!("`{}` is no path of the page; write it like `/approvals/RUN.CALL`", super::shortened(&next));
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    let code = api.0.sessions.link(&reviewer, Instant::now())?;
-    let scheme = if api.0.cookie.secure() { "https" } else { "http" };
+    let code = api.0.secrets.link(&reviewer)?;
+    let scheme = if api.0.secrets.behind_tls() { "https" } else { "http" };
     // The door has compared it with the names of this host.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let query =

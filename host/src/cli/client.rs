@@ -4,14 +4,17 @@
 
 mod answers;
 mod connect;
+mod local;
 mod verify;
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{Response, StatusCode};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
 pub use answers::{
@@ -20,6 +23,8 @@ pub use answers::{
 };
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};
+
+use local::Local;
 
 use super::args::{CallId, RunName};
 use super::exit::{Exit, Failure};
@@ -59,15 +64,28 @@ struct ProblemDetails {
 impl Client {
     /// A client for the host at `base`, such as `http://127.0.0.1:7411`, with a reviewer's token.
     pub fn new(base: &str, token: &str) -> Self {
-        let config = Agent::config_builder()
+        Self::with(Self::config().new_agent(), base, token)
+    }
+
+    /// A client for the host that works in a state folder, by the socket there; `base` is what people call it.
+    pub fn local(state: &Path, base: &str, token: &str) -> Self {
+        let agent = Agent::with_parts(Self::config(), Local(state.to_owned()), DefaultResolver::default());
+        Self::with(agent, base, token)
+    }
+
+    fn with(agent: Agent, base: &str, token: &str) -> Self {
+        Self { agent, base: base.trim_end_matches('/').into(), token: token.into() }
+    }
+
+    fn config() -> ureq::config::Config {
+        Agent::config_builder()
             .http_status_as_error(false)
             // The token goes to the host that was named and to nobody else.
             .max_redirects(0)
             .proxy(None)
             .timeout_connect(Some(CONNECT_TIME_MAX))
             .timeout_global(Some(ANSWER_TIME_MAX))
-            .build();
-        Self { agent: config.new_agent(), base: base.trim_end_matches('/').into(), token: token.into() }
+            .build()
     }
 
     /// Asks for a JSON document below `/v1`.

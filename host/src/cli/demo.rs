@@ -35,6 +35,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
         "",
     ]);
 
+    host::keep_private(&config, output)?;
     let journal = host::open_journal(&config)?;
     let session = Session::start(config, journal, AGENT, output)?;
     let (folder, output_aside) = (scratch.temporary(), *output);

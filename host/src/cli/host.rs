@@ -4,29 +4,28 @@
 //! and nobody anything else.
 
 mod clock;
+mod contained;
 mod driver;
 pub(super) mod judging;
 mod offers;
+mod state;
 mod telling;
 mod types;
 
-use std::fs::{DirBuilder, OpenOptions};
 use std::future::Future;
-use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdshort_gate::RunLimits;
 use holdshort_journal::{Journal, OpenError, ReadError};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinError;
 
 use super::exit::{Exit, Failure};
+use super::socket::{self, Bound};
 use crate::agent::{Engine, ReadLimits, Reader};
-use crate::api::{self, Api, ApiParts, Limits, SessionCookie};
+use crate::api::{self, Api, ApiParts, Limits, Listeners, SessionCookie};
 use crate::burden::Known;
 use crate::config::{self, Config};
 use crate::effects::Effects;
@@ -37,12 +36,12 @@ use crate::policy::Setting;
 use crate::runs::{DisplayBudget, Runs, Settings};
 
 pub(super) use clock::system_clock;
+pub(super) use contained::Contained;
 use offers::Offers;
 pub(super) use offers::{NO_DEPLOYMENT, NO_REPOSITORY};
+use state::CACHE_FOLDER;
+pub(super) use state::keep_private;
 pub(super) use telling::targets;
-
-/// Where compiled agents are kept, below the state folder.
-const CACHE_FOLDER: &str = "compiled";
 
 /// A host that has its journal, and runs nothing yet.
 pub(super) struct Host {
@@ -53,34 +52,22 @@ pub(super) struct Host {
     targets: Vec<Target>,
     setting: Setting,
     known: Known,
+    contained: Contained,
 }
 
 /// Opens the configured journal; nobody else can while this lives.
 pub(super) fn open_journal(config: &Config) -> Result<Journal, OpenError> {
-    make_state(&config.state)?;
     Journal::open(&config.journal, system_clock())
-}
-
-/// Makes the state folder, which git is told to leave alone: it may stand in the very repository that agents read, and it holds a token.
-fn make_state(folder: &Path) -> Result<(), OpenError> {
-    let failed = |what, path: &Path, source| OpenError::Io { what, path: path.into(), source };
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| failed("make the folder", folder, source))?;
-    let ignore = folder.join(".gitignore");
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&ignore);
-    match file.and_then(|mut file| file.write_all(b"*\n")) {
-        Err(source) if source.kind() != ErrorKind::AlreadyExists => Err(failed("write", &ignore, source)),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 impl Host {
     /// Wires the host of a configuration around its journal.
     pub(super) fn new(config: Config, journal: Journal) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
+        let contained = Contained::of(&config)?.demanded()?;
         let reader = Reader::isolated(this_program(), read_limits(&config), &config.state.join(CACHE_FOLDER));
         let reader = reader.map_err(|error| failed(&error))?;
-        let Offers { catalogue, performers } = offers::offers(&config, &journal, &reader)?;
+        let Offers { catalogue, performers } = offers::offers(&config, &journal, &reader, &contained)?;
         let live = config.limits.live_runs;
         let guests_max = u32::try_from(instances_max(live)).unwrap_or(u32::MAX);
         let engine = Engine::new(reader.clone(), guests_max, live).map_err(|error| failed(&error))?;
@@ -90,7 +77,12 @@ impl Host {
         let runs = Runs::new(journal.clone(), engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(journal.clone(), performers, runs.refresher());
         let targets = telling::targets(&config, &system_clock())?;
-        Ok(Self { config, journal, runs, effects, targets, setting, known })
+        Ok(Self { config, journal, runs, effects, targets, setting, known, contained })
+    }
+
+    /// What keeps the checks from the rest of the machine, if there are any.
+    pub(super) fn checks_note(&self) -> Option<String> {
+        self.contained.note()
     }
 
     /// Makes everything ready to serve on `listener`: the local operator's token is there and the address is announced when this returns.
@@ -105,6 +97,10 @@ impl Host {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let bound = listener.local_addr().map_err(|error| failed(&error))?;
         let api = self.api(bound)?;
+        let (local, socket) = match self.local() {
+            Some((local, socket)) => (Some(local), Some(socket)),
+            None => (None, None),
+        };
         self.journal.announce(&base(bound))?;
         let links = public_base(&self.config, bound);
         let notify = Notify::new(self.journal, self.targets, links, system_clock());
@@ -116,15 +112,28 @@ impl Host {
             let notify = tokio::spawn(notify.run());
             // A host that takes decisions and does nothing with them is worse than none.
             let ended = tokio::select! {
-                served = api::serve(listener, api, shutdown) => served.map_err(|error| failed(&error)),
+                served = api::serve(Listeners::new(listener, local), api, shutdown) => served.map_err(|error| failed(&error)),
                 ended = &mut effects => Err(stopped("performs effects", ended)),
                 ended = &mut runs => Err(stopped("drives runs", ended)),
             };
+            drop(socket);
             runs.abort();
             effects.abort();
             notify.abort();
             ended
         })
+    }
+
+    /// The socket for commands of this folder. A host without one serves all others.
+    fn local(&self) -> Option<(UnixListener, Bound)> {
+        let state = self.config.state.display();
+        let bound =
+            socket::bind(&self.config.state).and_then(|(local, bound)| Ok((UnixListener::from_std(local)?, bound)));
+        bound
+            .inspect_err(|error| {
+                tracing::warn!("no socket can be made in {state}, so that commands in this folder do not reach the host, only reviewers with `--url` and `--token-file`: {error}");
+            })
+            .ok()
     }
 
     fn api(&self, bound: SocketAddr) -> Result<Api, Failure> {
@@ -154,6 +163,7 @@ impl Host {
             cookie: SessionCookie::new(config.server.behind_proxy, bound.port()),
             limits: Limits::STANDARD,
             known: self.known.clone(),
+            unconfined: self.contained.is_unconfined(),
         }))
     }
 }

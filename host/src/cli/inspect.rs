@@ -10,12 +10,11 @@ use serde_json::{Value, json};
 
 use super::args::InspectArgs;
 use super::exit::{Exit, Failure};
-use super::host::forgetful_reader;
+use super::host::{Contained, forgetful_reader};
 use super::output::Output;
 use crate::agent::{self, Entry, LoadError, Manifest};
 use crate::config::Config;
 use crate::connectors::IfLost;
-use crate::connectors::checks::Checks;
 use crate::review::story;
 use crate::runs::AgentError;
 use classes::{Class, Classes};
@@ -73,7 +72,11 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     reader.check_size(std::fs::metadata(component).map_err(unread)?.len()).map_err(refused)?;
     let manifest = reader.manifest(&std::fs::read(component).map_err(unread)?).map_err(refused)?;
     let classes = Classes::new(config).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    Ok(Report::new(manifest, &classes))
+    let mut report = Report::new(manifest, &classes);
+    if report.routine.iter().any(|name| name.contains("/checks@")) {
+        report.note = Some(Contained::of(config)?.note().unwrap_or_else(|| "no check is configured".into()));
+    }
+    Ok(report)
 }
 
 /// A component's imports, sorted by what would become of them.
@@ -85,6 +88,8 @@ struct Report {
     log: bool,
     /// Why it cannot run here; nothing if it can.
     refused: Vec<String>,
+    /// What whoever lets it run should know of the checks that it may call.
+    note: Option<String>,
 }
 
 impl Report {
@@ -101,7 +106,7 @@ impl Report {
                 Err(error) => refused.push(error.to_string()),
             }
         }
-        Self { manifest, consequential, routine, log, refused }
+        Self { manifest, consequential, routine, log, refused, note: None }
     }
 
     /// How the component is started, in the words of its export.
@@ -126,7 +131,7 @@ impl Report {
             "wasi": self.wasi(false),
             "wasi_empty": self.wasi(true),
             "never": self.never(),
-            "notes": self.notes(),
+            "notes": self.note.iter().collect::<Vec<_>>(),
             "refused": self.refused,
             "can_run": self.refused.is_empty(),
         })
@@ -157,7 +162,7 @@ impl Report {
             output.row("  ", name)?;
         }
         self.nothing(self.routine.is_empty(), output)?;
-        for note in self.notes() {
+        if let Some(note) = &self.note {
             output.row("  note: ", note)?;
         }
         if self.log {
@@ -200,12 +205,6 @@ impl Report {
         let mut never: Vec<String> = NEVER.map(String::from).into();
         never.insert(1, files);
         never
-    }
-
-    /// What whoever lets it run should know of what it may call.
-    fn notes(&self) -> Vec<&'static str> {
-        let checks = self.routine.iter().any(|name| name.contains("/checks@"));
-        checks.then(Checks::isolation).into_iter().collect()
     }
 
     /// Says that a list is empty; what was refused may have belonged into it.

@@ -27,6 +27,7 @@ mod runs;
 mod serve;
 mod session;
 mod sign_in;
+mod socket;
 mod stats;
 mod watch;
 
@@ -42,6 +43,8 @@ use output::Output;
 
 /// Does what the command line asks. Wrong words end the program here, with clap's own message and code 2.
 pub fn main() -> ExitCode {
+    // What whoever started this program had open, such as a lock or a pipe, is nothing to the programs that it starts.
+    close_fds::set_fds_cloexec(3, &[]);
     let cli = Cli::parse();
     let output = Output::new(cli.global.json, cli.global.no_color);
     let exit = dispatch(cli, &output).unwrap_or_else(|failure| {

@@ -31,6 +31,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     if let Some(agent) = local.agents.get(&name) {
         inspect::check(&agent.component, &config)?;
     }
+    host::keep_private(&config, output)?;
     let journal = match host::open_journal(&config) {
         // Another host of this folder is at work; it can do the same.
         Err(OpenError::Locked { .. }) => return elsewhere(args, global, &name, &config, output),

@@ -15,7 +15,6 @@ use super::output::Output;
 use super::{logging, session};
 use crate::api;
 use crate::config::Config;
-use crate::connectors::checks::Checks;
 use crate::runs::Runs;
 
 /// A component from this size on is pointed out: without debug information few are as large.
@@ -39,6 +38,7 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     // Both before anything is announced: until a signal is caught it ends the process, which is safe but rude.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    host::keep_private(&config, output)?;
     let journal = host::open_journal(&config)?;
     let listener = listen(config.server.listen).await?;
     let shutdown = async move {
@@ -50,7 +50,7 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     };
     let mut shutdown = Box::pin(shutdown);
     let url = host::base(listener.local_addr().map_err(failed)?);
-    let (token_file, checks) = (config.token_file.clone(), !config.checks.is_empty());
+    let token_file = config.token_file.clone();
     let agents: Vec<(String, PathBuf)> =
         config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect();
     // Policies are checked against the agents' types, and both are read in children, which may take all the time that they are given.
@@ -60,10 +60,10 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
         () = &mut shutdown => return Ok(Exit::Done),
         never = api::starting(&listener) => match never {},
     };
-    let runs = host.runs.clone();
+    let (runs, note) = (host.runs.clone(), host.checks_note());
     let mut serving = Box::pin(host.serve(listener, shutdown)?);
-    if checks {
-        say(output, &format!("note: {}", Checks::isolation()));
+    if let Some(note) = note {
+        say(output, &format!("note: {note}"));
     }
     if output.json {
         let ready = json!({ "version": env!("CARGO_PKG_VERSION"), "url": url, "token_file": token_file });

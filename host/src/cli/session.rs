@@ -17,7 +17,6 @@ use super::exit::{Exit, Failure};
 use super::host::{self, Host};
 use super::output::Output;
 use crate::config::Config;
-use crate::connectors::checks::Checks;
 
 /// How long the host's tasks may take to end; an agent that computes is interrupted within milliseconds.
 const TASKS_TIME_MAX: Duration = Duration::from_secs(2);
@@ -35,15 +34,14 @@ impl Session {
     pub(super) fn start(config: Config, journal: Journal, agent: &str, output: &Output) -> Result<Self, Failure> {
         let runtime = runtime()?;
         let (listen, token_file) = (config.server.listen, config.token_file.clone());
-        let checks = !config.checks.is_empty();
         let host = Host::new(config, journal)?;
         let progress = output.progress(&format!("compiling {agent}"));
         // Loading again at the start of the run costs a look at the file's time.
         let loaded = runtime.block_on(host.runs.load(agent));
         drop(progress);
         loaded.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-        if checks {
-            output.note(&format!("note: {}", Checks::isolation()));
+        if let Some(note) = host.checks_note() {
+            output.note(&format!("note: {note}"));
         }
         let _inside = runtime.enter();
         let listener = runtime.block_on(near(listen))?;

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::defaults::{
-    ARGUMENTS_BYTES_LIMIT, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX, READ_MIB_MAX,
-    READ_SECONDS_MAX,
+    ARGUMENTS_BYTES_LIMIT, CHECK_MEMORY_MIB_MAX, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX,
+    READ_MIB_MAX, READ_SECONDS_MAX,
 };
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
+use super::resolved::Confinement;
 use super::value::{
     Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Revisions, Span, Text, TokenHash, Variable,
 };
@@ -220,6 +221,10 @@ pub(super) struct Check {
     pub(super) timeout: Option<Span>,
     pub(super) environment: Option<Vec<Variable>>,
     pub(super) revisions: Option<Vec<Revisions>>,
+    pub(super) confinement: Option<Confinement>,
+    pub(super) paths: Option<Vec<PathBuf>>,
+    pub(super) network: Option<bool>,
+    pub(super) memory_mib: Option<Between<1, CHECK_MEMORY_MIB_MAX>>,
 }
 
 /// A capability's class.

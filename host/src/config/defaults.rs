@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use super::resolved::Confinement;
 use crate::reference::RevisionPattern;
 
 /// The file's usual name.
@@ -94,6 +95,10 @@ pub const DEPLOYMENT_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 pub const CHECK_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 /// The revisions that a check may run on: any that the repository has, because the operator chose the repository.
 pub const CHECK_REVISIONS: RevisionPattern = RevisionPattern::Any;
+/// Where a check runs: in a sandbox wherever this machine has one. `required` refuses to start a host where it has none.
+pub const CHECK_CONFINEMENT: Confinement = Confinement::WhenAvailable;
+/// A confined check has no network.
+pub const CHECK_NETWORK: bool = false;
 /// How long the command of a capability may take: one minute.
 pub const CAPABILITY_TIMEOUT_MS: u64 = 60_000;
 
@@ -112,6 +117,8 @@ pub const MEMORY_MIB_MAX: u64 = 4_096;
 pub const READ_MIB_MAX: u64 = 65_536;
 /// An hour.
 pub const READ_SECONDS_MAX: u64 = 3_600;
+/// A TiB: more than any process of a check should take.
+pub const CHECK_MEMORY_MIB_MAX: u64 = 1_048_576;
 /// A TiB: more than a journal of one file should hold.
 pub const JOURNAL_MIB_MAX: u64 = 1_048_576;
 /// More instances than this fail on a default kernel (`vm.max_map_count`).

@@ -21,8 +21,8 @@ pub(crate) use error::nearest;
 pub use error::{ConfigError, Problem};
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolved::{
-    Account, Agent, Amount, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Delegation, Deploy,
-    Deployment, Email, ListenError, Mail, Payments, Perform, Reviewer, Server, Smtp, Tls,
+    Account, Agent, Amount, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Confinement,
+    Delegation, Deploy, Deployment, Email, ListenError, Mail, Payments, Perform, Reviewer, Server, Smtp, Tls,
 };
 
 /// What the configuration takes from its surroundings, gathered in one place so that resolving it is a function of its arguments.

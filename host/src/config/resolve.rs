@@ -102,6 +102,10 @@ fn check(check: authored::Check, folder: &Folder) -> Check {
         timeout_ms: check.timeout.map_or(defaults::CHECK_TIMEOUT_MS, |span| span.0),
         environment: connectors::names(check.environment),
         revisions: revisions.unwrap_or_else(|| vec![defaults::CHECK_REVISIONS]),
+        confinement: check.confinement.unwrap_or(defaults::CHECK_CONFINEMENT),
+        paths: check.paths.into_iter().flatten().map(|path| folder.path(path)).collect(),
+        network: check.network.unwrap_or(defaults::CHECK_NETWORK),
+        memory_mib: check.memory_mib.map(|mib| mib.0),
     }
 }
 

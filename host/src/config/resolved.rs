@@ -2,6 +2,7 @@
 //!
 //! It holds no secret, only the names of the files that do, and so it can be printed (`holdshort config`).
 
+mod checks;
 mod people;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use super::notices::{NoticeEvent, NoticeTarget};
 use crate::reference::{BranchName, RevisionPattern};
 
+pub use checks::{Check, Confinement};
 pub use people::{Approval, Delegation};
 
 /// The whole configuration.
@@ -302,20 +304,6 @@ impl Serialize for Amount {
         }
         serializer.collect_str(&format_args!("{digits} {currency}"))
     }
-}
-
-/// A command that agents may ask for, on a checkout of a revision. Its code is trusted as the host is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Check {
-    /// The program and its arguments.
-    pub argv: Vec<String>,
-    /// How long it may take.
-    pub timeout_ms: u64,
-    /// The variables of the host's environment that it gets; the rest is scrubbed.
-    pub environment: Vec<String>,
-    /// What it may run on: patterns for the reference that an agent's revision is found by.
-    pub revisions: Vec<RevisionPattern>,
 }
 
 /// Whom a rule is for.

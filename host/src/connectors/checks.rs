@@ -1,9 +1,9 @@
 //! Checks that the operator named, such as a test suite, run on a fresh checkout of a revision: `checks.run`.
 //!
-//! A check is the repository's own code, and it runs as the host's user: see [`Checks::isolation`]. What is done is this. The checkout is made
-//! in a new repository that only borrows the objects, so the original's hooks, filters and configuration do not take part; the environment
-//! is made from nothing, with a home folder that is empty, and has what the operator names; time and output are limited; the process group is
-//! killed when the check ends.
+//! A check is the repository's own code. Where this machine can, it is [`confined`](super::confined); else, and where the operator wants it so, it runs
+//! as the host's user. Either way the checkout is a new repository with the objects that the commit reaches, so the original's hooks, filters and
+//! configuration do not take part; the environment is made from nothing, with a home folder that is empty, and has what the operator names;
+//! time, output and disk space are limited; the process group is killed when the check ends.
 
 mod checkout;
 mod counts;
@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use self::checkout::Checkout;
-use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, environment};
+use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Reserve, environment};
+use super::confined::{self, Given, NotFound, Sandbox};
 use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
 use super::{Routine, RoutineCall, Unavailable};
@@ -46,6 +47,8 @@ pub struct Check {
     pub revisions: Vec<RevisionPattern>,
     /// The variables of the host's environment that it gets, besides `PATH`; also in place of what a check is given otherwise, such as `HOME`.
     pub environment: Vec<String>,
+    /// The sandbox, and what it holds; without one the check runs as the host's user.
+    pub confined: Option<(Sandbox, Given)>,
 }
 
 impl Check {
@@ -84,6 +87,8 @@ enum NotRun {
     NotAllowed { name: String, found: String, allowed: String },
     #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
     NotStarted { name: String, source: NotStarted },
+    #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
+    NotFound { name: String, source: NotFound },
     #[error("{0}; this connector serves `holdshort:agent/checks#run`")]
     NotOurs(&'static str),
     /// The host's failure, which the agent does not see.
@@ -107,11 +112,6 @@ impl Checks {
         Ok(Self { git, checks, children, scratch, turns: Semaphore::new(AT_A_TIME) })
     }
 
-    /// What keeps a check from the rest of the machine, for everyone who decides whether to have checks.
-    pub fn isolation() -> &'static str {
-        "checks run the repository's own code as the host's user, without a sandbox: it is trusted as the host is, and could read the host's files and tokens"
-    }
-
     /// The turn is taken before the checkout is made, so that no more trees are made at a time than checks run.
     async fn result(&self, action: &Action) -> Result<Value, NotRun> {
         let arguments = action.arguments();
@@ -120,9 +120,13 @@ impl Checks {
         let check = self.checks.get(name).ok_or_else(|| self.no_check(name))?;
         let resolved = self.git.resolve(revision).await?;
         check.allows(name, &resolved)?;
+        if let Some((_, given)) = &check.confined {
+            let not_found = |source| NotRun::NotFound { name: name.to_owned(), source };
+            given.finds(check.argv.first().map_or("", String::as_str)).map_err(not_found)?;
+        }
         let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
         let checkout = Checkout::make(&self.git, &resolved, &self.scratch, &self.children).await?;
-        let ended = self.children.run(checkout.name(), order(check, &checkout)).await;
+        let ended = self.children.run(checkout.name(), order(check, &checkout)?).await;
         self.children.forget(checkout.name()).await;
         let ended = ended.map_err(|source| NotRun::NotStarted { name: name.to_owned(), source })?;
         Ok(report(name, resolved.commit(), check, &ended))
@@ -148,26 +152,30 @@ impl Routine for Checks {
     }
 }
 
-fn order(check: &Check, checkout: &Checkout) -> Order {
+fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
+    let folders = checkout.folders();
     let path = |path: PathBuf| path.to_string_lossy().into_owned();
-    let own = [
-        ("HOME", path(checkout.home())),
-        ("TMPDIR", path(checkout.temporary())),
-        ("LANG", "C.UTF-8".to_owned()),
-        ("CI", "true".to_owned()),
-    ];
-    Order {
-        argv: check.argv.clone(),
-        folder: Some(checkout.tree()),
+    let (argv, home, temporary) = match &check.confined {
+        Some((sandbox, given)) => {
+            sandbox.hand_over(folders)?;
+            (sandbox.argv(folders, given, &check.argv), confined::HOME.to_owned(), confined::TEMPORARY.to_owned())
+        }
+        None => (check.argv.clone(), path(folders.home()), path(folders.temporary())),
+    };
+    let own = [("HOME", home), ("TMPDIR", temporary), ("LANG", "C.UTF-8".to_owned()), ("CI", "true".to_owned())];
+    Ok(Order {
+        argv,
+        folder: Some(folders.tree()),
         // What the operator names comes last and stands: many tools are found by the host's own home.
         environment: environment(&[], &own).into_iter().chain(environment(&check.environment, &[])).collect(),
         stdin: Vec::new(),
         time_out: check.time_out,
         kept_bytes_max: KEPT_BYTES_MAX,
         written_bytes_max: WRITTEN_BYTES_MAX,
+        reserve: Some(Reserve::half(folders.all())?),
         merged: true,
         leftovers: Leftovers::Kill,
-    }
+    })
 }
 
 /// A check that fails is an answer like any other. One that did not end by itself has the status -1, which no program can return, and says why in its
@@ -178,6 +186,7 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
         How::Signalled(signal) => (-1, Some(format!("ended by signal {signal}"))),
         How::TimedOut => (-1, Some(format!("stopped after {} seconds", check.time_out.as_secs_f64()))),
         How::WroteTooMuch => (-1, Some(format!("stopped after it had printed {WRITTEN_BYTES_MAX} bytes"))),
+        How::FilledDisk => (-1, Some("stopped after it had used half of the disk space that was free".to_owned())),
         How::Lost(error) => (-1, Some(format!("how it ended cannot be told: {error}"))),
     };
     let mut tail = tail(&ended.stderr);

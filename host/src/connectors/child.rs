@@ -7,6 +7,8 @@
 //! so the lock lasts until the child and everything that it started have ended, whether or not the host lives that long.
 //! [`Children::wait_until_gone`] asks the lock. A process that closes its standard error (a daemon) gives the lock up: it is not seen.
 
+mod reserve;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,6 +19,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
+
+pub use reserve::Reserve;
 
 /// How often the sizes of the output files and a lock that is waited for are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -40,6 +44,8 @@ pub struct Order {
     pub kept_bytes_max: u64,
     /// How much it may write to each output in all. Then its process group is killed.
     pub written_bytes_max: u64,
+    /// What it must leave of a disk. Then its process group is killed.
+    pub reserve: Option<Reserve>,
     /// Whether its standard output goes to `NAME.err` as well, so that both are read in the order in which they were written.
     pub merged: bool,
     /// What happens to processes that it leaves behind in its process group.
@@ -79,6 +85,8 @@ pub enum How {
     TimedOut,
     /// Killed by the host because it wrote too much.
     WroteTooMuch,
+    /// Killed by the host because it used up the space that it might use on a disk.
+    FilledDisk,
     /// The operating system would not tell.
     Lost(String),
 }
@@ -239,13 +247,17 @@ impl Children {
             }
             let size = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
             let too_much = size(self.out(name)).max(size(self.err(name))) > order.written_bytes_max;
-            if too_much || Instant::now() >= deadline {
-                group.kill();
-                if let Err(error) = group.child.wait().await {
-                    return How::Lost(error.to_string());
-                }
-                return if too_much { How::WroteTooMuch } else { How::TimedOut };
-            }
+            let over = if too_much {
+                How::WroteTooMuch
+            } else if order.reserve.as_ref().is_some_and(Reserve::is_used) {
+                How::FilledDisk
+            } else if Instant::now() >= deadline {
+                How::TimedOut
+            } else {
+                continue;
+            };
+            group.kill();
+            return group.child.wait().await.map_or_else(|error| How::Lost(error.to_string()), |_| over);
         }
     }
 

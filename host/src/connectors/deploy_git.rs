@@ -204,6 +204,7 @@ impl DeployGit {
             time_out: MOVE_MAX,
             kept_bytes_max: 16 * 1024,
             written_bytes_max: 1024 * 1024,
+            reserve: None,
             merged: false,
             leftovers: Leftovers::Kill,
         }

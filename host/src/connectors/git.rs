@@ -250,11 +250,11 @@ impl Git {
         }))
     }
 
-    /// The tags as they stand, a line of `ID NAME` each, in git's own bytes. A damaged one is left out.
-    pub async fn tags(&self) -> Result<Vec<u8>, GitError> {
-        let looked = self
-            .read(&["for-each-ref", "--format=%(objectname) %(refname)", "refs/tags/"], REFERENCES_BYTES_MAX)
-            .await?;
+    /// The tags within a commit's history as they stand, a line of `ID NAME` each, in git's own bytes. A damaged one is left out.
+    pub async fn tags(&self, commit: &CommitId) -> Result<Vec<u8>, GitError> {
+        let merged = format!("--merged={commit}");
+        let arguments = ["for-each-ref", &merged, "--format=%(objectname) %(refname)", "refs/tags/"];
+        let looked = self.read(&arguments, REFERENCES_BYTES_MAX).await?;
         if looked.is_whole() {
             return Ok(looked.bytes);
         }

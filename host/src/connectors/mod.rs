@@ -6,6 +6,7 @@
 pub mod checks;
 pub mod child;
 pub mod command;
+pub mod confined;
 pub mod deploy_command;
 pub mod deploy_git;
 pub mod exhibit;

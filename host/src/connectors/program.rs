@@ -116,6 +116,7 @@ impl Program {
             time_out: self.time_out,
             kept_bytes_max: KEPT_BYTES_MAX,
             written_bytes_max: WRITTEN_BYTES_MAX,
+            reserve: None,
             merged: false,
             leftovers: Leftovers::Leave,
         }
@@ -168,7 +169,7 @@ impl Program {
                 Said::Unknown(with_words(&what, ended))
             }
             How::Exited(status) if is_not_done(status) => Said::NotDone(how(ended, self.time_out)),
-            How::Exited(_) | How::Signalled(_) | How::TimedOut | How::WroteTooMuch | How::Lost(_) => {
+            How::Exited(_) | How::Signalled(_) | How::TimedOut | How::WroteTooMuch | How::FilledDisk | How::Lost(_) => {
                 Said::Unknown(how(ended, self.time_out))
             }
         }
@@ -182,6 +183,7 @@ pub fn how(ended: &Ended, time_out: Duration) -> String {
         How::Signalled(signal) => format!("ended by signal {signal}"),
         How::TimedOut => format!("stopped, because it ran longer than {} seconds", time_out.as_secs_f64()),
         How::WroteTooMuch => format!("stopped, because it printed more than {WRITTEN_BYTES_MAX} bytes"),
+        How::FilledDisk => "stopped, because it used up half of the disk space that was free".to_owned(),
         How::Lost(error) => format!("how it ended cannot be told: {error}"),
     };
     with_words(&what, ended)

@@ -10,6 +10,7 @@ use super::frame::{ANY, Answer, Frame, Seal, Signed, page};
 use crate::api::Api;
 use crate::api::limits::{Form, Query};
 use crate::api::problem::{Kind, Problem};
+use crate::api::secrets::Tries;
 use crate::api::sign_in::is_local;
 use crate::review::Text;
 
@@ -34,9 +35,15 @@ struct SignInPage {
 }
 
 /// Shows the form. Looking at it uses nothing up: programs that follow links in messages sign nobody in.
-pub(super) async fn show(State(api): State<Api>, Query(query): Query<SignInQuery>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, tries: Tries, Query(query): Query<SignInQuery>) -> Answer {
     let code = query.code.unwrap_or_default();
-    let whose = api.whose(&code).map(|reviewer| Text::line(reviewer.name()));
+    // Without a code nothing is tried.
+    let found = (!code.is_empty()).then(|| api.whose(&code, &tries)).transpose();
+    let whose = match found {
+        Ok(reviewer) => reviewer.map(|reviewer| Text::line(reviewer.name())),
+        Err(problem) if problem.kind() == Kind::TooMany => return Err(problem.into()),
+        Err(_) => None,
+    };
     let next = query.next.filter(|next| is_local(next)).unwrap_or_else(|| "/".into());
     let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
     let over = !code.is_empty() && whose.is_none();
@@ -44,13 +51,11 @@ pub(super) async fn show(State(api): State<Api>, Query(query): Query<SignInQuery
 }
 
 /// Signs in.
-pub(super) async fn create(State(api): State<Api>, form: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, tries: Tries, form: Form) -> Answer {
     let refused = |detail| Problem::new(Kind::Unauthenticated, detail);
     let reviewer = match (form.field("code"), form.field("token")) {
-        (Some(code), None) => api
-            .follow(code)
-            .ok_or_else(|| refused("this link was used or is too old; `holdshort sign-in` makes another"))?,
-        (None, Some(token)) => api.owner(token.trim())?,
+        (Some(code), None) => api.follow(code, &tries)?,
+        (None, Some(token)) => api.owner(token.trim(), &tries)?,
         (Some(_), Some(_)) | (None, None) => return Err(refused("a link or a token is needed to sign in").into()),
     };
     let next = form.field("next").filter(|next| is_local(next)).unwrap_or("/");

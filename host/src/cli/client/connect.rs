@@ -2,27 +2,64 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Client;
 use crate::cli::args::Global;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::cli::socket;
 use crate::config::Config;
+use crate::config::defaults::JOURNAL_FILE;
+use crate::own::{self, NotOurs};
 
-/// A client for the host that was named, else for the one that holds the configured journal, else for where it would listen.
+/// A client for the host that was named, else for the one that works in this folder.
+///
+/// A port on this machine is anybody's who is there first. So a token that a state folder holds goes only to the host of that folder, by the socket
+/// there, or under TLS to a host that was named; and where no host is named, any token goes that way.
 pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Client, Failure> {
-    let base = match &global.url {
-        Some(url) => completed(url),
-        None => beside_the_journal(&config.journal).unwrap_or_else(|| format!("http://{}", config.server.listen)),
-    };
-    check(&base)?;
-    if global.url.is_none() && global.token_file.is_none() && !config.token_file.exists() {
-        return Err(nobody_yet(config));
-    }
     let file = global.token_file.as_deref().unwrap_or(&config.token_file);
-    Ok(Client::new(&base, &token(file, output)?))
+    let Some(url) = &global.url else {
+        if !config.token_file.exists() {
+            return Err(nobody_yet(config));
+        }
+        return local(&config.state, None, &config.server.listen.to_string(), file, output);
+    };
+    let base = completed(url);
+    check(&base)?;
+    match state_of(file).filter(|_| base.starts_with("http:")) {
+        Some(state) => local(&state, Some(&base), "", file, output),
+        None => Ok(Client::new(&base, &token(file, output)?)),
+    }
+}
+
+/// A client for the host that works in a state folder, at the address that was named, if any was.
+fn local(state: &Path, named: Option<&str>, usual: &str, file: &Path, output: &Output) -> Result<Client, Failure> {
+    let shown = state.display();
+    own::is_our_folder(state)
+        .map_err(|error| Failure::new(Exit::Unreachable, format!("no host is asked here: {error}")))?;
+    let token = token(file, output)?;
+    if let Err(error) = socket::connect(state) {
+        return Err(Failure::new(Exit::Unreachable, format!("cannot reach the host of `{shown}`: {error}"))
+            .hint("start it with `holdshort serve`, or name another one with `--url` and `--token-file`; a decision that was being sent can safely be sent again"));
+    }
+    let base = beside_the_journal(&state.join(JOURNAL_FILE)).unwrap_or_else(|| format!("http://{usual}"));
+    match named {
+        Some(named) if named.trim_end_matches('/') != base => {
+            let message = format!(
+                "the host of `{shown}` is at `{base}`, and its operator's token is for no other host without TLS than that one"
+            );
+            Err(Failure::new(Exit::Usage, message)
+                .hint("leave `--url` out, or name the file with your token for that host with `--token-file`"))
+        }
+        Some(_) | None => Ok(Client::local(state, &base, &token)),
+    }
+}
+
+/// The state folder that a token's file lies in, if it is one.
+fn state_of(token_file: &Path) -> Option<PathBuf> {
+    let folder = token_file.canonicalize().ok()?.parent()?.to_owned();
+    folder.join(JOURNAL_FILE).exists().then_some(folder)
 }
 
 /// No host has ever worked in this folder: most likely it is the wrong one.
@@ -69,15 +106,20 @@ fn check(base: &str) -> Result<(), Failure> {
 /// A file that others can read is a warning and not a failure: the token is known to them by now, and refusing to work does not take it back.
 pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let path = file.display();
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::Usage, format!("cannot read your token in `{path}`: {error}")).hint(
-            "the host writes the local operator's at its first start; name the file with yours with `--token-file`",
-        )
+    let (text, mode) = own::secret(file).map_err(|error| {
+        let (why, hint) = match error {
+            NotOurs::Io { source, .. } => (
+                source.to_string(),
+                "the host writes the local operator's at its first start; name the file with yours with `--token-file`",
+            ),
+            error => (error.to_string(), "whoever can change the file can have you act with another token"),
+        };
+        Failure::new(Exit::Usage, format!("cannot read your token in `{path}`: {why}")).hint(hint)
     })?;
-    let open = fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
-    if open {
+    if mode & 0o077 != 0 {
         output.note(&format!("warning: others can read your token in `{path}`: run `chmod 600 {path}`"));
     }
+    let text = String::from_utf8_lossy(&text);
     let token = text.trim();
     if token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic()) {
         let message = format!("`{path}` does not hold a token");

@@ -10,12 +10,13 @@ use std::time::Duration;
 use holdshort_gate::{Capability, FunctionType};
 use holdshort_journal::{Clock, Journal};
 
-use super::system_clock;
+use super::state::{self, CHECKOUTS_FOLDER, CHILDREN_FOLDER};
 use super::types::ComponentTypes;
+use super::{Contained, system_clock};
 use crate::agent::{self, Reader};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{self, Config, Deploy, Mail, Tls};
-use crate::connectors::checks::{Check, Checks};
+use crate::connectors::checks::Checks;
 use crate::connectors::child::Children;
 use crate::connectors::deploy_command::DeployCommand;
 use crate::connectors::deploy_git::DeployGit;
@@ -32,10 +33,6 @@ use crate::connectors::{Perform, Preview, Routine};
 use crate::effects::Performers;
 use crate::runs::{Catalogue, Offer, Offered};
 
-/// Below the state folder: what running children leave for lookups, and checkouts for checks.
-const CHILDREN_FOLDER: &str = "children";
-const CHECKOUTS_FOLDER: &str = "checkouts";
-
 /// Why agents cannot deploy, or read, where there is no repository.
 pub(in crate::cli) const NO_DEPLOYMENT: &str =
     "the host's folder is no git repository: name one with `repository` in the section `[deployment]`";
@@ -50,13 +47,18 @@ pub(in crate::cli) struct Offers {
 
 /// Wires every connector of `config`. Folders that they need are made here.
 /// What is wrong with the configuration or the machine shows here, before the host is announced to anybody.
-pub(super) fn offers(config: &Config, journal: &Journal, reader: &Reader) -> Result<Offers, Failure> {
+pub(super) fn offers(
+    config: &Config,
+    journal: &Journal,
+    reader: &Reader,
+    contained: &Contained,
+) -> Result<Offers, Failure> {
     let mut wiring = Wiring::new(system_clock())?;
     wiring.guidance_and_log()?;
     wiring.email(config)?;
     wiring.deployment(config)?;
     wiring.payments(config)?;
-    wiring.reading(config)?;
+    wiring.reading(config, contained)?;
     wiring.others(config, ComponentTypes::of(journal.clone(), reader.clone()))?;
     Ok(wiring.offers)
 }
@@ -135,7 +137,7 @@ impl Wiring {
     }
 
     /// What agents may read.
-    fn reading(&mut self, config: &Config) -> Result<(), Failure> {
+    fn reading(&mut self, config: &Config, contained: &Contained) -> Result<(), Failure> {
         let workspace = Workspace::open(workspaces(config))
             .map_err(|error| wrong(&error).hint("make the folder, or take `workspace` out of the section"))?;
         self.answer("workspace", Arc::new(workspace))?;
@@ -145,15 +147,8 @@ impl Wiring {
         };
         let git = Git::at(repository);
         self.answer("repository", Arc::new(Repository::new(git.clone())))?;
-        let check = |check: &config::Check| Check {
-            argv: check.argv.clone(),
-            time_out: Duration::from_millis(check.timeout_ms),
-            revisions: check.revisions.clone(),
-            environment: check.environment.clone(),
-        };
-        let checks = config.checks.iter().map(|(name, named)| (name.clone(), check(named))).collect();
         let scratch = config.state.join(CHECKOUTS_FOLDER);
-        let checks = Checks::open(git, checks, children(config)?, scratch.clone())
+        let checks = Checks::open(git, contained.checks.clone(), children(config)?, scratch.clone())
             .map_err(|error| failed(&format!("cannot make `{}`: {error}", scratch.display())))?;
         self.answer("checks", Arc::new(checks))
     }
@@ -251,7 +246,7 @@ pub(super) fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
         std::fs::read(path).map_err(why)
     };
     let login = smtp.login.as_ref().map(|(user, file)| {
-        let password = String::from_utf8_lossy(&read(file)?).trim_end_matches(['\r', '\n']).to_owned();
+        let password = String::from_utf8_lossy(&state::secret(file)?).trim_end_matches(['\r', '\n']).to_owned();
         Ok::<_, Failure>(Login { user: user.clone(), password: Secret::new(password) })
     });
     Ok(Relay {

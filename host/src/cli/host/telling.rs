@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use holdshort_journal::Clock;
 
-use super::offers;
+use super::{offers, state};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{Config, Mail, NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 use crate::connectors::maildir;
@@ -39,10 +39,7 @@ fn people(config: &Config) -> impl Iterator<Item = (&str, &String)> {
 
 fn webhook(name: &str, target: &NoticeTarget) -> Result<Target, Failure> {
     let wrong = |why: String| Failure::new(Exit::Usage, format!("[notify.{name}]: {why}"));
-    let read = |path: &Path| {
-        let why = |error| Failure::new(Exit::Failed, format!("cannot read `{}`: {error}", path.display()));
-        std::fs::read_to_string(path).map_err(why)
-    };
+    let read = |path: &Path| Ok::<_, Failure>(String::from_utf8_lossy(&state::secret(path)?).into_owned());
     let url = match (&target.url, &target.url_file) {
         (Some(url), _) => url.clone(),
         (None, Some(file)) => {

@@ -1,12 +1,17 @@
 //! A fresh checkout of one commit, removed when it is dropped.
+//!
+//! It is a repository of its own that holds what the commit reaches and nothing else: it could not borrow the original's objects without showing
+//! every other branch, and files that were deleted from all of them, to the code of this one.
 
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::connectors::child::{Children, How, Leftovers, Order};
+use crate::connectors::confined::Folders;
 use crate::connectors::git::revision::Resolved;
 use crate::connectors::git::{self, Git};
 use crate::reference::ReferenceName;
@@ -20,7 +25,9 @@ const COMPLAINT_CHARS_MAX: usize = 500;
 #[derive(Debug)]
 pub(super) struct Checkout {
     name: String,
-    folder: PathBuf,
+    /// Removed with this value.
+    _removed: Removed,
+    folders: Folders,
 }
 
 impl Checkout {
@@ -30,33 +37,16 @@ impl Checkout {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = random.iter().fold("check-".to_owned(), |name, byte| name + &format!("{byte:02x}"));
+        let folder = std::path::absolute(scratch)?.join(&name);
         // From here on the folder goes with the value, also when something fails or the run is cancelled.
-        let checkout = Self { folder: std::path::absolute(scratch)?.join(&name), name };
-        for folder in [checkout.folder.clone(), checkout.home(), checkout.temporary(), checkout.tree()] {
-            DirBuilder::new().mode(0o700).create(folder)?;
-        }
+        let checkout = Self { _removed: Removed(folder.clone()), folders: Folders::make(folder)?, name };
         let format = format!("--object-format={}", if commit.as_str().len() == 64 { "sha256" } else { "sha1" });
         // No template, so no hooks; a new configuration, so no filters.
-        checkout.git(children, &["init", "--quiet", "--template=", &format]).await?;
-        let common = std::path::absolute(git.common_folder().await.map_err(io::Error::other)?)?;
-        let own = checkout.tree().join(".git");
-        let info = own.join("objects/info");
-        std::fs::create_dir_all(&info)?;
-        std::fs::write(info.join("alternates"), format!("{}\n", common.join("objects").display()))?;
-        // A shallow repository says here where its history ends.
-        if common.join("shallow").exists() {
-            std::fs::copy(common.join("shallow"), own.join("shallow"))?;
-        }
-        // The tags, because builds take their version from them (`git describe`), and the branch that the commit was found by.
-        let mut references = git.tags().await.map_err(io::Error::other)?;
-        let branch = resolved.reference().filter(|name| name.branch().is_some());
-        if let Some(name) = branch {
-            references.extend_from_slice(format!("{commit} {name}\n").as_bytes());
-        }
-        std::fs::write(own.join("packed-refs"), references)?;
-        checkout.git(children, &["checkout", "--quiet", "--detach", commit.as_str()]).await?;
-        if let Some(name) = branch.map(ReferenceName::as_str) {
-            checkout.git(children, &["symbolic-ref", "HEAD", name]).await?;
+        checkout.git(children, &["init", "--quiet", "--template=", &format], Vec::new()).await?;
+        checkout.copy(git, resolved, children).await?;
+        checkout.git(children, &["checkout", "--quiet", "--detach", commit.as_str()], Vec::new()).await?;
+        if let Some(name) = resolved.reference().filter(|name| name.branch().is_some()).map(ReferenceName::as_str) {
+            checkout.git(children, &["symbolic-ref", "HEAD", name], Vec::new()).await?;
         }
         Ok(checkout)
     }
@@ -66,22 +56,40 @@ impl Checkout {
         &self.name
     }
 
-    /// The commit's files.
-    pub(super) fn tree(&self) -> PathBuf {
-        self.folder.join("tree")
+    /// Where everything is.
+    pub(super) fn folders(&self) -> &Folders {
+        &self.folders
     }
 
-    /// An empty home folder.
-    pub(super) fn home(&self) -> PathBuf {
-        self.folder.join("home")
+    /// Copies the commit, what it reaches, and the tags within that, out of the original. Where the original is not complete (a shallow or a partial
+    /// clone) neither is the copy.
+    async fn copy(&self, git: &Git, resolved: &Resolved, children: &Children) -> io::Result<()> {
+        let own = self.folders.tree().join(".git");
+        let original = std::path::absolute(git.common_folder().await.map_err(io::Error::other)?)?;
+        if original.join("shallow").exists() {
+            std::fs::copy(original.join("shallow"), own.join("shallow"))?;
+        }
+        // The tags, because builds take their version from them (`git describe`), and the branch that the commit was found by.
+        let commit = resolved.commit();
+        let mut references = git.tags(commit).await.map_err(io::Error::other)?;
+        if let Some(name) = resolved.reference().filter(|name| name.branch().is_some()) {
+            references.extend_from_slice(format!("{commit} {name}\n").as_bytes());
+        }
+        std::fs::write(own.join("packed-refs"), &references)?;
+        let lines = references.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let ids = lines.filter_map(|line| line.split(|byte| *byte == b' ').next());
+        let wanted = ids.chain([commit.as_str().as_bytes()]).flat_map(|id| [id, b"\n"]).flatten().copied().collect();
+        let borrowed = own.join("objects/info/alternates");
+        std::fs::create_dir_all(own.join("objects/info"))?;
+        std::fs::write(&borrowed, format!("{}\n", original.join("objects").display()))?;
+        let pack = own.join("objects/pack/pack").to_string_lossy().into_owned();
+        let command = ["pack-objects", "--quiet", "--revs", "--missing=allow-any", "--delta-base-offset", &pack];
+        self.git(children, &command, wanted).await?;
+        std::fs::remove_file(borrowed)
     }
 
-    /// A folder for temporary files, so that they go too.
-    pub(super) fn temporary(&self) -> PathBuf {
-        self.folder.join("tmp")
-    }
-
-    async fn git(&self, children: &Children, arguments: &[&str]) -> io::Result<()> {
+    /// Runs git in the checkout.
+    async fn git(&self, children: &Children, arguments: &[&str], stdin: Vec<u8>) -> io::Result<()> {
         let quiet =
             ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
         // Here the index is the checkout's own, and its references are in files, of which one is written by hand.
@@ -90,12 +98,13 @@ impl Checkout {
             git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").chain([files]).collect();
         let order = Order {
             argv: quiet.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect(),
-            folder: Some(self.tree()),
+            folder: Some(self.folders.tree()),
             environment,
-            stdin: Vec::new(),
+            stdin,
             time_out: CHECKOUT_MAX,
             kept_bytes_max: 16 * 1024,
             written_bytes_max: 1024 * 1024,
+            reserve: None,
             merged: true,
             leftovers: Leftovers::Kill,
         };
@@ -112,13 +121,17 @@ impl Checkout {
     }
 }
 
-impl Drop for Checkout {
+/// A folder that is removed with this value.
+#[derive(Debug)]
+struct Removed(PathBuf);
+
+impl Drop for Removed {
     fn drop(&mut self) {
-        let folder = self.folder.clone();
+        let folder = self.0.clone();
         // On a thread of its own, because a build's folder holds ten thousands of files and this may be a task's thread.
         let removal = std::thread::Builder::new().spawn(move || remove(&folder));
         if let Err(error) = removal {
-            tracing::warn!(path = %self.folder.display(), %error, "a checkout could not be removed");
+            tracing::warn!(path = %self.0.display(), %error, "a checkout could not be removed");
         }
     }
 }
@@ -136,10 +149,18 @@ pub(super) fn empty(scratch: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes whatever a check has left. These programs walk a tree of any depth with a bounded number of open files, where a recursion of the host's
+/// would end the host, and folders that their owner may not list do not stop them.
 fn remove(folder: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(folder)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %folder.display(), %error, "a checkout could not be removed");
+    for argv in [["chmod", "-R", "u+rwX", "--"], ["rm", "-r", "-f", "--"]] {
+        let [program, arguments @ ..] = argv;
+        let ended =
+            Command::new(program).args(arguments).arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).status();
+        if let Err(error) = ended {
+            tracing::warn!(program, %error, "the program that removes checkouts cannot be run");
+        }
+    }
+    if folder.exists() {
+        tracing::warn!(path = %folder.display(), "a checkout could not be removed");
     }
 }

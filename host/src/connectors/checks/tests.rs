@@ -10,6 +10,7 @@ fn shell(script: &str) -> Check {
         time_out: Duration::from_secs(30),
         revisions: ["main", "release/*"].map(|pattern| pattern.parse().unwrap()).into(),
         environment: Vec::new(),
+        confined: None,
     }
 }
 

@@ -9,6 +9,7 @@ fn order(script: &str) -> Order {
         time_out: Duration::from_secs(20),
         kept_bytes_max: 1 << 20,
         written_bytes_max: 8 << 20,
+        reserve: None,
         merged: false,
         leftovers: Leftovers::Leave,
     }

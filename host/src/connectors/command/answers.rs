@@ -39,7 +39,7 @@ impl Answers {
                 let said = words(&ended);
                 Ok(json!({ "err": if said.is_empty() { format!("exit status {status}") } else { said } }))
             }
-            How::Exited(_) | How::Signalled(_) | How::TimedOut | How::WroteTooMuch | How::Lost(_) => {
+            How::Exited(_) | How::Signalled(_) | How::TimedOut | How::WroteTooMuch | How::FilledDisk | How::Lost(_) => {
                 Err(how(&ended, self.program.time_out))
             }
         }

@@ -1,0 +1,176 @@
+//! Every way to try a secret: a token in a header or in a form, a link's code, a session's cookie, the seal of a form.
+//!
+//! There is no way to look one up but these, and each failure takes from one throttle per peer, so that whoever guesses gains nothing by going from one
+//! to the next. What is right is served also when the throttle is empty: behind a proxy, and on this machine, everybody is the same peer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::Api;
+use super::auth::{Reviewer, Reviewers};
+use super::limits::{Rate, Throttle};
+use super::problem::{Kind, Problem};
+use super::server::Line;
+use super::sessions::{Session, SessionCookie, Sessions};
+
+/// The other end of a connection, as far as it can be told from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Peer {
+    /// A process of the host's user, by the socket in the state folder.
+    Local,
+    /// An address. Of IPv6 the network: whoever has one address there has 2^64.
+    Network(IpAddr),
+}
+
+impl From<IpAddr> for Peer {
+    fn from(ip: IpAddr) -> Self {
+        Self::Network(match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => (ip & std::net::Ipv6Addr::from_bits(u128::MAX << 64)).into(),
+        })
+    }
+}
+
+/// The failures of all peers.
+#[derive(Debug)]
+struct Failures {
+    throttle: Throttle<Peer>,
+    total: AtomicU64,
+}
+
+/// The failures of one peer; of none where there is no connection, as in a test of the pages.
+#[derive(Clone, Debug)]
+pub(crate) struct Tries {
+    failures: Arc<Failures>,
+    peer: Option<Peer>,
+}
+
+impl Tries {
+    /// Counts one, and says what the answer is: what went wrong, or that it goes wrong too often.
+    pub(super) fn failed(&self, problem: Problem) -> Problem {
+        self.failures.total.fetch_add(1, Ordering::Relaxed);
+        if self.peer.is_none_or(|peer| self.failures.throttle.take(&peer, Instant::now())) {
+            return problem;
+        }
+        Problem::new(Kind::TooMany, "too many requests without a valid token").retry_after_s(1)
+    }
+}
+
+impl FromRequestParts<Api> for Tries {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Ok(api.0.secrets.tries(parts.extensions.get::<Arc<Line>>()))
+    }
+}
+
+/// Who is known by which secret.
+#[derive(Debug)]
+pub(super) struct Secrets {
+    reviewers: Reviewers,
+    sessions: Sessions,
+    cookie: SessionCookie,
+    failures: Arc<Failures>,
+}
+
+impl Secrets {
+    pub(super) fn new(reviewers: Reviewers, cookie: SessionCookie, failures: Rate) -> Self {
+        let failures = Arc::new(Failures { throttle: Throttle::new(failures), total: AtomicU64::new(0) });
+        Self { reviewers, sessions: Sessions::default(), cookie, failures }
+    }
+
+    /// What the other end of this connection has tried in vain.
+    pub(super) fn tries(&self, line: Option<&Arc<Line>>) -> Tries {
+        Tries { failures: self.failures.clone(), peer: line.map(|line| line.peer()) }
+    }
+
+    /// How often a secret was tried in vain, or none was presented where one is needed.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.total.load(Ordering::Relaxed)
+    }
+
+    /// Whether the page is reached with TLS.
+    pub(super) fn behind_tls(&self) -> bool {
+        self.cookie.secure()
+    }
+
+    /// Whose token these headers bring.
+    pub(super) fn bearer(&self, headers: &HeaderMap, tries: &Tries) -> Result<Reviewer, Problem> {
+        self.reviewers.identify(headers).map_err(|problem| tries.failed(problem))
+    }
+
+    /// Whose session these headers are of; nothing if they have no cookie of ours.
+    pub(super) fn session(&self, headers: &HeaderMap, tries: &Tries) -> Result<Option<Session>, Problem> {
+        let Some(value) = self.cookie.value(headers) else { return Ok(None) };
+        let found = self.sessions.find(value, Instant::now()).map(|session| session.used_by(tries.clone()));
+        found.map(Some).ok_or_else(|| tries.failed(no_session()))
+    }
+
+    /// A link that signs `reviewer` in, once.
+    pub(super) fn link(&self, reviewer: &Reviewer) -> Result<String, Problem> {
+        self.sessions.link(reviewer, Instant::now())
+    }
+}
+
+/// For whoever asks for a page without a session.
+pub(super) fn no_session() -> Problem {
+    Problem::new(Kind::Unauthenticated, "sign in first; `holdshort sign-in` prints a link")
+}
+
+impl Api {
+    /// Whom a token in a form is of.
+    pub(crate) fn owner(&self, token: &str, tries: &Tries) -> Result<Reviewer, Problem> {
+        self.0.secrets.reviewers.owner(token).map_err(|problem| tries.failed(problem))
+    }
+
+    /// Whom a link's code would sign in; it stays as it is.
+    pub(crate) fn whose(&self, code: &str, tries: &Tries) -> Result<Reviewer, Problem> {
+        let found = self.0.secrets.sessions.whose(code, Instant::now());
+        found.ok_or_else(|| tries.failed(used_up()))
+    }
+
+    /// Uses a link's code up.
+    pub(crate) fn follow(&self, code: &str, tries: &Tries) -> Result<Reviewer, Problem> {
+        let found = self.0.secrets.sessions.follow(code, Instant::now());
+        found.ok_or_else(|| tries.failed(used_up()))
+    }
+
+    /// Signs somebody in: the header that their browser is to get.
+    pub(crate) fn sign_in(&self, reviewer: &Reviewer) -> Result<HeaderValue, Problem> {
+        self.0.secrets.sessions.open(reviewer, &self.0.secrets.cookie, Instant::now())
+    }
+
+    /// Signs the browser of these headers out.
+    pub(crate) fn sign_out(&self, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+        self.0.secrets.sessions.end(headers, &self.0.secrets.cookie)
+    }
+}
+
+fn used_up() -> Problem {
+    Problem::new(Kind::Unauthenticated, "this link was used or is too old; `holdshort sign-in` makes another")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_addresses_is_one_peer() {
+        let peer = |text: &str| Peer::from(text.parse::<IpAddr>().unwrap());
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8::1", "2001:db8::2:3:4:5", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+        ] {
+            assert_eq!(peer(one) == peer(other), same, "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Where the checks of a configuration run: which of them this machine confines, and why not the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::exit::{Exit, Failure};
+use crate::config::{self, Config, Confinement, Mail};
+use crate::connectors::checks::Check;
+use crate::connectors::confined::{self, Given, Sandbox};
+
+/// What the operator's choice says where it is the reason.
+const OFF: &str = "its `confinement` is \"off\"";
+
+/// The checks, each with its sandbox if it has one.
+pub(in crate::cli) struct Contained {
+    pub(in crate::cli) checks: BTreeMap<String, Check>,
+    /// Why each of the others has none.
+    unconfined: BTreeMap<String, String>,
+    /// Those that must have one.
+    required: BTreeSet<String>,
+}
+
+impl Contained {
+    /// Tries the sandbox, if any check is to run in one. A path that would show what the host keeps is a mistake in the configuration.
+    pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
+        let kept = kept(config);
+        let wanted = config.checks.values().any(|check| check.confinement != Confinement::Off);
+        let sandbox = wanted.then(|| sandbox(&kept));
+        let (mut checks, mut unconfined) = (BTreeMap::new(), BTreeMap::new());
+        for (name, check) in &config.checks {
+            check.paths.iter().try_for_each(|path| may_be_seen(name, path, &kept))?;
+            let confined = match (check.confinement, &sandbox) {
+                (Confinement::Required | Confinement::WhenAvailable, Some(Ok(sandbox))) => {
+                    Some((sandbox.clone(), given(check)))
+                }
+                (Confinement::Required | Confinement::WhenAvailable, Some(Err(why))) => {
+                    unconfined.insert(name.clone(), why.clone());
+                    None
+                }
+                (Confinement::Off, _) | (_, None) => {
+                    unconfined.insert(name.clone(), OFF.to_owned());
+                    None
+                }
+            };
+            checks.insert(name.clone(), self::check(check, confined));
+        }
+        let required = config.checks.iter().filter(|(_, check)| check.confinement == Confinement::Required);
+        let required = required.map(|(name, _)| name.clone()).collect();
+        Ok(Self { checks, unconfined, required })
+    }
+
+    /// Fails where a check must be confined and cannot be.
+    pub(in crate::cli) fn demanded(self) -> Result<Self, Failure> {
+        let Some((name, why)) = self.unconfined.iter().find(|(name, _)| self.required.contains(*name)) else {
+            return Ok(self);
+        };
+        let message = format!("the check `{name}` must be confined, and cannot be on this machine: {why}");
+        Err(Failure::new(Exit::Failed, message).hint("install bubblewrap 0.8 or newer and util-linux, where the kernel lets their user make namespaces; see \"Checks\" in host/CONFIGURATION.md"))
+    }
+
+    /// Whether some check runs as the host's user.
+    pub(in crate::cli) fn is_unconfined(&self) -> bool {
+        !self.unconfined.is_empty()
+    }
+
+    /// What keeps the checks from the rest of the machine, for everybody who decides whether to have checks.
+    pub(in crate::cli) fn note(&self) -> Option<String> {
+        let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
+        self.unconfined.iter().for_each(|(name, why)| by_reason.entry(why).or_default().push(name));
+        let reasons = by_reason.iter().map(|(why, names)| format!("{}: {why}", listed(names.iter().copied())));
+        let reasons = reasons.collect::<Vec<_>>().join("; ");
+        let confined = self.checks.iter().filter(|(_, check)| check.confined.is_some());
+        let (mut inside, mut connected) = (Vec::new(), Vec::new());
+        for (name, check) in confined {
+            inside.push(name.as_str());
+            connected.extend(check.confined.iter().filter(|(_, given)| given.network).map(|_| name.as_str()));
+        }
+        let network = if connected.is_empty() {
+            "and no network".to_owned()
+        } else {
+            format!("and no network but that of {}", listed(connected.iter().copied()))
+        };
+        match (self.checks.is_empty(), reasons.is_empty(), inside.is_empty()) {
+            (true, ..) => None,
+            (false, true, _) => Some(format!(
+                "checks run the repository's own code confined: it has the system's programs, its checkout, the `paths` of the configuration, {network}"
+            )),
+            (false, false, true) => Some(format!("{UNCONFINED} ({reasons})")),
+            (false, false, false) => {
+                Some(format!("{UNCONFINED} ({reasons}); confined, {network}: {}", listed(inside.iter().copied())))
+            }
+        }
+    }
+}
+
+const UNCONFINED: &str = "checks run the repository's own code unconfined, as the host's user: it is trusted as the host is, and could read the host's files and tokens";
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn check(check: &config::Check, confined: Option<(Sandbox, Given)>) -> Check {
+    Check {
+        argv: check.argv.clone(),
+        time_out: Duration::from_millis(check.timeout_ms),
+        revisions: check.revisions.clone(),
+        environment: check.environment.clone(),
+        confined,
+    }
+}
+
+fn given(check: &config::Check) -> Given {
+    let memory_bytes = check.memory_mib.map(|mib| mib.saturating_mul(1024 * 1024));
+    Given { paths: check.paths.clone(), network: check.network, memory_bytes }
+}
+
+/// What a confined check must not see, by its real path: what the host keeps and reads, and the repository with all its branches.
+fn kept(config: &Config) -> Vec<PathBuf> {
+    let repositories =
+        config.repository.iter().chain(config.deployment.as_ref().map(|deployment| &deployment.repository));
+    let repositories = repositories.map(|path| {
+        let inner = path.join(".git");
+        if inner.exists() { inner } else { path.clone() }
+    });
+    let secrets = config.notify.values().flat_map(|target| [target.url_file.clone(), target.secret_file.clone()]);
+    let (mail, password) = match &config.email.connector {
+        Mail::Maildir { path } => (Some(path.clone()), None),
+        Mail::Smtp(relay) => (None, relay.login.as_ref().map(|(_, file)| file.clone())),
+    };
+    let workspaces = config.agents.values().filter_map(|agent| agent.workspace.clone());
+    let own = [config.state.clone(), config.journal.clone(), config.token_file.clone(), config.payments.path.clone()];
+    let optional = [config.source.clone(), mail, password].into_iter().chain(secrets).flatten();
+    own.into_iter().chain(optional).chain(repositories).chain(workspaces).map(|path| real(&path)).collect()
+}
+
+/// The path without links, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => real(folder).join(name),
+        (_, _) => path.to_owned(),
+    })
+}
+
+/// The sandbox, if it works here and hides what is kept.
+fn sandbox(kept: &[PathBuf]) -> Result<Sandbox, String> {
+    if let Some(path) = kept.iter().find(|path| confined::is_system(path)) {
+        return Err(format!("`{}` lies among the system's programs, which every confined check sees", path.display()));
+    }
+    Sandbox::find().map_err(|error| format!("the sandbox (bubblewrap) does not work here: {error}"))
+}
+
+/// A path that a check sees holds nothing that is kept, and lies in nothing that is.
+fn may_be_seen(check: &str, path: &Path, kept: &[PathBuf]) -> Result<(), Failure> {
+    let shown = path.display();
+    let wrong = |what: String| Err(Failure::new(Exit::Usage, format!("[checks.{check}] paths: {what}")));
+    let Ok(real) = path.canonicalize() else {
+        return wrong(format!("there is no `{shown}`"));
+    };
+    if let Some(kept) = kept.iter().find(|kept| kept.starts_with(&real) || real.starts_with(kept)) {
+        return wrong(format!(
+            "`{shown}` would show the check `{}`, which is the host's; name what the check needs and no more",
+            kept.display()
+        ));
+    }
+    if ["/proc", "/sys", "/dev"].iter().any(|folder| real.starts_with(folder)) {
+        return wrong(format!(
+            "`{shown}` would show the check other processes or devices; it has a `/proc` and a `/dev` of its own"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! Whom the commands of a folder trust: the host that works in it, and nobody who happens to listen where it did.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::evidence;
+use crate::said::holdshort;
+use crate::scene::{post_office, shop};
+use crate::support::{Folder, Host, component};
+
+/// Listens where a host did, says `200 OK` to everything, and keeps what it is told.
+fn squat(address: &str) -> Arc<Mutex<Vec<u8>>> {
+    let listener = TcpListener::bind(address).unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kept = heard.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let kept = kept.clone();
+            std::thread::spawn(move || hear(stream, &kept));
+        }
+    });
+    heard
+}
+
+fn hear(mut stream: TcpStream, kept: &Mutex<Vec<u8>>) {
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        kept.lock().unwrap().extend_from_slice(&buffer[..read]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+    }
+}
+
+const COMMANDS: &[&[&str]] = &[
+    &["approvals"],
+    &["approvals", "--mine"],
+    &["approvals", "--json"],
+    &["approvals", "show", "0k3v9m2e8q1c4z7d.1"],
+    &[
+        "approvals",
+        "approve",
+        "0k3v9m2e8q1c4z7d.1",
+        "--yes",
+        "--digest",
+        "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    ],
+    &["approvals", "reject", "0k3v9m2e8q1c4z7d.1", "-m", "no"],
+    &["approvals", "respond", "0k3v9m2e8q1c4z7d.1", "yes"],
+    &["runs"],
+    &["runs", "show", "0k3v9m2e8q1c4z7d"],
+    &["runs", "events", "0k3v9m2e8q1c4z7d"],
+    &["runs", "logs", "0k3v9m2e8q1c4z7d"],
+    &["runs", "cancel", "0k3v9m2e8q1c4z7d"],
+    &["runs", "resolve", "0k3v9m2e8q1c4z7d.1", "done"],
+    &["run", "scripted", "--task", "log hello", "--detach"],
+    &["stats"],
+    &["sign-in"],
+    &["grants"],
+    &["grants", "show", "0k3v9m2e8q1c4z7d.1"],
+    &["grants", "revoke", "0k3v9m2e8q1c4z7d.1"],
+    &["policy", "explain", "0k3v9m2e8q1c4z7d.1"],
+    &["review"],
+];
+
+#[test]
+fn whoever_listens_where_a_host_did_gets_no_token() {
+    let folder = post_office("");
+    let mut tried = 0;
+    for end in [|host: Host| drop(host.stop()), Host::kill] {
+        let host = folder.serve();
+        for command in [&["approvals"][..], &["runs"], &["stats"], &["sign-in"], &["grants"]] {
+            holdshort(&folder, command).exits(0);
+        }
+        let (url, token) = (host.url.clone(), host.token.clone());
+        end(host);
+        let heard = squat(url.trim_start_matches("http://"));
+        let file = folder.path().join(".holdshort/token");
+        let file = file.to_str().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        for command in COMMANDS {
+            let here = folder.command(command).output().unwrap();
+            let named = folder.command(&[command, &["--url", &url][..]].concat()).output().unwrap();
+            let by_variable = folder.command(command).env("HOLDSHORT_URL", &url).output().unwrap();
+            let with_file =
+                folder.command(&[command, &["--url", &url, "--token-file", file][..]].concat()).output().unwrap();
+            let from_elsewhere = folder
+                .command(&[command, &["--url", &url, "--token-file", file][..]].concat())
+                .current_dir(elsewhere.path())
+                .output()
+                .unwrap();
+            for said in [here, named, by_variable, with_file, from_elsewhere] {
+                // `run` looks for the agent first, which is not known elsewhere.
+                let usage = said.status.code() == Some(2) && command[0] == "run";
+                assert!(said.status.code() == Some(5) || usage, "{command:?}: {said:?}");
+                tried += 1;
+            }
+        }
+        let heard = heard.lock().unwrap().clone();
+        assert!(heard.is_empty(), "{}", String::from_utf8_lossy(&heard));
+        assert!(token.starts_with("holdshort_"));
+    }
+    evidence::figure("T33", "commands beside a listener that is not the host", tried);
+}
+
+#[test]
+fn a_token_of_ones_own_goes_to_whoever_is_named() {
+    let folder = Folder::new(&[], "");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let heard = squat(&address);
+    let file = folder.write("mine", "a-token-of-my-own\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    holdshort(&folder, &["runs", "--url", &format!("http://{address}"), "--token-file", "mine"]);
+    assert!(String::from_utf8_lossy(&heard.lock().unwrap()).contains("Bearer a-token-of-my-own"));
+}
+
+#[test]
+fn the_socket_is_found_wherever_the_folder_is() {
+    let (long, name) = (tempfile::tempdir().unwrap(), "a-folder-with-a-long-name-".repeat(5));
+    let deep = long.path().join(&name).join("host");
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("holdshort.toml"), "[server]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let ours = Folder::new(&[], "");
+    let mut host = ours.command(&["serve", "--config", deep.join("holdshort.toml").to_str().unwrap()]);
+    let mut host = host.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let config = deep.join("holdshort.toml");
+    let asks = || holdshort(&ours, &["runs", "--config", config.to_str().unwrap()]);
+    crate::support::until("host", || deep.join(".holdshort/socket").exists().then_some(()));
+    crate::support::until("answer", || (asks().code == Some(0)).then_some(()));
+    let mode = fs::metadata(deep.join(".holdshort/socket")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    // What a host that was killed leaves is no hindrance to the next.
+    host.kill().unwrap();
+    host.wait().unwrap();
+    assert!(deep.join(".holdshort/socket").exists());
+    let said = asks().exits(5);
+    assert!(said.err.contains("cannot reach the host of"), "{said:?}");
+    fs::rename(&deep, long.path().join("short")).unwrap();
+    let moved = long.path().join("short/holdshort.toml");
+    let mut host = ours.command(&["serve", "--config", moved.to_str().unwrap()]);
+    let mut host = host.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    crate::support::until("answer", || {
+        (holdshort(&ours, &["runs", "--config", moved.to_str().unwrap()]).code == Some(0)).then_some(())
+    });
+    host.kill().unwrap();
+    host.wait().unwrap();
+}
+
+#[test]
+fn a_host_without_a_socket_says_so_and_serves() {
+    let folder = Folder::new(&[], "");
+    folder.serve().stop();
+    // As on a file system that has no sockets.
+    folder.write(".holdshort/socket", "somebody's notes");
+    let host = folder.serve();
+    assert!(host.said().contains("no socket can be made"), "{}", host.said());
+    assert_eq!(host.get("/v1/runs")["runs"].as_array().unwrap().len(), 0);
+    holdshort(&folder, &["runs"]).exits(5);
+    host.stop();
+    assert_eq!(fs::read_to_string(folder.path().join(".holdshort/socket")).unwrap(), "somebody's notes");
+}
+
+/// What is wrong, how `serve` ends, and what it says.
+#[test]
+fn a_host_starts_only_with_what_is_its_own() {
+    let is_root = rustix::process::geteuid().is_root();
+    let set = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let give = |path: &Path| chown(path, Some(12_345), None).unwrap();
+    type Change<'a> = &'a dyn Fn(&Path);
+    let cases: &[(&str, bool, Change<'_>, &str)] = &[
+        (".holdshort/token", true, &give, "belongs to the user 12345"),
+        (".holdshort/operator", true, &give, "belongs to the user 12345"),
+        (".holdshort/journal.db", true, &give, "belongs to the user 12345"),
+        (".holdshort", true, &give, "belongs to the user 12345"),
+        (".holdshort/compiled", true, &give, "belongs to the user 12345"),
+        (".holdshort/ledger.db", true, &give, "belongs to the user 12345"),
+        ("holdshort.toml", true, &give, "belongs to the user 12345"),
+        ("secret", true, &give, "belongs to the user 12345"),
+        (".holdshort/token", false, &|path| set(path, 0o644), "chmod 600"),
+        (".holdshort/operator", false, &|path| set(path, 0o666), "chmod 600"),
+        (".holdshort/journal.db", false, &|path| set(path, 0o666), "others can write"),
+        (".holdshort/ledger.db", false, &|path| set(path, 0o606), "others can write"),
+        ("holdshort.toml", false, &|path| set(path, 0o646), "others can write"),
+        ("secret", false, &|path| set(path, 0o602), "others can write"),
+        ("", false, &|path| set(path, 0o777), "others can write"),
+    ];
+    let mut tried = 0;
+    for (path, needs_root, change, said) in cases {
+        if *needs_root && !is_root {
+            continue;
+        }
+        tried += 1;
+        let folder = Folder::new(
+            &[],
+            "[notify.ops]\nurl = \"http://127.0.0.1:9/\"\nallow-http = true\nallow-private = true\nsecret-file = \"secret\"\n",
+        );
+        let secret = folder.write("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+        set(&secret, 0o600);
+        folder.serve().stop();
+        change(&folder.path().join(path));
+        let ended = holdshort(&folder, &["serve", "--listen", "127.0.0.1:0"]).exits(1);
+        assert!(ended.err.contains(said), "{path}: {ended:?}");
+        assert!(!ended.err.contains("whsec_"), "{ended:?}");
+    }
+    for (path, mode) in
+        [(".holdshort", 0o755), (".holdshort", 0o777), (".holdshort/journal.db", 0o644), (".holdshort/compiled", 0o755)]
+    {
+        tried += 1;
+        let folder = Folder::new(&[], "");
+        folder.serve().stop();
+        set(&folder.path().join(path), mode);
+        let host = folder.serve();
+        assert!(host.said().contains("was open to others"), "{path}: {}", host.said());
+        assert_eq!(fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o077, 0, "{path}");
+        host.stop();
+    }
+    evidence::figure("T33", "folders that are looked at before a host starts", if is_root { tried } else { 19 });
+}
+
+/// The owner of a token's file, and who can write to it, are looked at before it is sent anywhere.
+#[test]
+fn a_token_that_others_can_change_is_not_used() {
+    let (folder, host) = Folder::new(&[], "").into_served();
+    let mine = folder.write("mine", &host.token);
+    let set = |mode: u32| fs::set_permissions(&mine, fs::Permissions::from_mode(mode)).unwrap();
+    set(0o600);
+    holdshort(&folder, &["runs", "--token-file", "mine"]).exits(0);
+    set(0o640);
+    let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(0);
+    assert!(said.err.contains("others can read your token"), "{said:?}");
+    set(0o602);
+    let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(2);
+    assert!(said.err.contains("others can write"), "{said:?}");
+    set(0o600);
+    if rustix::process::geteuid().is_root() {
+        chown(&mine, Some(12_345), None).unwrap();
+        let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(2);
+        assert!(said.err.contains("belongs to the user 12345"), "{said:?}");
+    }
+    // And a state folder in which anybody could listen.
+    fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o777)).unwrap();
+    let said = holdshort(&folder, &["runs"]).exits(5);
+    assert!(said.err.contains("others can write"), "{said:?}");
+}
+
+#[test]
+fn checks_are_said_to_be_unconfined_where_they_are() {
+    let (folder, _repository) = shop(&["scripted"]);
+    let text = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    let scripted = component("scripted");
+    let inspected = || holdshort(&folder, &["inspect", scripted.to_str().unwrap()]).exits(0).out;
+    // A machine without bubblewrap: all else that a host needs is on this path.
+    let tools = tempfile::tempdir().unwrap();
+    for tool in ["git", "sh", "true", "nice", "choom", "rm", "chmod"] {
+        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap();
+        let found = String::from_utf8(found.stdout).unwrap();
+        if found.starts_with('/') {
+            std::os::unix::fs::symlink(found.trim(), tools.path().join(tool)).unwrap();
+        }
+    }
+    let without = [("PATH", tools.path().to_str().unwrap())];
+    let ready = |host: &Host| host.request("", "/readyz", None).1.as_str().unwrap().to_owned();
+
+    folder.configure(&text.replace("confinement = \"off\"", ""));
+    let host = folder.serve_with(&without);
+    assert!(host.said().contains("note: checks run the repository's own code unconfined"), "{}", host.said());
+    assert_eq!(ready(&host), "ready\nchecks: unconfined\n");
+    let run = host.start("scripted", "check tests main");
+    assert_eq!(host.over(&run)["state"], "finished", "and they run");
+    host.stop();
+
+    folder.configure(&text.replace("confinement = \"off\"", "confinement = \"required\""));
+    let ended = folder.command(&["serve", "--listen", "127.0.0.1:0"]).envs(without).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(1) && said.contains("the check `tests` must be confined"), "{said}");
+
+    folder.configure(&text);
+    let host = folder.serve();
+    assert!(host.said().contains("(`tests`: its `confinement` is \"off\")"), "{}", host.said());
+    assert_eq!(ready(&host), "ready\nchecks: unconfined\n");
+    host.stop();
+
+    if holdshort::connectors::confined::Sandbox::find().is_ok() {
+        folder.configure(&text.replace("confinement = \"off\"", "confinement = \"required\""));
+        assert!(inspected().contains("note: checks run the repository's own code confined"), "{}", inspected());
+        let host = folder.serve();
+        assert!(host.said().contains("note: checks run the repository's own code confined"), "{}", host.said());
+        assert_eq!(ready(&host), "ready\n");
+        let run = host.start("scripted", "check tests main");
+        assert_eq!(host.over(&run)["state"], "finished");
+        host.stop();
+        for (paths, said) in [
+            ("[\".holdshort\"]", "is the host's"),
+            ("[\".\"]", "is the host's"),
+            ("[\"/\"]", "is the host's"),
+            ("[\"shop.git\"]", "is the host's"),
+            ("[\"shop.git/objects\"]", "is the host's"),
+            ("[\"holdshort.toml\"]", "is the host's"),
+            ("[\".holdshort/../.holdshort/token\"]", "is the host's"),
+            ("[\"/proc/1\"]", "other processes"),
+            ("[\"missing\"]", "there is no"),
+        ] {
+            folder.configure(&text.replace("confinement = \"off\"", &format!("paths = {paths}")));
+            let ended = holdshort(&folder, &["serve", "--listen", "127.0.0.1:0"]).exits(2);
+            assert!(ended.err.contains("[checks.tests] paths: ") && ended.err.contains(said), "{paths}: {ended:?}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! T33: what a check tries that was written to harm, each beside the same attempt without the sandbox, where it succeeds; and what an honest check needs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "contained/attempts.rs"]
+mod attempts;
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "contained/honest.rs"]
+mod honest;
+#[path = "support/skipped.rs"]
+mod skipped;
+#[path = "contained/world.rs"]
+mod world;
