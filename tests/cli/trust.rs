@@ -72,7 +72,8 @@ const COMMANDS: &[&[&str]] = &[
 fn whoever_listens_where_a_host_did_gets_no_token() {
     let folder = post_office("");
     let mut tried = 0;
-    for end in [|host: Host| drop(host.stop()), Host::kill] {
+    let stop = |host: Host| assert_eq!(host.stop().code(), Some(0));
+    for end in [stop, Host::kill] {
         let host = folder.serve();
         for command in [&["approvals"][..], &["runs"], &["stats"], &["sign-in"], &["grants"]] {
             holdshort(&folder, command).exits(0);
@@ -204,6 +205,7 @@ fn a_host_starts_only_with_what_is_its_own() {
         let secret = folder.write("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
         set(&secret, 0o600);
         folder.serve().stop();
+        let _ = fs::create_dir(folder.path().join(".holdshort/compiled"));
         change(&folder.path().join(path));
         let ended = holdshort(&folder, &["serve", "--listen", "127.0.0.1:0"]).exits(1);
         assert!(ended.err.contains(said), "{path}: {ended:?}");
@@ -215,6 +217,7 @@ fn a_host_starts_only_with_what_is_its_own() {
         tried += 1;
         let folder = Folder::new(&[], "");
         folder.serve().stop();
+        let _ = fs::create_dir(folder.path().join(".holdshort/compiled"));
         set(&folder.path().join(path), mode);
         let host = folder.serve();
         assert!(host.said().contains("was open to others"), "{path}: {}", host.said());

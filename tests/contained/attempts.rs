@@ -1,6 +1,6 @@
 //! What a check tries. It prints `GOT` where it has got what it wanted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use holdshort::connectors::checks::Check;
 use holdshort::connectors::confined::{Given, Sandbox};
@@ -115,8 +115,9 @@ const ATTEMPTS: &[(&str, &str, bool)] = &[
     ("the repository itself", "ls REPOSITORY/.git && echo GOT", true),
     ("the repository that it was taken from", "cat .git/objects/info/alternates && echo GOT", false),
     ("shared memory of others", "test \"$(ipcs -a | grep -c 0x)\" != 0 && echo GOT", false),
-    ("a signal to everybody", "trap '' TERM; kill -TERM -1; kill -0 US && echo GOT", false),
     ("what the journal's folder is called", "ls -d /tmp/.tmp* && echo GOT", false),
+    // The last, because nothing that runs beside it is left.
+    ("a signal to everybody", "trap '' TERM; kill -TERM -1; kill -0 US && echo GOT", false),
 ];
 
 /// All of them in one check, each in a shell of its own, so that a making of the sandbox is not paid for each.
@@ -165,12 +166,11 @@ async fn nothing_of_a_check_is_left_when_it_ends() {
     ];
     for (number, way) in ways.iter().enumerate() {
         let mark = format!("{}.{number}", 86_400 + std::process::id());
-        let started = Instant::now();
-        let ended = world
-            .run(&way.replace("MARK", &mark), Some((sandbox.clone(), Given::default())), Duration::from_secs(2))
-            .await;
-        assert!(started.elapsed() < Duration::from_secs(20), "{way}: {ended:?}");
-        assert_eq!(ended.passed, number < 4, "{way}: {ended:?}");
+        // The first four end by themselves, however slow the machine is; the others have to be ended.
+        let ends = number < 4;
+        let time_out = if ends { TIME } else { Duration::from_secs(2) };
+        let ended = world.run(&way.replace("MARK", &mark), Some((sandbox.clone(), Given::default())), time_out).await;
+        assert_eq!((ended.passed, ended.output.contains("[stopped after")), (ends, !ends), "{way}: {ended:?}");
         for _ in 0..200 {
             if !world.has_process(&mark) {
                 break;

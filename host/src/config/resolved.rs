@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::notices::{NoticeEvent, NoticeTarget};
-use crate::reference::{BranchName, RevisionPattern};
+use crate::reference::BranchName;
 
 pub use checks::{Check, Confinement};
 pub use people::{Approval, Delegation};

@@ -180,6 +180,33 @@ fn programs_get_the_variables_that_are_named() {
 }
 
 #[test]
+fn a_check_is_confined_where_it_can_be_unless_the_operator_says_otherwise() {
+    let check = |keys: &str| {
+        let config = parse(&format!("[checks.tests]\ncommand = [\"make\"]\n{keys}"));
+        config.map(|config| config.checks["tests"].clone()).map_err(|error| error.to_string())
+    };
+    let usual = check("").unwrap();
+    assert_eq!((usual.confinement, usual.network), (Confinement::WhenAvailable, false));
+    assert_eq!((usual.paths, usual.memory_mib), (Vec::<std::path::PathBuf>::new(), None));
+    let set =
+        check("confinement = \"required\"\npaths = [\"tools\", \"/opt/jdk\"]\nnetwork = true\nmemory-mib = 512\n")
+            .unwrap();
+    assert_eq!((set.confinement, set.network, set.memory_mib), (Confinement::Required, true, Some(512)));
+    assert!(set.paths[0].is_absolute() && set.paths[0].ends_with("tools") && set.paths[1] == Path::new("/opt/jdk"));
+    assert_eq!(check("confinement = \"off\"").unwrap().confinement, Confinement::Off);
+    for wrong in [
+        "confinement = \"of\"",
+        "confinement = false",
+        "network = \"yes\"",
+        "paths = \"/opt\"",
+        "memory-mib = 0",
+        "writable-paths = []",
+    ] {
+        assert!(check(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn loopback_answers_to_its_own_names_and_to_nothing_else() {
     let server = parse("").unwrap().server;
     let bound = "127.0.0.1:40001".parse().unwrap();

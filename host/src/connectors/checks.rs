@@ -126,6 +126,10 @@ impl Checks {
         }
         let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
         let checkout = Checkout::make(&self.git, &resolved, &self.scratch, &self.children).await?;
+        if let Some((sandbox, _)) = check.confined.clone() {
+            let folders = checkout.folders().clone();
+            tokio::task::spawn_blocking(move || sandbox.hand_over(&folders)).await.map_err(io::Error::other)??;
+        }
         let ended = self.children.run(checkout.name(), order(check, &checkout)?).await;
         self.children.forget(checkout.name()).await;
         let ended = ended.map_err(|source| NotRun::NotStarted { name: name.to_owned(), source })?;
@@ -157,7 +161,6 @@ fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
     let path = |path: PathBuf| path.to_string_lossy().into_owned();
     let (argv, home, temporary) = match &check.confined {
         Some((sandbox, given)) => {
-            sandbox.hand_over(folders)?;
             (sandbox.argv(folders, given, &check.argv), confined::HOME.to_owned(), confined::TEMPORARY.to_owned())
         }
         None => (check.argv.clone(), path(folders.home()), path(folders.temporary())),

@@ -8,6 +8,7 @@
 //! [`Children::wait_until_gone`] asks the lock. A process that closes its standard error (a daemon) gives the lock up: it is not seen.
 
 mod reserve;
+mod starter;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -179,7 +180,7 @@ impl Children {
     /// Dropping the future kills the child's process group: nothing runs on with nobody to bound it.
     pub async fn run(&self, name: &str, order: Order) -> Result<Ended, NotStarted> {
         let files = Files::lock(&self.out(name), &self.err(name), order.merged).await?;
-        let mut group = spawn(&order, &files)?;
+        let mut group = spawn(&order, &files).await?;
         // From here on only the child's copies of the locked file hold the lock.
         drop(files);
         feed(&mut group.child, &order.stdin);
@@ -328,7 +329,7 @@ impl Drop for Group {
     }
 }
 
-fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
+async fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
     let Some((program, arguments)) = order.argv.split_first() else {
         return Err(NotStarted::EmptyCommand);
     };
@@ -341,7 +342,8 @@ fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
     if let Some(folder) = &order.folder {
         command.current_dir(folder);
     }
-    let child = command.spawn().map_err(|source| NotStarted::Program { program: program.clone(), source })?;
+    let child =
+        starter::start(command).await.map_err(|source| NotStarted::Program { program: program.clone(), source })?;
     let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     Ok(Group { child, id, done: false })
 }

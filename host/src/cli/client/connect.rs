@@ -107,12 +107,12 @@ fn check(base: &str) -> Result<(), Failure> {
 pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let path = file.display();
     let (text, mode) = own::secret(file).map_err(|error| {
-        let (why, hint) = match error {
-            NotOurs::Io { source, .. } => (
-                source.to_string(),
-                "the host writes the local operator's at its first start; name the file with yours with `--token-file`",
-            ),
-            error => (error.to_string(), "whoever can change the file can have you act with another token"),
+        let missing =
+            "the host writes the local operator's at its first start; name the file with yours with `--token-file`";
+        let (why, hint) = if let NotOurs::Io { source, .. } = &error {
+            (source.to_string(), missing)
+        } else {
+            (error.to_string(), "whoever can change the file can have you act with another token")
         };
         Failure::new(Exit::Usage, format!("cannot read your token in `{path}`: {why}")).hint(hint)
     })?;

@@ -50,7 +50,13 @@ impl Transport for LocalTransport {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
         self.stream.set_read_timeout(timeout.not_zero().map(|time| *time))?;
-        let amount = self.stream.read(self.buffers.input_append_buf()).map_err(|error| told(error, timeout))?;
+        let amount = loop {
+            match self.stream.read(self.buffers.input_append_buf()) {
+                // A signal, such as that of Ctrl-C, is for whoever watches for it.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.map_err(|error| told(error, timeout))?,
+            }
+        };
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -68,8 +74,6 @@ impl Transport for LocalTransport {
 }
 
 fn told(error: io::Error, timeout: NextTimeout) -> Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::Timeout(timeout.reason),
-        _ => error.into(),
-    }
+    let is_late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
+    if is_late { Error::Timeout(timeout.reason) } else { error.into() }
 }

@@ -102,8 +102,8 @@ async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     let main = scratch.tip("main");
     for (revision, expected) in [
         ("main", "light/2\nmain\nlight/2\nv1.0\nrefs/heads/main\n"),
-        ("release/1.0", "v1.0\nrelease/1.0\nlight/2\nv1.0\nrefs/heads/release/1.0\n"),
-        ("refs/tags/v1.0", "v1.0\nfatal: ref HEAD is not a symbolic ref\ndetached\nlight/2\nv1.0\n"),
+        ("release/1.0", "v1.0\nrelease/1.0\nv1.0\nrefs/heads/release/1.0\n"),
+        ("refs/tags/v1.0", "v1.0\nfatal: ref HEAD is not a symbolic ref\ndetached\nv1.0\n"),
         (main.as_str(), "light/2\nfatal: ref HEAD is not a symbolic ref\ndetached\nlight/2\nv1.0\n"),
     ] {
         assert_eq!(run(&checks, "tests", revision).await["ok"]["output-tail"], expected, "{revision}");

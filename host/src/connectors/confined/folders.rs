@@ -17,7 +17,7 @@ const ETC: [(&str, &str); 4] = [
 ];
 
 /// A folder with a place for files to work on, a home, a place for temporary files, and what stands in `/etc`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Folders(PathBuf);
 
 impl Folders {

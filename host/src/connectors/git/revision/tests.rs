@@ -97,6 +97,7 @@ impl World {
             time_out: Duration::from_secs(60),
             revisions: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(),
             environment: Vec::new(),
+            confined: None,
         };
         let checks = CHECKS.map(|(name, patterns)| (name.to_owned(), check(patterns))).into();
         let program = Program {
