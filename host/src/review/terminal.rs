@@ -284,7 +284,7 @@ impl Page {
 
     /// One line of any text, wrapped.
     fn labelled(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
-        self.safe(tone, depth, label, &visible::line(text));
+        self.safe(tone, depth, label, &visible::fixed(text));
     }
 
     /// One line of visible text, wrapped. A label that leaves no room beside it stands above.

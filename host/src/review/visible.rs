@@ -29,9 +29,9 @@ pub fn line(text: &str) -> String {
     shown
 }
 
-/// The same for a label, which may end in a space before what it stands for.
+/// A label of the host's for a terminal, laid out with spaces.
 pub fn label(text: &str) -> String {
-    text.strip_suffix(' ').map_or_else(|| line(text), |rest| line(rest) + " ")
+    drawn_as_it_stands(text)
 }
 
 /// The same where the line is drawn in a fixed font, as in a log: spaces stay as they are, except the last.
