@@ -116,8 +116,8 @@ async fn a_clone_with_a_depth_says_what_it_does_not_know() {
         assert!(told.facts.get(fact).is_none(), "{}", told.facts);
     }
     assert_eq!((&told.facts["history-known"], &told.facts["lines-added"]), (&json!(false), &json!(1)));
-    assert_eq!(told.exhibits[0].title, "the history is NOT KNOWN");
-    assert!(!told.exhibits.iter().any(|exhibit| exhibit.title.contains("fast-forward")));
+    assert_eq!(told.exhibits[0].title(), "the history is NOT KNOWN");
+    assert!(!told.exhibits.iter().any(|exhibit| exhibit.title().contains("fast-forward")));
     // With enough of it the clone knows as much as the whole.
     for path in [whole.clone(), clone("five.git", &["--depth=5"])] {
         let told = preview(&path, "old", "new").await.unwrap();

@@ -35,9 +35,9 @@ pub async fn preview(repository: &Path, old: &str, new: &str) -> Result<Previewe
 
 /// The lines of an exhibit, as they are drawn.
 fn drawn(previewed: &Previewed, title: &str) -> Vec<String> {
-    let exhibit = previewed.exhibits.iter().find(|exhibit| exhibit.title.starts_with(title));
+    let exhibit = previewed.exhibits.iter().find(|exhibit| exhibit.title().starts_with(title));
     let exhibit = exhibit.unwrap_or_else(|| panic!("no `{title}` in {:?}", previewed.summary));
-    visible::byte_lines(&exhibit.bytes)
+    visible::byte_lines(exhibit.bytes())
 }
 
 /// The names of all files that differ between two branches, by git's own list of them.
@@ -83,7 +83,7 @@ fn check(case: &Case, previewed: &Previewed, names: &[Vec<u8>]) {
         let unsaid = drawn(previewed, "NOT SHOWN WHOLE in the diff").join("\n");
         assert!(kinds.iter().all(|kind| unsaid.contains(&format!("    {kind}: "))), "{what}: {unsaid}");
     } else {
-        assert!(!previewed.exhibits.iter().any(|exhibit| exhibit.title.contains("NOT SHOWN")), "{what}");
+        assert!(!previewed.exhibits.iter().any(|exhibit| exhibit.title().contains("NOT SHOWN")), "{what}");
     }
 }
 

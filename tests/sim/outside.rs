@@ -13,6 +13,7 @@ use holdshort::connectors::{
 use holdshort_gate::command::{Finish, Outcome};
 use holdshort_gate::{Action, CallNumber, Consequence, Digest, EffectClass, EffectKey, RunId};
 use holdshort_journal::{Authorized, Fence, Journal, SubmitError};
+use holdshort_words::say;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 

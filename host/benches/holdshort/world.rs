@@ -26,6 +26,7 @@ use holdshort_gate::{
     Action, Call, Capability, Consequence, Digest, EffectClass, FunctionType, RunId, RunLimits, Time,
 };
 use holdshort_journal::{Authorized, Clock, Flushed, Journal, SubmitError};
+use holdshort_words::say;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -231,7 +232,7 @@ impl Preview for LineConnector {
         *self.arguments.lock().unwrap() = action.canonical_arguments().len();
         async {
             Ok(Previewed {
-                summary: "append a line to a file".into(),
+                summary: say!("append a line to a file"),
                 exhibits: Vec::new(),
                 preconditions: Value::Null,
                 facts: Value::Null,
