@@ -73,14 +73,13 @@ enum EventShape {
     EffectStarted { call: u32, attempt: u32, clearance: DigestShape },
     /// The attempt certainly did not happen; another one may be made from `until` on, under the same clearance.
     EffectPostponed { call: u32, attempt: u32, reason: String, until: u64 },
-    /// It happened. `evidence` is how the host knows, if not from the attempt's own reply; `changed` says which facts had changed since they were
-    /// shown, as far as the clearance allowed it, with both values.
+    /// It happened. `evidence` is how the host knows, if not from the attempt's own reply; `changed` is there if facts had changed since
+    /// they were shown, as far as the clearance allowed it: each in words, with both values.
     EffectSucceeded {
         call: u32,
         attempt: u32,
         receipt: serde_json::Value,
         evidence: Option<String>,
-        #[schema(required = false)]
         changed: Vec<String>,
     },
     /// It did not happen.
@@ -158,7 +157,7 @@ enum ResultShape {
 }
 
 /// The members of an event's `data` that are not always there.
-const SOMETIMES: [&str; 2] = ["policy", "request"];
+const SOMETIMES: [&str; 3] = ["policy", "request", "changed"];
 
 /// One alternative for each kind, with what stands beside `type` and `data`. All members of an event are always there but [`SOMETIMES`], and no others.
 /// What stands in `data` is a schema of its own, which the events of a run's history and of the stream share.
