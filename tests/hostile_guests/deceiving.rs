@@ -25,6 +25,9 @@ const NASTY: &[(&str, &[u32])] = &[
     ),
 ];
 
+/// Of these there is no warning: a tab, the end of a line, and spaces that keep two words together, which honest text has between what can be seen.
+const UNWARNED: [u32; 4] = [0x09, 0x0d, 0xa0, 0x202f];
+
 #[test]
 fn every_nasty_character_is_written_out() {
     let (folder, host) = folder(&["scripted"], "").into_served();
@@ -38,10 +41,8 @@ fn every_nasty_character_is_written_out() {
             assert_harmless(kind, &shown);
         }
         let shown = show(&folder, approval["id"].as_str().unwrap());
-        let marked = format!("question.text: {} characters that cannot be seen", codes.len());
-        let tabs = codes.iter().filter(|code| [0x09, 0x0d].contains(*code)).count();
-        let marked =
-            if tabs > 0 { marked.replace(&codes.len().to_string(), &(codes.len() - tabs).to_string()) } else { marked };
+        let warned = codes.iter().filter(|code| !UNWARNED.contains(*code)).count();
+        let marked = format!("question.text: {warned} characters that cannot be seen");
         assert!(unwrapped(&shown).contains(&marked), "{kind}: no `{marked}` in\n{shown}");
         for code in *codes {
             let written = format!("a=<U+{code:04X}>=b");

@@ -206,7 +206,8 @@ impl Reviewer {
         let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
         let (status, link) = host.post("/v1/sign-in-links", &json!({}));
         assert_eq!(status, 201, "{link}");
-        let code = link["url"].as_str().unwrap().split("code=").nth(1).unwrap();
+        let url = link["url"].as_str().unwrap();
+        let code = url.split("code=").nth(1).and_then(|rest| rest.split('&').next()).unwrap();
         let form = agent.post(format!("{}/sign-in", host.url)).header("Origin", &host.url);
         let reply = form.send_form([("code", code)]).unwrap();
         let cookie = reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();

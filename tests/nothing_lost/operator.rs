@@ -1,6 +1,6 @@
 //! Somebody at work with a host that dies under their hands: they start it again and ask again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::process::ExitStatusExt;
 
 use holdshort::kill::VARIABLE;
@@ -232,16 +232,23 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// No effect starts that nobody has cleared, and none a second time that nobody has sent again.
+/// No effect starts that nobody has cleared. None starts a second time, unless a person has sent it again or the far end has put the first start off.
 pub fn in_order(events: &[Value]) {
     let mut leaves: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut started: BTreeSet<u64> = BTreeSet::new();
     for event in events {
         let call = event["data"]["call"].as_u64().unwrap_or_default();
+        let underway = started.remove(&call);
         match event["type"].as_str().unwrap() {
             "decision-made" | "effect-resolved" => *leaves.entry(call).or_default() += 1,
+            "effect-postponed" => {
+                assert!(underway, "{event} puts off what had not started: {events:?}");
+                *leaves.entry(call).or_default() += 1;
+            }
             "effect-started" => {
                 let left = leaves.entry(call).or_default();
                 *left = left.checked_sub(1).unwrap_or_else(|| panic!("{event} was not cleared: {events:?}"));
+                started.insert(call);
             }
             _ => {}
         }

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
 use holdshort_gate::command::{Choice, CreateRunOnce};
-use holdshort_gate::{Consequence, Digest, Event, Proposal, Request, Resolution, RunId, Time};
+use holdshort_gate::{Beside, CallId, Consequence, Digest, Event, Proposal, Request, Resolution, RunId, Time};
 use holdshort_journal::{
     CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError,
 };
@@ -92,7 +92,14 @@ async fn everything(world: &World) {
     .await;
     world.clock.set(EPOCH + 60_000);
     let two = Step::Hold { call: 2, quorum: 2, expires_at: None };
-    let voted = clearance("waiting", 2, 1, &varied(2, 2, None));
+    // All of them do the same, so each lists those of which something may come still: the one in doubt, then the one that waits too.
+    let open = [("doubtful", 1), ("waiting", 2)].map(|(run, call)| Beside {
+        id: CallId { run: RunId(run.into()), call },
+        deed: proposal("hello").likeness().deed,
+        summary: "send hello".into(),
+    });
+    let voted = clearance("waiting", 2, 1, &Proposal { beside: open[..1].to_vec(), ..varied(2, 2, None) });
+    let failing = clearance("failing", 1, 1, &Proposal { beside: open.to_vec(), ..varied(1, 1, None) });
     play(
         world,
         &[
@@ -102,12 +109,14 @@ async fn everything(world: &World) {
             ("waiting", Step::Blob(100)),
             ("failing", Step::Create),
             ("failing", plain(1)),
-            ("failing", Step::Approve { call: 1, reviewer: "alice", clearance: first("failing", 1) }),
+            ("failing", Step::Approve { call: 1, reviewer: "alice", clearance: failing }),
             ("failing", Step::Start(1)),
-            ("failing", Step::DidNotHappen { call: 1, attempt: 1 }),
+            ("failing", Step::PutOff { call: 1, attempt: 1 }),
         ],
     )
     .await;
+    world.clock.set(EPOCH + 1_100_000);
+    play(world, &[("failing", Step::Start(1)), ("failing", Step::DidNotHappen { call: 1, attempt: 2 })]).await;
 }
 
 /// The kinds of the events, by their names in the journal.
@@ -124,7 +133,7 @@ async fn everything_is_there_after_it_was_closed() {
     let world = World::new(Kept::InSqlite);
     everything(&world).await;
     let (id, before) = (world.id().clone(), shown(&world, &runs()).await);
-    assert_eq!(kinds(&before.feed).len(), 23, "every kind of event: {:?}", kinds(&before.feed));
+    assert_eq!(kinds(&before.feed).len(), 24, "every kind of event: {:?}", kinds(&before.feed));
     let run = RunId("waiting".into());
     let (seed, key) = (world.seed(&run), world.effect_key(&run, 2));
     // What was handed over and not yet answered is written before the file is let go.
@@ -414,7 +423,7 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
         told("asleep", None).await,
     ];
     let expected = [
-        "the journal is damaged: event 1 has format 9, and this version knows formats up to 4",
+        "the journal is damaged: event 1 has format 9, and this version knows formats up to 5",
         "the journal is damaged: event 3: EOF while parsing an object",
         "the journal is damaged: call 1 of run doubtful: its first event does not open it",
         "the journal is damaged: run asleep: unknown phase `dancing`",
@@ -564,7 +573,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let file = Connection::open(&path).unwrap();
     let text = |sql: &str| file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("SELECT user_version || '' FROM pragma_user_version"), "2");
-    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "5");
+    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "6");
     assert_eq!(text("PRAGMA integrity_check"), "ok");
     drop(file);
     let journal = Journal::open(&path, clock.clock()).unwrap();
