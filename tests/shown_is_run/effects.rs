@@ -196,7 +196,10 @@ fn the_commit_that_is_deployed_is_the_commit_that_was_shown() {
     assert_digests(&folder, &host, &approval);
     assert_eq!(
         approval["proposal"]["preconditions"],
-        json!({ "repository": repository.0, "branch": "refs/heads/production", "old": old, "new": new })
+        json!({
+            "repository": repository.0, "branch": "refs/heads/production", "old": old, "new": new,
+            "reference": "refs/heads/main",
+        })
     );
     let diff = repository.git(&["diff", "--no-color", &old, &new]);
     assert_eq!(without_abbreviations(&evidence(&host, &approval, "diff ")), without_abbreviations(&diff));

@@ -34,7 +34,7 @@ fn an_honest_release_shows_its_report_and_no_difference() {
     let held = host.held(&host.start("release", "Release main to production"));
     let (old, new) = (repository.tip("production"), repository.tip("main"));
     let report = evidence(&host, &held, &format!("checks that this host ran on {}: 1 passed", &new[..12]));
-    let line = format!("tests: passed on {} (call 1); 3 passed; 0 failed; 0 skipped\n    {PASSED}\n", &new[..12]);
+    let line = format!("tests: passed on {} (call 1); 3 passed; 0 failed; 0 skipped\n    \"{PASSED}\"\n", &new[..12]);
     assert_eq!(report, line);
     let counts = json!({ "passed": 3, "failed": 0, "skipped": 0 });
     assert_eq!(
