@@ -63,13 +63,12 @@ fn top() -> PathBuf {
 fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![top().join(folder)];
-    while let Some(folder) = folders.pop() {
-        if !folder.is_dir() {
-            // A room that is a single file.
-            let path = folder.with_extension("rs");
-            found.push((name_of(&path), code_of(&path)));
-            continue;
-        }
+    // A room may be a single file, with a folder of its tests beside it.
+    let file = top().join(folder).with_extension("rs");
+    if file.is_file() {
+        found.push((name_of(&file), code_of(&file)));
+    }
+    while let Some(folder) = folders.pop().filter(|folder| folder.is_dir()) {
         for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
             let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
             if path.is_dir() && !["tests", "target", "benches"].contains(&name.as_str()) {
@@ -89,7 +88,9 @@ fn name_of(path: &Path) -> String {
 
 fn code_of(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
-    text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
+    let is_tests = |at: usize| text[at..].lines().nth(1).is_some_and(|line| line.ends_with("mod tests {"));
+    let tests = text.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(|at| is_tests(*at));
+    text[..tests.unwrap_or(text.len())].to_owned()
 }
 
 /// What stands under `host/src`, a folder or a file each.
@@ -173,7 +174,7 @@ fn the_table_of_rooms_says_the_same() {
     for (room, may) in ARROWS {
         let words = rows[room].split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let named: BTreeSet<&str> =
-            words.filter(|word| rooms.contains(*word) || ["gate", "journal"].contains(word)).collect();
+            words.filter(|word| rooms.contains(*word) || PACKAGES.iter().any(|(name, _)| name == word)).collect();
         assert_eq!(named, may.iter().copied().collect(), "`{room}` in the table, and in `ARROWS`");
     }
 }
@@ -184,7 +185,10 @@ const SCREEN: &str = "host/src/cli/review/screen.rs";
 /// Where cells are made of lines.
 const CELLS: &str = "host/src/review/screen.rs";
 
-/// Ways to eyes that go round `review`: each may stand only in the files that take nothing but what `review` made.
+/// Where the host's socket is reached by the descriptor of its folder.
+const SOCKET: &str = "host/src/cli/socket.rs";
+
+/// Ways to eyes that go round `review`: each may stand only in the files that take nothing but what `review` made, or that reach something else by it.
 const SCREENS: &[(&str, &[&str], &[&str])] = &[
     (
         "host/src",
@@ -201,7 +205,6 @@ const SCREENS: &[(&str, &[&str], &[&str])] = &[
             "/dev/tty",
             "/dev/std",
             "/dev/fd",
-            "/proc/self/fd",
             "ProgressBar",
             "set_hook",
         ],
@@ -212,6 +215,7 @@ const SCREENS: &[(&str, &[&str], &[&str])] = &[
         &["host/src/api/json.rs"],
         &["axum::Json", "axum::{Json", "serde_json::to_string", "serde_json::to_vec"],
     ),
+    ("host/src", &[SOCKET], &["/proc/self/fd"]),
 ];
 
 /// What of these words stands in a file's code; a name that merely ends in one is another.
@@ -246,6 +250,13 @@ fn review_is_the_only_road_to_eyes() {
     let named = output.matches("stdout()").count() + output.matches("stderr()").count();
     let asked = output.matches("stdout().is_terminal()").count() + output.matches("stderr().is_terminal()").count();
     assert_eq!(named - asked, 2, "an output is opened beside the two functions of output.rs");
+    // A descriptor is named in one place, and it is a folder's: what is opened is a file in it.
+    let socket = code_of(&top().join(SOCKET));
+    assert_eq!(socket.matches("/proc/self/fd").count(), 1, "descriptors in {SOCKET}");
+    assert!(
+        socket.contains("PathBuf::from(format!(\"/proc/self/fd/{}\", folder.as_raw_fd())).join(FILE)"),
+        "a folder's descriptor"
+    );
     // The full screen draws in one place, and draws a `Screenful`; else it only takes the terminal and gives it back.
     let screen = code_of(&top().join(SCREEN));
     let stands = |word: &str| screen.matches(word).count();
@@ -369,7 +380,11 @@ fn long_functions(path: &str, text: &str) -> Vec<String> {
             line.split_whitespace().take_while(|word| !word.contains('(') || word.starts_with("pub(")).collect();
         words.contains(&"fn") && !line.trim_start().starts_with("//")
     };
-    let starts = (0..lines.len()).filter(|&start| is_function(lines[start]) && !lines[start].ends_with(';'));
+    // A trait's function may have no body: then a `;` comes before any `{`.
+    let has_body = |start: usize| {
+        lines[start..].iter().find(|line| line.ends_with([';', '{', '}'])).is_some_and(|line| !line.ends_with(';'))
+    };
+    let starts = (0..lines.len()).filter(|&start| is_function(lines[start]) && has_body(start));
     let long = starts.filter_map(|start| {
         let indent = lines[start].len() - lines[start].trim_start().len();
         let close = format!("{}}}", " ".repeat(indent));
@@ -384,6 +399,8 @@ fn the_checks_above_can_fail() {
     let long = format!("pub(crate) fn f(\n    a: u8,\n) {{\n{}}}\n", "    a();\n".repeat(60));
     assert_eq!(long_functions("x.rs", &long), ["x.rs:1: a function of 64 lines"]);
     assert!(long_functions("x.rs", "fn f() {\n    a();\n}\n").is_empty());
+    let signature = format!("    fn f(\n        a: u8,\n    ) -> u8;\n{}    }}\n", "    a();\n".repeat(60));
+    assert!(long_functions("x.rs", &signature).is_empty(), "it has no body");
     assert_eq!(screens("use ratatui::widgets::Paragraph;\n", SCREENS[1].2), ["ratatui"]);
     let template = "#[derive(Template)]\nstruct A {\n    a: Text,\n    b: &'static str,\n    c: Vec<(Text, String)>,\n    /// d: String\n    e: &'a str,\n}\n";
     assert_eq!(words_in_templates(template), ["    c: Vec<(Text, String)>,", "    e: &'a str,"]);

@@ -276,7 +276,7 @@ fn what_is_in_doubt_is_settled_by_a_person() {
     assert_eq!(said.out, format!("{id} is settled as not-done: failed\n"));
     assert!(host.over(&run)["result"]["ok"].as_str().unwrap().starts_with("err Refusal::Failed("), "the agent is told");
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0).out;
-    assert!(events.contains("call 1 is settled by olivia as not done: I looked"), "{events}");
+    assert!(events.contains("call 1 is settled by olivia as not done: \"I looked\""), "{events}");
     fails("resolve-again", &folder, &["runs", "resolve", &id, "done"]).exits(4);
 
     let (run, id) = doubt(&host);

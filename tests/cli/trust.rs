@@ -200,7 +200,8 @@ fn a_host_starts_only_with_what_is_its_own() {
         tried += 1;
         let folder = Folder::new(
             &[],
-            "[notify.ops]\nurl = \"http://127.0.0.1:9/\"\nallow-http = true\nallow-private = true\nsecret-file = \"secret\"\n",
+            "[notify.ops]\nurl = \"http://127.0.0.1:9/\"\nallow-http = true\nallow-private = true\nsecret-file = \"secret\"\n\
+             [payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n",
         );
         let secret = folder.write("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
         set(&secret, 0o600);

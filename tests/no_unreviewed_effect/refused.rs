@@ -86,6 +86,9 @@ fn decisions_that_do_not_count() {
     let line = &world.lines()[0];
     let (run, twin) = (host.start("scripted", line), host.start("scripted", line));
     let (approval, twin) = (host.held(&run), host.held(&twin));
+    let approval = host.approval(id(&approval));
+    assert_eq!(approval["same_waiting"], json!([twin["id"]]), "each is pointed out beside the other");
+    assert_eq!(twin["same_waiting"], json!([approval["id"]]));
     assert_eq!(approval["action_digest"], twin["action_digest"], "the same action, twice");
 
     let by = |digest: &Value| json!({ "type": "approve", "digest": digest });
@@ -117,7 +120,9 @@ fn decisions_that_do_not_count() {
     assert_eq!(decide(&host, ALICE, id(&approval), &own).0, 200);
     host.over(&run);
     assert_eq!(world.effects(), 1);
-    assert_eq!(host.approval(id(&twin)), twin, "a clearance clears one call");
+    let mut left = twin.clone();
+    left["same_waiting"] = json!([]);
+    assert_eq!(host.approval(id(&twin)), left, "a clearance clears one call; it only waits alone now");
 }
 
 /// An old digest after an edit, and after an edit back to what it was: each is another clearance.

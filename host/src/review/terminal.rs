@@ -230,7 +230,7 @@ fn behind(tone: Tone, label: &str, text: &str, columns: usize) -> Vec<Line> {
 pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Matter, 0, "", "");
-    page.heading(&visible::line(text));
+    page.heading(&visible::fixed(text));
     page.lines.drain(1..).collect()
 }
 

@@ -212,6 +212,12 @@ fn types_give_the_order_and_tell_numbers() {
 }
 
 #[test]
+fn a_heading_keeps_the_hosts_layout() {
+    assert_eq!(plain(&heading("ab.1  held  1 of 2  22 %", 80)), "\nab.1  held  1 of 2  22 %\n");
+    assert_eq!(plain(&heading("ab.1 \u{202e}", 80)), "\nab.1 <U+202E>\n");
+}
+
+#[test]
 fn what_an_agent_says_stands_behind_a_label() {
     let said = |words: &str, columns| plain(&said("RUN says: ", words, columns));
     assert_eq!(said("hello", 80), "RUN says: hello\n");
