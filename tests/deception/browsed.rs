@@ -72,7 +72,7 @@ async fn every_text_is_text_on_the_page() {
     let cookie = sign_in(&world).await;
     // What may be there: what is there for a harmless text, and for one that is marked and has several lines.
     let mut known = BTreeSet::new();
-    for text in ["plain", "a\u{202e}b\nc\nd", "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"] {
+    for text in ["plain", "a\u{202e}b\nc\nd", "a\u{200f}b", "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"] {
         let held = held(&world, text).await;
         for path in ["/".to_owned(), format!("/approvals/{}", held.id)] {
             known.extend(taken_apart(&browse(&path, &cookie).send(world.at).await.text()).0);

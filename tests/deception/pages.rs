@@ -164,6 +164,8 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
 const HEADINGS: &[&str] = &[
     "Look twice",
     "What would be done",
+    "How its texts are written",
+    "How its texts are ",
     "Only if this still ",
     "Only if this still holds",
     "What the host found out",
