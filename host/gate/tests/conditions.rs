@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{World, action, proposal};
-use holdshort_gate::command::{Choice, Outcome, Propose, Proposed};
+use holdshort_gate::command::{Choice, Outcome, Propose, Proposed, Revision};
 use holdshort_gate::condition::{Condition, Found, OtherFacts, changes, unchanged};
 use holdshort_gate::{Beside, CallId, Digest, EffectKey, Event, Mark, Proposal, RunId};
 use proptest::prelude::*;
@@ -160,13 +160,13 @@ fn what_nobody_decides_on_has_no_room() {
     }
 }
 
+/// A call of this name that waits.
+fn beside(name: &str) -> Beside {
+    Beside { id: CallId { run: RunId(name.into()), call: 1 }, deed: Digest::of(name.as_bytes()), summary: name.into() }
+}
+
 #[test]
 fn what_waits_beside_it_is_part_of_what_was_shown() {
-    let beside = |name: &str| Beside {
-        id: CallId { run: RunId(name.into()), call: 1 },
-        deed: Digest::of(name.as_bytes()),
-        summary: name.into(),
-    };
     let held = |others: &[&str]| {
         let mut world = World::new();
         world.subject.beside = others.iter().map(|name| beside(name)).collect();
@@ -219,5 +219,27 @@ proptest! {
         };
         let stated = json!({ "shown": "nothing", "at-least": show(bound) });
         prop_assert_eq!(allows(&stated, json!(show(now)), &[], &[]), Some(now >= bound));
+    }
+}
+
+/// An edited action may meet other calls than the first one did. The editor's vote follows only if what waits beside it was on the page that they edited.
+#[test]
+fn an_editor_approves_beside_only_what_they_have_seen() {
+    let all = |names: &[&str]| names.iter().map(|name| beside(name)).collect::<Vec<_>>();
+    for (shown, waits, phase) in [
+        (&[][..], &[][..], "approved"),
+        (&["x"], &["x"], "approved"),
+        (&["x", "y"], &["y"], "approved"),
+        (&["x"], &[], "approved"),
+        (&[], &["x"], "held"),
+        (&["x"], &["y"], "held"),
+        (&["x"], &["x", "y"], "held"),
+    ] {
+        let mut world = World::new();
+        world.subject.beside = all(shown);
+        world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
+        world.subject.beside = all(waits);
+        let edit = Choice::Edit(Box::new(Revision { proposal: proposal("b") }));
+        assert_eq!(world.decide("rita", edit).unwrap().phase, phase, "{shown:?}, then {waits:?}");
     }
 }
