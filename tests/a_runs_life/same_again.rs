@@ -10,7 +10,7 @@ use crate::{LONG, answer, folder, host, lines};
 
 /// Everything that the fixture can ask of WASI, with a question in the middle.
 const TASK: &str =
-    "now wall random bytes sleep=5 race=30,10 list wall random ask random bytes sleep=5 race=10,10 list now";
+    "now wall random bytes sleep=5 race=3600000,10 list wall random ask random bytes sleep=5 race=10,10 list now";
 /// How many lines of the result come before the answer.
 const BEFORE: usize = 9;
 
