@@ -14,11 +14,14 @@ fn lists_are_for_people_and_for_programs() {
     assert_eq!((none.out.as_str(), none.err.as_str()), ("", "nothing waits for a decision\n"));
     assert_eq!(holdshort(&folder, &["runs"]).exits(0).err, "there are none\n");
     let long = "a subject that is long enough not to fit into a hundred columns ".repeat(3);
-    let runs: Vec<String> =
-        (1..=3).map(|n| host.start("scripted", &format!("email bob@example.org {n} {long}"))).collect();
-    for run in &runs {
-        host.held(run);
-    }
+    // One after the other: agents that run side by side ask in any order.
+    let runs: Vec<String> = (1..=3)
+        .map(|n| {
+            let run = host.start("scripted", &format!("email bob@example.org {n} {long}"));
+            host.held(&run);
+            run
+        })
+        .collect();
 
     let list = holdshort(&folder, &["approvals"]).exits(0);
     assert_eq!(list.out.lines().count(), 3, "a line each, for a program that reads lines: {}", list.out);
