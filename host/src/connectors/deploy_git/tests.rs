@@ -328,7 +328,8 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let orders = facts.transaction(&key).replace("commit\n", "");
     order.stdin = Vec::new();
     order.argv.splice(0..0, ["sh", "-c", &format!("(printf '{orders}'; sleep 30) | \"$@\""), "sh"].map(str::to_owned));
-    order.time_out = Duration::from_millis(700);
+    // Long enough for a busy machine to prepare; the orders never go on.
+    order.time_out = Duration::from_secs(5);
     let ended = git.children.run(&child_name(&key), order).await.unwrap();
     assert_eq!(ended.how, How::TimedOut);
     assert!(String::from_utf8_lossy(&ended.stdout.bytes).contains("prepare: ok"));

@@ -1,6 +1,8 @@
 //! One conversation with a relay, command by command, so that at every point it is known what the relay may have taken.
 
+use std::error::Error as _;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use lettre::transport::smtp::Error;
@@ -143,7 +145,7 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
         Ok(Err(error)) => {
             let answered = error.status().is_some();
             // A relay with another certificate, or without what is asked of it, is the same the next time. One that hung up is not.
-            let unreachable = !error.is_tls() && !error.is_client();
+            let unreachable = !error.is_tls() && !error.is_client() && !is_untrusted(&error);
             let passing = if answered { error.is_transient() } else { unreachable };
             Err(Failed { text: clean(relay, &error.to_string()), answered, passing })
         }
@@ -152,6 +154,14 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
             Err(Failed { text, answered: false, passing: true })
         }
     }
+}
+
+/// Whether TLS could not be agreed on, as with a certificate that is not trusted. Lettre reports this as a broken connection;
+/// rustls, below it, calls what the relay sent invalid.
+fn is_untrusted(error: &Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData))
 }
 
 /// A relay's answer in one line.
