@@ -66,7 +66,7 @@ const TABLE: &[(&str, bool, &[Change], [Verdict; 3])] = &[
     ("nothing", false, &[], [Ours, Ours, Ours]),
     ("the folder can be listed", false, &[|f| set(&f.join("way/state"), 0o755)], [Closed, Ours, Ours]),
     ("the folder can be passed", false, &[|f| set(&f.join("way/state"), 0o711)], [Closed, Ours, Ours]),
-    ("the folder is everybody's", false, &[|f| set(&f.join("way/state"), 0o777)], [Closed, Ours, Ours]),
+    ("the folder is everybody's", false, &[|f| set(&f.join("way/state"), 0o777)], [Closed, Refused, Ours]),
     ("the folder is the group's", false, &[|f| set(&f.join("way/state"), 0o770)], [Closed, Ours, Ours]),
     ("the folder is like /tmp", false, &[|f| set(&f.join("way/state"), 0o1777)], [Closed, Ours, Ours]),
     (
@@ -79,7 +79,7 @@ const TABLE: &[(&str, bool, &[Change], [Verdict; 3])] = &[
         "deeper in it something is everybody's",
         false,
         &[|f| set(&f.join("way/state"), 0o777), |f| set(&f.join("way/state/compiled/code"), 0o602)],
-        [Refused, Ours, Ours],
+        [Refused, Refused, Ours],
     ),
     (
         "somebody has left a file in the folder",
@@ -88,7 +88,7 @@ const TABLE: &[(&str, bool, &[Change], [Verdict; 3])] = &[
             |f| set(&f.join("way/state"), 0o777),
             |f| chown(f.join("way/state/compiled/code"), Some(STRANGER), None).unwrap(),
         ],
-        [Refused, Ours, Ours],
+        [Refused, Refused, Ours],
     ),
     (
         "somebody has left a link in the folder",
@@ -100,7 +100,7 @@ const TABLE: &[(&str, bool, &[Change], [Verdict; 3])] = &[
                 lchown(f.join("way/state/token"), Some(STRANGER), None).unwrap();
             },
         ],
-        [Refused, Ours, Ours],
+        [Refused, Refused, Ours],
     ),
     (
         "the folder is somebody else's",
