@@ -9,10 +9,15 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "support/outside.rs"]
 mod outside;
 #[path = "support/mod.rs"]
 mod support;
+
+#[path = "inbox/reading.rs"]
+mod reading;
 
 use std::fs;
 use std::io::Write;
@@ -34,7 +39,8 @@ print(json.dumps({**shown, 'body': mail.get_content().strip(), 'bcc': mail['Bcc'
 const ANSWER: &str = "Wir rufen Sie morgen früh zurück.";
 
 /// What the agent holds short at, in the order of the files: a part of what a reviewer reads there.
-const SHOWN: [&str; 5] = [
+const SHOWN: [&str; 6] = [
+    "je ne trouve pas l'invoice de décembre",
     "I cannot find the invoice for November.",
     r#"How shall I answer \"Rückfrage zu Brücke und Türmen, zweiter Versuch\" from juergen@example.net?"#,
     "Es geht um die große Brücke.",
@@ -72,11 +78,11 @@ fn check(email: &str, arrived: impl Fn() -> Vec<String>) {
     let over = host.over(&run);
     let told = over["result"]["ok"].as_str().unwrap_or_else(|| panic!("{over}"));
     let mut lines = told.lines();
-    assert_eq!(lines.next(), Some("answered 4 of 5 messages"), "{told}");
-    let latin = "0-latin-1.eml: not answered: `0-latin-1.eml` is not UTF-8 text, so it cannot be read as text";
-    assert_eq!(lines.next(), Some(latin), "{told}");
+    assert_eq!(lines.next(), Some("answered 5 of 5 messages"), "{told}");
     assert!(lines.all(|line| line.contains(".eml: answered with <")), "{told}");
-    assert_eq!(host.logs(&run), [("warn".to_owned(), latin.replace("not answered: ", ""))]);
+    let logs = host.logs(&run);
+    assert_eq!(logs.len(), 5, "{logs:?}");
+    assert_eq!(logs[0], ("info".to_owned(), "0-latin-1.eml: from renee@example.fr: Facture".to_owned()));
 
     let mut replies: Vec<Value> = arrived().iter().map(|message| read(message)).collect();
     replies.sort_by_key(|reply| reply["To"].as_str().unwrap().to_owned());
@@ -92,6 +98,7 @@ fn check(email: &str, arrived: impl Fn() -> Vec<String>) {
             reply("grace@example.com", "Re: Sign-in", "<CAF-multipart@mail.example.com>", password),
             reply("juergen@example.net", coded, "<20261124-coded@example.net>", ANSWER),
             reply("mallory@example.com", "Re: Your message", "<coded-twice@example.com>", thanks),
+            reply("renee@example.fr", "Re: Facture", "<latin-1@example.fr>", invoice),
         ]
     );
 }

@@ -189,6 +189,89 @@ fn an_overdraft_is_invalid_and_nobody_is_asked() {
     assert_eq!(balances(&folder), have(&[("operating", "EUR", 1_000_000), ("operating", "JPY", 50_000)]));
 }
 
+/// One wrong line anywhere: nothing is paid, nobody is asked, and the line is named.
+#[test]
+fn a_file_with_a_mistake_in_it_is_not_paid_in_part() {
+    let long = "x".repeat(201);
+    let wrong = [
+        "Beta,10.00,eur,B-1".to_owned(),
+        "Beta,10.00,EURO,B-1".into(),
+        "Beta,10.00,,B-1".into(),
+        "Beta,10.00,XAU,B-1".into(),
+        "Beta,0.00,EUR,B-1".into(),
+        "Beta,0,EUR,B-1".into(),
+        "Beta,-1.00,EUR,B-1".into(),
+        "Beta,+1.00,EUR,B-1".into(),
+        "Beta,,EUR,B-1".into(),
+        "Beta,1.001,EUR,B-1".into(),
+        "Beta,1.5,JPY,B-1".into(),
+        "Beta,1e3,EUR,B-1".into(),
+        "Beta,\"1,000.00\",EUR,B-1".into(),
+        "Beta,99999999999999999999.00,EUR,B-1".into(),
+        "Beta,92233720368547758.08,EUR,B-1".into(),
+        ",10.00,EUR,B-1".into(),
+        "\" \",10.00,EUR,B-1".into(),
+        "operating,10.00,EUR,B-1".into(),
+        format!("{long},10.00,EUR,B-1"),
+        format!("Beta,10.00,EUR,{long}"),
+        "Be\u{7}ta,10.00,EUR,B-1".into(),
+        "\"Be\nta\",10.00,EUR,B-1".into(),
+        "Beta,10.00,EUR,\"B-1".to_owned() + "\nGamma,10.00,EUR,C-1",
+        "Beta,10.00,EUR".into(),
+        "Beta,10.00,EUR,B-1,more".into(),
+        "Beta;10.00;EUR;B-1".into(),
+        "payee,amount,currency,reference".into(),
+    ];
+    let folder = shop("");
+    let host = serve(&folder);
+    for line in &wrong {
+        folder.write(
+            "files/invoices.csv",
+            &format!("payee,amount,currency,reference\r\nACME GmbH,5.00,EUR,A-1\r\n\r\n{line}\r\n"),
+        );
+        let over = host.over(&host.start("bills", ""));
+        let why = over["result"]["err"].as_str().unwrap_or_else(|| panic!("{line}: {over}")).to_owned();
+        assert!(why.starts_with("invoices.csv: line 4: ") && why.ends_with("; nothing was paid"), "{line}: {why}");
+    }
+    assert_eq!(balances(&folder), have(&[("operating", "EUR", 1_000_000), ("operating", "JPY", 50_000)]));
+    evidence::figure("T39", "files of invoices with a mistake refused whole", wrong.len() as u64);
+}
+
+/// Files as spreadsheets write them, and tasks that name them.
+#[test]
+fn a_file_is_read_as_spreadsheets_write_it() {
+    let good = [
+        ("\u{feff}ACME GmbH,5.00,EUR,A-1\n", "invoices.csv", ""),
+        ("\u{feff}payee,amount,currency,reference\r\nACME GmbH,5.00,EUR,A-1\r\n", "invoices.csv", "pay"),
+        (
+            "\"payee\",\"amount\",\"currency\",\"reference\"\n\"ACME GmbH\",\"5.00\",\"EUR\",\"A-1\"\n",
+            "invoices.csv",
+            "from operating",
+        ),
+        (" ACME GmbH , 5.00 , EUR , A-1 \n\n  \n", "my invoices.csv", "Pay my invoices.csv from operating"),
+        ("Payee,Amount,Currency,Reference\nACME GmbH,5,EUR,A-1", "my  two  spaces.csv", "my  two  spaces.csv"),
+        ("ACME GmbH,5.0,EUR,A-1\r\n", "from bob.csv", "Pay \"from bob.csv\""),
+        ("ACME GmbH,5.00,EUR,A-1\r", "a from b.csv", "PAY a from b.csv from operating"),
+    ];
+    let folder = shop("");
+    let host = serve(&folder);
+    for (text, file, task) in good {
+        folder.write(&format!("files/{file}"), text);
+        let held = host.held(&host.start("bills", task));
+        let expected = json!({
+            "source": "operating", "payee": "ACME GmbH", "reference": "A-1",
+            "amount": { "minor-units": "500", "currency": "EUR" },
+        });
+        assert_eq!(held["proposal"]["action"]["arguments"]["transfer"], expected, "{text:?}");
+    }
+    folder.write("files/invoices.csv", "\"ACME, \"\"the\"\" GmbH\",\"5.00\",EUR,\"A, 1\"\n");
+    let held = host.held(&host.start("bills", ""));
+    assert_eq!(held["proposal"]["action"]["arguments"]["transfer"]["payee"], "ACME, \"the\" GmbH");
+    let over = host.over(&host.start("bills", "Pay invoices.csv from the big account"));
+    assert!(over["result"]["err"].as_str().unwrap().contains("is not a task for this agent"), "{over}");
+    evidence::figure("T39", "files of invoices read", good.len() as u64 + 1);
+}
+
 #[test]
 fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     let folder = shop("ACME GmbH,4000.00,EUR,A-1\n");

@@ -284,6 +284,7 @@ impl World {
             pages: holdshort::page::pages(),
             cookie: SessionCookie::new(false, at.port()),
             limits,
+            targets_gone: Arc::default(),
             known: Known {
                 groups: [("finance".to_owned(), vec!["alice".to_owned()])].into(),
                 types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into(),

@@ -115,6 +115,52 @@ fn what_is_refused_is_sent_again_and_nothing_is_told_twice() {
     assert!(again[7..].iter().all(|delivery| !ids.contains(&delivery.id())));
 }
 
+/// A target may say when it wants a message again, in both forms of HTTP. Nothing comes before.
+#[test]
+fn a_target_that_asks_for_time_gets_it() {
+    let asked = std::sync::Mutex::new(Vec::new());
+    let receiver = Receiver::answering(move |number, _| {
+        let mut asked = asked.lock().unwrap();
+        asked.push(std::time::SystemTime::now());
+        let in_two = httpdate::fmt_http_date(asked[number] + std::time::Duration::from_secs(3));
+        if let Some(before) = number.checked_sub(1).filter(|before| *before < 2) {
+            let waited = asked[number].duration_since(asked[before]).unwrap();
+            assert!(waited.as_secs_f64() > 0.9, "asked again after {waited:?}");
+        }
+        match number {
+            0 => Reply::Later(503, "1".into()),
+            1 => Reply::Later(429, in_two),
+            _ => Reply::Status(200),
+        }
+    });
+    let (_folder, host) = folder(&[("ops", &receiver, "")], "").into_served();
+    one_call(&host);
+    let got = receiver.wait(4);
+    assert_eq!((got[0].id(), got[1].id()), (got[1].id(), got[2].id()));
+    assert_ne!(got[2].id(), got[3].id(), "the next message comes once the first has arrived");
+}
+
+/// A target that is gone is told nothing more, others are, and the next host tries it once.
+#[test]
+fn a_target_that_is_gone_is_left_alone_until_the_host_starts_again() {
+    let (gone, alive) = (Receiver::answering(|_, _| Reply::Status(410)), Receiver::start());
+    let (folder, host) = folder(&[("gone", &gone, ""), ("alive", &alive, "")], "").into_served();
+    assert_eq!(host.metric_lines("holdshort_notify_target_gone{"), Vec::<String>::new());
+    one_call(&host);
+    one_call(&host);
+    assert_eq!(alive.wait(4).len(), 4);
+    let said = until("the log says so", || Some(host.said()).filter(|said| said.contains("gone: it is told nothing")));
+    assert!(said.contains("webhook gone") && !said.contains("marked-path"), "{said}");
+    let line = "holdshort_notify_target_gone{target=\"webhook gone\"} 1";
+    until("the metric", || (host.metric_lines("holdshort_notify_target_gone{") == [line]).then_some(()));
+    assert_eq!(gone.got().len(), 1);
+    host.stop();
+    let host = folder.serve();
+    assert_eq!(gone.wait(2)[1].id(), gone.got()[0].id(), "what it did not take is tried again");
+    one_call(&host);
+    assert_eq!((alive.wait(6).len(), gone.got().len()), (6, 2));
+}
+
 /// What was delivered is delivered again if nobody could write it down, under the same id.
 #[test]
 fn a_death_between_delivery_and_cursor_tells_it_again() {

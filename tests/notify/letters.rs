@@ -65,6 +65,9 @@ fn those_who_may_decide_get_a_letter_through_the_relay() {
     assert!(letter.contains(&format!("\nSubject: Holdshort: {id} waits for a decision\n")), "{letter}");
     assert!(letter.contains("From: Holdshort <holdshort@example.org>"), "{letter}");
     let head = letter.split("\n\n").next().unwrap();
+    for field in ["\nAuto-Submitted: auto-generated", "\nX-Auto-Response-Suppress: All"] {
+        assert!(head.contains(field), "no out-of-office reply may answer it: {head}");
+    }
     assert!(!head.contains("eve@example.org"), "an agent's words in a header: {head}");
     let text = text(letter);
     assert!(text.contains(&format!("https://approvals.example.org/approvals/{id}")), "{text}");

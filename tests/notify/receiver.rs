@@ -42,6 +42,8 @@ impl Delivery {
 pub enum Reply {
     /// Answered with this status.
     Status(u16),
+    /// Answered with this status and this `Retry-After`.
+    Later(u16, String),
     /// Answered with a redirect.
     Moved(String),
     /// The connection ends.
@@ -122,6 +124,7 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Delivery>>, script: &Script) {
     };
     let head = match reply {
         Reply::Status(status) => format!("HTTP/1.1 {status} X\r\n"),
+        Reply::Later(status, when) => format!("HTTP/1.1 {status} X\r\nRetry-After: {when}\r\n"),
         Reply::Moved(to) => format!("HTTP/1.1 307 X\r\nLocation: {to}\r\n"),
         Reply::Nothing => return,
     };

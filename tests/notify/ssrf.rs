@@ -37,7 +37,7 @@ fn webhook(
 
 fn send(webhook: &Webhook) -> Result<Answer, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(webhook.send(&Notice::test("1", Time(0)), "http://here", Time(0)))
+    runtime.block_on(webhook.send(&Notice::test("1", Time(0)), "http://here", Time(0))).map_err(|not_told| not_told.why)
 }
 
 /// Spellings of this machine, of private, shared, link-local and reserved networks, and of what stands for one of them.

@@ -48,7 +48,14 @@ fn a_file_is_taken_from_the_workspace_of_the_agent_that_asks() {
         let (approval, status, answer) = attach(&host, agent, "report.txt", text);
         assert_eq!(status, 202, "nobody has seen the evidence yet: {answer}");
         let listed = evidence(&host, &approval, &format!("attachments, from the workspace of `{agent}`"));
-        assert_eq!(listed, format!("\"report.txt\": {} bytes, sha256:{}\n", text.len(), hex(&Sha256::digest(text))));
+        assert_eq!(
+            listed,
+            format!(
+                "\"report.txt\": text/plain; charset=utf-8, {} bytes, sha256:{}\n",
+                text.len(),
+                hex(&Sha256::digest(text))
+            )
+        );
         assert_digests(&folder, &host, &approval);
         host.approve(&approval);
         host.effect(approval["id"].as_str().unwrap(), "succeeded");

@@ -256,6 +256,12 @@ impl Host {
         page["lines"].as_array().unwrap().iter().map(|line| (text(&line["level"]), text(&line["message"]))).collect()
     }
 
+    /// The lines of `/metrics` that begin so.
+    pub fn metric_lines(&self, start: &str) -> Vec<String> {
+        let text = self.get("/metrics");
+        text.as_str().unwrap().lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
+    }
+
     /// A figure of `/metrics` that has no labels.
     pub fn figure(&self, name: &str) -> u64 {
         let text = self.get("/metrics");

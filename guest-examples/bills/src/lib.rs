@@ -1,14 +1,18 @@
 //! Pays the invoices of a CSV file, one by one.
 //!
-//! Task: `[Pay] FILE from ACCOUNT`, such as `Pay invoices.csv from operating`. What is left out is `invoices.csv` and `operating`.
-//! The file's columns are `payee,amount,currency,reference`, with or without a first line that names them; there is no quoting.
+//! Task: `[Pay] FILE from ACCOUNT`, such as `Pay invoices.csv from operating`. What is left out is `invoices.csv` and `operating`;
+//! a file name with ` from ` in it stands in double quotes.
+//! The file is CSV with the columns `payee,amount,currency,reference`, with or without a first line that names them.
 //! An amount is a decimal, `120.50`. If a payment is not made, the agent stops and says what was paid and what was not.
+
+mod invoices;
 
 wit_bindgen::generate!({ world: "agent", path: "../../wit" });
 
 use holdshort::agent::payments::{self, Transfer};
-use holdshort::agent::types::{ClaimedExhibit, Money, Rationale, Refusal};
+use holdshort::agent::types::{ClaimedExhibit, Rationale, Refusal};
 use holdshort::agent::workspace;
+use invoices::{Bill, show};
 
 struct Agent;
 export!(Agent);
@@ -18,7 +22,7 @@ impl Guest for Agent {
         let (path, account) = parse(&task)?;
         let text = workspace::read_file(&path)?;
         // The whole file is understood before the first payment: a mistake in its last line must not leave it half paid.
-        let bills = read(&text, &account).map_err(|why| format!("{path}: {why}; nothing was paid"))?;
+        let bills = invoices::read(&text, &account).map_err(|why| format!("{path}: {why}; nothing was paid"))?;
 
         let mut paid = Vec::new();
         for (index, bill) in bills.iter().enumerate() {
@@ -26,7 +30,7 @@ impl Guest for Agent {
                 summary: format!("Invoice {} of {} in {path}.", index + 1, bills.len()),
                 // Copying numbers from a file needs no judgement, so there is no confidence to report.
                 confidence: None,
-                exhibits: vec![ClaimedExhibit { title: format!("line of {path}"), text: bill.line.clone() }],
+                exhibits: vec![ClaimedExhibit { title: format!("line of {path}"), text: bill.row.clone() }],
             };
             match payments::transfer_funds(&bill.transfer, &rationale) {
                 // A reviewer may have edited the transfer: the receipt says what was really paid.
@@ -41,74 +45,21 @@ impl Guest for Agent {
     }
 }
 
-/// An invoice, and the line of the file that it was read from.
-struct Bill {
-    transfer: Transfer,
-    line: String,
-}
-
 /// Reads the task: an optional verb, the file, `from`, the account.
 fn parse(task: &str) -> Result<(String, String), String> {
-    let mut words: Vec<&str> = task.split_whitespace().collect();
-    if words.first().is_some_and(|word| word.eq_ignore_ascii_case("pay")) {
-        words.remove(0);
-    }
-    let (path, account) = match words[..] {
-        [] => ("invoices.csv", "operating"),
-        ["from", account] => ("invoices.csv", account),
-        [path] => (path, "operating"),
-        [path, "from", account] => (path, account),
-        _ => return Err(format!("`{task}` is not a task for this agent; write `Pay FILE from ACCOUNT`")),
+    let task = task.trim();
+    let (verb, after) = task.split_once(' ').unwrap_or((task, ""));
+    let rest = if verb.eq_ignore_ascii_case("pay") { after.trim() } else { task };
+    let (path, account) = match rest.strip_prefix("from ") {
+        Some(account) => ("", account.trim()),
+        None if rest.ends_with('"') => (rest, ""),
+        None => rest.rsplit_once(" from ").map_or((rest, ""), |(path, account)| (path.trim(), account.trim())),
     };
-    Ok((path.into(), account.into()))
-}
-
-/// Reads the file; an error names the line.
-fn read(text: &str, account: &str) -> Result<Vec<Bill>, String> {
-    let mut bills = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        if line.trim().is_empty() || (index == 0 && fields == ["payee", "amount", "currency", "reference"]) {
-            continue;
-        }
-        let [payee, amount, currency, reference] = fields[..] else {
-            return Err(format!("line {} has {} columns instead of 4", index + 1, fields.len()));
-        };
-        let minor_units = minor_units(amount, currency)
-            .ok_or_else(|| format!("line {}: `{amount}` is not an amount in {currency}", index + 1))?;
-        let amount = Money { minor_units, currency: currency.into() };
-        let transfer = Transfer { source: account.into(), payee: payee.into(), amount, reference: reference.into() };
-        bills.push(Bill { transfer, line: line.into() });
+    if account.contains(char::is_whitespace) {
+        return Err(format!("`{task}` is not a task for this agent; write `Pay FILE from ACCOUNT`"));
     }
-    Ok(bills)
-}
-
-/// How many decimals a currency has, by ISO 4217. A code that does not exist is the host's to refuse.
-fn decimals(currency: &str) -> usize {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" => 0,
-        "RWF" | "UGX" | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        "CLF" | "UYW" => 4,
-        _ => 2,
-    }
-}
-
-/// `120.50` EUR is 12050 minor units. Text to text: a floating-point number is never in between.
-fn minor_units(amount: &str, currency: &str) -> Option<u64> {
-    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
-    let digits = format!("{whole}{fraction:0<width$}", width = decimals(currency));
-    let plain = !whole.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    (plain && fraction.len() <= decimals(currency)).then(|| digits.parse().ok()).flatten()
-}
-
-/// The amount with its decimal point.
-fn show(amount: &Money) -> String {
-    let decimals = decimals(&amount.currency);
-    let digits = format!("{:0>width$}", amount.minor_units, width = decimals + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - decimals);
-    let point = if decimals == 0 { "" } else { "." };
-    format!("{whole}{point}{fraction} {}", amount.currency)
+    let or = |given: &str, default: &str| if given.is_empty() { default.to_owned() } else { given.to_owned() };
+    Ok((or(path.trim_matches('"'), "invoices.csv"), or(account, "operating")))
 }
 
 /// What was paid and what was not. The first of the unpaid is the one that was refused.
@@ -123,10 +74,9 @@ fn stopped(paid: &[String], unpaid: &[Bill], refusal: &Refusal) -> String {
         // The one case in which this agent cannot say whether money has moved.
         Refusal::Unresolved(reason) => format!("it may or may not have been paid: {reason}"),
     };
-    let bill =
-        |bill: &Bill| format!("{} {} ({})", bill.transfer.payee, show(&bill.transfer.amount), bill.transfer.reference);
-    let (first, rest) = (bill(&unpaid[0]), unpaid[1..].iter().map(bill).collect::<Vec<_>>());
-    format!("stopped at {first}: {why}; paid: {}; not tried: {}", list(paid), list(&rest))
+    let bill = |Bill { transfer: t, .. }: &Bill| format!("{} {} ({})", t.payee, show(&t.amount), t.reference);
+    let unpaid: Vec<String> = unpaid.iter().map(bill).collect();
+    format!("stopped at {}: {why}; paid: {}; not tried: {}", unpaid[0], list(paid), list(&unpaid[1..]))
 }
 
 /// The items in one line.

@@ -1,7 +1,10 @@
 //! Answers mail: drafts a reply to each message in the workspace, and asks a person where it is unsure.
 //!
 //! Task: the folder of the messages, such as `inbox`; empty for the whole workspace. A message is a file `*.eml`, as mail programs save
-//! them. Messages are answered in the order of their paths. One that cannot be read or answered does not stop the others.
+//! them. Messages are answered in the order of their paths. One that cannot be read or answered does not stop the others, and what a
+//! machine has written, or a list has sent on, is never answered (RFC 3834).
+
+mod mail;
 
 wit_bindgen::generate!({ world: "agent", path: "../../wit" });
 
@@ -10,7 +13,7 @@ use holdshort::agent::guidance::{self, Question};
 use holdshort::agent::log::{self, Level};
 use holdshort::agent::types::{ClaimedExhibit, Rationale, Refusal};
 use holdshort::agent::workspace;
-use mail_parser::MessageParser;
+use mail::Mail;
 
 /// Below this the agent asks before it writes to anybody.
 const SURE: f32 = 0.7;
@@ -21,11 +24,15 @@ const SKIP: &str = "Do not answer";
 /// What a message is about if it has one of the words, how sure that makes the agent, and what it would answer.
 /// A language model would stand here. What matters is that it knows what it does not know. The first match counts: doubt comes first.
 const TOPICS: &[(&[&str], f32, &str)] = &[
-    (&["refund", "money back"], 0.4, "We are sorry that it did not work out. We will refund you within five days."),
-    (&["legal", "lawyer", "court"], 0.2, "Thank you for your message. We have passed it on."),
-    (&["invoice", "receipt"], 0.8, "Your invoice is in your account under Billing, as a PDF."),
+    (
+        &["refund", "refunds", "money back"],
+        0.4,
+        "We are sorry that it did not work out. We will refund you within five days.",
+    ),
+    (&["legal", "lawyer", "lawyers", "court"], 0.2, "Thank you for your message. We have passed it on."),
+    (&["invoice", "invoices", "receipt"], 0.8, "Your invoice is in your account under Billing, as a PDF."),
     (&["password", "log in", "login"], 0.9, "You can set a new password with the link on the sign-in page."),
-    (&["thank"], 0.9, "Thank you for the kind words. We have passed them on."),
+    (&["thank", "thanks"], 0.9, "Thank you for the kind words. We have passed them on."),
 ];
 /// The answer to what is about nothing known.
 const UNKNOWN: (f32, &str) = (0.3, "Thank you for your message. We will look into it.");
@@ -40,10 +47,12 @@ impl Guest for Agent {
             |path: &str| folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let files = workspace::list_files()?;
         let (mut lines, mut sent, mut mails) = (Vec::new(), 0, 0);
-        for file in files.iter().filter(|file| file.path.ends_with(".eml") && inside(&file.path)) {
+        for file in files.iter().filter(|file| file.path.to_ascii_lowercase().ends_with(".eml") && inside(&file.path)) {
             mails += 1;
-            // The host reads files as UTF-8. A message in another coding is one that was not answered, and the report says so.
-            let outcome = match workspace::read_file(&file.path).and_then(|text| answer(&text)) {
+            // Most messages are text. The bytes of one in another coding are asked for, of which the host hands over fewer.
+            let read = workspace::read_file(&file.path).map(String::into_bytes);
+            let bytes = read.or_else(|_| workspace::read_bytes(&file.path));
+            let outcome = match bytes.and_then(|bytes| answer(&file.path, &bytes)) {
                 Ok(message_id) => {
                     sent += 1;
                     format!("answered with {message_id}")
@@ -60,10 +69,13 @@ impl Guest for Agent {
 }
 
 /// Answers one message; the id of the reply, or why there is none.
-fn answer(text: &str) -> Result<String, String> {
-    let mail = Mail::read(text).ok_or("it has no From or no Message-ID")?;
-    let about = format!("{}\n{}", mail.subject, mail.body).to_lowercase();
-    let topic = TOPICS.iter().find(|(words, ..)| words.iter().any(|word| about.contains(word)));
+fn answer(path: &str, bytes: &[u8]) -> Result<String, String> {
+    let mail = Mail::read(bytes)?;
+    log::log(Level::Info, &format!("{path}: from {}: {}", mail.from, mail.subject));
+    if let Some(why) = mail.automatic {
+        return Err(why);
+    }
+    let topic = TOPICS.iter().find(|(words, ..)| words.iter().any(|word| mail.is_about(word)));
     let (confidence, draft) = topic.map_or(UNKNOWN, |(_, confidence, draft)| (*confidence, *draft));
 
     // The message is somebody else's words, and might be written to mislead. A reviewer sees it beside the reply, as a claim.
@@ -90,35 +102,13 @@ fn answer(text: &str) -> Result<String, String> {
         to: vec![mail.from.clone()],
         cc: vec![],
         bcc: vec![],
-        subject: if mail.subject.starts_with("Re: ") { mail.subject } else { format!("Re: {}", mail.subject) },
+        subject: mail.reply_subject(),
         body,
-        in_reply_to: Some(mail.message_id),
+        in_reply_to: mail.message_id,
         attachments: vec![],
     };
     let receipt = email::send_email(&reply, &why);
     receipt.map(|receipt| receipt.message_id).map_err(|refusal| explain(&refusal))
-}
-
-/// What this agent reads of a message.
-struct Mail {
-    from: String,
-    subject: String,
-    message_id: String,
-    body: String,
-}
-
-impl Mail {
-    /// Reads a message with everything that mail programs do to one: coded headers, several parts, base64. Only the text counts.
-    fn read(text: &str) -> Option<Self> {
-        let mail = MessageParser::default().parse(text)?;
-        let from = mail.from()?.first()?.address()?.to_owned();
-        let message_id = format!("<{}>", mail.message_id()?);
-        // The subject goes into a header of the reply, where the host takes no line breaks and nothing that is still coded.
-        let subject = mail.subject().unwrap_or_default().replace(char::is_control, " ");
-        let subject = if subject.contains("=?") { "Your message".into() } else { subject };
-        let body = mail.body_text(0).unwrap_or_default().trim().into();
-        Some(Self { from, subject, message_id, body })
-    }
 }
 
 /// Every way a consequential call can end without being done.

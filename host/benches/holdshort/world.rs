@@ -130,6 +130,7 @@ async fn host(
         pages: holdshort::page::pages(),
         cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,
+        targets_gone: Arc::default(),
         known: holdshort::burden::Known::default(),
         unconfined: false,
     });

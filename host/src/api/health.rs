@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`: is the host there, can it work, how much does it do?
 
 use std::fmt::Write;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
@@ -91,6 +92,10 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     for state in ["running", "waiting", "sleeping"] {
         let count = api.journal().count_runs(state, COUNTED_MAX).await?;
         let _ = writeln!(text, "holdshort_runs{{state=\"{state}\"}} {count}");
+    }
+    metric(&mut text, "holdshort_notify_target_gone", "gauge", "Targets that answered 410 and are told nothing more.");
+    for target in api.0.targets_gone.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let _ = writeln!(text, "holdshort_notify_target_gone{{target=\"{target}\"}} 1");
     }
     api.write_burden(&mut text).await;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

@@ -42,9 +42,9 @@ mod stats;
 mod views;
 mod wit_schema;
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -93,6 +93,8 @@ pub struct ApiParts {
     pub known: Known,
     /// Whether some check runs the repository's code as the host's user.
     pub unconfined: bool,
+    /// Whom the host tells nothing more, because they have answered that they are gone.
+    pub targets_gone: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The pages for people, behind the endpoint's door: only for who has signed in, but for those that the door names.
@@ -124,6 +126,7 @@ struct Inner {
     metrics: Metrics,
     burden: Standing,
     unconfined: bool,
+    targets_gone: Arc<Mutex<BTreeSet<String>>>,
     requests: Throttle<Reviewer>,
     streams: Arc<Semaphore>,
     connections: AtomicUsize,
@@ -146,6 +149,7 @@ impl Api {
             limits,
             known,
             unconfined,
+            targets_gone,
         } = parts;
         let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
         Self(Arc::new(Inner {
@@ -162,6 +166,7 @@ impl Api {
             metrics: Metrics::default(),
             burden: Standing::new(known),
             unconfined,
+            targets_gone,
             requests: Throttle::new(limits.requests),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             connections: AtomicUsize::new(0),

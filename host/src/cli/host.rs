@@ -12,10 +12,11 @@ mod state;
 mod telling;
 mod types;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdshort_gate::RunLimits;
@@ -97,14 +98,15 @@ impl Host {
     ) -> Result<impl Future<Output = Result<(), Failure>> + use<S>, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let bound = listener.local_addr().map_err(|error| failed(&error))?;
-        let api = self.api(bound)?;
+        let gone = Arc::default();
+        let api = self.api(bound, Arc::clone(&gone))?;
         let (local, socket) = match self.local() {
             Some((local, socket)) => (Some(local), Some(socket)),
             None => (None, None),
         };
         self.journal.announce(&base(bound))?;
         let links = public_base(&self.config, bound);
-        let notify = Notify::new(self.journal, self.targets, links, system_clock());
+        let notify = Notify::new(self.journal, self.targets, links, system_clock(), gone);
         Ok(async move {
             // Before anything happens that somebody is to be told.
             notify.begin().await.map_err(|error| failed(&error))?;
@@ -137,7 +139,7 @@ impl Host {
             .ok()
     }
 
-    fn api(&self, bound: SocketAddr) -> Result<Api, Failure> {
+    fn api(&self, bound: SocketAddr, targets_gone: Arc<Mutex<BTreeSet<String>>>) -> Result<Api, Failure> {
         let config = &self.config;
         let failed = |error: api::TokenError| Failure::new(Exit::Failed, error.to_string());
         let operator = api::ensure_local_name(&config.operator_file, &config.operator).map_err(failed)?;
@@ -165,6 +167,7 @@ impl Host {
             limits: Limits::STANDARD,
             known: self.known.clone(),
             unconfined: self.contained.is_unconfined(),
+            targets_gone,
         }))
     }
 }

@@ -8,6 +8,7 @@ use super::host::{self, system_clock};
 use super::output::Output;
 use super::session;
 use crate::config::Config;
+use crate::notify::webhook::NotTold;
 use crate::notify::{Notice, Target};
 
 /// Sends one message, once, and says what came back. No host is needed, and no journal is touched.
@@ -31,7 +32,7 @@ pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Re
             output.json_line(&json!({ "target": target.name, "id": notice.id, "answer": said }))?
         }
         Ok(said) => output.text(&format!("{}: {said}", target.name))?,
-        Err(why) => return Err(Failure::new(Exit::Failed, format!("{}: {why}", target.name))),
+        Err(NotTold { why, .. }) => return Err(Failure::new(Exit::Failed, format!("{}: {why}", target.name))),
     }
     Ok(Exit::Done)
 }

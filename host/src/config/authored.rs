@@ -15,7 +15,8 @@ use super::defaults::{
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::resolved::Confinement;
 use super::value::{
-    Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Revisions, Span, Text, TokenHash, Variable,
+    Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Revisions, Sender, Span, Text, TokenHash,
+    Variable,
 };
 
 /// A whole number that fits the gate's counters.
@@ -140,7 +141,8 @@ pub(super) enum Tls {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(super) struct Email {
     pub(super) connector: Option<Spanned<MailConnector>>,
-    pub(super) from: Option<Mailbox>,
+    pub(super) from: Option<Sender>,
+    pub(super) reply_to: Option<Sender>,
     pub(super) own_domains: Option<Vec<Host>>,
     pub(super) path: Option<Spanned<PathBuf>>,
     pub(super) host: Option<Spanned<Text>>,

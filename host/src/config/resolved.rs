@@ -167,8 +167,10 @@ pub struct Agent {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Email {
-    /// The sender.
+    /// The sender, with its display name if it has one.
     pub from: String,
+    /// Where answers go, if not to the sender.
+    pub reply_to: Option<String>,
     /// The domains that are not marked as outside, in ASCII and lower case.
     pub own_domains: Vec<String>,
     /// How mail leaves.

@@ -122,7 +122,8 @@ fn what_is_written_is_used() {
         token-sha256 = "339f694afaae46da6ea82f200af9b636304d534bc92054419f5688ea53171240"
         [email]
         connector = "smtp"
-        from = "bot@Exämple.org"
+        from = "Our Bots <bot@Exämple.org>"
+        reply-to = "Help <help@example.org>"
         host = "mail.example.org"
         tls = "starttls"
         username = "bot"
@@ -145,6 +146,9 @@ fn what_is_written_is_used() {
     assert_eq!(config.approval.reviewers, Reviewers::Named(vec!["alice".into(), "olga".into()]));
     assert_eq!(config.approval.requirement(Time(5)).expires_at, Some(Time(5 + 86_400_000_000)));
     assert_eq!(config.email.own_domains, ["xn--exmple-cua.org"]);
+    assert_eq!(config.email.from, "Our Bots <bot@Exämple.org>");
+    assert_eq!(config.email.reply_to.as_deref(), Some("Help <help@example.org>"));
+    assert_eq!(config.email.notices_from, "bot@Exämple.org", "letters of the host have its own name");
     let Mail::Smtp(smtp) = &config.email.connector else { panic!("not smtp") };
     assert_eq!((smtp.port, smtp.login.as_ref().unwrap().1.as_path()), (587, Path::new("/srv/shop/smtp-password")));
     let targets = &config.deployment.as_ref().unwrap().targets;

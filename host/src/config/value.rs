@@ -53,7 +53,9 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(Name, Variable, Span, Address, Authority, Origin, Branch, Revisions, Mailbox, Host, TokenHash, Text, WebUrl);
+from_text!(
+    Name, Variable, Span, Address, Authority, Origin, Branch, Revisions, Mailbox, Sender, Host, TokenHash, Text, WebUrl
+);
 
 /// A plain name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -259,6 +261,35 @@ impl FromStr for Mailbox {
         }
         let Host(domain) = domain.parse().map_err(|_| refuse())?;
         Ok(Self { address: text.into(), domain })
+    }
+}
+
+/// A mail address that may have a display name: `Agents <agent@example.org>`.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    /// With the name.
+    pub(super) shown: String,
+    pub(super) mailbox: Mailbox,
+}
+
+// A name without the signs that mean something in a header, so that what is written is what recipients read.
+impl FromStr for Sender {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+            Some((name, address)) => (name.trim(), address),
+            None => ("", text),
+        };
+        if name.chars().any(|c| c.is_control() || "<>()[]:;@\\,\"".contains(c)) || name.contains("=?") {
+            return Err(format!(
+                "`{}` has no plain display name; write it like `Agents <agent@example.org>`",
+                text.escape_debug()
+            ));
+        }
+        let mailbox: Mailbox = address.parse()?;
+        let shown = if name.is_empty() { address.into() } else { format!("{name} <{address}>") };
+        Ok(Self { shown, mailbox })
     }
 }
 

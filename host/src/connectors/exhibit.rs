@@ -103,6 +103,11 @@ impl Known {
         Self::new(address.domain())
     }
 
+    /// A content type out of the host's own tables.
+    pub(super) fn label(content_type: impl Display) -> Self {
+        Self::new(content_type)
+    }
+
     /// A day or a time.
     pub(super) fn day(day: impl Display) -> Self {
         Self::new(day)

@@ -3,6 +3,7 @@
 //! What an agent writes reaches header fields only after these checks: addresses are bare, their hosts in ASCII (so that look-alikes show),
 //! and no field holds a control character. Display names are refused, because a reviewer would read the name and not the address.
 
+mod address;
 mod attached;
 mod letter;
 
@@ -17,8 +18,10 @@ use serde_json::{Value, json};
 
 use super::key;
 use super::{CannotPreview, Exhibit, Known, Previewed, Sentence, quote, say};
-use attached::read_within;
+use address::address;
+use attached::{content_type, read_within};
 
+pub(super) use letter::automatic;
 pub use letter::{Bcc, Letter, NotComposed};
 
 /// Recipients of one message, the number that every relay must accept (RFC 5321, 4.5.3.1.8).
@@ -35,6 +38,8 @@ const SUMMARY_RECIPIENTS_MAX: usize = 8;
 pub struct Composer {
     /// Of every message; an agent cannot choose it.
     from: Mailbox,
+    /// Where answers go, if that is elsewhere.
+    reply_to: Option<Mailbox>,
     /// In ASCII, as the domains of recipients are compared.
     own_domains: BTreeSet<String>,
     /// The folders that attachments may come from, by the agents' names: each attaches from its own alone.
@@ -65,12 +70,7 @@ impl Composer {
         own_domains: &[String],
         workspaces: BTreeMap<String, PathBuf>,
     ) -> Result<Self, ComposerError> {
-        let refuse = |why: String| ComposerError::Sender { found: from.into(), why };
-        let Mailbox { name, email } = from.parse().map_err(|error| refuse(format!("{error}")))?;
-        if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-            return Err(refuse("its name holds a control character".into()));
-        }
-        let from = Mailbox::new(name, address(email.as_ref()).map_err(refuse)?);
+        let from = mailbox(from)?;
         let mut own = BTreeSet::new();
         for domain in own_domains {
             own.insert(idna::domain_to_ascii_strict(domain).map_err(|_| ComposerError::Domain(domain.clone()))?);
@@ -78,7 +78,12 @@ impl Composer {
         if own.is_empty() {
             own.insert(from.email.domain().to_owned());
         }
-        Ok(Self { from, own_domains: own, workspaces })
+        Ok(Self { from, reply_to: None, own_domains: own, workspaces })
+    }
+
+    /// Has answers go to `reply_to` instead of the sender.
+    pub fn with_reply_to(self, reply_to: Option<&str>) -> Result<Self, ComposerError> {
+        Ok(Self { reply_to: reply_to.map(mailbox).transpose()?, ..self })
     }
 
     /// Shows what would be sent. Reads the attachments; call it where blocking is allowed.
@@ -97,7 +102,10 @@ impl Composer {
             exhibits.push(Exhibit::text(say!("recipients outside {}", self.inside()), list));
         }
         if !attachments.is_empty() {
-            let line = |a: &Loaded| say!("{}: {} bytes, {}\n", quote(&a.path), a.bytes.len(), a.digest);
+            let line = |a: &Loaded| {
+                let label = Known::label(content_type(&a.path, &a.bytes));
+                say!("{}: {}, {} bytes, {}\n", quote(&a.path), label, a.bytes.len(), a.digest)
+            };
             let title = say!("attachments, from the workspace of `{}`", Known::configured(agent));
             exhibits.push(Exhibit::text(title, attachments.iter().map(line).sum()));
         }
@@ -109,7 +117,7 @@ impl Composer {
             summary: self.summary(&draft, outside_count),
             exhibits,
             // The sender is the operator's: it is not in the action, and a reviewer was shown it.
-            preconditions: json!({ "from": self.from.to_string() }),
+            preconditions: self.senders(),
             facts: json!({
                 "recipients": draft.recipients().len(), "outside-recipients": outside_count, "outside-domains": domains,
                 "attachments": attachments.len(), "attachment-bytes": bytes,
@@ -121,6 +129,14 @@ impl Composer {
     /// The address that every message comes from.
     pub fn from(&self) -> &Mailbox {
         &self.from
+    }
+
+    /// What the operator says of the sender. `reply-to` is there only where one is configured, so that older journals read the same.
+    fn senders(&self) -> Value {
+        match &self.reply_to {
+            None => json!({ "from": self.from.to_string() }),
+            Some(reply_to) => json!({ "from": self.from.to_string(), "reply-to": reply_to.to_string() }),
+        }
     }
 
     /// `Message-ID`, the same for every attempt of a call.
@@ -188,6 +204,9 @@ impl Composer {
     /// The message as a person reads it, with the recipients that the message itself will not name.
     fn shown(&self, draft: &Draft) -> String {
         let mut shown = format!("From: {}\n", self.from);
+        if let Some(reply_to) = &self.reply_to {
+            shown.push_str(&format!("Reply-To: {reply_to}\n"));
+        }
         for (field, addresses) in draft.fields() {
             if !addresses.is_empty() {
                 let addresses: Vec<&str> = addresses.iter().map(AsRef::as_ref).collect();
@@ -356,15 +375,14 @@ fn is_encoded_word(field: &str) -> bool {
     field.split_once("=?").is_some_and(|(_, rest)| rest.contains("?="))
 }
 
-/// A bare address with its host in ASCII. Quoted local parts, literal IP addresses and non-ASCII local parts are refused: few need them, and each can mislead.
-fn address(text: &str) -> Result<Address, String> {
-    let refuse = |why: &str| format!("`{}` is not an address that mail can be sent to: {why}", text.escape_debug());
-    let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`"))?;
-    if !user.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c)) {
-        return Err(refuse("write the bare address, with only plain ASCII characters before the `@`"));
+/// An address of the operator's, with or without a display name.
+fn mailbox(text: &str) -> Result<Mailbox, ComposerError> {
+    let refuse = |why: String| ComposerError::Sender { found: text.into(), why };
+    let Mailbox { name, email } = text.parse().map_err(|error| refuse(format!("{error}")))?;
+    if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+        return Err(refuse("its name holds a control character".into()));
     }
-    let domain = idna::domain_to_ascii_strict(domain).map_err(|_| refuse("what follows the `@` is not a domain"))?;
-    Address::new(user, domain).map_err(|error| refuse(&error.to_string()))
+    Ok(Mailbox::new(name, address(email.as_ref()).map_err(refuse)?))
 }
 
 /// `sha256:…` as everywhere, or the bare digits that other tools print.

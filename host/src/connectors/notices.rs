@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use holdshort_gate::Time;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, SinglePart};
 use lettre::{Address, Message};
 
 use super::maildir;
-use super::message::Letter;
+use super::message::{Letter, automatic};
 use super::smtp::Relay;
 
 /// A letter before it is written out.
@@ -76,6 +76,9 @@ impl Postman {
             .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.0))
             .message_id(Some(format!("<{}@{}>", draft.id, self.from.domain())))
             .envelope(envelope.clone())
+            // Two answers to the same question: RFC 3834 for most programs, Microsoft's own for Exchange.
+            .raw_header(automatic("auto-generated"))
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"), "All".into()))
             .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body.unwrap_or_else(Body::new)))?;
         Ok(Letter { envelope, bytes: message.formatted() })
     }

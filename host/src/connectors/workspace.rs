@@ -1,4 +1,4 @@
-//! The files that the operator gave to an agent: `workspace.list-files` and `workspace.read-file`.
+//! The files that the operator gave to an agent: `workspace.list-files`, `workspace.read-file` and `workspace.read-bytes`.
 //!
 //! A file is reached from the workspace's folder as [`relative`](super::relative) does it, so that nothing outside can be reached.
 //! Links, devices and pipes are not there for the agent.
@@ -9,6 +9,8 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustix::fs::Dir;
@@ -19,8 +21,10 @@ use sha2::{Digest, Sha256};
 use super::relative::{NotWithin, SpelledPath, open, spelled, walk};
 use super::{Routine, RoutineCall, Unavailable};
 
-/// The largest file that is read.
+/// The largest file that is read as text.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The largest file that is handed over as bytes: on its way to the agent each takes some 40 times its size in the host's memory.
+const RAW_BYTES_MAX: u64 = 256 * 1024;
 /// The most files and folders that are listed.
 const ENTRIES_MAX: usize = 10_000;
 /// The most bytes that are digested for one list: some seconds of a processor's time.
@@ -58,10 +62,10 @@ enum NoAnswer {
     NoFile(String),
     #[error("`{0}` is not a file: folders, symbolic links and devices cannot be read")]
     NotAFile(String),
-    #[error("`{0}` is not UTF-8 text, so it cannot be read as text")]
+    #[error("`{0}` is not UTF-8 text, so it cannot be read as text; `read-bytes` reads it")]
     NotText(String),
-    #[error("`{path}` is {bytes} bytes, more than the {FILE_BYTES_MAX} that are handed over")]
-    TooLarge { path: String, bytes: u64 },
+    #[error("`{path}` is {bytes} bytes, more than the {max} that are handed over")]
+    TooLarge { path: String, bytes: u64, max: u64 },
     #[error(
         "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} folders in each other or {ANSWER_BYTES_MAX} bytes of list; read single files"
     )]
@@ -82,7 +86,8 @@ impl From<Errno> for NoAnswer {
 /// What is asked.
 enum Question {
     List,
-    Read(SpelledPath),
+    Text(SpelledPath),
+    Bytes(SpelledPath),
 }
 
 impl Workspace {
@@ -100,14 +105,18 @@ impl Workspace {
         let (action, folder) = (call.action, self.folders.get(call.agent).ok_or(NoAnswer::NoWorkspace)?.clone());
         let question = match (action.capability().function(), action.arguments().get("path").and_then(Value::as_str)) {
             ("list-files", _) => Question::List,
-            ("read-file", Some(path)) => Question::Read(path.parse()?),
+            ("read-file", Some(path)) => Question::Text(path.parse()?),
+            ("read-bytes", Some(path)) => Question::Bytes(path.parse()?),
             _ => return Err(NoAnswer::NotOurs(action.capability().to_string())),
         };
         let work = tokio::task::spawn_blocking(move || {
             let top: OwnedFd = File::open(&folder)?.into();
             match question {
                 Question::List => list(&top),
-                Question::Read(path) => read(&top, &path),
+                Question::Text(path) => String::from_utf8(read(&top, &path, FILE_BYTES_MAX)?)
+                    .map(Value::from)
+                    .map_err(|_| NoAnswer::NotText(path.as_str().to_owned())),
+                Question::Bytes(path) => Ok(STANDARD.encode(read(&top, &path, RAW_BYTES_MAX)?).into()),
             }
         });
         work.await.map_err(io::Error::other)?
@@ -129,7 +138,7 @@ impl Routine for Workspace {
 }
 
 /// Opens first and looks then, at what was opened: a name can be given to something else in between.
-fn read(top: &OwnedFd, path: &SpelledPath) -> Result<Value, NoAnswer> {
+fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
         Ok(opened) => opened,
@@ -146,11 +155,11 @@ fn read(top: &OwnedFd, path: &SpelledPath) -> Result<Value, NoAnswer> {
     }
     let mut bytes = Vec::new();
     // One more than is handed over shows a file that grows meanwhile.
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(NoAnswer::TooLarge { path: owned(), bytes: metadata.len().max(bytes.len() as u64) });
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(NoAnswer::TooLarge { path: owned(), bytes: metadata.len().max(bytes.len() as u64), max });
     }
-    String::from_utf8(bytes).map(Value::from).map_err(|_| NoAnswer::NotText(owned()))
+    Ok(bytes)
 }
 
 /// All files or none: a list in part would be taken for the whole.

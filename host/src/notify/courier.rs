@@ -1,5 +1,6 @@
 //! Brings one target what the journal has for it: in order, at least once, without holding up anybody.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use holdshort_gate::Time;
@@ -9,6 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::message::{Format, letter};
 use super::notice::{About, Kind, Notice};
+use super::webhook::{Again, NotTold};
 use super::{Notify, Target, Way};
 
 /// Events that are read at a time.
@@ -52,14 +54,15 @@ pub(super) async fn run(notify: &Notify, target: &Target) {
                 courier.written = courier.at;
                 began = true;
             }
-            courier.catch_up().await?;
-            courier.remind().await
+            Ok::<bool, ReadError>(courier.catch_up().await? && courier.remind().await?)
         };
-        if let Err(error) = brought.await {
-            tracing::error!(target = target.name, %error, "the journal cannot be read, so nobody is told; looking again");
-            tokio::time::sleep(LOOK_AGAIN).await;
-        } else if !wait(&mut hints, target).await {
-            return;
+        match brought.await {
+            Err(error) => {
+                tracing::error!(target = target.name, %error, "the journal cannot be read, so nobody is told; looking again");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Ok(wanted) if wanted && wait(&mut hints, target).await => {}
+            Ok(_) => return,
         }
     }
 }
@@ -88,16 +91,18 @@ struct Courier<'a> {
 }
 
 impl Courier<'_> {
-    /// Everything up to the journal's end.
-    async fn catch_up(&mut self) -> Result<(), ReadError> {
+    /// Everything up to the journal's end. False once the target wants no more.
+    async fn catch_up(&mut self) -> Result<bool, ReadError> {
         loop {
             let entries = self.notify.journal.feed(self.at, CHUNK).await?;
             if entries.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             for entry in entries {
                 if let Some(notice) = self.worth(&entry).await? {
-                    self.bring(&notice).await;
+                    if !self.bring(&notice).await {
+                        return Ok(false);
+                    }
                     self.at = entry.position;
                     self.write().await;
                 }
@@ -154,31 +159,47 @@ impl Courier<'_> {
         }))
     }
 
-    /// Tries until it is accepted, or often enough.
-    async fn bring(&self, notice: &Notice) {
+    /// Tries until it is accepted, or often enough. False if the target wants no more: then this message counts as not told, and the next host tries it.
+    async fn bring(&self, notice: &Notice) -> bool {
         let (name, id) = (&self.target.name, &notice.id);
         let mut failed = 0;
         loop {
-            let why = match self.target.send(notice, &self.notify.base, (self.notify.clock)()).await {
-                Ok(said) => return tracing::debug!(target = name, id, said, "told"),
-                Err(why) => why,
+            let NotTold { why, again } = match self.target.send(notice, &self.notify.base, (self.notify.clock)()).await
+            {
+                Ok(said) => {
+                    tracing::debug!(target = name, id, said, "told");
+                    return true;
+                }
+                Err(not_told) => not_told,
             };
+            if again == Again::Never {
+                tracing::error!(
+                    target = name,
+                    id,
+                    why,
+                    "gone: it is told nothing more until this host starts again; take it out of the configuration"
+                );
+                self.notify.gone.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+                return false;
+            }
             failed += 1;
             if failed > self.target.retry.times {
                 tracing::warn!(target = name, id, why, "given up: it will not be told this");
-                return;
+                return true;
             }
             if failed == 1 {
                 tracing::warn!(target = name, id, why, "not told yet; trying again");
             }
-            tokio::time::sleep(self.target.retry.wait(failed, getrandom::u32().unwrap_or(u32::MAX))).await;
+            let usual = self.target.retry.wait(failed, getrandom::u32().unwrap_or(u32::MAX));
+            let asked = if let Again::After(pause) = again { pause } else { Duration::ZERO };
+            tokio::time::sleep(usual.max(asked)).await;
         }
     }
 
-    /// Reminds of every held call whose deadline is near, once for each revision.
-    async fn remind(&self) -> Result<(), ReadError> {
+    /// Reminds of every held call whose deadline is near, once for each revision. False once the target wants no more.
+    async fn remind(&self) -> Result<bool, ReadError> {
         if !self.target.events.contains(&Kind::Reminder) {
-            return Ok(());
+            return Ok(true);
         }
         let journal = &self.notify.journal;
         loop {
@@ -191,14 +212,14 @@ impl Courier<'_> {
                     continue;
                 };
                 let notice = Notice::reminder(journal.id(), id, &run, &call, now);
-                if self.concerns(&notice) && self.still_asks(&notice).await? {
-                    self.bring(&notice).await;
+                if self.concerns(&notice) && self.still_asks(&notice).await? && !self.bring(&notice).await {
+                    return Ok(false);
                 }
                 let (target, revision) = (self.target.name.clone(), call.revision);
                 self.note(Note::Reminded { target, run: id.clone(), call: *number, revision }).await?;
             }
             if due.len() < CHUNK {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -236,13 +257,13 @@ fn concerns(notice: &Notice, call: &About, name: &str) -> bool {
 
 impl Target {
     /// Sends one message, once: what the target said, or why it is not known to have it.
-    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<String, String> {
+    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<String, NotTold> {
         match &self.way {
             Way::Webhook(webhook) => {
                 let answer = webhook.send(notice, base, now).await?;
                 Ok(format!("it answered {}: {}", answer.status, answer.body).trim_end_matches([':', ' ']).to_owned())
             }
-            Way::Mail { address, post, .. } => post(letter(notice, base, address)).await,
+            Way::Mail { address, post, .. } => Ok(post(letter(notice, base, address)).await?),
         }
     }
 }

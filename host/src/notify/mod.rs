@@ -15,7 +15,7 @@ pub mod sign;
 pub mod webhook;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
@@ -71,12 +71,20 @@ pub struct Notify {
     /// Where this host's page is, without a slash at its end; links begin with it.
     base: String,
     clock: Clock,
+    /// The names of targets that want no more messages, for `/metrics`.
+    gone: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Notify {
-    /// Tells `targets` what `journal` holds.
-    pub fn new(journal: Journal, targets: Vec<Target>, base: String, clock: Clock) -> Self {
-        Self { journal, targets, base, clock }
+    /// Tells `targets` what `journal` holds. Those that answer that they are gone are told nothing more, and their names are put into `gone`.
+    pub fn new(
+        journal: Journal,
+        targets: Vec<Target>,
+        base: String,
+        clock: Clock,
+        gone: Arc<Mutex<BTreeSet<String>>>,
+    ) -> Self {
+        Self { journal, targets, base, clock, gone }
     }
 
     /// Lets every new target begin now. Until this has returned nothing may happen that they should be told.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use holdshort_gate::Time;
 use tracing::subscriber::NoSubscriber;
@@ -45,6 +45,35 @@ pub fn anywhere(_: IpAddr) -> Option<&'static str> {
     None
 }
 
+/// The longest pause that a target is given because it asks for one.
+const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Why a message is not known to have arrived, and when to try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotTold {
+    /// In words, without the target's address.
+    pub why: String,
+    /// What the target asked for, if it answered.
+    pub again: Again,
+}
+
+/// When a target wants the message again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It did not say.
+    AsUsual,
+    /// Not before this has passed (`Retry-After`), an hour at most.
+    After(Duration),
+    /// Never, and no other message either (410).
+    Never,
+}
+
+impl From<String> for NotTold {
+    fn from(why: String) -> Self {
+        Self { why, again: Again::AsUsual }
+    }
+}
+
 /// What a target answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -56,7 +85,7 @@ pub struct Answer {
 
 impl Webhook {
     /// Sends one message, once. An error says why it is not known to have arrived, without a word of the address but its host.
-    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<Answer, String> {
+    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<Answer, NotTold> {
         let (webhook, id, body) = (self.clone(), notice.id.clone(), body(notice, base, self.format));
         let (reply, answer) = tokio::sync::oneshot::channel();
         // A thread of its own: a host that ends does not wait for a target that does not answer.
@@ -65,10 +94,10 @@ impl Webhook {
             let _quiet = tracing::subscriber::set_default(NoSubscriber::default());
             drop(reply.send(webhook.post(&id, now.0 / 1_000_000, &body)));
         });
-        answer.await.unwrap_or_else(|_| Err("the attempt was interrupted".into()))
+        answer.await.unwrap_or_else(|_| Err("the attempt was interrupted".to_owned().into()))
     }
 
-    fn post(&self, id: &str, timestamp: u64, body: &str) -> Result<Answer, String> {
+    fn post(&self, id: &str, timestamp: u64, body: &str) -> Result<Answer, NotTold> {
         let refused = Arc::new(Mutex::new(None));
         let agent = self.agent(refused.clone());
         let mut request = agent
@@ -81,13 +110,20 @@ impl Webhook {
         }
         let mut response = request.send(body).map_err(|error| {
             let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-            refused.unwrap_or_else(|| self.without_path(&error.to_string()))
+            NotTold::from(refused.unwrap_or_else(|| self.without_path(&error.to_string())))
         })?;
+        let status = response.status().as_u16();
+        let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let again = match (status, asked.and_then(|asked| pause(asked, timestamp))) {
+            (410, _) => Again::Never,
+            (_, Some(pause)) => Again::After(pause),
+            (_, None) => Again::AsUsual,
+        };
         let mut answer = Vec::new();
         // The status is what counts; a body that breaks off changes nothing.
         drop(response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut answer));
-        let answer = Answer { status: response.status().as_u16(), body: String::from_utf8_lossy(&answer).into_owned() };
-        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(answer.refusal()) }
+        let answer = Answer { status, body: String::from_utf8_lossy(&answer).into_owned() };
+        if (200..300).contains(&status) { Ok(answer) } else { Err(NotTold { why: answer.refusal(), again }) }
     }
 
     /// A new one for each attempt, so that no connection and no address is used again. A proxy of the environment would look names up itself.
@@ -109,6 +145,20 @@ impl Webhook {
         let path = self.url.path_and_query().map_or("", |path| path.as_str());
         if path.len() > 1 { text.replace(path, "/…") } else { text.to_owned() }
     }
+}
+
+/// `Retry-After`: seconds, or a date of HTTP (RFC 9110, 10.2.3), as the time from `now`, which is in seconds since 1970.
+pub(super) fn pause(asked: &str, now: u64) -> Option<Duration> {
+    let asked = asked.trim();
+    let digits = !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit());
+    let pause = if digits {
+        // More seconds than a number holds are more than the longest pause.
+        Duration::from_secs(asked.parse().unwrap_or(u64::MAX))
+    } else {
+        let then = httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        then.saturating_sub(Duration::from_secs(now))
+    };
+    Some(pause.min(PAUSE_MAX))
 }
 
 impl Answer {

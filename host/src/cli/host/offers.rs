@@ -90,6 +90,7 @@ impl Wiring {
     fn email(&mut self, config: &Config) -> Result<(), Failure> {
         let email = &config.email;
         let composer = Composer::new(&email.from, &email.own_domains, workspaces(config))
+            .and_then(|composer| composer.with_reply_to(email.reply_to.as_deref()))
             .map_err(|error| wrong(&format!("[email]: {error}")))?;
         match &email.connector {
             Mail::Maildir { path } => {

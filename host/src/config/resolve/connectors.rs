@@ -31,17 +31,21 @@ pub(super) fn email(
 ) -> Result<Email, Wrong> {
     let maildir = || Mail::Maildir { path: state.join(defaults::MAIL_FOLDER) };
     let from = authored.as_ref().and_then(|email| email.from.clone());
-    let domain = from.as_ref().map_or("localhost", |from| &from.domain).to_owned();
+    let domain = from.as_ref().map_or("localhost", |from| &from.mailbox.domain).to_owned();
     let own = authored.as_ref().and_then(|email| email.own_domains.clone());
-    let from = from.map_or_else(|| defaults::EMAIL_FROM.into(), |from| from.address);
+    let (from, bare) = from.map_or_else(
+        || (defaults::EMAIL_FROM.into(), defaults::EMAIL_FROM.into()),
+        |from| (from.shown, from.mailbox.address),
+    );
     let address = |mailbox: Option<Mailbox>| mailbox.map(|mailbox| mailbox.address);
     let email = authored.as_ref();
     Ok(Email {
         notices: email.and_then(|email| email.notices.clone()).unwrap_or_else(|| NoticeEvent::MAIL.into()),
-        notices_from: address(email.and_then(|email| email.notices_from.clone())).unwrap_or_else(|| from.clone()),
+        notices_from: address(email.and_then(|email| email.notices_from.clone())).unwrap_or(bare),
         operator: address(email.and_then(|email| email.operator.clone())),
         remind_before_ms: remind_before(expires_after_ms),
         from,
+        reply_to: email.and_then(|email| email.reply_to.clone()).map(|sender| sender.shown),
         own_domains: own.map_or_else(|| vec![domain], |own| own.into_iter().map(|host| host.0).collect()),
         connector: authored.map_or_else(|| Ok(maildir()), |email| mail(email, folder, maildir))?,
     })

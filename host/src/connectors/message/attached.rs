@@ -1,4 +1,4 @@
-//! Files that are attached: out of the agent's own folder, and out of nowhere else.
+//! Files that are attached: out of the agent's own folder, and out of nowhere else, labelled as what they are.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,6 +9,32 @@ use rustix::io::Errno;
 
 use super::{ATTACHMENTS_BYTES_MAX, Unloaded, is_encoded_word};
 use crate::connectors::relative::{RelativePath, walk};
+
+/// Kinds of files that always begin with their signature.
+const SIGNED: [&str; 5] = ["application/pdf", "application/zip", "image/png", "image/jpeg", "image/gif"];
+
+/// What a file is labelled as: the type that its name stands for, if its content does not say otherwise.
+///
+/// Text has the label of its character set, and is text only if it is in UTF-8. What begins with the signature of another kind of file, such as a
+/// program called `invoice.pdf`, has no type but bytes.
+pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
+    const UNKNOWN: &str = "application/octet-stream";
+    let named = mime_guess::from_path(path).first_raw().unwrap_or(UNKNOWN);
+    let is_text = named.starts_with("text/");
+    let office = named.contains("officedocument") || named.contains("opendocument");
+    let agrees = match infer::get(bytes).map(|kind| kind.mime_type()) {
+        Some("application/zip") if office => true,
+        Some(found) => found == named || (is_text && found.starts_with("text/")),
+        None => !SIGNED.contains(&named),
+    };
+    let plain = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
+    match is_text {
+        true if agrees && plain => format!("{named}; charset=utf-8"),
+        // A message within a message, or parts of one, would be taken apart by readers of mail.
+        false if agrees && !named.starts_with("message/") && !named.starts_with("multipart/") => named.into(),
+        true | false => UNKNOWN.into(),
+    }
+}
 
 /// Reads a file inside `folder`, which neither `..` nor a link leads out of. Opens first and looks then, at what was opened.
 pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {

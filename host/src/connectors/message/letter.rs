@@ -5,14 +5,19 @@ use std::time::{Duration, SystemTime};
 use holdshort_gate::{Action, Digest, EffectKey, Time};
 use lettre::Message;
 use lettre::address::{Address, Envelope};
-use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 use serde_json::Value;
 
-use super::{Composer, Draft, Loaded, Unloaded, key};
+use super::{Composer, Draft, Loaded, Unloaded, content_type, key};
 
 /// The end of the year 9999, in microseconds: a `Date` field has four digits for the year.
 const DATE_MAX: u64 = 253_402_300_799_000_000;
+
+/// Says that a program has written a message, so that no out-of-office reply or list answers it (RFC 3834).
+pub(in crate::connectors) fn automatic(how: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), how.into())
+}
 
 /// A message ready to be handed over.
 #[derive(Clone, Debug)]
@@ -56,12 +61,15 @@ impl Composer {
         now: Time,
         bcc: Bcc,
     ) -> Result<Letter, NotComposed> {
-        let from = self.from().to_string();
-        let shown = preconditions.get("from").and_then(Value::as_str).unwrap_or("nobody");
-        if shown != from {
-            return Err(NotComposed::FactsChanged(format!(
-                "the sender was `{shown}` when it was shown and is `{from}` now"
-            )));
+        let now_from = self.senders();
+        for (field, name) in [("from", "sender"), ("reply-to", "address for answers")] {
+            let of = |senders: &Value| senders.get(field).and_then(Value::as_str).unwrap_or("nobody").to_owned();
+            let (shown, found) = (of(preconditions), of(&now_from));
+            if shown != found {
+                return Err(NotComposed::FactsChanged(format!(
+                    "the {name} was `{shown}` when it was shown and is `{found}` now"
+                )));
+            }
         }
         let draft = Draft::read(action).map_err(NotComposed::Impossible)?;
         let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
@@ -90,7 +98,11 @@ impl Composer {
             .subject(draft.subject)
             .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.0.min(DATE_MAX)))
             .message_id(Some(self.message_id(key)))
-            .envelope(envelope.clone());
+            .envelope(envelope.clone())
+            .raw_header(automatic(if draft.in_reply_to.is_some() { "auto-replied" } else { "auto-generated" }));
+        if let Some(reply_to) = &self.reply_to {
+            builder = builder.reply_to(reply_to.clone());
+        }
         for to in draft.to {
             builder = builder.to(Mailbox::new(None, to));
         }
@@ -122,12 +134,12 @@ impl Composer {
         let mut parts = MultiPart::mixed().boundary(boundary).singlepart(body);
         for Loaded { path, bytes, .. } in attachments {
             let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
-            // The host does not guess what a file is; readers that matter do not believe the label anyway.
-            let unknown = ContentType::parse("application/octet-stream").unwrap_or(ContentType::TEXT_PLAIN);
+            // Never inline: a page of HTML is opened by whoever wants to, not shown as a part of the message.
+            let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);
             // Base64 whatever the bytes are, so that no relay or reader changes a line ending: what was hashed arrives.
             let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
             let body = body.unwrap_or_else(Body::new);
-            parts = parts.singlepart(Attachment::new(name).body(body, unknown));
+            parts = parts.singlepart(Attachment::new(name).body(body, label));
         }
         builder.multipart(parts)
     }

@@ -4,6 +4,9 @@ use serde_json::json;
 use super::*;
 use crate::connectors::exhibit::tests::{host_words, words};
 
+#[path = "../../../../tests/support/evidence.rs"]
+mod evidence;
+
 /// The action of `email.send-email`, with `fields` laid over a plain message to one recipient inside.
 pub(in crate::connectors) fn email(fields: Value) -> Action {
     let strings = || WitType::List(Box::new(WitType::String));
@@ -100,6 +103,137 @@ fn the_letter_is_ascii_and_keeps_blind_copies_out_of_sight() {
     );
 }
 
+/// Whether a message to an address is inside, outside or impossible: where a relay could send it on, it is impossible.
+#[test]
+fn an_address_is_judged_as_a_relay_will() {
+    let (inside, outside, refused) = ("inside", "outside", "refused");
+    let table = [
+        (inside, "ann@example.com"),
+        (inside, "ann@EXAMPLE.com"),
+        (inside, "Ann.Lee@Example.Com"),
+        (inside, "ann+invoices@example.com"),
+        (inside, "ann_lee-x@example.com"),
+        (inside, "o'hara@example.com"),
+        (inside, "bounce=ann=evil.test@example.com"),
+        (inside, "ann@example\u{3002}com"),
+        (outside, "ann@sub.example.com"),
+        (outside, "ann@example.com.evil.test"),
+        (outside, "ann@evil-example.com"),
+        (outside, "ann@examp1e.com"),
+        (outside, "ann@ex\u{430}mple.com"),
+        (outside, "ann@b\u{fc}cher.example"),
+        (outside, "ann@xn--bcher-kva.example"),
+        (outside, "ann@example.co"),
+        (outside, "ann@example"),
+        (outside, "ann@com"),
+        (outside, "ann@localhost"),
+        (refused, "attacker%evil.test@example.com"),
+        (refused, "a%b%evil.test@example.com"),
+        (refused, "evil.test!ann@example.com"),
+        (refused, "a!evil.test!ann@example.com"),
+        (refused, "/S=ann/ADMD=evil/C=de/@example.com"),
+        (refused, "/var/mail/ann@example.com"),
+        (refused, "|mail@example.com"),
+        (refused, "evil::ann@example.com"),
+        (refused, "smtp:ann@example.com"),
+        (refused, "@evil.test:ann@example.com"),
+        (refused, "@evil.test,@b.test:ann@example.com"),
+        (refused, "<@evil.test:ann@example.com>"),
+        (refused, "\"ann@evil.test\"@example.com"),
+        (refused, "\"ann\"@example.com"),
+        (refused, "\"ann%evil.test\"@example.com"),
+        (refused, "ann@evil.test@example.com"),
+        (refused, "ann\\@evil.test@example.com"),
+        (refused, "ann(evil.test)@example.com"),
+        (refused, "ann@example.com(evil.test)"),
+        (refused, "ann@(evil.test)example.com"),
+        (refused, "ann@[192.0.2.1]"),
+        (refused, "ann@[IPv6:2001:db8::1]"),
+        (refused, "ann@192.0.2.1"),
+        (refused, "ann@3221225985"),
+        (refused, "ann@example.com."),
+        (refused, "ann@.example.com"),
+        (refused, "ann@example..com"),
+        (refused, "ann@example.com:25"),
+        (refused, "ann@example.com>evil.test"),
+        (refused, "ann@example.com, eve@evil.test"),
+        (refused, "ann @example.com"),
+        (refused, "ann@ example.com"),
+        (refused, ".ann@example.com"),
+        (refused, "ann.@example.com"),
+        (refused, "a..b@example.com"),
+        (refused, "-oQ/tmp@example.com"),
+        (refused, "-f@example.com"),
+        (refused, "\u{430}nn@example.com"),
+        (refused, "ann\u{200b}@example.com"),
+        (refused, "ann\u{ff05}evil.test@example.com"),
+        (refused, "@example.com"),
+        (refused, "ann@"),
+    ];
+    for (expected, text) in table {
+        let found = match composer(None).preview("inbox", &email(json!({ "to": [text] }))) {
+            Ok(previewed) if previewed.facts["outside-recipients"] == 0 => inside,
+            Ok(_) => outside,
+            Err(CannotPreview::Impossible(_)) => refused,
+            Err(error) => panic!("{text}: {error:?}"),
+        };
+        assert_eq!(found, expected, "{text}");
+    }
+    evidence::figure("T39", "addresses judged", table.len() as u64);
+}
+
+#[test]
+fn an_attachment_is_labelled_by_its_name_as_far_as_its_content_agrees() {
+    let zip: &[u8] = b"PK\x03\x04\x14\x00\x06\x00";
+    let unknown = "application/octet-stream";
+    for (path, bytes, label) in [
+        ("a.txt", "gr\u{fc}n\n".as_bytes(), "text/plain; charset=utf-8"),
+        ("A.TXT", b"", "text/plain; charset=utf-8"),
+        ("data.csv", b"a,b\r\n", "text/csv; charset=utf-8"),
+        ("page.html", b"<p>x</p>", "text/html; charset=utf-8"),
+        ("latin.txt", b"gr\xfcn", unknown),
+        ("nul.txt", b"a\0b", unknown),
+        ("report.pdf", b"%PDF-1.7\n", "application/pdf"),
+        ("report.pdf", b"MZ\x90\x00\x03", unknown),
+        ("report.pdf", b"plain words", unknown),
+        ("photo.png", b"\x89PNG\r\n\x1a\n", "image/png"),
+        ("photo.png", b"GIF89a", unknown),
+        ("notes.txt", b"%PDF-1.7\n", unknown),
+        ("archive.zip", zip, "application/zip"),
+        ("letter.docx", zip, "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("data.json", b"{}", "application/json"),
+        ("mail.eml", b"From: x\n\n", unknown),
+        ("no-ending", b"x", unknown),
+        ("strange.qqq", b"x", unknown),
+    ] {
+        assert_eq!(super::attached::content_type(path, bytes), label, "{path}");
+    }
+}
+
+#[test]
+fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
+    let to_help = composer(None).with_reply_to(Some("Help <help@example.com>")).unwrap();
+    let action = email(json!({}));
+    let shown = String::from_utf8(to_help.preview("inbox", &action).unwrap().exhibits[0].bytes.clone()).unwrap();
+    assert!(shown.starts_with("From: Agents <agent@example.com>\nReply-To: Help <help@example.com>\n"), "{shown}");
+    let letter = |action| String::from_utf8(composed(&to_help, action, Bcc::Remove).unwrap().bytes).unwrap();
+    assert!(letter(&action).contains("Reply-To: Help <help@example.com>\r\n"));
+    // RFC 3834: what answers a message says so.
+    assert!(letter(&action).contains("\r\nAuto-Submitted: auto-generated\r\n"));
+    assert!(letter(&email(json!({ "in-reply-to": "<a@b>" }))).contains("\r\nAuto-Submitted: auto-replied\r\n"));
+    // Another address for answers than the one that was shown holds the call again, in both directions.
+    let key = EffectKey("key1".into());
+    for (before, after) in [(composer(None), to_help.clone()), (to_help, composer(None))] {
+        let shown = before.preview("inbox", &action).unwrap().preconditions;
+        let changed = after.compose("inbox", &action, &shown, &key, Time(0), Bcc::Remove);
+        assert!(
+            matches!(changed, Err(NotComposed::FactsChanged(why)) if why.starts_with("the address for answers was"))
+        );
+    }
+    let refused = composer(None).with_reply_to(Some("a%b@example.com"));
+    assert!(matches!(refused, Err(ComposerError::Sender { .. })), "{refused:?}");
+}
+
 #[test]
 fn what_could_mislead_or_inject_is_impossible() {
     let cases = [
@@ -159,7 +293,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
     );
     assert_eq!((&previewed.facts["attachment-bytes"], previewed.consequence), (&json!(7), Consequence::Low));
     let listed = String::from_utf8(previewed.exhibits[1].bytes.clone()).unwrap();
-    assert_eq!(listed, format!("\"report.txt\": 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
+    assert_eq!(listed, format!("\"report.txt\": text/plain; charset=utf-8, 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
     let letter = String::from_utf8(composed(&composer, &action, Bcc::Remove).unwrap().bytes).unwrap();
     assert!(letter.contains("filename=\"report.txt\"") && letter.contains("\r\n\r\nYQpiDQpjDQ==\r\n"), "{letter}");
 

@@ -64,6 +64,28 @@ async fn files_are_listed_by_path_with_size_and_digest_and_read_as_text() {
     assert_eq!(read(&workspace, "b.txt").await, json!({ "ok": "" }));
 }
 
+/// The same files by the same rules, whatever is in them.
+#[tokio::test]
+async fn bytes_are_handed_over_as_they_are_and_up_to_a_limit() {
+    let (scratch, files, workspace) = scratch();
+    let of = async |path: &str| {
+        let question = action("workspace", "read-bytes", &json!({ "path": path }));
+        answer(&workspace, &question).await
+    };
+    let all: Vec<u8> = (0..=255).collect();
+    for (name, bytes) in [("all", all), ("none", vec![]), ("most", vec![0xff; 256 * 1024])] {
+        std::fs::write(files.join(name), &bytes).unwrap();
+        assert_eq!(of(name).await, json!({ "ok": STANDARD.encode(&bytes) }), "{name}");
+    }
+    std::fs::write(files.join("more"), vec![0; 256 * 1024 + 1]).unwrap();
+    let why = "`more` is 262145 bytes, more than the 262144 that are handed over";
+    assert_eq!(of("more").await, json!({ "err": why }));
+    symlink(scratch.path().join("secret.txt"), files.join("link")).unwrap();
+    for path in ["../secret.txt", "/etc/passwd", "link", "", "nothing"] {
+        assert!(of(path).await["err"].is_string(), "{path:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_path_cannot_lead_out() {
     let (scratch, files, workspace) = scratch();

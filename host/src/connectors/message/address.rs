@@ -1,0 +1,31 @@
+//! Addresses that agents write to, judged as a relay will read them: the domain after the `@` must be where the message ends up.
+
+use lettre::Address;
+
+/// Characters in a local part by which relays send a message on to another host: `ann%evil.example@own.example` and
+/// `evil.example!ann@own.example` leave for `evil.example` (RFC 5321, appendix F; RFC 1123, 5.2.16), `/` names fields of X.400 or a file,
+/// `|` a program.
+const ROUTING: [char; 4] = ['%', '!', '/', '|'];
+
+/// A bare address with its host in ASCII. Source routes, quoted local parts, comments and literal IP addresses are refused, with every local part
+/// that a relay could take for a route: few need them, and in each the domain at the end is not the one that gets the message.
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    let refuse = |why: &str| format!("`{}` is not an address that mail can be sent to: {why}", text.escape_debug());
+    let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`"))?;
+    if let Some(sign) = user.chars().find(|sign| ROUTING.contains(sign)) {
+        return Err(refuse(&format!("relays may read `{sign}` before the `@` as the way to another host")));
+    }
+    if !user.chars().all(|c| c.is_ascii_alphanumeric() || "#$&'*+-=?^_`{}~.".contains(c)) {
+        return Err(refuse("write the bare address, with only plain ASCII characters before the `@`"));
+    }
+    // A relay could take what begins so for an option of its mail program.
+    if user.starts_with('-') {
+        return Err(refuse("it begins with `-`"));
+    }
+    let domain = idna::domain_to_ascii_strict(domain).map_err(|_| refuse("what follows the `@` is not a domain"))?;
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    if last.is_empty() || last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(refuse("what follows the `@` is not a domain: it ends with a point, or is the number of a host"));
+    }
+    Address::new(user, domain).map_err(|error| refuse(&error.to_string()))
+}
