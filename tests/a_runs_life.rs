@@ -16,6 +16,8 @@ mod support;
 
 #[path = "a_runs_life/checked.rs"]
 mod checked;
+#[path = "a_runs_life/delayed.rs"]
+mod delayed;
 #[path = "a_runs_life/ends.rs"]
 mod ends;
 #[path = "a_runs_life/parked.rs"]

@@ -209,6 +209,7 @@ impl Call {
             | Event::CallRefused { .. }
             | Event::TimerSet { .. }
             | Event::TimerFired { .. }
+            | Event::RunDelayed { .. }
             | Event::RunFinished { .. }
             | Event::RunTrapped { .. }
             | Event::RunCancelled { .. }

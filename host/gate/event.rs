@@ -8,7 +8,7 @@ use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::{Decision, RefusalReason, Resolution};
 use crate::grant::Grant;
 use crate::ids::{CallNumber, Digest, Time};
-use crate::run::{Request, RunLimits};
+use crate::run::{Delayed, Request, RunLimits};
 
 mod names;
 
@@ -242,6 +242,14 @@ pub enum Event {
     TimerFired {
         /// The timer.
         timer: u32,
+    },
+    /// The host could not bring the run forward and tries again. Written when that begins, when the reason is another, and ever more seldom between.
+    RunDelayed {
+        /// Since when, and why.
+        #[serde(flatten)]
+        delayed: Delayed,
+        /// Whether people are told by a message, which they are once.
+        told: bool,
     },
     /// The agent returned.
     RunFinished {

@@ -45,7 +45,7 @@ pub use ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time
 pub use permit::Permit;
 pub use phase::{Answer, Phase};
 pub use recorded::Recorded;
-pub use run::{Made, Request, Run, RunLimits, RunPhase};
+pub use run::{Delayed, Made, Request, Run, RunLimits, RunPhase};
 pub use standing::Waiting;
 pub use totals::{Counted, Counter, Scope, Total};
 pub use wit_type::{FunctionType, Mismatch, WitType};

@@ -59,12 +59,25 @@ impl RunLimits {
     }
 }
 
+/// Since when and why the host has not been able to bring a run forward.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delayed {
+    /// When that was written down first.
+    pub since: Time,
+    /// In one line.
+    pub reason: String,
+    /// How often it was tried by then.
+    pub tries: u32,
+}
+
 /// Where a run stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
     /// It runs, or would if the host drove it: the answer to its last call is there.
     Ready,
+    /// It would run, but the host cannot bring it forward just now; it ends with the next thing that the run does.
+    Delayed(Delayed),
     /// It waits for this call.
     Waiting(CallNumber),
     /// It sleeps.
@@ -87,6 +100,7 @@ pub enum RunPhase {
 impl RunPhase {
     names! {
         Self::Ready => "running",
+        Self::Delayed(_) => "delayed",
         Self::Waiting(_) => "waiting",
         Self::Sleeping { .. } => "sleeping",
         Self::Finished(Ok(_)) => "finished",
@@ -96,10 +110,15 @@ impl RunPhase {
         Self::Diverged(_) => "diverged",
     }
 
+    /// Whether the run goes on as soon as the host drives it.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready | Self::Delayed(_))
+    }
+
     /// Whether the run can never go on.
     pub fn is_over(&self) -> bool {
         match self {
-            Self::Ready | Self::Waiting(_) | Self::Sleeping { .. } => false,
+            Self::Ready | Self::Delayed(_) | Self::Waiting(_) | Self::Sleeping { .. } => false,
             Self::Finished(_) | Self::Trapped(_) | Self::Cancelled | Self::Diverged(_) => true,
         }
     }
@@ -160,7 +179,10 @@ impl Run {
             Event::RunCreated { .. } => {
                 return Err(Inconsistent { event: "run-created".into(), place: "a run that exists".into() });
             }
-            Event::RoutineReturned { call, .. } => self.calls = *call,
+            Event::RoutineReturned { call, .. } => {
+                self.calls = *call;
+                self.phase = RunPhase::Ready;
+            }
             Event::CallCleared { call, .. } | Event::CallHeld { call, .. } | Event::CallRefused { call, .. } => {
                 self.calls = *call;
                 self.last_consequential = Some(*call);
@@ -188,6 +210,7 @@ impl Run {
                 self.phase = RunPhase::Sleeping { timer: *timer, until: *until };
             }
             Event::TimerFired { .. } => self.phase = RunPhase::Ready,
+            Event::RunDelayed { delayed, .. } => self.phase = RunPhase::Delayed(delayed.clone()),
             Event::RunFinished { result } => self.phase = RunPhase::Finished(result.clone()),
             Event::RunTrapped { reason } => self.phase = RunPhase::Trapped(reason.clone()),
             Event::RunCancelled { .. } => self.phase = RunPhase::Cancelled,

@@ -55,8 +55,10 @@ pub struct RunRow {
     pub calls: u32,
     /// What the agent returned, if it did.
     pub result: Option<Result<String, String>>,
-    /// Why it trapped or diverged, if it did.
+    /// Why it trapped or diverged, if it did, or why the host cannot bring it forward.
     pub reason: Option<String>,
+    /// Since when the host cannot bring it forward, and how often it has tried, if it cannot.
+    pub delayed: Option<(Time, u32)>,
     /// The number of its last event.
     pub last_seq: Seq,
 }
@@ -65,10 +67,13 @@ impl RunRow {
     pub(crate) fn new(id: RunId, task: String, state: RunState) -> Self {
         let RunState { run, last_seq, updated_at } = state;
         let phase = run.phase.name();
+        let delayed =
+            if let RunPhase::Delayed(delayed) = &run.phase { Some((delayed.since, delayed.tries)) } else { None };
         let (waiting_for, result, reason) = match run.phase {
             RunPhase::Waiting(call) => (Some(call), None, None),
             RunPhase::Finished(result) => (None, Some(result), None),
             RunPhase::Trapped(reason) | RunPhase::Diverged(reason) => (None, None, Some(reason)),
+            RunPhase::Delayed(delayed) => (None, None, Some(delayed.reason)),
             RunPhase::Ready | RunPhase::Sleeping { .. } | RunPhase::Cancelled => (None, None, None),
         };
         Self {
@@ -84,6 +89,7 @@ impl RunRow {
             calls: run.calls,
             result,
             reason,
+            delayed,
             last_seq,
         }
     }
@@ -179,6 +185,7 @@ pub(crate) fn timer(run: &Run) -> Option<(u32, Time)> {
     match run.phase {
         RunPhase::Sleeping { timer, until } => Some((timer, until)),
         RunPhase::Ready
+        | RunPhase::Delayed(_)
         | RunPhase::Waiting(_)
         | RunPhase::Finished(_)
         | RunPhase::Trapped(_)

@@ -175,7 +175,7 @@ fn refuse_what_it_holds(host: &Host, run: &str) {
         if let Some(approval) = held.filter(|approval| approval["state"] == "held") {
             host.decide(&approval, "reject", &json!({}));
         }
-        (!["running", "sleeping", "waiting"].contains(&row["state"].as_str().unwrap())).then_some(())
+        (!["running", "delayed", "sleeping", "waiting"].contains(&row["state"].as_str().unwrap())).then_some(())
     });
 }
 

@@ -187,7 +187,7 @@ fn end(host: &Host, agent: &str) -> String {
     let run = answer["id"].as_str().unwrap();
     for _ in 0..500 {
         let row = host.show_run(run);
-        if !["running", "sleeping", "waiting"].contains(&row["state"].as_str().unwrap()) {
+        if !["running", "delayed", "sleeping", "waiting"].contains(&row["state"].as_str().unwrap()) {
             return row.to_string();
         }
         std::thread::sleep(std::time::Duration::from_millis(10));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{Folder, Host, PATIENCE, component, until};
 use crate::{evidence, honest};
@@ -204,13 +204,7 @@ impl Reviewer {
     fn new(host: &Host) -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
         let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
-        let (status, link) = host.post("/v1/sign-in-links", &json!({}));
-        assert_eq!(status, 201, "{link}");
-        let url = link["url"].as_str().unwrap();
-        let code = url.split("code=").nth(1).and_then(|rest| rest.split('&').next()).unwrap();
-        let form = agent.post(format!("{}/sign-in", host.url)).header("Origin", &host.url);
-        let reply = form.send_form([("code", code)]).unwrap();
-        let cookie = reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let cookie = host.sign_in();
         Self { agent, bearer: format!("Bearer {}", host.token), cookie, took: Vec::new() }
     }
 

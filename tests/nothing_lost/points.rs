@@ -36,6 +36,8 @@ enum To {
     Sleeping,
     /// It traps.
     Trapping,
+    /// The host cannot bring it forward for a while.
+    Delaying,
     /// It no longer does what its journal says.
     Diverging,
     /// With somebody who decides in a browser (`browsed.rs`).
@@ -71,6 +73,7 @@ fn ways(point: &str) -> To {
         "run-cancelled" | "call-cancelled" | "reply /v1/runs/{id}/cancel" => To::With(&[Cancelled]),
         "timer-set" | "timer-fired" | "call-answered" => To::Sleeping,
         "run-trapped" => To::Trapping,
+        "run-delayed" => To::Delaying,
         "run-diverged" => To::Diverging,
         "call-cleared" | "call-escalated" | "grant-made" | "grant-revoked" => To::Granted,
         "reply /v1/approvals/{id}/grant" | "reply /v1/grants/{id}/revocation" => To::Granted,
@@ -106,7 +109,9 @@ fn effects<P: Place>(name: &str, expected: usize, place: impl Fn(&Path, usize) -
     let all: Vec<(String, Way)> = points
         .flat_map(|point| match ways(&point) {
             To::With(ways) => ways.iter().map(|way| (point.clone(), *way)).collect(),
-            To::Sleeping | To::Trapping | To::Diverging | To::Browsing | To::Granted | To::Never => Vec::new(),
+            To::Sleeping | To::Trapping | To::Delaying | To::Diverging | To::Browsing | To::Granted | To::Never => {
+                Vec::new()
+            }
         })
         .collect();
     let (next, tried) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -232,6 +237,38 @@ fn runs_that_trap_or_diverge() {
     }
     assert_eq!(cases, 4);
     figure("T3", "kill cases of runs that trap or diverge", cases);
+}
+
+/// The repository that a run asks for is away for a while.
+#[test]
+fn runs_that_are_delayed() {
+    let there: Vec<String> = points().into_iter().filter(|point| ways(point) == To::Delaying).collect();
+    for point in &there {
+        println!("{point}");
+        let home = tempfile::tempdir().unwrap();
+        let folder = crate::outside::folder(&Maildir(home.path().join("mail")), "[limits]\nlinger-ms = 0\n");
+        let (repository, away) = (folder.path().join("unused.git"), folder.path().join("away.git"));
+        let mut operator = Operator::new(&folder, &[]);
+        let run = operator.start("scripted", "ask Go on?\nhistory production main");
+        let approval = operator.held(&format!("{run}.1"));
+        operator.next_dies_at(point);
+        std::fs::rename(&repository, &away).unwrap();
+        operator.decide(&approval, "respond", &json!({ "answer": "yes" }));
+        until("delay", || (operator.run(&run)["state"] == "delayed").then_some(()));
+        std::fs::rename(&away, &repository).unwrap();
+        assert_eq!(operator.over(&run)["state"], "finished", "{point}");
+        let mut events = operator.events(&run);
+        let written = events.iter().filter(|kind| *kind == "run-delayed").count();
+        assert!((1..10).contains(&written), "{point}: {written} delays are written");
+        events.retain(|kind| kind != "run-delayed");
+        let expected =
+            ["run-created", "call-held", "decision-made", "call-answered", "routine-returned", "run-finished"];
+        assert_eq!(events, expected, "{point}: once");
+        assert_eq!(operator.deaths, 2, "{point}");
+        is_counted(&mut operator);
+    }
+    assert_eq!(there.len(), 2);
+    figure("T3", "kill cases of runs that are delayed", there.len() as u64);
 }
 
 /// A call is escalated, approved with a grant, which clears the next one and is taken back; the one after that waits for a person again.

@@ -219,8 +219,10 @@ fn a_component_that_was_swapped_is_not_run() {
     folder.configure(&fs::read_to_string(folder.path().join("holdshort.toml")).unwrap().replace(&agent, ""));
     let before = operator.events(&run);
     until("complaint", || operator.said().contains("the bytes that should be sha256:").then_some(()));
-    assert_eq!(operator.run(&run)["state"], "running", "it is the host's failure: the run is as it was");
-    assert_eq!(operator.events(&run), before);
+    until("delay", || (operator.run(&run)["state"] == "delayed").then_some(()));
+    assert!(operator.run(&run)["reason"].to_string().contains("the bytes that should be sha256:"));
+    let after: Vec<String> = operator.events(&run).into_iter().filter(|kind| kind != "run-delayed").collect();
+    assert_eq!(after, before, "it is the host's failure: the run is as it was");
     operator.kill();
     swap(&folder, &component("diverges-b"), &component("diverges-a"));
     let row = operator.over(&run);

@@ -112,6 +112,7 @@ fn settings() -> Settings {
         limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 30 },
         linger: Duration::from_secs(2),
         instances_max: 6,
+        told_after_tries: 6,
         task_bytes_max: 64 << 10,
         arguments_max_bytes: 256 << 10,
         budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },

@@ -236,6 +236,23 @@ impl Host {
         answer["id"].as_str().unwrap().to_owned()
     }
 
+    /// The cookie of a browser that has just signed in by a link.
+    pub fn sign_in(&self) -> String {
+        let (status, link) = self.post("/v1/sign-in-links", &json!({}));
+        assert_eq!(status, 201, "{link}");
+        let code = link["url"].as_str().unwrap().split("code=").nth(1).unwrap().split('&').next().unwrap();
+        let agent = ureq::Agent::config_builder().max_redirects(0).build().new_agent();
+        let form = agent.post(format!("{}/sign-in", self.url)).header("Origin", &self.url);
+        let reply = form.send_form([("code", code)]).unwrap();
+        reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    /// A page of the review, as a browser with this cookie gets it.
+    pub fn page(&self, cookie: &str, path: &str) -> String {
+        let mut reply = ureq::get(format!("{}{path}", self.url)).header("Cookie", cookie).call().unwrap();
+        reply.body_mut().read_to_string().unwrap()
+    }
+
     pub fn show_run(&self, run: &str) -> Value {
         self.get(&format!("/v1/runs/{run}"))
     }
@@ -281,7 +298,7 @@ impl Host {
             let call = row["waiting_for"].as_u64();
             let Some(call) = call else {
                 let state = row["state"].as_str().unwrap();
-                assert!(["running", "sleeping", "waiting"].contains(&state), "{row}: {}", self.said());
+                assert!(["running", "delayed", "sleeping", "waiting"].contains(&state), "{row}: {}", self.said());
                 return None;
             };
             Some(self.approval(&format!("{run}.{call}"))).filter(|approval| approval["state"] == "held")

@@ -111,6 +111,7 @@ async fn host(
         limits: limits(),
         linger,
         instances_max: 512,
+        told_after_tries: 6,
         task_bytes_max: 64 << 10,
         arguments_max_bytes: 256 << 10,
         budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },

@@ -5,7 +5,7 @@ use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::Phase;
-use crate::run::{Request, Run, RunLimits, RunPhase};
+use crate::run::{Delayed, Request, Run, RunLimits, RunPhase};
 
 /// Brings a run to life.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ fn made(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> 
 fn ready(subject: &Subject) -> Result<&Run, Refused> {
     let run = subject.run()?;
     match run.phase {
-        RunPhase::Ready => Ok(run),
+        RunPhase::Ready | RunPhase::Delayed(_) => Ok(run),
         RunPhase::Waiting(_)
         | RunPhase::Sleeping { .. }
         | RunPhase::Finished(_)
@@ -155,12 +155,36 @@ impl Command for FireTimer {
             }
             RunPhase::Sleeping { .. } => Err(Refused::NotDue),
             RunPhase::Ready
+            | RunPhase::Delayed(_)
             | RunPhase::Waiting(_)
             | RunPhase::Finished(_)
             | RunPhase::Trapped(_)
             | RunPhase::Cancelled
             | RunPhase::Diverged(_) => Err(Refused::RunNotReady(run.phase.name())),
         }
+    }
+}
+
+/// Says that the host cannot bring a run forward, and why.
+#[derive(Clone, Debug)]
+pub struct Delay {
+    /// Why, in one line.
+    pub reason: String,
+    /// How often it was tried in a row.
+    pub tries: u32,
+    /// Whether people are told by a message.
+    pub told: bool,
+}
+
+impl Sealed for Delay {}
+impl Command for Delay {
+    type Out = ();
+
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
+        let run = ready(subject)?;
+        let since = if let RunPhase::Delayed(earlier) = &run.phase { earlier.since } else { now };
+        let Self { reason, tries, told } = self;
+        Ok((vec![Event::RunDelayed { delayed: Delayed { since, reason, tries }, told }], ()))
     }
 }
 
@@ -217,6 +241,7 @@ impl Command for CancelRun {
             RunPhase::Cancelled => return Ok((Vec::new(), ())),
             phase if phase.is_over() => return Err(Refused::RunNotReady(phase.name())),
             RunPhase::Ready
+            | RunPhase::Delayed(_)
             | RunPhase::Waiting(_)
             | RunPhase::Sleeping { .. }
             | RunPhase::Finished(_)

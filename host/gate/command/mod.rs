@@ -13,7 +13,7 @@ mod settle;
 pub use decide::{Choice, Decide, DecisionOutcome, Revision};
 pub use effect::{ATTEMPTS_MAX, Finish, Outcome, Start};
 pub use grant::Revoke;
-pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, End, EndRun, FindRun, FireTimer, SetTimer};
+pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, Delay, End, EndRun, FindRun, FireTimer, SetTimer};
 pub use propose::{Propose, Proposed, RecordRoutine};
 pub use settle::{Expire, Resolve};
 

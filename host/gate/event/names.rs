@@ -29,6 +29,7 @@ impl Event {
         Self::EffectResolved { .. } => "effect-resolved",
         Self::TimerSet { .. } => "timer-set",
         Self::TimerFired { .. } => "timer-fired",
+        Self::RunDelayed { .. } => "run-delayed",
         Self::RunFinished { .. } => "run-finished",
         Self::RunTrapped { .. } => "run-trapped",
         Self::RunCancelled { .. } => "run-cancelled",
@@ -61,6 +62,7 @@ impl Event {
             Self::RunCreated { .. }
             | Self::TimerSet { .. }
             | Self::TimerFired { .. }
+            | Self::RunDelayed { .. }
             | Self::RunFinished { .. }
             | Self::RunTrapped { .. }
             | Self::RunCancelled { .. }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use common::{action, limits, proposal};
-use holdshort_gate::{Decision, Digest, Event, Grant, RefusalReason, Resolution, Time, Verdict};
+use holdshort_gate::{Decision, Delayed, Digest, Event, Grant, RefusalReason, Resolution, Time, Verdict};
 use serde_json::{Value, json};
 
 /// One of each kind.
@@ -95,6 +95,10 @@ fn samples() -> Vec<Event> {
         },
         Event::TimerSet { timer: 1, until: Time(2_000_000) },
         Event::TimerFired { timer: 1 },
+        Event::RunDelayed {
+            delayed: Delayed { since: Time(3_000_000), reason: "the connector cannot look just now".into(), tries: 8 },
+            told: true,
+        },
         Event::RunFinished { result: Err("stopped".into()) },
         Event::RunTrapped { reason: "unreachable".into() },
         Event::RunCancelled { by: "olga".into(), reason: Some("enough".into()) },

@@ -6,12 +6,12 @@ mod common;
 use common::{World, action, edit, proposal};
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::command::{
-    CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, RecordRoutine, Resolve,
-    Revision, SetTimer,
+    CancelRun, Choice, Delay, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, RecordRoutine,
+    Resolve, Revision, SetTimer,
 };
 use holdshort_gate::{
-    Answer, Consequence, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason, Refused, Requirement,
-    Resolution, Reviewers, RunPhase, Time,
+    Answer, Consequence, Delayed, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason, Refused,
+    Requirement, Resolution, Reviewers, RunPhase, Time,
 };
 use serde_json::json;
 
@@ -397,6 +397,34 @@ fn a_timer_fires_when_it_is_due() {
     assert_eq!(world.submit(FireTimer { timer: 1 }), Ok(world.now));
     assert_eq!(world.subject.run.as_ref().unwrap().phase, RunPhase::Ready);
     assert!(world.submit(FireTimer { timer: 1 }).is_err());
+}
+
+/// It keeps its beginning while it lasts, holds nothing up, and is over with the next thing that the run does.
+#[test]
+fn a_delay_lasts_until_the_run_does_something() {
+    let delay = |tries| Delay { reason: format!("try {tries}"), tries, told: tries == 3 };
+    let next: [fn(&mut World); 4] = [
+        |world| {
+            let (action, result, answered_at) = (action("list"), json!("answer"), world.now);
+            world.submit(RecordRoutine { call: 1, action, result, answered_at }).unwrap();
+        },
+        |world| drop(world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap()),
+        |world| world.submit(SetTimer { timer: 1, until: Time(u64::MAX) }).unwrap(),
+        |world| world.submit(EndRun(End::Finished(Ok("done".into())))).unwrap(),
+    ];
+    for (next, phase) in next.into_iter().zip(["running", "waiting", "sleeping", "finished"]) {
+        let mut world = World::new();
+        let begun = world.now;
+        for tries in 2..5 {
+            world.submit(delay(tries)).unwrap();
+            let delayed = Delayed { since: begun, reason: format!("try {tries}"), tries };
+            assert_eq!(world.subject.run.as_ref().unwrap().phase, RunPhase::Delayed(delayed));
+            world.pass_ms(500);
+        }
+        next(&mut world);
+        assert_eq!(world.subject.run.as_ref().unwrap().phase.name(), phase);
+        assert_eq!(world.submit(delay(5)).is_ok(), phase == "running", "what waits or is over is not delayed: {phase}");
+    }
 }
 
 #[test]

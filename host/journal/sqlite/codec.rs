@@ -1,5 +1,7 @@
 //! Events and phases as the tables hold them.
 
+use std::borrow::Cow;
+
 use holdshort_gate::event::EVENT_FORMAT;
 use holdshort_gate::{Digest, Recorded, Run, RunPhase, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -106,6 +108,7 @@ impl Standing {
         let detail = || self.detail.clone().unwrap_or_default();
         Some(match self.phase.as_str() {
             "running" => RunPhase::Ready,
+            "delayed" => RunPhase::Delayed(serde_json::from_str(&detail()).ok()?),
             "waiting" => RunPhase::Waiting(self.last_consequential?),
             "sleeping" => RunPhase::Sleeping { timer: self.timers, until: Time(natural(self.deadline?)) },
             "finished" => RunPhase::Finished(Ok(detail())),
@@ -119,9 +122,12 @@ impl Standing {
 }
 
 /// What a phase carries besides its name.
-pub(super) fn detail(phase: &RunPhase) -> Option<&str> {
+pub(super) fn detail(phase: &RunPhase) -> Option<Cow<'_, str>> {
     match phase {
-        RunPhase::Finished(Ok(text) | Err(text)) | RunPhase::Trapped(text) | RunPhase::Diverged(text) => Some(text),
+        RunPhase::Finished(Ok(text) | Err(text)) | RunPhase::Trapped(text) | RunPhase::Diverged(text) => {
+            Some(Cow::Borrowed(text))
+        }
+        RunPhase::Delayed(delayed) => serde_json::to_string(delayed).ok().map(Cow::Owned),
         RunPhase::Ready | RunPhase::Waiting(_) | RunPhase::Sleeping { .. } | RunPhase::Cancelled => None,
     }
 }

@@ -89,7 +89,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         "gauge",
         &format!("Runs that are not over, by state; each is counted up to {COUNTED_MAX}."),
     );
-    for state in ["running", "waiting", "sleeping"] {
+    for state in ["running", "delayed", "waiting", "sleeping"] {
         let count = api.journal().count_runs(state, COUNTED_MAX).await?;
         let _ = writeln!(text, "holdshort_runs{{state=\"{state}\"}} {count}");
     }

@@ -63,6 +63,8 @@ enum EventShape {
     GrantMade { call: u32, by: String, grant: GrantShape },
     /// The grant that was made with the call was taken back.
     GrantRevoked { call: u32, by: String },
+    /// The host could not bring the run forward and tries again: since when, why, how often in a row, and whether people are told by a message.
+    RunDelayed { since: u64, reason: String, tries: u32, told: bool },
     /// A question was answered, with a value of the function's `ok` type.
     CallAnswered { call: u32, answer: serde_json::Value },
     /// Nobody decided in time, or the cleared effect did not start in time.

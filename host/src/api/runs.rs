@@ -70,11 +70,24 @@ pub(super) struct Run {
     /// What the agent returned.
     #[schema(required = true)]
     result: Option<AgentResult>,
-    /// Why it trapped or diverged.
+    /// Why it trapped or diverged, or why the host cannot bring it forward.
     #[schema(required = true)]
     reason: Option<String>,
+    /// Of a run in the state `delayed`: the host would go on with it and cannot. It tries again by itself; `reason` says what to put right.
+    #[schema(required = true)]
+    delayed: Option<Delayed>,
     /// The number of its last event.
     last_event: u64,
+}
+
+/// Since when the host cannot bring a run forward.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunDelay)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Delayed {
+    since: Moment,
+    /// How often it has tried in a row, when that was last written down.
+    tries: u32,
 }
 
 /// What an agent returned, in the JSON form of a WIT result.
@@ -102,6 +115,7 @@ impl From<RunRow> for Run {
             updated_at: Moment(row.updated_at),
             result: row.result.map(|result| result.map_or_else(AgentResult::Err, AgentResult::Ok)),
             reason: row.reason,
+            delayed: row.delayed.map(|(since, tries)| Delayed { since: Moment(since), tries }),
             last_event: row.last_seq,
         }
     }

@@ -159,6 +159,7 @@ impl Burden {
             | Event::RoutineReturned { .. }
             | Event::TimerSet { .. }
             | Event::TimerFired { .. }
+            | Event::RunDelayed { .. }
             | Event::GrantRevoked { .. } => None,
             Event::RunFinished { .. }
             | Event::RunTrapped { .. }

@@ -18,8 +18,8 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
 pub use answers::{
-    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Effect, Event, EventPage, LogLine, LogPage, PastDecision,
-    PutOff, RefusedCall, RunPage, RunRow, SignInLink,
+    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Delayed, Effect, Event, EventPage, LogLine, LogPage,
+    PastDecision, PutOff, RefusedCall, RunPage, RunRow, SignInLink,
 };
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};

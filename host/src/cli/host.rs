@@ -236,6 +236,7 @@ fn settings(config: &Config) -> Settings {
         },
         linger: Duration::from_millis(limits.linger_ms),
         instances_max: instances_max(limits.live_runs),
+        told_after_tries: limits.told_after_tries,
         task_bytes_max: limits.task_bytes_max,
         arguments_max_bytes: limits.arguments_bytes_max.saturating_mul(4),
         budget: DisplayBudget { bytes_max: limits.arguments_bytes_max, lines_max: limits.arguments_lines_max },

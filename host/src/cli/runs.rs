@@ -6,7 +6,7 @@ mod resolve;
 use serde_json::{Value, json};
 
 use super::args::{ListRuns, RunName, RunsAction, RunsArgs};
-use super::client::{self, Client, RunPage, RunRow};
+use super::client::{self, Client, Delayed, RunPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::review::story::moment;
@@ -51,9 +51,13 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
 
 /// The state, with the call that is waited for, because that is what somebody can do something about.
 fn state(row: &RunRow) -> String {
-    match row.waiting_for {
-        Some(call) => format!("{} for {}.{call}", row.state, row.id),
-        None => row.state.clone(),
+    match (row.waiting_for, &row.delayed) {
+        (Some(call), _) => format!("{} for {}.{call}", row.state, row.id),
+        (None, Some(Delayed { since, tries })) => {
+            let why = row.reason.as_deref().unwrap_or("for a reason that it does not say");
+            format!("{} since {} ({tries} tries): {why}", row.state, moment(since))
+        }
+        (None, None) => row.state.clone(),
     }
 }
 
@@ -73,7 +77,8 @@ fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure>
         ("started by", format!("{} at {}", row.started_by, moment(&row.created_at))),
         ("calls", format!("{}, the last change at {}", row.calls, moment(&row.updated_at))),
     ];
-    for (label, text) in facts.into_iter().chain(row.reason.clone().map(|reason| ("reason", reason))) {
+    let reason = row.reason.clone().filter(|_| row.delayed.is_none()).map(|reason| ("reason", reason));
+    for (label, text) in facts.into_iter().chain(reason) {
         output.row(&format!("{label}: "), &text)?;
     }
     if let Some(result) = row.result.as_ref().filter(|result| !result.is_null()) {

@@ -105,6 +105,11 @@ impl Watch<'_> {
         event: &client::Event,
         on_hold: &mut impl FnMut(&CallId) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        if let Some(delayed @ Event::RunDelayed { .. }) = event.known() {
+            let (label, columns) = (format!("{} ", self.run), self.output.columns());
+            self.output.aside(&terminal::row(&label, &story::sentence(&delayed), columns));
+            return Ok(());
+        }
         let call = event.data.get("call").and_then(Value::as_u64).and_then(|call| u32::try_from(call).ok());
         let Some(call) = call else { return Ok(()) };
         let id = CallId { run: self.run.clone(), call };

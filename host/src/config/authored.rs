@@ -77,6 +77,7 @@ pub(super) struct Limits {
     pub(super) calls: Option<Count>,
     pub(super) journal_mib: Option<Between<1, JOURNAL_MIB_MAX>>,
     pub(super) linger_ms: Option<DayMs>,
+    pub(super) told_after_tries: Option<Count>,
     pub(super) live_runs: Option<Between<1, LIVE_RUNS_MAX>>,
     pub(super) arguments_bytes_max: Option<ReadableBytes>,
     pub(super) arguments_lines_max: Option<Count>,

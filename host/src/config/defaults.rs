@@ -41,6 +41,8 @@ pub const JOURNAL_MIB: u64 = 256;
 pub const LINGER_MS: u64 = 2_000;
 /// Agents that compute at once; as many more may linger in memory, and the other runs wait on disk.
 pub const LIVE_RUNS: u64 = 64;
+/// How often in a row the host fails to bring a run forward before people are told: about half a minute, in which most such failures pass.
+pub const TOLD_AFTER_TRIES: u64 = 6;
 /// Bytes of the arguments of a consequential call: what a person can be asked to read.
 pub const ARGUMENTS_BYTES_MAX: u64 = 64 * 1024;
 /// Lines of the arguments of a consequential call as a reviewer sees them.

@@ -23,6 +23,8 @@ pub enum NoticeEvent {
     Withdrawn,
     #[serde(rename = "effect.in-doubt")]
     InDoubt,
+    #[serde(rename = "run.delayed")]
+    Delayed,
     #[serde(rename = "run.finished")]
     Finished,
     #[serde(rename = "run.failed")]
@@ -31,10 +33,18 @@ pub enum NoticeEvent {
 
 impl NoticeEvent {
     /// What a webhook is told unless the operator says otherwise: all but that a run has ended as it should.
-    pub const WEBHOOK: [Self; 7] =
-        [Self::Held, Self::Reminder, Self::Decided, Self::Expired, Self::Withdrawn, Self::InDoubt, Self::Failed];
-    /// What a reviewer is written of: what asks something of them.
-    pub const MAIL: [Self; 3] = [Self::Held, Self::Reminder, Self::InDoubt];
+    pub const WEBHOOK: [Self; 8] = [
+        Self::Held,
+        Self::Reminder,
+        Self::Decided,
+        Self::Expired,
+        Self::Withdrawn,
+        Self::InDoubt,
+        Self::Delayed,
+        Self::Failed,
+    ];
+    /// What a reviewer is written of: what asks something of people.
+    pub const MAIL: [Self; 4] = [Self::Held, Self::Reminder, Self::InDoubt, Self::Delayed];
 }
 
 /// The form of a webhook's body.

@@ -159,6 +159,7 @@ fn limits(authored: Option<&authored::Limits>) -> Limits {
         calls: small(l.and_then(|l| l.calls).map_or(defaults::CALLS, |n| n.0)),
         journal_bytes: l.and_then(|l| l.journal_mib).map_or(defaults::JOURNAL_MIB, |n| n.0) * 1024 * 1024,
         linger_ms: l.and_then(|l| l.linger_ms).map_or(defaults::LINGER_MS, |n| n.0),
+        told_after_tries: small(l.and_then(|l| l.told_after_tries).map_or(defaults::TOLD_AFTER_TRIES, |n| n.0)),
         live_runs: size(l.and_then(|l| l.live_runs).map_or(defaults::LIVE_RUNS, |n| n.0)),
         arguments_bytes_max: size(l.and_then(|l| l.arguments_bytes_max).map_or(defaults::ARGUMENTS_BYTES_MAX, |n| n.0)),
         arguments_lines_max: size(l.and_then(|l| l.arguments_lines_max).map_or(defaults::ARGUMENTS_LINES_MAX, |n| n.0)),

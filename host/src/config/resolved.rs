@@ -140,6 +140,7 @@ pub struct Limits {
     pub journal_bytes: u64,
     pub linger_ms: u64,
     pub live_runs: usize,
+    pub told_after_tries: u32,
     pub arguments_bytes_max: usize,
     pub arguments_lines_max: usize,
     pub task_bytes_max: usize,

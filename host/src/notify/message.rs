@@ -105,6 +105,7 @@ fn sentence(notice: &Notice) -> String {
         Kind::Expired => format!("{of} lapsed"),
         Kind::Withdrawn => format!("{of} waits no more, because its run was cancelled"),
         Kind::InDoubt => format!("{of} is in doubt: it started, and nobody knows what came of it"),
+        Kind::Delayed => format!("the host cannot bring run {of} forward, and goes on trying"),
         Kind::Finished => format!("run {of} finished"),
         Kind::Failed => format!("run {of} ended without a result"),
         Kind::Test => "this is a test".into(),

@@ -18,6 +18,8 @@ pub enum Kind {
     Withdrawn,
     /// An effect started, and what came of it is unknown.
     InDoubt,
+    /// The host cannot bring a run forward.
+    Delayed,
     /// A run ended with a result.
     Finished,
     /// A run ended otherwise.
@@ -36,6 +38,7 @@ impl Kind {
             Self::Expired => "approval.expired",
             Self::Withdrawn => "approval.cancelled",
             Self::InDoubt => "effect.in-doubt",
+            Self::Delayed => "run.delayed",
             Self::Finished => "run.finished",
             Self::Failed => "run.failed",
             Self::Test => "test",
@@ -106,6 +109,7 @@ impl Notice {
             Event::CallExpired { .. } => Some(Kind::Expired),
             Event::CallCancelled { .. } => Some(Kind::Withdrawn),
             Event::EffectInDoubt { .. } => Some(Kind::InDoubt),
+            Event::RunDelayed { told, .. } => told.then_some(Kind::Delayed),
             Event::RunFinished { result: Ok(_) } => Some(Kind::Finished),
             Event::RunFinished { result: Err(_) }
             | Event::RunTrapped { .. }
@@ -228,6 +232,7 @@ fn outcome(event: &Event) -> Option<String> {
             };
             format!("{verb} by {}", decision.reviewer)
         }
+        Event::RunDelayed { delayed, .. } => format!("tried {} times in a row; its page says why", delayed.tries),
         Event::RunFinished { result: Ok(_) } => "finished".into(),
         Event::RunFinished { result: Err(_) } => "returned an error".into(),
         Event::RunTrapped { .. } => "trapped".into(),

@@ -19,6 +19,9 @@ use crate::review::{Text, waiting};
 
 /// Rows of a page.
 const ROWS: usize = 50;
+
+/// How far runs that the host cannot bring forward are counted.
+const DELAYED_MAX: usize = 100;
 /// What waits for a person.
 const WAITING: [&str; 2] = ["in-doubt", "held"];
 
@@ -48,6 +51,8 @@ struct InboxPage {
     capabilities: Vec<Choice>,
     filtered: bool,
     rows: Vec<Row>,
+    /// How many runs the host cannot bring forward; counted up to a hundred.
+    delayed: usize,
     lately: Vec<history::Row>,
     /// The query of the next page.
     next: Option<Text>,
@@ -93,6 +98,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         capabilities,
         filtered,
         rows: rows.iter().map(|row| Row::new(row, now)).collect(),
+        delayed: api.journal().count_runs("delayed", DELAYED_MAX).await?,
         lately: history::lately(&api).await?,
         next,
     })

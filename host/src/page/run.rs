@@ -47,6 +47,7 @@ struct RunPage {
     over: bool,
     waiting_for: Option<u32>,
     reason: Option<Text>,
+    delayed: Option<(When, u32)>,
     task: Words,
     /// What the agent returned, and whether it calls it a success.
     outcome: Option<(bool, Words)>,
@@ -101,6 +102,7 @@ pub(super) async fn show(
         over: is_over(row.phase),
         waiting_for: row.waiting_for,
         reason: row.reason.as_deref().map(Text::line),
+        delayed: row.delayed.map(|(since, tries)| (When::new(since, now), tries)),
         task: Words::new(&row.task, whole),
         outcome: row.result.as_ref().map(|result| match result {
             Ok(text) => (true, Words::new(text, whole)),
@@ -118,7 +120,7 @@ pub(super) async fn show(
 
 /// By its name in a row.
 fn is_over(phase: &str) -> bool {
-    !["running", "waiting", "sleeping"].contains(&phase)
+    !["running", "delayed", "waiting", "sleeping"].contains(&phase)
 }
 
 /// A page of the agent's log, and where the next one begins.

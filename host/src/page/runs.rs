@@ -41,6 +41,8 @@ struct Row {
     task: Text,
     started_by: Text,
     phase: &'static str,
+    /// Why the host cannot bring it forward.
+    delayed: Option<Text>,
     waiting_for: Option<u32>,
     created: When,
 }
@@ -65,6 +67,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         task: Text::line(&story::short(&row.task)),
         started_by: Text::line(&row.started_by),
         phase: row.phase,
+        delayed: row.delayed.and(row.reason.as_deref()).map(Text::line),
         waiting_for: row.waiting_for,
         created: When::new(row.created_at, now),
     };

@@ -1,8 +1,8 @@
 //! What happened, in sentences for people. Programs read the events themselves (`--json`).
 
 use holdshort_gate::{
-    Action, Decision, Demand, EffectClass, Event, Grant, Proposal, RefusalReason, Requirement, Resolution, Reviewers,
-    Time, Total, Verdict,
+    Action, Decision, Delayed, Demand, EffectClass, Event, Grant, Proposal, RefusalReason, Requirement, Resolution,
+    Reviewers, Time, Total, Verdict,
 };
 use serde_json::Value;
 
@@ -42,6 +42,9 @@ fn of_run(event: &Event) -> String {
         Event::TimerFired { timer } => format!("timer {timer}: wakes"),
         Event::RunFinished { result: Ok(text) } => format!("the agent returns: {}", quoted(text)),
         Event::RunFinished { result: Err(text) } => format!("the agent reports a failure: {}", quoted(text)),
+        Event::RunDelayed { delayed: Delayed { since, reason, tries }, .. } => {
+            format!("the host cannot bring the run forward, {tries} tries since {}: {}", at(*since), quoted(reason))
+        }
         Event::RunTrapped { reason } => format!("the agent trapped: {}", quoted(reason)),
         Event::RunCancelled { by, reason } => format!("{by} cancels the run{}", because(reason.as_deref())),
         Event::RunDiverged { place, recorded, found } => {
@@ -114,6 +117,7 @@ fn of_call(event: &Event) -> String {
         Event::RunCreated { .. }
         | Event::TimerSet { .. }
         | Event::TimerFired { .. }
+        | Event::RunDelayed { .. }
         | Event::RunFinished { .. }
         | Event::RunTrapped { .. }
         | Event::RunCancelled { .. }

@@ -195,7 +195,10 @@ impl Cursor {
     fn begin(&mut self, read: Events) {
         self.more = last_of(&read).is_some();
         // A grant may be taken back at any time, long after its call was answered: no agent sees it, and no agent's doing follows from it.
-        let lived = read.events.into_iter().filter(|recorded| !matches!(recorded.event, Event::GrantRevoked { .. }));
+        // That the host was late is no agent's doing either.
+        let is_lived =
+            |recorded: &Recorded| !matches!(recorded.event, Event::GrantRevoked { .. } | Event::RunDelayed { .. });
+        let lived = read.events.into_iter().filter(is_lived);
         self.chunk = lived.collect();
     }
 }
@@ -276,6 +279,7 @@ fn describe_event(event: &Event) -> String {
         | Event::EffectInDoubt { call, .. }
         | Event::EffectLookedUp { call, .. }
         | Event::EffectResolved { call, .. } => format!("what became of call {call}"),
+        Event::RunDelayed { .. } => "a delay of the host's".into(),
         Event::RunCreated { .. } => "the beginning of the run".into(),
         Event::RunFinished { .. }
         | Event::RunTrapped { .. }

@@ -6,6 +6,7 @@
 mod agents;
 mod catalogue;
 mod cursor;
+mod delays;
 mod driver;
 mod failure;
 mod live;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdshort_gate::command::{CancelRun, CreateRun, CreateRunOnce, FindRun, Revision};
-use holdshort_gate::{Call, Digest, FunctionType, Refused, Request, RunId, RunLimits, RunPhase, Time, WitType};
+use holdshort_gate::{Call, Digest, FunctionType, Refused, Request, RunId, RunLimits, Time, WitType};
 use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
@@ -37,6 +38,7 @@ use crate::agent::Engine;
 use crate::effects::Refresh;
 use crate::kill;
 use crate::policy::Policy;
+use delays::Delays;
 use driver::{Drive, Left};
 use places::Places;
 use propose::{Asker, Followed, Proposer, Refresher};
@@ -57,6 +59,8 @@ pub struct Settings {
     pub arguments_max_bytes: usize,
     /// What of a consequential call a person can be asked to read.
     pub budget: DisplayBudget,
+    /// After how many tries in a row people are told that a run cannot be brought forward.
+    pub told_after_tries: u32,
     /// The configured agents and their files.
     pub agents: BTreeMap<String, PathBuf>,
 }
@@ -158,7 +162,7 @@ impl Runs {
         loop {
             match hints.recv().await {
                 Ok(Hint { run, run_phase: "running", .. }) => self.wake(&run),
-                Ok(Hint { run_phase: "waiting" | "sleeping", .. }) => {}
+                Ok(Hint { run_phase: "waiting" | "sleeping" | "delayed", .. }) => {}
                 Ok(Hint { run, .. }) => self.0.hint(&run, true),
                 Err(RecvError::Lagged(_)) => {
                     self.0.live().values().for_each(|signal| signal.hint(false));
@@ -295,7 +299,8 @@ impl Runs {
     async fn wake_ready(&self) -> Result<(), ReadError> {
         let mut before = None;
         loop {
-            let rows = self.0.journal.runs(RunFilter { phases: vec!["running"], before, limit: SCAN_CHUNK }).await?;
+            let phases = vec!["running", "delayed"];
+            let rows = self.0.journal.runs(RunFilter { phases, before, limit: SCAN_CHUNK }).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             before = Some(last.id.clone());
             rows.iter().for_each(|row| self.wake(&row.id));
@@ -320,6 +325,7 @@ impl Runs {
     /// Drives a run until it is over or parked. What fails meanwhile is the host: the run stays as the journal has it, and is driven again after a pause.
     async fn drive(self, run: RunId, mut listener: Listener) {
         let (mut back_off, mut displaced) = (BACK_OFF_FIRST, Duration::ZERO);
+        let mut delays = Delays::new(self.0.settings.told_after_tries);
         loop {
             match self.0.drive_once(&run, &mut listener, displaced).await {
                 Ok(Left::Displaced(cost)) => {
@@ -335,7 +341,11 @@ impl Runs {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was")
+                    tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was");
+                    if let Some(delay) = delays.failed(&error) {
+                        // What cannot be written is said by the next try, and a run that waits or is over is not delayed.
+                        drop(self.0.journal.submit(&run, None, Fence::None, delay).await);
+                    }
                 }
             }
             // Slept through also by a run that is over: what keeps its end from being read keeps it from being read at once.
@@ -361,9 +371,7 @@ impl Inner {
     async fn is_ready(&self, run: &RunId) -> bool {
         let subject = self.journal.subject(run, None).await;
         // If the journal cannot be read now, driving the run finds that out and backs off.
-        subject.map_or(true, |subject| {
-            subject.and_then(|subject| subject.run).is_some_and(|run| run.phase == RunPhase::Ready)
-        })
+        subject.map_or(true, |subject| subject.and_then(|subject| subject.run).is_some_and(|run| run.phase.is_ready()))
     }
 
     /// Tells the task of a run, if it has one; without one there is nobody who would need to know.

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use holdshort_gate::command::{
-    CancelRun, Choice, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision, Revoke,
-    SetTimer,
+    CancelRun, Choice, Delay, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision,
+    Revoke, SetTimer,
 };
 use holdshort_gate::totals::day;
 use holdshort_gate::{
@@ -109,6 +109,7 @@ pub enum Step {
         until: Time,
     },
     FireTimer(u32),
+    Delay(u32),
     Finish(bool),
     Trap,
     Diverge,
@@ -195,6 +196,10 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         }
         Step::SetTimer { timer, until } => said(journal, run, None, SetTimer { timer, until }),
         Step::FireTimer(timer) => said(journal, run, None, FireTimer { timer }),
+        Step::Delay(tries) => {
+            let delay = Delay { reason: format!("try {tries}: no `repository`"), tries, told: tries == 3 };
+            said(journal, run, None, delay)
+        }
         Step::Finish(well) => end(End::Finished(if well { Ok("result".into()) } else { Err("could not".into()) })),
         Step::Trap => end(End::Trapped("out of memory".into())),
         Step::Diverge => {
@@ -286,12 +291,13 @@ impl Dice {
         }
         let next = run.calls + 1;
         match &run.phase {
-            RunPhase::Ready => match self.below(25) {
+            RunPhase::Ready | RunPhase::Delayed(_) => match self.below(27) {
                 0..6 => Step::Routine(next),
                 6..9 => Step::Clear(next),
                 9..17 => self.hold(next, now),
                 17..20 => Step::Ask(next),
                 20..22 => Step::Refuse(next),
+                25..27 => Step::Delay(u32::try_from(self.below(3)).unwrap() + 1),
                 22..24 => Step::SetTimer { timer: run.timers + 1, until: Time(now.0 + self.below(5_000)) },
                 _ => self.one_of(&[Step::Finish(true), Step::Finish(false), Step::Trap, Step::Diverge]),
             },
@@ -930,11 +936,12 @@ fn is_open(call: &Call) -> bool {
 impl ModelRun {
     fn row(&self, id: &RunId) -> RunRow {
         let run = self.run.clone();
-        let (mut waiting_for, mut result, mut reason) = (None, None, None);
+        let (mut waiting_for, mut result, mut reason, mut delayed) = (None, None, None, None);
         match &run.phase {
             RunPhase::Waiting(call) => waiting_for = Some(*call),
             RunPhase::Finished(returned) => result = Some(returned.clone()),
             RunPhase::Trapped(why) | RunPhase::Diverged(why) => reason = Some(why.clone()),
+            RunPhase::Delayed(now) => (delayed, reason) = (Some((now.since, now.tries)), Some(now.reason.clone())),
             RunPhase::Ready | RunPhase::Sleeping { .. } | RunPhase::Cancelled => {}
         }
         RunRow {
@@ -950,6 +957,7 @@ impl ModelRun {
             calls: run.calls,
             result,
             reason,
+            delayed,
             last_seq: self.last_seq,
         }
     }

@@ -190,6 +190,18 @@ pub struct RunRow {
     pub result: Option<Value>,
     #[serde(default)]
     pub reason: Option<String>,
+    #[serde(default)]
+    pub delayed: Option<Delayed>,
+}
+
+/// Since when the host cannot bring a run forward.
+#[derive(Debug, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the endpoint")]
+pub struct Delayed {
+    #[serde(default)]
+    pub since: String,
+    #[serde(default)]
+    pub tries: u32,
 }
 
 impl RunRow {

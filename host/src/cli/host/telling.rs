@@ -113,6 +113,7 @@ fn kind(event: &NoticeEvent) -> Kind {
         NoticeEvent::Expired => Kind::Expired,
         NoticeEvent::Withdrawn => Kind::Withdrawn,
         NoticeEvent::InDoubt => Kind::InDoubt,
+        NoticeEvent::Delayed => Kind::Delayed,
         NoticeEvent::Finished => Kind::Finished,
         NoticeEvent::Failed => Kind::Failed,
     }

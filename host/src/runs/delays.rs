@@ -1,0 +1,92 @@
+//! What is written down of a run that the host cannot bring forward.
+
+use holdshort_gate::command::Delay;
+
+use super::failure::Failure;
+
+/// From which try on a delay is written. The first failure in a row is mostly over before anybody could look.
+const FIRST: u32 = 2;
+
+/// Up to which try a reason that has changed is written at once. A reason that is another at each try must not fill the journal.
+const CHANGES_UP_TO: u32 = 64;
+
+/// The longest reason, in bytes. It is for people to read in a line.
+const REASON_BYTES_MAX: usize = 500;
+
+/// The failures in a row of one run.
+pub(super) struct Delays {
+    tries: u32,
+    told_after: u32,
+    told: bool,
+    /// What was written last.
+    written: String,
+}
+
+impl Delays {
+    /// None yet.
+    pub(super) fn new(told_after: u32) -> Self {
+        Self { tries: 0, told_after: told_after.max(FIRST), told: false, written: String::new() }
+    }
+
+    /// One more; what is to be written of it, if anything: the beginning, another reason, that people are told, and else ever more seldom.
+    pub(super) fn failed(&mut self, failure: &Failure) -> Option<Delay> {
+        self.tries = self.tries.saturating_add(1);
+        let reason = on_one_line(&failure.to_string());
+        let changed = reason != self.written && self.tries <= CHANGES_UP_TO;
+        let told = !self.told && self.tries >= self.told_after;
+        if self.tries < FIRST || !(told || changed || self.tries.is_power_of_two()) {
+            return None;
+        }
+        self.told |= told;
+        self.written.clone_from(&reason);
+        Some(Delay { reason, tries: self.tries, told })
+    }
+}
+
+fn on_one_line(text: &str) -> String {
+    let mut line = text.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    if line.len() > REASON_BYTES_MAX {
+        line.truncate(line.floor_char_boundary(REASON_BYTES_MAX));
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tries of which something is written, and at which people are told.
+    fn written(told_after: u32, tries: u32, reason: impl Fn(u32) -> String) -> (Vec<u32>, Vec<u32>) {
+        let mut delays = Delays::new(told_after);
+        let all = (1..=tries).filter_map(|number| delays.failed(&Failure::Host(reason(number))));
+        let all: Vec<Delay> = all.collect();
+        (
+            all.iter().map(|delay| delay.tries).collect(),
+            all.iter().filter(|delay| delay.told).map(|delay| delay.tries).collect(),
+        )
+    }
+
+    #[test]
+    fn a_delay_is_written_when_it_begins_and_ever_more_seldom_and_told_once() {
+        assert_eq!(written(5, 1, |_| "same".into()), (vec![], vec![]));
+        assert_eq!(written(5, 40, |_| "same".into()), (vec![2, 4, 5, 8, 16, 32], vec![5]));
+        assert_eq!(written(1, 40, |_| "same".into()).1, [2]);
+    }
+
+    #[test]
+    fn another_reason_is_written_at_once_and_many_do_not_fill_the_journal() {
+        assert_eq!(written(9, 8, |number| (number / 3).to_string()).0, [2, 3, 4, 6, 8]);
+        let (flaps, told) = written(9, 100_000, |number| number.to_string());
+        assert_eq!((flaps.len(), told), (63 + 10, vec![9]));
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let mut delays = Delays::new(2);
+        let failure = Failure::Host(format!("cannot:\n- one\n\n- {}", "ä".repeat(1_000)));
+        assert!(delays.failed(&failure).is_none());
+        let reason = delays.failed(&failure).unwrap().reason;
+        assert!(reason.starts_with("cannot: - one - ä") && reason.len() <= REASON_BYTES_MAX + 3, "{reason}");
+    }
+}
