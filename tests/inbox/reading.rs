@@ -69,8 +69,9 @@ fn answered(fill: impl Fn(&Path)) -> (Told, PathBuf, Folder) {
 /// The messages in the tests of the parser that the agent uses, as its package has them.
 fn corpus() -> Option<Vec<PathBuf>> {
     let manifest = top().join("guest-examples/Cargo.toml");
-    let metadata = Command::new("cargo").args(["metadata", "--locked", "--format-version=1", "--manifest-path"]);
-    let output = { metadata }.arg(manifest).output().unwrap();
+    let mut metadata = Command::new("cargo");
+    metadata.args(["metadata", "--locked", "--format-version=1", "--manifest-path"]).arg(manifest);
+    let output = metadata.output().unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let package = metadata["packages"].as_array()?.iter().find(|package| package["name"] == "mail-parser")?;
     let folder = Path::new(package["manifest_path"].as_str()?).parent()?.join("resources/eml");
