@@ -71,6 +71,6 @@ mod tests {
         assert_eq!(files, FILES.map(|(name, _)| name));
         let names: Vec<String> = functions().unwrap().iter().map(|import| import.capability.to_string()).collect();
         assert!(names.contains(&(interface("deployment") + "#deploy")), "{names:?}");
-        assert_eq!(names.len(), 11, "{names:?}");
+        assert_eq!(names.len(), 12, "{names:?}");
     }
 }
