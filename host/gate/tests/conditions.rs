@@ -72,7 +72,8 @@ fn a_quantity_may_change_and_not_fall_below_its_bound() {
 fn what_has_happened_since_must_have_been_listed() {
     let stated = json!({ "shown": 2, "nothing-new-about": "ACME" });
     let (yes, no) = (Some(true), Some(false));
-    let cases: &[(u64, &[&str], &[&str], Option<bool>)] = &[
+    type Row = (u64, &'static [&'static str], &'static [&'static str], Option<bool>);
+    let cases: &[Row] = &[
         (2, &[], &[], None),
         (2, &[], &["a"], None),
         (3, &["a"], &["a"], yes),

@@ -326,7 +326,17 @@ impl Hash for State {
         if self.setting.pays {
             let start_by = |phase: &Phase| match phase {
                 Phase::Cleared { start_by } | Phase::Approved { start_by } => Some(*start_by),
-                _ => None,
+                Phase::Refused(_)
+                | Phase::Held
+                | Phase::Started
+                | Phase::Succeeded { .. }
+                | Phase::Failed { .. }
+                | Phase::InDoubt { .. }
+                | Phase::Unresolved { .. }
+                | Phase::Rejected { .. }
+                | Phase::Answered { .. }
+                | Phase::Expired
+                | Phase::Cancelled => None,
             };
             (call.put_off.as_ref().map(|put_off| put_off.until), call.started_from.as_ref().and_then(start_by))
                 .hash(hasher);

@@ -1,5 +1,11 @@
 //! Attempts that certainly did not happen and are made again under the same clearance.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -53,7 +59,7 @@ fn it_is_made_again_under_the_same_clearance_and_within_its_time() {
             assert_eq!((call.deadline(), call.clearance), (deadline, Some(clearance)), "its time is no longer");
             let until = world.now.plus_ms(5 * MINUTE_MS);
             assert_eq!(world.start().unwrap_err(), Refused::TooEarly { until });
-            assert_eq!(world.subject.call.as_ref().unwrap().counted_at.is_some(), true, "totals count it");
+            assert!(world.subject.call.as_ref().unwrap().counted_at.is_some(), "totals count it");
             world.pass_ms(5 * MINUTE_MS);
         }
         world.start().unwrap();

@@ -677,6 +677,7 @@ impl Model {
 
     /// What is put to people lists what waits beside it, and nothing else.
     fn check_beside(&self, run: &RunId, event: &Event) {
+        #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to people")]
         let (call, proposal) = match event {
             Event::CallHeld { call, proposal, .. }
             | Event::CallRevised { call, proposal, .. }

@@ -5,6 +5,7 @@ use super::*;
 use crate::connectors::exhibit::tests::{host_words, words};
 
 #[path = "../../../../tests/support/evidence.rs"]
+#[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
 mod evidence;
 
 /// The action of `email.send-email`, with `fields` laid over a plain message to one recipient inside.

@@ -18,6 +18,7 @@ use crate::connectors::repository::Repository;
 use crate::connectors::{CannotPreview, Preview};
 
 #[path = "../../../../../tests/support/evidence.rs"]
+#[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
 mod evidence;
 
 /// `tests/data/revisions.toml`, which says what its words mean.
