@@ -110,9 +110,9 @@ fn messages_of_a_parsers_corpus_are_read() {
         let given_up = subject.contains("=?") || subject.contains('\u{fffd}');
         assert!(found == *subject || (given_up && !found.contains('\u{fffd}')), "{file}: {found}, {subject}");
         senders += 1;
-        better += u32::from(given_up);
+        better += u32::from(found != *subject);
     }
-    assert!(corpus.len() >= 100 && senders >= 70 && better <= 20, "{} {senders} {better}", corpus.len());
+    assert!(corpus.len() >= 100 && senders >= 70 && better <= 10, "{} {senders} {better}", corpus.len());
     figure("T39", "messages of a parser's corpus read", corpus.len() as u64);
 }
 
