@@ -324,22 +324,11 @@ impl Hash for State {
         call.rejections.iter().map(|said| &said.reviewer).collect::<BTreeSet<_>>().hash(hasher);
         (call.stage, call.level).hash(hasher);
         if self.setting.pays {
-            let start_by = |phase: &Phase| match phase {
-                Phase::Cleared { start_by } | Phase::Approved { start_by } => Some(*start_by),
-                Phase::Refused(_)
-                | Phase::Held
-                | Phase::Started
-                | Phase::Succeeded { .. }
-                | Phase::Failed { .. }
-                | Phase::InDoubt { .. }
-                | Phase::Unresolved { .. }
-                | Phase::Rejected { .. }
-                | Phase::Answered { .. }
-                | Phase::Expired
-                | Phase::Cancelled => None,
+            let start_by = match &call.started_from {
+                Some(Phase::Cleared { start_by } | Phase::Approved { start_by }) => Some(*start_by),
+                Some(_) | None => None,
             };
-            (call.put_off.as_ref().map(|put_off| put_off.until), call.started_from.as_ref().and_then(start_by))
-                .hash(hasher);
+            (call.put_off.as_ref().map(|put_off| put_off.until), start_by).hash(hasher);
         }
         let decision =
             |made: &Decided| (made.decision.reviewer.clone(), made.decision.clearance, verdict(&made.decision));
