@@ -72,7 +72,7 @@ fn a_short_sleep_is_waited_for_in_place() {
     assert_eq!(host.figure(STARTED), 1);
 }
 
-/// Parked runs of which memory is compared: more than the host's caches hold, which keep the latest thousand, and as many again.
+/// Parked runs of which memory is compared: more than the host's caches hold, which keep the latest thousand at most, and as many again.
 const FEW: usize = 1_200;
 const MANY: usize = 2_400;
 /// What each of them may cost the process. It should be nothing, and is some tens of bytes; the rest is room for the allocator.
@@ -87,6 +87,8 @@ fn a_parked_run_costs_no_memory_and_no_task() {
         (from..to).for_each(|_| drop(host.start("clock", "random ask")));
         until("parked runs", || (waiting(&host) == to).then_some(()));
         host.all_parked();
+        // The figures follow the journal beside the scrapes, on a busy machine long after them: a host that is still reading is not at rest.
+        until("figures of all of them", || (held(&host) == to as u64).then_some(()));
         (resident(&host), threads(&host))
     };
     let before = park(0, FEW);
@@ -109,6 +111,13 @@ fn waiting(host: &Host) -> usize {
             None => return count,
         }
     }
+}
+
+/// How many calls the figures have followed that are held.
+fn held(host: &Host) -> u64 {
+    let lines = host.metric_lines("holdshort_calls_judged_total");
+    let held = lines.iter().filter(|line| line.contains("verdict=\"held\""));
+    held.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// A field of the process's `/proc/PID/status`.

@@ -25,8 +25,8 @@ use crate::burden::times::{COARSE_S, Times};
 use crate::burden::{Burden, Known, Lacks, Report, Window};
 use crate::review::visible;
 
-/// Events that are read at a time.
-const CHUNK: usize = 512;
+/// Events that are read at a time. They are whole: a proposal with its arguments, and with up to 32 others that wait beside it.
+const CHUNK: usize = 64;
 /// How far back it is told without being asked: 30 days, in microseconds.
 const LATELY_US: u64 = 30 * 86_400_000_000;
 /// How long a scrape waits for the news. The first of a host has the whole journal to read, and leaves the figures out until that is done.

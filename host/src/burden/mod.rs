@@ -1,7 +1,7 @@
 //! How much people are asked, how long they take, and what of it could go without them: a fold over the journal's events.
 //!
 //! [`Burden::follow`] takes every event of all runs in the order of commits, from the journal's beginning, because a call that is decided now may have
-//! been held long ago; what happens outside its [`Window`] is followed and not counted. What it keeps is bounded: the latest thousand runs and calls
+//! been held long ago; what happens outside its [`Window`] is followed and not counted. What it keeps is bounded: the latest 256 runs and calls
 //! that are not over (`open`; of others it says that it [lacks](Burden::lacks) them, and is told what the journal has), a [`tally`] for each name up
 //! to a limit, and histograms instead of times ([`times`]). It has no clock and asks nobody.
 //!
@@ -68,8 +68,9 @@ impl Window {
     }
 }
 
-/// How many runs, and how many calls, that are not over are kept. Ten thousand that wait for people cost no more than these.
-const OPEN_MAX: usize = 1_000;
+/// How many runs, and how many calls, that are not over are kept. Each takes two to three KiB, with its requirement; one that was let go is read from the
+/// journal again when something happens to it. So ten thousand that wait for people cost no more than these.
+const OPEN_MAX: usize = 256;
 
 /// A run that is not over.
 #[derive(Debug)]
