@@ -105,7 +105,7 @@ impl Reader {
     }
 
     /// What was read of a component before, by this process or an earlier one of the same build.
-    pub(super) fn known(&self, digest: &Digest) -> Option<Arc<Manifest>> {
+    pub fn known(&self, digest: &Digest) -> Option<Arc<Manifest>> {
         let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
         known.or_else(|| {
             let (_, build) = self.0.isolate.as_ref()?;

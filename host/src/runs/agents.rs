@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::catalogue::{BindError, Bindings, BoundOffer, Catalogue};
 use super::live::LiveAgent;
-use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program};
+use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program, Reader};
 
 /// An agent that can be started: compiled, and every import tied to what serves it.
 pub struct Loaded {
@@ -211,6 +211,14 @@ impl Agents {
         }
     }
 
+    /// What the component of an existing run asks for.
+    pub(super) async fn manifest(&self, journal: &Journal, digest: &Digest) -> Result<Arc<Manifest>, AgentError> {
+        match self.loaded(digest) {
+            Some(loaded) => Ok(loaded.manifest.clone()),
+            None => manifest(journal, self.0.engine.reader(), *digest).await,
+        }
+    }
+
     /// Loads a component even if nobody waits for it any more: whoever stops waiting finds it the next time.
     async fn to_the_end(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
         let (agents, journal) = (self.clone(), journal.clone());
@@ -254,6 +262,18 @@ impl Agents {
         }
         Ok(loaded)
     }
+}
+
+/// What a component asks for, as it was read before; else a child reads its bytes, which are in the journal.
+/// So whoever decides on a call or performs it needs neither the bytes nor the compiled code of a component that was read once, only its types.
+pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Result<Arc<Manifest>, AgentError> {
+    let (kept, reader) = (reader.clone(), reader.clone());
+    if let Some(known) = blocking(move || kept.known(&digest)).await? {
+        return Ok(known);
+    }
+    let bytes = journal.blob(&digest).await?.ok_or(AgentError::Missing(digest))?;
+    let read = blocking(move || reader.manifest(&bytes)).await?;
+    read.map_err(|source| AgentError::Load { path: digest.to_string(), source })
 }
 
 /// Work that takes its time, away from the threads that serve people.

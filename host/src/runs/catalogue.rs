@@ -127,7 +127,8 @@ impl Catalogue {
         if errors.is_empty() { Ok(bindings) } else { Err(errors) }
     }
 
-    fn bind_one(&self, Import { capability, ty }: &Import) -> Result<Bound, BindError> {
+    /// Ties one import to what serves it.
+    pub(super) fn bind_one(&self, Import { capability, ty }: &Import) -> Result<Bound, BindError> {
         let missing = || match self.withheld.get(capability) {
             Some(why) => BindError::Withheld(capability.clone(), why.clone()),
             None => BindError::Unclassified(capability.clone()),

@@ -29,12 +29,12 @@ use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, Sub
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
-pub use agents::{AgentError, AgentInfo, AgentState, Loaded};
+pub use agents::{AgentError, AgentInfo, AgentState, Loaded, manifest};
 pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered};
 pub use propose::{CannotPropose, DisplayBudget, NoHistory, ReviseError};
 pub use refusal::{CannotRefuse, RefusalForm};
 
-use crate::agent::Engine;
+use crate::agent::{Engine, Import};
 use crate::effects::Refresh;
 use crate::kill;
 use crate::policy::Policy;
@@ -227,28 +227,23 @@ impl Runs {
         let Some(run) = subject.and_then(|subject| subject.run) else {
             return Err(ReviseError::Unavailable("there is no such run".into()));
         };
-        let loaded = self.loaded(call).await?;
-        let bound = loaded.bindings.get(call.action().capability());
-        let Some(Bound { ty, offer: BoundOffer::Consequential(preview, _) }) = bound else {
-            return Err(ReviseError::Unavailable(format!("`{}` is not offered any more", call.action().capability())));
+        let Bound { ty, offer: BoundOffer::Consequential(preview, _) } = self.bound(call).await? else {
+            return Err(unavailable(&format!("nobody decides on `{}` any more", call.action().capability())));
         };
         let mut followed = Followed::default();
         let before = followed.up_to(&self.0.journal, id, call.number).await.map_err(|error| unavailable(&error))?;
         let asker = Asker { run: id, agent: &run.agent, started_by: &run.started_by, before };
-        self.0.proposer.revise(asker, &**preview, ty, (call, editor), arguments).await
+        self.0.proposer.revise(asker, &*preview, &ty, (call, editor), arguments).await
     }
 
-    /// The type of the function that a call is of.
+    /// The type of the function that a call is of, if that is offered still.
     pub async fn function(&self, call: &Call) -> Result<FunctionType, ReviseError> {
-        let (loaded, capability) = (self.loaded(call).await?, call.action().capability());
-        let bound = loaded.bindings.get(capability).map(|bound| (*bound.ty).clone());
-        bound.ok_or_else(|| ReviseError::Unavailable(format!("`{capability}` is not offered any more")))
+        Ok((*self.bound(call).await?.ty).clone())
     }
 
     /// `value` in its normal form, if it is of the function's `ok` type: an answer to a question, or a receipt that a person supplies.
     pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
-        let loaded = self.loaded(call).await?;
-        let ty = loaded.bindings.get(call.action().capability()).and_then(|bound| bound.ty.result.as_ref());
+        let ty = self.import(call).await?.ty.result;
         if let Some(WitType::Result { ok: Some(ok), .. }) = ty {
             // By itself, so that a mistake is told by its place in what the person wrote.
             return Ok(ok.normalise(value)?);
@@ -257,9 +252,19 @@ impl Runs {
         Ok(normal.and_then(|result| result.get("ok").cloned()).unwrap_or(Value::Null))
     }
 
-    async fn loaded(&self, call: &Call) -> Result<Arc<Loaded>, ReviseError> {
-        let loaded = self.0.agents.by_digest(&self.0.journal, &call.action().component()).await;
-        loaded.map_err(|error| ReviseError::Unavailable(error.to_string()))
+    /// A call's function, as the agent imports it, with what serves it now.
+    async fn bound(&self, call: &Call) -> Result<Bound, ReviseError> {
+        let bound = self.0.catalogue.bind_one(&self.import(call).await?);
+        bound.map_err(|error| ReviseError::Unavailable(error.to_string()))
+    }
+
+    /// A call's function, as the agent imports it.
+    async fn import(&self, call: &Call) -> Result<Import, ReviseError> {
+        let (component, capability) = (call.action().component(), call.action().capability());
+        let manifest = self.0.agents.manifest(&self.0.journal, &component).await;
+        let manifest = manifest.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
+        let import = manifest.imports.iter().find(|import| import.capability == *capability);
+        import.cloned().ok_or_else(|| ReviseError::Unavailable(format!("{component} does not import `{capability}`")))
     }
 
     /// The configured agents.

@@ -10,6 +10,7 @@ use holdshort_journal::Journal;
 
 use crate::agent::Reader;
 use crate::connectors::command::FunctionTypes;
+use crate::runs::manifest;
 
 /// At most this many types are kept; more are read again.
 const KNOWN_MAX: usize = 4_096;
@@ -27,15 +28,10 @@ impl ComponentTypes {
         Self { journal, reader, known: Mutex::default() }
     }
 
-    /// Decodes the component once and keeps the types of all its imports, because an agent that calls one function will call the others.
+    /// Keeps the types of all its imports, because an agent that calls one function will call the others.
     async fn read(&self, action: &Action) -> Result<Arc<FunctionType>, String> {
         let (component, capability) = (action.component(), action.capability());
-        let bytes = self.journal.blob(&component).await.map_err(|error| error.to_string())?;
-        let bytes = bytes.ok_or_else(|| format!("the journal does not hold the component {component}"))?;
-        // A child decodes it, unless it was read before.
-        let reader = self.reader.clone();
-        let read = tokio::task::spawn_blocking(move || reader.manifest(&bytes));
-        let manifest = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let manifest = manifest(&self.journal, &self.reader, component).await.map_err(|error| error.to_string())?;
         let mut known = self.known();
         if known.len() >= KNOWN_MAX {
             known.clear();
