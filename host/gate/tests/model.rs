@@ -17,10 +17,11 @@ mod evidence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Instant;
 
 use common::{World, proposal};
-use holdshort_gate::call::Decided;
+use holdshort_gate::call::{Call, Decided};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
     CancelRun, Choice, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
@@ -111,8 +112,10 @@ type Version = (bool, bool);
 #[derive(Clone, Debug, PartialEq)]
 struct State {
     setting: Setting,
-    /// What is on disk.
-    subject: Subject,
+    /// What is on disk. States share it until a step changes it: most steps that are tried are not legal, and copying it for each took most of the time.
+    subject: Arc<Subject>,
+    /// Of the call on disk: the clearance that is current, with the action it covers. Kept, because it is asked for often and digesting is slow.
+    current: Option<(Digest, Digest)>,
     now: u64,
     /// What the host has in memory, and loses when it dies: a permit, or what became of it.
     hand: Hand,
@@ -363,7 +366,13 @@ impl State {
         self.list_beside();
         let (events, out) = command.decide(&self.subject, self.time())?;
         let at = self.time();
-        events.iter().for_each(|event| self.subject.apply(event, at).expect("a legal step follows"));
+        let before = Arc::clone(&self.subject);
+        let subject = Arc::make_mut(&mut self.subject);
+        events.iter().for_each(|event| subject.apply(event, at).expect("a legal step follows"));
+        let call = self.subject.call.as_ref();
+        let known = self.current.filter(|_| before.call.as_ref().map(Call::action) == call.map(Call::action));
+        let digest = |call: &Call| known.map_or_else(|| call.action().digest(), |(_, action)| action);
+        self.current = call.and_then(|call| Some((call.clearance?, digest(call))));
         Ok(out)
     }
 
@@ -375,16 +384,10 @@ impl State {
         let Mark { key, deed } = mark("beside");
         let id = CallId { run: RunId("other".into()), call: 1 };
         let waits = (!self.outside.books.beside_paid).then(|| Beside { id, deed, summary: "pay".into() });
-        self.subject.beside = waits.into_iter().collect();
         let proposal = self.subject.call.as_ref().and_then(|call| call.proposal());
-        self.subject.keys_beside =
-            proposal.into_iter().flat_map(|proposal| &proposal.beside).map(|_| key.clone()).collect();
-    }
-
-    /// The clearance that is current, with the action it covers.
-    fn current(&self) -> Option<(Digest, Digest)> {
-        let call = self.subject.call.as_ref()?;
-        Some((call.clearance?, call.action().digest()))
+        let keys = proposal.into_iter().flat_map(|proposal| &proposal.beside).map(|_| key.clone()).collect();
+        let subject = Arc::make_mut(&mut self.subject);
+        (subject.beside, subject.keys_beside) = (waits.into_iter().collect(), keys);
     }
 
     fn decide(&mut self, who: usize, clearance: Digest, choice: Choice) -> Option<()> {
@@ -393,13 +396,13 @@ impl State {
         let rejects = matches!(choice, Choice::Reject);
         let late = self.now >= self.outside.due && !self.outside.may_escalate;
         let first_is_done = self.first_stage_is_done(clearance);
-        let stale = self.current().is_none_or(|(current, _)| current != clearance);
+        let stale = self.current.is_none_or(|(current, _)| current != clearance);
         // Who says it again has more to say: the very same decision is no second one for many reasons.
         let again = approves && self.outside.approvals.contains(&(clearance, who));
         let message = again.then(|| "again".to_owned());
         let (reviewer, signed_in_at) = (PEOPLE[who].into(), self.time());
         let decided = Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message };
-        if let (true, Some((clearance, action))) = (self.setting.staged || self.setting.pays, self.current()) {
+        if let (true, Some((clearance, action))) = (self.setting.staged || self.setting.pays, self.current) {
             self.outside.shown.insert((who, clearance, action));
         }
         let done = self.submit(decided).ok()?;
@@ -431,7 +434,7 @@ impl State {
             self.outside.rejections.insert((clearance, who));
         }
         if edits {
-            let (new, action) = self.current().unwrap();
+            let (new, action) = self.current.unwrap();
             self.outside.editors.insert(new, who);
             self.outside.began = self.now;
             let own = if self.setting.staged { self.now + EXPIRES_AFTER } else { EXPIRES_AFTER };
@@ -628,10 +631,11 @@ impl Model for Gate {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
-        let subject = World::new().subject;
+        let subject = Arc::new(World::new().subject);
         let state = |setting: &Setting| State {
             setting: *setting,
             subject: subject.clone(),
+            current: None,
             now: 0,
             hand: Hand::Empty,
             outside: Outside::default(),
@@ -651,11 +655,11 @@ impl Model for Gate {
             steps.extend([Step::Clear, Step::Cancel, Step::Recover, Step::FactMoves, Step::Die]);
             steps.extend([Step::LookUp, Step::Decline, Step::Perform { reply_is_lost: true }]);
         }
-        if let (true, Some((clearance, _))) = (state.setting.pays, state.current()) {
+        if let (true, Some((clearance, _))) = (state.setting.pays, state.current) {
             // One person decides, and not on what is stale: that is tried in the other settings.
             return steps.extend([Step::Approve(1, clearance), Step::Reject(1, clearance)]);
         }
-        if let (true, Some((clearance, _))) = (state.setting.staged, state.current()) {
+        if let (true, Some((clearance, _))) = (state.setting.staged, state.current) {
             // They look and decide at once; what comes of waiting in between is seen in the other settings.
             for who in 0..PEOPLE.len() {
                 steps.extend([Step::Approve(who, clearance), Step::Reject(who, clearance)]);
@@ -692,15 +696,15 @@ impl Model for Gate {
                 let clears = step == Step::Clear;
                 state.propose(if clears { Proposed::Clear(proposal) } else { Proposed::Hold(proposal) })?;
                 state.outside.seen = state.outside.books;
-                state.outside.cleared.extend(state.current().filter(|_| clears));
+                state.outside.cleared.extend(state.current.filter(|_| clears));
             }
             Step::Hold => state.propose(Proposed::Hold(Box::new(self.proposal(state.setting, (false, fact)))))?,
             Step::Clear => {
                 state.propose(Proposed::Clear(Box::new(self.proposal(state.setting, (false, fact)))))?;
-                state.outside.cleared.extend(state.current().filter(|_| !state.setting.policy_errs));
+                state.outside.cleared.extend(state.current.filter(|_| !state.setting.policy_errs));
             }
             Step::Look(who) => {
-                let (clearance, action) = state.current().filter(|_| *state.phase().unwrap() == Phase::Held)?;
+                let (clearance, action) = state.current.filter(|_| *state.phase().unwrap() == Phase::Held)?;
                 state.outside.shown.insert((who, clearance, action)).then_some(())?;
             }
             Step::Approve(who, clearance) => state.decide(who, clearance, Choice::Approve)?,
@@ -802,7 +806,7 @@ impl Model for Gate {
             }),
             Property::always("it is rejected as soon as so many say no, and not before", |_, state: &State| {
                 let enough = if state.setting.staged { REJECTIONS } else { 1 };
-                let current = state.current().map(|(clearance, _)| clearance);
+                let current = state.current.map(|(clearance, _)| clearance);
                 let said = state.outside.rejections.iter().filter(|(of, _)| Some(*of) == current).count();
                 match state.phase() {
                     Some(Phase::Held) => said < enough,
@@ -812,7 +816,7 @@ impl Model for Gate {
             }),
             Property::always("it is approved as soon as all have who must", |_, state: &State| {
                 let waits = state.phase() == Some(&Phase::Held);
-                !waits || state.current().is_none_or(|current| !state.is_cleared(current))
+                !waits || state.current.is_none_or(|current| !state.is_cleared(current))
             }),
             Property::always(ORDER, |_, state: &State| state.outside.broken != Some(ORDER)),
             Property::always(NOT_ASKED, |_, state: &State| state.outside.broken != Some(NOT_ASKED)),
@@ -910,7 +914,7 @@ impl Model for Gate {
                 state.run_is_over() && state.did("succeeded", |o| !o.settled_by_person)
             }),
             Property::sometimes("somebody has looked at what is no longer current", |_, state: &State| {
-                let current = state.current().map(|(clearance, _)| clearance);
+                let current = state.current.map(|(clearance, _)| clearance);
                 state.outside.shown.iter().any(|(_, clearance, _)| Some(*clearance) != current)
             }),
         ]

@@ -1,7 +1,7 @@
 //! Checks that the operator named, such as a test suite, run on a fresh checkout of a revision: `checks.run`.
 //!
-//! A check is the repository's own code. Where this machine can, it is [`confined`](super::confined); else, and where the operator wants it so, it runs
-//! as the host's user. Either way the checkout is a new repository with the objects that the commit reaches, so the original's hooks, filters and
+//! A check is the repository's own code. Where this machine can, it is [`confined`]; else, and where the operator wants it so, it runs as the host's user.
+//! Either way the checkout is a new repository with the objects that the commit reaches, so the original's hooks, filters and
 //! configuration do not take part; the environment is made from nothing, with a home folder that is empty, and has what the operator names;
 //! time, output and disk space are limited; the process group is killed when the check ends.
 
