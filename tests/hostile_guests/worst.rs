@@ -231,7 +231,7 @@ impl Reviewer {
     }
 }
 
-/// What the 99th of 100 requests may take. On a machine that is busy with other things as well: twice what it takes there without any agent.
+/// What the 99th of 100 requests may take, whatever else the machine is busy with.
 const P99_MAX: Duration = Duration::from_millis(100);
 
 #[test]
@@ -281,10 +281,11 @@ fn beside_all_of_them_a_reviewer_is_served() {
     let (count, most) = (reviewer.took.len(), reviewer.took.last().copied().unwrap_or_default());
     let agents = runs.len();
     println!(
-        "{count} requests beside {agents} agents, {ended} of which ended: p99 {p99:?}, at most {most:?}; alone {alone:?}"
+        "{count} requests beside {agents} agents, {ended} of which ended: p99 {p99:?}, at most {most:?}; alone {alone:?}; load {}",
+        fs::read_to_string("/proc/loadavg").unwrap().trim()
     );
     assert!(agents == worst().len() && count >= 300, "{agents} agents, {count} requests");
-    assert!(p99 < P99_MAX.max(alone * 2), "{p99:?}, and {alone:?} without agents");
+    assert!(p99 < P99_MAX, "{p99:?}, and {alone:?} without agents");
     for (name, run) in runs {
         stopped(&host, &run, name, CPU_MS);
     }
