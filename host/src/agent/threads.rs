@@ -16,9 +16,11 @@ use std::time::Duration;
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use futures_util::future::BoxFuture;
 
-/// How much more the system prefers other threads, of 19 steps. At 10 a thread gets a tenth of the time that one of the host's own gets beside it:
-/// enough to go on while the machine is busy with other things, and too little for sixteen of them to keep a reviewer waiting.
-const NICE: i32 = 10;
+/// How much more the system prefers other threads: all of its 19 steps, with which a thread gets a seventieth of what one of the host's own gets beside it.
+/// So all the agents that may compute at once take less than one thread of the host's would. With 10 steps sixteen of them got nearly half of
+/// what a busy machine left to the host, and requests took five times as long. Agents go on beside other programs, since Linux
+/// divides the time between sessions and services before it looks at this.
+const NICE: i32 = 19;
 
 /// How long a thread without work stays for more.
 const IDLE: Duration = Duration::from_secs(10);
