@@ -9,8 +9,6 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -30,7 +28,7 @@ mod told;
 mod waits;
 
 use serde_json::{Value, json};
-use support::{Folder, Host, component};
+use support::{Folder, Host, component, evidence};
 
 /// An operator's folder whose agents share the folder of files `files`, which is empty.
 pub fn folder(agents: &[&str], more: &str) -> Folder {

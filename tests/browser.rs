@@ -14,8 +14,6 @@
 
 #[path = "browser/deciding.rs"]
 mod deciding;
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "browser/ink.rs"]
 mod ink;
 #[path = "browser/keys.rs"]
@@ -36,3 +34,5 @@ mod together;
 mod views;
 #[path = "browser/wary.rs"]
 mod wary;
+
+use support::evidence;

@@ -21,8 +21,6 @@ mod deciding;
 mod demo;
 #[path = "cli/disk.rs"]
 mod disk;
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "cli/hosts.rs"]
 mod hosts;
 #[path = "cli/policies.rs"]
@@ -47,3 +45,5 @@ mod terminal;
 mod trust;
 #[path = "cli/words.rs"]
 mod words;
+
+use support::evidence;

@@ -11,8 +11,6 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -20,9 +18,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use evidence::figure;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use support::evidence::figure;
 use support::skipped::skipped;
 use support::{Folder, Host, Repository, top, until};
 

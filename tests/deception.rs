@@ -13,8 +13,6 @@
 #[path = "http/client.rs"]
 #[allow(dead_code, reason = "the tests of the endpoint use more of it")]
 mod client;
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "http/schema.rs"]
 #[allow(dead_code, reason = "the tests of the endpoint use more of it")]
 mod schema;
@@ -36,3 +34,5 @@ mod hosted;
 mod pages;
 #[path = "deception/printed.rs"]
 mod printed;
+
+use support::evidence;

@@ -14,9 +14,6 @@
 #[path = "support/mod.rs"]
 mod support;
 
-#[path = "support/evidence.rs"]
-mod evidence;
-
 #[path = "hostile_bytes/beside.rs"]
 mod beside;
 #[path = "hostile_bytes/code.rs"]
@@ -31,3 +28,5 @@ mod loading;
 mod policies;
 #[path = "hostile_bytes/types.rs"]
 mod types;
+
+use support::evidence;

@@ -15,9 +15,6 @@
 #[path = "support/mod.rs"]
 mod support;
 
-#[path = "support/evidence.rs"]
-mod evidence;
-
 #[path = "hostile_guests/attacks.rs"]
 mod attacks;
 #[path = "hostile_guests/deceiving.rs"]
@@ -33,7 +30,7 @@ mod text;
 #[path = "hostile_guests/worst.rs"]
 mod worst;
 
-use support::{Folder, Host, Repository, component};
+use support::{Folder, Host, Repository, component, evidence};
 
 /// An operator's folder with a repository, these agents, which may read the folder `files`, and these limits.
 pub fn folder(agents: &[&str], limits: &str) -> Folder {

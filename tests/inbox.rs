@@ -9,8 +9,6 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "support/outside.rs"]
 mod outside;
 #[path = "support/mod.rs"]
@@ -25,7 +23,7 @@ use std::process::{Command, Stdio};
 
 use outside::{Maildir, Outside, Relay};
 use serde_json::{Value, json};
-use support::{Folder, Host, top};
+use support::{Folder, Host, evidence, top};
 
 /// What a mail program would show of a message: Python's own reader takes it apart.
 const READER: &str = "

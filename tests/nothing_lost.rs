@@ -28,8 +28,6 @@ mod decisions;
 #[path = "nothing_lost/doubt.rs"]
 mod doubt;
 #[cfg(debug_assertions)]
-#[path = "support/evidence.rs"]
-mod evidence;
 #[cfg(debug_assertions)]
 #[path = "nothing_lost/kept.rs"]
 mod kept;
@@ -61,6 +59,8 @@ mod time;
 #[cfg(not(debug_assertions))]
 #[path = "support/skipped.rs"]
 mod skipped;
+
+use support::evidence;
 
 #[cfg(not(debug_assertions))]
 #[test]

@@ -11,8 +11,6 @@
 
 #[path = "notify/deliveries.rs"]
 mod deliveries;
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "notify/letters.rs"]
 mod letters;
 #[path = "support/outside.rs"]
@@ -23,3 +21,5 @@ mod receiver;
 mod ssrf;
 #[path = "support/mod.rs"]
 mod support;
+
+use support::evidence;

@@ -9,8 +9,6 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "payments/until_empty.rs"]
@@ -18,7 +16,7 @@ mod until_empty;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::{Folder, Host, component, until};
+use support::{Folder, Host, component, evidence, until};
 
 const INVOICES: &str = "payee,amount,currency,reference\n\
                         ACME GmbH,2500.00,EUR,RE 2026-117\n\

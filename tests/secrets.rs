@@ -8,8 +8,6 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -29,7 +27,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::{Folder, Host, Repository, component, until};
+use support::{Folder, Host, Repository, component, evidence, until};
 
 /// All that is said about what passes here. Compilers say so much that nobody would see the rest, and never see more than a component.
 const TRACE: &str = "info,holdshort=trace,holdshort_journal=trace,hyper=trace,hyper_util=trace,axum=trace,tower=trace,tokio=trace,mio=trace,lettre=trace,ureq=trace,ureq_proto=trace,rustls=trace";

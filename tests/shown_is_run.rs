@@ -14,8 +14,6 @@
 #[path = "http/client.rs"]
 #[allow(dead_code, reason = "the tests of the endpoint use more of it")]
 mod client;
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "http/schema.rs"]
 #[allow(dead_code, reason = "the tests of the endpoint use more of it")]
 mod schema;
@@ -54,7 +52,7 @@ mod values;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::{Folder, Host, Repository};
+use support::{Folder, Host, Repository, evidence};
 
 /// An operator's folder with a repository, its reviewers, and an agent that does as it is told.
 pub fn folder(more: &str) -> (Folder, Repository) {

@@ -3,6 +3,7 @@
 //! Every test file takes what it needs of it (`#[path = "support/mod.rs"] mod support;`).
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub mod evidence;
 pub mod skipped;
 
 use std::fs;
