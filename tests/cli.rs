@@ -23,6 +23,8 @@ mod demo;
 mod disk;
 #[path = "cli/hosts.rs"]
 mod hosts;
+#[path = "cli/hours.rs"]
+mod hours;
 #[path = "cli/policies.rs"]
 mod policies;
 #[path = "cli/problems.rs"]

@@ -10,17 +10,22 @@
 
 #[path = "support/evidence.rs"]
 mod evidence;
+#[path = "policy/left_out.rs"]
+mod left_out;
+#[path = "policy/time.rs"]
+mod time;
+#[path = "policy/unmet.rs"]
+mod unmet;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use holdshort::agent;
 use holdshort::policy::cases::{Case, Cases, verdict};
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
-use holdshort::policy::{CallQuestion, CedarPolicy, People, Policy, Verdict};
+use holdshort::policy::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
 use holdshort_gate::{Action, Consequence, Digest, FunctionType, Requirement, Reviewers, RunId, Time};
 use serde_json::{Value, json};
 
@@ -47,7 +52,7 @@ fn people() -> People {
 }
 
 fn load(sources: &[Source]) -> Result<CedarPolicy, String> {
-    let base = Arc::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
     CedarPolicy::load(sources, &types(), people(), base).map_err(|problems| problems.to_string())
 }
 

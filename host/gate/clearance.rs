@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::action::{Action, canonical};
 use crate::approval::Requirement;
 use crate::beside::Beside;
-use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId};
+use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId, Time};
 use crate::planted;
 use crate::totals::Counted;
 
@@ -64,6 +64,15 @@ pub struct ExhibitRef {
     pub whose: Option<String>,
 }
 
+/// When policy judged, of a verdict that may depend on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedAt {
+    /// The moment that policies saw, which is a little before the verdict was written.
+    pub at: Time,
+    /// The time zone whose clock they read, by its name in the IANA database.
+    pub zone: String,
+}
+
 /// Why policy said what it said; written once, never evaluated again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRecord {
@@ -86,6 +95,9 @@ pub struct PolicyRecord {
     /// Why it is held, in the operator's words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// When it judged, if its policies speak of the time: what judges the call again begins with the same moment. Records of journals before it have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_at: Option<JudgedAt>,
 }
 
 impl PolicyRecord {
@@ -93,7 +105,12 @@ impl PolicyRecord {
     pub fn new(digest: Digest) -> Self {
         let none = Vec::new;
         let (determining, errors, material, reasons) = (none(), none(), none(), none());
-        Self { digest, determining, errors, totals: Vec::new(), grant: None, material, reasons }
+        Self { digest, determining, errors, totals: Vec::new(), grant: None, material, reasons, judged_at: None }
+    }
+
+    /// When policy judged: as it wrote down where the time mattered, else about when the verdict was written.
+    pub fn asked_at(&self, written: Time) -> Time {
+        self.judged_at.as_ref().map_or(written, |judged| judged.at)
     }
 
     /// No grant stands for it any more.

@@ -14,7 +14,7 @@ use holdshort::burden::Known;
 use holdshort::isolate::{self, Isolate};
 use holdshort::policy::isolated::Reader;
 use holdshort::policy::load::Source;
-use holdshort::policy::{People, Setting};
+use holdshort::policy::{Base, People, Setting};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
     CancelRun, Choice, CreateRun, CreateRunOnce, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision,
@@ -254,7 +254,7 @@ fn setting() -> Setting {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let groups = [("team".to_owned(), names(&["alice", "bob"]))].into();
     let people = People::new(names(&["alice", "bob", "carol", "olga"]), groups);
-    let base = Arc::new(|_| Requirement::plain(Who::Any, 1, 60_000));
+    let base = Base::new(|_| Requirement::plain(Who::Any, 1, 60_000));
     let source = Source { path: "rules/ours.cedar".into(), text: POLICIES.into() };
     let limits = isolate::Limits { settings: "policy", memory_mib: 512, cpu_seconds: 10, seconds: 60, file_mib: 0 };
     let reader = Reader::isolated(Isolate::of(Path::new(env!("CARGO_BIN_EXE_holdshort"))), limits);

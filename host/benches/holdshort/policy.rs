@@ -10,7 +10,7 @@ use holdshort::agent;
 use holdshort::api::backtests;
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
-use holdshort::policy::{CallQuestion, People, Policy, Setting, Verdict};
+use holdshort::policy::{Base, CallQuestion, People, Policy, Setting, Verdict};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{Choice, CreateRun, Decide, Finish, Outcome, Propose, Proposed, Start};
 use holdshort_gate::totals::counters;
@@ -108,7 +108,7 @@ pub fn setting(text: &str) -> Setting {
     let groups = [("finance", 0..4), ("managers", 4..7), ("board", 7..10)];
     let groups: BTreeMap<_, _> =
         groups.into_iter().map(|(name, members)| (name.to_owned(), people[members].to_vec())).collect();
-    let base = Arc::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
     let files = if text.is_empty() { Vec::new() } else { vec![source(text)] };
     Setting::new(files, types(), People::new(people, groups), base, holdshort::policy::isolated::Reader::in_process())
         .unwrap()

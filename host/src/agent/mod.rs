@@ -40,7 +40,7 @@ pub use limits::Meter;
 pub use load::{EngineError, LoadError};
 pub use manifest::{Entry, Import, Manifest};
 pub use output::log_line;
-pub use package::{BadPackage, functions, interface};
+pub use package::{BadPackage, functions, interface, is_ours};
 pub use problem::{Problem, ProblemKind};
 pub use reader::{ReadLimits, Reader};
 pub use threads::{Failed, Kept, Threads};

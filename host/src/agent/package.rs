@@ -27,6 +27,11 @@ pub fn interface(name: &str) -> String {
     format!("holdshort:agent/{name}@0.1.0")
 }
 
+/// Whether a function is one of the package's, in any version of it.
+pub fn is_ours(capability: &Capability) -> bool {
+    capability.interface().starts_with("holdshort:agent/")
+}
+
 /// The package cannot be read: this program was built from files that do not fit together.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded WIT package cannot be read: {0}")]

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use holdshort_gate::call::Decided;
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
-use holdshort_gate::{Call, CallNumber, Digest, Grant, Refused, RunId, Subject, Time, Verdict};
+use holdshort_gate::{Call, CallNumber, Digest, Grant, Phase, Refused, RunId, Subject, Time, Verdict};
 use holdshort_journal::{Fence, Flushed};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, CallStateShape, DigestShape};
 use super::{Answer, Api, approvals, grants, ids};
+use crate::policy::{JudgedCall, Policy};
 
 /// A decision, whichever form it came in.
 pub(crate) struct DecisionRequest {
@@ -117,10 +118,14 @@ pub(crate) async fn decide(
         DecisionType::Approve => match grant {
             Some(grant) => {
                 grants::check(api, run, number, &grant).await?;
+                at_this_time(api, run, number, digest).await?;
                 asked.submit(api, Choice::Grant(grant)).await
             }
             // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
-            None => asked.submit(api, Choice::Approve).await,
+            None => {
+                at_this_time(api, run, number, digest).await?;
+                asked.submit(api, Choice::Approve).await
+            }
         },
         DecisionType::Reject => {
             let said = asked.message.clone().filter(|words| !words.trim().is_empty());
@@ -129,6 +134,21 @@ pub(crate) async fn decide(
         }
         DecisionType::Edit => edit(api, asked, capability, &arguments.unwrap_or_default()).await,
         DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
+    }
+}
+
+/// Refuses an approval of what policy forbids at this time: its effect would not start either. The call waits on, and may be approved at another time.
+/// Where no policy speaks of the time nothing is read.
+async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest) -> Result<(), Problem> {
+    let Some(policy) = api.setting().present.as_ref().filter(|policy| policy.goes_by_time()) else { return Ok(()) };
+    let (subject, call) = approvals::load(api, run, number).await?;
+    let waits = call.phase == Phase::Held && call.clearance == Some(digest);
+    let Some((proposal, started)) = call.proposal().zip(subject.run.as_ref()).filter(|_| waits) else { return Ok(()) };
+    let (started_by, agent) = (&*started.started_by, &*started.agent);
+    let judged = JudgedCall { started_by, agent, run, proposal, by_policy: false };
+    match policy.overtaken(&judged, api.journal().now()) {
+        Some(why) => Err(Problem::new(Kind::NotNow, format!("{why}; approve it at another time")).state("held")),
+        None => Ok(()),
     }
 }
 

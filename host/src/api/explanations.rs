@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::clearance::PolicyRecord;
+use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
 use holdshort_gate::{
     Action, CallNumber, Consequence, Counted, Digest, EffectClass, Event, RunId, Scope, Seq, Time, Total,
 };
@@ -24,7 +24,7 @@ use super::shapes::{ApprovalIdShape, DigestShape, TotalShape};
 use super::{Answer, Api, approvals, ids};
 use crate::policy::cases::verdict;
 use crate::policy::explain::{Change, Different, explain};
-use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict};
+use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
 
 /// Why policy said what it said of a call.
 #[derive(Serialize, ToSchema)]
@@ -212,6 +212,10 @@ fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if policies.uses_totals() && put.record.as_ref().is_none_or(|record| record.totals.is_empty()) {
         notes.push("totals were not recorded with it, so it is judged as the first of its kind".into());
     }
+    if let Some(JudgedAt { at, zone }) = put.record.as_ref().and_then(|record| record.judged_at.as_ref()) {
+        let now = zone.parse::<Zone>().unwrap_or(Zone::UTC).told(*at);
+        notes.push(format!("policies speak of the time; when it was judged it was {now}"));
+    }
     if let Some(grant) = put.record.as_ref().and_then(|record| record.grant.as_ref()) {
         notes.push(format!("the standing grant {grant} cleared it; policies by themselves would hold it"));
     }
@@ -241,6 +245,7 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
             Event::CallRefused { action, policy, .. } => {
                 let (facts, consequence) = (Value::Null, Consequence::default());
                 let (record, action) = (policy.map(|record| *record), *action);
+                let at = record.as_ref().map_or(at, |record| record.asked_at(at));
                 let verdict = "refuse";
                 found = Some(Put { verdict, at, record, action, facts, consequence, question: false, again: None });
                 continue;
@@ -249,7 +254,7 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
         };
         found = Some(Put {
             verdict,
-            at,
+            at: proposal.policy.asked_at(at),
             consequence: proposal.consequence.unwrap_or_default(),
             question: proposal.class == EffectClass::Question,
             record: Some(proposal.policy),
@@ -263,7 +268,8 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
 
 /// What was written down, with the text of now for each policy that there still is.
 fn recorded(verdict: &'static str, record: &PolicyRecord, policies: Option<&CedarPolicy>) -> RecordedVerdict {
-    let PolicyRecord { digest, determining, errors, totals, reasons, grant: _, material: _ } = record.clone();
+    let PolicyRecord { digest, determining, errors, totals, reasons, grant: _, material: _, judged_at: _ } =
+        record.clone();
     RecordedVerdict {
         verdict,
         digest,

@@ -7,6 +7,7 @@ mod clock;
 mod contained;
 mod driver;
 pub(super) mod judging;
+pub(super) mod kinds;
 mod offers;
 mod state;
 mod telling;

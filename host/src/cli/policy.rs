@@ -17,7 +17,7 @@ use super::output::Output;
 use crate::config::Config;
 use crate::policy::CedarPolicy;
 use crate::policy::cases::Cases;
-use crate::policy::load::Source;
+use crate::policy::load::{Problem, Source};
 use crate::policy::schema::schema;
 use crate::review::story;
 
@@ -56,12 +56,17 @@ fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Fail
 /// Says what there is, and what is likely to be a mistake.
 fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
     let [calls, reviews, decides, grants] = policies.counts();
-    let warnings: Vec<String> = policies.warnings().iter().map(ToString::to_string).collect();
+    let text = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (warnings, notes) = (text(policies.warnings()), text(&policies.notes()));
     if output.json {
-        output.json(
-            &json!({ "call": calls, "review": reviews, "decide": decides, "grant": grants, "warnings": warnings }),
-        )?;
+        let counts = json!({ "call": calls, "review": reviews, "decide": decides, "grant": grants });
+        let said = json!({ "warnings": warnings, "notes": notes });
+        let both = [counts, said].into_iter().filter_map(|part| part.as_object().cloned()).flatten();
+        output.json(&both.collect::<serde_json::Map<_, _>>().into())?;
     } else {
+        for note in &notes {
+            output.text(&format!("note: {note}"))?;
+        }
         for warning in &warnings {
             output.text(&format!("warning: {warning}"))?;
         }

@@ -18,6 +18,7 @@ use super::value::{
     Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Revisions, Sender, Span, Text, TokenHash,
     Variable,
 };
+use super::zone::Zone;
 
 /// A whole number that fits the gate's counters.
 pub(super) type Count = Between<1, { u32::MAX as u64 }>;
@@ -65,6 +66,7 @@ pub(super) struct Server {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(super) struct Policy {
     pub(super) files: Vec<PathBuf>,
+    pub(super) time_zone: Option<Zone>,
 }
 
 /// `[limits]`

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::resolved::Confinement;
+use super::zone::Zone;
 use crate::reference::RevisionPattern;
 
 /// The file's usual name.
@@ -66,6 +67,8 @@ pub const POLICY_MEMORY_MIB: u64 = 512;
 pub const POLICY_CPU_SECONDS: u64 = 10;
 /// How long that process may take by the clock, at its low priority.
 pub const POLICY_SECONDS: u64 = 60;
+/// The time zone whose clock policies read: the one in which the journal, the logs and the day's totals are kept too.
+pub const TIME_ZONE: Zone = Zone::UTC;
 
 /// How many different people must approve.
 pub const QUORUM: u64 = 1;

@@ -13,6 +13,7 @@ pub mod notices;
 mod resolve;
 pub mod resolved;
 mod value;
+mod zone;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use resolved::{
     Account, Agent, Amount, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Confinement,
     Delegation, Deploy, Deployment, Email, ListenError, Mail, Payments, Perform, Reviewer, Server, Smtp, Tls,
 };
+pub use zone::Zone;
 
 /// What the configuration takes from its surroundings, gathered in one place so that resolving it is a function of its arguments.
 #[derive(Clone, Debug)]

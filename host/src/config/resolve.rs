@@ -29,7 +29,8 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
     let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator, file.policy.is_some())?;
     let groups = people::groups(file.groups, &reviewers, &around.operator)?;
     let delegations = people::delegations(file.delegations, &reviewers, &around.operator)?;
-    let policies = file.policy.into_iter().flat_map(|policy| policy.files).map(|path| folder.path(path)).collect();
+    let (files, time_zone) = file.policy.map(|policy| (policy.files, policy.time_zone)).unwrap_or_default();
+    let policies = files.into_iter().map(|path| folder.path(path)).collect();
     Ok(Config {
         source: source.map(Path::to_path_buf),
         journal: state.join(defaults::JOURNAL_FILE),
@@ -51,6 +52,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         groups,
         delegations,
         policies,
+        time_zone: time_zone.unwrap_or(defaults::TIME_ZONE),
         state,
         folder: folder.0,
     })

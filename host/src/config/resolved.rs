@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::notices::{NoticeEvent, NoticeTarget};
+use super::zone::Zone;
 use crate::reference::BranchName;
 
 pub use checks::{Check, Confinement};
@@ -68,6 +69,8 @@ pub struct Config {
     pub delegations: Vec<Delegation>,
     /// Files of policies; without any, all that is consequential is held.
     pub policies: Vec<PathBuf>,
+    /// The time zone whose calendar and clock policies read.
+    pub time_zone: Zone,
 }
 
 impl Config {

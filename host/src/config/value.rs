@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 
 use super::defaults::{DURATION_MS_MAX, NAME_CHARS_MAX};
 use super::notices::WebUrl;
+use super::zone::Zone;
 use crate::reference::{BranchName, RevisionPattern};
 
 /// Whether `text` can be the name of an agent, reviewer, check or target: plain enough to stand in paths, headers and commands.
@@ -54,7 +55,8 @@ macro_rules! from_text {
     )*};
 }
 from_text!(
-    Name, Variable, Span, Address, Authority, Origin, Branch, Revisions, Mailbox, Sender, Host, TokenHash, Text, WebUrl
+    Name, Variable, Span, Address, Authority, Origin, Branch, Revisions, Mailbox, Sender, Host, TokenHash, Text,
+    WebUrl, Zone
 );
 
 /// A plain name.

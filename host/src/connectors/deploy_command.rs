@@ -72,13 +72,10 @@ impl DeployCommand {
         if let Some(preconditions) = preconditions.as_object_mut() {
             preconditions.insert("program".into(), self.program.precondition());
         }
-        Ok(Previewed {
-            summary,
-            exhibits,
-            preconditions,
-            facts: change::facts(&standing, extent.as_ref()),
-            consequence: Consequence::High,
-        })
+        let (facts, consequence) = (change::facts(&standing, extent.as_ref()), Consequence::High);
+        let mut previewed = Previewed { summary, exhibits, preconditions, facts, consequence };
+        change::tell_branches(&self.git, &standing.new, &mut previewed).await?;
+        Ok(previewed)
     }
 
     /// The commit that the revision is now, and the one that the target's branch is at.

@@ -84,7 +84,9 @@ impl DeployGit {
         let standing = Facts { repository, branch: branch.to_owned(), old, new, reference };
         let facts = change::facts(&standing, Some(&extent));
         let (preconditions, consequence) = (standing.to_json(), Consequence::High);
-        Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
+        let mut previewed = Previewed { summary, exhibits, preconditions, facts, consequence };
+        change::tell_branches(&self.git, &standing.new, &mut previewed).await?;
+        Ok(previewed)
     }
 
     /// The repository as the operator names it, in a form that stands in clearances.

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod objects;
 pub mod relation;
 pub mod revision;
+pub mod tips;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

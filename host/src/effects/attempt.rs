@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use holdshort_gate::command::{Expire, Finish, Outcome, Start};
-use holdshort_gate::{Call, Capability, Phase, Proposal, Refused, Subject, Time};
+use holdshort_gate::{Call, Capability, Phase, Proposal, Refused, Run, Subject, Time};
 use holdshort_journal::{Authorized, Fence, SubmitError};
 use tokio::sync::SemaphorePermit;
 
@@ -105,11 +105,16 @@ impl Effects {
         }
     }
 
-    /// What becomes of a call whose material facts are not as they were, or cannot be looked at; nothing if it may go on.
+    /// What becomes of a call that policy keeps from happening at this time, or whose material facts are not as they were, or cannot be looked at;
+    /// nothing if it may go on.
     async fn moved(&self, place: &Place) -> Option<Outcome> {
-        let Some((agent, proposal)) = self.proposal(place).await else {
+        let Some((run, call, proposal)) = self.proposal(place).await else {
             return Some(Outcome::DidNotHappen("what was cleared is not in the journal".into()));
         };
+        if let Some(reason) = self.0.refresh.overtaken(&run, place, &call) {
+            return Some(self.held_again(place, reason).await);
+        }
+        let agent = run.agent;
         if proposal.policy.material.is_empty() {
             return None;
         }
@@ -122,8 +127,8 @@ impl Effects {
 
     /// The same action with the facts of now, for reviewers to look at again.
     async fn held_again(&self, place: &Place, reason: String) -> Outcome {
-        let Some((agent, proposal)) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
-        match self.0.refresh.refresh(&agent, place, &proposal).await {
+        let Some((run, _, proposal)) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
+        match self.0.refresh.refresh(&run.agent, place, &proposal).await {
             Ok(proposal) => Outcome::FactsChanged { reason, proposal: Box::new(proposal) },
             Err(now) => Outcome::DidNotHappen(format!("{reason}; and now: {now}")),
         }
@@ -190,10 +195,11 @@ impl Effects {
         }
     }
 
-    /// What was proposed, and by which agent.
-    async fn proposal(&self, place: &Place) -> Option<(String, Proposal)> {
+    /// What was proposed, and in which run.
+    async fn proposal(&self, place: &Place) -> Option<(Run, Call, Proposal)> {
         let Subject { run, call, .. } = self.subject(place).await?;
-        Some((run?.agent, call?.proposal()?.clone()))
+        let proposal = call.as_ref()?.proposal()?.clone();
+        Some((run?, call?, proposal))
     }
 
     /// The call and what a connector has to know of it, if an attempt was begun whose outcome is not written.

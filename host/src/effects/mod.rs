@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Call, CallNumber, Capability, Proposal, RunId};
+use holdshort_gate::{Call, CallNumber, Capability, Proposal, Run, RunId};
 use holdshort_journal::{CallFilter, CallHint, CallOrder, Hint, Journal, ReadError};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
@@ -64,6 +64,9 @@ pub trait Refresh: Send + Sync {
         place: &'a Place,
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>>;
+
+    /// Why policy keeps a call from happening at this time that it let pass before; nothing if it does not, which is always so where no policy speaks of the time.
+    fn overtaken(&self, run: &Run, place: &Place, call: &Call) -> Option<String>;
 }
 
 /// Why nothing can perform what was cleared.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{CancelRun, CreateRun, Propose, Proposed, Resolve, Start};
 use holdshort_gate::{
-    Action, Command, Digest, EffectClass, FunctionType, Requirement, Resolution, Reviewers, RunLimits, Time, WitType,
+    Action, Command, Digest, EffectClass, FunctionType, Requirement, Resolution, Reviewers, Run, RunLimits, Time,
+    WitType,
 };
 use holdshort_journal::{Authorized, Fence};
 use serde_json::json;
@@ -103,6 +104,10 @@ impl Refresh for Unchanged {
         _: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn overtaken(&self, _: &Run, _: &Place, _: &Call) -> Option<String> {
+        None
     }
 }
 

@@ -4,7 +4,7 @@ use holdshort_gate::{Digest, Time};
 use serde_json::{Value, json};
 
 use super::notice::{About, Kind, Notice};
-use crate::review::{Shown, visible};
+use crate::review::{Shown, story, visible};
 
 /// The form of a webhook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Agent", visible::line(&notice.agent))];
     facts.extend(notice.outcome.as_ref().map(|outcome| ("Outcome", visible::line(outcome))));
     let deadline = notice.call.as_ref().and_then(|call| call.deadline).filter(|_| notice.kind.asks());
-    facts.extend(deadline.map(|deadline| ("Decide before", rfc3339(deadline))));
+    facts.extend(deadline.map(|deadline| ("Decide before", story::at(deadline))));
     facts
 }
 

@@ -126,10 +126,11 @@ impl IntoResponse for Trouble {
     }
 }
 
-/// A moment: exactly, and how long ago or ahead it is.
+/// A moment: exactly, in UTC as people read it, and how long ago or ahead it is. To the second: what is smaller helps nobody.
 #[derive(Debug)]
 pub(super) struct When {
     pub(super) exact: Text,
+    pub(super) utc: Text,
     pub(super) about: Text,
 }
 
@@ -143,6 +144,8 @@ impl When {
             _ => format!("{} days", seconds / 86_400),
         };
         let about = if at > now { format!("in {span}") } else { format!("{span} ago") };
-        Self { exact: Text::line(&story::at(at)), about: Text::line(&about) }
+        let exact = story::at(at);
+        let utc = exact.replace('T', " ").replace('Z', " UTC");
+        Self { exact: Text::line(&exact), utc: Text::line(&utc), about: Text::line(&about) }
     }
 }

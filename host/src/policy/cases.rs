@@ -7,7 +7,7 @@ use holdshort_gate::{
     Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, Requirement, RunId, Time, Total, WitType,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::schema::{Types, entity_type};
 use super::{CallQuestion, Judgement, Policy, Verdict, values};
@@ -87,9 +87,9 @@ pub struct Case {
     pub name: String,
     /// The capability, by its type for policy (`payments::TransferFunds`) or whole (`holdshort:agent/payments@0.1.0#transfer-funds`).
     pub call: String,
-    /// The arguments, in the JSON form of WIT values.
+    /// The arguments, in the JSON form of WIT values: as a table, or as a text of JSON, which has a `null` that TOML lacks.
     pub arguments: Value,
-    /// What the host established.
+    /// What the host established; a table or a text of JSON too.
     #[serde(default)]
     pub facts: Value,
     /// How much is at stake; `high`, if absent.
@@ -101,7 +101,7 @@ pub struct Case {
     /// Who started the run; `nobody`, if absent.
     #[serde(default = "nobody")]
     pub started_by: String,
-    /// When, as RFC 3339; noon of 2026-01-01 in UTC, if absent.
+    /// When, as RFC 3339, or without an offset by the clock of the configured time zone; noon of 2026-01-01 in UTC, if absent.
     pub now: Option<String>,
     /// What was cleared or approved before; nothing, if absent.
     #[serde(default)]
@@ -150,8 +150,11 @@ pub enum BadCase {
     #[error("arguments: {0}")]
     Arguments(#[from] Mismatch),
     /// The time is none.
-    #[error("`now` is `{0}`; write it like `2026-01-01T12:00:00Z`")]
-    Time(String),
+    #[error("`now` is `{0}`: {1}")]
+    Time(String, String),
+    /// What should be JSON is none.
+    #[error("`{0}` is a text, and no JSON: {1}")]
+    Json(&'static str, String),
 }
 
 impl Case {
@@ -160,12 +163,9 @@ impl Case {
         let (action, ty) = self.action(types)?;
         let now = match &self.now {
             None => Time(1_767_268_800_000_000),
-            Some(text) => {
-                let stamp = text.parse::<jiff::Timestamp>().ok();
-                let micros = stamp.and_then(|stamp| u64::try_from(stamp.as_microsecond()).ok());
-                Time(micros.ok_or_else(|| BadCase::Time(text.clone()))?)
-            }
+            Some(text) => policy.zone().moment(text).map_err(|why| BadCase::Time(text.clone(), why))?,
         };
+        let facts = json("facts", &self.facts)?;
         let run = RunId("case".into());
         let totals = self.totals(&run, &action, now);
         Ok(policy.judge(&CallQuestion {
@@ -174,7 +174,7 @@ impl Case {
             run: &run,
             action: &action,
             ty,
-            facts: &self.facts,
+            facts: &facts,
             consequence: self.consequence,
             totals: &totals,
             now,
@@ -184,8 +184,10 @@ impl Case {
     /// What would be done, and the type of the function.
     pub fn action<'a>(&self, types: &'a Types) -> Result<(Action, &'a FunctionType), BadCase> {
         let (capability, ty) = self.capability(types)?;
-        let mut arguments = self.arguments.clone();
-        ty.params.iter().for_each(|(name, ty)| fill(ty, arguments.get_mut(name)));
+        let mut arguments = json("arguments", &self.arguments)?;
+        if let Some(arguments) = arguments.as_object_mut() {
+            fill_fields(&ty.params, arguments);
+        }
         Ok((Action::new(Digest::of(b"case"), capability.clone(), ty, &arguments)?, ty))
     }
 
@@ -233,19 +235,51 @@ impl Case {
     }
 }
 
-/// TOML has no null: a field that may be nothing, and is not written, is nothing.
-fn fill(ty: &WitType, value: Option<&mut Value>) {
+/// What a table or a text of JSON says.
+fn json(name: &'static str, value: &Value) -> Result<Value, BadCase> {
+    let Value::String(text) = value else { return Ok(value.clone()) };
+    serde_json::from_str(text).map_err(|error| BadCase::Json(name, error.to_string()))
+}
+
+/// TOML has no null: what may be nothing, and is not written, is nothing.
+fn fill_fields(fields: &[(String, WitType)], found: &mut Map<String, Value>) {
+    for (name, ty) in fields {
+        if matches!(ty, WitType::Option(_)) {
+            found.entry(name.clone()).or_insert(Value::Null);
+        }
+        if let Some(value) = found.get_mut(name) {
+            fill(ty, value);
+        }
+    }
+}
+
+/// The same within a value.
+fn fill(ty: &WitType, value: &mut Value) {
     match (ty, value) {
-        (WitType::Record(fields), Some(Value::Object(found))) => {
-            for (name, ty) in fields {
-                if matches!(ty, WitType::Option(_)) {
-                    found.entry(name.clone()).or_insert(Value::Null);
+        (WitType::Record(fields), Value::Object(found)) => fill_fields(fields, found),
+        (WitType::List(item), Value::Array(items)) => items.iter_mut().for_each(|value| fill(item, value)),
+        (WitType::Tuple(types), Value::Array(items)) => {
+            types.iter().zip(items).for_each(|(ty, value)| fill(ty, value));
+        }
+        (WitType::Variant(cases), Value::Object(found)) => {
+            for (name, ty) in cases {
+                if let (Some(ty), Some(value)) = (ty, found.get_mut(name)) {
+                    fill(ty, value);
                 }
-                fill(ty, found.get_mut(name));
             }
         }
-        (WitType::List(item), Some(Value::Array(items))) => items.iter_mut().for_each(|value| fill(item, Some(value))),
-        (WitType::Option(inner), value) => fill(inner, value),
+        (WitType::Result { ok, err }, Value::Object(found)) => {
+            for (name, ty) in [("ok", ok), ("err", err)] {
+                if let (Some(ty), Some(value)) = (ty, found.get_mut(name)) {
+                    fill(ty, value);
+                }
+            }
+        }
+        // An option within an option says `{"some": …}`.
+        (WitType::Option(inner), value) => match value.get_mut("some") {
+            Some(some) if matches!(**inner, WitType::Option(_)) => fill(inner, some),
+            _ => fill(inner, value),
+        },
         _ => {}
     }
 }

@@ -7,44 +7,70 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, EntityTypeName, EntityUid, PolicySet, Request,
     Response, Schema,
 };
-use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Demand, Digest, Requirement, Reviewers, Time};
+use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
+use holdshort_gate::{Capability, Demand, Digest, FunctionType, Requirement, Reviewers, Time};
 
+use super::annotations::Asks;
 use super::apart::{Apart, Person, everybody};
 use super::load::{ACTIONS, Loaded, Place, Problem, Problems, Source};
 use super::question::{Asked, Names, of_type, people_entities, uid};
 use super::schema::{Types, schema};
-use super::{CallQuestion, Judgement, People, Policy, Verdict, facts};
+use super::{CallQuestion, JudgedCall, Judgement, People, Policy, Verdict, facts};
+use crate::config::Zone;
 
 /// The stack on which policies are read.
 pub(super) const STACK_BYTES: usize = 64 << 20;
 
 /// Policies that were read, and checked against what this host offers.
 pub struct CedarPolicy {
-    loaded: Loaded,
+    pub(super) loaded: Loaded,
     call: Apart,
-    review: Apart,
-    decide: Right,
+    pub(super) review: Apart,
+    pub(super) decide: Right,
     grant: Right,
-    names: Names,
+    pub(super) names: Names,
     people: People,
     /// Groups, and people as their members.
     entities: Entities,
+    /// The types of the functions.
+    types: Types,
     /// What the configuration asks of every call that is held, whatever policies say.
-    base: Base,
+    pub(super) base: Base,
 }
 
 /// A right of people to do something about a call: to decide on it, or to make a grant with it.
-struct Right {
+pub(super) struct Right {
     action: EntityUid,
-    policies: Apart,
+    pub(super) policies: Apart,
     everybody: Vec<Person>,
     /// Who has it with calls of a type, where that hangs on nothing else.
-    steady: HashMap<EntityTypeName, Vec<String>>,
+    pub(super) steady: HashMap<EntityTypeName, Vec<String>>,
 }
 
-/// What the configuration asks of a call that is held at a time.
-pub type Base = Arc<dyn Fn(Time) -> Requirement + Send + Sync>;
+/// What the configuration says beside the policies.
+#[derive(Clone)]
+pub struct Base {
+    requirement: Arc<dyn Fn(Time) -> Requirement + Send + Sync>,
+    zone: Zone,
+}
+
+impl Base {
+    /// What is asked of a call that is held at a time; clocks show UTC.
+    pub fn new(requirement: impl Fn(Time) -> Requirement + Send + Sync + 'static) -> Self {
+        Self { requirement: Arc::new(requirement), zone: Zone::UTC }
+    }
+
+    /// The same with the clock of another time zone.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// What is asked of a call that is held now.
+    pub(super) fn requirement(&self, now: Time) -> Requirement {
+        (self.requirement)(now)
+    }
+}
 
 impl Right {
     fn new(action: &str, policies: Apart, people: &People, names: &Names) -> Result<Self, String> {
@@ -92,7 +118,8 @@ impl CedarPolicy {
         let (decide, grant) = (apart(|loaded| &mut loaded.decide), apart(|loaded| &mut loaded.grant));
         let right = |action, policies| Right::new(action, policies, &people, &names).map_err(internal);
         let (decide, grant) = (right("decide", decide)?, right("grant", grant)?);
-        let mut read = Self { loaded, call, review, decide, grant, names, people, entities, base };
+        let types = types.clone();
+        let mut read = Self { loaded, call, review, decide, grant, names, people, entities, types, base };
         read.decide.steady = read.steady(&read.decide).map_err(internal)?;
         read.grant.steady = read.steady(&read.grant).map_err(internal)?;
         Ok(read)
@@ -144,6 +171,16 @@ impl CedarPolicy {
         &self.loaded.places
     }
 
+    /// Whether any policy speaks of this attribute of the context.
+    pub(super) fn speaks_of(&self, attribute: &str) -> bool {
+        self.loaded.speaks_of.iter().any(|(name, is)| *is && *name == attribute)
+    }
+
+    /// The type of a function, if this host offers it.
+    pub(super) fn function(&self, capability: &Capability) -> Option<&FunctionType> {
+        self.types.get(capability)
+    }
+
     /// The policies that a verdict may depend on: those about calls, and about who may decide.
     pub(super) fn decisive(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
         self.call.all().policies().chain(self.decide.policies.all().policies())
@@ -176,7 +213,7 @@ impl CedarPolicy {
         asked: &Asked,
         record: &mut PolicyRecord,
     ) -> Result<Requirement, String> {
-        let base = (self.base)(question.now);
+        let base = self.base.requirement(question.now);
         let response = self.ask(&self.review, &self.names.review, &asked.agent, asked)?;
         let diagnostics = response.diagnostics();
         record.errors.extend(diagnostics.errors().map(ToString::to_string));
@@ -188,19 +225,10 @@ impl CedarPolicy {
         let mut matched: Vec<_> = diagnostics.reason().chain(erred).collect();
         matched.sort();
         record.determining.extend(matched.iter().map(ToString::to_string));
-        let mut requirement: Option<Requirement> = None;
-        for asks in matched.iter().filter_map(|id| self.loaded.asks.get(*id)) {
-            record.reasons.extend(asks.why.clone());
-            let asks = asks.requirement(&base, question.now);
-            requirement = Some(requirement.map_or(asks.clone(), |other| other.strictest(&asks)));
-        }
-        let mut requirement = with_base(requirement, base);
+        let asks: Vec<&Asks> = matched.iter().filter_map(|id| self.loaded.asks.get(*id)).collect();
+        record.reasons.extend(asks.iter().filter_map(|asks| asks.why.clone()));
         let deciders = self.holders(&self.decide, question.started_by, asked, record)?;
-        let demanded = requirement.stages.iter_mut().flatten().map(|demand| &mut demand.reviewers);
-        let called_in = requirement.escalations.iter_mut().map(|escalation| &mut escalation.reviewers);
-        for reviewers in demanded.chain(called_in) {
-            *reviewers = among(reviewers, &deciders);
-        }
+        let mut requirement = asked_together(&asks, base, &deciders, question.now);
         let grantors = self.holders(&self.grant, question.started_by, asked, record)?;
         requirement.grantors = among(&Reviewers::Named(grantors), &deciders);
         Ok(requirement)
@@ -249,16 +277,30 @@ impl Policy for CedarPolicy {
         self.loaded.uses_totals
     }
 
+    fn goes_by_time(&self) -> bool {
+        self.loaded.goes_by_time
+    }
+
+    fn zone(&self) -> Zone {
+        self.base.zone.clone()
+    }
+
+    fn overtaken(&self, call: &JudgedCall<'_>, now: Time) -> Option<String> {
+        call.overtaken(self, now)
+    }
+
     /// Where the question itself cannot be put, nobody can be told to be somebody who may decide: it is refused.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let mut record = PolicyRecord::new(self.loaded.digest);
         record.totals = question.totals.to_vec();
+        record.judged_at =
+            self.goes_by_time().then(|| JudgedAt { at: question.now, zone: self.base.zone.name().to_owned() });
         match self.verdict(question, &mut record) {
             Ok((verdict, requirement)) => Judgement { verdict, requirement, record },
             Err(error) => {
                 record.errors.push(error.clone());
                 let verdict = Verdict::Refuse(format!("policy cannot be asked about it: {error}"));
-                Judgement { verdict, requirement: (self.base)(question.now), record }
+                Judgement { verdict, requirement: self.base.requirement(question.now), record }
             }
         }
     }
@@ -271,7 +313,8 @@ impl CedarPolicy {
         question: &CallQuestion<'_>,
         record: &mut PolicyRecord,
     ) -> Result<(Verdict, Requirement), String> {
-        let asked = Asked::new(question, &self.names, &self.entities, &self.loaded.speaks_of, &mut record.errors)?;
+        let (speaks_of, zone) = (&self.loaded.speaks_of, &self.base.zone);
+        let asked = Asked::new(question, &self.names, &self.entities, speaks_of, zone, &mut record.errors)?;
         let response = self.ask(&self.call, &self.names.call, &asked.agent, &asked)?;
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort();
@@ -279,7 +322,7 @@ impl CedarPolicy {
         record.determining.extend(reasons.iter().cloned());
         if response.decision() == Decision::Deny && !reasons.is_empty() {
             let why = reasons.iter().map(|id| self.why(id)).collect::<Vec<_>>().join("; ");
-            return Ok((Verdict::Refuse(format!("policy forbids it: {why}")), (self.base)(question.now)));
+            return Ok((Verdict::Refuse(format!("policy forbids it: {why}")), self.base.requirement(question.now)));
         }
         let mut review = PolicyRecord::new(self.loaded.digest);
         let requirement = self.requirement(question, &asked, &mut review)?;
@@ -302,6 +345,19 @@ impl CedarPolicy {
         let id = cedar_policy::PolicyId::new(id);
         self.call.all().annotation(&id, "why").map_or_else(|| format!("`{id}`"), str::to_owned)
     }
+}
+
+/// What several policies on `review` and the configuration ask for together, of those who may decide.
+pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[String], now: Time) -> Requirement {
+    let each = asks.iter().map(|asks| asks.requirement(&base, now));
+    let all = each.reduce(|one, other| one.strictest(&other));
+    let mut requirement = with_base(all, base);
+    let demanded = requirement.stages.iter_mut().flatten().map(|demand| &mut demand.reviewers);
+    let called_in = requirement.escalations.iter_mut().map(|escalation| &mut escalation.reviewers);
+    for reviewers in demanded.chain(called_in) {
+        *reviewers = among(reviewers, deciders);
+    }
+    requirement
 }
 
 /// The configuration is the floor. Its quorum is met by whatever asks for as many of the same people in some stage.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use cedar_policy::{EntityUid, RestrictedExpression as Expression};
-use holdshort_gate::{Counted, Scope};
+use holdshort_gate::{Counted, Scope, Time};
 
 use super::{CallQuestion, values};
+use crate::config::Zone;
 
 /// What every question says besides the call itself.
 /// Of what costs something to make, what no policy speaks of is left out: nobody could see it.
@@ -13,6 +14,7 @@ pub(super) fn context(
     question: &CallQuestion<'_>,
     started_by: EntityUid,
     speaks_of: &[(&str, bool)],
+    zone: &Zone,
     errors: &mut Vec<String>,
 ) -> Vec<(String, Expression)> {
     let run = values::of(vec![
@@ -26,6 +28,7 @@ pub(super) fn context(
     for (name, _) in speaks_of.iter().filter(|(_, is)| *is) {
         let made = match *name {
             "now" => Some(values::moment(question.now, errors)),
+            "local" => local(question.now, zone, errors),
             "totals" => Some(totals(question, errors)),
             _ => confidence(question, errors),
         };
@@ -34,9 +37,37 @@ pub(super) fn context(
     pairs
 }
 
+/// What the calendar and the clock of a zone show. Daylight saving is in it: of an hour that comes twice both are that hour.
+fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression> {
+    let Some(at) = zone.at(now) else {
+        errors.push(format!("`local` is {} µs after 1970, more than policy can compare", now.0));
+        return None;
+    };
+    let weekday = at.strftime("%A").to_string().to_lowercase();
+    let text = |text: &str| Expression::new_string(text.to_owned());
+    let number = |number: i64| Expression::new_long(number);
+    let since_midnight = format!("{}h{}m{}s{}ms", at.hour(), at.minute(), at.second(), at.millisecond());
+    let attributes = [
+        ("zone", text(zone.name())),
+        ("date", text(&at.date().to_string())),
+        ("year", number(at.year().into())),
+        ("month", number(at.month().into())),
+        ("day", number(at.day().into())),
+        ("weekday", text(&weekday)),
+        ("hour", number(at.hour().into())),
+        ("minute", number(at.minute().into())),
+        ("time", Expression::new_duration(since_midnight)),
+    ];
+    Some(values::of(attributes.map(|(name, value)| (name.to_owned(), value)).into()))
+}
+
 /// The agent's claim, if it makes one.
 fn confidence(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Option<Expression> {
     let claimed = question.action.arguments().pointer("/rationale/confidence")?.as_f64()?;
+    if !(0.0..=1.0).contains(&claimed) {
+        errors.push(format!("the agent claims a confidence of {claimed}, and one is from 0 to 1"));
+        return None;
+    }
     values::single(claimed, "rationale.confidence", errors)
 }
 

@@ -16,6 +16,7 @@ pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
             ("old-commit", WitType::Option(Box::new(WitType::String))),
             ("new-commit", WitType::String),
             ("reference", WitType::Option(Box::new(WitType::String))),
+            ("branches", texts()),
             ("commit-count", WitType::U64),
             ("lost-commit-count", WitType::U64),
             ("history-known", WitType::Bool),

@@ -3,14 +3,12 @@
 //! The child has a smaller stack than the host's reading thread, and limits of memory and CPU time, so what it gets through the host gets through as well.
 //! There is no second reader of the text, which could see other comments or strings than Cedar does.
 
-use std::sync::Arc;
-
 use holdshort_gate::{Capability, FunctionType, Requirement, Reviewers};
 use serde::{Deserialize, Serialize};
 
 use super::load::{Problem, Problems, Source};
 use super::schema::Types;
-use super::{CedarPolicy, People};
+use super::{Base, CedarPolicy, People};
 use crate::isolate::{Isolate, Limits};
 
 /// The stack on which a child reads policies; in a debug build it is enough for a hundred brackets within each other.
@@ -59,7 +57,7 @@ pub fn answer(order: &[u8]) -> Result<(), Vec<Problem>> {
         .map_err(|error| vec![Problem { path: "".into(), line: 0, what: error.to_string() }])?;
     let types = order.types.into_iter().collect();
     // Nobody is asked anything here, so what would be demanded of a call does not matter.
-    let nothing = Arc::new(|_| Requirement {
+    let nothing = Base::new(|_| Requirement {
         stages: Vec::new(),
         four_eyes: false,
         rejections: 1,

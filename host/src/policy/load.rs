@@ -17,6 +17,7 @@ use super::People;
 use super::annotations::{ANY, Asks, MATERIAL, material};
 use super::apart::can_be_about;
 use super::depth::too_deep;
+use super::hints::decimal_hint;
 
 /// A file of policies, read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,8 +86,10 @@ pub(super) struct Loaded {
     pub(super) places: Vec<(String, Place)>,
     /// Whether any of them speaks of running totals.
     pub(super) uses_totals: bool,
+    /// Whether any of them speaks of the time.
+    pub(super) goes_by_time: bool,
     /// Attributes of the context that cost something to make, and whether any policy speaks of them.
-    pub(super) speaks_of: [(&'static str, bool); 3],
+    pub(super) speaks_of: [(&'static str, bool); 4],
     /// The digest of the files' texts, in order.
     pub(super) digest: Digest,
     /// What is likely to be a mistake, and is none for certain.
@@ -110,7 +113,8 @@ impl Loaded {
             material: BTreeMap::new(),
             places: Vec::new(),
             uses_totals: false,
-            speaks_of: ["now", "totals", "confidence"].map(|name| (name, false)),
+            goes_by_time: false,
+            speaks_of: ["now", "local", "totals", "confidence"].map(|name| (name, false)),
             digest: digest(sources),
             warnings: Vec::new(),
         };
@@ -233,8 +237,9 @@ impl Loaded {
             let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= text.contains("totals");
             for (name, is) in &mut self.speaks_of {
-                *is |= text.contains(*name);
+                *is |= text.contains(&format!("\"{name}\""));
             }
+            self.goes_by_time |= self.speaks_of.iter().any(|(name, is)| *is && ["now", "local"].contains(name));
             set.add(policy.new_id(id.clone())).map_err(|error| error.to_string())?;
         }
         Ok(actions)
@@ -277,6 +282,7 @@ fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
     let what = error.to_string();
     let what = what.split_once("`, ").filter(|_| what.starts_with("for policy `")).map_or(&*what, |(_, rest)| rest);
     let mut what = format!("{what}{help}");
+    what += &offset.and_then(|offset| decimal_hint(&source.text, offset, &what)).unwrap_or_default();
     if let Some((at, _)) = what.char_indices().nth(PROBLEM_CHARS_MAX) {
         what.truncate(at);
         what.push('…');

@@ -14,15 +14,18 @@ mod depth;
 pub mod explain;
 pub mod facts;
 pub mod grants;
+mod hints;
 pub mod isolated;
 pub mod like;
 pub mod load;
+mod overtaken;
 mod people;
 mod question;
 pub mod schema;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod unmet;
 mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
@@ -31,7 +34,9 @@ use serde_json::Value;
 
 use crate::config::Approval;
 
+pub use crate::config::Zone;
 pub use cedar::{Base, CedarPolicy};
+pub use overtaken::JudgedCall;
 pub use people::People;
 pub use setting::Setting;
 
@@ -93,6 +98,21 @@ pub trait Policy: Send + Sync {
     /// Whether running totals play a part. A verdict counts only while they are as they were.
     fn uses_totals(&self) -> bool {
         false
+    }
+
+    /// Whether a verdict may depend on the time, so that it has to be asked for again before the effect starts.
+    fn goes_by_time(&self) -> bool {
+        false
+    }
+
+    /// The time zone whose calendar and clock policies read.
+    fn zone(&self) -> Zone {
+        Zone::UTC
+    }
+
+    /// What the time that has passed since a call was judged has made of its verdict, if that must keep it from happening now; see [`JudgedCall`].
+    fn overtaken(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<String> {
+        None
     }
 }
 

@@ -10,6 +10,7 @@ use holdshort_gate::{Capability, WitType};
 
 use super::schema::{Types, entity_type};
 use super::{CallQuestion, People, context, facts, values};
+use crate::config::Zone;
 
 /// Names that every question needs, read once.
 pub(super) struct Names {
@@ -50,6 +51,7 @@ impl Asked {
         names: &Names,
         people: &Entities,
         speaks_of: &[(&str, bool)],
+        zone: &Zone,
         errors: &mut Vec<String>,
     ) -> Result<Self, String> {
         let capability = question.action.capability();
@@ -68,7 +70,7 @@ impl Asked {
             .map_err(|error| error.to_string())?;
         let entities = people.clone().add_entities([call, asker], None).map_err(|error| error.to_string())?;
         let started_by = of_type(&names.person, question.started_by);
-        let context = Context::from_pairs(context::context(question, started_by, speaks_of, errors))
+        let context = Context::from_pairs(context::context(question, started_by, speaks_of, zone, errors))
             .map_err(|error| error.to_string())?;
         Ok(Self { agent, ty, resource, entities, context })
     }

@@ -28,8 +28,27 @@ type Total = {
     sum: Long,
 };
 
+// What calendar and clock show in the time zone of the configuration (`time-zone` under `[policy]`; UTC, if it names none), daylight saving included.
+type LocalTime = {
+    // The zone's name, such as "Europe/Zagreb".
+    zone: String,
+    // "2026-11-27"
+    date: String,
+    year: Long,
+    month: Long,
+    day: Long,
+    // "monday" to "sunday"
+    weekday: String,
+    // 0 to 23, and 0 to 59.
+    hour: Long,
+    minute: Long,
+    // The time of day: `local.time >= duration("15h30m")` from half past three.
+    time: duration,
+};
+
 type Question = {
     now: datetime,
+    local: LocalTime,
     run: { id: String, started_by: Person },
     totals: { run: Total, agent: Total, agent_today: Total, today: Total },
     // The agent's own claim, between 0 and 1; rounded down to four digits.

@@ -43,10 +43,12 @@ impl Setting {
         Ok(setting)
     }
 
-    /// The policies of these files and no others.
+    /// The policies of these files and no others. What nobody here could meet is a mistake: it would refuse each call that it holds.
     pub fn read(&self, sources: &[Source]) -> Result<CedarPolicy, Problems> {
         self.reader.check(sources, &self.types, &self.people)?;
-        CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())
+        let read = CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())?;
+        let unmet = read.unmet();
+        if unmet.is_empty() { Ok(read) } else { Err(Problems(unmet)) }
     }
 
     /// A candidate: these files alone, or with those that are configured. Where none is, everybody may decide, and so it stays.

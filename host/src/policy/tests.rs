@@ -14,7 +14,7 @@ use super::explain::{Explanation, explain};
 use super::isolated::Reader;
 use super::load::Source;
 use super::schema::Types;
-use super::{CallQuestion, CedarPolicy, People, Policy, Setting, Verdict};
+use super::{Base, CallQuestion, CedarPolicy, People, Policy, Setting, Verdict};
 
 const DEPLOY: &str = "holdshort:agent/deployment@0.1.0#deploy";
 
@@ -41,7 +41,7 @@ fn policies(text: &str) -> CedarPolicy {
         [("finance", &["ann", "ben"][..]), ("board", &["cyd", "ben"]), ("all", &["ann", "ben", "cyd", "dan", "eve"])];
     let groups = groups.into_iter().map(|(name, members)| (name.to_owned(), names(members))).collect();
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve", "fay"]), groups);
-    let base = Arc::new(|_| Requirement::plain(Reviewers::Any, 1, 60_000));
+    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 60_000));
     let source = Source { path: "p.cedar".into(), text: text.into() };
     let setting = Setting::new(vec![source], types(), people, base, Reader::in_process())
         .unwrap_or_else(|problems| panic!("{problems}\n{text}"));

@@ -12,6 +12,7 @@ mod failure;
 mod live;
 mod places;
 mod propose;
+mod refresh;
 mod refusal;
 mod signal;
 mod tally;
@@ -41,7 +42,8 @@ use crate::policy::Policy;
 use delays::Delays;
 use driver::{Drive, Left};
 use places::Places;
-use propose::{Asker, Followed, Proposer, Refresher};
+use propose::{Asker, Followed, Proposer};
+use refresh::Refresher;
 use signal::{Listener, Signal};
 
 /// What the driver needs to know beforehand.
@@ -279,7 +281,7 @@ impl Runs {
 
     /// What the dispatcher asks when facts have changed.
     pub fn refresher(&self) -> Arc<dyn Refresh> {
-        Arc::new(Refresher { journal: self.0.journal.clone(), catalogue: self.0.catalogue.clone() })
+        Arc::new(Refresher::new(&self.0.journal, &self.0.catalogue, &self.0.proposer.policy))
     }
 
     /// What the host would look at if the outcome of a call's effect were lost, in the words of the connector that was shown; nothing if that one is not

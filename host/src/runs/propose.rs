@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::try_join_all;
 use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Call, CallNumber, Capability, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch,
-    Proposal, RefusalReason, Requirement, Reviewers, RunId, Seq,
+    Action, Call, CallNumber, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch, Proposal,
+    RefusalReason, Requirement, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Events, GrantFilter, GrantRow, Journal, ReadError, SubmitError};
 use serde_json::Value;
 
+use crate::agent::is_ours;
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Exhibit, Preview, Previewed};
-use crate::effects::{Place, Refresh};
-use crate::policy::{CallQuestion, Judgement, Policy, Verdict, facts};
+use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
 /// How much of a consequential call a person can be asked to read. Over it the call is refused, never truncated.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +109,9 @@ impl Proposer {
         if let Err(reason) = self.budget.admits(&action) {
             return refuse(action, RefusalReason::Forbidden(reason), None);
         }
+        if let Err(reason) = believable(&action) {
+            return refuse(action, RefusalReason::Invalid(reason), None);
+        }
         let mut previewed = match preview.preview(asker.agent, &action).await {
             Ok(previewed) => previewed,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason), None),
@@ -145,6 +148,7 @@ impl Proposer {
         let old = call.action();
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
         self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
+        believable(&action).map_err(ReviseError::Impossible)?;
         let mut previewed = preview.preview(asker.agent, &action).await.map_err(|error| match error {
             CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
             CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason),
@@ -285,7 +289,7 @@ impl Followed {
 }
 
 /// Puts evidence on disk, by digest, before anyone can be shown a reference to it.
-async fn freeze(journal: &Journal, exhibits: Vec<Exhibit>) -> Result<Vec<ExhibitRef>, SubmitError> {
+pub(super) async fn freeze(journal: &Journal, exhibits: Vec<Exhibit>) -> Result<Vec<ExhibitRef>, SubmitError> {
     let frozen = exhibits.into_iter().map(|exhibit| async move {
         let (title, media) = (exhibit.title().to_owned(), exhibit.media().to_owned());
         let (bytes, whose) = (exhibit.bytes().len() as u64, exhibit.whose().map(str::to_owned));
@@ -310,6 +314,15 @@ impl DisplayBudget {
     }
 }
 
+/// Whether the confidence that is claimed in a `rationale` of ours is one: policies clear by it.
+fn believable(action: &Action) -> Result<(), String> {
+    let claimed = action.arguments().pointer("/rationale/confidence").and_then(Value::as_f64);
+    match claimed.filter(|claimed| is_ours(action.capability()) && !(0.0..=1.0).contains(claimed)) {
+        Some(claimed) => Err(format!("`rationale.confidence` is {claimed}; it is a number from 0 to 1")),
+        None => Ok(()),
+    }
+}
+
 /// How many lines a value takes when every scalar starts a line of its own.
 fn lines(value: &Value) -> usize {
     match value {
@@ -317,59 +330,6 @@ fn lines(value: &Value) -> usize {
         Value::String(text) => text.split('\n').count(),
         Value::Array(items) => items.iter().map(lines).sum(),
         Value::Object(fields) => fields.values().map(lines).sum(),
-    }
-}
-
-/// The preview of a capability, for the dispatcher, which finds that facts have changed but holds no previews itself.
-pub(super) struct Refresher {
-    pub(super) journal: Journal,
-    pub(super) catalogue: Arc<super::Catalogue>,
-}
-
-impl Refresh for Refresher {
-    fn connector(&self, capability: &Capability) -> Option<String> {
-        Some(self.catalogue.preview(capability)?.name().into())
-    }
-
-    fn refresh<'a>(
-        &'a self,
-        agent: &'a str,
-        (run, call): &'a Place,
-        old: &'a Proposal,
-    ) -> BoxFuture<'a, Result<Proposal, String>> {
-        Box::pin(async move {
-            let Some(preview) = self.catalogue.preview(old.action.capability()) else {
-                return Err(format!("`{}` is not offered any more", old.action.capability()));
-            };
-            let mut previewed = preview.preview(agent, &old.action).await.map_err(|error| error.to_string())?;
-            let mut followed = Followed::default();
-            let before = followed.up_to(&self.journal, run, *call).await.map_err(|error| error.to_string())?;
-            preview.recall(&old.action, before, &mut previewed);
-            let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
-            Ok(Proposal {
-                summary: previewed.summary.into_string(),
-                exhibits,
-                preconditions: previewed.preconditions,
-                facts: previewed.facts,
-                consequence: Some(previewed.consequence),
-                // The operator may have configured another one.
-                connector: preview.name().into(),
-                class: preview.class(),
-                ..old.clone()
-            })
-        })
-    }
-
-    fn moved<'a>(
-        &'a self,
-        agent: &'a str,
-        place: &'a Place,
-        old: &'a Proposal,
-    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
-        Box::pin(async move {
-            let now = self.refresh(agent, place, old).await?;
-            Ok(facts::changed(&old.policy.material, &old.facts, &now.facts)?.map(|reason| (reason, now)))
-        })
     }
 }
 

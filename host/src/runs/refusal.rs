@@ -21,6 +21,8 @@ pub enum RefusalForm {
     Refusal,
     /// `result<_, string>`: the case and its text as one string.
     Text,
+    /// A bare `result`, or `result<T>`: the agent is told no, and not why.
+    Bare,
     /// Always this value of the function's own error type, as configured.
     Constant(Value),
 }
@@ -30,10 +32,15 @@ pub enum RefusalForm {
 pub enum CannotRefuse {
     /// It returns no error at all, so no configuration helps.
     #[error(
-        "its result has no error: build the agent against an interface in which it is `result<_, refusal>` or `result<_, string>`; \
+        "its result has no error: build the agent against an interface in which it is `result`, `result<_, refusal>` or `result<_, string>`; \
          only a function without any effect may be `class = \"routine\"` instead"
     )]
     NoError,
+    /// A value is configured, and the error carries none.
+    #[error(
+        "its error carries no value, so `refusal` says nothing: take it out of the section, and the agent is told no without a reason"
+    )]
+    NoValue,
     /// Its error is a type of its own.
     #[error(
         "its error is of a type of its own: give the value of it that tells the agent no as `refusal` in its section"
@@ -47,7 +54,10 @@ pub enum CannotRefuse {
 impl RefusalForm {
     /// The form that `ty` allows; `constant` is the configured value for error types that are neither a `refusal` nor a string.
     pub fn of(ty: &FunctionType, constant: Option<&Value>) -> Result<Self, CannotRefuse> {
-        let Some(WitType::Result { err: Some(err), .. }) = &ty.result else { return Err(CannotRefuse::NoError) };
+        let Some(WitType::Result { err, .. }) = &ty.result else { return Err(CannotRefuse::NoError) };
+        let Some(err) = err else {
+            return if constant.is_none() { Ok(Self::Bare) } else { Err(CannotRefuse::NoValue) };
+        };
         if let Some(constant) = constant {
             return err.normalise(constant).map(Self::Constant).map_err(CannotRefuse::OtherType);
         }
@@ -93,6 +103,7 @@ impl RefusalForm {
             (Self::Refusal, text) => json!({ "err": { case: text } }),
             (Self::Text, Some(text)) => json!({ "err": format!("{case}: {text}") }),
             (Self::Text, None) => json!({ "err": case }),
+            (Self::Bare, _) => json!({ "err": null }),
             (Self::Constant(value), _) => json!({ "err": value }),
         }
     }
@@ -139,6 +150,15 @@ mod tests {
                 assert_eq!(ty.result.as_ref().unwrap().normalise(&result).unwrap(), result, "{form:?} {answer:?}");
             }
         }
+        for ok in [None, Some(Box::new(WitType::String))] {
+            let ty = FunctionType { params: Vec::new(), result: Some(WitType::Result { ok, err: None }) };
+            let form = RefusalForm::of(&ty, None).unwrap();
+            for answer in &answers {
+                let result = form.result(answer);
+                assert_eq!(ty.result.as_ref().unwrap().normalise(&result).unwrap(), result, "{answer:?}");
+                assert_eq!(result, json!({"err": null}));
+            }
+        }
         let form = RefusalForm::of(&returning(refusal()), None).unwrap();
         assert_eq!(form.result(&answers[0]), json!({"err": {"rejected": "shorter"}}));
     }
@@ -149,9 +169,13 @@ mod tests {
         assert_eq!(why(&returning(WitType::U8), None), CannotRefuse::OwnType);
         let mismatch = why(&returning(WitType::U8), Some(json!("busy"))).to_string();
         assert!(mismatch.ends_with("`value`: expected a whole number from 0 to 255, found \"busy\""), "{mismatch}");
-        let silent = Some(WitType::Result { ok: None, err: None });
-        for result in [Some(WitType::String), None, silent] {
+        for result in [Some(WitType::String), None] {
             assert_eq!(why(&FunctionType { params: Vec::new(), result }, Some(json!("busy"))), CannotRefuse::NoError);
+        }
+        // An error without a value says no; what is configured for it would be ignored.
+        let silent = FunctionType { params: Vec::new(), result: Some(WitType::Result { ok: None, err: None }) };
+        for configured in [json!("busy"), json!({"denied": null}), Value::Null] {
+            assert_eq!(why(&silent, Some(configured)), CannotRefuse::NoValue);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use holdshort_gate::{Capability, Requirement, Time};
 
+use super::kinds::{Kind, kind};
 use super::this_program;
 use crate::agent::{self, Manifest, Reader};
 use crate::cli::exit::{Exit, Failure};
@@ -14,10 +15,7 @@ use crate::isolate::Limits;
 use crate::policy::isolated;
 use crate::policy::load::Source;
 use crate::policy::schema::Types;
-use crate::policy::{HoldEverything, People, Policy, Setting};
-
-/// Our interfaces whose functions are all consequential.
-const CONSEQUENTIAL: [&str; 4] = ["deployment", "email", "guidance", "payments"];
+use crate::policy::{Base, HoldEverything, People, Policy, Setting};
 
 /// The policy of a configuration. What is only likely to be a mistake goes to the log.
 pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
@@ -36,7 +34,8 @@ pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Re
     names.dedup();
     let people = People::new(names, config.groups.clone());
     let approval = config.approval.clone();
-    let base = Arc::new(move |now: Time| -> Requirement { approval.requirement(now) });
+    let base =
+        Base::new(move |now: Time| -> Requirement { approval.requirement(now) }).in_zone(config.time_zone.clone());
     let limits = Limits {
         settings: "policy",
         memory_mib: config.limits.policy_memory_mib,
@@ -65,9 +64,7 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
 /// what is wrong with it shows where it is started. Where no function of other people's is consequential, no agent is read.
 pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, Failure> {
     let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let named = |capability: &Capability| {
-        CONSEQUENTIAL.iter().any(|interface| capability.interface() == agent::interface(interface))
-    };
+    let named = |capability: &Capability| kind(capability).is_some_and(|(_, kind)| kind == Kind::Consequential);
     let own: Types =
         ours.into_iter().map(|import| (import.capability, import.ty)).filter(|(of, _)| named(of)).collect();
     let mut others = BTreeMap::new();

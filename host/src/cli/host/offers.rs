@@ -10,6 +10,7 @@ use std::time::Duration;
 use holdshort_gate::{Capability, FunctionType};
 use holdshort_journal::{Clock, Journal};
 
+use super::kinds::{Kind, kind};
 use super::state::{self, CHECKOUTS_FOLDER, CHILDREN_FOLDER};
 use super::types::ComponentTypes;
 use super::{Contained, system_clock};
@@ -190,9 +191,17 @@ impl Wiring {
         self.types.keys().filter(of).map(|capability| capability.function().to_owned()).collect()
     }
 
-    /// Offers a function with its published type; an agent that brings another type for it is refused.
+    /// Offers a function with its published type, as what the one list says that it is; an agent that brings another type for it is refused.
     fn offer(&mut self, interface: &str, function: &str, offer: Offer) -> Result<(), Failure> {
         let capability = ours(interface, function)?;
+        let served = match &offer {
+            Offer::Log => Kind::Log,
+            Offer::Routine(_) => Kind::Routine,
+            Offer::Consequential { .. } => Kind::Consequential,
+        };
+        if kind(&capability).is_none_or(|(_, kind)| kind != served) {
+            return Err(failed(&format!("`{capability}` is served as {served:?}, which is not what it is")));
+        }
         let ty = self.types.get(&capability).cloned();
         self.offers.catalogue.offer(capability, Offered { offer, ty });
         Ok(())

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use holdshort_gate::{Capability, FunctionType};
 
 use crate::agent::{self, BadPackage, Import};
+use crate::cli::host::kinds::{Kind, kind};
 use crate::cli::host::{NO_DEPLOYMENT, NO_REPOSITORY};
 use crate::config::{CapabilityRule, Config, Deploy, Mail, Payments};
 use crate::connectors::{self, IfLost, deploy_command, deploy_git, guidance, ledger, maildir, smtp};
@@ -54,32 +55,31 @@ impl<'a> Classes<'a> {
     }
 
     fn own(&self, capability: &Capability) -> Result<Class, BindError> {
-        let is = |name: &str| capability.interface() == agent::interface(name);
         let withheld = |why: &str| Err(BindError::Withheld(capability.clone(), why.into()));
         let by = |by: &str, if_lost| Ok(Class::Consequential { by: by.into(), if_lost });
-        if is("log") {
-            Ok(Class::Log)
-        } else if is("guidance") {
-            by("the person who answers", guidance::IF_LOST)
-        } else if is("payments") {
-            by(&ledger_of(&self.config.payments), ledger::IF_LOST)
-        } else if is("email") {
-            match &self.config.email.connector {
+        match kind(capability) {
+            Some((_, Kind::Log)) => Ok(Class::Log),
+            Some(("repository" | "checks", Kind::Routine)) if self.config.repository.is_none() => {
+                withheld(NO_REPOSITORY)
+            }
+            Some((_, Kind::Routine)) => Ok(Class::Routine),
+            Some(("guidance", Kind::Consequential)) => by("the person who answers", guidance::IF_LOST),
+            Some(("payments", Kind::Consequential)) => by(&ledger_of(&self.config.payments), ledger::IF_LOST),
+            Some(("email", Kind::Consequential)) => match &self.config.email.connector {
                 Mail::Maildir { path } => {
                     by(&format!("delivery into the maildir {}", path.display()), maildir::IF_LOST)
                 }
                 Mail::Smtp(relay) => by(&format!("the mail relay {}:{}", relay.host, relay.port), smtp::IF_LOST),
+            },
+            Some(("deployment", Kind::Consequential)) => {
+                match self.config.deployment.as_ref().map(|deployment| &deployment.connector) {
+                    Some(Deploy::Git) => by("moving the target's git branch", deploy_git::IF_LOST),
+                    Some(Deploy::Command(program)) => by(&command(&program.argv), deploy_command::IF_LOST),
+                    None => withheld(NO_DEPLOYMENT),
+                }
             }
-        } else if is("deployment") {
-            match self.config.deployment.as_ref().map(|deployment| &deployment.connector) {
-                Some(Deploy::Git) => by("moving the target's git branch", deploy_git::IF_LOST),
-                Some(Deploy::Command(program)) => by(&command(&program.argv), deploy_command::IF_LOST),
-                None => withheld(NO_DEPLOYMENT),
-            }
-        } else if (is("repository") || is("checks")) && self.config.repository.is_none() {
-            withheld(NO_REPOSITORY)
-        } else {
-            Ok(Class::Routine)
+            // What no connector is known for is not offered by any host.
+            Some((_, Kind::Consequential)) | None => Err(BindError::Unclassified(capability.clone())),
         }
     }
 }

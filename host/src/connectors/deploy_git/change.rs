@@ -6,6 +6,7 @@ use super::state::Facts;
 use crate::connectors::git::diff::{Diff, Gap};
 use crate::connectors::git::objects::Objects;
 use crate::connectors::git::relation::Relation;
+use crate::connectors::git::tips::BRANCHES_MAX;
 use crate::connectors::git::{CommitId, Git, GitError};
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Known, Previewed, Sentence, say};
@@ -49,6 +50,24 @@ pub(in crate::connectors) struct Extent {
 const COMMITS_MAX: usize = 100;
 /// And how much of the subject of each.
 const SUBJECT_CHARS_MAX: usize = 200;
+
+/// Adds the branches whose tip is just what would be deployed to its facts; or, where they are too many, a note that none of them is there.
+pub(in crate::connectors) async fn tell_branches(
+    git: &Git,
+    commit: &CommitId,
+    previewed: &mut Previewed,
+) -> Result<(), CannotPreview> {
+    match (git.branches_at(commit).await.map_err(unavailable)?, previewed.facts.as_object_mut()) {
+        (Some(branches), Some(facts)) => drop(facts.insert("branches".into(), json!(branches))),
+        (None, _) => {
+            let text =
+                say!("More than {} branches are at {}; they are not listed.\n", BRANCHES_MAX, Known::commit(commit));
+            previewed.exhibits.push(Exhibit::text(say!("the branches at the commit are NOT LISTED"), text));
+        }
+        (Some(_), None) => {}
+    }
+    Ok(())
+}
 
 /// The facts of a deployment; without an extent nothing is known of what it changes. What cannot be established is absent, so that a policy that
 /// asks for it holds the call.

@@ -75,7 +75,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     assert_eq!(
         previewed.facts,
         json!({
-            "old-commit": old.as_str(), "new-commit": new.as_str(), "reference": "refs/heads/main", "commit-count": 2, "lost-commit-count": 0,
+            "old-commit": old.as_str(), "new-commit": new.as_str(), "reference": "refs/heads/main", "branches": ["refs/heads/main"], "commit-count": 2, "lost-commit-count": 0,
             "commits": subjects.map(|(subject, id)| json!({ "id": id, "subject": subject })),
             "history-known": true, "files-changed": 2, "files-not-shown": 0, "kinds-not-shown": [],
             "lines-added": 2, "lines-removed": 1,
@@ -407,4 +407,50 @@ async fn a_bare_repository_with_packed_references_is_deployed_to() {
     assert!(matches!(perform(&git, &action, &previewed.preconditions, "k").await, Attempt::Done(_)));
     let [main] = git.git.references(["refs/heads/main"]).await.unwrap();
     assert_eq!(main.unwrap().id, scratch.tip("production"));
+}
+
+/// However an agent names the commit, `branches` has the branches that are at exactly it; policies can go by that where `reference` is nothing.
+#[tokio::test]
+async fn the_branches_at_the_commit_are_told_however_it_is_named() {
+    let scratch = Scratch::new();
+    let below = scratch.commit("two", &[("a.txt", "2\n")]);
+    let new = scratch.commit("three", &[("a.txt", "3\n")]);
+    let old = scratch.tip("production").to_string();
+    scratch.run(&["branch", "release/1", &new.to_string()]);
+    scratch.run(&["branch", "below", &below.to_string()]);
+    // Neither a tag nor another name for a branch is a branch at it, nor what is no branch, nor what only begins alike.
+    scratch.run(&["tag", "v3", &new.to_string()]);
+    scratch.run(&["tag", "-a", "-m", "three", "v3-a", &new.to_string()]);
+    scratch.run(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    scratch.run(&["update-ref", "refs/remotes/origin/main", &new.to_string()]);
+    scratch.run(&["update-ref", "refs/holdshort/effects/k9", &new.to_string()]);
+    let git = connector(&scratch);
+    let told = async |revision: &str| {
+        let previewed = git.preview("release", &deploy("production", revision)).await.unwrap();
+        (
+            previewed.facts["branches"].clone(),
+            previewed.exhibits.iter().map(|one| one.title.clone()).collect::<Vec<_>>(),
+        )
+    };
+    let both = json!(["refs/heads/main", "refs/heads/release/1"]);
+    let (full, main) = (new.to_string(), "refs/heads/main");
+    for revision in [&*full, "main", main, "release/1", "v3", "v3-a", "refs/tags/v3-a", "refs/remotes/origin/main"] {
+        assert_eq!(told(revision).await.0, both, "{revision}");
+    }
+    assert_eq!(told(&below.to_string()).await.0, json!(["refs/heads/below"]));
+    scratch.run(&["branch", "-D", "below"]);
+    assert_eq!(told(&below.to_string()).await.0, json!([]));
+    assert_ne!(old, full);
+    // As many as are told, and one more: then none is, and the evidence says so.
+    for index in 0..62 {
+        scratch.run(&["update-ref", &format!("refs/heads/many/{index:02}"), &full]);
+    }
+    scratch.run(&["symbolic-ref", "--delete", "refs/heads/alias"]);
+    let (branches, titles) = told(&full).await;
+    let names: Vec<&str> = branches.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!((names.len(), names.is_sorted()), (64, true));
+    assert!(!titles.iter().any(|title| title.contains("NOT LISTED")), "{titles:?}");
+    scratch.run(&["update-ref", "refs/heads/many/62", &full]);
+    let (branches, titles) = told(&full).await;
+    assert_eq!((branches, titles.iter().filter(|title| title.contains("NOT LISTED")).count()), (Value::Null, 1));
 }

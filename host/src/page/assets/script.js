@@ -4,6 +4,18 @@
   const status = document.getElementById("live");
   const lives = () => [...document.querySelectorAll("[data-live]")];
 
+  // Times stand in UTC. A deadline is shown by the reader's clock too, in front of it, and other times when they are pointed at.
+  const clock = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
+  const localize = (page) => {
+    for (const time of page.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (isNaN(at) || at.getTimezoneOffset() === 0) continue;
+      if (time.classList.contains("zoned")) time.textContent = `${clock.format(at)} = ${time.textContent}`;
+      else time.title = `${clock.format(at)} = ${time.title}`;
+    }
+  };
+  localize(document);
+
   // Reads this page anew and puts its live parts in the place of the old ones. What a person is filling in is never replaced.
   const refresh = async () => {
     const answer = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
@@ -12,6 +24,7 @@
       return;
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    localize(fresh);
     for (const old of lives()) {
       const now = fresh.getElementById(old.id);
       if (!now || now.innerHTML === old.innerHTML) continue;

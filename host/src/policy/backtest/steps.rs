@@ -196,7 +196,7 @@ impl Steps {
                 self.totals.remove(&Scope::Run(run));
             }
             Event::CallRefused { call, action, policy, .. } => match (policy, self.runs.get(&run)) {
-                (Some(_), Some(by)) => steps.push(Step::Asked(Box::new(Asked {
+                (Some(policy), Some(by)) => steps.push(Step::Asked(Box::new(Asked {
                     totals: self.totals_of(&run, &by.agent, &action, at),
                     agent: by.agent.clone(),
                     started_by: by.started_by.clone(),
@@ -209,7 +209,7 @@ impl Steps {
                     class: None,
                     summary: String::new(),
                     proposed_at: at,
-                    now: at,
+                    now: policy.asked_at(at),
                     requirement: None,
                     at_once: Some(Outcome::Refused),
                     grant: None,
@@ -283,7 +283,6 @@ impl Steps {
         Some(Step::Asked(Box::new(Asked {
             key: key.clone(),
             revision: call.revision,
-            came,
             agent: agent.clone(),
             started_by: started_by.clone(),
             totals: self.totals_of(&key.0, agent, &proposal.action, at),
@@ -293,11 +292,13 @@ impl Steps {
             class: Some(proposal.class),
             summary: proposal.summary.clone(),
             proposed_at: call.proposed_at,
-            now: at,
+            // Of changed facts policy was not asked.
+            now: if matches!(came, Came::Reheld) { at } else { proposal.policy.asked_at(at) },
             requirement: held.then(|| proposal.requirement.clone()),
             at_once: (!held).then_some(cleared),
             grant: proposal.policy.grant.clone(),
             material: proposal.policy.material.clone(),
+            came,
         })))
     }
 

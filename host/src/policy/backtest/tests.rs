@@ -1,5 +1,7 @@
 //! Trials of what was recorded under policies: these same policies save and cost nothing, others what they should.
 
+mod moments;
+
 use std::sync::Arc;
 
 use holdshort_gate::command::{
@@ -13,9 +15,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::Setting;
 use crate::policy::isolated::Reader;
 use crate::policy::load::Source;
+use crate::policy::{Base, Setting};
 
 const PAY: &str = "acme:bank/pay@1.0.0#pay";
 const TO: [&str; 7] = ["one", "two", "late", "stages", "veto", "clear", "refuse"];
@@ -47,7 +49,7 @@ fn policies(text: &str) -> CedarPolicy {
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve"]), groups.into());
     let floor = |_| Requirement { rejections: 2, ..Requirement::plain(Reviewers::Any, 1, 3_600_000) };
     let sources = vec![Source { path: "p.cedar".into(), text: text.into() }];
-    let setting = Setting::new(sources, types(), people, Arc::new(floor), Reader::in_process());
+    let setting = Setting::new(sources, types(), people, Base::new(floor), Reader::in_process());
     let setting = setting.unwrap_or_else(|why| panic!("{why}"));
     Arc::into_inner(setting.present.unwrap()).unwrap()
 }

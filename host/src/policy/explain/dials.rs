@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::constants::Constants;
 use super::leaves::Leaves;
 use super::{CallQuestion, Different, Variant};
+use crate::config::Zone;
 use crate::policy::schema::attribute;
 use crate::policy::{CedarPolicy, Policy, facts, values};
 
@@ -28,8 +29,8 @@ pub(super) enum At {
     Facts(String),
     /// The total of this number: its count, or its sum in this currency.
     Total(usize, Option<String>),
-    /// When it is asked.
-    Now,
+    /// When it is asked, with the time zone in which policies read it, if they do.
+    Now(Option<Zone>),
     /// Who started the run.
     StartedBy,
     /// The agent's configured name.
@@ -136,7 +137,7 @@ impl Dial {
                     Some(currency) => drop(total.sums.insert(currency.clone(), number)),
                 }
             }
-            At::Now => variant.now = Time(u64::try_from(notch.number()?).ok()?.checked_mul(1_000)?),
+            At::Now(_) => variant.now = Time(u64::try_from(notch.number()?).ok()?.checked_mul(1_000)?),
             At::StartedBy => variant.started_by = value.as_str()?.to_owned(),
             At::Agent => variant.agent = value.as_str()?.to_owned(),
             At::Consequence => variant.consequence = serde_json::from_value(value).ok()?,
@@ -172,6 +173,13 @@ impl Dial {
             (Notch::Number(number), Kind::Number { spelling, .. }) => spelling.show(*number),
             _ => shown(&self.value(notch)),
         };
+        let told = |text: String, number: Option<i128>| match (&self.at, number) {
+            (At::Now(Some(zone)), Some(ms)) => {
+                u64::try_from(ms * 1_000).map_or(text.clone(), |micros| format!("{text} ({})", zone.told(Time(micros))))
+            }
+            _ => text,
+        };
+        let (from, to) = (told(from, self.number()), told(to, notch.number()));
         Different { place: self.place.clone(), from, to }
     }
 }
@@ -228,7 +236,7 @@ pub(super) fn dials(
     if policy.uses_totals() {
         made.extend(totals(variant, question, constants));
     }
-    made.push(moments(variant, constants));
+    made.push(moments(variant, constants, policy.speaks_of("local").then(|| policy.zone())));
     let others = |from: &str, all: Vec<&str>| {
         let tries = all.into_iter().filter(|one| *one != from).map(|one| json!(one)).collect();
         Kind::Words { from: json!(from), tries }
@@ -266,7 +274,7 @@ pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, leas
 }
 
 /// The time of the call, turned to what policies compare it with.
-fn moments(variant: &Variant, constants: &Constants) -> Dial {
+fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial {
     let now = i128::from(variant.now.0 / 1_000);
     let mut kind = numbers(now, Spelling::Moment, constants, 0);
     if let Kind::Number { tries, .. } = &mut kind {
@@ -274,8 +282,12 @@ fn moments(variant: &Variant, constants: &Constants) -> Dial {
         // Not the ends of time, beside which everything would be far.
         tries.retain(|at| *at > HOUR);
         tries.extend(hours.map(|hours| now + hours * HOUR).filter(|at| *at > 0));
+        // Days that policies name begin and end at midnight by the zone's clock.
+        let days = zone.iter().flat_map(|zone| constants.texts.iter().filter_map(|text| zone.day(text)));
+        tries.extend(days.flatten().map(|at| i128::from(at.0 / 1_000)));
+        tries.remove(&now);
     }
-    Dial::new(At::Now, "context.now".into(), kind)
+    Dial::new(At::Now(zone), "context.now".into(), kind)
 }
 
 /// The running totals, count and sum of each.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::cases::Cases;
 use super::super::load::Source;
-use super::super::{CallQuestion, CedarPolicy, People, Policy, Verdict};
+use super::super::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
 use super::*;
 use crate::agent;
 
@@ -34,7 +34,7 @@ fn load(text: &str, types: &Types) -> CedarPolicy {
         path: "suggested.cedar".into(),
         text: format!("{text}permit (principal, action == Action::\"decide\", resource);\n"),
     };
-    let base = std::sync::Arc::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
+    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
     let loaded = CedarPolicy::load(&[source], types, People::new(vec!["alice".into()], BTreeMap::new()), base);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     assert!(loaded.warnings().is_empty(), "{:?}\n{text}", loaded.warnings());

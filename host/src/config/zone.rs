@@ -1,0 +1,96 @@
+//! Time zones, by their names in the IANA database.
+//!
+//! The database is a part of this program, so a policy says the same on an operator's laptop and on the host. A newer one comes with a newer release.
+
+use std::str::FromStr;
+
+use holdshort_gate::Time;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::{Timestamp, Zoned};
+use serde::{Serialize, Serializer};
+
+use super::error::nearest;
+
+/// A time zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// The zone without offset and without daylight saving.
+    pub const UTC: Self = Self(TimeZone::UTC);
+
+    /// Its name in the database, such as `Europe/Zagreb`.
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
+    /// The calendar and the clock of this zone at a moment; none for a moment after the year 9999.
+    pub fn at(&self, at: Time) -> Option<Zoned> {
+        let stamp = Timestamp::from_microsecond(i64::try_from(at.0).ok()?).ok()?;
+        Some(stamp.to_zoned(self.0.clone()))
+    }
+
+    /// A moment in words, such as `Friday 2026-11-27 15:02:03 in Europe/Zagreb`.
+    pub fn told(&self, at: Time) -> String {
+        let clock = self.at(at).map(|at| at.strftime("%A %Y-%m-%d %H:%M:%S").to_string());
+        format!("{} in {}", clock.unwrap_or_else(|| format!("{} µs after 1970", at.0)), self.name())
+    }
+
+    /// When a day, such as `2026-12-25`, begins and is over by the clock of this zone; none, if the text is no day.
+    pub fn day(&self, text: &str) -> Option<[Time; 2]> {
+        let day: Date = text.parse().ok()?;
+        let begins = |day: Date| {
+            let at = day.to_zoned(self.0.clone()).ok()?.timestamp().as_microsecond();
+            u64::try_from(at).map(Time).ok()
+        };
+        Some([begins(day)?, begins(day.tomorrow().ok()?)?])
+    }
+
+    /// The moment that a text names: by itself, if it has an offset, else by the clock of this zone.
+    pub fn moment(&self, text: &str) -> Result<Time, String> {
+        let stamp = match text.parse::<Timestamp>() {
+            Ok(stamp) => stamp,
+            Err(_) => {
+                let local: DateTime = text.parse().map_err(|_| {
+                    "write it like `2026-01-01T12:00:00Z`, or without `Z` for the clock of the configured time zone"
+                        .to_owned()
+                })?;
+                let once = self.0.to_ambiguous_zoned(local).unambiguous();
+                let zone = self.name();
+                once.map_err(|_| {
+                    format!("the clocks of {zone} show this time twice or never; write it with its offset")
+                })?
+                .timestamp()
+            }
+        };
+        u64::try_from(stamp.as_microsecond()).map(Time).map_err(|_| "it is before 1970".into())
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+// Only whole names, spelled as in the database: an abbreviation such as `CST` means several zones, and a bare offset knows no daylight saving.
+impl FromStr for Zone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let database = TimeZoneDatabase::bundled();
+        if let Some(zone) = database.get(text).ok().filter(|zone| zone.iana_name() == Some(text)) {
+            return Ok(Self(zone));
+        }
+        let known: Vec<String> = database.available().map(|name| name.to_string()).collect();
+        let place = |name: &&String| name.rsplit('/').next().is_some_and(|place| place.eq_ignore_ascii_case(text));
+        let near = known.iter().find(|name| name.eq_ignore_ascii_case(text)).or_else(|| known.iter().find(place));
+        let near = near.map(String::as_str).or_else(|| nearest(text, known.iter().map(String::as_str)));
+        let near = near.map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();
+        Err(format!(
+            "`{}` is not a time zone; {near}write a name of the IANA database, such as `Europe/Zagreb` or `UTC`",
+            text.escape_debug()
+        ))
+    }
+}

@@ -1,0 +1,79 @@
+//! What the dispatcher asks of this room before an effect starts: what is so now of what a clearance rested on.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Call, Capability, Phase, Proposal, Run};
+use holdshort_journal::Journal;
+
+use super::Catalogue;
+use super::propose::{Followed, freeze};
+use crate::effects::{Place, Refresh};
+use crate::policy::{JudgedCall, Policy, facts};
+
+/// The preview of a capability, for the dispatcher, which finds that facts have changed but holds no previews itself.
+pub(super) struct Refresher {
+    journal: Journal,
+    catalogue: Arc<Catalogue>,
+    policy: Arc<dyn Policy>,
+}
+
+impl Refresher {
+    pub(super) fn new(journal: &Journal, catalogue: &Arc<Catalogue>, policy: &Arc<dyn Policy>) -> Self {
+        Self { journal: journal.clone(), catalogue: catalogue.clone(), policy: policy.clone() }
+    }
+}
+
+impl Refresh for Refresher {
+    fn overtaken(&self, run: &Run, (id, _): &Place, call: &Call) -> Option<String> {
+        let proposal = call.proposal()?;
+        let by_policy = matches!(call.started_from, Some(Phase::Cleared { .. })) && proposal.policy.grant.is_none();
+        let judged = JudgedCall { started_by: &run.started_by, agent: &run.agent, run: id, proposal, by_policy };
+        self.policy.overtaken(&judged, self.journal.now())
+    }
+
+    fn connector(&self, capability: &Capability) -> Option<String> {
+        Some(self.catalogue.preview(capability)?.name().into())
+    }
+
+    fn refresh<'a>(
+        &'a self,
+        agent: &'a str,
+        (run, call): &'a Place,
+        old: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Proposal, String>> {
+        Box::pin(async move {
+            let Some(preview) = self.catalogue.preview(old.action.capability()) else {
+                return Err(format!("`{}` is not offered any more", old.action.capability()));
+            };
+            let mut previewed = preview.preview(agent, &old.action).await.map_err(|error| error.to_string())?;
+            let mut followed = Followed::default();
+            let before = followed.up_to(&self.journal, run, *call).await.map_err(|error| error.to_string())?;
+            preview.recall(&old.action, before, &mut previewed);
+            let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
+            Ok(Proposal {
+                summary: previewed.summary.into_string(),
+                exhibits,
+                preconditions: previewed.preconditions,
+                facts: previewed.facts,
+                consequence: Some(previewed.consequence),
+                // The operator may have configured another one.
+                connector: preview.name().into(),
+                class: preview.class(),
+                ..old.clone()
+            })
+        })
+    }
+
+    fn moved<'a>(
+        &'a self,
+        agent: &'a str,
+        place: &'a Place,
+        old: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
+        Box::pin(async move {
+            let now = self.refresh(agent, place, old).await?;
+            Ok(facts::changed(&old.policy.material, &old.facts, &now.facts)?.map(|reason| (reason, now)))
+        })
+    }
+}

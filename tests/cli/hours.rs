@@ -1,0 +1,125 @@
+//! Policies that speak of the time: what they forbid at a time is neither approved nor done at that time, and is at another.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::said::holdshort;
+use crate::scene::{letters, post_office};
+use crate::support::{Folder, until};
+
+/// No letters from a moment on, by the clock of a zone in which it is another day than in UTC for half of the time.
+fn closed_from(folder: &Folder, moment: &str) {
+    let text = format!(
+        "@id(\"closed\") @why(\"nobody is in the office\")
+        forbid (principal, action == Action::\"call\", resource is email::SendEmail)
+        when {{ context.now > datetime(\"{moment}\") && context.local.zone == \"Pacific/Kiritimati\" }};
+        permit (principal, action == Action::\"decide\", resource);\n"
+    );
+    folder.write("hours.cedar", &text);
+}
+
+fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+const LATER: &str = "2999-01-01T00:00:00Z";
+
+#[test]
+fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
+    let folder = post_office("[policy]\nfiles = [\"hours.cedar\"]\ntime-zone = \"Pacific/Kiritimati\"\n");
+    closed_from(&folder, LATER);
+    let host = folder.serve();
+    let run = host.start("scripted", "email ann@example.org Hello");
+    let approval = host.held(&run);
+    let id = approval["id"].as_str().unwrap().to_owned();
+    let said = holdshort(&folder, &["policy", "explain", &id]).exits(0).out;
+    assert!(
+        said.contains("policies speak of the time; when it was judged it was ")
+            && said.contains(" in Pacific/Kiritimati"),
+        "{said}"
+    );
+    host.stop();
+
+    // It is closed by now: nobody can approve it, it waits on, and it may still be rejected.
+    closed_from(&folder, &now());
+    let host = folder.serve();
+    let (status, problem) = host.decide(&approval, "approve", &json!({}));
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert_eq!((status, problem["type"].as_str()), (409, Some("urn:holdshort:problem:not-now")), "{problem}");
+    assert!(
+        detail.starts_with("policy forbids it: nobody is in the office (it is ")
+            && detail.ends_with("approve it at another time"),
+        "{detail}"
+    );
+    assert_eq!((host.approval(&id)["state"].as_str(), letters(&folder)), (Some("held"), 0));
+    let refused = host.start("scripted", "email ann@example.org Hello again");
+    assert!(
+        host.over(&refused)["result"].to_string().contains("nobody is in the office"),
+        "an agent that asks now is told so"
+    );
+    host.stop();
+
+    // It is approved while it is open, and the host dies before it has begun; when it is back it is closed.
+    closed_from(&folder, LATER);
+    let host = folder.serve_with(&[("HOLDSHORT_KILL_AT", "after-decision-made")]);
+    let body = json!({ "type": "approve", "digest": approval["digest"] });
+    drop(host.try_request(&host.token, &format!("/v1/approvals/{id}/decisions"), Some(&body)));
+    host.ended();
+    closed_from(&folder, &now());
+    let host = folder.serve();
+    let again = until("it is held again", || {
+        let again = host.approval(&id);
+        (again["state"] == "held").then_some(again)
+    });
+    let events: Vec<Value> = host.events(&run).into_iter().filter(|event| event["type"] == "call-reheld").collect();
+    let reason = events[0]["data"]["reason"].as_str().unwrap();
+    assert_eq!((again["revision"].as_u64(), events.len(), letters(&folder)), (Some(2), 1, 0), "{again}");
+    assert!(reason.starts_with("policy forbids it: nobody is in the office (it is "), "{reason}");
+    host.stop();
+
+    // Open again: it takes one approval, and is done once.
+    closed_from(&folder, LATER);
+    let host = folder.serve();
+    host.approve(&again);
+    host.over(&run);
+    assert_eq!(letters(&folder), 1);
+}
+
+/// A slip in the zone, and a demand that nobody can meet, stop `check` and the host with the same words.
+#[test]
+fn what_check_says_stops_the_host_too() {
+    let folder = post_office("[policy]\nfiles = [\"hours.cedar\"]\n[groups]\nempty = []\n");
+    let decide = "permit (principal, action == Action::\"decide\", resource);\n";
+    for (text, expected) in [
+        (
+            "@id(\"two\") @quorum(\"2\") permit (principal, action == Action::\"review\", resource);",
+            "`two`: nobody could clear what it holds",
+        ),
+        (
+            "@id(\"none\") @reviewers(\"empty\") permit (principal, action == Action::\"review\", resource);",
+            "stage 1 takes 1 person, and 0 of",
+        ),
+        (
+            "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence >= 0.7 };",
+            "context.confidence.greaterThanOrEqual(decimal(\"0.7\"))",
+        ),
+    ] {
+        folder.write("hours.cedar", &format!("{text}\n{decide}"));
+        let checked = holdshort(&folder, &["policy", "check"]).exits(2).err;
+        let served = holdshort(&folder, &["serve"]).exits(2).err;
+        assert!(checked.contains(expected) && checked.contains("hours.cedar:1"), "{checked}");
+        assert_eq!(checked, served);
+    }
+    fs::write(folder.path().join("hours.cedar"), decide).unwrap();
+    holdshort(&folder, &["policy", "check"]).exits(0);
+    let file = folder.path().join("holdshort.toml");
+    let configured = fs::read_to_string(&file).unwrap();
+    let zoned =
+        |zone: &str| configured.replace("[\"hours.cedar\"]", &format!("[\"hours.cedar\"]\ntime-zone = \"{zone}\""));
+    fs::write(&file, zoned("zagreb")).unwrap();
+    let said = holdshort(&folder, &["config"]).exits(2).err;
+    assert!(said.contains("did you mean `Europe/Zagreb`?") && said.contains("policy.time-zone"), "{said}");
+    fs::write(&file, zoned("Europe/Zagreb")).unwrap();
+    assert!(holdshort(&folder, &["config"]).exits(0).out.contains("time-zone = \"Europe/Zagreb\""));
+}
