@@ -17,14 +17,27 @@ pub enum NoCurrency {
     /// It is not a code.
     #[error("`{0}` is not a currency; write its ISO 4217 code in capitals, like `EUR`")]
     Unknown(String),
+    /// Nobody has had it since another took its place.
+    #[error("{0} is no longer a currency: {1} has taken its place")]
+    Withdrawn(&'static str, &'static str),
     /// It is the code of gold, of a unit of account, of a test.
     #[error("{0} has no smallest unit in which it could be transferred")]
     NoUnit(&'static str),
 }
 
 impl Currency {
-    /// The currency of an ISO 4217 code, which is spelled in one way only.
+    /// The currency of an ISO 4217 code, which is spelled in one way only. One that was withdrawn cannot be booked any more.
     pub(crate) fn of(code: &str) -> Result<Self, NoCurrency> {
+        let currency = Self::at_some_time(code)?;
+        match Iso::from_code(code).and_then(Iso::is_superseded) {
+            // The standard has both bolívares, by the list of its maintenance agency.
+            Some(now) if code != "VES" => Err(NoCurrency::Withdrawn(currency.code, now.code())),
+            Some(_) | None => Ok(currency),
+        }
+    }
+
+    /// The same, also if it was withdrawn since: what was booked in it is still shown.
+    fn at_some_time(code: &str) -> Result<Self, NoCurrency> {
         let unknown = || NoCurrency::Unknown(code.chars().take(20).flat_map(char::escape_debug).collect());
         let iso = Iso::from_code(code).ok_or_else(unknown)?;
         let decimals = iso.exponent().ok_or(NoCurrency::NoUnit(iso.code()))?;
@@ -55,7 +68,7 @@ impl Currency {
 
 /// An amount in minor units, as far as the code names a currency; else the number and the code as they are.
 pub(crate) fn show(minor_units: u64, code: &str) -> String {
-    let known = Currency::of(code).ok().zip(i64::try_from(minor_units).ok());
+    let known = Currency::at_some_time(code).ok().zip(i64::try_from(minor_units).ok());
     known.map_or_else(|| format!("{minor_units} {code}"), |(currency, units)| currency.show(units))
 }
 
@@ -83,13 +96,15 @@ impl FromStr for Amount {
         if whole.is_empty() || !digits(whole) || !digits(fraction) || number.ends_with('.') {
             return Err(refuse());
         }
-        let currency = Iso::from_code(code);
-        let decimals = currency.and_then(Iso::exponent).map(usize::from);
-        let (Some(currency), Some(decimals)) = (currency, decimals) else {
-            let code = code.escape_debug();
-            return Err(format!(
-                "`{code}` is not a currency of ISO 4217 with a smallest unit; write it in capitals, like `EUR`"
-            ));
+        let Currency { code, decimals } = match Currency::of(code) {
+            Ok(currency) => currency,
+            Err(why @ NoCurrency::Withdrawn(..)) => return Err(format!("`{shown}`: {why}")),
+            Err(NoCurrency::Unknown(_) | NoCurrency::NoUnit(_)) => {
+                let code = code.escape_debug();
+                return Err(format!(
+                    "`{code}` is not a currency of ISO 4217 with a smallest unit; write it in capitals, like `EUR`"
+                ));
+            }
         };
         if !fraction.is_empty() && fraction.len() != decimals {
             let zeros = if decimals == 0 { String::new() } else { format!(".{}", "0".repeat(decimals)) };
@@ -97,7 +112,7 @@ impl FromStr for Amount {
         }
         match format!("{whole}{fraction:0<decimals$}").parse() {
             Ok(0) => Err(format!("`{shown}` is nothing; leave it out")),
-            Ok(minor_units) => Ok(Self { minor_units, currency: currency.code(), decimals }),
+            Ok(minor_units) => Ok(Self { minor_units, currency: code, decimals }),
             Err(_) => Err(format!("`{shown}` is more than a ledger can hold")),
         }
     }
@@ -106,6 +121,21 @@ impl FromStr for Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was withdrawn is shown where it was booked, and cannot be booked; what came newly can.
+    #[test]
+    fn a_currency_is_one_of_today() {
+        for (code, now) in [("HRK", "EUR"), ("BGN", "EUR"), ("SLL", "SLE"), ("ZWL", "ZWG"), ("CUC", "CUP")] {
+            let why = Currency::of(code).unwrap_err().to_string();
+            assert_eq!(why, format!("{code} is no longer a currency: {now} has taken its place"));
+            assert!(format!("1.00 {code}").parse::<Amount>().unwrap_err().contains(&why));
+            assert_eq!(show(12_345, code), format!("123.45 {code}"));
+        }
+        for code in ["EUR", "XCG", "SLE", "ZWG", "VES", "VED", "CUP", "JPY", "KWD"] {
+            assert_eq!(Currency::of(code).map(|currency| currency.code), Ok(code));
+        }
+        assert!(matches!(Currency::of("ANG"), Err(NoCurrency::Unknown(_))));
+    }
 
     #[test]
     fn an_amount_has_the_decimals_of_its_currency() {

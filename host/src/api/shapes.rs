@@ -313,6 +313,20 @@ pub struct PolicyShape {
     /// Why it is held, in the operator's words, if policy says so.
     #[schema(required = false)]
     pub reasons: Vec<String>,
+    /// When it was judged, where policies speak of the time.
+    #[schema(required = false)]
+    pub judged_at: JudgedAtShape,
+}
+
+/// The moment that policies saw.
+#[derive(Debug, ToSchema)]
+#[schema(as = JudgedAt)]
+#[serde(deny_unknown_fields)]
+pub struct JudgedAtShape {
+    /// In microseconds since 1970.
+    pub at: u64,
+    /// The time zone whose calendar and clock they read, by its IANA name.
+    pub zone: String,
 }
 
 /// One reviewer's decision.

@@ -83,6 +83,11 @@ impl Host {
         Ok(Self { config, journal, runs, effects, targets, setting, known, contained })
     }
 
+    /// Why the links in messages lead nowhere, if they do.
+    pub(super) fn broken_links(&self, bound: SocketAddr) -> Option<String> {
+        self.config.server.broken_links(bound, !self.targets.is_empty())
+    }
+
     /// What keeps the checks from the rest of the machine, if there are any.
     pub(super) fn checks_note(&self) -> Option<String> {
         self.contained.note()

@@ -88,11 +88,15 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
         if failure.exit != Exit::Refused || (args.agent == name && config.agents.contains_key(name)) {
             return failure;
         }
-        failure.hint(format!(
+        let hint = format!(
             "the host at {} has this folder's journal, and starts agents of its configuration only: add the section `[agents.{}]` and start it again, or stop it",
             client.base(),
             name.trim_start_matches("./").trim_end_matches(".wasm")
-        ))
+        );
+        if args.agent == name {
+            return failure.hint(hint);
+        }
+        Failure::new(failure.exit, format!("the file `{}` cannot be run while another host serves this folder", args.agent)).hint(hint)
     })?;
     if args.detach {
         if output.json {

@@ -61,8 +61,9 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
         never = api::starting(&listener) => match never {},
     };
     let (runs, note) = (host.runs.clone(), host.checks_note());
+    let broken = host.broken_links(listener.local_addr().map_err(failed)?);
     let mut serving = Box::pin(host.serve(listener, shutdown)?);
-    if let Some(note) = note {
+    for note in note.into_iter().chain(broken) {
         say(output, &format!("note: {note}"));
     }
     if output.json {

@@ -25,7 +25,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         Some(repository) => Some(folder.path(repository.path)),
         None => deployment.as_ref().map(|deployment| deployment.repository.clone()),
     };
-    let reviewers = people::reviewers(file.reviewers)?;
+    let reviewers = people::reviewers(file.reviewers, &around.operator)?;
     let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator, file.policy.is_some())?;
     let groups = people::groups(file.groups, &reviewers, &around.operator)?;
     let delegations = people::delegations(file.delegations, &reviewers, &around.operator)?;

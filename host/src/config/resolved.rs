@@ -123,6 +123,28 @@ impl Server {
         })
     }
 
+    /// Why a link in a message would lead nowhere, or to a page on which nobody can decide; nothing if links work, or there are none to follow.
+    pub fn broken_links(&self, bound: SocketAddr, anybody_is_told: bool) -> Option<String> {
+        let Some(url) = &self.public_url else {
+            let here = bound.ip().is_loopback() || bound.ip().is_unspecified();
+            return (here && anybody_is_told).then(|| {
+                format!("links in messages begin with `http://{bound}`, which nobody can open from another machine; set `public-url` in the section `[server]`")
+            });
+        };
+        let host = url.split_once("://").map_or(&**url, |(_, host)| host);
+        let (hosts, origins) = (self.hosts(bound), self.origins(bound));
+        if !hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            let hosts = hosts.join("`, `");
+            return Some(format!(
+                "`public-url` is `{url}`, and the host answers to `{hosts}` alone: whoever follows a link is refused; add `{host}` to `allowed-hosts`"
+            ));
+        }
+        let origins_told = origins.join("`, `");
+        (!origins.iter().any(|known| known.eq_ignore_ascii_case(url))).then(|| {
+            format!("`public-url` is `{url}`, and pages of `{origins_told}` alone may decide: add `{url}` to `allowed-origins`, or set `behind-proxy` if a proxy ends TLS")
+        })
+    }
+
     /// The values of `Origin` that are answered: the configured ones, else those of the hosts, with TLS if a proxy ends it.
     pub fn origins(&self, bound: SocketAddr) -> Vec<String> {
         let scheme = if self.behind_proxy { "https" } else { "http" };

@@ -239,3 +239,46 @@ fn it_can_be_printed() {
     );
     assert!(printed.contains("cpu-ms = 10000") && printed.contains("refusal = \"null\""), "{printed}");
 }
+
+/// A link in a message leads somewhere, or the host says at its start why it does not.
+#[test]
+fn a_link_that_cannot_work_is_noted() {
+    let bound = "127.0.0.1:7411".parse().unwrap();
+    let beyond = "listen = \"0.0.0.0:7411\"\nbehind-proxy = true\nallowed-hosts = [\"a.example\"]\n";
+    for (server, told, expected) in [
+        ("", false, None),
+        ("", true, Some("set `public-url`")),
+        (beyond, true, Some("set `public-url`")),
+        ("public-url = \"http://127.0.0.1:7411\"", true, None),
+        ("public-url = \"http://localhost:7411\"", true, None),
+        ("public-url = \"http://localhost\"", true, Some("add `localhost` to `allowed-hosts`")),
+        ("public-url = \"https://a.example\"", true, Some("add `a.example` to `allowed-hosts`")),
+        ("public-url = \"https://a.example\"", false, Some("add `a.example` to `allowed-hosts`")),
+        (
+            "public-url = \"https://a.example\"\nallowed-hosts = [\"b.example\"]",
+            true,
+            Some("answers to `b.example` alone"),
+        ),
+        ("public-url = \"https://a.example\"\nallowed-hosts = [\"a.example\"]", true, Some("set `behind-proxy`")),
+        ("public-url = \"https://a.example\"\nallowed-hosts = [\"a.example\"]\nbehind-proxy = true", true, None),
+        ("public-url = \"https://A.example\"\nallowed-hosts = [\"a.example\"]\nbehind-proxy = true", true, None),
+        (
+            "public-url = \"http://a.example\"\nallowed-hosts = [\"a.example\"]\nbehind-proxy = true",
+            true,
+            Some("pages of `https://a.example`"),
+        ),
+        (
+            "public-url = \"https://a.example\"\nallowed-hosts = [\"a.example\"]\nallowed-origins = [\"https://b.example\"]",
+            true,
+            Some("add `https://a.example` to `allowed-origins`"),
+        ),
+    ] {
+        let config = parse(&format!("[server]\n{server}\n")).unwrap();
+        let bound = if server == beyond { config.server.listen } else { bound };
+        let said = config.server.broken_links(bound, told);
+        match expected {
+            None => assert_eq!(said, None, "{server}"),
+            Some(expected) => assert!(said.as_deref().unwrap_or_default().contains(expected), "{server}: {said:?}"),
+        }
+    }
+}

@@ -20,7 +20,7 @@ pub(super) const WORD: &str = "approve";
 /// Decides, and goes on to what waits next.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let (run, number) = ids::approval(&id)?;
-    let told = |problem: Problem| Trouble::at(problem, &id);
+    let told = |problem: Problem| Trouble::at(problem, &id).with(form.field("message"));
     let digest: Digest = form
         .field("digest")
         .and_then(|digest| digest.parse().ok())

@@ -84,18 +84,26 @@ pub(super) fn page(template: &impl Template) -> Answer {
 pub(super) struct Trouble {
     problem: Problem,
     back: Option<Text>,
+    /// What the reviewer had typed, so that it is not lost.
+    typed: Option<Text>,
 }
 
 impl Trouble {
     /// The page has a way back to an approval.
     pub(super) fn at(problem: Problem, approval: &str) -> Self {
-        Self { problem, back: Some(Text::line(approval)) }
+        Self { back: Some(Text::line(approval)), ..Self::from(problem) }
+    }
+
+    /// The page gives back what was typed into a form that was not taken.
+    pub(super) fn with(self, typed: Option<&str>) -> Self {
+        let typed = typed.filter(|typed| !typed.trim().is_empty());
+        Self { typed: typed.map(Text::field), ..self }
     }
 }
 
 impl From<Problem> for Trouble {
     fn from(problem: Problem) -> Self {
-        Self { problem, back: None }
+        Self { problem, back: None, typed: None }
     }
 }
 
@@ -112,14 +120,15 @@ struct TroublePage {
     title: &'static str,
     detail: Text,
     back: Option<Text>,
+    typed: Option<Text>,
 }
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
         let kind = self.problem.kind();
-        let shown =
-            TroublePage { frame, title: kind.title(), detail: Text::line(self.problem.detail()), back: self.back };
+        let (title, detail) = (kind.title(), Text::line(self.problem.detail()));
+        let shown = TroublePage { frame, title, detail, back: self.back, typed: self.typed };
         let status: StatusCode = kind.status();
         // A template that fails has said so in the log; what is left to say is the status.
         shown.render().map_or_else(|_| status.into_response(), |html| (status, Html(html)).into_response())

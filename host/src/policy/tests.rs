@@ -1,7 +1,5 @@
 //! The short ways of judging say what the long one says; and what is told about a call is so.
 
-use std::sync::Arc;
-
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
     Action, Capability, Consequence, Counted, Digest, FunctionType, Requirement, Reviewers, RunId, Time, Total, WitType,
@@ -11,10 +9,9 @@ use serde_json::{Value, json};
 
 use super::cases::verdict;
 use super::explain::{Explanation, explain};
-use super::isolated::Reader;
 use super::load::Source;
 use super::schema::Types;
-use super::{Base, CallQuestion, CedarPolicy, People, Policy, Setting, Verdict};
+use super::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
 
 const DEPLOY: &str = "holdshort:agent/deployment@0.1.0#deploy";
 
@@ -43,9 +40,7 @@ fn policies(text: &str) -> CedarPolicy {
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve", "fay"]), groups);
     let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 60_000));
     let source = Source { path: "p.cedar".into(), text: text.into() };
-    let setting = Setting::new(vec![source], types(), people, base, Reader::in_process())
-        .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
-    Arc::into_inner(setting.present.unwrap()).unwrap()
+    CedarPolicy::load(&[source], &types(), people, base).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 /// A call, and who makes it.

@@ -124,5 +124,6 @@ fn is_always(policy: &Policy) -> bool {
 /// The lack, in words.
 fn told(CannotBeMet { stage, needed, found }: &CannotBeMet) -> String {
     let people = if *needed == 1 { "1 person".to_owned() } else { format!("{needed} different people") };
-    format!("stage {stage} takes {people}, and {found} of those who may approve it there are left")
+    let left = if *found == 1 { "is left" } else { "are left" };
+    format!("stage {stage} takes {people}, and {found} of those who may approve it there {left}")
 }

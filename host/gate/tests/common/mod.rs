@@ -58,6 +58,7 @@ pub fn proposal(text: &str) -> Proposal {
             grant: None,
             material: Vec::new(),
             reasons: Vec::new(),
+            judged_at: None,
         },
     }
 }

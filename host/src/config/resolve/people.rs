@@ -11,10 +11,14 @@ use crate::config::resolved::{Approval, Delegation, Reviewer};
 use crate::config::value::Name;
 
 /// A token stands for one person: with two names for one token, the journal could not say who decided.
-pub(super) fn reviewers(authored: Option<authored::Named<authored::Reviewer>>) -> Result<Vec<Reviewer>, Wrong> {
+pub(super) fn reviewers(
+    authored: Option<authored::Named<authored::Reviewer>>,
+    operator: &str,
+) -> Result<Vec<Reviewer>, Wrong> {
     let (mut reviewers, mut owners) = (Vec::new(), BTreeMap::new());
     for (name, reviewer) in authored.into_iter().flatten() {
-        let (name, token_sha256) = (plain_name(&name)?, reviewer.token_sha256.get_ref().0);
+        let others = reviewers.iter().map(|other: &Reviewer| &*other.name).chain([operator]);
+        let (name, token_sha256) = (alone(&name, others)?, reviewer.token_sha256.get_ref().0);
         if let Some(other) = owners.insert(token_sha256, name.clone()) {
             let what = format!("`{other}` has the same token, so nobody could tell who decided");
             return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a token of their own"));
@@ -22,6 +26,18 @@ pub(super) fn reviewers(authored: Option<authored::Named<authored::Reviewer>>) -
         reviewers.push(Reviewer { name, token_sha256, email: reviewer.email.map(|email| email.address) });
     }
     Ok(reviewers)
+}
+
+/// A plain name that differs from the others by more than capitals: nobody could tell `Alice` from `alice`, and their votes would be two people's.
+fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) -> Result<String, Wrong> {
+    let plain = plain_name(name)?;
+    match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
+        Some(other) => {
+            let what = format!("`{plain}` and `{other}` differ by capitals alone, so nobody could tell them apart");
+            Err(Wrong::at(name, what, "give one of them another name; for one person keep one section"))
+        }
+        None => Ok(plain),
+    }
 }
 
 /// Everyone who is named must have a token. The local operator has one that stands in no section, so is known without.
@@ -98,7 +114,7 @@ pub(super) fn groups(
     let everyone = everybody(reviewers, operator);
     let mut groups = BTreeMap::new();
     for (name, members) in authored.into_iter().flatten() {
-        let group = plain_name(&name)?;
+        let group = alone(&name, everyone.iter().copied().chain(groups.keys().map(String::as_str)))?;
         if everyone.contains(&group.as_str()) {
             return Err(Wrong::at(&name, format!("`{group}` is a person already"), "call the group otherwise"));
         }

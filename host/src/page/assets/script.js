@@ -48,6 +48,16 @@
     status.append(again);
   };
 
+  // What is being typed to the agent outlives a page that has changed: it is there again when the approval is looked at anew, in this tab, until it is sent.
+  const typed = document.querySelector("#guidance, #answer");
+  if (typed) {
+    const key = `typed ${location.pathname}`;
+    const kept = sessionStorage.getItem(key);
+    if (kept && typed.value === "") typed.value = kept;
+    typed.addEventListener("input", () => sessionStorage.setItem(key, typed.value));
+    typed.form.addEventListener("submit", () => sessionStorage.removeItem(key));
+  }
+
   let waiting = null;
   const soon = () => {
     waiting ??= setTimeout(() => { waiting = null; refresh().catch(() => {}); }, 150);
