@@ -12,6 +12,8 @@
 #![allow(clippy::print_stdout, reason = "how heavy a view is may be read")]
 #![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
 
+#[path = "browser/clocks.rs"]
+mod clocks;
 #[path = "browser/deciding.rs"]
 mod deciding;
 #[path = "browser/ink.rs"]

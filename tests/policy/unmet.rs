@@ -80,9 +80,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
             false,
             1,
             all("@id(\"m\") @reviewers(\"managers\")")
-                + &format!(
-                    "permit (principal, action == Action::\"decide\", resource) when {{ context.consequence == \"low\" }};\n"
-                ),
+                + "permit (principal, action == Action::\"decide\", resource) when { context.consequence == \"low\" };\n",
         ),
         // Four-eyes.
         (false, false, 1, all("@id(\"all\") @quorum(\"4\") @four_eyes") + DECIDE),
