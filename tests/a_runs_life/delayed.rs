@@ -83,7 +83,9 @@ fn world() -> Folder {
     let folder = Folder::new(&[], "");
     configure(&folder, ACME);
     for (name, reads) in [("find", "found.json"), ("preview", "preview.txt")] {
-        let path = folder.write(&format!("tools/{name}"), &format!("#!/bin/sh\ncat > /dev/null\nexec cat {reads}\n"));
+        // By this status a program says that it cannot tell just now; another one would be an answer.
+        let script = format!("#!/bin/sh\ncat > /dev/null\ncat {reads} || exit 75\n");
+        let path = folder.write(&format!("tools/{name}"), &script);
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     folder.write("found.json", "{\"err\": \"no such contact\"}");
