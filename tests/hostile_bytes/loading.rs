@@ -1,10 +1,13 @@
 //! How agents come into a host: beside its work, from a cache that it does not fill itself, and again when that is gone.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::code;
+use crate::encode::{and, section};
 use crate::support::{Folder, Host, component, until};
 
 fn state(host: &Host, agent: &str) -> serde_json::Value {
@@ -101,4 +104,40 @@ fn a_host_serves_before_it_has_read_an_agent_and_ends_with_its_children() {
         let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         (stat.is_empty() || stat.contains(") Z ")).then_some(())
     });
+}
+
+/// Policies are checked against the types of other people's functions, so the agents that import them are read before anything else is answered.
+#[test]
+fn a_host_that_reads_what_policies_speak_of_is_alive_and_says_that_it_is_starting() {
+    let folder = Folder::new(&[], "");
+    let mut sections =
+        String::from("[capabilities.\"acme:a/b@1.0.0#f\"]\nclass = \"consequential\"\ncommand = [\"true\"]\n");
+    for number in 0..20_u8 {
+        let name = format!("agent-{number}");
+        fs::write(folder.path().join(&name), and(&[section(0, &[1, b'n', number])])).unwrap();
+        sections += &format!("[agents.{name}]\ncomponent = \"{name}\"\n");
+    }
+    folder.configure(&sections);
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut host = folder.command(&["serve", "--listen", &address]).stderr(Stdio::null()).spawn().unwrap();
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().new_agent();
+    let ask = |path: &str| agent.get(format!("http://{address}{path}")).call().ok();
+    until("host that is alive", || (ask("/healthz")?.status() == 200).then_some(()));
+    let mut told = [0; 3];
+    until("host that is ready", || {
+        for (path, told) in ["/readyz", "/v1/agents", "/"].into_iter().zip(&mut told) {
+            let mut answer = ask(path)?;
+            let text = answer.body_mut().read_to_string().unwrap();
+            if answer.status() == 503 {
+                assert!(text.contains("the host is starting: it is reading policies"), "{path}: {text}");
+                assert_eq!(answer.headers()["retry-after"], "1", "{path}");
+                assert_eq!(text.starts_with('{'), path != "/", "{path}: {text}");
+                *told += 1;
+            }
+        }
+        (ask("/readyz")?.status() == 200).then_some(())
+    });
+    assert!(told.iter().all(|told| *told > 0), "it was ready at once: {told:?}");
+    assert!(Command::new("kill").arg(host.id().to_string()).status().unwrap().success());
+    assert!(host.wait().unwrap().success());
 }

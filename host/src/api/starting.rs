@@ -16,10 +16,9 @@ const CONNECTIONS_MAX: usize = 64;
 /// A pause after the operating system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-const ALIVE: &str =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
-const NOT_READY: &str =
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+/// What people and programs are told meanwhile.
+const STARTING: &str =
+    "the host is starting: it is reading policies and the types of its agents; try again in a second";
 
 /// Answers until this is dropped. Each connection gets one answer.
 pub async fn starting(listener: &TcpListener) -> Infallible {
@@ -44,6 +43,29 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
             break;
         }
     }
-    let alive = head.starts_with(b"GET /healthz ");
-    stream.write_all(if alive { ALIVE } else { NOT_READY }.as_bytes()).await
+    stream.write_all(reply(&head).as_bytes()).await
+}
+
+/// Programs get a problem document, like every other, and browsers a page that asks again by itself.
+fn reply(head: &[u8]) -> String {
+    let path = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let not_ready = "503 Service Unavailable\r\nRetry-After: 1";
+    let (status, kind, body) = if path == b"/healthz" {
+        ("200 OK", "text/plain; charset=utf-8", "ok\n".to_owned())
+    } else if path.starts_with(b"/v1/") || [&b"/readyz"[..], b"/metrics"].contains(&path) {
+        let problem = serde_json::json!({
+            "type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": STARTING
+        });
+        (not_ready, "application/problem+json", problem.to_string())
+    } else {
+        let page = format!(
+            "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=1><title>Holdshort</title><p>{STARTING}\n"
+        );
+        (not_ready, "text/html; charset=utf-8", page)
+    };
+    let safe = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'";
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{safe}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }
