@@ -9,14 +9,13 @@ use std::thread::JoinHandle;
 use holdshort_gate::beside::LISTED_MAX;
 use holdshort_gate::command::Subject;
 use holdshort_gate::{
-    Call, CallId, CallNumber, Command, Counted, Counter, Digest, EffectKey, JournalId, Likeness, Recorded, Run, RunId,
-    Seq, Time,
+    Call, CallId, CallNumber, Command, Counted, Counter, EffectKey, JournalId, Likeness, Recorded, Run, RunId, Seq,
+    Time,
 };
 use tokio::sync::{Notify, Semaphore, broadcast};
 
-use crate::error::{OpenError, ReadError, SubmitError};
+use crate::error::{OpenError, ReadError};
 use crate::fence::{Fence, Lease, Leases};
-use crate::flushed::Flushed;
 use crate::hub::Hub;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::memory::Memory;
@@ -281,23 +280,6 @@ impl Journal {
         self.read(move |reader| reader.due(now, limit)).await
     }
 
-    /// Keeps some bytes by their digest. They are on disk when it returns; putting them again changes nothing.
-    pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Flushed<Digest>, SubmitError> {
-        let (reply, submitted) = Submitted::new();
-        self.send(Task::Blob { digest: Digest::of(&bytes), bytes, reply });
-        submitted.await
-    }
-
-    /// The bytes of a digest, if they are kept. Others that lie in their place are not handed out: they would be run, or shown, as what they are not.
-    pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
-        let digest = *digest;
-        let checked = move |bytes: Vec<u8>| match Digest::of(&bytes) {
-            found if found == digest => Ok(bytes),
-            found => Err(ReadError::Damaged(format!("the bytes that should be {digest} are {found}"))),
-        };
-        self.read(move |reader| reader.blob(&digest)?.map(checked).transpose()).await
-    }
-
     /// A run and one of its consequential calls as they were when the event at `at` had been written; the run without the call if none is named.
     /// Nothing if there is no such run.
     pub async fn as_of(
@@ -362,7 +344,7 @@ impl Journal {
         self.0.hub.health()
     }
 
-    fn send(&self, task: Task) {
+    pub(crate) fn send(&self, task: Task) {
         if let Some(tasks) = &self.0.tasks {
             // A writer that is gone drops the task, and with it the answer's sender: the caller is told "unknown".
             drop(tasks.send(task));
@@ -372,7 +354,7 @@ impl Journal {
         }
     }
 
-    async fn read<T, F>(&self, read: F) -> Result<T, ReadError>
+    pub(crate) async fn read<T, F>(&self, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Reader) -> Result<T, ReadError> + Send + 'static,

@@ -6,6 +6,7 @@
 //!
 //! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `watch` (its time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
 
+mod blobs;
 mod error;
 mod fence;
 mod flushed;

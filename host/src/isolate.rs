@@ -8,7 +8,8 @@
 //! run here, and is contained by wasmtime when it is.
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -85,6 +86,15 @@ impl Fault {
     }
 }
 
+/// What a child reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Bytes that the host has.
+    Bytes(&'a [u8]),
+    /// A file, which the child reads itself: the host does not hold what may be refused.
+    File(&'a File),
+}
+
 /// Starts children of a program of this package.
 #[derive(Clone, Debug)]
 pub struct Isolate {
@@ -111,18 +121,18 @@ impl Isolate {
     }
 
     /// Has a child do `work` (the words of the hidden subcommand) on `input`, and returns its answer. It blocks until the child has ended.
-    pub fn ask(&self, work: &[&OsStr], input: &[u8], limits: &Limits) -> Result<Vec<u8>, Fault> {
+    pub fn ask(&self, work: &[&OsStr], input: Input<'_>, limits: &Limits) -> Result<Vec<u8>, Fault> {
         let deadline = Instant::now() + Duration::from_secs(limits.seconds);
-        let mut child = self.spawn(work, limits).map_err(Fault::Start)?;
-        let (Some(mut stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
+        let mut child = self.spawn(work, input, limits).map_err(Fault::Start)?;
+        let (stdin, Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(Fault::Start(io::Error::other("it has no streams")));
         };
         thread::scope(|scope| {
             let (tell, told) = mpsc::channel();
             // A child that ends early leaves its input unread; how it ended says why.
-            scope.spawn(move || drop(stdin.write_all(input)));
+            if let (Some(mut stdin), Input::Bytes(bytes)) = (stdin, input) {
+                scope.spawn(move || drop(stdin.write_all(bytes)));
+            }
             scope.spawn(move || drop(tell.send(answer(stdout))));
             let complaint = scope.spawn(move || complaint(stderr));
             let answer = told.recv_timeout(deadline.saturating_duration_since(Instant::now()));
@@ -146,7 +156,14 @@ impl Isolate {
         })
     }
 
-    fn spawn(&self, work: &[&OsStr], limits: &Limits) -> io::Result<Child> {
+    fn spawn(&self, work: &[&OsStr], input: Input<'_>, limits: &Limits) -> io::Result<Child> {
+        let stdin = match input {
+            Input::Bytes(_) => Stdio::piped(),
+            Input::File(mut file) => {
+                file.rewind()?;
+                file.try_clone()?.into()
+            }
+        };
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
         Command::new(&self.program)
             .arg("isolated")
@@ -159,7 +176,7 @@ impl Isolate {
             // Each arena of the C library's allocator takes 64 MiB of address space.
             .env("MALLOC_ARENA_MAX", "2")
             .current_dir("/")
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -177,12 +194,20 @@ pub fn confine(limits: &Limits) -> io::Result<()> {
         Ok::<(), io::Error>(setrlimit(resource, Rlimit { current: Some(soft.min(hard)), maximum: Some(hard) })?)
     };
     let memory = (limits.memory_mib << 20).saturating_add(own_bytes()?).saturating_add(SET_ASIDE_BYTES);
-    set(Resource::As, memory, memory)?;
+    // The lower of the two limits alone, which `without_memory_limit` lifts in the end.
+    let most = getrlimit(Resource::As).maximum;
+    setrlimit(Resource::As, Rlimit { current: Some(most.map_or(memory, |most| most.min(memory))), maximum: most })?;
     // At the first limit a signal of its own ends the process, so that the host can tell why.
     set(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds.saturating_add(5))?;
     set(Resource::Fsize, limits.file_mib << 20, limits.file_mib << 20)?;
     set(Resource::Nofile, FILES_MAX, FILES_MAX)?;
     set(Resource::Core, 0, 0)
+}
+
+/// Lifts the limit on memory of this process, for work that sets address space aside and whose use of memory is known by then.
+pub fn without_memory_limit() -> io::Result<()> {
+    let most = getrlimit(Resource::As).maximum;
+    Ok(setrlimit(Resource::As, Rlimit { current: most, maximum: most })?)
 }
 
 /// The address space of this process, the program itself for the most part.

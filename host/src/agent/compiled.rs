@@ -25,6 +25,8 @@ use holdshort_gate::Digest;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use super::source::Source;
+
 /// Where wasmtime keeps entries, below a cache's folder; one folder for each version of wasmtime.
 const ENTRIES: &str = "modules";
 const MANIFESTS: &str = "manifests";
@@ -93,17 +95,17 @@ fn file_name(digest: &Digest) -> String {
 }
 
 /// Gives the one entry in the folder in which this child has compiled the name that `engine` looks for. None is there if it could not be written.
-pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, component: Source<'_>) -> io::Result<()> {
     let version = fs::read_dir(folder.join(ENTRIES))?.next().ok_or(io::ErrorKind::NotFound)??.path();
     let entries = fs::read_dir(&version)?.filter_map(Result::ok);
     // The statistics beside an entry, and files that are being written, have an extension.
     let entry = entries.map(|entry| entry.path()).find(|path| path.extension().is_none());
-    fs::rename(entry.ok_or(io::ErrorKind::NotFound)?, version.join(entry_name(engine, bytes)))
+    fs::rename(entry.ok_or(io::ErrorKind::NotFound)?, version.join(entry_name(engine, component)?))
 }
 
 /// The name that wasmtime 48 gives to the entry of a component: the Base64 of a SHA-256 of what the standard library's `Hash` makes of the engine's settings,
 /// the component, no debug information and no intrinsics. Were it another one, the engine would not find the entry, which tests notice.
-pub(super) fn entry_name(engine: &wasmtime::Engine, bytes: &[u8]) -> String {
+pub(super) fn entry_name(engine: &wasmtime::Engine, component: Source<'_>) -> io::Result<String> {
     struct Sha(Sha256);
     impl Hasher for Sha {
         fn write(&mut self, bytes: &[u8]) {
@@ -117,8 +119,12 @@ pub(super) fn entry_name(engine: &wasmtime::Engine, bytes: &[u8]) -> String {
     }
     let mut hasher = Sha(Sha256::new());
     let nothing = (None::<Cow<'_, [u8]>>, None::<&str>);
-    (engine.precompile_compatibility_hash(), Cow::Borrowed(bytes), nothing.0, nothing.1).hash(&mut hasher);
-    URL_SAFE_NO_PAD.encode(hasher.0.finalize())
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    // Bytes are hashed with their number before them.
+    hasher.write_usize(usize::try_from(component.length()?).unwrap_or(usize::MAX));
+    component.pieces(|piece| hasher.write(piece))?;
+    nothing.hash(&mut hasher);
+    Ok(URL_SAFE_NO_PAD.encode(hasher.0.finalize()))
 }
 
 /// Removes the entries that were used longest ago, until the rest is small enough; never the one of this name.

@@ -17,6 +17,7 @@ use super::load::{EngineError, LoadError};
 use super::manifest::{Entry, Manifest};
 use super::problem::cause;
 use super::reader::Reader;
+use super::source::Source;
 use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi};
@@ -75,9 +76,14 @@ impl Engine {
         Ok(Self(Arc::new(Inner { engine, reader: Reader::in_process(), ticker: None, threads: Threads::none(), kept })))
     }
 
-    /// The host's engine as a child has it, to try what it has compiled: no guest is started, so nothing is set aside or interrupted.
-    pub(super) fn of_child(folder: &Path) -> Result<Self, EngineError> {
-        let engine = wasmtime::Engine::new(&without_compiler(folder)?).map_err(failed)?;
+    /// The host's engine as a child has it, to try what it has compiled: no guest is started, so nothing is interrupted. With `pool` it sets address
+    /// space aside for one, and refuses what does not fit into that, as the host does.
+    pub(super) fn of_child(folder: &Path, pool: bool) -> Result<Self, EngineError> {
+        let mut config = without_compiler(folder)?;
+        if pool {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(self::pool(1)));
+        }
+        let engine = wasmtime::Engine::new(&config).map_err(failed)?;
         Ok(Self(Arc::new(Inner {
             engine,
             reader: Reader::in_process(),
@@ -89,9 +95,9 @@ impl Engine {
 
     /// Reads what a component asks for. If no build like this one has seen it before, it is compiled on the way, which takes up to half a minute for
     /// a large one: call it where blocking is allowed.
-    pub fn read(&self, bytes: &[u8]) -> Result<Arc<Manifest>, LoadError> {
-        let known = self.0.reader.known(&Digest::of(bytes));
-        known.map_or_else(|| self.0.reader.compile(bytes, &self.0.engine), Ok)
+    pub fn read(&self, component: Source<'_>, digest: &Digest) -> Result<Arc<Manifest>, LoadError> {
+        let known = self.0.reader.known(digest);
+        known.map_or_else(|| self.0.reader.compile(component, digest, &self.0.engine), Ok)
     }
 
     /// Reads components, and knows what may be read.
@@ -126,7 +132,9 @@ impl Engine {
         let shared =
             |import: &super::manifest::Import| (Arc::new(import.capability.clone()), Arc::new(import.ty.clone()));
         let imports = manifest.imports.iter().map(shared).collect();
-        Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports })))
+        let image = component.image_range();
+        let bytes = (image.end as usize).saturating_sub(image.start as usize);
+        Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports, bytes })))
     }
 
     /// From the cache, where this engine has no compiler.
@@ -136,7 +144,7 @@ impl Engine {
         let missed = |error: &wasmtime::Error| error.to_string().contains(NO_COMPILER);
         match (Component::from_binary(engine, bytes), self.0.reader.compiled()) {
             (Err(error), Some(folder)) if missed(&error) => {
-                self.0.reader.compile(bytes, engine)?;
+                self.0.reader.compile(Source::Bytes(bytes), &Digest::of(bytes), engine)?;
                 let component = Component::from_binary(engine, bytes);
                 component.map_err(|error| LoadError::NotKept { path: folder.into(), cause: cause(&error) })
             }
@@ -168,9 +176,20 @@ pub(super) struct Compiled {
     pub(super) run: ComponentExportIndex,
     pub(super) entry: Entry,
     pub(super) imports: Vec<(Arc<Capability>, Arc<FunctionType>)>,
+    bytes: usize,
 }
 
 impl Program {
+    /// What its code takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes
+    }
+
+    /// Whether a guest has it, or somebody else is about to start one.
+    pub fn is_running(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// A guest at its beginning. Nothing of it runs before [`Guest::next`].
     pub fn start(&self, start: Start) -> Guest {
         Guest::new(self.0.clone(), start)

@@ -10,6 +10,8 @@ use super::engine::{self, Engine};
 use super::load::LoadError;
 use super::manifest::Manifest;
 use super::problem::cause;
+use super::source::Source;
+use crate::isolate;
 
 /// Why a child has no manifest.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,9 +43,18 @@ pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manife
     if image_bytes > image_mib_max << 20 {
         return Err(LoadError::CodeTooLarge { bytes: image_bytes, mib_max: image_mib_max }.into());
     }
-    let engine = Engine::of_child(folder).map_err(|error| LoadError::Compile { cause: cause(&error) })?;
-    rename_entry(folder, engine.wasmtime(), bytes).map_err(|error| not_kept(folder, error))?;
-    engine.compile(bytes, &manifest)?;
+    let engine = |pool| Engine::of_child(folder, pool).map_err(|error| LoadError::Compile { cause: cause(&error) });
+    let without = engine(false)?;
+    rename_entry(folder, without.wasmtime(), Source::Bytes(bytes)).map_err(|error| not_kept(folder, error))?;
+    without.compile(bytes, &manifest)?;
+    // Loading it takes no more memory than is allowed. Whether a guest of it fits the pool takes address space.
+    let lifted = isolate::without_memory_limit();
+    lifted.map_err(|error| LoadError::Compile { cause: error.to_string() })?;
+    match engine(true) {
+        Ok(pooled) => drop(pooled.compile(bytes, &manifest)?),
+        // A machine that limits address space has no pool, and neither has its host.
+        Err(_) => {}
+    }
     Ok(manifest)
 }
 

@@ -10,7 +10,8 @@ use super::compiled::{Compiled, entry_name};
 use super::isolated::Refusal;
 use super::load::{EngineError, LoadError};
 use super::manifest::Manifest;
-use crate::isolate::{Fault, Isolate, Limits};
+use super::source::Source;
+use crate::isolate::{Fault, Input, Isolate, Limits};
 
 /// At most this many manifests are kept in memory; others are read again.
 const KNOWN_MAX: usize = 256;
@@ -80,25 +81,37 @@ impl Reader {
         }
         let manifest = match &self.0.isolate {
             None => Manifest::read(bytes)?,
-            Some((isolate, _)) => parsed(&isolate.ask(&["manifest".as_ref()], bytes, &self.0.limits.child)?, digest)?,
+            Some((isolate, _)) => {
+                let answer = isolate.ask(&["manifest".as_ref()], Input::Bytes(bytes), &self.0.limits.child)?;
+                parsed(&answer, digest)?
+            }
         };
         Ok(self.keep(manifest))
     }
 
     /// What a component asks for, and its compiled code in the folder, under the name that `engine` looks for. A component with problems is not compiled.
-    pub(super) fn compile(&self, bytes: &[u8], engine: &wasmtime::Engine) -> Result<Arc<Manifest>, LoadError> {
-        self.check_size(bytes.len() as u64)?;
+    pub(super) fn compile(
+        &self,
+        component: Source<'_>,
+        digest: &Digest,
+        engine: &wasmtime::Engine,
+    ) -> Result<Arc<Manifest>, LoadError> {
+        let unread = |error: std::io::Error| LoadError::Fault(Fault::Ended(error.to_string()));
+        self.check_size(component.length().map_err(unread)?)?;
         let (Some((isolate, build)), Some(compiled)) = (&self.0.isolate, &self.0.compiled) else {
-            return self.manifest(bytes);
+            let mut bytes = Vec::new();
+            component.pieces(|piece| bytes.extend_from_slice(piece)).map_err(unread)?;
+            return self.manifest(&bytes);
         };
         let not_kept =
             |error: std::io::Error| LoadError::NotKept { path: compiled.folder.clone(), cause: error.to_string() };
         let folder = compiled.new_folder().map_err(not_kept)?;
         let work = ["compile".as_ref(), folder.path().as_os_str()];
-        let answer = isolate.ask(&work, bytes, &self.0.limits.child)?;
-        let manifest = parsed(&answer, Digest::of(bytes))?;
+        let answer = isolate.ask(&work, component.input(), &self.0.limits.child)?;
+        let manifest = parsed(&answer, *digest)?;
         if manifest.problems.is_empty() {
-            compiled.take(folder.path(), &entry_name(engine, bytes)).map_err(not_kept)?;
+            let name = entry_name(engine, component).map_err(unread)?;
+            compiled.take(folder.path(), &name).map_err(not_kept)?;
         }
         compiled.keep_manifest(build, &manifest.digest, &answer).map_err(not_kept)?;
         Ok(self.keep(manifest))

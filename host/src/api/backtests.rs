@@ -26,6 +26,8 @@ use crate::review::story;
 
 /// How many events are judged at a time. The next ones are read meanwhile.
 const CHUNK: usize = 2_048;
+/// What is told of what is wrong with a candidate.
+const DETAIL_BYTES_MAX: usize = 8 << 10;
 /// Files of a candidate, and their bytes together: far more than people read.
 const FILES_MAX: usize = 64;
 const BYTES_MAX: usize = 128 * 1024;
@@ -190,8 +192,14 @@ fn turn(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
     })
 }
 
+/// What is wrong, as far as a person reads on. A long text quotes itself at length, and whatever is answered is written sign by sign on a thread that serves people.
 fn unsound(problems: Problems) -> Problem {
-    Problem::new(Kind::UnsoundPolicies, problems.to_string())
+    let mut detail = problems.to_string();
+    if detail.len() > DETAIL_BYTES_MAX {
+        detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
+        detail.push('…');
+    }
+    Problem::new(Kind::UnsoundPolicies, detail)
 }
 
 /// Goes through the whole journal once. What is written meanwhile is not waited for.

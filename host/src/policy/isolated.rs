@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::load::{Problem, Problems, Source};
 use super::schema::Types;
 use super::{Base, CedarPolicy, People};
-use crate::isolate::{Isolate, Limits};
+use crate::isolate::{Input, Isolate, Limits};
 
 /// The stack on which a child reads policies; in a debug build it is enough for a hundred brackets within each other.
 const CHILD_STACK_BYTES: usize = super::cedar::STACK_BYTES / 2;
@@ -45,7 +45,9 @@ impl Reader {
         let types = types.iter().map(|(capability, ty)| (capability.clone(), ty.clone())).collect();
         let order = Order { sources: sources.to_vec(), types, people: people.clone() };
         let order = serde_json::to_vec(&order).map_err(|error| failed(error.to_string()))?;
-        let answer = isolate.ask(&["policies".as_ref()], &order, limits).map_err(|fault| failed(fault.to_string()))?;
+        let answer = isolate
+            .ask(&["policies".as_ref()], Input::Bytes(&order), limits)
+            .map_err(|fault| failed(fault.to_string()))?;
         let answer: Result<Result<(), Vec<Problem>>, _> = serde_json::from_slice(&answer);
         answer.map_err(|error| failed(error.to_string()))?.map_err(Problems)
     }

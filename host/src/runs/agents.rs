@@ -1,87 +1,31 @@
 //! The agents that this host can run: found by name for a new run, by digest for one that goes on.
 
+mod error;
+
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use holdshort_gate::{Capability, Digest};
-use holdshort_journal::{Journal, ReadError, SubmitError};
+use holdshort_journal::Journal;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::catalogue::{BindError, Bindings, BoundOffer, Catalogue};
 use super::live::LiveAgent;
-use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program, Reader};
+use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program, Reader, Source};
 
-/// An agent that can be started: compiled, and every import tied to what serves it.
+pub use error::AgentError;
+
+/// An agent that can be started: read and compiled by a child, and every import tied to what serves it.
+/// Its code is not in this process before a run needs it: what nobody runs costs the host no more than its manifest.
 pub struct Loaded {
     /// What it asks for.
     pub manifest: Arc<Manifest>,
-    pub(super) program: Program,
     pub(super) bindings: Bindings,
-}
-
-/// Why an agent cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// No agent of this name is configured.
-    #[error("there is no agent `{name}`; {}", known_names(.known))]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The file cannot be read.
-    #[error("the agent's file `{path}` cannot be read: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not an agent.
-    #[error("`{path}`: {source}")]
-    Load {
-        /// The file, or the digest of a component in the journal.
-        path: String,
-        /// Why.
-        source: LoadError,
-    },
-    /// It imports what it may not have.
-    #[error("`{path}` cannot run here:\n{}", bullets(.problems))]
-    Imports {
-        /// The file, or the digest of a component in the journal.
-        path: String,
-        /// Each import that is in the way, with what to do.
-        problems: Vec<String>,
-    },
-    /// The journal does not hold the component of a run.
-    #[error("the journal does not hold the component {0}")]
-    Missing(Digest),
-    /// The journal cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The component cannot be kept.
-    #[error(transparent)]
-    Write(#[from] SubmitError),
-    /// It takes its time.
-    #[error(
-        "the agent `{0}` is still being read and compiled, which takes up to half a minute for a large one; try again"
-    )]
-    Loading(String),
-    /// The host is shutting down.
-    #[error("the host is shutting down")]
-    ShuttingDown,
-}
-
-fn known_names(names: &[String]) -> String {
-    if names.is_empty() { "none is configured".into() } else { format!("known: {}", names.join(", ")) }
-}
-
-fn bullets(problems: &[String]) -> String {
-    problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
 }
 
 /// A configured agent.
@@ -124,8 +68,10 @@ struct Inner {
     reading: Semaphore,
 }
 
-/// At most this many compiled agents are kept; more are loaded again, from wasmtime's cache on disk.
+/// At most this many agents that were loaded are kept, beside the configured ones; and as many programs, of no more bytes of code together
+/// than these, beside those that run. What is not kept is loaded again, programs from wasmtime's cache on disk.
 const LOADED_MAX: usize = 32;
+const PROGRAM_BYTES_MAX: usize = 256 << 20;
 /// How many components are read at a time. Each may use the memory and the cores that its limits allow.
 const READING_MAX: usize = 2;
 /// How many imports are named that are in the way of one agent.
@@ -136,12 +82,14 @@ const REFUSED_FOR: Duration = Duration::from_secs(600);
 #[derive(Default)]
 struct Cache {
     loaded: HashMap<Digest, Arc<Loaded>>,
+    /// Code that runs, or ran lately.
+    programs: HashMap<Digest, Program>,
     /// Components that could not be read, when that was, and why.
     refused: HashMap<Digest, (Instant, String)>,
     /// Components that are being read: who else wants one waits for the same turn.
     turns: HashMap<Digest, Weak<tokio::sync::Mutex<()>>>,
     /// What a file held when it was last read, so that starting a run does not read it again.
-    files: HashMap<PathBuf, (SystemTime, u64, Digest)>,
+    files: HashMap<PathBuf, (SystemTime, u64, Arc<Loaded>)>,
     /// Why an agent could not be loaded when that was last tried.
     failed: HashMap<String, String>,
 }
@@ -161,9 +109,7 @@ impl Agents {
         let cache = self.0.cache();
         let state = |name, path| match (cache.files.get(path), cache.failed.get(name)) {
             (_, Some(why)) => AgentState::Failed(why.clone()),
-            (Some((.., digest)), None) => {
-                cache.loaded.get(digest).cloned().map_or(AgentState::Loading, AgentState::Ready)
-            }
+            (Some((.., loaded)), None) => AgentState::Ready(loaded.clone()),
             (None, None) => AgentState::Loading,
         };
         self.0
@@ -198,22 +144,47 @@ impl Agents {
         self.to_the_end(journal, Origin::File(path.into(), stamp)).await
     }
 
-    /// An agent that is in memory.
-    pub(super) fn loaded(&self, digest: &Digest) -> Option<Arc<Loaded>> {
-        self.0.cache().loaded.get(digest).cloned()
+    /// An agent whose code is in memory.
+    pub(super) fn in_memory(&self, digest: &Digest) -> Option<(Arc<Loaded>, Program)> {
+        let cache = self.0.cache();
+        cache.loaded.get(digest).cloned().zip(cache.programs.get(digest).cloned())
     }
 
-    /// The agent that an existing run executes, whatever its file holds by now.
-    pub(super) async fn by_digest(&self, journal: &Journal, digest: &Digest) -> Result<Arc<Loaded>, AgentError> {
-        match self.0.known(digest, &digest.to_string()) {
-            Some(known) => known,
-            None => self.to_the_end(journal, Origin::Journal(*digest)).await,
+    /// The agent that an existing run executes, whatever its file holds by now, with its code.
+    pub(super) async fn by_digest(
+        &self,
+        journal: &Journal,
+        digest: &Digest,
+    ) -> Result<(Arc<Loaded>, Program), AgentError> {
+        let loaded = match self.0.known(digest, &digest.to_string()) {
+            Some(known) => known?,
+            None => self.to_the_end(journal, Origin::Journal(*digest)).await?,
+        };
+        let (agents, journal, of) = (self.clone(), journal.clone(), loaded.clone());
+        let load = tokio::spawn(async move { agents.program(&journal, &of).await });
+        Ok((loaded, load.await.map_err(|_| AgentError::ShuttingDown)??))
+    }
+
+    /// The code of an agent, loaded once for all who want it.
+    async fn program(&self, journal: &Journal, loaded: &Loaded) -> Result<Program, AgentError> {
+        let digest = loaded.manifest.digest;
+        let turn = self.0.turn(&digest);
+        let _turn = turn.lock().await;
+        if let Some(program) = self.0.cache().programs.get(&digest) {
+            return Ok(program.clone());
         }
+        let bytes = journal.blob(&digest).await?.ok_or(AgentError::Missing(digest))?;
+        let (engine, manifest) = (self.0.engine.clone(), loaded.manifest.clone());
+        let program = blocking(move || engine.compile(&bytes, &manifest)).await?;
+        let program = program.map_err(|source| AgentError::Load { path: digest.to_string(), source })?;
+        self.0.cache().keep_program(digest, program.clone());
+        Ok(program)
     }
 
     /// What the component of an existing run asks for.
     pub(super) async fn manifest(&self, journal: &Journal, digest: &Digest) -> Result<Arc<Manifest>, AgentError> {
-        match self.loaded(digest) {
+        let loaded = self.0.cache().loaded.get(digest).cloned();
+        match loaded {
             Some(loaded) => Ok(loaded.manifest.clone()),
             None => manifest(journal, self.0.engine.reader(), *digest).await,
         }
@@ -232,9 +203,12 @@ impl Agents {
         let (digest, file) = match &origin {
             Origin::Journal(digest) => (*digest, None),
             Origin::File(path, _) => {
-                let (path, read) = (path.clone(), path.clone());
-                let read = blocking(move || std::fs::read(read).map(|bytes| (Digest::of(&bytes), Some(bytes)))).await?;
-                read.map_err(|source| AgentError::File { path, source })?
+                let (path, opened) = (path.clone(), path.clone());
+                let read = blocking(move || {
+                    let file = File::open(opened)?;
+                    Ok((Source::File(&file).digest()?, Some(file)))
+                });
+                read.await?.map_err(|source| AgentError::File { path, source })?
             }
         };
         let name = match &origin {
@@ -243,22 +217,26 @@ impl Agents {
         };
         let turn = self.0.turn(&digest);
         let _turn = turn.lock().await;
-        let (loaded, bytes) = match (self.0.known(&digest, &name), file) {
+        let (loaded, file) = match (self.0.known(&digest, &name), file) {
             (Some(known), file) => (known?, file),
             (None, file) => {
-                let bytes = match file {
-                    Some(bytes) => bytes,
+                let bytes = match &file {
+                    Some(_) => Vec::new(),
                     None => journal.blob(&digest).await?.ok_or(AgentError::Missing(digest))?,
                 };
                 let here = self.clone();
-                let (loaded, bytes) = blocking(move || (here.0.load(name, &bytes), bytes)).await?;
+                let read = move || {
+                    let component = file.as_ref().map_or(Source::Bytes(&bytes), Source::File);
+                    (here.0.read(name, component, &digest), file)
+                };
+                let (loaded, file) = blocking(read).await?;
                 self.0.keep(&digest, &loaded);
-                (loaded?, Some(bytes))
+                (loaded?, file)
             }
         };
-        if let (Origin::File(path, stamp), Some(bytes)) = (origin, bytes) {
-            drop(journal.put_blob(bytes).await?);
-            self.0.cache().files.insert(path, (stamp.0, stamp.1, digest));
+        if let (Origin::File(path, stamp), Some(file)) = (origin, file) {
+            put_file(journal, &path, file, digest).await?;
+            self.0.cache().files.insert(path, (stamp.0, stamp.1, loaded.clone()));
         }
         Ok(loaded)
     }
@@ -276,21 +254,36 @@ pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Res
     read.map_err(|source| AgentError::Load { path: digest.to_string(), source })
 }
 
+/// Keeps a component in the journal, if its file holds what was read of it.
+async fn put_file(journal: &Journal, path: &Path, mut file: File, digest: Digest) -> Result<(), AgentError> {
+    let explain = |source| AgentError::File { path: path.into(), source };
+    let read = move || {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = blocking(read).await?.map_err(explain)?;
+    if *journal.put_blob(bytes).await? == digest {
+        Ok(())
+    } else {
+        Err(explain(std::io::Error::other("it was changed while it was read; try again")))
+    }
+}
+
 /// Work that takes its time, away from the threads that serve people.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AgentError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| AgentError::ShuttingDown)
 }
 
 impl Inner {
-    fn load(&self, path: String, bytes: &[u8]) -> Result<Arc<Loaded>, AgentError> {
+    fn read(&self, path: String, component: Source<'_>, digest: &Digest) -> Result<Arc<Loaded>, AgentError> {
         let explain = |source| AgentError::Load { path: path.clone(), source };
-        let manifest = self.engine.read(bytes).map_err(explain)?;
+        let manifest = self.engine.read(component, digest).map_err(explain)?;
         let bindings = match (self.catalogue.bind(&manifest), &manifest.problems[..]) {
             (Ok(bindings), []) => bindings,
             (bound, problems) => return Err(imports(path, bound.err(), problems)),
         };
-        let program = self.engine.compile(bytes, &manifest).map_err(explain)?;
-        Ok(Arc::new(Loaded { manifest, program, bindings }))
+        Ok(Arc::new(Loaded { manifest, bindings }))
     }
 
     /// What came of a component before, unless it is to be tried again.
@@ -318,8 +311,8 @@ impl Inner {
 
     fn unchanged(&self, path: &Path, (modified, bytes): (SystemTime, u64)) -> Option<Arc<Loaded>> {
         let cache = self.cache();
-        let (then, size, digest) = cache.files.get(path)?;
-        (*then == modified && *size == bytes).then(|| cache.loaded.get(digest).cloned()).flatten()
+        let (then, size, loaded) = cache.files.get(path)?;
+        (*then == modified && *size == bytes).then(|| loaded.clone())
     }
 
     fn keep(&self, digest: &Digest, loaded: &Result<Arc<Loaded>, AgentError>) {
@@ -342,6 +335,22 @@ impl Inner {
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    /// Keeps a program, and of those that do not run no more than there is room for.
+    fn keep_program(&mut self, digest: Digest, program: Program) {
+        let mut room = PROGRAM_BYTES_MAX.saturating_sub(program.bytes());
+        let mut places = LOADED_MAX - 1;
+        self.programs.retain(|_, kept| {
+            let fits = places > 0 && kept.bytes() <= room;
+            if fits {
+                (places, room) = (places - 1, room - kept.bytes());
+            }
+            fits || kept.is_running()
+        });
+        self.programs.insert(digest, program);
     }
 }
 

@@ -86,8 +86,8 @@ impl<'a> Drive<'a> {
         let lease = host.journal.lease(id);
         let opened = Cursor::open(&host.journal, id, &host.events_replayed).await?;
         let Some((cursor, run, task)) = opened else { return Ok(None) };
-        let loaded = match host.agents.loaded(&run.component) {
-            Some(loaded) => loaded,
+        let (loaded, program) = match host.agents.in_memory(&run.component) {
+            Some(in_memory) => in_memory,
             None => {
                 // Reading a component takes up to all the time that its limits allow, and other runs need the place meanwhile.
                 drop(place);
@@ -103,7 +103,7 @@ impl<'a> Drive<'a> {
             created_at: run.created_at,
             arguments_max_bytes: host.settings.arguments_max_bytes,
         };
-        let guest = loaded.program.start(start);
+        let guest = program.start(start);
         host.instances_started.fetch_add(1, Ordering::Relaxed);
         let tally = Tally::new(run.limits.clone());
         let agent = LiveAgent::new(&run, loaded.clone(), (guest, cursor), tally, host.settings.linger, place);

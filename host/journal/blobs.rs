@@ -1,0 +1,35 @@
+//! Bytes that are kept by their digest: components and evidence.
+
+use holdshort_gate::Digest;
+
+use crate::error::{ReadError, SubmitError};
+use crate::flushed::Flushed;
+use crate::journal::Journal;
+use crate::submit::{Submitted, Task};
+
+impl Journal {
+    /// Keeps some bytes by their digest. They are on disk when it returns; putting them again changes nothing.
+    pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Flushed<Digest>, SubmitError> {
+        let digested = move || (Digest::of(&bytes), bytes);
+        let (digest, bytes) = if self.0.simulated.is_some() {
+            digested()
+        } else {
+            // A component has up to 128 MiB, and what serves people must not wait for its digest.
+            let stopped = |error: tokio::task::JoinError| SubmitError::NotWritten(error.to_string());
+            tokio::task::spawn_blocking(digested).await.map_err(stopped)?
+        };
+        let (reply, submitted) = Submitted::new();
+        self.send(Task::Blob { digest, bytes, reply });
+        submitted.await
+    }
+
+    /// The bytes of a digest, if they are kept. Others that lie in their place are not handed out: they would be run, or shown, as what they are not.
+    pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        let digest = *digest;
+        let checked = move |bytes: Vec<u8>| match Digest::of(&bytes) {
+            found if found == digest => Ok(bytes),
+            found => Err(ReadError::Damaged(format!("the bytes that should be {digest} are {found}"))),
+        };
+        self.read(move |reader| reader.blob(&digest)?.map(checked).transpose()).await
+    }
+}

@@ -1,0 +1,70 @@
+//! Why an agent cannot be run, in words for who configured it.
+
+use std::path::PathBuf;
+
+use holdshort_gate::Digest;
+use holdshort_journal::{ReadError, SubmitError};
+
+use crate::agent::LoadError;
+
+/// Why an agent cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// No agent of this name is configured.
+    #[error("there is no agent `{name}`; {}", known_names(.known))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The file cannot be read.
+    #[error("the agent's file `{path}` cannot be read: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not an agent.
+    #[error("`{path}`: {source}")]
+    Load {
+        /// The file, or the digest of a component in the journal.
+        path: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// It imports what it may not have.
+    #[error("`{path}` cannot run here:\n{}", bullets(.problems))]
+    Imports {
+        /// The file, or the digest of a component in the journal.
+        path: String,
+        /// Each import that is in the way, with what to do.
+        problems: Vec<String>,
+    },
+    /// The journal does not hold the component of a run.
+    #[error("the journal does not hold the component {0}")]
+    Missing(Digest),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The component cannot be kept.
+    #[error(transparent)]
+    Write(#[from] SubmitError),
+    /// It takes its time.
+    #[error(
+        "the agent `{0}` is still being read and compiled, which takes up to half a minute for a large one; try again"
+    )]
+    Loading(String),
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    ShuttingDown,
+}
+
+fn known_names(names: &[String]) -> String {
+    if names.is_empty() { "none is configured".into() } else { format!("known: {}", names.join(", ")) }
+}
+
+fn bullets(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
+}
