@@ -50,10 +50,9 @@ pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manife
     // Loading it takes no more memory than is allowed. Whether a guest of it fits the pool takes address space.
     let lifted = isolate::without_memory_limit();
     lifted.map_err(|error| LoadError::Compile { cause: error.to_string() })?;
-    match engine(true) {
-        Ok(pooled) => drop(pooled.compile(bytes, &manifest)?),
-        // A machine that limits address space has no pool, and neither has its host.
-        Err(_) => {}
+    // A machine that limits address space has no pool, and neither has its host.
+    if let Ok(pooled) = engine(true) {
+        pooled.compile(bytes, &manifest)?;
     }
     Ok(manifest)
 }

@@ -40,7 +40,10 @@ impl<'a> Source<'a> {
     /// Takes them piece by piece, from the first to the last.
     pub(super) fn pieces(self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let file = match self {
-            Self::Bytes(bytes) => return Ok(take(bytes)),
+            Self::Bytes(bytes) => {
+                take(bytes);
+                return Ok(());
+            }
             Self::File(file) => file,
         };
         let (mut piece, mut at) = (vec![0; PIECE_BYTES], 0);
