@@ -36,14 +36,12 @@ pub use propose::{CannotPropose, DisplayBudget, NoHistory, ReviseError};
 pub use refusal::{CannotRefuse, RefusalForm};
 
 use crate::agent::{Engine, Import};
-use crate::effects::Refresh;
 use crate::kill;
 use crate::policy::Policy;
 use delays::Delays;
 use driver::{Drive, Left};
 use places::Places;
 use propose::{Asker, Followed, Proposer};
-use refresh::Refresher;
 use signal::{Listener, Signal};
 
 /// What the driver needs to know beforehand.
@@ -277,11 +275,6 @@ impl Runs {
     /// Loads a configured agent, so that what is wrong with it shows before a run is started.
     pub async fn load(&self, agent: &str) -> Result<Arc<Loaded>, AgentError> {
         self.0.agents.by_name(&self.0.journal, agent).await
-    }
-
-    /// What the dispatcher asks when facts have changed.
-    pub fn refresher(&self) -> Arc<dyn Refresh> {
-        Arc::new(Refresher::new(&self.0.journal, &self.0.catalogue, &self.0.proposer.policy))
     }
 
     /// What the host would look at if the outcome of a call's effect were lost, in the words of the connector that was shown; nothing if that one is not

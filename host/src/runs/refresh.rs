@@ -6,21 +6,23 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Call, Capability, Phase, Proposal, Run};
 use holdshort_journal::Journal;
 
-use super::Catalogue;
 use super::propose::{Followed, freeze};
+use super::{Catalogue, Runs};
 use crate::effects::{Place, Refresh};
 use crate::policy::{JudgedCall, Policy, facts};
 
-/// The preview of a capability, for the dispatcher, which finds that facts have changed but holds no previews itself.
-pub(super) struct Refresher {
+/// Previews and policy, for the dispatcher, which holds neither itself: facts may have changed, and the time goes on.
+struct Refresher {
     journal: Journal,
     catalogue: Arc<Catalogue>,
     policy: Arc<dyn Policy>,
 }
 
-impl Refresher {
-    pub(super) fn new(journal: &Journal, catalogue: &Arc<Catalogue>, policy: &Arc<dyn Policy>) -> Self {
-        Self { journal: journal.clone(), catalogue: catalogue.clone(), policy: policy.clone() }
+impl Runs {
+    /// What the dispatcher asks before an effect starts, and when facts have changed.
+    pub fn refresher(&self) -> Arc<dyn Refresh> {
+        let (journal, catalogue) = (self.0.journal.clone(), self.0.catalogue.clone());
+        Arc::new(Refresher { journal, catalogue, policy: self.0.proposer.policy.clone() })
     }
 }
 
