@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use holdshort::policy::cases::verdict;
 use holdshort::policy::isolated::Reader;
-use holdshort::policy::{Base, People, Setting};
+use holdshort::policy::{Base, CedarPolicy, People, Setting};
 use holdshort_gate::{Demand, Requirement, Reviewers};
 
-use super::{DECIDE, evidence, golden, inline, types};
+use super::{DECIDE, TRANSFER, cases, evidence, golden, inline, types};
 
 fn people() -> People {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -234,4 +235,30 @@ fn a_number_with_a_point_is_answered_with_a_decimal() {
     let (_, other) = load("context.confidense.greaterThan(decimal(\"0.7\"))");
     assert!(!other[0].contains("is written `decimal"), "{other:?}");
     evidence::figure("T40", "numbers with a point answered with a decimal", table.len() as u64);
+}
+
+/// A claim beyond certain clears nothing, though it compares as larger.
+#[test]
+fn a_confidence_outside_of_its_range_clears_nothing() {
+    let permit = "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence.greaterThanOrEqual(decimal(\"0.7\")) };\n";
+    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+    let policy = CedarPolicy::load(&[inline(&format!("{permit}{DECIDE}"))], &types(), people(), base).unwrap();
+    for (claimed, expected) in [
+        ("0.7", "clear"),
+        ("0.99", "clear"),
+        ("1.0", "clear"),
+        ("0.69", "hold"),
+        ("0.0", "hold"),
+        ("1.001", "hold"),
+        ("2.0", "hold"),
+        ("70.0", "hold"),
+        ("1e30", "hold"),
+        ("-0.8", "hold"),
+    ] {
+        let rationale = format!("rationale = {{ summary = \"\", confidence = {claimed}, exhibits");
+        let case = &cases(&TRANSFER.replace("rationale = { summary = \"\", exhibits", &rationale))[0];
+        let judgement = case.judge(&policy, &types()).unwrap();
+        let outside = !(0.0..=1.0).contains(&claimed.parse::<f64>().unwrap());
+        assert_eq!((verdict(&judgement), !judgement.record.errors.is_empty()), (expected, outside), "{claimed}");
+    }
 }

@@ -352,4 +352,28 @@ mod tests {
         assert!(budget.admits(&action("1\n2\n3\n4\n5")).unwrap_err().contains("5 lines"));
         assert!(budget.admits(&action(&"x".repeat(100))).unwrap_err().contains("at most 100 bytes"));
     }
+
+    /// Policies clear by the confidence that an agent claims, so it is one. What others call so in functions of their own is theirs.
+    #[test]
+    fn a_confidence_is_from_nothing_to_certain() {
+        let confidence = WitType::Option(Box::new(WitType::F64));
+        let rationale = WitType::Record(vec![("confidence".into(), confidence)]);
+        let ty = FunctionType { params: vec![("rationale".into(), rationale)], result: None };
+        let claims = |capability: &str, claimed: &Value| {
+            let arguments = json!({ "rationale": { "confidence": claimed } });
+            let action = Action::new(Digest::of(b""), capability.parse().unwrap(), &ty, &arguments).unwrap();
+            believable(&action)
+        };
+        let ours = "holdshort:agent/email@0.1.0#send-email";
+        for claimed in [json!(null), json!(0), json!(-0.0), json!(1e-300), json!(0.5), json!(1), json!(1.0)] {
+            assert_eq!(claims(ours, &claimed), Ok(()), "{claimed}");
+        }
+        for claimed in
+            [json!(1.000_000_1), json!(2.0), json!(-1e-9), json!(-1), json!(70), json!(1e300), json!(f64::MAX)]
+        {
+            let why = claims(ours, &claimed).unwrap_err();
+            assert!(why.contains("from 0 to 1"), "{why}");
+            assert_eq!(claims("acme:crm/contacts@1.0.0#delete", &claimed), Ok(()));
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub enum RefusalForm {
 pub enum CannotRefuse {
     /// It returns no error at all, so no configuration helps.
     #[error(
-        "its result has no error: build the agent against an interface in which it is `result`, `result<_, refusal>` or `result<_, string>`; \
+        "its result has no error: build the agent against an interface in which it is `result<_, refusal>` or `result<_, string>`; \
          only a function without any effect may be `class = \"routine\"` instead"
     )]
     NoError,

@@ -37,3 +37,34 @@ pub(in crate::cli) fn kind(capability: &Capability) -> Option<(&'static str, Kin
     })?;
     Some((name, *kind))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each published function is of one kind, and whatever else anybody could call ours is of none.
+    #[test]
+    fn what_is_not_on_the_list_is_of_no_kind() {
+        let ours = agent::functions().unwrap();
+        assert!(ours.len() > 10, "{}", ours.len());
+        for import in &ours {
+            assert!(kind(&import.capability).is_some(), "{} is of no kind", import.capability);
+        }
+        for name in [
+            "holdshort:agent/payments@0.1.0#refund",
+            "holdshort:agent/email@0.1.0#send",
+            "holdshort:agent/email@0.2.0#send-email",
+            "holdshort:agent/deployment@0.1.0#rollback",
+            "holdshort:agent/guidance@0.1.0#answer",
+            "holdshort:agent/log@0.1.0#read",
+            "holdshort:agent/secrets@0.1.0#read",
+            "holdshort:agent/workspace@0.1.1#write-file",
+            "holdshort:agent/repositories@0.1.0#log",
+            "holdshort:agents/email@0.1.0#send-email",
+            "acme:agent/email@0.1.0#send-email",
+            "acme:crm/contacts@1.0.0#delete-contact",
+        ] {
+            assert_eq!(kind(&name.parse().unwrap()), None, "{name}");
+        }
+    }
+}
