@@ -162,6 +162,13 @@ async fn a_grant_is_drafted_made_listed_and_taken_back() {
     for (request, status) in [
         (draft(json!({"calls": 0, "lasts_ms": 60_000})), 422),
         (draft(json!({"calls": 1, "lasts_ms": 60_000, "may_differ": ["/words"]})), 422),
+        (draft(json!({"calls": 1, "lasts_ms": 60_000, "sums": {"eur": 2}})), 422),
+        (
+            draft(
+                json!({"calls": 1, "lasts_ms": 60_000, "sums": {"EUR": 2, "EUR\n// x\npermit (principal, action, resource);": 1}}),
+            ),
+            422,
+        ),
         (draft(json!({"calls": 1})), 400),
         (draft(terms.clone()).by("bob"), 403),
         (post("/v1/approvals/none.1/grant", &terms), 404),

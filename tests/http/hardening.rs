@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::Digest;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -125,6 +126,35 @@ async fn check(row: &Row, world: &World, words: &Words) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A text within a text within a text is text. A library that reads such a member as JSON reads it as deep as it likes, and overflows the stack.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_is_read_as_json() {
+    let world = World::new().await;
+    let held = world.held(&How::PLAIN).await;
+    let paths = [
+        format!("/v1/approvals/{}/decisions", held.id),
+        format!("/v1/approvals/{}/grant", held.id),
+        format!("/v1/approvals/{}/resolution", held.id),
+        "/v1/runs".to_owned(),
+        "/v1/backtests".to_owned(),
+        "/v1/sign-in-links".to_owned(),
+    ];
+    for depth in 1..=9 {
+        let nest = (0..depth).fold("0".to_owned(), |inner, _| {
+            let member = json!({ "$serde_json::private::RawValue": inner }).to_string();
+            format!("{}{member}{}", "[".repeat(119), "]".repeat(119))
+        });
+        for path in &paths {
+            let body = format!(r#"{{"type":"approve","x":{nest}}}"#).into_bytes();
+            let request = Request { body, ..post(path, &json!({})) };
+            let reply = world.ask(&request).await;
+            assert!((400..500).contains(&reply.status), "{depth} deep, {path}: {}", reply.status);
+        }
+    }
+    assert_eq!(world.ask(&get("/v1/approvals")).await.status, 200, "it goes on");
+    world.stop().await;
 }
 
 /// What the HTTP library says by itself tells no more than its status.

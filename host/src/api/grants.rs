@@ -126,6 +126,7 @@ pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Te
     };
     let (who, maker) = ((&*run.agent, &*run.started_by), (reviewer.name(), call.edited_by.as_deref()));
     grant.may_be_made(who, maker, proposal, now).map_err(Refused::from)?;
+    currencies(&grant)?;
     let policy = grants::text(None, &grant, &function).map_err(wrong)?;
     Ok(GrantDraft { grant, policy })
 }
@@ -139,11 +140,16 @@ pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Gr
     if let Some(place) = grant.like.keys().find(|like| places.iter().all(|place| place.pointer != **like)) {
         return Err(wrong(format!("`{}` is no place that a grant can go by", super::shortened(place))));
     }
-    let is_code = |code: &&String| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
-    if let Some(code) = grant.sums.keys().find(|code| !is_code(code)) {
-        return Err(wrong(format!("`{}` is no code of a currency", super::shortened(code))));
-    }
+    currencies(grant)?;
     grants::text(None, grant, &function).map(drop).map_err(wrong)
+}
+
+/// Sums are by currency, and a code has three capitals.
+fn currencies(grant: &Grant) -> Result<(), Problem> {
+    let is_code = |code: &&String| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    grant.sums.keys().find(|code| !is_code(code)).map_or(Ok(()), |code| {
+        Err(Problem::new(Kind::WrongType, format!("`{}` is no code of a currency", super::shortened(code))))
+    })
 }
 
 /// Which grants.

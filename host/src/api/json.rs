@@ -44,6 +44,11 @@ impl<'de> Deserialize<'de> for Once {
     }
 }
 
+/// Reads a text of a form, where a person types JSON, in the same way.
+pub(crate) fn once(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str(text).map(|Once(value)| value)
+}
+
 struct OnceVisitor;
 
 impl<'de> Visitor<'de> for OnceVisitor {

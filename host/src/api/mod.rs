@@ -22,7 +22,7 @@ pub mod history;
 pub(crate) mod ids;
 mod inbox;
 mod journaled;
-mod json;
+pub(crate) mod json;
 pub mod limits;
 mod metrics;
 pub mod openapi;

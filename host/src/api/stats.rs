@@ -32,6 +32,9 @@ const LATELY_US: u64 = 30 * 86_400_000_000;
 /// How long a scrape waits for the news. The first of a host has the whole journal to read, and leaves the figures out until that is done.
 const SCRAPE_TIME_MAX: Duration = Duration::from_millis(500);
 
+/// How many may ask for a report at once, of whom one is served.
+const ASKING_MAX: usize = 8;
+
 /// The figures that go on, and who reckons others.
 pub(super) struct Standing {
     known: Arc<Known>,
@@ -40,6 +43,8 @@ pub(super) struct Standing {
     told: Mutex<Option<String>>,
     /// One report at a time: each reads the journal.
     turn: Semaphore,
+    /// Who reads it or waits for their turn, so that reports keep no more than a few of the connections.
+    asking: Semaphore,
 }
 
 /// The fold that `/metrics` goes on with, and how far it has got.
@@ -60,6 +65,7 @@ impl Standing {
             }),
             told: Mutex::default(),
             turn: Semaphore::new(1),
+            asking: Semaphore::new(ASKING_MAX),
         }
     }
 }
@@ -114,7 +120,12 @@ impl Api {
 
     /// The figures of a time. All that came before is read too: what was decided then may have been held long before.
     pub(crate) async fn stats(&self, window: Window) -> Result<Report, Problem> {
-        let Standing { known, turn, .. } = &self.0.burden;
+        let Standing { known, turn, asking, .. } = &self.0.burden;
+        let _asking = asking.try_acquire().map_err(|_| {
+            let detail =
+                format!("{ASKING_MAX} reports are being made or waited for; try again when one of them is done");
+            Problem::new(Kind::TooMany, detail).retry_after_s(5)
+        })?;
         let _turn = turn.acquire().await.map_err(|_| Problem::new(Kind::Internal, "the host is shutting down"))?;
         let mut fold = Burden::new(known.clone(), window);
         let mut after = Position(0);

@@ -8,6 +8,7 @@ use holdshort_gate::{Call, EffectClass, Phase, RunId, Subject};
 
 use super::frame::{Answer, Seal, Signed, Trouble, When};
 use super::standing::barred;
+use crate::api::json;
 use crate::api::limits::{Form, Path};
 use crate::api::problem::{Kind, Problem};
 use crate::api::resolutions::{self, ResolutionRequest, ResolutionType};
@@ -83,7 +84,7 @@ fn request(attempt: u32, form: &Form) -> Result<ResolutionRequest, Problem> {
         Some("send-again") => ResolutionType::SendAgain,
         Some(_) | None => return Err(Problem::new(Kind::BadRequest, "say how it is settled")),
     };
-    let receipt = form.field("receipt").map(serde_json::from_str).transpose();
+    let receipt = form.field("receipt").map(json::once).transpose();
     let receipt =
         receipt.map_err(|error| Problem::new(Kind::BadRequest, format!("the receipt is no JSON: {error}")))?;
     Ok(ResolutionRequest { kind, attempt, receipt, message: form.field("message").map(str::to_owned) })
