@@ -245,6 +245,8 @@ fn only_the_time_overtakes_a_verdict() {
         // It is as it was: the policy was changed since, which changes nothing about calls that wait.
         (friday("forbid"), friday_late, "2026-11-27T15:00:00Z", false, None),
         (friday("forbid"), friday_late, saturday, false, None),
+        (friday("forbid") + &call("forbid", "context.local.day > 1"), thursday, friday_late, false, None),
+        (friday("forbid") + &call("permit", "context.local.day > 1"), thursday, friday_noon, true, None),
         (by_day.clone(), friday_noon, "2026-11-28T02:00:00Z", true, Some(no_longer)),
         (by_day.clone(), friday_noon, "2026-11-28T02:00:00Z", false, None),
         (by_day.clone(), friday_noon, saturday, true, None),

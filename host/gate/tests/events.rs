@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use common::{action, limits, proposal};
-use holdshort_gate::{Decision, Delayed, Digest, Event, Grant, RefusalReason, Resolution, Time, Verdict};
+use holdshort_gate::clearance::JudgedAt;
+use holdshort_gate::{Clearance, Decision, Delayed, Digest, Event, Grant, RefusalReason, Resolution, Time, Verdict};
 use serde_json::{Value, json};
 
 /// One of each kind.
@@ -116,6 +117,28 @@ fn a_run_may_have_come_of_a_request_with_a_key() {
     let event: Event = serde_json::from_value(value.clone()).unwrap();
     assert!(matches!(event, Event::RunCreated { request: Some(_), .. }), "{event:?}");
     assert_eq!(serde_json::to_value(&event).unwrap(), value);
+}
+
+/// A verdict that may depend on the time says when it was; one that cannot is journaled, and digested, as it always was.
+#[test]
+fn a_verdict_may_say_when_it_was() {
+    let clearance = Digest::of(b"clearance");
+    let digest = |proposal: &holdshort_gate::Proposal| {
+        let (journal, run) = (holdshort_gate::JournalId("j".into()), holdshort_gate::RunId("r".into()));
+        Clearance { journal: &journal, run: &run, call: 2, revision: 1, proposal }.digest()
+    };
+    let plain = proposal("a");
+    let mut timed = plain.clone();
+    timed.policy.judged_at = Some(JudgedAt { at: Time(7), zone: "Europe/Zagreb".into() });
+    let value =
+        |proposal| serde_json::to_value(Event::CallHeld { call: 2, proposal: Box::new(proposal), clearance }).unwrap();
+    let at = "/data/proposal/policy/judged_at";
+    assert_eq!(value(plain.clone()).pointer(at), None);
+    assert_eq!(value(timed.clone()).pointer(at), Some(&json!({ "at": 7, "zone": "Europe/Zagreb" })));
+    let read: Event = serde_json::from_value(value(timed.clone())).unwrap();
+    assert_eq!(read, Event::CallHeld { call: 2, proposal: Box::new(timed.clone()), clearance });
+    assert_ne!(digest(&plain), digest(&timed), "what people decide on says when it was judged");
+    assert_eq!((plain.policy.asked_at(Time(9)), timed.policy.asked_at(Time(9))), (Time(9), Time(7)));
 }
 
 #[test]

@@ -47,11 +47,14 @@ impl JudgedCall<'_> {
         };
         let (before, after) = (verdict(then), verdict(now));
         let clock = policy.zone().told(now);
-        match after {
-            _ if before == after => None,
-            Verdict::Refuse(why) => Some(format!("{why} (it is {clock})")),
-            Verdict::Hold if self.by_policy => Some(format!("policy no longer clears it (it is {clock})")),
-            Verdict::Hold | Verdict::Clear => None,
+        match (before, after) {
+            // Policies that would have refused it then were changed since, which is nothing to a call that waits.
+            (Verdict::Refuse(_), _) => None,
+            (_, Verdict::Refuse(why)) => Some(format!("{why} (it is {clock})")),
+            (Verdict::Clear, Verdict::Hold) if self.by_policy => {
+                Some(format!("policy no longer clears it (it is {clock})"))
+            }
+            (_, Verdict::Hold | Verdict::Clear) => None,
         }
     }
 }
