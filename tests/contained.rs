@@ -15,5 +15,7 @@ mod evidence;
 mod honest;
 #[path = "support/skipped.rs"]
 mod skipped;
+#[path = "contained/takeover.rs"]
+mod takeover;
 #[path = "contained/world.rs"]
 mod world;

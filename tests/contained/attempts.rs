@@ -171,13 +171,7 @@ async fn nothing_of_a_check_is_left_when_it_ends() {
         let time_out = if ends { TIME } else { Duration::from_secs(2) };
         let ended = world.run(&way.replace("MARK", &mark), Some((sandbox.clone(), Given::default())), time_out).await;
         assert_eq!((ended.passed, ended.output.contains("[stopped after")), (ends, !ends), "{way}: {ended:?}");
-        for _ in 0..200 {
-            if !world.has_process(&mark) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert!(!world.has_process(&mark), "{way}");
+        world.has_lost(&mark, way).await;
     }
     evidence::figure("T33", "ways to outlive a check", ways.len() as u64);
 }

@@ -169,8 +169,18 @@ impl World {
         .fold(script.to_owned(), |script, (name, value)| script.replace(name, &value))
     }
 
-    /// Whether a process of this machine has the text in its command line.
-    pub fn has_process(&self, text: &str) -> bool {
+    /// Waits until no process of this machine has the text in its command line, and fails if that does not come.
+    pub async fn has_lost(&self, text: &str, way: &str) {
+        for _ in 0..500 {
+            if !self.has_process(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{way}: a process is left");
+    }
+
+    fn has_process(&self, text: &str) -> bool {
         std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
             let mut line = Vec::new();
             let read =

@@ -3,7 +3,11 @@
 //! The program inside has namespaces of its own for users, processes, network, IPC, host name and cgroups, and a new session. It has no
 //! capability, can make no further user namespace, and no set-user-id file gives it any right. Of the machine's files it sees the system's programs,
 //! read-only, a few files of `/etc`, its own folders, and the paths that the operator named. The state folder, the home folders, `/run`, `/var` and
-//! `/sys` are not there. All of it ends with bubblewrap, whose processes are in the process group that the host kills.
+//! `/sys` are not there.
+//!
+//! The first process that the program sees is bubblewrap's, and the program's own user, so the program can trace it and make it say that the program
+//! has ended. So these namespaces stand within others, of users and of processes, whose first process the program neither sees nor may trace. With it
+//! the kernel ends everything, and tells the host of its end when nothing is left. It ends with the process group that the host kills, or with the host.
 //!
 //! A host that is root runs the program as another user: root is exempt from the kernel's limit on processes, and every file of the system is
 //! root's. That user cannot pass through root's private folders, so a first mount namespace, which is root's, puts the sources within reach.
@@ -162,14 +166,11 @@ impl Sandbox {
         if self.as_root {
             words.within_reach(&mut binds);
         }
+        words.keeper(given.memory_bytes.unwrap_or(self.memory_bytes));
         words.namespaces(given.network);
         words.system(given.network);
         binds.iter().for_each(|bind| words.bind(bind));
-        words.all(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", TREE, "--", "prlimit", "--core=0"]);
-        words.one(format!("--nproc={PROCESSES_MAX}"));
-        words.one(format!("--fsize={FILE_BYTES_MAX}"));
-        words.one(format!("--data={}", given.memory_bytes.unwrap_or(self.memory_bytes)));
-        words.one("--");
+        words.all(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", TREE, "--"]);
         argv.iter().for_each(|word| words.one(word));
         words.0
     }
@@ -222,7 +223,8 @@ impl Words {
 
     /// A mount namespace of root's, with each source at a place that everybody may pass through; and from here on another user.
     fn within_reach(&mut self, binds: &mut [Bind]) {
-        self.all(["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--perms", "0755", "--tmpfs", "/tmp"]);
+        self.all(["bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/"]);
+        self.all(["--perms", "0755", "--tmpfs", "/tmp"]);
         for (number, bind) in binds.iter_mut().enumerate() {
             let near = PathBuf::from(format!("/tmp/{number}"));
             self.bind(&Bind {
@@ -235,6 +237,18 @@ impl Words {
         self.all([format!("--reuid={NOBODY}").as_str(), &format!("--regid={NOBODY}"), "--"]);
     }
 
+    /// The namespace whose first process the program cannot reach: the next bubblewrap, whose own namespaces are within this one. All in it end with
+    /// that process, and the kernel reports its end only after theirs. The limits hold from here on.
+    fn keeper(&mut self, memory_bytes: u64) {
+        self.all(["bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--as-pid-1"]);
+        self.all(["--dev-bind", "/", "/", "--", "prlimit", "--core=0"]);
+        self.one(format!("--nproc={PROCESSES_MAX}"));
+        self.one(format!("--fsize={FILE_BYTES_MAX}"));
+        self.one(format!("--data={memory_bytes}"));
+        self.one("--");
+    }
+
+    /// The namespaces that the program has.
     fn namespaces(&mut self, network: bool) {
         self.all([
             "bwrap",
