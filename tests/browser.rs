@@ -26,6 +26,8 @@ mod outside;
 mod person;
 #[path = "browser/scene.rs"]
 mod scene;
+#[path = "browser/settling.rs"]
+mod settling;
 #[path = "browser/signing_in.rs"]
 mod signing_in;
 #[path = "support/mod.rs"]

@@ -156,6 +156,12 @@ impl Person {
 
     /// Goes to a path of the host, or an address.
     pub fn goto(&self, to: &str) {
+        self.goto_at_once(to);
+        self.settled();
+    }
+
+    /// The same, without waiting until the forms that decide are there.
+    pub fn goto_at_once(&self, to: &str) {
         let to = if to.starts_with('/') { format!("{}{to}", self.url) } else { to.to_owned() };
         self.wait(self.client.goto(&to)).unwrap();
     }
@@ -216,8 +222,14 @@ impl Person {
         }
     }
 
+    /// Waits until the forms that decide are there, as a person does who reads before they act.
+    pub fn settled(&self) {
+        until("settled", || (self.script("return document.getAnimations().length") == 0).then_some(()));
+    }
+
     /// Does something with an element. One that the page has just replaced is found anew, as a person's hand would.
     fn on(&self, css: &str, act: impl Fn(Element) -> Result<(), CmdError>) {
+        self.settled();
         let mut tries = 0;
         while let Err(error) = act(self.find(css)) {
             tries += 1;
@@ -237,6 +249,12 @@ impl Person {
 
     /// Presses keys wherever the focus is, as on a keyboard: what has the focus may be replaced meanwhile.
     pub fn press(&self, keys: &str) {
+        self.settled();
+        self.press_at_once(keys);
+    }
+
+    /// Presses keys whatever the page is at.
+    pub fn press_at_once(&self, keys: &str) {
         let both = |value| [KeyAction::Down { value }, KeyAction::Up { value }];
         let strokes = keys.chars().flat_map(both).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
         self.wait(self.client.perform_actions(strokes)).unwrap();

@@ -37,6 +37,44 @@ fn hear(mut stream: TcpStream, kept: &Mutex<Vec<u8>>) {
     }
 }
 
+/// Ways to write the address of a port of this machine, and what only looks like one.
+fn spellings(bare: &str, port: &str) -> Vec<String> {
+    let schemes = ["HTTP://", "Http://", "hTTp://", "httP://", "HTtp://", "", "//", "http:", "http:/", "http:///"];
+    let mut all: Vec<String> = schemes.map(|scheme| format!("{scheme}{bare}")).into();
+    let names = [
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "127.0.0.1.",
+        "127.1",
+        "127.0.0.2",
+        "0",
+        "0.0.0.0",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "[::1]",
+        "[::]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::ffff:127.0.0.1]",
+        "[::FFFF:7F00:1]",
+        "user@127.0.0.1",
+        "user:secret@127.0.0.1",
+        "127.0.0.1@localhost",
+        "@127.0.0.1",
+        "%31%32%37.0.0.1",
+    ];
+    for scheme in ["http", "HTTP", "hTTp"] {
+        all.extend(names.map(|name| format!("{scheme}://{name}:{port}")));
+        all.extend(
+            ["/", "//", "/v1", "/?a", "#a", "/#a", " ", "\t", "\n", "\\"].map(|end| format!("{scheme}://{bare}{end}")),
+        );
+        all.extend([" ", "\t", "\n", "\u{a0}"].map(|before| format!("{before}{scheme}://{bare}")));
+        all.push(format!("{scheme}://127.0.0.1:0{port}"));
+    }
+    all
+}
+
 const COMMANDS: &[&[&str]] = &[
     &["approvals"],
     &["approvals", "--mine"],
@@ -99,6 +137,17 @@ fn whoever_listens_where_a_host_did_gets_no_token() {
                 // `run` looks for the agent first, which is not known elsewhere.
                 let usage = said.status.code() == Some(2) && command[0] == "run";
                 assert!(said.status.code() == Some(5) || usage, "{command:?}: {said:?}");
+                tried += 1;
+            }
+        }
+        // The same address in every other spelling: none of them leads past the socket.
+        let bare = url.trim_start_matches("http://");
+        let port = bare.rsplit(':').next().unwrap();
+        for spelled in spellings(bare, port) {
+            let by_option = folder.command(&["approvals", "--url", &spelled]).output().unwrap();
+            let by_variable = folder.command(&["sign-in"]).env("HOLDSHORT_URL", &spelled).output().unwrap();
+            for said in [by_option, by_variable] {
+                assert!(matches!(said.status.code(), Some(2 | 5)), "{spelled:?}: {said:?}");
                 tried += 1;
             }
         }

@@ -99,7 +99,7 @@ async fn what_was_previewed_is_sent() {
     assert_eq!(world.written().await, before, "a preview writes nothing");
     let back = alice.send(&held, &preview, &[("action", "change")]).await;
     assert_eq!(fields(&back)["v.0"], "<b>bye</b><U+202E>");
-    let sent = alice.send(&held, &preview, &[("action", "send"), ("message", "shorter")]).await;
+    let sent = alice.send(&held, &preview, &[("action", "send"), ("message", "shorter"), ("word", "approve")]).await;
     assert_eq!(sent.status, 303, "{}", sent.text());
     assert_eq!(sent.header("location"), Some(format!("/approvals/{0}?decided={0}", held.id).as_str()));
     let now = world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json();
@@ -113,6 +113,54 @@ async fn what_was_previewed_is_sent() {
     assert_eq!(late.status, 409, "{}", late.text());
     assert!(late.text().contains(&format!("href=\"/approvals/{}\"", held.id)), "{}", late.text());
     assert_eq!(world.written().await.len(), written);
+    world.stop().await;
+}
+
+/// An edit is a vote on what it changes and on what it leaves as it was, and takes the word for either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_what_is_not_what_it_seems_takes_the_word() {
+    let world = World::new().await;
+    let (alice, bob) = (Browser::of(&world, "alice").await, Browser::of(&world, "bob").await);
+    let hostile = [
+        "send\u{202e}nos",
+        "p\u{430}y",
+        "a\u{200b}b",
+        "a\u{2066}b",
+        "a\u{ad}b",
+        "a\u{e0041}b",
+        "\u{3bf}perating",
+        "a\u{2028}b",
+        "a\u{7}b",
+        "a\u{feff}b",
+    ];
+    let mut tried = 0;
+    for text in hostile {
+        let held = world.held(&How { quorum: 2, ..How::PLAIN }).await;
+        // What is new is hostile; then what was there is, and the edit is plain.
+        for (who, text) in [(&alice, text), (&bob, "bye")] {
+            let preview = who.send(&held, &who.form(&held).await, &[("v.0", text), ("action", "preview")]).await;
+            assert!(preview.text().contains("id=\"word\""), "{text:?}: {}", preview.text());
+            let before = world.written().await;
+            for word in [None, Some(""), Some("yes"), Some("edit"), Some("APPROVE"), Some("approve!")] {
+                let word = word.map(|word| ("word", word));
+                let fields: Vec<_> = [("action", "send")].into_iter().chain(word).collect();
+                let refused = who.send(&held, &preview, &fields).await;
+                assert_eq!(refused.status, 400, "{text:?} {word:?}: {}", refused.text());
+                assert!(refused.text().contains("this takes the word `approve`"), "{}", refused.text());
+                tried += 1;
+            }
+            assert_eq!(world.written().await, before, "nothing was sent");
+            let digest = world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json()["digest"].clone();
+            assert_eq!(fields(&preview)["digest"], digest.as_str().unwrap());
+            let sent = who.send(&held, &preview, &[("action", "send"), ("word", " approve ")]).await;
+            assert_eq!(sent.status, 303, "{text:?}: {}", sent.text());
+        }
+    }
+    let held = world.held(&How::PLAIN).await;
+    let plain = alice.send(&held, &alice.form(&held).await, &[("v.0", "bye"), ("action", "preview")]).await;
+    assert!(!plain.text().contains("id=\"word\""), "{}", plain.text());
+    assert_eq!(alice.send(&held, &plain, &[("action", "send")]).await.status, 303, "what is plain takes a click");
+    assert_eq!(tried, 120);
     world.stop().await;
 }
 

@@ -111,7 +111,8 @@ async fn check(row: &Row, world: &World, words: &Words) -> Result<(), String> {
         }
     }
     request.iter().for_each(|request| world.schema.check(request, last));
-    if let Some(says) = row.says.as_ref().filter(|says| !last.text().contains(says.as_str())) {
+    let says = row.says.as_ref().map(|says| fill(says, words));
+    if let Some(says) = says.filter(|says| !last.text().contains(says.as_str())) {
         return Err(format!("no `{says}` in {}", last.text()));
     }
     let problem = if last.status < 400 || last.body.is_empty() || page { String::new() } else { problem(last) };

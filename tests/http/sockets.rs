@@ -1,11 +1,12 @@
 //! Slow heads, slow bodies, many sockets, too many requests: each costs its sender, not the reviewers.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use holdshort::api::{Limits, Rate};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::{PATIENCE, Reply, get, post};
 use crate::evidence;
@@ -265,6 +266,37 @@ async fn guessing_and_looping_are_slowed_down() {
     world.stop().await;
 }
 
+/// What brings no secret tries none, so a page elsewhere that has a browser ask again and again keeps nobody from signing in; and all of loopback is one peer.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_brings_no_secret_takes_nothing_from_who_does() {
+    let world = World::with(Limits { failures: Rate { per_second: 1, burst: 5 }, ..Limits::STANDARD }).await;
+    let bare = |path: &str| get(path).without("Authorization");
+    for path in ["/", "/runs", "/approvals/r.1", "/live", "/sign-in", "/v1/approvals", "/metrics", "/openapi.json"] {
+        for _ in 0..20 {
+            let status = bare(path).send(world.at).await.status;
+            assert!([200, 303, 401].contains(&status), "{path}: {status}");
+        }
+    }
+    let told = |statuses: &[u16]| statuses.iter().filter(|status| **status != 429).count();
+    let mut statuses = Vec::new();
+    let start = Instant::now();
+    for last in 1..=40_u8 {
+        let from = TcpSocket::new_v4().unwrap();
+        from.bind(SocketAddr::from(([127, 0, last, last], 0))).unwrap();
+        let mut stream = from.connect(world.at).await.unwrap();
+        stream.write_all(&get("/v1/approvals").by("mallory").bytes()).await.unwrap();
+        statuses.push(Reply::read(&mut stream).await.status);
+    }
+    assert!(statuses.starts_with(&[401; 5]), "who brought none had taken nothing: {statuses:?}");
+    assert!(told(&statuses) <= 6 + usize::try_from(start.elapsed().as_secs()).unwrap(), "{statuses:?}");
+    for path in ["/", "/runs", "/sign-in"] {
+        let status = bare(path).send(world.at).await.status;
+        assert!([200, 303].contains(&status), "a page shows how to sign in while others guess: {path}: {status}");
+    }
+    assert!(!sign_in(&world, "alice").await.is_empty(), "and that works");
+    world.stop().await;
+}
+
 /// By any way, in turn: there is one count for all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_gains_nothing_by_going_from_one_way_to_the_next() {
@@ -307,7 +339,9 @@ async fn whoever_guesses_gains_nothing_by_going_from_one_way_to_the_next() {
     for way in ways.iter().cycle().take(3 * ways.len()) {
         let reply = way.send(world.at).await;
         assert!([303, 307, 401, 403, 429, 200].contains(&reply.status), "{}: {}", way.target, reply.status);
-        told += u64::from(reply.status != 429);
+        // What brings no secret tries none.
+        let bare = way.target.starts_with("/v1") && way.headers.iter().all(|(name, _)| name != "Authorization");
+        told += u64::from(reply.status != 429 && !bare);
     }
     assert!(told >= 30, "{told}");
     assert!(told <= 31 + start.elapsed().as_secs(), "{told} guesses were answered in {:?}", start.elapsed());

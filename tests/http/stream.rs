@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{PATIENCE, Request, get, head};
+use crate::hardening::sign_in;
 use crate::world::{How, World};
 
 /// An open stream.
@@ -113,6 +114,36 @@ async fn a_stream_begins_now_unless_it_is_told_otherwise() {
     assert_eq!(stream.event(&world).await.2["run"], json!(held.run));
     let (_, name, data) = stream.event(&world).await;
     assert_eq!((name.as_str(), &data["data"]["clearance"]), ("call-held", &json!(held.digest)));
+    world.stop().await;
+}
+
+/// The page's stream is of a session, and ends with it; that of another session goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_stream_ends_with_its_session() {
+    let world = World::new().await;
+    let live = |cookie: &str| get("/live").without("Authorization").with("Cookie", cookie);
+    let (out, stays) = (sign_in(&world, "alice").await, sign_in(&world, "alice").await);
+    let mut goes_on = Stream::open(&world, &live(&stays)).await;
+    let streams = [Stream::open(&world, &live(&out)).await, Stream::open(&world, &live(&out)).await];
+    let page = get("/").without("Authorization").with("Cookie", &out).send(world.at).await.text();
+    let seal = page.split("name=\"seal\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let form = get("/sign-out").method("POST").without("Authorization").with("Origin", "http://holdshort.test");
+    let form = form.with("Content-Type", "application/x-www-form-urlencoded").with("Cookie", &out);
+    assert_eq!(form.body(format!("seal={seal}")).send(world.at).await.status, 303);
+    for stream in streams {
+        assert!(stream.ended().await);
+    }
+    let again = live(&out).send(world.at).await;
+    assert_eq!(again.status, 303, "and cannot be opened again");
+    let forgets = again.headers.iter().filter(|(name, value)| name == "set-cookie" && value.contains("Max-Age=0"));
+    assert_eq!(forgets.count(), 2, "`/` and `/live`: {again:?}");
+    let held = world.held(&How::PLAIN).await;
+    assert!(goes_on.until("\n\n").await.contains(held.run.0.as_str()));
+    // The oldest of many sessions of one person goes, and its stream with it.
+    for _ in 0..20 {
+        sign_in(&world, "alice").await;
+    }
+    assert!(goes_on.ended().await);
     world.stop().await;
 }
 

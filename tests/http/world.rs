@@ -279,7 +279,7 @@ impl World {
             driver: Arc::new(Typist { journal: journal.clone(), started: AtomicU32::new(0) }),
             reviewers: Reviewers::new(["alice", "bob", "carol", "olga"].map(hash)).unwrap(),
             allowed_hosts: vec!["holdshort.test".into(), at.to_string()],
-            allowed_origins: vec!["http://holdshort.test".into()],
+            allowed_origins: vec!["http://holdshort.test".into(), format!("http://{at}")],
             setting: setting(),
             pages: holdshort::page::pages(),
             cookie: SessionCookie::new(false, at.port()),

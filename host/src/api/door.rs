@@ -89,7 +89,7 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
     // Held until the answer is there: a connection that serves a reviewer is not closed to make room.
     let (mut response, _busy) = match admit(&api, side, &mut request) {
         Ok(Admitted::As(busy)) => (next.run(request).await, busy),
-        Ok(Admitted::ToSignIn(response)) => (response, None),
+        Ok(Admitted::Elsewhere(response)) => (response, None),
         Err(problem) => (side.trouble(&api, problem), None),
     };
     // What reads a request's parts knows no sides.
@@ -114,8 +114,8 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
 enum Admitted {
     /// It goes on, for somebody known unless it is for what everybody may see.
     As(Option<Arc<Busy>>),
-    /// Its sender is shown how to sign in.
-    ToSignIn(Response),
+    /// Its sender gets another page first: how to sign in, or where they are led from a foreign page.
+    Elsewhere(Response),
 }
 
 fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Problem> {
@@ -130,11 +130,14 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     if line.as_ref().is_none_or(|line| line.peer() != Peer::Local) {
         check_host(api, request)?;
     }
-    check_origin(api, request.headers())?;
+    check_origin(api, side, request.headers())?;
     check_fetch(request.headers())?;
     check_coding(request.headers())?;
     if side == Side::Page && ![Method::GET, Method::HEAD].contains(request.method()) {
         has_origin(request.headers())?;
+    }
+    if side == Side::Page && is_foreign(request.headers()) {
+        return Ok(Admitted::Elsewhere(go_on(request)));
     }
     let tries = api.0.secrets.tries(line.as_ref());
     let reviewer = match identify(api, side, request, &tries) {
@@ -142,9 +145,14 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
         // A wrong cookie counts here too, and what it opens is nothing: whoever has a link or a token can sign in while others guess.
         Ok(None) | Err(_) if open => return Ok(Admitted::As(None)),
         found => {
-            let problem = found.err().unwrap_or_else(|| tries.failed(no_session()));
+            // Without a cookie nothing was tried, so nothing is counted.
+            let problem = found.err().unwrap_or_else(no_session);
             return if side == Side::Page && request.method() == Method::GET && problem.kind() != Kind::TooMany {
-                Ok(Admitted::ToSignIn(to_sign_in(request)))
+                let mut to = to_sign_in(request);
+                for forgotten in api.0.secrets.forgotten(request.headers(), request.uri().path()) {
+                    to.headers_mut().append(header::SET_COOKIE, forgotten);
+                }
+                Ok(Admitted::Elsewhere(to))
             } else {
                 Err(problem)
             };
@@ -176,20 +184,27 @@ fn identify(api: &Api, side: Side, request: &mut Request, tries: &Tries) -> Resu
     Ok(Some(reviewer))
 }
 
-/// Where somebody unknown is sent who wants to see a page, to come back to it.
+/// The path and query that are asked for, or those of the inbox.
+fn asked(request: &Request) -> &str {
+    request.uri().path_and_query().map(|path| path.as_str()).filter(|path| is_local(path)).unwrap_or("/")
+}
+
+/// What a page elsewhere (a mail, say) leads to: a page without forms or script, from which a person goes on by a click.
 ///
-/// A browser keeps the cookie from a request that a link elsewhere (in a mail, say) led to. So it is first sent to the same page again by a page of ours.
+/// Whoever leads somebody here picks the moment, and may have them press or click before they see what for. And a browser keeps the cookie from such
+/// a request, but not from the one that the click leads to.
+fn go_on(request: &Request) -> Response {
+    let path = asked(request).replace('&', "&amp;");
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Holdshort</title>\
+         <p>Another page has led you to Holdshort. <a href=\"{path}\">Go on</a></p></html>"
+    );
+    Html(page).into_response()
+}
+
+/// Where somebody unknown is sent who wants to see a page, to come back to it.
 fn to_sign_in(request: &Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let path = if is_local(path) { path } else { "/" };
-    if request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site") {
-        let again = path.replace('&', "&amp;");
-        let page = format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url={again}\">\
-             <title>Holdshort</title><p><a href=\"{again}\">Go on</a></p></html>"
-        );
-        return Html(page).into_response();
-    }
+    let path = asked(request);
     let next = form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
     let to = if path == "/" { "/sign-in".to_owned() } else { format!("/sign-in?{next}") };
     Redirect::to(&to).into_response()
@@ -218,11 +233,15 @@ fn check_host(api: &Api, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// No `Origin`, or allowed ones only.
-fn check_origin(api: &Api, headers: &HeaderMap) -> Result<(), Problem> {
+/// No `Origin`, or allowed ones only. To the pages, to which a browser adds a cookie, only that of the page itself: the one that the request is sent to.
+/// Another name of this host may be another program's, on another of its addresses.
+fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Problem> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own = format!("{}://{host}", api.0.secrets.scheme()).to_ascii_lowercase();
     for origin in headers.get_all(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or("(not text)");
-        if !api.0.origins.contains(&origin.to_ascii_lowercase()) {
+        let named = origin.to_ascii_lowercase();
+        if !api.0.origins.contains(&named) || side == Side::Page && named != own {
             let detail = format!(
                 "requests from pages of `{}` are not answered; the operator can add it to `server.allowed-origins`",
                 super::shortened(origin)
@@ -239,13 +258,17 @@ fn has_origin(headers: &HeaderMap) -> Result<(), Problem> {
     headers.contains_key(header::ORIGIN).then_some(()).ok_or_else(|| Problem::new(Kind::OriginNotAllowed, detail))
 }
 
+/// Whether a browser says that a page of another origin led to this request. One of another port of this machine is of the same site.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
 /// What a browser loads for a foreign page carries no `Origin` if the page may not read it, but says where it comes from. Only a link that a person
 /// follows may lead here.
 fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
-    let foreign = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
     let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
-    if foreign && !followed && !headers.contains_key(header::ORIGIN) {
+    if is_foreign(headers) && !followed && !headers.contains_key(header::ORIGIN) {
         return Err(Problem::new(Kind::OriginNotAllowed, "what a foreign page loads by itself is not answered"));
     }
     Ok(())

@@ -91,6 +91,15 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
 
     /// Takes one, if there is one. There will be within a second, since every rate is at least one a second.
     pub(super) fn take(&self, who: &K, now: Instant) -> bool {
+        self.spend(who, now, 1.0)
+    }
+
+    /// Whether there is one to take, which stays there.
+    pub(super) fn has(&self, who: &K, now: Instant) -> bool {
+        self.spend(who, now, 0.0)
+    }
+
+    fn spend(&self, who: &K, now: Instant, amount: f64) -> bool {
         let (per_second, burst) = (f64::from(self.rate.per_second.max(1)), f64::from(self.rate.burst.max(1)));
         let filled = |(left, at): (f64, Instant)| {
             (left + now.saturating_duration_since(at).as_secs_f64() * per_second).min(burst)
@@ -104,7 +113,7 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         }
         let left = buckets.get(who).copied().map_or(burst, filled);
         let enough = left >= 1.0;
-        buckets.insert(who.clone(), (if enough { left - 1.0 } else { left }, now));
+        buckets.insert(who.clone(), (if enough { left - amount } else { left }, now));
         enough
     }
 }

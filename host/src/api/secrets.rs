@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::Api;
 use super::auth::{Reviewer, Reviewers};
@@ -24,13 +24,14 @@ use super::sessions::{Session, SessionCookie, Sessions};
 pub(crate) enum Peer {
     /// A process of the host's user, by the socket in the state folder.
     Local,
-    /// An address. Of IPv6 the network: whoever has one address there has 2^64.
+    /// An address. Of IPv6 the network: whoever has one address there has 2^64. All addresses of loopback are one, because every process here has them all.
     Network(IpAddr),
 }
 
 impl From<IpAddr> for Peer {
     fn from(ip: IpAddr) -> Self {
         Self::Network(match ip.to_canonical() {
+            ip if ip.is_loopback() => std::net::Ipv4Addr::LOCALHOST.into(),
             IpAddr::V4(ip) => ip.into(),
             IpAddr::V6(ip) => (ip & std::net::Ipv6Addr::from_bits(u128::MAX << 64)).into(),
         })
@@ -56,9 +57,20 @@ impl Tries {
     pub(super) fn failed(&self, problem: Problem) -> Problem {
         self.failures.total.fetch_add(1, Ordering::Relaxed);
         if self.peer.is_none_or(|peer| self.failures.throttle.take(&peer, Instant::now())) {
-            return problem;
+            problem
+        } else {
+            too_many()
         }
-        Problem::new(Kind::TooMany, "too many requests without a valid token").retry_after_s(1)
+    }
+
+    /// The answer where no secret was brought: nothing was tried, so this takes nothing from who tries one.
+    pub(super) fn brought_none(&self, problem: Problem) -> Problem {
+        self.failures.total.fetch_add(1, Ordering::Relaxed);
+        if self.peer.is_none_or(|peer| self.failures.throttle.has(&peer, Instant::now())) {
+            problem
+        } else {
+            too_many()
+        }
     }
 }
 
@@ -95,14 +107,21 @@ impl Secrets {
         self.failures.total.load(Ordering::Relaxed)
     }
 
-    /// Whether the page is reached with TLS.
-    pub(super) fn behind_tls(&self) -> bool {
-        self.cookie.secure()
+    /// How people's browsers reach the page: with TLS, or without.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.cookie.secure() { "https" } else { "http" }
+    }
+
+    /// The headers that have a browser forget what it brings in the place of a session.
+    pub(super) fn forgotten(&self, headers: &HeaderMap, path: &str) -> Vec<HeaderValue> {
+        self.cookie.forgotten(headers, path)
     }
 
     /// Whose token these headers bring.
     pub(super) fn bearer(&self, headers: &HeaderMap, tries: &Tries) -> Result<Reviewer, Problem> {
-        self.reviewers.identify(headers).map_err(|problem| tries.failed(problem))
+        let brings = headers.contains_key(header::AUTHORIZATION);
+        let refused = |problem| if brings { tries.failed(problem) } else { tries.brought_none(problem) };
+        self.reviewers.identify(headers).map_err(refused)
     }
 
     /// Whose session these headers are of; nothing if they have no cookie of ours.
@@ -116,6 +135,10 @@ impl Secrets {
     pub(super) fn link(&self, reviewer: &Reviewer) -> Result<String, Problem> {
         self.sessions.link(reviewer, Instant::now())
     }
+}
+
+fn too_many() -> Problem {
+    Problem::new(Kind::TooMany, "too many requests without a valid token").retry_after_s(1)
 }
 
 /// For whoever asks for a page without a session.
@@ -169,6 +192,13 @@ mod tests {
             ("192.0.2.1", "::ffff:192.0.2.1", true),
             ("2001:db8::1", "2001:db8::2:3:4:5", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("127.0.0.1", "127.0.0.2", true),
+            ("127.0.0.1", "127.255.255.254", true),
+            ("127.0.0.1", "::1", true),
+            ("127.4.5.6", "::ffff:127.0.0.9", true),
+            ("127.0.0.1", "126.255.255.255", false),
+            ("127.0.0.1", "128.0.0.1", false),
+            ("::1", "::2:0:0:0:1", false),
         ] {
             assert_eq!(peer(one) == peer(other), same, "{one} {other}");
         }

@@ -4,8 +4,8 @@
 //! everybody to sign in again. A session also has a key, from which the page's forms get their seals: what a form may do is bound to the session
 //! and to what was shown, so no other page can make a browser send it, and nobody can decide on what was not opened.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -15,6 +15,7 @@ use cookie::{Cookie, SameSite};
 use hmac::{Hmac, KeyInit, Mac};
 use holdshort_gate::Digest;
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use super::auth::Reviewer;
 use super::problem::{Kind, Problem};
@@ -29,6 +30,8 @@ const SESSION_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 const OF_ONE_PERSON_MAX: usize = 20;
 /// Longer than the value of any cookie of ours.
 const VALUE_BYTES_MAX: usize = 64;
+/// Paths for which a browser is told at once to forget a cookie: more than any page of ours has above it.
+const PATHS_MAX: usize = 16;
 
 /// The page's cookie.
 #[derive(Clone, Debug)]
@@ -52,8 +55,12 @@ impl SessionCookie {
 
     /// The header that has a browser keep `value`, or, without one, forget it.
     fn header(&self, value: Option<&str>) -> Result<HeaderValue, Problem> {
+        self.header_below("/", value)
+    }
+
+    fn header_below(&self, path: &str, value: Option<&str>) -> Result<HeaderValue, Problem> {
         let mut cookie = Cookie::build((self.name.as_str(), value.unwrap_or_default()))
-            .path("/")
+            .path(path)
             .http_only(true)
             .same_site(SameSite::Strict)
             .secure(self.secure)
@@ -66,12 +73,28 @@ impl SessionCookie {
 
     /// The value that these headers bring, if they bring exactly one.
     pub(super) fn value<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let ours =
-            lines.flat_map(Cookie::split_parse).filter_map(Result::ok).filter(|cookie| cookie.name() == self.name);
-        let mut values = ours.filter_map(|cookie| cookie.value_raw());
+        let mut values = self.values(headers);
         let value = values.next().filter(|value| value.len() <= VALUE_BYTES_MAX)?;
         values.next().is_none().then_some(value)
+    }
+
+    fn values<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let named = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
+        named.filter(|cookie| cookie.name() == self.name).filter_map(|cookie| cookie.value_raw())
+    }
+
+    /// The headers that have a browser forget cookies of our name that were not taken, at a request for `path`.
+    ///
+    /// Without TLS another port of this machine can set one. A browser keeps one for each path above the one that is asked for: ours is that of `/`, which
+    /// stays where it is one of several, and the others are not ours.
+    pub(super) fn forgotten(&self, headers: &HeaderMap, path: &str) -> Vec<HeaderValue> {
+        let brought = self.values(headers).count();
+        let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);
+        let above: BTreeSet<&str> = ends.filter_map(|end| path.get(..end)).filter(|path| path.len() > 1).collect();
+        let own = (brought == 1).then_some("/");
+        let all = own.into_iter().chain(above).take(if brought == 0 { 0 } else { PATHS_MAX });
+        all.filter_map(|path| self.header_below(path, None).ok()).collect()
     }
 }
 
@@ -83,7 +106,12 @@ pub(crate) struct Session {
     key: Key,
     /// What whoever uses it has tried in vain; unknown while nobody does.
     tries: Option<Tries>,
+    /// Whose other end goes with the session.
+    open: watch::Receiver<()>,
 }
+
+/// A session that is kept, and what tells those who hold it that it is kept no more.
+type Open = (Session, Arc<watch::Sender<()>>);
 
 /// The secret of a session's seals.
 #[derive(Clone)]
@@ -106,15 +134,27 @@ impl Session {
         Self { tries: Some(tries), ..self }
     }
 
+    /// Waits until it is over: by signing out, by a newer session in its place, or by its time. What began with its last use waits no longer than
+    /// it lasts without use.
+    pub(crate) async fn over(mut self) {
+        let left = SESSION_TIME_MAX.saturating_sub(self.since.elapsed()).min(IDLE_TIME_MAX);
+        let _ = tokio::time::timeout(left, self.open.changed()).await;
+    }
+
     /// The seal of a form that may do `what`.
     pub(crate) fn seal(&self, what: &str) -> String {
         self.mac(what).map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).unwrap_or_default()
     }
 
+    /// Whether the seal is of `what`. A form that may do one of several things asks this; it has to [`check`](Self::check) the last of them.
+    pub(crate) fn sealed(&self, what: &str, seal: &str) -> bool {
+        let sealed = URL_SAFE_NO_PAD.decode(seal).ok().zip(self.mac(what));
+        sealed.is_some_and(|(seal, mac)| mac.verify_slice(&seal).is_ok())
+    }
+
     /// Whether a form that does `what` came from a page of this session.
     pub(crate) fn check(&self, what: &str, seal: &str) -> Result<(), Problem> {
-        let sealed = URL_SAFE_NO_PAD.decode(seal).ok().zip(self.mac(what));
-        let fits = sealed.is_some_and(|(seal, mac)| mac.verify_slice(&seal).is_ok());
+        let fits = self.sealed(what, seal);
         let refused = || {
             Problem::new(
                 Kind::OriginNotAllowed,
@@ -140,7 +180,7 @@ impl Session {
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     links: Mutex<Kept<Reviewer>>,
-    open: Mutex<Kept<Session>>,
+    open: Mutex<Kept<Open>>,
 }
 
 impl Sessions {
@@ -174,15 +214,16 @@ impl Sessions {
     ) -> Result<HeaderValue, Problem> {
         let (value, mut key) = (random()?, [0; 32]);
         getrandom::fill(&mut key).map_err(no_randomness)?;
-        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key), tries: None };
-        lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, session, now);
+        let (ends, open) = watch::channel(());
+        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key), tries: None, open };
+        lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, (session, Arc::new(ends)), now);
         cookie.header(Some(&value))
     }
 
     /// The session of a cookie's value.
     pub(super) fn find(&self, value: &str, now: Instant) -> Option<Session> {
         let digest = Digest::of(value.as_bytes());
-        let found = lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)?;
+        let (found, _) = lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)?;
         let age = u64::try_from(now.saturating_duration_since(found.since).as_millis()).unwrap_or(u64::MAX);
         Some(Session { reviewer: found.reviewer.clone().signed_in_for(age), ..found })
     }
@@ -245,143 +286,4 @@ fn no_randomness(error: getrandom::Error) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::auth::Reviewers;
-
-    fn reviewer(name: &str) -> Reviewer {
-        Reviewers::new([(name.to_owned(), Digest::of(name.as_bytes()))]).unwrap().owner(name).unwrap()
-    }
-
-    fn find(sessions: &Sessions, headers: &HeaderMap, cookie: &SessionCookie, now: Instant) -> Option<Session> {
-        sessions.find(cookie.value(headers)?, now)
-    }
-
-    /// What a browser sends after it was given this.
-    fn brings(given: &HeaderValue) -> HeaderMap {
-        let pair = given.to_str().unwrap().split(';').next().unwrap().parse().unwrap();
-        HeaderMap::from_iter([(header::COOKIE, pair)])
-    }
-
-    #[test]
-    fn a_link_signs_in_once_and_in_time() {
-        let (sessions, alice, start) = (Sessions::default(), reviewer("alice"), Instant::now());
-        let code = sessions.link(&alice, start).unwrap();
-        for _ in 0..3 {
-            assert_eq!(sessions.whose(&code, start), Some(alice.clone()), "looking uses nothing up");
-        }
-        assert_eq!(sessions.follow("another", start), None);
-        assert_eq!(sessions.follow(&code, start), Some(alice.clone()));
-        assert_eq!((sessions.follow(&code, start), sessions.whose(&code, start)), (None, None), "used");
-        let (last, over) = (LINK_TIME - Duration::from_millis(1), LINK_TIME);
-        let code = sessions.link(&alice, start).unwrap();
-        assert_eq!(sessions.whose(&code, start + last), Some(alice.clone()));
-        assert_eq!(sessions.follow(&code, start + over), None, "looking at it makes it no younger");
-        let code = sessions.link(&alice, start).unwrap();
-        assert_eq!(sessions.follow(&code, start + last), Some(alice));
-    }
-
-    #[test]
-    fn a_session_ends_when_it_is_not_used_and_after_a_day() {
-        let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
-        let open = || brings(&sessions.open(&reviewer("alice"), &cookie, start).unwrap());
-        let is_open = |headers: &HeaderMap, after: Duration| find(&sessions, headers, &cookie, start + after).is_some();
-        let instant = Duration::from_millis(1);
-        let (idle, busy, ended) = (open(), open(), open());
-        assert!(is_open(&idle, IDLE_TIME_MAX - instant), "in use again");
-        assert!(
-            !is_open(&idle, 2 * IDLE_TIME_MAX - instant) && !is_open(&idle, instant),
-            "and never after it was over"
-        );
-        for hours in 1..24 {
-            assert!(is_open(&busy, Duration::from_secs(3600) * hours), "{hours} h");
-        }
-        assert!(is_open(&busy, SESSION_TIME_MAX - instant) && !is_open(&busy, SESSION_TIME_MAX));
-        let removal = sessions.end(&ended, &cookie).unwrap();
-        assert!(removal.to_str().unwrap().contains("Max-Age=0"), "{removal:?}");
-        assert!(!is_open(&ended, instant), "who has signed out is out");
-    }
-
-    #[test]
-    fn the_oldest_of_a_persons_sessions_goes_and_nobody_elses() {
-        let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
-        let open = |name: &str, at: Duration| brings(&sessions.open(&reviewer(name), &cookie, start + at).unwrap());
-        let (bob, alice) = (open("bob", Duration::ZERO), open("alice", Duration::ZERO));
-        let second = Duration::from_secs(1);
-        let others: Vec<HeaderMap> = (1..=20).map(|number| open("alice", second * number)).collect();
-        let is_open = |headers: &HeaderMap| find(&sessions, headers, &cookie, start + second * 30).is_some();
-        assert_eq!(lock(&sessions.open).0.len(), 1 + OF_ONE_PERSON_MAX);
-        assert!(!is_open(&alice) && is_open(&bob) && others.iter().all(is_open));
-    }
-
-    #[test]
-    fn one_cookie_is_one_session() {
-        let (sessions, start) = (Sessions::default(), Instant::now());
-        let (cookie, other) = (SessionCookie::new(false, 7411), SessionCookie::new(false, 7412));
-        let given = sessions.open(&reviewer("alice"), &cookie, start).unwrap();
-        let pair = given.to_str().unwrap().split(';').next().unwrap();
-        let (name, value) = pair.split_once('=').unwrap();
-        let found = |line: &str| {
-            find(&sessions, &HeaderMap::from_iter([(header::COOKIE, line.parse().unwrap())]), &cookie, start).is_some()
-        };
-        for line in [pair.to_owned(), format!("a=b; {pair}; c"), format!("{name}x=1; {pair}")] {
-            assert!(found(&line), "{line}");
-        }
-        let (first, last) = (&value[..42], &value[..1]);
-        for line in [
-            format!("{pair}; {pair}"),
-            format!("{name}=; {pair}"),
-            format!("{name}=x; {pair}"),
-            format!("{name}={first}"),
-            format!("{name}={value}{last}"),
-            format!("{name}={}", "x".repeat(8_000)),
-            format!("{name}x={value}"),
-            value.to_owned(),
-            String::new(),
-        ] {
-            assert!(!found(&line), "{line}");
-        }
-        let mut twice = brings(&given);
-        twice.append(header::COOKIE, pair.parse().unwrap());
-        assert!(find(&sessions, &twice, &cookie, start).is_none(), "in two headers");
-        assert!(find(&sessions, &brings(&given), &other, start).is_none(), "a host on another port has its own");
-    }
-
-    #[test]
-    fn a_seal_is_of_one_session_and_one_thing() {
-        let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
-        let open = || {
-            find(&sessions, &brings(&sessions.open(&reviewer("alice"), &cookie, start).unwrap()), &cookie, start)
-                .unwrap()
-        };
-        let (one, other) = (open(), open());
-        let seal = one.seal("this");
-        assert!(one.check("this", &seal).is_ok());
-        assert_eq!(seal, one.seal("this"));
-        for (session, what, seal) in [
-            (&one, "that", &*seal),
-            (&other, "this", &seal),
-            (&one, "this", ""),
-            (&one, "this", &seal[1..]),
-            (&one, "this", "no base64!"),
-        ] {
-            assert!(session.check(what, seal).is_err(), "{what} {seal}");
-        }
-        assert!(!format!("{one:?}").contains(&seal) && format!("{one:?}").contains("(secret)"));
-    }
-
-    #[test]
-    fn behind_tls_the_cookie_stays_there() {
-        let sessions = Sessions::default();
-        let given = |cookie: &SessionCookie| {
-            sessions.open(&reviewer("alice"), cookie, Instant::now()).unwrap().to_str().unwrap().to_owned()
-        };
-        let (plain, tls) = (given(&SessionCookie::new(false, 7411)), given(&SessionCookie::new(true, 7411)));
-        assert!(plain.starts_with("holdshort-7411=") && !plain.contains("Secure"), "{plain}");
-        assert!(tls.starts_with("__Host-holdshort="), "{tls}");
-        for flag in ["; HttpOnly", "; SameSite=Strict", "; Path=/"] {
-            assert!(plain.contains(flag) && tls.contains(flag), "{flag}: {plain}");
-        }
-        assert!(tls.contains("; Secure") && !tls.contains("Domain"), "{tls}");
-    }
-}
+mod tests;

@@ -51,7 +51,7 @@ pub(super) async fn create(
         return Err(Problem::new(Kind::BadRequest, detail));
     }
     let code = api.0.secrets.link(&reviewer)?;
-    let scheme = if api.0.secrets.behind_tls() { "https" } else { "http" };
+    let scheme = api.0.secrets.scheme();
     // The door has compared it with the names of this host.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let query =

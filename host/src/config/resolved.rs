@@ -111,15 +111,13 @@ impl Server {
         if listen.ip().is_loopback() || self.behind_proxy { Ok(self) } else { Err(ListenError(listen)) }
     }
 
-    /// The values of `Host` that are answered when the socket is bound to `bound`: the configured ones, else loopback's names.
+    /// The values of `Host` that are answered when the socket is bound to `bound`: the configured ones, else the address and, on
+    /// loopback, its name. At another address of this machine another program may listen.
     pub fn hosts(&self, bound: SocketAddr) -> Vec<String> {
         let port = bound.port();
         self.allowed_hosts.clone().unwrap_or_else(|| {
-            let mut hosts = vec![format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
-            if !hosts.contains(&bound.to_string()) {
-                hosts.push(bound.to_string());
-            }
-            hosts
+            let local = bound.ip().is_loopback().then(|| format!("localhost:{port}"));
+            std::iter::once(bound.to_string()).chain(local).collect()
         })
     }
 

@@ -2,7 +2,9 @@
 
 use askama::Template;
 use axum::extract::State;
-use holdshort_gate::{Call, CallId, Consequence, Digest, EffectClass, Phase, RunId, Subject, Time};
+use holdshort_gate::{
+    Call, CallId, Consequence, Digest, EffectClass, ExhibitRef, Phase, Proposal, RunId, Subject, Time,
+};
 use holdshort_journal::ReadError;
 use serde::Deserialize;
 
@@ -11,6 +13,7 @@ use super::frame::{Answer, Frame, Seal, Signed, When, page};
 use super::grant::may_grant;
 use super::resolve::{Resolving, resolving};
 use super::standing::{Standing, barred};
+use super::word::careful;
 use crate::api::limits::{Path, Query};
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::story;
@@ -108,7 +111,7 @@ pub(super) async fn show(
     let evidence = evidence::all(&api, &call, whole).await?;
     // Where the component cannot be read any more, the arguments are laid out by their JSON alone.
     let function = api.driver().function(&call).await.ok();
-    let titles = titles(&call);
+    let titles = call.proposal().map(titles).unwrap_or_default();
     let matter = matter(&call, function.as_ref(), &titles);
     let asks = subject.run.as_ref();
     let started_by = asks.map(|run| run.started_by.as_str()).unwrap_or_default();
@@ -184,9 +187,9 @@ fn matter<'a>(
 }
 
 /// The evidence's headings, in which something may be disguised as well.
-fn titles(call: &Call) -> Vec<ShownExhibit> {
-    let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
-    exhibits.iter().map(|one| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None }).collect()
+pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
+    let title = |one: &ExhibitRef| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None };
+    proposal.exhibits.iter().map(title).collect()
 }
 
 fn facts(api: &Api, call: &Call) -> Vec<(&'static str, Text)> {
@@ -239,7 +242,7 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Optio
         edited: call.edited_by.as_deref() == Some(signed.name()),
         question,
         grants: may_grant(subject, call, signed.name()),
-        careful: careful(call),
+        careful: careful(call.proposal()),
     })
 }
 
@@ -247,13 +250,4 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Optio
 pub(super) fn choices(call: &Call) -> impl Iterator<Item = &str> {
     let choices = call.action().arguments().get("question").and_then(|question| question.get("choices"));
     choices.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(serde_json::Value::as_str)
-}
-
-/// Why approving takes a word, if it does: something is made to be misread or is claimed and not so, or there is evidence too long for the page.
-pub(super) fn careful(call: &Call) -> Option<&'static str> {
-    let titles = titles(call);
-    if !matter(call, None, &titles).warnings().is_empty() {
-        return Some("Something here is not what it seems: look twice at what is pointed out.");
-    }
-    evidence::is_long(call).then_some("There is evidence that is too long for this page: read it first.")
 }

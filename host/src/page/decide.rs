@@ -6,16 +6,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::{Call, CallNumber, Digest, RunId};
 
-use super::approval::{careful, choices};
+use super::approval::choices;
 use super::frame::{Answer, Signed, Trouble};
 use super::inbox;
+use super::word::{careful, typed};
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
-
-/// What is typed where a click is not enough.
-pub(super) const WORD: &str = "approve";
 
 /// Decides, and goes on to what waits next.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
@@ -43,8 +41,8 @@ async fn request(
     let kind = match form.field("decision") {
         Some("approve") => {
             // On what is current: another digest is refused anyway.
-            if careful(&call).is_some() && form.field("word").map(str::trim) != Some(WORD) {
-                return Err(wrong("this takes the word `approve`, typed: nothing was sent"));
+            if careful(call.proposal()).is_some() {
+                typed(form).map_err(|problem| Trouble::at(problem, &format!("{run}.{number}")))?;
             }
             DecisionType::Approve
         }

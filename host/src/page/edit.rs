@@ -15,6 +15,7 @@ use super::approval::consequence;
 use super::evidence::{self, Body, Evidence};
 use super::form::{Draft, Kind, Name, Part, Sent, Wrong, parts};
 use super::frame::{Answer, Frame, Seal, Signed, Trouble, page};
+use super::word::{careful, typed};
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
 use crate::api::problem::{self, Problem};
@@ -55,6 +56,8 @@ struct PreviewPage {
     evidence: Vec<Evidence>,
     /// What sending it leads to.
     outcome: DecisionOutcome,
+    /// Why sending it takes a word and not a click.
+    careful: Option<&'static str>,
 }
 
 /// An edit under way.
@@ -139,11 +142,12 @@ impl<'a> Editing<'a> {
         let fresh: Vec<_> = new.exhibits.iter().filter(|exhibit| !old.exhibits.contains(exhibit)).cloned().collect();
         let evidence = evidence::these(self.api, &fresh, false).await?;
         let arguments = Text::compact(new.action.arguments());
+        let careful = careful([old, &new]);
         page(&PreviewPage {
             frame: self.signed.frame("inbox"),
             id: Text::line(self.id),
             digest,
-            seal: self.signed.seal(&sealed(digest, &arguments.to_string())),
+            seal: self.signed.seal(&sealed(digest, &arguments.to_string(), careful.is_some())),
             arguments,
             before: self.summary(),
             sheet: Sheet::of(&Matter::of(&new, &[], &[])),
@@ -153,6 +157,7 @@ impl<'a> Editing<'a> {
             holds: Item::changes(&changes(&old.preconditions, &new.preconditions)),
             evidence,
             outcome,
+            careful,
         })
     }
 
@@ -186,13 +191,22 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
         form.field("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| wrong("the form names no digest"))?;
     let (action, seal) = (form.field("action"), form.field("seal").unwrap_or_default());
     let previewed = form.field("arguments");
-    let what = previewed.map_or_else(|| digest.to_string(), |arguments| sealed(digest, arguments));
-    signed.0.check(&what, seal).map_err(told)?;
+    let plain = previewed.map_or_else(|| digest.to_string(), |arguments| sealed(digest, arguments, false));
+    let takes_word = previewed.map(|arguments| sealed(digest, arguments, true));
+    let takes_word = takes_word.is_some_and(|what| signed.0.sealed(&what, seal));
+    if !takes_word {
+        signed.0.check(&plain, seal).map_err(told)?;
+    }
     let editing = Editing::begin(&api, &signed, &id, Some(digest)).await?;
     if let Some(arguments) = previewed {
         let arguments = serde_json::from_str(arguments).map_err(|_| wrong("the arguments are no JSON"))?;
         return match action {
-            Some("send") => editing.send(arguments, form.field("message").map(str::to_owned)).await,
+            Some("send") => {
+                if takes_word {
+                    typed(&form).map_err(told)?;
+                }
+                editing.send(arguments, form.field("message").map(str::to_owned)).await
+            }
             Some(_) | None => editing.form(&editing.draft(&arguments), Wrong::new(), None),
         };
     }
@@ -216,9 +230,10 @@ fn with_reasons(edited: Value, before: &Value) -> Value {
     Value::Object(fields.chain(reasons).collect())
 }
 
-/// What the seal of a preview is of.
-fn sealed(digest: Digest, arguments: &str) -> String {
-    format!("edit {digest} {arguments}")
+/// What the seal of a preview is of: whether sending it takes the word was said there, and no form says it otherwise.
+fn sealed(digest: Digest, arguments: &str, takes_word: bool) -> String {
+    let how = if takes_word { "edit with the word" } else { "edit" };
+    format!("{how} {digest} {arguments}")
 }
 
 #[cfg(test)]

@@ -63,10 +63,9 @@ pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Re
     Ok(shown)
 }
 
-/// Whether a call has evidence that is too long for its review page. It is asked of the call and not of a page, so that whoever was shown all of it
+/// Whether evidence is too long for its review page. It is asked of the call and not of a page, so that whoever was shown all of it
 /// on one page is asked for the same.
-pub(super) fn is_long(call: &Call) -> bool {
-    let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
+pub(super) fn is_long(exhibits: &[ExhibitRef]) -> bool {
     fitting(exhibits).any(|(_, fits)| !fits)
 }
 

@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::totals::money;
 use holdshort_gate::{Call, Digest, Grant, Phase, RunId, Subject};
 
-use super::approval::careful;
 use super::frame::{Answer, Frame, Seal, Signed, Trouble, page};
 use super::inbox;
+use super::word::careful;
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::grants::{Terms, drafted};
 use crate::api::limits::{Form, Path};
@@ -68,7 +68,8 @@ pub(super) fn may_grant(subject: &Subject, call: &Call, name: &str) -> bool {
     let alone = |requirement: &holdshort_gate::Requirement| {
         requirement.may_be_granted_by(name, started_by, call.edited_by.as_deref())
     };
-    call.phase == Phase::Held && call.requirement().is_some_and(alone) && !call.is_question() && careful(call).is_none()
+    let plain = careful(call.proposal()).is_none();
+    call.phase == Phase::Held && call.requirement().is_some_and(alone) && !call.is_question() && plain
 }
 
 /// A grant in the making.

@@ -15,7 +15,7 @@ use crate::api::Api;
 use crate::api::events::Listener;
 use crate::api::server::Line;
 
-/// Streams the ids of runs in which something happened, once it is on disk; `*` if some were missed.
+/// Streams the ids of runs in which something happened, once it is on disk; `*` if some were missed. The stream ends with the session.
 pub(super) async fn stream(State(api): State<Api>, signed: Signed, line: Option<Extension<Arc<Line>>>) -> Answer {
     let listener = Listener::new(&api, line, signed.0.reviewer())?;
     let hints = api.journal().hints();
@@ -27,6 +27,6 @@ pub(super) async fn stream(State(api): State<Api>, signed: Signed, line: Option<
         };
         Some((Ok::<_, Infallible>(Event::default().event("change").data(run)), (hints, listener)))
     });
-    let events = events.take_until(Listener::closing(&api));
+    let events = events.take_until(Listener::closing(&api)).take_until(Box::pin(signed.0.over()));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())
 }

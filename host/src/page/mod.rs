@@ -28,6 +28,7 @@ mod sign_in;
 mod standing;
 mod stats;
 mod told;
+mod word;
 
 use axum::Router;
 use axum::response::IntoResponse;

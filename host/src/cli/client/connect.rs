@@ -25,11 +25,48 @@ pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Clie
         }
         return local(&config.state, None, &config.server.listen.to_string(), file, output);
     };
-    let base = completed(url);
-    check(&base)?;
-    match state_of(file).filter(|_| base.starts_with("http:")) {
-        Some(state) => local(&state, Some(&base), "", file, output),
-        None => Ok(Client::new(&base, &token(file, output)?)),
+    let named = Named::parse(url)?;
+    match state_of(file).filter(|_| !named.tls) {
+        Some(state) => local(&state, Some(&named.base), "", file, output),
+        None => Ok(Client::new(&named.base, &token(file, output)?)),
+    }
+}
+
+/// The host that a URL names. The URL is parsed once, and nothing but what was parsed is used: the spelling of a scheme or a name decides nothing.
+#[derive(Debug, PartialEq)]
+struct Named {
+    tls: bool,
+    /// The URL, written anew from its parts.
+    base: String,
+}
+
+impl Named {
+    /// A token crosses a network only under TLS. An address of this machine may be written without the scheme.
+    fn parse(url: &str) -> Result<Self, Failure> {
+        let wrong = |what: &str| Failure::new(Exit::Usage, format!("`{url}` {what}"));
+        let no_url = || wrong("is not a URL of HTTP").hint("write it like `http://127.0.0.1:7411`");
+        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let parts = full.parse::<ureq::http::Uri>().map_err(|_| no_url())?.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else { return Err(no_url()) };
+        let (host, path) = (authority.host().to_ascii_lowercase(), parts.path_and_query);
+        let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let path = path.as_ref().map_or("", |path| path.as_str()).trim_end_matches('/');
+        // Neither a user's name nor a query is part of a host's address, and none of our requests would keep them.
+        if authority.as_str().contains('@') || path.contains('?') || full.contains('#') || host.is_empty() {
+            return Err(no_url());
+        }
+        let near =
+            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let tls = match scheme.as_str() {
+            "https" => true,
+            "http" if near => false,
+            "http" if url.contains("://") => {
+                let hint = "use `https://`, or a tunnel such as `ssh -L 7411:127.0.0.1:7411 HOST`";
+                return Err(wrong("would carry your token across the network in clear").hint(hint));
+            }
+            _ => return Err(no_url()),
+        };
+        Ok(Self { tls, base: format!("{scheme}://{host}{port}{path}") })
     }
 }
 
@@ -78,30 +115,6 @@ fn beside_the_journal(journal: &Path) -> Option<String> {
     Some(address.trim().to_owned()).filter(|address| !address.is_empty())
 }
 
-/// An address of this machine may be written without the scheme.
-fn completed(url: &str) -> String {
-    let full = format!("http://{url}");
-    if !url.contains("://") && check(&full).is_ok() { full } else { url.to_owned() }
-}
-
-/// A token crosses a network only under TLS.
-fn check(base: &str) -> Result<(), Failure> {
-    let wrong = |what: &str| Failure::new(Exit::Usage, format!("`{base}` {what}"));
-    let no_url = || wrong("is not a URL of HTTP").hint("write it like `http://127.0.0.1:7411`");
-    let uri: ureq::http::Uri = base.parse().map_err(|_| no_url())?;
-    let host = uri.host().unwrap_or_default();
-    let near = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    match uri.scheme_str() {
-        Some("https") => Ok(()),
-        Some("http") if near => Ok(()),
-        Some("http") => {
-            let hint = "use `https://`, or a tunnel such as `ssh -L 7411:127.0.0.1:7411 HOST`";
-            Err(wrong("would carry your token across the network in clear").hint(hint))
-        }
-        Some(_) | None => Err(no_url()),
-    }
-}
-
 /// A reviewer's token, out of its file.
 /// A file that others can read is a warning and not a failure: the token is known to them by now, and refusing to work does not take it back.
 pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
@@ -134,22 +147,49 @@ mod tests {
 
     #[test]
     fn a_token_leaves_the_machine_only_under_tls() {
-        for good in ["http://127.0.0.1:7411", "http://localhost:1", "http://[::1]:80", "https://approvals.example.org"]
-        {
-            assert_eq!(check(good), Ok(()), "{good}");
+        let base = |url: &str| Named::parse(url).map(|named| (named.tls, named.base));
+        for (url, tls, expected) in [
+            ("http://127.0.0.1:7411", false, "http://127.0.0.1:7411"),
+            ("http://localhost:1", false, "http://localhost:1"),
+            ("http://[::1]:80", false, "http://[::1]:80"),
+            ("https://approvals.example.org", true, "https://approvals.example.org"),
+            ("HTTP://127.0.0.1:7411/", false, "http://127.0.0.1:7411"),
+            ("hTTp://LocalHost:7411", false, "http://localhost:7411"),
+            ("hTTpS://Approvals.Example.org/holdshort/", true, "https://approvals.example.org/holdshort"),
+            ("127.0.0.1:7411", false, "http://127.0.0.1:7411"),
+            ("LOCALHOST:7411", false, "http://localhost:7411"),
+        ] {
+            assert_eq!(base(url), Ok((tls, expected.to_owned())), "{url}");
         }
         for bad in [
             "http://192.0.2.1:7411",
+            "HTTP://192.0.2.1:7411",
             "http://localhost.example.org",
+            "http://localhost.",
+            "http://127.0.0.1.",
+            "http://127.1",
+            "http://2130706433",
+            "http://0x7f.0.0.1",
+            "http://[::ffff:192.0.2.1]",
             "ftp://127.0.0.1",
             "http://127.0.0.1@evil.example",
+            "https://alice@approvals.example.org",
+            "http://alice:secret@127.0.0.1",
+            "http://127.0.0.1:7411/?a=b",
+            "http://127.0.0.1:7411#a",
+            " http://127.0.0.1:7411",
+            "http://127.0.0.1:7411 ",
+            "http:127.0.0.1:7411",
+            "http:/127.0.0.1:7411",
+            "//127.0.0.1:7411",
+            "://127.0.0.1:7411",
+            "http://",
+            "",
             "nonsense",
-            "127.0.0.1:7411",
+            "approvals.example.org",
         ] {
-            assert!(check(bad).is_err(), "{bad}");
+            assert!(base(bad).is_err(), "{bad}: {:?}", base(bad));
         }
-        assert_eq!(completed("127.0.0.1:7411"), "http://127.0.0.1:7411");
-        assert_eq!(completed("approvals.example.org"), "approvals.example.org", "and is refused");
     }
 
     #[test]

@@ -72,10 +72,21 @@
     source.addEventListener("change", soon);
     source.addEventListener("open", soon);
   };
+  // A page that comes to the front anew is new to hands that were busy elsewhere: what decides settles again, and then has the focus again.
+  const settle = () => {
+    const focused = document.activeElement;
+    for (const form of document.querySelectorAll(".acts")) {
+      form.classList.remove("acts");
+      void form.offsetWidth;
+      form.classList.add("acts");
+      if (form.contains(focused)) form.addEventListener("animationend", () => focused.focus({ preventScroll: true }), { once: true });
+    }
+  };
+  const shown = () => { listen(true); settle(); };
   listen(document.visibilityState === "visible");
-  document.addEventListener("visibilitychange", () => listen(document.visibilityState === "visible"));
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" ? shown() : listen(false));
   addEventListener("pagehide", () => listen(false));
-  addEventListener("pageshow", (event) => { if (event.persisted) listen(true); });
+  addEventListener("pageshow", (event) => { if (event.persisted) shown(); });
 
   // Keys, while nothing is being filled in: j and k go through a list, Enter opens; a and r go to a form, e edits, i is the inbox.
   document.addEventListener("keydown", (event) => {
