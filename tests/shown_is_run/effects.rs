@@ -71,6 +71,9 @@ fn assert_sent(host: &Host, approval: &Value, mailbox: &Path) {
     if let Some(answered) = shown["in-reply-to"].as_str() {
         expected.extend([("In-Reply-To", answered.to_owned()), ("References", answered.to_owned())]);
     }
+    // What a program has written says so (RFC 3834).
+    let automatic = if shown["in-reply-to"].is_null() { "auto-generated" } else { "auto-replied" };
+    expected.push(("Auto-Submitted", automatic.to_owned()));
     let headers = sent["headers"].as_array().unwrap();
     let header =
         |name: &str| headers.iter().filter(|header| header[0] == name).map(|h| h[1].clone()).collect::<Vec<_>>();

@@ -43,7 +43,7 @@ fn an_honest_release_shows_its_report_and_no_difference() {
             "old-commit": old, "new-commit": new, "reference": null, "commit-count": 1, "lost-commit-count": 0,
             "commits": [{ "id": new, "subject": "The second commit" }],
             "history-known": true, "files-changed": 1, "files-not-shown": 0, "kinds-not-shown": [],
-            "lines-added": 1, "lines-removed": 0,
+            "lines-added": 1, "lines-removed": 0, "branches": ["refs/heads/main"],
             "checks": [{ "name": "tests", "passed": true, "counts": counts, "runs": 1, "failures": 0 }],
             "checks-on-other-commits": 0,
         })
