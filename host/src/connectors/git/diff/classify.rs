@@ -13,13 +13,13 @@ use super::{FileChange, Gap, LINK, SUBMODULE, Version};
 const ODD_BYTES: usize = 16;
 /// And one among so many.
 const ODD_SHARE: usize = 32;
-/// What files begin with that stand for others: of Git LFS (and its first names), and of git-annex.
-const POINTERS: [&[u8]; 4] = [
-    b"version https://git-lfs.github.com/",
-    b"version https://hawser.github.com/",
-    b"version http://git-media.io/",
-    b"/annex/objects/",
-];
+/// What files begin with that stand for others, of Git LFS and its first names. The program leaves out blanks before it.
+const LFS: [&str; 3] =
+    ["version https://git-lfs.github.com/", "version https://hawser.github.com/", "version http://git-media.io/"];
+/// What stands anywhere in the first line of such a file of git-annex.
+const ANNEX: &str = "/annex/objects/";
+/// As much of a file as these programs read to tell: git-annex 32 KiB, Git LFS less.
+const POINTER_BYTES_MAX: usize = 32 * 1024;
 
 /// A file before and after; `None` where there is none.
 #[derive(Debug)]
@@ -108,7 +108,9 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
 }
 
 fn is_pointer(bytes: &[u8]) -> bool {
-    POINTERS.iter().any(|begin| bytes.starts_with(begin))
+    let begin = String::from_utf8_lossy(bytes.get(..POINTER_BYTES_MAX).unwrap_or(bytes));
+    LFS.iter().any(|version| begin.trim_start().starts_with(version))
+        || begin.lines().next().is_some_and(|line| line.contains(ANNEX))
 }
 
 /// Size and digest, so that somebody can hold them against a file.
@@ -144,6 +146,25 @@ mod tests {
         let noise: Vec<u8> = (0..100_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect();
         for data in [utf16, noise, [script.as_slice(), &[0; 200]].concat(), vec![0; 17]] {
             assert!(!is_text(&data), "{data:?}");
+        }
+    }
+
+    #[test]
+    fn a_pointer_is_one_wherever_its_program_finds_it() {
+        let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+        for before in ["", "\n", " \t", "\r\n\u{b}\u{a0}\u{2003}", &" \n".repeat(500)] {
+            assert!(is_pointer(format!("{before}{lfs}").as_bytes()), "{before:?}");
+        }
+        let key = "SHA256E-s1--1";
+        for before in ["/", "../.git/", ".git/", " \t/", "\u{feff}/"] {
+            for annex in
+                [format!("{before}annex/objects/{key}"), format!("{before}.git/annex/objects/x1/{key}/{key}\nmore\n")]
+            {
+                assert!(is_pointer(annex.as_bytes()), "{annex:?}");
+            }
+        }
+        for other in ["", "\n", "version 2\n", "a\n/annex/objects/x\n", "see version https://git-lfs.github.com/\n"] {
+            assert!(!is_pointer(other.as_bytes()), "{other:?}");
         }
     }
 }
