@@ -4,8 +4,15 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::OpenError;
+
+/// How long a host waits for the lock of another. A program that a killed host was just starting has a copy of its files for a moment, the lock among
+/// them, and whoever starts the host again at once would find it in use.
+const WAIT: Duration = Duration::from_secs(2);
+const NEXT_TRY: Duration = Duration::from_millis(20);
 
 /// The claim on a journal. Dropping it gives it up.
 pub(crate) struct Presence {
@@ -25,14 +32,18 @@ impl Presence {
         let io = |what| move |source| OpenError::Io { what, path: beside(path, ".lock"), source };
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
         let mut lock = open.map_err(io("open the lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let read = lock.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-                return Err(OpenError::Locked { path: path.into(), holder: read.then(|| holder.trim().into()) });
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < WAIT => thread::sleep(NEXT_TRY),
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    let read = lock.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+                    return Err(OpenError::Locked { path: path.into(), holder: read.then(|| holder.trim().into()) });
+                }
+                Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
         }
         lock.set_len(0).map_err(io("write"))?;
         // Who has it is for people; on a full disk the claim holds without it.
