@@ -71,22 +71,25 @@ fn hundred(capabilities: usize) -> String {
             ty(number)
         );
     }
+    // Who may decide on a type is who is asked about it.
+    let group = |number: usize| ["finance", "managers", "board"][number % 10 % 3];
     for number in 0..30 {
         let _ = write!(
             text,
-            "@id(\"review-{number}\") @reviewers(\"finance\") @quorum(\"{}\") @within(\"4h\") @why(\"rule {number}\")\n\
+            "@id(\"review-{number}\") @reviewers(\"{}\") @quorum(\"{}\") @within(\"4h\") @why(\"rule {number}\")\n\
              permit (principal, action == Action::\"review\", resource is {})\n\
              when {{ resource.arguments.transfer.amount.minor_units > {} }};\n",
+            group(number),
             1 + number % 2,
             ty(number),
             50_000 + number * 1_000
         );
     }
     for number in 0..10 {
-        let group = ["finance", "managers", "board"][number % 3];
         let _ = writeln!(
             text,
-            "@id(\"decide-{number}\") permit (principal in Group::\"{group}\", action == Action::\"decide\", resource is {});",
+            "@id(\"decide-{number}\") permit (principal in Group::\"{}\", action == Action::\"decide\", resource is {});",
+            group(number),
             ty(number)
         );
     }
