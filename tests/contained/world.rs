@@ -171,7 +171,7 @@ impl World {
 
     /// Waits until no process of this machine has the text in its command line, and fails if that does not come.
     pub async fn has_lost(&self, text: &str, way: &str) {
-        for _ in 0..500 {
+        for _ in 0..200 {
             if !self.has_process(text) {
                 return;
             }
