@@ -73,7 +73,7 @@ fn read(text: &str, account: &str) -> Result<Vec<Bill>, String> {
         // The reader counts empty lines before a row as a part of it.
         let raw = text[start..end].trim_start();
         let line = text[..end - raw.len()].matches('\n').count() + 1;
-        let mut names = row.iter().map(str::to_lowercase);
+        let names = row.iter().map(str::to_lowercase);
         if row.as_slice().is_empty() || (bills.is_empty() && names.eq(["payee", "amount", "currency", "reference"])) {
             continue;
         }
