@@ -19,6 +19,8 @@ mod outside;
 mod people;
 #[path = "no_unreviewed_effect/refused.rs"]
 mod refused;
+#[path = "no_unreviewed_effect/spoken.rs"]
+mod spoken;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "no_unreviewed_effect/world.rs"]

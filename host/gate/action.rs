@@ -12,6 +12,9 @@ use crate::wit_type::{FunctionType, Mismatch};
 /// The version of the canonical form; part of every action digest.
 const ACTION_FORMAT: u32 = 1;
 
+/// The parameter in which an agent gives its reasons. They are shown as its own words, so nobody else writes them.
+pub const RATIONALE: &str = "rationale";
+
 /// One WIT function that the host offers, with its version, written `holdshort:agent/email@0.1.0#send-email`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -111,6 +114,19 @@ impl Action {
     /// An object keyed by parameter name, in normal form.
     pub fn arguments(&self) -> &Value {
         &self.arguments
+    }
+
+    /// The reasons that the agent gave, if the function takes any.
+    pub fn reasons(&self) -> Option<&Value> {
+        self.arguments.get(RATIONALE)
+    }
+
+    /// The arguments that an edit asks for: with the agent's reasons, where the editor leaves them out.
+    pub fn edited(&self, mut arguments: Value) -> Value {
+        if let (Some(fields), Some(reasons)) = (arguments.as_object_mut(), self.reasons()) {
+            fields.entry(RATIONALE).or_insert_with(|| reasons.clone());
+        }
+        arguments
     }
 
     /// RFC 8785 bytes of the arguments alone.

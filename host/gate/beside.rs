@@ -4,15 +4,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::action::{Capability, canonical};
+use crate::action::{Capability, RATIONALE, canonical};
 use crate::call::Call;
 use crate::clearance::Proposal;
 use crate::condition;
 use crate::ids::{CallId, Digest, EffectKey};
 use crate::phase::Phase;
-
-/// The parameter in which an agent gives its reasons. Another wording of them makes no other deed.
-const RATIONALE: &str = "rationale";
 
 /// How many calls are listed beside a proposal at most; the oldest. What is not listed is not allowed for, and asks a person again.
 pub const LISTED_MAX: usize = 32;
@@ -55,6 +52,7 @@ impl Likeness {
 }
 
 /// What an action does, whoever asks for it and whatever reasons they give: its capability and its arguments without the rationale.
+/// Another wording of the reasons makes no other deed.
 pub fn deed(capability: &Capability, arguments: &Value) -> Digest {
     let mut arguments = arguments.clone();
     if let Some(fields) = arguments.as_object_mut() {

@@ -32,7 +32,7 @@ mod votes;
 pub mod wit_type;
 mod written;
 
-pub use action::{Action, Capability};
+pub use action::{Action, Capability, RATIONALE};
 pub use approval::{Demand, Escalation, Requirement, Reviewers, Vote};
 pub use beside::{Beside, Likeness, Mark};
 pub use call::Call;

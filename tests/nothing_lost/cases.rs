@@ -361,10 +361,12 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
     true
 }
 
-/// Changes the rationale, which every capability has; a lost reply makes them send the same again.
+/// Changes a text that every capability has; a lost reply makes them send the same again.
 fn edit(operator: &mut Operator<'_>, approval: &Value) {
     let mut arguments = approval["proposal"]["action"]["arguments"].clone();
-    arguments["rationale"]["summary"] = json!("A person says so.");
+    let texts = ["/message/body", "/release/notes", "/transfer/reference"];
+    let text = texts.iter().find(|text| arguments.pointer(text).is_some()).unwrap();
+    *arguments.pointer_mut(text).unwrap() = json!("A person says so.");
     let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": arguments });
     let path = format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap());
     let (status, answer) = operator.ask(&path, Some(&edit));

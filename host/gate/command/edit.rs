@@ -20,6 +20,9 @@ pub(super) fn edit(
     if new.action.capability() != old.action.capability() || new.action.component() != old.action.component() {
         return Err(Refused::AnotherCapability);
     }
+    if new.action.reasons() != old.action.reasons() {
+        return Err(Refused::OtherReasons);
+    }
     new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
     // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {

@@ -141,6 +141,11 @@ pub enum Refused {
     /// An edit names another capability or component.
     #[error("an edit can change the arguments only, never the capability")]
     AnotherCapability,
+    /// An edit brings other reasons than the agent's, which would be shown as the agent's own words.
+    #[error(
+        "an edit cannot change `rationale`: it is shown as the agent's own words; leave it out, and what the agent gave stays"
+    )]
+    OtherReasons,
     /// The call is not in a phase that allows the step.
     #[error("the call is {0}")]
     WrongPhase(&'static str),

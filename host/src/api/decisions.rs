@@ -132,7 +132,7 @@ pub(crate) async fn decide(
             let message = Some(said.unwrap_or_else(|| NO_REASON.into()));
             Asked { message, ..asked }.submit(api, Choice::Reject).await
         }
-        DecisionType::Edit => edit(api, asked, capability, &arguments.unwrap_or_default()).await,
+        DecisionType::Edit => edit(api, asked, capability, arguments.unwrap_or_default()).await,
         DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
     }
 }
@@ -241,9 +241,10 @@ async fn edit(
     api: &Api,
     asked: Asked<'_>,
     capability: Option<String>,
-    arguments: &Value,
+    arguments: Value,
 ) -> Result<Flushed<DecisionOutcome>, Problem> {
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
+    let arguments = &call.action().edited(arguments);
     let Some(proposal) = call.proposal().cloned() else {
         return Err(Refused::WrongPhase(call.phase.name()).into());
     };

@@ -125,7 +125,7 @@ pub(super) struct EditRequest {
     /// As in `ApproveRequest`.
     #[schema(value_type = DigestShape)]
     digest: Digest,
-    /// The new arguments, all of them, in the JSON form of WIT values.
+    /// The new arguments, in the JSON form of WIT values: all of them, but for `rationale`. It is the agent's own words: left out it stays, and another one is refused.
     #[schema(value_type = Object)]
     arguments: Map<String, Value>,
     /// A note for the journal.

@@ -54,7 +54,7 @@ pub struct Details {
     /// The attempt to look at now.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_attempt: Option<u32>,
-    /// Where a value does not fit its type, such as `arguments.to[2]`.
+    /// Where a value does not fit its type, or may not stand, such as `arguments.to[2]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     /// What the type asks for there.

@@ -54,7 +54,7 @@ impl View {
                     response_schema: if asks {
                         answer_schema(function, digest)
                     } else {
-                        approval_schema(function, digest)
+                        approval_schema(function, proposal, digest)
                     },
                     metadata: Metadata { holdshort: About { name, args, digest } },
                     id,
@@ -194,12 +194,12 @@ fn message(agent: &str, id: &str, proposal: &Proposal) -> String {
 }
 
 /// What the protocol recommends for the approval of a tool's call, with the digest of what was shown, which the answer must repeat.
-fn approval_schema(function: &FunctionType, digest: Digest) -> Value {
+fn approval_schema(function: &FunctionType, proposal: &Proposal, digest: Digest) -> Value {
     json!({
         "type": "object",
         "properties": {
             "approved": { "type": "boolean" },
-            "editedArgs": wit_schema::arguments(function),
+            "editedArgs": wit_schema::edited(function, &proposal.action),
             "message": { "type": "string", "description": "With `approved: false`, the guidance that the agent reads." },
             "digest": { "const": digest },
         },

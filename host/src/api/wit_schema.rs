@@ -3,12 +3,17 @@
 //! What fits the schema is of the type. The other way round two spellings are left out, which the type takes as a convenience for people:
 //! a `u64` or `s64` written as a number, and one of more than 19 digits.
 
-use holdshort_gate::{FunctionType, WitType};
+use holdshort_gate::{Action, FunctionType, RATIONALE, WitType};
 use serde_json::{Map, Value, json};
 
-/// The arguments of a function: an object by parameter.
-pub(super) fn arguments(function: &FunctionType) -> Value {
-    record(&function.params)
+/// The arguments that an edit takes: an object by parameter. The agent's reasons may be left out, or be repeated.
+pub(super) fn edited(function: &FunctionType, action: &Action) -> Value {
+    let (said, params): (Vec<_>, Vec<_>) = function.params.iter().cloned().partition(|(name, _)| name == RATIONALE);
+    let mut schema = record(&params);
+    if let (Some(properties), false) = (schema.get_mut("properties").and_then(Value::as_object_mut), said.is_empty()) {
+        properties.insert(RATIONALE.to_owned(), json!({ "const": action.reasons() }));
+    }
+    schema
 }
 
 /// What a function's `ok` type takes, which is what answers a question.

@@ -133,13 +133,13 @@ impl Review {
     fn edit(&mut self) -> Result<(), Failure> {
         let Some(open) = &self.desk.open else { return Ok(()) };
         let page = &open.fetched.page;
-        let before = page.verified.proposal.action.arguments();
+        let action = &page.verified.proposal.action;
         let written = match edit::editor() {
-            Ok(editor) => self.screen.lend(|| edit::in_editor(&editor, before, &page.id.to_string()))?,
+            Ok(editor) => self.screen.lend(|| edit::in_editor(&editor, action, &page.id.to_string()))?,
             Err(failure) => Err(failure),
         };
         match written {
-            Ok((after, draft)) if changes(before, &after).is_empty() => {
+            Ok((after, draft)) if changes(action.arguments(), &after).is_empty() => {
                 let _ = fs::remove_file(draft);
                 self.desk.status = "nothing was changed; nothing was sent".into();
             }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::command::{DecisionOutcome, Revision};
-use holdshort_gate::{Call, CallNumber, Digest, FunctionType, RunId, WitType};
+use holdshort_gate::{Call, CallNumber, Digest, FunctionType, RATIONALE, RunId, WitType};
 use serde_json::Value;
 
 use super::approval::consequence;
@@ -20,7 +20,7 @@ use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
 use crate::api::problem::{self, Problem};
 use crate::api::{Api, ids};
-use crate::review::{Item, Matter, RATIONALE, Sheet, Text, changes};
+use crate::review::{Item, Matter, Sheet, Text, changes};
 
 #[derive(Template)]
 #[template(path = "edit.html")]
@@ -111,7 +111,7 @@ impl<'a> Editing<'a> {
     async fn preview(&self, draft: &Draft) -> Answer {
         let mut wrong = Wrong::new();
         let edited = draft.value(&self.ty, &Name::root(), 0, &mut wrong);
-        let arguments = with_reasons(edited, self.call.action().arguments());
+        let arguments = self.call.action().edited(edited);
         if !wrong.is_empty() {
             return self.again(draft, wrong, None);
         }
@@ -223,13 +223,6 @@ fn editable(FunctionType { params, .. }: FunctionType) -> WitType {
     WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect())
 }
 
-/// The whole of the new arguments, with the agent's reasons as they were.
-fn with_reasons(edited: Value, before: &Value) -> Value {
-    let reasons = before.get(RATIONALE).map(|reasons| (RATIONALE.to_owned(), reasons.clone()));
-    let fields = edited.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
-    Value::Object(fields.chain(reasons).collect())
-}
-
 /// What the seal of a preview is of: whether sending it takes the word was said there, and no form says it otherwise.
 fn sealed(digest: Digest, arguments: &str, takes_word: bool) -> String {
     let how = if takes_word { "edit with the word" } else { "edit" };
@@ -328,6 +321,6 @@ mod tests {
         let sent = [("v.0".to_owned(), "b".to_owned()), ("v.1".to_owned(), "other reasons".to_owned())];
         let edited = Draft::posted(&ty, &Name::root(), &Sent::new(&sent), 0);
         let edited = edited.value(&ty, &Name::root(), 0, &mut Wrong::new());
-        assert_eq!(with_reasons(edited, &before), json!({"to": "b", "rationale": "because\u{200B}"}));
+        assert_eq!(edited, json!({"to": "b"}), "what a form sends for them is no field");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdshort_gate::{Capability, Proposal, WitType, totals};
+use holdshort_gate::{Capability, Proposal, RATIONALE, WitType, totals};
 use serde_json::Value;
 
 use super::facts;
@@ -14,8 +14,6 @@ const FEW: usize = 5;
 const TEXT_BYTES_MAX: usize = 100;
 /// What the agent's calls of a day have moved, in the currency of the call.
 const SUM: &str = "context.totals.agent_today.sum";
-/// The agent's reasons say nothing of what would be done.
-const REASONS: &str = "rationale";
 
 /// What calls had in common.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +71,7 @@ impl Like {
     pub fn of(proposal: &Proposal, types: &Types) -> Option<Self> {
         let capability = proposal.action.capability();
         let ty = types.get(capability)?;
-        let params = ty.params.iter().filter(|(name, _)| name != REASONS).map(|(name, ty)| (name.as_str(), ty));
+        let params = ty.params.iter().filter(|(name, _)| name != RATIONALE).map(|(name, ty)| (name.as_str(), ty));
         let arguments = fields(params, proposal.action.arguments())?;
         let types = facts::of(capability);
         let facts = fields(types.iter().map(|(name, ty)| (*name, ty)), &facts::with_checks(&proposal.facts))?;

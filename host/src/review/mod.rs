@@ -30,5 +30,5 @@ pub use patch::{Patch, PatchFile, PatchLine, Side};
 pub use screen::Screenful;
 pub use sheet::{Item, Shape, Sheet};
 pub use shown::Shown;
-pub use terminal::{Line, Matter, RATIONALE, ShownExhibit, Tone};
+pub use terminal::{Line, Matter, ShownExhibit, Tone};
 pub use text::Text;

@@ -1,11 +1,11 @@
 //! An action as a page shows it: the same content in the same order as [`terminal`](super::terminal), in parts that a template lays out.
 
-use holdshort_gate::WitType;
+use holdshort_gate::{RATIONALE, WitType};
 use serde_json::Value;
 
 use super::changes::Change;
 use super::outline::{self, Content, Row};
-use super::terminal::{Matter, RATIONALE, split};
+use super::terminal::{Matter, split};
 use super::text::Text;
 
 /// The parts, in their order.

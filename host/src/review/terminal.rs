@@ -4,7 +4,7 @@
 //! Every line that carries text of the agent begins with something that the host wrote (a label, an indentation, a bar), also where it was wrapped:
 //! `│` begins a line of a longer text and `┊` goes on with the line above. So an agent cannot imitate the frame around its words.
 
-use holdshort_gate::{FunctionType, Proposal, WitType};
+use holdshort_gate::{FunctionType, Proposal, RATIONALE, WitType};
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthChar;
 
@@ -15,8 +15,6 @@ use super::outline::{self, Content, Row};
 use super::unsaid::unsaid;
 use super::visible;
 
-/// The parameter in which an agent gives its reasons; it is shown last.
-pub const RATIONALE: &str = "rationale";
 /// Columns that are left for text however deep it stands and however narrow the terminal is.
 const TEXT_COLUMNS_MIN: usize = 24;
 /// Columns of what begins a line that goes on with the one above.

@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for LangchainDecision {
 struct EditedAction {
     /// The capability, which an edit cannot change.
     name: String,
-    /// All arguments, in the JSON form of WIT values.
+    /// As in `EditRequest`.
     #[schema(value_type = Object)]
     args: Map<String, Value>,
 }
@@ -199,7 +199,7 @@ struct EditPayload {
     approved: True,
     #[schema(value_type = DigestShape)]
     digest: Digest,
-    /// The new arguments, all of them, in the JSON form of WIT values.
+    /// As `arguments` in `EditRequest`.
     #[schema(value_type = Object)]
     edited_args: Map<String, Value>,
     /// A note for the journal.

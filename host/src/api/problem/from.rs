@@ -1,6 +1,6 @@
 //! From the rooms' own errors to problems.
 
-use holdshort_gate::Refused;
+use holdshort_gate::{RATIONALE, Refused};
 use holdshort_gate::grant::NotGranted;
 use holdshort_journal::{ReadError, SubmitError};
 
@@ -33,6 +33,11 @@ impl From<Refused> for Problem {
             Refused::NotGranted(NotGranted::NoSuchGrant) => Self::new(Kind::NotFound, detail),
             Refused::NotGranted(_) => Self::new(Kind::WrongType, detail),
             Refused::WrongKind(_) | Refused::AnotherCapability => Self::new(Kind::WrongType, detail),
+            Refused::OtherReasons => {
+                let mut problem = Self::new(Kind::NotAllowed, detail);
+                problem.details.path = Some(format!("arguments.{RATIONALE}"));
+                problem
+            }
             Refused::OtherAttempt { current, .. } => {
                 let mut problem = Self::new(Kind::NotNow, detail);
                 problem.details.current_attempt = Some(current);

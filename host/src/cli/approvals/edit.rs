@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use holdshort_gate::{Action, RATIONALE};
 use serde_json::Value;
 
 use super::decide::{MARKED, add, confirm, decision, send};
@@ -26,10 +27,11 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     if !output.json && !args.confirm.yes {
         output.lines(&page.lines(client, output.columns())?)?;
     }
-    let before = page.verified.proposal.action.arguments();
+    let action = &page.verified.proposal.action;
+    let before = action.arguments();
     let (after, draft) = match &args.arguments {
-        Some(file) => (parse(&read(file)?)?, None),
-        None => in_editor(&editor, before, &args.id.to_string()).map(|(after, draft)| (after, Some(draft)))?,
+        Some(file) => (action.edited(parse(&read(file)?)?), None),
+        None => in_editor(&editor, action, &args.id.to_string()).map(|(after, draft)| (after, Some(draft)))?,
     };
     let changes = changes(before, &after);
     if changes.is_empty() {
@@ -89,9 +91,14 @@ pub(in crate::cli) fn editor() -> Result<String, Failure> {
 }
 
 /// Opens the reviewer's editor on the arguments, with every invisible character as an escape, and reads what they saved.
-pub(in crate::cli) fn in_editor(words: &str, before: &Value, name: &str) -> Result<(Value, PathBuf), Failure> {
+/// The agent's reasons are not among them: they stay as they are.
+pub(in crate::cli) fn in_editor(words: &str, action: &Action, name: &str) -> Result<(Value, PathBuf), Failure> {
+    let mut before = action.arguments().clone();
+    if let Some(fields) = before.as_object_mut() {
+        fields.remove(RATIONALE);
+    }
     let draft = std::env::temp_dir().join(format!("holdshort-{name}-{}.json", std::process::id()));
-    write(&draft, &(visible::json(before) + "\n")).map_err(|error| {
+    write(&draft, &(visible::json(&before) + "\n")).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot write the draft `{}`: {error}", draft.display()))
     })?;
     let kept = format!("your draft is kept in `{}`: correct it and send it with `--arguments`", draft.display());
@@ -105,7 +112,7 @@ pub(in crate::cli) fn in_editor(words: &str, before: &Value, name: &str) -> Resu
         return Err(Failure::new(Exit::Failed, message).hint(kept));
     }
     let after = parse(&read(&draft)?).map_err(|failure| failure.hint(kept))?;
-    Ok((after, draft))
+    Ok((action.edited(after), draft))
 }
 
 /// A new file that only its owner can read; a link that somebody else has put in its place is not followed.
@@ -117,16 +124,21 @@ fn write(draft: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use holdshort_gate::{Digest, FunctionType, WitType};
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn an_editor_gets_a_private_draft_in_which_everything_can_be_seen() {
-        let before = json!({"to": "a\u{202E}@example.org", "amount": "1"});
+        let params = ["to", "amount", RATIONALE].map(|name| (name.to_owned(), WitType::String)).into();
+        let arguments = json!({"to": "a\u{202E}@example.org", "amount": "1", RATIONALE: "\"1\" is due"});
+        let (function, of) = (FunctionType { params, result: None }, "a:b/c#d".parse().unwrap());
+        let before = Action::new(Digest::of(b""), of, &function, &arguments).unwrap();
         let (after, draft) = in_editor("sed -i s/\"1\"/\"2\"/", &before, "edit-test").unwrap();
-        assert_eq!(after, json!({"to": "a\u{202E}@example.org", "amount": "2"}));
-        assert!(fs::read_to_string(&draft).unwrap().contains("a\\u202e@"));
+        assert_eq!(after, json!({"to": "a\u{202E}@example.org", "amount": "2", RATIONALE: "\"1\" is due"}));
+        let text = fs::read_to_string(&draft).unwrap();
+        assert!(text.contains("a\\u202e@") && !text.contains("is due"), "{text}");
         fs::remove_file(draft).unwrap();
 
         let draft = std::env::temp_dir().join(format!("holdshort-private-test-{}.json", std::process::id()));

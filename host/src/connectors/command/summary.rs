@@ -1,6 +1,6 @@
 //! One line about a call whose meaning the host does not know: its name and its arguments, each cut where it would push the others out.
 
-use holdshort_gate::Action;
+use holdshort_gate::{Action, RATIONALE};
 use serde_json::Value;
 
 use crate::connectors::{Known, Sentence, quote_start, say};
@@ -9,12 +9,11 @@ use crate::connectors::{Known, Sentence, quote_start, say};
 const ARGUMENT_CHARS_MAX: usize = 60;
 /// How much of all of them does.
 const ARGUMENTS_CHARS_MAX: usize = 240;
-/// The parameter in which an agent gives its reasons; its words are no part of what would happen.
-const RATIONALE: &str = "rationale";
 
 /// The summary of an action; the whole of it is in the arguments that the reviewer sees.
 pub(super) fn of(action: &Action) -> Sentence {
     let arguments = action.arguments().as_object().into_iter().flatten();
+    // The agent's words are no part of what would happen.
     let arguments = arguments.filter(|(name, _)| *name != RATIONALE);
     let mut chars = 0;
     let count = arguments.clone().count();
