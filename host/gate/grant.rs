@@ -38,7 +38,7 @@ pub struct Grant {
 }
 
 /// A grant with what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// What it clears.
     pub grant: Grant,

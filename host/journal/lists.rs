@@ -1,8 +1,8 @@
 //! Lists of calls and of decisions: what may be asked for, and what a line of them says.
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, Capability, Consequence, Digest, EffectClass, ExhibitRef, Granted, Run, RunId, Time,
-    Total, Waiting,
+    Call, CallId, CallNumber, Capability, Consequence, Digest, EffectClass, Event, ExhibitRef, Granted, Run, RunId,
+    Time, Total, Waiting,
 };
 
 use crate::history::Deed;
@@ -239,21 +239,30 @@ impl DecisionRow {
         "refuse",
     ];
 
-    /// `then` is the call right after the decision.
-    pub(crate) fn new(position: Position, at: Time, deed: Deed<'_>, then: &Call, call: CallRow) -> Self {
-        let proposal = then.proposal();
-        Self {
+    /// `then` is the event of the revision that was decided on; nothing if it is no event of one.
+    pub(crate) fn new(position: Position, at: Time, deed: Deed<'_>, then: &Event, call: CallRow) -> Option<Self> {
+        #[allow(clippy::wildcard_enum_match_arm, reason = "only these five begin a revision")]
+        let (revision, proposal, clearance) = match then {
+            Event::CallCleared { proposal, clearance, .. } | Event::CallHeld { proposal, clearance, .. } => {
+                (1, Some(proposal), Some(*clearance))
+            }
+            Event::CallRevised { revision, proposal, clearance, .. }
+            | Event::CallReheld { revision, proposal, clearance, .. } => (*revision, Some(proposal), Some(*clearance)),
+            Event::CallRefused { .. } => (1, None, None),
+            _ => return None,
+        };
+        Some(Self {
             position,
             at,
             by: deed.by.map(str::to_owned),
             kind: deed.kind,
             message: deed.message.map(str::to_owned),
-            clearance: then.clearance,
-            revision: then.revision,
+            clearance,
+            revision,
             summary: proposal.map(|proposal| proposal.summary.clone()).unwrap_or_default(),
             exhibits: proposal.map(|proposal| proposal.exhibits.clone()).unwrap_or_default(),
             call,
-        }
+        })
     }
 }
 

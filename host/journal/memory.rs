@@ -15,7 +15,7 @@ use crate::history::{deed, words, words_of};
 use crate::inbox::WaitsFor;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
-use crate::store::{Batch, Head, Load, Reader, Readers, RunState, Store, WriteError, opens};
+use crate::store::{Batch, Head, Load, Reader, Readers, RunState, Store, WriteError, opens, revises};
 use crate::told;
 
 /// Everything in memory; a cheap handle that is the writer, every reader and what makes them.
@@ -307,7 +307,7 @@ impl Kept {
         })
     }
 
-    /// What an event decided. The call as it was then is folded again from the events.
+    /// What an event decided, and on which revision.
     fn decision(&self, entry: &Entry) -> Option<DecisionRow> {
         let event = &entry.recorded.event;
         let run = self.runs.get(&entry.run)?;
@@ -316,18 +316,11 @@ impl Kept {
         let deed = deed(event, before.map(|before| &before.recorded.event))?;
         let number = event.call()?;
         let (position, now) = run.calls.get(&number)?;
-        let mut then: Option<Call> = None;
-        for Entry { recorded: Recorded { event, at, .. }, .. } in
-            events().take_while(|event| event.position <= entry.position)
-        {
-            match &mut then {
-                Some(call) if event.call() == Some(number) => call.apply(event, *at).ok()?,
-                None if opens(event) == Some(number) => then = Call::open(event, *at),
-                Some(_) | None => {}
-            }
-        }
+        let until = events().take_while(|event| event.position <= entry.position).map(|entry| &entry.recorded.event);
+        let begins = |event: &&Event| event.call() == Some(number) && (opens(event).is_some() || revises(event));
+        let then = until.filter(begins).last()?;
         let row = CallRow::new(entry.run.clone(), &run.state.run, *position, now.as_ref()?);
-        Some(DecisionRow::new(entry.position, entry.recorded.at, deed, &then?, row))
+        DecisionRow::new(entry.position, entry.recorded.at, deed, then, row)
     }
 
     /// The calls that are over and have a word that begins with each of these.

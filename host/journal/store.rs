@@ -140,3 +140,8 @@ pub(crate) fn opens(event: &Event) -> Option<CallNumber> {
     let opens = matches!(event, Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. });
     event.call().filter(|_| opens)
 }
+
+/// Whether an event begins another revision of its call: what was shown and said before counts no more.
+pub(crate) fn revises(event: &Event) -> bool {
+    matches!(event, Event::CallRevised { .. } | Event::CallReheld { .. })
+}

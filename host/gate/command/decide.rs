@@ -15,6 +15,12 @@ use crate::phase::Phase;
 use crate::planted;
 use crate::run::Run;
 
+/// So many decisions of one person are taken on a call; the last of them stands. What is read of a call, by people and before each decision,
+/// is its decisions and revisions, so neither grows without end. The bound is each person's own, so nobody uses up what others need.
+pub const DECISIONS_MAX: usize = 64;
+/// A call of so many revisions is not edited again, by anybody: each is as long as an action may be. It is approved or rejected as it stands.
+pub const REVISIONS_MAX: u32 = 32;
+
 /// What a reviewer decided, with what an edit brings along.
 #[derive(Clone, Debug)]
 pub enum Choice {
@@ -84,8 +90,11 @@ impl Command for Decide {
             return Ok((Vec::new(), outcome(call, true)?));
         }
         let proposal = self.open(run, call, now)?;
+        if matches!(self.choice, Choice::Approve) && self.has_voted(call) {
+            return Ok((Vec::new(), outcome(call, true)?));
+        }
+        self.within_bounds(call)?;
         let events = match self.choice {
-            Choice::Approve if self.has_voted(call) => return Ok((Vec::new(), outcome(call, true)?)),
             Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
             Choice::Grant(grant) => {
                 let (who, editor) = ((run.agent.as_str(), run.started_by.as_str()), call.edited_by.as_deref());
@@ -179,6 +188,18 @@ impl Decide {
         let voted = call.has_vote_of(&self.reviewer) || call.has_vote_of(self.right_of());
         let rejected = call.rejections.iter().any(|said| said.is_of(self.right_of()) || said.is_of(&self.reviewer));
         voted && !rejected && !planted::is("reviewer-counts-twice")
+    }
+
+    /// Whether the call takes another decision of this person, and another revision if it is an edit.
+    fn within_bounds(&self, call: &Call) -> Result<(), Refused> {
+        let own = call.decisions.iter().filter(|made| made.decision.reviewer == self.reviewer).count();
+        if own >= DECISIONS_MAX {
+            return Err(Refused::TooManyDecisions);
+        }
+        if matches!(self.choice, Choice::Edit(_)) && call.revision >= REVISIONS_MAX {
+            return Err(Refused::TooManyRevisions);
+        }
+        Ok(())
     }
 
     /// Checks everything that does not depend on the kind of decision's effect, and returns what is decided on.

@@ -10,7 +10,7 @@ mod lifecycle;
 mod propose;
 mod settle;
 
-pub use decide::{Choice, Decide, DecisionOutcome, Revision};
+pub use decide::{Choice, DECISIONS_MAX, Decide, DecisionOutcome, REVISIONS_MAX, Revision};
 pub use effect::{ATTEMPTS_MAX, Finish, Outcome, Start};
 pub use grant::Revoke;
 pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, Delay, End, EndRun, FindRun, FireTimer, SetTimer};
@@ -146,6 +146,12 @@ pub enum Refused {
         "an edit cannot change `rationale`: it is shown as the agent's own words; leave it out, and what the agent gave stays"
     )]
     OtherReasons,
+    /// This person has decided on the call as often as one may.
+    #[error("you have decided on this call {DECISIONS_MAX} times, and no more is taken: what you said last stands")]
+    TooManyDecisions,
+    /// The call has as many revisions as it may have.
+    #[error("the call has {REVISIONS_MAX} revisions, and is not edited again: reject it, and say what you want instead")]
+    TooManyRevisions,
     /// The call is not in a phase that allows the step.
     #[error("the call is {0}")]
     WrongPhase(&'static str),

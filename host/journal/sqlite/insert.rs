@@ -10,7 +10,7 @@ use super::codec::{BODY_BYTES_MAX, detail, integer};
 use super::told as notes;
 use crate::history::deed;
 use crate::rows::{Entry, timer};
-use crate::store::{Batch, LOG_LINES_MAX, RunState, opens};
+use crate::store::{Batch, LOG_LINES_MAX, RunState, opens, revises};
 
 /// The statements of one transaction.
 pub(super) struct Insert<'a> {
@@ -59,6 +59,9 @@ impl<'a> Insert<'a> {
         for entry in &batch.events {
             let before = before.replace(entry).filter(|before| before.run == entry.run);
             let event = &entry.recorded.event;
+            if let Some(call) = event.call().filter(|_| revises(event)) {
+                self.revision(entry.position, &entry.run, call).map_err(told)?;
+            }
             if let (Some(call), Some(deed)) = (event.call(), deed(event, before.map(|before| &before.recorded.event))) {
                 self.decision(entry.position, &entry.run, call, deed).map_err(told)?;
             }

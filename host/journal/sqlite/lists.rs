@@ -1,30 +1,15 @@
-//! Lists of calls and decisions. Which ones is told by indices and projected columns; only those on the page are folded from their events.
+//! Lists of calls and decisions. Which ones is told by indices and projected columns; only those on the page are read, by [`row`](super::row).
 
-use holdshort_gate::{CallId, CallNumber, Counter, Digest, Phase, RunId, Time};
+use holdshort_gate::{CallId, Digest, Phase, RunId, Time};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::codec::{EVENT_COLUMNS, integer, limit, natural, recorded};
-use super::read::{call, call_until, run, total};
+use super::codec::{integer, limit, natural};
+use super::row::{PLACE, Place, call_row, decision_row, grant_row};
 use crate::error::ReadError;
-use crate::history::{deed, words};
+use crate::history::words;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow, Rank};
 use crate::rows::Position;
-
-/// Where a call is.
-struct Place {
-    run: RunId,
-    number: CallNumber,
-    position: Position,
-}
-
-impl Place {
-    /// From three columns that begin at `first`: the run's id, the call's number and its position.
-    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
-        let position = Position(natural(row.get(first + 2)?));
-        Ok(Self { run: RunId(row.get(first)?), number: row.get(first + 1)?, position })
-    }
-}
 
 /// A phase at a time, each in the order of its index; then the first of all.
 /// The cursor is a place in that order, which stays where it is when the row that gave it moves on.
@@ -46,7 +31,7 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<
         }
         let order = if ranked { "calls.rank, calls.position" } else { "calls.position" };
         let select = format!(
-            "SELECT calls.rank, runs.id, calls.call, calls.position FROM calls CROSS JOIN runs ON runs.number = calls.run \
+            "SELECT calls.rank, {PLACE} FROM calls CROSS JOIN runs ON runs.number = calls.run \
              {} ORDER BY {order} LIMIT {}",
             wanted.sql(),
             limit(filter.limit)
@@ -58,7 +43,7 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<
     })?;
     found.sort_by_key(|(rank, place)| (ranked.then_some(*rank), place.position));
     found.truncate(filter.limit);
-    found.into_iter().map(|(_, place)| call_row(connection, place)).collect()
+    found.into_iter().map(|(_, place)| call_row(connection, &place)).collect()
 }
 
 /// Calls that wait, by the beginning of a digest of what they would do or are about; the oldest first, each by its own index.
@@ -125,17 +110,19 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
     wanted.add_some("decisions.position < ?", bound(filter.until)?);
     wanted.add_some("decisions.position < ?", filter.before.map(|Position(before)| integer(before)));
     let select = format!(
-        "SELECT decisions.position, runs.id, calls.call, calls.position FROM {from} \
+        "SELECT decisions.position, coalesce(decisions.since, calls.position), {PLACE} FROM {from} \
          CROSS JOIN calls ON calls.position = decisions.call CROSS JOIN runs ON runs.number = calls.run \
          {} ORDER BY decisions.position DESC LIMIT {}",
         wanted.sql(),
         limit(filter.limit)
     );
     let mut statement = connection.prepare_cached(&select)?;
-    let place = |row: &Row<'_>| Ok((Position(natural(row.get(0)?)), Place::read(row, 1)?));
+    let place = |row: &Row<'_>| {
+        Ok((Position(natural(row.get(0)?)), Position(natural(row.get(1)?)), Place::read(row, 2)?))
+    };
     let places = statement.query_map(params_from_iter(wanted.values), place)?;
     let places = places.collect::<rusqlite::Result<Vec<_>>>()?;
-    places.into_iter().map(|(position, place)| decision_row(connection, position, place)).collect()
+    places.into_iter().map(|(at, since, place)| decision_row(connection, at, since, &place)).collect()
 }
 
 /// From the newest back. Of those that stand there are few.
@@ -145,24 +132,18 @@ pub(super) fn grants(connection: &Connection, filter: &GrantFilter) -> Result<Ve
     wanted.of(None, filter.agent.as_ref(), filter.capability.as_ref());
     wanted.add_some("grants.position < ?", filter.before.map(|Position(before)| integer(before)));
     let select = format!(
-        "SELECT runs.id, calls.call, calls.position FROM grants CROSS JOIN calls ON calls.position = grants.position \
+        "SELECT grants.granted, runs.id, calls.call, calls.position FROM grants CROSS JOIN calls ON calls.position = grants.position \
          CROSS JOIN runs ON runs.number = calls.run {} ORDER BY grants.position DESC LIMIT {}",
         wanted.sql(),
         limit(filter.limit)
     );
     let mut statement = connection.prepare_cached(&select)?;
-    let places = statement.query_map(params_from_iter(wanted.values), |row| Place::read(row, 0))?;
-    let places = places.collect::<rusqlite::Result<Vec<_>>>()?;
-    places.into_iter().map(|place| grant_row(connection, place)).collect()
-}
-
-/// The grant is in the events of the call that it was made with.
-fn grant_row(connection: &Connection, Place { run, number, position }: Place) -> Result<GrantRow, ReadError> {
-    let damaged = || ReadError::Damaged(format!("no grant was made with call {number} of run {run}"));
-    let granted = call(connection, &run, number)?.and_then(|call| call.granted).ok_or_else(damaged)?;
-    let id = CallId { run, call: number };
-    let used = total(connection, &Counter::of_grant(&id, &granted.grant.capability))?;
-    Ok(GrantRow { id, position, granted, used })
+    let mut rows = statement.query(params_from_iter(wanted.values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(grant_row(connection, row)?);
+    }
+    Ok(found)
 }
 
 /// How a kind of decision is written down.
@@ -183,34 +164,6 @@ fn first_since(connection: &Connection, at: Time) -> Result<i64, ReadError> {
         if natural(written) >= at.0 { high = middle } else { low = middle + 1 }
     }
     Ok(low)
-}
-
-/// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
-fn call_row(connection: &Connection, place: Place) -> Result<CallRow, ReadError> {
-    let Place { run: id, number, position } = place;
-    let damaged = |why| ReadError::Damaged(format!("call {number} of run {id} {why}"));
-    let call = call(connection, &id, number)?.ok_or_else(|| damaged("has no events"))?;
-    let (state, _) = run(connection, &id)?.ok_or_else(|| damaged("has no run"))?;
-    Ok(CallRow::new(id, &state.run, position, &call))
-}
-
-/// A decision with its call as it was then and as it is now. The event before it is read only where it tells who withdrew the call.
-fn decision_row(connection: &Connection, at: Position, place: Place) -> Result<DecisionRow, ReadError> {
-    let damaged = || ReadError::Damaged(format!("the event at place {} decides nothing", at.0));
-    let select = format!(
-        "SELECT {EVENT_COLUMNS} FROM events JOIN events AS decided ON decided.position = ?1 \
-         WHERE events.run = decided.run AND events.seq <= decided.seq ORDER BY events.seq DESC"
-    );
-    let mut statement = connection.prepare_cached(&select)?;
-    let mut rows = statement.query([integer(at.0)])?;
-    let (event, _) = recorded(connection, rows.next()?.ok_or_else(damaged)?, 0)?;
-    let before = match (&event.event, rows.next()?) {
-        (holdshort_gate::Event::CallCancelled { .. }, Some(row)) => Some(recorded(connection, row, 0)?.0),
-        _ => None,
-    };
-    let deed = deed(&event.event, before.as_ref().map(|before| &before.event)).ok_or_else(damaged)?;
-    let then = call_until(connection, &place.run, place.number, at)?.ok_or_else(damaged)?;
-    Ok(DecisionRow::new(at, event.at, deed, &then, call_row(connection, place)?))
 }
 
 /// Runs a query once for each phase, or once for all, because one phase at a time is read in the order of its index.

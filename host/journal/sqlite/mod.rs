@@ -10,6 +10,7 @@ mod open;
 mod presence;
 mod project;
 mod read;
+mod row;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use holdshort_gate::totals::money;
 use holdshort_gate::{
     Call, CallNumber, Counter, Digest, EffectKey, JournalId, Likeness, Made, Recorded, Run, RunId, Total,
 };
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, params};
 
 use super::codec::{EVENT_COLUMNS, integer, json, natural, recorded};
 use super::insert::Insert;
@@ -19,7 +19,7 @@ use crate::error::ReadError;
 use crate::history::{Deed, deed, words_of};
 use crate::inbox::{WaitsFor, urgency};
 use crate::rows::Position;
-use crate::store::{RunState, made, opens};
+use crate::store::{RunState, made, opens, revises};
 
 impl Insert<'_> {
     /// The projection of a call holds what lists filter and order by; everything else is read from its events.
@@ -38,20 +38,25 @@ impl Insert<'_> {
         let (deed, about) = likeness.map(|like| (key(&like.deed), like.about.as_ref().map(key))).unzip();
         let about = about.flatten();
         let waits = WaitsFor::of(call, &run.started_by);
+        let editor = call.edited_by.as_deref();
         let position: i64 = if let Some(position) = opened {
             let (agent, capability) = (self.name(&run.agent)?, self.name(&call.action().capability().to_string())?);
             let insert = "INSERT INTO calls \
-                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about, attempts, editor) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
             let (position, everybody) = (integer(position), waits.everybody);
-            let values =
-                (position, number, call.number, phase, deadline, agent, capability, urgency, everybody, deed, about);
+            let values = params![
+                position, number, call.number, phase, deadline, agent, capability, urgency, everybody, deed, about,
+                call.attempts, editor
+            ];
             self.execute(insert, values)?;
             position
         } else {
-            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8 \
-                          WHERE run = ?1 AND call = ?2 RETURNING position";
-            let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about);
+            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8, \
+                          attempts = ?9, editor = ?10 WHERE run = ?1 AND call = ?2 RETURNING position";
+            let waits_for = waits.everybody;
+            let values =
+                (number, call.number, phase, deadline, urgency, waits_for, deed, about, call.attempts, editor);
             let position = self.one(update, values)?;
             self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
             told::changed(self.transaction, number, call)?;
@@ -62,8 +67,9 @@ impl Insert<'_> {
             self.execute("INSERT INTO exceptions (position, reviewer) VALUES (?1, ?2)", (position, reviewer))?;
         }
         if let Some(granted) = &call.granted {
-            let insert = "INSERT OR REPLACE INTO grants (position, until, revoked) VALUES (?1, ?2, ?3)";
-            self.execute(insert, (position, integer(granted.grant.until.0), granted.revoked.is_some()))?;
+            let insert = "INSERT OR REPLACE INTO grants (position, until, revoked, granted) VALUES (?1, ?2, ?3, ?4)";
+            let (until, revoked) = (integer(granted.grant.until.0), granted.revoked.is_some());
+            self.execute(insert, (position, until, revoked, json(granted)?))?;
         }
         if lived && call.answer().is_some() {
             self.words(position, id, run, call)?;
@@ -84,7 +90,13 @@ impl Insert<'_> {
         self.execute(insert, (key.bytes(), run, made.asks.bytes()))
     }
 
-    /// A decision is a row of its own, that never changes. It follows the row of its call.
+    /// A revision begins, from which rows of its call are read. It follows the row of its call.
+    pub(super) fn revision(&mut self, at: Position, id: &RunId, call: CallNumber) -> rusqlite::Result<()> {
+        let run = self.number(id)?;
+        self.execute("UPDATE calls SET since = ?3 WHERE run = ?1 AND call = ?2", (run, call, integer(at.0)))
+    }
+
+    /// A decision is a row of its own, that never changes. It follows the row of its call and the revisions before it.
     pub(super) fn decision(
         &mut self,
         at: Position,
@@ -94,8 +106,8 @@ impl Insert<'_> {
     ) -> rusqlite::Result<()> {
         let kind = kind_number(deed.kind);
         let (run, reviewer) = (self.number(id)?, deed.by.map(|by| self.name(by)).transpose()?);
-        let insert = "INSERT INTO decisions (position, call, kind, reviewer) \
-                      SELECT ?1, position, ?4, ?5 FROM calls WHERE run = ?2 AND call = ?3";
+        let insert = "INSERT INTO decisions (position, call, kind, reviewer, since) \
+                      SELECT ?1, position, ?4, ?5, since FROM calls WHERE run = ?2 AND call = ?3";
         self.execute(insert, (integer(at.0), run, call, kind, reviewer))
     }
 
@@ -135,7 +147,8 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         format!("SELECT {EVENT_COLUMNS}, events.position, events.call FROM events WHERE run = ?1 ORDER BY seq");
     let mut statement = transaction.prepare_cached(&select)?;
     let mut rows = statement.query([number])?;
-    let (mut decided, mut requested) = (Vec::new(), None);
+    // Revisions, which decide nothing, and decisions.
+    let (mut told, mut requested) = (Vec::new(), None);
     let mut before: Option<Recorded> = None;
     while let Some(row) = rows.next()? {
         let (recorded, _) = recorded(transaction, row, 0)?;
@@ -150,8 +163,11 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         if let Some(changed) = subject.call.as_ref().filter(|changed| call == Some(changed.number)) {
             calls.insert(changed.number, changed.clone());
         }
+        if let Some(call) = call.filter(|_| revises(&recorded.event)) {
+            told.push((Position(natural(position)), call, None));
+        }
         if let (Some(call), Some(deed)) = (call, deed(&recorded.event, before.as_ref().map(|before| &before.event))) {
-            decided.push((Position(natural(position)), call, deed.kind, deed.by.map(str::to_owned)));
+            told.push((Position(natural(position)), call, Some((deed.kind, deed.by.map(str::to_owned)))));
         }
         before = Some(recorded);
     }
@@ -172,8 +188,13 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
             insert.total(&counter, &total)?;
         }
     }
-    for (position, call, kind, by) in decided {
-        insert.decision(position, &id, call, Deed { by: by.as_deref(), kind, message: None })?;
+    for (position, call, decided) in told {
+        match decided {
+            Some((kind, by)) => {
+                insert.decision(position, &id, call, Deed { by: by.as_deref(), kind, message: None })?;
+            }
+            None => insert.revision(position, &id, call)?,
+        }
     }
     Ok(())
 }

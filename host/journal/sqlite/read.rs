@@ -77,8 +77,8 @@ pub(super) fn call_until(
     Ok(Some(folded))
 }
 
-/// The events of a call up to a bound, in order; both ways of counting give the same order within a run.
-fn events_of(
+/// The events of a call up to a bound or from one on, in order; both ways of counting give the same order within a run.
+pub(super) fn events_of(
     connection: &Connection,
     run: &RunId,
     call: CallNumber,

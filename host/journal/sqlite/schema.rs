@@ -15,7 +15,7 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
 }
 
 /// The version of what is projected from the events. When it grows, every projection is made anew when a journal is opened.
-pub(super) const PROJECTION: &str = "6";
+pub(super) const PROJECTION: &str = "7";
 
 /// The tables of the first version, with the projections of now: [`KEPT`] and [`PROJECTED`].
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
@@ -69,6 +69,8 @@ CREATE TABLE logs (
 /// `names` are agents, capabilities and reviewers, by a number that is shorter. A call waits for `everybody`, or for nobody, but for its `exceptions`.
 /// `rank` is [`rank()`](crate::inbox::rank), computed where it is asked for, because only its index has to keep it.
 /// `deed` and `about` are the beginnings of the digests by which a call that waits is found; nothing once it is over.
+/// `since` is the place of the event of the current revision, where there is another than the first: a row is read from there on, however long the
+/// history before is; `attempts` and `editor` are what that history left. `decisions.since` is the same of the revision that was decided on.
 /// `made` are the runs that requests with a key have made. `grants` are of the calls at their positions. `words` finds calls that are over by theirs.
 pub(super) const PROJECTED: &str = "
 CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -84,6 +86,9 @@ CREATE TABLE calls (
     everybody INTEGER NOT NULL,
     deed INTEGER,
     about INTEGER,
+    since INTEGER,
+    attempts INTEGER NOT NULL,
+    editor TEXT,
     rank INTEGER AS ((urgency << 61) | min(coalesce(deadline, 2305843009213693951), 2305843009213693951)),
     UNIQUE (run, call)
 );
@@ -94,9 +99,9 @@ CREATE INDEX calls_by_about ON calls (about) WHERE about IS NOT NULL;
 CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
 CREATE TABLE totals (counter TEXT PRIMARY KEY, total TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE made (key BLOB PRIMARY KEY, run INTEGER NOT NULL, asks BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE grants (position INTEGER PRIMARY KEY, until INTEGER NOT NULL, revoked INTEGER NOT NULL);
+CREATE TABLE grants (position INTEGER PRIMARY KEY, until INTEGER NOT NULL, revoked INTEGER NOT NULL, granted TEXT NOT NULL);
 CREATE TABLE exceptions (position INTEGER, reviewer INTEGER, PRIMARY KEY (position, reviewer)) WITHOUT ROWID;
-CREATE TABLE decisions (position INTEGER PRIMARY KEY, call INTEGER NOT NULL, kind INTEGER NOT NULL, reviewer INTEGER);
+CREATE TABLE decisions (position INTEGER PRIMARY KEY, call INTEGER NOT NULL, kind INTEGER NOT NULL, reviewer INTEGER, since INTEGER);
 CREATE INDEX decisions_by_call ON decisions (call);
 CREATE INDEX decisions_by_reviewer ON decisions (reviewer) WHERE reviewer IS NOT NULL;
 CREATE VIRTUAL TABLE words USING fts5 (text, content = '', columnsize = 0, detail = none, tokenize = 'ascii');

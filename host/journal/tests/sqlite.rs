@@ -17,8 +17,8 @@ use std::process::{Command, Stdio};
 
 use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
-use holdshort_gate::command::{Choice, CreateRunOnce};
-use holdshort_gate::{Beside, CallId, Consequence, Digest, Event, Proposal, Request, Resolution, RunId, Time};
+use holdshort_gate::command::{Choice, CreateRunOnce, REVISIONS_MAX, Revision};
+use holdshort_gate::{Beside, Call, CallId, Consequence, Digest, Event, Proposal, Request, Resolution, RunId, Time};
 use holdshort_journal::{
     CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError,
 };
@@ -249,6 +249,37 @@ async fn a_list_reads_only_the_events_of_its_page() {
         assert_eq!(world.decisions(newest.clone()).await.unwrap()[0].call.run.0, "run-03");
         assert!(world.decisions(DecisionFilter { limit: 2, ..newest }).await.is_err());
     }
+}
+
+/// However often a call was edited and decided on, its row is read from its current revision on, and that of a decision from the revision that it was on.
+#[tokio::test]
+async fn a_row_is_read_without_the_history_of_its_call() {
+    let world = World::new(Kept::InSqlite);
+    let run = world.held("run", requiring(3, None)).await;
+    let digest = |call: Call| call.clearance.unwrap();
+    for revision in 1..REVISIONS_MAX {
+        let current = digest(world.call(&run, 1).await);
+        let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+        let proposal = Proposal { requirement: requiring(3, None).requirement, ..proposal(&format!("{revision}")) };
+        let edit = Choice::Edit(Box::new(Revision { proposal }));
+        let _ = world.submit(&run, Some(1), decision(["carol", "dave"][revision as usize % 2], current, edit)).await.unwrap();
+    }
+    let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+    let _ = world.decide(&run, 1, "bob", Choice::Reject).await.unwrap();
+    let rows = world.calls(all_calls()).await.unwrap();
+    let newest = DecisionFilter::all(2);
+    let decisions = world.decisions(newest.clone()).await.unwrap();
+    assert_eq!((rows[0].revision, &*rows[0].approved_by, rows[0].still_needed), (REVISIONS_MAX, &["alice".to_owned()][..], 2));
+    assert_eq!(decisions[0].call, rows[0]);
+    // Whoever reads an event of an earlier revision now gets an error.
+    let world = world.reopened(|path| {
+        let revised = "(SELECT max(position) FROM events WHERE body LIKE '%call-revised%')";
+        sql(path, &format!("UPDATE events SET body = 'not json' WHERE call IS NOT NULL AND position < {revised}"));
+    });
+    assert!(world.subject(&run, Some(1)).await.is_err());
+    assert_eq!(world.calls(all_calls()).await.unwrap(), rows);
+    assert_eq!(world.decisions(newest).await.unwrap(), decisions);
+    assert!(world.decisions(DecisionFilter::all(5)).await.is_err());
 }
 
 #[tokio::test]
@@ -573,7 +604,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let file = Connection::open(&path).unwrap();
     let text = |sql: &str| file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("SELECT user_version || '' FROM pragma_user_version"), "2");
-    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "6");
+    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "7");
     assert_eq!(text("PRAGMA integrity_check"), "ok");
     drop(file);
     let journal = Journal::open(&path, clock.clock()).unwrap();

@@ -15,6 +15,7 @@ use super::auth::Reviewer;
 use super::forms::{AnyForm, AnyFormShape};
 use super::json::Json;
 use super::limits::{Input, Path, parse};
+use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, CallStateShape, DigestShape};
@@ -29,7 +30,7 @@ pub(crate) struct DecisionRequest {
     /// The new arguments of an `edit`, all of them.
     pub(crate) arguments: Option<Value>,
     /// A note, guidance, or the answer in words.
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Message>,
     /// In whose place, if that was said.
     pub(crate) stands_for: Option<String>,
     /// The answer of a `respond`, of the function's `ok` type.
@@ -88,7 +89,7 @@ pub(super) struct DecisionAnswer {
     (status = 200, body = DecisionAnswer, description = "Decided."),
     (status = 202, body = DecisionAnswer, description = "Written down; more people must approve. After an edit that is the editor too, unless the new action rests on evidence that they were shown."),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "Another digest is current, or it was decided before."),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "Another digest is current, it was decided before, or it takes no more decisions of this person or no more revisions."),
     (status = 410, body = Details, content_type = "application/problem+json", description = "The approval has expired."),
     (status = 422, body = Details, content_type = "application/problem+json", description = "The decision or its value does not fit the approval.")))]
 pub(super) async fn create(
@@ -110,6 +111,7 @@ pub(crate) async fn decide(
     request: DecisionRequest,
 ) -> Result<Flushed<DecisionOutcome>, Problem> {
     let DecisionRequest { kind, digest, arguments, message, stands_for, answer, grant, capability } = request;
+    let message = message.map(String::from);
     let words = message.clone().map(Value::String);
     let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
     let stands_for = place(api, run, number, reviewer, digest, stands_for).await?;

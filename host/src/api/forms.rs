@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::decisions::{DecisionRequest, DecisionType};
 use super::grants::GrantShape;
 use super::json::{Object, typed};
+use super::message::Message;
 use super::problem::{Kind, Problem};
 use super::shapes::DigestShape;
 use others::{LangchainDecisions, ResumeRequest};
@@ -106,7 +107,7 @@ pub(super) struct ApproveRequest {
     #[schema(value_type = DigestShape)]
     digest: Digest,
     /// A note for the journal.
-    message: Option<String>,
+    message: Option<Message>,
     /// In whose place, by a delegation of the configuration; with one's own name in nobody's. Without it in nobody's while the reviewer's own approval
     /// counts, else in the place of somebody they stand for whose approval does.
     stands_for: Option<String>,
@@ -129,7 +130,7 @@ pub(super) struct EditRequest {
     #[schema(value_type = Object)]
     arguments: Map<String, Value>,
     /// A note for the journal.
-    message: Option<String>,
+    message: Option<Message>,
     /// As in `ApproveRequest`.
     stands_for: Option<String>,
 }
@@ -145,7 +146,7 @@ pub(super) struct RejectRequest {
     #[schema(value_type = DigestShape)]
     digest: Digest,
     /// Guidance, which the agent reads; without it the agent is told that no reason was given.
-    message: Option<String>,
+    message: Option<Message>,
     /// As in `ApproveRequest`.
     stands_for: Option<String>,
 }
@@ -161,7 +162,7 @@ pub(super) struct RespondRequest {
     #[schema(value_type = DigestShape)]
     digest: Digest,
     /// The answer.
-    message: String,
+    message: Message,
     /// As in `ApproveRequest`.
     stands_for: Option<String>,
 }
@@ -179,7 +180,7 @@ pub(super) struct AnswerRequest {
     /// The answer, of the function's `ok` type.
     answer: Value,
     /// A note for the journal.
-    message: Option<String>,
+    message: Option<Message>,
     /// As in `ApproveRequest`.
     stands_for: Option<String>,
 }

@@ -24,6 +24,7 @@ mod inbox;
 mod journaled;
 pub(crate) mod json;
 pub mod limits;
+pub(crate) mod message;
 mod metrics;
 pub mod openapi;
 mod past;

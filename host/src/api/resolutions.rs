@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::auth::Reviewer;
 use super::json::{Json, present, typed, whole};
 use super::limits::{Input, Path};
+use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, CallStateShape, RunIdShape};
@@ -25,7 +26,7 @@ pub(crate) struct ResolutionRequest {
     pub(crate) attempt: u32,
     /// `done` only: what the agent is given.
     pub(crate) receipt: Option<Value>,
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Message>,
 }
 
 /// How an effect is settled.
@@ -56,7 +57,7 @@ struct DoneRequest {
     #[serde(default, deserialize_with = "present")]
     receipt: Option<Value>,
     /// How it is known, for the journal.
-    message: Option<String>,
+    message: Option<Message>,
 }
 
 /// It did not happen, or nobody will find out, or it is tried once more.
@@ -71,7 +72,7 @@ struct OtherRequest {
     #[schema(minimum = 0, maximum = 4_294_967_295_i64)]
     attempt: u32,
     /// How it is known; the agent reads it with `not-done` and `abandon`.
-    message: Option<String>,
+    message: Option<Message>,
 }
 
 #[derive(Clone, Copy, Deserialize, ToSchema)]
@@ -173,6 +174,7 @@ pub(crate) async fn resolve(
         ResolutionType::Abandon => Resolution::Abandon,
         ResolutionType::SendAgain => Resolution::SendAgain,
     };
+    let message = message.map(String::from);
     let resolve = Resolve { attempt, by: reviewer.name().into(), resolution, message };
     Ok(api.journal().submit(run, Some(number), Fence::None, resolve).await?)
 }

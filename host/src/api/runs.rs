@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::Reviewer;
 use super::json::Json;
 use super::limits::{Input, Path, Query, asked, page};
+use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::repeat::Key;
@@ -215,7 +216,7 @@ pub(crate) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
 #[serde(deny_unknown_fields)]
 pub(super) struct CancelRequest {
     /// In words, for the journal.
-    reason: Option<String>,
+    reason: Option<Message>,
 }
 
 /// A run that was ended.
@@ -241,6 +242,6 @@ pub(super) async fn cancel(
     Input(request): Input<CancelRequest>,
 ) -> Answer {
     let id = ids::run(&id)?;
-    let _written: Flushed<()> = api.driver().cancel(&id, reviewer.name(), request.reason).await?;
+    let _written: Flushed<()> = api.driver().cancel(&id, reviewer.name(), request.reason.map(String::from)).await?;
     Ok(Json(RunCancelled { id: id.0, state: "cancelled" }).into_response())
 }

@@ -5,6 +5,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::{Call, CallNumber, Digest, RunId};
+use serde_json::Value;
 
 use super::approval::choices;
 use super::frame::{Answer, Signed, Trouble};
@@ -12,6 +13,7 @@ use super::inbox;
 use super::word::{careful, typed};
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
+use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
 
@@ -50,17 +52,18 @@ async fn request(
         Some("respond") => DecisionType::Respond,
         Some(_) | None => return Err(wrong("the form says neither approve, reject nor respond")),
     };
-    let said = form.field("message").map(str::to_owned);
-    let choice = chosen(&call, form).filter(|_| matches!(kind, DecisionType::Respond));
-    let message = match (choice, said) {
-        (Some(_), Some(_)) => return Err(wrong("a choice was picked and an answer was written: send one of them")),
-        (choice, said) => choice.or(said),
-    };
-    if message.is_none() && matches!(kind, DecisionType::Respond) {
-        return Err(wrong("write an answer, or pick one: the agent waits for it"));
+    let told = |problem: Problem| Trouble::at(problem, &format!("{run}.{number}")).with(form.field("message"));
+    let message = Message::of(form, "message").map_err(told)?;
+    let answer = chosen(&call, form).filter(|_| matches!(kind, DecisionType::Respond)).map(Value::String);
+    match (&kind, &answer, &message) {
+        (_, Some(_), Some(_)) => return Err(wrong("a choice was picked and an answer was written: send one of them")),
+        (DecisionType::Respond, None, None) => {
+            return Err(wrong("write an answer, or pick one: the agent waits for it"));
+        }
+        (_, _, _) => {}
     }
     let stands_for = form.field("place").map(str::to_owned);
-    Ok(DecisionRequest { message, stands_for, ..DecisionRequest::new(kind, digest) })
+    Ok(DecisionRequest { message, answer, stands_for, ..DecisionRequest::new(kind, digest) })
 }
 
 /// The choice that was picked, as the agent wrote it; the page shows it made visible.

@@ -18,6 +18,7 @@ use super::frame::{Answer, Frame, Seal, Signed, Trouble, page};
 use super::word::{careful, typed};
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
+use crate::api::message::Message;
 use crate::api::problem::{self, Problem};
 use crate::api::{Api, ids};
 use crate::review::{Item, Matter, Sheet, Text, changes};
@@ -162,7 +163,7 @@ impl<'a> Editing<'a> {
     }
 
     /// Sends what was previewed.
-    async fn send(&self, arguments: Value, message: Option<String>) -> Answer {
+    async fn send(&self, arguments: Value, message: Option<Message>) -> Answer {
         let draft = self.draft(&arguments);
         let request = DecisionRequest {
             arguments: Some(arguments),
@@ -205,7 +206,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
                 if takes_word {
                     typed(&form).map_err(told)?;
                 }
-                editing.send(arguments, form.field("message").map(str::to_owned)).await
+                editing.send(arguments, Message::of(&form, "message").map_err(told)?).await
             }
             Some(_) | None => editing.form(&editing.draft(&arguments), Wrong::new(), None),
         };

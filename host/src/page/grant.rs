@@ -17,6 +17,7 @@ use super::word::careful;
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::grants::{Terms, drafted};
 use crate::api::limits::{Form, Path};
+use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
 use crate::money::Amount;
@@ -167,7 +168,7 @@ impl<'a> Granting<'a> {
     }
 
     /// Sends what was previewed.
-    async fn send(&self, grant: Grant, message: Option<String>) -> Answer {
+    async fn send(&self, grant: Grant, message: Option<Message>) -> Answer {
         let request = DecisionRequest {
             message,
             grant: Some(Box::new(grant)),
@@ -207,7 +208,8 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     match grant {
         Some(grant) => {
             let grant = serde_json::from_str(grant).map_err(|_| wrong("the grant is none"))?;
-            granting.send(grant, form.field("message").map(str::to_owned)).await
+            let message = Message::of(&form, "message").map_err(|problem| Trouble::at(problem, &id))?;
+            granting.send(grant, message).await
         }
         None => granting.preview(&form).await,
     }

@@ -10,6 +10,7 @@ use super::frame::{Answer, Seal, Signed, Trouble, When};
 use super::standing::barred;
 use crate::api::json;
 use crate::api::limits::{Form, Path};
+use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::resolutions::{self, ResolutionRequest, ResolutionType};
 use crate::api::{Api, ids};
@@ -87,5 +88,5 @@ fn request(attempt: u32, form: &Form) -> Result<ResolutionRequest, Problem> {
     let receipt = form.field("receipt").map(json::once).transpose();
     let receipt =
         receipt.map_err(|error| Problem::new(Kind::BadRequest, format!("the receipt is no JSON: {error}")))?;
-    Ok(ResolutionRequest { kind, attempt, receipt, message: form.field("message").map(str::to_owned) })
+    Ok(ResolutionRequest { kind, attempt, receipt, message: Message::of(form, "message")? })
 }

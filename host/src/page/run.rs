@@ -11,6 +11,7 @@ use super::frame::{Answer, Frame, Seal, Signed, Trouble, When, page};
 use super::resolve::{Resolving, resolving};
 use super::told::{EVENTS, Told};
 use crate::api::limits::{Form, Path, Query};
+use crate::api::message::Message;
 use crate::api::problem::Problem;
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::Text;
@@ -180,7 +181,7 @@ pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id):
 pub(super) async fn cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let run = ids::run(&id)?;
     signed.0.check(&to_cancel(&run), form.field("seal").unwrap_or_default())?;
-    let reason = form.field("reason").map(str::to_owned);
+    let reason = Message::of(&form, "reason")?.map(String::from);
     let _written = api.driver().cancel(&run, signed.name(), reason).await.map_err(Problem::from)?;
     Ok(Redirect::to(&format!("/runs/{run}")).into_response())
 }

@@ -11,6 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::{AnyForm, ApproveWord, EditWord, RejectWord, RespondWord, TYPES};
 use crate::api::decisions::{DecisionRequest, DecisionType};
 use crate::api::json::{Object, typed};
+use crate::api::message::Message;
 use crate::api::shapes::{ApprovalIdShape, DigestShape};
 
 /// The one status of an interrupt that is answered.
@@ -52,7 +53,7 @@ struct LangchainApprove {
     #[schema(inline)]
     kind: ApproveWord,
     /// A note for the journal.
-    message: Option<String>,
+    message: Option<Message>,
 }
 
 /// Do this instead.
@@ -65,7 +66,7 @@ struct LangchainEdit {
     #[schema(value_type = EditedAction)]
     edited_action: Object<EditedAction>,
     /// A note for the journal.
-    message: Option<String>,
+    message: Option<Message>,
 }
 
 /// Do not.
@@ -76,7 +77,7 @@ struct LangchainReject {
     #[schema(inline)]
     kind: RejectWord,
     /// Guidance, which the agent reads.
-    message: Option<String>,
+    message: Option<Message>,
 }
 
 /// Answers a question.
@@ -87,7 +88,7 @@ struct LangchainRespond {
     #[schema(inline)]
     kind: RespondWord,
     /// The answer.
-    message: String,
+    message: Message,
 }
 
 impl<'de> Deserialize<'de> for LangchainDecision {
@@ -188,7 +189,7 @@ struct ApprovalPayload {
     #[schema(value_type = DigestShape)]
     digest: Digest,
     /// With `approved: false`, the guidance that the agent reads; else a note for the journal.
-    message: Option<String>,
+    message: Option<Message>,
 }
 
 /// Do it with other arguments.
@@ -203,7 +204,7 @@ struct EditPayload {
     #[schema(value_type = Object)]
     edited_args: Map<String, Value>,
     /// A note for the journal.
-    message: Option<String>,
+    message: Option<Message>,
 }
 
 /// `true`.

@@ -1,6 +1,7 @@
 //! From the rooms' own errors to problems.
 
 use holdshort_gate::{RATIONALE, Refused};
+use holdshort_gate::command::{DECISIONS_MAX, REVISIONS_MAX};
 use holdshort_gate::grant::NotGranted;
 use holdshort_journal::{ReadError, SubmitError};
 
@@ -43,6 +44,8 @@ impl From<Refused> for Problem {
                 problem.details.current_attempt = Some(current);
                 problem
             }
+            Refused::TooManyDecisions => Self::new(Kind::NotNow, detail).max(DECISIONS_MAX),
+            Refused::TooManyRevisions => Self::new(Kind::NotNow, detail).max(REVISIONS_MAX as usize),
             Refused::StartTooLate | Refused::TooEarly { .. } | Refused::NotDue | Refused::TotalsChanged => {
                 Self::new(Kind::NotNow, detail)
             }

@@ -1,0 +1,118 @@
+//! Rows of lists. Each is read from the event of its call's current revision on, so that a row takes as much work as what it shows, however long the
+//! history before is; that both stores have the same rows is held by `tests/histories.rs`.
+
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, Granted, Recorded, RunId, Time};
+use rusqlite::{Connection, Row};
+
+use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
+use super::read::{call, events_of, run, total};
+use crate::error::ReadError;
+use crate::history::deed;
+use crate::lists::{CallRow, DecisionRow, GrantRow};
+use crate::rows::Position;
+
+/// The columns that [`Place::read`] reads, in its order.
+pub(super) const PLACE: &str = "runs.id, calls.call, calls.position, calls.since, calls.attempts, calls.editor";
+
+/// Where a call is, and what is left of the time before its current revision.
+pub(super) struct Place {
+    run: RunId,
+    number: CallNumber,
+    pub(super) position: Position,
+    /// The event of the current revision, if it is not the first.
+    since: Option<Position>,
+    attempts: u32,
+    editor: Option<String>,
+}
+
+impl Place {
+    /// From the columns [`PLACE`], which begin at `first`.
+    pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        let since: Option<i64> = row.get(first + 3)?;
+        Ok(Self {
+            run: RunId(row.get(first)?),
+            number: row.get(first + 1)?,
+            position: Position(natural(row.get(first + 2)?)),
+            since: since.map(|since| Position(natural(since))),
+            attempts: row.get(first + 4)?,
+            editor: row.get(first + 5)?,
+        })
+    }
+
+    fn damaged(&self, why: &str) -> ReadError {
+        ReadError::Damaged(format!("call {} of run {} {why}", self.number, self.run))
+    }
+}
+
+/// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
+pub(super) fn call_row(connection: &Connection, place: &Place) -> Result<CallRow, ReadError> {
+    let call = match place.since {
+        Some(since) => revised(connection, place, since)?,
+        None => call(connection, &place.run, place.number)?.ok_or_else(|| place.damaged("has no events"))?,
+    };
+    let (state, _) = run(connection, &place.run)?.ok_or_else(|| place.damaged("has no run"))?;
+    Ok(CallRow::new(place.run.clone(), &state.run, place.position, &call))
+}
+
+/// The call as far as a row tells of it. A revision is a proposal of its own, and what was said of an earlier one counts no more;
+/// decisions and grants of the time before are left out.
+fn revised(connection: &Connection, place: &Place, since: Position) -> Result<Call, ReadError> {
+    let mut events = events_of(connection, &place.run, place.number, "position >=", since.0)?.into_iter();
+    let first = events.next().ok_or_else(|| place.damaged("has no such revision"))?;
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only these two begin another revision")]
+    let (revision, held) = match first.event {
+        Event::CallRevised { call, revision, proposal, clearance, .. }
+        | Event::CallReheld { call, revision, proposal, clearance, .. } => {
+            (revision, Event::CallHeld { call, proposal, clearance })
+        }
+        _ => return Err(place.damaged("has another event where its revision is")),
+    };
+    let opened = Call::open(&held, first.at).ok_or_else(|| place.damaged("cannot be opened"))?;
+    let (edited_by, proposed_at) = (place.editor.clone(), written_at(connection, place.position)?);
+    let mut call = Call { revision, edited_by, proposed_at, ..opened };
+    for Recorded { event, at, .. } in events {
+        call.apply(&event, at).map_err(|error| place.damaged(&error.to_string()))?;
+    }
+    Ok(Call { attempts: place.attempts, ..call })
+}
+
+fn written_at(connection: &Connection, at: Position) -> Result<Time, ReadError> {
+    let mut statement = connection.prepare_cached("SELECT at FROM events WHERE position = ?1")?;
+    Ok(Time(natural(statement.query_row([integer(at.0)], |row| row.get(0))?)))
+}
+
+/// A decision on the revision whose event is at `since`. The event before it is read only where it tells who withdrew the call.
+pub(super) fn decision_row(
+    connection: &Connection,
+    at: Position,
+    since: Position,
+    place: &Place,
+) -> Result<DecisionRow, ReadError> {
+    let damaged = || ReadError::Damaged(format!("the event at place {} decides nothing", at.0));
+    let select = format!(
+        "SELECT {EVENT_COLUMNS} FROM events JOIN events AS decided ON decided.position = ?1 \
+         WHERE events.run = decided.run AND events.seq <= decided.seq ORDER BY events.seq DESC"
+    );
+    let mut statement = connection.prepare_cached(&select)?;
+    let mut rows = statement.query([integer(at.0)])?;
+    let (event, _) = recorded(connection, rows.next()?.ok_or_else(damaged)?, 0)?;
+    let before = match (&event.event, rows.next()?) {
+        (Event::CallCancelled { .. }, Some(row)) => Some(recorded(connection, row, 0)?.0),
+        _ => None,
+    };
+    let deed = deed(&event.event, before.as_ref().map(|before| &before.event)).ok_or_else(damaged)?;
+    let select = format!("SELECT {EVENT_COLUMNS} FROM events WHERE position = ?1");
+    let mut statement = connection.prepare_cached(&select)?;
+    let mut rows = statement.query([integer(since.0)])?;
+    let (then, _) = recorded(connection, rows.next()?.ok_or_else(damaged)?, 0)?;
+    DecisionRow::new(at, event.at, deed, &then.event, call_row(connection, place)?).ok_or_else(damaged)
+}
+
+/// From its projection, which has all of it, and the id and the place of the call that it was made with.
+pub(super) fn grant_row(connection: &Connection, row: &Row<'_>) -> Result<GrantRow, ReadError> {
+    let (granted, id) = (row.get::<_, String>(0)?, CallId { run: RunId(row.get(1)?), call: row.get(2)? });
+    let damaged = |error| ReadError::Damaged(format!("the grant {id}: {error}"));
+    let granted: Granted = serde_json::from_str(&granted).map_err(damaged)?;
+    let used = total(connection, &Counter::of_grant(&id, &granted.grant.capability))?;
+    Ok(GrantRow { id, position: Position(natural(row.get(3)?)), granted, used })
+}
