@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -170,6 +171,23 @@ impl Person {
     pub fn new_tab(&self) {
         let tab = self.wait(self.client.new_window(true)).unwrap();
         self.wait(self.client.switch_to_window(tab.handle)).unwrap();
+    }
+
+    /// Opens another window, and goes on there.
+    pub fn new_window(&self) -> WindowHandle {
+        let window = self.wait(self.client.new_window(false)).unwrap().handle;
+        self.switch(&window);
+        window
+    }
+
+    /// The window that they look at.
+    pub fn window(&self) -> WindowHandle {
+        self.wait(self.client.window()).unwrap()
+    }
+
+    /// Looks at another window.
+    pub fn switch(&self, window: &WindowHandle) {
+        self.wait(self.client.switch_to_window(window.clone())).unwrap();
     }
 
     /// The path and query where they are.

@@ -2,6 +2,7 @@
 
 use crate::person::{How, Person};
 use crate::scene::{ALICE, ANN, BOB, held, person, shop};
+use crate::support::until;
 
 #[test]
 fn what_bob_decides_alice_sees_at_once() {
@@ -43,6 +44,32 @@ fn an_inbox_follows_what_happens() {
     let approval = host.approval(&id);
     host.approve(&approval);
     alice.sees("Nothing waits for you.");
+}
+
+/// Seven windows of one browser, which has six connections for a host: each is served, some are live, and the others say that they are not and look by
+/// themselves.
+#[test]
+fn every_window_of_a_browser_is_served() {
+    let (_folder, host) = shop(&["scripted"], "").into_served();
+    let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
+    let mut windows = vec![alice.window()];
+    for _ in 0..6 {
+        windows.push(alice.new_window());
+        alice.goto("/");
+        alice.sees("Nothing waits for you.");
+    }
+    let pace = || alice.script("return document.getElementById('pace').textContent").as_str().unwrap().to_owned();
+    let slow = |window: &_| {
+        alice.switch(window);
+        pace().starts_with("Not live: other windows of this browser are.")
+    };
+    until("windows that are not live", || (windows.iter().filter(|window| slow(window)).count() == 3).then_some(()));
+    assert_eq!(host.figure("holdshort_http_event_streams"), 4);
+    held(&host, "scripted", "email ann@localhost Hello");
+    for window in &windows {
+        alice.switch(window);
+        alice.sees("Hello");
+    }
 }
 
 #[test]

@@ -172,6 +172,62 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     world.stop().await;
 }
 
+/// However much one reviewer asks for at once, they have half of all places at most, and others are served beside them.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_reviewers_requests_leave_places_for_others() {
+    let world = World::with(Limits { connections_max: 20, ..Limits::STANDARD }).await;
+    // Requests that are there but for the last byte of their bodies keep no place yet; all of them come at once.
+    let start = post("/v1/runs", &json!({"agent": "release", "task": "write to them"})).without("Connection");
+    let (bytes, mut begun) = (start.bytes(), Vec::new());
+    for _ in 0..9 {
+        let mut socket = TcpStream::connect(world.at).await.unwrap();
+        socket.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
+        begun.push(socket);
+    }
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.push(Kept::open(&world, "/v1/events").await);
+    }
+    let mut refused = 0;
+    let more = [get("/v1/agents"), get("/metrics"), get("/v1/events"), post("/v1/runs", &json!({})), get("/v1/no-such")];
+    for request in &more {
+        let reply = request.send(world.at).await;
+        assert_eq!((reply.status, &reply.json()["max"]), (429, &json!(10)), "{}: {}", request.target, reply.text());
+        assert!(reply.text().contains("10 requests of yours") && reply.header("retry-after").is_some());
+        refused += 1;
+    }
+    for mut socket in begun {
+        // It may have been closed to make room.
+        if socket.write_all(&bytes[bytes.len() - 1..]).await.is_ok() {
+            let mut answer = Vec::new();
+            let mut piece = [0; 4096];
+            while !answer.ends_with(b"}") {
+                match tokio::time::timeout(PATIENCE, socket.read(&mut piece)).await.expect("an answer or an end") {
+                    Ok(count @ 1..) => answer.extend_from_slice(&piece[..count]),
+                    Ok(0) | Err(_) => break,
+                }
+            }
+            assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 429 "), "{}", String::from_utf8_lossy(&answer));
+            refused += 1;
+        }
+    }
+    for who in ["bob", "carol", "olga"] {
+        for _ in 0..20 {
+            assert_eq!(world.ask(&get("/v1/agents").by(who)).await.status, 200, "{who}");
+        }
+    }
+    assert!(!sign_in(&world, "bob").await.is_empty());
+    assert!(refused >= more.len());
+    // With a place of their own again they are served as before.
+    drop(streams.pop());
+    let start = Instant::now();
+    while world.ask(&get("/v1/agents")).await.status != 200 {
+        assert!(start.elapsed() < PATIENCE);
+        world.held(&How::PLAIN).await;
+    }
+    world.stop().await;
+}
+
 /// Who has just come is heard before others take the place, however many there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_is_heard() {

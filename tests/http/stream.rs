@@ -147,6 +147,61 @@ async fn the_pages_stream_ends_with_its_session() {
     world.stop().await;
 }
 
+/// A reviewer has a quarter of all streams at most, so that the others can listen as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_has_a_share_of_the_streams() {
+    let world = World::new().await;
+    let mut all = Vec::new();
+    for who in ["alice", "bob", "carol", "olga"] {
+        let of_them = events().by(who);
+        for _ in 0..Limits::STANDARD.streams_max / 4 {
+            all.push(Stream::open(&world, &of_them).await);
+        }
+        let reply = world.ask(&of_them).await;
+        assert_eq!((reply.status, &reply.json()["max"]), (429, &json!(16)), "{who}: {}", reply.text());
+        let cookie = sign_in(&world, who).await;
+        let live = get("/live").without("Authorization").with("Cookie", &cookie);
+        assert_eq!(live.send(world.at).await.status, 429, "a page's stream is one of them");
+        assert_eq!(world.ask(&get("/v1/agents").by(who)).await.status, 200);
+    }
+    let figures = world.ask(&get("/metrics")).await.text();
+    assert!(figures.contains(&format!("holdshort_http_event_streams {}\n", Limits::STANDARD.streams_max)), "{figures}");
+    world.stop().await;
+}
+
+/// A browser has six connections for a host. Of the streams of its pages the newest four are kept; an older one says why it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_streams_of_a_browser_leave_it_connections() {
+    let world = World::new().await;
+    let live = |cookie: &str| get("/live").without("Authorization").with("Cookie", cookie);
+    let (one, other) = (sign_in(&world, "alice").await, sign_in(&world, "alice").await);
+    let mut beside = Stream::open(&world, &live(&other)).await;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.push(Stream::open(&world, &live(&one)).await);
+    }
+    for mut stream in streams.drain(..6) {
+        assert!(stream.until("\n\n").await.contains("event: displaced"));
+        assert!(stream.ended().await);
+    }
+    let held = world.held(&How::PLAIN).await;
+    for stream in streams.iter_mut().chain([&mut beside]) {
+        assert!(stream.until("\n\n").await.contains(held.run.0.as_str()), "the newest go on, and those of other browsers");
+    }
+    // What was left makes room, before it takes somebody's place.
+    drop(streams.pop());
+    let gone = format!("holdshort_http_event_streams {}\n", 4);
+    let start = Instant::now();
+    while !world.ask(&get("/metrics")).await.text().contains(&gone) {
+        assert!(start.elapsed() < PATIENCE);
+        world.held(&How::PLAIN).await;
+    }
+    let _newest = Stream::open(&world, &live(&one)).await;
+    let held = world.held(&How::PLAIN).await;
+    while !streams[0].until("\n\n").await.contains(held.run.0.as_str()) {}
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_are_few_beat_and_end_with_the_host() {
     let limits = Limits { streams_max: 2, heartbeat: Duration::from_millis(50), ..Limits::STANDARD };

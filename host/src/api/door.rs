@@ -161,11 +161,11 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     if !api.0.requests.take(&reviewer, Instant::now()) {
         return Err(too_many("too many requests with this token"));
     }
-    let busy = line.map(|line| Arc::new(line.asked_by(&reviewer)));
+    let busy = line.map(|line| Arc::new(line.asked_by(&reviewer, api)));
     request.extensions_mut().insert(reviewer);
     if let Some(busy) = &busy {
         if request.body().is_end_stream() {
-            busy.begin();
+            busy.begin()?;
         }
         request.extensions_mut().insert(busy.clone());
     }

@@ -31,6 +31,7 @@ use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::server::{Busy, Line, closed};
 use super::shapes::Moment;
+use super::shares::Share;
 use super::{Answer, Api};
 
 /// Entries that are read at a time.
@@ -93,22 +94,25 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())
 }
 
-/// Somebody who listens: one of the streams that are served at once, on a connection that is not closed for others.
+/// Somebody who listens: one of the streams that are served at once, and one of their own, on a connection that is not closed for others.
 pub(crate) struct Listener {
-    _held: (OwnedSemaphorePermit, Option<Busy>),
+    _held: (OwnedSemaphorePermit, Share, Option<Busy>),
 }
 
 impl Listener {
     /// One more, if there is room.
     pub(crate) fn new(api: &Api, line: Option<Extension<Arc<Line>>>, reviewer: &Reviewer) -> Result<Self, Problem> {
-        let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| {
-            let detail = format!("{} event streams are open, and no more are served", api.limits().streams_max);
-            Problem::new(Kind::TooMany, detail).retry_after_s(10)
-        })?;
+        let full = |most: usize, whose: &str| {
+            let detail = format!("{most} event streams{whose} are open, and no more are served");
+            Problem::new(Kind::TooMany, detail).max(most).retry_after_s(10)
+        };
+        let own = api.limits().streams_of_one();
+        let share = api.0.listening.take(reviewer, own).ok_or_else(|| full(own, " of yours"))?;
+        let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| full(api.limits().streams_max, ""))?;
         // Of its own: the request's ends with the head of the answer.
-        let busy = line.map(|Extension(line)| line.asked_by(reviewer));
-        busy.iter().for_each(Busy::begin);
-        Ok(Self { _held: (permit, busy) })
+        let busy = line.map(|Extension(line)| line.asked_by(reviewer, api));
+        busy.iter().try_for_each(Busy::begin)?;
+        Ok(Self { _held: (permit, share, busy) })
     }
 
     /// Ready when the host shuts down, so that the stream ends.

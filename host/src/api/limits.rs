@@ -63,7 +63,20 @@ impl Limits {
         failures: Rate { per_second: 10, burst: 50 },
         shutdown_time_max: Duration::from_secs(10),
     };
+
+    /// Requests of one reviewer that are answered at once: half of all places, so that others are served beside them.
+    pub(super) fn requests_of_one(&self) -> usize {
+        (self.connections_max / 2).max(OF_ONE_MIN)
+    }
+
+    /// Event streams of one reviewer: a quarter of all, so that others can listen beside them.
+    pub(super) fn streams_of_one(&self) -> usize {
+        (self.streams_max / 4).max(OF_ONE_MIN)
+    }
 }
+
+/// So many of anything everybody may have, however little there is.
+const OF_ONE_MIN: usize = 8;
 
 /// So many at once, and so many a second after that.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +172,7 @@ async fn whole(request: Request, api: &Api) -> Result<axum::body::Bytes, Problem
     let limits = api.limits();
     let busy = request.extensions().get::<Arc<Busy>>().cloned();
     let bytes = read(request.into_body(), limits.body_bytes_max, limits.body_time_max).await?;
-    busy.iter().for_each(|busy| busy.begin());
+    busy.iter().try_for_each(|busy| busy.begin())?;
     Ok(bytes)
 }
 

@@ -37,6 +37,7 @@ pub(crate) mod secrets;
 pub(crate) mod server;
 pub mod sessions;
 pub mod shapes;
+mod shares;
 pub mod sign_in;
 mod starting;
 mod stats;
@@ -66,6 +67,7 @@ use limits::Throttle;
 use metrics::Metrics;
 use problem::{Kind, Problem};
 use secrets::Secrets;
+use shares::Shares;
 use stats::Standing;
 
 use crate::policy::Setting;
@@ -130,6 +132,9 @@ struct Inner {
     targets_gone: Arc<Mutex<BTreeSet<String>>>,
     requests: Throttle<Reviewer>,
     streams: Arc<Semaphore>,
+    /// The streams and the requests that each reviewer has at the moment.
+    listening: Arc<Shares>,
+    busy: Arc<Shares>,
     connections: AtomicUsize,
     /// Turns true when the host shuts down, so that event streams end.
     closing: watch::Sender<bool>,
@@ -170,6 +175,8 @@ impl Api {
             targets_gone,
             requests: Throttle::new(limits.requests),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
+            listening: Arc::default(),
+            busy: Arc::default(),
             connections: AtomicUsize::new(0),
             closing: watch::Sender::new(false),
         }))

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,9 @@ use tower::ServiceExt;
 use super::Api;
 use super::auth::Reviewer;
 use super::patience::{Patient, Socket};
+use super::problem::{Kind, Problem};
 use super::secrets::Peer;
+use super::shares::{Share, Shares};
 
 /// Bytes of a request's head, and headers in it: tokens are short and there are no cookies. The library reads pieces of up to this size and looks after
 /// each whether the head has ended, so the largest head that can be taken is twice as large.
@@ -188,21 +190,34 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(super) struct Busy {
     line: Arc<Line>,
-    begun: AtomicBool,
+    reviewer: Reviewer,
+    /// What there is of this reviewer's requests at once, and how many there may be.
+    shares: Arc<Shares>,
+    most: usize,
+    /// The share that it has, once it has begun.
+    begun: OnceLock<Share>,
 }
 
 impl Busy {
-    /// The request is there.
-    pub(super) fn begin(&self) {
-        if !self.begun.swap(true, Ordering::Relaxed) {
+    /// The request is there. One reviewer's requests leave places for those of others.
+    pub(super) fn begin(&self) -> Result<(), Problem> {
+        if self.begun.get().is_some() {
+            return Ok(());
+        }
+        let share = self.shares.take(&self.reviewer, self.most).ok_or_else(|| {
+            let detail = format!("{} requests of yours are being answered; try again when one of them is", self.most);
+            Problem::new(Kind::TooMany, detail).max(self.most).retry_after_s(1)
+        })?;
+        if self.begun.set(share).is_ok() {
             self.line.busy.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(())
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if *self.begun.get_mut() {
+        if self.begun.get().is_some() {
             self.line.touch();
             self.line.busy.fetch_sub(1, Ordering::Relaxed);
             self.line.freed.notify_one();
@@ -217,9 +232,10 @@ impl Line {
     }
 
     /// Somebody known asks for something.
-    pub(super) fn asked_by(self: Arc<Self>, reviewer: &Reviewer) -> Busy {
+    pub(super) fn asked_by(self: Arc<Self>, reviewer: &Reviewer, api: &Api) -> Busy {
         self.owner.get_or_init(|| reviewer.clone());
-        Busy { line: self, begun: AtomicBool::new(false) }
+        let (shares, most) = (api.0.busy.clone(), api.limits().requests_of_one());
+        Busy { line: self, reviewer: reviewer.clone(), shares, most, begun: OnceLock::new() }
     }
 
     fn touch(&self) {

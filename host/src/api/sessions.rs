@@ -15,7 +15,7 @@ use cookie::{Cookie, SameSite};
 use hmac::{Hmac, KeyInit, Mac};
 use holdshort_gate::Digest;
 use sha2::Sha256;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::auth::Reviewer;
 use super::problem::{Kind, Problem};
@@ -28,6 +28,8 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(8 * 3600);
 const SESSION_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Links that wait and sessions that are open, of one person; the oldest goes when there is one more.
 const OF_ONE_PERSON_MAX: usize = 20;
+/// Streams of one session's pages. A browser has six connections for a host, and those that streams hold load no page.
+const STREAMS_MAX: usize = 4;
 /// Longer than the value of any cookie of ours.
 const VALUE_BYTES_MAX: usize = 64;
 /// Paths for which a browser is told at once to forget a cookie: more than any page of ours has above it.
@@ -108,6 +110,29 @@ pub(crate) struct Session {
     tries: Option<Tries>,
     /// Whose other end goes with the session.
     open: watch::Receiver<()>,
+    streams: Streams,
+}
+
+/// What tells the streams of a session's pages that a newer one takes their place; the oldest first.
+type Streams = Arc<Mutex<Vec<Arc<Notify>>>>;
+
+/// One of the streams of a session's pages, as long as this lives.
+pub(crate) struct PageStream {
+    all: Streams,
+    own: Arc<Notify>,
+}
+
+impl PageStream {
+    /// Waits until newer streams of the session have its place.
+    pub(crate) async fn displaced(&self) {
+        self.own.notified().await;
+    }
+}
+
+impl Drop for PageStream {
+    fn drop(&mut self) {
+        lock(&self.all).retain(|other| !Arc::ptr_eq(other, &self.own));
+    }
 }
 
 /// A session that is kept, and what tells those who hold it that it is kept no more.
@@ -139,6 +164,17 @@ impl Session {
     pub(crate) async fn over(mut self) {
         let left = SESSION_TIME_MAX.saturating_sub(self.since.elapsed()).min(IDLE_TIME_MAX);
         let _ = tokio::time::timeout(left, self.open.changed()).await;
+    }
+
+    /// One more stream of this session's pages; the oldest goes for it if there are too many.
+    pub(crate) fn stream(&self) -> PageStream {
+        let own = Arc::new(Notify::new());
+        let mut all = lock(&self.streams);
+        if all.len() >= STREAMS_MAX {
+            all.remove(0).notify_one();
+        }
+        all.push(own.clone());
+        PageStream { all: self.streams.clone(), own }
     }
 
     /// The seal of a form that may do `what`.
@@ -215,7 +251,7 @@ impl Sessions {
         let (value, mut key) = (random()?, [0; 32]);
         getrandom::fill(&mut key).map_err(no_randomness)?;
         let (ends, open) = watch::channel(());
-        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key), tries: None, open };
+        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key), tries: None, open, streams: Streams::default() };
         lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, (session, Arc::new(ends)), now);
         cookie.header(Some(&value))
     }

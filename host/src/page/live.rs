@@ -15,17 +15,26 @@ use crate::api::Api;
 use crate::api::events::Listener;
 use crate::api::server::Line;
 
-/// Streams the ids of runs in which something happened, once it is on disk; `*` if some were missed. The stream ends with the session.
+/// Streams the ids of runs in which something happened, once it is on disk; `*` if some were missed. The stream ends with the session, and says so
+/// before it ends because newer pages of the session have the places that there are.
 pub(super) async fn stream(State(api): State<Api>, signed: Signed, line: Option<Extension<Arc<Line>>>) -> Answer {
     let listener = Listener::new(&api, line, signed.0.reviewer())?;
     let hints = api.journal().hints();
-    let events = stream::unfold((hints, listener), |(mut hints, listener)| async {
-        let run = match hints.recv().await {
+    let events = stream::unfold(Some((hints, listener, signed.0.stream())), |held| async {
+        let (mut hints, listener, own) = held?;
+        let hint = tokio::select! {
+            hint = hints.recv() => hint,
+            () = own.displaced() => {
+                let last = Event::default().event("displaced").data("newer pages of this session are live");
+                return Some((Ok::<_, Infallible>(last), None));
+            }
+        };
+        let run = match hint {
             Ok(hint) => hint.run.0,
             Err(RecvError::Lagged(_)) => "*".into(),
             Err(RecvError::Closed) => return None,
         };
-        Some((Ok::<_, Infallible>(Event::default().event("change").data(run)), (hints, listener)))
+        Some((Ok(Event::default().event("change").data(run)), Some((hints, listener, own))))
     });
     let events = events.take_until(Listener::closing(&api)).take_until(Box::pin(signed.0.over()));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())

@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const status = document.getElementById("live");
+  const pace = document.getElementById("pace");
   const lives = () => [...document.querySelectorAll("[data-live]")];
 
   // Times stand in UTC. A deadline is shown by the reader's clock too, in front of it, and other times when they are pointed at.
@@ -20,6 +21,8 @@
   const refresh = async () => {
     const answer = await fetch(location.href, { credentials: "same-origin", headers: { Accept: "text/html" } });
     if (!answer.ok || answer.redirected) {
+      stop();
+      pace.textContent = "";
       status.textContent = "You are signed out, or the host has stopped. Load the page again.";
       return;
     }
@@ -62,15 +65,32 @@
   const soon = () => {
     waiting ??= setTimeout(() => { waiting = null; refresh().catch(() => {}); }, 150);
   };
-  // A browser has few connections for a host, so only a page that is seen keeps one. What happened before it was there is read then.
+  // A browser has few connections for a host, so only a page that is seen keeps one, and the host leaves them to the newest pages. What happened before
+  // it was there is read then. A page that is told nothing says so, and looks by itself.
   let source = null;
-  const listen = (seen) => {
+  let looking = null;
+  const stop = () => {
     source?.close();
     source = null;
+    clearInterval(looking);
+    looking = null;
+  };
+  const look = (why) => {
+    stop();
+    pace.textContent = `Not live: ${why}. This page looks for changes every 10 seconds.`;
+    looking = setInterval(soon, 10000);
+  };
+  const listen = (seen) => {
+    stop();
     if (!seen || lives().length === 0) return;
     source = new EventSource("/live");
     source.addEventListener("change", soon);
-    source.addEventListener("open", soon);
+    source.addEventListener("open", () => { pace.textContent = ""; soon(); });
+    source.addEventListener("displaced", () => look("other windows of this browser are"));
+    source.addEventListener("error", () => {
+      if (source?.readyState === EventSource.CLOSED) look("the host serves no more pages like this just now");
+      else pace.textContent = "Not live: the host does not answer. This page tries again.";
+    });
   };
   // A page that comes to the front anew is new to hands that were busy elsewhere: what decides settles again, and then has the focus again.
   const settle = () => {
@@ -86,6 +106,8 @@
   listen(document.visibilityState === "visible");
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" ? shown() : listen(false));
   addEventListener("pagehide", () => listen(false));
+  // The window that is used is the one that is live.
+  addEventListener("focus", () => { if (looking) listen(true); });
   addEventListener("pageshow", (event) => { if (event.persisted) shown(); });
 
   // Keys, while nothing is being filled in: j and k go through a list, Enter opens; a and r go to a form, e edits, i is the inbox.
