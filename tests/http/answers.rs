@@ -146,6 +146,42 @@ async fn decisions_are_listed_with_what_they_rested_on() {
     world.stop().await;
 }
 
+/// Every time that RFC 3339 can write is one, up to the last second of the year 9999; what is none is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_and_the_last_times_are_times() {
+    let world = World::new().await;
+    world.call("rejected").await;
+    let ends = ["23:59:59Z", "23:59:59.999999999Z", "23:59:59-00:00", "00:00:00+00:00", "22:00:01z"];
+    let days = ["9999-12-31", "9999-12-30", "2400-02-29", "1970-01-01", "1969-12-31", "0001-01-01", "0000-02-29"];
+    for (day, end) in days.iter().flat_map(|day| ends.map(|end| (day, end))) {
+        let at = format!("{day}T{end}").replace('+', "%2B");
+        for (path, late) in [("decisions?until=", 1), ("decisions?from=", 0)] {
+            let reply = world.ask(&get(&format!("/v1/{path}{at}"))).await;
+            assert_eq!(reply.status, 200, "{at}: {}", reply.text());
+            let found = reply.json()["decisions"].as_array().unwrap().len();
+            assert_eq!(found, if *day > "2026" { late } else { 1 - late }, "{path}{at}");
+        }
+    }
+    for none in [
+        "9999-12-32T00:00:00Z",
+        "9999-13-01T00:00:00Z",
+        "9999-02-29T00:00:00Z",
+        "9999-12-31T24:00:00Z",
+        "9999-12-31T23:60:00Z",
+        "9999-12-31%2023:59:59Z",
+        "9999-12-31T23:59:59",
+        "9999-12-31T23:59:59%2B01:00",
+        "9999-12-31",
+        "10000-01-01T00:00:00Z",
+        "-9999-01-01T00:00:00Z",
+    ] {
+        let reply = world.ask(&get(&format!("/v1/decisions?from={none}"))).await;
+        assert_eq!(reply.status, 400, "{none}");
+        assert!(reply.text().contains("is no time; write it like"), "{}", reply.text());
+    }
+    world.stop().await;
+}
+
 /// From the terms to the policy, to the decision that makes it, to the list, and back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_is_drafted_made_listed_and_taken_back() {

@@ -107,6 +107,19 @@ async fn what_makes_no_trial_is_refused() {
         assert_eq!(reply.status, status, "{}", reply.text());
         assert!(reply.json()["detail"].as_str().unwrap().contains(says), "{says}: {}", reply.text());
     }
+    // What is wrong with a candidate is said of its files and not of the operator's, beside which it was tried.
+    let brackets = |open: &str, close: &str| when(&(open.repeat(20_000) + "true" + &close.repeat(20_000)));
+    for text in [&deep, &long, &brackets("(", ")"), &when(&("!".repeat(40_000) + "true")), &"(".repeat(40_000)] {
+        for others in [vec![], vec!["a.cedar"], vec!["a.cedar", "b.cedar"]] {
+            let harmless = |name: &&str| json!({ "name": name, "text": "" });
+            let files = others.iter().map(harmless).chain([json!({ "name": "deep.cedar", "text": text })]);
+            let body = json!({ "policies": files.collect::<Vec<_>>(), "add": true });
+            let reply = world.ask(&post("/v1/backtests", &body)).await;
+            let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+            assert_eq!(reply.status, 422, "{detail}");
+            assert!(detail.contains("deep.cedar") && !detail.contains("ours.cedar"), "{detail}");
+        }
+    }
     world.stop().await;
 }
 

@@ -86,7 +86,8 @@ impl Reviewers {
     /// Whose token it is.
     pub(super) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
         let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.by_hash.get(&Digest::of(token.as_bytes()))).flatten();
-        let nobody = || Problem::new(Kind::Unauthenticated, "unknown token");
+        let detail = "unknown token: use your own, whose hash the operator has under `[reviewers]`, or where the host runs that in `.holdshort/token`";
+        let nobody = || Problem::new(Kind::Unauthenticated, detail);
         let places = |name: &str| self.places.get(name).cloned().unwrap_or_default();
         known.cloned().map(|name| Reviewer { places: places(&name), name, signed_in_for_ms: 0 }).ok_or_else(nobody)
     }

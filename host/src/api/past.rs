@@ -123,14 +123,19 @@ fn kind(word: &str) -> Result<&'static str, Problem> {
     })
 }
 
-/// A time before 1970 is 1970: nothing was decided before.
+/// A time before 1970 is 1970: nothing was decided before. The library's last moments are a day before the end of the year 9999; that is as good.
 pub(super) fn time(text: &str) -> Result<Time, Problem> {
-    let at = text.parse::<jiff::Timestamp>().ok().filter(|_| is_rfc_3339(text)).ok_or_else(|| {
+    let is_late = || text.get(..TO_THE_SECOND.len()).is_some_and(|text| text.parse::<jiff::civil::DateTime>().is_ok());
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(|| is_late().then_some(jiff::Timestamp::MAX));
+    let at = at.filter(|_| is_rfc_3339(text)).ok_or_else(|| {
         let detail = format!("`{}` is no time; write it like `2026-01-31T08:00:00Z`", super::shortened(text));
         Problem::new(Kind::BadRequest, detail)
     })?;
     Ok(Time(u64::try_from(at.as_microsecond()).unwrap_or(0)))
 }
+
+/// The form of a time without fractions of a second and without its zone.
+const TO_THE_SECOND: &str = "0000-00-00T00:00:00";
 
 /// Whether a text that is a time is written as RFC 3339 has it: the library takes more forms, which no schema describes.
 fn is_rfc_3339(text: &str) -> bool {
@@ -141,12 +146,12 @@ fn is_rfc_3339(text: &str) -> bool {
                 form => byte.eq_ignore_ascii_case(&form),
             })
     };
-    let Some((to_the_second, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let Some((to_the_second, rest)) = text.split_at_checked(TO_THE_SECOND.len()) else { return false };
     let zone = rest.strip_prefix('.').map_or(Some(rest), |rest| {
         let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
         (zone.len() < rest.len()).then_some(zone)
     });
-    like(to_the_second, "0000-00-00T00:00:00")
+    like(to_the_second, TO_THE_SECOND)
         && zone.is_some_and(|zone| ["Z", "+00:00", "-00:00"].iter().any(|form| like(zone, form)))
 }
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use cedar_policy::{Context, RestrictedExpression as Expression};
 use holdshort_gate::{CallId, FunctionType, Grant, WitType};
+use holdshort_words::beginning;
 use serde_json::Value;
 
 use super::schema::{attribute, entity_type, is_money, optional};
@@ -15,6 +16,8 @@ use crate::money;
 
 /// What an agent claims is another claim with each call: nothing is like it.
 const CLAIMS: &str = "/rationale";
+/// As much of a place that is none as is worth repeating.
+const POINTER_CHARS_MAX: usize = 100;
 
 /// A part of the arguments that is alike in two calls, or is not.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +60,8 @@ pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Resu
     for place in may_differ {
         if !all.iter().any(|one| within(&one.pointer, place)) {
             let known = all.iter().map(|one| one.pointer.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(format!("`{place}` is no place in the arguments of this call; there are {known}"));
+            let named = beginning(place, POINTER_CHARS_MAX);
+            return Err(format!("`{named}` is no place in the arguments of this call; there are {known}"));
         }
     }
     all.retain(|one| !may_differ.iter().any(|place| within(&one.pointer, place)));

@@ -3,7 +3,10 @@
 //! The child has a smaller stack than the host's reading thread, and limits of memory and CPU time, so what it gets through the host gets through as well.
 //! There is no second reader of the text, which could see other comments or strings than Cedar does.
 
+use std::path::PathBuf;
+
 use holdshort_gate::{Capability, FunctionType, Requirement, Reviewers};
+use holdshort_words::beginning;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Problem, Problems, Source};
@@ -13,6 +16,9 @@ use crate::isolate::{Input, Isolate, Limits};
 
 /// The stack on which a child reads policies; in a debug build it is enough for a hundred brackets within each other.
 const CHILD_STACK_BYTES: usize = super::cedar::STACK_BYTES / 2;
+
+/// As much of the names of files as stands before what is wrong with one of them.
+const NAMES_CHARS_MAX: usize = 200;
 
 /// Where policies are tried before they are read.
 #[derive(Clone, Debug)]
@@ -37,10 +43,17 @@ impl Reader {
         Self(None)
     }
 
-    /// Whether these policies can be read and are sound.
-    pub(super) fn check(&self, sources: &[Source], types: &Types, people: &People) -> Result<(), Problems> {
+    /// Whether these policies can be read and are sound. What ends the child is in one of `new`: the others have been read before.
+    pub(super) fn check(
+        &self,
+        sources: &[Source],
+        new: &[Source],
+        types: &Types,
+        people: &People,
+    ) -> Result<(), Problems> {
         let Some((isolate, limits)) = &self.0 else { return Ok(()) };
-        let path = sources.first().map(|source| source.path.clone()).unwrap_or_default();
+        let named: Vec<String> = new.iter().map(|source| source.path.display().to_string()).collect();
+        let path = PathBuf::from(beginning(&named.join(" or "), NAMES_CHARS_MAX));
         let failed = |what: String| Problems(vec![Problem { path: path.clone(), line: 0, what }]);
         let types = types.iter().map(|(capability, ty)| (capability.clone(), ty.clone())).collect();
         let order = Order { sources: sources.to_vec(), types, people: people.clone() };

@@ -38,14 +38,15 @@ impl Setting {
     ) -> Result<Self, Problems> {
         let mut setting = Self { sources, types, people, base, reader, present: None };
         if !setting.sources.is_empty() {
-            setting.present = Some(Arc::new(setting.read(&setting.sources)?));
+            setting.present = Some(Arc::new(setting.read(&setting.sources, &setting.sources)?));
         }
         Ok(setting)
     }
 
-    /// The policies of these files and no others. What nobody here could meet is a mistake: it would refuse each call that it holds.
-    pub fn read(&self, sources: &[Source]) -> Result<CedarPolicy, Problems> {
-        self.reader.check(sources, &self.types, &self.people)?;
+    /// The policies of these files and no others, of which `new` have not been read before. What nobody here could meet is a mistake: it would refuse
+    /// each call that it holds.
+    fn read(&self, sources: &[Source], new: &[Source]) -> Result<CedarPolicy, Problems> {
+        self.reader.check(sources, new, &self.types, &self.people)?;
         let read = CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())?;
         let unmet = read.unmet();
         if unmet.is_empty() { Ok(read) } else { Err(Problems(unmet)) }
@@ -57,6 +58,7 @@ impl Setting {
         if add && present.is_empty() {
             present.push(Source { path: "without policies".into(), text: ALL_DECIDE.into() });
         }
-        self.read(&present.into_iter().chain(files).collect::<Vec<_>>())
+        present.extend(files.iter().cloned());
+        self.read(&present, &files)
     }
 }
