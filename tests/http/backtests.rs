@@ -1,10 +1,14 @@
 //! Trials of changed policies on recorded calls: what is counted, what comes first, and what is refused.
 
+use std::time::{Duration, Instant};
+
 use holdshort_gate::command::Proposed;
 use holdshort_gate::{EffectClass, Phase};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use crate::client::{Request, get, post};
+use crate::client::{PATIENCE, Request, get, post};
 use crate::pages::{Browser, field, well_made};
 use crate::world::{How, World, proposal};
 
@@ -61,6 +65,51 @@ async fn what_people_rejected_comes_first() {
     );
     assert_eq!(row(&answer, "approved"), [0, 0, 6]);
     assert!(world.written().await == before, "a trial writes nothing");
+    world.stop().await;
+}
+
+/// One pattern on one text may take longer than a person waits. It is matched in a child with a limit, and who leaves does not make room for the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
+    let world = World::new().await;
+    let text = "a".repeat(60_000);
+    for _ in 0..8 {
+        world.proposed(Proposed::Hold(Box::new(proposal(&text, &How::PLAIN)))).await;
+    }
+    let slow = |number: usize| {
+        let pattern = "a".repeat(20_000 - number);
+        format!("permit (principal, action == Action::\"call\", resource) when {{ resource.arguments.text like \"*{pattern}b*\" }};\n")
+    };
+    let slow = (0..2).map(slow).collect::<String>() + ALL_DECIDE;
+    let cheap = candidate(ALL_DECIDE).by("bob");
+    // Whoever has left is not waited for, and what they asked for goes on for a moment.
+    let mut leaves = TcpStream::connect(world.at).await.unwrap();
+    leaves.write_all(&candidate(&slow).bytes()).await.unwrap();
+    let start = Instant::now();
+    let refused = loop {
+        let reply = cheap.send(world.at).await;
+        if reply.status == 409 {
+            break reply;
+        }
+        assert!(start.elapsed() < PATIENCE, "{}", reply.text());
+    };
+    assert!(refused.text().contains("another trial is going on"), "{}", refused.text());
+    // It has been read by then, and is judged.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(leaves);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(cheap.send(world.at).await.status, 409, "the work goes on, and so does its turn");
+    assert_eq!(world.ask(&get("/v1/agents").by("bob")).await.status, 200);
+    let start = Instant::now();
+    while cheap.send(world.at).await.status == 409 {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let reply = world.ask(&candidate(&slow)).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("judging calls by it takes more than 10 seconds of CPU time"), "{detail}");
+    assert_eq!(world.ask(&cheap).await.status, 200);
     world.stop().await;
 }
 

@@ -19,6 +19,7 @@ use holdshort_gate::{
 };
 use holdshort_journal::{Fence, Journal};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::table::{Table, millis};
 use crate::world::{client, clock, limits};
@@ -208,8 +209,9 @@ fn backtest(table: &Table) {
     let setting = Arc::new(setting(""));
     let source = source(&hundred(10));
     let begin = Instant::now();
+    let turn = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
     let candidate = setting.candidate(vec![source], false).unwrap();
-    let report = runtime.block_on(backtests::backtest(&journal, &setting, candidate, Time(0))).unwrap();
+    let report = runtime.block_on(backtests::backtest(&journal, &setting, candidate, Time(0), turn)).unwrap();
     let took = begin.elapsed();
     let all = report.calls.all();
     assert_eq!(all.clear + all.hold + all.refuse, u64::from(runs * CALLS), "{report:?}");

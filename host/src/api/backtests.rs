@@ -1,8 +1,10 @@
 //! `/v1/backtests`: a trial of changed policies on the calls that the journal recorded. It writes nothing and changes nothing.
 //!
-//! It is read and judged in chunks, away from the threads that answer, and there is one at a time: a trial is hard work.
+//! It is read and judged in chunks, in children with a limit of CPU time, and there is one at a time: a trial is hard work, and its policies are anybody's
+//! who has a token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -19,18 +21,24 @@ use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, DigestShape, InstantShape, Moment};
 use super::{Answer, Api};
 use crate::policy::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
+use crate::policy::candidate::{Candidate, judge_all};
 use crate::policy::cases::{Cases, Tried};
 use crate::policy::load::{Problems, Source};
-use crate::policy::{CedarPolicy, Setting};
+use crate::policy::{CedarPolicy, Policy, Setting};
 use crate::review::story;
 
-/// How many events are judged at a time. The next ones are read meanwhile.
-const CHUNK: usize = 2_048;
+/// How many events are judged at a time, in a child of their own; the next ones are read meanwhile.
+const CHUNK: usize = 4_096;
+/// How long a trial may take by the clock: ten times what one of a hundred thousand calls takes.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(180);
 /// What is told of what is wrong with a candidate.
 const DETAIL_BYTES_MAX: usize = 8 << 10;
 /// Files of a candidate, and their bytes together: far more than people read.
 const FILES_MAX: usize = 64;
 const BYTES_MAX: usize = 128 * 1024;
+
+/// The right to make a trial.
+pub type Turn = Arc<OwnedSemaphorePermit>;
 
 /// Policies to try.
 #[derive(Deserialize, ToSchema)]
@@ -147,29 +155,41 @@ pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -
     if files.is_empty() {
         return Err(Problem::new(Kind::BadRequest, "there are no policies to try"));
     }
-    let _turn = turn(api)?;
-    let setting = api.setting().clone();
-    let candidate = blocking(move || setting.candidate(files, add)).await?.map_err(unsound)?;
-    backtest(api.journal(), api.setting(), candidate, since).await
+    let (turn, setting) = (turn(api)?, api.setting().clone());
+    let held = turn.clone();
+    let read = move || {
+        let _turn = held;
+        setting.candidate(files, add)
+    };
+    let candidate = blocking(read).await?.map_err(unsound)?;
+    let trial = backtest(api.journal(), api.setting(), candidate, since, turn);
+    tokio::time::timeout(TRIAL_TIME_MAX, trial).await.unwrap_or_else(|_| {
+        let detail = format!("trying them took more than {} seconds; try simpler ones, or later calls only", TRIAL_TIME_MAX.as_secs());
+        Err(Problem::new(Kind::UnsoundPolicies, detail))
+    })
 }
 
 /// Judges cases, by these policies as in [`run`], or by those in force if there are none.
 pub(crate) async fn try_cases(api: &Api, cases: Source, files: Vec<Source>, add: bool) -> Result<Vec<Tried>, Problem> {
     small(files.iter().chain([&cases]))?;
-    let _turn = turn(api)?;
-    let setting = api.setting().clone();
+    let (turn, setting) = (turn(api)?, api.setting().clone());
     let work = move || {
+        let _turn = turn;
         let bad = |what: String| Problem::new(Kind::BadRequest, format!("{}: {what}", cases.path.display()));
         let read: Cases = toml::from_str(&cases.text).map_err(|error| bad(error.to_string()))?;
-        let policies = match &setting.present {
-            Some(present) if files.is_empty() => present.clone(),
+        let puts = |policy: &CedarPolicy| read.puts(&policy.zone(), &setting.types).map_err(bad);
+        let judgements = match &setting.present {
+            Some(present) if files.is_empty() => judge_all(present, &setting.types, &puts(present)?),
             None if files.is_empty() => {
                 let detail = "there are no policies in force, so every consequential call is held; write some";
                 return Err(Problem::new(Kind::BadRequest, detail));
             }
-            _ => Arc::new(setting.candidate(files, add).map_err(unsound)?),
+            _ => {
+                let candidate = setting.candidate(files, add).map_err(unsound)?;
+                candidate.judge(&setting.types, &puts(candidate.policy())?).map_err(unsound)?
+            }
         };
-        read.try_all(&*policies, &setting.types, story::needs).map_err(bad)
+        Ok(read.tried(judgements, story::needs))
     };
     blocking(work).await?
 }
@@ -185,9 +205,9 @@ fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem>
     Ok(())
 }
 
-/// The right to work hard, which one has at a time.
-fn turn(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
-    api.0.trial.clone().try_acquire_owned().map_err(|_| {
+/// The right to work hard, which one has at a time. It goes with the work, which may go on for a moment when nobody waits for it any more.
+fn turn(api: &Api) -> Result<Turn, Problem> {
+    api.0.trial.clone().try_acquire_owned().map(Arc::new).map_err(|_| {
         Problem::new(Kind::NotNow, "another trial is going on; try again when it is over").retry_after_s(5)
     })
 }
@@ -202,25 +222,27 @@ fn unsound(problems: Problems) -> Problem {
     Problem::new(Kind::UnsoundPolicies, detail)
 }
 
-/// Goes through the whole journal once. What is written meanwhile is not waited for.
+/// Goes through the whole journal once, as long as somebody waits for it. What is written meanwhile is not waited for.
 pub async fn backtest(
     journal: &Journal,
     setting: &Arc<Setting>,
-    candidate: CedarPolicy,
+    candidate: Candidate,
     since: Time,
+    turn: Turn,
 ) -> Result<Report, Problem> {
     let mut backtest = Backtest::new(candidate, setting.types.clone(), since);
     let (mut after, last) = (Position(0), journal.last_position().await?);
     let mut chunk = journal.feed(after, CHUNK).await?;
     while let Some(end) = chunk.last().map(|entry| entry.position) {
         after = end;
+        let held = turn.clone();
         let work = blocking(move || {
-            backtest.add(chunk.into_iter().map(|entry| (entry.run, entry.recorded)));
-            backtest
+            let _turn = held;
+            backtest.add(chunk.into_iter().map(|entry| (entry.run, entry.recorded))).map(|()| backtest)
         });
         let next = async { if after < last { journal.feed(after, CHUNK).await } else { Ok(Vec::new()) } };
-        let (done, next): (Result<Backtest, Problem>, Result<_, ReadError>) = tokio::join!(work, next);
-        (backtest, chunk) = (done?, next?);
+        let (done, next): (Result<_, Problem>, Result<_, ReadError>) = tokio::join!(work, next);
+        (backtest, chunk) = (done?.map_err(unsound)?, next?);
     }
     Ok(backtest.report())
 }

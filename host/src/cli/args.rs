@@ -140,6 +140,8 @@ pub enum IsolatedWork {
     },
     /// Say whether policies are sound
     Policies,
+    /// Say what policies say of calls
+    Judge,
 }
 
 /// `run`

@@ -23,6 +23,7 @@ pub(super) fn run(args: IsolatedArgs, output: &Output) -> Result<Exit, Failure> 
     let work = move || match work {
         IsolatedWork::Manifest => serde_json::to_value(agent::isolated::manifest(&input)),
         IsolatedWork::Compile { folder } => serde_json::to_value(agent::isolated::compile(&input, &folder, file_mib)),
+        IsolatedWork::Judge => serde_json::to_value(policy::isolated::judged(&input)),
         IsolatedWork::Policies => serde_json::to_value(policy::isolated::answer(&input)),
     };
     let reader = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map_err(failed)?;

@@ -15,10 +15,11 @@ use super::exit::{Exit, Failure};
 use super::host::{forgetful_reader, judging};
 use super::output::Output;
 use crate::config::Config;
-use crate::policy::CedarPolicy;
+use crate::policy::candidate::judge_all;
 use crate::policy::cases::Cases;
 use crate::policy::load::{Problem, Source};
 use crate::policy::schema::schema;
+use crate::policy::{CedarPolicy, Policy};
 use crate::review::story;
 
 /// Does what is asked of the policies.
@@ -83,7 +84,8 @@ fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;
     let cases: Cases = toml::from_str(&text).map_err(|error| usage(error.to_string()))?;
     let types = judging::types(config, &forgetful_reader(config)?)?;
-    let tried = cases.try_all(policies, &types, story::needs).map_err(usage)?;
+    let puts = cases.puts(&policies.zone(), &types).map_err(usage)?;
+    let tried = cases.tried(judge_all(policies, &types, &puts), story::needs);
     let failed = tried.iter().filter(|one| one.differs.is_some()).count();
     if output.json {
         output.json(&json!({ "cases": tried, "failed": failed }))?;

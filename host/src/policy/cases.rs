@@ -9,8 +9,10 @@ use holdshort_gate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::candidate::Put;
 use super::schema::{Types, entity_type};
-use super::{CallQuestion, Judgement, Policy, Verdict, values};
+use super::{Judgement, Policy, Verdict, values};
+use crate::config::Zone;
 
 /// A file of cases.
 #[derive(Debug, Deserialize)]
@@ -40,15 +42,15 @@ pub struct Tried {
 }
 
 impl Cases {
-    /// Judges each. `needs` says who must decide.
-    pub fn try_all(
-        &self,
-        policy: &dyn Policy,
-        types: &Types,
-        needs: impl Fn(&Requirement) -> String,
-    ) -> Result<Vec<Tried>, String> {
-        let tried = |case: &Case| {
-            let judgement = case.judge(policy, types).map_err(|error| format!("case `{}`: {error}", case.name))?;
+    /// The question that each of them puts. A time without an offset is by the clock of `zone`.
+    pub fn puts(&self, zone: &Zone, types: &Types) -> Result<Vec<Put>, String> {
+        let put = |case: &Case| case.put(zone, types).map_err(|error| format!("case `{}`: {error}", case.name));
+        self.case.iter().map(put).collect()
+    }
+
+    /// What came of each, by the answers to these questions. `needs` says who must decide.
+    pub fn tried(&self, judgements: Vec<Judgement>, needs: impl Fn(&Requirement) -> String) -> Vec<Tried> {
+        let tried = |(case, judgement): (&Case, Judgement)| {
             let needs = needs(&judgement.requirement);
             let differs = case.differs(&judgement, &needs);
             let verdict = verdict(&judgement);
@@ -57,9 +59,9 @@ impl Cases {
                 Verdict::Clear | Verdict::Hold => String::new(),
             };
             let (by, errors) = (judgement.record.determining, judgement.record.errors);
-            Ok(Tried { name: case.name.clone(), verdict, by, errors, needs, why, differs })
+            Tried { name: case.name.clone(), verdict, by, errors, needs, why, differs }
         };
-        self.case.iter().map(tried).collect()
+        self.case.iter().zip(judgements).map(tried).collect()
     }
 }
 
@@ -160,25 +162,22 @@ pub enum BadCase {
 impl Case {
     /// Policy's answer.
     pub fn judge(&self, policy: &dyn Policy, types: &Types) -> Result<Judgement, BadCase> {
-        let (action, ty) = self.action(types)?;
+        let put = self.put(&policy.zone(), types)?;
+        let question = put.question(types).ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), String::new()))?;
+        Ok(policy.judge(&question))
+    }
+
+    /// What policy is asked.
+    fn put(&self, zone: &Zone, types: &Types) -> Result<Put, BadCase> {
+        let (action, _) = self.action(types)?;
         let now = match &self.now {
             None => Time(1_767_268_800_000_000),
-            Some(text) => policy.zone().moment(text).map_err(|why| BadCase::Time(text.clone(), why))?,
+            Some(text) => zone.moment(text).map_err(|why| BadCase::Time(text.clone(), why))?,
         };
-        let facts = json("facts", &self.facts)?;
-        let run = RunId("case".into());
+        let (facts, run) = (json("facts", &self.facts)?, RunId("case".into()));
         let totals = self.totals(&run, &action, now);
-        Ok(policy.judge(&CallQuestion {
-            started_by: &self.started_by,
-            agent: &self.agent,
-            run: &run,
-            action: &action,
-            ty,
-            facts: &facts,
-            consequence: self.consequence,
-            totals: &totals,
-            now,
-        }))
+        let (started_by, agent) = (self.started_by.clone(), self.agent.clone());
+        Ok(Put { started_by, agent, run, action, facts, consequence: self.consequence, totals, now })
     }
 
     /// What would be done, and the type of the function.

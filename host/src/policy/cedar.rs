@@ -161,6 +161,11 @@ impl CedarPolicy {
         self.loaded.digest
     }
 
+    /// What the configuration asks of a call that is held at a time.
+    pub(super) fn floor(&self, now: Time) -> Requirement {
+        self.base.requirement(now)
+    }
+
     /// Whom it knows.
     pub fn people(&self) -> &People {
         &self.people

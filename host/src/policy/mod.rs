@@ -7,6 +7,7 @@
 pub mod annotations;
 mod apart;
 pub mod backtest;
+pub mod candidate;
 pub mod cases;
 mod cedar;
 mod context;
@@ -30,6 +31,7 @@ mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, RunId, Time};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Approval;
@@ -64,7 +66,7 @@ pub struct CallQuestion<'a> {
 }
 
 /// Policy's answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// What becomes of the call.
     pub verdict: Verdict,
@@ -75,7 +77,7 @@ pub struct Judgement {
 }
 
 /// What becomes of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// No person is needed, if some policy determined so and none failed.
     Clear,

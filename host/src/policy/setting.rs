@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::candidate::Candidate;
 use super::isolated::Reader;
 use super::load::{Problems, Source};
 use super::schema::Types;
@@ -53,12 +54,12 @@ impl Setting {
     }
 
     /// A candidate: these files alone, or with those that are configured. Where none is, everybody may decide, and so it stays.
-    pub fn candidate(&self, files: Vec<Source>, add: bool) -> Result<CedarPolicy, Problems> {
+    pub fn candidate(&self, files: Vec<Source>, add: bool) -> Result<Candidate, Problems> {
         let mut present = if add { self.sources.clone() } else { Vec::new() };
         if add && present.is_empty() {
             present.push(Source { path: "without policies".into(), text: ALL_DECIDE.into() });
         }
         present.extend(files.iter().cloned());
-        self.read(&present, &files)
+        Ok(Candidate::new(self.read(&present, &files)?, present, self.reader.clone()))
     }
 }

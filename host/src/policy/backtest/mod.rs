@@ -14,12 +14,13 @@ mod steps;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 
 use holdshort_gate::{EffectClass, Recorded, RunId, Time};
 
+use super::candidate::{Candidate, Put};
+use super::load::Problems;
 use super::schema::Types;
-use super::{CallQuestion, CedarPolicy, Judgement, People, Policy, Verdict};
+use super::{Judgement, People, Policy, Verdict};
 
 pub use burden::GroupBurden;
 use burden::{Asks, Burden};
@@ -27,14 +28,12 @@ use earlier::Earlier;
 pub use report::{Found, LISTED_MAX, Listed, NotJudged, Report, Row, Table};
 use steps::{Asked, End, Key, Outcome, Step, Steps};
 
-/// How many threads judge: a host has other things to do.
-const THREADS_MAX: usize = 2;
 /// How many different errors of the candidate are listed.
 const ERRORS_MAX: usize = 20;
 
 /// A trial under way.
 pub struct Backtest {
-    candidate: CedarPolicy,
+    candidate: Candidate,
     types: Types,
     /// Calls that were proposed before are not judged.
     since: Time,
@@ -55,23 +54,24 @@ struct Judged {
 
 impl Backtest {
     /// A trial of these policies on the calls that were proposed at a time or later.
-    pub fn new(candidate: CedarPolicy, types: Types, since: Time) -> Self {
-        let burden = Burden::new(candidate.people());
-        let warnings = candidate.warnings().iter().map(ToString::to_string).collect();
-        let report = Report { warnings, ..Report::new(candidate.digest(), since) };
-        let steps = Steps::new(candidate.uses_totals(), since);
+    pub fn new(candidate: Candidate, types: Types, since: Time) -> Self {
+        let policy = candidate.policy();
+        let burden = Burden::new(policy.people());
+        let warnings = policy.warnings().iter().map(ToString::to_string).collect();
+        let report = Report { warnings, ..Report::new(policy.digest(), since) };
+        let steps = Steps::new(policy.uses_totals(), since);
         let (open, earlier) = (BTreeMap::new(), BTreeMap::new());
         Self { candidate, types, since, steps, open, earlier, burden, report }
     }
 
-    /// Goes on with events in the order of commits. What follows from nothing is passed over.
-    pub fn add(&mut self, events: impl IntoIterator<Item = (RunId, Recorded)>) {
+    /// Goes on with events in the order of commits. What follows from nothing is passed over. The trial is over if judging them takes too long.
+    pub fn add(&mut self, events: impl IntoIterator<Item = (RunId, Recorded)>) -> Result<(), Problems> {
         let mut steps = Vec::new();
         for (run, recorded) in events {
             self.steps.follow(run, recorded, &mut steps);
         }
-        let asked: Vec<&Asked> = steps.iter().filter_map(|step| step.asked(self.since, &self.types)).collect();
-        let mut judgements = judge(&self.candidate, &self.types, &asked).into_iter();
+        let asked: Vec<Put> = steps.iter().filter_map(|step| step.asked(self.since, &self.types)).map(put).collect();
+        let mut judgements = self.candidate.judge(&self.types, &asked)?.into_iter();
         for step in steps {
             let judged = step.asked(self.since, &self.types).is_some();
             match step {
@@ -95,6 +95,7 @@ impl Backtest {
                 Step::Over { key } => drop(self.earlier.remove(&key)),
             }
         }
+        Ok(())
     }
 
     /// What cannot be judged is counted by its reason.
@@ -188,35 +189,16 @@ impl Backtest {
     }
 }
 
-/// The candidate's answers, in order. Each is about its own call, so several threads judge.
-fn judge(candidate: &CedarPolicy, types: &Types, asked: &[&Asked]) -> Vec<Judgement> {
-    let one = |asked: &&Asked| question(types, asked).map(|question| candidate.judge(&question));
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
-    if asked.len() < 2 * threads {
-        return asked.iter().filter_map(one).collect();
-    }
-    let parts = asked.chunks(asked.len().div_ceil(threads));
-    std::thread::scope(|scope| {
-        let work: Vec<_> =
-            parts.map(|part| (part, scope.spawn(|| part.iter().filter_map(one).collect::<Vec<_>>()))).collect();
-        // A thread that did not end has judged nothing: its part is judged here.
-        let done =
-            work.into_iter().map(|(part, work)| work.join().unwrap_or_else(|_| part.iter().filter_map(one).collect()));
-        done.flatten().collect()
-    })
-}
-
-/// The question as policy is asked it; nothing for a function whose type is not known.
-fn question<'a>(types: &'a Types, asked: &'a Asked) -> Option<CallQuestion<'a>> {
-    Some(CallQuestion {
-        started_by: &asked.started_by,
-        agent: &asked.agent,
-        run: &asked.key.0,
-        action: &asked.action,
-        ty: types.get(asked.action.capability())?,
-        facts: &asked.facts,
+/// The question as it was put then.
+fn put(asked: &Asked) -> Put {
+    Put {
+        started_by: asked.started_by.clone(),
+        agent: asked.agent.clone(),
+        run: asked.key.0.clone(),
+        action: asked.action.clone(),
+        facts: asked.facts.clone(),
         consequence: asked.consequence,
-        totals: &asked.totals,
+        totals: asked.totals.clone(),
         now: asked.now,
-    })
+    }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::policy::isolated::Reader;
 use crate::policy::load::Source;
-use crate::policy::{Base, Setting};
+use crate::policy::{Base, CallQuestion, CedarPolicy, Setting};
 
 const PAY: &str = "acme:bank/pay@1.0.0#pay";
 const TO: [&str; 7] = ["one", "two", "late", "stages", "veto", "clear", "refuse"];
@@ -169,8 +169,8 @@ impl World {
     }
 
     fn tried(&self, text: &str) -> Report {
-        let mut backtest = Backtest::new(policies(text), types(), Time(0));
-        backtest.add(self.feed.iter().cloned());
+        let mut backtest = Backtest::new(Candidate::in_process(policies(text)), types(), Time(0));
+        backtest.add(self.feed.iter().cloned()).unwrap();
         backtest.report()
     }
 }
@@ -301,8 +301,8 @@ fn what_was_proposed_before_is_no_part_of_a_trial() {
     assert!(world.decide(at, "ann", None, edit));
     world.call("one", false);
     let tried = |since| {
-        let mut backtest = Backtest::new(policies(ALL), types(), since);
-        backtest.add(world.feed.iter().cloned());
+        let mut backtest = Backtest::new(Candidate::in_process(policies(ALL)), types(), since);
+        backtest.add(world.feed.iter().cloned()).unwrap();
         let report = backtest.report();
         let judged = |Table(rows): &Table| rows.iter().map(|row| row.clear + row.hold + row.refuse).sum::<u64>();
         (judged(&report.calls), judged(&report.revisions), report.without_policy)
