@@ -151,7 +151,7 @@ async fn decisions_are_listed_with_what_they_rested_on() {
 async fn the_first_and_the_last_times_are_times() {
     let world = World::new().await;
     world.call("rejected").await;
-    let ends = ["23:59:59Z", "23:59:59.999999999Z", "23:59:59-00:00", "00:00:00+00:00", "22:00:01z"];
+    let ends = ["23:59:59Z", "23:59:59.999999999Z", "23:59:59-05:00", "00:00:00+00:00", "22:00:01z"];
     let days = ["9999-12-31", "9999-12-30", "2400-02-29", "1970-01-01", "1969-12-31", "0001-01-01", "0000-02-29"];
     for (day, end) in days.iter().flat_map(|day| ends.map(|end| (day, end))) {
         let at = format!("{day}T{end}").replace('+', "%2B");
@@ -170,7 +170,6 @@ async fn the_first_and_the_last_times_are_times() {
         "9999-12-31T23:60:00Z",
         "9999-12-31%2023:59:59Z",
         "9999-12-31T23:59:59",
-        "9999-12-31T23:59:59%2B01:00",
         "9999-12-31",
         "10000-01-01T00:00:00Z",
         "-9999-01-01T00:00:00Z",

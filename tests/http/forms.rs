@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use holdshort::api::problem::Problem;
 use holdshort_gate::command::CancelRun;
 use holdshort_gate::{Digest, EffectClass};
 use serde_json::{Map, Value, json};
@@ -69,6 +70,69 @@ async fn every_body_of_a_decision_is_judged_alike() {
     }
     assert!(taken > 50, "{taken} of {}", bodies.len());
     figure("T38", "bodies of a decision judged by document and host", bodies.len() as u64);
+    world.stop().await;
+}
+
+/// Every form takes a message of 4,096 characters, of however many bytes, and none takes a longer one; document and host agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_a_longest() {
+    let world = World::new().await;
+    let digest = json!(Digest::of(b"shown"));
+    let of = |kind: &str, message: &str| json!({ "type": kind, "digest": digest, "message": message });
+    let edited = json!({ "name": "a:b/c#d", "args": {} });
+    let forms = |message: &str| -> Vec<Value> {
+        let mut edit = of("edit", message);
+        edit["arguments"] = json!({});
+        let mut answer = of("respond", message);
+        answer["answer"] = json!("yes");
+        let langchain = |kind: &str| {
+            let mut one = json!({ "type": kind, "message": message });
+            if kind == "edit" {
+                one["edited_action"] = edited.clone();
+            }
+            json!({ "decisions": [one], "digest": digest })
+        };
+        let ag_ui = |mut payload: Value| {
+            payload["digest"] = digest.clone();
+            payload["message"] = json!(message);
+            json!({ "resume": [{ "interruptId": "run-0000.1", "status": "resolved", "payload": payload }] })
+        };
+        let own = [of("approve", message), edit, of("reject", message), of("respond", message), answer];
+        let theirs = ["approve", "edit", "reject", "respond"].map(langchain);
+        let others =
+            [json!({"approved": true}), json!({"approved": false}), json!({"approved": true, "editedArgs": {}})];
+        own.into_iter().chain(theirs).chain(others.map(ag_ui)).collect()
+    };
+    let schema = json!({ "$ref": "#/components/schemas/DecisionRequest" });
+    let validator = world.schema.validator(&schema);
+    for sign in ["a", "\u{e9}", "\u{4e2d}", "\u{1f600}", "\u{202e}", "\n", "\""] {
+        for length in [0, 1, 4_095, 4_096, 4_097, 10_000] {
+            for body in forms(&sign.repeat(length)) {
+                let read = holdshort::api::decisions::check("run-0000.1", body.to_string().as_bytes());
+                assert_eq!(
+                    (read.is_ok(), validator.is_valid(&body)),
+                    (length <= 4_096, length <= 4_096),
+                    "{length}: {read:?}"
+                );
+                let named = |problem: Problem| body.get("resume").is_some() || problem.detail().contains("message");
+                assert!(read.map_or_else(named, |()| true), "{length}: it is named");
+            }
+        }
+    }
+    let doubtful = world.in_doubt(&How::PLAIN).await;
+    let resolution = |message: &str| json!({ "type": "not-done", "attempt": 1, "message": message });
+    let requests = |text: &str| {
+        [
+            post(&format!("/v1/runs/{}/calls/1/resolution", doubtful.run), &resolution(text)),
+            post(&format!("/v1/runs/{}/cancel", doubtful.run), &json!({ "reason": text })),
+        ]
+    };
+    for (text, status) in [("x".repeat(4_097), 400), ("\u{4e2d}".repeat(4_096), 200)] {
+        for request in requests(&text) {
+            let reply = world.ask(&request).await;
+            assert_eq!(reply.status, status, "{}: {}", request.target, reply.text());
+        }
+    }
     world.stop().await;
 }
 

@@ -189,7 +189,8 @@ async fn one_reviewers_requests_leave_places_for_others() {
         streams.push(Kept::open(&world, "/v1/events").await);
     }
     let mut refused = 0;
-    let more = [get("/v1/agents"), get("/metrics"), get("/v1/events"), post("/v1/runs", &json!({})), get("/v1/no-such")];
+    let more =
+        [get("/v1/agents"), get("/metrics"), get("/v1/events"), post("/v1/runs", &json!({})), get("/v1/no-such")];
     for request in &more {
         let reply = request.send(world.at).await;
         assert_eq!((reply.status, &reply.json()["max"]), (429, &json!(10)), "{}: {}", request.target, reply.text());

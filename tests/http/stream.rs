@@ -186,7 +186,10 @@ async fn the_streams_of_a_browser_leave_it_connections() {
     }
     let held = world.held(&How::PLAIN).await;
     for stream in streams.iter_mut().chain([&mut beside]) {
-        assert!(stream.until("\n\n").await.contains(held.run.0.as_str()), "the newest go on, and those of other browsers");
+        assert!(
+            stream.until("\n\n").await.contains(held.run.0.as_str()),
+            "the newest go on, and those of other browsers"
+        );
     }
     // What was left makes room, before it takes somebody's place.
     drop(streams.pop());

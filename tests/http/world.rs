@@ -249,14 +249,14 @@ when { resource.arguments.text == \"short\" };
 ";
 
 /// What policies can speak of here: the one function, and the four people.
-fn setting() -> Setting {
+fn setting(cpu_seconds: u64) -> Setting {
     let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let groups = [("team".to_owned(), names(&["alice", "bob"]))].into();
     let people = People::new(names(&["alice", "bob", "carol", "olga"]), groups);
     let base = Base::new(|_| Requirement::plain(Who::Any, 1, 60_000));
     let source = Source { path: "rules/ours.cedar".into(), text: POLICIES.into() };
-    let limits = isolate::Limits { settings: "policy", memory_mib: 512, cpu_seconds: 10, seconds: 60, file_mib: 0 };
+    let limits = isolate::Limits { settings: "policy", memory_mib: 512, cpu_seconds, seconds: 60, file_mib: 0 };
     let reader = Reader::isolated(Isolate::of(Path::new(env!("CARGO_BIN_EXE_holdshort"))), limits);
     Setting::new(vec![source], [(capability, function())].into(), people, base, reader).unwrap()
 }
@@ -267,6 +267,11 @@ impl World {
     }
 
     pub async fn with(limits: Limits) -> Self {
+        Self::judging_for(10, limits).await
+    }
+
+    /// One whose policies may take so much CPU time.
+    pub async fn judging_for(cpu_seconds: u64, limits: Limits) -> Self {
         let clock = Arc::new(AtomicU64::new(1_767_225_600_000_000));
         let now = clock.clone();
         let journal = Journal::in_memory(Arc::new(move || Time(now.fetch_add(1, Ordering::Relaxed)))).unwrap();
@@ -280,7 +285,7 @@ impl World {
             reviewers: Reviewers::new(["alice", "bob", "carol", "olga"].map(hash)).unwrap(),
             allowed_hosts: vec!["holdshort.test".into(), at.to_string()],
             allowed_origins: vec!["http://holdshort.test".into(), format!("http://{at}")],
-            setting: setting(),
+            setting: setting(cpu_seconds),
             pages: holdshort::page::pages(),
             cookie: SessionCookie::new(false, at.port()),
             limits,

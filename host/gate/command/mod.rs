@@ -150,7 +150,9 @@ pub enum Refused {
     #[error("you have decided on this call {DECISIONS_MAX} times, and no more is taken: what you said last stands")]
     TooManyDecisions,
     /// The call has as many revisions as it may have.
-    #[error("the call has {REVISIONS_MAX} revisions, and is not edited again: reject it, and say what you want instead")]
+    #[error(
+        "the call has {REVISIONS_MAX} revisions, and is not edited again: reject it, and say what you want instead"
+    )]
     TooManyRevisions,
     /// The call is not in a phase that allows the step.
     #[error("the call is {0}")]

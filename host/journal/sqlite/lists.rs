@@ -117,9 +117,8 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
         limit(filter.limit)
     );
     let mut statement = connection.prepare_cached(&select)?;
-    let place = |row: &Row<'_>| {
-        Ok((Position(natural(row.get(0)?)), Position(natural(row.get(1)?)), Place::read(row, 2)?))
-    };
+    let place =
+        |row: &Row<'_>| Ok((Position(natural(row.get(0)?)), Position(natural(row.get(1)?)), Place::read(row, 2)?));
     let places = statement.query_map(params_from_iter(wanted.values), place)?;
     let places = places.collect::<rusqlite::Result<Vec<_>>>()?;
     places.into_iter().map(|(at, since, place)| decision_row(connection, at, since, &place)).collect()

@@ -7,7 +7,7 @@ use holdshort_gate::totals::money;
 use holdshort_gate::{
     Call, CallNumber, Counter, Digest, EffectKey, JournalId, Likeness, Made, Recorded, Run, RunId, Total,
 };
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction};
 
 use super::codec::{EVENT_COLUMNS, integer, json, natural, recorded};
 use super::insert::Insert;
@@ -38,25 +38,20 @@ impl Insert<'_> {
         let (deed, about) = likeness.map(|like| (key(&like.deed), like.about.as_ref().map(key))).unzip();
         let about = about.flatten();
         let waits = WaitsFor::of(call, &run.started_by);
-        let editor = call.edited_by.as_deref();
         let position: i64 = if let Some(position) = opened {
             let (agent, capability) = (self.name(&run.agent)?, self.name(&call.action().capability().to_string())?);
             let insert = "INSERT INTO calls \
-                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about, attempts, editor) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
             let (position, everybody) = (integer(position), waits.everybody);
-            let values = params![
-                position, number, call.number, phase, deadline, agent, capability, urgency, everybody, deed, about,
-                call.attempts, editor
-            ];
+            let values =
+                (position, number, call.number, phase, deadline, agent, capability, urgency, everybody, deed, about);
             self.execute(insert, values)?;
             position
         } else {
-            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8, \
-                          attempts = ?9, editor = ?10 WHERE run = ?1 AND call = ?2 RETURNING position";
-            let waits_for = waits.everybody;
-            let values =
-                (number, call.number, phase, deadline, urgency, waits_for, deed, about, call.attempts, editor);
+            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8 \
+                          WHERE run = ?1 AND call = ?2 RETURNING position";
+            let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about);
             let position = self.one(update, values)?;
             self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
             told::changed(self.transaction, number, call)?;
@@ -65,6 +60,10 @@ impl Insert<'_> {
         for reviewer in waits.but {
             let reviewer = self.name(reviewer)?;
             self.execute("INSERT INTO exceptions (position, reviewer) VALUES (?1, ?2)", (position, reviewer))?;
+        }
+        if call.revision > 1 {
+            let left = "UPDATE calls SET attempts = ?2, editor = ?3 WHERE position = ?1";
+            self.execute(left, (position, call.attempts, &call.edited_by))?;
         }
         if let Some(granted) = &call.granted {
             let insert = "INSERT OR REPLACE INTO grants (position, until, revoked, granted) VALUES (?1, ?2, ?3, ?4)";

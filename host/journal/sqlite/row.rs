@@ -34,7 +34,7 @@ impl Place {
             number: row.get(first + 1)?,
             position: Position(natural(row.get(first + 2)?)),
             since: since.map(|since| Position(natural(since))),
-            attempts: row.get(first + 4)?,
+            attempts: row.get::<_, Option<u32>>(first + 4)?.unwrap_or(0),
             editor: row.get(first + 5)?,
         })
     }

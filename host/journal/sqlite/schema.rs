@@ -87,7 +87,7 @@ CREATE TABLE calls (
     deed INTEGER,
     about INTEGER,
     since INTEGER,
-    attempts INTEGER NOT NULL,
+    attempts INTEGER,
     editor TEXT,
     rank INTEGER AS ((urgency << 61) | min(coalesce(deadline, 2305843009213693951), 2305843009213693951)),
     UNIQUE (run, call)

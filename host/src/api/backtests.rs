@@ -164,7 +164,10 @@ pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -
     let candidate = blocking(read).await?.map_err(unsound)?;
     let trial = backtest(api.journal(), api.setting(), candidate, since, turn);
     tokio::time::timeout(TRIAL_TIME_MAX, trial).await.unwrap_or_else(|_| {
-        let detail = format!("trying them took more than {} seconds; try simpler ones, or later calls only", TRIAL_TIME_MAX.as_secs());
+        let detail = format!(
+            "trying them took more than {} seconds; try simpler ones, or later calls only",
+            TRIAL_TIME_MAX.as_secs()
+        );
         Err(Problem::new(Kind::UnsoundPolicies, detail))
     })
 }

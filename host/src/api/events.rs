@@ -29,7 +29,7 @@ use super::json;
 use super::limits::{Query, asked};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::server::{Busy, Line, closed};
+use super::server::{Busy, closed};
 use super::shapes::Moment;
 use super::shares::Share;
 use super::{Answer, Api};
@@ -75,12 +75,12 @@ pub(super) struct FeedEvent {
     (status = 400, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn stream(
     State(api): State<Api>,
-    line: Option<Extension<Arc<Line>>>,
+    busy: Option<Extension<Arc<Busy>>>,
     reviewer: Reviewer,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Answer {
-    let held = Listener::new(&api, line, &reviewer)?;
+    let held = Listener::new(&api, busy, &reviewer)?;
     // From here on nothing that is committed is missed: what the first reading does not see is hinted.
     let hints = api.journal().hints();
     let after = match last_seen(&headers)?.or(query.after) {
@@ -96,12 +96,12 @@ pub(super) async fn stream(
 
 /// Somebody who listens: one of the streams that are served at once, and one of their own, on a connection that is not closed for others.
 pub(crate) struct Listener {
-    _held: (OwnedSemaphorePermit, Share, Option<Busy>),
+    _held: (OwnedSemaphorePermit, Share, Option<Arc<Busy>>),
 }
 
 impl Listener {
     /// One more, if there is room.
-    pub(crate) fn new(api: &Api, line: Option<Extension<Arc<Line>>>, reviewer: &Reviewer) -> Result<Self, Problem> {
+    pub(crate) fn new(api: &Api, busy: Option<Extension<Arc<Busy>>>, reviewer: &Reviewer) -> Result<Self, Problem> {
         let full = |most: usize, whose: &str| {
             let detail = format!("{most} event streams{whose} are open, and no more are served");
             Problem::new(Kind::TooMany, detail).max(most).retry_after_s(10)
@@ -109,10 +109,8 @@ impl Listener {
         let own = api.limits().streams_of_one();
         let share = api.0.listening.take(reviewer, own).ok_or_else(|| full(own, " of yours"))?;
         let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| full(api.limits().streams_max, ""))?;
-        // Of its own: the request's ends with the head of the answer.
-        let busy = line.map(|Extension(line)| line.asked_by(reviewer, api));
-        busy.iter().try_for_each(Busy::begin)?;
-        Ok(Self { _held: (permit, share, busy) })
+        // The request goes on being answered as long as the stream does, which is longer than the head of the answer takes.
+        Ok(Self { _held: (permit, share, busy.map(|Extension(busy)| busy)) })
     }
 
     /// Ready when the host shuts down, so that the stream ends.

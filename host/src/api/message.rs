@@ -3,8 +3,8 @@
 //! They are journaled, and stand in every list of decisions, so they are short; whichever way they come, they are of this type.
 
 use serde::Deserialize;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::limits::Form;

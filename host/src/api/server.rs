@@ -188,7 +188,7 @@ pub(crate) struct Line {
 ///
 /// Not before: whoever has a token could hold every place with bodies that never arrive.
 #[derive(Debug)]
-pub(super) struct Busy {
+pub(crate) struct Busy {
     line: Arc<Line>,
     reviewer: Reviewer,
     /// What there is of this reviewer's requests at once, and how many there may be.

@@ -251,7 +251,14 @@ impl Sessions {
         let (value, mut key) = (random()?, [0; 32]);
         getrandom::fill(&mut key).map_err(no_randomness)?;
         let (ends, open) = watch::channel(());
-        let session = Session { reviewer: reviewer.clone(), since: now, key: Key(key), tries: None, open, streams: Streams::default() };
+        let session = Session {
+            reviewer: reviewer.clone(),
+            since: now,
+            key: Key(key),
+            tries: None,
+            open,
+            streams: Streams::default(),
+        };
         lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, (session, Arc::new(ends)), now);
         cookie.header(Some(&value))
     }

@@ -13,12 +13,12 @@ use tokio::sync::broadcast::error::RecvError;
 use super::frame::{Answer, Signed};
 use crate::api::Api;
 use crate::api::events::Listener;
-use crate::api::server::Line;
+use crate::api::server::Busy;
 
 /// Streams the ids of runs in which something happened, once it is on disk; `*` if some were missed. The stream ends with the session, and says so
 /// before it ends because newer pages of the session have the places that there are.
-pub(super) async fn stream(State(api): State<Api>, signed: Signed, line: Option<Extension<Arc<Line>>>) -> Answer {
-    let listener = Listener::new(&api, line, signed.0.reviewer())?;
+pub(super) async fn stream(State(api): State<Api>, signed: Signed, busy: Option<Extension<Arc<Busy>>>) -> Answer {
+    let listener = Listener::new(&api, busy, signed.0.reviewer())?;
     let hints = api.journal().hints();
     let events = stream::unfold(Some((hints, listener, signed.0.stream())), |held| async {
         let (mut hints, listener, own) = held?;

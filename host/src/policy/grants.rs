@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use cedar_policy::{Context, RestrictedExpression as Expression};
 use holdshort_gate::{CallId, FunctionType, Grant, WitType};
-use holdshort_words::beginning;
 use serde_json::Value;
 
 use super::schema::{attribute, entity_type, is_money, optional};
@@ -60,7 +59,7 @@ pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Resu
     for place in may_differ {
         if !all.iter().any(|one| within(&one.pointer, place)) {
             let known = all.iter().map(|one| one.pointer.as_str()).collect::<Vec<_>>().join(", ");
-            let named = beginning(place, POINTER_CHARS_MAX);
+            let named: String = place.chars().take(POINTER_CHARS_MAX).collect();
             return Err(format!("`{named}` is no place in the arguments of this call; there are {known}"));
         }
     }

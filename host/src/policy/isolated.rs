@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use holdshort_gate::{Capability, FunctionType, Requirement, Reviewers, Time};
-use holdshort_words::beginning;
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{Put, judge_all};
@@ -67,9 +66,10 @@ impl Reader {
     ) -> Result<(), Problems> {
         let Some((isolate, limits)) = &self.0 else { return Ok(()) };
         let named: Vec<String> = new.iter().map(|source| source.path.display().to_string()).collect();
-        let path = PathBuf::from(beginning(&named.join(" or "), NAMES_CHARS_MAX));
+        let path = PathBuf::from(named.join(" or ").chars().take(NAMES_CHARS_MAX).collect::<String>());
         let failed = |what: String| Problems(vec![Problem { path: path.clone(), line: 0, what }]);
-        let order = serde_json::to_vec(&Order::new(sources, types, people)).map_err(|error| failed(error.to_string()))?;
+        let order =
+            serde_json::to_vec(&Order::new(sources, types, people)).map_err(|error| failed(error.to_string()))?;
         let answer = isolate
             .ask(&["policies".as_ref()], Input::Bytes(&order), limits)
             .map_err(|fault| failed(fault.to_string()))?;

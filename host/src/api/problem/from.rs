@@ -1,8 +1,8 @@
 //! From the rooms' own errors to problems.
 
-use holdshort_gate::{RATIONALE, Refused};
 use holdshort_gate::command::{DECISIONS_MAX, REVISIONS_MAX};
 use holdshort_gate::grant::NotGranted;
+use holdshort_gate::{RATIONALE, Refused};
 use holdshort_journal::{ReadError, SubmitError};
 
 use super::{Kind, Problem};
@@ -45,7 +45,9 @@ impl From<Refused> for Problem {
                 problem
             }
             Refused::TooManyDecisions => Self::new(Kind::NotNow, detail).max(DECISIONS_MAX),
-            Refused::TooManyRevisions => Self::new(Kind::NotNow, detail).max(REVISIONS_MAX as usize),
+            Refused::TooManyRevisions => {
+                Self::new(Kind::NotNow, detail).max(usize::try_from(REVISIONS_MAX).unwrap_or(usize::MAX))
+            }
             Refused::StartTooLate | Refused::TooEarly { .. } | Refused::NotDue | Refused::TotalsChanged => {
                 Self::new(Kind::NotNow, detail)
             }
