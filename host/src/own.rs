@@ -4,6 +4,8 @@
 //! the way to it, and each link, belongs to this user or to root, and can be changed by nobody else. A folder like `/tmp`, where everybody may make
 //! files and nobody may take away another's, is such a folder.
 
+mod acl;
+
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -146,6 +148,17 @@ pub fn unwritable(path: &Path) -> Result<(), NotOurs> {
     plain(path, &metadata, &[us(), 0])
 }
 
+/// The same of a program that is run, or of a folder that is read: the system's own belong to whoever root is here.
+pub fn installed(path: &Path) -> Result<(), NotOurs> {
+    let real = way(path)?;
+    let metadata = fs::symlink_metadata(&real).map_err(|source| NotOurs::Io { path: path.into(), source })?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(NotOurs::NotPlain(real));
+    }
+    owned(&real, &metadata, &trusted())?;
+    closed(&real, &metadata)
+}
+
 fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
@@ -167,11 +180,19 @@ fn owned(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs>
 }
 
 /// The group of root, and the one that many systems make for each user and for nobody else, are nobody else's.
+///
+/// Where there is an access control list the permissions of the group are only the most that it gives, so all of it is read.
 fn closed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     let mode = metadata.mode() & 0o7777;
-    let own_group = metadata.gid() == 0 || metadata.gid() == us();
-    let open = if own_group { 0o002 } else { 0o022 };
-    if mode & open == 0 { Ok(()) } else { Err(NotOurs::Writable { path: path.into(), mode }) }
+    let is_ours = |group: u32| group == 0 || group == us();
+    let others = acl::writers(path, metadata.gid()).map_err(|source| NotOurs::Io { path: path.into(), source })?;
+    let open = match others {
+        Some(writers) => {
+            writers.users.iter().any(|user| ![0, us()].contains(user)) || !writers.groups.into_iter().all(is_ours)
+        }
+        None => mode & 0o020 != 0 && !is_ours(metadata.gid()),
+    };
+    if open || mode & 0o002 != 0 { Err(NotOurs::Writable { path: path.into(), mode }) } else { Ok(()) }
 }
 
 /// The path without links. Whoever could change what is found by it is this user or root.

@@ -277,6 +277,102 @@ fn a_host_starts_only_with_what_is_its_own() {
     evidence::figure("T33", "folders that are looked at before a host starts", if is_root { tried } else { 19 });
 }
 
+/// Everything else that the configuration names and that decides or runs, each in the hands of others in every way.
+#[test]
+fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
+    type Hand<'a> = (&'a str, bool, &'a dyn Fn(&Path), &'a str);
+    let set = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let hands: &[Hand<'_>] = &[
+        ("another's", true, &|path| chown(path, Some(12_345), None).unwrap(), "belongs to the user 12345"),
+        ("everybody's", false, &|path| set(path, 0o757), "others can write"),
+        (
+            "a group's",
+            true,
+            &|path| {
+                chown(path, None, Some(12_345)).unwrap();
+                set(path, 0o775);
+            },
+            "others can write",
+        ),
+        (
+            "by another's link",
+            true,
+            &|path| {
+                let moved = path.with_extension("moved");
+                fs::rename(path, &moved).unwrap();
+                std::os::unix::fs::symlink(moved, path).unwrap();
+                std::os::unix::fs::lchown(path, Some(12_345), None).unwrap();
+            },
+            "belongs to the user 12345",
+        ),
+        ("in everybody's folder", false, &|path| set(path.parent().unwrap(), 0o777), "others can write"),
+    ];
+    let named = [
+        ("rules/a.cedar", "[policy] files"),
+        ("agent/a.wasm", "[agents.a] component"),
+        ("tools/check", "[checks.tests] command"),
+        ("tools/script", "[checks.script] command"),
+        ("toolchain/bin", "[checks.tests] paths"),
+        ("tools/deploy", "[deployment] command"),
+        ("tools/find", "[capabilities.\"acme:crm/contacts@1.0.0#find-contact\"]"),
+        ("tools/act", "[capabilities.\"acme:crm/contacts@1.0.0#*\"]"),
+        ("tools/show", "[capabilities.\"acme:crm/contacts@1.0.0#*\"]"),
+        ("tools/look", "[capabilities.\"acme:crm/contacts@1.0.0#*\"]"),
+        ("mail/ca.pem", "[email.smtp] ca-file"),
+    ];
+    let is_root = rustix::process::geteuid().is_root();
+    let (folder, _repository) = shop(&[]);
+    let at = |path: &str| folder.path().join(path);
+    let make = || {
+        for (path, _) in named {
+            drop(fs::remove_dir_all(at(path).parent().unwrap()));
+        }
+        for (path, _) in named {
+            fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+            set(at(path).parent().unwrap(), 0o755);
+            if path == "toolchain/bin" {
+                fs::create_dir(at(path)).unwrap();
+            } else {
+                folder.write(path, if path.ends_with(".cedar") { "" } else { "#!/bin/sh\n" });
+            }
+            set(&at(path), 0o755);
+        }
+    };
+    let root = folder.path().display();
+    let without_mail = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[repository]\npath = \"shop.git\"\n\
+         [policy]\nfiles = [\"rules/a.cedar\"]\n[agents.a]\ncomponent = \"agent/a.wasm\"\nworkspace = \"shared\"\n\
+         [checks.tests]\ncommand = [\"{root}/tools/check\"]\npaths = [\"toolchain/bin\"]\n\
+         [checks.script]\ncommand = [\"sh\", \"{root}/tools/script\"]\n\
+         [deployment]\nrepository = \"shop.git\"\nconnector = \"command\"\ncommand = [\"sh\", \"../tools/deploy\"]\n\
+         [capabilities.\"acme:crm/contacts@1.0.0#find-contact\"]\nclass = \"routine\"\ncommand = [\"tools/find\"]\n\
+         [capabilities.\"acme:crm/contacts@1.0.0#*\"]\nclass = \"consequential\"\ncommand = [\"tools/act\"]\n\
+         preview = [\"tools/show\"]\nlookup = [\"tools/look\"]\n"
+    );
+    let mail = "[email]\nconnector = \"smtp\"\n[email.smtp]\nhost = \"127.0.0.1\"\nca-file = \"mail/ca.pem\"\n";
+    folder.configure(&format!("{without_mail}{mail}"));
+    fs::create_dir(at("shared")).unwrap();
+    let mut tried = 0;
+    for (hand, needs_root, give, said) in hands {
+        for (path, setting) in named.iter().filter(|_| is_root || !needs_root) {
+            make();
+            give(&at(path));
+            let ended = holdshort(&folder, &["serve"]).exits(1);
+            let named = *hand == "in everybody's folder" || ended.err.contains(setting);
+            assert!(named && ended.err.contains(said), "{path} is {hand}: {ended:?}");
+            tried += 1;
+        }
+    }
+    // What is as it should be is no hindrance, and what an agent reads may be somebody else's, if that is said.
+    make();
+    set(&at("shared"), 0o777);
+    folder.configure(&without_mail);
+    let host = folder.serve();
+    assert!(host.said().contains("note: what `a` reads and attaches may be somebody else's"), "{}", host.said());
+    host.stop();
+    evidence::figure("T33", "files that decide or run, in others' hands", if is_root { tried } else { 55 });
+}
+
 /// The owner of a token's file, and who can write to it, are looked at before it is sent anywhere.
 #[test]
 fn a_token_that_others_can_change_is_not_used() {

@@ -8,6 +8,7 @@ mod contained;
 mod driver;
 pub(super) mod judging;
 pub(super) mod kinds;
+mod named;
 mod offers;
 mod state;
 mod telling;

@@ -19,7 +19,7 @@ use holdshort_gate::Action;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use self::checkout::Checkout;
+use self::checkout::{Checkout, NotMade};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Reserve, environment};
 use super::confined::{self, Given, NotFound, Sandbox};
 use super::git::revision::{NotResolved, Resolved};
@@ -97,6 +97,8 @@ enum NotRun {
     /// Likewise.
     #[error("no checkout could be made: {0}")]
     Checkout(#[from] io::Error),
+    #[error("the check `{name}` does not run on this commit: {limit}")]
+    TooLarge { name: String, limit: String },
 }
 
 impl From<NotResolved> for NotRun {
@@ -125,7 +127,11 @@ impl Checks {
             given.finds(check.argv.first().map_or("", String::as_str)).map_err(not_found)?;
         }
         let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
-        let checkout = Checkout::make(&self.git, &resolved, &self.scratch, &self.children).await?;
+        let checkout = Checkout::make(&self.git, &resolved, &self.scratch, &self.children).await;
+        let checkout = checkout.map_err(|error| match error {
+            NotMade::Failed(error) => NotRun::Checkout(error),
+            NotMade::TooLarge(limit) => NotRun::TooLarge { name: name.to_owned(), limit },
+        })?;
         if let Some((sandbox, _)) = check.confined.clone() {
             let folders = checkout.folders().clone();
             tokio::task::spawn_blocking(move || sandbox.hand_over(&folders)).await.map_err(io::Error::other)??;
@@ -148,7 +154,8 @@ impl Routine for Checks {
         async move {
             match self.result(call.action).await {
                 Ok(report) => Ok(json!({ "ok": report })),
-                Err(error @ (NotRun::Git(_) | NotRun::Checkout(_))) => Err(Unavailable(error.to_string())),
+                Err(NotRun::Git(error)) if !error.is_of_the_question() => Err(Unavailable(error.to_string())),
+                Err(error @ NotRun::Checkout(_)) => Err(Unavailable(error.to_string())),
                 Err(why) => Ok(json!({ "err": why.to_string() })),
             }
         }
@@ -176,6 +183,7 @@ fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
         kept_bytes_max: KEPT_BYTES_MAX,
         written_bytes_max: WRITTEN_BYTES_MAX,
         reserve: Some(Reserve::half(folders.all())?),
+        bounds: None,
         merged: true,
         leftovers: Leftovers::Kill,
     })

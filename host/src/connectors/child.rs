@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub use reserve::Reserve;
 
+use super::bounds::Bounds;
+
 /// How often the sizes of the output files and a lock that is waited for are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a lock may be held by nobody who matters: between `fork` and `exec`, another child of the host holds copies of all its files.
@@ -47,6 +49,8 @@ pub struct Order {
     pub written_bytes_max: u64,
     /// What it must leave of a disk. Then its process group is killed.
     pub reserve: Option<Reserve>,
+    /// What it may take of the machine besides; the operator's own programs have no such limits.
+    pub bounds: Option<Bounds>,
     /// Whether its standard output goes to `NAME.err` as well, so that both are read in the order in which they were written.
     pub merged: bool,
     /// What happens to processes that it leaves behind in its process group.
@@ -342,8 +346,9 @@ async fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
     if let Some(folder) = &order.folder {
         command.current_dir(folder);
     }
-    let child =
-        starter::start(command).await.map_err(|source| NotStarted::Program { program: program.clone(), source })?;
+    let started = starter::start(command).await;
+    let bound = |child: Child| order.bounds.map_or(Ok(()), |bounds| bounds.set(child.id())).map(|()| child);
+    let child = started.and_then(bound).map_err(|source| NotStarted::Program { program: program.clone(), source })?;
     let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     Ok(Group { child, id, done: false })
 }

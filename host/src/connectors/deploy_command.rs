@@ -24,7 +24,7 @@ use super::deploy_git::change::{self, Change, Extent, SHALLOW, commits};
 use super::deploy_git::state::Facts;
 use super::git::objects::Objects;
 use super::git::relation::Relation;
-use super::git::{CommitId, Git, GitError};
+use super::git::{CommitId, Git};
 use super::history::History;
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
@@ -84,7 +84,7 @@ impl DeployCommand {
             return Err(unknown_target(release.target, self.targets.keys()));
         };
         let resolved = release.resolve(&self.git).await?;
-        let [tip] = self.git.references([branch.as_str()]).await.map_err(unavailable)?;
+        let [tip] = self.git.references([branch.as_str()]).await?;
         let (repository, branch) = (self.git.repository().display().to_string(), branch.as_str().to_owned());
         let (new, reference) = (resolved.commit().clone(), resolved.reference().cloned());
         Ok(Facts { repository, branch, old: tip.map(|tip| tip.id), new, reference })
@@ -101,10 +101,10 @@ impl DeployCommand {
         let named = Known::configured(branch);
         let old = match old {
             Some(old) if old != new => old,
-            Some(_) => return Ok((say!("{} is at it already", named), None, vec![self.commit(new).await?])),
+            Some(_) => return Ok((say!("{} is at it already", named), None, self.commit(new).await?)),
             None => {
                 let what = say!("what it replaces is NOT KNOWN, because there is no {}; no diff is shown", named);
-                return Ok((what, None, vec![self.commit(new).await?]));
+                return Ok((what, None, self.commit(new).await?));
             }
         };
         let change = Change { git: &self.git, target: release.target, branch, old: Some(old), new };
@@ -125,8 +125,8 @@ impl DeployCommand {
     }
 
     /// One commit, its message whole or not at all.
-    async fn commit(&self, commit: &CommitId) -> Result<Exhibit, CannotPreview> {
-        let objects = Objects::of(&self.git).await.map_err(unavailable)?;
+    async fn commit(&self, commit: &CommitId) -> Result<Vec<Exhibit>, CannotPreview> {
+        let objects = Objects::of(&self.git).await?;
         change::log(&objects, say!("the commit"), &["-1", commit.as_str()]).await
     }
 
@@ -213,7 +213,9 @@ impl Preview for DeployCommand {
 impl Perform for DeployCommand {
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         async move {
-            self.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
+            // What is cleared waits for nothing that agents want to look at.
+            let acting = Self { git: self.git.apart(), ..self.clone() };
+            acting.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
         }
         .boxed()
     }
@@ -251,10 +253,6 @@ fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> String {
     let differ = facts.iter().filter(|(_, was, is)| was != is);
     let told = differ.map(|(what, was, is)| format!("{what} was {was} when it was shown and is {is} now"));
     told.collect::<Vec<_>>().join("; ")
-}
-
-fn unavailable(error: GitError) -> CannotPreview {
-    CannotPreview::Unavailable(error.to_string())
 }
 
 #[cfg(test)]

@@ -61,15 +61,14 @@ impl DeployGit {
     /// Everything that makes the move impossible is told to the agent here, before anybody is asked; what changes after that is found
     /// by [`check`](Self::check) at the moment of acting.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
-        let unavailable = |error: GitError| CannotPreview::Unavailable(error.to_string());
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         let Some(branch) = self.targets.get(release.target) else {
             return Err(unknown_target(release.target, self.targets.keys()));
         };
         let resolved = release.resolve(&self.git).await?;
         let new = resolved.commit().clone();
-        let [tip] = self.git.references([branch.as_str()]).await.map_err(unavailable)?;
-        if let Some(why) = self.in_the_way(branch, tip.as_ref()).await.map_err(unavailable)? {
+        let [tip] = self.git.references([branch.as_str()]).await?;
+        if let Some(why) = self.in_the_way(branch, tip.as_ref()).await? {
             return Err(CannotPreview::Impossible(why));
         }
         let old = tip.map(|tip| tip.id);
@@ -87,6 +86,11 @@ impl DeployGit {
         let mut previewed = Previewed { summary, exhibits, preconditions, facts, consequence };
         change::tell_branches(&self.git, &standing.new, &mut previewed).await?;
         Ok(previewed)
+    }
+
+    /// The same for what is cleared, which waits for nothing that agents want to look at.
+    fn acting(&self) -> Self {
+        Self { git: self.git.apart(), ..self.clone() }
     }
 
     /// The repository as the operator names it, in a form that stands in clearances.
@@ -207,6 +211,7 @@ impl DeployGit {
             kept_bytes_max: 16 * 1024,
             written_bytes_max: 1024 * 1024,
             reserve: None,
+            bounds: Some(git::BOUNDS),
             merged: false,
             leftovers: Leftovers::Kill,
         }
@@ -327,7 +332,7 @@ impl Perform for DeployGit {
         async move {
             let reason = format!("holdshort: run {}, call {}", authorized.run(), authorized.call());
             let (key, preconditions) = (authorized.key(), authorized.preconditions());
-            self.attempt(authorized.action(), preconditions, key, &reason).await
+            self.acting().attempt(authorized.action(), preconditions, key, &reason).await
         }
         .boxed()
     }
@@ -337,7 +342,7 @@ impl Perform for DeployGit {
     }
 
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
-        self.find(inquiry).boxed()
+        async move { self.acting().find(inquiry).await }.boxed()
     }
 
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {

@@ -7,27 +7,27 @@
 
 pub mod blobs;
 pub mod diff;
+pub mod messages;
 pub mod objects;
 pub mod relation;
 pub mod revision;
+mod run;
 pub mod tips;
+mod trees;
+mod turns;
+pub mod unfolded;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
-use tokio::time::timeout;
-
+pub use self::run::{BOUNDS, Limit, Looked, limit_of};
+use self::turns::Turns;
 use super::child;
 
 /// How long looking may take. A diff of a large history takes seconds.
 const LOOK_MAX: Duration = Duration::from_secs(60);
-/// How much of git's complaints is kept.
-const COMPLAINT_BYTES_MAX: usize = 4 * 1024;
 /// How much of a list of references is read: names below the one that is asked for are listed too, and there may be many.
 const REFERENCES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -59,6 +59,7 @@ pub struct Git {
     git_dir: PathBuf,
     /// Where the objects are, if not in the folder that git runs in.
     objects: Option<PathBuf>,
+    turns: Turns,
 }
 
 /// The full id of a commit: 40 or 64 hexadecimal digits.
@@ -109,31 +110,6 @@ pub struct Reference {
     pub symbolic: Option<String>,
 }
 
-/// What a command said and how it ended.
-#[derive(Debug)]
-pub struct Looked {
-    /// Its exit status.
-    pub status: i32,
-    /// The first bytes of its output, as many as were asked for.
-    pub bytes: Vec<u8>,
-    /// How many bytes there were in all.
-    pub bytes_all: u64,
-    /// Its complaints.
-    pub complaint: String,
-}
-
-impl Looked {
-    /// Whether `bytes` is all of the output.
-    pub fn is_whole(&self) -> bool {
-        self.bytes_all == self.bytes.len() as u64
-    }
-
-    /// The output as text; what is not UTF-8 becomes U+FFFD.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-}
-
 /// Git could not look.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
@@ -152,6 +128,22 @@ pub enum GitError {
         /// Which.
         command: String,
     },
+    /// It takes more than any question may.
+    #[error("`git {command}` takes more than {limit}")]
+    TooLarge {
+        /// Which.
+        command: String,
+        /// The limit.
+        limit: Limit,
+    },
+    /// A tree that can be read in two ways.
+    #[error("the tree {tree} names `{}` twice or out of order, so that programs read different files in it; `git fsck` says more, and a commit made anew has none of it", name.escape_debug())]
+    Unsound {
+        /// Its id.
+        tree: String,
+        /// The name; empty if there is none to tell.
+        name: String,
+    },
     /// It failed.
     #[error("`git {command}` failed: {complaint}")]
     Failed {
@@ -162,67 +154,34 @@ pub enum GitError {
     },
 }
 
+impl GitError {
+    /// Whether the same question would come to the same, so that asking again is no use.
+    pub fn is_of_the_question(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Unsound { .. })
+    }
+}
+
 impl Git {
     /// Uses the repository at `path`, which need not exist yet. No folder above it is searched.
     pub fn at(path: &Path) -> Self {
         let inner = path.join(".git");
         let git_dir = if inner.exists() { inner } else { path.to_owned() };
-        Self { repository: path.to_owned(), git_dir, objects: None }
+        Self { repository: path.to_owned(), git_dir, objects: None, turns: Turns::new() }
+    }
+
+    /// The same repository for other work: neither waits for the other's turns.
+    pub fn apart(&self) -> Self {
+        Self { turns: Turns::new(), ..self.clone() }
+    }
+
+    /// The same with a turn of its own, as long as this value lasts: for what takes several programs, some of them at once.
+    pub async fn in_turn(&self) -> Self {
+        Self { turns: self.turns.take().await, ..self.clone() }
     }
 
     /// Where the repository is, as it was given.
     pub fn repository(&self) -> &Path {
         &self.repository
-    }
-
-    /// Runs a command that changes nothing, and keeps the first `bytes_max` bytes of its output.
-    pub async fn look(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
-        let named = || arguments.join(" ").chars().take(200).collect::<String>();
-        let mut command = self.command(arguments)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(GitError::NotRun)?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let run = async {
-            let read = (read_start(stdout, bytes_max), read_start(stderr, COMPLAINT_BYTES_MAX));
-            let (stdout, stderr) = tokio::try_join!(read.0, read.1)?;
-            Ok((stdout, stderr, child.wait().await?))
-        };
-        let ((bytes, bytes_all), (complaint, _), status) = timeout(LOOK_MAX, run)
-            .await
-            .map_err(|_| GitError::TimedOut { command: named() })?
-            .map_err(GitError::NotRun)?;
-        let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
-        let failed = |complaint| GitError::Failed { command: named(), complaint };
-        if complaint.contains("not a git repository") {
-            return Err(GitError::NotARepository(self.repository.clone()));
-        }
-        let status: ExitStatus = status;
-        let status = status.code().ok_or_else(|| failed(format!("it ended by {status}")))?;
-        Ok(Looked { status, bytes, bytes_all, complaint })
-    }
-
-    /// The same for a command that must succeed.
-    pub async fn read(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
-        let looked = self.look(arguments, bytes_max).await?;
-        if looked.status != 0 {
-            let command = arguments.first().copied().unwrap_or_default().to_owned();
-            let complaint = match looked.complaint.as_str() {
-                "" => format!("exit status {}", looked.status),
-                said => said.to_owned(),
-            };
-            return Err(GitError::Failed { command, complaint });
-        }
-        Ok(looked)
-    }
-
-    /// A command that is ready to be started. It ends when its handle is dropped.
-    fn command(&self, arguments: &[&str]) -> Result<Command, GitError> {
-        let folder = self.folder().ok_or_else(|| GitError::NotARepository(self.repository.clone()))?;
-        let mut command = Command::new("git");
-        command.args(self.argv(arguments).iter().skip(1)).env_clear().envs(environment());
-        command.envs(self.objects.iter().map(|folder| ("GIT_OBJECT_DIRECTORY", folder)));
-        command.current_dir(folder).kill_on_drop(true);
-        Ok(command)
     }
 
     /// References by their whole names; those that are absent are `None`. One that is damaged is an error, not absent.
@@ -326,21 +285,6 @@ pub fn environment() -> Vec<(String, String)> {
         ("TZ", "UTC"),
     ];
     child::environment(&[], &own.map(|(name, value)| (name, value.to_owned())))
-}
-
-/// Reads to the end, keeps the first `bytes_max` bytes, and counts.
-async fn read_start(from: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> std::io::Result<(Vec<u8>, u64)> {
-    let (mut kept, mut count, mut buffer) = (Vec::new(), 0, vec![0; 64 * 1024]);
-    let Some(mut from) = from else { return Ok((kept, count)) };
-    loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok((kept, count));
-        }
-        count += read as u64;
-        let room = bytes_max.saturating_sub(kept.len()).min(read);
-        kept.extend(buffer.iter().take(room));
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The three traits are kept apart so that each room of the host holds only the verbs that it may use:
 //! the driver previews and answers, the dispatcher alone performs, and performing takes an [`Authorized`].
 
+pub mod bounds;
 pub mod checks;
 pub mod child;
 pub mod command;

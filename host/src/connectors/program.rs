@@ -117,6 +117,7 @@ impl Program {
             kept_bytes_max: KEPT_BYTES_MAX,
             written_bytes_max: WRITTEN_BYTES_MAX,
             reserve: None,
+            bounds: None,
             merged: false,
             leftovers: Leftovers::Leave,
         }

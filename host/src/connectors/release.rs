@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::CannotPreview;
 use super::git::revision::{NotResolved, Resolved};
-use super::git::{CommitId, Git};
+use super::git::{CommitId, Git, GitError};
 
 /// What is to be deployed where.
 #[derive(Clone, Debug)]
@@ -28,10 +28,9 @@ impl<'a> Release<'a> {
 
     /// What the revision is just now.
     pub async fn resolve(&self, git: &Git) -> Result<Resolved, CannotPreview> {
-        git.resolve(self.revision).await.map_err(|error| {
-            let unavailable = matches!(error, NotResolved::Git(_));
-            if unavailable { CannotPreview::Unavailable(error.to_string()) } else { impossible(&error) }
-        })
+        git.resolve(self.revision)
+            .await
+            .map_err(|error| if let NotResolved::Git(error) = error { error.into() } else { impossible(&error) })
     }
 
     /// What is handed to the agent when it is done: what was deployed, and in place of what.
@@ -45,6 +44,14 @@ pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>)
     let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
     let target: String = target.chars().take(80).collect();
     CannotPreview::Impossible(format!("there is no target `{target}`; the operator named {}", known.join(", ")))
+}
+
+/// What is too large to be looked at is so the next time too; everything else is the host's trouble.
+impl From<GitError> for CannotPreview {
+    fn from(error: GitError) -> Self {
+        let text = error.to_string();
+        if error.is_of_the_question() { Self::Impossible(text) } else { Self::Unavailable(text) }
+    }
 }
 
 /// The action can never be done as it is.

@@ -49,6 +49,8 @@ enum NoAnswer {
     TooManyCommits,
     #[error("{0}; ask for less")]
     TooSlow(GitError),
+    #[error(transparent)]
+    Unsound(GitError),
     #[error("`{0}` is not a function of the repository, or its arguments are another function's")]
     NotOurs(String),
     /// The host's failure, which the agent does not see.
@@ -59,8 +61,9 @@ enum NoAnswer {
 impl From<GitError> for NoAnswer {
     fn from(error: GitError) -> Self {
         match error {
-            // Asking again would take as long again.
-            GitError::TimedOut { .. } => Self::TooSlow(error),
+            // Asking again would take as much again.
+            GitError::TimedOut { .. } | GitError::TooLarge { .. } => Self::TooSlow(error),
+            GitError::Unsound { .. } => Self::Unsound(error),
             GitError::NotARepository(_) | GitError::NotRun(_) | GitError::NoFolder(_) | GitError::Failed { .. } => {
                 Self::Host(error)
             }

@@ -324,6 +324,75 @@ fn what_is_kept_is_ours_alone() {
     assert!(tried >= 20, "{tried}");
 }
 
+/// Gives a file an access control list: kinds, permissions and numbers as the kernel has them. It fails where the file system has none.
+fn list(path: &Path, named: &[(u16, u16, u32)], group: u16, mask: u16) -> bool {
+    let own = [(1, 6, u32::MAX), (4, group, u32::MAX), (16, mask, u32::MAX), (32, 0, u32::MAX)];
+    let mut entries: Vec<(u16, u16, u32)> = own.into_iter().chain(named.iter().copied()).collect();
+    entries.sort_unstable();
+    let entry = |(kind, may, number): &(u16, u16, u32)| {
+        [&kind.to_le_bytes()[..], &may.to_le_bytes(), &number.to_le_bytes()].concat()
+    };
+    let bytes = [vec![2, 0, 0, 0], entries.iter().flat_map(entry).collect()].concat();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(path, "system.posix_acl_access", &bytes, flags).is_ok()
+}
+
+/// Users and groups of an access control list, what the group and all of them may, and whether that leaves the file to us.
+#[test]
+fn a_list_that_lets_others_write_is_seen() {
+    const USER: u16 = 2;
+    const GROUP: u16 = 8;
+    let us = us();
+    let cases: &[(&[(u16, u16, u32)], u16, u16, bool)] = &[
+        (&[], 4, 4, true),
+        (&[], 6, 6, true),
+        (&[(USER, 6, STRANGER)], 4, 6, false),
+        (&[(USER, 2, STRANGER)], 0, 2, false),
+        (&[(USER, 7, 65_534)], 0, 7, false),
+        (&[(USER, 6, STRANGER)], 4, 4, true),
+        (&[(USER, 4, STRANGER)], 6, 6, true),
+        (&[(USER, 6, us)], 4, 6, true),
+        (&[(USER, 6, 0)], 4, 6, true),
+        (&[(GROUP, 6, STRANGER)], 4, 6, false),
+        (&[(GROUP, 6, STRANGER)], 4, 4, true),
+        (&[(GROUP, 6, 0)], 4, 6, true),
+        (&[(USER, 4, STRANGER), (GROUP, 6, STRANGER)], 4, 6, false),
+        (&[(USER, 4, 1), (USER, 6, STRANGER), (USER, 4, 65_534)], 4, 6, false),
+    ];
+    for (named, group, mask, ours) in cases {
+        let scene = Scene::new(&[]);
+        let (secret, way) = (scene.at("way/secret"), scene.at("way"));
+        if !list(&secret, named, *group, *mask) {
+            return;
+        }
+        let refused = |result: Result<(), NotOurs>| result.is_err();
+        let what = format!("{named:?}, group {group}, mask {mask}");
+        assert_eq!(refused(super::secret(&secret).map(drop)), !ours, "{what}");
+        assert_eq!((refused(unwritable(&secret)), refused(installed(&secret))), (!ours, !ours), "{what}");
+        assert_eq!(refused(is_our_file(&secret)), !ours, "{what}");
+        // What is closed by its permissions is closed by its list as well.
+        set(&secret, 0o600);
+        assert!(!refused(unwritable(&secret)), "{what}");
+        assert!(list(&way, named, group | 1, mask | 1));
+        assert_eq!(refused(unwritable(&secret)), !ours, "on the way: {what}");
+    }
+}
+
+#[test]
+fn what_is_run_is_looked_at_like_what_is_read() {
+    for (what, needs_root, changes, [_, _, expected]) in TABLE {
+        if *needs_root && us() != 0 || ["files are folders"].contains(what) {
+            continue;
+        }
+        let scene = Scene::new(changes);
+        let (read, run) = (unwritable(&scene.at("way/secret")), installed(&scene.at("way/secret")));
+        assert_eq!((read.is_err(), run.is_err()), (*expected == Refused, *expected == Refused), "{what}");
+    }
+    for program in ["/bin/sh", "/usr/bin/env", "/usr/bin", "/tmp/../bin/sh"] {
+        installed(Path::new(program)).unwrap();
+    }
+}
+
 #[test]
 fn what_is_closed_stays_closed_and_what_is_refused_stays_refused() {
     let scene = Scene::new(&[|f| set(&f.join("way/state"), 0o755), |f| set(&f.join("way/state/journal.db"), 0o644)]);

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::named;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::config::{Config, Mail};
@@ -18,10 +19,11 @@ pub(super) const CHECKOUTS_FOLDER: &str = "checkouts";
 
 /// Sees to it that all that a host keeps is its user's alone. What was open to others and is ours is closed, and said.
 pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(), Failure> {
-    let failed = |error: NotOurs| {
+    let refused = |error: &dyn std::error::Error| {
         Failure::new(Exit::Failed, error.to_string())
             .hint("whoever can change what a host keeps can act as the host; see \"Files\" in host/CONFIGURATION.md")
     };
+    let failed = |error: NotOurs| refused(&error);
     let mut closed = vec![own::folder(&config.state).map_err(failed)?];
     make_ignored(&config.state)?;
     for folder in kept_folders(config).iter().filter(|folder| folder.exists()) {
@@ -34,7 +36,8 @@ pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(
     if let Some(source) = &config.source {
         own::unwritable(source).map_err(failed)?;
     }
-    closed.iter().flatten().for_each(|line| output.note(&format!("note: {line}")));
+    let open = named::look(config).map_err(|error| refused(&error))?;
+    closed.iter().flatten().chain(&open).for_each(|line| output.note(&format!("note: {line}")));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::super::git::tests::{Scratch, action, answer};
+use super::super::git::tests::{Scratch, action, answer, evidence};
 use super::*;
 
 /// A check that runs `script` with a shell, as an operator would write it.
@@ -121,6 +121,53 @@ async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     let log = [("log".to_owned(), shell("git log --oneline | wc -l"))].into();
     let checks = Checks::open(Git::at(&shallow), log, children, checkouts(&scratch)).unwrap();
     assert_eq!(run(&checks, "log", "main").await["ok"]["output-tail"], "1\n");
+}
+
+/// A few objects make a tree of any size, and one content may stand in it any number of times. An answer ends the matter, where a failure would be tried
+/// again, and nothing of it has been written.
+#[tokio::test]
+async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
+    let scratch = Scratch::new();
+    scratch.commit("large", &[("large", &"x".repeat(1 << 20))]);
+    let (small, large) = (scratch.leaf("a.txt"), scratch.leaf("large"));
+    let mut check = shell("ls | wc -l");
+    check.revisions.push(RevisionPattern::Any);
+    let checks = checks(&scratch, &[("tests", check)]);
+    let bombs = [
+        ("one content 10,000 times", scratch.unfolding(&large, 100, 2), "its files take 10486169600 bytes"),
+        ("a trillion bytes in 100 folders", scratch.unfolding(&large, 99, 3), "its files take"),
+        ("a million names", scratch.unfolding(&small, 32, 4), "more than 1000000 files and folders"),
+        ("33 million names", scratch.unfolding(&small, 32, 5), "more than 1000000 files and folders"),
+        ("names without end", scratch.unfolding(&small, 32, 30), "more than 1000000 files and folders"),
+        ("folders in folders", scratch.deep(2_100), "the folders in each other"),
+    ];
+    evidence::figure("T41", "commits without end that are to be checked out", bombs.len() as u64);
+    for (what, bomb, needle) in bombs {
+        let answer = run(&checks, "tests", bomb.as_str()).await;
+        let said = answer["err"].as_str().unwrap_or_default();
+        assert!(
+            said.contains("the check `tests` does not run on this commit: ") && said.contains(needle),
+            "{what}: {answer}"
+        );
+    }
+    let wide = scratch.unfolding(&small, 20, 2);
+    assert_eq!(run(&checks, "tests", wide.as_str()).await["ok"]["output-tail"], "20\n", "and what is large is no bomb");
+}
+
+#[tokio::test]
+async fn what_a_commit_unfolds_to_is_counted_by_what_it_names() {
+    let scratch = Scratch::new();
+    let four = scratch.commit("four", &[("a.txt", ""), ("b", "1"), ("c/d", "1"), ("c/e", &"x".repeat(4097))]);
+    let unfolded = |commit: CommitId| {
+        let git = scratch.git();
+        async move { git.unfolded(&commit, 100).await.unwrap().map(|it| (it.entries, it.bytes)) }
+    };
+    assert_eq!(unfolded(four.clone()).await, Some((5, 5 * 4096)));
+    let module = format!("160000 commit {four}");
+    assert_eq!(unfolded(scratch.unfolding(&module, 7, 1)).await, Some((7, 0)), "a submodule's files are not there");
+    let leaf = scratch.leaf("b");
+    assert_eq!(unfolded(scratch.unfolding(&leaf, 9, 2)).await, Some((90, 90 * 4096)));
+    assert_eq!(unfolded(scratch.unfolding(&leaf, 10, 2)).await, None, "110 are more than 100");
 }
 
 #[tokio::test]

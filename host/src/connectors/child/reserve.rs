@@ -18,6 +18,13 @@ impl Reserve {
         Ok(Self { folder: folder.to_owned(), blocks_min: free.f_bavail / 2, files_min: free.f_favail / 2 })
     }
 
+    /// How many bytes and files a child may use up; of files without number, where the disk has no table of them.
+    pub fn room(&self) -> io::Result<(u64, u64)> {
+        let free = rustix::fs::statvfs(&self.folder)?;
+        let files = if free.f_files == 0 { u64::MAX } else { free.f_favail.saturating_sub(self.files_min) };
+        Ok((free.f_bavail.saturating_sub(self.blocks_min).saturating_mul(free.f_frsize), files))
+    }
+
     /// Whether less is free than should be.
     pub(super) fn is_used(&self) -> bool {
         rustix::fs::statvfs(&self.folder)

@@ -10,6 +10,7 @@ fn order(script: &str) -> Order {
         kept_bytes_max: 1 << 20,
         written_bytes_max: 8 << 20,
         reserve: None,
+        bounds: None,
         merged: false,
         leftovers: Leftovers::Leave,
     }

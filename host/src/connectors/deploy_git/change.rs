@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::state::Facts;
 use crate::connectors::git::diff::{Diff, Gap};
+use crate::connectors::git::messages::{self, OddMessage};
 use crate::connectors::git::objects::Objects;
 use crate::connectors::git::relation::Relation;
 use crate::connectors::git::tips::BRANCHES_MAX;
@@ -57,7 +58,7 @@ pub(in crate::connectors) async fn tell_branches(
     commit: &CommitId,
     previewed: &mut Previewed,
 ) -> Result<(), CannotPreview> {
-    match (git.branches_at(commit).await.map_err(unavailable)?, previewed.facts.as_object_mut()) {
+    match (git.branches_at(commit).await?, previewed.facts.as_object_mut()) {
         (Some(branches), Some(facts)) => drop(facts.insert("branches".into(), json!(branches))),
         (None, _) => {
             let text =
@@ -121,14 +122,14 @@ impl Change<'_> {
 
     /// The commits and the diff, the most telling first.
     pub(in crate::connectors) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
-        let objects = Objects::of(self.git).await.map_err(unavailable)?;
+        let objects = Objects::of(self.git).await?;
         let new = self.new.as_str();
         let from = self.old.map_or_else(|| say!("nothing"), |old| say!("{}", Known::commit(old)));
         let span = say!("{}..{}", from, Known::commit(self.new));
         let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
-        let relation = Relation::of(&objects, self.old, self.new).await.map_err(unavailable)?;
+        let relation = Relation::of(&objects, self.old, self.new).await?;
         let mut exhibits = self.lost(&objects, relation).await?;
-        let diff = Diff::between(&objects, self.old, self.new).await.map_err(unavailable)?;
+        let diff = Diff::between(&objects, self.old, self.new).await?;
         let stat = diff.stat();
         if diff.not_shown().next().is_some() {
             let (count, all) = (diff.not_shown().count(), diff.files.len());
@@ -141,9 +142,9 @@ impl Change<'_> {
             Some(count) => say!("commits {} ({})", span, count),
             None => say!("commits {}, as far as they are here: {}", span, SHALLOW),
         };
-        exhibits.push(log(&objects, title, &[&added]).await?);
+        exhibits.extend(log(&objects, title, &[&added]).await?);
         if let Some(old) = self.old {
-            exhibits.push(log(&objects, say!("deployed now: {}", Known::commit(old)), &["-1", old.as_str()]).await?);
+            exhibits.extend(log(&objects, say!("deployed now: {}", Known::commit(old)), &["-1", old.as_str()]).await?);
         }
         let title = say!("diff {}", span);
         if diff.patch_bytes > diff.patch.len() as u64 {
@@ -151,7 +152,7 @@ impl Change<'_> {
         }
         let counts = counts(&diff);
         exhibits.push(whole(title, "text/x-diff", diff.patch)?);
-        let commits = named(&objects, &added).await.map_err(unavailable)?;
+        let commits = named(&objects, &added).await?;
         Ok((Extent { relation, files: stat, counts, commits }, exhibits))
     }
 
@@ -165,12 +166,12 @@ impl Change<'_> {
             Some(count) => {
                 let target = Known::configured(self.target);
                 let title = say!("not a fast-forward: commits that `{}` would lose ({})", target, count);
-                exhibits.push(log(objects, title, &[&dropped]).await?);
+                exhibits.extend(log(objects, title, &[&dropped]).await?);
             }
             None => {
                 let target = Known::configured(self.target);
                 let title = say!("commits that `{}` may lose, as far as they are here: {}", target, SHALLOW);
-                exhibits.push(log(objects, title, &[&dropped]).await?);
+                exhibits.extend(log(objects, title, &[&dropped]).await?);
             }
         }
         Ok(exhibits)
@@ -233,14 +234,29 @@ pub(in crate::connectors) async fn log(
     objects: &Objects,
     title: Sentence,
     range: &[&str],
-) -> Result<Exhibit, CannotPreview> {
+) -> Result<Vec<Exhibit>, CannotPreview> {
     let plain = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8", LOG];
     let arguments: Vec<&str> = plain.into_iter().chain(range.iter().copied()).collect();
-    let looked = objects.git().read(&arguments, EXHIBIT_BYTES_MAX).await.map_err(unavailable)?;
+    let looked = objects.git().read(&arguments, EXHIBIT_BYTES_MAX).await?;
     if !looked.is_whole() {
         return Err(CannotPreview::too_large(&title, looked.bytes_all, INSTEAD));
     }
-    whole(title, "text/plain", looked.bytes)
+    let stored = stored(&messages::odd(objects, range).await?)?;
+    Ok(stored.into_iter().chain([whole(title, "text/plain", looked.bytes)?]).collect())
+}
+
+/// The messages that git shows otherwise than they are stored, as they are.
+fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
+    let one = |odd: &OddMessage| {
+        let why = match &odd.charset {
+            Some(charset) => format!("it names the character set \"{}\"", charset.escape_debug()),
+            None => "it has bytes NUL, at the first of which git ends it".to_owned(),
+        };
+        [format!("commit {}: {why}\n\n", odd.id).as_bytes(), &odd.message, b"\n\n"].concat()
+    };
+    let title = say!("messages NOT SHOWN AS THEY ARE STORED: of {}", commits(odd.len() as u64));
+    let bytes: Vec<u8> = odd.iter().flat_map(one).collect();
+    if odd.is_empty() { Ok(None) } else { whole(title, "text/plain", bytes).map(Some) }
 }
 
 /// An exhibit is whole, or the deployment is refused.
@@ -249,8 +265,4 @@ fn whole(title: Sentence, media: &'static str, bytes: Vec<u8>) -> Result<Exhibit
         return Err(CannotPreview::too_large(&title, bytes.len() as u64, INSTEAD));
     }
     Ok(Exhibit::words(REPOSITORY, title, media, bytes))
-}
-
-fn unavailable(error: GitError) -> CannotPreview {
-    CannotPreview::Unavailable(error.to_string())
 }

@@ -454,3 +454,16 @@ async fn the_branches_at_the_commit_are_told_however_it_is_named() {
     let (branches, titles) = told(&full).await;
     assert_eq!((branches, titles.iter().filter(|title| title.contains("NOT LISTED")).count()), (Value::Null, 1));
 }
+
+#[tokio::test]
+async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
+    let scratch = Scratch::new();
+    let (tree, parent) = (scratch.run(&["rev-parse", "main^{tree}"]), scratch.tip("main"));
+    let text = format!(
+        "tree {tree}\nparent {parent}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nfine\0and all else\n"
+    );
+    let id = scratch.fed(&["hash-object", "-t", "commit", "-w", "--literally", "--stdin"], text);
+    let previewed = connector(&scratch).preview("release", &deploy("production", &id)).await.unwrap();
+    let stored = self::text(&previewed, "messages NOT SHOWN AS THEY ARE STORED: of 1 commit");
+    assert!(stored.contains(&id) && stored.contains("bytes NUL") && stored.contains("fine\0and all else"), "{stored}");
+}

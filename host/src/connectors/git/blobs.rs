@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::objects::Objects;
-use super::{Git, GitError};
+use super::{Git, GitError, Limit};
 
 /// The largest file that is read to be compared: twice what all evidence about it may be.
 pub const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -38,37 +38,51 @@ impl Blobs {
     /// Starts the program.
     pub fn open(objects: &Objects) -> Result<Self, GitError> {
         let git = objects.git().clone();
-        let mut command = git.command(&["cat-file", "--batch-command"])?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(GitError::NotRun)?;
+        let mut child = git.start(&["cat-file", "--batch-command"], Stdio::null())?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (questions, answers) = pipes.ok_or_else(|| failed("it has no pipes".into()))?;
         let (answers, is_partial) = (BufReader::new(answers), objects.is_partial());
         Ok(Self { git, is_partial, _child: child, questions, answers })
     }
 
-    /// Reads a file by its id. That it is absent is an error, unless the repository is a partial clone.
-    pub async fn read(&mut self, id: &str) -> Result<Content, GitError> {
-        match self.size(id).await {
-            Ok(Some(bytes)) if bytes > FILE_BYTES_MAX => Ok(Content::TooLarge(bytes)),
-            Ok(Some(bytes)) => match self.bytes(id, bytes).await {
-                Ok(bytes) => Ok(Content::Bytes(bytes)),
-                Err(error) => Err(self.complaint(id, &error).await),
-            },
-            Ok(None) if self.is_partial => Ok(Content::Missing),
-            Ok(None) => Err(failed(format!("the repository has no object {id}; `git fsck` says what else it lacks"))),
-            Err(error) => Err(self.complaint(id, &error).await),
+    /// Reads a tree as it is stored; none, if a partial clone does not have it.
+    pub async fn tree(&mut self, id: &str) -> Result<Option<Vec<u8>>, GitError> {
+        match self.read_kind(id, "tree").await? {
+            Content::Bytes(bytes) => Ok(Some(bytes)),
+            Content::Missing => Ok(None),
+            Content::TooLarge(_) => {
+                let limit = Limit::OutputBytes(FILE_BYTES_MAX);
+                Err(GitError::TooLarge { command: "cat-file".into(), limit })
+            }
         }
     }
 
-    async fn size(&mut self, id: &str) -> std::io::Result<Option<u64>> {
-        self.questions.write_all(format!("info {id}\n").as_bytes()).await?;
-        self.heading(id).await
+    /// Reads a file by its id. That it is absent is an error, unless the repository is a partial clone.
+    pub async fn read(&mut self, id: &str) -> Result<Content, GitError> {
+        self.read_kind(id, "blob").await
     }
 
-    async fn bytes(&mut self, id: &str, expected: u64) -> std::io::Result<Vec<u8>> {
+    async fn read_kind(&mut self, id: &str, kind: &str) -> Result<Content, GitError> {
+        match self.size(id, kind).await {
+            Ok(Some(bytes)) if bytes > FILE_BYTES_MAX => Ok(Content::TooLarge(bytes)),
+            Ok(Some(bytes)) => match self.bytes(id, kind, bytes).await {
+                Ok(bytes) => Ok(Content::Bytes(bytes)),
+                Err(error) => Err(self.complaint(id, kind, &error).await),
+            },
+            Ok(None) if self.is_partial => Ok(Content::Missing),
+            Ok(None) => Err(failed(format!("the repository has no object {id}; `git fsck` says what else it lacks"))),
+            Err(error) => Err(self.complaint(id, kind, &error).await),
+        }
+    }
+
+    async fn size(&mut self, id: &str, kind: &str) -> std::io::Result<Option<u64>> {
+        self.questions.write_all(format!("info {id}\n").as_bytes()).await?;
+        self.heading(id, kind).await
+    }
+
+    async fn bytes(&mut self, id: &str, kind: &str, expected: u64) -> std::io::Result<Vec<u8>> {
         self.questions.write_all(format!("contents {id}\n").as_bytes()).await?;
-        if self.heading(id).await? != Some(expected) {
+        if self.heading(id, kind).await? != Some(expected) {
             return Err(std::io::Error::other("two sizes of one object"));
         }
         let mut bytes = Vec::new();
@@ -80,22 +94,24 @@ impl Blobs {
         }
     }
 
-    /// The size of a file, by the line `ID blob SIZE`; none, if the line says that it is missing.
-    async fn heading(&mut self, id: &str) -> std::io::Result<Option<u64>> {
+    /// The size of an object, by the line `ID KIND SIZE`; none, if the line says that it is missing.
+    async fn heading(&mut self, id: &str, kind: &str) -> std::io::Result<Option<u64>> {
         let mut line = Vec::new();
         (&mut self.answers).take(HEADING_BYTES_MAX).read_until(b'\n', &mut line).await?;
         let line = String::from_utf8_lossy(&line);
         let words: Vec<&str> = line.trim_end_matches('\n').split(' ').collect();
         match words.as_slice() {
             [name, "missing"] if *name == id => Ok(None),
-            [name, "blob", size] if *name == id => size.parse().map(Some).map_err(std::io::Error::other),
+            [name, found, size] if *name == id && *found == kind => {
+                size.parse().map(Some).map_err(std::io::Error::other)
+            }
             _ => Err(std::io::Error::other(format!("git says `{line}`"))),
         }
     }
 
     /// The program is gone, or says something else than a file's content. What is wrong with the object is asked once more, in full.
-    async fn complaint(&self, id: &str, error: &std::io::Error) -> GitError {
-        match self.git.read(&["cat-file", "blob", id], 0).await {
+    async fn complaint(&self, id: &str, kind: &str, error: &std::io::Error) -> GitError {
+        match self.git.read(&["cat-file", kind, id], 0).await {
             Err(error) => error,
             Ok(_) => failed(error.to_string()),
         }

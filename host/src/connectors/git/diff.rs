@@ -15,13 +15,16 @@ use tokio::time::timeout;
 use self::classify::Sides;
 use super::blobs::{Blobs, Content};
 use super::objects::Objects;
-use super::{CommitId, GitError, LOOK_MAX};
+use super::trees::{OddMode, odd_modes};
+use super::{CommitId, GitError, LOOK_MAX, Limit};
 use crate::connectors::EXHIBIT_BYTES_MAX;
 
 /// Files are paired as renamed if they have half of their content in common.
 const RENAMES: &str = "-M50%";
 /// In a partial clone only those of the very same content: others would have to be read.
 const EXACT_RENAMES: &str = "-M100%";
+/// The longest list of files. Each takes about as much of the patch as of the list, so the patch of a longer one would be too large as well.
+const LIST_BYTES_MAX: usize = 2 * EXHIBIT_BYTES_MAX;
 /// A symbolic link's mode; its content is the name that it points to.
 const LINK: &str = "120000";
 /// A submodule's mode; its object is a commit of another repository.
@@ -116,8 +119,10 @@ impl Gap {
 impl Diff {
     /// Compares two commits; `from` none is the state without files.
     pub async fn between(objects: &Objects, from: Option<&CommitId>, to: &CommitId) -> Result<Self, GitError> {
+        // The time begins with the turn.
+        let objects = objects.in_turn().await;
         let timed_out = |_| GitError::TimedOut { command: "diff".into() };
-        timeout(LOOK_MAX, Self::compare(objects, from, to)).await.map_err(timed_out)?
+        timeout(LOOK_MAX, Self::compare(&objects, from, to)).await.map_err(timed_out)?
     }
 
     async fn compare(objects: &Objects, from: Option<&CommitId>, to: &CommitId) -> Result<Self, GitError> {
@@ -125,12 +130,18 @@ impl Diff {
         let renames = if objects.is_partial() { EXACT_RENAMES } else { RENAMES };
         let list = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "-l1000", "--ignore-submodules=none", renames];
         let arguments: Vec<&str> = list.into_iter().chain([from, to.as_str()]).collect();
-        let looked = objects.git().read(&arguments, 4 * EXHIBIT_BYTES_MAX).await?;
+        let looked = objects.git().read(&arguments, LIST_BYTES_MAX).await?;
         if !looked.is_whole() {
-            return Err(failed(format!("the list of files is {} bytes", looked.bytes_all)));
+            return Err(GitError::TooLarge {
+                command: "diff-tree".into(),
+                limit: Limit::OutputBytes(LIST_BYTES_MAX as u64),
+            });
         }
-        let listed = listed(&looked.bytes).ok_or_else(|| failed("its list of files cannot be read".into()))?;
+        let mut listed = listed(&looked.bytes).ok_or_else(|| failed("its list of files cannot be read".into()))?;
         let (mut diff, mut blobs) = (Self::default(), Blobs::open(objects)?);
+        for odd in odd_modes(objects.git(), &mut blobs, from, to).await? {
+            tell(&mut listed, odd);
+        }
         for file in listed {
             let sides = Sides {
                 old: content(&mut blobs, file.old.as_ref()).await?,
@@ -170,6 +181,30 @@ impl Diff {
 impl FileChange {
     fn is_of(&self, mode: &str) -> bool {
         self.old.iter().chain(&self.new).any(|version| version.mode == mode)
+    }
+}
+
+/// Gives a file the modes that are stored. Where git saw no change of it at all it comes to the list.
+fn tell(listed: &mut Vec<FileChange>, odd: OddMode) {
+    let is_file = |mode: &str| u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o170_000 == 0o100_000);
+    let OddMode { path, id, old, new } = odd;
+    match listed.iter_mut().find(|file| file.new.as_ref().is_some_and(|new| new.path == path)) {
+        Some(file) if is_file(&new) => {
+            let of = |version: Option<&mut Version>, mode: Option<String>| {
+                version
+                    .zip(mode.filter(|mode| is_file(mode)))
+                    .into_iter()
+                    .for_each(|(version, mode)| version.mode = mode);
+            };
+            of(file.old.as_mut().filter(|version| version.path == path), old);
+            of(file.new.as_mut(), Some(new));
+        }
+        Some(_) => {}
+        None => {
+            let version = |mode: String| Version { mode, id: id.clone(), path: path.clone() };
+            let (old, new) = (old.map(&version), Some(version(new)));
+            listed.push(FileChange { old, new, similarity: None, lines: Some((0, 0)), gaps: Vec::new() });
+        }
     }
 }
 

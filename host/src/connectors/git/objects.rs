@@ -28,13 +28,13 @@ impl Objects {
         let common = git.common_folder().await?;
         let common = std::path::absolute(&common).unwrap_or(common);
         let format = git.read(&["rev-parse", "--show-object-format"], 64).await?.text();
-        let repository = git.repository().to_owned();
+        let (repository, turns) = (git.repository().to_owned(), git.turns.clone());
         let made = tokio::task::spawn_blocking(move || {
             let shallow = read_if_there(&common.join("shallow"))?;
             let objects = common.join("objects");
             let is_partial = has_promises(&objects)?;
             let folder = folder(format.trim(), &shallow)?;
-            let git = Git { repository, git_dir: folder.path().to_owned(), objects: Some(objects) };
+            let git = Git { repository, git_dir: folder.path().to_owned(), objects: Some(objects), turns };
             Ok(Self { git, _folder: Arc::new(folder), is_shallow: !shallow.is_empty(), is_partial })
         });
         made.await.map_err(io::Error::other).flatten().map_err(GitError::NoFolder)
@@ -43,6 +43,11 @@ impl Objects {
     /// The program on these objects.
     pub fn git(&self) -> &Git {
         &self.git
+    }
+
+    /// The same with one turn for all that is asked of it.
+    pub async fn in_turn(&self) -> Self {
+        Self { git: self.git.in_turn().await, ..self.clone() }
     }
 
     /// Whether the history ends at commits whose parents the repository does not have.

@@ -18,13 +18,19 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
     if !user.chars().all(|c| c.is_ascii_alphanumeric() || "#$&'*+-=?^_`{}~.".contains(c)) {
         return Err(refuse("write the bare address, with only plain ASCII characters before the `@`"));
     }
+    // Programs that show mail read this as a name in another character set, and relays that rewrite addresses may do so too.
+    if user.contains("=?") || user.contains("?=") {
+        return Err(refuse("it is encoded as words of a heading are (`=?…?=`)"));
+    }
     // A relay could take what begins so for an option of its mail program.
     if user.starts_with('-') {
         return Err(refuse("it begins with `-`"));
     }
     let domain = idna::domain_to_ascii_strict(domain).map_err(|_| refuse("what follows the `@` is not a domain"))?;
     let last = domain.rsplit('.').next().unwrap_or_default();
-    if last.is_empty() || last.bytes().all(|byte| byte.is_ascii_digit()) {
+    // Resolvers read hexadecimal digits as an address too, be it of this very machine.
+    let digits = last.strip_prefix("0x").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if last.bytes().all(|byte| byte.is_ascii_digit()) || digits.is_some() {
         return Err(refuse("what follows the `@` is not a domain: it ends with a point, or is the number of a host"));
     }
     Address::new(user, domain).map_err(|error| refuse(&error.to_string()))

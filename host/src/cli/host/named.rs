@@ -1,0 +1,88 @@
+//! What the configuration names and the host goes by or runs: looked at before any of it is read, like the configuration itself.
+//!
+//! A repository is not among it, since those who work on it may write there, and what they push decides nothing by itself. Nor are the files of a
+//! workspace: an agent reads them as somebody's words. That others can write there is said.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::{CapabilityPattern, CapabilityRule, Command, Config, Deploy, Mail};
+use crate::own::{self, NotOurs};
+
+/// Something that others could change, and the setting that names it.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {source}")]
+pub(super) struct Named {
+    setting: String,
+    source: NotOurs,
+}
+
+/// Fails for the first that somebody else could change. What is not there is the affair of whoever needs it. Notes are about the rest.
+pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
+    for path in &config.policies {
+        there("[policy] files", own::unwritable(path))?;
+    }
+    for (name, agent) in &config.agents {
+        there(&format!("[agents.{name}] component"), own::unwritable(&agent.component))?;
+    }
+    if let Mail::Smtp(relay) = &config.email.connector {
+        relay.ca_file.iter().try_for_each(|path| there("[email.smtp] ca-file", own::unwritable(path)))?;
+    }
+    for (name, check) in &config.checks {
+        runs(&format!("[checks.{name}] command"), &check.argv, None)?;
+        check.paths.iter().try_for_each(|path| there(&format!("[checks.{name}] paths"), own::installed(path)))?;
+    }
+    if let Some(deployment) = &config.deployment
+        && let Deploy::Command(Command { argv, .. }) = &deployment.connector
+    {
+        runs("[deployment] command", argv, Some(&deployment.repository))?;
+    }
+    for (pattern, rule) in &config.capabilities {
+        let (command, others) = match rule {
+            CapabilityRule::Routine(command) => (command, None),
+            CapabilityRule::Consequential(perform) => (&perform.command, Some(perform)),
+        };
+        let others = others.into_iter().flat_map(|perform| perform.preview.iter().chain(&perform.lookup));
+        let function = match pattern {
+            CapabilityPattern::Function(capability) => capability.to_string(),
+            CapabilityPattern::Interface(interface) => format!("{interface}#*"),
+        };
+        for argv in [&command.argv].into_iter().chain(others) {
+            runs(&format!("[capabilities.\"{function}\"]"), argv, Some(&config.folder))?;
+        }
+    }
+    let workspaces = config.agents.iter().filter_map(|(name, agent)| Some((name, agent.workspace.as_ref()?)));
+    let open = workspaces.filter_map(|(name, path)| Some((name, there("", own::installed(path)).err()?.source)));
+    Ok(open.map(|(name, error)| format!("what `{name}` reads and attaches may be somebody else's: {error}")).collect())
+}
+
+fn there(setting: &str, looked: Result<(), NotOurs>) -> Result<(), Named> {
+    match looked {
+        Err(NotOurs::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
+        looked => looked.map_err(|source| Named { setting: setting.to_owned(), source }),
+    }
+}
+
+/// A command line: its program, and the files among its arguments, which may be what an interpreter runs. `folder` is where it starts; without one
+/// that is a checkout, whose files are the commit's.
+fn runs(setting: &str, argv: &[String], folder: Option<&Path>) -> Result<(), Named> {
+    let (program, arguments) = argv.split_first().map_or(("", argv), |(program, rest)| (program.as_str(), rest));
+    let program = if program.contains('/') { placed(program, folder) } else { found(program) };
+    let files = arguments.iter().filter_map(|argument| placed(argument, folder)).filter(|path| path.is_file());
+    program.into_iter().chain(files).try_for_each(|path| there(setting, own::installed(&path)))
+}
+
+fn placed(name: &str, folder: Option<&Path>) -> Option<PathBuf> {
+    let path = folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+    path.is_absolute().then_some(path)
+}
+
+/// Where the system finds a program by its name.
+fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let runs = |path: &PathBuf| {
+        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(&path).map(|folder| folder.join(program)).filter(|path| path.is_absolute()).find(runs)
+}

@@ -1,0 +1,79 @@
+//! What a program may take of the machine that works for an agent: how much it has to do may be the agent's choice.
+//!
+//! The kernel holds the limits, also when the host has died. They are set from outside as soon as the program runs, so no other program has to be there
+//! to set them. A program's threads and what it starts later have them too.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, getpriority_process, getrlimit, prlimit, setpriority_process};
+
+/// How much nicer than the host: with a tenth of what a busy thread of the host gets it still moves on a busy machine.
+const NICER: i32 = 10;
+/// What the kernel ends first where memory runs out.
+const FIRST_TO_END: &str = "1000";
+
+/// The limits of one program. Its priority is low besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Memory that it may write to. Files that it only maps to read them, such as git's packs, do not count.
+    pub memory_bytes: u64,
+    /// CPU time of all its threads.
+    pub cpu: Duration,
+}
+
+impl Bounds {
+    /// Sets them for a child that nobody has waited for yet.
+    pub fn set(&self, child: Option<u32>) -> io::Result<()> {
+        let pid = lower(child)?;
+        let set = |resource, soft: u64, hard: u64| {
+            // Whoever started the host may have set a lower limit, which cannot be raised.
+            let hard = getrlimit(resource).maximum.map_or(hard, |given| given.min(hard));
+            prlimit(Some(pid), resource, Rlimit { current: Some(soft.min(hard)), maximum: Some(hard) }).map(drop)
+        };
+        set(Resource::Data, self.memory_bytes, self.memory_bytes)?;
+        // At the first limit a signal of its own ends the program, so that the host can tell why.
+        set(Resource::Cpu, self.cpu.as_secs(), self.cpu.as_secs().saturating_add(5))?;
+        Ok(set(Resource::Core, 0, 0)?)
+    }
+}
+
+/// Gives a child the low priority alone.
+pub fn lower(child: Option<u32>) -> io::Result<Pid> {
+    let pid = child.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let pid = pid.ok_or_else(|| io::Error::other("the child has no number"))?;
+    let nice = getpriority_process(None)?.saturating_add(NICER).min(19);
+    setpriority_process(Some(pid), nice)?;
+    // A kernel may be built without it.
+    drop(std::fs::write(format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero()), FIRST_TO_END));
+    Ok(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_program_and_what_it_starts_have_the_limits() {
+        let script = "read go; ulimit -d; ulimit -t; ulimit -c; nice; sh -c 'ulimit -d; ulimit -t; nice'";
+        let mut command = Command::new("sh");
+        let mut child = command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let bounds = Bounds { memory_bytes: 100 << 20, cpu: Duration::from_secs(7) };
+        bounds.set(Some(child.id())).unwrap();
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        let mut said = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success());
+        let nice = getpriority_process(None).unwrap().saturating_add(10).min(19);
+        assert_eq!(said, format!("102400\n7\n0\n{nice}\n102400\n7\n{nice}\n"));
+    }
+
+    #[test]
+    fn nothing_runs_without_its_limits() {
+        let bounds = Bounds { memory_bytes: 1, cpu: Duration::from_secs(1) };
+        assert!(bounds.set(None).is_err() && bounds.set(Some(u32::MAX)).is_err() && bounds.set(Some(0)).is_err());
+    }
+}

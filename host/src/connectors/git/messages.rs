@@ -1,0 +1,62 @@
+//! Commits whose messages git does not show as they are stored.
+//!
+//! Git ends a message at a byte NUL, and converts one whose commit names a character set. Either way people read something else than what is there.
+
+use super::objects::Objects;
+use super::{GitError, Limit};
+
+/// What all commits of a list may take as they are stored. Signatures are among it.
+const COMMITS_BYTES_MAX: usize = 64 << 20;
+
+/// A message that is stored otherwise than it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OddMessage {
+    /// The commit.
+    pub id: String,
+    /// The character set that it names, if it is another than UTF-8.
+    pub charset: Option<String>,
+    /// The message as it is stored.
+    pub message: Vec<u8>,
+}
+
+/// Those among the commits of `range`, as `git log` takes it.
+pub async fn odd(objects: &Objects, range: &[&str]) -> Result<Vec<OddMessage>, GitError> {
+    let arguments: Vec<&str> = ["rev-list"].into_iter().chain(range.iter().copied()).collect();
+    let ids = whole(objects.git().read(&arguments, COMMITS_BYTES_MAX).await?, "rev-list")?;
+    let stored = objects.git().read_of(&["cat-file", "--buffer", "--batch"], ids, COMMITS_BYTES_MAX).await?;
+    let stored = whole(stored, "cat-file")?;
+    let failed = || GitError::Failed { command: "cat-file".into(), complaint: "it left out a commit".into() };
+    let (mut rest, mut odd) = (stored.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let (id, commit, after) = next(rest).ok_or_else(failed)?;
+        odd.extend(judged(id, commit));
+        rest = after;
+    }
+    Ok(odd)
+}
+
+fn whole(looked: super::Looked, command: &str) -> Result<Vec<u8>, GitError> {
+    if looked.is_whole() {
+        return Ok(looked.bytes);
+    }
+    Err(GitError::TooLarge { command: command.to_owned(), limit: Limit::OutputBytes(COMMITS_BYTES_MAX as u64) })
+}
+
+/// One answer, `ID commit SIZE`, a line end, and so many bytes with a line end behind them.
+fn next(answers: &[u8]) -> Option<(&str, &[u8], &[u8])> {
+    let end = answers.iter().position(|byte| *byte == b'\n')?;
+    let words: Vec<&str> = std::str::from_utf8(answers.get(..end)?).ok()?.split(' ').collect();
+    let [id, "commit", size] = words.as_slice() else { return None };
+    let (commit, after) = answers.get(end + 1..)?.split_at_checked(size.parse().ok()?)?;
+    Some((id, commit, after.strip_prefix(b"\n")?))
+}
+
+fn judged(id: &str, commit: &[u8]) -> Option<OddMessage> {
+    let end = commit.windows(2).position(|two| two == b"\n\n").unwrap_or(commit.len());
+    let (headings, message) = (commit.get(..end)?, commit.get(end + 2..).unwrap_or_default());
+    let charset = headings.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"encoding "));
+    let charset = charset.map(|name| String::from_utf8_lossy(name).into_owned());
+    let charset = charset.filter(|name| !["utf-8", "utf8"].iter().any(|utf8| name.eq_ignore_ascii_case(utf8)));
+    let is_odd = charset.is_some() || commit.contains(&0);
+    is_odd.then(|| OddMessage { id: id.to_owned(), charset, message: message.to_owned() })
+}

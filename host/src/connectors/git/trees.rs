@@ -1,0 +1,115 @@
+//! The trees that a change brings, as they are stored: git's own list of files takes some of them for what they are not.
+//!
+//! A tree that names something twice is one thing to a program that takes the first, and another to one that takes the last, and git compares trees by
+//! walking both in order. Modes such as 100664 it takes for 100644. So the trees are read once more, only where they differ.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::blobs::Blobs;
+use super::{CommitId, Git, GitError};
+
+/// A folder's mode.
+const FOLDER: &[u8] = b"40000";
+/// The modes that git writes itself, besides.
+const USUAL: [&[u8]; 4] = [b"100644", b"100755", b"120000", b"160000"];
+
+/// A file whose mode git does not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OddMode {
+    pub(super) path: Vec<u8>,
+    pub(super) id: String,
+    /// As it is stored; none if the file is new.
+    pub(super) old: Option<String>,
+    pub(super) new: String,
+}
+
+/// What a tree says of one name.
+struct Entry {
+    mode: Vec<u8>,
+    id: String,
+}
+
+/// Walks what differs from `from` (a commit or a tree) in `to`. A tree of which git itself could read two things is an error.
+pub(super) async fn odd_modes(
+    git: &Git,
+    blobs: &mut Blobs,
+    from: &str,
+    to: &CommitId,
+) -> Result<Vec<OddMode>, GitError> {
+    let (old, new) = (top(git, from).await?, top(git, to.as_str()).await?);
+    let (mut left, mut seen, mut odd) = (vec![(Some(old), new, Vec::new())], HashSet::new(), Vec::new());
+    while let Some((old, new, folder)) = left.pop() {
+        // What is named twice is the same the second time.
+        if old.as_ref() == Some(&new) || !seen.insert((old.clone(), new.clone())) {
+            continue;
+        }
+        let before = match &old {
+            Some(old) => entries(blobs, old).await?.into_iter().collect::<BTreeMap<_, _>>(),
+            None => BTreeMap::new(),
+        };
+        let entries = entries(blobs, &new).await?;
+        if let Some(name) = unsound(&entries) {
+            return Err(GitError::Unsound { tree: new, name: String::from_utf8_lossy(name).into_owned() });
+        }
+        for (name, entry) in entries {
+            let (path, was) = ([folder.as_slice(), &name].concat(), before.get(&name));
+            let text = |mode: &[u8]| String::from_utf8_lossy(mode).into_owned();
+            if is_folder(&entry.mode) {
+                let old = was.filter(|was| is_folder(&was.mode)).map(|was| was.id.clone());
+                left.push((old, entry.id, [path.as_slice(), b"/"].concat()));
+            } else if is_odd(&entry.mode) && was.is_none_or(|was| was.mode != entry.mode) {
+                let old = was.filter(|was| !is_folder(&was.mode)).map(|was| text(&was.mode));
+                odd.push(OddMode { path, id: entry.id, old, new: text(&entry.mode) });
+            }
+        }
+    }
+    Ok(odd)
+}
+
+async fn top(git: &Git, of: &str) -> Result<String, GitError> {
+    let looked = git.read(&["rev-parse", "--verify", "--end-of-options", &format!("{of}^{{tree}}")], 256).await?;
+    Ok(looked.text().trim().to_owned())
+}
+
+/// What is in a tree, as far as a partial clone has it: a mode, a blank, a name, NUL, and an id in bytes, again and again.
+async fn entries(blobs: &mut Blobs, id: &str) -> Result<Vec<(Vec<u8>, Entry)>, GitError> {
+    let Some(bytes) = blobs.tree(id).await? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let mut rest = bytes.as_slice();
+    while let Some((entry, after)) = next(rest, id.len() / 2) {
+        found.push(entry);
+        rest = after;
+    }
+    if rest.is_empty() { Ok(found) } else { Err(GitError::Unsound { tree: id.to_owned(), name: String::new() }) }
+}
+
+fn next(bytes: &[u8], id_bytes: usize) -> Option<((Vec<u8>, Entry), &[u8])> {
+    let at = |sign: u8| bytes.iter().position(|byte| *byte == sign);
+    let (blank, nul) = (at(b' ')?, at(0)?);
+    let (id, after) = bytes.get(nul + 1..)?.split_at_checked(id_bytes)?;
+    let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(((bytes.get(blank + 1..nul)?.to_owned(), Entry { mode: bytes.get(..blank)?.to_owned(), id }), after))
+}
+
+/// A name that is there twice or out of order; a folder's is compared as if it ended with a slash.
+fn unsound(entries: &[(Vec<u8>, Entry)]) -> Option<&[u8]> {
+    let place = |(name, entry): &(Vec<u8>, Entry)| {
+        if is_folder(&entry.mode) { [name, b"/".as_slice()].concat() } else { name.clone() }
+    };
+    let mut names = HashSet::new();
+    let twice = entries.iter().find(|(name, _)| !names.insert(name));
+    let unordered = || {
+        entries
+            .windows(2)
+            .find_map(|two| if let [one, other] = two { (place(one) >= place(other)).then_some(other) } else { None })
+    };
+    twice.or_else(unordered).map(|(name, _)| name.as_slice())
+}
+
+fn is_folder(mode: &[u8]) -> bool {
+    mode.strip_prefix(b"0").unwrap_or(mode) == FOLDER
+}
+
+fn is_odd(mode: &[u8]) -> bool {
+    !USUAL.contains(&mode)
+}
