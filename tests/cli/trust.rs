@@ -318,7 +318,7 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
         ("tools/act", "[capabilities.\"acme:crm/contacts@1.0.0#*\"]"),
         ("tools/show", "[capabilities.\"acme:crm/contacts@1.0.0#*\"]"),
         ("tools/look", "[capabilities.\"acme:crm/contacts@1.0.0#*\"]"),
-        ("mail/ca.pem", "[email.smtp] ca-file"),
+        ("mail/ca.pem", "[email] ca-file"),
     ];
     let is_root = rustix::process::geteuid().is_root();
     let (folder, _repository) = shop(&[]);
@@ -349,7 +349,7 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
          [capabilities.\"acme:crm/contacts@1.0.0#*\"]\nclass = \"consequential\"\ncommand = [\"tools/act\"]\n\
          preview = [\"tools/show\"]\nlookup = [\"tools/look\"]\n"
     );
-    let mail = "[email]\nconnector = \"smtp\"\n[email.smtp]\nhost = \"127.0.0.1\"\nca-file = \"mail/ca.pem\"\n";
+    let mail = "[email]\nconnector = \"smtp\"\nhost = \"127.0.0.1\"\nca-file = \"mail/ca.pem\"\n";
     folder.configure(&format!("{without_mail}{mail}"));
     fs::create_dir(at("shared")).unwrap();
     let mut tried = 0;

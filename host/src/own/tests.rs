@@ -340,10 +340,11 @@ fn list(path: &Path, named: &[(u16, u16, u32)], group: u16, mask: u16) -> bool {
 /// Users and groups of an access control list, what the group and all of them may, and whether that leaves the file to us.
 #[test]
 fn a_list_that_lets_others_write_is_seen() {
+    type Case<'a> = (&'a [(u16, u16, u32)], u16, u16, bool);
     const USER: u16 = 2;
     const GROUP: u16 = 8;
     let us = us();
-    let cases: &[(&[(u16, u16, u32)], u16, u16, bool)] = &[
+    let cases: &[Case<'_>] = &[
         (&[], 4, 4, true),
         (&[], 6, 6, true),
         (&[(USER, 6, STRANGER)], 4, 6, false),

@@ -27,7 +27,7 @@ pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
         there(&format!("[agents.{name}] component"), own::unwritable(&agent.component))?;
     }
     if let Mail::Smtp(relay) = &config.email.connector {
-        relay.ca_file.iter().try_for_each(|path| there("[email.smtp] ca-file", own::unwritable(path)))?;
+        relay.ca_file.iter().try_for_each(|path| there("[email] ca-file", own::unwritable(path)))?;
     }
     for (name, check) in &config.checks {
         runs(&format!("[checks.{name}] command"), &check.argv, None)?;

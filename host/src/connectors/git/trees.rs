@@ -23,7 +23,9 @@ pub(super) struct OddMode {
     pub(super) new: String,
 }
 
-/// What a tree says of one name.
+/// A name, and what a tree says of it.
+type Named = (Vec<u8>, Entry);
+
 struct Entry {
     mode: Vec<u8>,
     id: String,
@@ -72,7 +74,7 @@ async fn top(git: &Git, of: &str) -> Result<String, GitError> {
 }
 
 /// What is in a tree, as far as a partial clone has it: a mode, a blank, a name, NUL, and an id in bytes, again and again.
-async fn entries(blobs: &mut Blobs, id: &str) -> Result<Vec<(Vec<u8>, Entry)>, GitError> {
+async fn entries(blobs: &mut Blobs, id: &str) -> Result<Vec<Named>, GitError> {
     let Some(bytes) = blobs.tree(id).await? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     let mut rest = bytes.as_slice();
@@ -83,7 +85,7 @@ async fn entries(blobs: &mut Blobs, id: &str) -> Result<Vec<(Vec<u8>, Entry)>, G
     if rest.is_empty() { Ok(found) } else { Err(GitError::Unsound { tree: id.to_owned(), name: String::new() }) }
 }
 
-fn next(bytes: &[u8], id_bytes: usize) -> Option<((Vec<u8>, Entry), &[u8])> {
+fn next(bytes: &[u8], id_bytes: usize) -> Option<(Named, &[u8])> {
     let at = |sign: u8| bytes.iter().position(|byte| *byte == sign);
     let (blank, nul) = (at(b' ')?, at(0)?);
     let (id, after) = bytes.get(nul + 1..)?.split_at_checked(id_bytes)?;
@@ -92,8 +94,8 @@ fn next(bytes: &[u8], id_bytes: usize) -> Option<((Vec<u8>, Entry), &[u8])> {
 }
 
 /// A name that is there twice or out of order; a folder's is compared as if it ended with a slash.
-fn unsound(entries: &[(Vec<u8>, Entry)]) -> Option<&[u8]> {
-    let place = |(name, entry): &(Vec<u8>, Entry)| {
+fn unsound(entries: &[Named]) -> Option<&[u8]> {
+    let place = |(name, entry): &Named| {
         if is_folder(&entry.mode) { [name, b"/".as_slice()].concat() } else { name.clone() }
     };
     let mut names = HashSet::new();
