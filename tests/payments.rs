@@ -181,7 +181,7 @@ fn an_overdraft_is_invalid_and_nobody_is_asked() {
     let run = host.start("bills", "Pay invoices.csv from savings");
     let result = host.over(&run)["result"]["err"].as_str().unwrap().to_owned();
     assert!(
-        result.contains("it makes no sense: there is no account `savings`; the operator opened `operating`"),
+        result.contains("it makes no sense: there is no account \"savings\"; the operator opened `operating`"),
         "{result}"
     );
     assert_eq!(balances(&folder), have(&[("operating", "EUR", 1_000_000), ("operating", "JPY", 50_000)]));

@@ -22,17 +22,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("burden", &["gate", "policy"]),
     ("config", &["gate", "money", "reference"]),
     ("connectors", &["gate", "journal", "money", "reference", "words"]),
-    ("effects", &["gate", "journal", "connectors", "kill"]),
+    ("effects", &["gate", "journal", "connectors", "kill", "words"]),
     ("isolate", &[]),
     ("kill", &["journal"]),
     ("money", &[]),
     ("notify", &["gate", "journal", "review"]),
     ("own", &[]),
     ("page", &["gate", "journal", "policy", "review", "api", "burden", "money"]),
-    ("policy", &["gate", "config", "isolate", "money"]),
+    ("policy", &["gate", "config", "isolate", "money", "words"]),
     ("reference", &[]),
     ("review", &["gate", "money", "words"]),
-    ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill"]),
+    ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill", "words"]),
 ];
 /// They wire the parts together, and may use everything.
 const WIRING: [&str; 3] = ["cli", "lib", "main"];

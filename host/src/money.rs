@@ -15,7 +15,7 @@ pub(crate) struct Currency {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoCurrency {
     /// It is not a code.
-    #[error("`{0}` is not a currency; write its ISO 4217 code in capitals, like `EUR`")]
+    #[error("`{}` is not a currency; write its ISO 4217 code in capitals, like `EUR`", .0.escape_debug())]
     Unknown(String),
     /// Nobody has had it since another took its place.
     #[error("{0} is no longer a currency: {1} has taken its place")]
@@ -38,7 +38,7 @@ impl Currency {
 
     /// The same, also if it was withdrawn since: what was booked in it is still shown.
     fn at_some_time(code: &str) -> Result<Self, NoCurrency> {
-        let unknown = || NoCurrency::Unknown(code.chars().take(20).flat_map(char::escape_debug).collect());
+        let unknown = || NoCurrency::Unknown(code.chars().take(20).collect());
         let iso = Iso::from_code(code).ok_or_else(unknown)?;
         let decimals = iso.exponent().ok_or(NoCurrency::NoUnit(iso.code()))?;
         Ok(Self { code: iso.code(), decimals: decimals.into() })

@@ -47,6 +47,13 @@ impl ReferenceName {
 #[error("{0}")]
 pub struct NotAName(&'static str);
 
+impl NotAName {
+    /// What is wrong with the text, without the text.
+    pub fn why(&self) -> &'static str {
+        self.0
+    }
+}
+
 impl FromStr for ReferenceName {
     type Err = NotAName;
 

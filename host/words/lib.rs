@@ -12,6 +12,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use holdshort_gate::{CallId, Capability, Digest, RunId};
+use icu_properties::CodePointSetData;
+use icu_properties::props::QuotationMark;
+use serde_json::Value;
 use unicode_security::confusable_detection::skeleton;
 
 /// A sentence of the host's, or several lines of them.
@@ -39,8 +42,29 @@ macro_rules! say {
     }};
 }
 
-/// Somebody else's words, whole.
-pub fn quote(words: &str) -> Quoted {
+/// Makes an error of a type that has a `sentence`: it is displayed so, and stands so in other sentences.
+#[macro_export]
+macro_rules! error_said {
+    ($kind:ty) => {
+        impl ::std::fmt::Display for $kind {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(&self.sentence(), f)
+            }
+        }
+
+        impl ::std::error::Error for $kind {}
+
+        impl $crate::Said for $kind {
+            fn said(&self) -> ::std::borrow::Cow<'_, str> {
+                ::std::borrow::Cow::Owned(self.sentence().into_string())
+            }
+        }
+    };
+}
+
+/// Somebody else's words, whole: what an agent, a program, a relay or the system said.
+pub fn quote(words: impl fmt::Display) -> Quoted {
+    let words = words.to_string();
     let mut quoted = String::with_capacity(words.len() + 2);
     quoted.push('"');
     let mut last = '\0';
@@ -62,6 +86,24 @@ pub fn quote(words: &str) -> Quoted {
     Quoted(quoted)
 }
 
+/// A value in the layout of JSON, with each text in it quoted.
+pub fn quote_value(value: &Value) -> Sentence {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => configured(value),
+        Value::String(text) => quote(text).into(),
+        Value::Array(items) => say!("[{}]", Sentence::join(items.iter().map(quote_value), ",")),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, field)| say!("{}:{}", quote(name), quote_value(field)));
+            say!("{{{}}}", Sentence::join(fields, ","))
+        }
+    }
+}
+
+/// A text of the operator's or of the host's own tables, which stands as it is but for quotation marks and line ends. Never somebody else's words.
+pub fn configured(text: impl fmt::Display) -> Sentence {
+    Sentence(text.to_string().replace('"', "'").replace(char::is_control, " "))
+}
+
 /// The beginning of somebody else's words, and how much more there is.
 pub fn quote_start(words: &str, chars_max: usize) -> Sentence {
     match words.char_indices().nth(chars_max).and_then(|(end, _)| words.split_at_checked(end)) {
@@ -72,14 +114,55 @@ pub fn quote_start(words: &str, chars_max: usize) -> Sentence {
 
 /// Whether it looks like `"`, as `”` and `″` do, or makes one with the character before it, as `''` does.
 fn ends_a_quotation(c: char, last: char) -> bool {
-    let looks = |c: char| match c {
-        '"' => "''".to_owned(),
-        c if c.is_ascii_alphanumeric() => String::new(),
-        c => skeleton(c.encode_utf8(&mut [0; 4])).collect(),
-    };
-    let one = ["'", "`", "‘", "’"];
-    let look = looks(c);
-    look == "''" || look == "\"" || one.contains(&look.as_str()) && one.contains(&looks(last).as_str())
+    match strokes(c) {
+        0 => false,
+        1 => strokes(last) > 0,
+        _ => true,
+    }
+}
+
+/// Quotation marks of several strokes, primes and commas by their names that neither Unicode's list of quotation marks nor UTS #39 has.
+const DOUBLE: [char; 10] = [
+    '\u{2dd}',
+    '\u{2f5}',
+    '\u{2f6}',
+    '\u{1425}',
+    '\u{275d}',
+    '\u{275e}',
+    '\u{2760}',
+    '\u{2e49}',
+    '\u{3003}',
+    '\u{1145a}',
+];
+/// Those of one stroke.
+const SINGLE: [char; 7] = ['\u{201a}', '\u{275b}', '\u{275c}', '\u{275f}', '\u{2e32}', '\u{2e34}', '\u{2e41}'];
+/// Quotation marks that look like a bracket or an arrow, and not like `"`.
+const BRACKETS: [char; 14] = [
+    '«', '»', '‹', '›', '「', '」', '『', '』', '\u{fe41}', '\u{fe42}', '\u{fe43}', '\u{fe44}', '\u{ff62}', '\u{ff63}',
+];
+
+/// How many strokes of a quotation mark a character looks like: `"` is two, `'` is one, and what is none looks like something else.
+fn strokes(c: char) -> usize {
+    match c {
+        '"' => return 2,
+        '\'' | '`' => return 1,
+        c if c.is_ascii() || BRACKETS.contains(&c) => return 0,
+        c if DOUBLE.contains(&c) || ('\u{1f676}'..='\u{1f678}').contains(&c) => return 2,
+        c if SINGLE.contains(&c) => return 1,
+        _ => {}
+    }
+    let looks: Vec<char> = skeleton(c.encode_utf8(&mut [0; 4])).collect();
+    let is_stroke = |look: &char| matches!(look, '\'' | '`' | '"' | '‘' | '’' | '“' | '”');
+    match looks.iter().all(is_stroke) {
+        true => looks.iter().map(|look| if matches!(look, '"' | '“' | '”') { 2 } else { 1 }).sum(),
+        false if CodePointSetData::new::<QuotationMark>().contains(c) => 2,
+        false => 0,
+    }
+}
+
+/// What a text looks like: its skeleton of UTS #39. Two texts with the same one can hardly be told apart.
+pub fn look(text: &str) -> String {
+    skeleton(text).collect()
 }
 
 impl Sentence {
@@ -117,6 +200,12 @@ impl std::ops::Deref for Sentence {
 impl PartialEq<&str> for Sentence {
     fn eq(&self, text: &&str) -> bool {
         self.0 == *text
+    }
+}
+
+impl PartialEq<str> for Sentence {
+    fn eq(&self, text: &str) -> bool {
+        self.0 == text
     }
 }
 
@@ -174,6 +263,13 @@ impl Said for Sentence {
 impl Said for Quoted {
     fn said(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.0)
+    }
+}
+
+/// A constant of the host's.
+impl From<&'static str> for Sentence {
+    fn from(text: &'static str) -> Self {
+        say!("{}", text)
     }
 }
 
@@ -272,6 +368,15 @@ pub fn beginning(sentence: &str, chars_max: usize) -> String {
         left -= count;
     }
     shown
+}
+
+/// The sentence of which this is the text, as another process of the host's has written it.
+pub fn reread(text: &str) -> Sentence {
+    let piece = |piece| match piece {
+        Piece::Host(host) => configured(host),
+        quoted @ Piece::Quoted(_) => quote(quoted.text()).into(),
+    };
+    pieces(text).into_iter().map(piece).sum()
 }
 
 /// What stands before the next quotation, in it and after it.

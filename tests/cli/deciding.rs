@@ -234,7 +234,7 @@ fn a_run_that_is_watched_says_what_was_found_out() {
     let id = line("holdshort approvals approve ").split_whitespace().last().unwrap().to_owned();
     let digest = holdshort(&folder, &["approvals", "show", &id, "--json"]).exits(0).json()["digest"].clone();
     holdshort(&folder, &["approvals", "approve", &id, "--yes", "--digest", digest.as_str().unwrap()]).exits(0);
-    assert!(line("is in doubt: ").ends_with("exit status 9: half-way"));
+    assert!(line("is in doubt: ").ends_with("exit status 9: \"half-way\""));
     line("is in doubt still, for a person to settle; the host looked: ");
     assert_eq!(line("settle it: "), format!("settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
     holdshort(&folder, &["runs", "resolve", &id, "not-done"]).exits(0);

@@ -140,3 +140,74 @@ fn what_deceives_is_an_alarm() {
         assert!(!told(text).0.is_empty(), "{text:?} is no alarm");
     }
 }
+
+/// The note that says a text's code points, if it has one.
+fn spelled(text: &str) -> String {
+    told(text).1.into_iter().filter(|note| note.contains("in order: U+")).collect()
+}
+
+/// Each pair is drawn alike on some machine, and told apart by its notes.
+#[test]
+fn what_looks_alike_is_told_apart_by_its_code_points() {
+    let pairs = [
+        ["Đan", "Ðan"],
+        ["Đan", "Ɖan"],
+        ["Nǝla", "Nəla"],
+        ["Nor-tel", "Nor\u{2010}tel"],
+        ["Nor-tel", "Nor\u{2011}tel"],
+        ["A-B", "A\u{2212}B"],
+        ["A-B", "A\u{2d7}B"],
+        ["A-B", "A\u{fe58}B"],
+        ["A-B", "A\u{2043}B"],
+        ["oƖd", "old"],
+        ["Ʒ", "3"],
+        ["ȝ", "ʒ"],
+        ["แดง", "เเดง"],
+        ["กำ", "กํา"],
+        ["আ", "অা"],
+        ["中山", "中川"],
+        ["a¯", "aˉ"],
+        ["aʼ", "a՚"],
+        ["a´", "a΄"],
+        ["ĸ", "ᴋ"],
+        ["Ɔ", "Ↄ"],
+        ["ɔ", "ↄ"],
+        ["Ɛ", "Ꜫ"],
+        ["л", "ᴫ"],
+    ];
+    let alike: Vec<String> = pairs
+        .iter()
+        .filter(|[one, other]| told(one) == told(other))
+        .map(|[one, other]| format!("{one} {other}: {:?}", told(other)))
+        .collect();
+    assert!(alike.is_empty(), "{alike:#?}");
+    assert_eq!(spelled("Đan"), "x: letters and signs that look like others, in order: U+0110");
+    assert_eq!(spelled("中山 Ltd."), "x: letters of other scripts, in order: U+4E2D U+5C71");
+    evidence::figure("T37", "pairs told apart by their code points", pairs.len() as u64);
+}
+
+/// A note that comes for ordinary text would be overlooked too.
+#[test]
+fn what_has_a_look_of_its_own_has_no_code_points() {
+    let noted: Vec<String> = [
+        "Jürgen Größmann – AW: „Süd“",
+        "Œuvre complète, garçon d’août « 14 h »",
+        "¿Cuándo? ¡Atención! n.º 117",
+        "Padaria São João",
+        "Łukasz Żółć, źdźbło",
+        "Příliš žluťoučký kůň",
+        "Kapı açık, İstanbul ığdır",
+        "Øystein Ærø på Ås",
+        "привет мир, ёж",
+        "Ελλάδα, καλημέρα",
+        "Rent, flat 4B – April 2026 … 50 % × 2",
+        "naïve café",
+    ]
+    .into_iter()
+    .map(|text| format!("{text}: {}", spelled(text)))
+    .filter(|said| said.contains("U+"))
+    .collect();
+    assert!(noted.is_empty(), "{noted:#?}");
+    assert_eq!(spelled(&"中".repeat(201)), "", "who reads that much knows it by more than its look");
+    assert_eq!(spelled("中\n山"), "");
+}

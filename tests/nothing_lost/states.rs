@@ -68,7 +68,7 @@ fn case(state: &str) -> Case {
             task: "email nobody The report",
             kills: &["after-call-refused"],
             recovered: "refused",
-            told: Some("err Refusal::Invalid(\"`nobody` is not an address"),
+            told: Some("err Refusal::Invalid(\"\\\"nobody\\\" is not an address"),
             ..plain
         },
         "cleared" => Case { act: Act::Clear, kills: &["before-effect-started"], ..delivered },

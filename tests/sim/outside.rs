@@ -13,7 +13,7 @@ use holdshort::connectors::{
 use holdshort_gate::command::{Finish, Outcome};
 use holdshort_gate::{Action, CallNumber, Consequence, Digest, EffectClass, EffectKey, RunId};
 use holdshort_journal::{Authorized, Fence, Journal, SubmitError};
-use holdshort_words::say;
+use holdshort_words::{quote_value, say};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -187,7 +187,7 @@ impl Perform for Connector {
             let fact = lock(&self.world.outside).fact(self.kind);
             if authorized.preconditions() != &json!({ "fact": fact }) {
                 weather.saw("facts changed");
-                return Attempt::FactsChanged(format!("{} is now {fact}", authorized.preconditions()));
+                return Attempt::FactsChanged(say!("{} is now {}", quote_value(authorized.preconditions()), fact));
             }
             if weather.strikes(15) {
                 weather.saw("declined");
@@ -228,7 +228,7 @@ impl Perform for Connector {
                 return Finding::Unknown { evidence: "it keeps no list".into() };
             }
             let outside = lock(&self.world.outside);
-            let evidence = "its list".to_owned();
+            let evidence = say!("its list");
             if outside.find(&inquiry.key).is_some() {
                 weather.saw("lookup: happened");
                 let receipt = self.kind.receipt(&inquiry.action, &inquiry.key);

@@ -304,7 +304,7 @@ fn present(
         put.question || put.again == Some(Again::Edited),
     );
     let why = match &explained.judgement.verdict {
-        Verdict::Refuse(why) => Some(why.clone()),
+        Verdict::Refuse(why) => Some(why.to_string()),
         Verdict::Clear | Verdict::Hold => None,
     };
     let record = &explained.judgement.record;

@@ -24,7 +24,7 @@ use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, R
 use super::confined::{self, Given, NotFound, Sandbox};
 use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
-use super::{Routine, RoutineCall, Unavailable};
+use super::{Routine, RoutineCall, Sentence, Unavailable, quote, quote_start, say};
 use crate::reference::RevisionPattern;
 
 /// The most of a check's output that is handed to the agent: its end.
@@ -58,7 +58,7 @@ impl Check {
             return Ok(());
         }
         let found = match resolved.reference() {
-            Some(reference) => reference.to_string(),
+            Some(reference) => quote(reference).to_string(),
             None => format!("the bare commit id {}", resolved.commit()),
         };
         let allowed = self.revisions.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ");
@@ -79,8 +79,8 @@ pub struct Checks {
 /// Why a check did not run, in words for the agent; or that the host could not run it.
 #[derive(Debug, thiserror::Error)]
 enum NotRun {
-    #[error("there is no check `{name}`; the operator named {known}")]
-    NoCheck { name: String, known: String },
+    #[error("there is no check {name}; the operator named {known}")]
+    NoCheck { name: Sentence, known: String },
     #[error(transparent)]
     NotResolved(NotResolved),
     #[error("the check `{name}` may not run on {found}, only on {allowed}")]
@@ -145,7 +145,7 @@ impl Checks {
     fn no_check(&self, name: &str) -> NotRun {
         let known = self.checks.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        NotRun::NoCheck { name: name.chars().take(80).collect(), known }
+        NotRun::NoCheck { name: quote_start(name, 80), known }
     }
 }
 
@@ -154,8 +154,8 @@ impl Routine for Checks {
         async move {
             match self.result(call.action).await {
                 Ok(report) => Ok(json!({ "ok": report })),
-                Err(NotRun::Git(error)) if !error.is_of_the_question() => Err(Unavailable(error.to_string())),
-                Err(error @ NotRun::Checkout(_)) => Err(Unavailable(error.to_string())),
+                Err(NotRun::Git(error)) if !error.is_of_the_question() => Err(Unavailable(error.sentence())),
+                Err(error @ NotRun::Checkout(_)) => Err(Unavailable(say!("the check was not run: {}", quote(error)))),
                 Err(why) => Ok(json!({ "err": why.to_string() })),
             }
         }

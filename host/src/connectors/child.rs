@@ -7,6 +7,7 @@
 //! so the lock lasts until the child and everything that it started have ended, whether or not the host lives that long.
 //! [`Children::wait_until_gone`] asks the lock. A process that closes its standard error (a daemon) gives the lock up: it is not seen.
 
+mod not_started;
 mod reserve;
 mod starter;
 
@@ -21,6 +22,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+pub use not_started::NotStarted;
 pub use reserve::Reserve;
 
 use super::bounds::Bounds;
@@ -119,33 +121,6 @@ impl Output {
         let tail: String = text.chars().skip(skip).collect();
         if skip > 0 || self.is_cut() { format!("…{tail}") } else { tail }
     }
-}
-
-/// A child that was never started.
-#[derive(Debug, thiserror::Error)]
-pub enum NotStarted {
-    /// There is nothing to run.
-    #[error("the command is empty; name a program")]
-    EmptyCommand,
-    /// A child of the same name still runs.
-    #[error("an earlier child still runs and holds `{0}`")]
-    Busy(PathBuf),
-    /// Its files cannot be made.
-    #[error("`{path}` cannot be written")]
-    Files {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The program cannot be run.
-    #[error("`{program}` cannot be run: {source}")]
-    Program {
-        /// Which.
-        program: String,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 /// What the lock of a name says.

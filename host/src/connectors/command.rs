@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
 use super::{
     Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
-    say,
+    Sentence, quote, say,
 };
 use look::{own, printed};
 
@@ -81,18 +81,21 @@ impl Acts {
 
     /// What the operator's preview shows. It is evidence, so it is shown whole or not at all.
     async fn shown(&self, argv: &[String], action: &Action) -> Result<Exhibit, CannotPreview> {
-        let unavailable = |why: &str| CannotPreview::Unavailable(format!("the preview `{}`: {why}", argv.join(" ")));
-        let ended =
-            self.around.look(&self.program, argv, action, &own(action)).await.map_err(|why| unavailable(&why))?;
+        let named = Known::configured(argv.join(" "));
+        let unavailable = |why: Sentence| CannotPreview::Unavailable(say!("the preview `{}`: {}", named, why));
+        let ended = self.around.look(&self.program, argv, action, &own(action)).await.map_err(unavailable)?;
         match self.program.said(&ended) {
             Said::Done if ended.stdout.is_cut() => {
                 let bytes = ended.stdout.written_bytes;
-                Err(CannotPreview::Impossible(format!(
-                    "{LIMIT}: its preview is {bytes} bytes; a reviewer is shown at most {KEPT_BYTES_MAX} of a program's, and never a part"
+                Err(CannotPreview::Impossible(say!(
+                    "{}: its preview is {} bytes; a reviewer is shown at most {} of a program's, and never a part",
+                    LIMIT,
+                    bytes,
+                    KEPT_BYTES_MAX
                 )))
             }
             Said::Done => {
-                let title = say!("the preview by `{}`", Known::configured(argv.join(" ")));
+                let title = say!("the preview by `{}`", named);
                 let mut bytes = ended.stdout.bytes;
                 if bytes.trim_ascii().is_empty() {
                     bytes = b"(it printed nothing)\n".to_vec();
@@ -101,9 +104,13 @@ impl Acts {
             }
             Said::NotDone(why) => {
                 let said = words(&ended);
-                Err(CannotPreview::Impossible(if said.is_empty() { why } else { said }))
+                Err(CannotPreview::Impossible(if said.is_empty() {
+                    why
+                } else {
+                    say!("the preview `{}` says: {}", named, quote(said))
+                }))
             }
-            Said::Unknown(why) => Err(unavailable(&why)),
+            Said::Unknown(why) => Err(unavailable(why)),
         }
     }
 
@@ -130,12 +137,12 @@ impl Acts {
         let Some(argv) = self.beside.lookup.as_ref().filter(|_| !left.runs) else {
             return Finding::Unknown { evidence: left.evidence };
         };
-        let unknown = |why: &str| Finding::Unknown {
-            evidence: format!("{}; the lookup `{}`: {why}", left.evidence, argv.join(" ")),
-        };
+        let named = Known::configured(argv.join(" "));
+        let unknown =
+            |why: Sentence| Finding::Unknown { evidence: say!("{}; the lookup `{}`: {}", left.evidence, named, why) };
         let ty = match self.around.types.of(&inquiry.action).await {
             Ok(ty) => ty,
-            Err(why) => return unknown(&why),
+            Err(why) => return unknown(why),
         };
         let mut environment = own_of_attempt(&inquiry.action, &origin);
         let started_at = i64::try_from(inquiry.started_at.0).ok();
@@ -144,16 +151,16 @@ impl Acts {
         }
         let ended = match self.around.look(&self.program, argv, &inquiry.action, &environment).await {
             Ok(ended) => ended,
-            Err(why) => return unknown(&why),
+            Err(why) => return unknown(why),
         };
-        let evidence = || format!("the lookup `{}`: {}", argv.join(" "), how(&ended, self.program.time_out));
+        let evidence = || say!("the lookup `{}`: {}", named, how(&ended, self.program.time_out));
         match self.program.said(&ended) {
             Said::Done => match ok(&ty).and_then(|ok| printed(&ended.stdout, ok)) {
                 Ok(receipt) => Finding::Happened { receipt, evidence: evidence() },
-                Err(why) => unknown(&format!("exit status 0, but {why}")),
+                Err(why) => unknown(say!("exit status 0, but {}", why)),
             },
             Said::NotDone(_) => Finding::DidNotHappen { evidence: evidence() },
-            Said::Unknown(why) => unknown(&why),
+            Said::Unknown(why) => unknown(why),
         }
     }
 }
@@ -199,7 +206,7 @@ impl Perform for Acts {
 }
 
 /// The type of what is handed to the agent when it was done; nothing if the function returns nothing then.
-fn ok(ty: &FunctionType) -> Result<Option<&WitType>, String> {
+fn ok(ty: &FunctionType) -> Result<Option<&WitType>, Sentence> {
     match &ty.result {
         Some(WitType::Result { ok, .. }) => Ok(ok.as_deref()),
         // Such a function is refused at load, because it could not be told no.

@@ -10,6 +10,7 @@
 //! the program's own use.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -135,7 +136,7 @@ impl DeployCommand {
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
-            Err(error) => return Attempt::NotDone(error.to_string()),
+            Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(shown) = Facts::read(preconditions) else {
             return Attempt::NotDone("the clearance does not say which commits were shown".into());
@@ -145,13 +146,15 @@ impl DeployCommand {
         }
         let lock = self.busy.get(release.target).map(Mutex::try_lock).transpose();
         let Ok(_alone) = lock else {
-            return Attempt::FactsChanged(format!("another deployment to `{}` was under way", release.target));
+            let target = Known::configured(release.target);
+            return Attempt::FactsChanged(say!("another deployment to `{}` was under way", target));
         };
         match self.standing(&release).await {
             Ok(now) if now == shown => {}
             Ok(now) => return Attempt::FactsChanged(differences(&release, &shown, &now)),
             Err(CannotPreview::Impossible(why)) => {
-                return Attempt::FactsChanged(format!("it was {} when it was shown, and now {why}", shown.new));
+                let shown = Known::label(&shown.new);
+                return Attempt::FactsChanged(say!("it was {} when it was shown, and now {}", shown, why));
             }
             Err(CannotPreview::Unavailable(why)) => return Attempt::NotDone(why),
         }
@@ -240,19 +243,21 @@ impl Perform for DeployCommand {
 }
 
 /// What is not as it was shown; both values of each.
-fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> String {
-    let found = |facts: &Facts| facts.reference.as_ref().map_or("a commit id".to_owned(), ReferenceName::to_string);
-    let tip = |facts: &Facts| facts.old.as_ref().map_or("absent".to_owned(), |old| format!("at {old}"));
+fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> Sentence {
+    let found = |facts: &Facts| facts.reference.as_ref().map_or("a commit id".into(), |name| quote(name).into());
+    let tip = |facts: &Facts| facts.old.as_ref().map_or("absent".into(), |old| say!("at {}", Known::label(old)));
+    let own = |text: &dyn Display| say!("{}", Known::configured(text));
+    let target = Known::configured(release.target);
     let facts = [
-        ("the repository".to_owned(), shown.repository.clone(), now.repository.clone()),
-        (format!("the branch of `{}`", release.target), shown.branch.clone(), now.branch.clone()),
-        (format!("the reference of {}", quote(release.revision)), found(shown), found(now)),
-        (quote(release.revision).to_string(), shown.new.to_string(), now.new.to_string()),
-        (shown.branch.clone(), tip(shown), tip(now)),
+        (say!("the repository"), own(&shown.repository), own(&now.repository)),
+        (say!("the branch of `{}`", target), own(&shown.branch), own(&now.branch)),
+        (say!("the reference of {}", quote(release.revision)), found(shown), found(now)),
+        (quote(release.revision).into(), own(&shown.new), own(&now.new)),
+        (own(&shown.branch), tip(shown), tip(now)),
     ];
-    let differ = facts.iter().filter(|(_, was, is)| was != is);
-    let told = differ.map(|(what, was, is)| format!("{what} was {was} when it was shown and is {is} now"));
-    told.collect::<Vec<_>>().join("; ")
+    let differ = facts.into_iter().filter(|(_, was, is)| was != is);
+    let told = differ.map(|(what, was, is)| say!("{} was {} when it was shown and is {} now", what, was, is));
+    Sentence::join(told, "; ")
 }
 
 #[cfg(test)]

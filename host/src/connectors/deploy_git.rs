@@ -22,10 +22,13 @@ use serde_json::Value;
 use self::change::Change;
 use self::state::{Facts, Judged, MARKERS_ABOVE, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
-use super::git::{self, CommitId, Git, GitError};
+use super::git::{self, Git, GitError};
 use super::history::History;
 use super::release::{Release, impossible, unknown_target};
-use super::{Attempt, CannotPreview, Finding, IfLost, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, key};
+use super::{
+    Attempt, CannotPreview, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, Sentence,
+    key, quote, say,
+};
 use crate::reference::BranchName;
 
 /// How long moving a branch may take. It takes milliseconds; a slow disk is given time, because git should not be killed in the middle.
@@ -73,8 +76,10 @@ impl DeployGit {
         }
         let old = tip.map(|tip| tip.id);
         if old.as_ref() == Some(&new) {
-            let text = format!("`{}` ({branch}) is at {new} already: there is nothing to deploy", release.target);
-            return Err(CannotPreview::Impossible(text));
+            let (target, branch) = (Known::configured(release.target), Known::configured(branch));
+            let why =
+                say!("`{}` ({}) is at {} already: there is nothing to deploy", target, branch, Known::label(&new));
+            return Err(CannotPreview::Impossible(why));
         }
         let branch = branch.as_str();
         let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
@@ -100,22 +105,32 @@ impl DeployGit {
 
     /// Why git would not move the branch, or must not, whatever it is moved to.
     /// A branch that is checked out is among it: its files would stay as they were, and the next commit made there would undo the deployment.
-    async fn in_the_way(&self, branch: &BranchName, tip: Option<&git::Reference>) -> Result<Option<String>, GitError> {
+    async fn in_the_way(
+        &self,
+        branch: &BranchName,
+        tip: Option<&git::Reference>,
+    ) -> Result<Option<Sentence>, GitError> {
+        let name = Known::configured(branch);
         let symbolic = match tip {
             Some(tip) => tip.symbolic.clone(),
             None => self.git.target_of(branch.as_str()).await?,
         };
         if let Some(other) = symbolic {
-            let text = format!("{branch} is only another name for {other}; name {other} as the target's branch");
-            return Ok(Some(text));
+            let other = quote(other);
+            let why = say!("{} is only another name for {}; name {} as the target's branch", name, other, other);
+            return Ok(Some(why));
         }
         let above: Vec<&str> = MARKERS_ABOVE.into_iter().chain(branch.above()).collect();
         if let Some(other) = self.git.obstacle(&above, branch.as_str()).await? {
-            let text = format!(
-                "{branch} cannot be moved while there is {other}: git keeps no reference below another one; \
-                 rename {other}, or name another branch for the target"
+            let other = quote(other);
+            let why = say!(
+                "{} cannot be moved while there is {}: git keeps no reference below another one; \
+                 rename {}, or name another branch for the target",
+                name,
+                other,
+                other
             );
-            return Ok(Some(text));
+            return Ok(Some(why));
         }
         let looked = self.git.read(&["worktree", "list", "--porcelain", "-z"], 1024 * 1024).await?;
         let text = looked.text();
@@ -124,9 +139,11 @@ impl DeployGit {
             if let Some(path) = line.strip_prefix("worktree ") {
                 folder = path;
             } else if line.strip_prefix("branch ") == Some(branch.as_str()) {
-                return Ok(Some(format!(
-                    "{branch} is checked out in `{folder}`, whose files would be left behind if it were moved; \
-                     check out something else there (`git switch --detach`), or deploy to a bare repository"
+                return Ok(Some(say!(
+                    "{} is checked out in {}, whose files would be left behind if it were moved; \
+                     check out something else there (`git switch --detach`), or deploy to a bare repository",
+                    name,
+                    quote(folder)
                 )));
             }
         }
@@ -140,7 +157,7 @@ impl DeployGit {
     async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey, reason: &str) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
-            Err(error) => return Attempt::NotDone(error.to_string()),
+            Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(facts) = Facts::read(preconditions) else {
             return Attempt::NotDone("the clearance does not say which commits were shown".into());
@@ -152,9 +169,9 @@ impl DeployGit {
         let ended = match self.children.run(&name, self.order(&facts, key, reason)).await {
             Ok(ended) => ended,
             Err(NotStarted::Busy(path)) => {
-                return Attempt::Unknown(format!("an earlier attempt still runs and holds `{}`", path.display()));
+                return Attempt::Unknown(say!("an earlier attempt still runs and holds `{}`", Known::path(&path)));
             }
-            Err(error) => return Attempt::NotDone(error.to_string()),
+            Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let attempt = self.outcome(&release, &facts, key, &ended).await;
         match attempt {
@@ -172,13 +189,13 @@ impl DeployGit {
     /// `Err` is the outcome if there is nothing left to do. The marker is asked before all else: an attempt that has happened is done, whatever has
     /// become of the branch since. What is not as it was shown goes back to the reviewers.
     async fn check(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Result<(), Attempt> {
-        let here = self.repository();
+        let (here, target) = (self.repository(), Known::configured(release.target));
         if facts.repository != here {
-            let text =
-                format!("`{}` was in {} when it was shown and is in {here} now", release.target, facts.repository);
-            return Err(Attempt::FactsChanged(text));
+            let (was, here) = (Known::configured(&facts.repository), Known::configured(here));
+            let why = say!("`{}` was in {} when it was shown and is in {} now", target, was, here);
+            return Err(Attempt::FactsChanged(why));
         }
-        let not_done = |error: GitError| Attempt::NotDone(error.to_string());
+        let not_done = |error: GitError| Attempt::NotDone(error.sentence());
         let state = State::look(&self.git, facts, key).await.map_err(not_done)?;
         match &state.marker {
             Some(marker) if marker.id == facts.new => return Err(self.done(release, facts, key).await),
@@ -187,9 +204,9 @@ impl DeployGit {
         }
         let branch = self.targets.get(release.target);
         let Some(branch) = branch.filter(|branch| branch.as_str() == facts.branch) else {
-            let now = branch.map_or("no branch", BranchName::as_str);
-            let text = format!("`{}` was {} when it was shown and is {now} now", release.target, facts.branch);
-            return Err(Attempt::FactsChanged(text));
+            let (was, now) = (Known::configured(&facts.branch), branch.map_or("no branch", BranchName::as_str));
+            let why = say!("`{}` was {} when it was shown and is {} now", target, was, Known::configured(now));
+            return Err(Attempt::FactsChanged(why));
         };
         if state.tip() != facts.old.as_ref() {
             return Err(Attempt::FactsChanged(tip_moved(&state, facts)));
@@ -224,11 +241,11 @@ impl DeployGit {
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
         let exited = matches!(ended.how, How::Exited(_)) && !ended.lingers;
         let never_begun = exited && !ended.stdout.is_cut() && !said(b"prepare: ok");
-        let complaint = ended.stderr.tail(500);
+        let (complaint, how) = (ended.stderr.tail(500), Known::label(format_args!("{:?}", ended.how)));
         let state = match State::look(&self.git, facts, key).await {
             Ok(state) => state,
-            Err(error) if never_begun => return Attempt::NotDone(format!("git refused: {complaint}; {error}")),
-            Err(error) => return Attempt::Unknown(format!("git ended ({:?}), and {error}", ended.how)),
+            Err(error) if never_begun => return Attempt::NotDone(say!("git refused: {}; {}", quote(complaint), error)),
+            Err(error) => return Attempt::Unknown(say!("git ended ({}), and {}", how, error)),
         };
         if ended.how == How::Exited(0) && said(b"commit: ok") || state.judge(facts) == Judged::Happened {
             return self.done(release, facts, key).await;
@@ -237,9 +254,9 @@ impl DeployGit {
             return Attempt::FactsChanged(tip_moved(&state, facts));
         }
         if never_begun || state.judge(facts) == Judged::DidNotHappen && exited {
-            return Attempt::NotDone(format!("git did not move the branch: {complaint}"));
+            return Attempt::NotDone(say!("git did not move the branch: {}", quote(complaint)));
         }
-        Attempt::Unknown(format!("git ended ({:?}) in the middle; {}", ended.how, state.describe(facts, key)))
+        Attempt::Unknown(say!("git ended ({}) in the middle; {}", how, state.describe(facts, key)))
     }
 
     /// It is not done before it would outlast a power cut: a receipt for a move that is lost afterwards would be wrong for ever.
@@ -247,7 +264,7 @@ impl DeployGit {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
             Err(error) => {
-                Attempt::Unknown(format!("the branch was moved, but that may not outlast a power cut: {error}"))
+                Attempt::Unknown(say!("the branch was moved, but that may not outlast a power cut: {}", quote(error)))
             }
         }
     }
@@ -260,27 +277,29 @@ impl DeployGit {
         };
         if facts.repository != self.repository() {
             // What this repository tells says nothing about that one.
-            let evidence =
-                format!("it was to happen in {}, where this host does not deploy any more", facts.repository);
+            let evidence = say!(
+                "it was to happen in {}, where this host does not deploy any more",
+                Known::configured(facts.repository)
+            );
             return Finding::Unknown { evidence };
         }
         let name = child_name(key);
         if self.children.wait_until_gone(&name, PATIENCE).await == Trace::Running {
             let lock = self.children.lock_path(&name);
-            let evidence = format!("the git that was started still runs and holds `{}`", lock.display());
+            let evidence = say!("the git that was started still runs and holds `{}`", Known::path(&lock));
             return Finding::Unknown { evidence };
         }
         let mut waited = Duration::ZERO;
         loop {
             let state = match State::look(&self.git, &facts, key).await {
                 Ok(state) => state,
-                Err(error) => return Finding::Unknown { evidence: format!("the repository cannot be read: {error}") },
+                Err(error) => return Finding::Unknown { evidence: say!("the repository cannot be read: {}", error) },
             };
             let evidence = state.describe(&facts, key);
             match state.judge(&facts) {
                 Judged::Happened => return Finding::Happened { receipt, evidence },
                 Judged::DidNotHappen => {
-                    let evidence = format!("no git of this attempt runs, and {evidence}");
+                    let evidence = say!("no git of this attempt runs, and {}", evidence);
                     return Finding::DidNotHappen { evidence };
                 }
                 // Somebody else's git may be at work on the same branch.
@@ -357,10 +376,9 @@ fn child_name(key: &EffectKey) -> String {
 }
 
 /// Both values, because this is what the reviewers read when they are asked again.
-fn tip_moved(state: &State, facts: &Facts) -> String {
-    let value = |id: Option<&CommitId>| id.map_or("absent".to_owned(), |id| format!("at {id}"));
-    let (before, now) = (value(facts.old.as_ref()), value(state.tip()));
-    format!("{} was {before} when it was shown and is {now} now", facts.branch)
+fn tip_moved(state: &State, facts: &Facts) -> Sentence {
+    let (before, now) = (state::place(facts.old.as_ref()), state::place(state.tip()));
+    say!("{} was {} when it was shown and is {} now", Known::configured(&facts.branch), before, now)
 }
 
 /// A folder that is not there holds nothing to lose: its references are packed, or kept in tables that git syncs itself.

@@ -6,9 +6,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::path::Path;
 
-use holdshort_words::Said;
-pub use holdshort_words::{Sentence, quote, quote_start, say};
+use holdshort_words::{Said, configured};
+pub use holdshort_words::{Sentence, error_said, quote, quote_start, quote_value, say};
 use lettre::Address;
 
 use super::git::CommitId;
@@ -71,16 +72,26 @@ impl Exhibit {
 
 /// A text of a checked form, or of the operator's own, that stands in a sentence without quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known(String);
+pub(super) struct Known(Sentence);
 
 impl Known {
     fn new(text: impl Display) -> Self {
-        Self(text.to_string().replace('"', "'").replace(char::is_control, " "))
+        Self(configured(text))
     }
 
     /// A name of the operator's, from the configuration.
     pub(super) fn configured(name: impl Display) -> Self {
         Self::new(name)
+    }
+
+    /// A file of the operator's, or one of the host's own.
+    pub(super) fn path(path: &Path) -> Self {
+        Self::new(path.display())
+    }
+
+    /// A number that is none of the plain ones.
+    pub(super) fn number(number: f64) -> Self {
+        Self::new(number)
     }
 
     /// An amount as people read it.
@@ -116,7 +127,7 @@ impl Known {
 
 impl Said for Known {
     fn said(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.0)
+        self.0.said()
     }
 }
 
@@ -125,6 +136,7 @@ pub(super) mod tests {
     use holdshort_words::{Piece, pieces};
 
     use super::super::Previewed;
+    use super::Sentence;
 
     /// Words that are made to be taken for the host's.
     pub(in crate::connectors) fn words() -> Vec<String> {
@@ -132,6 +144,24 @@ pub(super) mod tests {
             serde_json::from_str(include_str!("../../../tests/data/deception/words.json")).unwrap();
         assert!(words.len() > 150);
         words
+    }
+
+    /// The sentence of which this is the text.
+    pub(in crate::connectors) fn sentence(text: &str) -> Sentence {
+        holdshort_words::reread(text)
+    }
+
+    /// Whatever a field holds, the host's part of the reason why the call is impossible is one of a few; how often it was tried.
+    pub(in crate::connectors) fn refused_alike(field: &str, refused: impl Fn(&str) -> Option<String>) -> usize {
+        let (mut own, mut tried) = (std::collections::BTreeSet::new(), 0);
+        for words in words() {
+            let Some(reason) = refused(&words) else { continue };
+            let host = pieces(&reason).into_iter().filter(|piece| matches!(piece, Piece::Host(_)));
+            own.insert(host.map(|piece| piece.to_string()).collect::<String>());
+            tried += 1;
+        }
+        assert!(own.len() <= 12, "{field}: {own:?}");
+        tried
     }
 
     /// The host's own part of everything that a preview says: what is left without the quotations, and without what is wholly somebody else's.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use self::run::{BOUNDS, Limit, Looked, limit_of};
 use self::turns::Turns;
-use super::child;
+use super::{Known, Sentence, child, error_said, quote, say};
 
 /// How long looking may take. A diff of a large history takes seconds.
 const LOOK_MAX: Duration = Duration::from_secs(60);
@@ -111,25 +111,20 @@ pub struct Reference {
 }
 
 /// Git could not look.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum GitError {
     /// There is no repository.
-    #[error("`{0}` is not a git repository; give the folder that holds `.git`, or a bare repository")]
     NotARepository(PathBuf),
     /// The program cannot be run.
-    #[error("the program `git` cannot be run: {0}; install it and see that it is on the PATH")]
-    NotRun(#[source] std::io::Error),
+    NotRun(std::io::Error),
     /// The host has no folder for it to run in.
-    #[error("a folder for git to run in cannot be made: {0}; see that there is room for temporary files")]
-    NoFolder(#[source] std::io::Error),
+    NoFolder(std::io::Error),
     /// It takes too long.
-    #[error("`git {command}` took longer than {} seconds", LOOK_MAX.as_secs())]
     TimedOut {
-        /// Which.
+        /// Which command, with its arguments.
         command: String,
     },
     /// It takes more than any question may.
-    #[error("`git {command}` takes more than {limit}")]
     TooLarge {
         /// Which.
         command: String,
@@ -137,7 +132,6 @@ pub enum GitError {
         limit: Limit,
     },
     /// A tree that can be read in two ways.
-    #[error("the tree {tree} names `{}` twice or out of order, so that programs read different files in it; `git fsck` says more, and a commit made anew has none of it", name.escape_debug())]
     Unsound {
         /// Its id.
         tree: String,
@@ -145,9 +139,8 @@ pub enum GitError {
         name: String,
     },
     /// It failed.
-    #[error("`git {command}` failed: {complaint}")]
     Failed {
-        /// Which.
+        /// Which command, with its arguments or without.
         command: String,
         /// What it said.
         complaint: String,
@@ -159,7 +152,35 @@ impl GitError {
     pub fn is_of_the_question(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unsound { .. })
     }
+
+    /// In words. A command's arguments may be an agent's, and what git says repeats them.
+    pub fn sentence(&self) -> Sentence {
+        let git = |command: &String| quote(format_args!("git {command}"));
+        match self {
+            Self::NotARepository(path) => say!(
+                "`{}` is not a git repository; give the folder that holds `.git`, or a bare repository",
+                Known::path(path)
+            ),
+            Self::NotRun(error) => {
+                say!("the program `git` cannot be run: {}; install it and see that it is on the PATH", quote(error))
+            }
+            Self::NoFolder(error) => say!(
+                "a folder for git to run in cannot be made: {}; see that there is room for temporary files",
+                quote(error)
+            ),
+            Self::TimedOut { command } => say!("{} took longer than {} seconds", git(command), LOOK_MAX.as_secs()),
+            Self::TooLarge { command, limit } => say!("{} takes more than {}", git(command), Known::label(limit)),
+            Self::Unsound { tree, name } => say!(
+                "the tree {} names {} twice or out of order, so that programs read different files in it; `git fsck` says more, and a commit made anew has none of it",
+                Known::label(tree),
+                quote(name)
+            ),
+            Self::Failed { command, complaint } => say!("{} failed: {}", git(command), quote(complaint)),
+        }
+    }
 }
+
+error_said!(GitError);
 
 impl Git {
     /// Uses the repository at `path`, which need not exist yet. No folder above it is searched.

@@ -28,10 +28,14 @@ use serde_json::Value;
 
 use self::attempts::Attempts;
 use self::books::{Booked, Books, BooksError, Entry, Kind};
+use self::facts::Stopped;
 use self::standing::{Facts, Shown, Standing, micros};
 use self::transfer::Transfer;
 use super::history::History;
-use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
+use super::{
+    Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Known, Perform, Preview, Previewed, Sentence, quote,
+    quote_start, say,
+};
 
 pub use self::books::BooksError as LedgerError;
 pub use self::funding::{Accounts, Disagreement, Funding, OpenError};
@@ -60,22 +64,6 @@ struct Inner {
     attempts: Attempts,
     /// How long a locked file is waited for.
     wait: Duration,
-}
-
-/// Why a transfer was not booked. Nothing was committed.
-enum Stopped {
-    /// It makes no sense, or not any more.
-    NotDone(String),
-    /// It may make sense, to somebody who has seen both values.
-    FactsChanged(String),
-    /// SQLite could not read or write; the transaction is rolled back.
-    Sqlite(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Stopped {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
 }
 
 /// What the books say about a key, and whether that is final.
@@ -133,7 +121,8 @@ impl Preview for Ledger {
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         let action = action.clone();
-        let unavailable = |error| Err(CannotPreview::Unavailable(error));
+        let unavailable =
+            |error| Err(CannotPreview::Unavailable(say!("the ledger was not looked at: {}", quote(error))));
         self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()
     }
 
@@ -149,7 +138,7 @@ impl Perform for Ledger {
             // From here on no lookup can take this attempt for one that will not come.
             let under_way = match self.0.attempts.begin().await {
                 Ok(under_way) => under_way,
-                Err(error) => return Attempt::NotDone(format!("the attempt was not begun: {error}")),
+                Err(error) => return Attempt::NotDone(say!("the attempt was not begun: {}", quote(error))),
             };
             let work = move |inner: &Inner| {
                 let shown = Shown { preconditions: authorized.preconditions(), beside: authorized.beside() };
@@ -157,7 +146,7 @@ impl Perform for Ledger {
                 drop(under_way);
                 attempt
             };
-            self.blocking(work, |error| Attempt::Unknown(format!("the booking was interrupted: {error}"))).await
+            self.blocking(work, |error| Attempt::Unknown(say!("the booking was interrupted: {}", quote(error)))).await
         }
         .boxed()
     }
@@ -172,10 +161,11 @@ impl Perform for Ledger {
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             if let Err(error) = self.0.attempts.over().await {
-                return Finding::Unknown { evidence: format!("an attempt may still arrive: {error}") };
+                return Finding::Unknown { evidence: say!("an attempt may still arrive: {}", quote(error)) };
             }
             let inquiry = inquiry.clone();
-            let unknown = |error| Finding::Unknown { evidence: format!("the ledger could not be looked at: {error}") };
+            let unknown =
+                |error| Finding::Unknown { evidence: say!("the ledger could not be looked at: {}", quote(error)) };
             self.blocking(move |inner| inner.find(&inquiry), unknown).await
         }
         .boxed()
@@ -194,33 +184,31 @@ impl Inner {
     }
 
     /// Whether the operator lets agents pay from this account, which the configuration says, not the books.
-    fn allowed(&self, transfer: &Transfer) -> Result<(), String> {
+    fn allowed(&self, transfer: &Transfer) -> Result<(), Sentence> {
         if self.sources.contains(&transfer.source) {
             return Ok(());
         }
-        let source: String = transfer.source.chars().take(80).flat_map(char::escape_debug).collect();
-        let names: Vec<String> = self.sources.iter().map(|name| format!("`{name}`")).collect();
-        Err(if names.is_empty() {
-            format!("there is no account `{source}`; the operator has opened none")
-        } else {
-            format!("there is no account `{source}`; the operator opened {}", names.join(", "))
-        })
+        let source = quote_start(&transfer.source, 80);
+        if self.sources.is_empty() {
+            return Err(say!("there is no account {}; the operator has opened none", source));
+        }
+        let names = Sentence::join(self.sources.iter().map(|name| say!("`{}`", Known::configured(name))), ", ");
+        Err(say!("there is no account {}; the operator opened {}", source, names))
     }
 
     /// What a reviewer is shown, all of it from one moment of the books.
     fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
-        let impossible = |error: &dyn std::error::Error| CannotPreview::Impossible(error.to_string());
         let unavailable = |error: rusqlite::Error| {
-            CannotPreview::Unavailable(BooksError::Sqlite { path: self.path.clone(), source: error }.to_string())
+            CannotPreview::Unavailable(BooksError::Sqlite { path: self.path.clone(), source: error }.sentence())
         };
-        let transfer = Transfer::read(action).map_err(|error| impossible(&error))?;
+        let transfer = Transfer::read(action).map_err(|error| CannotPreview::Impossible(error.sentence()))?;
         self.allowed(&transfer).map_err(CannotPreview::Impossible)?;
-        let mut books = self.books().map_err(|error| CannotPreview::Unavailable(error.to_string()))?;
+        let mut books = self.books().map_err(|error| CannotPreview::Unavailable(error.sentence()))?;
         let books = books.read().map_err(unavailable)?;
         let Some(standing) = Standing::of(&books, &transfer).map_err(unavailable)? else {
             return Err(CannotPreview::Unavailable(self.without(&transfer)));
         };
-        let after = standing.after(&transfer).map_err(|error| impossible(&error))?;
+        let after = standing.after(&transfer).map_err(|error| CannotPreview::Impossible(error.sentence()))?;
         let (summary, facts, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
         let consequence = if standing.is_own() { Consequence::Medium } else { Consequence::High };
         let preconditions = standing.facts.conditions(&transfer);
@@ -228,39 +216,39 @@ impl Inner {
     }
 
     /// The books were replaced while the host runs: what was opened at its start is not in them.
-    fn without(&self, transfer: &Transfer) -> String {
-        let path = self.path.display();
-        format!(
-            "the ledger `{path}` has lost the account `{}`, with which this host started; put the ledger back",
-            transfer.source
+    fn without(&self, transfer: &Transfer) -> Sentence {
+        say!(
+            "the ledger `{}` has lost the account `{}`, with which this host started; put the ledger back",
+            Known::path(&self.path),
+            Known::configured(&transfer.source)
         )
     }
 
     /// Books in one transaction: the key, the facts and both balances are judged on what nobody can change until it is committed.
     fn attempt(&self, action: &Action, shown: Shown<'_>, key: &EffectKey, perform_by: Time) -> Attempt {
-        let unbooked = |error: &dyn std::fmt::Display| Attempt::NotDone(format!("{error}; nothing was booked"));
+        let unbooked = |why: Sentence| Attempt::NotDone(say!("{}; nothing was booked", why));
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let transfer = match Transfer::read(action) {
             Ok(transfer) => transfer,
-            Err(error) => return unbooked(&error),
+            Err(error) => return unbooked(error.sentence()),
         };
         let mut books = match self.books() {
             Ok(books) => books,
-            Err(error) => return unbooked(&error),
+            Err(error) => return unbooked(error.sentence()),
         };
         let transaction = match books.write() {
             Ok(transaction) => transaction,
-            Err(error) => return unbooked(&sqlite(error)),
+            Err(error) => return unbooked(sqlite(error).sentence()),
         };
         if (self.clock)() > perform_by {
-            return unbooked(&"the ledger was locked until it was too late for this attempt");
+            return unbooked(say!("the ledger was locked until it was too late for this attempt"));
         }
         // Returning drops the transaction, which rolls it back.
         let (booked, changed) = match self.book(&transaction, (action, &transfer), shown, key) {
             Ok(booked) => booked,
-            Err(Stopped::NotDone(why)) => return unbooked(&why),
+            Err(Stopped::NotDone(why)) => return unbooked(why),
             Err(Stopped::FactsChanged(why)) => return Attempt::FactsChanged(why),
-            Err(Stopped::Sqlite(error)) => return unbooked(&sqlite(error)),
+            Err(Stopped::Sqlite(error)) => return unbooked(sqlite(error).sentence()),
         };
         match transaction.commit() {
             Ok(()) if changed.is_empty() => Attempt::Done(transfer.receipt(&booked)),
@@ -280,11 +268,11 @@ impl Inner {
         (action, transfer): (&Action, &Transfer),
         shown: Shown<'_>,
         key: &EffectKey,
-    ) -> Result<(Booked, Vec<String>), Stopped> {
+    ) -> Result<(Booked, Vec<Sentence>), Stopped> {
         if let Some(booked) = books::booked(books, &key.0)? {
             if booked.transfer != transfer.record {
-                let text = format!("T{} was booked under the same key, and it is another transfer", booked.number);
-                return Err(Stopped::NotDone(text));
+                let why = say!("T{} was booked under the same key, and it is another transfer", booked.number);
+                return Err(Stopped::NotDone(why));
             }
             books::settle(books)?;
             return Ok((booked, Vec::new()));
@@ -295,7 +283,7 @@ impl Inner {
         };
         let since = standing.since(books, action.capability(), shown.preconditions)?;
         let changed = standing.facts.compared(transfer, shown, since)?;
-        let (source_balance, _) = standing.after(transfer).map_err(|error| Stopped::NotDone(error.to_string()))?;
+        let (source_balance, _) = standing.after(transfer).map_err(|error| Stopped::NotDone(error.sentence()))?;
         let to = match standing.payee {
             Some(payee) => payee,
             None => books::open_account(books, &transfer.payee, Kind::Outside)?,
@@ -319,17 +307,17 @@ impl Inner {
     fn after_failed_commit(&self, transfer: &Transfer, key: &EffectKey, error: rusqlite::Error) -> Attempt {
         // A full disk shows while the log is written, and what commits is written last: then nothing can be left that a recovery would find.
         let cut_short = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-        let failed = format!("the ledger could not commit: {error}");
+        let failed = say!("the ledger could not commit: {}", quote(error));
         match self.look(key) {
             Ok(Looked { found: Some(booked), flushed: Ok(()) }) => Attempt::Done(transfer.receipt(&booked)),
             Ok(Looked { found: None, flushed }) if flushed.is_ok() || cut_short => {
-                Attempt::NotDone(format!("{failed}; nothing was booked"))
+                Attempt::NotDone(say!("{}; nothing was booked", failed))
             }
             Ok(Looked { flushed, .. }) => {
-                let why = flushed.err().map(|why| format!(", and looking failed: {why}"));
-                Attempt::Unknown(failed + &why.unwrap_or_default())
+                let why = flushed.err().map(|why| say!(", and looking failed: {}", quote(why)));
+                Attempt::Unknown(failed + why.unwrap_or_default())
             }
-            Err(why) => Attempt::Unknown(format!("{failed}, and looking failed: {why}")),
+            Err(why) => Attempt::Unknown(say!("{}, and looking failed: {}", failed, why)),
         }
     }
 
@@ -346,11 +334,11 @@ impl Inner {
     /// What became of a lost attempt, of which none runs any more.
     /// Another file in the ledger's place knows nothing of the attempt, so the ledger's id is compared before its silence is taken for an answer.
     fn find(&self, inquiry: &Inquiry) -> Finding {
-        let unknown = |evidence: String| Finding::Unknown { evidence };
-        let path = self.path.display();
+        let unknown = |evidence: Sentence| Finding::Unknown { evidence };
+        let path = Known::path(&self.path);
         let transfer = match Transfer::read(&inquiry.action) {
             Ok(transfer) => transfer,
-            Err(error) => return unknown(error.to_string()),
+            Err(error) => return unknown(error.sentence()),
         };
         let Some(shown) = Facts::ledger_of(&inquiry.preconditions) else {
             return unknown("the clearance does not say which ledger was shown".into());
@@ -358,28 +346,34 @@ impl Inner {
         match self.id() {
             Ok(id) if id == shown => {}
             Ok(id) => {
-                return unknown(format!(
-                    "`{path}` is the ledger {id}, and the transfer was to be booked in the ledger {shown}",
-                ));
+                let (id, shown) = (Known::label(id), Known::label(shown));
+                let why =
+                    say!("`{}` is the ledger {}, and the transfer was to be booked in the ledger {}", path, id, shown);
+                return unknown(why);
             }
-            Err(error) => return unknown(error.to_string()),
+            Err(error) => return unknown(error.sentence()),
         }
         match self.look(&inquiry.key) {
             Ok(Looked { flushed: Err(error), found }) => {
                 let what = if found.is_some() { "there" } else { "not there" };
-                unknown(format!("the call's key is {what} in `{path}`, but that may not outlast a power cut: {error}"))
+                unknown(say!(
+                    "the call's key is {} in `{}`, but that may not outlast a power cut: {}",
+                    what,
+                    path,
+                    quote(error)
+                ))
             }
             Ok(Looked { found: Some(booked), .. }) if booked.transfer != transfer.record => {
-                unknown(format!("T{} in `{path}` has the call's key, and it is another transfer", booked.number))
+                unknown(say!("T{} in `{}` has the call's key, and it is another transfer", booked.number, path))
             }
             Ok(Looked { found: Some(booked), .. }) => Finding::Happened {
-                evidence: format!("it is T{} in `{path}`, under the call's key", booked.number),
+                evidence: say!("it is T{} in `{}`, under the call's key", booked.number, path),
                 receipt: transfer.receipt(&booked),
             },
             Ok(Looked { found: None, .. }) => Finding::DidNotHappen {
-                evidence: format!("no attempt runs, and no entry in `{path}` has the call's key"),
+                evidence: say!("no attempt runs, and no entry in `{}` has the call's key", path),
             },
-            Err(error) => unknown(error.to_string()),
+            Err(error) => unknown(error.sentence()),
         }
     }
 

@@ -16,7 +16,10 @@ use holdshort_journal::Authorized;
 use serde_json::Value;
 
 use super::message::{Bcc, Composer, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed, key};
+use super::{
+    Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Known, Perform, Preview, Previewed, Sentence, key, quote,
+    say,
+};
 
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
@@ -47,13 +50,13 @@ impl Maildir {
     fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
-        interrupted: impl FnOnce(String) -> T + Send + 'static,
+        interrupted: impl FnOnce(Sentence) -> T + Send + 'static,
     ) -> BoxFuture<'static, T> {
         let inner = self.0.clone();
         async move {
             tokio::task::spawn_blocking(move || work(&inner))
                 .await
-                .unwrap_or_else(|error| interrupted(error.to_string()))
+                .unwrap_or_else(|error| interrupted(quote(error).into()))
         }
         .boxed()
     }
@@ -88,7 +91,7 @@ impl Perform for Maildir {
                 let (action, preconditions) = (authorized.action(), authorized.preconditions());
                 inner.attempt(authorized.agent(), action, preconditions, authorized.key())
             },
-            |error| Attempt::Unknown(format!("the delivery was interrupted: {error}")),
+            |error| Attempt::Unknown(say!("the delivery was interrupted: {}", error)),
         )
     }
 
@@ -96,7 +99,7 @@ impl Perform for Maildir {
         let inquiry = inquiry.clone();
         self.blocking(
             move |inner| inner.find(&inquiry.action, &inquiry.key),
-            |error| Finding::Unknown { evidence: format!("the Maildir could not be looked at: {error}") },
+            |error| Finding::Unknown { evidence: say!("the Maildir could not be looked at: {}", error) },
         )
     }
 
@@ -119,8 +122,8 @@ impl Inner {
             Ok(None) => {}
             // An earlier attempt's message may lie where nobody can look, and would be delivered a second time.
             Err(why) => {
-                let text = format!("{why}, so that the message may be there already; nothing was delivered now");
-                return Attempt::Unknown(text);
+                let why = say!("{}, so that the message may be there already; nothing was delivered now", why);
+                return Attempt::Unknown(why);
             }
         }
         let letter = match self.composer.compose(agent, action, preconditions, key, (self.clock)(), Bcc::Keep) {
@@ -133,14 +136,14 @@ impl Inner {
         // A Maildir's files are the local system's, whose lines end in LF. Every part is ASCII text, so nothing else changes.
         let bytes: Vec<u8> = letter.bytes.into_iter().filter(|byte| *byte != b'\r').collect();
         if let Err(error) = write_synced(&tmp, &bytes) {
-            return Attempt::NotDone(format!("`{}` could not be written: {error}", tmp.display()));
+            return Attempt::NotDone(say!("`{}` could not be written: {}", Known::path(&tmp), quote(error)));
         }
         let new = self.folder.join("new").join(&name);
         let attempt = match std::fs::hard_link(&tmp, &new) {
             Ok(()) => match File::open(self.folder.join("new")).and_then(|folder| folder.sync_all()) {
                 Ok(()) => self.done(action, key),
                 Err(error) => {
-                    Attempt::Unknown(format!("the message is in `new`, but may not outlast a power cut: {error}"))
+                    Attempt::Unknown(say!("the message is in `new`, but may not outlast a power cut: {}", quote(error)))
                 }
             },
             Err(error) => self.not_linked(action, key, &error),
@@ -156,12 +159,12 @@ impl Inner {
     /// it only where the system has refused to begin.
     fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
         let new = self.folder.join("new").join(key::plain(key));
-        let failed = format!("`{}` could not be linked to: {error}", new.display());
+        let failed = say!("`{}` could not be linked to: {}", Known::path(&new), quote(error));
         match self.whereabouts(key) {
             Ok(Some(_)) => self.done(action, key),
             Ok(None) if is_refusal(error) => Attempt::NotDone(failed),
-            Ok(None) => Attempt::Unknown(format!("{failed}; it is not there, but a reader may have taken it")),
-            Err(why) => Attempt::Unknown(format!("{failed}; and {why}")),
+            Ok(None) => Attempt::Unknown(say!("{}; it is not there, but a reader may have taken it", failed)),
+            Err(why) => Attempt::Unknown(say!("{}; and {}", failed, why)),
         }
     }
 
@@ -181,17 +184,18 @@ impl Inner {
 
     /// Present is proof, absent is none: whoever reads the mail may have removed it.
     fn find(&self, action: &Action, key: &EffectKey) -> Finding {
-        let folder = self.folder.display();
+        let folder = Known::path(&self.folder);
         match (self.whereabouts(key), self.receipt(action, key)) {
             (Ok(Some(path)), Some(receipt)) => {
-                Finding::Happened { receipt, evidence: format!("the message is there: `{}`", path.display()) }
+                Finding::Happened { receipt, evidence: say!("the message is there: `{}`", Known::path(&path)) }
             }
             (Ok(Some(path)), None) => Finding::Unknown {
-                evidence: format!("`{}` is there, but the action holds no `message` to give back", path.display()),
+                evidence: say!("`{}` is there, but the action holds no `message` to give back", Known::path(&path)),
             },
             (Ok(None), _) => Finding::Unknown {
-                evidence: format!(
-                    "no message of this key is in `new` or `cur` of `{folder}`; a reader may have removed it"
+                evidence: say!(
+                    "no message of this key is in `new` or `cur` of `{}`; a reader may have removed it",
+                    folder
                 ),
             },
             (Err(why), _) => Finding::Unknown { evidence: why },
@@ -200,20 +204,21 @@ impl Inner {
 
     /// Where the message of this key is, if it is anywhere; or which folder cannot be looked at.
     /// What is found is flushed: an attempt that was killed right after its link has not, and what is reported now is written down for good.
-    fn whereabouts(&self, key: &EffectKey) -> Result<Option<PathBuf>, String> {
+    fn whereabouts(&self, key: &EffectKey) -> Result<Option<PathBuf>, Sentence> {
         let Some(found) = self.search(key)? else { return Ok(None) };
         for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
             let flushed = File::open(&folder).and_then(|folder| folder.sync_all());
-            flushed
-                .map_err(|error| format!("`{}` is there, but may not outlast a power cut: {error}", found.display()))?;
+            flushed.map_err(|error| {
+                say!("`{}` is there, but may not outlast a power cut: {}", Known::path(&found), quote(error))
+            })?;
         }
         Ok(Some(found))
     }
 
-    fn search(&self, key: &EffectKey) -> Result<Option<PathBuf>, String> {
+    fn search(&self, key: &EffectKey) -> Result<Option<PathBuf>, Sentence> {
         let unseen = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| format!("`{path}` cannot be looked at: {error}")
+            let path = Known::path(path);
+            move |error: io::Error| say!("`{}` cannot be looked at: {}", path, quote(error))
         };
         let name = key::plain(key);
         let (new, cur) = (self.folder.join("new").join(&name), self.folder.join("cur"));

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::key;
-use super::{CannotPreview, Exhibit, Known, Previewed, Sentence, quote, say};
+use super::{CannotPreview, Exhibit, Known, Previewed, Sentence, quote, quote_start, say};
 use address::address;
 use attached::{content_type, read_within};
 
@@ -242,7 +242,7 @@ impl Composer {
             left = left.saturating_sub(bytes.len() as u64);
             let found = Digest::of(&bytes);
             if found != digest {
-                return Err(Unloaded::Changed(format!("the attachment `{path}` is {found}, not {digest}")));
+                return Err(Unloaded::Changed(say!("the attachment {} is {}, not {}", quote(path), found, digest)));
             }
             loaded.push(Loaded { path: path.clone(), bytes, digest });
         }
@@ -296,18 +296,19 @@ struct Loaded {
 
 enum Unloaded {
     /// No message can be made of this, now or later.
-    Impossible(String),
+    Impossible(Sentence),
     /// The file is not the one that the agent named by its digest: its mistake while it proposes, a fact that has changed once it was cleared.
-    Changed(String),
+    Changed(Sentence),
     /// The disk did not answer; the message may be fine.
-    Unavailable(String),
+    Unavailable(Sentence),
 }
 
 impl Draft {
     /// What is wrong with a message is told to the agent before anybody is asked about it.
-    fn read(action: &Action) -> Result<Self, String> {
+    fn read(action: &Action) -> Result<Self, Sentence> {
         let Arguments { message } = Arguments::deserialize(action.arguments()).map_err(|error| {
-            format!("`{}` does not take the message that this connector sends: {error}", action.capability())
+            let why = quote(error);
+            say!("`{}` does not take the message that this connector sends: {}", action.capability().clone(), why)
         })?;
         let MessageField { to, cc, bcc, subject, body, in_reply_to, attachments } = message;
         let addresses = |list: &[String]| list.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>();
@@ -325,22 +326,23 @@ impl Draft {
     }
 
     /// What no relay would take, or what could smuggle a header: refused before anybody is asked.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Sentence> {
         match self.recipients().len() {
             0 => return Err("the message has no recipients".into()),
             count if count > RECIPIENTS_MAX => {
-                return Err(format!("the message has {count} recipients; at most {RECIPIENTS_MAX} are possible"));
+                return Err(say!("the message has {} recipients; at most {} are possible", count, RECIPIENTS_MAX));
             }
             _ => {}
         }
         if let Some(control) = self.subject.chars().find(|c| c.is_control()) {
-            return Err(format!("the subject holds the control character U+{:04X}", u32::from(control)));
+            let control = Known::label(format_args!("U+{:04X}", u32::from(control)));
+            return Err(say!("the subject holds the control character {}", control));
         }
         if is_encoded_word(&self.subject) {
             return Err("the subject holds `=?…?=`, which mail readers show as something else (RFC 2047)".into());
         }
         if self.subject.chars().count() > SUBJECT_CHARS_MAX {
-            return Err(format!("the subject is longer than {SUBJECT_CHARS_MAX} characters"));
+            return Err(say!("the subject is longer than {} characters", SUBJECT_CHARS_MAX));
         }
         if self.body.contains('\0') {
             return Err("the body holds a NUL character".into());
@@ -353,7 +355,7 @@ impl Draft {
             let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
             let plain = |id: &str| id.chars().all(|c| c.is_ascii_graphic() && !"<>".contains(c)) && id.contains('@');
             if !inner.is_some_and(plain) || id.len() > 250 {
-                return Err(format!("`{}` is not a message id; write `<left@right>`", id.escape_default()));
+                return Err(say!("{} is not a message id; write `<left@right>`", quote_start(id, 250)));
             }
         }
         Ok(())
@@ -382,13 +384,16 @@ fn mailbox(text: &str) -> Result<Mailbox, ComposerError> {
     if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
         return Err(refuse("its name holds a control character".into()));
     }
-    Ok(Mailbox::new(name, address(email.as_ref()).map_err(refuse)?))
+    let email = address(email.as_ref()).map_err(|why| refuse(why.into_string()))?;
+    Ok(Mailbox::new(name, email))
 }
 
 /// `sha256:…` as everywhere, or the bare digits that other tools print.
-fn digest(text: &str) -> Result<Digest, String> {
+fn digest(text: &str) -> Result<Digest, Sentence> {
     let full = if text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{text}") };
-    full.parse().map_err(|error| format!("{error}"))
+    full.parse().map_err(|_| {
+        say!("{} is not a SHA-256 digest; write 64 hexadecimal digits in lower case", quote_start(text, 80))
+    })
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ use holdshort_journal::Authorized;
 use serde_json::{Map, Value};
 
 pub use exhibit::{EXHIBIT_BYTES_MAX, Exhibit};
-use exhibit::{Known, Sentence, quote, quote_start, say};
+use exhibit::{Known, Sentence, error_said, quote, quote_start, quote_value, say};
 use history::History;
 
 /// Where a connector gets its time from.
@@ -98,10 +98,21 @@ impl Previewed {
 }
 
 impl CannotPreview {
+    /// In words.
+    pub fn sentence(self) -> Sentence {
+        let (Self::Impossible(why) | Self::Unavailable(why)) = self;
+        why
+    }
+
     /// What would have to be shown is larger than any evidence may be. The call is refused then, as one is whose arguments are too long to be read.
-    pub fn too_large(title: &Sentence, bytes: u64, instead: &str) -> Self {
-        Self::Impossible(format!(
-            "{LIMIT}: `{title}` is {bytes} bytes; a reviewer is shown at most {EXHIBIT_BYTES_MAX}, and never a part: {instead}"
+    pub fn too_large(title: &Sentence, bytes: u64, instead: &'static str) -> Self {
+        Self::Impossible(say!(
+            "{}: `{}` is {} bytes; a reviewer is shown at most {}, and never a part: {}",
+            LIMIT,
+            title.clone(),
+            bytes,
+            EXHIBIT_BYTES_MAX,
+            instead
         ))
     }
 }
@@ -111,10 +122,10 @@ impl CannotPreview {
 pub enum CannotPreview {
     /// The action is impossible as proposed; the agent is told so and nobody is asked.
     #[error("{0}")]
-    Impossible(String),
+    Impossible(Sentence),
     /// The connector cannot look just now; the host tries again.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(Sentence),
 }
 
 /// What a routine call is about.
@@ -137,7 +148,7 @@ pub trait Routine: Send + Sync {
 /// The connector cannot answer just now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unavailable(pub String);
+pub struct Unavailable(pub Sentence);
 
 /// How many attempts of one connector go on at the same time; what else is cleared waits for its turn.
 ///
@@ -171,15 +182,15 @@ pub enum Attempt {
     /// It happened; what was done, of the function's `ok` type.
     Done(Value),
     /// It happened though facts had changed, as far as the clearance allows; each in words, with both values.
-    DoneDespite(Value, Vec<String>),
+    DoneDespite(Value, Vec<Sentence>),
     /// It did not happen, and cannot happen late.
-    NotDone(String),
+    NotDone(Sentence),
     /// It certainly did not happen, cannot happen late, and may be tried again after this while under the same clearance.
-    Postponed(String, Duration),
+    Postponed(Sentence, Duration),
     /// It did not happen because a precondition no longer holds; both values are in the text.
-    FactsChanged(String),
+    FactsChanged(Sentence),
     /// It may have happened.
-    Unknown(String),
+    Unknown(Sentence),
 }
 
 /// A lost attempt.
@@ -209,16 +220,16 @@ pub enum Finding {
         /// What was done, of the function's `ok` type.
         receipt: Value,
         /// How that is known.
-        evidence: String,
+        evidence: Sentence,
     },
     /// It did not happen and a late arrival is excluded.
     DidNotHappen {
         /// How that is known.
-        evidence: String,
+        evidence: Sentence,
     },
     /// It cannot be told.
     Unknown {
         /// What was looked at.
-        evidence: String,
+        evidence: Sentence,
     },
 }

@@ -10,7 +10,7 @@ use holdshort_gate::{CallNumber, EffectKey, Permit, RunId};
 use serde_json::{Value, json};
 
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Trace, environment};
-use super::{Attempt, Exhibit, Inquiry, key, say};
+use super::{Attempt, Exhibit, Inquiry, Known, Sentence, key, quote, quote_value, say};
 
 /// How much of each output is read: a result, or the end of a log.
 pub const KEPT_BYTES_MAX: u64 = 1024 * 1024;
@@ -72,9 +72,9 @@ pub enum Said {
     /// It was done.
     Done,
     /// It was not done and will not be; in the program's own words.
-    NotDone(String),
+    NotDone(Sentence),
     /// It may have been done; what was seen.
-    Unknown(String),
+    Unknown(Sentence),
 }
 
 impl Program {
@@ -95,10 +95,12 @@ impl Program {
     }
 
     /// Whether the operator has put another program in the place of the one that was shown; both in words.
-    pub fn changed(&self, shown: Option<&Value>) -> Option<String> {
+    pub fn changed(&self, shown: Option<&Value>) -> Option<Sentence> {
         let now = self.precondition();
         let shown = shown.unwrap_or(&Value::Null);
-        (*shown != now).then(|| format!("the program was {shown} when it was shown and is {now} now"))
+        let differs = *shown != now;
+        differs
+            .then(|| say!("the program was {} when it was shown and is {} now", quote_value(shown), quote_value(&now)))
     }
 
     /// The program's name, for people.
@@ -130,20 +132,20 @@ impl Program {
         children: &Children,
         origin: &Origin<'_>,
         order: Order,
-        receipt: impl FnOnce(&Output) -> Result<Value, String>,
+        receipt: impl FnOnce(&Output) -> Result<Value, Sentence>,
     ) -> Attempt {
         let name = origin.child();
         let ended = match children.run(&name, order).await {
             Ok(ended) => ended,
             Err(NotStarted::Busy(path)) => {
-                return Attempt::Unknown(format!("an earlier attempt still runs and holds `{}`", path.display()));
+                return Attempt::Unknown(say!("an earlier attempt still runs and holds `{}`", Known::path(&path)));
             }
-            Err(error) => return Attempt::NotDone(error.to_string()),
+            Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let attempt = match self.said(&ended) {
             Said::Done => match receipt(&ended.stdout) {
                 Ok(receipt) => Attempt::Done(receipt),
-                Err(why) => Attempt::Unknown(with_words(&format!("exit status 0, but {why}"), &ended)),
+                Err(why) => Attempt::Unknown(with_words(say!("exit status 0, but {}", why), &ended)),
             },
             Said::NotDone(why) => Attempt::NotDone(why),
             Said::Unknown(why) => Attempt::Unknown(why),
@@ -166,8 +168,8 @@ impl Program {
         match ended.how {
             How::Exited(0) => Said::Done,
             How::Exited(status) if is_not_done(status) && ended.lingers => {
-                let what = format!("exit status {status}, but what it started still runs");
-                Said::Unknown(with_words(&what, ended))
+                let what = say!("exit status {}, but what it started still runs", status);
+                Said::Unknown(with_words(what, ended))
             }
             How::Exited(status) if is_not_done(status) => Said::NotDone(how(ended, self.time_out)),
             How::Exited(_) | How::Signalled(_) | How::TimedOut | How::WroteTooMuch | How::FilledDisk | How::Lost(_) => {
@@ -178,16 +180,18 @@ impl Program {
 }
 
 /// How a child ended, in words, with the end of what it said on its standard error.
-pub fn how(ended: &Ended, time_out: Duration) -> String {
+pub fn how(ended: &Ended, time_out: Duration) -> Sentence {
     let what = match &ended.how {
-        How::Exited(status) => format!("exit status {status}"),
-        How::Signalled(signal) => format!("ended by signal {signal}"),
-        How::TimedOut => format!("stopped, because it ran longer than {} seconds", time_out.as_secs_f64()),
-        How::WroteTooMuch => format!("stopped, because it printed more than {WRITTEN_BYTES_MAX} bytes"),
-        How::FilledDisk => "stopped, because it used up half of the disk space that was free".to_owned(),
-        How::Lost(error) => format!("how it ended cannot be told: {error}"),
+        How::Exited(status) => say!("exit status {}", *status),
+        How::Signalled(signal) => say!("ended by signal {}", *signal),
+        How::TimedOut => {
+            say!("stopped, because it ran longer than {} seconds", Known::number(time_out.as_secs_f64()))
+        }
+        How::WroteTooMuch => say!("stopped, because it printed more than {} bytes", WRITTEN_BYTES_MAX),
+        How::FilledDisk => say!("stopped, because it used up half of the disk space that was free"),
+        How::Lost(error) => say!("how it ended cannot be told: {}", quote(error)),
     };
-    with_words(&what, ended)
+    with_words(what, ended)
 }
 
 /// The end of what a child said on its standard error.
@@ -195,9 +199,9 @@ pub fn words(ended: &Ended) -> String {
     ended.stderr.tail(TAIL_CHARS_MAX)
 }
 
-fn with_words(what: &str, ended: &Ended) -> String {
+fn with_words(what: Sentence, ended: &Ended) -> Sentence {
     let words = words(ended);
-    if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") }
+    if words.is_empty() { what } else { say!("{}: {}", what, quote(words)) }
 }
 
 /// What a lost attempt has left.
@@ -206,7 +210,7 @@ pub struct Left {
     /// Whether the program, or something that it started, still runs; it may act yet.
     pub runs: bool,
     /// The same in words.
-    pub evidence: String,
+    pub evidence: Sentence,
 }
 
 impl Left {
@@ -214,16 +218,16 @@ impl Left {
     pub async fn by(children: &Children, origin: &Origin<'_>, patience: Duration) -> Self {
         let name = origin.child();
         let path = children.lock_path(&name);
-        let path = path.display();
+        let path = Known::path(&path);
         let trace = children.wait_until_gone(&name, patience).await;
         let evidence = match trace {
-            Trace::Running => format!("the program, or something that it started, still runs and holds `{path}`"),
+            Trace::Running => say!("the program, or something that it started, still runs and holds `{}`", path),
             Trace::Gone => match children.said(&name, TAIL_CHARS_MAX).as_str() {
-                "" => format!("the program has ended and has said nothing; its files are `{path}` and beside it"),
-                said => format!("the program has ended; the last it said, which is in `{path}`: {said}"),
+                "" => say!("the program has ended and has said nothing; its files are `{}` and beside it", path),
+                said => say!("the program has ended; the last it said, which is in `{}`: {}", path, quote(said)),
             },
             // A power cut may take the file and leave the effect.
-            Trace::None => format!("the program does not run and has left no `{path}`"),
+            Trace::None => say!("the program does not run and has left no `{}`", path),
         };
         Self { runs: trace == Trace::Running, evidence }
     }

@@ -1,11 +1,12 @@
 //! A release as an agent proposes it, read from the arguments of `deployment.deploy`.
 
 use holdshort_gate::Action;
+use holdshort_words::Said;
 use serde_json::{Value, json};
 
-use super::CannotPreview;
 use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
+use super::{CannotPreview, Known, Sentence, error_said, quote_start, say};
 
 /// What is to be deployed where.
 #[derive(Clone, Debug)]
@@ -41,27 +42,34 @@ impl<'a> Release<'a> {
 
 /// The target is not one of the operator's.
 pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>) -> CannotPreview {
-    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
-    let target: String = target.chars().take(80).collect();
-    CannotPreview::Impossible(format!("there is no target `{target}`; the operator named {}", known.join(", ")))
+    let known = Sentence::join(known.map(|name| say!("`{}`", Known::configured(name))), ", ");
+    CannotPreview::Impossible(say!("there is no target {}; the operator named {}", quote_start(target, 80), known))
 }
 
 /// What is too large to be looked at is so the next time too; everything else is the host's trouble.
 impl From<GitError> for CannotPreview {
     fn from(error: GitError) -> Self {
-        let text = error.to_string();
+        let text = error.sentence();
         if error.is_of_the_question() { Self::Impossible(text) } else { Self::Unavailable(text) }
     }
 }
 
 /// The action can never be done as it is.
-pub fn impossible(error: &dyn std::error::Error) -> CannotPreview {
-    CannotPreview::Impossible(error.to_string())
+pub fn impossible(error: &impl Said) -> CannotPreview {
+    CannotPreview::Impossible(say!("{}", *error))
 }
 
 /// The arguments are another function's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the arguments hold no `release` with `target` and `revision`; this connector serves `holdshort:agent/deployment#deploy`"
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotARelease;
+
+impl NotARelease {
+    /// In words.
+    pub fn sentence(self) -> Sentence {
+        say!(
+            "the arguments hold no `release` with `target` and `revision`; this connector serves `holdshort:agent/deployment#deploy`"
+        )
+    }
+}
+
+error_said!(NotARelease);

@@ -13,7 +13,7 @@ use super::git::objects::Objects;
 use super::git::revision::NotResolved;
 use super::git::{CommitId, Git, GitError, Looked};
 use super::relative::{NotWithin, RelativePath};
-use super::{Routine, RoutineCall, Unavailable};
+use super::{Routine, RoutineCall, Unavailable, quote};
 
 /// The most that an answer may hold; the guest's memory has to take it, and the journal to keep it.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -185,7 +185,7 @@ impl Routine for Repository {
         async move {
             match self.result(call.action).await {
                 Ok(value) => Ok(json!({ "ok": value })),
-                Err(NoAnswer::Host(error)) => Err(Unavailable(error.to_string())),
+                Err(NoAnswer::Host(error)) => Err(Unavailable(quote(error).into())),
                 Err(why) => Ok(json!({ "err": why.to_string() })),
             }
         }

@@ -23,7 +23,7 @@ use lettre::transport::smtp::extension::ClientId;
 use serde_json::Value;
 
 use super::message::{Bcc, Composer, Letter, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Perform, Preview, Previewed};
+use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Known, Perform, Preview, Previewed, quote, say};
 use session::Handed;
 
 /// The longest wait before a message is tried again: relays that ask to wait expect the next try within some minutes.
@@ -152,7 +152,7 @@ impl Smtp {
             Ok((Ok(letter), authorized)) => (letter, authorized),
             Ok((Err(NotComposed::Impossible(why)), _)) => return Attempt::NotDone(why),
             Ok((Err(NotComposed::FactsChanged(why)), _)) => return Attempt::FactsChanged(why),
-            Err(error) => return Attempt::NotDone(format!("the message could not be written: {error}")),
+            Err(error) => return Attempt::NotDone(say!("the message could not be written: {}", quote(error))),
         };
         let receipt = |reply: &str| {
             let accepted_by = format!("accepted by the relay {}: {reply}", self.relay);
@@ -168,22 +168,26 @@ impl Smtp {
     }
 
     async fn send(&self, letter: &Letter, attempt: u32, receipt: impl Fn(&str) -> Option<Value>) -> Attempt {
-        let relay = &self.relay;
+        let (relay, named) = (&self.relay, Known::configured(&self.relay));
         match session::hand_over(relay, letter).await {
             Handed::Accepted(reply) => receipt(&reply).map_or_else(
                 || {
-                    Attempt::Unknown(format!(
-                        "the relay {relay} accepted the message: {reply}; the action holds no `message` to give back"
+                    Attempt::Unknown(say!(
+                        "the relay {} accepted the message: {}; the action holds no `message` to give back",
+                        named,
+                        quote(&reply)
                     ))
                 },
                 Attempt::Done,
             ),
             Handed::PutOff(why) => {
-                Attempt::Postponed(format!("not sent through the relay {relay} yet: {why}"), self.again_in(attempt))
+                Attempt::Postponed(say!("not sent through the relay {} yet: {}", named, why), self.again_in(attempt))
             }
-            Handed::Refused(why) => Attempt::NotDone(format!("not sent through the relay {relay}: {why}")),
-            Handed::Unclear(why) => Attempt::Unknown(format!(
-                "the message was sent to the relay {relay}, which may have accepted it: {why}"
+            Handed::Refused(why) => Attempt::NotDone(say!("not sent through the relay {}: {}", named, why)),
+            Handed::Unclear(why) => Attempt::Unknown(say!(
+                "the message was sent to the relay {}, which may have accepted it: {}",
+                named,
+                why
             )),
         }
     }
@@ -206,7 +210,9 @@ impl Preview for Smtp {
         let (composer, agent, action) = (self.composer.clone(), agent.to_owned(), action.clone());
         async move {
             let preview = tokio::task::spawn_blocking(move || composer.preview(&agent, &action));
-            preview.await.unwrap_or_else(|error| Err(CannotPreview::Unavailable(error.to_string())))
+            preview
+                .await
+                .unwrap_or_else(|error| Err(CannotPreview::Unavailable(say!("it was not looked at: {}", quote(error)))))
         }
         .boxed()
     }
@@ -219,9 +225,10 @@ impl Perform for Smtp {
 
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         let id = self.composer.message_id(&inquiry.key);
-        let evidence = format!(
-            "the relay {} cannot be asked; look for message id `{id}` in its log or at a recipient's",
-            self.relay
+        let evidence = say!(
+            "the relay {} cannot be asked; look for message id `{}` in its log or at a recipient's",
+            Known::configured(&self.relay),
+            Known::label(id)
         );
         async move { Finding::Unknown { evidence } }.boxed()
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::relative::{NotWithin, SpelledPath, open, spelled, walk};
-use super::{Routine, RoutineCall, Unavailable};
+use super::{Routine, RoutineCall, Unavailable, quote};
 
 /// The largest file that is read as text.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -129,7 +129,7 @@ impl Routine for Workspace {
         async move {
             match self.result(call).await {
                 Ok(value) => Ok(json!({ "ok": value })),
-                Err(error @ NoAnswer::Host(_)) => Err(Unavailable(error.to_string())),
+                Err(error @ NoAnswer::Host(_)) => Err(Unavailable(quote(error).into())),
                 Err(why) => Ok(json!({ "err": why.to_string() })),
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use holdshort_gate::command::{Expire, Finish, Outcome, Start};
 use holdshort_gate::{Call, Capability, Phase, Proposal, Refused, Run, Subject, Time};
 use holdshort_journal::{Authorized, Fence, SubmitError};
+use holdshort_words::{Sentence, say};
 use tokio::sync::SemaphorePermit;
 
 use super::{Effects, NoPerformer, Place};
@@ -69,10 +70,10 @@ impl Effects {
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
             Ok(performer) => performer,
             Err(error @ NoPerformer::Missing(_)) => {
-                return self.finish(place, attempt, Outcome::DidNotHappen(error.to_string()), None).await;
+                return self.finish(place, attempt, not_done(error.sentence()), None).await;
             }
             Err(error @ NoPerformer::Another { .. }) => {
-                let outcome = self.held_again(place, error.to_string()).await;
+                let outcome = self.held_again(place, error.sentence()).await;
                 return self.finish(place, attempt, outcome, None).await;
             }
         };
@@ -80,27 +81,29 @@ impl Effects {
             return self.finish(place, attempt, outcome, None).await;
         }
         if self.0.journal.now() > perform_by {
-            let reason = "the host was held up between the start and the attempt, which was not begun".to_owned();
-            return self.finish(place, attempt, Outcome::DidNotHappen(reason), None).await;
+            let reason = say!("the host was held up between the start and the attempt, which was not begun");
+            return self.finish(place, attempt, not_done(reason), None).await;
         }
         // A task of its own, so that a connector that panics leaves an effect in doubt and a dispatcher that goes on.
         let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
         let outcome = match attempted {
             Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
-            Ok(Attempt::DoneDespite(receipt, changed)) => Outcome::HappenedDespite(receipt, changed),
-            Ok(Attempt::NotDone(reason)) => Outcome::DidNotHappen(reason),
+            Ok(Attempt::DoneDespite(receipt, changed)) => {
+                Outcome::HappenedDespite(receipt, changed.into_iter().map(Sentence::into_string).collect())
+            }
+            Ok(Attempt::NotDone(reason)) => not_done(reason),
             Ok(Attempt::Postponed(reason, again_in)) => {
-                Outcome::Postponed(reason, u64::try_from(again_in.as_millis()).unwrap_or(u64::MAX))
+                Outcome::Postponed(reason.into_string(), u64::try_from(again_in.as_millis()).unwrap_or(u64::MAX))
             }
             Ok(Attempt::FactsChanged(reason)) => self.held_again(place, reason).await,
-            Ok(Attempt::Unknown(reason)) => Outcome::Unknown(reason),
-            Err(_) => Outcome::Unknown("the connector failed in the middle of the attempt".into()),
+            Ok(Attempt::Unknown(reason)) => unknown(reason),
+            Err(_) => unknown(say!("the connector failed in the middle of the attempt")),
         };
         // The far end has done its part. A full disk, or a lookup that waits, holds up nobody else's attempt.
         drop(turn);
-        let unknown = matches!(outcome, Outcome::Unknown(_));
+        let is_unknown = matches!(outcome, Outcome::Unknown(_));
         self.finish(place, attempt, outcome, None).await;
-        if unknown {
+        if is_unknown {
             self.settle_lost(place).await;
         }
     }
@@ -109,7 +112,7 @@ impl Effects {
     /// nothing if it may go on.
     async fn moved(&self, place: &Place) -> Option<Outcome> {
         let Some((run, call, proposal)) = self.proposal(place).await else {
-            return Some(Outcome::DidNotHappen("what was cleared is not in the journal".into()));
+            return Some(not_done(say!("what was cleared is not in the journal")));
         };
         if let Some(reason) = self.0.refresh.overtaken(&run, place, &call) {
             return Some(self.held_again(place, reason).await);
@@ -120,17 +123,17 @@ impl Effects {
         }
         match self.0.refresh.moved(&agent, place, &proposal).await {
             Ok(None) => None,
-            Ok(Some((reason, now))) => Some(Outcome::FactsChanged { reason, proposal: Box::new(now) }),
-            Err(why) => Some(Outcome::DidNotHappen(format!("what it rested on could not be looked at again: {why}"))),
+            Ok(Some((reason, now))) => Some(changed(reason, now)),
+            Err(why) => Some(not_done(say!("what it rested on could not be looked at again: {}", why))),
         }
     }
 
     /// The same action with the facts of now, for reviewers to look at again.
-    async fn held_again(&self, place: &Place, reason: String) -> Outcome {
-        let Some((run, _, proposal)) = self.proposal(place).await else { return Outcome::DidNotHappen(reason) };
+    async fn held_again(&self, place: &Place, reason: Sentence) -> Outcome {
+        let Some((run, _, proposal)) = self.proposal(place).await else { return not_done(reason) };
         match self.0.refresh.refresh(&run.agent, place, &proposal).await {
-            Ok(proposal) => Outcome::FactsChanged { reason, proposal: Box::new(proposal) },
-            Err(now) => Outcome::DidNotHappen(format!("{reason}; and now: {now}")),
+            Ok(proposal) => changed(reason, proposal),
+            Err(now) => not_done(say!("{}; and now: {}", reason, now)),
         }
     }
 
@@ -138,14 +141,14 @@ impl Effects {
     pub(super) async fn settle_lost(&self, place: &Place) {
         let Some((call, inquiry)) = self.lost(place).await else { return };
         if call.phase == Phase::Started {
-            let reason = "the host stopped between the start of the effect and its outcome".to_owned();
-            self.finish(place, inquiry.attempt, Outcome::Unknown(reason), None).await;
+            let reason = say!("the host stopped between the start of the effect and its outcome");
+            self.finish(place, inquiry.attempt, unknown(reason), None).await;
         }
         let shown = call.proposal().map(|proposal| proposal.connector.as_str()).unwrap_or_default();
         let performer = match self.performer(inquiry.action.capability(), shown) {
             Ok(performer) => performer,
             Err(why) => {
-                return self.still_in_doubt(place, inquiry.attempt, format!("it was not looked up: {why}")).await;
+                return self.still_in_doubt(place, inquiry.attempt, say!("it was not looked up: {}", why)).await;
             }
         };
         // Thousands may wait here, so what is large is read again when it is this one's turn. A person may have settled it by then.
@@ -159,27 +162,26 @@ impl Effects {
                 self.finish(place, attempt, Outcome::Happened(receipt), Some(evidence)).await;
             }
             Ok(Finding::DidNotHappen { evidence }) => {
-                let reason = "it was begun and did not happen".to_owned();
-                self.finish(place, attempt, Outcome::DidNotHappen(reason), Some(evidence)).await;
+                self.finish(place, attempt, not_done(say!("it was begun and did not happen")), Some(evidence)).await;
             }
             Ok(Finding::Unknown { evidence }) => self.still_in_doubt(place, attempt, evidence).await,
             Err(_) => {
-                let evidence = "it was not looked up: the connector failed in the middle of looking".to_owned();
+                let evidence = say!("it was not looked up: the connector failed in the middle of looking");
                 self.still_in_doubt(place, attempt, evidence).await;
             }
         }
     }
 
     /// Leaves what was found to the person who settles it, in the journal: they may not be there for days, and a log line is for the operator alone.
-    async fn still_in_doubt(&self, place: &Place, attempt: u32, evidence: String) {
-        tracing::warn!(run = %place.0, call = place.1, evidence, "an effect stays in doubt until a person settles it");
-        let reason = "a lookup could not tell what came of it".to_owned();
-        self.finish(place, attempt, Outcome::Unknown(reason), Some(evidence)).await;
+    async fn still_in_doubt(&self, place: &Place, attempt: u32, evidence: Sentence) {
+        tracing::warn!(run = %place.0, call = place.1, evidence = evidence.as_str(), "an effect stays in doubt until a person settles it");
+        let reason = say!("a lookup could not tell what came of it");
+        self.finish(place, attempt, unknown(reason), Some(evidence)).await;
     }
 
     /// Tries until the journal has taken it, or says that it was settled otherwise: an outcome that is known is not lost to a full disk.
-    async fn finish(&self, place: &Place, attempt: u32, outcome: Outcome, evidence: Option<String>) {
-        let (run, call) = place;
+    async fn finish(&self, place: &Place, attempt: u32, outcome: Outcome, evidence: Option<Sentence>) {
+        let ((run, call), evidence) = (place, evidence.map(Sentence::into_string));
         loop {
             let finish = || {
                 let command = Finish { attempt, outcome: outcome.clone(), evidence: evidence.clone() };
@@ -222,6 +224,20 @@ impl Effects {
             pause = (pause * 2).min(RETRY_MAX);
         }
     }
+}
+
+// What an outcome says is a sentence of the host's, here and nowhere else made the text that the journal keeps.
+
+fn not_done(reason: Sentence) -> Outcome {
+    Outcome::DidNotHappen(reason.into_string())
+}
+
+fn unknown(reason: Sentence) -> Outcome {
+    Outcome::Unknown(reason.into_string())
+}
+
+fn changed(reason: Sentence, now: Proposal) -> Outcome {
+    Outcome::FactsChanged { reason: reason.into_string(), proposal: Box::new(now) }
 }
 
 /// What kept a command from being written.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Call, CallNumber, Capability, Proposal, Run, RunId};
 use holdshort_journal::{CallFilter, CallHint, CallOrder, Hint, Journal, ReadError};
+use holdshort_words::{Sentence, configured, error_said, say};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
@@ -55,7 +56,7 @@ pub trait Refresh: Send + Sync {
         agent: &'a str,
         place: &'a Place,
         old: &'a Proposal,
-    ) -> BoxFuture<'a, Result<Proposal, String>>;
+    ) -> BoxFuture<'a, Result<Proposal, Sentence>>;
 
     /// What has changed of the facts that the operator has marked as material, with the facts of now; nothing if they are as they were.
     fn moved<'a>(
@@ -63,20 +64,33 @@ pub trait Refresh: Send + Sync {
         agent: &'a str,
         place: &'a Place,
         old: &'a Proposal,
-    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>>;
+    ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>>;
 
     /// Why policy keeps a call from happening at this time that it let pass before; nothing if it does not, which is always so where no policy speaks of the time.
-    fn overtaken(&self, run: &Run, place: &Place, call: &Call) -> Option<String>;
+    fn overtaken(&self, run: &Run, place: &Place, call: &Call) -> Option<Sentence>;
 }
 
 /// Why nothing can perform what was cleared.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 enum NoPerformer {
-    #[error("no connector performs `{0}` on this host")]
     Missing(Capability),
-    #[error("the connector was `{shown}` when it was shown and is `{now}` now")]
     Another { shown: String, now: String },
 }
+
+impl NoPerformer {
+    /// In words.
+    fn sentence(&self) -> Sentence {
+        match self {
+            Self::Missing(capability) => say!("no connector performs `{}` on this host", capability.clone()),
+            Self::Another { shown, now } => {
+                let (shown, now) = (configured(shown), configured(now));
+                say!("the connector was `{}` when it was shown and is `{}` now", shown, now)
+            }
+        }
+    }
+}
+
+error_said!(NoPerformer);
 
 /// What a task does for a call first.
 #[derive(Clone, Copy)]

@@ -93,7 +93,7 @@ impl Refresh for Unchanged {
         Some("fake".into())
     }
 
-    fn refresh<'a>(&'a self, _: &'a str, _: &'a Place, _: &'a Proposal) -> BoxFuture<'a, Result<Proposal, String>> {
+    fn refresh<'a>(&'a self, _: &'a str, _: &'a Place, _: &'a Proposal) -> BoxFuture<'a, Result<Proposal, Sentence>> {
         Box::pin(async { Err("nothing changes here".into()) })
     }
 
@@ -102,11 +102,11 @@ impl Refresh for Unchanged {
         _: &'a str,
         _: &'a Place,
         _: &'a Proposal,
-    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
+    ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>> {
         Box::pin(async { Ok(None) })
     }
 
-    fn overtaken(&self, _: &Run, _: &Place, _: &Call) -> Option<String> {
+    fn overtaken(&self, _: &Run, _: &Place, _: &Call) -> Option<Sentence> {
         None
     }
 }

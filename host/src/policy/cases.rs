@@ -55,7 +55,7 @@ impl Cases {
             let differs = case.differs(&judgement, &needs);
             let verdict = verdict(&judgement);
             let why = match judgement.verdict {
-                Verdict::Refuse(why) => why,
+                Verdict::Refuse(why) => why.into_string(),
                 Verdict::Clear | Verdict::Hold => String::new(),
             };
             let (by, errors) = (judgement.record.determining, judgement.record.errors);

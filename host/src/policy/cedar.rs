@@ -10,6 +10,8 @@ use cedar_policy::{
 use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
 use holdshort_gate::{Capability, Demand, Digest, FunctionType, Requirement, Reviewers, Time};
 
+use holdshort_words::{Sentence, configured, quote, say};
+
 use super::annotations::Asks;
 use super::apart::{Apart, Person, everybody};
 use super::load::{ACTIONS, Loaded, Place, Problem, Problems, Source};
@@ -290,7 +292,7 @@ impl Policy for CedarPolicy {
         self.base.zone.clone()
     }
 
-    fn overtaken(&self, call: &JudgedCall<'_>, now: Time) -> Option<String> {
+    fn overtaken(&self, call: &JudgedCall<'_>, now: Time) -> Option<Sentence> {
         call.overtaken(self, now)
     }
 
@@ -304,7 +306,7 @@ impl Policy for CedarPolicy {
             Ok((verdict, requirement)) => Judgement { verdict, requirement, record },
             Err(error) => {
                 record.errors.push(error.clone());
-                let verdict = Verdict::Refuse(format!("policy cannot be asked about it: {error}"));
+                let verdict = Verdict::Refuse(say!("policy cannot be asked about it: {}", quote(error)));
                 Judgement { verdict, requirement: self.base.requirement(question.now), record }
             }
         }
@@ -327,7 +329,10 @@ impl CedarPolicy {
         record.determining.extend(reasons.iter().cloned());
         if response.decision() == Decision::Deny && !reasons.is_empty() {
             let why = reasons.iter().map(|id| self.why(id)).collect::<Vec<_>>().join("; ");
-            return Ok((Verdict::Refuse(format!("policy forbids it: {why}")), self.base.requirement(question.now)));
+            return Ok((
+                Verdict::Refuse(say!("policy forbids it: {}", configured(why))),
+                self.base.requirement(question.now),
+            ));
         }
         let mut review = PolicyRecord::new(self.loaded.digest);
         let requirement = self.requirement(question, &asked, &mut review)?;
@@ -341,7 +346,7 @@ impl CedarPolicy {
         record.errors.extend(review.errors);
         record.reasons = review.reasons;
         let met = requirement.can_be_met(self.people.names(), question.started_by, None);
-        let refuse = |why| Verdict::Refuse(format!("nobody could clear it: {why}"));
+        let refuse = |why| Verdict::Refuse(say!("nobody could clear it: {}", configured(why)));
         Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
     }
 

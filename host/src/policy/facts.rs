@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{Capability, WitType};
+use holdshort_words::{Sentence, configured, quote_value, say};
 use serde_json::{Value, json};
 
 use super::schema::attribute;
@@ -56,21 +57,22 @@ pub(super) fn names(capability: &Capability) -> BTreeSet<String> {
 
 /// Which of these facts differ, with both values; in words, or nothing if they are the same. What the host does not know of a call at all is no fact
 /// to rest on, and an error.
-pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<String>, String> {
+pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<Sentence>, Sentence> {
     let of = |facts: &Value| -> BTreeMap<String, Value> {
         let facts = with_checks(facts);
         facts.as_object().into_iter().flatten().map(|(name, value)| (attribute(name), value.clone())).collect()
     };
     let (before, now) = (of(before), of(now));
     if let Some(name) = names.iter().find(|name| !before.contains_key(*name) && !now.contains_key(*name)) {
-        return Err(format!("the host knows no `{name}` of it"));
+        return Err(say!("the host knows no `{}` of it", configured(name)));
     }
-    let value =
-        |facts: &BTreeMap<String, Value>, name: &str| facts.get(name).map_or("unknown".into(), Value::to_string);
+    // Names of branches and the like are other people's words; a number is the host's.
+    let value = |facts: &BTreeMap<String, Value>, name: &str| facts.get(name).map_or("unknown".into(), quote_value);
     let differ = names.iter().filter(|name| before.get(*name) != now.get(*name));
-    let differ = differ.map(|name| format!("`{name}` was {} and is {}", value(&before, name), value(&now, name)));
-    let differ: Vec<String> = differ.collect();
-    Ok((!differ.is_empty()).then(|| differ.join("; ")))
+    let differ = differ
+        .map(|name| say!("`{}` was {} and is {}", configured(name), value(&before, name), value(&now, name)))
+        .collect::<Vec<Sentence>>();
+    Ok((!differ.is_empty()).then(|| Sentence::join(differ, "; ")))
 }
 
 /// The facts with what policies cannot ask of a list themselves: the names of the checks that passed on this very commit, and of those that failed.

@@ -31,7 +31,8 @@ mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, RunId, Time};
-use serde::{Deserialize, Serialize};
+use holdshort_words::Sentence;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::config::Approval;
@@ -84,7 +85,15 @@ pub enum Verdict {
     /// It waits for decisions.
     Hold,
     /// It is forbidden, for this reason.
-    Refuse(String),
+    Refuse(#[serde(serialize_with = "written", deserialize_with = "reread")] Sentence),
+}
+
+fn written<S: Serializer>(sentence: &Sentence, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(sentence)
+}
+
+fn reread<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sentence, D::Error> {
+    Ok(holdshort_words::reread(&String::deserialize(deserializer)?))
 }
 
 /// Judges calls.
@@ -113,7 +122,7 @@ pub trait Policy: Send + Sync {
     }
 
     /// What the time that has passed since a call was judged has made of its verdict, if that must keep it from happening now; see [`JudgedCall`].
-    fn overtaken(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<String> {
+    fn overtaken(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<Sentence> {
         None
     }
 }

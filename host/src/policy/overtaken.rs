@@ -5,6 +5,7 @@
 //! differs by that counts. It is asked before an approval is taken and before an effect starts, and can only keep something from happening.
 
 use holdshort_gate::{FunctionType, Proposal, RunId, Time};
+use holdshort_words::{Sentence, configured, say};
 
 use super::{CallQuestion, CedarPolicy, Policy, Verdict};
 
@@ -25,7 +26,7 @@ pub struct JudgedCall<'a> {
 
 impl JudgedCall<'_> {
     /// Why it may not happen now, in words: policy forbids it at this time, or no longer clears what nobody else has cleared.
-    pub(super) fn overtaken(&self, policy: &CedarPolicy, now: Time) -> Option<String> {
+    pub(super) fn overtaken(&self, policy: &CedarPolicy, now: Time) -> Option<Sentence> {
         let proposal = self.proposal;
         let then = proposal.policy.judged_at.as_ref()?.at;
         // A function that this host no longer offers is judged without its arguments, both times alike.
@@ -46,13 +47,13 @@ impl JudgedCall<'_> {
             policy.judge(&question).verdict
         };
         let (before, after) = (verdict(then), verdict(now));
-        let clock = policy.zone().told(now);
+        let clock = configured(policy.zone().told(now));
         match (before, after) {
             // Policies that would have refused it then were changed since, which is nothing to a call that waits.
             (Verdict::Refuse(_), _) => None,
-            (_, Verdict::Refuse(why)) => Some(format!("{why} (it is {clock})")),
+            (_, Verdict::Refuse(why)) => Some(say!("{} (it is {})", why, clock)),
             (Verdict::Clear, Verdict::Hold) if self.by_policy => {
-                Some(format!("policy no longer clears it (it is {clock})"))
+                Some(say!("policy no longer clears it (it is {})", clock))
             }
             (_, Verdict::Hold | Verdict::Clear) => None,
         }

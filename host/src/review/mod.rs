@@ -16,6 +16,7 @@ mod patch;
 pub mod screen;
 mod sheet;
 mod shown;
+mod spelled;
 pub mod story;
 pub mod terminal;
 mod text;

@@ -109,10 +109,11 @@ impl<'a> Matter<'a> {
 
     /// How texts are written that are no reason to be wary, but could be taken for others: accents apart, joiners, two directions.
     pub fn notes(&self) -> Vec<String> {
-        self.marks().into_iter().filter(|mark| !mark.alarms()).map(|mark| mark.to_string()).collect()
+        let marks = self.marks().into_iter().filter(|mark| !mark.alarms()).map(|mark| mark.to_string());
+        marks.chain(super::spelled::of_value("", self.arguments)).collect()
     }
 
-    /// Everything in it that is made to be misread.
+    /// Everything that is made to be misread.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks = marks::of_value("", self.arguments);
         // The summary is made of the arguments; it is looked at for what only it contains, such as a subject line of a commit.
@@ -182,10 +183,8 @@ pub fn changes(changes: &[Change], columns: usize) -> Vec<Line> {
     for change in changes {
         page.heading(&change.place);
         let sides = [(Tone::Before, "-", &change.before), (Tone::After, "+", &change.after)];
-        for (tone, sign, value) in
-            sides.into_iter().filter_map(|(tone, sign, value)| Some((tone, sign, value.as_ref()?)))
-        {
-            page.rows(tone, outline::labelled(sign, value, None));
+        for (tone, sign, value) in sides {
+            value.iter().for_each(|value| page.rows(tone, outline::labelled(sign, value, None)));
         }
     }
     page.lines

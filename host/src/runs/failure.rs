@@ -2,6 +2,7 @@
 
 use holdshort_gate::{Capability, Mismatch};
 use holdshort_journal::{ReadError, SubmitError};
+use holdshort_words::Sentence;
 
 use super::agents::AgentError;
 use super::cursor::CannotReplay;
@@ -25,7 +26,7 @@ pub(super) enum Failure {
     #[error("`{0}` was consequential when the run called it and is not any more: put its class back in holdshort.toml")]
     Reclassified(Capability),
     #[error("a connector did not answer: {0}")]
-    Connector(String),
+    Connector(Sentence),
     #[error("a value is not of the function's type: {0}")]
     Value(#[from] Mismatch),
     #[error(transparent)]

@@ -11,6 +11,7 @@ use holdshort_gate::{
     RefusalReason, Requirement, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Events, GrantFilter, GrantRow, Journal, ReadError, SubmitError};
+use holdshort_words::{Sentence, configured, say};
 use serde_json::Value;
 
 use crate::agent::is_ours;
@@ -54,7 +55,7 @@ pub(super) struct Asker<'a> {
 pub enum CannotPropose {
     /// The connector cannot look just now.
     #[error("the connector cannot look just now: {0}")]
-    Connector(String),
+    Connector(Sentence),
     /// The evidence could not be written.
     #[error(transparent)]
     Journal(#[from] SubmitError),
@@ -85,10 +86,10 @@ pub enum ReviseError {
     Mismatch(#[from] Mismatch),
     /// The connector finds the new action impossible.
     #[error("the edit is not possible: {0}")]
-    Impossible(String),
+    Impossible(Sentence),
     /// Policy or the display budget forbids the new action.
     #[error("the edit is not allowed: {0}")]
-    Forbidden(String),
+    Forbidden(Sentence),
     /// The call, its code or its connector cannot be looked at just now.
     #[error("{0}")]
     Unavailable(String),
@@ -107,14 +108,14 @@ impl Proposer {
     ) -> Result<Proposed, CannotPropose> {
         let refuse = |action, reason, record| Ok(Proposed::Refuse(Box::new(action), reason, record));
         if let Err(reason) = self.budget.admits(&action) {
-            return refuse(action, RefusalReason::Forbidden(reason), None);
+            return refuse(action, forbidden(reason), None);
         }
         if let Err(reason) = believable(&action) {
-            return refuse(action, RefusalReason::Invalid(reason), None);
+            return refuse(action, invalid(reason), None);
         }
         let mut previewed = match preview.preview(asker.agent, &action).await {
             Ok(previewed) => previewed,
-            Err(CannotPreview::Impossible(reason)) => return refuse(action, RefusalReason::Invalid(reason), None),
+            Err(CannotPreview::Impossible(reason)) => return refuse(action, invalid(reason), None),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
         preview.recall(&action, asker.before, &mut previewed);
@@ -124,7 +125,7 @@ impl Proposer {
         }
         let holds = match (&judgement.verdict, full) {
             (Verdict::Refuse(reason), _) => {
-                let reason = RefusalReason::Forbidden(reason.clone());
+                let reason = forbidden(reason.clone());
                 return refuse(action, reason, Some(Box::new(judgement.record)));
             }
             (Verdict::Hold, Some(reason)) => return refuse(action, reason.clone(), None),
@@ -151,7 +152,7 @@ impl Proposer {
         believable(&action).map_err(ReviseError::Impossible)?;
         let mut previewed = preview.preview(asker.agent, &action).await.map_err(|error| match error {
             CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
-            CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason),
+            CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason.into_string()),
         })?;
         preview.recall(&action, asker.before, &mut previewed);
         let judgement = self.judge(asker, ty, &action, &previewed).await;
@@ -249,7 +250,7 @@ fn somebody_is_left(asker: Asker<'_>, call: &Call, editor: &str, new: &Requireme
     let held_under = call.requirement().map(|old| old.for_an_edit(new, call.level, call.deadline()));
     let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
     let met = all.can_be_met(&names, asker.started_by, Some(editor));
-    met.map_err(|why| ReviseError::Forbidden(format!("nobody could clear it then: {why}")))
+    met.map_err(|why| ReviseError::Forbidden(say!("nobody could clear it then: {}", configured(why))))
 }
 
 /// What a run did, followed beside it: each of its events is read once, however many of its calls ask for what was before them.
@@ -299,15 +300,30 @@ pub(super) async fn freeze(journal: &Journal, exhibits: Vec<Exhibit>) -> Result<
     try_join_all(frozen).await
 }
 
+// Why a call is refused is a sentence of the host's, here and nowhere else made the text that the journal keeps.
+
+fn invalid(reason: Sentence) -> RefusalReason {
+    RefusalReason::Invalid(reason.into_string())
+}
+
+fn forbidden(reason: Sentence) -> RefusalReason {
+    RefusalReason::Forbidden(reason.into_string())
+}
+
 impl DisplayBudget {
     /// Whether a person can be shown all of it.
-    fn admits(&self, action: &Action) -> Result<(), String> {
+    fn admits(&self, action: &Action) -> Result<(), Sentence> {
         let (bytes, lines) = (action.canonical_arguments().len(), lines(action.arguments()));
         let Self { bytes_max, lines_max } = *self;
         if bytes > bytes_max || lines > lines_max {
-            return Err(format!(
-                "{LIMIT}: the arguments are {bytes} bytes and {lines} lines, and a reviewer is shown at most {bytes_max} bytes and {lines_max} lines; \
-                 say it shorter or in several calls, or ask the operator for a larger `arguments-bytes-max` and `arguments-lines-max`"
+            return Err(say!(
+                "{}: the arguments are {} bytes and {} lines, and a reviewer is shown at most {} bytes and {} lines; \
+                 say it shorter or in several calls, or ask the operator for a larger `arguments-bytes-max` and `arguments-lines-max`",
+                LIMIT,
+                bytes,
+                lines,
+                bytes_max,
+                lines_max
             ));
         }
         Ok(())
@@ -315,10 +331,10 @@ impl DisplayBudget {
 }
 
 /// Whether the confidence that is claimed in a `rationale` of ours is one: policies clear by it.
-fn believable(action: &Action) -> Result<(), String> {
+fn believable(action: &Action) -> Result<(), Sentence> {
     let claimed = action.arguments().pointer("/rationale/confidence").and_then(Value::as_f64);
     match claimed.filter(|claimed| is_ours(action.capability()) && !(0.0..=1.0).contains(claimed)) {
-        Some(claimed) => Err(format!("`rationale.confidence` is {claimed}; it is a number from 0 to 1")),
+        Some(claimed) => Err(say!("`rationale.confidence` is {}; it is a number from 0 to 1", configured(claimed))),
         None => Ok(()),
     }
 }

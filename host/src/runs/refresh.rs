@@ -5,9 +5,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Call, Capability, Phase, Proposal, Run};
 use holdshort_journal::Journal;
+use holdshort_words::{Sentence, quote, say};
 
 use super::propose::{Followed, freeze};
 use super::{Catalogue, Runs};
+use crate::connectors::CannotPreview;
 use crate::effects::{Place, Refresh};
 use crate::policy::{JudgedCall, Policy, facts};
 
@@ -27,7 +29,7 @@ impl Runs {
 }
 
 impl Refresh for Refresher {
-    fn overtaken(&self, run: &Run, (id, _): &Place, call: &Call) -> Option<String> {
+    fn overtaken(&self, run: &Run, (id, _): &Place, call: &Call) -> Option<Sentence> {
         let proposal = call.proposal()?;
         let by_policy = matches!(call.started_from, Some(Phase::Cleared { .. })) && proposal.policy.grant.is_none();
         let judged = JudgedCall { started_by: &run.started_by, agent: &run.agent, run: id, proposal, by_policy };
@@ -43,16 +45,16 @@ impl Refresh for Refresher {
         agent: &'a str,
         (run, call): &'a Place,
         old: &'a Proposal,
-    ) -> BoxFuture<'a, Result<Proposal, String>> {
+    ) -> BoxFuture<'a, Result<Proposal, Sentence>> {
         Box::pin(async move {
             let Some(preview) = self.catalogue.preview(old.action.capability()) else {
-                return Err(format!("`{}` is not offered any more", old.action.capability()));
+                return Err(say!("`{}` is not offered any more", old.action.capability().clone()));
             };
-            let mut previewed = preview.preview(agent, &old.action).await.map_err(|error| error.to_string())?;
+            let mut previewed = preview.preview(agent, &old.action).await.map_err(CannotPreview::sentence)?;
             let mut followed = Followed::default();
-            let before = followed.up_to(&self.journal, run, *call).await.map_err(|error| error.to_string())?;
+            let before = followed.up_to(&self.journal, run, *call).await.map_err(quote)?;
             preview.recall(&old.action, before, &mut previewed);
-            let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(|error| error.to_string())?;
+            let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(quote)?;
             Ok(Proposal {
                 summary: previewed.summary.into_string(),
                 exhibits,
@@ -72,7 +74,7 @@ impl Refresh for Refresher {
         agent: &'a str,
         place: &'a Place,
         old: &'a Proposal,
-    ) -> BoxFuture<'a, Result<Option<(String, Proposal)>, String>> {
+    ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>> {
         Box::pin(async move {
             let now = self.refresh(agent, place, old).await?;
             Ok(facts::changed(&old.policy.material, &old.facts, &now.facts)?.map(|reason| (reason, now)))

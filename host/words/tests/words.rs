@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use holdshort_words::{Piece, Sentence, pieces, quote, quote_start, say};
+use icu_properties::CodePointSetData;
+use icu_properties::props::QuotationMark;
 use proptest::prelude::*;
 
 fn host(sentence: &str) -> Vec<String> {
@@ -47,6 +49,35 @@ fn a_quotation_reads_well_and_shows_what_looks_like_its_end() {
     let lines = [say!("{}\n", quote("a\nb")), say!("{}: {}\n", "outside", 1_u64)];
     assert_eq!(lines.into_iter().sum::<Sentence>().as_str(), "\"a\\nb\"\noutside: 1\n");
     assert_eq!(pieces("no \"end"), [Piece::Host("no \"end")]);
+}
+
+/// By Unicode's property and by the names of its characters, all of it: nothing that looks like a quotation mark of two strokes stands in a quotation
+/// without an escape, alone or made of two.
+#[test]
+fn whatever_looks_like_the_end_of_a_quotation_is_escaped() {
+    let is_escaped = |words: &str| Sentence::from(quote(words)).as_str().chars().filter(|c| *c == '\\').count();
+    // By name: quotation marks, primes, accents, apostrophes and commas that are double, and ditto marks; and of one stroke.
+    let double = "\u{2ba}\u{2dd}\u{2ee}\u{2f5}\u{2f6}\u{5f4}\u{1425}\u{1cd3}\u{201c}\u{201d}\u{201e}\u{201f}\u{2033}\u{2034}\u{2036}\u{2037}\
+                  \u{2057}\u{275d}\u{275e}\u{2760}\u{2e42}\u{2e49}\u{3003}\u{301d}\u{301e}\u{301f}\u{ff02}\u{1145a}\u{1f676}\u{1f677}\u{1f678}\"";
+    let single = "\u{2b9}\u{2bb}\u{2bc}\u{2bd}\u{2c8}\u{2ca}\u{55a}\u{5f3}\u{7f4}\u{7f5}\u{2018}\u{2019}\u{201a}\u{201b}\u{2032}\u{2035}\u{275b}\
+                  \u{275c}\u{275f}\u{a78c}\u{ff07}'`´";
+    for c in double.chars() {
+        assert_eq!(is_escaped(&format!("a{c}b")), 1, "{c:?} U+{:04X}", u32::from(c));
+    }
+    for first in single.chars() {
+        assert_eq!(is_escaped(&format!("a{first}b")), 0, "{first:?} alone is an apostrophe");
+        for second in single.chars() {
+            assert_eq!(is_escaped(&format!("a{first}{second}b")), 1, "{first:?} {second:?}");
+        }
+    }
+    // By property, over all of Unicode: only what looks like a bracket or an arrow stays.
+    let marks = CodePointSetData::new::<QuotationMark>();
+    let stay: String =
+        ('\0'..=char::MAX).filter(|c| marks.contains(*c) && is_escaped(&format!("{c}{c}")) == 0).collect();
+    assert_eq!(stay, "«»‹›「」『』﹁﹂﹃﹄｢｣");
+    // Letters of scripts are letters; these few are no more than a stroke.
+    let letters = ('\0'..=char::MAX).filter(|c| c.is_alphabetic() && is_escaped(&format!("{c}{c}")) > 0);
+    assert!(letters.count() < 40, "letters of some script are escaped");
 }
 
 /// What would bring somebody else's words into a sentence as they are does not compile.

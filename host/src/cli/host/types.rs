@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, Capability, Digest, FunctionType};
 use holdshort_journal::Journal;
+use holdshort_words::{Sentence, quote, say};
 
 use crate::agent::Reader;
 use crate::connectors::command::FunctionTypes;
@@ -29,9 +30,9 @@ impl ComponentTypes {
     }
 
     /// Keeps the types of all its imports, because an agent that calls one function will call the others.
-    async fn read(&self, action: &Action) -> Result<Arc<FunctionType>, String> {
+    async fn read(&self, action: &Action) -> Result<Arc<FunctionType>, Sentence> {
         let (component, capability) = (action.component(), action.capability());
-        let manifest = manifest(&self.journal, &self.reader, component).await.map_err(|error| error.to_string())?;
+        let manifest = manifest(&self.journal, &self.reader, component).await.map_err(quote)?;
         let mut known = self.known();
         if known.len() >= KNOWN_MAX {
             known.clear();
@@ -40,7 +41,7 @@ impl ComponentTypes {
             known.insert((component, import.capability.clone()), Arc::new(import.ty.clone()));
         }
         let found = known.get(&(component, capability.clone())).cloned();
-        found.ok_or_else(|| format!("the component {component} does not import `{capability}`"))
+        found.ok_or_else(|| say!("the component {} does not import `{}`", component, capability.clone()))
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<(Digest, Capability), Arc<FunctionType>>> {
@@ -49,7 +50,7 @@ impl ComponentTypes {
 }
 
 impl FunctionTypes for ComponentTypes {
-    fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, String>> {
+    fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, Sentence>> {
         async move {
             let known = self.known().get(&(action.component(), action.capability().clone())).cloned();
             match known {

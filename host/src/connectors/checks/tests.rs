@@ -74,11 +74,15 @@ async fn only_named_checks_run_and_only_on_allowed_revisions() {
     let checks = checks(&scratch, &[("tests", shell("echo ran"))]);
     assert_eq!(run(&checks, "tests", "release/1.0").await["ok"]["output-tail"], "ran\n");
     for (name, revision, needle) in [
-        ("deploy", "main", "there is no check `deploy`; the operator named `tests`"),
-        ("tests", "feature", "may not run on refs/heads/feature, only on `refs/heads/main`, `refs/heads/release/*`"),
+        ("deploy", "main", "there is no check \"deploy\"; the operator named `tests`"),
+        (
+            "tests",
+            "feature",
+            "may not run on \"refs/heads/feature\", only on `refs/heads/main`, `refs/heads/release/*`",
+        ),
         // An allowed pattern is no way to a commit by another name.
         ("tests", "release/1.0..feature", "does not name a revision"),
-        ("tests", "release/none", "there is no branch or tag `release/none`"),
+        ("tests", "release/none", "there is no branch or tag \"release/none\""),
         ("tests", "--all", "does not name a revision"),
     ] {
         let answer = run(&checks, name, revision).await;

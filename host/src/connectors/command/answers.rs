@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::child::How;
 use super::super::program::{Program, how, words};
-use super::super::{Routine, RoutineCall, Unavailable};
+use super::super::{Known, Routine, RoutineCall, Sentence, Unavailable, say};
 use super::look::{Surroundings, own, printed};
 
 /// The exit status by which a program asks to be asked again: `EX_TEMPFAIL` of `sysexits.h`.
@@ -28,7 +28,7 @@ impl Answers {
 
     /// The agent hears what the program decided to say: its result, or, where the function's error is a string, why it ended with another
     /// status than 0. Whatever did not come to an end by itself, or does not fit, is for the operator to put right: the host asks again.
-    async fn result(&self, call: RoutineCall<'_>) -> Result<Value, String> {
+    async fn result(&self, call: RoutineCall<'_>) -> Result<Value, Sentence> {
         let ty = self.around.types.of(call.action).await?;
         let mut environment = own(call.action);
         environment.extend([("HOLDSHORT_AGENT", call.agent.to_owned()), ("HOLDSHORT_RUN", call.run.to_string())]);
@@ -49,8 +49,9 @@ impl Answers {
 impl Routine for Answers {
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
-            let failed = |why| {
-                Unavailable(format!("`{}` for `{}`: {why}", self.program.argv.join(" "), call.action.capability()))
+            let failed = |why: Sentence| {
+                let program = Known::configured(self.program.argv.join(" "));
+                Unavailable(say!("`{}` for `{}`: {}", program, call.action.capability().clone(), why))
             };
             self.result(call).await.map_err(failed)
         }

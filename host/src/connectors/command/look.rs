@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use super::super::child::{Children, Ended, Leftovers, NotStarted, Order, Output};
 use super::super::program::{KEPT_BYTES_MAX, Program};
+use super::super::{Sentence, quote, say};
 
 /// The types of functions that are not ours: the component that asks brings them.
 pub trait FunctionTypes: Send + Sync {
     /// The type with which the action's component imports its function, or why it cannot be told.
-    fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, String>>;
+    fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, Sentence>>;
 }
 
 /// What all programs of a host share.
@@ -38,7 +39,7 @@ impl Surroundings {
         argv: &[String],
         action: &Action,
         own: &[(&str, String)],
-    ) -> Result<Ended, String> {
+    ) -> Result<Ended, Sentence> {
         let order = program.order(argv, action.canonical().into_bytes(), own);
         let order = Order { leftovers: Leftovers::Kill, ..order };
         loop {
@@ -51,7 +52,7 @@ impl Surroundings {
                 }
                 // A program of an earlier host still runs under that number.
                 Err(NotStarted::Busy(_)) => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error.sentence()),
             }
         }
     }
@@ -63,19 +64,19 @@ pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
 }
 
 /// The JSON of type `ty` that a program printed, in normal form. One that has nothing to return may print nothing.
-pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, String> {
+pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Sentence> {
     if output.is_cut() {
-        return Err(format!("it printed {} bytes; at most {KEPT_BYTES_MAX} are read", output.written_bytes));
+        return Err(say!("it printed {} bytes; at most {} are read", output.written_bytes, KEPT_BYTES_MAX));
     }
     let value = match output.bytes.trim_ascii() {
         [] if ty.is_none() => Value::Null,
         [] => return Err("it printed nothing, and the function returns something".into()),
-        text => serde_json::from_slice(text).map_err(|error| format!("what it printed is not JSON: {error}"))?,
+        text => serde_json::from_slice(text).map_err(|error| say!("what it printed is not JSON: {}", quote(error)))?,
     };
     match ty {
-        Some(ty) => {
-            ty.normalise(&value).map_err(|error| format!("what it printed is not of the function's type: {error}"))
-        }
+        Some(ty) => ty
+            .normalise(&value)
+            .map_err(|error| say!("what it printed is not of the function's type: {}", quote(error))),
         None if value.is_null() => Ok(value),
         None => Err("it printed a value, and the function returns none".into()),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use holdshort_gate::{Digest, EffectKey, RunId, Time};
 
 use super::super::child::Children;
+use super::super::exhibit::tests::sentence;
 use super::super::{Routine, RoutineCall, Unavailable};
 use super::*;
 
@@ -15,10 +16,10 @@ fn function() -> FunctionType {
     FunctionType { params: vec![("id".into(), WitType::String)], result: Some(result) }
 }
 
-struct Known(Result<FunctionType, String>);
+struct Known(Result<FunctionType, Sentence>);
 
 impl FunctionTypes for Known {
-    fn of<'a>(&'a self, _: &'a Action) -> BoxFuture<'a, Result<std::sync::Arc<FunctionType>, String>> {
+    fn of<'a>(&'a self, _: &'a Action) -> BoxFuture<'a, Result<std::sync::Arc<FunctionType>, Sentence>> {
         async move { self.0.clone().map(std::sync::Arc::new) }.boxed()
     }
 }
@@ -38,7 +39,7 @@ impl Scratch {
         std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn around(&self, ty: Result<FunctionType, String>) -> Surroundings {
+    fn around(&self, ty: Result<FunctionType, Sentence>) -> Surroundings {
         Surroundings::new(Children::open(&self.path().join("children")).unwrap(), std::sync::Arc::new(Known(ty)))
     }
 
@@ -136,18 +137,20 @@ async fn only_exit_0_with_a_fitting_value_is_done_and_only_a_named_code_is_not_d
         ("echo '\"5\"'; echo noise >&2", Done(json!("5"))),
         // The spelling for people who edit is taken too; what the agent gets is the normal form.
         ("echo 5", Done(json!("5"))),
-        ("echo no such contact >&2; exit 4", NotDone("exit status 4: no such contact".into())),
+        ("echo no such contact >&2; exit 4", NotDone(sentence("exit status 4: \"no such contact\""))),
         ("exit 4", NotDone("exit status 4".into())),
         ("echo '\"5\"'; exit 1", Unknown("exit status 1".into())),
-        ("echo lost the line >&2; kill -9 $$", Unknown("ended by signal 9: lost the line".into())),
+        ("echo lost the line >&2; kill -9 $$", Unknown(sentence("ended by signal 9: \"lost the line\""))),
         ("true", Unknown("exit status 0, but it printed nothing, and the function returns something".into())),
-        ("echo deleted", Unknown("exit status 0, but what it printed is not JSON: expected value at line 1 column 1".into())),
+        (
+            "echo deleted",
+            Unknown(sentence("exit status 0, but what it printed is not JSON: \"expected value at line 1 column 1\"")),
+        ),
         (
             "echo '{\"ok\": 5}'; echo x >&2",
-            Unknown(
-                "exit status 0, but what it printed is not of the function's type: `value`: expected a u64 as a string of digits, found {\"ok\":5}: x"
-                    .into(),
-            ),
+            Unknown(sentence(
+                r#"exit status 0, but what it printed is not of the function's type: "`value`: expected a u64 as a string of digits, found {\"ok\":5}": "x""#,
+            )),
         ),
         (
             "printf '\"5\"'; head -c 2000000 /dev/zero | tr '\\0' ' '",
@@ -169,8 +172,8 @@ async fn a_program_that_takes_too_long_may_have_acted_and_one_that_cannot_start_
     let scratch = Scratch::new();
     let mut acts = scratch.acts("echo begun >&2; sleep 30");
     acts.program.time_out = Duration::from_millis(300);
-    let expected = "stopped, because it ran longer than 0.3 seconds: begun";
-    assert_eq!(perform(&acts).await, Attempt::Unknown(expected.into()));
+    let expected = "stopped, because it ran longer than 0.3 seconds: \"begun\"";
+    assert_eq!(perform(&acts).await, Attempt::Unknown(sentence(expected)));
     acts.program.argv = vec!["/no/such/program".into()];
     assert!(
         matches!(perform(&acts).await, Attempt::NotDone(why) if why.starts_with("`/no/such/program` cannot be run"))
@@ -201,7 +204,7 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
     let other = scratch.acts("touch acted");
     let attempt = other.attempt(&action("7"), &shown.preconditions, origin).await;
     let expected = r#"the program was ["sh","-c","exit 4"] when it was shown and is ["sh","-c","touch acted"] now"#;
-    assert_eq!(attempt, Attempt::FactsChanged(expected.into()));
+    assert_eq!(attempt, Attempt::FactsChanged(sentence(expected)));
     assert!(!scratch.path().join("acted").exists());
 }
 
@@ -245,14 +248,19 @@ async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
 async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
     let scratch = Scratch::new();
     let unavailable = |script: &str, why: &str| {
-        let why = format!("the preview `sh -c {script}`: {why}");
+        let why = sentence(&format!("the preview `sh -c {script}`: {why}"));
         (script.to_owned(), CannotPreview::Unavailable(why))
     };
     let too_large = "over a limit of this host: its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's, and never a part";
     let cases = [
-        ("echo no contact 7 >&2; exit 4".to_owned(), CannotPreview::Impossible("no contact 7".into())),
+        (
+            "echo no contact 7 >&2; exit 4".to_owned(),
+            CannotPreview::Impossible(sentence(
+                r#"the preview `sh -c echo no contact 7 >&2; exit 4` says: "no contact 7""#,
+            )),
+        ),
         ("exit 4".to_owned(), CannotPreview::Impossible("exit status 4".into())),
-        unavailable("echo shown; echo away >&2; exit 1", "exit status 1: away"),
+        unavailable("echo shown; echo away >&2; exit 1", "exit status 1: \"away\""),
         unavailable("kill -9 $$", "ended by signal 9"),
         ("head -c 2000000 /dev/zero".to_owned(), CannotPreview::Impossible(too_large.into())),
     ];
@@ -268,12 +276,12 @@ async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
         "the program does not run and has left no `{}`",
         scratch.path().join("children/effect-key1-1.err").display()
     );
-    let unknown = |why: &str| Finding::Unknown { evidence: format!("{left}; the lookup `SCRIPT`: {why}") };
-    let happened = |evidence: &str| Finding::Happened { receipt: json!("5"), evidence: evidence.into() };
-    let not = |evidence: &str| Finding::DidNotHappen { evidence: evidence.into() };
+    let unknown = |why: &str| Finding::Unknown { evidence: sentence(&format!("{left}; the lookup `SCRIPT`: {why}")) };
+    let happened = |evidence: &str| Finding::Happened { receipt: json!("5"), evidence: sentence(evidence) };
+    let not = |evidence: &str| Finding::DidNotHappen { evidence: sentence(evidence) };
     let cases = [
-        ("echo 5; echo gone since noon >&2", happened("the lookup `SCRIPT`: exit status 0: gone since noon")),
-        ("echo still there >&2; exit 4", not("the lookup `SCRIPT`: exit status 4: still there")),
+        ("echo 5; echo gone since noon >&2", happened("the lookup `SCRIPT`: exit status 0: \"gone since noon\"")),
+        ("echo still there >&2; exit 4", not("the lookup `SCRIPT`: exit status 4: \"still there\"")),
         // What a script exits with when it fails says nothing about the effect.
         ("echo 5; exit 1", unknown("exit status 1")),
         ("echo 5; kill -9 $$", unknown("ended by signal 9")),
@@ -284,7 +292,7 @@ async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
         assert_eq!(found.replace(&format!("sh -c {script}"), "SCRIPT"), format!("{expected:?}"), "{script}");
     }
     let none = scratch.acts("true").lookup(&inquiry()).await;
-    assert_eq!(none, Finding::Unknown { evidence: left });
+    assert_eq!(none, Finding::Unknown { evidence: sentence(&left) });
 }
 
 #[tokio::test]
@@ -319,18 +327,18 @@ async fn nothing_is_looked_up_while_the_lost_program_may_still_act() {
 async fn an_agent_hears_what_a_program_decided_and_the_host_keeps_its_failures() {
     let result = |ok: &str| Ok(json!({ "ok": ok }));
     let err = |text: &str| Ok(json!({ "err": text }));
-    let host = |why: &str| Err(Unavailable(format!("`SCRIPT` for `acme:crm/contacts@1.0.0#delete`: {why}")));
+    let host = |why: &str| Err(format!("`SCRIPT` for `acme:crm/contacts@1.0.0#delete`: {why}"));
     let cases = [
         ("echo '{\"ok\": \"5\"}'", result("5")),
         ("echo '{\"err\": \"nobody\"}'", err("nobody")),
         ("echo nobody >&2; exit 1", err("nobody")),
         ("exit 4", err("exit status 4")),
-        ("echo later >&2; exit 75", host("exit status 75: later")),
+        ("echo later >&2; exit 75", host("exit status 75: \"later\"")),
         ("kill -9 $$", host("ended by signal 9")),
         (
             "echo '\"5\"'",
             host(
-                "what it printed is not of the function's type: `value`: expected an object with `ok` or `err`, found \"5\"",
+                r#"what it printed is not of the function's type: "`value`: expected an object with `ok` or `err`, found \"5\"""#,
             ),
         ),
         ("true", host("it printed nothing, and the function returns something")),
@@ -338,7 +346,8 @@ async fn an_agent_hears_what_a_program_decided_and_the_host_keeps_its_failures()
     for (script, expected) in cases {
         let scratch = Scratch::new();
         let found = scratch.answer(function(), script).await;
-        let found = found.map_err(|Unavailable(why)| Unavailable(why.replace(&format!("sh -c {script}"), "SCRIPT")));
+        let found =
+            found.map_err(|Unavailable(why)| why.replace(&format!("sh -c {}", script.replace('"', "'")), "SCRIPT"));
         assert_eq!(found, expected, "{script}");
         assert_eq!(std::fs::read_dir(scratch.path().join("children")).unwrap().count(), 0, "{script}");
     }
@@ -352,7 +361,7 @@ async fn where_an_error_is_no_text_only_the_program_itself_can_err() {
     for ty in [None, Some(WitType::String), Some(result(None)), Some(result(Some(WitType::U8)))] {
         let answer = scratch.answer(returning(ty.clone()), "echo nobody >&2; exit 1").await;
         assert!(
-            matches!(&answer, Err(Unavailable(why)) if why.ends_with("exit status 1: nobody")),
+            matches!(&answer, Err(Unavailable(why)) if why.ends_with("exit status 1: \"nobody\"")),
             "{ty:?} {answer:?}"
         );
     }

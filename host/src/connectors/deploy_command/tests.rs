@@ -161,9 +161,9 @@ async fn a_first_deployment_has_no_previous() {
 async fn how_it_ends_says_what_came_of_it() {
     assert!(matches!(outcome("echo fine").await, Attempt::Done(_)));
     let not_done = outcome("echo nothing to do >&2; exit 75").await;
-    assert!(matches!(&not_done, Attempt::NotDone(why) if why == "exit status 75: nothing to do"), "{not_done:?}");
+    assert!(matches!(&not_done, Attempt::NotDone(why) if why == "exit status 75: \"nothing to do\""), "{not_done:?}");
     for (script, needle) in [
-        ("echo half-way; exit 1", "exit status 1: half-way"),
+        ("echo half-way; exit 1", "exit status 1: \"half-way\""),
         ("kill -9 $$", "signal 9"),
         ("sleep 60 & exit 75", "what it started still runs"),
     ] {
@@ -228,7 +228,7 @@ async fn what_has_moved_since_is_not_deployed() {
     elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());
     let attempt = perform(&elsewhere, &action, &shown).await;
     let both = "the branch of `production` was refs/heads/production when it was shown and is refs/heads/main now";
-    assert!(matches!(&attempt, Attempt::FactsChanged(why) if why == both), "{attempt:?}");
+    assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
     elsewhere.targets.clear();
     let attempt = perform(&elsewhere, &action, &shown).await;
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains("there is no target")), "{attempt:?}");

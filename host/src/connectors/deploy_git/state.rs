@@ -6,7 +6,7 @@ use holdshort_gate::EffectKey;
 use serde_json::{Value, json};
 
 use crate::connectors::git::{CommitId, Git, GitError, Reference};
-use crate::connectors::key;
+use crate::connectors::{Known, Sentence, key, say};
 use crate::reference::ReferenceName;
 
 /// What was cleared, as it stands in the preconditions: this branch, from this commit to that.
@@ -103,22 +103,26 @@ impl State {
     }
 
     /// In words, with every value.
-    pub(super) fn describe(&self, facts: &Facts, key: &EffectKey) -> String {
-        let value = |id: Option<&CommitId>| id.map_or("absent".to_owned(), |id| format!("at {id}"));
-        let mut text = format!(
+    pub(super) fn describe(&self, facts: &Facts, key: &EffectKey) -> Sentence {
+        let mut text = say!(
             "{} is {}, where it was {} before and {} was to be deployed; the marker {} is {}",
-            facts.branch,
-            value(self.tip()),
-            value(facts.old.as_ref()),
-            facts.new,
-            marker(key),
-            value(self.marker.as_ref().map(|marker| &marker.id)),
+            Known::configured(&facts.branch),
+            place(self.tip()),
+            place(facts.old.as_ref()),
+            Known::label(&facts.new),
+            Known::label(marker(key)),
+            place(self.marker.as_ref().map(|marker| &marker.id)),
         );
         for lock in &self.locks {
-            text += &format!("; `{}` is there: remove it if no git runs", lock.display());
+            text += say!("; `{}` is there: remove it if no git runs", Known::path(lock));
         }
         text
     }
+}
+
+/// Where a reference is, in words.
+pub(super) fn place(id: Option<&CommitId>) -> Sentence {
+    id.map_or("absent".into(), |id| say!("at {}", Known::label(id)))
 }
 
 /// What is known about an attempt.

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::git::tests::{Scratch, action};
 use super::*;
+use crate::connectors::exhibit::tests::refused_alike;
 
 fn connector(scratch: &Scratch) -> DeployGit {
     let children = Children::open(&scratch.folder.path().join("children")).unwrap();
@@ -39,7 +40,7 @@ fn text(previewed: &Previewed, title: &str) -> String {
 
 async fn refusal(git: &DeployGit, target: &str, revision: &str) -> String {
     match git.preview("release", &deploy(target, revision)).await {
-        Err(CannotPreview::Impossible(why)) => why,
+        Err(CannotPreview::Impossible(why)) => why.into_string(),
         other => panic!("{target} {revision}: {other:?}"),
     }
 }
@@ -152,8 +153,8 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     let scratch = Scratch::new();
     let git = connector(&scratch);
     let why = refusal(&git, "prod", "main").await;
-    assert_eq!(why, "there is no target `prod`; the operator named `production`, `staging`");
-    assert!(refusal(&git, "production", "nope").await.contains("no branch or tag `nope`"));
+    assert_eq!(why, "there is no target \"prod\"; the operator named `production`, `staging`");
+    assert!(refusal(&git, "production", "nope").await.contains("no branch or tag \"nope\""));
     for odd in ["--upload-pack=touch canary", "-x", "^main", "main:a.txt", "main..main", ""] {
         assert!(refusal(&git, "production", odd).await.contains("does not name a revision"), "{odd}");
     }
@@ -161,10 +162,10 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     scratch.commit("two", &[("a.txt", "2\n")]);
     scratch.run(&["worktree", "add", "-q", "../linked", "production"]);
     let why = refusal(&git, "production", "main").await;
-    assert!(why.contains("is checked out in `") && why.contains("linked"), "{why}");
+    assert!(why.contains("is checked out in \"") && why.contains("linked"), "{why}");
     scratch.run(&["worktree", "remove", "../linked"]);
     scratch.run(&["symbolic-ref", "refs/heads/production", "refs/heads/main"]);
-    assert!(refusal(&git, "production", "main").await.contains("only another name for refs/heads/main"));
+    assert!(refusal(&git, "production", "main").await.contains("only another name for \"refs/heads/main\""));
 }
 
 /// What git would refuse when the branch is moved is found before anybody is asked.
@@ -183,7 +184,7 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
         assert!(git.preview("release", &deploy(target, "main")).await.is_ok(), "{target} without {made}");
         scratch.run(&["update-ref", made, "main"]);
         let why = refusal(&git, target, "main").await;
-        assert!(why.contains(&format!("cannot be moved while there is {found}:")), "{made}: {why}");
+        assert!(why.contains(&format!("cannot be moved while there is \"{found}\":")), "{made}: {why}");
         // It is what git itself says when it comes to the move.
         let facts = json!({
             "repository": scratch.path, "branch": git.targets[target].as_str(), "new": scratch.tip("main").as_str(),
@@ -195,7 +196,7 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
         scratch.run(&["update-ref", "-d", made]);
     }
     scratch.run(&["symbolic-ref", "refs/heads/env/staging", "refs/heads/nothing"]);
-    assert!(refusal(&git, "staging", "main").await.contains("only another name for refs/heads/nothing"));
+    assert!(refusal(&git, "staging", "main").await.contains("only another name for \"refs/heads/nothing\""));
 }
 
 #[tokio::test]
@@ -466,4 +467,19 @@ async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
     let previewed = connector(&scratch).preview("release", &deploy("production", &id)).await.unwrap();
     let stored = self::text(&previewed, "messages NOT SHOWN AS THEY ARE STORED: of 1 commit");
     assert!(stored.contains(&id) && stored.contains("bytes NUL") && stored.contains("fine\0and all else"), "{stored}");
+}
+
+/// Whatever a target or a revision is called, the host's words about what is refused are the same.
+#[tokio::test]
+async fn a_refusal_is_in_the_hosts_words() {
+    let scratch = Scratch::new();
+    let git = connector(&scratch);
+    let mut refused = BTreeMap::new();
+    for words in crate::connectors::exhibit::tests::words() {
+        let both = (refusal(&git, &words, "main").await, refusal(&git, "production", &words).await);
+        refused.insert(words, both);
+    }
+    let both = |words: &str| refused.get(words).cloned();
+    assert!(refused_alike("target", |words| Some(both(words)?.0)) > 150);
+    assert!(refused_alike("revision", |words| Some(both(words)?.1)) > 150);
 }

@@ -5,6 +5,7 @@
 //! **Invariant:** only [`Git::resolve`] makes a [`Resolved`], and it looks names up exactly. No text of an agent's is ever handed to `rev-parse`.
 
 use super::{CommitId, Git, GitError, Reference};
+use crate::connectors::{Sentence, error_said, quote, quote_start, say};
 use crate::reference::{NotAName, ReferenceName, is_an_id, short};
 
 /// How much of a text is repeated in an error.
@@ -30,38 +31,27 @@ impl Resolved {
 }
 
 /// Why a text does not resolve, for its author to read; or that git could not look.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum NotResolved {
     /// It can name nothing.
-    #[error(
-        "`{text}` does not name a revision: {why}; give the whole name of a branch or a tag, or the full id of a commit"
-    )]
     NotAName {
         /// The text.
-        text: String,
+        text: Sentence,
         /// What is wrong with it.
-        why: String,
+        why: Sentence,
     },
     /// The repository has nothing of that name.
-    #[error(
-        "there is no branch or tag `{0}`; give the whole name of one that the repository has, or the full id of a commit"
-    )]
-    Unknown(String),
+    Unknown(Sentence),
     /// The repository has no such commit.
-    #[error(
-        "there is no commit `{0}`; give the full id of one that the repository has, or the whole name of a branch or a tag"
-    )]
-    NoCommit(String),
+    NoCommit(Sentence),
     /// It could mean several things.
-    #[error("`{text}` could be {could}; give the whole name of the one that is meant")]
     Ambiguous {
         /// The text.
-        text: String,
+        text: Sentence,
         /// Everything that it could be.
-        could: String,
+        could: Sentence,
     },
     /// The reference is a symbolic one, whose target may be changed without a trace.
-    #[error("{name} is only another name for {target}; give that name")]
     Symbolic {
         /// The reference.
         name: ReferenceName,
@@ -69,17 +59,56 @@ pub enum NotResolved {
         target: String,
     },
     /// The object is something else.
-    #[error("{0} does not lead to a commit; give a branch, a tag of a commit, or the full id of a commit")]
-    NotACommit(String),
+    NotACommit(Sentence),
     /// Git could not look.
-    #[error(transparent)]
-    Git(#[from] GitError),
+    Git(GitError),
+}
+
+impl NotResolved {
+    /// In words.
+    pub fn sentence(&self) -> Sentence {
+        let said = |text: &Sentence| text.clone();
+        match self {
+            Self::NotAName { text, why } => say!(
+                "{} does not name a revision: {}; give the whole name of a branch or a tag, or the full id of a commit",
+                said(text),
+                said(why)
+            ),
+            Self::Unknown(text) => say!(
+                "there is no branch or tag {}; give the whole name of one that the repository has, or the full id of a commit",
+                said(text)
+            ),
+            Self::NoCommit(text) => say!(
+                "there is no commit {}; give the full id of one that the repository has, or the whole name of a branch or a tag",
+                said(text)
+            ),
+            Self::Ambiguous { text, could } => {
+                say!("{} could be {}; give the whole name of the one that is meant", said(text), said(could))
+            }
+            Self::Symbolic { name, target } => {
+                say!("{} is only another name for {}; give that name", quote(name), quote(target))
+            }
+            Self::NotACommit(text) => say!(
+                "{} does not lead to a commit; give a branch, a tag of a commit, or the full id of a commit",
+                said(text)
+            ),
+            Self::Git(error) => error.sentence(),
+        }
+    }
+}
+
+error_said!(NotResolved);
+
+impl From<GitError> for NotResolved {
+    fn from(error: GitError) -> Self {
+        Self::Git(error)
+    }
 }
 
 impl Git {
     /// What a text means just now.
     pub async fn resolve(&self, text: &str) -> Result<Resolved, NotResolved> {
-        let not_a_name = |why: &dyn ToString| NotResolved::NotAName { text: told(text), why: why.to_string() };
+        let not_a_name = |why: &NotAName| NotResolved::NotAName { text: told(text), why: why.why().into() };
         if text.starts_with("refs/") {
             let name: ReferenceName = text.parse().map_err(|why| not_a_name(&why))?;
             let [found] = self.references([name.as_str()]).await?;
@@ -94,8 +123,9 @@ impl Git {
         let found = self.references(names.each_ref().map(String::as_str)).await?;
         let found = names.iter().zip(found).filter_map(|(name, found)| Some((name.as_str(), found?)));
         let found: Vec<(&str, Reference)> = found.collect();
-        let could = |first: Option<&str>| {
-            let could = first.into_iter().chain(found.iter().map(|(name, _)| *name)).collect::<Vec<_>>().join(" or ");
+        let could = |first: Option<&'static str>| {
+            let found = found.iter().map(|(name, _)| quote(name).into());
+            let could = Sentence::join(first.into_iter().map(Sentence::from).chain(found), " or ");
             NotResolved::Ambiguous { text: told(text), could }
         };
         if is_an_id(text) {
@@ -124,20 +154,20 @@ impl Git {
             _ => {
                 // An object that is not there or damaged is the host's trouble, and no statement about the reference.
                 self.read(&["cat-file", "-t", found.id.as_str()], 64).await?;
-                Err(NotResolved::NotACommit(name.to_string()))
+                Err(NotResolved::NotACommit(quote(&name).into()))
             }
         }
     }
 
     /// The id is of the repository's own hash function, because one of another length would be an abbreviation to git.
     async fn by_id(&self, text: &str) -> Result<Resolved, NotResolved> {
-        let not_a_name = |why: &str| NotResolved::NotAName { text: told(text), why: why.into() };
+        let not_a_name = |why: Sentence| NotResolved::NotAName { text: told(text), why };
         let commit: CommitId =
-            text.parse().map_err(|()| not_a_name("the digits of an id are written in lower case"))?;
+            text.parse().map_err(|()| not_a_name(say!("the digits of an id are written in lower case")))?;
         let format = self.read(&["rev-parse", "--show-object-format=storage"], 64).await?;
-        let digits = if format.text().trim() == "sha256" { 64 } else { 40 };
+        let digits = if format.text().trim() == "sha256" { 64_usize } else { 40 };
         if text.len() != digits {
-            return Err(not_a_name(&format!("ids of this repository have {digits} digits")));
+            return Err(not_a_name(say!("ids of this repository have {} digits", digits)));
         }
         let looked = self.look(&["cat-file", "-t", commit.as_str()], 64).await?;
         match (looked.status, looked.text().trim()) {
@@ -149,8 +179,8 @@ impl Git {
 }
 
 /// The beginning of what an agent wrote; errors are read by people.
-fn told(text: &str) -> String {
-    text.chars().take(TOLD_CHARS_MAX).collect()
+fn told(text: &str) -> Sentence {
+    quote_start(text, TOLD_CHARS_MAX)
 }
 
 #[cfg(test)]

@@ -222,7 +222,7 @@ async fn output_is_kept_up_to_a_limit_and_counted_beyond() {
     let looked = scratch.git().read(&["cat-file", "blob", "main:large.txt"], 100).await.unwrap();
     assert_eq!((looked.bytes.len(), looked.bytes_all, looked.is_whole()), (100, 220_000, false));
     let error = scratch.git().read(&["cat-file", "blob", "main:none"], 100).await.unwrap_err().to_string();
-    assert!(error.starts_with("`git cat-file` failed: fatal:"), "{error}");
+    assert!(error.starts_with("\"git cat-file\" failed: \"fatal:"), "{error}");
 }
 
 /// The diff from one commit to another.

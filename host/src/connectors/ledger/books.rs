@@ -8,13 +8,14 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 use serde_json::Value;
 
+use crate::connectors::{Known, Sentence, error_said, quote, say};
+
 use super::schema::{APPLICATION_ID, TABLES, VERSION};
 
 /// Why there are no books to look at or to write in.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum BooksError {
     /// The file cannot be made.
-    #[error("cannot make the ledger `{path}`: {source}")]
     Make {
         /// The file.
         path: PathBuf,
@@ -22,7 +23,6 @@ pub enum BooksError {
         source: std::io::Error,
     },
     /// It is a file of something else.
-    #[error("`{path}` is not a ledger: {why}; name another file with `path` in the section `[payments]`")]
     NotALedger {
         /// The file.
         path: PathBuf,
@@ -30,9 +30,6 @@ pub enum BooksError {
         why: &'static str,
     },
     /// A newer host wrote it.
-    #[error(
-        "the ledger `{path}` has version {found}, and this host knows versions up to {VERSION}: use a newer holdshort"
-    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -40,7 +37,6 @@ pub enum BooksError {
         found: i64,
     },
     /// SQLite says no.
-    #[error("the ledger `{path}` cannot be used: {source}")]
     Sqlite {
         /// The file.
         path: PathBuf,
@@ -48,6 +44,33 @@ pub enum BooksError {
         source: rusqlite::Error,
     },
 }
+
+impl BooksError {
+    /// In words.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            Self::Make { path, source } => {
+                say!("cannot make the ledger `{}`: {}", Known::path(path), quote(source))
+            }
+            Self::NotALedger { path, why } => say!(
+                "`{}` is not a ledger: {}; name another file with `path` in the section `[payments]`",
+                Known::path(path),
+                *why
+            ),
+            Self::Newer { path, found } => say!(
+                "the ledger `{}` has version {}, and this host knows versions up to {}: use a newer holdshort",
+                Known::path(path),
+                *found,
+                VERSION
+            ),
+            Self::Sqlite { path, source } => {
+                say!("the ledger `{}` cannot be used: {}", Known::path(path), quote(source))
+            }
+        }
+    }
+}
+
+error_said!(BooksError);
 
 /// An open ledger. It is opened anew for each use: whoever replaces or removes the file is then noticed, and nothing is booked into a file
 /// that has no name any more.

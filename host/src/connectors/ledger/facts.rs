@@ -10,10 +10,25 @@ use holdshort_gate::Mark;
 use holdshort_gate::condition::{Change, Condition, Found, changes};
 use serde_json::{Value, json};
 
-use super::Stopped;
 use super::standing::{Facts, Shown};
 use super::transfer::Transfer;
-use crate::connectors::quote;
+use crate::connectors::{Known, Sentence, quote, say};
+
+/// Why a transfer was not booked. Nothing was committed.
+pub(super) enum Stopped {
+    /// It makes no sense, or not any more.
+    NotDone(Sentence),
+    /// It may make sense, to somebody who has seen both values.
+    FactsChanged(Sentence),
+    /// SQLite could not read or write; the transaction is rolled back.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
 
 /// The names of the facts in the preconditions.
 const LEDGER: &str = "ledger";
@@ -41,7 +56,7 @@ impl Facts {
         transfer: &Transfer,
         shown: Shown<'_>,
         since: Vec<Mark>,
-    ) -> Result<Vec<String>, Stopped> {
+    ) -> Result<Vec<Sentence>, Stopped> {
         let is = |value: Value| Found { value, since: Vec::new() };
         let now = BTreeMap::from([
             (LEDGER, is(json!(self.ledger))),
@@ -50,33 +65,42 @@ impl Facts {
             (PAYMENTS, Found { value: json!(self.payments), since }),
         ]);
         let found = changes(shown.preconditions, shown.beside, &now);
-        let found = found.map_err(|error| Stopped::NotDone(error.to_string()))?;
+        let found = found.map_err(|error| Stopped::NotDone(quote(error).into()))?;
         let (allowed, broken): (Vec<&Change>, Vec<&Change>) = found.iter().partition(|change| change.allowed);
         let words = |changes: &[&Change]| changes.iter().map(|change| told(change, transfer)).collect::<Vec<_>>();
-        if broken.is_empty() { Ok(words(&allowed)) } else { Err(Stopped::FactsChanged(words(&broken).join("; "))) }
+        if broken.is_empty() {
+            Ok(words(&allowed))
+        } else {
+            Err(Stopped::FactsChanged(Sentence::join(words(&broken), "; ")))
+        }
     }
 }
 
 /// A change in words: both values, and what the clearance asks of them.
-fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) -> String {
+fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) -> Sentence {
     let Transfer { source, payee, .. } = transfer;
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let times = |count: &Value| format!("{count} payment{}", if *count == json!(1) { "" } else { "s" });
+    // What the books and the clearance state is the host's own; amounts, counts and kinds of account.
+    let plain = |value: &Value| match value.as_str() {
+        Some(text) => Known::label(text),
+        None => Known::label(value),
+    };
+    let times =
+        |count: &Value| Known::label(format_args!("{count} payment{}", if *count == json!(1) { "" } else { "s" }));
     let shown = condition.shown();
     let (what, before, is, now) = match fact.as_str() {
-        BALANCE => (format!("`{source}` had"), plain(&shown), "has", plain(now)),
-        PAYEE => (format!("{} was", quote(payee)), plain(&shown), "is", plain(now)),
-        PAYMENTS => (format!("{} had received", quote(payee)), times(&shown), "has received", times(now)),
-        other => (format!("the {other} was"), plain(&shown), "is", plain(now)),
+        BALANCE => (say!("`{}` had", Known::configured(source)), plain(&shown), "has", plain(now)),
+        PAYEE => (say!("{} was", quote(payee)), plain(&shown), "is", plain(now)),
+        PAYMENTS => (say!("{} had received", quote(payee)), times(&shown), "has received", times(now)),
+        other => (say!("the {} was", Known::label(other)), plain(&shown), "is", plain(now)),
     };
     let asks = match (condition, allowed) {
-        (Condition::Same(_), _) => String::new(),
-        (Condition::AtLeast { bound, .. }, true) => format!(", which covers {bound}"),
-        (Condition::AtLeast { bound, .. }, false) => format!(", which does not cover {bound}"),
-        (Condition::NothingNew { .. }, true) => ", by transfers that were shown to wait beside it".to_owned(),
+        (Condition::Same(_), _) => say!(""),
+        (Condition::AtLeast { bound, .. }, true) => say!(", which covers {}", Known::label(bound)),
+        (Condition::AtLeast { bound, .. }, false) => say!(", which does not cover {}", Known::label(bound)),
+        (Condition::NothingNew { .. }, true) => say!(", by transfers that were shown to wait beside it"),
         (Condition::NothingNew { .. }, false) => {
-            ", not all of them by transfers that were shown to wait beside it".to_owned()
+            say!(", not all of them by transfers that were shown to wait beside it")
         }
     };
-    format!("{what} {before} when it was shown and {is} {now} now{asks}")
+    say!("{} {} when it was shown and {} {} now{}", what, before, is, now, asks)
 }

@@ -3,6 +3,7 @@
 use holdshort_gate::beside::{LISTED_MAX, deed};
 use holdshort_gate::condition::Condition;
 use holdshort_gate::{Action, Capability, EffectKey, Mark, Time};
+use holdshort_words::look;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use super::books::{self, Account, Kind, Past};
 use super::facts::PAYMENTS;
 use super::transfer::Transfer;
 use crate::connectors::history::History;
-use crate::connectors::{Exhibit, Known, Previewed, Sentence, quote, say};
+use crate::connectors::{Exhibit, Known, Previewed, Sentence, error_said, quote, say};
 use crate::money::Currency;
 
 /// Earlier payments that a reviewer is shown; how many there are in all is said beside them.
@@ -56,15 +57,33 @@ pub(super) struct Shown<'a> {
 }
 
 /// Why the books do not allow a transfer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotCovered {
     /// The source would be below zero.
-    #[error("the account `{account}` has {has}, which does not cover {amount}")]
-    Overdraft { account: String, has: String, amount: String },
+    Overdraft { account: String, has: Known, amount: Known },
     /// The payee's balance would not fit.
-    #[error("{} has {has}; with {amount} more it would have more than the ledger can hold", quote(.payee))]
-    TooMuch { payee: String, has: String, amount: String },
+    TooMuch { payee: String, has: Known, amount: Known },
 }
+
+impl NotCovered {
+    /// In words.
+    pub(super) fn sentence(&self) -> Sentence {
+        match self {
+            Self::Overdraft { account, has, amount } => {
+                let account = Known::configured(account);
+                say!("the account `{}` has {}, which does not cover {}", account, has.clone(), amount.clone())
+            }
+            Self::TooMuch { payee, has, amount } => say!(
+                "{} has {}; with {} more it would have more than the ledger can hold",
+                quote(payee),
+                has.clone(),
+                amount.clone()
+            ),
+        }
+    }
+}
+
+error_said!(NotCovered);
 
 impl Standing {
     /// Nothing if the books have no such source.
@@ -112,13 +131,13 @@ impl Standing {
         let left = self.source_balance.checked_sub(*amount).filter(|left| *left >= 0);
         let left = left.ok_or_else(|| NotCovered::Overdraft {
             account: transfer.source.clone(),
-            has: currency.show(self.source_balance),
-            amount: transfer.shown(),
+            has: Known::amount(currency, self.source_balance),
+            amount: Known::amount(currency, *amount),
         })?;
         let got = self.payee_balance.checked_add(*amount).ok_or_else(|| NotCovered::TooMuch {
             payee: transfer.payee.clone(),
-            has: currency.show(self.payee_balance),
-            amount: transfer.shown(),
+            has: Known::amount(currency, self.payee_balance),
+            amount: Known::amount(currency, *amount),
         })?;
         Ok((left, got))
     }
@@ -225,7 +244,11 @@ impl Standing {
         alike.retain(|name| is_alike(name, &transfer.payee));
         if !alike.is_empty() {
             text += say!("It knows names that are written almost the same:\n");
-            alike.iter().take(ALIKE_MAX).for_each(|name| text += say!("    {}\n", quote(name)));
+            for name in alike.iter().take(ALIKE_MAX) {
+                let same =
+                    if looks_the_same(name, &transfer.payee) { ", which looks the same and is another" } else { "" };
+                text += say!("    {}{}\n", quote(name), same);
+            }
         }
         if let Some(more) = alike.len().checked_sub(ALIKE_MAX).filter(|more| *more > 0) {
             text += say!("    and {} more\n", more);
@@ -240,7 +263,12 @@ fn is_alike(one: &str, other: &str) -> bool {
         |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let (one, other) = (plain(one), plain(other));
     let slips = if one.chars().count().min(other.chars().count()) < 8 { 1 } else { 2 };
-    strsim::damerau_levenshtein(&one, &other) <= slips
+    strsim::damerau_levenshtein(&one, &other) <= slips || looks_the_same(&one, &other)
+}
+
+/// Whether two names can hardly be told apart by their look, be they of different letters altogether.
+fn looks_the_same(one: &str, other: &str) -> bool {
+    look(one) == look(other)
 }
 
 /// What the run did before, its other transfers first: a safe amount can be part of one that is not.

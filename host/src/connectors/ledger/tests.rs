@@ -4,7 +4,7 @@ use holdshort_gate::RunId;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::super::exhibit::tests::{host_words, words};
+use super::super::exhibit::tests::{host_words, refused_alike, sentence, words};
 use super::super::git::tests::action;
 use super::*;
 
@@ -205,17 +205,17 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
     let cases = [
         (
             transfer(json!({ "source": "savings" })),
-            "there is no account `savings`; the operator opened `operating`, `reserve`",
+            "there is no account \"savings\"; the operator opened `operating`, `reserve`",
         ),
-        (transfer(json!({ "source": "equity" })), "there is no account `equity`"),
-        (transfer(json!({ "payee": "operating" })), "`operating` would pay itself"),
+        (transfer(json!({ "source": "equity" })), "there is no account \"equity\""),
+        (transfer(json!({ "payee": "operating" })), "\"operating\" would pay itself"),
         (transfer(json!({ "payee": "" })), "the payee is empty"),
         (transfer(json!({ "payee": "ACME GmbH " })), "begins or ends with a space"),
         (transfer(json!({ "payee": "ACME\nGmbH" })), "the payee holds the control character U+000A"),
         (transfer(json!({ "reference": "a\u{1b}[2J" })), "the reference holds the control character U+001B"),
         (transfer(json!({ "reference": "x".repeat(201) })), "the reference is longer than 200 characters"),
         (amount("0", "EUR"), "the amount is 0"),
-        (amount("100", "eur"), "`eur` is not a currency; write its ISO 4217 code in capitals, like `EUR`"),
+        (amount("100", "eur"), "\"eur\" is not a currency; write its ISO 4217 code in capitals, like `EUR`"),
         (amount("100", "XAU"), "XAU has no smallest unit"),
         (amount("1000001", "EUR"), "the account `operating` has 10,000.00 EUR, which does not cover 10,000.01 EUR"),
         (amount("1", "USD"), "the account `operating` has 0.00 USD, which does not cover 0.01 USD"),
@@ -305,7 +305,7 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     let action = transfer(json!({}));
     let check = |action: &Action, shown: &Value, expected: &str| {
         let before = shop.transfers();
-        assert_eq!(shop.attempt(action, shown, "k"), Attempt::FactsChanged(expected.into()));
+        assert_eq!(shop.attempt(action, shown, "k"), Attempt::FactsChanged(sentence(expected)));
         assert_eq!(shop.transfers(), before);
     };
     // A balance that does not cover it any more.
@@ -856,4 +856,17 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
         }
     }
     assert!(tried > 200, "{tried}");
+}
+
+/// Whatever an account or a currency is called, the host's words about what is refused are the same.
+#[test]
+fn a_refusal_is_in_the_hosts_words() {
+    let shop = Shop::new();
+    let why = |action: &Action| match shop.ledger.0.look_ahead(action) {
+        Err(CannotPreview::Impossible(why)) => Some(why.into_string()),
+        Ok(_) | Err(CannotPreview::Unavailable(_)) => None,
+    };
+    assert!(refused_alike("source", |words| why(&transfer(json!({ "source": words })))) > 150);
+    assert!(refused_alike("currency", |words| why(&amount("100", words))) > 150);
+    assert!(refused_alike("payee", |words| why(&transfer(json!({ "payee": words, "source": words })))) > 150);
 }

@@ -4,6 +4,7 @@ use holdshort_gate::Action;
 use serde_json::{Value, json};
 
 use super::books::Booked;
+use crate::connectors::{Known, Sentence, error_said, quote, say};
 use crate::money::{Currency, NoCurrency};
 
 /// Characters of a payee and of a reference: each is read at a glance, on one line.
@@ -27,28 +28,57 @@ pub(super) struct Transfer {
 }
 
 /// Why the arguments are no transfer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotATransfer {
-    #[error(
-        "the arguments hold no `transfer` as `holdshort:agent/payments#transfer-funds` takes it, which this connector serves"
-    )]
     Arguments,
-    #[error(transparent)]
-    Currency(#[from] NoCurrency),
-    #[error("the amount is 0: nothing would be transferred")]
+    Currency(NoCurrency),
     Nothing,
-    #[error("the amount is more than the ledger can hold: {0} is the most, in the smallest unit of the currency")]
     TooMuch(i64),
-    #[error("the payee is empty: say who is to be paid")]
     NoPayee,
-    #[error("the payee begins or ends with a space, which would make another payee of the same name")]
     PayeeSpaces,
-    #[error("the {field} holds the control character U+{code:04X}; write it on one line")]
     Control { field: &'static str, code: u32 },
-    #[error("the {field} is longer than {LINE_CHARS_MAX} characters")]
     TooLong { field: &'static str },
-    #[error("`{0}` would pay itself")]
     Itself(String),
+}
+
+impl NotATransfer {
+    /// In words.
+    pub(super) fn sentence(&self) -> Sentence {
+        match self {
+            Self::Arguments => say!(
+                "the arguments hold no `transfer` as `holdshort:agent/payments#transfer-funds` takes it, which this connector serves"
+            ),
+            Self::Currency(NoCurrency::Unknown(code)) => {
+                say!("{} is not a currency; write its ISO 4217 code in capitals, like `EUR`", quote(code))
+            }
+            // These name currencies of the standard alone.
+            Self::Currency(known) => say!("{}", Known::configured(known)),
+            Self::Nothing => say!("the amount is 0: nothing would be transferred"),
+            Self::TooMuch(most) => say!(
+                "the amount is more than the ledger can hold: {} is the most, in the smallest unit of the currency",
+                *most
+            ),
+            Self::NoPayee => say!("the payee is empty: say who is to be paid"),
+            Self::PayeeSpaces => {
+                say!("the payee begins or ends with a space, which would make another payee of the same name")
+            }
+            Self::Control { field, code } => say!(
+                "the {} holds the control character {}; write it on one line",
+                *field,
+                Known::label(format_args!("U+{code:04X}"))
+            ),
+            Self::TooLong { field } => say!("the {} is longer than {} characters", *field, LINE_CHARS_MAX),
+            Self::Itself(name) => say!("{} would pay itself", quote(name)),
+        }
+    }
+}
+
+error_said!(NotATransfer);
+
+impl From<NoCurrency> for NotATransfer {
+    fn from(error: NoCurrency) -> Self {
+        Self::Currency(error)
+    }
 }
 
 impl Transfer {

@@ -2,6 +2,8 @@
 
 use lettre::Address;
 
+use super::{Known, Sentence, quote, quote_start, say};
+
 /// Characters in a local part by which relays send a message on to another host: `ann%evil.example@own.example` and
 /// `evil.example!ann@own.example` leave for `evil.example` (RFC 5321, appendix F; RFC 1123, 5.2.16), `/` names fields of X.400 or a file,
 /// `|` a program.
@@ -9,29 +11,33 @@ const ROUTING: [char; 4] = ['%', '!', '/', '|'];
 
 /// A bare address with its host in ASCII. Source routes, quoted local parts, comments and literal IP addresses are refused, with every local part
 /// that a relay could take for a route: few need them, and in each the domain at the end is not the one that gets the message.
-pub(super) fn address(text: &str) -> Result<Address, String> {
-    let refuse = |why: &str| format!("`{}` is not an address that mail can be sent to: {why}", text.escape_debug());
-    let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`"))?;
+pub(super) fn address(text: &str) -> Result<Address, Sentence> {
+    let refuse = |why: Sentence| say!("{} is not an address that mail can be sent to: {}", quote_start(text, 320), why);
+    let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`".into()))?;
     if let Some(sign) = user.chars().find(|sign| ROUTING.contains(sign)) {
-        return Err(refuse(&format!("relays may read `{sign}` before the `@` as the way to another host")));
+        let sign = Known::label(sign);
+        return Err(refuse(say!("relays may read `{}` before the `@` as the way to another host", sign)));
     }
     if !user.chars().all(|c| c.is_ascii_alphanumeric() || "#$&'*+-=?^_`{}~.".contains(c)) {
-        return Err(refuse("write the bare address, with only plain ASCII characters before the `@`"));
+        return Err(refuse("write the bare address, with only plain ASCII characters before the `@`".into()));
     }
     // Programs that show mail read this as a name in another character set, and relays that rewrite addresses may do so too.
     if user.contains("=?") || user.contains("?=") {
-        return Err(refuse("it is encoded as words of a heading are (`=?…?=`)"));
+        return Err(refuse("it is encoded as words of a heading are (`=?…?=`)".into()));
     }
     // A relay could take what begins so for an option of its mail program.
     if user.starts_with('-') {
-        return Err(refuse("it begins with `-`"));
+        return Err(refuse("it begins with `-`".into()));
     }
-    let domain = idna::domain_to_ascii_strict(domain).map_err(|_| refuse("what follows the `@` is not a domain"))?;
+    let domain =
+        idna::domain_to_ascii_strict(domain).map_err(|_| refuse("what follows the `@` is not a domain".into()))?;
     let last = domain.rsplit('.').next().unwrap_or_default();
     // Resolvers read hexadecimal digits as an address too, be it of this very machine.
     let digits = last.strip_prefix("0x").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     if last.bytes().all(|byte| byte.is_ascii_digit()) || digits.is_some() {
-        return Err(refuse("what follows the `@` is not a domain: it ends with a point, or is the number of a host"));
+        return Err(refuse(
+            "what follows the `@` is not a domain: it ends with a point, or is the number of a host".into(),
+        ));
     }
-    Address::new(user, domain).map_err(|error| refuse(&error.to_string()))
+    Address::new(user, domain).map_err(|error| refuse(quote(error).into()))
 }

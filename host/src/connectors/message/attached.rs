@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::{ATTACHMENTS_BYTES_MAX, Unloaded, is_encoded_word};
+use super::{ATTACHMENTS_BYTES_MAX, Known, Unloaded, is_encoded_word, quote, say};
 use crate::connectors::relative::{RelativePath, walk};
 
 /// Kinds of files that always begin with their signature.
@@ -38,22 +38,23 @@ pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
 
 /// Reads a file inside `folder`, which neither `..` nor a link leads out of. Opens first and looks then, at what was opened.
 pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
-    let impossible = |why: &str| Unloaded::Impossible(format!("`{}` is not {why}", path.escape_debug()));
+    let impossible = |why: &'static str| Unloaded::Impossible(say!("{} is not {}", quote(path), why));
     let outside = || impossible("a path inside the agent's workspace");
     let relative: RelativePath = path.parse().map_err(|_| outside())?;
     if is_encoded_word(path) {
         return Err(outside());
     }
     let top: OwnedFd = File::open(folder).map(Into::into).map_err(|error| {
-        Unloaded::Unavailable(format!("the workspace `{}` cannot be read: {error}", folder.display()))
+        Unloaded::Unavailable(say!("the workspace `{}` cannot be read: {}", Known::path(folder), quote(error)))
     })?;
-    let unavailable =
-        |error: io::Error| Unloaded::Unavailable(format!("the attachment `{path}` cannot be read: {error}"));
+    let unavailable = |error: io::Error| {
+        Unloaded::Unavailable(say!("the attachment {} cannot be read: {}", quote(path), quote(error)))
+    };
     let not_a_file = || impossible("a file inside the agent's workspace");
     let file = match walk(&top, relative.names()) {
         Ok(opened) => File::from(opened),
         Err(Errno::NOENT | Errno::NAMETOOLONG) => {
-            return Err(Unloaded::Impossible(format!("there is no attachment `{path}`")));
+            return Err(Unloaded::Impossible(say!("there is no attachment {}", quote(path))));
         }
         // A link, a file where a folder should be, a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
@@ -65,9 +66,8 @@ pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<V
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unavailable)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(Unloaded::Impossible(format!(
-            "the attachments are larger than {ATTACHMENTS_BYTES_MAX} bytes together"
-        )));
+        let why = say!("the attachments are larger than {} bytes together", ATTACHMENTS_BYTES_MAX);
+        return Err(Unloaded::Impossible(why));
     }
     Ok(bytes)
 }

@@ -9,7 +9,7 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, 
 use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 use serde_json::Value;
 
-use super::{Composer, Draft, Loaded, Unloaded, content_type, key};
+use super::{Composer, Draft, Known, Loaded, Sentence, Unloaded, content_type, key, quote, say};
 
 /// The end of the year 9999, in microseconds: a `Date` field has four digits for the year.
 const DATE_MAX: u64 = 253_402_300_799_000_000;
@@ -42,10 +42,10 @@ pub enum Bcc {
 pub enum NotComposed {
     /// It cannot be written.
     #[error("{0}")]
-    Impossible(String),
+    Impossible(Sentence),
     /// Something that a reviewer was shown is different now.
     #[error("{0}")]
-    FactsChanged(String),
+    FactsChanged(Sentence),
 }
 
 impl Composer {
@@ -66,9 +66,9 @@ impl Composer {
             let of = |senders: &Value| senders.get(field).and_then(Value::as_str).unwrap_or("nobody").to_owned();
             let (shown, found) = (of(preconditions), of(&now_from));
             if shown != found {
-                return Err(NotComposed::FactsChanged(format!(
-                    "the {name} was `{shown}` when it was shown and is `{found}` now"
-                )));
+                let (shown, found) = (Known::configured(shown), Known::configured(found));
+                let why = say!("the {} was `{}` when it was shown and is `{}` now", name, shown, found);
+                return Err(NotComposed::FactsChanged(why));
             }
         }
         let draft = Draft::read(action).map_err(NotComposed::Impossible)?;
@@ -76,8 +76,9 @@ impl Composer {
             Unloaded::Impossible(why) | Unloaded::Unavailable(why) => NotComposed::Impossible(why),
             Unloaded::Changed(why) => NotComposed::FactsChanged(why),
         })?;
-        let failed =
-            |error: lettre::error::Error| NotComposed::Impossible(format!("the message cannot be written: {error}"));
+        let failed = |error: lettre::error::Error| {
+            NotComposed::Impossible(say!("the message cannot be written: {}", quote(error)))
+        };
         let recipients: Vec<Address> = draft.recipients().into_iter().collect();
         let envelope = Envelope::new(Some(self.from().email.clone()), recipients).map_err(failed)?;
         let message = self.message(draft, attachments, key, now, bcc, &envelope).map_err(failed)?;

@@ -2,7 +2,7 @@ use holdshort_gate::{FunctionType, WitType};
 use serde_json::json;
 
 use super::*;
-use crate::connectors::exhibit::tests::{host_words, words};
+use crate::connectors::exhibit::tests::{host_words, refused_alike, words};
 
 #[path = "../../../../tests/support/evidence.rs"]
 #[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
@@ -48,7 +48,7 @@ use holdshort_gate::Time;
 
 fn impossible(fields: Value) -> String {
     match composer(None).preview("inbox", &email(fields.clone())) {
-        Err(CannotPreview::Impossible(why)) => why,
+        Err(CannotPreview::Impossible(why)) => why.into_string(),
         other => panic!("{fields}: {other:?}"),
     }
 }
@@ -412,4 +412,22 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
         }
     }
     assert!(tried > 150, "{tried}");
+}
+
+/// Whatever a recipient, a message id or an attachment is called, the host's words about what is refused are the same.
+#[test]
+fn a_refusal_is_in_the_hosts_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let composer = composer(Some(folder.path().into()));
+    let why = |fields: Value| match composer.preview("inbox", &email(fields)) {
+        Err(CannotPreview::Impossible(why)) => Some(why.into_string()),
+        Ok(_) | Err(CannotPreview::Unavailable(_)) => None,
+    };
+    let attachment = |path: &str, sha256: &str| why(json!({ "attachments": [{ "path": path, "sha256": sha256 }] }));
+    let some = Digest::of(b"x").to_string();
+    assert!(refused_alike("recipient", |words| why(json!({ "to": [words] }))) > 150);
+    assert!(refused_alike("domain", |words| why(json!({ "to": [format!("ann@{words}")] }))) > 100);
+    assert!(refused_alike("in-reply-to", |words| why(json!({ "in-reply-to": words }))) > 150);
+    assert!(refused_alike("path", |words| attachment(words, &some)) > 150);
+    assert!(refused_alike("sha256", |words| attachment("a.txt", words)) > 150);
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
@@ -13,6 +14,7 @@ use lettre::transport::smtp::response::{Response, Severity};
 
 use super::{Encryption, Relay, Secret};
 use crate::connectors::message::Letter;
+use crate::connectors::{Known, Sentence, quote, say};
 
 /// How long a relay gets to say goodbye; nothing depends on it.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -25,11 +27,11 @@ pub(super) enum Handed {
     /// The relay accepted it, in these words.
     Accepted(String),
     /// It was not accepted and cannot be any more, and another time it may be.
-    PutOff(String),
+    PutOff(Sentence),
     /// It was not accepted and cannot be any more.
-    Refused(String),
+    Refused(Sentence),
     /// It was handed over, wholly or in part, and the relay's answer is lost.
-    Unclear(String),
+    Unclear(Sentence),
 }
 
 /// Hands one message over, to all recipients or to none.
@@ -52,7 +54,7 @@ pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
 
 /// Connects, protects the connection and signs in.
 async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, Failed> {
-    let tls = relay.tls().map_err(|error| Failed::for_good(error.to_string()))?;
+    let tls = relay.tls().map_err(|error| Failed::for_good(quote(error).into()))?;
     let hello = relay.hello();
     let (first, later) = match relay.encryption {
         Encryption::Implicit => (tls, None),
@@ -84,16 +86,16 @@ async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
         let rcpt = connection.command(Rcpt::new(recipient.clone(), Vec::new()));
         match answered(relay, rcpt).await {
             Ok(_) => {}
-            Err(failed) if failed.answered => refused.push(failed.when(recipient.as_ref())),
-            Err(failed) => return Err(failed.when(recipient.as_ref())),
+            Err(failed) if failed.answered => refused.push(failed.of(recipient)),
+            Err(failed) => return Err(failed.of(recipient)),
         }
     }
     if !refused.is_empty() {
         // A reviewer cleared the message to all of them; sending it to some is something else.
         let _ = answered(relay, connection.command(Rset)).await;
         let passing = refused.iter().all(|failed| failed.passing);
-        let each: Vec<String> = refused.into_iter().map(|failed| failed.text).collect();
-        let text = format!("sent to nobody, because these were refused: {}", each.join("; "));
+        let each = Sentence::join(refused.into_iter().map(|failed| failed.text), "; ");
+        let text = say!("sent to nobody, because these were refused: {}", each);
         return Err(Failed { text, answered: true, passing });
     }
     let answer = answered(relay, connection.command(Data)).await;
@@ -101,14 +103,14 @@ async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
     if answer.has_code(354) {
         return Ok(());
     }
-    Err(Failed::for_good(format!("`DATA` was answered with {}", words(relay, &answer))))
+    Err(Failed::for_good(say!("`DATA` was answered with {}", quote(words(relay, &answer)))))
 }
 
 /// Sends the message itself.
 async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Handed {
     match answered(relay, connection.message(&letter.bytes)).await {
         Ok(answer) if answer.code().severity == Severity::PositiveCompletion => Handed::Accepted(words(relay, &answer)),
-        Ok(answer) => Handed::Unclear(format!("it answered {}", words(relay, &answer))),
+        Ok(answer) => Handed::Unclear(say!("it answered {}", quote(words(relay, &answer)))),
         Err(failed) if failed.answered => failed.when("the message was refused").not_handed_over(),
         Err(failed) => Handed::Unclear(failed.text),
     }
@@ -117,7 +119,7 @@ async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
 /// Why a command did not succeed.
 struct Failed {
     /// In words.
-    text: String,
+    text: Sentence,
     /// The relay answered with a refusal. Otherwise there was no answer, or none that could be understood.
     answered: bool,
     /// Another time it may succeed: the relay said so (4xx), or it could not be reached.
@@ -125,12 +127,16 @@ struct Failed {
 }
 
 impl Failed {
-    fn for_good(text: String) -> Self {
+    fn for_good(text: Sentence) -> Self {
         Self { text, answered: false, passing: false }
     }
 
-    fn when(self, what: &str) -> Self {
-        Self { text: format!("{what}: {}", self.text), ..self }
+    fn when(self, what: &'static str) -> Self {
+        Self { text: say!("{}: {}", what, self.text), ..self }
+    }
+
+    fn of(self, recipient: &Address) -> Self {
+        Self { text: say!("{}: {}", Known::address(recipient), self.text), ..self }
     }
 
     /// What became of the message if it was not handed over, or was and the relay refused it.
@@ -147,10 +153,10 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
             // A relay with another certificate, or without what is asked of it, is the same the next time. One that hung up is not.
             let unreachable = !error.is_tls() && !error.is_client() && !is_untrusted(&error);
             let passing = if answered { error.is_transient() } else { unreachable };
-            Err(Failed { text: clean(relay, &error.to_string()), answered, passing })
+            Err(Failed { text: quote(clean(relay, &error.to_string())).into(), answered, passing })
         }
         Err(_) => {
-            let text = format!("no answer within {} s", relay.time_out.as_secs_f32());
+            let text = say!("no answer within {} s", Known::number(relay.time_out.as_secs_f64()));
             Err(Failed { text, answered: false, passing: true })
         }
     }

@@ -83,12 +83,12 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
     let cases = [
         (with!("EHLO" => "554 no service", "HELO" => "554 no service"), "no connection", FOR_GOOD),
         (with!("EHLO" => "421 too busy", "HELO" => "421 too busy"), "no connection", AGAIN),
-        (with!("MAIL" => "451 try later"), "the sender was refused: transient error (451)", AGAIN),
-        (with!("MAIL" => "452 no room"), "the sender was refused: transient error (452)", AGAIN),
-        (with!("MAIL" => "553 not you"), "the sender was refused: permanent error (553)", FOR_GOOD),
+        (with!("MAIL" => "451 try later"), "the sender was refused: \"transient error (451)", AGAIN),
+        (with!("MAIL" => "452 no room"), "the sender was refused: \"transient error (452)", AGAIN),
+        (with!("MAIL" => "553 not you"), "the sender was refused: \"permanent error (553)", FOR_GOOD),
         (
             with!("RCPT TO:<bob" => "550 unknown"),
-            "sent to nobody, because these were refused: bob@example.com: permanent error (550): unknown",
+            "sent to nobody, because these were refused: bob@example.com: \"permanent error (550): unknown\"",
             FOR_GOOD,
         ),
         (with!("RCPT TO:<bob" => "450 greylisted"), "sent to nobody", AGAIN),
@@ -100,10 +100,10 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
         (with!("DATA" => "451 not now"), "`DATA` was refused", AGAIN),
         (with!("DATA" => "421 going down"), "`DATA` was refused", AGAIN),
         (with!("DATA" => ""), "`DATA` was refused", AGAIN),
-        (with!("DATA" => "250 what"), "`DATA` was answered with 250 what", FOR_GOOD),
-        (with!("." => "554 spam"), "the message was refused: permanent error (554): spam", FOR_GOOD),
-        (with!("." => "451 full"), "the message was refused: transient error (451): full", AGAIN),
-        (with!("." => "421 going down"), "the message was refused: transient error (421): going down", AGAIN),
+        (with!("DATA" => "250 what"), "`DATA` was answered with \"250 what\"", FOR_GOOD),
+        (with!("." => "554 spam"), "the message was refused: \"permanent error (554): spam\"", FOR_GOOD),
+        (with!("." => "451 full"), "the message was refused: \"transient error (451): full\"", AGAIN),
+        (with!("." => "421 going down"), "the message was refused: \"transient error (421): going down\"", AGAIN),
     ];
     for ((port, heard), expected, again) in cases {
         match (send(relay(port), json!({ "to": ["ann@example.com", "bob@example.com"] })).await, again) {

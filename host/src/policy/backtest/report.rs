@@ -171,7 +171,7 @@ impl Listed {
 impl Found {
     pub(super) fn new(Judged { asked, judgement }: &Judged, at: Time, said: &Said) -> Self {
         let why = match &judgement.verdict {
-            Verdict::Refuse(why) => Some(why.clone()),
+            Verdict::Refuse(why) => Some(why.to_string()),
             Verdict::Clear | Verdict::Hold => None,
         };
         Self {

@@ -128,7 +128,7 @@ impl World {
         let proposed = match judgement.verdict {
             Verdict::Refuse(why) => {
                 let policy = Some(Box::new(proposal.policy));
-                Proposed::Refuse(Box::new(proposal.action), RefusalReason::Forbidden(why), policy)
+                Proposed::Refuse(Box::new(proposal.action), RefusalReason::Forbidden(why.into_string()), policy)
             }
             Verdict::Hold if granted => {
                 proposal.policy.grant = Some(CallId { run: RunId("r".into()), call: 7 });

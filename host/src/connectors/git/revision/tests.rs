@@ -135,7 +135,7 @@ impl World {
         let action: Action = action("deployment", "deploy", &json!({ "release": release }));
         let look = async |preview: &dyn Preview| match preview.preview("agent", &action).await {
             Ok(previewed) => Ok(json!([previewed.facts["new-commit"], previewed.facts["reference"]])),
-            Err(CannotPreview::Impossible(why)) => Err(why),
+            Err(CannotPreview::Impossible(why)) => Err(why.into_string()),
             Err(CannotPreview::Unavailable(why)) => panic!("{text:?}: {why}"),
         };
         let (git, command) = (look(&self.by_git).await, look(&self.by_command).await);

@@ -21,7 +21,7 @@ fn what_was_written_late_is_judged_by_when_it_was_asked() {
                 Verdict::Clear => Proposed::Clear(Box::new(proposal)),
                 Verdict::Hold => Proposed::Hold(Box::new(proposal)),
                 Verdict::Refuse(why) => {
-                    let (policy, why) = (Some(Box::new(proposal.policy)), RefusalReason::Forbidden(why));
+                    let (policy, why) = (Some(Box::new(proposal.policy)), RefusalReason::Forbidden(why.into_string()));
                     Proposed::Refuse(Box::new(proposal.action), why, policy)
                 }
             };
