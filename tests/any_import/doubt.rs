@@ -43,7 +43,11 @@ fn a_lost_effect_is_settled_by_the_lookup() {
         ("killed-happened", json!({ "ok": "gone, says the lookup" }), "exit status 0"),
         ("odd-happened", json!({ "ok": "gone, says the lookup" }), "exit status 0"),
         ("failing-happened", json!({ "ok": "gone, says the lookup" }), "exit status 0"),
-        ("killed-undone", json!({ "err": "failed: it was begun and did not happen" }), "exit status 4: still there"),
+        (
+            "killed-undone",
+            json!({ "err": "failed: it was begun and did not happen" }),
+            "exit status 4: \"still there\"",
+        ),
     ] {
         let (run, _) = approved(&host, id);
         assert_eq!(result(&host, &run), expected, "{id}");
@@ -78,7 +82,7 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     };
     for id in [&odd_id, &killed_id] {
         let found = evidence(&host, id);
-        assert!(found.ends_with("/tools/lookup`: exit status 1: no idea"), "{found}");
+        assert!(found.ends_with("/tools/lookup`: exit status 1: \"no idea\""), "{found}");
         // What the program itself said, which its own files have too.
         let said = if *id == killed_id { "half-way" } else { "{\"deleted\": true}" };
         assert!(found.contains(said), "{said}: {found}");

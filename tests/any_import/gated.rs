@@ -84,9 +84,9 @@ fn a_rejection_and_a_failure_reach_the_agent_as_the_functions_own_error() {
 
     let (run, approval) = delete(&host, "7");
     host.approve(&approval);
-    assert_eq!(result(&host, &run), json!({ "err": "failed: exit status 4: there is no contact" }));
+    assert_eq!(result(&host, &run), json!({ "err": "failed: exit status 4: \"there is no contact\"" }));
     let failed = host.effect(approval["id"].as_str().unwrap(), "failed");
-    assert_eq!(failed["effect"]["reason"], "exit status 4: there is no contact");
+    assert_eq!(failed["effect"]["reason"], "exit status 4: \"there is no contact\"");
     assert_eq!(crm.ran("act", &run), 1);
 }
 
