@@ -289,3 +289,28 @@ async fn what_is_listed_can_be_read() {
     assert_eq!(read(&workspace, "caf\\xE9.txt").await["ok"], "caf\\xe9.txt");
     assert_eq!(read(&workspace, "a\\b.txt").await["ok"], "a\\\\b.txt");
 }
+
+#[tokio::test]
+async fn what_agents_ask_for_is_read_later_than_people_are_served_and_not_for_nobody() {
+    let nice = || rustix::process::getpriority_process(None).unwrap();
+    let here = nice();
+    let there = || (rustix::process::getpriority_process(None).unwrap(), std::thread::current().id());
+    let (one, two) = (beside(there).await.unwrap(), beside(there).await.unwrap());
+    assert_eq!((one.0, nice()), ((here + NICE).min(19), here));
+    assert_eq!(one, two, "one thread for all");
+    // While one list is made, the next ones wait; those whose runs end meanwhile are left out.
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    let first = tokio::spawn(beside(move || held.recv().is_err()));
+    let begun = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = || {
+        let begun = begun.clone();
+        tokio::spawn(beside(move || begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst)))
+    };
+    let (left, kept) = (count(), count());
+    tokio::task::yield_now().await;
+    left.abort();
+    assert!(left.await.unwrap_err().is_cancelled());
+    drop(free);
+    assert!(first.await.unwrap().unwrap());
+    assert_eq!(kept.await.unwrap().unwrap(), 0, "the one that was left out is not among them");
+}
