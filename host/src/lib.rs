@@ -12,6 +12,7 @@ pub mod isolate;
 pub mod kill;
 mod money;
 pub mod notify;
+mod once;
 pub mod own;
 pub mod page;
 pub mod policy;

@@ -30,7 +30,12 @@ pub struct Crm(pub Folder);
 impl Crm {
     /// With programs that do as `act` and `lookup` say; each starts by writing down for which attempt it ran, and what it got.
     pub fn new(act: &str, lookup: &str) -> Self {
-        let crm = Self(Folder::new(&["third-party"], RULES));
+        Self::within(Folder::new(&["third-party"], RULES), act, lookup)
+    }
+
+    /// The same in a folder with a configuration of its own.
+    pub fn within(folder: Folder, act: &str, lookup: &str) -> Self {
+        let crm = Self(folder);
         crm.program("act", act);
         crm.program("lookup", lookup);
         crm.program("preview", "echo \"the contact, as $HOLDSHORT_CAPABILITY would find it\"");

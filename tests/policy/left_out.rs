@@ -66,7 +66,7 @@ fn what_may_be_nothing_can_be_left_out_of_a_case() {
     ];
     for (ty, arguments, condition) in &table {
         let function = FunctionType { params: vec![("x".into(), ty.clone())], result: None };
-        let types: Types = BTreeMap::from([("acme:crm/contacts@1.0.0#find".parse().unwrap(), function)]);
+        let types: Types = [("acme:crm/contacts@1.0.0#find".parse().unwrap(), function)].into_iter().collect();
         let permit =
             format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};\n{DECIDE}");
         let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
@@ -86,7 +86,7 @@ fn what_may_be_nothing_can_be_left_out_of_a_case() {
 #[test]
 fn what_must_be_there_is_asked_for() {
     let function = FunctionType { params: vec![("x".into(), WitType::String)], result: None };
-    let types: Types = BTreeMap::from([("acme:crm/contacts@1.0.0#find".parse().unwrap(), function)]);
+    let types: Types = [("acme:crm/contacts@1.0.0#find".parse().unwrap(), function)].into_iter().collect();
     for (arguments, why) in
         [("{}", "found nothing"), ("'{'", "no JSON"), ("'[]'", "expected"), ("'{\"x\": null}'", "expected a string")]
     {

@@ -148,7 +148,7 @@ impl Asks {
             agent: "billing",
             run: &self.run,
             action: &self.action,
-            ty: &self.types[self.action.capability()],
+            ty: self.types.get(self.action.capability()).unwrap(),
             facts: &self.facts,
             consequence: Consequence::High,
             totals: &self.totals,
@@ -166,7 +166,7 @@ pub fn transfer(types: &Types, minor_units: &str) -> Action {
         },
         "rationale": {"summary": "the rent is due", "exhibits": [], "confidence": 0.5},
     });
-    let ty = &types[&capability];
+    let ty = types.get(&capability).unwrap();
     Action::new(Digest::of(b"bench"), capability, ty, &arguments).unwrap()
 }
 

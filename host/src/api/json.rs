@@ -1,12 +1,11 @@
-//! JSON that may be read as it comes: whoever asks with `curl` in a terminal must not be at the mercy of what an agent wrote. And JSON that has one
-//! reading: what a request says twice is refused, because a proxy or a log may go by the other one.
+//! JSON that may be read as it comes: whoever asks with `curl` in a terminal must not be at the mercy of what an agent wrote. And requests, read as
+//! their types.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
 
@@ -32,73 +31,6 @@ impl<T: Serialize> IntoResponse for Json<T> {
                 (StatusCode::INTERNAL_SERVER_ERROR, media, failed).into_response()
             }
         }
-    }
-}
-
-/// A JSON document in which no object has a member twice.
-pub(super) struct Once(pub(super) Value);
-
-impl<'de> Deserialize<'de> for Once {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OnceVisitor).map(Self)
-    }
-}
-
-/// Reads a text of a form, where a person types JSON, in the same way.
-pub(crate) fn once(text: &str) -> serde_json::Result<Value> {
-    serde_json::from_str(text).map(|Once(value)| value)
-}
-
-struct OnceVisitor;
-
-impl<'de> Visitor<'de> for OnceVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut all = Vec::new();
-        while let Some(Once(item)) = items.next_element()? {
-            all.push(item);
-        }
-        Ok(Value::Array(all))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut all = Map::new();
-        while let Some((name, Once(value))) = members.next_entry::<String, _>()? {
-            if all.contains_key(&name) {
-                return Err(A::Error::custom(format!("`{}` is there twice", super::shortened(&name))));
-            }
-            all.insert(name, value);
-        }
-        Ok(Value::Object(all))
     }
 }
 

@@ -15,9 +15,10 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
 use super::Api;
-use super::json::{Object, Once, typed};
+use super::json::{Object, typed};
 use super::problem::{Kind, Problem};
 use super::server::Busy;
+use crate::once::Once;
 
 /// What one host's endpoint takes.
 #[derive(Clone, Copy, Debug)]

@@ -56,7 +56,7 @@ fn proposal(action: Action, policies: &[&str], requirement: Requirement) -> Prop
 fn known() -> Arc<Known> {
     let groups = [("finance", vec!["alice", "bob"]), ("board", vec!["bob", "carol"])];
     let groups = groups.map(|(name, members)| (name.to_owned(), members.into_iter().map(str::to_owned).collect()));
-    let types = [MAIL, PAY].map(|name| (name.parse().unwrap(), function())).into();
+    let types = [MAIL, PAY].map(|name| (name.parse().unwrap(), function())).into_iter().collect();
     Arc::new(Known { groups: groups.into(), types, policies: vec!["never".into(), "p0".into()] })
 }
 

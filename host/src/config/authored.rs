@@ -12,6 +12,7 @@ use super::defaults::{
     ARGUMENTS_BYTES_LIMIT, CHECK_MEMORY_MIB_MAX, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX,
     READ_MIB_MAX, READ_SECONDS_MAX,
 };
+use super::fact::{FactName, FactType};
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::resolved::Confinement;
 use super::value::{
@@ -260,6 +261,8 @@ pub(super) struct Capability {
     pub(super) idempotent: Option<Spanned<bool>>,
     pub(super) preview: Option<Spanned<Argv>>,
     pub(super) lookup: Option<Spanned<Argv>>,
+    pub(super) facts: Option<Spanned<Argv>>,
+    pub(super) fact_types: Option<Spanned<BTreeMap<FactName, FactType>>>,
     pub(super) refusal: Option<Spanned<String>>,
 }
 

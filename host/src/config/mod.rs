@@ -9,6 +9,7 @@
 mod authored;
 pub mod defaults;
 pub mod error;
+mod fact;
 pub mod notices;
 mod resolve;
 pub mod resolved;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use error::nearest;
 pub use error::{ConfigError, Problem};
+pub use fact::FactType;
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolved::{
     Account, Agent, Amount, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Confinement,

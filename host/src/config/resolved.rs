@@ -13,6 +13,7 @@ use holdshort_gate::{Capability, Digest};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::fact::FactType;
 use super::notices::{NoticeEvent, NoticeTarget};
 use super::zone::Zone;
 use crate::reference::BranchName;
@@ -372,6 +373,10 @@ pub struct Perform {
     pub preview: Option<Vec<String>>,
     /// What finds out whether a lost attempt happened; it must change nothing.
     pub lookup: Option<Vec<String>>,
+    /// What finds out beforehand what policies may rest on; it must change nothing.
+    pub facts: Option<Vec<String>>,
+    /// What it finds out.
+    pub fact_types: BTreeMap<String, FactType>,
     /// The value of the function's own error type that tells the agent of a refusal, if that type is neither a `refusal` nor a string.
     #[serde(serialize_with = "as_json_text")]
     pub refusal: Option<Value>,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 
 use super::defaults::{DURATION_MS_MAX, NAME_CHARS_MAX};
+use super::fact::FactName;
 use super::notices::WebUrl;
 use super::zone::Zone;
 use crate::reference::{BranchName, RevisionPattern};
@@ -56,7 +57,7 @@ macro_rules! from_text {
 }
 from_text!(
     Name, Variable, Span, Address, Authority, Origin, Branch, Revisions, Mailbox, Sender, Host, TokenHash, Text,
-    WebUrl, Zone
+    FactName, WebUrl, Zone
 );
 
 /// A plain name.

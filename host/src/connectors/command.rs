@@ -1,5 +1,5 @@
 //! Other people's functions, served by programs of the operator's: one that acts, or one that answers; beside the first perhaps one that
-//! shows beforehand what would happen, and one that finds out afterwards whether it did.
+//! shows beforehand what would happen, one that finds facts for policies, and one that finds out afterwards whether it happened.
 //!
 //! `host/CONFIGURATION.md` is the operator's page about them. In short: each reads the action on its standard input, byte for byte what the
 //! action digest covers, and finds who asks in its environment. It prints JSON of the function's own type, which is checked. It says by its
@@ -8,10 +8,12 @@
 //! [`Acts`] is here, [`Answers`] in [`answers`], and in [`look`] what both use.
 
 mod answers;
+mod facts;
 mod look;
 mod summary;
 
 pub use answers::Answers;
+pub use facts::Facts;
 pub use look::{FunctionTypes, Surroundings};
 
 use futures_util::FutureExt;
@@ -20,6 +22,7 @@ use holdshort_gate::{Action, Consequence, EffectClass, FunctionType, LIMIT, WitT
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
+use super::child::Output;
 use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
 use super::{
     Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
@@ -44,6 +47,8 @@ pub struct Beside {
     pub preview: Option<Vec<String>>,
     /// What finds out whether a lost attempt happened.
     pub lookup: Option<Vec<String>>,
+    /// What finds out beforehand what policies may rest on.
+    pub facts: Option<Facts>,
 }
 
 /// How a lost outcome is settled: by what the operator says of the program, and whether there is one that looks it up.
@@ -67,50 +72,66 @@ impl Acts {
         Self { program, beside, around }
     }
 
-    /// What the operator's preview shows comes first; then the program that would act, which is all that the host itself can tell.
+    /// What the operator's programs show and find comes first; then the program that would act, which is all that the host itself can tell.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
-        let mut exhibits = Vec::new();
+        let (mut exhibits, mut found) = (Vec::new(), Value::Null);
         if let Some(argv) = &self.beside.preview {
             exhibits.push(self.shown(argv, action).await?);
+        }
+        if let Some(facts) = &self.beside.facts {
+            let (exhibit, value) = self.found(facts, action).await?;
+            exhibits.push(exhibit);
+            found = value;
         }
         exhibits.push(self.program.exhibit());
         let preconditions = json!({ "program": self.program.precondition() });
         let (summary, consequence) = (summary::of(action), Consequence::High);
-        Ok(Previewed { summary, exhibits, preconditions, facts: Value::Null, consequence })
+        Ok(Previewed { summary, exhibits, preconditions, facts: found, consequence })
     }
 
     /// What the operator's preview shows. It is evidence, so it is shown whole or not at all.
     async fn shown(&self, argv: &[String], action: &Action) -> Result<Exhibit, CannotPreview> {
-        let named = Known::configured(argv.join(" "));
-        let unavailable = |why: Sentence| CannotPreview::Unavailable(say!("the preview `{}`: {}", named, why));
-        let ended = self.around.look(&self.program, argv, action, &own(action)).await.map_err(unavailable)?;
+        let printed = self.looked("preview", argv, action).await?;
+        if printed.is_cut() {
+            return Err(CannotPreview::Impossible(say!(
+                "{}: its preview is {} bytes; a reviewer is shown at most {} of a program's, and never a part",
+                LIMIT,
+                printed.written_bytes,
+                KEPT_BYTES_MAX
+            )));
+        }
+        let title = say!("the preview by `{}`", Known::configured(argv.join(" ")));
+        let mut bytes = printed.bytes;
+        if bytes.trim_ascii().is_empty() {
+            bytes = b"(it printed nothing)\n".to_vec();
+        }
+        Ok(Exhibit::words("the operator's preview", title, "text/plain", bytes))
+    }
+
+    /// What the operator's program finds out, for policies and for reviewers.
+    async fn found(&self, facts: &Facts, action: &Action) -> Result<(Exhibit, Value), CannotPreview> {
+        let printed = self.looked("facts", &facts.argv, action).await?;
+        let found = facts.read(&printed).map_err(|why| unavailable("facts", &facts.argv, why))?;
+        let title = say!("the facts by `{}`", Known::configured(facts.argv.join(" ")));
+        let bytes = format!("{found:#}\n").into_bytes();
+        Ok((Exhibit::words("the operator's program", title, "application/json", bytes), found))
+    }
+
+    /// What a program printed that looks before anything happens. One of the codes for "nothing was done" says that the call makes no sense.
+    async fn looked(&self, what: &'static str, argv: &[String], action: &Action) -> Result<Output, CannotPreview> {
+        let ended = self.around.look(&self.program, argv, action, &own(action)).await;
+        let ended = ended.map_err(|why| unavailable(what, argv, why))?;
         match self.program.said(&ended) {
-            Said::Done if ended.stdout.is_cut() => {
-                let bytes = ended.stdout.written_bytes;
-                Err(CannotPreview::Impossible(say!(
-                    "{}: its preview is {} bytes; a reviewer is shown at most {} of a program's, and never a part",
-                    LIMIT,
-                    bytes,
-                    KEPT_BYTES_MAX
-                )))
-            }
-            Said::Done => {
-                let title = say!("the preview by `{}`", named);
-                let mut bytes = ended.stdout.bytes;
-                if bytes.trim_ascii().is_empty() {
-                    bytes = b"(it printed nothing)\n".to_vec();
-                }
-                Ok(Exhibit::words("the operator's preview", title, "text/plain", bytes))
-            }
+            Said::Done => Ok(ended.stdout),
             Said::NotDone(why) => {
                 let said = words(&ended);
                 Err(CannotPreview::Impossible(if said.is_empty() {
                     why
                 } else {
-                    say!("the preview `{}` says: {}", named, quote(said))
+                    say!("the {} `{}` says: {}", what, Known::configured(argv.join(" ")), quote(said))
                 }))
             }
-            Said::Unknown(why) => Err(unavailable(why)),
+            Said::Unknown(why) => Err(unavailable(what, argv, why)),
         }
     }
 
@@ -203,6 +224,11 @@ impl Perform for Acts {
     fn receipt(&self, _: &Inquiry) -> Option<Value> {
         None
     }
+}
+
+/// That a program which looks beforehand could not tell.
+fn unavailable(what: &'static str, argv: &[String], why: Sentence) -> CannotPreview {
+    CannotPreview::Unavailable(say!("the {} `{}`: {}", what, Known::configured(argv.join(" ")), why))
 }
 
 /// The type of what is handed to the agent when it was done; nothing if the function returns nothing then.

@@ -21,6 +21,7 @@ use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{self, Problem};
 use crate::api::{Api, ids};
+use crate::once::once;
 use crate::review::{Item, Matter, Sheet, Text, changes};
 
 #[derive(Template)]
@@ -200,7 +201,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     }
     let editing = Editing::begin(&api, &signed, &id, Some(digest)).await?;
     if let Some(arguments) = previewed {
-        let arguments = serde_json::from_str(arguments).map_err(|_| wrong("the arguments are no JSON"))?;
+        let arguments = once(arguments.as_bytes()).map_err(|_| wrong("the arguments are no JSON"))?;
         return match action {
             Some("send") => {
                 if takes_word {

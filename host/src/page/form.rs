@@ -14,7 +14,7 @@ use std::fmt;
 use holdshort_gate::WitType;
 use serde_json::{Map, Value};
 
-use crate::api::json;
+use crate::once::once;
 use crate::review::Text;
 
 pub(super) use parts::{Kind, Part, parts};
@@ -223,7 +223,7 @@ impl Draft {
         match (self, Shape::of(ty, depth)) {
             (Self::Typed(text), Shape::Text) => fitting(ty, text, Some(text.as_str().into()), name, wrong),
             (Self::Typed(text), Shape::Number) => fitting(ty, text, number(ty, text.trim()), name, wrong),
-            (Self::Typed(text), Shape::Json) => fitting(ty, text, json::once(text).ok(), name, wrong),
+            (Self::Typed(text), Shape::Json) => fitting(ty, text, once(text.as_bytes()).ok(), name, wrong),
             (Self::Ticked(yes), Shape::Tick) => Value::Bool(*yes),
             (Self::Picked(index), Shape::Pick(cases)) => picked(cases.get(*index), name, wrong),
             (Self::Flags(set), Shape::Flags(flags)) => {
@@ -300,7 +300,7 @@ fn number(ty: &WitType, text: &str) -> Option<Value> {
     } else if matches!(ty, WitType::U64 | WitType::S64) {
         Some(text.into())
     } else {
-        json::once(text).ok()
+        once(text.as_bytes()).ok()
     }
 }
 

@@ -8,12 +8,12 @@ use holdshort_gate::{Call, EffectClass, Phase, RunId, Subject};
 
 use super::frame::{Answer, Seal, Signed, Trouble, When};
 use super::standing::barred;
-use crate::api::json;
 use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::resolutions::{self, ResolutionRequest, ResolutionType};
 use crate::api::{Api, ids};
+use crate::once::once;
 use crate::review::{Item, Text, story};
 
 /// What the form needs; `parts::resolving` lays it out.
@@ -85,7 +85,7 @@ fn request(attempt: u32, form: &Form) -> Result<ResolutionRequest, Problem> {
         Some("send-again") => ResolutionType::SendAgain,
         Some(_) | None => return Err(Problem::new(Kind::BadRequest, "say how it is settled")),
     };
-    let receipt = form.field("receipt").map(json::once).transpose();
+    let receipt = form.field("receipt").map(|text| once(text.as_bytes())).transpose();
     let receipt =
         receipt.map_err(|error| Problem::new(Kind::BadRequest, format!("the receipt is no JSON: {error}")))?;
     Ok(ResolutionRequest { kind, attempt, receipt, message: Message::of(form, "message")? })

@@ -13,6 +13,7 @@ use super::candidate::Put;
 use super::schema::{Types, entity_type};
 use super::{Judgement, Policy, Verdict, values};
 use crate::config::Zone;
+use crate::once::once;
 
 /// A file of cases.
 #[derive(Debug, Deserialize)]
@@ -196,7 +197,7 @@ impl Case {
             format!("{space}::{name}")
         };
         let found = types.iter().find(|(of, _)| of.to_string() == self.call || name(of) == self.call);
-        let known = || types.keys().map(name).collect::<Vec<_>>().join(", ");
+        let known = || types.iter().map(|(of, _)| name(of)).collect::<Vec<_>>().join(", ");
         found.ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), known()))
     }
 
@@ -237,7 +238,7 @@ impl Case {
 /// What a table or a text of JSON says.
 fn json(name: &'static str, value: &Value) -> Result<Value, BadCase> {
     let Value::String(text) = value else { return Ok(value.clone()) };
-    serde_json::from_str(text).map_err(|error| BadCase::Json(name, error.to_string()))
+    once(text.as_bytes()).map_err(|error| BadCase::Json(name, error.to_string()))
 }
 
 /// TOML has no null: what may be nothing, and is not written, is nothing.

@@ -16,8 +16,8 @@ use super::annotations::Asks;
 use super::apart::{Apart, Person, everybody};
 use super::load::{ACTIONS, Loaded, Place, Problem, Problems, Source};
 use super::question::{Asked, Names, of_type, people_entities, uid};
-use super::schema::{Types, schema};
-use super::{CallQuestion, JudgedCall, Judgement, People, Policy, Verdict, facts};
+use super::schema::{Facts, Types, attribute, schema};
+use super::{CallQuestion, JudgedCall, Judgement, People, Policy, Verdict};
 use crate::config::Zone;
 
 /// The stack on which policies are read.
@@ -110,7 +110,8 @@ impl CedarPolicy {
         let (schema, _) =
             Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
         let names = Names::new(types).map_err(internal)?;
-        let facts = names.types.iter().map(|(capability, ty)| (ty.clone(), facts::names(capability))).collect();
+        let names_of = |capability| types.facts(capability).keys().map(|name| attribute(name)).collect();
+        let facts = names.types.iter().map(|(capability, ty)| (ty.clone(), names_of(capability))).collect();
         let mut loaded = Loaded::new(sources, &schema, &people, &facts)?;
         let entities = people_entities(&people).map_err(internal)?;
         let mut apart =
@@ -186,6 +187,11 @@ impl CedarPolicy {
     /// The type of a function, if this host offers it.
     pub(super) fn function(&self, capability: &Capability) -> Option<&FunctionType> {
         self.types.get(capability)
+    }
+
+    /// What is found out about calls of a capability.
+    pub(super) fn facts(&self, capability: &Capability) -> Facts {
+        self.types.facts(capability)
     }
 
     /// The policies that a verdict may depend on: those about calls, and about who may decide.

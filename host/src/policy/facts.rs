@@ -1,6 +1,6 @@
 //! The types of what the host establishes (`facts` of a proposal), so that policies that use it are checked when they are loaded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use holdshort_gate::{Capability, WitType};
 use holdshort_words::{Sentence, configured, quote_value, say};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::schema::attribute;
 
-/// The facts of a capability, by name. What a connector does not know of a call is missing, and a policy that asks for it errs, which holds.
+/// The facts that a connector of ours finds out, by name.
 pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
     let texts = || WitType::List(Box::new(WitType::String));
     let interface = capability.interface().split('@').next().unwrap_or_default();
@@ -48,11 +48,6 @@ pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
         ],
         _ => Vec::new(),
     }
-}
-
-/// What policies call the facts of a capability.
-pub(super) fn names(capability: &Capability) -> BTreeSet<String> {
-    of(capability).into_iter().map(|(name, _)| attribute(name)).collect()
 }
 
 /// Which of these facts differ, with both values; in words, or nothing if they are the same. What the host does not know of a call at all is no fact

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use holdshort_gate::{Capability, FunctionType, Requirement, Reviewers, Time};
+use holdshort_gate::{Requirement, Reviewers, Time};
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{Put, judge_all};
@@ -34,14 +34,13 @@ pub struct Reader(Option<(Isolate, Limits)>);
 #[derive(Serialize, Deserialize)]
 struct Order {
     sources: Vec<Source>,
-    types: Vec<(Capability, FunctionType)>,
+    types: Types,
     people: People,
 }
 
 impl Order {
     fn new(sources: &[Source], types: &Types, people: &People) -> Self {
-        let types = types.iter().map(|(capability, ty)| (capability.clone(), ty.clone())).collect();
-        Self { sources: sources.to_vec(), types, people: people.clone() }
+        Self { sources: sources.to_vec(), types: types.clone(), people: people.clone() }
     }
 }
 
@@ -119,7 +118,7 @@ impl Reader {
 /// What a child answers to a trial.
 pub fn judged(trial: &[u8]) -> Result<Vec<Judgement>, String> {
     let Trial { order, zone, floor, puts } = serde_json::from_slice(trial).map_err(|error| error.to_string())?;
-    let (types, floor) = (order.types.into_iter().collect(), floor.into_iter().collect::<BTreeMap<_, _>>());
+    let (types, floor) = (order.types, floor.into_iter().collect::<BTreeMap<_, _>>());
     let base = Base::new(move |now| floor.get(&now).cloned().unwrap_or_else(nothing)).in_zone(zone.parse()?);
     let policy = CedarPolicy::load(&order.sources, &types, order.people, base).map_err(|error| error.to_string())?;
     let judging = std::thread::Builder::new().stack_size(JUDGING_STACK_BYTES);
@@ -145,9 +144,8 @@ fn nothing() -> Requirement {
 pub fn answer(order: &[u8]) -> Result<(), Vec<Problem>> {
     let order: Order = serde_json::from_slice(order)
         .map_err(|error| vec![Problem { path: "".into(), line: 0, what: error.to_string() }])?;
-    let types = order.types.into_iter().collect();
     // Nobody is asked anything here, so what would be demanded of a call does not matter.
     let base = Base::new(|_| nothing());
-    let read = CedarPolicy::load_on(CHILD_STACK_BYTES, &order.sources, &types, order.people, base);
+    let read = CedarPolicy::load_on(CHILD_STACK_BYTES, &order.sources, &order.types, order.people, base);
     read.map(drop).map_err(|Problems(problems)| problems)
 }

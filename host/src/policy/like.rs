@@ -73,8 +73,8 @@ impl Like {
         let ty = types.get(capability)?;
         let params = ty.params.iter().filter(|(name, _)| name != RATIONALE).map(|(name, ty)| (name.as_str(), ty));
         let arguments = fields(params, proposal.action.arguments())?;
-        let types = facts::of(capability);
-        let facts = fields(types.iter().map(|(name, ty)| (*name, ty)), &facts::with_checks(&proposal.facts))?;
+        let types = types.facts(capability);
+        let facts = fields(types.iter().map(|(name, ty)| (name.as_str(), ty)), &facts::with_checks(&proposal.facts))?;
         Some(Self { arguments, facts, money: totals::money(&proposal.action) })
     }
 

@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 use holdshort_gate::{Capability, WitType};
 
-use super::schema::{Types, entity_type};
+use super::schema::{Facts, Types, entity_type};
 use super::{CallQuestion, People, context, facts, values};
 use crate::config::Zone;
 
@@ -20,6 +20,8 @@ pub(super) struct Names {
     pub(super) person: EntityTypeName,
     /// The types of calls.
     pub(super) types: HashMap<Capability, EntityTypeName>,
+    /// The types of what is found out about them.
+    facts: HashMap<Capability, Facts>,
 }
 
 /// What is asked about a call, as Cedar has it.
@@ -33,13 +35,15 @@ pub(super) struct Asked {
 
 impl Names {
     pub(super) fn new(types: &Types) -> Result<Self, String> {
-        let types = types.keys().map(|capability| Ok((capability.clone(), call_type(capability)?)));
+        let facts = types.iter().map(|(capability, _)| (capability.clone(), types.facts(capability))).collect();
+        let types = types.iter().map(|(capability, _)| Ok((capability.clone(), call_type(capability)?)));
         Ok(Self {
             call: uid("Action", "call")?,
             review: uid("Action", "review")?,
             agent: type_name("Agent")?,
             person: type_name("Person")?,
             types: types.collect::<Result<_, String>>()?,
+            facts,
         })
     }
 }
@@ -59,8 +63,8 @@ impl Asked {
         let resource = of_type(&ty, &question.action.digest().to_string());
         let params: Vec<(&str, &WitType)> = question.ty.params.iter().map(|(name, ty)| (name.as_str(), ty)).collect();
         let arguments = values::record(&params, question.action.arguments(), "", errors);
-        let types = facts::of(capability);
-        let types: Vec<(&str, &WitType)> = types.iter().map(|(name, ty)| (*name, ty)).collect();
+        let types = names.facts.get(capability).into_iter().flatten();
+        let types: Vec<(&str, &WitType)> = types.map(|(name, ty)| (name.as_str(), ty)).collect();
         let facts = values::record(&types, &facts::with_checks(question.facts), "facts", errors);
         let attributes = HashMap::from([("arguments".to_owned(), arguments), ("facts".to_owned(), facts)]);
         let call = Entity::new(resource.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use holdshort_gate::{Capability, FunctionType, WitType};
+use serde::{Deserialize, Serialize};
 
 use super::facts;
 
@@ -58,18 +59,55 @@ type Question = {
 };
 "#;
 
-/// The capabilities in use with the types of their functions.
-pub type Types = BTreeMap<Capability, FunctionType>;
+/// The capabilities in use: the types of their functions, and of what the operator's programs find out about calls of other people's.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Types {
+    functions: BTreeMap<Capability, FunctionType>,
+    facts: BTreeMap<Capability, Facts>,
+}
+
+/// The facts of a capability, by name, with their types.
+pub type Facts = BTreeMap<String, WitType>;
+
+impl Types {
+    /// These functions, with what is found out about calls of some of them.
+    #[must_use]
+    pub fn with_facts(self, facts: BTreeMap<Capability, Facts>) -> Self {
+        Self { facts, ..self }
+    }
+
+    /// The type of a function, if it is in use.
+    pub fn get(&self, capability: &Capability) -> Option<&FunctionType> {
+        self.functions.get(capability)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&Capability, &FunctionType)> {
+        self.functions.iter()
+    }
+
+    /// What the host finds out about calls of a capability. What is not known of a call is missing, and a policy that asks for it errs, which holds.
+    pub(super) fn facts(&self, capability: &Capability) -> Facts {
+        let ours = facts::of(capability).into_iter().map(|(name, ty)| (name.to_owned(), ty));
+        ours.chain(self.facts.get(capability).cloned().unwrap_or_default()).collect()
+    }
+}
+
+impl FromIterator<(Capability, FunctionType)> for Types {
+    fn from_iter<T: IntoIterator<Item = (Capability, FunctionType)>>(functions: T) -> Self {
+        Self { functions: functions.into_iter().collect(), facts: BTreeMap::new() }
+    }
+}
 
 /// The schema of a host that offers these.
 pub fn schema(types: &Types) -> String {
     let mut spaces = BTreeMap::<String, BTreeMap<String, String>>::new();
-    for (capability, ty) in types {
+    for (capability, ty) in types.iter() {
         let (space, name) = entity_type(capability);
         let body = format!(
             "        arguments: {},\n        facts: {},\n",
             record(ty.params.iter().map(|(name, ty)| (name.as_str(), ty)), 2),
-            record(facts::of(capability).iter().map(|(name, ty)| (*name, ty)), 2)
+            record(types.facts(capability).iter().map(|(name, ty)| (name.as_str(), ty)), 2)
         );
         spaces.entry(space).or_default().insert(name, body);
     }

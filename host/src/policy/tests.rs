@@ -57,7 +57,8 @@ struct Asks {
 impl Asks {
     fn new(capability: &str, arguments: &Value) -> Self {
         let (capability, types): (Capability, _) = (capability.parse().unwrap(), types());
-        let action = Action::new(Digest::of(b"agent"), capability.clone(), &types[&capability], arguments).unwrap();
+        let action =
+            Action::new(Digest::of(b"agent"), capability.clone(), types.get(&capability).unwrap(), arguments).unwrap();
         let (run, agent) = (RunId("run".into()), "billing".to_owned());
         let counted = |counter| Counted { counter, total: Total { count: 2, sums: [("EUR".to_owned(), 300)].into() } };
         let totals = counters(&run, &agent, &capability, Time(0)).map(counted).into();
@@ -78,7 +79,7 @@ impl Asks {
             agent: &self.agent,
             run: &self.run,
             action: &self.action,
-            ty: &self.types[&self.capability],
+            ty: self.types.get(&self.capability).unwrap(),
             facts: &Value::Null,
             consequence: Consequence::Medium,
             totals: &self.totals,

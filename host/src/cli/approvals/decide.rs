@@ -9,6 +9,7 @@ use crate::cli::client::{self, Client, Decided};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grants;
 use crate::cli::output::Output;
+use crate::once::once;
 use crate::review::terminal;
 
 /// Shows the approval, asks, and approves exactly what was shown.
@@ -50,8 +51,7 @@ pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Resul
     let mut decision = decision("respond", page.verified.digest, args.text.as_deref());
     if let Some(text) = &args.json_answer {
         let wrong = |error| Failure::new(Exit::Usage, format!("`--json-answer` is not JSON: {error}"));
-        let answer: Value = serde_json::from_str(text).map_err(wrong)?;
-        add(&mut decision, "answer", answer);
+        add(&mut decision, "answer", once(text.as_bytes()).map_err(wrong)?);
     }
     send(&args.id, decision, client, output)
 }

@@ -15,6 +15,7 @@ use crate::cli::args::Edit;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::once::once;
 use crate::review::terminal;
 use crate::review::{changes, marks, visible};
 
@@ -75,7 +76,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 
 /// Only that it is JSON: whether it fits the function's type is the host's to say, which knows the type.
 fn parse(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|error| {
+    once(text.as_bytes()).map_err(|error| {
         Failure::new(Exit::Usage, format!("the new arguments are not JSON: {error}"))
             .hint("write one object, with a field for each parameter of the function")
     })

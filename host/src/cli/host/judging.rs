@@ -65,20 +65,22 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
 pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, Failure> {
     let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let named = |capability: &Capability| kind(capability).is_some_and(|(_, kind)| kind == Kind::Consequential);
-    let own: Types =
+    let own: Vec<_> =
         ours.into_iter().map(|import| (import.capability, import.ty)).filter(|(of, _)| named(of)).collect();
-    let mut others = BTreeMap::new();
+    let (mut others, mut facts) = (BTreeMap::new(), BTreeMap::new());
     let consequential = |rule: &CapabilityRule| matches!(rule, CapabilityRule::Consequential(_));
     let asked = config.capabilities.values().any(consequential);
     for agent in config.agents.values().filter(|_| asked) {
         let Some(manifest) = component(&agent.component, reader) else { continue };
         for import in &manifest.imports {
-            if config.rule(&import.capability).is_some_and(consequential) {
+            if let Some(CapabilityRule::Consequential(rule)) = config.rule(&import.capability) {
                 others.insert(import.capability.clone(), import.ty.clone());
+                let types = rule.fact_types.iter().map(|(name, ty)| (name.clone(), ty.wit())).collect();
+                facts.insert(import.capability.clone(), types);
             }
         }
     }
-    Ok(others.into_iter().chain(own).collect())
+    Ok(others.into_iter().chain(own).collect::<Types>().with_facts(facts))
 }
 
 /// What a component asks for, if it can be read.

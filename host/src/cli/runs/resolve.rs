@@ -6,6 +6,7 @@ use crate::cli::args::{FindingWord, Resolve};
 use crate::cli::client::{self, ApprovalDetail, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::once::once;
 
 /// Sends what the person found out about the attempt that they looked at.
 pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -23,7 +24,7 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
                 ));
             }
             let wrong = |error| Failure::new(Exit::Usage, format!("`--receipt` is not JSON: {error}"));
-            fields.insert("receipt".into(), serde_json::from_str(text).map_err(wrong)?);
+            fields.insert("receipt".into(), once(text.as_bytes()).map_err(wrong)?);
         }
         if let Some(message) = &args.message {
             fields.insert("message".into(), message.as_str().into());

@@ -7,7 +7,10 @@ use toml::Spanned;
 
 use super::connectors::{codes, names};
 use super::{Folder, Wrong, authored, defaults};
+use crate::config::fact::{FACTS_MAX, FactName, FactType};
 use crate::config::resolved::{CapabilityPattern, CapabilityRule, Command, Perform};
+use crate::config::value::Argv;
+use crate::once::once;
 
 /// The package whose functions the host classifies itself.
 const OWN_PACKAGE: &str = "holdshort:agent/";
@@ -55,14 +58,17 @@ fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule
         for_consequential(section.idempotent.as_ref())?;
         for_consequential(section.preview.as_ref())?;
         for_consequential(section.lookup.as_ref())?;
+        for_consequential(section.facts.as_ref())?;
+        for_consequential(section.fact_types.as_ref())?;
         for_consequential(section.refusal.as_ref())?;
     }
+    both(section.facts.as_ref(), section.fact_types.as_ref())?;
     let refusal = section.refusal.map(|text| {
         let wrong = |error: serde_json::Error| {
             let what = format!("not JSON: {error}");
             Wrong::at(&text, what, "write the value of the function's error type as JSON in single quotes, such as `refusal = '\"denied\"'`")
         };
-        serde_json::from_str(text.get_ref()).map_err(wrong)
+        once(text.get_ref().as_bytes()).map_err(wrong)
     });
     let command = Command {
         argv: folder.argv(section.command.0),
@@ -70,7 +76,9 @@ fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule
         environment: names(section.environment),
         not_done_codes: codes(section.not_done_codes.map(Spanned::into_inner)),
     };
-    let argv = |argv: Option<Spanned<crate::config::value::Argv>>| argv.map(|argv| folder.argv(argv.into_inner().0));
+    let argv = |argv: Option<Spanned<Argv>>| argv.map(|argv| folder.argv(argv.into_inner().0));
+    let types = section.fact_types.map(Spanned::into_inner).unwrap_or_default();
+    let types = types.into_iter().map(|(FactName(name), ty)| (name, ty)).collect();
     Ok(match class {
         authored::Class::Routine => CapabilityRule::Routine(command),
         authored::Class::Consequential => CapabilityRule::Consequential(Perform {
@@ -78,9 +86,33 @@ fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule
             idempotent: section.idempotent.is_some_and(Spanned::into_inner),
             preview: argv(section.preview),
             lookup: argv(section.lookup),
+            facts: argv(section.facts),
+            fact_types: types,
             refusal: refusal.transpose()?,
         }),
     })
+}
+
+/// A program whose facts have no types, and types of facts that no program finds out, are a mistake.
+fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName, FactType>>>) -> Result<(), Wrong> {
+    match (facts, types) {
+        (None, None) => Ok(()),
+        (Some(facts), None) => Err(Wrong::at(
+            facts,
+            "nothing says what the program finds out",
+            "declare it beside `facts`: `fact-types = { open-orders = \"s64\", owner = \"string\" }`",
+        )),
+        (None, Some(types)) => Err(Wrong::at(
+            types,
+            "nothing finds these facts out",
+            "name the program that does: `facts = [\"tools/crm\", \"facts\"]`",
+        )),
+        (Some(_), Some(types)) if !(1..=FACTS_MAX).contains(&types.get_ref().len()) => {
+            let count = types.get_ref().len();
+            Err(Wrong::at(types, &format!("{count} facts are declared"), &format!("declare 1 to {FACTS_MAX} facts")))
+        }
+        (Some(_), Some(_)) => Ok(()),
+    }
 }
 
 fn for_consequential<T>(key: Option<&Spanned<T>>) -> Result<(), Wrong> {

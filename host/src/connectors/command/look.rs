@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::super::child::{Children, Ended, Leftovers, NotStarted, Order, Output};
 use super::super::program::{KEPT_BYTES_MAX, Program};
 use super::super::{Sentence, quote, say};
+use crate::once::once;
 
 /// The types of functions that are not ours: the component that asks brings them.
 pub trait FunctionTypes: Send + Sync {
@@ -63,15 +64,24 @@ pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
     vec![("HOLDSHORT_CAPABILITY", action.capability().to_string())]
 }
 
-/// The JSON of type `ty` that a program printed, in normal form. One that has nothing to return may print nothing.
-pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Sentence> {
+/// The JSON that a program printed; none if it printed nothing.
+pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
     if output.is_cut() {
         return Err(say!("it printed {} bytes; at most {} are read", output.written_bytes, KEPT_BYTES_MAX));
     }
-    let value = match output.bytes.trim_ascii() {
-        [] if ty.is_none() => Value::Null,
-        [] => return Err("it printed nothing, and the function returns something".into()),
-        text => serde_json::from_slice(text).map_err(|error| say!("what it printed is not JSON: {}", quote(error)))?,
+    let text = output.bytes.trim_ascii();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    once(text).map(Some).map_err(|error| say!("what it printed is not JSON: {}", quote(error)))
+}
+
+/// The JSON of type `ty` that a program printed, in normal form. One that has nothing to return may print nothing.
+pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Sentence> {
+    let value = match printed_json(output)? {
+        Some(value) => value,
+        None if ty.is_none() => Value::Null,
+        None => return Err("it printed nothing, and the function returns something".into()),
     };
     match ty {
         Some(ty) => ty

@@ -212,7 +212,7 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
 async fn the_class_is_what_the_operator_says() {
     let scratch = Scratch::new();
     let class = |idempotent, lookup: Option<&str>| {
-        let beside = Beside { idempotent, lookup: lookup.map(sh), preview: None };
+        let beside = Beside { idempotent, lookup: lookup.map(sh), ..Beside::default() };
         Acts { beside, ..scratch.acts("true") }.class()
     };
     assert_eq!(class(false, None), EffectClass::OneShot);

@@ -140,7 +140,7 @@ impl Step {
     /// What is to be judged, if this is.
     pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&Asked> {
         match self {
-            Self::Asked(asked) if asked.proposed_at >= since && types.contains_key(asked.action.capability()) => {
+            Self::Asked(asked) if asked.proposed_at >= since && types.get(asked.action.capability()).is_some() => {
                 Some(asked)
             }
             Self::Asked(_) | Self::Decided { .. } | Self::Ended { .. } | Self::Over { .. } => None,

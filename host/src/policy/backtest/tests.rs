@@ -40,7 +40,7 @@ const LATER: u64 = 30_000;
 
 fn types() -> Types {
     let params = vec![("to".to_owned(), WitType::String), ("n".to_owned(), WitType::U64)];
-    [(PAY.parse().unwrap(), FunctionType { params, result: None })].into()
+    [(PAY.parse().unwrap(), FunctionType { params, result: None })].into_iter().collect()
 }
 
 fn policies(text: &str) -> CedarPolicy {
@@ -79,7 +79,7 @@ impl World {
 
     fn judged(&self, run: &RunId, to: &str) -> (Proposal, Judgement) {
         let (capability, types) = (PAY.parse::<holdshort_gate::Capability>().unwrap(), types());
-        let (component, ty) = (Digest::of(b"component"), &types[&capability]);
+        let (component, ty) = (Digest::of(b"component"), types.get(&capability).unwrap());
         let action = Action::new(component, capability, ty, &json!({"to": to, "n": "9000000000000000000"})).unwrap();
         let judgement = self.policy.judge(&CallQuestion {
             started_by: "eve",

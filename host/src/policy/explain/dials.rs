@@ -10,7 +10,7 @@ use super::leaves::Leaves;
 use super::{CallQuestion, Different, Variant};
 use crate::config::Zone;
 use crate::policy::schema::attribute;
-use crate::policy::{CedarPolicy, Policy, facts, values};
+use crate::policy::{CedarPolicy, Policy, values};
 
 /// How many notchs of a dial are tried in pairs.
 const FEW: usize = 6;
@@ -226,10 +226,10 @@ pub(super) fn dials(
         let (pointer, place) = (format!("/{name}"), format!("resource.arguments.{}", attribute(name)));
         Leaves { root: At::Arguments, constants, made: &mut made }.add(ty, variant.arguments.get(name), pointer, place);
     }
-    for (name, ty) in facts::of(question.action.capability()) {
-        let (pointer, place) = (format!("/{name}"), format!("resource.facts.{}", attribute(name)));
+    for (name, ty) in policy.facts(question.action.capability()) {
+        let (pointer, place) = (format!("/{name}"), format!("resource.facts.{}", attribute(&name)));
         if !name.starts_with("checks-") {
-            Leaves { root: At::Facts, constants, made: &mut made }.add(&ty, variant.facts.get(name), pointer, place);
+            Leaves { root: At::Facts, constants, made: &mut made }.add(&ty, variant.facts.get(&name), pointer, place);
         }
     }
     made.extend(checks(&variant.facts, constants));

@@ -106,7 +106,8 @@ fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
         texts += &format!("{}open: {:?}\n\n", suggested.text, suggested.open);
         let policy = load(&suggested.text, &types);
         for (action, facts) in seen {
-            let clears = |before| clears(&policy, "the \"agent\"", action, &types[capability], facts, before);
+            let clears =
+                |before| clears(&policy, "the \"agent\"", action, types.get(capability).unwrap(), facts, before);
             assert!(clears((2, 0)), "{action:?} {facts}\n{}", suggested.text);
             assert!(!clears((3, 0)), "the fullest day is full\n{}", suggested.text);
         }
@@ -184,7 +185,7 @@ fn value(ty: &WitType, dice: &mut impl FnMut(u64) -> u64) -> Value {
 #[test]
 fn whatever_was_seen_is_cleared_and_no_more_money() {
     let (ty, capability) = (everything(), "acme:all/things@1.0.0#do-it".parse::<Capability>().unwrap());
-    let types: Types = [(capability.clone(), ty.clone())].into();
+    let types: Types = [(capability.clone(), ty.clone())].into_iter().collect();
     let mut seed = 3_u64;
     let mut dice = move |n: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -7,7 +7,7 @@ use crate::cli::exit::Failure;
 use crate::cli::host::types::ComponentTypes;
 use crate::config::{CapabilityPattern, CapabilityRule, Config};
 use crate::connectors::Perform;
-use crate::connectors::command::{Acts, Answers, Beside, Surroundings};
+use crate::connectors::command::{Acts, Answers, Beside, Facts, Surroundings};
 use crate::runs::{Offer, Offered};
 
 impl Wiring {
@@ -50,8 +50,13 @@ fn serve(rule: &CapabilityRule, config: &Config, around: &Surroundings) -> (Offe
             (Offer::Routine(Arc::new(answers)), None)
         }
         CapabilityRule::Consequential(rule) => {
-            let beside =
-                Beside { idempotent: rule.idempotent, preview: rule.preview.clone(), lookup: rule.lookup.clone() };
+            let types = rule.fact_types.iter().map(|(name, ty)| (name.clone(), ty.wit())).collect();
+            let beside = Beside {
+                idempotent: rule.idempotent,
+                preview: rule.preview.clone(),
+                lookup: rule.lookup.clone(),
+                facts: rule.facts.clone().map(|argv| Facts { argv, types }),
+            };
             let acts = Arc::new(Acts::new(program(&rule.command, &config.folder), beside, around.clone()));
             (Offer::Consequential { preview: acts.clone(), refusal: rule.refusal.clone() }, Some(acts))
         }

@@ -1,0 +1,59 @@
+//! What a program of the operator's finds out about a call, as the configuration declares it.
+
+use std::str::FromStr;
+
+use holdshort_gate::WitType;
+use serde::{Deserialize, Serialize};
+
+/// How many facts a section may declare: policies are read with all of them.
+pub(super) const FACTS_MAX: usize = 64;
+/// How long a name may be.
+const NAME_BYTES_MAX: usize = 64;
+
+/// The name of a fact, spelt as WIT spells names: `open-orders`. Policies write it `open_orders`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FactName(pub(super) String);
+
+impl FromStr for FactName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let word = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_lowercase())
+                && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        };
+        if text.len() > NAME_BYTES_MAX || !text.split('-').all(word) {
+            return Err(format!(
+                "`{}` is not the name of a fact; write lower-case words with `-` between them, such as `open-orders`",
+                text.escape_debug()
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// The type of a fact: what policies can compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the variants are WIT's own words")]
+pub enum FactType {
+    Bool,
+    S64,
+    F64,
+    String,
+    #[serde(rename = "list<string>")]
+    Strings,
+}
+
+impl FactType {
+    /// The type as WIT has it.
+    pub fn wit(self) -> WitType {
+        match self {
+            Self::Bool => WitType::Bool,
+            Self::S64 => WitType::S64,
+            Self::F64 => WitType::F64,
+            Self::String => WitType::String,
+            Self::Strings => WitType::List(Box::new(WitType::String)),
+        }
+    }
+}
