@@ -1,7 +1,5 @@
 //! Cases of `policy test` can be written for functions of any type, though TOML has no null (T40 of the figures in tests/README.md).
 
-use std::collections::BTreeMap;
-
 use holdshort::policy::cases::verdict;
 use holdshort::policy::schema::Types;
 use holdshort::policy::{Base, CedarPolicy};
@@ -107,8 +105,8 @@ fn the_ways_to_say_it_are_taken() {
     assert_eq!(whole.len(), 7, "{table}");
     let closed = WitType::Variant(vec![("open".into(), None), ("closed".into(), Some(WitType::String))]);
     let params = vec![("limit".into(), WitType::Option(Box::new(WitType::U32))), ("state".into(), closed)];
-    let mut types = super::types();
-    types.insert("acme:crm/contacts@1.0.0#find".parse().unwrap(), FunctionType { params, result: None });
+    let find = ("acme:crm/contacts@1.0.0#find".parse().unwrap(), FunctionType { params, result: None });
+    let types: Types = super::types().iter().map(|(of, ty)| (of.clone(), ty.clone())).chain([find]).collect();
     for condition in &whole {
         let scope = match () {
             () if condition.contains(".message.") => "resource is email::SendEmail",

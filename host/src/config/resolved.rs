@@ -375,11 +375,11 @@ pub struct Perform {
     pub lookup: Option<Vec<String>>,
     /// What finds out beforehand what policies may rest on; it must change nothing.
     pub facts: Option<Vec<String>>,
-    /// What it finds out.
-    pub fact_types: BTreeMap<String, FactType>,
     /// The value of the function's own error type that tells the agent of a refusal, if that type is neither a `refusal` nor a string.
     #[serde(serialize_with = "as_json_text")]
     pub refusal: Option<Value>,
+    /// What `facts` finds out, by name.
+    pub fact_types: BTreeMap<String, FactType>,
 }
 
 /// TOML has no null, so the value is written as it is in the file: as JSON text.

@@ -87,8 +87,8 @@ fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule
             preview: argv(section.preview),
             lookup: argv(section.lookup),
             facts: argv(section.facts),
-            fact_types: types,
             refusal: refusal.transpose()?,
+            fact_types: types,
         }),
     })
 }
