@@ -88,7 +88,11 @@ fn policies_rest_on_what_a_program_finds_and_on_nothing_else() {
             "cleared" => assert_eq!(result(&host, run), json!({ "ok": "deleted" }), "{id}"),
             "held" => drop(host.held(run)),
             "there is no such contact" => {
-                assert_eq!(result(&host, run), json!({ "err": format!("invalid: the facts `{}` says: \"there is no such contact\"", crm.0.path().join("tools/facts").display()) }), "{id}");
+                assert_eq!(
+                    result(&host, run),
+                    json!({ "err": format!("invalid: the facts `{}` says: \"there is no such contact\"", crm.0.path().join("tools/facts").display()) }),
+                    "{id}"
+                );
             }
             why => {
                 let row = until(id, || Some(host.show_run(run)).filter(|row| row["state"] == "delayed"));

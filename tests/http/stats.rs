@@ -101,7 +101,7 @@ async fn one_history_is_told_alike_everywhere() {
     );
     let function = FunctionType { params: vec![("text".into(), WitType::String)], result: None };
     let source = Source { path: "a.cedar".into(), text: policy.into() };
-    let types = [(SEND.parse().unwrap(), function)].into();
+    let types = [(SEND.parse().unwrap(), function)].into_iter().collect();
     let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
     assert!(CedarPolicy::load(&[source], &types, People::default(), base).is_ok(), "{policy}");
     assert_eq!(unused["text"], "`never-\"needed\"` determined nothing about 23 calls: is it needed?");

@@ -258,7 +258,7 @@ fn setting(cpu_seconds: u64) -> Setting {
     let source = Source { path: "rules/ours.cedar".into(), text: POLICIES.into() };
     let limits = isolate::Limits { settings: "policy", memory_mib: 512, cpu_seconds, seconds: 60, file_mib: 0 };
     let reader = Reader::isolated(Isolate::of(Path::new(env!("CARGO_BIN_EXE_holdshort"))), limits);
-    Setting::new(vec![source], [(capability, function())].into(), people, base, reader).unwrap()
+    Setting::new(vec![source], [(capability, function())].into_iter().collect(), people, base, reader).unwrap()
 }
 
 impl World {
@@ -292,7 +292,7 @@ impl World {
             targets_gone: Arc::default(),
             known: Known {
                 groups: [("finance".to_owned(), vec!["alice".to_owned()])].into(),
-                types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into(),
+                types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into_iter().collect(),
                 policies: vec!["never-\"needed\"".into()],
             },
             unconfined: false,

@@ -99,11 +99,11 @@ fn hundred(capabilities: usize) -> String {
 
 /// The payments, and nine of other people's interfaces with the same type.
 pub fn types() -> Types {
-    let all = agent::functions().unwrap().into_iter().map(|import| (import.capability, import.ty));
-    let pay: Types = all.filter(|(capability, _)| capability.to_string() == PAY).collect();
+    let mut all = agent::functions().unwrap().into_iter().map(|import| (import.capability, import.ty));
+    let pay = all.find(|(capability, _)| capability.to_string() == PAY).unwrap();
     let other = |number: usize| format!("acme:pay{number}/api@1.0.0#transfer-funds").parse().unwrap();
-    let ty = pay.values().next().unwrap().clone();
-    (1..10).map(|number| (other(number), ty.clone())).chain(pay).collect()
+    let ty = pay.1.clone();
+    (1..10).map(|number| (other(number), ty.clone())).chain([pay]).collect()
 }
 
 /// Ten people in three groups, and these policies in force.
