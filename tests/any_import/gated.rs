@@ -116,7 +116,10 @@ fn a_preview_can_say_that_a_call_makes_no_sense_and_one_that_fails_lets_nothing_
     crm.program("preview", "echo 'contact 7 is a person of the board' >&2; exit 4");
     let host = crm.0.serve();
     let run = host.start("third-party", "delete 7 x");
-    assert_eq!(result(&host, &run), json!({ "err": "invalid: contact 7 is a person of the board" }));
+    assert_eq!(
+        result(&host, &run),
+        json!({ "err": format!("invalid: the preview `{}` says: \"contact 7 is a person of the board\"", crm.0.path().join("tools/preview").display()) })
+    );
 
     // It is away for a while; meanwhile there is no approval that anyone could give blindly.
     crm.program("preview", "echo 'no route' >&2; test -e there && echo the contact");
