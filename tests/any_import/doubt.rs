@@ -46,7 +46,7 @@ fn a_lost_effect_is_settled_by_the_lookup() {
         (
             "killed-undone",
             json!({ "err": "failed: it was begun and did not happen" }),
-            "exit status 4: \"still there\"",
+            r#"exit status 4: \"still there\""#,
         ),
     ] {
         let (run, _) = approved(&host, id);
@@ -84,7 +84,7 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
         let found = evidence(&host, id);
         assert!(found.ends_with("/tools/lookup`: exit status 1: \"no idea\""), "{found}");
         // What the program itself said, which its own files have too.
-        let said = if *id == killed_id { "half-way" } else { "{\"deleted\": true}" };
+        let said = if *id == killed_id { "half-way" } else { r#"{\"deleted\": true}"# };
         assert!(found.contains(said), "{said}: {found}");
     }
 
