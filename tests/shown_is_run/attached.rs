@@ -69,7 +69,7 @@ fn no_agent_attaches_what_is_in_anothers_workspace() {
     let folder = office();
     let host = folder.serve();
     for (agent, path, text, why) in [
-        ("ben", "report.txt", "Ann's report", "the attachment `report.txt` is sha256:"),
+        ("ben", "report.txt", "Ann's report", "the attachment \"report.txt\" is sha256:"),
         ("ben", "plan.txt", "Ann's plan", "there is no attachment \"plan.txt\""),
         ("ben", "../ann/plan.txt", "Ann's plan", "is not a path inside the agent's workspace"),
         ("cleo", "plan.txt", "Ann's plan", "the operator gave this agent no files"),
