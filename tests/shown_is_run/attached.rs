@@ -95,6 +95,6 @@ fn a_file_that_changed_is_not_sent() {
         Some(host.approval(approval["id"].as_str().unwrap())["effect"].clone())
             .filter(|effect| effect["state"] == "failed")
     });
-    assert!(failed["reason"].as_str().unwrap().contains("the attachment `plan.txt` is sha256:"), "{failed}");
+    assert!(failed["reason"].as_str().unwrap().contains("the attachment \"plan.txt\" is sha256:"), "{failed}");
     assert_eq!(letters(&folder), [""; 0]);
 }
