@@ -27,6 +27,8 @@ mod evidence;
 mod forms;
 #[path = "http/hardening.rs"]
 mod hardening;
+#[path = "http/long.rs"]
+mod long;
 #[path = "http/pages.rs"]
 mod pages;
 #[path = "http/repeat.rs"]

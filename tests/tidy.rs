@@ -19,9 +19,10 @@ const DOC_SHARE_MIN: usize = 15;
 const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["gate", "isolate"]),
     ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill", "once", "own"]),
+    ("aside", &[]),
     ("burden", &["gate", "policy"]),
     ("config", &["gate", "money", "once", "reference"]),
-    ("connectors", &["gate", "journal", "money", "once", "reference", "words"]),
+    ("connectors", &["gate", "journal", "aside", "money", "once", "reference", "words"]),
     ("effects", &["gate", "journal", "connectors", "kill", "words"]),
     ("isolate", &[]),
     ("kill", &["journal"]),
@@ -29,11 +30,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("notify", &["gate", "journal", "review"]),
     ("once", &[]),
     ("own", &[]),
-    ("page", &["gate", "journal", "policy", "review", "api", "burden", "money", "once"]),
+    ("page", &["gate", "journal", "policy", "review", "api", "aside", "burden", "money", "once"]),
     ("policy", &["gate", "config", "isolate", "money", "once", "words"]),
     ("reference", &[]),
     ("review", &["gate", "money", "words"]),
-    ("runs", &["gate", "journal", "agent", "policy", "connectors", "effects", "kill", "words"]),
+    ("runs", &["gate", "journal", "agent", "aside", "policy", "connectors", "effects", "kill", "words"]),
 ];
 /// They wire the parts together, and may use everything.
 const WIRING: [&str; 3] = ["cli", "lib", "main"];

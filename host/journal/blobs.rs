@@ -7,17 +7,36 @@ use crate::flushed::Flushed;
 use crate::journal::Journal;
 use crate::submit::{Submitted, Task};
 
+/// Some bytes and their digest, for whoever makes it elsewhere than this package would.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    digest: Digest,
+    bytes: Vec<u8>,
+}
+
+impl Blob {
+    /// Digests the bytes, which takes as long as they are many.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self { digest: Digest::of(&bytes), bytes }
+    }
+}
+
 impl Journal {
     /// Keeps some bytes by their digest. They are on disk when it returns; putting them again changes nothing.
     pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Flushed<Digest>, SubmitError> {
-        let digested = move || (Digest::of(&bytes), bytes);
-        let (digest, bytes) = if self.0.simulated.is_some() {
+        let digested = move || Blob::of(bytes);
+        let blob = if self.0.simulated.is_some() {
             digested()
         } else {
             // A component has up to 128 MiB, and what serves people must not wait for its digest.
             let stopped = |error: tokio::task::JoinError| SubmitError::NotWritten(error.to_string());
             tokio::task::spawn_blocking(digested).await.map_err(stopped)?
         };
+        self.keep(blob).await
+    }
+
+    /// The same of bytes that are digested already.
+    pub async fn keep(&self, Blob { digest, bytes }: Blob) -> Result<Flushed<Digest>, SubmitError> {
         let (reply, submitted) = Submitted::new();
         self.send(Task::Blob { digest, bytes, reply });
         submitted.await

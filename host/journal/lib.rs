@@ -29,6 +29,7 @@ mod told;
 mod watch;
 mod writer;
 
+pub use blobs::Blob;
 pub use error::{OpenError, ReadError, SubmitError};
 pub use fence::{Fence, Lease};
 pub use flushed::{Authorized, Flushed};

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod api;
+mod aside;
 pub mod burden;
 pub mod cli;
 pub mod config;

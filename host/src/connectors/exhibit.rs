@@ -8,17 +8,22 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::Path;
 
+use holdshort_gate::LIMIT;
 use holdshort_words::{Said, configured};
 pub use holdshort_words::{Sentence, error_said, quote, quote_start, quote_value, say};
 use lettre::Address;
 
+use super::CannotPreview;
 use super::git::CommitId;
 use crate::money::Currency;
 
 /// The most that a piece of evidence may hold: far more than anybody reads, so that what is refused for it is the exception.
 pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
 
-/// A piece of evidence, at most [`EXHIBIT_BYTES_MAX`].
+/// The most lines that it may have. Each is drawn by itself, also an empty one, so bytes alone would be no limit of what it takes to show it.
+pub const EXHIBIT_LINES_MAX: usize = 200_000;
+
+/// A piece of evidence, at most [`EXHIBIT_BYTES_MAX`] and [`EXHIBIT_LINES_MAX`].
 // INVARIANT: it is whole. In evidence that was cut the line that matters could be missing, and a person would approve what nobody was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exhibit {
@@ -62,6 +67,24 @@ impl Exhibit {
     /// Whose words it is; none if it is what the host says.
     pub fn whose(&self) -> Option<&'static str> {
         self.whose
+    }
+
+    /// Whether a person can be shown all of it. The call is refused if not, as one is whose arguments are too long to be read.
+    pub fn is_readable(&self) -> Result<(), CannotPreview> {
+        let (bytes, lines) = (self.bytes.len(), self.bytes.split(|byte| *byte == b'\n').count());
+        if bytes <= EXHIBIT_BYTES_MAX && lines <= EXHIBIT_LINES_MAX {
+            return Ok(());
+        }
+        Err(CannotPreview::Impossible(say!(
+            "{}: `{}` is {} bytes and {} lines; a reviewer is shown at most {} bytes and {} lines, and never a part: ask for less at once, or ask the \
+             operator to do it by hand",
+            LIMIT,
+            self.title.clone(),
+            bytes,
+            lines,
+            EXHIBIT_BYTES_MAX,
+            EXHIBIT_LINES_MAX
+        )))
     }
 
     /// The whole of it, to be kept.
@@ -136,7 +159,7 @@ pub(super) mod tests {
     use holdshort_words::{Piece, pieces};
 
     use super::super::Previewed;
-    use super::Sentence;
+    use super::*;
 
     /// Words that are made to be taken for the host's.
     pub(in crate::connectors) fn words() -> Vec<String> {
@@ -173,5 +196,23 @@ pub(super) mod tests {
             host.map(|piece| piece.to_string()).collect::<String>()
         };
         std::iter::once(previewed.summary.as_str()).chain(evidence).map(host).collect()
+    }
+
+    #[test]
+    fn evidence_is_as_long_as_somebody_can_be_shown() {
+        let of = |bytes: Vec<u8>| Exhibit::words("the repository", say!("diff"), "text/x-diff", bytes).is_readable();
+        let lines = |count: usize| b"\n".repeat(count - 1);
+        let long = |count: usize| vec![b'x'; count];
+        for fits in [vec![], long(EXHIBIT_BYTES_MAX), lines(EXHIBIT_LINES_MAX)] {
+            assert_eq!(of(fits), Ok(()));
+        }
+        for (over, said) in [
+            (lines(EXHIBIT_LINES_MAX + 1), "`diff` is 200000 bytes and 200001 lines; a reviewer is shown at most"),
+            (lines(7_500_000), "7500000 lines"),
+            (long(EXHIBIT_BYTES_MAX + 1), "is 16777217 bytes and 1 lines"),
+        ] {
+            let Err(CannotPreview::Impossible(why)) = of(over) else { panic!("it is shown") };
+            assert!(why.as_str().starts_with(LIMIT) && why.as_str().contains(said), "{}", why.as_str());
+        }
     }
 }

@@ -38,6 +38,8 @@ pub use exhibit::{EXHIBIT_BYTES_MAX, Exhibit};
 use exhibit::{Known, Sentence, error_said, quote, quote_start, quote_value, say};
 use history::History;
 
+use crate::aside;
+
 /// Where a connector gets its time from.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
@@ -126,6 +128,12 @@ pub enum CannotPreview {
     /// The connector cannot look just now; the host tries again.
     #[error("{0}")]
     Unavailable(Sentence),
+}
+
+impl From<aside::Failed> for CannotPreview {
+    fn from(_: aside::Failed) -> Self {
+        Self::Unavailable(say!("the host failed at work of this size; its log has the place"))
+    }
 }
 
 /// What a routine call is about.

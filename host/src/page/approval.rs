@@ -9,7 +9,7 @@ use holdshort_journal::ReadError;
 use serde::Deserialize;
 
 use super::evidence::{self, Body, Evidence};
-use super::frame::{Answer, Frame, Seal, Signed, When, page};
+use super::frame::{Answer, Frame, Seal, Signed, When, long_page, page};
 use super::grant::may_grant;
 use super::resolve::{Resolving, resolving};
 use super::standing::{Standing, barred};
@@ -24,7 +24,7 @@ use crate::review::{Item, Matter, Sheet, ShownExhibit, Text};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApprovalQuery {
-    /// `whole`: with all evidence, however long, as for printing.
+    /// `whole`: with all evidence that a page for printing holds, open.
     evidence: Option<String>,
     /// `split`: diffs side by side.
     diff: Option<String>,
@@ -49,7 +49,7 @@ struct ApprovalPage {
     evidence: Vec<Evidence>,
     /// Diffs are shown side by side.
     split: bool,
-    /// All evidence is here and open, as for printing.
+    /// Evidence is here and open as for printing.
     whole: bool,
     /// What the clearance covers beside the action and the evidence, label and text.
     facts: Vec<(&'static str, Text)>,
@@ -115,7 +115,7 @@ pub(super) async fn show(
     let matter = matter(&call, function.as_ref(), &titles);
     let asks = subject.run.as_ref();
     let started_by = asks.map(|run| run.started_by.as_str()).unwrap_or_default();
-    page(&ApprovalPage {
+    let shown = ApprovalPage {
         frame: signed.frame("inbox"),
         id: Text::line(&id),
         run: Text::line(&run.0),
@@ -137,7 +137,8 @@ pub(super) async fn show(
         split: query.diff.as_deref() == Some("split"),
         before: before(&api, query.decided.as_deref()).await,
         same: same(&api, &run, &call).await?,
-    })
+    };
+    if whole { long_page(shown).await } else { page(&shown) }
 }
 
 /// The calls that wait and would do the same, but for those that the approval itself points out.

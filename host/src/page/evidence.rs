@@ -9,13 +9,14 @@ use super::frame::{Answer, Frame, Signed, Trouble, page};
 use crate::api::limits::{Path, Query};
 use crate::api::problem::Problem;
 use crate::api::{Api, approvals, ids};
-use crate::review::{Patch, Text};
+use crate::aside;
+use crate::review::{Leaf, Numbered, Patch, Text};
 
 /// Bytes of evidence on a review page: one piece, and all together. What is longer has pages of its own.
 const ONE_BYTES_MAX: u64 = 24 * 1024;
 const ALL_BYTES_MAX: u64 = 48 * 1024;
-/// Lines of evidence on a page of its own.
-const PAGE_LINES: usize = 1_000;
+/// Bytes of evidence on a page for printing. A browser that is given much more is busy with it for minutes.
+const PRINTED_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A piece of evidence on a review page.
 #[derive(Debug)]
@@ -40,7 +41,8 @@ pub(super) enum Body {
     Elsewhere,
 }
 
-/// All evidence of a call, in order. Bytes that the journal does not hold are an error: nobody approves what cannot be shown.
+/// All evidence of a call, in order; with `whole` all of it that a page for printing holds. Bytes that the journal does not hold are an error: nobody
+/// approves what cannot be shown.
 pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evidence>, Trouble> {
     these(api, call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default(), whole).await
 }
@@ -48,8 +50,9 @@ pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evide
 /// The same of any evidence in the journal.
 pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, Trouble> {
     let mut shown = Vec::new();
-    for (exhibit, fits) in fitting(exhibits) {
-        let body = if fits || whole { body(exhibit, &bytes(api, exhibit).await?) } else { Body::Elsewhere };
+    let limits = if whole { (PRINTED_BYTES_MAX, PRINTED_BYTES_MAX) } else { (ONE_BYTES_MAX, ALL_BYTES_MAX) };
+    for (exhibit, fits) in fitting(exhibits, limits) {
+        let body = if fits { body(exhibit, bytes(api, exhibit).await?).await? } else { Body::Elsewhere };
         let ExhibitRef { title, media, digest, bytes, whose } = exhibit;
         shown.push(Evidence {
             title: Text::line(title),
@@ -66,21 +69,26 @@ pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Re
 /// Whether evidence is too long for its review page. It is asked of the call and not of a page, so that whoever was shown all of it
 /// on one page is asked for the same.
 pub(super) fn is_long(exhibits: &[ExhibitRef]) -> bool {
-    fitting(exhibits).any(|(_, fits)| !fits)
+    fitting(exhibits, (ONE_BYTES_MAX, ALL_BYTES_MAX)).any(|(_, fits)| !fits)
 }
 
-/// Each piece, and whether it stands on a review page beside those before it.
-fn fitting(exhibits: &[ExhibitRef]) -> impl Iterator<Item = (&ExhibitRef, bool)> {
-    exhibits.iter().scan(0_u64, |taken, exhibit| {
-        let fits = exhibit.bytes <= ONE_BYTES_MAX && taken.saturating_add(exhibit.bytes) <= ALL_BYTES_MAX;
+/// Each piece, and whether it stands on a page beside those before it, on which one piece may have so many bytes, and all together so many.
+fn fitting(exhibits: &[ExhibitRef], (one_max, all_max): (u64, u64)) -> impl Iterator<Item = (&ExhibitRef, bool)> {
+    exhibits.iter().scan(0_u64, move |taken, exhibit| {
+        let fits = exhibit.bytes <= one_max && taken.saturating_add(exhibit.bytes) <= all_max;
         *taken += if fits { exhibit.bytes } else { 0 };
         Some((exhibit, fits))
     })
 }
 
-fn body(exhibit: &ExhibitRef, bytes: &[u8]) -> Body {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    if exhibit.media == "text/x-diff" { Body::Patch(Patch::read(bytes)) } else { Body::Lines(Text::byte_lines(bytes)) }
+/// Draws it: at once what every review page may have, elsewhere what is longer.
+async fn body(exhibit: &ExhibitRef, bytes: Vec<u8>) -> Result<Body, Trouble> {
+    let is_patch = exhibit.media == "text/x-diff";
+    let draw = move || {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        if is_patch { Body::Patch(Patch::read(bytes)) } else { Body::Lines(Text::byte_lines(bytes)) }
+    };
+    Ok(if exhibit.bytes <= ONE_BYTES_MAX { draw() } else { aside::for_people(draw).await? })
 }
 
 /// The journal checks the digest when it reads.
@@ -104,7 +112,7 @@ struct EvidencePage {
     title: Text,
     digest: Digest,
     whose: Option<Text>,
-    lines: Vec<(usize, Text)>,
+    lines: Vec<Numbered>,
     number: usize,
     pages: usize,
     count: usize,
@@ -123,15 +131,9 @@ pub(super) async fn show(
     let (_, call) = approvals::load(&api, &run, number).await?;
     let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
     let exhibit = exhibits.iter().find(|exhibit| exhibit.digest == wanted).ok_or_else(missing)?;
-    let bytes = bytes(&api, exhibit).await?;
-    let all = Text::byte_lines(bytes.strip_suffix(b"\n").unwrap_or(&bytes));
-    let (count, pages) = (all.len(), all.len().div_ceil(PAGE_LINES));
-    let at = query.page.unwrap_or(1);
-    if at == 0 || at > pages {
-        return Err(missing().into());
-    }
-    let lines = all.into_iter().enumerate().skip((at - 1) * PAGE_LINES).take(PAGE_LINES);
-    let lines = lines.map(|(index, line)| (index + 1, line)).collect();
+    let (bytes, at) = (bytes(&api, exhibit).await?, query.page.unwrap_or(1));
+    let leaf = move || Leaf::of(bytes.strip_suffix(b"\n").unwrap_or(&bytes), at);
+    let Leaf { lines, pages, count } = aside::for_people(leaf).await?.ok_or_else(missing)?;
     let (frame, id, title) = (signed.frame(""), Text::line(&id), Text::line(&exhibit.title));
     let whose = exhibit.whose.as_deref().map(Text::line);
     page(&EvidencePage { frame, id, title, digest: wanted, whose, lines, number: at, pages, count })
@@ -152,7 +154,7 @@ mod tests {
         };
         let fits = |sizes: &[u64]| -> Vec<bool> {
             let exhibits: Vec<ExhibitRef> = sizes.iter().copied().map(exhibit).collect();
-            fitting(&exhibits).map(|(_, fits)| fits).collect()
+            fitting(&exhibits, (ONE_BYTES_MAX, ALL_BYTES_MAX)).map(|(_, fits)| fits).collect()
         };
         assert_eq!(fits(&[ONE_BYTES_MAX, ONE_BYTES_MAX]), [true, true]);
         assert_eq!(fits(&[ONE_BYTES_MAX + 1, ONE_BYTES_MAX, u64::MAX, 1]), [false, true, false, true]);

@@ -11,6 +11,7 @@ use holdshort_journal::ReadError;
 use crate::api::Api;
 use crate::api::problem::{Kind, Problem};
 use crate::api::sessions::Session;
+use crate::aside;
 use crate::review::Text;
 use crate::review::story;
 
@@ -79,6 +80,11 @@ pub(super) fn page(template: &impl Template) -> Answer {
     Ok(Html(html).into_response())
 }
 
+/// The same of a page that is as long as somebody else has made it.
+pub(super) async fn long_page(template: impl Template + Send + 'static) -> Answer {
+    aside::for_people(move || page(&template)).await?
+}
+
 /// What went wrong, as a page.
 #[derive(Debug)]
 pub(super) struct Trouble {
@@ -110,6 +116,12 @@ impl From<Problem> for Trouble {
 impl From<ReadError> for Trouble {
     fn from(error: ReadError) -> Self {
         Problem::from(error).into()
+    }
+}
+
+impl From<aside::Failed> for Trouble {
+    fn from(error: aside::Failed) -> Self {
+        Problem::new(Kind::Internal, error.to_string()).into()
     }
 }
 

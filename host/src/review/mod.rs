@@ -5,10 +5,12 @@
 //! and [`terminal`] puts it together: the host's summary, warnings, the action, the host's evidence, and last of all the agent's own words, under a heading that says so.
 //! [`Sheet`] is the same for a page. Whoever prints takes [`Shown`], whoever draws a full screen a [`Screenful`], and a page's templates [`Text`]:
 //! they are made only of what this room has made.
-//! No line is ever cut for its length: it is wrapped. Where whoever shows a page leaves out evidence that is long, the page says so in its place.
+//! No line is ever cut for its length: it is wrapped. Where whoever shows a page leaves out evidence that is long, the page says so in its place,
+//! and it has pages of its own, each of which draws nothing but itself ([`Leaf`]).
 
 pub mod changes;
 pub mod differences;
+mod leaf;
 mod lookalikes;
 pub mod marks;
 pub mod outline;
@@ -26,6 +28,7 @@ pub mod waiting;
 
 pub use changes::{Change, changes};
 pub use differences::{Difference, differences};
+pub use leaf::{Leaf, Numbered};
 pub use marks::Mark;
 pub use patch::{Patch, PatchFile, PatchLine, Side};
 pub use screen::Screenful;

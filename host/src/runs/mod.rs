@@ -8,6 +8,7 @@ mod catalogue;
 mod cursor;
 mod delays;
 mod driver;
+mod exhibits;
 mod failure;
 mod live;
 mod places;

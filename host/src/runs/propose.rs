@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Call, CallNumber, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch, Proposal,
-    RefusalReason, Requirement, Reviewers, RunId, Seq,
+    Action, Call, CallNumber, Counted, Counter, EffectClass, FunctionType, LIMIT, Mismatch, Proposal, RefusalReason,
+    Requirement, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Events, GrantFilter, GrantRow, Journal, ReadError, SubmitError};
 use holdshort_words::{Sentence, configured, say};
 use serde_json::Value;
 
+use super::exhibits::{Weighed, freeze, weigh};
 use crate::agent::is_ours;
 use crate::connectors::history::History;
-use crate::connectors::{CannotPreview, Exhibit, Preview, Previewed};
+use crate::connectors::{CannotPreview, Preview, Previewed};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
 /// How much of a consequential call a person can be asked to read. Over it the call is refused, never truncated.
@@ -95,6 +95,15 @@ pub enum ReviseError {
     Unavailable(String),
 }
 
+impl From<CannotPreview> for ReviseError {
+    fn from(error: CannotPreview) -> Self {
+        match error {
+            CannotPreview::Impossible(reason) => Self::Impossible(reason),
+            CannotPreview::Unavailable(reason) => Self::Unavailable(reason.into_string()),
+        }
+    }
+}
+
 impl Proposer {
     /// What becomes of a new call; `full` says why it cannot be held, if it cannot.
     /// The budget comes first, because what cannot be shown whole need not be looked into; policy last, because it goes by what was found.
@@ -119,6 +128,11 @@ impl Proposer {
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
         preview.recall(&action, asker.before, &mut previewed);
+        let evidence = match weigh(std::mem::take(&mut previewed.exhibits)).await {
+            Ok(evidence) => evidence,
+            Err(CannotPreview::Impossible(reason)) => return refuse(action, invalid(reason), None),
+            Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
+        };
         let mut judgement = self.judge(asker, ty, &action, &previewed).await?;
         if judgement.verdict == Verdict::Hold {
             self.by_grant(asker, preview, &action, &mut judgement).await?;
@@ -132,7 +146,7 @@ impl Proposer {
             (Verdict::Hold, None) => true,
             (Verdict::Clear, _) => false,
         };
-        let proposal = Box::new(self.proposal(preview, action, previewed, judgement).await?);
+        let proposal = Box::new(self.proposal(preview, action, (previewed, evidence), judgement).await?);
         Ok(if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) })
     }
 
@@ -150,11 +164,9 @@ impl Proposer {
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
         self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
         believable(&action).map_err(ReviseError::Impossible)?;
-        let mut previewed = preview.preview(asker.agent, &action).await.map_err(|error| match error {
-            CannotPreview::Impossible(reason) => ReviseError::Impossible(reason),
-            CannotPreview::Unavailable(reason) => ReviseError::Unavailable(reason.into_string()),
-        })?;
+        let mut previewed = preview.preview(asker.agent, &action).await?;
         preview.recall(&action, asker.before, &mut previewed);
+        let evidence = weigh(std::mem::take(&mut previewed.exhibits)).await?;
         let judgement = self.judge(asker, ty, &action, &previewed).await;
         let mut judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         if let Verdict::Refuse(reason) = judgement.verdict {
@@ -169,7 +181,7 @@ impl Proposer {
         // For people to decide on, it rests on no total that would have to stay as it is.
         judgement.record.totals.clear();
         somebody_is_left(asker, call, editor, &judgement.requirement)?;
-        let proposal = self.proposal(preview, action, previewed, judgement).await;
+        let proposal = self.proposal(preview, action, (previewed, evidence), judgement).await;
         Ok(Revision { proposal: proposal.map_err(|error| ReviseError::Unavailable(error.to_string()))? })
     }
 
@@ -226,13 +238,13 @@ impl Proposer {
         &self,
         preview: &dyn Preview,
         action: Action,
-        previewed: Previewed,
+        (previewed, evidence): (Previewed, Vec<Weighed>),
         judgement: Judgement,
     ) -> Result<Proposal, SubmitError> {
         Ok(Proposal {
             action,
             summary: previewed.summary.into_string(),
-            exhibits: freeze(&self.journal, previewed.exhibits).await?,
+            exhibits: freeze(&self.journal, evidence).await?,
             preconditions: previewed.preconditions,
             facts: previewed.facts,
             consequence: Some(previewed.consequence),
@@ -287,17 +299,6 @@ impl Followed {
         }
         Ok(&self.history)
     }
-}
-
-/// Puts evidence on disk, by digest, before anyone can be shown a reference to it.
-pub(super) async fn freeze(journal: &Journal, exhibits: Vec<Exhibit>) -> Result<Vec<ExhibitRef>, SubmitError> {
-    let frozen = exhibits.into_iter().map(|exhibit| async move {
-        let (title, media) = (exhibit.title().to_owned(), exhibit.media().to_owned());
-        let (bytes, whose) = (exhibit.bytes().len() as u64, exhibit.whose().map(str::to_owned));
-        let digest = *journal.put_blob(exhibit.into_bytes()).await?;
-        Ok(ExhibitRef { title, media, digest, bytes, whose })
-    });
-    try_join_all(frozen).await
 }
 
 // Why a call is refused is a sentence of the host's, here and nowhere else made the text that the journal keeps.

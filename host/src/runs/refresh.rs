@@ -7,7 +7,8 @@ use holdshort_gate::{Call, Capability, Phase, Proposal, Run};
 use holdshort_journal::Journal;
 use holdshort_words::{Sentence, quote, say};
 
-use super::propose::{Followed, freeze};
+use super::exhibits::{freeze, weigh};
+use super::propose::Followed;
 use super::{Catalogue, Runs};
 use crate::connectors::CannotPreview;
 use crate::effects::{Place, Refresh};
@@ -54,7 +55,8 @@ impl Refresh for Refresher {
             let mut followed = Followed::default();
             let before = followed.up_to(&self.journal, run, *call).await.map_err(quote)?;
             preview.recall(&old.action, before, &mut previewed);
-            let exhibits = freeze(&self.journal, previewed.exhibits).await.map_err(quote)?;
+            let evidence = weigh(previewed.exhibits).await.map_err(CannotPreview::sentence)?;
+            let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;
             Ok(Proposal {
                 summary: previewed.summary.into_string(),
                 exhibits,

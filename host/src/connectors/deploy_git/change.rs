@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::state::Facts;
+use crate::aside;
 use crate::connectors::git::diff::{Diff, Gap};
 use crate::connectors::git::messages::{self, OddMessage};
 use crate::connectors::git::objects::Objects;
@@ -130,13 +131,16 @@ impl Change<'_> {
         let relation = Relation::of(&objects, self.old, self.new).await?;
         let mut exhibits = self.lost(&objects, relation).await?;
         let diff = Diff::between(&objects, self.old, self.new).await?;
-        let stat = diff.stat();
-        if diff.not_shown().next().is_some() {
+        let told = aside::for_agents(move || {
+            (diff.stat(), diff.list(|file| !file.gaps.is_empty()), diff.list(|_| true), diff)
+        });
+        let (stat, not_shown, list, diff) = told.await?;
+        if !not_shown.is_empty() {
             let (count, all) = (diff.not_shown().count(), diff.files.len());
             let title = say!("NOT SHOWN WHOLE in the diff: {} of {} files", count, all);
-            exhibits.push(whole(title, "text/plain", diff.list(|file| !file.gaps.is_empty()))?);
+            exhibits.push(whole(title, "text/plain", not_shown)?);
         }
-        let list = [diff.list(|_| true), format!("{stat}\n").into_bytes()].concat();
+        let list = [list, format!("{stat}\n").into_bytes()].concat();
         exhibits.push(whole(say!("files {}", span), "text/plain", list)?);
         let title = match relation.added {
             Some(count) => say!("commits {} ({})", span, count),

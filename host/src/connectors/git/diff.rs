@@ -8,7 +8,6 @@ mod hunks;
 mod section;
 
 use std::collections::BTreeSet;
-use std::io;
 
 use tokio::time::timeout;
 
@@ -17,6 +16,7 @@ use super::blobs::{Blobs, Content};
 use super::objects::Objects;
 use super::trees::{OddMode, odd_modes};
 use super::{CommitId, GitError, LOOK_MAX, Limit};
+use crate::aside;
 use crate::connectors::EXHIBIT_BYTES_MAX;
 
 /// Files are paired as renamed if they have half of their content in common.
@@ -137,7 +137,8 @@ impl Diff {
                 limit: Limit::OutputBytes(LIST_BYTES_MAX as u64),
             });
         }
-        let mut listed = listed(&looked.bytes).ok_or_else(|| failed("its list of files cannot be read".into()))?;
+        let listed = aside::for_agents(move || listed(&looked.bytes)).await.map_err(not_done)?;
+        let mut listed = listed.ok_or_else(|| failed("its list of files cannot be read".into()))?;
         let (mut diff, mut blobs) = (Self::default(), Blobs::open(objects)?);
         for odd in odd_modes(objects.git(), &mut blobs, from, to).await? {
             tell(&mut listed, odd);
@@ -147,8 +148,8 @@ impl Diff {
                 old: content(&mut blobs, file.old.as_ref()).await?,
                 new: content(&mut blobs, file.new.as_ref()).await?,
             };
-            let compared = tokio::task::spawn_blocking(move || section::compare(file, &sides));
-            let (file, section) = compared.await.map_err(|error| GitError::NoFolder(io::Error::other(error)))?;
+            let compared = aside::for_agents(move || section::compare(file, &sides));
+            let (file, section) = compared.await.map_err(not_done)?;
             diff.patch_bytes += section.len() as u64;
             // Beyond the limit it is only counted: a part of a patch is never shown.
             if diff.patch_bytes <= EXHIBIT_BYTES_MAX as u64 {
@@ -244,6 +245,10 @@ fn listed(raw: &[u8]) -> Option<Vec<FileChange>> {
         });
     }
     Some(files)
+}
+
+fn not_done(error: aside::Failed) -> GitError {
+    failed(error.to_string())
 }
 
 fn failed(complaint: String) -> GitError {

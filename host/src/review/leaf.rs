@@ -1,0 +1,114 @@
+//! A text of any length, page by page: what is not on the page that is asked for is counted, and not drawn.
+
+use super::text::Text;
+
+/// Lines on a page.
+const LINES: usize = 1_000;
+/// Bytes after which a page ends, as they are before they are drawn. A line that is longer goes on on the next page.
+const BYTES: usize = 64 * 1024;
+
+/// One page.
+#[derive(Debug)]
+pub struct Leaf {
+    /// Its lines.
+    pub lines: Vec<Numbered>,
+    /// How many pages there are.
+    pub pages: usize,
+    /// How many lines there are on all pages.
+    pub count: usize,
+}
+
+/// A line, or a part of one.
+#[derive(Debug)]
+pub struct Numbered {
+    /// Which line of the text it is.
+    pub number: usize,
+    /// It goes on with a line of the page before.
+    pub goes_on: bool,
+    /// What it says.
+    pub text: Text,
+}
+
+impl Leaf {
+    /// A page of some bytes, counted from 1; none if there are fewer. Joined, all pages are the text.
+    pub fn of(bytes: &[u8], wanted: usize) -> Option<Self> {
+        let (mut picked, mut page, mut on_page, mut count) = (Vec::new(), 1, (0, 0), 0);
+        for line in bytes.split(|byte| *byte == b'\n') {
+            count += 1;
+            let (mut rest, mut goes_on) = (Some(line), false);
+            while let Some(line) = rest {
+                let (part, more) = line.split_at_checked(end(line)).unwrap_or((line, &[]));
+                let (lines, taken) = on_page;
+                if lines == LINES || lines > 0 && taken + part.len() > BYTES {
+                    page += 1;
+                    on_page = (0, 0);
+                }
+                on_page = (on_page.0 + 1, on_page.1 + part.len());
+                picked.extend((page == wanted).then_some((count, goes_on, part)));
+                (rest, goes_on) = (Some(more).filter(|more| !more.is_empty()), true);
+            }
+        }
+        let drawn = |(number, goes_on, part)| Numbered { number, goes_on, text: Text::byte_line(part) };
+        let lines: Vec<Numbered> = picked.into_iter().map(drawn).collect();
+        (!lines.is_empty()).then_some(Self { lines, pages: page, count })
+    }
+}
+
+/// Where the part of a line ends that fits on a page, which is not within a character.
+fn end(line: &[u8]) -> usize {
+    let is_within = |at: &usize| line.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    let last = BYTES.min(line.len());
+    (last.saturating_sub(3)..=last).rev().find(|at| !is_within(at)).unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All pages of a text, drawn, and the bytes of the longest.
+    fn all(bytes: &[u8]) -> (Vec<(usize, String)>, usize, usize) {
+        let first = Leaf::of(bytes, 1).unwrap();
+        let (mut lines, mut longest) = (Vec::<(usize, String)>::new(), 0);
+        for page in 1..=first.pages {
+            let leaf = Leaf::of(bytes, page).unwrap();
+            assert_eq!((leaf.pages, leaf.count), (first.pages, first.count));
+            assert!(leaf.lines.len() <= LINES);
+            longest = longest.max(leaf.lines.iter().map(|line| line.text.to_string().len()).sum());
+            for line in leaf.lines {
+                match lines.last_mut().filter(|_| line.goes_on) {
+                    Some((number, text)) => {
+                        assert_eq!(*number, line.number);
+                        text.push_str(&line.text.to_string());
+                    }
+                    None => lines.push((line.number, line.text.to_string())),
+                }
+            }
+        }
+        assert!(Leaf::of(bytes, 0).is_none() && Leaf::of(bytes, first.pages + 1).is_none());
+        (lines, first.pages, longest)
+    }
+
+    #[test]
+    fn all_pages_together_are_the_text_and_none_is_long() {
+        let long = "é".repeat(BYTES);
+        let texts: [(Vec<u8>, usize); 9] = [
+            (b"".to_vec(), 1),
+            (b"one".to_vec(), 1),
+            (b"\n".repeat(LINES - 1), 1),
+            (b"\n".repeat(LINES), 2),
+            (b"\n".repeat(100 * LINES), 101),
+            (b"0123456789abcdef\n".repeat(3 * LINES), 4),
+            ([b"\x00".repeat(BYTES), b"\n".to_vec(), b"\xff".repeat(3 * BYTES)].concat(), 4),
+            (format!("a\n{long}\nb").into_bytes(), 4),
+            (format!("x{long}{long}").into_bytes(), 5),
+        ];
+        for (bytes, pages) in texts {
+            let (lines, found, longest) = all(&bytes);
+            assert_eq!(found, pages, "{} bytes", bytes.len());
+            let whole: Vec<(usize, String)> =
+                Text::byte_lines(&bytes).iter().enumerate().map(|(at, text)| (at + 1, text.to_string())).collect();
+            assert!(lines == whole, "{} bytes are drawn otherwise", bytes.len());
+            assert!(longest <= 8 * BYTES, "a page of {longest} bytes");
+        }
+    }
+}
