@@ -16,6 +16,8 @@
 mod clocks;
 #[path = "browser/deciding.rs"]
 mod deciding;
+#[path = "browser/elsewhere.rs"]
+mod elsewhere;
 #[path = "browser/ink.rs"]
 mod ink;
 #[path = "browser/keys.rs"]

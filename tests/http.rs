@@ -29,6 +29,8 @@ mod forms;
 mod hardening;
 #[path = "http/long.rs"]
 mod long;
+#[path = "http/names.rs"]
+mod names;
 #[path = "http/pages.rs"]
 mod pages;
 #[path = "http/repeat.rs"]

@@ -16,6 +16,11 @@ fn a_link_signs_in_once() {
     assert_eq!(olivia.path(), format!("/sign-in?next=%2Fapprovals%2F{id}"));
     olivia.fill("#token", &host.token);
     olivia.click("main button");
+    // Under a name that nobody else has; who comes there from elsewhere goes on by themselves.
+    olivia.sees("Another page has led you to Holdshort");
+    olivia.click("a");
+    olivia.sees("This link signs this browser in as olivia");
+    olivia.click("main button");
     olivia.sees("Approve exactly this");
     assert_eq!(olivia.path(), approval);
     olivia.click(".me button");

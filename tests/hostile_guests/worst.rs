@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Folder, Host, PATIENCE, component, until};
+use crate::support::{Folder, Host, PATIENCE, SignedIn, component, until};
 use crate::{evidence, honest};
 
 /// Pages of 64 KiB: 120 MiB, which is nearly all that an agent here may have.
@@ -196,7 +196,7 @@ fn each_is_stopped_at_its_limit_and_nothing_is_estimated() {
 struct Reviewer {
     agent: ureq::Agent,
     bearer: String,
-    cookie: String,
+    browser: SignedIn,
     took: Vec<Duration>,
 }
 
@@ -204,8 +204,8 @@ impl Reviewer {
     fn new(host: &Host) -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
         let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
-        let cookie = host.sign_in();
-        Self { agent, bearer: format!("Bearer {}", host.token), cookie, took: Vec::new() }
+        let browser = host.sign_in();
+        Self { agent, bearer: format!("Bearer {}", host.token), browser, took: Vec::new() }
     }
 
     /// Opens an address as people do, and notes how long it took.
@@ -215,7 +215,7 @@ impl Reviewer {
         let request = if path.starts_with("/v1") {
             request.header("Authorization", &self.bearer)
         } else {
-            request.header("Cookie", &self.cookie)
+            request.header("Cookie", &self.browser.cookie).header("Host", &self.browser.host)
         };
         let mut reply = request.call().unwrap();
         let text = reply.body_mut().read_to_string().unwrap();

@@ -247,7 +247,10 @@ async fn words(world: &World, held: &Held, pages: bool) -> Words {
             let form = page.split_once("/decision\"").unwrap_or_else(|| panic!("{page}")).1;
             words.push((name, field(form, "seal")));
         }
-        words.push(("{FRAME-SEAL}", field(&browse("/", &alice).send(world.at).await.text(), "seal")));
+        let inbox = browse("/", &alice).send(world.at).await.text();
+        words.push(("{FRAME-SEAL}", field(&inbox, "seal")));
+        let style = inbox.split_once("<link rel=\"stylesheet\" href=\"").unwrap().1.split('"').next().unwrap();
+        words.push(("{STYLE}", style.to_owned()));
         words.extend([("{OTHER-ID}", other.id.clone()), ("{OTHER-DIGEST}", other.digest.to_string())]);
         for name in ["{CODE}", "{CODE-2}"] {
             let link = post("/v1/sign-in-links", &serde_json::json!({})).send(world.at).await.json()["url"].clone();

@@ -272,6 +272,15 @@ impl World {
 
     /// One whose policies may take so much CPU time.
     pub async fn judging_for(cpu_seconds: u64, limits: Limits) -> Self {
+        Self::made_of(cpu_seconds, limits, |at| SessionCookie::new(false, at.port())).await
+    }
+
+    /// The same as it is without TLS: each session has a name of its own.
+    pub async fn with_names() -> Self {
+        Self::made_of(10, Limits::STANDARD, |at| SessionCookie::new(false, at.port()).with_names()).await
+    }
+
+    async fn made_of(cpu_seconds: u64, limits: Limits, cookie: impl Fn(SocketAddr) -> SessionCookie) -> Self {
         let clock = Arc::new(AtomicU64::new(1_767_225_600_000_000));
         let now = clock.clone();
         let journal = Journal::in_memory(Arc::new(move || Time(now.fetch_add(1, Ordering::Relaxed)))).unwrap();
@@ -287,7 +296,7 @@ impl World {
             allowed_origins: vec!["http://holdshort.test".into(), format!("http://{at}")],
             setting: setting(cpu_seconds),
             pages: holdshort::page::pages(),
-            cookie: SessionCookie::new(false, at.port()),
+            cookie: cookie(at),
             limits,
             targets_gone: Arc::default(),
             known: Known {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Host, evidence};
+use crate::support::{Folder, Host, SignedIn, evidence};
 use crate::world::{ALICE, World, decide, id};
 
 /// Where a text stands that an editor may change.
@@ -52,10 +52,11 @@ fn edits(held: &Value, arguments: &Value) -> [Value; 3] {
 }
 
 /// The status with which the page answers a form, sent by the local operator's browser.
-fn page(host: &Host, cookie: &str, held: &Value, fields: &[(&str, &str)]) -> u16 {
+fn page(host: &Host, browser: &SignedIn, held: &Value, fields: &[(&str, &str)]) -> u16 {
     let agent = ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).build().new_agent();
     let form = agent.post(format!("{}/approvals/{}/edit", host.url, id(held)));
-    let form = form.header("Origin", &host.url).header("Cookie", cookie);
+    let form = form.header("Host", &browser.host).header("Origin", format!("http://{}", browser.host));
+    let form = form.header("Cookie", &browser.cookie);
     form.send_form(fields.iter().copied()).unwrap().status().as_u16()
 }
 
@@ -78,7 +79,7 @@ fn edited(folder: &Folder, held: &Value, more: &[&str], editor: &str) -> (Option
 fn no_door_takes_other_words_of_the_agents() {
     let world = World::new("quorum = 2");
     let host = world.folder.serve();
-    let cookie = host.sign_in();
+    let browser = host.sign_in();
     let mut refused = 0;
     for line in world.lines() {
         let held = host.held(&host.start("scripted", &line));
@@ -99,7 +100,7 @@ fn no_door_takes_other_words_of_the_agents() {
                 refused += 1;
             }
             if number == 0 {
-                refused += by_hand(&world.folder, &host, &cookie, &held, &arguments);
+                refused += by_hand(&world.folder, &host, &browser, &held, &arguments);
             }
             assert_eq!(host.approval(id(&held)), held, "nothing is written");
         }
@@ -122,14 +123,14 @@ fn no_door_takes_other_words_of_the_agents() {
 }
 
 /// By the page and by the command line.
-fn by_hand(folder: &Folder, host: &Host, cookie: &str, held: &Value, arguments: &Value) -> u64 {
-    let form = host.page(cookie, &format!("/approvals/{}/edit", id(held)));
+fn by_hand(folder: &Folder, host: &Host, browser: &SignedIn, held: &Value, arguments: &Value) -> u64 {
+    let form = host.page(browser, &format!("/approvals/{}/edit", id(held)));
     assert!(!form.contains(held["proposal"]["action"]["arguments"]["rationale"]["summary"].as_str().unwrap()));
     let (digest, seal) = (hidden(&form, "digest"), hidden(&form, "seal"));
     let (sent, own) = (arguments.to_string(), [("digest", &*digest), ("seal", &*seal)]);
     // A seal is of what was previewed, and no preview has such reasons.
     let forged = [&own[..], &[("arguments", &*sent), ("action", "send")]].concat();
-    assert!((400..500).contains(&page(host, cookie, held, &forged)));
+    assert!((400..500).contains(&page(host, browser, held, &forged)));
 
     folder.write("edited.json", &sent);
     let (code, told) = edited(folder, held, &["--arguments", "edited.json"], "true");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::evidence::figure;
 use crate::operator::AFTER_REPLY;
 use crate::outside::{Maildir, Outside, folder};
-use crate::support::{Folder, Host, PATIENCE, top};
+use crate::support::{Folder, Host, PATIENCE, host_and_code, top};
 
 /// The routes that this is about: the endpoint's one for signing in, and what the pages take a `POST` for.
 pub const BROWSED: [&str; 4] = ["/v1/sign-in-links", "/approvals/{id}/decision", "/sign-in", "/sign-out"];
@@ -39,10 +39,11 @@ fn the_pages_take_nothing_else() {
     assert_eq!(routes, known, "each has its two cases below, or writes as the endpoint does");
 }
 
-/// A browser: one cookie, and what it was answered last.
+/// A browser: one cookie, and the name for which it has it.
 #[derive(Default)]
 struct Browser {
     cookie: String,
+    at: String,
 }
 
 impl Browser {
@@ -59,10 +60,11 @@ impl Browser {
             Some(form) => agent
                 .post(url)
                 .header("Cookie", &self.cookie)
-                .header("Origin", &host.url)
+                .header("Host", &self.at)
+                .header("Origin", format!("http://{}", self.at))
                 .header("Content-Type", "application/x-www-form-urlencoded")
                 .send(form),
-            None => agent.get(url).header("Cookie", &self.cookie).call(),
+            None => agent.get(url).header("Cookie", &self.cookie).header("Host", &self.at).call(),
         };
         let mut answer = answer.ok()?;
         if let Some(cookie) = answer.headers().get("set-cookie") {
@@ -78,7 +80,8 @@ impl Browser {
         let link = host.try_request(&host.token, "/v1/sign-in-links", Some(&json!({})));
         let (status, link) = link.ok()?;
         assert_eq!(status, 201, "{link}");
-        let code = link["url"].as_str().unwrap().split_once("code=").unwrap().1.split('&').next().unwrap().to_owned();
+        let (at, code) = host_and_code(&link);
+        self.at = at;
         let steps = [
             ("/sign-in", "/sign-in", "/", format!("code={code}")),
             (
@@ -143,6 +146,9 @@ fn whoever_decides_in_a_browser_signs_in_again() {
             }
 
             let host = folder.serve();
+            // The same browser, where the host is now.
+            let name = browser.at.split(':').next().filter(|name| !name.is_empty()).unwrap_or("127.0.0.1");
+            browser.at = format!("{name}:{}", host.url.rsplit(':').next().unwrap());
             let (status, page) = browser.ask(&host, "/", None).unwrap();
             assert_eq!(status, 303, "a session is gone with its host: {page}");
             let decisions =

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::imported::{File, Import, file, git, with_mode};
-use crate::support::{Folder, Host};
+use crate::support::{Folder, Host, host_and_code};
 use crate::{client, folder};
 
 /// A policy that clears small changes, as an operator may have written it before there were others.
@@ -14,12 +14,10 @@ const SMALL: &str = "@id(\"small\")\npermit (principal, action == Action::\"call
 /// The page of an approval, in a browser of the local operator's.
 async fn page(host: &Host, approval: &Value) -> String {
     let at = host.url.trim_start_matches("http://").parse().unwrap();
-    let own = |request: client::Request| {
-        request.with("Host", host.url.trim_start_matches("http://")).with("Origin", &host.url)
-    };
     let (status, link) = host.post("/v1/sign-in-links", &json!({}));
     assert!(status < 300, "{link}");
-    let code = link["url"].as_str().unwrap().split("code=").nth(1).unwrap().split('&').next().unwrap();
+    let (name, code) = host_and_code(&link);
+    let own = |request: client::Request| request.with("Host", &name).with("Origin", &format!("http://{name}"));
     let form = own(client::get("/sign-in").without("Authorization")).method("POST").body(format!("code={code}"));
     let signed = form.with("Content-Type", "application/x-www-form-urlencoded").send(at).await;
     let cookie =

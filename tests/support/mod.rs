@@ -46,6 +46,20 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// What a browser that has signed in sends with each request.
+pub struct SignedIn {
+    pub cookie: String,
+    /// The session's own name, with the port.
+    pub host: String,
+}
+
+/// The `Host` that a link for signing in leads to, and its code.
+pub fn host_and_code(link: &Value) -> (String, String) {
+    let url = link["url"].as_str().unwrap();
+    let (host, query) = url.strip_prefix("http://").unwrap().split_once("/sign-in?code=").unwrap();
+    (host.to_owned(), query.split('&').next().unwrap().to_owned())
+}
+
 /// An operator's folder with a configuration. It goes when this is dropped.
 pub struct Folder(TempDir);
 
@@ -102,12 +116,17 @@ impl Folder {
 
     /// Starts `holdshort serve` here on a free port and waits until it is ready.
     pub fn serve(&self) -> Host {
-        self.serve_with(&[])
+        self.serve_at("127.0.0.1:0", &[])
     }
 
     /// The same, with variables in its environment.
     pub fn serve_with(&self, variables: &[(&str, &str)]) -> Host {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        self.serve_at("127.0.0.1:0", variables)
+    }
+
+    /// The same at this address.
+    pub fn serve_at(&self, listen: &str, variables: &[(&str, &str)]) -> Host {
+        let mut command = self.command(&["serve", "--listen", listen]);
         command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
@@ -237,20 +256,22 @@ impl Host {
         answer["id"].as_str().unwrap().to_owned()
     }
 
-    /// The cookie of a browser that has just signed in by a link.
-    pub fn sign_in(&self) -> String {
+    /// A browser that has just signed in by a link.
+    pub fn sign_in(&self) -> SignedIn {
         let (status, link) = self.post("/v1/sign-in-links", &json!({}));
         assert_eq!(status, 201, "{link}");
-        let code = link["url"].as_str().unwrap().split("code=").nth(1).unwrap().split('&').next().unwrap();
+        let (host, code) = host_and_code(&link);
         let agent = ureq::Agent::config_builder().max_redirects(0).build().new_agent();
-        let form = agent.post(format!("{}/sign-in", self.url)).header("Origin", &self.url);
-        let reply = form.send_form([("code", code)]).unwrap();
-        reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+        let form = agent.post(format!("{}/sign-in", self.url)).header("Host", &host);
+        let reply = form.header("Origin", format!("http://{host}")).send_form([("code", code)]).unwrap();
+        let cookie = reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        SignedIn { cookie, host }
     }
 
-    /// A page of the review, as a browser with this cookie gets it.
-    pub fn page(&self, cookie: &str, path: &str) -> String {
-        let mut reply = ureq::get(format!("{}{path}", self.url)).header("Cookie", cookie).call().unwrap();
+    /// A page of the review, as a browser that has signed in gets it.
+    pub fn page(&self, browser: &SignedIn, path: &str) -> String {
+        let page = ureq::get(format!("{}{path}", self.url)).header("Cookie", &browser.cookie);
+        let mut reply = page.header("Host", &browser.host).call().unwrap();
         reply.body_mut().read_to_string().unwrap()
     }
 

@@ -110,6 +110,22 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
     response
 }
 
+/// A script that leaves the browser: whoever listened here before may have left one there that answers for this host, and the browser asks whether it is
+/// still the same.
+const LEAVES: &str = "addEventListener('install', () => skipWaiting());
+addEventListener('activate', (event) => event.waitUntil((async () => {
+  await registration.unregister();
+  for (const page of await clients.matchAll({ type: 'window' })) page.navigate(page.url);
+})()));
+";
+
+/// The answer to a browser that asks for a script which is to answer for this host. No page of ours has one, so it goes, whatever it is called.
+fn no_worker(request: &Request) -> Option<Response> {
+    let asks = request.headers().get("service-worker").is_some_and(|value| value == "script");
+    let script = ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], LEAVES);
+    (asks && request.method() == Method::GET).then(|| script.into_response())
+}
+
 /// What the door does with a request that it does not refuse.
 enum Admitted {
     /// It goes on, for somebody known unless it is for what everybody may see.
@@ -123,12 +139,15 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     if PROBES.contains(&path) {
         return Ok(Admitted::As(None));
     }
+    if let Some(leaves) = no_worker(request) {
+        return Ok(Admitted::Elsewhere(leaves));
+    }
     let open = side == Side::Page
         && OPEN_PAGES.iter().any(|page| path == *page || page.ends_with('/') && path.starts_with(page));
     let line = request.extensions().get::<Arc<Line>>().cloned();
     // No web page reaches the socket in the state folder, whatever it is called by.
     if line.as_ref().is_none_or(|line| line.peer() != Peer::Local) {
-        check_host(api, request)?;
+        check_host(api, side, request)?;
     }
     check_origin(api, side, request.headers())?;
     check_fetch(request.headers())?;
@@ -214,15 +233,18 @@ fn too_many(detail: &str) -> Problem {
     Problem::new(Kind::TooMany, detail).retry_after_s(1)
 }
 
-/// Exactly one `Host`, and an allowed one; a target in absolute form names a host too, and that one counts as well.
-fn check_host(api: &Api, request: &Request) -> Result<(), Problem> {
+/// Exactly one `Host`, and an allowed one, or for a page the name of a session; a target in absolute form names a host too, and that one counts as well.
+fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
     let mut values = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (values.next(), values.next()) else {
         return Err(Problem::new(Kind::BadRequest, "send `Host` exactly once"));
     };
     let authority = request.uri().authority().map(|authority| authority.as_str());
     for named in [host.to_str().ok(), authority.or(host.to_str().ok())] {
-        let known = named.is_some_and(|named| api.0.hosts.contains(&named.to_ascii_lowercase()));
+        let known = named.is_some_and(|named| {
+            let is_name = side == Side::Page && api.0.secrets.is_name(named, &api.0.hosts);
+            is_name || api.0.hosts.contains(&named.to_ascii_lowercase())
+        });
         if !known {
             let named = super::shortened(named.unwrap_or("(not text)"));
             let detail =
@@ -241,7 +263,8 @@ fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Proble
     for origin in headers.get_all(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or("(not text)");
         let named = origin.to_ascii_lowercase();
-        if !api.0.origins.contains(&named) || side == Side::Page && named != own {
+        let known = api.0.origins.contains(&named) || api.0.secrets.is_name(host, &api.0.hosts);
+        if !known || side == Side::Page && named != own {
             let detail = format!(
                 "requests from pages of `{}` are not answered; the operator can add it to `server.allowed-origins`",
                 super::shortened(origin)

@@ -26,6 +26,7 @@ pub(crate) mod json;
 pub mod limits;
 pub(crate) mod message;
 mod metrics;
+mod names;
 pub mod openapi;
 mod past;
 mod patience;

@@ -3,6 +3,7 @@
 //! There is no way to look one up but these, and each failure takes from one throttle per peer, so that whoever guesses gains nothing by going from one
 //! to the next. What is right is served also when the throttle is empty: behind a proxy, and on this machine, everybody is the same peer.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use super::Api;
 use super::auth::{Reviewer, Reviewers};
 use super::limits::{Rate, Throttle};
+use super::names;
 use super::problem::{Kind, Problem};
 use super::server::Line;
 use super::sessions::{Session, SessionCookie, Sessions};
@@ -127,13 +129,29 @@ impl Secrets {
     /// Whose session these headers are of; nothing if they have no cookie of ours.
     pub(super) fn session(&self, headers: &HeaderMap, tries: &Tries) -> Result<Option<Session>, Problem> {
         let Some(value) = self.cookie.value(headers) else { return Ok(None) };
-        let found = self.sessions.find(value, Instant::now()).map(|session| session.used_by(tries.clone()));
+        let name = self.cookie.session_name(headers);
+        // Where sessions have names, what is brought to another is not ours, but what another port of this machine has set.
+        if self.cookie.is_named() && name.is_none() {
+            return Ok(None);
+        }
+        let found = self.sessions.find(value, name, Instant::now()).map(|session| session.used_by(tries.clone()));
         found.map(Some).ok_or_else(|| tries.failed(no_session()))
     }
 
-    /// A link that signs `reviewer` in, once.
-    pub(super) fn link(&self, reviewer: &Reviewer) -> Result<String, Problem> {
-        self.sessions.link(reviewer, Instant::now())
+    /// The address of a link that signs `reviewer` in, once, and leads on to `next`; `host` is by which they reach this one.
+    pub(super) fn link(&self, reviewer: &Reviewer, host: &str, next: &str) -> Result<String, Problem> {
+        let name = self.cookie.is_named().then(names::random).transpose()?;
+        let code = self.sessions.link(reviewer, name.as_deref(), Instant::now())?;
+        let at = name.map_or_else(|| host.to_owned(), |name| names::host(&name, host));
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let query = query.append_pair("code", &code).append_pair("next", next).finish();
+        Ok(format!("{}://{at}/sign-in?{query}", self.scheme()))
+    }
+
+    /// Whether a `Host` is the name of some session, of now or before, at a port at which this host is known.
+    pub(super) fn is_name(&self, host: &str, hosts: &HashSet<String>) -> bool {
+        let here = || hosts.iter().any(|known| names::port(known) == names::port(host));
+        self.cookie.is_named() && names::in_host(host).is_some() && here()
     }
 }
 
@@ -153,26 +171,43 @@ impl Api {
     }
 
     /// Whom a link's code would sign in; it stays as it is.
-    pub(crate) fn whose(&self, code: &str, tries: &Tries) -> Result<Reviewer, Problem> {
-        let found = self.0.secrets.sessions.whose(code, Instant::now());
+    pub(crate) fn whose(&self, code: &str, headers: &HeaderMap, tries: &Tries) -> Result<Reviewer, Problem> {
+        let name = self.0.secrets.cookie.session_name(headers);
+        let found = self.0.secrets.sessions.whose(code, name, Instant::now());
         found.ok_or_else(|| tries.failed(used_up()))
     }
 
-    /// Uses a link's code up.
-    pub(crate) fn follow(&self, code: &str, tries: &Tries) -> Result<Reviewer, Problem> {
-        let found = self.0.secrets.sessions.follow(code, Instant::now());
-        found.ok_or_else(|| tries.failed(used_up()))
+    /// Uses a link's code up: the header that signs its browser in.
+    pub(crate) fn follow(&self, code: &str, headers: &HeaderMap, tries: &Tries) -> Result<HeaderValue, Problem> {
+        let Secrets { sessions, cookie, .. } = &self.0.secrets;
+        let (name, now) = (cookie.session_name(headers), Instant::now());
+        let reviewer = sessions.follow(code, name, now).ok_or_else(|| tries.failed(used_up()))?;
+        sessions.open(&reviewer, name, cookie, now)
     }
 
-    /// Signs somebody in: the header that their browser is to get.
-    pub(crate) fn sign_in(&self, reviewer: &Reviewer) -> Result<HeaderValue, Problem> {
-        self.0.secrets.sessions.open(reviewer, &self.0.secrets.cookie, Instant::now())
+    /// What signs somebody in who has shown a token. Where sessions have names that is a link to a new one: the name under which they are now may be
+    /// known to others.
+    pub(crate) fn sign_in(&self, reviewer: &Reviewer, headers: &HeaderMap, next: &str) -> Result<SignedIn, Problem> {
+        let Secrets { sessions, cookie, .. } = &self.0.secrets;
+        if cookie.is_named() {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            return self.0.secrets.link(reviewer, host, next).map(SignedIn::At);
+        }
+        sessions.open(reviewer, None, cookie, Instant::now()).map(SignedIn::Here)
     }
 
     /// Signs the browser of these headers out.
     pub(crate) fn sign_out(&self, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
         self.0.secrets.sessions.end(headers, &self.0.secrets.cookie)
     }
+}
+
+/// How somebody gets a session who has shown a token.
+pub(crate) enum SignedIn {
+    /// By this header.
+    Here(HeaderValue),
+    /// By the link at this address.
+    At(String),
 }
 
 fn used_up() -> Problem {

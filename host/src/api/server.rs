@@ -43,20 +43,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Listeners {
     network: TcpListener,
+    /// At the other address that a name may lead to.
+    twin: Option<TcpListener>,
     /// The socket in the state folder.
     local: Option<UnixListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(network: TcpListener) -> Self {
-        Self { network, local: None }
+        Self { network, twin: None, local: None }
     }
 }
 
 impl Listeners {
-    /// Both; the second is for the host's user alone.
-    pub fn new(network: TcpListener, local: Option<UnixListener>) -> Self {
-        Self { network, local }
+    /// All of them; the last is for the host's user alone.
+    pub fn new(network: TcpListener, twin: Option<TcpListener>, local: Option<UnixListener>) -> Self {
+        Self { network, twin, local }
     }
 
     async fn accept(&self) -> io::Result<(Box<dyn Socket>, Peer)> {
@@ -66,8 +68,20 @@ impl Listeners {
                 None => std::future::pending().await,
             }
         };
+        let twin = async {
+            match &self.twin {
+                Some(twin) => twin.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        let network = async {
+            tokio::select! {
+                accepted = self.network.accept() => accepted,
+                accepted = twin => accepted,
+            }
+        };
         tokio::select! {
-            accepted = self.network.accept() => {
+            accepted = network => {
                 let (stream, peer) = accepted?;
                 // Answers are small and whole; waiting to fill a packet would only delay them.
                 let _ = stream.set_nodelay(true);

@@ -18,6 +18,7 @@ use sha2::Sha256;
 use tokio::sync::{Notify, watch};
 
 use super::auth::Reviewer;
+use super::names;
 use super::problem::{Kind, Problem};
 use super::secrets::Tries;
 
@@ -40,6 +41,8 @@ const PATHS_MAX: usize = 16;
 pub struct SessionCookie {
     name: String,
     secure: bool,
+    /// Each session has a name of its own, and is found under that alone.
+    named: bool,
 }
 
 impl SessionCookie {
@@ -47,7 +50,24 @@ impl SessionCookie {
     /// its cookies, so the port is part of the name.
     pub fn new(tls: bool, port: u16) -> Self {
         let name = if tls { "__Host-holdshort".into() } else { format!("holdshort-{port}") };
-        Self { name, secure: tls }
+        Self { name, secure: tls, named: false }
+    }
+
+    /// The same where each session has a name of its own; behind TLS the page's name is nobody else's anyway.
+    #[must_use]
+    pub fn with_names(self) -> Self {
+        Self { named: !self.secure, ..self }
+    }
+
+    /// Whether each session has a name of its own.
+    pub(super) fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// The name under which a page is asked for, where sessions have names.
+    pub(super) fn session_name<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let host = headers.get(header::HOST).filter(|_| self.named)?;
+        names::in_host(host.to_str().ok()?)
     }
 
     /// Whether the page is reached with TLS.
@@ -104,6 +124,8 @@ impl SessionCookie {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     reviewer: Reviewer,
+    /// Under which it was opened and is found.
+    name: Option<String>,
     since: Instant,
     key: Key,
     /// What whoever uses it has tried in vain; unknown while nobody does.
@@ -137,6 +159,13 @@ impl Drop for PageStream {
 
 /// A session that is kept, and what tells those who hold it that it is kept no more.
 type Open = (Session, Arc<watch::Sender<()>>);
+
+/// Whom a link signs in, and under which name.
+#[derive(Clone, Debug)]
+struct Link {
+    reviewer: Reviewer,
+    name: Option<String>,
+}
 
 /// The secret of a session's seals.
 #[derive(Clone)]
@@ -215,58 +244,55 @@ impl Session {
 /// Links that wait and sessions that are open.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    links: Mutex<Kept<Reviewer>>,
+    links: Mutex<Kept<Link>>,
     open: Mutex<Kept<Open>>,
 }
 
 impl Sessions {
-    /// A code that signs `reviewer` in, once.
-    pub(super) fn link(&self, reviewer: &Reviewer, now: Instant) -> Result<String, Problem> {
+    /// A code that signs `reviewer` in, once, under the name.
+    pub(super) fn link(&self, reviewer: &Reviewer, name: Option<&str>, now: Instant) -> Result<String, Problem> {
         let code = random()?;
-        lock(&self.links).put(Digest::of(code.as_bytes()), reviewer, reviewer.clone(), now);
+        let link = Link { reviewer: reviewer.clone(), name: name.map(str::to_owned) };
+        lock(&self.links).put(Digest::of(code.as_bytes()), reviewer, link, now);
         Ok(code)
     }
 
-    /// Whom a code would sign in; it stays as it is.
-    pub(super) fn whose(&self, code: &str, now: Instant) -> Option<Reviewer> {
-        lock(&self.links).get(&Digest::of(code.as_bytes()), LINK_TIME, LINK_TIME, now)
+    /// Whom a code would sign in under the name; it stays as it is.
+    pub(super) fn whose(&self, code: &str, name: Option<&str>, now: Instant) -> Option<Reviewer> {
+        let link = lock(&self.links).get(&Digest::of(code.as_bytes()), LINK_TIME, LINK_TIME, now)?;
+        (link.name.as_deref() == name).then_some(link.reviewer)
     }
 
-    /// Uses a code up.
-    pub(super) fn follow(&self, code: &str, now: Instant) -> Option<Reviewer> {
-        let digest = Digest::of(code.as_bytes());
-        let mut links = lock(&self.links);
-        let found = links.get(&digest, LINK_TIME, LINK_TIME, now);
-        links.0.remove(&digest);
-        found
+    /// Uses a code up. Under another name it is nobody's, and stays.
+    pub(super) fn follow(&self, code: &str, name: Option<&str>, now: Instant) -> Option<Reviewer> {
+        let reviewer = self.whose(code, name, now)?;
+        // Of two who follow it at once one takes it.
+        lock(&self.links).0.remove(&Digest::of(code.as_bytes())).map(|_| reviewer)
     }
 
-    /// Signs `reviewer` in: the header that their browser is to get.
+    /// Signs `reviewer` in under a name: the header that their browser is to get.
     pub(super) fn open(
         &self,
         reviewer: &Reviewer,
+        name: Option<&str>,
         cookie: &SessionCookie,
         now: Instant,
     ) -> Result<HeaderValue, Problem> {
         let (value, mut key) = (random()?, [0; 32]);
         getrandom::fill(&mut key).map_err(no_randomness)?;
         let (ends, open) = watch::channel(());
-        let session = Session {
-            reviewer: reviewer.clone(),
-            since: now,
-            key: Key(key),
-            tries: None,
-            open,
-            streams: Streams::default(),
-        };
-        lock(&self.open).put(Digest::of(value.as_bytes()), reviewer, (session, Arc::new(ends)), now);
+        let (reviewer, name) = (reviewer.clone(), name.map(str::to_owned));
+        let (key, streams) = (Key(key), Streams::default());
+        let session = Session { reviewer: reviewer.clone(), name, since: now, key, tries: None, open, streams };
+        lock(&self.open).put(Digest::of(value.as_bytes()), &reviewer, (session, Arc::new(ends)), now);
         cookie.header(Some(&value))
     }
 
-    /// The session of a cookie's value.
-    pub(super) fn find(&self, value: &str, now: Instant) -> Option<Session> {
+    /// The session of a cookie's value, under the name under which it was opened.
+    pub(super) fn find(&self, value: &str, name: Option<&str>, now: Instant) -> Option<Session> {
         let digest = Digest::of(value.as_bytes());
         let (found, _) = lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)?;
+        let found = Some(found).filter(|found| found.name.as_deref() == name)?;
         let age = u64::try_from(now.saturating_duration_since(found.since).as_millis()).unwrap_or(u64::MAX);
         Some(Session { reviewer: found.reviewer.clone().signed_in_for(age), ..found })
     }
@@ -323,7 +349,7 @@ fn random() -> Result<String, Problem> {
     Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
-fn no_randomness(error: getrandom::Error) -> Problem {
+pub(super) fn no_randomness(error: getrandom::Error) -> Problem {
     tracing::error!(%error, "the operating system gives no random numbers");
     Problem::new(Kind::Unavailable, "the host has no random numbers for a secret just now")
 }

@@ -28,7 +28,8 @@ pub(super) struct LinkRequest {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkMade {
-    /// Shows a form; sending it signs in, once. Whoever has the link can do so: it is as secret as a token.
+    /// Shows a form; sending it signs in, once. Whoever has the link can do so: it is as secret as a token. Without TLS its host is a new name below
+    /// `localhost`, which browsers take for this machine.
     url: String,
     /// How long it waits for that, in seconds.
     expires_in_s: u64,
@@ -50,13 +51,9 @@ pub(super) async fn create(
             format!("`{}` is no path of the page; write it like `/approvals/RUN.CALL`", super::shortened(&next));
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    let code = api.0.secrets.link(&reviewer)?;
-    let scheme = api.0.secrets.scheme();
     // The door has compared it with the names of this host.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let query =
-        form_urlencoded::Serializer::new(String::new()).append_pair("code", &code).append_pair("next", &next).finish();
-    let made = LinkMade { url: format!("{scheme}://{host}/sign-in?{query}"), expires_in_s: LINK_TIME.as_secs() };
+    let made = LinkMade { url: api.0.secrets.link(&reviewer, host, &next)?, expires_in_s: LINK_TIME.as_secs() };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 

@@ -23,10 +23,11 @@ use std::time::Duration;
 
 use holdshort_gate::RunLimits;
 use holdshort_journal::{Journal, OpenError, ReadError};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::task::JoinError;
 
 use super::exit::{Exit, Failure};
+use super::listening::Listening;
 use super::socket::{self, Bound};
 use crate::agent::{Engine, ReadLimits, Reader};
 use crate::api::{self, Api, ApiParts, Limits, Listeners, SessionCookie};
@@ -94,17 +95,18 @@ impl Host {
         self.contained.note()
     }
 
-    /// Makes everything ready to serve on `listener`: the local operator's token is there and the address is announced when this returns.
+    /// Makes everything ready to serve where the host listens: the local operator's token is there and the address is announced when this returns.
     ///
     /// The future drives runs, performs effects and answers requests until `shutdown` is ready; what waits then goes on when a host opens the
     /// journal again.
     pub(super) fn serve<S: Future + Send>(
         self,
-        listener: TcpListener,
+        listening: Listening,
         shutdown: S,
     ) -> Result<impl Future<Output = Result<(), Failure>> + use<S>, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
-        let bound = listener.local_addr().map_err(|error| failed(&error))?;
+        let Listening { main, twin } = listening;
+        let bound = main.local_addr().map_err(|error| failed(&error))?;
         let gone = Arc::default();
         let api = self.api(bound, Arc::clone(&gone))?;
         let (local, socket) = match self.local() {
@@ -122,7 +124,7 @@ impl Host {
             let notify = tokio::spawn(notify.run());
             // A host that takes decisions and does nothing with them is worse than none.
             let ended = tokio::select! {
-                served = api::serve(Listeners::new(listener, local), api, shutdown) => served.map_err(|error| failed(&error)),
+                served = api::serve(Listeners::new(main, twin, local), api, shutdown) => served.map_err(|error| failed(&error)),
                 ended = &mut effects => Err(stopped("performs effects", ended)),
                 ended = &mut runs => Err(stopped("drives runs", ended)),
             };
@@ -160,6 +162,8 @@ impl Host {
         let named = config.reviewers.iter().map(|reviewer| (reviewer.name.clone(), reviewer.token_sha256));
         let reviewers = api::Reviewers::new(named.chain([(operator, local)]))
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        let cookie = SessionCookie::new(config.server.behind_proxy, bound.port());
+        let cookie = if config.server.twin(bound).is_some() { cookie.with_names() } else { cookie };
         let places = config.delegations.iter().map(|one| (one.from.clone(), one.to.clone(), one.until));
         let reviewers = reviewers.with_delegations(places);
         Ok(Api::new(ApiParts {
@@ -170,7 +174,7 @@ impl Host {
             allowed_origins: config.server.origins(bound),
             setting: self.setting.clone(),
             pages: page::pages(),
-            cookie: SessionCookie::new(config.server.behind_proxy, bound.port()),
+            cookie,
             limits: Limits::STANDARD,
             known: self.known.clone(),
             unconfined: self.contained.is_unconfined(),

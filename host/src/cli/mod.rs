@@ -17,6 +17,7 @@ mod grants;
 mod host;
 mod inspect;
 mod isolated;
+mod listening;
 mod logging;
 mod notify;
 pub mod output;

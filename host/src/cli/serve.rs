@@ -1,20 +1,19 @@
 //! `holdshort serve`: the host, until somebody ends it.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::ServeArgs;
 use super::exit::{Exit, Failure};
 use super::host::{self, Host};
+use super::listening::Listening;
 use super::output::Output;
 use super::{logging, session};
 use crate::api;
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::runs::Runs;
 
 /// A component from this size on is pointed out: without debug information few are as large.
@@ -40,7 +39,7 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     host::keep_private(&config, output)?;
     let journal = host::open_journal(&config)?;
-    let listener = listen(config.server.listen).await?;
+    let listening = listen(&config.server).await?;
     let shutdown = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -49,7 +48,8 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
         tracing::info!("shutting down; every run that waits goes on at the next start");
     };
     let mut shutdown = Box::pin(shutdown);
-    let url = host::base(listener.local_addr().map_err(failed)?);
+    let bound = listening.main.local_addr().map_err(failed)?;
+    let url = host::base(bound);
     let token_file = config.token_file.clone();
     let agents: Vec<(String, PathBuf)> =
         config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect();
@@ -58,11 +58,11 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let host = tokio::select! {
         host = wired => host.map_err(|error| Failure::new(Exit::Failed, error.to_string()))??,
         () = &mut shutdown => return Ok(Exit::Done),
-        never = api::starting(&listener) => match never {},
+        never = api::starting(&listening.main) => match never {},
     };
     let (runs, note) = (host.runs.clone(), host.checks_note());
-    let broken = host.broken_links(listener.local_addr().map_err(failed)?);
-    let mut serving = Box::pin(host.serve(listener, shutdown)?);
+    let broken = host.broken_links(bound);
+    let mut serving = Box::pin(host.serve(listening, shutdown)?);
     for note in note.into_iter().chain(broken) {
         say(output, &format!("note: {note}"));
     }
@@ -113,8 +113,9 @@ fn say(output: &Output, text: &str) {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+async fn listen(server: &Server) -> Result<Listening, Failure> {
+    let address = server.listen;
+    Listening::at(server, address).await.map_err(|error| {
         let failure = Failure::new(Exit::Failed, format!("cannot listen at {address}: {error}"));
         if error.kind() == ErrorKind::AddrInUse {
             return failure

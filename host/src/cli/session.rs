@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdshort_journal::Journal;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -15,8 +14,9 @@ use tokio::task::JoinHandle;
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::host::{self, Host};
+use super::listening::Listening;
 use super::output::Output;
-use crate::config::Config;
+use crate::config::{Config, Server};
 
 /// How long the host's tasks may take to end; an agent that computes is interrupted within milliseconds.
 const TASKS_TIME_MAX: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ impl Session {
     /// Starts a host around `journal` that can run `agent`; what is wrong with the agent shows here.
     pub(super) fn start(config: Config, journal: Journal, agent: &str, output: &Output) -> Result<Self, Failure> {
         let runtime = runtime()?;
-        let (listen, token_file) = (config.server.listen, config.token_file.clone());
+        let (server, token_file) = (config.server.clone(), config.token_file.clone());
         let host = Host::new(config, journal)?;
         let progress = output.progress(&format!("compiling {agent}"));
         // Loading again at the start of the run costs a look at the file's time.
@@ -44,11 +44,11 @@ impl Session {
             output.note(&format!("note: {note}"));
         }
         let _inside = runtime.enter();
-        let listener = runtime.block_on(near(listen))?;
+        let listening = runtime.block_on(near(&server))?;
         let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
-        let url = host::base(listener.local_addr().map_err(failed)?);
+        let url = host::base(listening.main.local_addr().map_err(failed)?);
         let (stop, stopped) = oneshot::channel();
-        let served = runtime.spawn(host.serve(listener, stopped)?);
+        let served = runtime.spawn(host.serve(listening, stopped)?);
         let client = Client::new(&url, &client::token(&token_file, output)?);
         drop(_inside);
         Ok(Self { client, runtime, stop, served })
@@ -100,9 +100,12 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 
 /// Listens at the configured address, or where there is room if somebody else is there: whoever looks for this host finds its address beside
 /// the journal.
-async fn near(listen: SocketAddr) -> Result<TcpListener, Failure> {
-    let bound = match TcpListener::bind(listen).await {
-        Err(error) if error.kind() == ErrorKind::AddrInUse => TcpListener::bind((listen.ip(), 0)).await,
+async fn near(server: &Server) -> Result<Listening, Failure> {
+    let listen = server.listen;
+    let bound = match Listening::at(server, listen).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            Listening::at(server, SocketAddr::new(listen.ip(), 0)).await
+        }
         bound => bound,
     };
     bound.map_err(|error| Failure::new(Exit::Failed, format!("cannot listen at {listen}: {error}")))

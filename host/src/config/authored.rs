@@ -60,6 +60,7 @@ pub(super) struct Server {
     pub(super) allowed_origins: Option<Vec<Origin>>,
     pub(super) behind_proxy: Option<bool>,
     pub(super) public_url: Option<Origin>,
+    pub(super) session_names: Option<bool>,
 }
 
 /// `[policy]`

@@ -27,6 +27,8 @@ pub const OPERATOR: &str = "operator";
 pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7411));
 /// No proxy that ends TLS in front of the host.
 pub const BEHIND_PROXY: bool = false;
+/// Without TLS each browser session has a name of its own, so that no other program of this machine gets its cookie.
+pub const SESSION_NAMES: bool = true;
 
 /// A run's CPU time, all its parks included: far more than an agent that mostly waits needs, and a spinner ends within it.
 pub const CPU_MS: u64 = 10_000;

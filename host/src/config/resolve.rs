@@ -126,6 +126,7 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
             allowed_origins: None,
             behind_proxy: defaults::BEHIND_PROXY,
             public_url: None,
+            session_names: defaults::SESSION_NAMES,
         });
     };
     let behind_proxy = authored.behind_proxy.unwrap_or(defaults::BEHIND_PROXY);
@@ -145,6 +146,7 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
         allowed_origins: authored.allowed_origins.map(values),
         behind_proxy,
         public_url: authored.public_url.map(Into::into),
+        session_names: authored.session_names.unwrap_or(defaults::SESSION_NAMES),
     })
 }
 

@@ -282,3 +282,21 @@ fn a_link_that_cannot_work_is_noted() {
         }
     }
 }
+
+/// Where browser sessions have names, the host listens at both addresses to which browsers lead them.
+#[test]
+fn names_of_sessions_lead_to_the_host_alone() {
+    for (server, bound, twin) in [
+        ("", "127.0.0.1:7411", Some("[::1]:7411")),
+        ("", "[::1]:9", Some("127.0.0.1:9")),
+        ("", "127.0.0.2:7411", None),
+        ("", "0.0.0.0:7411", None),
+        ("session-names = true", "127.0.0.1:7411", Some("[::1]:7411")),
+        ("session-names = false", "127.0.0.1:7411", None),
+        ("behind-proxy = true", "127.0.0.1:7411", None),
+    ] {
+        let config = parse(&format!("[server]\n{server}\n")).unwrap();
+        let found = config.server.twin(bound.parse().unwrap());
+        assert_eq!(found, twin.map(|twin| twin.parse().unwrap()), "{server} at {bound}");
+    }
+}

@@ -1,19 +1,56 @@
 //! `/assets/…`: the style, the script and the icon, which are part of the program.
+//!
+//! Their names carry their digest, and a page says which digest the browser must find (`integrity`): a file that another program left in the browser, when
+//! it listened where the host does, is neither run nor applied.
+
+use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::http::header;
 use axum::response::IntoResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use holdshort_gate::Digest;
 
 use super::frame::Answer;
 use crate::api::problem::Problem;
+use crate::review::Text;
+
+/// A file that pages load.
+#[derive(Debug)]
+pub(super) struct Asset {
+    media: &'static str,
+    text: &'static str,
+    /// Its path.
+    pub(super) path: Text,
+    /// What a page says of its content.
+    pub(super) integrity: Text,
+}
+
+impl Asset {
+    fn new((name, ending): (&str, &str), media: &'static str, text: &'static str) -> Self {
+        let digest = Digest::of(text.as_bytes());
+        let short: String = digest.bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let path = Text::line(&format!("/assets/{name}-{short}.{ending}"));
+        let integrity = Text::line(&format!("sha256-{}", STANDARD.encode(digest.bytes())));
+        Self { media, text, path, integrity }
+    }
+}
+
+/// How pages look.
+pub(super) static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new(("style", "css"), "text/css; charset=utf-8", include_str!("assets/style.css")));
+/// What brings them up to date.
+pub(super) static SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new(("script", "js"), "text/javascript; charset=utf-8", include_str!("assets/script.js")));
+/// The sign on their tab.
+pub(super) static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new(("icon", "svg"), "image/svg+xml", include_str!("assets/icon.svg")));
 
 /// Serves one. It may be kept for five minutes, so that going from page to page does not load it again.
 pub(super) async fn show(Path(file): Path<String>) -> Answer {
-    let (media, text) = match file.as_str() {
-        "style.css" => ("text/css; charset=utf-8", include_str!("assets/style.css")),
-        "script.js" => ("text/javascript; charset=utf-8", include_str!("assets/script.js")),
-        "icon.svg" => ("image/svg+xml", include_str!("assets/icon.svg")),
-        _ => return Err(Problem::not_found("such file").into()),
-    };
-    Ok(([(header::CONTENT_TYPE, media), (header::CACHE_CONTROL, "private, max-age=300")], text).into_response())
+    let all = [&*STYLE, &*SCRIPT, &*ICON];
+    let found = all.into_iter().find(|asset| asset.path.to_string().strip_prefix("/assets/") == Some(&*file));
+    let Asset { media, text, .. } = found.ok_or_else(|| Problem::not_found("such file"))?;
+    Ok(([(header::CONTENT_TYPE, *media), (header::CACHE_CONTROL, "private, max-age=300")], *text).into_response())
 }

@@ -10,7 +10,7 @@ use super::frame::{ANY, Answer, Frame, Seal, Signed, page};
 use crate::api::Api;
 use crate::api::limits::{Form, Query};
 use crate::api::problem::{Kind, Problem};
-use crate::api::secrets::Tries;
+use crate::api::secrets::{SignedIn, Tries};
 use crate::api::sign_in::is_local;
 use crate::review::Text;
 
@@ -34,11 +34,24 @@ struct SignInPage {
     over: bool,
 }
 
+#[derive(Template)]
+#[template(path = "led_on.html")]
+struct LedOnPage {
+    frame: Frame,
+    /// Where the session's own name is.
+    link: Text,
+}
+
 /// Shows the form. Looking at it uses nothing up: programs that follow links in messages sign nobody in.
-pub(super) async fn show(State(api): State<Api>, tries: Tries, Query(query): Query<SignInQuery>) -> Answer {
+pub(super) async fn show(
+    State(api): State<Api>,
+    tries: Tries,
+    headers: HeaderMap,
+    Query(query): Query<SignInQuery>,
+) -> Answer {
     let code = query.code.unwrap_or_default();
     // Without a code nothing is tried.
-    let found = (!code.is_empty()).then(|| api.whose(&code, &tries)).transpose();
+    let found = (!code.is_empty()).then(|| api.whose(&code, &headers, &tries)).transpose();
     let whose = match found {
         Ok(reviewer) => reviewer.map(|reviewer| Text::line(reviewer.name())),
         Err(problem) if problem.kind() == Kind::TooMany => return Err(problem.into()),
@@ -51,15 +64,23 @@ pub(super) async fn show(State(api): State<Api>, tries: Tries, Query(query): Que
 }
 
 /// Signs in.
-pub(super) async fn create(State(api): State<Api>, tries: Tries, form: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: HeaderMap, form: Form) -> Answer {
     let refused = |detail| Problem::new(Kind::Unauthenticated, detail);
-    let reviewer = match (form.field("code"), form.field("token")) {
-        (Some(code), None) => api.follow(code, &tries)?,
-        (None, Some(token)) => api.owner(token.trim(), &tries)?,
+    let next = form.field("next").filter(|next| is_local(next)).unwrap_or("/");
+    let signed_in = match (form.field("code"), form.field("token")) {
+        (Some(code), None) => SignedIn::Here(api.follow(code, &headers, &tries)?),
+        (None, Some(token)) => api.sign_in(&api.owner(token.trim(), &tries)?, &headers, next)?,
         (Some(_), Some(_)) | (None, None) => return Err(refused("a link or a token is needed to sign in").into()),
     };
-    let next = form.field("next").filter(|next| is_local(next)).unwrap_or("/");
-    Ok(([(header::SET_COOKIE, api.sign_in(&reviewer)?)], Redirect::to(next)).into_response())
+    match signed_in {
+        SignedIn::Here(cookie) => Ok(([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()),
+        // A form may lead to no other name, and a page may.
+        SignedIn::At(link) => {
+            let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
+            let shown = page(&LedOnPage { frame, link: Text::line(&link) })?;
+            Ok(([(header::REFRESH, format!("0; url={link}"))], shown).into_response())
+        }
+    }
 }
 
 /// Signs out.

@@ -6,7 +6,7 @@ fn reviewer(name: &str) -> Reviewer {
 }
 
 fn find(sessions: &Sessions, headers: &HeaderMap, cookie: &SessionCookie, now: Instant) -> Option<Session> {
-    sessions.find(cookie.value(headers)?, now)
+    sessions.find(cookie.value(headers)?, None, now)
 }
 
 /// What a browser sends after it was given this.
@@ -18,25 +18,25 @@ fn brings(given: &HeaderValue) -> HeaderMap {
 #[test]
 fn a_link_signs_in_once_and_in_time() {
     let (sessions, alice, start) = (Sessions::default(), reviewer("alice"), Instant::now());
-    let code = sessions.link(&alice, start).unwrap();
+    let code = sessions.link(&alice, None, start).unwrap();
     for _ in 0..3 {
-        assert_eq!(sessions.whose(&code, start), Some(alice.clone()), "looking uses nothing up");
+        assert_eq!(sessions.whose(&code, None, start), Some(alice.clone()), "looking uses nothing up");
     }
-    assert_eq!(sessions.follow("another", start), None);
-    assert_eq!(sessions.follow(&code, start), Some(alice.clone()));
-    assert_eq!((sessions.follow(&code, start), sessions.whose(&code, start)), (None, None), "used");
+    assert_eq!(sessions.follow("another", None, start), None);
+    assert_eq!(sessions.follow(&code, None, start), Some(alice.clone()));
+    assert_eq!((sessions.follow(&code, None, start), sessions.whose(&code, None, start)), (None, None), "used");
     let (last, over) = (LINK_TIME - Duration::from_millis(1), LINK_TIME);
-    let code = sessions.link(&alice, start).unwrap();
-    assert_eq!(sessions.whose(&code, start + last), Some(alice.clone()));
-    assert_eq!(sessions.follow(&code, start + over), None, "looking at it makes it no younger");
-    let code = sessions.link(&alice, start).unwrap();
-    assert_eq!(sessions.follow(&code, start + last), Some(alice));
+    let code = sessions.link(&alice, None, start).unwrap();
+    assert_eq!(sessions.whose(&code, None, start + last), Some(alice.clone()));
+    assert_eq!(sessions.follow(&code, None, start + over), None, "looking at it makes it no younger");
+    let code = sessions.link(&alice, None, start).unwrap();
+    assert_eq!(sessions.follow(&code, None, start + last), Some(alice));
 }
 
 #[test]
 fn a_session_ends_when_it_is_not_used_and_after_a_day() {
     let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
-    let open = || brings(&sessions.open(&reviewer("alice"), &cookie, start).unwrap());
+    let open = || brings(&sessions.open(&reviewer("alice"), None, &cookie, start).unwrap());
     let is_open = |headers: &HeaderMap, after: Duration| find(&sessions, headers, &cookie, start + after).is_some();
     let instant = Duration::from_millis(1);
     let (idle, busy, ended) = (open(), open(), open());
@@ -54,7 +54,7 @@ fn a_session_ends_when_it_is_not_used_and_after_a_day() {
 #[test]
 fn the_oldest_of_a_persons_sessions_goes_and_nobody_elses() {
     let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
-    let open = |name: &str, at: Duration| brings(&sessions.open(&reviewer(name), &cookie, start + at).unwrap());
+    let open = |name: &str, at: Duration| brings(&sessions.open(&reviewer(name), None, &cookie, start + at).unwrap());
     let (bob, alice) = (open("bob", Duration::ZERO), open("alice", Duration::ZERO));
     let second = Duration::from_secs(1);
     let others: Vec<HeaderMap> = (1..=20).map(|number| open("alice", second * number)).collect();
@@ -67,7 +67,7 @@ fn the_oldest_of_a_persons_sessions_goes_and_nobody_elses() {
 fn one_cookie_is_one_session() {
     let (sessions, start) = (Sessions::default(), Instant::now());
     let (cookie, other) = (SessionCookie::new(false, 7411), SessionCookie::new(false, 7412));
-    let given = sessions.open(&reviewer("alice"), &cookie, start).unwrap();
+    let given = sessions.open(&reviewer("alice"), None, &cookie, start).unwrap();
     let pair = given.to_str().unwrap().split(';').next().unwrap();
     let (name, value) = pair.split_once('=').unwrap();
     let found = |line: &str| {
@@ -100,7 +100,8 @@ fn one_cookie_is_one_session() {
 fn a_seal_is_of_one_session_and_one_thing() {
     let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
     let open = || {
-        find(&sessions, &brings(&sessions.open(&reviewer("alice"), &cookie, start).unwrap()), &cookie, start).unwrap()
+        find(&sessions, &brings(&sessions.open(&reviewer("alice"), None, &cookie, start).unwrap()), &cookie, start)
+            .unwrap()
     };
     let (one, other) = (open(), open());
     let seal = one.seal("this");
@@ -122,7 +123,7 @@ fn a_seal_is_of_one_session_and_one_thing() {
 fn behind_tls_the_cookie_stays_there() {
     let sessions = Sessions::default();
     let given = |cookie: &SessionCookie| {
-        sessions.open(&reviewer("alice"), cookie, Instant::now()).unwrap().to_str().unwrap().to_owned()
+        sessions.open(&reviewer("alice"), None, cookie, Instant::now()).unwrap().to_str().unwrap().to_owned()
     };
     let (plain, tls) = (given(&SessionCookie::new(false, 7411)), given(&SessionCookie::new(true, 7411)));
     assert!(plain.starts_with("holdshort-7411=") && !plain.contains("Secure"), "{plain}");
@@ -167,7 +168,7 @@ async fn what_waits_for_its_end_hears_of_it() {
     let (sessions, cookie, start) = (Sessions::default(), SessionCookie::new(false, 1), Instant::now());
     let open = |after: u64| {
         let at = start + Duration::from_secs(after);
-        let headers = brings(&sessions.open(&reviewer("alice"), &cookie, at).unwrap());
+        let headers = brings(&sessions.open(&reviewer("alice"), None, &cookie, at).unwrap());
         let session = find(&sessions, &headers, &cookie, at).unwrap();
         (headers, tokio::spawn(session.over()))
     };
@@ -185,4 +186,24 @@ async fn what_waits_for_its_end_hears_of_it() {
     let others: Vec<_> = (2..).take(OF_ONE_PERSON_MAX).map(open).collect();
     heard(oldest).await;
     assert!(others.iter().all(|(_, waits)| !waits.is_finished()), "the newest of a person stay");
+}
+
+/// A link and a session are nothing under another name, and stay what they are under their own.
+#[test]
+fn a_session_is_one_under_its_own_name_alone() {
+    let (sessions, alice, now) = (Sessions::default(), reviewer("alice"), Instant::now());
+    let cookie = SessionCookie::new(false, 7411).with_names();
+    let names = [None, Some("b"), Some("")];
+    let code = sessions.link(&alice, Some("a"), now).unwrap();
+    for other in names {
+        assert_eq!((sessions.whose(&code, other, now), sessions.follow(&code, other, now)), (None, None), "{other:?}");
+    }
+    assert_eq!(sessions.follow(&code, Some("a"), now), Some(alice.clone()), "nobody else has used it up");
+    let headers = brings(&sessions.open(&alice, Some("a"), &cookie, now).unwrap());
+    let value = cookie.value(&headers).unwrap();
+    for other in names {
+        assert!(sessions.find(value, other, now).is_none(), "{other:?}");
+    }
+    assert!(sessions.find(value, Some("a"), now).is_some());
+    assert!(!SessionCookie::new(true, 7411).with_names().is_named(), "TLS has names of its own");
 }
