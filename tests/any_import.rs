@@ -13,8 +13,6 @@
 mod crm;
 #[path = "any_import/doubt.rs"]
 mod doubt;
-#[path = "support/evidence.rs"]
-mod evidence;
 #[path = "any_import/facts.rs"]
 mod facts;
 #[path = "any_import/gated.rs"]

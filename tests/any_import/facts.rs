@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::crm::{Crm, RULES, delete, executable, result};
-use crate::evidence;
+use crate::support::evidence;
 use crate::support::{Folder, Host, until};
 
 const FACTS: &str = r#"

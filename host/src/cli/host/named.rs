@@ -43,7 +43,9 @@ pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
             CapabilityRule::Routine(command) => (command, None),
             CapabilityRule::Consequential(perform) => (&perform.command, Some(perform)),
         };
-        let others = others.into_iter().flat_map(|perform| perform.preview.iter().chain(&perform.lookup));
+        let others = others
+            .into_iter()
+            .flat_map(|perform| [&perform.preview, &perform.lookup, &perform.facts].into_iter().flatten());
         let function = match pattern {
             CapabilityPattern::Function(capability) => capability.to_string(),
             CapabilityPattern::Interface(interface) => format!("{interface}#*"),

@@ -109,7 +109,7 @@ fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName,
         )),
         (Some(_), Some(types)) if !(1..=FACTS_MAX).contains(&types.get_ref().len()) => {
             let count = types.get_ref().len();
-            Err(Wrong::at(types, &format!("{count} facts are declared"), &format!("declare 1 to {FACTS_MAX} facts")))
+            Err(Wrong::at(types, format!("{count} facts are declared"), format!("declare 1 to {FACTS_MAX} facts")))
         }
         (Some(_), Some(_)) => Ok(()),
     }
