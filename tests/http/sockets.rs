@@ -140,11 +140,18 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     for _ in 0..10 {
         idle.push(Kept::open(&world, "/v1/agents").await);
     }
-    let mut served = 0;
-    for kept in &mut idle {
-        served += u32::from(kept.asks("/v1/agents").await);
+    // On a busy machine the last one to go is told so only after it was asked once more.
+    for tries in 0.. {
+        let mut served = 0;
+        for kept in &mut idle {
+            served += u32::from(kept.asks("/v1/agents").await);
+        }
+        if served == 3 {
+            break;
+        }
+        assert!(served > 3 && tries < 100, "of the idle ones the latest three are left, and not {served}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(served, 3, "of the idle ones the latest three are left");
     world.held(&How::PLAIN).await;
     let mut event = [0; 4096];
     let count = tokio::time::timeout(PATIENCE, stream.0.read(&mut event)).await.expect("an event").unwrap();
