@@ -192,6 +192,7 @@ impl Person {
 
     /// Opens another window, and goes on there.
     pub fn new_window(&self) -> WindowHandle {
+        self.where_they_are();
         let window = self.wait(self.client.new_window(false)).unwrap().handle;
         self.switch(&window);
         window
