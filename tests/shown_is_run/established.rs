@@ -147,8 +147,8 @@ fn no_spelling_of_an_unreviewed_commit_passes_for_an_allowed_branch() {
         (format!("release/x-0-g{evil}"), "there is no branch or tag"),
         (format!("main-0-g{}", &evil[..7]), "there is no branch or tag"),
         ("feature^{commit}".into(), "does not name a revision"),
-        ("release/1.0".into(), "may not run on refs/tags/release/1.0, only on `refs/heads/main`"),
-        ("feature".into(), "may not run on refs/heads/feature"),
+        ("release/1.0".into(), r#"may not run on \"refs/tags/release/1.0\", only on `refs/heads/main`"#),
+        ("feature".into(), r#"may not run on \"refs/heads/feature\""#),
         (evil.clone(), "may not run on the bare commit id"),
     ] {
         let row = host.over(&host.start("release", &format!("{revision} to production")));

@@ -21,7 +21,7 @@ use crate::money::Currency;
 pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
 
 /// The most lines that it may have. Each is drawn by itself, also an empty one, so bytes alone would be no limit of what it takes to show it.
-pub const EXHIBIT_LINES_MAX: usize = 200_000;
+pub const EXHIBIT_LINES_MAX: usize = 2_000_000;
 
 /// A piece of evidence, at most [`EXHIBIT_BYTES_MAX`] and [`EXHIBIT_LINES_MAX`].
 // INVARIANT: it is whole. In evidence that was cut the line that matters could be missing, and a person would approve what nobody was shown.
@@ -207,7 +207,7 @@ pub(super) mod tests {
             assert_eq!(of(fits), Ok(()));
         }
         for (over, said) in [
-            (lines(EXHIBIT_LINES_MAX + 1), "`diff` is 200000 bytes and 200001 lines; a reviewer is shown at most"),
+            (lines(EXHIBIT_LINES_MAX + 1), "`diff` is 2000000 bytes and 2000001 lines; a reviewer is shown at most"),
             (lines(7_500_000), "7500000 lines"),
             (long(EXHIBIT_BYTES_MAX + 1), "is 16777217 bytes and 1 lines"),
         ] {
