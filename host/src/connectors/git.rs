@@ -25,6 +25,7 @@ use std::time::Duration;
 pub use self::run::{BOUNDS, Limit, Looked, limit_of};
 use self::turns::Turns;
 use super::{Known, Sentence, child, error_said, quote, say};
+use crate::aside;
 
 /// How long looking may take. A diff of a large history takes seconds.
 const LOOK_MAX: Duration = Duration::from_secs(60);
@@ -117,6 +118,8 @@ pub enum GitError {
     NotARepository(PathBuf),
     /// The program cannot be run.
     NotRun(std::io::Error),
+    /// The host failed at what git had printed.
+    NotWorkedOut(std::io::Error),
     /// The host has no folder for it to run in.
     NoFolder(std::io::Error),
     /// It takes too long.
@@ -147,6 +150,12 @@ pub enum GitError {
     },
 }
 
+impl From<aside::Failed> for GitError {
+    fn from(error: aside::Failed) -> Self {
+        Self::NotWorkedOut(std::io::Error::other(error))
+    }
+}
+
 impl GitError {
     /// Whether the same question would come to the same, so that asking again is no use.
     pub fn is_of_the_question(&self) -> bool {
@@ -161,6 +170,7 @@ impl GitError {
                 "`{}` is not a git repository; give the folder that holds `.git`, or a bare repository",
                 Known::path(path)
             ),
+            Self::NotWorkedOut(error) => quote(error).into(),
             Self::NotRun(error) => {
                 say!("the program `git` cannot be run: {}; install it and see that it is on the PATH", quote(error))
             }

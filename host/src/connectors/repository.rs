@@ -64,9 +64,11 @@ impl From<GitError> for NoAnswer {
             // Asking again would take as much again.
             GitError::TimedOut { .. } | GitError::TooLarge { .. } => Self::TooSlow(error),
             GitError::Unsound { .. } => Self::Unsound(error),
-            GitError::NotARepository(_) | GitError::NotRun(_) | GitError::NoFolder(_) | GitError::Failed { .. } => {
-                Self::Host(error)
-            }
+            GitError::NotARepository(_)
+            | GitError::NotRun(_)
+            | GitError::NotWorkedOut(_)
+            | GitError::NoFolder(_)
+            | GitError::Failed { .. } => Self::Host(error),
         }
     }
 }

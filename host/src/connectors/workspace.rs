@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,11 +17,10 @@ use rustix::fs::Dir;
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
 
 use super::relative::{NotWithin, SpelledPath, open, spelled, walk};
 use super::{Routine, RoutineCall, Unavailable, quote};
+use crate::aside;
 
 /// The largest file that is read as text.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -36,8 +34,6 @@ const LISTED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// What a file takes in the list beside its path: its digest, its size and the names of the fields.
 const LISTED_FILE_BYTES: usize = 128;
-/// How much more the system prefers other threads to the one that reads: as much as to those that agents run on.
-const NICE: i32 = 19;
 /// How deep folders may stand in each other.
 const DEPTH_MAX: usize = 64;
 
@@ -114,7 +110,7 @@ impl Workspace {
             ("read-bytes", Some(path)) => Question::Bytes(path.parse()?),
             _ => return Err(NoAnswer::NotOurs(action.capability().to_string())),
         };
-        let work = beside(move || {
+        let work = aside::for_files(move || {
             let top: OwnedFd = File::open(&folder)?.into();
             match question {
                 Question::List => list(&top),
@@ -124,30 +120,7 @@ impl Workspace {
                 Question::Bytes(path) => Ok(STANDARD.encode(read(&top, &path, RAW_BYTES_MAX)?).into()),
             }
         });
-        work.await?
-    }
-}
-
-/// Does what an agent asks for on one thread of the lowest priority: a list may take seconds to digest, and any number of runs may ask for one.
-/// Work for a run that has ended meanwhile is not begun.
-async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    static THREAD: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-        let mut thread = Builder::new_current_thread();
-        thread.max_blocking_threads(1).thread_name("workspaces").on_thread_start(lower).build()
-    });
-    let (wanted, waits) = oneshot::channel::<()>();
-    let thread = THREAD.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
-    let done = thread.spawn_blocking(move || (!wanted.is_closed()).then(work));
-    let done = done.await.map_err(io::Error::other)?;
-    drop(waits);
-    done.ok_or_else(|| io::Error::other("nobody waits for it"))
-}
-
-/// Of this thread alone: Linux has a priority for each.
-fn lower() {
-    let nice = rustix::process::getpriority_process(None).unwrap_or(0).saturating_add(NICE).min(19);
-    if let Err(error) = rustix::process::setpriority_process(None, nice) {
-        tracing::warn!(%error, "workspaces are read with the priority of the host's own threads");
+        work.await.map_err(io::Error::other)?
     }
 }
 

@@ -137,7 +137,7 @@ impl Diff {
                 limit: Limit::OutputBytes(LIST_BYTES_MAX as u64),
             });
         }
-        let listed = aside::for_agents(move || listed(&looked.bytes)).await.map_err(not_done)?;
+        let listed = aside::for_agents(move || listed(&looked.bytes)).await?;
         let mut listed = listed.ok_or_else(|| failed("its list of files cannot be read".into()))?;
         let (mut diff, mut blobs) = (Self::default(), Blobs::open(objects)?);
         for odd in odd_modes(objects.git(), &mut blobs, from, to).await? {
@@ -149,7 +149,7 @@ impl Diff {
                 new: content(&mut blobs, file.new.as_ref()).await?,
             };
             let compared = aside::for_agents(move || section::compare(file, &sides));
-            let (file, section) = compared.await.map_err(not_done)?;
+            let (file, section) = compared.await?;
             diff.patch_bytes += section.len() as u64;
             // Beyond the limit it is only counted: a part of a patch is never shown.
             if diff.patch_bytes <= EXHIBIT_BYTES_MAX as u64 {
@@ -245,10 +245,6 @@ fn listed(raw: &[u8]) -> Option<Vec<FileChange>> {
         });
     }
     Some(files)
-}
-
-fn not_done(error: aside::Failed) -> GitError {
-    failed(error.to_string())
 }
 
 fn failed(complaint: String) -> GitError {

@@ -4,6 +4,7 @@
 //! files without end, and neither the repository's size nor the largest file says anything about it.
 
 use super::{CommitId, Git, GitError, Limit};
+use crate::aside;
 
 /// What a file takes at least, as far as it is not empty.
 const BLOCK_BYTES: u64 = 4096;
@@ -29,19 +30,14 @@ impl Git {
             Ok(_) | Err(GitError::TooLarge { limit: Limit::OutputBytes(_), .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let (ids, times) = aside(move || count(&listed)).await?;
+        let (ids, times) = aside::for_agents(move || count(&listed)).await?;
         let answers_max = times.len().saturating_mul(ABOUT_BYTES_MAX);
         let check = ["cat-file", "--buffer", "--batch-check=%(objecttype) %(objectsize)"];
         let sizes = self.read_of(&check, ids, answers_max).await?;
-        let summed = aside(move || sum(&sizes.text(), &times)).await?;
+        let summed = aside::for_agents(move || sum(&sizes.text(), &times)).await?;
         let failed = || GitError::Failed { command: "cat-file".into(), complaint: "it left out an object".into() };
         summed.map(Some).ok_or_else(failed)
     }
-}
-
-/// Lists of a million names are no work for a thread that serves people.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, GitError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| GitError::NotRun(std::io::Error::other(error)))
 }
 
 /// Each id once, in lines, and how often it was named.

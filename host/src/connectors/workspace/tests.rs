@@ -291,26 +291,14 @@ async fn what_is_listed_can_be_read() {
 }
 
 #[tokio::test]
-async fn what_agents_ask_for_is_read_later_than_people_are_served_and_not_for_nobody() {
-    let nice = || rustix::process::getpriority_process(None).unwrap();
-    let here = nice();
-    let there = || (rustix::process::getpriority_process(None).unwrap(), std::thread::current().id());
-    let (one, two) = (beside(there).await.unwrap(), beside(there).await.unwrap());
-    assert_eq!((one.0, nice()), ((here + NICE).min(19), here));
-    assert_eq!(one, two, "one thread for all");
-    // While one list is made, the next ones wait; those whose runs end meanwhile are left out.
+async fn what_an_agent_asks_for_waits_for_its_turn() {
+    let (_scratch, _, workspace) = scratch();
     let (free, held) = std::sync::mpsc::channel::<()>();
-    let first = tokio::spawn(beside(move || held.recv().is_err()));
-    let begun = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = || {
-        let begun = begun.clone();
-        tokio::spawn(beside(move || begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst)))
-    };
-    let (left, kept) = (count(), count());
+    let another = tokio::spawn(aside::for_files(move || held.recv().is_err()));
     tokio::task::yield_now().await;
-    left.abort();
-    assert!(left.await.unwrap_err().is_cancelled());
+    let mut asked = Box::pin(listed(&workspace));
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut asked).await.is_err());
     drop(free);
-    assert!(first.await.unwrap().unwrap());
-    assert_eq!(kept.await.unwrap().unwrap(), 0, "the one that was left out is not among them");
+    assert!(another.await.unwrap().unwrap());
+    assert_eq!(asked.await, json!({ "ok": [] }));
 }
