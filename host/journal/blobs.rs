@@ -24,14 +24,9 @@ impl Blob {
 impl Journal {
     /// Keeps some bytes by their digest. They are on disk when it returns; putting them again changes nothing.
     pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Flushed<Digest>, SubmitError> {
-        let digested = move || Blob::of(bytes);
-        let blob = if self.0.simulated.is_some() {
-            digested()
-        } else {
-            // A component has up to 128 MiB, and what serves people must not wait for its digest.
-            let stopped = |error: tokio::task::JoinError| SubmitError::NotWritten(error.to_string());
-            tokio::task::spawn_blocking(digested).await.map_err(stopped)?
-        };
+        // A component has up to 128 MiB, and what serves people must not wait for its digest.
+        let digested = self.blocking(move || Blob::of(bytes)).await;
+        let blob = digested.map_err(|stopped| SubmitError::NotWritten(stopped.to_string()))?;
         self.keep(blob).await
     }
 

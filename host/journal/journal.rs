@@ -373,10 +373,20 @@ impl Journal {
             }
             found
         };
+        self.blocking(work).await.map_err(|stopped| ReadError::Store(stopped.to_string()))?
+    }
+
+    /// Does work that takes its time on a thread that serves nobody. With a simulated journal it is done in place: when a thread of its own
+    /// were done would depend on the machine, and one seed would be several worlds.
+    ///
+    /// Fails if the work panicked, or if the runtime ends.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
         if self.0.simulated.is_some() {
-            return work();
+            return Ok(work());
         }
-        let stopped = |error: tokio::task::JoinError| ReadError::Store(error.to_string());
-        tokio::task::spawn_blocking(work).await.map_err(stopped)?
+        tokio::task::spawn_blocking(work).await
     }
 }

@@ -162,7 +162,7 @@ impl Agents {
         };
         let (agents, journal, of) = (self.clone(), journal.clone(), loaded.clone());
         let load = tokio::spawn(async move { agents.program(&journal, &of).await });
-        Ok((loaded, load.await.map_err(|_| AgentError::ShuttingDown)??))
+        Ok((loaded, load.await??))
     }
 
     /// The code of an agent, loaded once for all who want it.
@@ -175,7 +175,7 @@ impl Agents {
         }
         let bytes = journal.blob(&digest).await?.ok_or(AgentError::Missing(digest))?;
         let (engine, manifest) = (self.0.engine.clone(), loaded.manifest.clone());
-        let program = blocking(move || engine.compile(&bytes, &manifest)).await?;
+        let program = journal.blocking(move || engine.compile(&bytes, &manifest)).await?;
         let program = program.map_err(|source| AgentError::Load { path: digest.to_string(), source })?;
         self.0.cache().keep_program(digest, program.clone());
         Ok(program)
@@ -194,7 +194,7 @@ impl Agents {
     async fn to_the_end(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
         let (agents, journal) = (self.clone(), journal.clone());
         let load = tokio::spawn(async move { agents.load(&journal, origin).await });
-        load.await.map_err(|_| AgentError::ShuttingDown)?
+        load.await?
     }
 
     /// Loads a component once for all who want it. Its bytes are in memory only in its turn, because many may be waiting.
@@ -204,7 +204,7 @@ impl Agents {
             Origin::Journal(digest) => (*digest, None),
             Origin::File(path, _) => {
                 let (path, opened) = (path.clone(), path.clone());
-                let read = blocking(move || {
+                let read = journal.blocking(move || {
                     let file = File::open(opened)?;
                     Ok((Source::File(&file).digest()?, Some(file)))
                 });
@@ -229,7 +229,7 @@ impl Agents {
                     let component = file.as_ref().map_or(Source::Bytes(&bytes), Source::File);
                     (here.0.read(name, component, &digest), file)
                 };
-                let (loaded, file) = blocking(read).await?;
+                let (loaded, file) = journal.blocking(read).await?;
                 self.0.keep(&digest, &loaded);
                 (loaded?, file)
             }
@@ -246,11 +246,11 @@ impl Agents {
 /// So whoever decides on a call or performs it needs neither the bytes nor the compiled code of a component that was read once, only its types.
 pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Result<Arc<Manifest>, AgentError> {
     let (kept, reader) = (reader.clone(), reader.clone());
-    if let Some(known) = blocking(move || kept.known(&digest)).await? {
+    if let Some(known) = journal.blocking(move || kept.known(&digest)).await? {
         return Ok(known);
     }
     let bytes = journal.blob(&digest).await?.ok_or(AgentError::Missing(digest))?;
-    let read = blocking(move || reader.manifest(&bytes)).await?;
+    let read = journal.blocking(move || reader.manifest(&bytes)).await?;
     read.map_err(|source| AgentError::Load { path: digest.to_string(), source })
 }
 
@@ -262,17 +262,12 @@ async fn put_file(journal: &Journal, path: &Path, mut file: File, digest: Digest
         file.rewind()?;
         file.read_to_end(&mut bytes).map(|_| bytes)
     };
-    let bytes = blocking(read).await?.map_err(explain)?;
+    let bytes = journal.blocking(read).await?.map_err(explain)?;
     if *journal.put_blob(bytes).await? == digest {
         Ok(())
     } else {
         Err(explain(std::io::Error::other("it was changed while it was read; try again")))
     }
-}
-
-/// Work that takes its time, away from the threads that serve people.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AgentError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| AgentError::ShuttingDown)
 }
 
 impl Inner {

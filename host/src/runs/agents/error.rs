@@ -68,3 +68,8 @@ fn known_names(names: &[String]) -> String {
 fn bullets(problems: &[String]) -> String {
     problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
 }
+impl From<tokio::task::JoinError> for AgentError {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::ShuttingDown
+    }
+}
