@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const NOTED_BY_CI: &str = "T2";
 
 fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
 }
 
 fn readme() -> PathBuf {

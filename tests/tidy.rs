@@ -58,7 +58,7 @@ const BANNED: &[(&str, &str, &str)] = &[
 ];
 
 fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
 }
 
 /// The Rust files of a folder that are not tests, with their text up to the unit tests.

@@ -1,0 +1,51 @@
+//! The commands of a maintainer. Each is one or two cargo commands or scripts, which can be run by hand as well.
+//!
+//! ```text
+//! cargo xtask check          format, lints and tidy: before each commit
+//! cargo xtask test [FILTER]  every test, or the tests whose name contains FILTER
+//! cargo xtask ci             all that must pass before a change lands: .ci/run
+//! cargo xtask bless          golden files and the figures of tests/README.md, written anew
+//! ```
+#![allow(clippy::print_stderr, reason = "a command line tool")]
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "usage: cargo xtask check | test [FILTER] | ci | bless";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let passed = match arguments.as_slice() {
+        ["check"] => check(),
+        ["test"] => run(&["tests/run"]),
+        ["test", filter] => run(&["tests/run", filter]),
+        ["ci"] => run(&[".ci/run"]),
+        ["bless"] => run(&["env", "HOLDSHORT_BLESS=1", "tests/run"]),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The lints of the packages without their tests: the tests of the host take a minute more, and `.ci/run` has them.
+fn check() -> bool {
+    run(&["cargo", "fmt", "--all", "--check"])
+        && run(&["cargo", "clippy", "--workspace", "--locked", "--quiet", "--", "-D", "warnings"])
+        && run(&["cargo", "test", "--package", "xtask", "--locked", "--quiet"])
+}
+
+/// Runs a command in the top folder of the project; true if it succeeded.
+fn run(command: &[&str]) -> bool {
+    let [program, arguments @ ..] = command else { return false };
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    match Command::new(program).args(arguments).current_dir(top).status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("cannot run {program}: {error}");
+            false
+        }
+    }
+}
