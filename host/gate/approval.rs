@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Time;
-use crate::planted;
 use crate::votes::people;
 
 /// Some of the people whom the host knows.
@@ -219,7 +218,6 @@ impl Requirement {
                 demand.reviewers.include(right) || self.escalated(level).any(|of| of.include(right))
             };
             let found = people(now().filter(counts)).len();
-            let found = if planted::is("reviewer-counts-twice") { now().filter(counts).count() } else { found };
             demand.quorum.max(1).saturating_sub(u32::try_from(found).unwrap_or(u32::MAX))
         };
         self.stages.get(stage).into_iter().flatten().map(counts).collect()

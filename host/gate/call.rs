@@ -8,7 +8,6 @@ use crate::event::Event;
 use crate::grant::Granted;
 use crate::ids::{CallNumber, Digest, Time};
 use crate::phase::{Answer, Phase};
-use crate::planted;
 
 /// A decision and when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,9 +225,6 @@ impl Call {
     fn escalate(&mut self, level: usize, at: Time) {
         self.level = level;
         self.waits_since = at;
-        if planted::is("escalation-forgets-a-veto") {
-            self.rejections.clear();
-        }
         self.advance(at);
     }
 
@@ -242,9 +238,7 @@ impl Call {
         if let Some(granted) = self.granted.as_mut().filter(|granted| granted.revoked.is_none()) {
             granted.revoked = Some((FACTS.into(), at));
         }
-        if !planted::is("vote-counts-after-an-edit") {
-            self.votes.clear();
-        }
+        self.votes.clear();
         self.rejections.clear();
         self.stage = 0;
         self.level = 0;

@@ -9,7 +9,6 @@ use crate::action::{Action, Capability};
 use crate::approval::Requirement;
 use crate::clearance::Proposal;
 use crate::ids::{Digest, Time};
-use crate::planted;
 use crate::totals::{Total, money};
 
 /// The longest a grant may last, in milliseconds: 30 days.
@@ -114,8 +113,8 @@ impl Granted {
         }
         let over = |(currency, sum): &(&String, &u64)| self.grant.sums.get(*currency).is_none_or(|most| *sum > most);
         match after.sums.iter().find(over) {
-            Some((currency, _)) if !planted::is("grant-outlives-its-sum") => Err(NotGranted::TooMuch(currency.clone())),
-            Some(_) | None => Ok(()),
+            Some((currency, _)) => Err(NotGranted::TooMuch(currency.clone())),
+            None => Ok(()),
         }
     }
 }

@@ -23,7 +23,6 @@ pub mod ids;
 pub mod permit;
 pub mod phase;
 #[doc(hidden)]
-pub mod planted;
 mod recorded;
 pub mod run;
 mod standing;

@@ -6,7 +6,6 @@ use crate::approval::{Demand, NotEligible, Reviewers};
 use crate::call::Call;
 use crate::ids::{RunId, Time};
 use crate::phase::Phase;
-use crate::planted;
 use crate::run::Run;
 use crate::totals::{Counter, counters};
 use crate::votes::people;
@@ -70,7 +69,7 @@ impl Call {
     /// Whether its time to be decided on is over. Before another escalation it is not: who may decide now may do so then.
     pub fn has_lapsed(&self, now: Time) -> bool {
         let last = self.requirement().is_none_or(|requirement| self.level >= requirement.escalations.len());
-        last && self.deadline().is_some_and(|deadline| now >= deadline) && !planted::is("expired-approval-runs")
+        last && self.deadline().is_some_and(|deadline| now >= deadline)
     }
 
     /// Whether `reviewer` may decide at all.

@@ -9,7 +9,6 @@ use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::ids::Time;
 use crate::phase::Phase;
-use crate::planted;
 
 impl Call {
     /// Whether an event is the vote that comes with an edit: nobody was asked for it.
@@ -60,7 +59,7 @@ impl Call {
         let at = vote.at;
         self.withdraw(&vote);
         let twice = self.has_vote_of(vote.right_of()) || self.has_vote_of(&vote.reviewer);
-        if twice && !planted::is("reviewer-counts-twice") {
+        if twice {
             return;
         }
         self.votes.push(vote);
@@ -83,9 +82,7 @@ impl Call {
     fn withdraw(&mut self, vote: &Vote) {
         let stage = self.stage;
         self.rejections.retain(|said| said.right_of() != vote.right_of());
-        if !planted::is("reviewer-counts-twice") {
-            self.votes.retain(|said| said.right_of() != vote.right_of() || said.stage != stage);
-        }
+        self.votes.retain(|said| said.right_of() != vote.right_of() || said.stage != stage);
     }
 }
 

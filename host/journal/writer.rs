@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use holdshort_gate::{CallNumber, Digest, RunId, planted};
+use holdshort_gate::{CallNumber, Digest, RunId};
 use tokio::sync::oneshot;
 
 use crate::error::SubmitError;
@@ -120,17 +120,7 @@ impl Writer {
             self.staged.trim(&self.leases.released());
             return answers.into_iter().for_each(|answer| answer.give(Ok(())));
         }
-        if self.puts_off() {
-            return answers.into_iter().for_each(|answer| answer.give(Ok(())));
-        }
         self.write(answers, hints);
-    }
-
-    /// Never, unless a bug is planted: the answers go out, and what was staged goes to the disk with a later batch.
-    fn puts_off(&mut self) -> bool {
-        let last = self.staged.batch().events.last().map(|entry| entry.recorded.event.name());
-        (planted::is("effect-before-journal") && last == Some("effect-started"))
-            || (planted::is("acknowledged-before-journaled") && last == Some("decision-made"))
     }
 
     /// Where a test can have the host killed, by what the batch holds.

@@ -12,7 +12,6 @@ use crate::event::Event;
 use crate::grant::{Grant, NotGranted};
 use crate::ids::{Digest, Time};
 use crate::phase::Phase;
-use crate::planted;
 use crate::run::Run;
 
 /// So many decisions of one person are taken on a call; the last of them stands. What is read of a call, by people and before each decision,
@@ -187,7 +186,7 @@ impl Decide {
     fn has_voted(&self, call: &Call) -> bool {
         let voted = call.has_vote_of(&self.reviewer) || call.has_vote_of(self.right_of());
         let rejected = call.rejections.iter().any(|said| said.is_of(self.right_of()) || said.is_of(&self.reviewer));
-        voted && !rejected && !planted::is("reviewer-counts-twice")
+        voted && !rejected
     }
 
     /// Whether the call takes another decision of this person, and another revision if it is an edit.
@@ -209,7 +208,7 @@ impl Decide {
         call.admits(self.right_of())?;
         undecided(call)?;
         let current = call.clearance.ok_or(Refused::ClearanceMismatch)?;
-        if self.clearance != current && !planted::is("approval-ignores-the-digest") {
+        if self.clearance != current {
             return Err(Refused::Stale { current, reheld: call.reheld.clone() });
         }
         if call.has_lapsed(now) {

@@ -12,7 +12,6 @@ use crate::feasible::CannotBeMet;
 use crate::ids::Time;
 use crate::permit::Permit;
 use crate::phase::Phase;
-use crate::planted;
 use crate::run::Run;
 
 /// Begins an attempt. Votes, clearance digest, start-by and cancellation are checked here, on the journaled state.
@@ -33,7 +32,6 @@ impl Command for Start {
         let (start_by, votes_count) = match call.phase {
             Phase::Cleared { start_by } => (start_by, false),
             Phase::Approved { start_by } => (start_by, true),
-            Phase::Started if planted::is("retry-on-recovery") => (now, true),
             Phase::Refused(_)
             | Phase::Held
             | Phase::Started
@@ -142,11 +140,6 @@ impl Command for Finish {
                 Ok(until) => Event::EffectPostponed { call: number, attempt, reason, until },
                 Err(why) => Event::EffectFailed { call: number, attempt, reason: format!("{reason}; {why}"), evidence },
             },
-            Outcome::Unknown(reason)
-                if planted::is("postponed-though-unknown") && call.phase == Phase::Started && !call.sent_again =>
-            {
-                Event::EffectPostponed { call: number, attempt, reason, until: now }
-            }
             Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), "in-doubt")),
             // The attempt's own reply is about this attempt; a lookup, by the key, is about all of them.
             Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
@@ -228,7 +221,7 @@ fn unknown(call: &Call, reason: String, evidence: Option<String>) -> Vec<Event> 
 pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
     let (_, call) = subject.call()?;
     match &call.phase {
-        Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt || planted::is("stale-epoch") => Ok(call),
+        Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt => Ok(call),
         Phase::Started | Phase::InDoubt { .. } => Err(Refused::OtherAttempt { found: attempt, current: call.attempts }),
         Phase::Succeeded { .. } | Phase::Failed { .. } | Phase::Unresolved { .. } => {
             Err(Refused::AlreadyDecided { winner: None, phase: call.phase.name() })

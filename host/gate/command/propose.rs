@@ -11,7 +11,6 @@ use crate::decision::RefusalReason;
 use crate::event::Event;
 use crate::ids::{CallNumber, Time};
 use crate::phase::Phase;
-use crate::planted;
 use crate::run::Run;
 use crate::totals::{Counted, Counter, day};
 
@@ -147,8 +146,8 @@ impl Command for Propose {
 /// counted in today's, which it was not judged by.
 fn still_so(record: &PolicyRecord, subject: &Subject, now: Time) -> bool {
     let of_another_day = |counted: &Counted| counted.counter.scope.day().is_some_and(|of| of != day(now));
-    let same = record.totals == subject.totals || planted::is("stale-totals-clear");
-    same && (!record.totals.iter().any(of_another_day) || planted::is("yesterdays-totals-clear"))
+    let same = record.totals == subject.totals;
+    same && !record.totals.iter().any(of_another_day)
 }
 
 /// Whether the grant that a proposal rests on, if it rests on one, clears it now.
