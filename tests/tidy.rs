@@ -15,43 +15,54 @@ const EXAMPLE_LINES_MAX: usize = 150;
 /// Per cent of the lines that are documentation.
 const DOC_SHARE_MIN: usize = 15;
 
-/// For each room of the host, what it may use of the project besides itself.
-const ARROWS: &[(&str, &[&str])] = &[
-    ("agent", &["gate", "isolate"]),
-    ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill", "once", "own"]),
-    ("aside", &[]),
+/// For each package below the host, which packages of the project it may use: its `Cargo.toml` names just these.
+const PACKAGES: &[(&str, &[&str])] = &[
+    ("agent", &["gate", "common"]),
+    ("common", &[]),
+    ("config", &["gate", "common"]),
+    ("connectors", &["gate", "journal", "common", "words"]),
+    ("gate", &[]),
+    ("journal", &["gate"]),
+    ("policy", &["gate", "common", "config", "words"]),
+    ("review", &["gate", "common", "words"]),
+    ("words", &["gate"]),
+];
+/// For each room of the host itself, which other rooms and which packages it may use.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("api", &["gate", "journal", "policy", "review", "runs", "burden", "kill", "common", "own"]),
     ("burden", &["gate", "policy"]),
-    ("config", &["gate", "money", "once", "reference"]),
-    ("connectors", &["gate", "journal", "aside", "money", "once", "reference", "words"]),
     ("effects", &["gate", "journal", "connectors", "kill", "words"]),
-    ("isolate", &[]),
     ("kill", &["journal"]),
-    ("money", &[]),
     ("notify", &["gate", "journal", "review"]),
-    ("once", &[]),
     ("own", &[]),
-    ("page", &["gate", "journal", "policy", "review", "api", "aside", "burden", "money", "once"]),
-    ("policy", &["gate", "config", "isolate", "money", "once", "words"]),
-    ("reference", &[]),
-    ("review", &["gate", "money", "words"]),
-    ("runs", &["gate", "journal", "agent", "aside", "policy", "connectors", "effects", "kill", "words"]),
+    ("page", &["gate", "journal", "policy", "review", "api", "burden", "common"]),
+    ("runs", &["gate", "journal", "agent", "common", "policy", "connectors", "effects", "kill", "words"]),
 ];
 /// They wire the parts together, and may use everything.
 const WIRING: [&str; 3] = ["cli", "lib", "main"];
-/// The packages below the host, as its code names them.
-const PACKAGES: [(&str, &str); 3] =
-    [("gate", "holdshort_gate"), ("journal", "holdshort_journal"), ("words", "holdshort_words")];
+/// Libraries that one package alone may name, or two.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("cedar-policy", &["policy"]),
+    ("gix-imara-diff", &["connectors"]),
+    ("lettre", &["connectors"]),
+    ("rusqlite", &["connectors", "journal"]),
+    ("wasmparser", &["agent"]),
+    ("wasmtime", &["agent"]),
+    ("wasmtime-wasi", &["agent"]),
+    ("wasmtime-wasi-io", &["agent"]),
+    ("wit-component", &["agent"]),
+    ("wit-parser", &["agent"]),
+];
 
 /// Words that a room must not contain, with the reason.
 const BANNED: &[(&str, &str, &str)] = &[
     ("host/src/runs", "Perform", "the driver never holds what can act"),
     ("host/src/runs", "Authorized", "the driver never holds what can act"),
-    ("host/src/agent", "connectors", "the sandbox knows no connector"),
     ("host/src/cli", "for_simulation", "an engine that interrupts nobody is for tests"),
     ("host/src/cli", "in_process", "what is untrusted is read in a child"),
     ("host/src/cli", "Manifest::read", "what is untrusted is read in a child"),
     ("host/src/api", "connectors::", "the endpoint never reaches a connector"),
-    ("host/src/connectors", "Journal::", "a connector has no journal, only an `Authorized`"),
+    ("host/connectors", "Journal::", "a connector has no journal, only an `Authorized`"),
     ("host/gate", "std::time", "the gate has no clock"),
     ("host/gate", "std::fs", "the gate does no IO"),
     ("host/gate", "async fn", "the gate is pure"),
@@ -122,19 +133,44 @@ fn depth(path: &str) -> usize {
     within.split('/').count()
 }
 
+/// The libraries that a package's `Cargo.toml` names for its own code, tests left out.
+fn libraries(package: &str) -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(top().join("host").join(package).join("Cargo.toml")).unwrap();
+    let lines = manifest.split("\n[dependencies]\n").nth(1).map_or("", |rest| rest.split("\n[").next().unwrap());
+    let names = lines.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['.', ' ']).next());
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn packages_name_only_what_they_may() {
+    let holds = |path: PathBuf| path.join("Cargo.toml").is_file();
+    let entries = std::fs::read_dir(top().join("host")).unwrap().map(Result::unwrap);
+    let found = entries.filter(|entry| holds(entry.path())).map(|entry| entry.file_name().into_string().unwrap());
+    assert_eq!(found.collect::<BTreeSet<_>>(), PACKAGES.iter().map(|(name, _)| (*name).to_owned()).collect());
+    for (package, may) in PACKAGES {
+        let named = libraries(package);
+        let of_ours: BTreeSet<&str> = named.iter().filter_map(|name| name.strip_prefix("holdshort-")).collect();
+        assert_eq!(of_ours, may.iter().copied().collect(), "the packages that host/{package}/Cargo.toml names");
+    }
+    for (library, may) in LIBRARIES {
+        let all = PACKAGES.iter().map(|(package, _)| *package).chain(["."]);
+        let named: Vec<&str> = all.filter(|package| libraries(package).contains(*library)).collect();
+        assert_eq!(&named, may, "the packages that name `{library}`");
+    }
+}
+
 #[test]
 fn rooms_import_only_what_they_may() {
     let (mut wrong, mut drawn) = (Vec::new(), BTreeSet::new());
-    let known: BTreeSet<String> = ARROWS.iter().map(|(room, _)| *room).chain(WIRING).map(str::to_owned).collect();
-    assert_eq!(rooms(), known, "what stands under host/src, and what `ARROWS` and `WIRING` have arrows for");
-    for (room, may) in ARROWS {
+    let known: BTreeSet<String> = ROOMS.iter().map(|(room, _)| *room).chain(WIRING).map(str::to_owned).collect();
+    assert_eq!(rooms(), known, "what stands under host/src, and what `ROOMS` and `WIRING` have arrows for");
+    for (room, may) in ROOMS {
         for (path, text) in sources(&format!("host/src/{room}")) {
             let out = "super::".repeat(depth(&path));
             for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
                 let mut used = uses(line);
-                used.extend(
-                    PACKAGES.iter().filter(|(_, name)| line.contains(name)).map(|(name, _)| Ok((*name).into())),
-                );
+                let packages = PACKAGES.iter().filter(|(name, _)| line.contains(&format!("holdshort_{name}")));
+                used.extend(packages.map(|(name, _)| Ok((*name).into())));
                 if line.contains(&out) {
                     used.push(Err("another room is named from `crate::`".into()));
                 }
@@ -163,7 +199,7 @@ fn rooms_import_only_what_they_may() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The table in the architecture's description has a row for each room, whose last column names just what the room may use.
+/// The table in the architecture's description has a row for each package and room, whose last column names just what it may use.
 #[test]
 fn the_table_of_rooms_says_the_same() {
     let text = std::fs::read_to_string(top().join("host/ARCHITECTURE.md")).unwrap();
@@ -171,13 +207,12 @@ fn the_table_of_rooms_says_the_same() {
     let cells = table.lines().skip(2).map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
     let rows: BTreeMap<&str, &str> = cells.map(|cells| (cells[0].trim_matches('`'), cells[2])).collect();
     assert_eq!(rows.get("cli"), Some(&"everything"));
-    assert_eq!(rows.len(), ARROWS.len() + 1, "{rows:?}");
-    let rooms = rooms();
-    for (room, may) in ARROWS {
+    let arrows = || PACKAGES.iter().chain(ROOMS);
+    assert_eq!(rows.len(), arrows().count() + 1, "{rows:?}");
+    for (room, may) in arrows() {
         let words = rows[room].split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let named: BTreeSet<&str> =
-            words.filter(|word| rooms.contains(*word) || PACKAGES.iter().any(|(name, _)| name == word)).collect();
-        assert_eq!(named, may.iter().copied().collect(), "`{room}` in the table, and in `ARROWS`");
+        let named: BTreeSet<&str> = words.filter(|word| arrows().any(|(name, _)| name == word)).collect();
+        assert_eq!(named, may.iter().copied().collect(), "`{room}` in the table, and here");
     }
 }
 
@@ -185,7 +220,7 @@ fn the_table_of_rooms_says_the_same() {
 const OUTPUT: &str = "host/src/cli/output.rs";
 const SCREEN: &str = "host/src/cli/review/screen.rs";
 /// Where cells are made of lines.
-const CELLS: &str = "host/src/review/screen.rs";
+const CELLS: &str = "host/review/src/screen.rs";
 
 /// Where the host's socket is reached by the descriptor of its folder.
 const SOCKET: &str = "host/src/cli/socket.rs";
@@ -193,7 +228,7 @@ const SOCKET: &str = "host/src/cli/socket.rs";
 /// Ways to eyes that go round `review`: each may stand only in the files that take nothing but what `review` made, or that reach something else by it.
 const SCREENS: &[(&str, &[&str], &[&str])] = &[
     (
-        "host/src",
+        "host",
         &[OUTPUT, SCREEN],
         &[
             "io::stdout",
@@ -211,13 +246,13 @@ const SCREENS: &[(&str, &[&str], &[&str])] = &[
             "set_hook",
         ],
     ),
-    ("host/src", &[SCREEN, CELLS], &["ratatui", "crossterm", "termios"]),
+    ("host", &[SCREEN, CELLS], &["ratatui", "crossterm", "termios"]),
     (
         "host/src/api",
         &["host/src/api/json.rs"],
         &["axum::Json", "axum::{Json", "serde_json::to_string", "serde_json::to_vec"],
     ),
-    ("host/src", &[SOCKET], &["/proc/self/fd"]),
+    ("host", &[SOCKET], &["/proc/self/fd"]),
 ];
 
 /// What of these words stands in a file's code; a name that merely ends in one is another.
@@ -285,9 +320,9 @@ fn review_is_the_only_road_to_eyes() {
     assert_eq!(cells.matches("cells.set_").count(), 1, "one place fills cells");
     assert!(cells.contains("cells.set_stringn(area.x, y, line.text(), "), "with the text of a `Line`");
     // Whoever makes one is in `review`.
-    let shown = code_of(&top().join("host/src/review/shown.rs"));
+    let shown = code_of(&top().join("host/review/src/shown.rs"));
     assert!(shown.contains("pub struct Shown(String);"), "the field of `Shown` is private");
-    let terminal = code_of(&top().join("host/src/review/terminal.rs"));
+    let terminal = code_of(&top().join("host/review/src/terminal.rs"));
     assert!(
         terminal.contains("pub struct Line {\n    tone: Tone,\n    text: String,\n}"),
         "the fields of `Line` are private"

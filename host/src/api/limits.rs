@@ -18,7 +18,7 @@ use super::Api;
 use super::json::{Object, typed};
 use super::problem::{Kind, Problem};
 use super::server::Busy;
-use crate::once::Once;
+use holdshort_common::once::Once;
 
 /// What one host's endpoint takes.
 #[derive(Clone, Copy, Debug)]

@@ -34,11 +34,11 @@ use crate::api::{self, Api, ApiParts, Limits, Listeners, SessionCookie};
 use crate::burden::Known;
 use crate::config::{self, Config};
 use crate::effects::Effects;
-use crate::isolate::{self, Isolate};
 use crate::notify::{Notify, Target};
 use crate::page;
 use crate::policy::Setting;
 use crate::runs::{DisplayBudget, Runs, Settings};
+use holdshort_common::isolate::{self, Isolate};
 
 pub(super) use clock::system_clock;
 pub(super) use contained::Contained;

@@ -5,8 +5,8 @@ use std::io::Read;
 use super::args::{IsolatedArgs, IsolatedWork};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::isolate::{self, Limits};
 use crate::{agent, policy};
+use holdshort_common::isolate::{self, Limits};
 
 /// The stack on which components are read. The threads of a host that load them have twice as much.
 const STACK_BYTES: usize = 1024 * 1024;

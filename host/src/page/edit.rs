@@ -21,8 +21,8 @@ use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{self, Problem};
 use crate::api::{Api, ids};
-use crate::once::once;
 use crate::review::{Item, Matter, Sheet, Text, changes};
+use holdshort_common::once::once;
 
 #[derive(Template)]
 #[template(path = "edit.html")]

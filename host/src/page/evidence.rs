@@ -9,8 +9,8 @@ use super::frame::{Answer, Frame, Signed, Trouble, page};
 use crate::api::limits::{Path, Query};
 use crate::api::problem::Problem;
 use crate::api::{Api, approvals, ids};
-use crate::aside;
 use crate::review::{Leaf, Numbered, Patch, Text};
+use holdshort_common::aside;
 
 /// Bytes of evidence on a review page: one piece, and all together. What is longer has pages of its own.
 const ONE_BYTES_MAX: u64 = 24 * 1024;

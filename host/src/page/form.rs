@@ -14,8 +14,8 @@ use std::fmt;
 use holdshort_gate::WitType;
 use serde_json::{Map, Value};
 
-use crate::once::once;
 use crate::review::Text;
+use holdshort_common::once::once;
 
 pub(super) use parts::{Kind, Part, parts};
 

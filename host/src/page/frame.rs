@@ -11,9 +11,9 @@ use holdshort_journal::ReadError;
 use crate::api::Api;
 use crate::api::problem::{Kind, Problem};
 use crate::api::sessions::Session;
-use crate::aside;
 use crate::review::Text;
 use crate::review::story;
+use holdshort_common::aside;
 
 /// A page, or what went wrong.
 pub(super) type Answer = Result<Response, Trouble>;

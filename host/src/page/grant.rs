@@ -20,9 +20,9 @@ use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
-use crate::money::Amount;
 use crate::policy::grants::places;
 use crate::review::Text;
+use holdshort_common::money::Amount;
 
 /// For how long, as the form offers it: label and milliseconds.
 const TIMES: [(&str, u64); 6] = [

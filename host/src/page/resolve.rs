@@ -13,8 +13,8 @@ use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::resolutions::{self, ResolutionRequest, ResolutionType};
 use crate::api::{Api, ids};
-use crate::once::once;
 use crate::review::{Item, Text, story};
+use holdshort_common::once::once;
 
 /// What the form needs; `parts::resolving` lays it out.
 #[derive(Debug)]

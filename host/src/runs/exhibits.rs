@@ -4,8 +4,8 @@ use futures_util::future::try_join_all;
 use holdshort_gate::ExhibitRef;
 use holdshort_journal::{Blob, Journal, SubmitError};
 
-use crate::aside;
 use crate::connectors::{CannotPreview, Exhibit};
+use holdshort_common::aside;
 
 /// Bytes of evidence that are counted and digested at once: less work than to hand them over.
 const AT_ONCE_BYTES_MAX: usize = 64 * 1024;

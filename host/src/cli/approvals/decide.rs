@@ -9,8 +9,8 @@ use crate::cli::client::{self, Client, Decided};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grants;
 use crate::cli::output::Output;
-use crate::once::once;
 use crate::review::terminal;
+use holdshort_common::once::once;
 
 /// Shows the approval, asks, and approves exactly what was shown.
 pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Result<Exit, Failure> {

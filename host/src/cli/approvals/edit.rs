@@ -15,9 +15,9 @@ use crate::cli::args::Edit;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::once::once;
 use crate::review::terminal;
 use crate::review::{changes, marks, visible};
+use holdshort_common::once::once;
 
 /// Shows the approval, takes new arguments, shows the difference, asks, and sends them.
 /// It is shown first, because an edit is a vote too where the new action rests on the same evidence; with `--yes` it has been.

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::CallId;
-use crate::money::Amount;
+use holdshort_common::money::Amount;
 
 /// `grants`
 #[derive(Clone, Debug, Args)]

@@ -11,11 +11,11 @@ use super::this_program;
 use crate::agent::{self, Manifest, Reader};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{CapabilityRule, Config};
-use crate::isolate::Limits;
 use crate::policy::isolated;
 use crate::policy::load::Source;
 use crate::policy::schema::Types;
 use crate::policy::{Base, HoldEverything, People, Policy, Setting};
+use holdshort_common::isolate::Limits;
 
 /// The policy of a configuration. What is only likely to be a mistake goes to the log.
 pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {

@@ -6,7 +6,7 @@ use crate::cli::args::{FindingWord, Resolve};
 use crate::cli::client::{self, ApprovalDetail, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::once::once;
+use holdshort_common::once::once;
 
 /// Sends what the person found out about the attempt that they looked at.
 pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Result<Exit, Failure> {

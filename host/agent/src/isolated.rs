@@ -1,0 +1,65 @@
+//! What a child does with a component, on a stack that is smaller than the host's: what passes here overflows nothing there.
+
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::compiled::rename_entry;
+use super::engine::{self, Engine};
+use super::load::LoadError;
+use super::manifest::Manifest;
+use super::problem::cause;
+use super::source::Source;
+use holdshort_common::isolate;
+
+/// Why a child has no manifest.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    pub(super) text: String,
+    /// Whether the same bytes are refused again.
+    pub(super) of_the_bytes: bool,
+}
+
+impl From<LoadError> for Refusal {
+    fn from(error: LoadError) -> Self {
+        Self { text: error.to_string(), of_the_bytes: error.is_of_the_bytes() }
+    }
+}
+
+/// What a component asks for.
+pub fn manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {
+    Ok(Manifest::read(bytes)?)
+}
+
+/// What a component asks for; and its compiled code is in `folder` under the name that a host's engine looks for.
+/// In the end the child does what the host will do with it, so that a failure there is a failure here.
+pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manifest, Refusal> {
+    let manifest = Manifest::read(bytes)?;
+    if !manifest.problems.is_empty() {
+        return Ok(manifest);
+    }
+    let image_bytes = engine::compile_into(bytes, folder)?;
+    if image_bytes > image_mib_max << 20 {
+        return Err(LoadError::CodeTooLarge { bytes: image_bytes, mib_max: image_mib_max }.into());
+    }
+    let engine = |pool| Engine::of_child(folder, pool).map_err(|error| LoadError::Compile { cause: cause(&error) });
+    let without = engine(false)?;
+    rename_entry(folder, without.wasmtime(), Source::Bytes(bytes)).map_err(|error| not_kept(folder, error))?;
+    without.compile(bytes, &manifest)?;
+    // Loading it takes no more memory than is allowed. Whether a guest of it fits the pool takes address space.
+    let lifted = isolate::without_memory_limit();
+    lifted.map_err(|error| LoadError::Compile { cause: error.to_string() })?;
+    // A machine that limits address space has no pool, and neither has its host.
+    if let Ok(pooled) = engine(true) {
+        pooled.compile(bytes, &manifest)?;
+    }
+    Ok(manifest)
+}
+
+/// wasmtime does not say why it left no entry; writing as much as a small one has tells.
+fn not_kept(folder: &Path, error: Error) -> LoadError {
+    let probe = || std::fs::write(folder.join("probe"), [0; 64 << 10]).err();
+    let error = if error.kind() == ErrorKind::NotFound { probe().unwrap_or(error) } else { error };
+    LoadError::NotKept { path: folder.parent().unwrap_or(folder).into(), cause: error.to_string() }
+}

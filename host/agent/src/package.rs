@@ -1,0 +1,81 @@
+//! The published WIT package, embedded, so that the types which agents must import are those of `wit/` and of nothing else.
+
+use std::path::Path;
+
+use holdshort_gate::Capability;
+use wit_parser::{Resolve, SourceMap};
+
+use super::manifest::Import;
+use super::wit;
+
+/// The files of `wit/`.
+const FILES: [(&str, &str); 10] = [
+    ("agent.wit", include_str!("../../../wit/agent.wit")),
+    ("checks.wit", include_str!("../../../wit/checks.wit")),
+    ("deployment.wit", include_str!("../../../wit/deployment.wit")),
+    ("email.wit", include_str!("../../../wit/email.wit")),
+    ("guidance.wit", include_str!("../../../wit/guidance.wit")),
+    ("log.wit", include_str!("../../../wit/log.wit")),
+    ("payments.wit", include_str!("../../../wit/payments.wit")),
+    ("repository.wit", include_str!("../../../wit/repository.wit")),
+    ("types.wit", include_str!("../../../wit/types.wit")),
+    ("workspace.wit", include_str!("../../../wit/workspace.wit")),
+];
+
+/// The whole name of one of the package's interfaces, such as `email`.
+pub fn interface(name: &str) -> String {
+    format!("holdshort:agent/{name}@0.1.0")
+}
+
+/// Whether a function is one of the package's, in any version of it.
+pub fn is_ours(capability: &Capability) -> bool {
+    capability.interface().starts_with("holdshort:agent/")
+}
+
+/// The package cannot be read: this program was built from files that do not fit together.
+#[derive(Debug, thiserror::Error)]
+#[error("the embedded WIT package cannot be read: {0}")]
+pub struct BadPackage(String);
+
+/// Every function of the package with its type.
+pub fn functions() -> Result<Vec<Import>, BadPackage> {
+    let bad = |error: &dyn std::fmt::Display| BadPackage(format!("{error:#}"));
+    let mut files = SourceMap::default();
+    for (name, text) in FILES {
+        files.push(Path::new(name), text);
+    }
+    let group = files.parse().map_err(|(_, error)| bad(&error))?;
+    let mut resolve = Resolve::default();
+    resolve.push_group(group).map_err(|error| bad(&error))?;
+    let mut found = Vec::new();
+    for (id, interface) in &resolve.interfaces {
+        let name = resolve.id_of(id).ok_or_else(|| bad(&"an interface has no name"))?;
+        for function in interface.functions.values() {
+            let capability = Capability::new(&name, &function.name).map_err(|error| bad(&error))?;
+            let ty = wit::function_type(&resolve, function)
+                .map_err(|why| bad(&format!("`{capability}` cannot be offered: {why:?}")))?;
+            found.push(Import { capability, ty });
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_package_is_embedded_and_every_function_can_be_offered() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".wit"))
+            .collect();
+        files.sort();
+        assert_eq!(files, FILES.map(|(name, _)| name));
+        let names: Vec<String> = functions().unwrap().iter().map(|import| import.capability.to_string()).collect();
+        assert!(names.contains(&(interface("deployment") + "#deploy")), "{names:?}");
+        assert_eq!(names.len(), 12, "{names:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Reads components in children: what they ask for, and their compiled code. Whoever wrote a component decides what reading it costs, so the host only sees what came out.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdshort_gate::Digest;
+
+use super::compiled::{Compiled, entry_name};
+use super::isolated::Refusal;
+use super::load::{EngineError, LoadError};
+use super::manifest::Manifest;
+use super::source::Source;
+use holdshort_common::isolate::{Fault, Input, Isolate, Limits};
+
+/// At most this many manifests are kept in memory; others are read again.
+const KNOWN_MAX: usize = 256;
+
+/// What reading a component may use.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// The size of its file.
+    pub component_mib: u64,
+    /// Of the child that reads and compiles it.
+    pub child: Limits,
+}
+
+/// Reads components. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader(Arc<Inner>);
+
+struct Inner {
+    /// The children; none for tests, which read in their own process.
+    isolate: Option<(Isolate, String)>,
+    limits: ReadLimits,
+    compiled: Option<Compiled>,
+    known: Mutex<HashMap<Digest, Arc<Manifest>>>,
+}
+
+impl Reader {
+    /// Reads in children. Compiled code and manifests are kept in the folder `compiled`, which is made.
+    pub fn isolated(isolate: Isolate, limits: ReadLimits, compiled: &Path) -> Result<Self, EngineError> {
+        let explain = |source| EngineError::Cache { path: compiled.to_owned(), source };
+        Self::new(isolate, limits, Some(Compiled::open(compiled).map_err(explain)?))
+    }
+
+    /// Reads in children, and keeps nothing.
+    pub fn forgetful(isolate: Isolate, limits: ReadLimits) -> Result<Self, EngineError> {
+        Self::new(isolate, limits, None)
+    }
+
+    fn new(isolate: Isolate, limits: ReadLimits, compiled: Option<Compiled>) -> Result<Self, EngineError> {
+        let build = isolate.build().map_err(EngineError::Program)?;
+        Ok(Self(Arc::new(Inner { isolate: Some((isolate, build)), limits, compiled, known: Mutex::default() })))
+    }
+
+    /// Reads in this process, where a hostile component can do its worst: for tests, whose components are their own.
+    pub fn in_process() -> Self {
+        let child = Limits { settings: "load", memory_mib: 0, cpu_seconds: 0, seconds: 0, file_mib: 0 };
+        let limits = ReadLimits { component_mib: u64::MAX >> 20, child };
+        Self(Arc::new(Inner { isolate: None, limits, compiled: None, known: Mutex::default() }))
+    }
+
+    /// The folder in which an engine finds what children have compiled; none if this process compiles.
+    pub(super) fn compiled(&self) -> Option<&Path> {
+        self.0.compiled.as_ref().map(|compiled| compiled.folder.as_path())
+    }
+
+    /// Refuses a component by its size, before it is in memory.
+    pub fn check_size(&self, bytes: u64) -> Result<(), LoadError> {
+        let mib_max = self.0.limits.component_mib;
+        if bytes > mib_max << 20 { Err(LoadError::TooLarge { bytes, mib_max }) } else { Ok(()) }
+    }
+
+    /// What a component asks for. It is not compiled.
+    pub fn manifest(&self, bytes: &[u8]) -> Result<Arc<Manifest>, LoadError> {
+        self.check_size(bytes.len() as u64)?;
+        let digest = Digest::of(bytes);
+        if let Some(known) = self.known(&digest) {
+            return Ok(known);
+        }
+        let manifest = match &self.0.isolate {
+            None => Manifest::read(bytes)?,
+            Some((isolate, _)) => {
+                let answer = isolate.ask(&["manifest".as_ref()], Input::Bytes(bytes), &self.0.limits.child)?;
+                parsed(&answer, digest)?
+            }
+        };
+        Ok(self.keep(manifest))
+    }
+
+    /// What a component asks for, and its compiled code in the folder, under the name that `engine` looks for. A component with problems is not compiled.
+    pub(super) fn compile(
+        &self,
+        component: Source<'_>,
+        digest: &Digest,
+        engine: &wasmtime::Engine,
+    ) -> Result<Arc<Manifest>, LoadError> {
+        let unread = |error: std::io::Error| LoadError::Fault(Fault::Ended(error.to_string()));
+        self.check_size(component.length().map_err(unread)?)?;
+        let (Some((isolate, build)), Some(compiled)) = (&self.0.isolate, &self.0.compiled) else {
+            let mut bytes = Vec::new();
+            component.pieces(|piece| bytes.extend_from_slice(piece)).map_err(unread)?;
+            return self.manifest(&bytes);
+        };
+        let not_kept =
+            |error: std::io::Error| LoadError::NotKept { path: compiled.folder.clone(), cause: error.to_string() };
+        let folder = compiled.new_folder().map_err(not_kept)?;
+        let work = ["compile".as_ref(), folder.path().as_os_str()];
+        let answer = isolate.ask(&work, component.input(), &self.0.limits.child)?;
+        let manifest = parsed(&answer, *digest)?;
+        if manifest.problems.is_empty() {
+            let name = entry_name(engine, component).map_err(unread)?;
+            compiled.take(folder.path(), &name).map_err(not_kept)?;
+        }
+        compiled.keep_manifest(build, &manifest.digest, &answer).map_err(not_kept)?;
+        Ok(self.keep(manifest))
+    }
+
+    /// What was read of a component before, by this process or an earlier one of the same build.
+    pub fn known(&self, digest: &Digest) -> Option<Arc<Manifest>> {
+        let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+        known.or_else(|| {
+            let (_, build) = self.0.isolate.as_ref()?;
+            let kept = self.0.compiled.as_ref()?.manifest(build, digest)?;
+            Some(self.keep(parsed(&kept, *digest).ok()?))
+        })
+    }
+
+    fn keep(&self, manifest: Manifest) -> Arc<Manifest> {
+        let manifest = Arc::new(manifest);
+        let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(manifest.digest, manifest.clone());
+        manifest
+    }
+}
+
+/// A child's answer: a manifest of just these bytes, or why there is none.
+fn parsed(answer: &[u8], digest: Digest) -> Result<Manifest, LoadError> {
+    let read: Result<Manifest, Refusal> =
+        serde_json::from_slice(answer).map_err(|_| Fault::Ended("it gave no answer".into()))?;
+    let manifest = read.map_err(|Refusal { text, of_the_bytes }| LoadError::Told { text, of_the_bytes })?;
+    if manifest.digest == digest { Ok(manifest) } else { Err(Fault::Ended("it read something else".into()).into()) }
+}

@@ -1,0 +1,8 @@
+//! What several packages need and none of them owns: each module stands for itself, and uses nothing else of the project.
+#![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
+
+pub mod aside;
+pub mod isolate;
+pub mod money;
+pub mod once;
+pub mod reference;

@@ -1,0 +1,177 @@
+//! Amounts of money as people read and write them: with the decimals that ISO 4217 gives the currency.
+
+use std::str::FromStr;
+
+use iso_currency::Currency as Iso;
+
+/// A currency that can be booked: it has a smallest unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Currency {
+    code: &'static str,
+    decimals: usize,
+}
+
+/// The code names nothing that can be booked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoCurrency {
+    /// It is not a code.
+    #[error("`{}` is not a currency; write its ISO 4217 code in capitals, like `EUR`", .0.escape_debug())]
+    Unknown(String),
+    /// Nobody has had it since another took its place.
+    #[error("{0} is no longer a currency: {1} has taken its place")]
+    Withdrawn(&'static str, &'static str),
+    /// It is the code of gold, of a unit of account, of a test.
+    #[error("{0} has no smallest unit in which it could be transferred")]
+    NoUnit(&'static str),
+}
+
+impl Currency {
+    /// The currency of an ISO 4217 code, which is spelled in one way only. One that was withdrawn cannot be booked any more.
+    pub fn of(code: &str) -> Result<Self, NoCurrency> {
+        let currency = Self::at_some_time(code)?;
+        match Iso::from_code(code).and_then(Iso::is_superseded) {
+            // The standard has both bolívares, by the list of its maintenance agency.
+            Some(now) if code != "VES" => Err(NoCurrency::Withdrawn(currency.code, now.code())),
+            Some(_) | None => Ok(currency),
+        }
+    }
+
+    /// The same, also if it was withdrawn since: what was booked in it is still shown.
+    fn at_some_time(code: &str) -> Result<Self, NoCurrency> {
+        let unknown = || NoCurrency::Unknown(code.chars().take(20).collect());
+        let iso = Iso::from_code(code).ok_or_else(unknown)?;
+        let decimals = iso.exponent().ok_or(NoCurrency::NoUnit(iso.code()))?;
+        Ok(Self { code: iso.code(), decimals: decimals.into() })
+    }
+
+    /// Its code, as it stands in the books.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// `250000` euro cents are `2,500.00 EUR`, and `250000` yen are `250,000 JPY`.
+    pub fn show(&self, minor_units: i64) -> String {
+        let digits = format!("{:0>width$}", minor_units.unsigned_abs(), width = self.decimals + 1);
+        let whole_digits = digits.len().saturating_sub(self.decimals);
+        let mut shown = String::from(if minor_units < 0 { "-" } else { "" });
+        for (at, digit) in digits.chars().enumerate() {
+            if at == whole_digits {
+                shown.push('.');
+            } else if at > 0 && at < whole_digits && (whole_digits - at).is_multiple_of(3) {
+                shown.push(',');
+            }
+            shown.push(digit);
+        }
+        shown + " " + self.code
+    }
+}
+
+/// An amount in minor units, as far as the code names a currency; else the number and the code as they are.
+pub fn show(minor_units: u64, code: &str) -> String {
+    let known = Currency::at_some_time(code).ok().zip(i64::try_from(minor_units).ok());
+    known.map_or_else(|| format!("{minor_units} {code}"), |(currency, units)| currency.show(units))
+}
+
+/// An amount of money, written `10000.00 EUR`: more than zero, with a decimal point and all the decimals of its currency, or with neither.
+#[derive(Clone, Debug)]
+pub struct Amount {
+    /// More than zero. Without a point the number is of whole units: `10000 EUR` is ten thousand euros, never a hundred.
+    pub minor_units: i64,
+    /// Its ISO 4217 code.
+    pub currency: &'static str,
+    /// How many of its digits stand after the point.
+    pub decimals: usize,
+}
+
+// Decimal text to minor units without a floating-point number in between.
+impl FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shown = text.escape_debug();
+        let refuse =
+            || format!("`{shown}` is not an amount; write it like `10000.00 EUR`, without separators of thousands");
+        let (number, code) = text.split_once(' ').ok_or_else(refuse)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(fraction) || number.ends_with('.') {
+            return Err(refuse());
+        }
+        let Currency { code, decimals } = match Currency::of(code) {
+            Ok(currency) => currency,
+            Err(why @ NoCurrency::Withdrawn(..)) => return Err(format!("`{shown}`: {why}")),
+            Err(NoCurrency::Unknown(_) | NoCurrency::NoUnit(_)) => {
+                let code = code.escape_debug();
+                return Err(format!(
+                    "`{code}` is not a currency of ISO 4217 with a smallest unit; write it in capitals, like `EUR`"
+                ));
+            }
+        };
+        if !fraction.is_empty() && fraction.len() != decimals {
+            let zeros = if decimals == 0 { String::new() } else { format!(".{}", "0".repeat(decimals)) };
+            return Err(format!("`{shown}`: an amount in {code} is written like `10000{zeros} {code}`"));
+        }
+        match format!("{whole}{fraction:0<decimals$}").parse() {
+            Ok(0) => Err(format!("`{shown}` is nothing; leave it out")),
+            Ok(minor_units) => Ok(Self { minor_units, currency: code, decimals }),
+            Err(_) => Err(format!("`{shown}` is more than a ledger can hold")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was withdrawn is shown where it was booked, and cannot be booked; what came newly can.
+    #[test]
+    fn a_currency_is_one_of_today() {
+        for (code, now) in [("HRK", "EUR"), ("BGN", "EUR"), ("SLL", "SLE"), ("ZWL", "ZWG"), ("CUC", "CUP")] {
+            let why = Currency::of(code).unwrap_err().to_string();
+            assert_eq!(why, format!("{code} is no longer a currency: {now} has taken its place"));
+            assert!(format!("1.00 {code}").parse::<Amount>().unwrap_err().contains(&why));
+            assert_eq!(show(12_345, code), format!("123.45 {code}"));
+        }
+        for code in ["EUR", "XCG", "SLE", "ZWG", "VES", "VED", "CUP", "JPY", "KWD"] {
+            assert_eq!(Currency::of(code).map(|currency| currency.code), Ok(code));
+        }
+        assert!(matches!(Currency::of("ANG"), Err(NoCurrency::Unknown(_))));
+    }
+
+    #[test]
+    fn an_amount_has_the_decimals_of_its_currency() {
+        let cases = [
+            (0, "EUR", "0.00 EUR"),
+            (5, "EUR", "0.05 EUR"),
+            (-5, "EUR", "-0.05 EUR"),
+            (100, "EUR", "1.00 EUR"),
+            (250_000, "EUR", "2,500.00 EUR"),
+            (99_999, "USD", "999.99 USD"),
+            (123_456_789_012, "USD", "1,234,567,890.12 USD"),
+            (0, "JPY", "0 JPY"),
+            (999, "JPY", "999 JPY"),
+            (250_000, "JPY", "250,000 JPY"),
+            (250_000, "XOF", "250,000 XOF"),
+            (1, "BHD", "0.001 BHD"),
+            (1_234_567, "BHD", "1,234.567 BHD"),
+            (12_345, "CLF", "1.2345 CLF"),
+            (i64::MAX, "EUR", "92,233,720,368,547,758.07 EUR"),
+            (i64::MIN, "JPY", "-9,223,372,036,854,775,808 JPY"),
+        ];
+        for (minor_units, code, shown) in cases {
+            assert_eq!(Currency::of(code).unwrap().show(minor_units), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_currency_is_refused() {
+        for odd in ["eur", "EURO", "", "E R", "ZZZ", "\u{415}UR", "EU\n"] {
+            let error = Currency::of(odd).unwrap_err();
+            assert!(matches!(error, NoCurrency::Unknown(_)), "{odd}");
+            assert!(!error.to_string().contains('\n'));
+        }
+        for unit in ["XAU", "XXX", "XTS", "XDR"] {
+            assert!(matches!(Currency::of(unit), Err(NoCurrency::NoUnit(_))), "{unit}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What is wrong with the configuration: where, which key, and what to do about it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{path}`: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that it cannot mean.
+    #[error(transparent)]
+    Wrong(Box<Problem>),
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {}{what}", key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
+pub struct Problem {
+    /// The file, as it was named.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The key with its sections, such as `email.host`.
+    pub key: Option<String>,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl ConfigError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable { .. } => Some(
+                "name an existing file with `--config FILE`, or leave it out to use `holdshort.toml` or the defaults",
+            ),
+            Self::Wrong(problem) => problem.hint.as_deref(),
+        }
+    }
+}
+
+/// A broken rule that no single value could know of.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    /// Where the key or value stands.
+    pub(super) span: Range<usize>,
+    /// What is wrong.
+    pub(super) what: String,
+    /// What to do.
+    pub(super) hint: Option<String>,
+}
+
+impl Wrong {
+    /// A rule that `at` breaks.
+    pub(super) fn at<T>(at: &Spanned<T>, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { span: at.span(), what: what.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// The known name nearest to `name`, if one is near enough to have been meant.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.replace('_', "-");
+    let (begun, known): (Vec<&str>, Vec<&str>) = known.partition(|known| known.starts_with(&name));
+    if let [one] = begun.as_slice() {
+        return Some(one);
+    }
+    let near = known.into_iter().map(|known| (strsim::damerau_levenshtein(&name, known), known));
+    let (distance, known) = near.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 2.max(name.len() / 3)).then_some(known)
+}
+
+pub(super) fn from_wrong(wrong: Wrong, text: &str, file: &Path) -> ConfigError {
+    let Wrong { span, what, hint } = wrong;
+    problem(text, file, span.start, what, hint)
+}
+
+pub(super) fn from_toml(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
+    let (what, hint) = in_our_words(error.message());
+    problem(text, file, error.span().map_or(0, |span| span.start), what, hint)
+}
+
+fn problem(text: &str, file: &Path, offset: usize, what: String, hint: Option<String>) -> ConfigError {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ConfigError::Wrong(Box::new(Problem {
+        file: file.display().to_string(),
+        line: before.matches('\n').count() + 1,
+        column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+        key: DeTable::parse(text).ok().and_then(|table| key_at(table.get_ref(), offset)),
+        what,
+        hint,
+    }))
+}
+
+/// The key, with its sections, whose name or value begins at `offset`; the deepest, because a section begins where its name does.
+fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
+    table.iter().find_map(|(name, value)| {
+        let spelled = if super::value::is_name(name.get_ref()) && !name.get_ref().contains('.') {
+            name.get_ref().to_string()
+        } else {
+            format!("{:?}", name.get_ref())
+        };
+        let deeper = match value.get_ref() {
+            DeValue::Table(inner) => key_at(inner, offset),
+            DeValue::Array(items) => items.iter().any(|item| item.span().contains(&offset)).then(String::new),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => None,
+        };
+        match deeper {
+            Some(deeper) if deeper.is_empty() => Some(spelled),
+            Some(deeper) => Some(format!("{spelled}.{deeper}")),
+            None if name.span().contains(&offset) || value.span().contains(&offset) => Some(spelled),
+            None => None,
+        }
+    })
+}
+
+/// The library's message without the names of Rust types, and what to do about it.
+///
+/// The library gives text only; the names in it stand in backticks, which the tests of every kind of mistake hold.
+fn in_our_words(message: &str) -> (String, Option<String>) {
+    let mut names = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") {
+        let found = names.next().unwrap_or_default().to_owned();
+        let known: Vec<&str> = names.collect();
+        let hint = match nearest(&found, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        return ("there is no such setting".into(), Some(hint));
+    }
+    if message.starts_with("unknown variant") {
+        let found = names.next().unwrap_or_default().to_owned();
+        let known: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        return (format!("`{found}` is not a choice here"), Some(format!("write {}", known.join(" or "))));
+    }
+    if message.starts_with("missing field") {
+        let missing = names.next().unwrap_or_default();
+        return (format!("`{missing}` is missing"), Some(format!("add `{missing} = …` to this section")));
+    }
+    if message.ends_with(", expected nothing") {
+        // The library saw the beginning of a number or a date, and then more.
+        let hint = "put text in quotes, such as `listen = \"127.0.0.1:7411\"`";
+        return ("this is neither text in quotes nor another value".into(), Some(hint.into()));
+    }
+    let mut what = message.to_owned();
+    if let Some((found, expected)) = message
+        .split_once(": ")
+        .and_then(|(kind, rest)| kind.starts_with("invalid").then_some(rest)?.split_once(", expected "))
+    {
+        what = format!("expected {}, found {found}", plain_type(expected));
+    }
+    let hint = (what == message && !message.contains("; "))
+        .then(|| "`host/CONFIGURATION.md` shows how each setting is written".to_owned());
+    (what, hint)
+}
+
+fn plain_type(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "an array",
+        "a map" => "a table",
+        "a boolean" => "true or false",
+        "path string" => "a path in quotes",
+        "a string" => "text in quotes",
+        other => other,
+    }
+}

@@ -1,0 +1,227 @@
+//! The connectors for the built-in capabilities, and which keys belong to which.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::notices::remind_before;
+use super::{Folder, Wrong, authored, defaults, named, plain_name, values};
+use crate::notices::NoticeEvent;
+use crate::resolved::{Account, Amount, Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
+use crate::value::{Branch, Mailbox, Variable};
+use holdshort_common::reference::BranchName;
+
+/// Says that a key belongs to another connector than the one that is chosen.
+fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
+    key.map_or(Ok(()), |key| {
+        let what = format!("this belongs to `connector = \"{belongs_to}\"`, which is not the one chosen here");
+        Err(Wrong::at(key, what, format!("remove it, or write `connector = \"{belongs_to}\"`")))
+    })
+}
+
+/// Without a section mail goes into a maildir below the state folder, so nothing leaves the machine unless the operator has said how. Where no domain
+/// is named as inside, only the sender's is, so that reviewers are told of every other.
+pub(super) fn email(
+    authored: Option<authored::Email>,
+    folder: &Folder,
+    state: &Path,
+    expires_after_ms: Option<u64>,
+) -> Result<Email, Wrong> {
+    let maildir = || Mail::Maildir { path: state.join(defaults::MAIL_FOLDER) };
+    let from = authored.as_ref().and_then(|email| email.from.clone());
+    let domain = from.as_ref().map_or("localhost", |from| &from.mailbox.domain).to_owned();
+    let own = authored.as_ref().and_then(|email| email.own_domains.clone());
+    let (from, bare) = from.map_or_else(
+        || (defaults::EMAIL_FROM.into(), defaults::EMAIL_FROM.into()),
+        |from| (from.shown, from.mailbox.address),
+    );
+    let address = |mailbox: Option<Mailbox>| mailbox.map(|mailbox| mailbox.address);
+    let email = authored.as_ref();
+    Ok(Email {
+        notices: email.and_then(|email| email.notices.clone()).unwrap_or_else(|| NoticeEvent::MAIL.into()),
+        notices_from: address(email.and_then(|email| email.notices_from.clone())).unwrap_or(bare),
+        operator: address(email.and_then(|email| email.operator.clone())),
+        remind_before_ms: remind_before(expires_after_ms),
+        from,
+        reply_to: email.and_then(|email| email.reply_to.clone()).map(|sender| sender.shown),
+        own_domains: own.map_or_else(|| vec![domain], |own| own.into_iter().map(|host| host.0).collect()),
+        connector: authored.map_or_else(|| Ok(maildir()), |email| mail(email, folder, maildir))?,
+    })
+}
+
+/// A key of the connector that was not chosen is refused and not ignored: whoever wrote it believes that it does something.
+fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, Wrong> {
+    match email.connector.clone().map(|connector| (*connector.get_ref(), connector)) {
+        Some((authored::MailConnector::Smtp, at)) => {
+            misplaced(email.path.as_ref(), "maildir")?;
+            smtp(&at, email, folder).map(Mail::Smtp)
+        }
+        Some((authored::MailConnector::Maildir, _)) | None => {
+            misplaced(email.host.as_ref(), "smtp")?;
+            misplaced(email.port.as_ref(), "smtp")?;
+            misplaced(email.tls.as_ref(), "smtp")?;
+            misplaced(email.ca_file.as_ref(), "smtp")?;
+            misplaced(email.username.as_ref(), "smtp")?;
+            misplaced(email.password_file.as_ref(), "smtp")?;
+            misplaced(email.timeout.as_ref(), "smtp")?;
+            misplaced(email.retry_after.as_ref(), "smtp")?;
+            Ok(email.path.map_or_else(maildir, |path| Mail::Maildir { path: folder.path(path.into_inner()) }))
+        }
+    }
+}
+
+/// A relay needs a host; a user and a password file go together or not at all.
+/// TLS from the first byte unless another way is chosen by name, and the port that is usual for the way. A password goes without TLS to this
+/// machine only.
+fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
+    let Some(host) = email.host else {
+        return Err(Wrong::at(connector, "`host` is missing", "name the relay with `host = \"mail.example.org\"`"));
+    };
+    let host = host.into_inner().0;
+    let tls = match email.tls.as_ref().map(Spanned::get_ref) {
+        Some(authored::Tls::Required) | None => Tls::Required,
+        Some(authored::Tls::Starttls) => Tls::Starttls,
+        Some(authored::Tls::None) => Tls::None,
+    };
+    let usual_port = match tls {
+        Tls::Required => defaults::SMTP_PORT_TLS,
+        Tls::Starttls => defaults::SMTP_PORT_STARTTLS,
+        Tls::None => defaults::SMTP_PORT_PLAIN,
+    };
+    let login = match (email.username, email.password_file) {
+        (Some(user), Some(file)) => {
+            let near = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+            if tls == Tls::None && !near {
+                let what = "without TLS this password would cross the network in clear";
+                return Err(Wrong::at(&user, what, "write `tls = \"required\"` or `tls = \"starttls\"`"));
+            }
+            Some((user.into_inner().0, folder.path(file.into_inner())))
+        }
+        (Some(user), None) => {
+            let hint = "name a file that holds the password: `password-file = \"/run/secrets/smtp\"`";
+            return Err(Wrong::at(&user, "a user name needs a password", hint));
+        }
+        (None, Some(file)) => return Err(Wrong::at(&file, "a password needs a user name", "add `username = \"…\"`")),
+        (None, None) => None,
+    };
+    Ok(Smtp {
+        host,
+        port: email.port.and_then(|port| u16::try_from(port.into_inner().0).ok()).unwrap_or(usual_port),
+        tls,
+        ca_file: email.ca_file.map(|path| folder.path(path.into_inner())),
+        login,
+        timeout_ms: email.timeout.map_or(defaults::SMTP_TIMEOUT_MS, |span| span.into_inner().0),
+        retry_after_ms: email.retry_after.map_or(defaults::SMTP_RETRY_AFTER_MS, |span| span.into_inner().0),
+    })
+}
+
+/// `None` means that agents cannot deploy here. A section turns deployments on, whether or not there is a repository yet; without a section they are
+/// on only where the configuration itself stands in one.
+pub(super) fn deployment(
+    authored: Option<authored::Deployment>,
+    folder: &Folder,
+    is_repository: bool,
+) -> Result<Option<Deployment>, Wrong> {
+    let (name, branch) = defaults::DEPLOYMENT_TARGET;
+    let usual_targets = || branch.parse().map(|branch| (name.to_owned(), branch)).into_iter().collect();
+    let Some(authored) = authored else {
+        // Nothing to deploy from, and nobody asked for it.
+        return Ok(is_repository.then(|| Deployment {
+            repository: folder.path("."),
+            targets: usual_targets(),
+            connector: Deploy::Git,
+        }));
+    };
+    let targets = authored.targets.as_ref().map(targets).transpose()?;
+    let repository = folder.path(authored.repository.as_deref().unwrap_or(Path::new(".")));
+    let connector = match authored.connector.as_ref().map(|connector| (connector, connector.get_ref())) {
+        Some((at, authored::DeployConnector::Command)) => {
+            let Some(argv) = authored.command else {
+                return Err(Wrong::at(at, "`command` is missing", "write `command = [\"/usr/local/bin/deploy\"]`"));
+            };
+            Deploy::Command(Command {
+                argv: folder.argv(argv.into_inner().0),
+                timeout_ms: authored.timeout.map_or(defaults::DEPLOYMENT_TIMEOUT_MS, |span| span.into_inner().0),
+                environment: names(authored.environment.map(Spanned::into_inner)),
+                not_done_codes: codes(authored.not_done_codes.map(Spanned::into_inner)),
+            })
+        }
+        Some((_, authored::DeployConnector::Git)) | None => {
+            misplaced(authored.command.as_ref(), "command")?;
+            misplaced(authored.not_done_codes.as_ref(), "command")?;
+            misplaced(authored.timeout.as_ref(), "command")?;
+            misplaced(authored.environment.as_ref(), "command")?;
+            Deploy::Git
+        }
+    };
+    Ok(Some(Deployment { repository, targets: targets.unwrap_or_else(usual_targets), connector }))
+}
+
+/// A table without targets is a mistake: it would take the usual target away and put nothing in its place.
+/// So are two branches of which one is below the other, because git cannot have both.
+fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
+    if targets.get_ref().is_empty() {
+        return Err(Wrong::at(
+            targets,
+            "nothing could be deployed",
+            "name a target, such as `production = \"production\"`",
+        ));
+    }
+    for (name, branch) in targets.get_ref() {
+        let above = |other: &&Branch| branch.0.above().any(|above| above == other.0.as_str());
+        if let Some(other) = targets.get_ref().values().find(above) {
+            let what = format!("{} cannot be beside {}, which another target has", branch.0, other.0);
+            return Err(Wrong::at(name, what, "git keeps no branch below another branch; rename one of them"));
+        }
+    }
+    targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
+}
+
+/// Variables that a program gets; none unless they are named.
+pub(super) fn names(names: Option<Vec<Variable>>) -> Vec<String> {
+    names.map(values).unwrap_or_default()
+}
+
+/// Exit codes that mean that nothing was done; none unless they are named, so that a failure is doubt.
+/// Every number fits, because `ExitCode` has the bounds of an exit status.
+pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
+    codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
+}
+
+/// The ledger's file and the accounts that may pay. Without accounts there is nothing to pay from.
+pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Result<Payments, Wrong> {
+    // The ledger is the only choice, so that naming it changes nothing.
+    let (path, accounts) = match authored {
+        Some(authored::Payments { connector: None | Some(authored::PayConnector::Ledger), path, accounts }) => {
+            (path, accounts)
+        }
+        None => (None, None),
+    };
+    Ok(Payments {
+        path: path.map_or_else(|| state.join(defaults::LEDGER_FILE), |path| folder.path(path)),
+        accounts: named(accounts, account)?,
+    })
+}
+
+/// At most one opening balance in a currency. The ledger recognises an opening by its account and currency, so a second would be a change of the first.
+fn account(account: authored::Account) -> Result<Account, Wrong> {
+    let mut opening: Vec<Amount> = Vec::new();
+    for at in account.opening.into_iter().flatten() {
+        let amount = amount(&at)?;
+        if opening.iter().any(|other| other.currency == amount.currency) {
+            let what = format!("this account has an opening balance in {} already", amount.currency);
+            return Err(Wrong::at(&at, what, "write one amount for each currency"));
+        }
+        opening.push(amount);
+    }
+    Ok(Account { opening, deposits: named(account.deposits, |deposit| amount(&deposit))? })
+}
+
+/// The mistake is told where this amount stands, and not at the beginning of the array that it stands in.
+fn amount(text: &Spanned<String>) -> Result<Amount, Wrong> {
+    let wrong = |what| Wrong { span: text.span(), what, hint: None };
+    let holdshort_common::money::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;
+    Ok(Amount { minor_units, currency: currency.into(), decimals })
+}

@@ -1,0 +1,67 @@
+//! Whom the host tells: webhooks here, reviewers by the addresses in their own sections.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::{Folder, Wrong, authored, defaults, plain_name};
+use crate::notices::{NoticeEvent, NoticeFormat, NoticeTarget};
+
+/// Every target by its name.
+pub(super) fn targets(
+    authored: Option<authored::Named<authored::Notice>>,
+    folder: &Folder,
+    expires_after_ms: Option<u64>,
+) -> Result<BTreeMap<String, NoticeTarget>, Wrong> {
+    let targets = authored.into_iter().flatten();
+    targets.map(|(name, section)| Ok((plain_name(&name)?, target(&name, section, folder, expires_after_ms)?))).collect()
+}
+
+/// A target needs one address, and for programs a secret: a message that is not signed could be anybody's.
+fn target(
+    name: &Spanned<String>,
+    authored: authored::Notice,
+    folder: &Folder,
+    expires_after_ms: Option<u64>,
+) -> Result<NoticeTarget, Wrong> {
+    let authored::Notice { url, url_file, secret_file, .. } = &authored;
+    let format = authored.format.unwrap_or(NoticeFormat::Standard);
+    let allow_http = authored.allow_http.unwrap_or(false);
+    let at = match (url, url_file) {
+        (Some(url), None) => url.span(),
+        (None, Some(file)) => file.span(),
+        (Some(url), Some(_)) => {
+            return Err(Wrong::at(url, "`url-file` says where it is, too", "remove one of the two"));
+        }
+        (None, None) => {
+            let hint = "add `url = \"https://…\"`, or `url-file = …` with a file in which it stands";
+            return Err(Wrong::at(name, "`url` is missing", hint));
+        }
+    };
+    if let Some(url) = url {
+        let hint = "write `https://`, or `allow-http = true` if the way there is safe";
+        url.get_ref().with_tls(allow_http).map_err(|what| Wrong::at(url, what, hint))?;
+    }
+    if secret_file.is_none() && format == NoticeFormat::Standard {
+        let hint = "add `secret-file = …` with a file that holds `whsec_…`, or write `format = \"chat\"`";
+        let what = "without a secret nobody could tell whether a message is this host's".into();
+        return Err(Wrong { span: at, what, hint: Some(hint.into()) });
+    }
+    Ok(NoticeTarget {
+        url: authored.url.map(Spanned::into_inner),
+        url_file: authored.url_file.map(|file| folder.path(file.into_inner())),
+        secret_file: authored.secret_file.map(|file| folder.path(file.into_inner())),
+        format,
+        events: authored.events.unwrap_or_else(|| NoticeEvent::WEBHOOK.into()),
+        remind_before_ms: authored.remind_before.map_or_else(|| remind_before(expires_after_ms), |span| span.0),
+        retries: authored.retries.map_or(defaults::NOTICE_RETRIES, |n| u32::try_from(n.0).unwrap_or(u32::MAX)),
+        retry_after_ms: authored.retry_after.map_or(defaults::NOTICE_RETRY_AFTER_MS, |span| span.0),
+        allow_http,
+        allow_private: authored.allow_private.unwrap_or(false),
+    })
+}
+
+/// A quarter of the time that people have to decide, and at least five minutes.
+pub(super) fn remind_before(expires_after_ms: Option<u64>) -> u64 {
+    expires_after_ms.map_or(0, |ms| ms / 4).max(defaults::NOTICE_REMIND_BEFORE_MIN_MS)
+}

@@ -1,0 +1,186 @@
+//! Who may decide, and whether what is asked of them can ever be met.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::{Reviewers, Time};
+use toml::Spanned;
+
+use super::{Wrong, authored, defaults, plain_name};
+use crate::error::nearest;
+use crate::resolved::{Approval, Delegation, Reviewer};
+use crate::value::Name;
+
+/// A token stands for one person: with two names for one token, the journal could not say who decided.
+pub(super) fn reviewers(
+    authored: Option<authored::Named<authored::Reviewer>>,
+    operator: &str,
+) -> Result<Vec<Reviewer>, Wrong> {
+    let (mut reviewers, mut owners) = (Vec::new(), BTreeMap::new());
+    for (name, reviewer) in authored.into_iter().flatten() {
+        let others = reviewers.iter().map(|other: &Reviewer| &*other.name).chain([operator]);
+        let (name, token_sha256) = (alone(&name, others)?, reviewer.token_sha256.get_ref().0);
+        if let Some(other) = owners.insert(token_sha256, name.clone()) {
+            let what = format!("`{other}` has the same token, so nobody could tell who decided");
+            return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a token of their own"));
+        }
+        reviewers.push(Reviewer { name, token_sha256, email: reviewer.email.map(|email| email.address) });
+    }
+    Ok(reviewers)
+}
+
+/// A plain name that differs from the others by more than capitals: nobody could tell `Alice` from `alice`, and their votes would be two people's.
+fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) -> Result<String, Wrong> {
+    let plain = plain_name(name)?;
+    match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
+        Some(other) => {
+            let what = format!("`{plain}` and `{other}` differ by capitals alone, so nobody could tell them apart");
+            Err(Wrong::at(name, what, "give one of them another name; for one person keep one section"))
+        }
+        None => Ok(plain),
+    }
+}
+
+/// Everyone who is named must have a token. The local operator has one that stands in no section, so is known without.
+pub(super) fn approval(
+    authored: Option<&authored::Approval>,
+    reviewers: &[Reviewer],
+    operator: &str,
+    has_policy: bool,
+) -> Result<Approval, Wrong> {
+    if let Some(first) = authored.and_then(|authored| authored.grantors.as_ref()?.first()).filter(|_| has_policy) {
+        let hint = "write a policy that permits the action `grant`, and remove this";
+        return Err(Wrong::at(first, "with policy files it is they that say who may make standing grants", hint));
+    }
+    let Some(authored) = authored else {
+        return Ok(Approval {
+            reviewers: Reviewers::Any,
+            quorum: u32::try_from(defaults::QUORUM).unwrap_or(1),
+            four_eyes: defaults::FOUR_EYES,
+            grantors: Vec::new(),
+            expires_after_ms: defaults::EXPIRES_AFTER_MS,
+            start_within_ms: defaults::START_WITHIN_MS,
+        });
+    };
+    let everyone = everybody(reviewers, operator);
+    let named = known(authored.reviewers.as_deref().unwrap_or_default(), &everyone)?;
+    enough_people(authored, named.len(), everyone.len())?;
+    let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
+    Ok(Approval {
+        reviewers: if named.is_empty() { Reviewers::Any } else { Reviewers::Named(named) },
+        quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
+        four_eyes: authored.four_eyes.as_ref().map_or(defaults::FOUR_EYES, |four_eyes| *four_eyes.get_ref()),
+        grantors: known(authored.grantors.as_deref().unwrap_or_default(), &everyone)?,
+        expires_after_ms: authored.expires_after.map(|span| span.0).or(defaults::EXPIRES_AFTER_MS),
+        start_within_ms: authored.start_within.map_or(defaults::START_WITHIN_MS, |span| span.0),
+    })
+}
+
+/// Everybody with a token.
+fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a str) -> Vec<&'a str> {
+    let named = reviewers.iter().map(|reviewer| reviewer.name.as_str());
+    named
+        .clone()
+        .chain([operator].into_iter().filter(|operator| !named.clone().any(|name| name == *operator)))
+        .collect()
+}
+
+/// These names, each once, all of them somebody's.
+fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wrong> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        let text = &name.get_ref().0;
+        if !everyone.contains(&text.as_str()) {
+            let near = nearest(text, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? else "));
+            let hint = format!(
+                "{}add a section `[reviewers.{text}]`; known: {}",
+                near.unwrap_or_default(),
+                everyone.join(", ")
+            );
+            return Err(Wrong::at(name, format!("nobody here is called `{text}`"), hint));
+        }
+        if !found.contains(text) {
+            found.push(text.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Groups have names of their own: with a person's, nobody could tell in a policy who is meant.
+pub(super) fn groups(
+    authored: Option<authored::Named<Vec<Spanned<Name>>>>,
+    reviewers: &[Reviewer],
+    operator: &str,
+) -> Result<BTreeMap<String, Vec<String>>, Wrong> {
+    let everyone = everybody(reviewers, operator);
+    let mut groups = BTreeMap::new();
+    for (name, members) in authored.into_iter().flatten() {
+        let group = alone(&name, everyone.iter().copied().chain(groups.keys().map(String::as_str)))?;
+        if everyone.contains(&group.as_str()) {
+            return Err(Wrong::at(&name, format!("`{group}` is a person already"), "call the group otherwise"));
+        }
+        groups.insert(group, known(&members, &everyone)?);
+    }
+    Ok(groups)
+}
+
+/// Everybody has one place, and nobody stands in their own. An end is a moment, or a day, which is over when the next begins in UTC.
+pub(super) fn delegations(
+    authored: Option<authored::Named<authored::Delegation>>,
+    reviewers: &[Reviewer],
+    operator: &str,
+) -> Result<Vec<Delegation>, Wrong> {
+    let everyone = everybody(reviewers, operator);
+    let mut delegations = Vec::new();
+    for (name, authored::Delegation { to, until }) in authored.into_iter().flatten() {
+        let from = plain_name(&name)?;
+        if !everyone.contains(&from.as_str()) {
+            let hint = format!("known: {}", everyone.join(", "));
+            return Err(Wrong::at(&name, format!("nobody here is called `{from}`"), hint));
+        }
+        let to_whom = known(std::slice::from_ref(&to), &everyone)?.swap_remove(0);
+        if to_whom == from {
+            return Err(Wrong::at(&to, format!("`{from}` stands in their own place"), "name somebody else"));
+        }
+        let written = until.get_ref().to_string();
+        let ends = if until.get_ref().time.is_none() {
+            format!("{written}T00:00:00Z")
+                .parse::<jiff::Timestamp>()
+                .and_then(|day| day.checked_add(jiff::SignedDuration::from_hours(24)))
+        } else {
+            written.parse()
+        };
+        let Some(until) = ends.ok().and_then(|ends| u64::try_from(ends.as_microsecond()).ok()).map(Time) else {
+            let what = format!("`{written}` is no moment");
+            return Err(Wrong::at(
+                &until,
+                what,
+                "write a day, as `2026-12-24`, or a time with its offset, as `2026-12-24T18:00:00Z`",
+            ));
+        };
+        delegations.push(Delegation { from, to: to_whom, until });
+    }
+    Ok(delegations)
+}
+
+/// A quorum that cannot be met would hold every call for ever, which nobody means.
+fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -> Result<(), Wrong> {
+    let may_decide = if named == 0 { everyone } else { named };
+    let hint = "add people under `[reviewers.NAME]`, or ask for fewer";
+    if let Some(quorum) = &authored.quorum
+        && usize::try_from(quorum.get_ref().0).is_ok_and(|quorum| quorum > may_decide)
+    {
+        let what = format!("{} approvals are asked for, and {may_decide} may decide", quorum.get_ref().0);
+        return Err(Wrong::at(quorum, what, hint));
+    }
+    if let Some(four_eyes) = authored.four_eyes.as_ref().filter(|four_eyes| *four_eyes.get_ref()) {
+        let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
+        // Whoever starts a run is somebody with a token; if all of them must approve, none of their own runs can go on.
+        if named == 0 && usize::try_from(quorum).is_ok_and(|quorum| quorum >= everyone) {
+            let what = format!(
+                "with four-eyes {quorum} besides the one who started the run must approve, and there are {everyone} people in all"
+            );
+            return Err(Wrong::at(four_eyes, what, hint));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,385 @@
+//! Values that parse themselves: what has one of these types has been checked, and a mistake is reported at the place where it stands.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use holdshort_gate::Digest;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
+
+use super::defaults::{DURATION_MS_MAX, NAME_CHARS_MAX};
+use super::fact::FactName;
+use super::notices::WebUrl;
+use super::zone::Zone;
+use holdshort_common::reference::{BranchName, RevisionPattern};
+
+/// Whether `text` can be the name of an agent, reviewer, check or target: plain enough to stand in paths, headers and commands.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= NAME_CHARS_MAX
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// A whole number with its bounds, both included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Between<const MIN: u64, const MAX: u64>(pub(super) u64);
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded<const MIN: u64, const MAX: u64>;
+        impl<const MIN: u64, const MAX: u64> Visitor<'_> for Bounded<MIN, MAX> {
+            type Value = u64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from {MIN} to {MAX}")
+            }
+
+            /// TOML has one kind of whole number, 64 bits with a sign, so nothing else has to be visited. For the rest serde says what was expected.
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
+                let wrong = || E::invalid_value(Unexpected::Signed(number), &self);
+                u64::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)).ok_or_else(wrong)
+            }
+        }
+        deserializer.deserialize_i64(Bounded::<MIN, MAX>).map(Self)
+    }
+}
+
+/// Makes a type that is read from a string through its `FromStr`.
+macro_rules! from_text {
+    ($($name:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+from_text!(
+    Name, Variable, Span, Address, Authority, Origin, Branch, Revisions, Mailbox, Sender, Host, TokenHash, Text,
+    FactName, WebUrl, Zone
+);
+
+/// A plain name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name(pub(super) String);
+
+// Short and plain, because names stand in decisions, file names and terminals.
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        is_name(text).then(|| Self(text.into())).ok_or_else(|| {
+            format!(
+                "`{}` is not a name; use up to {NAME_CHARS_MAX} letters, digits, `-`, `_` and `.`, beginning with a letter or a digit",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+/// The name of a variable of the host's environment.
+#[derive(Clone, Debug)]
+pub(super) struct Variable(String);
+
+// Only names: a value would be one more place for a secret, and would be printed with the rest of the configuration.
+impl FromStr for Variable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match text.split_once('=') {
+            // What follows may be a secret and is not repeated.
+            Some((name, _)) if plain(name) => Err(format!(
+                "`{name}=…` gives a value; write the name alone, `{name}`: the value is that of the host's own environment"
+            )),
+            None if !text.is_empty() && plain(text) && !text.starts_with(|c: char| c.is_ascii_digit()) => {
+                Ok(Self(text.into()))
+            }
+            Some(_) | None => Err(format!(
+                "`{}` is not the name of a variable; write it like `CARGO_HOME`, with letters, digits and `_`",
+                text.escape_debug()
+            )),
+        }
+    }
+}
+
+/// A length of time in milliseconds, written `250ms`, `30s`, `10m`, `24h` or `7d`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span(pub(super) u64);
+
+// A bare number is refused: whoever wrote it may have meant another unit.
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || {
+            format!(
+                "`{}` is not a length of time; write it like `250ms`, `30s`, `10m`, `24h` or `7d`",
+                text.escape_debug()
+            )
+        };
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(refuse()),
+        };
+        // A product too large for 64 bits stays at the largest number, which is out of range, and does not wrap round to a short time.
+        let ms = number.parse::<u64>().map_err(|_| refuse())?.saturating_mul(unit_ms);
+        if (1..=DURATION_MS_MAX).contains(&ms) {
+            Ok(Self(ms))
+        } else {
+            Err(format!("`{text}` is out of range; from `1ms` to `3650d` makes sense here"))
+        }
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address(pub(super) SocketAddr);
+
+// An address and a port; a name would be looked up, and could be somewhere else tomorrow.
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!("`{}` is not an address with a port; write it like `127.0.0.1:7411`", text.escape_debug())
+        })
+    }
+}
+
+/// A value of the `Host` header: a name with its port if it has one.
+/// What is no authority all the same equals no request's header, and lets nobody in.
+#[derive(Clone, Debug)]
+pub(super) struct Authority(String);
+
+// Compared with `Host` byte by byte later, so that it is brought into one form here.
+impl FromStr for Authority {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        if !text.is_empty() && text.chars().all(plain) {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        Err(format!(
+            "`{}` is not a value of the `Host` header; write it like `approvals.example.org` or `localhost:7411`",
+            text.escape_debug()
+        ))
+    }
+}
+
+/// A value of the `Origin` header: a scheme and an authority, no path.
+/// A slash at its end is refused: no browser sends one, so that origin would never be met.
+#[derive(Clone, Debug)]
+pub(super) struct Origin(String);
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        match rest.map(str::parse::<Authority>) {
+            Some(Ok(_)) => Ok(Self(text.to_ascii_lowercase())),
+            Some(Err(_)) | None => Err(format!(
+                "`{}` is not an origin; write it like `https://approvals.example.org`",
+                text.escape_debug()
+            )),
+        }
+    }
+}
+
+/// Makes a checked text an ordinary one.
+macro_rules! into_text {
+    ($($name:ident),*) => {$(
+        impl From<$name> for String {
+            fn from(checked: $name) -> Self {
+                checked.0
+            }
+        }
+    )*};
+}
+into_text!(Variable, Authority, Origin, Text);
+
+/// A branch: its name, or its whole reference.
+#[derive(Clone, Debug)]
+pub(super) struct Branch(pub(super) BranchName);
+
+impl FromStr for Branch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|why| {
+            format!(
+                "`{}` is not a branch: {why}; write its name, or its whole reference like `refs/heads/production`",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+/// A pattern for the references that a check may run on.
+#[derive(Clone, Debug)]
+pub(super) struct Revisions(pub(super) RevisionPattern);
+
+impl FromStr for Revisions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|why| {
+            format!(
+                "`{}` is not a pattern for branches or tags: {why}; write `main` or `release/*` for branches, `refs/tags/v*` for tags, or `*` for any revision",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+/// An address of mail.
+/// Bare, without a name or quotes: whoever reads the file should see at once which address it is.
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    /// The whole of it.
+    pub(super) address: String,
+    /// The part after the `@`, in ASCII and lower case.
+    pub(super) domain: String,
+}
+
+// One address, with or without a name; lists and groups are not a sender.
+impl FromStr for Mailbox {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{}` is not a mail address; write it like `agent@example.org`", text.escape_debug());
+        let (local, domain) = text.rsplit_once('@').ok_or_else(refuse)?;
+        let plain = local.chars().all(|c| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c));
+        if local.is_empty() || !plain {
+            return Err(refuse());
+        }
+        let Host(domain) = domain.parse().map_err(|_| refuse())?;
+        Ok(Self { address: text.into(), domain })
+    }
+}
+
+/// A mail address that may have a display name: `Agents <agent@example.org>`.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    /// With the name.
+    pub(super) shown: String,
+    pub(super) mailbox: Mailbox,
+}
+
+// A name without the signs that mean something in a header, so that what is written is what recipients read.
+impl FromStr for Sender {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+            Some((name, address)) => (name.trim(), address),
+            None => ("", text),
+        };
+        if name.chars().any(|c| c.is_control() || "<>()[]:;@\\,\"".contains(c)) || name.contains("=?") {
+            return Err(format!(
+                "`{}` has no plain display name; write it like `Agents <agent@example.org>`",
+                text.escape_debug()
+            ));
+        }
+        let mailbox: Mailbox = address.parse()?;
+        let shown = if name.is_empty() { address.into() } else { format!("{name} <{address}>") };
+        Ok(Self { shown, mailbox })
+    }
+}
+
+/// A host name or address without a port, in ASCII and lower case.
+#[derive(Clone, Debug)]
+pub(super) struct Host(pub(super) String);
+
+// A domain in ASCII and lower case, so that look-alikes do not count as one's own.
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ascii = idna::domain_to_ascii_strict(text).ok().filter(|ascii| !ascii.is_empty());
+        ascii.map(Self).ok_or_else(|| {
+            format!(
+                "`{}` is not a host name; write it like `example.org`, without a scheme, port or path",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+/// Tokens whose hashes stand in examples or come of a slip, such as a variable that is not set; with such a hash anybody could decide.
+const GUESSED_TOKENS: [&str; 8] = ["", "\n", "test", "test\n", "test2", "test2\n", "token", "password"];
+
+/// The SHA-256 of a reviewer's token; the token itself stands nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TokenHash(pub(super) Digest);
+
+// The hash and never the token, so that the file may be read by others.
+impl FromStr for TokenHash {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The text is not repeated: someone may have put the token itself here.
+        let hash = format!("sha256:{}", text.strip_prefix("sha256:").unwrap_or(text)).parse().map_err(|_| {
+            "not the SHA-256 of a token in hexadecimal; make it with `printf %s \"$TOKEN\" | sha256sum`, and keep the token out of this file"
+        })?;
+        if let Some(guessed) = GUESSED_TOKENS.into_iter().find(|token| Digest::of(token.as_bytes()) == hash) {
+            let token = if guessed.trim().is_empty() {
+                "no token at all".into()
+            } else {
+                format!("the token `{}`", guessed.trim())
+            };
+            return Err(format!(
+                "this is the hash of {token}, which anybody would try; make a token with `openssl rand -hex 32`, and its hash with `printf %s \"$TOKEN\" | sha256sum`"
+            ));
+        }
+        Ok(Self(hash))
+    }
+}
+
+/// Text that is not empty and has no control characters.
+#[derive(Clone, Debug)]
+pub(super) struct Text(pub(super) String);
+
+// Not empty and on one line.
+impl FromStr for Text {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            Err("this must not be empty".into())
+        } else if text.contains(char::is_control) {
+            Err("this must not contain control characters".into())
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+}
+
+/// A program and its arguments; no shell is involved.
+/// Whether there is such a program shows when it is run; it may be installed after the host has started.
+#[derive(Clone, Debug)]
+pub(super) struct Argv(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Argv {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer)?;
+        if words.first().is_none_or(String::is_empty) {
+            return Err(D::Error::custom(
+                "a command is an array with the program and each argument, like `[\"cargo\", \"test\"]`; there is no shell",
+            ));
+        }
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err(D::Error::custom("an argument of a command cannot contain a zero byte"));
+        }
+        Ok(Self(words))
+    }
+}

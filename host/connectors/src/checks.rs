@@ -1,0 +1,235 @@
+//! Checks that the operator named, such as a test suite, run on a fresh checkout of a revision: `checks.run`.
+//!
+//! A check is the repository's own code. Where this machine can, it is [`confined`]; else, and where the operator wants it so, it runs as the host's user.
+//! Either way the checkout is a new repository with the objects that the commit reaches, so the original's hooks, filters and
+//! configuration do not take part; the environment is made from nothing, with a home folder that is empty, and has what the operator names;
+//! time, output and disk space are limited; the process group is killed when the check ends.
+
+mod checkout;
+mod counts;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::Action;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use self::checkout::{Checkout, NotMade};
+use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Reserve, environment};
+use super::confined::{self, Given, NotFound, Sandbox};
+use super::git::revision::{NotResolved, Resolved};
+use super::git::{CommitId, Git, GitError};
+use super::{Routine, RoutineCall, Sentence, Unavailable, quote, quote_start, say};
+use holdshort_common::reference::RevisionPattern;
+
+/// The most of a check's output that is handed to the agent: its end.
+const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// How much of it is kept while test counts are looked for.
+const KEPT_BYTES_MAX: u64 = 1024 * 1024;
+/// How much a check may print before it is stopped.
+const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How many checks run at a time. The others wait: two test suites on one machine are slow already.
+const AT_A_TIME: usize = 2;
+
+/// A check as the operator named it.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The program and its arguments, run in the checkout's top folder.
+    pub argv: Vec<String>,
+    /// How long it may run.
+    pub time_out: Duration,
+    /// What it may run on: patterns for the reference that the agent's revision was found by.
+    pub revisions: Vec<RevisionPattern>,
+    /// The variables of the host's environment that it gets, besides `PATH`; also in place of what a check is given otherwise, such as `HOME`.
+    pub environment: Vec<String>,
+    /// The sandbox, and what it holds; without one the check runs as the host's user.
+    pub confined: Option<(Sandbox, Given)>,
+}
+
+impl Check {
+    /// Judges what was resolved and never the agent's text, which could mean something else to git than to a pattern.
+    fn allows(&self, name: &str, resolved: &Resolved) -> Result<(), NotRun> {
+        if self.revisions.iter().any(|pattern| pattern.fits(resolved.reference())) {
+            return Ok(());
+        }
+        let found = match resolved.reference() {
+            Some(reference) => quote(reference).to_string(),
+            None => format!("the bare commit id {}", resolved.commit()),
+        };
+        let allowed = self.revisions.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ");
+        Err(NotRun::NotAllowed { name: name.to_owned(), found, allowed })
+    }
+}
+
+/// Runs the checks of one repository.
+#[derive(Debug)]
+pub struct Checks {
+    git: Git,
+    checks: BTreeMap<String, Check>,
+    children: Children,
+    scratch: PathBuf,
+    turns: Semaphore,
+}
+
+/// Why a check did not run, in words for the agent; or that the host could not run it.
+#[derive(Debug, thiserror::Error)]
+enum NotRun {
+    #[error("there is no check {name}; the operator named {known}")]
+    NoCheck { name: Sentence, known: String },
+    #[error(transparent)]
+    NotResolved(NotResolved),
+    #[error("the check `{name}` may not run on {found}, only on {allowed}")]
+    NotAllowed { name: String, found: String, allowed: String },
+    #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
+    NotStarted { name: String, source: NotStarted },
+    #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
+    NotFound { name: String, source: NotFound },
+    #[error("{0}; this connector serves `holdshort:agent/checks#run`")]
+    NotOurs(&'static str),
+    /// The host's failure, which the agent does not see.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Likewise.
+    #[error("no checkout could be made: {0}")]
+    Checkout(#[from] io::Error),
+    #[error("the check `{name}` does not run on this commit: {limit}")]
+    TooLarge { name: String, limit: String },
+}
+
+impl From<NotResolved> for NotRun {
+    fn from(error: NotResolved) -> Self {
+        if let NotResolved::Git(error) = error { Self::Git(error) } else { Self::NotResolved(error) }
+    }
+}
+
+impl Checks {
+    /// Checks out into `scratch`, which is this connector's alone: what an earlier host left in it is removed.
+    pub fn open(git: Git, checks: BTreeMap<String, Check>, children: Children, scratch: PathBuf) -> io::Result<Self> {
+        checkout::empty(&scratch)?;
+        Ok(Self { git, checks, children, scratch, turns: Semaphore::new(AT_A_TIME) })
+    }
+
+    /// The turn is taken before the checkout is made, so that no more trees are made at a time than checks run.
+    async fn result(&self, action: &Action) -> Result<Value, NotRun> {
+        let arguments = action.arguments();
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+        let (name, revision) = text("name").zip(text("revision")).ok_or(NotRun::NotOurs("no `name` and `revision`"))?;
+        let check = self.checks.get(name).ok_or_else(|| self.no_check(name))?;
+        let resolved = self.git.resolve(revision).await?;
+        check.allows(name, &resolved)?;
+        if let Some((_, given)) = &check.confined {
+            let not_found = |source| NotRun::NotFound { name: name.to_owned(), source };
+            given.finds(check.argv.first().map_or("", String::as_str)).map_err(not_found)?;
+        }
+        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
+        let checkout = Checkout::make(&self.git, &resolved, &self.scratch, &self.children).await;
+        let checkout = checkout.map_err(|error| match error {
+            NotMade::Failed(error) => NotRun::Checkout(error),
+            NotMade::TooLarge(limit) => NotRun::TooLarge { name: name.to_owned(), limit },
+        })?;
+        if let Some((sandbox, _)) = check.confined.clone() {
+            let folders = checkout.folders().clone();
+            tokio::task::spawn_blocking(move || sandbox.hand_over(&folders)).await.map_err(io::Error::other)??;
+        }
+        let ended = self.children.run(checkout.name(), order(check, &checkout)?).await;
+        self.children.forget(checkout.name()).await;
+        let ended = ended.map_err(|source| NotRun::NotStarted { name: name.to_owned(), source })?;
+        Ok(report(name, resolved.commit(), check, &ended))
+    }
+
+    fn no_check(&self, name: &str) -> NotRun {
+        let known = self.checks.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        NotRun::NoCheck { name: quote_start(name, 80), known }
+    }
+}
+
+impl Routine for Checks {
+    fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
+        async move {
+            match self.result(call.action).await {
+                Ok(report) => Ok(json!({ "ok": report })),
+                Err(NotRun::Git(error)) if !error.is_of_the_question() => Err(Unavailable(error.sentence())),
+                Err(error @ NotRun::Checkout(_)) => Err(Unavailable(say!("the check was not run: {}", quote(error)))),
+                Err(why) => Ok(json!({ "err": why.to_string() })),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
+    let folders = checkout.folders();
+    let path = |path: PathBuf| path.to_string_lossy().into_owned();
+    let (argv, home, temporary) = match &check.confined {
+        Some((sandbox, given)) => {
+            (sandbox.argv(folders, given, &check.argv), confined::HOME.to_owned(), confined::TEMPORARY.to_owned())
+        }
+        None => (check.argv.clone(), path(folders.home()), path(folders.temporary())),
+    };
+    let own = [("HOME", home), ("TMPDIR", temporary), ("LANG", "C.UTF-8".to_owned()), ("CI", "true".to_owned())];
+    Ok(Order {
+        argv,
+        folder: Some(folders.tree()),
+        // What the operator names comes last and stands: many tools are found by the host's own home.
+        environment: environment(&[], &own).into_iter().chain(environment(&check.environment, &[])).collect(),
+        stdin: Vec::new(),
+        time_out: check.time_out,
+        kept_bytes_max: KEPT_BYTES_MAX,
+        written_bytes_max: WRITTEN_BYTES_MAX,
+        reserve: Some(Reserve::half(folders.all())?),
+        bounds: None,
+        merged: true,
+        leftovers: Leftovers::Kill,
+    })
+}
+
+/// A check that fails is an answer like any other. One that did not end by itself has the status -1, which no program can return, and says why in its
+/// output.
+fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value {
+    let (status, stopped) = match &ended.how {
+        How::Exited(status) => (*status, None),
+        How::Signalled(signal) => (-1, Some(format!("ended by signal {signal}"))),
+        How::TimedOut => (-1, Some(format!("stopped after {} seconds", check.time_out.as_secs_f64()))),
+        How::WroteTooMuch => (-1, Some(format!("stopped after it had printed {WRITTEN_BYTES_MAX} bytes"))),
+        How::FilledDisk => (-1, Some("stopped after it had used half of the disk space that was free".to_owned())),
+        How::Lost(error) => (-1, Some(format!("how it ended cannot be told: {error}"))),
+    };
+    let mut tail = tail(&ended.stderr);
+    if let Some(stopped) = stopped {
+        tail += &format!("\n[{stopped}]\n");
+    }
+    // Where the beginning is missing there may have been more to count.
+    let counts = if ended.stderr.is_cut() { None } else { counts::find(&String::from_utf8_lossy(&ended.stderr.bytes)) };
+    json!({
+        "name": name,
+        "revision": commit.as_str(),
+        "passed": ended.how == How::Exited(0),
+        "exit-status": status,
+        "counts": counts.map(|counts| json!({
+            "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped,
+        })),
+        "output-tail": tail,
+    })
+}
+
+/// The end of the output from the beginning of a line, and how much is missing.
+fn tail(output: &Output) -> String {
+    let start = output.bytes.len().saturating_sub(TAIL_BYTES_MAX);
+    let end = output.bytes.get(start..).unwrap_or_default();
+    if start == 0 && !output.is_cut() {
+        return String::from_utf8_lossy(end).into_owned();
+    }
+    let line = end.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = end.get(line..).unwrap_or_default();
+    let missing = output.written_bytes - end.len() as u64;
+    format!("[the first {missing} bytes are left out]\n{}", String::from_utf8_lossy(end))
+}
+
+#[cfg(test)]
+mod tests;

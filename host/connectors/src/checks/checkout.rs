@@ -1,0 +1,234 @@
+//! A fresh checkout of one commit, removed when it is dropped.
+//!
+//! It is a repository of its own that holds what the commit reaches and nothing else: it could not borrow the original's objects without showing
+//! every other branch, and files that were deleted from all of them, to the code of this one.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::bounds::{Bounds, lower};
+use crate::child::{Children, How, Leftovers, Order, Reserve};
+use crate::confined::Folders;
+use crate::git::revision::Resolved;
+use crate::git::{self, CommitId, Git, GitError};
+use holdshort_common::reference::ReferenceName;
+
+/// How long a checkout may take: a large tree on a slow disk.
+const CHECKOUT_MAX: Duration = Duration::from_secs(300);
+/// What git may take for one: a history of ten million objects takes more than looking at a commit does.
+const BOUNDS: Bounds = Bounds { memory_bytes: 4 << 30, cpu: Duration::from_secs(900) };
+/// How many files and folders there may be. The largest honest trees have half of that.
+const ENTRIES_MAX: usize = 1_000_000;
+/// How much the files may take together; fewer where the disk has less room.
+const FILES_BYTES_MAX: u64 = 8 << 30;
+/// How much of git's complaints is told.
+const COMPLAINT_CHARS_MAX: usize = 500;
+
+/// Why there is no checkout.
+#[derive(Debug)]
+pub(super) enum NotMade {
+    /// The commit is too large, and will be so the next time; what the limit is, in words.
+    TooLarge(String),
+    /// The host could not make it this time.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NotMade {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<GitError> for NotMade {
+    fn from(error: GitError) -> Self {
+        if error.is_of_the_question() {
+            Self::TooLarge(error.to_string())
+        } else {
+            Self::Failed(io::Error::other(error))
+        }
+    }
+}
+
+/// A folder with the files of a commit in it, a home and a place for temporary files.
+#[derive(Debug)]
+pub(super) struct Checkout {
+    name: String,
+    /// Removed with this value.
+    _removed: Removed,
+    folders: Folders,
+}
+
+impl Checkout {
+    /// Makes one in `scratch`.
+    pub(super) async fn make(
+        git: &Git,
+        resolved: &Resolved,
+        scratch: &Path,
+        children: &Children,
+    ) -> Result<Self, NotMade> {
+        let commit = resolved.commit();
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = random.iter().fold("check-".to_owned(), |name, byte| name + &format!("{byte:02x}"));
+        let folder = std::path::absolute(scratch)?.join(&name);
+        // From here on the folder goes with the value, also when something fails or the run is cancelled.
+        let checkout = Self { _removed: Removed(folder.clone()), folders: Folders::make(folder)?, name };
+        let format = format!("--object-format={}", if commit.as_str().len() == 64 { "sha256" } else { "sha1" });
+        checkout.measure(git, commit).await?;
+        // No template, so no hooks; a new configuration, so no filters.
+        checkout.git(children, &["init", "--quiet", "--template=", &format], Vec::new()).await?;
+        checkout.copy(git, resolved, children).await?;
+        checkout.git(children, &["checkout", "--quiet", "--detach", commit.as_str()], Vec::new()).await?;
+        if let Some(name) = resolved.reference().filter(|name| name.branch().is_some()).map(ReferenceName::as_str) {
+            checkout.git(children, &["symbolic-ref", "HEAD", name], Vec::new()).await?;
+        }
+        Ok(checkout)
+    }
+
+    /// Unlike any other checkout's, of this host or an earlier one.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where everything is.
+    pub(super) fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
+    /// Copies the commit, what it reaches, and the tags within that, out of the original. Where the original is not complete (a shallow or a partial
+    /// clone) neither is the copy.
+    async fn copy(&self, git: &Git, resolved: &Resolved, children: &Children) -> Result<(), NotMade> {
+        let own = self.folders.tree().join(".git");
+        let original = std::path::absolute(git.common_folder().await?)?;
+        if original.join("shallow").exists() {
+            std::fs::copy(original.join("shallow"), own.join("shallow"))?;
+        }
+        // The tags, because builds take their version from them (`git describe`), and the branch that the commit was found by.
+        let commit = resolved.commit();
+        let mut references = git.tags(commit).await?;
+        if let Some(name) = resolved.reference().filter(|name| name.branch().is_some()) {
+            references.extend_from_slice(format!("{commit} {name}\n").as_bytes());
+        }
+        std::fs::write(own.join("packed-refs"), &references)?;
+        let lines = references.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let ids = lines.filter_map(|line| line.split(|byte| *byte == b' ').next());
+        let wanted = ids.chain([commit.as_str().as_bytes()]).flat_map(|id| [id, b"\n"]).flatten().copied().collect();
+        let borrowed = own.join("objects/info/alternates");
+        std::fs::create_dir_all(own.join("objects/info"))?;
+        std::fs::write(&borrowed, format!("{}\n", original.join("objects").display()))?;
+        let pack = own.join("objects/pack/pack").to_string_lossy().into_owned();
+        let command = ["pack-objects", "--quiet", "--revs", "--missing=allow-any", "--delta-base-offset", &pack];
+        self.git(children, &command, wanted).await?;
+        Ok(std::fs::remove_file(borrowed)?)
+    }
+
+    /// Judges what the commit would unfold to, before a file of it is written.
+    async fn measure(&self, git: &Git, commit: &CommitId) -> Result<(), NotMade> {
+        let (bytes_free, files_free) = Reserve::half(self.folders.all())?.room()?;
+        let (bytes_max, files_max) = (FILES_BYTES_MAX.min(bytes_free), files_free.min(ENTRIES_MAX as u64));
+        let too_large = |what: String| Err(NotMade::TooLarge(what));
+        match git.unfolded(commit, ENTRIES_MAX).await? {
+            None => too_large(format!("it has more than {ENTRIES_MAX} files and folders")),
+            Some(it) if it.entries > files_max => {
+                too_large(format!("it has {} files and folders, and there is room for {files_max}", it.entries))
+            }
+            Some(it) if it.bytes > bytes_max => {
+                too_large(format!("its files take {} bytes, and there is room for {bytes_max}", it.bytes))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Runs git in the checkout. What it was stopped for, it would be stopped for again.
+    async fn git(&self, children: &Children, arguments: &[&str], stdin: Vec<u8>) -> Result<(), NotMade> {
+        let quiet =
+            ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
+        // Here the index is the checkout's own, and its references are in files, of which one is written by hand.
+        let files = ("GIT_DEFAULT_REF_FORMAT".to_owned(), "files".to_owned());
+        let environment =
+            git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").chain([files]).collect();
+        let order = Order {
+            argv: quiet.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect(),
+            folder: Some(self.folders.tree()),
+            environment,
+            stdin,
+            time_out: CHECKOUT_MAX,
+            kept_bytes_max: 16 * 1024,
+            written_bytes_max: 1024 * 1024,
+            reserve: Some(Reserve::half(self.folders.all())?),
+            bounds: Some(BOUNDS),
+            merged: true,
+            leftovers: Leftovers::Kill,
+        };
+        let name = format!("{}-git", self.name);
+        let ended = children.run(&name, order).await;
+        children.forget(&name).await;
+        let ended = ended.map_err(io::Error::other)?;
+        let command = arguments.first().unwrap_or(&"");
+        let said = ended.stderr.tail(COMPLAINT_CHARS_MAX);
+        let signal = if let How::Signalled(signal) = ended.how { Some(signal) } else { None };
+        let limit = match ended.how {
+            How::Exited(0) => return Ok(()),
+            How::FilledDisk => Some("half of the disk space that is free".into()),
+            How::TimedOut => Some(format!("{} seconds", CHECKOUT_MAX.as_secs())),
+            How::Exited(_) | How::Signalled(_) | How::WroteTooMuch | How::Lost(_) => {
+                git::limit_of(signal, &said, BOUNDS).map(|limit| limit.to_string())
+            }
+        };
+        let failed = || NotMade::Failed(io::Error::other(format!("`git {command}` failed ({:?}): {said}", ended.how)));
+        Err(limit.map_or_else(failed, |limit| NotMade::TooLarge(format!("`git {command}` takes more than {limit}"))))
+    }
+}
+
+/// A folder that is removed with this value.
+#[derive(Debug)]
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let folder = self.0.clone();
+        // On a thread of its own, because a build's folder holds ten thousands of files and this may be a task's thread.
+        let removal = std::thread::Builder::new().spawn(move || remove(&folder));
+        if let Err(error) = removal {
+            tracing::warn!(path = %self.0.display(), %error, "a checkout could not be removed");
+        }
+    }
+}
+
+/// Makes `scratch` (0700) and removes what is in it.
+pub(super) fn empty(scratch: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(scratch)?;
+    for entry in std::fs::read_dir(scratch)? {
+        let entry = entry?;
+        // Nothing but checkouts, should somebody have named a folder of theirs.
+        if entry.file_name().to_string_lossy().starts_with("check-") {
+            remove(&entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Removes whatever a check has left. These programs walk a tree of any depth with a bounded number of open files, where a recursion of the host's
+/// would end the host, and folders that their owner may not list do not stop them.
+fn remove(folder: &Path) {
+    for argv in [["chmod", "-R", "u+rwX", "--"], ["rm", "-r", "-f", "--"]] {
+        let [program, arguments @ ..] = argv;
+        let mut command = Command::new(program);
+        let started = command.args(arguments).arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        // What there is to remove is as large as the check made it.
+        let ended = started.and_then(|mut child| {
+            drop(lower(Some(child.id())));
+            child.wait()
+        });
+        if let Err(error) = ended {
+            tracing::warn!(program, %error, "the program that removes checkouts cannot be run");
+        }
+    }
+    if folder.exists() {
+        tracing::warn!(path = %folder.display(), "a checkout could not be removed");
+    }
+}

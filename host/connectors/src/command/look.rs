@@ -1,0 +1,93 @@
+//! Running a program that only looks, and reading what a program printed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, FunctionType, WitType};
+use serde_json::Value;
+
+use super::super::child::{Children, Ended, Leftovers, NotStarted, Order, Output};
+use super::super::program::{KEPT_BYTES_MAX, Program};
+use super::super::{Sentence, quote, say};
+use holdshort_common::once::once;
+
+/// The types of functions that are not ours: the component that asks brings them.
+pub trait FunctionTypes: Send + Sync {
+    /// The type with which the action's component imports its function, or why it cannot be told.
+    fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, Sentence>>;
+}
+
+/// What all programs of a host share.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub(super) types: Arc<dyn FunctionTypes>,
+    pub(super) children: Children,
+    /// How many programs have looked.
+    looks: Arc<AtomicU64>,
+}
+
+impl Surroundings {
+    /// `children` holds the output of running programs.
+    pub fn new(children: Children, types: Arc<dyn FunctionTypes>) -> Self {
+        Self { types, children, looks: Arc::default() }
+    }
+
+    /// Runs `argv` within the bounds of `program`; whatever it leaves behind is killed, because it was to look.
+    pub(super) async fn look(
+        &self,
+        program: &Program,
+        argv: &[String],
+        action: &Action,
+        own: &[(&str, String)],
+    ) -> Result<Ended, Sentence> {
+        let order = program.order(argv, action.canonical().into_bytes(), own);
+        let order = Order { leftovers: Leftovers::Kill, ..order };
+        loop {
+            // Numbers begin anew with each host, so that what a killed one left is overwritten and does not pile up.
+            let name = format!("look-{}", self.looks.fetch_add(1, Ordering::Relaxed));
+            match self.children.run(&name, order.clone()).await {
+                Ok(ended) => {
+                    self.children.forget(&name).await;
+                    return Ok(ended);
+                }
+                // A program of an earlier host still runs under that number.
+                Err(NotStarted::Busy(_)) => {}
+                Err(error) => return Err(error.sentence()),
+            }
+        }
+    }
+}
+
+/// What every program gets in its environment from the host.
+pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
+    vec![("HOLDSHORT_CAPABILITY", action.capability().to_string())]
+}
+
+/// The JSON that a program printed; none if it printed nothing.
+pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
+    if output.is_cut() {
+        return Err(say!("it printed {} bytes; at most {} are read", output.written_bytes, KEPT_BYTES_MAX));
+    }
+    let text = output.bytes.trim_ascii();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    once(text).map(Some).map_err(|error| say!("what it printed is not JSON: {}", quote(error)))
+}
+
+/// The JSON of type `ty` that a program printed, in normal form. One that has nothing to return may print nothing.
+pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Sentence> {
+    let value = match printed_json(output)? {
+        Some(value) => value,
+        None if ty.is_none() => Value::Null,
+        None => return Err("it printed nothing, and the function returns something".into()),
+    };
+    match ty {
+        Some(ty) => ty
+            .normalise(&value)
+            .map_err(|error| say!("what it printed is not of the function's type: {}", quote(error))),
+        None if value.is_null() => Ok(value),
+        None => Err("it printed a value, and the function returns none".into()),
+    }
+}

@@ -1,0 +1,264 @@
+//! Deploys with a program of the operator's, run without a shell.
+//!
+//! The program reads one JSON object on its standard input (`release`, `reference`, `commit`, `previous`, `key`, `run`, `call`, `attempt`) and finds the plain
+//! ones in its environment as well (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_REFERENCE`, `HOLDSHORT_COMMIT`, `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
+//!
+//! What a target runs now is what its branch says, as with the connector that moves branches; but here the host only reads it, and keeping it is
+//! the program's business. Where there is no such branch, nothing is known of what would be replaced, and that is what reviewers are told.
+//!
+//! It says by its exit status what came of it, as every [`Program`] does. There is nothing that could be asked afterwards, so the key is for
+//! the program's own use.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, Consequence, EffectClass};
+use holdshort_journal::Authorized;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::child::{Children, Order};
+use super::deploy_git::change::{self, Change, Extent, SHALLOW, commits};
+use super::deploy_git::state::Facts;
+use super::git::objects::Objects;
+use super::git::relation::Relation;
+use super::git::{CommitId, Git};
+use super::history::History;
+use super::program::{Left, Origin, PATIENCE, Program};
+use super::release::{Release, impossible, unknown_target};
+use super::{
+    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+    Sentence, quote, say,
+};
+use holdshort_common::reference::{BranchName, ReferenceName};
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost = IfLost {
+    class: EffectClass::OneShot,
+    evidence: "the host looks whether the program still runs, and keeps what it said",
+};
+
+/// Deploys a commit of one repository with the operator's program.
+#[derive(Clone, Debug)]
+pub struct DeployCommand {
+    program: Program,
+    git: Git,
+    /// The operator's names, each with the whole reference of the branch that says what runs there.
+    targets: BTreeMap<String, BranchName>,
+    children: Children,
+    /// Who deploys to a target has it to themselves until the program has ended: what others were shown is not so meanwhile.
+    busy: Arc<BTreeMap<String, Mutex<()>>>,
+}
+
+impl DeployCommand {
+    /// Revisions and the targets' branches are those of `git`'s repository. `children` holds what the running program leaves for lookups.
+    pub fn new(program: Program, git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
+        let busy = targets.keys().map(|target| (target.clone(), Mutex::default())).collect();
+        Self { program, git, targets, children, busy: Arc::new(busy) }
+    }
+
+    /// Shows what would change, and the program; the program itself is not asked, because it could only deploy.
+    async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+        let release = Release::of(action).map_err(|error| impossible(&error))?;
+        let standing = self.standing(&release).await?;
+        let (what, extent, mut exhibits) = self.describe(&release, &standing).await?;
+        exhibits.push(self.program.exhibit());
+        let (commit, target) = (Known::commit(&standing.new), Known::configured(release.target));
+        let program = Known::configured(self.program.name());
+        let summary = say!("deploy {} to {} by running `{}`: {}", commit, target, program, what);
+        let mut preconditions = standing.to_json();
+        if let Some(preconditions) = preconditions.as_object_mut() {
+            preconditions.insert("program".into(), self.program.precondition());
+        }
+        let (facts, consequence) = (change::facts(&standing, extent.as_ref()), Consequence::High);
+        let mut previewed = Previewed { summary, exhibits, preconditions, facts, consequence };
+        change::tell_branches(&self.git, &standing.new, &mut previewed).await?;
+        Ok(previewed)
+    }
+
+    /// The commit that the revision is now, and the one that the target's branch is at.
+    async fn standing(&self, release: &Release<'_>) -> Result<Facts, CannotPreview> {
+        let Some(branch) = self.targets.get(release.target) else {
+            return Err(unknown_target(release.target, self.targets.keys()));
+        };
+        let resolved = release.resolve(&self.git).await?;
+        let [tip] = self.git.references([branch.as_str()]).await?;
+        let (repository, branch) = (self.git.repository().display().to_string(), branch.as_str().to_owned());
+        let (new, reference) = (resolved.commit().clone(), resolved.reference().cloned());
+        Ok(Facts { repository, branch, old: tip.map(|tip| tip.id), new, reference })
+    }
+
+    /// What would change from what the branch says, in a few words and with the evidence: the commits and the diff, if there is anything to
+    /// compare with; else the commit alone. A target may be deployed to again, so that nothing new is no reason to refuse.
+    async fn describe(
+        &self,
+        release: &Release<'_>,
+        facts: &Facts,
+    ) -> Result<(Sentence, Option<Extent>, Vec<Exhibit>), CannotPreview> {
+        let Facts { branch, old, new, .. } = facts;
+        let named = Known::configured(branch);
+        let old = match old {
+            Some(old) if old != new => old,
+            Some(_) => return Ok((say!("{} is at it already", named), None, self.commit(new).await?)),
+            None => {
+                let what = say!("what it replaces is NOT KNOWN, because there is no {}; no diff is shown", named);
+                return Ok((what, None, self.commit(new).await?));
+            }
+        };
+        let change = Change { git: &self.git, target: release.target, branch, old: Some(old), new };
+        let (extent, exhibits) = change.evidence().await?;
+        let (Extent { relation: Relation { added, dropped }, files, .. }, old) = (&extent, Known::commit(old));
+        let (at, files) = (say!("{}, which is at {}", named, old), Known::configured(files));
+        let what = match (*dropped, *added) {
+            (Some(0), Some(added)) => say!("{} more than {}; {}", commits(added), at, files),
+            (Some(lost), Some(added)) => {
+                let (lost, added) = (commits(lost), commits(added));
+                say!("NOT A FAST-FORWARD, it lacks {} of {}, and has {} more; {}", lost, at, added, files)
+            }
+            (None, _) | (_, None) => {
+                say!("NOT KNOWN how many commits more or less than {}, because {}; {}", at, SHALLOW, files)
+            }
+        };
+        Ok((what, Some(extent), exhibits))
+    }
+
+    /// One commit, its message whole or not at all.
+    async fn commit(&self, commit: &CommitId) -> Result<Vec<Exhibit>, CannotPreview> {
+        let objects = Objects::of(&self.git).await?;
+        change::log(&objects, say!("the commit"), &["-1", commit.as_str()]).await
+    }
+
+    /// Runs the program if everything is as it was shown: the program, the commit that the agent's revision means, and where the target's branch
+    /// is. Otherwise reviewers are asked again. What happens between this look and the program's own work only the program can see.
+    async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
+        let release = match Release::of(action) {
+            Ok(release) => release,
+            Err(error) => return Attempt::NotDone(error.sentence()),
+        };
+        let Some(shown) = Facts::read(preconditions) else {
+            return Attempt::NotDone("the clearance does not say which commits were shown".into());
+        };
+        if let Some(changed) = self.program.changed(preconditions.get("program")) {
+            return Attempt::FactsChanged(changed);
+        }
+        let lock = self.busy.get(release.target).map(Mutex::try_lock).transpose();
+        let Ok(_alone) = lock else {
+            let target = Known::configured(release.target);
+            return Attempt::FactsChanged(say!("another deployment to `{}` was under way", target));
+        };
+        match self.standing(&release).await {
+            Ok(now) if now == shown => {}
+            Ok(now) => return Attempt::FactsChanged(differences(&release, &shown, &now)),
+            Err(CannotPreview::Impossible(why)) => {
+                let shown = Known::label(&shown.new);
+                return Attempt::FactsChanged(say!("it was {} when it was shown, and now {}", shown, why));
+            }
+            Err(CannotPreview::Unavailable(why)) => return Attempt::NotDone(why),
+        }
+        let order = self.order(&release, &shown, &origin);
+        let receipt = || Ok(release.receipt(&shown.new, shown.old.as_ref()));
+        self.program.attempt(&self.children, &origin, order, |_| receipt()).await
+    }
+
+    /// What the program reads and finds in its environment.
+    fn order(&self, release: &Release<'_>, facts: &Facts, origin: &Origin<'_>) -> Order {
+        let previous = facts.old.as_ref().map(CommitId::as_str);
+        let reference = facts.reference.as_ref().map(ReferenceName::as_str);
+        let own = [
+            ("HOLDSHORT_TARGET", release.target.to_owned()),
+            ("HOLDSHORT_REVISION", release.revision.to_owned()),
+            ("HOLDSHORT_REFERENCE", reference.unwrap_or_default().to_owned()),
+            ("HOLDSHORT_COMMIT", facts.new.to_string()),
+            ("HOLDSHORT_PREVIOUS", previous.unwrap_or_default().to_owned()),
+            ("HOLDSHORT_KEY", origin.key.to_string()),
+        ];
+        let input = json!({
+            "release": release.record,
+            "reference": reference,
+            "commit": facts.new.as_str(),
+            "previous": previous,
+            "key": origin.key.to_string(),
+            "run": origin.run,
+            "call": origin.call,
+            "attempt": origin.attempt,
+        });
+        let order = self.program.order(&self.program.argv, input.to_string().into_bytes(), &own);
+        // Nothing of it is a result, so it is read in the order in which it was written.
+        Order { merged: true, ..order }
+    }
+}
+
+impl Preview for DeployCommand {
+    fn name(&self) -> &str {
+        "command"
+    }
+
+    fn class(&self) -> EffectClass {
+        IF_LOST.class
+    }
+
+    fn evidence(&self) -> &str {
+        IF_LOST.evidence
+    }
+
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        self.look_ahead(action).boxed()
+    }
+
+    fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
+        change::recall(history, previewed);
+    }
+}
+
+impl Perform for DeployCommand {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        async move {
+            // What is cleared waits for nothing that agents want to look at.
+            let acting = Self { git: self.git.apart(), ..self.clone() };
+            acting.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
+        }
+        .boxed()
+    }
+
+    fn attempts_at_a_time(&self) -> usize {
+        PROGRAMS_AT_A_TIME
+    }
+
+    /// It waits for a program that outlived its host, and can then say no more than that it is over: whether it deployed is written nowhere.
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        async move {
+            let Left { evidence, .. } = Left::by(&self.children, &Origin::of(inquiry), PATIENCE).await;
+            Finding::Unknown { evidence }
+        }
+        .boxed()
+    }
+
+    fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
+        let facts = Facts::read(&inquiry.preconditions)?;
+        Some(Release::of(&inquiry.action).ok()?.receipt(&facts.new, facts.old.as_ref()))
+    }
+}
+
+/// What is not as it was shown; both values of each.
+fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> Sentence {
+    let found = |facts: &Facts| facts.reference.as_ref().map_or("a commit id".into(), |name| quote(name).into());
+    let tip = |facts: &Facts| facts.old.as_ref().map_or("absent".into(), |old| say!("at {}", Known::label(old)));
+    let own = |text: &dyn Display| say!("{}", Known::configured(text));
+    let target = Known::configured(release.target);
+    let facts = [
+        (say!("the repository"), own(&shown.repository), own(&now.repository)),
+        (say!("the branch of `{}`", target), own(&shown.branch), own(&now.branch)),
+        (say!("the reference of {}", quote(release.revision)), found(shown), found(now)),
+        (quote(release.revision).into(), own(&shown.new), own(&now.new)),
+        (own(&shown.branch), tip(shown), tip(now)),
+    ];
+    let differ = facts.into_iter().filter(|(_, was, is)| was != is);
+    let told = differ.map(|(what, was, is)| say!("{} was {} when it was shown and is {} now", what, was, is));
+    Sentence::join(told, "; ")
+}
+
+#[cfg(test)]
+mod tests;

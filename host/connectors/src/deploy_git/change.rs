@@ -1,0 +1,268 @@
+//! What would change if a branch were moved, as the repository itself tells it.
+
+use serde_json::{Value, json};
+
+use super::state::Facts;
+use crate::git::diff::{Diff, Gap};
+use crate::git::messages::{self, OddMessage};
+use crate::git::objects::Objects;
+use crate::git::relation::Relation;
+use crate::git::tips::BRANCHES_MAX;
+use crate::git::{CommitId, Git, GitError};
+use crate::history::History;
+use crate::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Known, Previewed, Sentence, say};
+use holdshort_common::aside;
+
+/// Whose words commits and diffs are.
+pub(crate) const REPOSITORY: &str = "the repository";
+
+/// A commit's id, author, date and whole message, the message indented so that it cannot look like another commit.
+const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
+/// Why the number of commits is not known, for headings and summaries.
+pub(crate) const SHALLOW: &str = "the repository is a shallow clone";
+
+/// A number of commits in words.
+pub(crate) fn commits(count: u64) -> Sentence {
+    say!("{} commit{}", count, if count == 1 { "" } else { "s" })
+}
+
+/// A move of a branch that nobody has made yet.
+pub(crate) struct Change<'a> {
+    pub(crate) git: &'a Git,
+    /// The target's name, for headings.
+    pub(crate) target: &'a str,
+    pub(crate) branch: &'a str,
+    pub(crate) old: Option<&'a CommitId>,
+    pub(crate) new: &'a CommitId,
+}
+
+/// How much a change is, for a line about it.
+pub(crate) struct Extent {
+    /// Commits that come and go, as far as that can be told.
+    pub(crate) relation: Relation,
+    /// A count of files and lines in words.
+    pub(crate) files: String,
+    /// The facts about the files.
+    counts: Vec<(&'static str, Value)>,
+    /// Id and subject of the commits that come, the newest first, at most [`COMMITS_MAX`].
+    commits: Vec<Value>,
+}
+
+/// How many commits are named in the facts of a deployment, which stand in its proposal. All of them are in its evidence.
+const COMMITS_MAX: usize = 100;
+/// And how much of the subject of each.
+const SUBJECT_CHARS_MAX: usize = 200;
+
+/// Adds the branches whose tip is just what would be deployed to its facts; or, where they are too many, a note that none of them is there.
+pub(crate) async fn tell_branches(
+    git: &Git,
+    commit: &CommitId,
+    previewed: &mut Previewed,
+) -> Result<(), CannotPreview> {
+    match (git.branches_at(commit).await?, previewed.facts.as_object_mut()) {
+        (Some(branches), Some(facts)) => drop(facts.insert("branches".into(), json!(branches))),
+        (None, _) => {
+            let text =
+                say!("More than {} branches are at {}; they are not listed.\n", BRANCHES_MAX, Known::commit(commit));
+            previewed.exhibits.push(Exhibit::text(say!("the branches at the commit are NOT LISTED"), text));
+        }
+        (Some(_), None) => {}
+    }
+    Ok(())
+}
+
+/// The facts of a deployment; without an extent nothing is known of what it changes. What cannot be established is absent, so that a policy that
+/// asks for it holds the call.
+pub(crate) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
+    let mut facts = json!({
+        "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str(),
+        "reference": standing.reference,
+    });
+    if let (Some(extent), Some(facts)) = (extent, facts.as_object_mut()) {
+        let Relation { added, dropped } = extent.relation;
+        let known = [
+            ("history-known", Some(json!(extent.relation.is_known()))),
+            ("commit-count", added.map(|count| json!(count))),
+            ("lost-commit-count", dropped.map(|count| json!(count))),
+            ("commits", added.map(|_| json!(extent.commits))),
+        ];
+        let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        facts.extend(known.chain(extent.counts.iter().cloned()).map(|(name, value)| (name.to_owned(), value)));
+    }
+    facts
+}
+
+/// What the run did before, the reports on the very commit first.
+pub(crate) fn recall(history: &History, previewed: &mut Previewed) {
+    if let Some(commit) = previewed.facts.get("new-commit").and_then(Value::as_str).map(str::to_owned) {
+        history.tell_checks(&commit, previewed);
+    }
+    history.tell(previewed);
+}
+
+/// The facts about a diff. Lines whose number is not known have none.
+fn counts(diff: &Diff) -> Vec<(&'static str, Value)> {
+    let kinds: Vec<&str> = diff.gaps().into_iter().map(Gap::name).collect();
+    let mut counts = vec![
+        ("files-changed", json!(diff.files.len())),
+        ("files-not-shown", json!(diff.not_shown().count())),
+        ("kinds-not-shown", json!(kinds)),
+    ];
+    if let Some((added, removed)) = diff.lines() {
+        counts.extend([("lines-added", json!(added)), ("lines-removed", json!(removed))]);
+    }
+    counts
+}
+
+impl Change<'_> {
+    /// One line about the move, how much it is, and the evidence for it.
+    pub(super) async fn describe(&self) -> Result<(Sentence, Extent, Vec<Exhibit>), CannotPreview> {
+        let (extent, exhibits) = self.evidence().await?;
+        Ok((self.summary(extent.relation, &extent.files), extent, exhibits))
+    }
+
+    /// The commits and the diff, the most telling first.
+    pub(crate) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
+        let objects = Objects::of(self.git).await?;
+        let new = self.new.as_str();
+        let from = self.old.map_or_else(|| say!("nothing"), |old| say!("{}", Known::commit(old)));
+        let span = say!("{}..{}", from, Known::commit(self.new));
+        let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
+        let relation = Relation::of(&objects, self.old, self.new).await?;
+        let mut exhibits = self.lost(&objects, relation).await?;
+        let diff = Diff::between(&objects, self.old, self.new).await?;
+        let told = aside::for_agents(move || {
+            (diff.stat(), diff.list(|file| !file.gaps.is_empty()), diff.list(|_| true), diff)
+        });
+        let (stat, not_shown, list, diff) = told.await?;
+        if !not_shown.is_empty() {
+            let (count, all) = (diff.not_shown().count(), diff.files.len());
+            let title = say!("NOT SHOWN WHOLE in the diff: {} of {} files", count, all);
+            exhibits.push(whole(title, "text/plain", not_shown)?);
+        }
+        let list = [list, format!("{stat}\n").into_bytes()].concat();
+        exhibits.push(whole(say!("files {}", span), "text/plain", list)?);
+        let title = match relation.added {
+            Some(count) => say!("commits {} ({})", span, count),
+            None => say!("commits {}, as far as they are here: {}", span, SHALLOW),
+        };
+        exhibits.extend(log(&objects, title, &[&added]).await?);
+        if let Some(old) = self.old {
+            exhibits.extend(log(&objects, say!("deployed now: {}", Known::commit(old)), &["-1", old.as_str()]).await?);
+        }
+        let title = say!("diff {}", span);
+        if diff.patch_bytes > diff.patch.len() as u64 {
+            return Err(CannotPreview::too_large(&title, diff.patch_bytes, INSTEAD));
+        }
+        let counts = counts(&diff);
+        exhibits.push(whole(title, "text/x-diff", diff.patch)?);
+        let commits = named(&objects, &added).await?;
+        Ok((Extent { relation, files: stat, counts, commits }, exhibits))
+    }
+
+    /// What would be lost, and why it cannot be told if it cannot: first of all, because no other evidence says so.
+    async fn lost(&self, objects: &Objects, relation: Relation) -> Result<Vec<Exhibit>, CannotPreview> {
+        let Some(old) = self.old else { return Ok(unknown(relation)) };
+        let dropped = format!("{}..{old}", self.new);
+        let mut exhibits = unknown(relation);
+        match relation.dropped {
+            Some(0) => {}
+            Some(count) => {
+                let target = Known::configured(self.target);
+                let title = say!("not a fast-forward: commits that `{}` would lose ({})", target, count);
+                exhibits.extend(log(objects, title, &[&dropped]).await?);
+            }
+            None => {
+                let target = Known::configured(self.target);
+                let title = say!("commits that `{}` may lose, as far as they are here: {}", target, SHALLOW);
+                exhibits.extend(log(objects, title, &[&dropped]).await?);
+            }
+        }
+        Ok(exhibits)
+    }
+
+    /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.
+    fn summary(&self, relation: Relation, files: &str) -> Sentence {
+        let Self { target, branch, new, .. } = self;
+        let (branch, files) = (Known::configured(branch), Known::configured(files));
+        let deploy = say!("deploy {} to {}", Known::commit(new), Known::configured(target));
+        let Some(old) = self.old.map(Known::commit) else {
+            return say!("{}: makes {}, which does not exist yet; {}", deploy, branch, files);
+        };
+        let moves = say!("moves {} from {}", branch, old);
+        let what = match (relation.dropped, relation.added) {
+            (Some(0), Some(added)) => say!("{} by {}", moves, commits(added)),
+            (Some(0), None) => {
+                say!("{}, a fast-forward by a number of commits that is NOT KNOWN, because {}", moves, SHALLOW)
+            }
+            (Some(lost), Some(added)) => {
+                let (lost, added) = (commits(lost), commits(added));
+                say!("NOT A FAST-FORWARD, {}, which loses {} and gains {}", moves, lost, added)
+            }
+            (Some(lost), None) => say!("NOT A FAST-FORWARD, {}, which loses {}", moves, commits(lost)),
+            (None, _) => say!("{}; NOT KNOWN which commits it loses and gains, because {}", moves, SHALLOW),
+        };
+        say!("{}: {}; {}", deploy, what, files)
+    }
+}
+
+/// What to do if a diff is too large to be shown.
+const INSTEAD: &str =
+    "deploy a revision that is nearer to what the target has, or ask the operator to move the branch by hand";
+
+/// Says that the history is cut off, if that leaves something unknown.
+fn unknown(relation: Relation) -> Vec<Exhibit> {
+    let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
+    let text = say!(
+        "The repository is a shallow clone: it ends at commits whose parents it does not have.\n\
+         How many commits would come is {}, and how many would be lost is {}; commits may be listed that both sides have.\n\
+         The diff below is of whole commits, and complete. `git fetch --unshallow` in the repository brings the rest of the history.\n",
+        is(relation.added.is_some()),
+        is(relation.dropped.is_some()),
+    );
+    if relation.is_known() { Vec::new() } else { vec![Exhibit::text(say!("the history is NOT KNOWN"), text)] }
+}
+
+/// The newest commits of a range by id and subject.
+async fn named(objects: &Objects, range: &str) -> Result<Vec<Value>, GitError> {
+    let (max, format) = (format!("-{COMMITS_MAX}"), "--format=%H %s");
+    let arguments = ["log", "--no-color", "--encoding=UTF-8", &max, format, range];
+    let text = objects.git().read(&arguments, EXHIBIT_BYTES_MAX).await?.text();
+    let named = text.lines().filter_map(|line| line.split_once(' '));
+    let short = |subject: &str| subject.chars().take(SUBJECT_CHARS_MAX).collect::<String>();
+    Ok(named.map(|(id, subject)| json!({ "id": id, "subject": short(subject) })).collect())
+}
+
+/// Commits with their whole messages.
+pub(crate) async fn log(objects: &Objects, title: Sentence, range: &[&str]) -> Result<Vec<Exhibit>, CannotPreview> {
+    let plain = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8", LOG];
+    let arguments: Vec<&str> = plain.into_iter().chain(range.iter().copied()).collect();
+    let looked = objects.git().read(&arguments, EXHIBIT_BYTES_MAX).await?;
+    if !looked.is_whole() {
+        return Err(CannotPreview::too_large(&title, looked.bytes_all, INSTEAD));
+    }
+    let stored = stored(&messages::odd(objects, range).await?)?;
+    Ok(stored.into_iter().chain([whole(title, "text/plain", looked.bytes)?]).collect())
+}
+
+/// The messages that git shows otherwise than they are stored, as they are.
+fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
+    let one = |odd: &OddMessage| {
+        let why = match &odd.charset {
+            Some(charset) => format!("it names the character set \"{}\"", charset.escape_debug()),
+            None => "it has bytes NUL, at the first of which git ends it".to_owned(),
+        };
+        [format!("commit {}: {why}\n\n", odd.id).as_bytes(), &odd.message, b"\n\n"].concat()
+    };
+    let title = say!("messages NOT SHOWN AS THEY ARE STORED: of {}", commits(odd.len() as u64));
+    let bytes: Vec<u8> = odd.iter().flat_map(one).collect();
+    if odd.is_empty() { Ok(None) } else { whole(title, "text/plain", bytes).map(Some) }
+}
+
+/// An exhibit is whole, or the deployment is refused.
+fn whole(title: Sentence, media: &'static str, bytes: Vec<u8>) -> Result<Exhibit, CannotPreview> {
+    if bytes.len() > EXHIBIT_BYTES_MAX {
+        return Err(CannotPreview::too_large(&title, bytes.len() as u64, INSTEAD));
+    }
+    Ok(Exhibit::words(REPOSITORY, title, media, bytes))
+}

@@ -1,0 +1,187 @@
+//! A revision is what it resolves to: the one place where a text becomes a commit.
+//!
+//! A text is the whole name of a reference, the name of a branch or a tag, or the full id of a commit. None of git's other spellings is read
+//! (`main~1`, `v1-0-g1f3a…`, `@{upstream}`, ids in short), because a policy or a pattern would judge the text and git would mean something else.
+//! **Invariant:** only [`Git::resolve`] makes a [`Resolved`], and it looks names up exactly. No text of an agent's is ever handed to `rev-parse`.
+
+use super::{CommitId, Git, GitError, Reference};
+use crate::{Sentence, error_said, quote, quote_start, say};
+use holdshort_common::reference::{NotAName, ReferenceName, is_an_id, short};
+
+/// How much of a text is repeated in an error.
+const TOLD_CHARS_MAX: usize = 120;
+
+/// A commit, and the reference that it was found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    reference: Option<ReferenceName>,
+    commit: CommitId,
+}
+
+impl Resolved {
+    /// The whole name of the branch or tag that led to the commit. None if the commit was named by its id.
+    pub fn reference(&self) -> Option<&ReferenceName> {
+        self.reference.as_ref()
+    }
+
+    /// The commit.
+    pub fn commit(&self) -> &CommitId {
+        &self.commit
+    }
+}
+
+/// Why a text does not resolve, for its author to read; or that git could not look.
+#[derive(Debug)]
+pub enum NotResolved {
+    /// It can name nothing.
+    NotAName {
+        /// The text.
+        text: Sentence,
+        /// What is wrong with it.
+        why: Sentence,
+    },
+    /// The repository has nothing of that name.
+    Unknown(Sentence),
+    /// The repository has no such commit.
+    NoCommit(Sentence),
+    /// It could mean several things.
+    Ambiguous {
+        /// The text.
+        text: Sentence,
+        /// Everything that it could be.
+        could: Sentence,
+    },
+    /// The reference is a symbolic one, whose target may be changed without a trace.
+    Symbolic {
+        /// The reference.
+        name: ReferenceName,
+        /// What it stands for.
+        target: String,
+    },
+    /// The object is something else.
+    NotACommit(Sentence),
+    /// Git could not look.
+    Git(GitError),
+}
+
+impl NotResolved {
+    /// In words.
+    pub fn sentence(&self) -> Sentence {
+        let said = |text: &Sentence| text.clone();
+        match self {
+            Self::NotAName { text, why } => say!(
+                "{} does not name a revision: {}; give the whole name of a branch or a tag, or the full id of a commit",
+                said(text),
+                said(why)
+            ),
+            Self::Unknown(text) => say!(
+                "there is no branch or tag {}; give the whole name of one that the repository has, or the full id of a commit",
+                said(text)
+            ),
+            Self::NoCommit(text) => say!(
+                "there is no commit {}; give the full id of one that the repository has, or the whole name of a branch or a tag",
+                said(text)
+            ),
+            Self::Ambiguous { text, could } => {
+                say!("{} could be {}; give the whole name of the one that is meant", said(text), said(could))
+            }
+            Self::Symbolic { name, target } => {
+                say!("{} is only another name for {}; give that name", quote(name), quote(target))
+            }
+            Self::NotACommit(text) => say!(
+                "{} does not lead to a commit; give a branch, a tag of a commit, or the full id of a commit",
+                said(text)
+            ),
+            Self::Git(error) => error.sentence(),
+        }
+    }
+}
+
+error_said!(NotResolved);
+
+impl From<GitError> for NotResolved {
+    fn from(error: GitError) -> Self {
+        Self::Git(error)
+    }
+}
+
+impl Git {
+    /// What a text means just now.
+    pub async fn resolve(&self, text: &str) -> Result<Resolved, NotResolved> {
+        let not_a_name = |why: &NotAName| NotResolved::NotAName { text: told(text), why: why.why().into() };
+        if text.starts_with("refs/") {
+            let name: ReferenceName = text.parse().map_err(|why| not_a_name(&why))?;
+            let [found] = self.references([name.as_str()]).await?;
+            let found = found.ok_or_else(|| NotResolved::Unknown(told(text)))?;
+            return self.by_reference(name, &found).await;
+        }
+        short(text).map_err(|why| not_a_name(&why))?;
+        // What git itself could take the text for, in this order. A program of the operator's could read it so.
+        let spaces =
+            [("refs", ""), ("refs/tags", ""), ("refs/heads", ""), ("refs/remotes", ""), ("refs/remotes", "/HEAD")];
+        let names = spaces.map(|(space, end)| format!("{space}/{text}{end}"));
+        let found = self.references(names.each_ref().map(String::as_str)).await?;
+        let found = names.iter().zip(found).filter_map(|(name, found)| Some((name.as_str(), found?)));
+        let found: Vec<(&str, Reference)> = found.collect();
+        let could = |first: Option<&'static str>| {
+            let found = found.iter().map(|(name, _)| quote(name).into());
+            let could = Sentence::join(first.into_iter().map(Sentence::from).chain(found), " or ");
+            NotResolved::Ambiguous { text: told(text), could }
+        };
+        if is_an_id(text) {
+            return if found.is_empty() { self.by_id(text).await } else { Err(could(Some("a commit id"))) };
+        }
+        let [_, tag, branch, ..] = &names;
+        match &found[..] {
+            [(name, reference)] if name == tag || name == branch => {
+                let name = name.parse().map_err(|why: NotAName| not_a_name(&why))?;
+                self.by_reference(name, reference).await
+            }
+            found if found.iter().any(|(name, _)| name.parse::<ReferenceName>().is_ok()) => Err(could(None)),
+            _ => Err(NotResolved::Unknown(told(text))),
+        }
+    }
+
+    /// A tag that names a tag is followed to its commit.
+    async fn by_reference(&self, name: ReferenceName, found: &Reference) -> Result<Resolved, NotResolved> {
+        if let Some(target) = found.symbolic.clone() {
+            return Err(NotResolved::Symbolic { name, target });
+        }
+        let wanted = format!("{}^{{commit}}", found.id);
+        let looked = self.look(&["rev-parse", "--quiet", "--verify", "--end-of-options", &wanted], 256).await?;
+        match looked.text().trim().parse() {
+            Ok(commit) if looked.status == 0 => Ok(Resolved { reference: Some(name), commit }),
+            _ => {
+                // An object that is not there or damaged is the host's trouble, and no statement about the reference.
+                self.read(&["cat-file", "-t", found.id.as_str()], 64).await?;
+                Err(NotResolved::NotACommit(quote(&name).into()))
+            }
+        }
+    }
+
+    /// The id is of the repository's own hash function, because one of another length would be an abbreviation to git.
+    async fn by_id(&self, text: &str) -> Result<Resolved, NotResolved> {
+        let not_a_name = |why: Sentence| NotResolved::NotAName { text: told(text), why };
+        let commit: CommitId =
+            text.parse().map_err(|()| not_a_name(say!("the digits of an id are written in lower case")))?;
+        let format = self.read(&["rev-parse", "--show-object-format=storage"], 64).await?;
+        let digits = if format.text().trim() == "sha256" { 64_usize } else { 40 };
+        if text.len() != digits {
+            return Err(not_a_name(say!("ids of this repository have {} digits", digits)));
+        }
+        let looked = self.look(&["cat-file", "-t", commit.as_str()], 64).await?;
+        match (looked.status, looked.text().trim()) {
+            (0, "commit") => Ok(Resolved { reference: None, commit }),
+            (0, _) => Err(NotResolved::NotACommit(told(text))),
+            _ => Err(NotResolved::NoCommit(told(text))),
+        }
+    }
+}
+
+/// The beginning of what an agent wrote; errors are read by people.
+fn told(text: &str) -> Sentence {
+    quote_start(text, TOLD_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests;

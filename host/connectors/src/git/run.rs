@@ -1,0 +1,170 @@
+//! One git program at its work: started within its limits, fed, read and timed, and what is to be told if it ends early.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::timeout;
+
+use super::{Git, GitError, LOOK_MAX, environment};
+use crate::bounds::Bounds;
+
+/// What each git program may take. A tree of a few small objects may unfold to any size, and how large it is git itself finds out only at the end.
+pub const BOUNDS: Bounds = Bounds { memory_bytes: 1 << 30, cpu: Duration::from_secs(45) };
+/// How much of its output is read, beyond what is kept, to tell how large it is.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// How much of git's complaints is kept.
+const COMPLAINT_BYTES_MAX: usize = 4 * 1024;
+
+/// What a program came up against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each is told by its text")]
+pub enum Limit {
+    #[error("{0} bytes of output")]
+    OutputBytes(u64),
+    #[error("{0} MiB of memory")]
+    MemoryMib(u64),
+    #[error("{0} seconds of CPU time")]
+    Cpu(u64),
+    #[error("the folders in each other that it can walk")]
+    Depth,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Looked {
+    /// Its exit status.
+    pub status: i32,
+    /// The first bytes of its output, as many as were asked for.
+    pub bytes: Vec<u8>,
+    /// How many bytes there were in all.
+    pub bytes_all: u64,
+    /// Its complaints.
+    pub complaint: String,
+}
+
+impl Looked {
+    /// Whether `bytes` is all of the output.
+    pub fn is_whole(&self) -> bool {
+        self.bytes_all == self.bytes.len() as u64
+    }
+
+    /// The output as text; what is not UTF-8 becomes U+FFFD.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+impl Git {
+    /// Runs a command that changes nothing, and keeps the first `bytes_max` bytes of its output.
+    pub async fn look(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
+        self.look_at(arguments, Vec::new(), bytes_max).await
+    }
+
+    /// The same for a command that reads what it is to look at.
+    pub async fn look_at(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
+        let named = || arguments.join(" ").chars().take(200).collect::<String>();
+        let _turn = self.turns.take().await;
+        let mut child = self.start(arguments, Stdio::piped())?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let run = async {
+            let (output, complaint) = (read_start(stdout, bytes_max), read_start(stderr, COMPLAINT_BYTES_MAX));
+            let (stdout, stderr, ()) = tokio::try_join!(output, complaint, feed(stdin, input))?;
+            Ok((stdout, stderr, child.wait().await?))
+        };
+        let ((bytes, bytes_all), (complaint, _), status) = timeout(LOOK_MAX, run)
+            .await
+            .map_err(|_| GitError::TimedOut { command: named() })?
+            .map_err(GitError::NotRun)?;
+        let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
+        let command = || arguments.first().copied().unwrap_or_default().to_owned();
+        if bytes_all > most(bytes_max) {
+            return Err(GitError::TooLarge { command: command(), limit: Limit::OutputBytes(most(bytes_max)) });
+        }
+        let ended_by = limit_of(status.signal(), &complaint, BOUNDS).filter(|_| !status.success());
+        if let Some(limit) = ended_by {
+            return Err(GitError::TooLarge { command: command(), limit });
+        }
+        if complaint.contains("not a git repository") {
+            return Err(GitError::NotARepository(self.repository.clone()));
+        }
+        let failed = |complaint| GitError::Failed { command: named(), complaint };
+        let status = status.code().ok_or_else(|| failed(format!("it ended by {status}")))?;
+        Ok(Looked { status, bytes, bytes_all, complaint })
+    }
+
+    /// The same for a command that must succeed.
+    pub async fn read(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
+        self.read_of(arguments, Vec::new(), bytes_max).await
+    }
+
+    /// Likewise, with an input.
+    pub async fn read_of(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
+        let looked = self.look_at(arguments, input, bytes_max).await?;
+        if looked.status != 0 {
+            let command = arguments.first().copied().unwrap_or_default().to_owned();
+            let complaint = match looked.complaint.as_str() {
+                "" => format!("exit status {}", looked.status),
+                said => said.to_owned(),
+            };
+            return Err(GitError::Failed { command, complaint });
+        }
+        Ok(looked)
+    }
+
+    /// Starts a command within [`BOUNDS`]. It ends when its handle is dropped.
+    pub(super) fn start(&self, arguments: &[&str], complaints: Stdio) -> Result<Child, GitError> {
+        let folder = self.folder().ok_or_else(|| GitError::NotARepository(self.repository.clone()))?;
+        let mut command = Command::new("git");
+        command.args(self.argv(arguments).iter().skip(1)).env_clear().envs(environment());
+        command.envs(self.objects.iter().map(|folder| ("GIT_OBJECT_DIRECTORY", folder)));
+        command.current_dir(folder).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
+        let child = command.spawn().map_err(GitError::NotRun)?;
+        BOUNDS.set(child.id()).map_err(GitError::NotRun)?;
+        Ok(child)
+    }
+}
+
+/// How much output is read at all where so much of it is kept.
+fn most(bytes_max: usize) -> u64 {
+    bytes_max.max(OUTPUT_BYTES_MAX) as u64
+}
+
+/// The limit that ended a program, where it was one of them; by its signal, or by git's own words about its memory and stack.
+pub fn limit_of(signal: Option<i32>, complaint: &str, bounds: Bounds) -> Option<Limit> {
+    const OUT_OF_MEMORY: [&str; 3] = ["ut of memory", "Cannot allocate memory", "unable to create thread"];
+    if signal == Some(Signal::XCPU.as_raw()) {
+        return Some(Limit::Cpu(bounds.cpu.as_secs()));
+    }
+    if signal == Some(Signal::SEGV.as_raw()) || complaint.contains("exceeded maximum allowed tree depth") {
+        return Some(Limit::Depth);
+    }
+    OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)).then_some(Limit::MemoryMib(bounds.memory_bytes >> 20))
+}
+
+/// Hands over what a program reads. One that ends early has not read all of it, and how it ended says why.
+async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) -> std::io::Result<()> {
+    if let Some(mut stdin) = stdin {
+        drop(stdin.write_all(&input).await);
+    }
+    Ok(())
+}
+
+/// Reads to the end or to what is [`most`], keeps the first `bytes_max` bytes, and counts. A program of which more is not read ends by that.
+async fn read_start(from: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> std::io::Result<(Vec<u8>, u64)> {
+    let (mut kept, mut count, mut buffer) = (Vec::new(), 0, vec![0; 64 * 1024]);
+    let Some(mut from) = from else { return Ok((kept, count)) };
+    loop {
+        let read = from.read(&mut buffer).await?;
+        count += read as u64;
+        let room = bytes_max.saturating_sub(kept.len()).min(read);
+        kept.extend(buffer.iter().take(room));
+        if read == 0 || count > most(bytes_max) {
+            return Ok((kept, count));
+        }
+    }
+}

@@ -1,0 +1,399 @@
+use std::os::unix::fs::PermissionsExt;
+
+use holdshort_gate::{Capability, RunId};
+use serde_json::{Value, json};
+
+use super::super::repository::Repository;
+use super::super::{CannotPreview, Routine, RoutineCall};
+use super::revision::NotResolved;
+use super::*;
+
+#[path = "../../../../tests/support/evidence.rs"]
+#[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
+pub(crate) mod evidence;
+
+/// A repository in a folder of its own, made with the git program and nothing of the machine's configuration.
+pub(crate) struct Scratch {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) path: PathBuf,
+}
+
+impl Scratch {
+    /// With `main` checked out and one commit on it, and `refs/heads/production` at that commit.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = Self { path: folder.path().join("repository"), folder };
+        std::fs::create_dir(&scratch.path).unwrap();
+        scratch.run(&["init", "-q", "-b", "main", "."]);
+        scratch.commit("one", &[("a.txt", "1\n")]);
+        scratch.run(&["branch", "production"]);
+        scratch
+    }
+
+    pub(crate) fn git(&self) -> Git {
+        Git::at(&self.path)
+    }
+
+    /// Runs git as a person would who works there.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let mut command = std::process::Command::new("git");
+        command.args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]).args(arguments);
+        command.env_clear().env("PATH", std::env::var("PATH").unwrap()).env("HOME", self.folder.path());
+        let output = command.current_dir(&self.path).output().unwrap();
+        let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "git {arguments:?}: {said}{complaint}");
+        said.trim().to_owned()
+    }
+
+    /// Commits files on the branch that is checked out.
+    pub(crate) fn commit(&self, subject: &str, files: &[(&str, &str)]) -> CommitId {
+        for (path, text) in files {
+            let path = self.path.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        self.run(&["add", "--all", "."]);
+        self.run(&["commit", "-q", "--allow-empty", "-m", subject]);
+        self.tip("main")
+    }
+
+    /// The same for a command that reads `input`.
+    pub(crate) fn fed(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> String {
+        let file = self.folder.path().join("input");
+        std::fs::write(&file, input).unwrap();
+        let mut command = std::process::Command::new("git");
+        command.args(arguments).current_dir(&self.path).stdin(std::fs::File::open(file).unwrap());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A commit whose tree names `leaf` (mode, kind and id) `names` times, in folders of which each names the next as often, `levels` of them.
+    pub(crate) fn unfolding(&self, leaf: &str, names: usize, levels: usize) -> CommitId {
+        let entry = (0..levels).fold(leaf.to_owned(), |entry, _| {
+            let list = (0..names).map(|name| format!("{entry}\tn{name:03}\n")).collect::<String>();
+            format!("040000 tree {}", self.fed(&["mktree"], &list))
+        });
+        self.run(&["commit-tree", "-m", "unfolds", entry.trim_start_matches("040000 tree ")]).parse().unwrap()
+    }
+
+    /// A tree just as it is given: modes, names and ids.
+    fn tree(&self, entries: &[(&str, &str, &str)]) -> String {
+        let bytes =
+            |id: &str| (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect();
+        let entry =
+            |(mode, name, id): &(&str, &str, &str)| [format!("{mode} {name}\0").into_bytes(), bytes(id)].concat();
+        let tree: Vec<u8> = entries.iter().flat_map(entry).collect();
+        self.fed(&["hash-object", "-t", "tree", "-w", "--literally", "--stdin"], tree)
+    }
+
+    fn commit_of(&self, tree: &str) -> CommitId {
+        self.run(&["commit-tree", "-m", "made by hand", tree]).parse().unwrap()
+    }
+
+    /// A commit with one file in folders in each other.
+    pub(crate) fn deep(&self, folders: usize) -> CommitId {
+        let stream = format!(
+            "commit refs/heads/deep\ncommitter A <a@b> 1 +0000\ndata 0\nM 100644 inline {}f\ndata 1\nx\n",
+            "d/".repeat(folders)
+        );
+        self.fed(&["fast-import", "--quiet"], &stream);
+        self.tip("refs/heads/deep")
+    }
+
+    /// `leaf` of a file that is committed.
+    pub(crate) fn leaf(&self, path: &str) -> String {
+        format!("100644 blob {}", self.run(&["rev-parse", &format!("main:{path}")]))
+    }
+
+    pub(crate) fn tip(&self, revision: &str) -> CommitId {
+        self.run(&["rev-parse", revision]).parse().unwrap()
+    }
+
+    /// Makes every way in which a repository could run a program run one that leaves a file, which is returned.
+    pub(crate) fn trap(&self) -> PathBuf {
+        let (canary, program) = (self.folder.path().join("canary"), self.folder.path().join("trap"));
+        std::fs::write(&program, format!("#!/bin/sh\necho \"$0 $*\" >> {}\ncat\n", canary.display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = program.to_str().unwrap();
+        let hooks = self.path.join(".git/hooks");
+        std::fs::create_dir_all(&hooks).unwrap();
+        for hook in
+            ["reference-transaction", "post-checkout", "post-update", "update", "pre-receive", "post-index-change"]
+        {
+            std::fs::copy(program, hooks.join(hook)).unwrap();
+        }
+        std::fs::write(self.path.join(".git/info/attributes"), "* filter=trap diff=trap merge=trap\n").unwrap();
+        for (name, value) in [
+            ("core.fsmonitor", program),
+            ("core.pager", program),
+            ("core.editor", program),
+            ("core.sshCommand", program),
+            ("core.alternateRefsCommand", program),
+            ("diff.external", program),
+            ("diff.trap.command", program),
+            ("diff.trap.textconv", program),
+            ("filter.trap.smudge", program),
+            ("filter.trap.clean", program),
+            ("filter.trap.process", program),
+            ("log.showSignature", "true"),
+            ("gpg.program", program),
+            ("credential.helper", program),
+            ("uploadpack.packObjectsHook", program),
+            ("core.hooksPath", hooks.to_str().unwrap()),
+        ] {
+            self.run(&["config", name, value]);
+        }
+        canary
+    }
+}
+
+/// An action with a type that takes any arguments of these shapes, as the published WIT has them.
+pub(crate) fn action(interface: &str, function: &str, arguments: &Value) -> holdshort_gate::Action {
+    use holdshort_gate::{Action, Digest, FunctionType, WitType};
+    fn ty(value: &Value) -> WitType {
+        match value {
+            Value::Null => WitType::Option(Box::new(WitType::String)),
+            Value::Bool(_) => WitType::Bool,
+            Value::Number(_) => WitType::U32,
+            Value::String(_) => WitType::String,
+            Value::Array(_) => WitType::List(Box::new(WitType::String)),
+            Value::Object(fields) => {
+                WitType::Record(fields.iter().map(|(name, value)| (name.clone(), ty(value))).collect())
+            }
+        }
+    }
+    let params = arguments.as_object().unwrap().iter().map(|(name, value)| (name.clone(), ty(value))).collect();
+    let ty = FunctionType { params, result: None };
+    let capability = Capability::new(&format!("holdshort:agent/{interface}@0.1.0"), function).unwrap();
+    Action::new(Digest::of(b"component"), capability, &ty, arguments).unwrap()
+}
+
+/// What a routine connector answers.
+pub(crate) async fn answer(routine: &impl Routine, action: &holdshort_gate::Action) -> Value {
+    routine.answer(RoutineCall { agent: "tester", run: &RunId("r1".into()), action }).await.unwrap()
+}
+
+#[tokio::test]
+async fn only_the_repository_itself_is_asked() {
+    let scratch = Scratch::new();
+    let nowhere = Git::at(&scratch.folder.path().join("nowhere"));
+    assert!(matches!(nowhere.resolve("main").await, Err(NotResolved::Git(GitError::NotARepository(_)))));
+    // A folder inside a repository is not one: nothing above it is searched.
+    std::fs::create_dir(scratch.path.join("inside")).unwrap();
+    let inside = Git::at(&scratch.path.join("inside"));
+    assert!(matches!(inside.resolve("main").await, Err(NotResolved::Git(GitError::NotARepository(_)))));
+    // What cannot be read is not said to be absent, or to be something else.
+    std::fs::write(scratch.path.join(".git/refs/heads/missing"), "1".repeat(40) + "\n").unwrap();
+    std::fs::write(scratch.path.join(".git/refs/heads/junk"), "junk\n").unwrap();
+    for damaged in ["missing", "junk"] {
+        assert!(
+            matches!(scratch.git().resolve(damaged).await, Err(NotResolved::Git(GitError::Failed { .. }))),
+            "{damaged}"
+        );
+    }
+    assert!(scratch.git().resolve("main").await.is_ok());
+}
+
+#[tokio::test]
+async fn references_are_matched_whole_and_a_damaged_one_is_not_absent() {
+    let scratch = Scratch::new();
+    scratch.run(&["branch", "production-2"]);
+    scratch.run(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    let git = scratch.git();
+    let main = scratch.tip("main");
+    let [production, alias, absent] =
+        git.references(["refs/heads/production", "refs/heads/alias", "refs/heads/prod"]).await.unwrap();
+    assert_eq!(production, Some(Reference { id: main.clone(), symbolic: None }));
+    assert_eq!(alias, Some(Reference { id: main, symbolic: Some("refs/heads/main".into()) }));
+    assert_eq!(absent, None);
+    std::fs::write(scratch.path.join(".git/refs/heads/production"), "junk").unwrap();
+    assert!(git.references(["refs/heads/production"]).await.is_err());
+    // Its neighbour is damaged and is not asked for.
+    std::fs::write(scratch.path.join(".git/refs/heads/prod-2"), "junk").unwrap();
+    scratch.run(&["update-ref", "refs/heads/prod", "main"]);
+    assert!(git.references(["refs/heads/prod"]).await.unwrap()[0].is_some());
+}
+
+#[tokio::test]
+async fn output_is_kept_up_to_a_limit_and_counted_beyond() {
+    let scratch = Scratch::new();
+    scratch.commit("large", &[("large.txt", &"0123456789\n".repeat(20_000))]);
+    let looked = scratch.git().read(&["cat-file", "blob", "main:large.txt"], 100).await.unwrap();
+    assert_eq!((looked.bytes.len(), looked.bytes_all, looked.is_whole()), (100, 220_000, false));
+    let error = scratch.git().read(&["cat-file", "blob", "main:none"], 100).await.unwrap_err().to_string();
+    assert!(error.starts_with("\"git cat-file\" failed: \"fatal:"), "{error}");
+}
+
+/// The diff from one commit to another.
+async fn patch(scratch: &Scratch, from: Option<&CommitId>, to: &CommitId) -> String {
+    let objects = objects::Objects::of(&scratch.git()).await.unwrap();
+    String::from_utf8(diff::Diff::between(&objects, from, to).await.unwrap().patch).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_shown_is_what_the_commits_hold() {
+    let scratch = Scratch::new();
+    let one = scratch.tip("main");
+    let two = scratch.commit("two", &[(".gitattributes", "* -diff\n"), ("a.txt", "evil\n")]);
+    // A replacement that makes the second commit look like the first.
+    scratch.run(&["replace", two.as_str(), one.as_str()]);
+    let diff = patch(&scratch, Some(&one), &two).await;
+    assert!(diff.contains("+evil\n") && !diff.contains("binary"), "{diff}");
+}
+
+#[tokio::test]
+async fn a_repository_with_the_other_hash_function_is_read_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch { path: folder.path().to_owned(), folder };
+    scratch.run(&["init", "-q", "-b", "main", "--object-format=sha256", "."]);
+    let commit = scratch.commit("one", &[(".gitattributes", "* -diff\n"), ("a.txt", "1\n")]);
+    assert_eq!(commit.as_str().len(), 64);
+    for text in ["main", commit.as_str()] {
+        assert_eq!(*scratch.git().resolve(text).await.unwrap().commit(), commit);
+    }
+    let short = scratch.git().resolve(&commit.as_str()[..40]).await.unwrap_err().to_string();
+    assert!(short.contains("ids of this repository have 64 digits"), "{short}");
+    assert!(patch(&scratch, None, &commit).await.contains("+1\n"));
+}
+
+/// A few small objects make a tree of any size. It is an answer that it is too large: asking again would come to the same.
+#[tokio::test]
+async fn a_tree_that_unfolds_without_end_is_an_answer() {
+    let scratch = Scratch::new();
+    let leaf = scratch.leaf("a.txt");
+    let bombs = [
+        ("a million files", scratch.unfolding(&leaf, 32, 4), "67108864 bytes of output"),
+        ("33 million files", scratch.unfolding(&leaf, 32, 5), "MiB of memory"),
+        ("a thousand million files", scratch.unfolding(&leaf, 32, 6), "MiB of memory"),
+        ("folders in folders", scratch.deep(2_100), "folders in each other"),
+    ];
+    evidence::figure("T41", "commits without end that are to be compared", bombs.len() as u64);
+    for (what, bomb, limit) in bombs {
+        let objects = objects::Objects::of(&scratch.git()).await.unwrap();
+        let error = diff::Diff::between(&objects, Some(&scratch.tip("main")), &bomb).await.unwrap_err();
+        assert!(error.to_string().contains(limit), "{what}: {error}");
+        let bounded = matches!(CannotPreview::from(error), CannotPreview::Impossible(_));
+        assert!(bounded, "{what}: nobody is asked, and nothing tried again");
+        let asked = json!({ "from": "main", "to": bomb.as_str() });
+        let said = answer(&Repository::new(scratch.git()), &action("repository", "diff", &asked)).await;
+        assert!(said["err"].as_str().unwrap_or_default().contains(limit), "{what}: {said}");
+    }
+    let honest = scratch.unfolding(&leaf, 30, 2);
+    let objects = objects::Objects::of(&scratch.git()).await.unwrap();
+    let diff = diff::Diff::between(&objects, Some(&scratch.tip("main")), &honest).await.unwrap();
+    assert_eq!(diff.files.len(), 900, "and what is large is no bomb");
+}
+
+/// What is kept of an output does not grow with it, and one without end is not read to its end.
+#[tokio::test]
+async fn an_output_without_end_is_not_read_to_its_end() {
+    let scratch = Scratch::new();
+    let bomb = scratch.unfolding(&scratch.leaf("a.txt"), 32, 5);
+    let error = scratch.git().look(&["ls-tree", "-r", bomb.as_str()], 100).await.unwrap_err();
+    assert!(error.is_of_the_question() && error.to_string().contains("67108864 bytes of output"), "{error}");
+}
+
+/// What one program reads in a tree and another does not is shown to nobody as if it were one thing.
+#[tokio::test]
+async fn a_tree_that_can_be_read_in_two_ways_is_refused() {
+    let scratch = Scratch::new();
+    scratch.commit("two", &[("b.txt", "2\n")]);
+    let (one, two) = (scratch.run(&["rev-parse", "main:a.txt"]), scratch.run(&["rev-parse", "main:b.txt"]));
+    let (one, two) = (one.as_str(), two.as_str());
+    let folder = |entries: &[(&str, &str, &str)]| scratch.tree(entries);
+    let (inner, other) = (folder(&[("100644", "x", one)]), folder(&[("100644", "x", two)]));
+    let twice = folder(&[("100755", "t.sh", one), ("100755", "t.sh", two)]);
+    let unsound = [
+        ("a file twice", twice.clone()),
+        ("the same file twice", folder(&[("100644", "a", one), ("100644", "a", one)])),
+        ("a file twice, in a folder", folder(&[("40000", "d", &twice)])),
+        ("a folder twice", folder(&[("40000", "d", &inner), ("40000", "d", &other)])),
+        ("a file and a folder", folder(&[("100644", "d", one), ("100644", "d.x", one), ("40000", "d", &inner)])),
+        ("out of order", folder(&[("100644", "b", one), ("100644", "a", two)])),
+        ("a folder out of order", folder(&[("40000", "d", &inner), ("100644", "d.x", one)])),
+        ("three times, apart", folder(&[("100644", "a", one), ("100644", "b", one), ("100644", "a", two)])),
+    ];
+    let objects = objects::Objects::of(&scratch.git()).await.unwrap();
+    let main = scratch.tip("main");
+    for (what, tree) in &unsound {
+        let commit = scratch.commit_of(tree);
+        for from in [Some(&main), None] {
+            let error = diff::Diff::between(&objects, from, &commit).await.expect_err(what);
+            assert!(matches!(error, GitError::Unsound { .. }) && error.is_of_the_question(), "{what}: {error}");
+        }
+        let mended = diff::Diff::between(&objects, Some(&commit), &main).await;
+        assert!(mended.is_ok(), "{what}: and what mends it can be deployed: {mended:?}");
+    }
+    evidence::figure("T32", "trees that can be read in two ways", unsound.len() as u64);
+    for sound in [
+        folder(&[("100644", "d", one), ("100644", "d.x", one)]),
+        folder(&[("100644", "d.x", one), ("40000", "d", &inner), ("100644", "d0", two)]),
+        folder(&[("40000", "c", &inner), ("40000", "d", &inner)]),
+    ] {
+        diff::Diff::between(&objects, Some(&main), &scratch.commit_of(&sound)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_mode_is_told_as_it_is_stored() {
+    let scratch = Scratch::new();
+    scratch.commit("two", &[("b.txt", "2\n")]);
+    let (one, two) = (scratch.run(&["rev-parse", "main:a.txt"]), scratch.run(&["rev-parse", "main:b.txt"]));
+    let commit = |mode: &str, id: &str| {
+        let inner = scratch.tree(&[(mode, "f", id)]);
+        scratch.commit_of(&scratch.tree(&[("40000", "d", &inner)]))
+    };
+    let objects = objects::Objects::of(&scratch.git()).await.unwrap();
+    let plain = commit("100644", &one);
+    for (to, lines) in [(&one, (0, 0)), (&two, (1, 1))] {
+        for mode in ["100664", "100600", "100777", "104755", "0100644"] {
+            let diff = diff::Diff::between(&objects, Some(&plain), &commit(mode, to)).await.unwrap();
+            let [file] = diff.files.as_slice() else { panic!("{mode}: {:?}", diff.files) };
+            let (was, is) = (file.old.as_ref().unwrap(), file.new.as_ref().unwrap());
+            assert_eq!((was.mode.as_str(), is.mode.as_str(), file.lines), ("100644", mode, Some(lines)));
+            assert_eq!(is.path, b"d/f");
+            let patch = String::from_utf8(diff.patch).unwrap();
+            assert!(patch.contains(&format!("old mode 100644\nnew mode {mode}\n")), "{patch}");
+            let new = diff::Diff::between(&objects, None, &commit(mode, to)).await.unwrap();
+            assert_eq!(new.files[0].new.as_ref().unwrap().mode, mode);
+        }
+    }
+    let kept = commit("100664", &one);
+    let diff = diff::Diff::between(&objects, Some(&kept), &kept).await.unwrap();
+    assert!(diff.files.is_empty(), "{:?}", diff.files);
+}
+
+#[tokio::test]
+async fn a_message_that_is_stored_otherwise_than_shown_is_found() {
+    let scratch = Scratch::new();
+    let tree = scratch.run(&["rev-parse", "main^{tree}"]);
+    let commit = |headings: &str, message: &str| -> CommitId {
+        let text = format!("tree {tree}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n{headings}\n{message}");
+        scratch.fed(&["hash-object", "-t", "commit", "-w", "--literally", "--stdin"], text).parse().unwrap()
+    };
+    let objects = objects::Objects::of(&scratch.git()).await.unwrap();
+    let cases = [
+        ("", "plain\n", None),
+        ("", "", None),
+        ("encoding UTF-8\n", "plain\n", None),
+        ("encoding utf8\n", "encoding UTF-16\n\nin the message\n", None),
+        ("", "looks good\0and deletes all\n", Some(None)),
+        ("", "\0", Some(None)),
+        ("encoding UTF-16\n", "l\0o\0o\0k\0s\0", Some(Some("UTF-16"))),
+        ("encoding UTF-7\n", "+AGE-\n", Some(Some("UTF-7"))),
+        ("encoding ISO-8859-1\n", "caf\u{e9}\n", Some(Some("ISO-8859-1"))),
+        ("x-more none\nencoding EBCDIC-US\n", "a\n", Some(Some("EBCDIC-US"))),
+    ];
+    for (headings, message, expected) in cases {
+        let id = commit(headings, message);
+        let odd = messages::odd(&objects, &["-1", id.as_str()]).await.unwrap();
+        let found = odd.first().map(|odd| (odd.id.as_str(), odd.charset.as_deref(), odd.message.as_slice()));
+        assert_eq!(
+            found,
+            expected.map(|charset| (id.as_str(), charset, message.as_bytes())),
+            "{headings:?} {message:?}"
+        );
+    }
+    evidence::figure("T32", "messages as they are stored", cases.len() as u64);
+}

@@ -1,0 +1,88 @@
+//! Questions to people. The answer is the result: there is nothing to look up beforehand and nothing to perform.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, Consequence, EffectClass};
+use serde_json::Value;
+
+use super::{CannotPreview, IfLost, Preview, Previewed, quote_start, say};
+
+/// How a lost outcome is settled.
+pub const IF_LOST: IfLost =
+    IfLost { class: EffectClass::Question, evidence: "a question has no effect, so there is nothing to look up" };
+
+/// Puts `guidance.ask` to a reviewer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guidance;
+
+/// How much of a question stands in a list; the whole of it is in the action that the reviewer sees.
+const SUMMARY_CHARS_MAX: usize = 160;
+
+impl Preview for Guidance {
+    fn name(&self) -> &str {
+        "guidance"
+    }
+
+    fn class(&self) -> EffectClass {
+        IF_LOST.class
+    }
+
+    fn evidence(&self) -> &str {
+        IF_LOST.evidence
+    }
+
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        async move {
+            let question = action.arguments().get("question").and_then(|question| question.get("text"));
+            let text = question.and_then(Value::as_str).map(str::trim).unwrap_or_default();
+            if text.is_empty() {
+                return Err(CannotPreview::Impossible(say!("the question is empty: say what you want to know")));
+            }
+            Ok(Previewed {
+                summary: say!("asks: {}", quote_start(text, SUMMARY_CHARS_MAX)),
+                exhibits: Vec::new(),
+                preconditions: Value::Null,
+                facts: Value::Null,
+                consequence: Consequence::Low,
+            })
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdshort_gate::{Digest, FunctionType, WitType};
+    use serde_json::json;
+
+    fn ask(text: &str) -> Result<Previewed, CannotPreview> {
+        let question = WitType::Record(vec![("text".into(), WitType::String)]);
+        let ty = FunctionType { params: vec![("question".into(), question)], result: None };
+        let arguments = json!({"question": {"text": text}});
+        let capability = "holdshort:agent/guidance@0.1.0#ask".parse().unwrap();
+        let action = Action::new(Digest::of(b""), capability, &ty, &arguments).unwrap();
+        Guidance.preview("inbox", &action).now_or_never().unwrap()
+    }
+
+    #[test]
+    fn a_question_is_one_line_in_a_list_and_never_empty() {
+        assert_eq!(ask(" Which\n one? ").unwrap().summary.as_str(), r#"asks: "Which\n one?""#);
+        assert!(ask(&"long ".repeat(100)).unwrap().summary.as_str().ends_with("\" and 339 more characters"));
+        assert!(matches!(ask(" \n"), Err(CannotPreview::Impossible(why)) if why.contains("empty")));
+    }
+
+    #[test]
+    fn a_question_never_goes_on_with_the_hosts_words() {
+        use crate::exhibit::tests::{host_words, words};
+        for words in words() {
+            if let Ok(previewed) = ask(&format!("a{words}")) {
+                let [host] = host_words(&previewed).try_into().unwrap();
+                assert!(
+                    host == "asks: " || host.starts_with("asks:  and ") && host.ends_with(" more characters"),
+                    "{host}"
+                );
+            }
+        }
+    }
+}

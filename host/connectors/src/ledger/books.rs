@@ -1,0 +1,381 @@
+//! The ledger's file: opening it, and the statements that read and book. What is read and booked together happens in one transaction of SQLite.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
+use serde_json::Value;
+
+use crate::{Known, Sentence, error_said, quote, say};
+
+use super::schema::{APPLICATION_ID, TABLES, VERSION};
+
+/// Why there are no books to look at or to write in.
+#[derive(Debug)]
+pub enum BooksError {
+    /// The file cannot be made.
+    Make {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is a file of something else.
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        why: &'static str,
+    },
+    /// A newer host wrote it.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// SQLite says no.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+impl BooksError {
+    /// In words.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            Self::Make { path, source } => {
+                say!("cannot make the ledger `{}`: {}", Known::path(path), quote(source))
+            }
+            Self::NotALedger { path, why } => say!(
+                "`{}` is not a ledger: {}; name another file with `path` in the section `[payments]`",
+                Known::path(path),
+                *why
+            ),
+            Self::Newer { path, found } => say!(
+                "the ledger `{}` has version {}, and this host knows versions up to {}: use a newer holdshort",
+                Known::path(path),
+                *found,
+                VERSION
+            ),
+            Self::Sqlite { path, source } => {
+                say!("the ledger `{}` cannot be used: {}", Known::path(path), quote(source))
+            }
+        }
+    }
+}
+
+error_said!(BooksError);
+
+/// An open ledger. It is opened anew for each use: whoever replaces or removes the file is then noticed, and nothing is booked into a file
+/// that has no name any more.
+pub(super) struct Books(Connection);
+
+/// What kind of account it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The operator's.
+    Own,
+    /// Somebody else's.
+    Outside,
+    /// Where the operator's money comes from.
+    Equity,
+}
+
+/// An account in the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) number: i64,
+    pub(super) kind: Kind,
+}
+
+/// A transaction of the books that is still to be written.
+pub(super) struct Entry<'a> {
+    /// `funding` or `transfer`.
+    pub(super) kind: &'static str,
+    /// What it is recognised by; unique within its kind.
+    pub(super) key: &'a str,
+    /// Microseconds since 1970.
+    pub(super) at: i64,
+    pub(super) reference: &'a str,
+    /// What was cleared.
+    pub(super) transfer: Option<&'a Value>,
+    pub(super) from: Account,
+    pub(super) to: Account,
+    pub(super) currency: &'a str,
+    pub(super) amount: i64,
+}
+
+/// A transfer in the books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Booked {
+    pub(super) number: i64,
+    pub(super) transfer: Value,
+    /// What the source had left right after it.
+    pub(super) source_balance: i64,
+}
+
+/// A payment of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Past {
+    /// Its number, as receipts give it.
+    pub(super) number: i64,
+    /// Microseconds since 1970.
+    pub(super) at: i64,
+    /// The account that paid.
+    pub(super) source: String,
+    /// The currency's code.
+    pub(super) currency: String,
+    /// In the currency's smallest unit.
+    pub(super) amount: i64,
+    /// What it was for; an agent wrote it once.
+    pub(super) reference: String,
+}
+
+impl Books {
+    /// Opens the file at `path`, and makes it (0600) if it is absent.
+    pub(super) fn make(path: &Path, wait: Duration) -> Result<Self, BooksError> {
+        if !path.exists() {
+            let failed = |source| BooksError::Make { path: path.into(), source };
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        }
+        let told = |error| told(path, error);
+        let mut connection = connect(path, wait).map_err(told)?;
+        create(&mut connection).map_err(told)?;
+        Self::checked(path, connection)
+    }
+
+    /// Opens the file at `path`, which must be there.
+    pub(super) fn open(path: &Path, wait: Duration) -> Result<Self, BooksError> {
+        Self::checked(path, connect(path, wait).map_err(|error| told(path, error))?)
+    }
+
+    /// Looks whose file it is before a setting of it is touched.
+    fn checked(path: &Path, connection: Connection) -> Result<Self, BooksError> {
+        check(path, &connection)?;
+        tune(&connection).map_err(|error| told(path, error))?;
+        Ok(Self(connection))
+    }
+
+    /// A view of one moment.
+    pub(super) fn read(&mut self) -> rusqlite::Result<Transaction<'_>> {
+        self.0.transaction()
+    }
+
+    /// A transaction that nobody else's can come between. It is rolled back unless it is committed.
+    pub(super) fn write(&mut self) -> rusqlite::Result<Transaction<'_>> {
+        self.0.transaction_with_behavior(TransactionBehavior::Immediate)
+    }
+}
+
+fn connect(path: &Path, wait: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(wait)?;
+    Ok(connection)
+}
+
+/// Makes a commit one that is on disk when it returns, and the tables' rules about each other ones that are kept.
+fn tune(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// Makes the tables in an empty file, in which nobody else has made any meanwhile.
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let is_empty = |connection: &Connection| -> rusqlite::Result<bool> {
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok(tables == 0 && pragma(connection, "application_id")? == 0)
+    };
+    if !is_empty(connection)? {
+        return Ok(());
+    }
+    tune(connection)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if is_empty(&transaction)? {
+        transaction.execute_batch(TABLES)?;
+        transaction.execute_batch("INSERT INTO meta VALUES ('id', lower(hex(randomblob(8)))), ('settled', '')")?;
+        transaction.execute_batch("INSERT INTO accounts (name, kind) VALUES ('equity', 'equity')")?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()
+}
+
+fn check(path: &Path, connection: &Connection) -> Result<(), BooksError> {
+    let pragma = |name| pragma(connection, name).map_err(|error| told(path, error));
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(BooksError::NotALedger { path: path.into(), why: "it is the SQLite database of something else" });
+    }
+    match pragma("user_version")? {
+        VERSION => Ok(()),
+        found if found > VERSION => Err(BooksError::Newer { path: path.into(), found }),
+        _ => Err(BooksError::NotALedger { path: path.into(), why: "it has no version" }),
+    }
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+fn told(path: &Path, source: rusqlite::Error) -> BooksError {
+    if source.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        return BooksError::NotALedger { path: path.into(), why: "it is not a SQLite database" };
+    }
+    BooksError::Sqlite { path: path.into(), source }
+}
+
+/// The ledger's own name, drawn when it was made: a ledger in its place is another one.
+pub(super) fn id(books: &Connection) -> rusqlite::Result<String> {
+    books.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
+}
+
+/// The account that a transfer would name so.
+pub(super) fn account(books: &Connection, name: &str) -> rusqlite::Result<Option<Account>> {
+    let found = "SELECT number, kind FROM accounts WHERE name = ?1 AND kind <> 'equity'";
+    books.query_row(found, [name], in_account).optional()
+}
+
+/// The account against which the operator's own money is booked.
+pub(super) fn equity(books: &Connection) -> rusqlite::Result<Account> {
+    books.query_row("SELECT number, kind FROM accounts WHERE kind = 'equity'", [], in_account)
+}
+
+fn in_account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    let kind: String = row.get(1)?;
+    let kind = match kind.as_str() {
+        "own" => Kind::Own,
+        "equity" => Kind::Equity,
+        _ => Kind::Outside,
+    };
+    Ok(Account { number: row.get(0)?, kind })
+}
+
+/// Opens an account.
+pub(super) fn open_account(books: &Connection, name: &str, kind: Kind) -> rusqlite::Result<Account> {
+    let word = match kind {
+        Kind::Own => "own",
+        Kind::Outside => "outside",
+        Kind::Equity => "equity",
+    };
+    books.execute("INSERT INTO accounts (name, kind) VALUES (?1, ?2)", (name, word))?;
+    Ok(Account { number: books.last_insert_rowid(), kind })
+}
+
+/// What an account has.
+pub(super) fn balance(books: &Connection, account: Account, currency: &str) -> rusqlite::Result<i64> {
+    let last = "SELECT balance FROM postings WHERE account = ?1 AND currency = ?2 ORDER BY number DESC LIMIT 1";
+    let last = books.query_row(last, (account.number, currency), |row| row.get(0)).optional()?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Writes both sides, then the entry. Nothing but a rule of the tables or the disk can stop it once both balances are known to fit.
+pub(super) fn book(books: &Connection, entry: &Entry<'_>) -> rusqlite::Result<i64> {
+    let number: i64 = books.query_row("SELECT coalesce(max(number), 0) + 1 FROM entries", [], |row| row.get(0))?;
+    for (account, amount) in [(entry.from, entry.amount.saturating_neg()), (entry.to, entry.amount)] {
+        let after = balance(books, account, entry.currency)?.saturating_add(amount);
+        let posting = "INSERT INTO postings (entry, account, currency, amount, balance) VALUES (?1, ?2, ?3, ?4, ?5)";
+        books.execute(posting, (number, account.number, entry.currency, amount, after))?;
+    }
+    let transfer = entry.transfer.map(Value::to_string);
+    let row = "INSERT INTO entries (number, kind, key, at, reference, transfer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    books.execute(row, (number, entry.kind, entry.key, entry.at, entry.reference, transfer))?;
+    Ok(number)
+}
+
+/// The transfer of a key.
+pub(super) fn booked(books: &Connection, key: &str) -> rusqlite::Result<Option<Booked>> {
+    let row = "SELECT entries.number, transfer, balance FROM entries JOIN postings ON entry = entries.number \
+               WHERE kind = 'transfer' AND key = ?1 AND amount < 0";
+    let in_row = |row: &Row<'_>| {
+        let transfer: String = row.get(1)?;
+        let odd = |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
+        let transfer = serde_json::from_str(&transfer).map_err(odd)?;
+        Ok(Booked { number: row.get(0)?, transfer, source_balance: row.get(2)? })
+    };
+    books.query_row(row, [key], in_row).optional()
+}
+
+/// What an own account was funded with under a key: the currency and the amount.
+pub(super) fn funded(books: &Connection, key: &str) -> rusqlite::Result<Option<(String, i64)>> {
+    let row = "SELECT currency, amount FROM entries JOIN postings ON entry = entries.number \
+               WHERE kind = 'funding' AND key = ?1 AND amount > 0";
+    books.query_row(row, [key], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// How many transfers an account has received, in any currency.
+pub(super) fn payments(books: &Connection, account: Account) -> rusqlite::Result<u64> {
+    let count = "SELECT count(*) FROM postings JOIN entries ON entries.number = entry \
+                 WHERE account = ?1 AND amount > 0 AND kind = 'transfer'";
+    let count: i64 = books.query_row(count, [account.number], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// The latest transfers that an account has received, the newest first; with `like`, only those of this currency, amount and reference.
+pub(super) fn history(
+    books: &Connection,
+    account: Account,
+    like: Option<(&str, i64, &str)>,
+    most: u32,
+) -> rusqlite::Result<Vec<Past>> {
+    let rows = "SELECT entries.number, entries.at, accounts.name, one.currency, one.amount, entries.reference \
+                FROM postings AS one JOIN entries ON entries.number = one.entry \
+                JOIN postings AS other ON other.entry = one.entry AND other.amount < 0 \
+                JOIN accounts ON accounts.number = other.account \
+                WHERE one.account = ?1 AND one.amount > 0 AND entries.kind = 'transfer' \
+                AND (?2 IS NULL OR (one.currency = ?2 AND one.amount = ?3 AND entries.reference = ?4)) \
+                ORDER BY entries.number DESC LIMIT ?5";
+    let in_row = |row: &Row<'_>| {
+        Ok(Past {
+            number: row.get(0)?,
+            at: row.get(1)?,
+            source: row.get(2)?,
+            currency: row.get(3)?,
+            amount: row.get(4)?,
+            reference: row.get(5)?,
+        })
+    };
+    let mut statement = books.prepare(rows)?;
+    let (currency, amount, reference) = like.map_or((None, None, None), |(c, a, r)| (Some(c), Some(a), Some(r)));
+    statement.query_map((account.number, currency, amount, reference, most), in_row)?.collect()
+}
+
+/// The transfers that an account has received after its first so many, oldest first: under which key each was booked, and what was cleared.
+pub(super) fn received_after(
+    books: &Connection,
+    account: Account,
+    first: u64,
+    most: usize,
+) -> rusqlite::Result<Vec<(String, Value)>> {
+    let rows = "SELECT entries.key, entries.transfer FROM postings JOIN entries ON entries.number = postings.entry \
+                WHERE postings.account = ?1 AND postings.amount > 0 AND entries.kind = 'transfer' \
+                ORDER BY entries.number LIMIT ?2 OFFSET ?3";
+    let odd = |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
+    let in_row = |row: &Row<'_>| {
+        let transfer: String = row.get(1)?;
+        Ok((row.get(0)?, serde_json::from_str(&transfer).map_err(odd)?))
+    };
+    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut statement = books.prepare(rows)?;
+    statement.query_map((account.number, bound(most as u64), bound(first)), in_row)?.collect()
+}
+
+/// Every name that a transfer could name.
+pub(super) fn names(books: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = books.prepare("SELECT name FROM accounts WHERE kind <> 'equity' ORDER BY name")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Writes something that matters to nobody. Once it is committed, all that could be seen before is on disk, and what an earlier commit that failed
+/// may have left in the log is written over, so that no recovery can bring it back.
+pub(super) fn settle(books: &Connection) -> rusqlite::Result<()> {
+    books.execute_batch("UPDATE meta SET value = lower(hex(randomblob(8))) WHERE key = 'settled'")
+}

@@ -1,0 +1,106 @@
+//! What a transfer's clearance rests on: how it stands in the preconditions, and what of it has changed when the transfer is to be booked.
+//!
+//! A balance may change as long as it covers the amount: that it does is what was decided on. The ledger and the kind of payee must be the same.
+//! What the payee has received must be what was shown, but for the transfers that were shown to wait beside this one. Somebody who saw six invoices
+//! of one payee and approves the first has no other sixth before them; somebody who was not shown a payment decides anew.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::Mark;
+use holdshort_gate::condition::{Change, Condition, Found, changes};
+use serde_json::{Value, json};
+
+use super::standing::{Facts, Shown};
+use super::transfer::Transfer;
+use crate::{Known, Sentence, quote, say};
+
+/// Why a transfer was not booked. Nothing was committed.
+pub(super) enum Stopped {
+    /// It makes no sense, or not any more.
+    NotDone(Sentence),
+    /// It may make sense, to somebody who has seen both values.
+    FactsChanged(Sentence),
+    /// SQLite could not read or write; the transaction is rolled back.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// The names of the facts in the preconditions.
+const LEDGER: &str = "ledger";
+const BALANCE: &str = "source-balance";
+const PAYEE: &str = "payee";
+pub(super) const PAYMENTS: &str = "payments-to-payee";
+
+impl Facts {
+    /// As they stand in the preconditions, each with how it may differ.
+    pub(super) fn conditions(&self, transfer: &Transfer) -> Value {
+        let Self { ledger, source_balance, payee, payments } = self;
+        let covers = Condition::AtLeast { shown: source_balance.clone(), bound: transfer.shown() };
+        let history = Condition::NothingNew { shown: *payments, about: transfer.payee.clone() };
+        json!({ LEDGER: ledger, BALANCE: covers.to_json(), PAYEE: payee, PAYMENTS: history.to_json() })
+    }
+
+    /// The ledger that was shown; nothing if the preconditions are another connector's.
+    pub(super) fn ledger_of(preconditions: &Value) -> Option<&str> {
+        preconditions.get(LEDGER)?.as_str()
+    }
+
+    /// What has changed since it was shown and is allowed, in words; what is not allowed stops the transfer.
+    pub(super) fn compared(
+        &self,
+        transfer: &Transfer,
+        shown: Shown<'_>,
+        since: Vec<Mark>,
+    ) -> Result<Vec<Sentence>, Stopped> {
+        let is = |value: Value| Found { value, since: Vec::new() };
+        let now = BTreeMap::from([
+            (LEDGER, is(json!(self.ledger))),
+            (BALANCE, is(json!(self.source_balance))),
+            (PAYEE, is(json!(self.payee))),
+            (PAYMENTS, Found { value: json!(self.payments), since }),
+        ]);
+        let found = changes(shown.preconditions, shown.beside, &now);
+        let found = found.map_err(|error| Stopped::NotDone(quote(error).into()))?;
+        let (allowed, broken): (Vec<&Change>, Vec<&Change>) = found.iter().partition(|change| change.allowed);
+        let words = |changes: &[&Change]| changes.iter().map(|change| told(change, transfer)).collect::<Vec<_>>();
+        if broken.is_empty() {
+            Ok(words(&allowed))
+        } else {
+            Err(Stopped::FactsChanged(Sentence::join(words(&broken), "; ")))
+        }
+    }
+}
+
+/// A change in words: both values, and what the clearance asks of them.
+fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) -> Sentence {
+    let Transfer { source, payee, .. } = transfer;
+    // What the books and the clearance state is the host's own; amounts, counts and kinds of account.
+    let plain = |value: &Value| match value.as_str() {
+        Some(text) => Known::label(text),
+        None => Known::label(value),
+    };
+    let times =
+        |count: &Value| Known::label(format_args!("{count} payment{}", if *count == json!(1) { "" } else { "s" }));
+    let shown = condition.shown();
+    let (what, before, is, now) = match fact.as_str() {
+        BALANCE => (say!("`{}` had", Known::configured(source)), plain(&shown), "has", plain(now)),
+        PAYEE => (say!("{} was", quote(payee)), plain(&shown), "is", plain(now)),
+        PAYMENTS => (say!("{} had received", quote(payee)), times(&shown), "has received", times(now)),
+        other => (say!("the {} was", Known::label(other)), plain(&shown), "is", plain(now)),
+    };
+    let asks = match (condition, allowed) {
+        (Condition::Same(_), _) => say!(""),
+        (Condition::AtLeast { bound, .. }, true) => say!(", which covers {}", Known::label(bound)),
+        (Condition::AtLeast { bound, .. }, false) => say!(", which does not cover {}", Known::label(bound)),
+        (Condition::NothingNew { .. }, true) => say!(", by transfers that were shown to wait beside it"),
+        (Condition::NothingNew { .. }, false) => {
+            say!(", not all of them by transfers that were shown to wait beside it")
+        }
+    };
+    say!("{} {} when it was shown and {} {} now{}", what, before, is, now, asks)
+}

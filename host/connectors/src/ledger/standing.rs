@@ -1,0 +1,321 @@
+//! How the books stand for a transfer: what a reviewer is shown, what must still hold when it is performed, and whether it is possible at all.
+
+use holdshort_gate::beside::{LISTED_MAX, deed};
+use holdshort_gate::condition::Condition;
+use holdshort_gate::{Action, Capability, EffectKey, Mark, Time};
+use holdshort_words::look;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::books::{self, Account, Kind, Past};
+use super::facts::PAYMENTS;
+use super::transfer::Transfer;
+use crate::history::History;
+use crate::{Exhibit, Known, Previewed, Sentence, error_said, quote, say};
+use holdshort_common::money::Currency;
+
+/// Earlier payments that a reviewer is shown; how many there are in all is said beside them.
+const HISTORY_MAX: u32 = 20;
+/// Names written almost the same that a reviewer is shown.
+const ALIKE_MAX: usize = 10;
+
+/// The accounts of a transfer.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    /// Who pays.
+    pub(super) source: Account,
+    /// None if the payee was never paid.
+    pub(super) payee: Option<Account>,
+    /// What the source has, in the currency's smallest unit.
+    pub(super) source_balance: i64,
+    /// What the payee has got; in this ledger, not in its bank.
+    pub(super) payee_balance: i64,
+    /// The part of it that a clearance rests on.
+    pub(super) facts: Facts,
+}
+
+/// What a clearance rests on, as it stands in the books, in the words in which a reviewer reads it. How each may differ is said in `facts.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The ledger's own id, so that another file in its place is noticed.
+    pub(super) ledger: String,
+    /// What the source has, with its currency.
+    pub(super) source_balance: String,
+    /// `own account` or `outside`.
+    pub(super) payee: String,
+    /// How many transfers the payee has received, from anybody and in any currency: a reviewer who saw none decides otherwise than one who saw the same bill paid.
+    pub(super) payments: u64,
+}
+
+/// What a reviewer was shown, as far as a transfer rests on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    /// The facts, each with how it may differ.
+    pub(super) preconditions: &'a Value,
+    /// The calls that were shown to wait beside it.
+    pub(super) beside: &'a [Mark],
+}
+
+/// Why the books do not allow a transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotCovered {
+    /// The source would be below zero.
+    Overdraft { account: String, has: Known, amount: Known },
+    /// The payee's balance would not fit.
+    TooMuch { payee: String, has: Known, amount: Known },
+}
+
+impl NotCovered {
+    /// In words.
+    pub(super) fn sentence(&self) -> Sentence {
+        match self {
+            Self::Overdraft { account, has, amount } => {
+                let account = Known::configured(account);
+                say!("the account `{}` has {}, which does not cover {}", account, has.clone(), amount.clone())
+            }
+            Self::TooMuch { payee, has, amount } => say!(
+                "{} has {}; with {} more it would have more than the ledger can hold",
+                quote(payee),
+                has.clone(),
+                amount.clone()
+            ),
+        }
+    }
+}
+
+error_said!(NotCovered);
+
+impl Standing {
+    /// Nothing if the books have no such source.
+    pub(super) fn of(books: &Connection, transfer: &Transfer) -> rusqlite::Result<Option<Self>> {
+        let Some(source) = books::account(books, &transfer.source)? else { return Ok(None) };
+        let payee = books::account(books, &transfer.payee)?;
+        let currency = transfer.currency.code();
+        let source_balance = books::balance(books, source, currency)?;
+        let (payee_balance, payments) = match payee {
+            Some(payee) => (books::balance(books, payee, currency)?, books::payments(books, payee)?),
+            None => (0, 0),
+        };
+        let facts = Facts {
+            ledger: books::id(books)?,
+            source_balance: transfer.currency.show(source_balance),
+            payee: if payee.is_some_and(|payee| payee.kind == Kind::Own) { "own account" } else { "outside" }.into(),
+            payments,
+        };
+        Ok(Some(Self { source, payee, source_balance, payee_balance, facts }))
+    }
+
+    /// The transfers that the payee has received since the preconditions were shown; nothing if these allow for none.
+    pub(super) fn since(
+        &self,
+        books: &Connection,
+        capability: &Capability,
+        preconditions: &Value,
+    ) -> rusqlite::Result<Vec<Mark>> {
+        let stated = preconditions.get(PAYMENTS).map(Condition::read);
+        let (Some(Condition::NothingNew { shown, .. }), Some(payee)) = (stated, self.payee) else {
+            return Ok(Vec::new());
+        };
+        // One more than may be listed: with it there is one at least that was not.
+        let received = books::received_after(books, payee, shown, LISTED_MAX + 1)?;
+        let mark = |(key, transfer): (String, Value)| Mark {
+            key: EffectKey(key),
+            deed: deed(capability, &json!({ "transfer": transfer })),
+        };
+        Ok(received.into_iter().map(mark).collect())
+    }
+
+    /// What both accounts would have.
+    pub(super) fn after(&self, transfer: &Transfer) -> Result<(i64, i64), NotCovered> {
+        let Transfer { currency, amount, .. } = transfer;
+        let left = self.source_balance.checked_sub(*amount).filter(|left| *left >= 0);
+        let left = left.ok_or_else(|| NotCovered::Overdraft {
+            account: transfer.source.clone(),
+            has: Known::amount(currency, self.source_balance),
+            amount: Known::amount(currency, *amount),
+        })?;
+        let got = self.payee_balance.checked_add(*amount).ok_or_else(|| NotCovered::TooMuch {
+            payee: transfer.payee.clone(),
+            has: Known::amount(currency, self.payee_balance),
+            amount: Known::amount(currency, *amount),
+        })?;
+        Ok((left, got))
+    }
+
+    /// What policy and what is pointed out to people rest on; amounts in the currency's smallest unit.
+    fn established(&self, transfer: &Transfer, (left, _): (i64, i64), same: bool) -> Value {
+        json!({
+            "amount": transfer.amount.to_string(),
+            "currency": transfer.currency.code(),
+            "balance-before": self.source_balance.to_string(),
+            "balance-after": left.to_string(),
+            "own-account": self.is_own(),
+            "payments-before": self.facts.payments,
+            "first-payment": self.facts.payments == 0,
+            "same-amount-and-reference-before": same,
+        })
+    }
+
+    /// Whether the money stays with the operator.
+    pub(super) fn is_own(&self) -> bool {
+        self.payee.is_some_and(|payee| payee.kind == Kind::Own)
+    }
+
+    /// One line about the transfer, what was found out, and the evidence for it, the most telling first. What the agent wrote stands in quotes.
+    pub(super) fn describe(
+        &self,
+        books: &Connection,
+        transfer: &Transfer,
+        after: (i64, i64),
+    ) -> rusqlite::Result<(Sentence, Value, Vec<Exhibit>)> {
+        let Transfer { source, payee, currency, amount, reference, .. } = transfer;
+        let mut exhibits = Vec::new();
+        let own = self.is_own();
+        let count = self.facts.payments;
+        let mut known = match (count, own) {
+            (_, true) => say!("an account of the operator's"),
+            (0, false) => say!("first payment to this payee"),
+            (1, false) => say!("paid once before"),
+            (more, false) => say!("paid {} times before", more),
+        };
+        let past = match self.payee {
+            Some(payee) => books::history(books, payee, None, HISTORY_MAX)?,
+            None => Vec::new(),
+        };
+        let like = Some((currency.code(), *amount, reference.as_str()));
+        let same = match self.payee {
+            Some(payee) => books::history(books, payee, like, HISTORY_MAX)?,
+            None => Vec::new(),
+        };
+        if let Some(last) = same.first() {
+            known += say!(", LAST WITH THE SAME AMOUNT AND REFERENCE on {}", day(last.at));
+            exhibits.push(Exhibit::text(say!("paid before with the same amount and reference"), listed(&same)));
+        }
+        exhibits.push(Exhibit::text(say!("balances before and after"), self.balances(transfer, after, own)));
+        if count == 0 {
+            exhibits.push(Exhibit::text(say!("first payment to this payee"), self.never(books, transfer, own)?));
+        } else {
+            let shown = if count > HISTORY_MAX.into() {
+                say!("the last {} of {}", HISTORY_MAX, count)
+            } else {
+                say!("{}", count)
+            };
+            exhibits.push(Exhibit::text(say!("payments to this payee ({})", shown), listed(&past)));
+        }
+        let summary = say!(
+            "pay {} to {}, {}, from {}, which then has {}; reference {}",
+            Known::amount(currency, *amount),
+            quote(payee),
+            known,
+            Known::configured(source),
+            Known::amount(currency, after.0),
+            quote(reference),
+        );
+        Ok((summary, self.established(transfer, after, !same.is_empty()), exhibits))
+    }
+
+    /// Both accounts before and after, one amount under the other.
+    fn balances(&self, transfer: &Transfer, (left, got): (i64, i64), own: bool) -> Sentence {
+        let show = |minor_units| transfer.currency.show(minor_units);
+        let amounts = [self.source_balance, left, self.payee_balance, got].map(show);
+        let width = amounts.iter().map(String::len).max().unwrap_or(0);
+        let [before, after, payee_before, payee_after] =
+            amounts.map(|amount| Known::configured(format_args!("{amount:>width$}")));
+        let whose = if own { "an account of the operator's" } else { "outside" };
+        say!(
+            "From {}\n    before  {}\n    after   {}\nTo {} ({})\n    before  {}\n    after   {}\n",
+            Known::configured(&transfer.source),
+            before,
+            after,
+            quote(&transfer.payee),
+            whose,
+            payee_before,
+            payee_after,
+        )
+    }
+
+    /// That the payee is new, and which known names it could be taken for: a slip of the pen, or a disguise.
+    fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<Sentence> {
+        let mut text = say!("The ledger has no transfer to {}, from any account.\n", quote(&transfer.payee));
+        if own {
+            return Ok(text);
+        }
+        let mut alike = books::names(books)?;
+        alike.retain(|name| is_alike(name, &transfer.payee));
+        if !alike.is_empty() {
+            text += say!("It knows names that are written almost the same:\n");
+            for name in alike.iter().take(ALIKE_MAX) {
+                let same =
+                    if looks_the_same(name, &transfer.payee) { ", which looks the same and is another" } else { "" };
+                text += say!("    {}{}\n", quote(name), same);
+            }
+        }
+        if let Some(more) = alike.len().checked_sub(ALIKE_MAX).filter(|more| *more > 0) {
+            text += say!("    and {} more\n", more);
+        }
+        Ok(text)
+    }
+}
+
+/// Whether two names are the same but for case, spaces, punctuation and a slip of the pen or two.
+fn is_alike(one: &str, other: &str) -> bool {
+    let plain =
+        |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let (one, other) = (plain(one), plain(other));
+    let slips = if one.chars().count().min(other.chars().count()) < 8 { 1 } else { 2 };
+    strsim::damerau_levenshtein(&one, &other) <= slips || looks_the_same(&one, &other)
+}
+
+/// Whether two names can hardly be told apart by their look, be they of different letters altogether.
+fn looks_the_same(one: &str, other: &str) -> bool {
+    look(one) == look(other)
+}
+
+/// What the run did before, its other transfers first: a safe amount can be part of one that is not.
+pub(super) fn recall(action: &Action, history: &History, previewed: &mut Previewed) {
+    let sums: Vec<(&str, u64, u64)> = history.done(action.capability()).collect();
+    let fact =
+        |(code, count, sum): &(&str, u64, u64)| json!({ "currency": code, "count": count, "sum": sum.to_string() });
+    previewed.fact("transfers-before-in-run", sums.iter().map(fact).collect());
+    if !sums.is_empty() {
+        let shown = |code: &str, sum: u64| match Currency::of(code).ok().zip(i64::try_from(sum).ok()) {
+            Some((currency, sum)) => Known::amount(&currency, sum),
+            None => Known::configured(format_args!("{sum} {code}")),
+        };
+        let line = |(code, count, sum): &(&str, u64, u64)| say!("{} of {} in all\n", *count, shown(code, *sum));
+        let lines = sums.iter().map(line).sum::<Sentence>()
+            + say!("Those that a person closed without knowing are among them.\n");
+        let count: u64 = sums.iter().map(|(_, count, _)| count).sum();
+        previewed
+            .exhibits
+            .insert(0, Exhibit::text(say!("other transfers of this run, made before ({})", count), lines));
+    }
+    history.tell(previewed);
+}
+
+/// A line for each payment.
+fn listed(past: &[Past]) -> Sentence {
+    let line = |past: &Past| {
+        // What is in the books was a currency when it was booked.
+        let amount = match Currency::of(&past.currency) {
+            Ok(currency) => Known::amount(&currency, past.amount),
+            Err(_) => Known::configured(format_args!("{} {}", past.amount, past.currency)),
+        };
+        let (source, reference) = (Known::configured(&past.source), quote(&past.reference));
+        say!("{}  T{}  {} from {}: {}\n", day(past.at), past.number, amount, source, reference)
+    };
+    past.iter().map(line).sum()
+}
+
+/// The day in UTC.
+fn day(micros: i64) -> Known {
+    Known::day(
+        jiff::Timestamp::from_microsecond(micros)
+            .map_or_else(|_| "an unknown day".into(), |at| at.strftime("%Y-%m-%d").to_string()),
+    )
+}
+
+/// The time as the books keep it.
+pub(super) fn micros(time: Time) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,73 @@
+//! Files that are attached: out of the agent's own folder, and out of nowhere else, labelled as what they are.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::{ATTACHMENTS_BYTES_MAX, Known, Unloaded, is_encoded_word, quote, say};
+use crate::relative::{RelativePath, walk};
+
+/// Kinds of files that always begin with their signature.
+const SIGNED: [&str; 5] = ["application/pdf", "application/zip", "image/png", "image/jpeg", "image/gif"];
+
+/// What a file is labelled as: the type that its name stands for, if its content does not say otherwise.
+///
+/// Text has the label of its character set, and is text only if it is in UTF-8. What begins with the signature of another kind of file, such as a
+/// program called `invoice.pdf`, has no type but bytes.
+pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
+    const UNKNOWN: &str = "application/octet-stream";
+    let named = mime_guess::from_path(path).first_raw().unwrap_or(UNKNOWN);
+    let is_text = named.starts_with("text/");
+    let office = named.contains("officedocument") || named.contains("opendocument");
+    let agrees = match infer::get(bytes).map(|kind| kind.mime_type()) {
+        Some("application/zip") if office => true,
+        Some(found) => found == named || (is_text && found.starts_with("text/")),
+        None => !SIGNED.contains(&named),
+    };
+    let plain = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
+    match is_text {
+        true if agrees && plain => format!("{named}; charset=utf-8"),
+        // A message within a message, or parts of one, would be taken apart by readers of mail.
+        false if agrees && !named.starts_with("message/") && !named.starts_with("multipart/") => named.into(),
+        true | false => UNKNOWN.into(),
+    }
+}
+
+/// Reads a file inside `folder`, which neither `..` nor a link leads out of. Opens first and looks then, at what was opened.
+pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
+    let impossible = |why: &'static str| Unloaded::Impossible(say!("{} is not {}", quote(path), why));
+    let outside = || impossible("a path inside the agent's workspace");
+    let relative: RelativePath = path.parse().map_err(|_| outside())?;
+    if is_encoded_word(path) {
+        return Err(outside());
+    }
+    let top: OwnedFd = File::open(folder).map(Into::into).map_err(|error| {
+        Unloaded::Unavailable(say!("the workspace `{}` cannot be read: {}", Known::path(folder), quote(error)))
+    })?;
+    let unavailable = |error: io::Error| {
+        Unloaded::Unavailable(say!("the attachment {} cannot be read: {}", quote(path), quote(error)))
+    };
+    let not_a_file = || impossible("a file inside the agent's workspace");
+    let file = match walk(&top, relative.names()) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::NOENT | Errno::NAMETOOLONG) => {
+            return Err(Unloaded::Impossible(say!("there is no attachment {}", quote(path))));
+        }
+        // A link, a file where a folder should be, a socket.
+        Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
+        Err(errno) => return Err(unavailable(errno.into())),
+    };
+    if !file.metadata().map_err(unavailable)?.is_file() {
+        return Err(not_a_file());
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unavailable)?;
+    if bytes.len() as u64 > bytes_max {
+        let why = say!("the attachments are larger than {} bytes together", ATTACHMENTS_BYTES_MAX);
+        return Err(Unloaded::Impossible(why));
+    }
+    Ok(bytes)
+}

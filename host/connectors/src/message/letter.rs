@@ -1,0 +1,147 @@
+//! A checked message as the bytes that leave the host.
+
+use std::time::{Duration, SystemTime};
+
+use holdshort_gate::{Action, Digest, EffectKey, Time};
+use lettre::Message;
+use lettre::address::{Address, Envelope};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
+use serde_json::Value;
+
+use super::{Composer, Draft, Known, Loaded, Sentence, Unloaded, content_type, key, quote, say};
+
+/// The end of the year 9999, in microseconds: a `Date` field has four digits for the year.
+const DATE_MAX: u64 = 253_402_300_799_000_000;
+
+/// Says that a program has written a message, so that no out-of-office reply or list answers it (RFC 3834).
+pub(crate) fn automatic(how: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), how.into())
+}
+
+/// A message ready to be handed over.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// From whom and to whom, each recipient once.
+    pub envelope: Envelope,
+    /// RFC 5322 bytes, ASCII only, lines ended by CR LF.
+    pub bytes: Vec<u8>,
+}
+
+/// Whether a letter keeps its `Bcc` field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bcc {
+    /// Recipients must not see it; the envelope carries the addresses.
+    Remove,
+    /// A file has no envelope: without the field the addresses would be lost.
+    Keep,
+}
+
+/// Why there is no letter. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotComposed {
+    /// It cannot be written.
+    #[error("{0}")]
+    Impossible(Sentence),
+    /// Something that a reviewer was shown is different now.
+    #[error("{0}")]
+    FactsChanged(Sentence),
+}
+
+impl Composer {
+    /// Writes the letter of an agent's cleared action. Reads the attachments; call it where blocking is allowed.
+    ///
+    /// `Message-ID` and the MIME boundary follow from the key, so a second attempt makes the same letter but for its `Date`, which is `now`.
+    pub fn compose(
+        &self,
+        agent: &str,
+        action: &Action,
+        preconditions: &Value,
+        key: &EffectKey,
+        now: Time,
+        bcc: Bcc,
+    ) -> Result<Letter, NotComposed> {
+        let now_from = self.senders();
+        for (field, name) in [("from", "sender"), ("reply-to", "address for answers")] {
+            let of = |senders: &Value| senders.get(field).and_then(Value::as_str).unwrap_or("nobody").to_owned();
+            let (shown, found) = (of(preconditions), of(&now_from));
+            if shown != found {
+                let (shown, found) = (Known::configured(shown), Known::configured(found));
+                let why = say!("the {} was `{}` when it was shown and is `{}` now", name, shown, found);
+                return Err(NotComposed::FactsChanged(why));
+            }
+        }
+        let draft = Draft::read(action).map_err(NotComposed::Impossible)?;
+        let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
+            Unloaded::Impossible(why) | Unloaded::Unavailable(why) => NotComposed::Impossible(why),
+            Unloaded::Changed(why) => NotComposed::FactsChanged(why),
+        })?;
+        let failed = |error: lettre::error::Error| {
+            NotComposed::Impossible(say!("the message cannot be written: {}", quote(error)))
+        };
+        let recipients: Vec<Address> = draft.recipients().into_iter().collect();
+        let envelope = Envelope::new(Some(self.from().email.clone()), recipients).map_err(failed)?;
+        let message = self.message(draft, attachments, key, now, bcc, &envelope).map_err(failed)?;
+        Ok(Letter { envelope, bytes: message.formatted() })
+    }
+
+    fn message(
+        &self,
+        draft: Draft,
+        attachments: Vec<Loaded>,
+        key: &EffectKey,
+        now: Time,
+        bcc: Bcc,
+        envelope: &Envelope,
+    ) -> Result<Message, lettre::error::Error> {
+        let mut builder = Message::builder()
+            .from(self.from().clone())
+            .subject(draft.subject)
+            .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.0.min(DATE_MAX)))
+            .message_id(Some(self.message_id(key)))
+            .envelope(envelope.clone())
+            .raw_header(automatic(if draft.in_reply_to.is_some() { "auto-replied" } else { "auto-generated" }));
+        if let Some(reply_to) = &self.reply_to {
+            builder = builder.reply_to(reply_to.clone());
+        }
+        for to in draft.to {
+            builder = builder.to(Mailbox::new(None, to));
+        }
+        for cc in draft.cc {
+            builder = builder.cc(Mailbox::new(None, cc));
+        }
+        if bcc == Bcc::Keep {
+            builder = builder.keep_bcc();
+            for address in draft.bcc {
+                builder = builder.bcc(Mailbox::new(None, address));
+            }
+        }
+        if let Some(id) = draft.in_reply_to {
+            builder = builder.in_reply_to(id.clone()).references(id);
+        }
+        // lettre would make base64 of a short text with a few letters beyond ASCII; a person with a pager should be able to read it.
+        let body = if draft.body.is_ascii() {
+            Body::new(draft.body)
+        } else {
+            Body::new_with_encoding(draft.body, ContentTransferEncoding::QuotedPrintable).unwrap_or_else(Body::new)
+        };
+        let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body);
+        if attachments.is_empty() {
+            return builder.singlepart(body);
+        }
+        // From the key, which nobody outside knows beforehand: no body can hold it.
+        let boundary = Digest::tagged("holdshort/boundary", key::plain(key).as_bytes()).to_string();
+        let boundary: String = boundary.chars().skip("sha256:".len()).take(40).collect();
+        let mut parts = MultiPart::mixed().boundary(boundary).singlepart(body);
+        for Loaded { path, bytes, .. } in attachments {
+            let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
+            // Never inline: a page of HTML is opened by whoever wants to, not shown as a part of the message.
+            let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);
+            // Base64 whatever the bytes are, so that no relay or reader changes a line ending: what was hashed arrives.
+            let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
+            let body = body.unwrap_or_else(Body::new);
+            parts = parts.singlepart(Attachment::new(name).body(body, label));
+        }
+        builder.multipart(parts)
+    }
+}

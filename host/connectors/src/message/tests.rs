@@ -1,0 +1,433 @@
+use holdshort_gate::{FunctionType, WitType};
+use serde_json::json;
+
+use super::*;
+use crate::exhibit::tests::{host_words, refused_alike, words};
+
+#[path = "../../../../tests/support/evidence.rs"]
+#[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
+mod evidence;
+
+/// The action of `email.send-email`, with `fields` laid over a plain message to one recipient inside.
+pub(crate) fn email(fields: Value) -> Action {
+    let strings = || WitType::List(Box::new(WitType::String));
+    let record =
+        |fields: &[(&str, WitType)]| WitType::Record(fields.iter().map(|(n, t)| ((*n).into(), t.clone())).collect());
+    let attachment = record(&[("path", WitType::String), ("sha256", WitType::String)]);
+    let message = record(&[
+        ("to", strings()),
+        ("cc", strings()),
+        ("bcc", strings()),
+        ("subject", WitType::String),
+        ("body", WitType::String),
+        ("in-reply-to", WitType::Option(Box::new(WitType::String))),
+        ("attachments", WitType::List(Box::new(attachment))),
+    ]);
+    let ty = FunctionType { params: vec![("message".into(), message)], result: None };
+    let mut message = json!({
+        "to": ["ann@example.com"], "cc": [], "bcc": [], "subject": "Hello", "body": "One.\n.\nTwo ✓\n",
+        "in-reply-to": null, "attachments": [],
+    });
+    message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let capability = "holdshort:agent/email@0.1.0#send-email".parse().unwrap();
+    Action::new(Digest::of(b"agent"), capability, &ty, &json!({ "message": message })).unwrap()
+}
+
+/// A composer for the agent `inbox` with the files in `workspace`.
+pub(crate) fn composer(workspace: Option<PathBuf>) -> Composer {
+    let workspaces = workspace.map(|folder| ("inbox".to_owned(), folder)).into_iter().collect();
+    Composer::new("Agents <agent@example.com>", &[], workspaces).unwrap()
+}
+
+fn composed(composer: &Composer, action: &Action, bcc: Bcc) -> Result<Letter, NotComposed> {
+    let preconditions = composer.preview("inbox", action).map_or(Value::Null, |previewed| previewed.preconditions);
+    composer.compose("inbox", action, &preconditions, &EffectKey("key1".into()), Time(1_700_000_000_000_000), bcc)
+}
+
+use holdshort_gate::Time;
+
+fn impossible(fields: Value) -> String {
+    match composer(None).preview("inbox", &email(fields.clone())) {
+        Err(CannotPreview::Impossible(why)) => why.into_string(),
+        other => panic!("{fields}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_preview_names_recipients_first_and_says_who_is_outside() {
+    let action = email(json!({
+        "to": ["ann@example.com", "bob@exämple.com"], "cc": ["carl@sub.example.com"], "bcc": ["bob@EXÄMPLE.com", "dan@evil.test"],
+        "subject": "Zahlen für März", "in-reply-to": "<a@b>",
+    }));
+    let previewed = composer(None).preview("inbox", &action).unwrap();
+    assert_eq!(
+        previewed.summary,
+        "email to ann@example.com, bob@xn--exmple-cua.com, cc carl@sub.example.com, bcc bob@xn--exmple-cua.com, bcc dan@evil.test \
+         (4 recipients, 3 outside example.com): \"Zahlen für März\""
+    );
+    let exhibit = |index: usize| String::from_utf8(previewed.exhibits[index].bytes.clone()).unwrap();
+    assert_eq!(
+        exhibit(0),
+        "From: Agents <agent@example.com>\nTo: ann@example.com, bob@xn--exmple-cua.com\nCc: carl@sub.example.com\n\
+         Bcc: bob@xn--exmple-cua.com, dan@evil.test\nSubject: Zahlen für März\nIn-Reply-To: <a@b>\nDate: (when it is sent)\n\
+         Message-ID: (the call's key)@example.com\n\nOne.\n.\nTwo ✓\n"
+    );
+    assert_eq!(exhibit(1), "evil.test: 1\nsub.example.com: 1\nxn--exmple-cua.com: 1\n");
+    assert_eq!(
+        previewed.facts,
+        json!({
+            "recipients": 4, "outside-recipients": 3, "attachments": 0, "attachment-bytes": 0,
+            "outside-domains": ["evil.test", "sub.example.com", "xn--exmple-cua.com"],
+        })
+    );
+    assert_eq!(previewed.consequence, Consequence::Medium);
+}
+
+#[test]
+fn the_letter_is_ascii_and_keeps_blind_copies_out_of_sight() {
+    let action = email(json!({ "bcc": ["dan@evil.test", "ann@example.com"], "subject": "Grüße" }));
+    let letter = composed(&composer(None), &action, Bcc::Remove).unwrap();
+    let text = String::from_utf8(letter.bytes.clone()).unwrap();
+    assert!(text.is_ascii() && !text.contains("dan@"), "{text}");
+    assert!(
+        text.contains("Message-ID: <key1@example.com>\r\n") && text.contains("Date: Tue, 14 Nov 2023 22:13:20"),
+        "{text}"
+    );
+    let to: Vec<&str> = letter.envelope.to().iter().map(AsRef::as_ref).collect();
+    assert_eq!(to, ["ann@example.com", "dan@evil.test"], "each recipient once");
+    let kept = composed(&composer(None), &action, Bcc::Keep).unwrap();
+    assert!(String::from_utf8(kept.bytes).unwrap().contains("Bcc: dan@evil.test, ann@example.com\r\n"));
+    assert_eq!(
+        letter.bytes,
+        composed(&composer(None), &action, Bcc::Remove).unwrap().bytes,
+        "the same letter for the same key and time"
+    );
+}
+
+/// Whether a message to an address is inside, outside or impossible: where a relay could send it on, it is impossible.
+#[test]
+fn an_address_is_judged_as_a_relay_will() {
+    let (inside, outside, refused) = ("inside", "outside", "refused");
+    let table = [
+        (inside, "ann@example.com"),
+        (inside, "ann@EXAMPLE.com"),
+        (inside, "Ann.Lee@Example.Com"),
+        (inside, "ann+invoices@example.com"),
+        (inside, "ann_lee-x@example.com"),
+        (inside, "o'hara@example.com"),
+        (inside, "bounce=ann=evil.test@example.com"),
+        (inside, "ann@example\u{3002}com"),
+        (outside, "ann@sub.example.com"),
+        (outside, "ann@example.com.evil.test"),
+        (outside, "ann@evil-example.com"),
+        (outside, "ann@examp1e.com"),
+        (outside, "ann@ex\u{430}mple.com"),
+        (outside, "ann@b\u{fc}cher.example"),
+        (outside, "ann@xn--bcher-kva.example"),
+        (outside, "ann@example.co"),
+        (outside, "ann@example"),
+        (outside, "ann@com"),
+        (outside, "ann@localhost"),
+        (refused, "attacker%evil.test@example.com"),
+        (refused, "a%b%evil.test@example.com"),
+        (refused, "evil.test!ann@example.com"),
+        (refused, "a!evil.test!ann@example.com"),
+        (refused, "/S=ann/ADMD=evil/C=de/@example.com"),
+        (refused, "/var/mail/ann@example.com"),
+        (refused, "|mail@example.com"),
+        (refused, "evil::ann@example.com"),
+        (refused, "smtp:ann@example.com"),
+        (refused, "@evil.test:ann@example.com"),
+        (refused, "@evil.test,@b.test:ann@example.com"),
+        (refused, "<@evil.test:ann@example.com>"),
+        (refused, "\"ann@evil.test\"@example.com"),
+        (refused, "\"ann\"@example.com"),
+        (refused, "\"ann%evil.test\"@example.com"),
+        (refused, "ann@evil.test@example.com"),
+        (refused, "ann\\@evil.test@example.com"),
+        (refused, "ann(evil.test)@example.com"),
+        (refused, "ann@example.com(evil.test)"),
+        (refused, "ann@(evil.test)example.com"),
+        (refused, "ann@[192.0.2.1]"),
+        (refused, "ann@[IPv6:2001:db8::1]"),
+        (refused, "ann@192.0.2.1"),
+        (refused, "ann@3221225985"),
+        (refused, "ann@0x7f000001"),
+        (refused, "ann@0X7F000001"),
+        (refused, "ann@\u{ff10}x7f000001"),
+        (refused, "ann@0x7f.0.0.0x1"),
+        (refused, "ann@127.0.0.0x"),
+        (refused, "ann@0177.0.0.01"),
+        (outside, "ann@0x7f000001.example"),
+        (outside, "ann@host.0xg"),
+        (refused, "=?utf-8?q?x?=@example.com"),
+        (refused, "=?UTF-8?B?eA==?=@example.com"),
+        (refused, "a=?utf-8?q?x@example.com"),
+        (inside, "a=b?c@example.com"),
+        (refused, "ann@example.com."),
+        (refused, "ann@.example.com"),
+        (refused, "ann@example..com"),
+        (refused, "ann@example.com:25"),
+        (refused, "ann@example.com>evil.test"),
+        (refused, "ann@example.com, eve@evil.test"),
+        (refused, "ann @example.com"),
+        (refused, "ann@ example.com"),
+        (refused, ".ann@example.com"),
+        (refused, "ann.@example.com"),
+        (refused, "a..b@example.com"),
+        (refused, "-oQ/tmp@example.com"),
+        (refused, "-f@example.com"),
+        (refused, "\u{430}nn@example.com"),
+        (refused, "ann\u{200b}@example.com"),
+        (refused, "ann\u{ff05}evil.test@example.com"),
+        (refused, "@example.com"),
+        (refused, "ann@"),
+    ];
+    for (expected, text) in table {
+        let found = match composer(None).preview("inbox", &email(json!({ "to": [text] }))) {
+            Ok(previewed) if previewed.facts["outside-recipients"] == 0 => inside,
+            Ok(_) => outside,
+            Err(CannotPreview::Impossible(_)) => refused,
+            Err(error) => panic!("{text}: {error:?}"),
+        };
+        assert_eq!(found, expected, "{text}");
+    }
+    evidence::figure("T39", "addresses judged", table.len() as u64);
+}
+
+#[test]
+fn an_attachment_is_labelled_by_its_name_as_far_as_its_content_agrees() {
+    let zip: &[u8] = b"PK\x03\x04\x14\x00\x06\x00";
+    let unknown = "application/octet-stream";
+    for (path, bytes, label) in [
+        ("a.txt", "gr\u{fc}n\n".as_bytes(), "text/plain; charset=utf-8"),
+        ("A.TXT", b"", "text/plain; charset=utf-8"),
+        ("data.csv", b"a,b\r\n", "text/csv; charset=utf-8"),
+        ("page.html", b"<p>x</p>", "text/html; charset=utf-8"),
+        ("latin.txt", b"gr\xfcn", unknown),
+        ("nul.txt", b"a\0b", unknown),
+        ("report.pdf", b"%PDF-1.7\n", "application/pdf"),
+        ("report.pdf", b"MZ\x90\x00\x03", unknown),
+        ("report.pdf", b"plain words", unknown),
+        ("photo.png", b"\x89PNG\r\n\x1a\n", "image/png"),
+        ("photo.png", b"GIF89a", unknown),
+        ("notes.txt", b"%PDF-1.7\n", unknown),
+        ("archive.zip", zip, "application/zip"),
+        ("letter.docx", zip, "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("data.json", b"{}", "application/json"),
+        ("mail.eml", b"From: x\n\n", unknown),
+        ("no-ending", b"x", unknown),
+        ("strange.qqq", b"x", unknown),
+    ] {
+        assert_eq!(super::attached::content_type(path, bytes), label, "{path}");
+    }
+}
+
+#[test]
+fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
+    let to_help = composer(None).with_reply_to(Some("Help <help@example.com>")).unwrap();
+    let action = email(json!({}));
+    let shown = String::from_utf8(to_help.preview("inbox", &action).unwrap().exhibits[0].bytes.clone()).unwrap();
+    assert!(shown.starts_with("From: Agents <agent@example.com>\nReply-To: Help <help@example.com>\n"), "{shown}");
+    let letter = |action| String::from_utf8(composed(&to_help, action, Bcc::Remove).unwrap().bytes).unwrap();
+    assert!(letter(&action).contains("Reply-To: Help <help@example.com>\r\n"));
+    // RFC 3834: what answers a message says so.
+    assert!(letter(&action).contains("\r\nAuto-Submitted: auto-generated\r\n"));
+    assert!(letter(&email(json!({ "in-reply-to": "<a@b>" }))).contains("\r\nAuto-Submitted: auto-replied\r\n"));
+    // Another address for answers than the one that was shown holds the call again, in both directions.
+    let key = EffectKey("key1".into());
+    for (before, after) in [(composer(None), to_help.clone()), (to_help, composer(None))] {
+        let shown = before.preview("inbox", &action).unwrap().preconditions;
+        let changed = after.compose("inbox", &action, &shown, &key, Time(0), Bcc::Remove);
+        assert!(
+            matches!(changed, Err(NotComposed::FactsChanged(why)) if why.starts_with("the address for answers was"))
+        );
+    }
+    let refused = composer(None).with_reply_to(Some("a%b@example.com"));
+    assert!(matches!(refused, Err(ComposerError::Sender { .. })), "{refused:?}");
+}
+
+#[test]
+fn what_could_mislead_or_inject_is_impossible() {
+    let cases = [
+        (json!({ "to": [] }), "no recipients"),
+        (json!({ "to": ["Ann <ann@example.com>"] }), "bare address"),
+        (json!({ "to": ["ann"] }), "no `@`"),
+        (json!({ "to": ["ann@example.com\r\nBcc: x@y.z"] }), "not an address"),
+        (json!({ "to": ["\"a b\"@example.com"] }), "bare address"),
+        (json!({ "to": ["аnn@example.com"] }), "plain ASCII"),
+        (json!({ "to": ["ann@[127.0.0.1]"] }), "not a domain"),
+        (json!({ "to": ["a@example.com,b@evil.test"] }), "bare address"),
+        (json!({ "to": ["<a@example.com>"] }), "bare address"),
+        (json!({ "to": (0..101).map(|n| format!("a{n}@example.com")).collect::<Vec<_>>() }), "101 recipients"),
+        (json!({ "subject": "x\r\nBcc: evil@evil.test" }), "U+000D"),
+        (json!({ "subject": "x\u{85}y" }), "U+0085"),
+        (json!({ "subject": "x".repeat(901) }), "longer than 900"),
+        (json!({ "subject": "Invoice =?utf-8?B?wqMxMCwwMDA=?= paid" }), "show as something else"),
+        (json!({ "body": "a\u{0}b" }), "NUL"),
+        (json!({ "body": "pay 1\r00 EUR" }), "U+000D"),
+        (json!({ "body": "a\r\r\nb" }), "U+000D"),
+        (json!({ "in-reply-to": "<a@b>\r\nX: y" }), "not a message id"),
+        (json!({ "in-reply-to": "a@b" }), "not a message id"),
+        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "no files"),
+    ];
+    for (fields, expected) in cases {
+        let why = impossible(fields.clone());
+        assert!(why.contains(expected), "{fields}: {why}");
+        assert!(!why.chars().any(char::is_control), "{why:?}");
+    }
+}
+
+#[test]
+fn another_functions_arguments_are_impossible() {
+    let ty = FunctionType { params: vec![("n".into(), WitType::U8)], result: None };
+    let action = Action::new(Digest::of(b"a"), "a:b/c#d".parse().unwrap(), &ty, &json!({ "n": 1 })).unwrap();
+    let error = composer(None).preview("inbox", &action).unwrap_err();
+    assert!(error.to_string().starts_with("`a:b/c#d` does not take the message"), "{error}");
+}
+
+#[test]
+fn an_attachment_is_sent_only_as_it_was_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::write(folder.path().join("in/report.txt"), "a\nb\r\nc\r").unwrap();
+    std::fs::write(folder.path().join("secret"), "s").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("secret"), folder.path().join("in/link")).unwrap();
+    let composer = composer(Some(folder.path().join("in")));
+    let attach =
+        |path: &str, bytes: &[u8]| email(json!({ "attachments": [{ "path": path, "sha256": Digest::of(bytes) }] }));
+
+    let action = attach("report.txt", b"a\nb\r\nc\r");
+    let previewed = composer.preview("inbox", &action).unwrap();
+    assert!(
+        previewed.summary.contains("(1 recipient, none outside example.com, 1 attachment)"),
+        "{}",
+        previewed.summary
+    );
+    assert_eq!((&previewed.facts["attachment-bytes"], previewed.consequence), (&json!(7), Consequence::Low));
+    let listed = String::from_utf8(previewed.exhibits[1].bytes.clone()).unwrap();
+    assert_eq!(listed, format!("\"report.txt\": text/plain; charset=utf-8, 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
+    let letter = String::from_utf8(composed(&composer, &action, Bcc::Remove).unwrap().bytes).unwrap();
+    assert!(letter.contains("filename=\"report.txt\"") && letter.contains("\r\n\r\nYQpiDQpjDQ==\r\n"), "{letter}");
+
+    for (path, bytes) in
+        [("../secret", "s"), ("/etc/hostname", ""), ("link", "s"), ("gone", ""), ("", ""), ("report.txt", "other")]
+    {
+        let refused = composer.preview("inbox", &attach(path, bytes.as_bytes()));
+        assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{path}: {refused:?}");
+    }
+    // Another agent's files are not there, whatever they are called.
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    std::fs::write(folder.path().join("out/plan.txt"), "p").unwrap();
+    let folders =
+        [("inbox", "in"), ("outbox", "out")].map(|(agent, name)| (agent.to_owned(), folder.path().join(name)));
+    let both = Composer::new("Agents <agent@example.com>", &[], folders.into()).unwrap();
+    let plan = attach("plan.txt", b"p");
+    assert!(both.preview("outbox", &plan).is_ok() && both.preview("inbox", &action).is_ok());
+    for (agent, action) in [("inbox", &plan), ("outbox", &action), ("nobody", &plan)] {
+        let refused = both.preview(agent, action);
+        assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{agent}: {refused:?}");
+        let composed =
+            both.compose(agent, action, &previewed.preconditions, &EffectKey("k".into()), Time(0), Bcc::Keep);
+        assert!(matches!(composed, Err(NotComposed::Impossible(_))), "{agent}: {composed:?}");
+    }
+    // Changed between the preview and the moment of acting.
+    std::fs::write(folder.path().join("in/report.txt"), "forged").unwrap();
+    let key = EffectKey("k".into());
+    let refused = composer.compose("inbox", &action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
+    assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
+}
+
+/// Somebody who can write into the folder changes what a name leads to, all the while that it is read. What the link leads to is never sent.
+#[test]
+fn an_attachment_that_becomes_a_link_meanwhile_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (inside, secret) = (folder.path().join("in"), folder.path().join("secret"));
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::write(&secret, "s").unwrap();
+    std::fs::write(inside.join("a.txt"), "a").unwrap();
+    let composer = composer(Some(inside.clone()));
+    let read = |bytes: &str| {
+        composer.preview(
+            "inbox",
+            &email(json!({ "attachments": [{ "path": "a.txt", "sha256": Digest::of(bytes.as_bytes()) }] })),
+        )
+    };
+    assert!(read("a").is_ok());
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                std::os::unix::fs::symlink(&secret, inside.join("next")).unwrap();
+                std::fs::rename(inside.join("next"), inside.join("a.txt")).unwrap();
+                std::fs::write(inside.join("next"), "a").unwrap();
+                std::fs::rename(inside.join("next"), inside.join("a.txt")).unwrap();
+            }
+        });
+        let sent = (0..5_000).filter(|_| read("s").is_ok()).count();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(sent, 0, "the secret was read as an attachment");
+    });
+}
+
+#[test]
+fn a_sender_that_changed_is_a_changed_fact() {
+    let action = email(json!({}));
+    let shown = composer(None).preview("inbox", &action).unwrap().preconditions;
+    let other = Composer::new("root@example.com", &[], BTreeMap::new()).unwrap();
+    let refused = other.compose("inbox", &action, &shown, &EffectKey("k".into()), Time(0), Bcc::Remove).unwrap_err();
+    assert_eq!(
+        refused,
+        NotComposed::FactsChanged(
+            "the sender was `Agents <agent@example.com>` when it was shown and is `root@example.com` now".into()
+        )
+    );
+    assert!(Composer::new("nobody", &[], BTreeMap::new()).is_err());
+    assert!(Composer::new("a@b.c", &["not a domain".into()], BTreeMap::new()).is_err());
+}
+
+/// Whatever a message and its attachments are called, what the host says about them is the same.
+#[test]
+fn somebody_elses_words_never_go_on_with_the_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let composer = composer(Some(folder.path().into()));
+    let said = |subject: &str, path: &str| {
+        std::fs::write(folder.path().join(path), b"x").ok()?;
+        let attachments = json!([{ "path": path, "sha256": Digest::of(b"x") }]);
+        let action = email(json!({ "subject": subject, "body": subject, "attachments": attachments }));
+        composer.preview("inbox", &action).ok().map(|previewed| host_words(&previewed))
+    };
+    // The label of the content is the host's too, and follows from the name's ending.
+    let label = |piece: &String| match piece.strip_prefix(": ").and_then(|rest| rest.split_once(" bytes")) {
+        Some((label, after)) => format!(": {}{after}", label.rsplit(", ").next().unwrap()),
+        None => piece.clone(),
+    };
+    let said = |subject: &str, path: &str| Some(said(subject, path)?.iter().map(label).collect::<Vec<_>>());
+    let plain = said("Hello", "report.txt").unwrap();
+    let mut tried = 0;
+    for words in words() {
+        for found in [said(&words, "report.txt"), said("Hello", &words)].into_iter().flatten() {
+            assert_eq!(found, plain, "{words:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 150, "{tried}");
+}
+
+/// Whatever a recipient, a message id or an attachment is called, the host's words about what is refused are the same.
+#[test]
+fn a_refusal_is_in_the_hosts_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let composer = composer(Some(folder.path().into()));
+    let why = |fields: Value| match composer.preview("inbox", &email(fields)) {
+        Err(CannotPreview::Impossible(why)) => Some(why.into_string()),
+        Ok(_) | Err(CannotPreview::Unavailable(_)) => None,
+    };
+    let attachment = |path: &str, sha256: &str| why(json!({ "attachments": [{ "path": path, "sha256": sha256 }] }));
+    let some = Digest::of(b"x").to_string();
+    assert!(refused_alike("recipient", |words| why(json!({ "to": [words] }))) > 150);
+    assert!(refused_alike("domain", |words| why(json!({ "to": [format!("ann@{words}")] }))) > 100);
+    assert!(refused_alike("in-reply-to", |words| why(json!({ "in-reply-to": words }))) > 150);
+    assert!(refused_alike("path", |words| attachment(words, &some)) > 150);
+    assert!(refused_alike("sha256", |words| attachment("a.txt", words)) > 150);
+}

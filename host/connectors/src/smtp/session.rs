@@ -1,0 +1,187 @@
+//! One conversation with a relay, command by command, so that at every point it is known what the relay may have taken.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
+use lettre::transport::smtp::response::{Response, Severity};
+
+use super::{Encryption, Relay, Secret};
+use crate::message::Letter;
+use crate::{Known, Sentence, quote, say};
+
+/// How long a relay gets to say goodbye; nothing depends on it.
+const GOODBYE: Duration = Duration::from_millis(500);
+/// Characters of a relay's answer that are passed on.
+const REPLY_CHARS_MAX: usize = 300;
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Handed {
+    /// The relay accepted it, in these words.
+    Accepted(String),
+    /// It was not accepted and cannot be any more, and another time it may be.
+    PutOff(Sentence),
+    /// It was not accepted and cannot be any more.
+    Refused(Sentence),
+    /// It was handed over, wholly or in part, and the relay's answer is lost.
+    Unclear(Sentence),
+}
+
+/// Hands one message over, to all recipients or to none.
+pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
+    let mut connection = match connect(relay).await {
+        Ok(connection) => connection,
+        Err(failed) => return failed.not_handed_over(),
+    };
+    let handed = match prepare(&mut connection, relay, letter).await {
+        Ok(()) => content(&mut connection, relay, letter).await,
+        Err(failed) => failed.not_handed_over(),
+    };
+    // What is known is known; a relay that does not say goodbye changes nothing.
+    let _ = tokio::time::timeout(GOODBYE, async {
+        let _ = connection.command(Quit).await;
+    })
+    .await;
+    handed
+}
+
+/// Connects, protects the connection and signs in.
+async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, Failed> {
+    let tls = relay.tls().map_err(|error| Failed::for_good(quote(error).into()))?;
+    let hello = relay.hello();
+    let (first, later) = match relay.encryption {
+        Encryption::Implicit => (tls, None),
+        Encryption::StartTls => (None, tls),
+        Encryption::None => (None, None),
+    };
+    let address = (relay.host.as_str(), relay.port);
+    let connecting = AsyncSmtpConnection::connect_tokio1(address, Some(relay.time_out), &hello, first, None);
+    let mut connection = answered(relay, connecting).await.map_err(|failed| failed.when("no connection"))?;
+    if let Some(tls) = later {
+        let upgrading = connection.starttls(tls, &hello);
+        answered(relay, upgrading).await.map_err(|failed| failed.when("no TLS"))?;
+    }
+    if let Some(login) = &relay.login {
+        let Secret(password) = &login.password;
+        let credentials = Credentials::new(login.user.clone(), password.clone());
+        let signing_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
+        answered(relay, signing_in).await.map_err(|failed| failed.when("not signed in"))?;
+    }
+    Ok(connection)
+}
+
+/// Names sender and recipients and asks leave to send. Until this has returned, the relay has nothing that it could deliver.
+async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Result<(), Failed> {
+    let mail = connection.command(Mail::new(letter.envelope.from().cloned(), Vec::new()));
+    answered(relay, mail).await.map_err(|failed| failed.when("the sender was refused"))?;
+    let mut refused = Vec::new();
+    for recipient in letter.envelope.to() {
+        let rcpt = connection.command(Rcpt::new(recipient.clone(), Vec::new()));
+        match answered(relay, rcpt).await {
+            Ok(_) => {}
+            Err(failed) if failed.answered => refused.push(failed.of(recipient)),
+            Err(failed) => return Err(failed.of(recipient)),
+        }
+    }
+    if !refused.is_empty() {
+        // A reviewer cleared the message to all of them; sending it to some is something else.
+        let _ = answered(relay, connection.command(Rset)).await;
+        let passing = refused.iter().all(|failed| failed.passing);
+        let each = Sentence::join(refused.into_iter().map(|failed| failed.text), "; ");
+        let text = say!("sent to nobody, because these were refused: {}", each);
+        return Err(Failed { text, answered: true, passing });
+    }
+    let answer = answered(relay, connection.command(Data)).await;
+    let answer = answer.map_err(|failed| failed.when("`DATA` was refused"))?;
+    if answer.has_code(354) {
+        return Ok(());
+    }
+    Err(Failed::for_good(say!("`DATA` was answered with {}", quote(words(relay, &answer)))))
+}
+
+/// Sends the message itself.
+async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Handed {
+    match answered(relay, connection.message(&letter.bytes)).await {
+        Ok(answer) if answer.code().severity == Severity::PositiveCompletion => Handed::Accepted(words(relay, &answer)),
+        Ok(answer) => Handed::Unclear(say!("it answered {}", quote(words(relay, &answer)))),
+        Err(failed) if failed.answered => failed.when("the message was refused").not_handed_over(),
+        Err(failed) => Handed::Unclear(failed.text),
+    }
+}
+
+/// Why a command did not succeed.
+struct Failed {
+    /// In words.
+    text: Sentence,
+    /// The relay answered with a refusal. Otherwise there was no answer, or none that could be understood.
+    answered: bool,
+    /// Another time it may succeed: the relay said so (4xx), or it could not be reached.
+    passing: bool,
+}
+
+impl Failed {
+    fn for_good(text: Sentence) -> Self {
+        Self { text, answered: false, passing: false }
+    }
+
+    fn when(self, what: &'static str) -> Self {
+        Self { text: say!("{}: {}", what, self.text), ..self }
+    }
+
+    fn of(self, recipient: &Address) -> Self {
+        Self { text: say!("{}: {}", Known::address(recipient), self.text), ..self }
+    }
+
+    /// What became of the message if it was not handed over, or was and the relay refused it.
+    fn not_handed_over(self) -> Handed {
+        if self.passing { Handed::PutOff(self.text) } else { Handed::Refused(self.text) }
+    }
+}
+
+async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+    match tokio::time::timeout(relay.time_out, command).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => {
+            let answered = error.status().is_some();
+            // A relay with another certificate, or without what is asked of it, is the same the next time. One that hung up is not.
+            let unreachable = !error.is_tls() && !error.is_client() && !is_untrusted(&error);
+            let passing = if answered { error.is_transient() } else { unreachable };
+            Err(Failed { text: quote(clean(relay, &error.to_string())).into(), answered, passing })
+        }
+        Err(_) => {
+            let text = say!("no answer within {} s", Known::number(relay.time_out.as_secs_f64()));
+            Err(Failed { text, answered: false, passing: true })
+        }
+    }
+}
+
+/// Whether TLS could not be agreed on, as with a certificate that is not trusted. Lettre reports this as a broken connection;
+/// rustls, below it, calls what the relay sent invalid.
+fn is_untrusted(error: &Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData))
+}
+
+/// A relay's answer in one line.
+fn words(relay: &Relay, answer: &Response) -> String {
+    let lines: Vec<&str> = answer.message().collect();
+    clean(relay, &format!("{} {}", answer.code(), lines.join(" ")))
+}
+
+/// What came over the network, without what could mislead in a log, and without the password: some relays quote the command that they refuse.
+fn clean(relay: &Relay, text: &str) -> String {
+    let mut text = text.to_owned();
+    for form in relay.login.iter().flat_map(|login| login.forms()) {
+        text = text.replace(&form, "(secret)");
+    }
+    let cleaned = text.chars().take(REPLY_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    cleaned.trim().to_owned()
+}

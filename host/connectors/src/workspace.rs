@@ -1,0 +1,235 @@
+//! The files that the operator gave to an agent: `workspace.list-files`, `workspace.read-file` and `workspace.read-bytes`.
+//!
+//! A file is reached from the workspace's folder as [`relative`](super::relative) does it, so that nothing outside can be reached.
+//! Links, devices and pipes are not there for the agent.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rustix::fs::Dir;
+use rustix::io::Errno;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::relative::{NotWithin, SpelledPath, open, spelled, walk};
+use super::{Routine, RoutineCall, Unavailable, quote};
+use holdshort_common::aside;
+
+/// The largest file that is read as text.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The largest file that is handed over as bytes: on its way to the agent each takes some 40 times its size in the host's memory.
+const RAW_BYTES_MAX: u64 = 256 * 1024;
+/// The most files and folders that are listed.
+const ENTRIES_MAX: usize = 10_000;
+/// The most bytes that are digested for one list: some seconds of a processor's time.
+const LISTED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// The longest list: what a routine answer may be.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// What a file takes in the list beside its path: its digest, its size and the names of the fields.
+const LISTED_FILE_BYTES: usize = 128;
+/// How deep folders may stand in each other.
+const DEPTH_MAX: usize = 64;
+
+/// The folders of all agents.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    folders: BTreeMap<String, PathBuf>,
+}
+
+/// An agent was given a folder that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("[agents.{agent}]: the workspace `{}` cannot be read: {source}", .path.display())]
+pub struct NoFolder {
+    agent: String,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Why an agent gets no answer, in words for it; or that the host cannot look.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("the operator gave this agent no files")]
+    NoWorkspace,
+    #[error(transparent)]
+    NotWithin(#[from] NotWithin),
+    #[error("there is no file `{0}` in the workspace; see `list-files`")]
+    NoFile(String),
+    #[error("`{0}` is not a file: folders, symbolic links and devices cannot be read")]
+    NotAFile(String),
+    #[error("`{0}` is not UTF-8 text, so it cannot be read as text; `read-bytes` reads it")]
+    NotText(String),
+    #[error("`{path}` is {bytes} bytes, more than the {max} that are handed over")]
+    TooLarge { path: String, bytes: u64, max: u64 },
+    #[error(
+        "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} folders in each other or {ANSWER_BYTES_MAX} bytes of list; read single files"
+    )]
+    TooMuch,
+    #[error("`{0}` is not a function of the workspace, or its arguments are another function's")]
+    NotOurs(String),
+    /// The host's failure, which the agent does not see.
+    #[error("the workspace cannot be read: {0}")]
+    Host(#[from] io::Error),
+}
+
+impl From<Errno> for NoAnswer {
+    fn from(errno: Errno) -> Self {
+        Self::Host(errno.into())
+    }
+}
+
+/// What is asked.
+enum Question {
+    List,
+    Text(SpelledPath),
+    Bytes(SpelledPath),
+}
+
+impl Workspace {
+    /// `folders` are those of the agents that have one, by the agents' names.
+    /// Each must be there now: a run could only wait for a folder that was misspelled, and nobody would know why.
+    pub fn open(folders: BTreeMap<String, PathBuf>) -> Result<Self, NoFolder> {
+        for (agent, path) in &folders {
+            std::fs::read_dir(path).map_err(|source| NoFolder { agent: agent.clone(), path: path.clone(), source })?;
+        }
+        Ok(Self { folders })
+    }
+
+    /// Answers from the folder of the run's own agent; another agent's folder cannot be named.
+    async fn result(&self, call: RoutineCall<'_>) -> Result<Value, NoAnswer> {
+        let (action, folder) = (call.action, self.folders.get(call.agent).ok_or(NoAnswer::NoWorkspace)?.clone());
+        let question = match (action.capability().function(), action.arguments().get("path").and_then(Value::as_str)) {
+            ("list-files", _) => Question::List,
+            ("read-file", Some(path)) => Question::Text(path.parse()?),
+            ("read-bytes", Some(path)) => Question::Bytes(path.parse()?),
+            _ => return Err(NoAnswer::NotOurs(action.capability().to_string())),
+        };
+        let work = aside::for_files(move || {
+            let top: OwnedFd = File::open(&folder)?.into();
+            match question {
+                Question::List => list(&top),
+                Question::Text(path) => String::from_utf8(read(&top, &path, FILE_BYTES_MAX)?)
+                    .map(Value::from)
+                    .map_err(|_| NoAnswer::NotText(path.as_str().to_owned())),
+                Question::Bytes(path) => Ok(STANDARD.encode(read(&top, &path, RAW_BYTES_MAX)?).into()),
+            }
+        });
+        work.await.map_err(io::Error::other)?
+    }
+}
+
+impl Routine for Workspace {
+    /// A mistake of the agent's is its answer; a disk that fails is the host's affair, and the driver asks again.
+    fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
+        async move {
+            match self.result(call).await {
+                Ok(value) => Ok(json!({ "ok": value })),
+                Err(error @ NoAnswer::Host(_)) => Err(Unavailable(quote(error).into())),
+                Err(why) => Ok(json!({ "err": why.to_string() })),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Opens first and looks then, at what was opened: a name can be given to something else in between.
+fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer> {
+    let owned = || path.as_str().to_owned();
+    let opened = match walk(top, path.names()) {
+        Ok(opened) => opened,
+        // What no file can be called, no file is called.
+        Err(Errno::NOENT | Errno::NAMETOOLONG) => return Err(NoAnswer::NoFile(owned())),
+        // A link on the way, a file where a folder should be, a socket.
+        Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(NoAnswer::NotAFile(owned())),
+        Err(errno) => return Err(errno.into()),
+    };
+    let file = File::from(opened);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(NoAnswer::NotAFile(owned()));
+    }
+    let mut bytes = Vec::new();
+    // One more than is handed over shows a file that grows meanwhile.
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(NoAnswer::TooLarge { path: owned(), bytes: metadata.len().max(bytes.len() as u64), max });
+    }
+    Ok(bytes)
+}
+
+/// All files or none: a list in part would be taken for the whole.
+/// Every file with its digest, by path, so that equal workspaces have equal lists. What is too large is noticed on the way and costs no more than the
+/// limits allow.
+fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
+    let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
+    let mut answer_bytes = 0;
+    // By name and not opened: there are fewer open files in a process than folders in a workspace.
+    let mut folders: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
+    while let Some(at) = folders.pop() {
+        let folder = match walk(top, at.iter().map(Vec::as_slice)) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if [&b"."[..], b".."].contains(&name) {
+                continue;
+            }
+            let opened = match open(&folder, name) {
+                Ok(opened) => opened,
+                // A link, a socket, or gone since the folder was read: not there for the agent.
+                Err(Errno::LOOP | Errno::NXIO | Errno::NOENT) => continue,
+                Err(errno) => return Err(errno.into()),
+            };
+            entries += 1;
+            if entries > ENTRIES_MAX || at.len() >= DEPTH_MAX {
+                return Err(NoAnswer::TooMuch);
+            }
+            let path: Vec<Vec<u8>> = at.iter().cloned().chain([name.to_owned()]).collect();
+            let joined = path.iter().map(|name| spelled(name)).collect::<Vec<_>>().join("/");
+            let file = File::from(opened);
+            let kind = file.metadata()?.file_type();
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() {
+                answer_bytes += LISTED_FILE_BYTES + joined.len();
+                if answer_bytes > ANSWER_BYTES_MAX {
+                    return Err(NoAnswer::TooMuch);
+                }
+                let (bytes, sha256) = digest(file, bytes_left)?;
+                bytes_left -= bytes;
+                let listed = json!({ "path": joined, "bytes": bytes.to_string(), "sha256": sha256 });
+                files.insert(joined, listed);
+            }
+        }
+    }
+    Ok(files.into_values().collect::<Vec<_>>().into())
+}
+
+/// The digest and the size of what was read, which need not be what the folder said a moment ago.
+fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
+    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            let digits = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok((bytes, digits));
+        }
+        bytes += read as u64;
+        if bytes > bytes_max {
+            return Err(NoAnswer::TooMuch);
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! What a `review` policy says by its annotations: who must decide, how many, until when.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::Policy;
+use holdshort_gate::{Demand, Escalation, Requirement, Reviewers, Time};
+
+use super::People;
+use holdshort_config::nearest;
+
+/// The annotations of a `review` policy, and what they say.
+pub const REVIEW: [(&str, &str); 10] = [
+    ("reviewers", "groups and people, such as `finance, alice`; everybody who may decide, if absent"),
+    ("quorum", "how many different people of these must approve; 1, if absent"),
+    ("stage", "1, 2 … in which order; all of a stage must have approved before the next is asked"),
+    ("four_eyes", "`true`: neither who started the run nor who edited the action may approve it"),
+    ("rejections", "how many different people must reject it; 1, a veto of each, if absent"),
+    ("within", "how long it waits for decisions, such as `4h`; then it is rejected, or escalated"),
+    ("escalate", "who may decide as well then, in order: `managers for 2h, board for 1d`"),
+    ("start_within", "how long after it was cleared the effect may still start"),
+    ("sign_in_within", "how long ago whoever approves may have signed in at most"),
+    ("why", "for the reviewer: why it is held"),
+];
+/// Those of every policy.
+pub const ANY: [&str; 3] = ["id", "description", "why"];
+/// Beside them that of a policy that clears calls, or says who reviews them: facts to look at again when the effect starts.
+pub const MATERIAL: &str = "material";
+
+/// What one `review` policy asks for. Times begin when a call is held.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asks {
+    reviewers: Reviewers,
+    quorum: u32,
+    stage: usize,
+    four_eyes: bool,
+    rejections: Option<u32>,
+    within_ms: Option<u64>,
+    escalations: Vec<Escalation>,
+    start_within_ms: Option<u64>,
+    sign_in_within_ms: Option<u64>,
+    pub(super) why: Option<String>,
+}
+
+impl Asks {
+    /// Reads the annotations of a policy. An error says what is wrong and what to write.
+    pub(super) fn read(policy: &Policy, people: &People) -> Result<Self, String> {
+        for (name, _) in policy.annotations() {
+            // `why` is in both.
+            let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY.into_iter().take(2)).chain([MATERIAL]);
+            if !known().any(|known| known == name) {
+                let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? else "));
+                let all = known().map(|known| format!("@{known}")).collect::<Vec<_>>().join(", ");
+                return Err(format!("`@{name}` is no annotation; {}known: {all}", near.unwrap_or_default()));
+            }
+        }
+        let text = |name: &str| policy.annotation(name).map(str::trim);
+        let span = |name: &str| text(name).map(|text| duration(name, text)).transpose();
+        let count = |name: &str| text(name).map(|text| count(name, text)).transpose();
+        let asks = Self {
+            reviewers: text("reviewers").map_or(Ok(Reviewers::Any), |text| people.named(text))?,
+            quorum: count("quorum")?.unwrap_or(1),
+            stage: count("stage")?.unwrap_or(1) as usize - 1,
+            four_eyes: match text("four_eyes") {
+                None | Some("false") => false,
+                Some("true" | "") => true,
+                Some(other) => return Err(format!("`@four_eyes` is `{other}`; write `true` or `false`")),
+            },
+            rejections: count("rejections")?,
+            within_ms: span("within")?,
+            escalations: text("escalate").map(|text| escalations(text, people)).transpose()?.unwrap_or_default(),
+            start_within_ms: span("start_within")?,
+            sign_in_within_ms: span("sign_in_within")?,
+            why: text("why").map(str::to_owned),
+        };
+        if !asks.escalations.is_empty() && asks.within_ms.is_none() {
+            return Err(
+                "`@escalate` says who comes in when the time is over; say how long that is: `@within(\"4h\")`".into()
+            );
+        }
+        Ok(asks)
+    }
+
+    /// What it asks for of a call that is held at `now`, beside what `base` asks for.
+    pub(super) fn requirement(&self, base: &Requirement, now: Time) -> Requirement {
+        let demand = Demand { reviewers: self.reviewers.clone(), quorum: self.quorum };
+        let mut stages = vec![Vec::new(); self.stage];
+        stages.push(vec![demand]);
+        Requirement {
+            stages,
+            four_eyes: self.four_eyes,
+            rejections: self.rejections.unwrap_or(base.rejections),
+            expires_at: self.within_ms.map(|ms| now.plus_ms(ms)),
+            escalations: self.escalations.clone(),
+            grantors: Reviewers::Any,
+            sign_in_within_ms: self.sign_in_within_ms,
+            start_within_ms: self.start_within_ms.unwrap_or(base.start_within_ms),
+        }
+    }
+}
+
+/// The facts that a policy marks as material: all of them facts that the host knows of every type of call that it can be about.
+pub(super) fn material(policy: &Policy, about: &[&BTreeSet<String>]) -> Result<Vec<String>, String> {
+    let mut facts = about.first().map(|first| (*first).clone()).unwrap_or_default();
+    about.iter().for_each(|known| facts.retain(|fact| known.contains(fact)));
+    let named = policy.annotation(MATERIAL).into_iter().flat_map(|text| text.split(',').map(str::trim));
+    let known = |name: &str| {
+        let near = nearest(name, facts.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? else "));
+        let all = facts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let wrong = || {
+            format!(
+                "`@material` names `{name}`, which is no fact of all the calls that it is about; {}known: {all}",
+                near.unwrap_or_default()
+            )
+        };
+        if facts.contains(name) { Ok(name.to_owned()) } else { Err(wrong()) }
+    };
+    named.map(known).collect()
+}
+
+fn count(name: &str, text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=100).contains(number));
+    number.ok_or_else(|| format!("`@{name}` is `{text}`; write a number from 1 to 100"))
+}
+
+fn duration(name: &str, text: &str) -> Result<u64, String> {
+    holdshort_config::duration_ms(text).map_err(|why| format!("`@{name}`: {why}"))
+}
+
+/// `managers for 2h, board for 1d`.
+fn escalations(text: &str, people: &People) -> Result<Vec<Escalation>, String> {
+    let one = |part: &str| {
+        let (who, span) = part.split_once(" for ").ok_or_else(|| {
+            format!("`@escalate` has `{}`; write who and for how long: `managers for 2h`", part.trim())
+        })?;
+        Ok(Escalation { reviewers: people.named(who)?, within_ms: duration("escalate", span.trim())? })
+    };
+    text.split(',').map(one).collect()
+}

@@ -1,0 +1,294 @@
+//! Cases for `holdshort policy test` and its page: calls as an agent could make them, and what policy should say.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::totals::counters;
+use holdshort_gate::{
+    Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, Requirement, RunId, Time, Total, WitType,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::candidate::Put;
+use super::schema::{Types, entity_type};
+use super::{Judgement, Policy, Verdict, values};
+use holdshort_common::once::once;
+use holdshort_config::Zone;
+
+/// A file of cases.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Cases {
+    /// Each of them, under `[[case]]`.
+    pub case: Vec<Case>,
+}
+
+/// What came of a case.
+#[derive(Debug, Serialize)]
+pub struct Tried {
+    /// The case's name.
+    pub name: String,
+    /// `clear`, `hold` or `refuse`.
+    pub verdict: &'static str,
+    /// The policies that determined it.
+    pub by: Vec<String>,
+    /// Policies that could not be evaluated.
+    pub errors: Vec<String>,
+    /// Who must decide, if it is held.
+    pub needs: String,
+    /// Why it is refused; else empty.
+    pub why: String,
+    /// What is not as expected; nothing if all is.
+    pub differs: Option<String>,
+}
+
+impl Cases {
+    /// The question that each of them puts. A time without an offset is by the clock of `zone`.
+    pub fn puts(&self, zone: &Zone, types: &Types) -> Result<Vec<Put>, String> {
+        let put = |case: &Case| case.put(zone, types).map_err(|error| format!("case `{}`: {error}", case.name));
+        self.case.iter().map(put).collect()
+    }
+
+    /// What came of each, by the answers to these questions. `needs` says who must decide.
+    pub fn tried(&self, judgements: Vec<Judgement>, needs: impl Fn(&Requirement) -> String) -> Vec<Tried> {
+        let tried = |(case, judgement): (&Case, Judgement)| {
+            let needs = needs(&judgement.requirement);
+            let differs = case.differs(&judgement, &needs);
+            let verdict = verdict(&judgement);
+            let why = match judgement.verdict {
+                Verdict::Refuse(why) => why.into_string(),
+                Verdict::Clear | Verdict::Hold => String::new(),
+            };
+            let (by, errors) = (judgement.record.determining, judgement.record.errors);
+            Tried { name: case.name.clone(), verdict, by, errors, needs, why, differs }
+        };
+        self.case.iter().zip(judgements).map(tried).collect()
+    }
+}
+
+impl Tried {
+    /// The verdict, what determined it, and what follows from it, in one line.
+    pub fn told(&self) -> String {
+        let mut line = self.verdict.to_owned();
+        if !self.by.is_empty() {
+            line += &format!(", by {}", self.by.join(", "));
+        }
+        match self.verdict {
+            "hold" => line += &format!("; needs {}", self.needs),
+            "refuse" => line += &format!("; {}", self.why),
+            _ => {}
+        }
+        line
+    }
+}
+
+/// One call, and what policy should say to it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Case {
+    /// What it is about.
+    pub name: String,
+    /// The capability, by its type for policy (`payments::TransferFunds`) or whole (`holdshort:agent/payments@0.1.0#transfer-funds`).
+    pub call: String,
+    /// The arguments, in the JSON form of WIT values: as a table, or as a text of JSON, which has a `null` that TOML lacks.
+    pub arguments: Value,
+    /// What the host established; a table or a text of JSON too.
+    #[serde(default)]
+    pub facts: Value,
+    /// How much is at stake; `high`, if absent.
+    #[serde(default)]
+    pub consequence: Consequence,
+    /// The agent's configured name.
+    #[serde(default = "agent")]
+    pub agent: String,
+    /// Who started the run; `nobody`, if absent.
+    #[serde(default = "nobody")]
+    pub started_by: String,
+    /// When, as RFC 3339, or without an offset by the clock of the configured time zone; noon of 2026-01-01 in UTC, if absent.
+    pub now: Option<String>,
+    /// What was cleared or approved before; nothing, if absent.
+    #[serde(default)]
+    pub totals: Totals,
+    /// `clear`, `hold` or `refuse`.
+    pub expect: String,
+    /// The policies that should determine it, in any order.
+    pub by: Option<Vec<String>>,
+    /// Who should have to decide, as `holdshort policy test` prints it.
+    pub needs: Option<String>,
+}
+
+/// Totals before the call.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Totals {
+    run: OneTotal,
+    agent: OneTotal,
+    agent_today: OneTotal,
+    today: OneTotal,
+}
+
+/// So many calls, with so much money in the currency of the call, in its smallest unit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OneTotal {
+    count: u64,
+    sum: u64,
+}
+
+fn agent() -> String {
+    "agent".into()
+}
+
+fn nobody() -> String {
+    "nobody".into()
+}
+
+/// A case that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCase {
+    /// Nothing here is called so.
+    #[error("`{0}` is no call that this host offers; known: {1}")]
+    NoSuchCall(String, String),
+    /// The arguments are not of the function's type.
+    #[error("arguments: {0}")]
+    Arguments(#[from] Mismatch),
+    /// The time is none.
+    #[error("`now` is `{0}`: {1}")]
+    Time(String, String),
+    /// What should be JSON is none.
+    #[error("`{0}` is a text, and no JSON: {1}")]
+    Json(&'static str, String),
+}
+
+impl Case {
+    /// Policy's answer.
+    pub fn judge(&self, policy: &dyn Policy, types: &Types) -> Result<Judgement, BadCase> {
+        let put = self.put(&policy.zone(), types)?;
+        let question = put.question(types).ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), String::new()))?;
+        Ok(policy.judge(&question))
+    }
+
+    /// What policy is asked.
+    fn put(&self, zone: &Zone, types: &Types) -> Result<Put, BadCase> {
+        let (action, _) = self.action(types)?;
+        let now = match &self.now {
+            None => Time(1_767_268_800_000_000),
+            Some(text) => zone.moment(text).map_err(|why| BadCase::Time(text.clone(), why))?,
+        };
+        let (facts, run) = (json("facts", &self.facts)?, RunId("case".into()));
+        let totals = self.totals(&run, &action, now);
+        let (started_by, agent) = (self.started_by.clone(), self.agent.clone());
+        Ok(Put { started_by, agent, run, action, facts, consequence: self.consequence, totals, now })
+    }
+
+    /// What would be done, and the type of the function.
+    pub fn action<'a>(&self, types: &'a Types) -> Result<(Action, &'a FunctionType), BadCase> {
+        let (capability, ty) = self.capability(types)?;
+        let mut arguments = json("arguments", &self.arguments)?;
+        if let Some(arguments) = arguments.as_object_mut() {
+            fill_fields(&ty.params, arguments);
+        }
+        Ok((Action::new(Digest::of(b"case"), capability.clone(), ty, &arguments)?, ty))
+    }
+
+    fn capability<'a>(&self, types: &'a Types) -> Result<(&'a Capability, &'a FunctionType), BadCase> {
+        let name = |capability: &Capability| {
+            let (space, name) = entity_type(capability);
+            format!("{space}::{name}")
+        };
+        let found = types.iter().find(|(of, _)| of.to_string() == self.call || name(of) == self.call);
+        let known = || types.iter().map(|(of, _)| name(of)).collect::<Vec<_>>().join(", ");
+        found.ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), known()))
+    }
+
+    fn totals(&self, run: &RunId, action: &Action, now: Time) -> Vec<Counted> {
+        let Totals { run: in_run, agent, agent_today, today } = &self.totals;
+        let currency = values::currency(action);
+        let total = |one: &OneTotal| {
+            let sums = currency.iter().map(|currency| (currency.clone(), one.sum)).collect::<BTreeMap<_, _>>();
+            Total { count: one.count, sums }
+        };
+        let counters = counters(run, &self.agent, action.capability(), now).into_iter();
+        counters
+            .zip([in_run, agent, agent_today, today])
+            .map(|(counter, one)| Counted { counter, total: total(one) })
+            .collect()
+    }
+
+    /// What is not as expected; nothing if all is. `needs` says who must decide.
+    pub fn differs(&self, judgement: &Judgement, needs: &str) -> Option<String> {
+        let found = verdict(judgement);
+        if found != self.expect {
+            return Some(format!("expected `{}`, and it is `{found}`", self.expect));
+        }
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort();
+            names.join(", ")
+        };
+        let by = self.by.as_ref().map(|by| (sorted(by), sorted(&judgement.record.determining)));
+        if let Some((expected, found)) = by.filter(|(expected, found)| expected != found) {
+            return Some(format!("expected to be determined by `{expected}`, and it is by `{found}`"));
+        }
+        let wanted = self.needs.as_ref().filter(|wanted| *wanted != needs)?;
+        Some(format!("expected to need `{wanted}`, and it needs `{needs}`"))
+    }
+}
+
+/// What a table or a text of JSON says.
+fn json(name: &'static str, value: &Value) -> Result<Value, BadCase> {
+    let Value::String(text) = value else { return Ok(value.clone()) };
+    once(text.as_bytes()).map_err(|error| BadCase::Json(name, error.to_string()))
+}
+
+/// TOML has no null: what may be nothing, and is not written, is nothing.
+fn fill_fields(fields: &[(String, WitType)], found: &mut Map<String, Value>) {
+    for (name, ty) in fields {
+        if matches!(ty, WitType::Option(_)) {
+            found.entry(name.clone()).or_insert(Value::Null);
+        }
+        if let Some(value) = found.get_mut(name) {
+            fill(ty, value);
+        }
+    }
+}
+
+/// The same within a value.
+fn fill(ty: &WitType, value: &mut Value) {
+    match (ty, value) {
+        (WitType::Record(fields), Value::Object(found)) => fill_fields(fields, found),
+        (WitType::List(item), Value::Array(items)) => items.iter_mut().for_each(|value| fill(item, value)),
+        (WitType::Tuple(types), Value::Array(items)) => {
+            types.iter().zip(items).for_each(|(ty, value)| fill(ty, value));
+        }
+        (WitType::Variant(cases), Value::Object(found)) => {
+            for (name, ty) in cases {
+                if let (Some(ty), Some(value)) = (ty, found.get_mut(name)) {
+                    fill(ty, value);
+                }
+            }
+        }
+        (WitType::Result { ok, err }, Value::Object(found)) => {
+            for (name, ty) in [("ok", ok), ("err", err)] {
+                if let (Some(ty), Some(value)) = (ty, found.get_mut(name)) {
+                    fill(ty, value);
+                }
+            }
+        }
+        // An option within an option says `{"some": …}`.
+        (WitType::Option(inner), value) => match value.get_mut("some") {
+            Some(some) if matches!(**inner, WitType::Option(_)) => fill(inner, some),
+            _ => fill(inner, value),
+        },
+        _ => {}
+    }
+}
+
+/// The verdict in one word.
+pub fn verdict(judgement: &Judgement) -> &'static str {
+    match judgement.verdict {
+        Verdict::Clear => "clear",
+        Verdict::Hold => "hold",
+        Verdict::Refuse(_) => "refuse",
+    }
+}

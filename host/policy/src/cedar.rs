@@ -1,0 +1,395 @@
+//! Judges calls by Cedar policies.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Entities, EntityTypeName, EntityUid, PolicySet, Request,
+    Response, Schema,
+};
+use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
+use holdshort_gate::{Capability, Demand, Digest, FunctionType, Requirement, Reviewers, Time};
+
+use holdshort_words::{Sentence, configured, quote, say};
+
+use super::annotations::Asks;
+use super::apart::{Apart, Person, everybody};
+use super::load::{ACTIONS, Loaded, Place, Problem, Problems, Source};
+use super::question::{Asked, Names, of_type, people_entities, uid};
+use super::schema::{Facts, Types, attribute, schema};
+use super::{CallQuestion, JudgedCall, Judgement, People, Policy, Verdict};
+use holdshort_config::Zone;
+
+/// The stack on which policies are read.
+pub(super) const STACK_BYTES: usize = 64 << 20;
+
+/// Policies that were read, and checked against what this host offers.
+pub struct CedarPolicy {
+    pub(super) loaded: Loaded,
+    call: Apart,
+    pub(super) review: Apart,
+    pub(super) decide: Right,
+    grant: Right,
+    pub(super) names: Names,
+    people: People,
+    /// Groups, and people as their members.
+    entities: Entities,
+    /// The types of the functions.
+    types: Types,
+    /// What the configuration asks of every call that is held, whatever policies say.
+    pub(super) base: Base,
+}
+
+/// A right of people to do something about a call: to decide on it, or to make a grant with it.
+pub(super) struct Right {
+    action: EntityUid,
+    pub(super) policies: Apart,
+    everybody: Vec<Person>,
+    /// Who has it with calls of a type, where that hangs on nothing else.
+    pub(super) steady: HashMap<EntityTypeName, Vec<String>>,
+}
+
+/// What the configuration says beside the policies.
+#[derive(Clone)]
+pub struct Base {
+    requirement: Arc<dyn Fn(Time) -> Requirement + Send + Sync>,
+    zone: Zone,
+}
+
+impl Base {
+    /// What is asked of a call that is held at a time; clocks show UTC.
+    pub fn new(requirement: impl Fn(Time) -> Requirement + Send + Sync + 'static) -> Self {
+        Self { requirement: Arc::new(requirement), zone: Zone::UTC }
+    }
+
+    /// The same with the clock of another time zone.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// What is asked of a call that is held now.
+    pub(super) fn requirement(&self, now: Time) -> Requirement {
+        (self.requirement)(now)
+    }
+}
+
+impl Right {
+    fn new(action: &str, policies: Apart, people: &People, names: &Names) -> Result<Self, String> {
+        let uids = people.names().iter().map(|name| of_type(&names.person, name)).collect();
+        let everybody = everybody(people, policies.all(), uids);
+        Ok(Self { action: uid("Action", action)?, policies, everybody, steady: HashMap::new() })
+    }
+}
+
+impl CedarPolicy {
+    /// Reads policies. `base` is what the configuration asks of a call that is held at a time. [`Setting`](super::Setting) has a child try them first.
+    pub fn load(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
+        Self::load_on(STACK_BYTES, sources, types, people, base)
+    }
+
+    /// Reads policies on a stack of this size.
+    pub(super) fn load_on(
+        stack_bytes: usize,
+        sources: &[Source],
+        types: &Types,
+        people: People,
+        base: Base,
+    ) -> Result<Self, Problems> {
+        let failed = |what: &str| Problems(vec![Problem { path: "".into(), line: 0, what: what.into() }]);
+        std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().stack_size(stack_bytes);
+            let read = reader.spawn_scoped(scope, || Self::read(sources, types, people, base));
+            let read = read.map_err(|error| failed(&format!("no thread to read policies on: {error}")))?;
+            read.join().unwrap_or_else(|_| Err(failed("these policies cannot be read")))
+        })
+    }
+
+    fn read(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
+        let internal = |what: String| Problems(vec![Problem { path: "the schema".into(), line: 0, what }]);
+        let (schema, _) =
+            Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
+        let names = Names::new(types).map_err(internal)?;
+        let names_of = |capability| types.facts(capability).keys().map(|name| attribute(name)).collect();
+        let facts = names.types.iter().map(|(capability, ty)| (ty.clone(), names_of(capability))).collect();
+        let mut loaded = Loaded::new(sources, &schema, &people, &facts)?;
+        let entities = people_entities(&people).map_err(internal)?;
+        let mut apart =
+            |set: fn(&mut Loaded) -> &mut PolicySet| Apart::new(std::mem::take(set(&mut loaded)), names.types.values());
+        let call = apart(|loaded| &mut loaded.call);
+        let review = apart(|loaded| &mut loaded.review);
+        let (decide, grant) = (apart(|loaded| &mut loaded.decide), apart(|loaded| &mut loaded.grant));
+        let right = |action, policies| Right::new(action, policies, &people, &names).map_err(internal);
+        let (decide, grant) = (right("decide", decide)?, right("grant", grant)?);
+        let types = types.clone();
+        let mut read = Self { loaded, call, review, decide, grant, names, people, entities, types, base };
+        read.decide.steady = read.steady(&read.decide).map_err(internal)?;
+        read.grant.steady = read.steady(&read.grant).map_err(internal)?;
+        Ok(read)
+    }
+
+    /// Who has a right with any call of a type; asked of a call about which nothing is known.
+    fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<String>>, String> {
+        let mut steady = HashMap::new();
+        for ty in self.names.types.values().filter(|ty| right.policies.goes_by_scope(ty)) {
+            let (agent, resource) = (of_type(&self.names.agent, ""), of_type(ty, ""));
+            let (entities, context) = (self.entities.clone(), Context::empty());
+            let asked = Asked { agent, ty: ty.clone(), resource, entities, context };
+            let holders = self.holders(right, "", &asked, &mut PolicyRecord::new(self.loaded.digest))?;
+            steady.insert(ty.clone(), holders);
+        }
+        Ok(steady)
+    }
+
+    /// What is likely to be a mistake.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.loaded.warnings
+    }
+
+    /// The long way: everybody is asked about, by all policies.
+    #[cfg(test)]
+    pub(super) fn whole(mut self) -> Self {
+        [&mut self.call, &mut self.review].into_iter().for_each(Apart::together);
+        for right in [&mut self.decide, &mut self.grant] {
+            right.policies.together();
+            right.everybody.iter_mut().for_each(|person| person.alike = None);
+            right.steady.clear();
+        }
+        self.loaded.speaks_of.iter_mut().for_each(|(_, is)| *is = true);
+        self
+    }
+
+    /// The digest of the files' texts.
+    pub fn digest(&self) -> Digest {
+        self.loaded.digest
+    }
+
+    /// What the configuration asks of a call that is held at a time.
+    pub(super) fn floor(&self, now: Time) -> Requirement {
+        self.base.requirement(now)
+    }
+
+    /// Whom it knows.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// All policies by name, in the order of the files.
+    pub fn places(&self) -> &[(String, Place)] {
+        &self.loaded.places
+    }
+
+    /// Whether any policy speaks of this attribute of the context.
+    pub(super) fn speaks_of(&self, attribute: &str) -> bool {
+        self.loaded.speaks_of.iter().any(|(name, is)| *is && *name == attribute)
+    }
+
+    /// The type of a function, if this host offers it.
+    pub(super) fn function(&self, capability: &Capability) -> Option<&FunctionType> {
+        self.types.get(capability)
+    }
+
+    /// What is found out about calls of a capability.
+    pub(super) fn facts(&self, capability: &Capability) -> Facts {
+        self.types.facts(capability)
+    }
+
+    /// The policies that a verdict may depend on: those about calls, and about who may decide.
+    pub(super) fn decisive(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
+        self.call.all().policies().chain(self.decide.policies.all().policies())
+    }
+
+    /// How many policies there are about each action: `call`, `review`, `decide`, `grant`.
+    pub fn counts(&self) -> [usize; 4] {
+        let about = |action| self.loaded.places.iter().filter(|(_, place)| place.actions.contains(&action)).count();
+        ACTIONS.map(about)
+    }
+
+    /// Asks those policies of a kind that can be about the call.
+    fn ask(
+        &self,
+        policies: &Apart,
+        action: &EntityUid,
+        principal: &EntityUid,
+        asked: &Asked,
+    ) -> Result<Response, String> {
+        let (principal, resource, context) = (principal.clone(), asked.resource.clone(), asked.context.clone());
+        let request = Request::new(principal, action.clone(), resource, context, None);
+        let request = request.map_err(|error| error.to_string())?;
+        Ok(Authorizer::new().is_authorized(&request, policies.about(&asked.ty), &asked.entities))
+    }
+
+    /// Who must decide: the strictest of what all matching policies and the configuration ask for, of those who may decide at all.
+    fn requirement(
+        &self,
+        question: &CallQuestion<'_>,
+        asked: &Asked,
+        record: &mut PolicyRecord,
+    ) -> Result<Requirement, String> {
+        let base = self.base.requirement(question.now);
+        let response = self.ask(&self.review, &self.names.review, &asked.agent, asked)?;
+        let diagnostics = response.diagnostics();
+        record.errors.extend(diagnostics.errors().map(ToString::to_string));
+        // A policy that erred might have asked for more: it counts as one that matched.
+        let erred = diagnostics.errors().map(|error| {
+            let AuthorizationError::PolicyEvaluationError(error) = error;
+            error.policy_id()
+        });
+        let mut matched: Vec<_> = diagnostics.reason().chain(erred).collect();
+        matched.sort();
+        record.determining.extend(matched.iter().map(ToString::to_string));
+        let asks: Vec<&Asks> = matched.iter().filter_map(|id| self.loaded.asks.get(*id)).collect();
+        record.reasons.extend(asks.iter().filter_map(|asks| asks.why.clone()));
+        let deciders = self.holders(&self.decide, question.started_by, asked, record)?;
+        let mut requirement = asked_together(&asks, base, &deciders, question.now);
+        let grantors = self.holders(&self.grant, question.started_by, asked, record)?;
+        requirement.grantors = among(&Reviewers::Named(grantors), &deciders);
+        Ok(requirement)
+    }
+
+    /// Everybody who has a right with this call. For whom a policy errs, it might have said no.
+    /// Of people whom no policy can tell from one another, but for who started the run, it is asked once.
+    fn holders(
+        &self,
+        right: &Right,
+        started_by: &str,
+        asked: &Asked,
+        record: &mut PolicyRecord,
+    ) -> Result<Vec<String>, String> {
+        if let Some(steady) = right.steady.get(&asked.ty) {
+            return Ok(steady.clone());
+        }
+        let mut holders = Vec::new();
+        let mut said = BTreeMap::<usize, (bool, Vec<String>)>::new();
+        for Person { name, uid, alike } in &right.everybody {
+            let alike = alike.filter(|_| name != started_by);
+            let (may, errors) = match alike.and_then(|alike| said.get(&alike)) {
+                Some(said) => said.clone(),
+                None => {
+                    let response = self.ask(&right.policies, &right.action, uid, asked)?;
+                    let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+                    (response.decision() == Decision::Allow && errors.is_empty(), errors)
+                }
+            };
+            said.extend(alike.map(|alike| (alike, (may, errors.clone()))));
+            holders.extend(may.then(|| name.clone()));
+            record.errors.extend(errors);
+        }
+        Ok(holders)
+    }
+}
+
+impl Policy for CedarPolicy {
+    fn names(&self) -> Vec<String> {
+        let asked =
+            |(_, place): &&(String, Place)| place.actions.iter().any(|action| ["call", "review"].contains(action));
+        self.loaded.places.iter().filter(asked).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn uses_totals(&self) -> bool {
+        self.loaded.uses_totals
+    }
+
+    fn goes_by_time(&self) -> bool {
+        self.loaded.goes_by_time
+    }
+
+    fn zone(&self) -> Zone {
+        self.base.zone.clone()
+    }
+
+    fn overtaken(&self, call: &JudgedCall<'_>, now: Time) -> Option<Sentence> {
+        call.overtaken(self, now)
+    }
+
+    /// Where the question itself cannot be put, nobody can be told to be somebody who may decide: it is refused.
+    fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
+        let mut record = PolicyRecord::new(self.loaded.digest);
+        record.totals = question.totals.to_vec();
+        record.judged_at =
+            self.goes_by_time().then(|| JudgedAt { at: question.now, zone: self.base.zone.name().to_owned() });
+        match self.verdict(question, &mut record) {
+            Ok((verdict, requirement)) => Judgement { verdict, requirement, record },
+            Err(error) => {
+                record.errors.push(error.clone());
+                let verdict = Verdict::Refuse(say!("policy cannot be asked about it: {}", quote(error)));
+                Judgement { verdict, requirement: self.base.requirement(question.now), record }
+            }
+        }
+    }
+}
+
+impl CedarPolicy {
+    /// The verdict, and who must decide, should it be held now or later, because facts have changed.
+    fn verdict(
+        &self,
+        question: &CallQuestion<'_>,
+        record: &mut PolicyRecord,
+    ) -> Result<(Verdict, Requirement), String> {
+        let (speaks_of, zone) = (&self.loaded.speaks_of, &self.base.zone);
+        let asked = Asked::new(question, &self.names, &self.entities, speaks_of, zone, &mut record.errors)?;
+        let response = self.ask(&self.call, &self.names.call, &asked.agent, &asked)?;
+        let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        reasons.sort();
+        record.errors.extend(response.diagnostics().errors().map(ToString::to_string));
+        record.determining.extend(reasons.iter().cloned());
+        if response.decision() == Decision::Deny && !reasons.is_empty() {
+            let why = reasons.iter().map(|id| self.why(id)).collect::<Vec<_>>().join("; ");
+            return Ok((
+                Verdict::Refuse(say!("policy forbids it: {}", configured(why))),
+                self.base.requirement(question.now),
+            ));
+        }
+        let mut review = PolicyRecord::new(self.loaded.digest);
+        let requirement = self.requirement(question, &asked, &mut review)?;
+        let said = record.determining.iter().chain(&review.determining);
+        let material = said.filter_map(|name| self.loaded.material.get(name)).flatten().cloned();
+        record.material = material.collect::<BTreeSet<String>>().into_iter().collect();
+        if response.decision() == Decision::Allow && record.may_clear() {
+            return Ok((Verdict::Clear, requirement));
+        }
+        record.determining.extend(review.determining);
+        record.errors.extend(review.errors);
+        record.reasons = review.reasons;
+        let met = requirement.can_be_met(self.people.names(), question.started_by, None);
+        let refuse = |why| Verdict::Refuse(say!("nobody could clear it: {}", configured(why)));
+        Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
+    }
+
+    /// What the operator wrote about a policy, else its name.
+    fn why(&self, id: &str) -> String {
+        let id = cedar_policy::PolicyId::new(id);
+        self.call.all().annotation(&id, "why").map_or_else(|| format!("`{id}`"), str::to_owned)
+    }
+}
+
+/// What several policies on `review` and the configuration ask for together, of those who may decide.
+pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[String], now: Time) -> Requirement {
+    let each = asks.iter().map(|asks| asks.requirement(&base, now));
+    let all = each.reduce(|one, other| one.strictest(&other));
+    let mut requirement = with_base(all, base);
+    let demanded = requirement.stages.iter_mut().flatten().map(|demand| &mut demand.reviewers);
+    let called_in = requirement.escalations.iter_mut().map(|escalation| &mut escalation.reviewers);
+    for reviewers in demanded.chain(called_in) {
+        *reviewers = among(reviewers, deciders);
+    }
+    requirement
+}
+
+/// The configuration is the floor. Its quorum is met by whatever asks for as many of the same people in some stage.
+fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement {
+    let Some(asked) = requirement else { return base };
+    let mut stages = asked.stages.clone();
+    // A stage that no policy asks anything of is none.
+    stages.retain(|stage| !stage.is_empty());
+    let covered = |demand: &Demand| stages.iter().flatten().any(|other| other.covers(demand));
+    let mut floor = base.clone();
+    floor.stages =
+        base.stages.iter().map(|stage| stage.iter().filter(|demand| !covered(demand)).cloned().collect()).collect();
+    Requirement { stages, ..asked }.strictest(&floor)
+}
+
+/// Those of `reviewers` who may decide.
+fn among(reviewers: &Reviewers, deciders: &[String]) -> Reviewers {
+    Reviewers::Named(deciders.iter().filter(|name| reviewers.include(name)).cloned().collect())
+}

@@ -1,0 +1,104 @@
+//! What policies are told besides the call: when, in which run, after what.
+
+use std::collections::BTreeMap;
+
+use cedar_policy::{EntityUid, RestrictedExpression as Expression};
+use holdshort_gate::{Counted, Scope, Time};
+
+use super::{CallQuestion, values};
+use holdshort_config::Zone;
+
+/// What every question says besides the call itself.
+/// Of what costs something to make, what no policy speaks of is left out: nobody could see it.
+pub(super) fn context(
+    question: &CallQuestion<'_>,
+    started_by: EntityUid,
+    speaks_of: &[(&str, bool)],
+    zone: &Zone,
+    errors: &mut Vec<String>,
+) -> Vec<(String, Expression)> {
+    let run = values::of(vec![
+        ("id".into(), Expression::new_string(question.run.to_string())),
+        ("started_by".into(), Expression::new_entity_uid(started_by)),
+    ]);
+    let mut pairs = vec![
+        ("run".to_owned(), run),
+        ("consequence".into(), Expression::new_string(question.consequence.name().into())),
+    ];
+    for (name, _) in speaks_of.iter().filter(|(_, is)| *is) {
+        let made = match *name {
+            "now" => Some(values::moment(question.now, errors)),
+            "local" => local(question.now, zone, errors),
+            "totals" => Some(totals(question, errors)),
+            _ => confidence(question, errors),
+        };
+        pairs.extend(made.map(|made| ((*name).to_owned(), made)));
+    }
+    pairs
+}
+
+/// What the calendar and the clock of a zone show. Daylight saving is in it: of an hour that comes twice both are that hour.
+fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression> {
+    let Some(at) = zone.at(now) else {
+        errors.push(format!("`local` is {} µs after 1970, more than policy can compare", now.0));
+        return None;
+    };
+    let weekday = at.strftime("%A").to_string().to_lowercase();
+    let text = |text: &str| Expression::new_string(text.to_owned());
+    let number = |number: i64| Expression::new_long(number);
+    let since_midnight = format!("{}h{}m{}s{}ms", at.hour(), at.minute(), at.second(), at.millisecond());
+    let attributes = [
+        ("zone", text(zone.name())),
+        ("date", text(&at.date().to_string())),
+        ("year", number(at.year().into())),
+        ("month", number(at.month().into())),
+        ("day", number(at.day().into())),
+        ("weekday", text(&weekday)),
+        ("hour", number(at.hour().into())),
+        ("minute", number(at.minute().into())),
+        ("time", Expression::new_duration(since_midnight)),
+    ];
+    Some(values::of(attributes.map(|(name, value)| (name.to_owned(), value)).into()))
+}
+
+/// The agent's claim, if it makes one.
+fn confidence(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Option<Expression> {
+    let claimed = question.action.arguments().pointer("/rationale/confidence")?.as_f64()?;
+    if !(0.0..=1.0).contains(&claimed) {
+        errors.push(format!("the agent claims a confidence of {claimed}, and one is from 0 to 1"));
+        return None;
+    }
+    values::single(claimed, "rationale.confidence", errors)
+}
+
+/// Counts and sums, by what they are of. A call that moves several currencies has no sum to compare, so whoever asks for one errs, which holds.
+fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
+    let money = holdshort_gate::totals::money(question.action);
+    let currency = values::currency(question.action);
+    let mut by_scope = BTreeMap::from(["run", "agent", "agent_today", "today"].map(|scope| (scope, (0, 0))));
+    for Counted { counter, total } in question.totals {
+        let scope = match &counter.scope {
+            Scope::Run(_) => "run",
+            Scope::Agent(_) => "agent",
+            Scope::AgentDay(..) => "agent_today",
+            Scope::Day(_) => "today",
+            // What a grant clears is bounded by the grant.
+            Scope::Grant(_) => continue,
+        };
+        let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);
+        by_scope.insert(scope, (total.count, sum));
+    }
+    let mut long = |number: u64, scope: &str| {
+        i64::try_from(number)
+            .map(Expression::new_long)
+            .map_err(|_| errors.push(format!("the total of `{scope}` is {number}, more than policy can compare")))
+            .ok()
+    };
+    let mut made = Vec::new();
+    for (scope, (count, sum)) in by_scope {
+        let count = long(count, scope).map(|count| ("count".to_owned(), count));
+        let sum = if money.len() > 1 { None } else { long(sum, scope).map(|sum| ("sum".to_owned(), sum)) };
+        made.push((scope.to_owned(), values::of(count.into_iter().chain(sum).collect())));
+    }
+    values::of(made)
+}

@@ -1,0 +1,85 @@
+//! What policies compare with: the constants that stand in their text.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::CedarPolicy;
+
+/// The constants of all policies.
+#[derive(Default)]
+pub(super) struct Constants {
+    pub(super) numbers: BTreeSet<i128>,
+    /// Decimals, in ten-thousandths.
+    pub(super) decimals: BTreeSet<i128>,
+    pub(super) texts: BTreeSet<String>,
+    /// Milliseconds since 1970.
+    pub(super) moments: BTreeSet<i128>,
+    /// Agents that are named.
+    pub(super) agents: BTreeSet<String>,
+}
+
+impl Constants {
+    /// Those of the policies that a verdict may depend on.
+    pub(super) fn of(policy: &CedarPolicy) -> Self {
+        let mut found = Self::default();
+        for policy in policy.decisive().filter_map(|policy| policy.to_json().ok()) {
+            ["principal", "resource", "conditions"]
+                .iter()
+                .filter_map(|part| policy.get(part))
+                .for_each(|part| found.add(part));
+        }
+        found
+    }
+
+    /// Adds the constants of a part of a policy in Cedar's JSON form.
+    fn add(&mut self, part: &Value) {
+        match part {
+            Value::Object(fields) => {
+                if let (Some("Agent"), Some(id)) = (text(part, "type"), text(part, "id")) {
+                    self.agents.insert(id.into());
+                }
+                for (name, value) in fields {
+                    match name.as_str() {
+                        "decimal" => self.decimals.extend(argument(value).and_then(ten_thousandths)),
+                        "datetime" => self.moments.extend(argument(value).and_then(moment)),
+                        // A pattern's pieces are texts that fit it, at least where it is one piece.
+                        "Value" | "Literal" => self.value(value),
+                        _ => self.add(value),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.add(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Number(number) => self.numbers.extend(number.as_i64().map(i128::from)),
+            Value::String(text) => drop(self.texts.insert(text.clone())),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => self.add(value),
+        }
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    value.get(name)?.as_str()
+}
+
+/// The one constant argument of a function.
+fn argument(arguments: &Value) -> Option<&str> {
+    text(arguments.get(0)?, "Value")
+}
+
+/// `0.75` as 7500.
+fn ten_thousandths(text: &str) -> Option<i128> {
+    let (whole, fraction) = text.split_once('.')?;
+    format!("{whole}{fraction:0<4}").parse().ok()
+}
+
+/// `2026-01-01` or `2026-01-01T12:00:00Z`.
+fn moment(text: &str) -> Option<i128> {
+    let whole = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    whole.parse::<jiff::Timestamp>().ok().map(|at| i128::from(at.as_millisecond()))
+}

@@ -1,0 +1,326 @@
+//! The attributes of a call that can be turned, and what each is tried as.
+
+use std::collections::BTreeSet;
+
+use holdshort_gate::{Consequence, Time};
+use serde_json::{Value, json};
+
+use super::constants::Constants;
+use super::leaves::Leaves;
+use super::{CallQuestion, Different, Variant};
+use crate::schema::attribute;
+use crate::{CedarPolicy, Policy, values};
+use holdshort_config::Zone;
+
+/// How many notchs of a dial are tried in pairs.
+const FEW: usize = 6;
+/// Hours before and after that are tried; beyond them a day at a time.
+const HOURS: i128 = 24;
+/// Milliseconds of an hour.
+const HOUR: i128 = 3_600_000;
+/// A text that no policy is likely to know.
+pub(super) const SOMETHING_ELSE: &str = "something else";
+
+/// Where an attribute is.
+pub(super) enum At {
+    /// In the arguments, by a JSON pointer.
+    Arguments(String),
+    /// In the facts, by a JSON pointer.
+    Facts(String),
+    /// The total of this number: its count, or its sum in this currency.
+    Total(usize, Option<String>),
+    /// When it is asked, with the time zone in which policies read it, if they do.
+    Now(Option<Zone>),
+    /// Who started the run.
+    StartedBy,
+    /// The agent's configured name.
+    Agent,
+    /// How much is at stake, as the connector sees it.
+    Consequence,
+}
+
+/// How a number is written.
+#[derive(Clone, Copy)]
+pub(super) enum Spelling {
+    /// As JSON's number.
+    Plain,
+    /// As text, because it has 64 bits.
+    Digits,
+    /// In ten-thousandths of it.
+    Decimal,
+    /// In milliseconds since 1970.
+    Moment,
+}
+
+/// What it can be tried as.
+pub(super) enum Kind {
+    /// A number: the way to one that makes a difference can be halved.
+    Number { now: i128, spelling: Spelling, tries: BTreeSet<i128> },
+    /// Anything else: each is tried by itself.
+    Words { from: Value, tries: Vec<Value> },
+}
+
+/// An attribute.
+pub(super) struct Dial {
+    at: At,
+    place: String,
+    kind: Kind,
+}
+
+/// What a dial is set to.
+#[derive(Clone)]
+pub(super) enum Notch {
+    Number(i128),
+    Word(Value),
+}
+
+impl Notch {
+    pub(super) fn of(number: i128) -> Self {
+        Self::Number(number)
+    }
+
+    pub(super) fn number(&self) -> Option<i128> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Word(_) => None,
+        }
+    }
+}
+
+impl Dial {
+    pub(super) fn new(at: At, place: String, kind: Kind) -> Self {
+        Self { at, place, kind }
+    }
+
+    /// The number that it is, if it is one.
+    pub(super) fn number(&self) -> Option<i128> {
+        match self.kind {
+            Kind::Number { now, .. } => Some(now),
+            Kind::Words { .. } => None,
+        }
+    }
+
+    /// What it is tried as: smaller numbers and larger ones, each nearest first; or all words.
+    pub(super) fn sides(&self) -> Vec<Vec<Notch>> {
+        match &self.kind {
+            Kind::Number { now, tries, .. } => vec![
+                tries.range(..now).rev().copied().map(Notch::of).collect(),
+                tries.range(now + 1..).copied().map(Notch::of).collect(),
+            ],
+            Kind::Words { tries, .. } => vec![tries.iter().cloned().map(Notch::Word).collect()],
+        }
+    }
+
+    /// Some of these: of numbers the nearest and the farthest.
+    pub(super) fn few(&self) -> Vec<Notch> {
+        let some = |side: Vec<Notch>| {
+            let (near, far) = (side.iter().take(FEW / 3), side.last().filter(|_| side.len() > FEW / 3));
+            near.chain(far).cloned().collect::<Vec<_>>()
+        };
+        match self.kind {
+            Kind::Number { .. } => self.sides().into_iter().flat_map(some).collect(),
+            Kind::Words { .. } => self.sides().into_iter().flatten().take(FEW).collect(),
+        }
+    }
+
+    /// Sets it; nothing if the call has no such place.
+    pub(super) fn turn(&self, variant: &mut Variant, notch: &Notch) -> Option<()> {
+        let value = self.value(notch);
+        match &self.at {
+            At::Arguments(pointer) => *variant.arguments.pointer_mut(pointer)? = value,
+            At::Facts(pointer) => *variant.facts.pointer_mut(pointer)? = value,
+            At::Total(index, currency) => {
+                let (total, number) =
+                    (&mut variant.totals.get_mut(*index)?.total, u64::try_from(notch.number()?).ok()?);
+                match currency {
+                    None => total.count = number,
+                    Some(currency) => drop(total.sums.insert(currency.clone(), number)),
+                }
+            }
+            At::Now(_) => variant.now = Time(u64::try_from(notch.number()?).ok()?.checked_mul(1_000)?),
+            At::StartedBy => variant.started_by = value.as_str()?.to_owned(),
+            At::Agent => variant.agent = value.as_str()?.to_owned(),
+            At::Consequence => variant.consequence = serde_json::from_value(value).ok()?,
+        }
+        Some(())
+    }
+
+    /// The value at a notch.
+    fn value(&self, notch: &Notch) -> Value {
+        match (notch, &self.kind) {
+            (Notch::Word(value), _) => value.clone(),
+            (Notch::Number(number), Kind::Number { spelling, .. }) => spelling.write(*number),
+            (Notch::Number(number), Kind::Words { .. }) => Spelling::Plain.write(*number),
+        }
+    }
+
+    /// How far a notch is from what was recorded.
+    #[allow(clippy::cast_precision_loss, reason = "it only puts them in an order")]
+    pub(super) fn distance(&self, notch: &Notch) -> f64 {
+        match (self.number(), notch.number()) {
+            (Some(now), Some(to)) => to.abs_diff(now) as f64 / now.unsigned_abs().max(1) as f64,
+            _ => 1.0,
+        }
+    }
+
+    /// In words.
+    pub(super) fn different(&self, notch: &Notch) -> Different {
+        let from = match &self.kind {
+            Kind::Number { now, spelling, .. } => spelling.show(*now),
+            Kind::Words { from, .. } => shown(from),
+        };
+        let to = match (notch, &self.kind) {
+            (Notch::Number(number), Kind::Number { spelling, .. }) => spelling.show(*number),
+            _ => shown(&self.value(notch)),
+        };
+        let told = |text: String, number: Option<i128>| match (&self.at, number) {
+            (At::Now(Some(zone)), Some(ms)) => {
+                u64::try_from(ms * 1_000).map_or(text.clone(), |micros| format!("{text} ({})", zone.told(Time(micros))))
+            }
+            _ => text,
+        };
+        let (from, to) = (told(from, self.number()), told(to, notch.number()));
+        Different { place: self.place.clone(), from, to }
+    }
+}
+
+/// A value in words.
+fn shown(value: &Value) -> String {
+    if value.as_str() == Some(SOMETHING_ELSE) { SOMETHING_ELSE.into() } else { value.to_string() }
+}
+
+impl Spelling {
+    #[allow(clippy::cast_precision_loss, reason = "decimals that policies compare are small")]
+    pub(super) fn write(self, number: i128) -> Value {
+        match self {
+            Self::Plain | Self::Moment => {
+                i64::try_from(number).map_or_else(|_| json!(u64::try_from(number).ok()), |number| json!(number))
+            }
+            Self::Digits => json!(number.to_string()),
+            Self::Decimal => json!(number as f64 / 10_000.0),
+        }
+    }
+
+    /// A number as people read it.
+    fn show(self, number: i128) -> String {
+        match self {
+            Self::Plain | Self::Digits => number.to_string(),
+            Self::Decimal => self.write(number).to_string(),
+            Self::Moment => {
+                let at = i64::try_from(number).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+                at.map_or_else(|| number.to_string(), |at| at.to_string())
+            }
+        }
+    }
+}
+
+/// All attributes of a call.
+pub(super) fn dials(
+    variant: &Variant,
+    question: &CallQuestion<'_>,
+    constants: &Constants,
+    policy: &CedarPolicy,
+) -> Vec<Dial> {
+    let mut made = Vec::new();
+    for (name, ty) in &question.ty.params {
+        let (pointer, place) = (format!("/{name}"), format!("resource.arguments.{}", attribute(name)));
+        Leaves { root: At::Arguments, constants, made: &mut made }.add(ty, variant.arguments.get(name), pointer, place);
+    }
+    for (name, ty) in policy.facts(question.action.capability()) {
+        let (pointer, place) = (format!("/{name}"), format!("resource.facts.{}", attribute(&name)));
+        if !name.starts_with("checks-") {
+            Leaves { root: At::Facts, constants, made: &mut made }.add(&ty, variant.facts.get(&name), pointer, place);
+        }
+    }
+    made.extend(checks(&variant.facts, constants));
+    if policy.uses_totals() {
+        made.extend(totals(variant, question, constants));
+    }
+    made.push(moments(variant, constants, policy.speaks_of("local").then(|| policy.zone())));
+    let others = |from: &str, all: Vec<&str>| {
+        let tries = all.into_iter().filter(|one| *one != from).map(|one| json!(one)).collect();
+        Kind::Words { from: json!(from), tries }
+    };
+    let people = policy.people().names().iter().map(String::as_str).chain([SOMETHING_ELSE]).collect();
+    let started_by = others(question.started_by, people);
+    made.push(Dial::new(At::StartedBy, "context.run.started_by".into(), started_by));
+    let agents = constants.agents.iter().map(String::as_str).chain([SOMETHING_ELSE]).collect();
+    made.push(Dial::new(At::Agent, "the agent".into(), others(question.agent, agents)));
+    let all = [Consequence::Low, Consequence::Medium, Consequence::High].map(Consequence::name).to_vec();
+    made.push(Dial::new(At::Consequence, "context.consequence".into(), others(question.consequence.name(), all)));
+    made
+}
+
+/// A number is tried as what policies compare with, what lies beside, itself one more and one less, and the ends of what a policy can compare.
+pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, least: i128) -> Kind {
+    let mut around: BTreeSet<i128> = match spelling {
+        Spelling::Decimal => constants.decimals.clone(),
+        Spelling::Moment => constants.moments.clone(),
+        // Money is also compared in its main unit.
+        Spelling::Plain | Spelling::Digits => {
+            let minor = constants.decimals.iter().flat_map(|decimal| [decimal / 10_000, decimal / 100, decimal / 10]);
+            constants.numbers.iter().copied().chain(minor).collect()
+        }
+    };
+    around.extend([now, least, 0]);
+    let mut tries: BTreeSet<i128> = around.iter().flat_map(|number| [number - 1, *number, number + 1]).collect();
+    if matches!(spelling, Spelling::Plain | Spelling::Digits) {
+        // What a sum with another number would have to be, and the most that policies can compare with room for a sum.
+        tries.extend(constants.numbers.iter().map(|number| number - now));
+        tries.insert(i128::from(i64::MAX / 4));
+    }
+    tries.retain(|number| *number >= least && *number != now);
+    Kind::Number { now, spelling, tries }
+}
+
+/// The time of the call, turned to what policies compare it with.
+fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial {
+    let now = i128::from(variant.now.0 / 1_000);
+    let mut kind = numbers(now, Spelling::Moment, constants, 0);
+    if let Kind::Number { tries, .. } = &mut kind {
+        let hours = (1..=HOURS).chain((2..8).map(|day| day * HOURS)).flat_map(|hours| [-hours, hours]);
+        // Not the ends of time, beside which everything would be far.
+        tries.retain(|at| *at > HOUR);
+        tries.extend(hours.map(|hours| now + hours * HOUR).filter(|at| *at > 0));
+        // Days that policies name begin and end at midnight by the zone's clock.
+        let days = zone.iter().flat_map(|zone| constants.texts.iter().filter_map(|text| zone.day(text)));
+        tries.extend(days.flatten().map(|at| i128::from(at.0 / 1_000)));
+        tries.remove(&now);
+    }
+    Dial::new(At::Now(zone), "context.now".into(), kind)
+}
+
+/// The running totals, count and sum of each.
+fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants) -> Vec<Dial> {
+    let currency = values::currency(question.action);
+    let names = ["run", "agent", "agent_today", "today"];
+    let dials = variant.totals.iter().zip(names).enumerate().flat_map(|(index, (counted, name))| {
+        let number = |now: u64| numbers(i128::from(now), Spelling::Plain, constants, 0);
+        let count =
+            Dial::new(At::Total(index, None), format!("context.totals.{name}.count"), number(counted.total.count));
+        let sum = currency.as_ref().map(|currency| {
+            let sum = counted.total.sums.get(currency).copied().unwrap_or(0);
+            Dial::new(At::Total(index, Some(currency.clone())), format!("context.totals.{name}.sum"), number(sum))
+        });
+        [count].into_iter().chain(sum)
+    });
+    dials.collect()
+}
+
+/// The checks of a commit: each that a policy could ask for as passed and as failed.
+fn checks(facts: &Value, constants: &Constants) -> Option<Dial> {
+    let found = facts.get("checks")?.as_array()?;
+    let name = |check: &Value| check.get("name").and_then(Value::as_str).map(str::to_owned);
+    let names: BTreeSet<String> = found.iter().filter_map(name).chain(constants.texts.iter().cloned()).collect();
+    let with = |one: &String, passed: bool| {
+        let others = found.iter().filter(|check| name(check).as_ref() != Some(one)).cloned();
+        json!(others.chain([json!({ "name": one, "passed": passed })]).collect::<Vec<_>>())
+    };
+    let tries =
+        names.iter().flat_map(|one| [with(one, true), with(one, false)]).filter(|tried| tried != facts).collect();
+    Some(Dial::new(
+        At::Facts("/checks".into()),
+        "the checks of the commit".into(),
+        Kind::Words { from: json!(found), tries },
+    ))
+}

@@ -1,0 +1,51 @@
+//! Whom the host knows: everybody with a token, and the groups that the configuration makes of them.
+
+use std::collections::BTreeMap;
+
+use holdshort_gate::Reviewers;
+use serde::{Deserialize, Serialize};
+
+use holdshort_config::nearest;
+
+/// Everybody by name, and groups of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct People {
+    everybody: Vec<String>,
+    pub(super) groups: BTreeMap<String, Vec<String>>,
+}
+
+impl People {
+    /// Everybody, and groups whose members are among them.
+    pub fn new(everybody: Vec<String>, groups: BTreeMap<String, Vec<String>>) -> Self {
+        Self { everybody, groups }
+    }
+
+    /// Everybody's names.
+    pub fn names(&self) -> &[String] {
+        &self.everybody
+    }
+
+    /// Those whom a list of groups and people names, such as `finance, alice`.
+    pub(super) fn named(&self, list: &str) -> Result<Reviewers, String> {
+        let mut named: Vec<String> = Vec::new();
+        for name in list.split(',').map(str::trim) {
+            let members = match (self.groups.get(name), self.everybody.iter().find(|known| *known == name)) {
+                (Some(members), _) => members.clone(),
+                (None, Some(person)) => vec![person.clone()],
+                (None, None) => return Err(self.nobody(name)),
+            };
+            named.extend(members.into_iter().filter(|member| !named.contains(member)).collect::<Vec<_>>());
+        }
+        Ok(Reviewers::Named(named))
+    }
+
+    /// That nobody is called so, and who might be meant.
+    pub(super) fn nobody(&self, name: &str) -> String {
+        let known = || self.groups.keys().chain(&self.everybody).map(String::as_str);
+        let near = nearest(name, known()).map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();
+        let all = known().collect::<Vec<_>>().join(", ");
+        format!(
+            "`{name}` is neither a group nor a reviewer here; {near}add it under `[groups]` or `[reviewers.{name}]`; known: {all}"
+        )
+    }
+}

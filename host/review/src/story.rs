@@ -1,0 +1,322 @@
+//! What happened, in sentences for people. Programs read the events themselves (`--json`).
+
+use holdshort_gate::{
+    Action, Decision, Delayed, Demand, EffectClass, Event, Grant, Proposal, RefusalReason, Requirement, Resolution,
+    Reviewers, Time, Total, Verdict,
+};
+use serde_json::Value;
+
+use holdshort_common::money;
+use holdshort_words::{beginning, quote_start};
+
+/// As much of a text as stands in a sentence; the whole of it is in the event.
+const TEXT_CHARS_MAX: usize = 160;
+
+/// A time to the second: what is smaller helps nobody who reads.
+pub fn moment(at: &str) -> String {
+    match at.split_once('.') {
+        Some((second, fraction)) if fraction.ends_with('Z') => format!("{second}Z"),
+        Some(_) | None => at.to_owned(),
+    }
+}
+
+/// A time in the gate's own form.
+pub fn at(time: Time) -> String {
+    let micros = i64::try_from(time.0).ok();
+    let stamp = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
+    stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| moment(&stamp.to_string()))
+}
+
+/// What an event says. That of a call goes on after the call's name: `holds short: …`.
+pub fn sentence(event: &Event) -> String {
+    if event.call().is_some() { of_call(event) } else { of_run(event) }
+}
+
+/// Both halves name every event, so that a new kind of event does not compile before it has its sentence.
+fn of_run(event: &Event) -> String {
+    match event {
+        Event::RunCreated { agent, task, started_by, .. } => {
+            format!("{started_by} starts the agent {agent}: {}", quoted(task))
+        }
+        Event::TimerSet { timer, until } => format!("timer {timer}: sleeps until {}", at(*until)),
+        Event::TimerFired { timer } => format!("timer {timer}: wakes"),
+        Event::RunFinished { result: Ok(text) } => format!("the agent returns: {}", quoted(text)),
+        Event::RunFinished { result: Err(text) } => format!("the agent reports a failure: {}", quoted(text)),
+        Event::RunDelayed { delayed: Delayed { since, reason, tries }, .. } => {
+            format!("the host cannot bring the run forward, {tries} tries since {}: {}", at(*since), quoted(reason))
+        }
+        Event::RunTrapped { reason } => format!("the agent trapped: {}", quoted(reason)),
+        Event::RunCancelled { by, reason } => format!("{by} cancels the run{}", because(reason.as_deref())),
+        Event::RunDiverged { place, recorded, found } => {
+            format!("{place}: the journal holds {}, and the agent now did {}", quoted(recorded), quoted(found))
+        }
+        Event::RoutineReturned { .. }
+        | Event::CallCleared { .. }
+        | Event::CallHeld { .. }
+        | Event::CallRefused { .. }
+        | Event::DecisionMade { .. }
+        | Event::CallRevised { .. }
+        | Event::CallReheld { .. }
+        | Event::CallEscalated { .. }
+        | Event::GrantMade { .. }
+        | Event::GrantRevoked { .. }
+        | Event::CallAnswered { .. }
+        | Event::CallExpired { .. }
+        | Event::CallCancelled { .. }
+        | Event::EffectStarted { .. }
+        | Event::EffectPostponed { .. }
+        | Event::EffectSucceeded { .. }
+        | Event::EffectFailed { .. }
+        | Event::EffectInDoubt { .. }
+        | Event::EffectLookedUp { .. }
+        | Event::EffectResolved { .. } => String::new(),
+    }
+}
+
+fn of_call(event: &Event) -> String {
+    match event {
+        Event::RoutineReturned { capability, result, .. } => match result.get("err") {
+            Some(error) => format!("({capability}) is answered with an error: {}", quoted(&text_of(error))),
+            None => format!("({capability}) is answered"),
+        },
+        Event::CallCleared { proposal, .. } => match &proposal.policy.grant {
+            Some(grant) => format!("is cleared by the grant {grant}: {}", summary(proposal)),
+            None => format!("is cleared by policy: {}", summary(proposal)),
+        },
+        Event::CallHeld { proposal, .. } => format!("holds short: {}", summary(proposal)),
+        Event::CallRevised { revision, proposal, .. } => format!("is revision {revision} now: {}", summary(proposal)),
+        Event::CallReheld { reason, revision, .. } => format!("is held again as revision {revision}: {reason}"),
+        Event::CallEscalated { level, .. } => format!("is escalated (level {level}): nobody decided in time"),
+        Event::GrantMade { by, grant, .. } => format!("{by} has more like it cleared: {}", granted(grant)),
+        Event::GrantRevoked { by, .. } => format!("{by} takes back the grant that was made with it"),
+        Event::CallAnswered { answer, .. } => format!("is answered: {}", quoted(&text_of(answer))),
+        Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
+        Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
+        Event::EffectPostponed { reason, until, attempt, .. } => {
+            format!("did not happen in attempt {attempt}, and is tried again at {}: {reason}", at(*until))
+        }
+        // Whole: what had changed is what whoever approved it may want to know.
+        Event::EffectSucceeded { evidence, changed, .. } => {
+            let changed = changed.iter().map(|change| format!("; {change}"));
+            format!("is done{}{}", because(evidence.as_deref()), changed.collect::<String>())
+        }
+        Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
+        // Whole, because whoever settles it needs all of it.
+        Event::EffectLookedUp { evidence, .. } => {
+            format!("is in doubt still, for a person to settle; the host looked: {evidence}")
+        }
+        Event::EffectFailed { reason, evidence, .. } => {
+            format!("was tried and did not happen: {reason}{}", because(evidence.as_deref()))
+        }
+        Event::EffectResolved { by, resolution, message, .. } => {
+            format!("is settled by {by} as {}{}", word(resolution), because(message.as_deref()))
+        }
+        Event::CallRefused { refusal, .. } => format!("is refused at once; {}", refused(refusal)),
+        Event::CallExpired { .. } => "expires: nobody decided in time, or it did not start in time".into(),
+        Event::DecisionMade { decision, .. } => format!("is {}", decided(decision)),
+        Event::RunCreated { .. }
+        | Event::TimerSet { .. }
+        | Event::TimerFired { .. }
+        | Event::RunDelayed { .. }
+        | Event::RunFinished { .. }
+        | Event::RunTrapped { .. }
+        | Event::RunCancelled { .. }
+        | Event::RunDiverged { .. } => String::new(),
+    }
+}
+
+/// What became of a call, by the name of policy's verdict.
+pub fn judged(verdict: &str) -> &str {
+    match verdict {
+        "clear" => "cleared",
+        "hold" => "held",
+        "refuse" => "refused",
+        other => other,
+    }
+}
+
+/// So many calls, and their money.
+pub fn total(total: &Total) -> String {
+    let sums = total.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
+    format!("{}{}", calls(total.count), sums.collect::<String>())
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".into() } else { format!("{count} calls") }
+}
+
+/// What a grant clears, in short.
+pub fn granted(grant: &Grant) -> String {
+    let sums = grant.sums.iter().map(|(currency, units)| format!(", {} in all", money::show(*units, currency)));
+    format!("at most {}{} until {}", calls(grant.calls), sums.collect::<String>(), at(grant.until))
+}
+
+/// Who decided what.
+pub fn decided(decision: &Decision) -> String {
+    let (verb, said) = match &decision.verdict {
+        Verdict::Approve => ("approved", decision.message.clone()),
+        Verdict::Reject => ("rejected", decision.message.clone()),
+        Verdict::Edit(_) => ("edited", decision.message.clone()),
+        // The message is the answer.
+        Verdict::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
+        Verdict::Respond(answer) => ("answered", Some(answer.to_string())),
+    };
+    let stands_for = decision.stands_for.as_ref().map(|name| format!(" for {name}")).unwrap_or_default();
+    format!("{verb} by {}{stands_for}{}", decision.reviewer, because(said.as_deref()))
+}
+
+/// Why a call was put to nobody.
+pub fn refused(reason: &RefusalReason) -> String {
+    match reason {
+        RefusalReason::Forbidden(why) => format!("it is not allowed: {why}"),
+        RefusalReason::Invalid(why) => format!("it is not possible: {why}"),
+    }
+}
+
+/// How an effect is settled whose outcome was lost: by its class, and by what the connector says that the host looks at. Nothing for what has no effect.
+pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
+    let way = match class {
+        EffectClass::Idempotent => "it can be sent again without happening twice",
+        EffectClass::Reconcilable => "it can be looked up",
+        EffectClass::OneShot => "a person has to find out",
+        EffectClass::Question => return None,
+    };
+    Some(evidence.map_or_else(|| way.to_owned(), |evidence| format!("{way}; {evidence}")))
+}
+
+/// The capability and the component that asks for it.
+pub fn action(action: &Action) -> String {
+    format!("{} of component {}", action.capability(), action.component())
+}
+
+/// The facts that the clearance digest covers: whoever decides on the digest decides on these too.
+pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
+    let requirement = &proposal.requirement;
+    let needs = if proposal.class == EffectClass::Question {
+        let asked = requirement.stages.iter().flatten().map(|demand| people(&demand.reviewers));
+        format!("an answer of: {}", asked.collect::<Vec<_>>().join(" or "))
+    } else {
+        format!("{}; then it must start within {}", needs(requirement), span(requirement.start_within_ms))
+    };
+    let again = Some(proposal.policy.material.join(", ")).filter(|names| !names.is_empty());
+    let mut facts = vec![
+        ("calls", action(&proposal.action)),
+        ("done by", format!("the connector `{}`", proposal.connector)),
+        ("needs", needs),
+        ("expires", expires(requirement)),
+    ];
+    facts.extend(again.map(|names| ("looked at again when it starts", names)));
+    facts.extend(proposal.beside.iter().map(|other| ("waits beside it", format!("{}: {}", other.id, other.summary))));
+    facts
+}
+
+/// Who must approve, in order, and what else they must heed.
+pub fn needs(requirement: &Requirement) -> String {
+    let demand = |demand: &Demand| format!("{} of: {}", demand.quorum, people(&demand.reviewers));
+    let stage = |stage: &Vec<Demand>| stage.iter().map(demand).collect::<Vec<_>>().join(", and ");
+    let mut needs = requirement.stages.iter().map(stage).collect::<Vec<_>>().join("; then ");
+    if requirement.four_eyes {
+        needs += ", not who started or edited it";
+    }
+    if requirement.rejections > 1 {
+        needs += &format!("; {} must reject it to stop it", requirement.rejections);
+    }
+    if let Some(within) = requirement.sign_in_within_ms {
+        needs += &format!("; whoever approves must have signed in within {}", span(within));
+    }
+    needs
+}
+
+/// When it lapses, and who comes in before.
+fn expires(requirement: &Requirement) -> String {
+    let first = requirement.expires_at.map_or_else(|| "never".into(), at);
+    let later = requirement.escalations.iter();
+    let later = later.map(|then| format!(", then {} have {} as well", people(&then.reviewers), span(then.within_ms)));
+    later.fold(first, |all, more| all + &more)
+}
+
+/// Some people, by name.
+pub fn people(reviewers: &Reviewers) -> String {
+    match reviewers {
+        Reviewers::Any => "any reviewer".into(),
+        Reviewers::Named(names) => names.join(", "),
+    }
+}
+
+/// A length of time in the largest unit that says it exactly.
+pub(super) fn span(ms: u64) -> String {
+    match ms {
+        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms => format!("{} s", ms.div_ceil(1_000)),
+    }
+}
+
+fn word(resolution: &Resolution) -> &'static str {
+    match resolution {
+        Resolution::Done(_) => "done",
+        Resolution::NotDone => "not done",
+        Resolution::Abandon => "abandoned",
+        Resolution::SendAgain => "to be sent again",
+    }
+}
+
+fn summary(proposal: &Proposal) -> String {
+    short(&proposal.summary)
+}
+
+/// What was said for it, after a colon; nothing if nothing was.
+fn because(text: Option<&str>) -> String {
+    text.map(|text| format!(": {}", quoted(text))).unwrap_or_default()
+}
+
+/// A value that is a text as that text, any other as JSON.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The beginning of somebody else's words in a sentence.
+fn quoted(text: &str) -> String {
+    quote_start(text, TEXT_CHARS_MAX).into_string()
+}
+
+/// The beginning of a sentence of the host's, or of a text that stands by itself in a list.
+pub fn short(text: &str) -> String {
+    beginning(text, TEXT_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_becomes_a_sentence() {
+        let cases = [
+            (
+                "run-created",
+                json!({"agent": "a", "component": holdshort_gate::Digest::of(b""), "task": "do\nit", "started_by": "olga", "limits": {"cpu_ms": 1, "memory_bytes": 1, "held_calls": 1, "calls": 1, "journal_bytes": 1}, "seed": holdshort_gate::Digest::of(b"")}),
+                "olga starts the agent a: \"do\\nit\"",
+            ),
+            (
+                "effect-failed",
+                json!({"call": 3, "attempt": 1, "reason": "no connection", "evidence": null}),
+                "was tried and did not happen: no connection",
+            ),
+            ("run-finished", json!({"result": {"Err": "x"}}), "the agent reports a failure: \"x\""),
+            (
+                "decision-made",
+                json!({"call": 1, "decision": {"reviewer": "bob", "clearance": holdshort_gate::Digest::of(b""), "verdict": "reject", "message": "too long"}}),
+                "is rejected by bob: \"too long\"",
+            ),
+        ];
+        for (kind, data, expected) in cases {
+            let event = serde_json::from_value(json!({ "type": kind, "data": data })).unwrap();
+            assert_eq!(sentence(&event), expected);
+        }
+        assert_eq!(moment("2026-11-25T10:09:47.216492Z"), "2026-11-25T10:09:47Z");
+        assert_eq!(moment("2026-11-25T10:09:47Z"), "2026-11-25T10:09:47Z");
+        assert!(short(&"long ".repeat(100)).ends_with(" …"));
+    }
+}

@@ -1,0 +1,329 @@
+//! How each character of a text is drawn: by its properties in Unicode and by what stands beside it, never by what one machine's fonts have.
+//!
+//! A text is read in clusters: a character, and what draws on it. **Invariant:** a character that is drawn as itself has ink of its own
+//! wherever a font has it (`tests/browser/ink.rs` measures all of them), and two texts that Unicode holds to be the same are not both drawn as themselves.
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_normalizer::properties::CanonicalCompositionBorrowed;
+use icu_properties::props::{
+    DefaultIgnorableCodePoint, Emoji, ExtendedPictographic, GeneralCategory, HangulSyllableType, Ideographic,
+    IndicSyllabicCategory, Script,
+};
+use icu_properties::script::ScriptWithExtensions;
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Marks of its own script that may follow a letter: Burmese syllables have five.
+const MARKS_MAX: usize = 6;
+/// How many of them may stand in no place of their own: no script needs more, and a pile of them covers the lines around it.
+const STACKED_MAX: usize = 3;
+/// Accents that may follow a letter of Latin, Greek or Cyrillic, as in Vietnamese.
+const ACCENTS_MAX: usize = 2;
+
+/// How a character is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drawn {
+    /// As it is.
+    Itself,
+    /// Written out, because it would begin a spelling of ours.
+    Escaped,
+    /// Written out, since it would not be seen, but honest text has it there: nobody is warned of it.
+    Apart,
+    /// Written out and warned of.
+    Suspect,
+}
+
+/// Each character, and how it is drawn.
+pub(super) fn walk(text: &str) -> impl Iterator<Item = (char, Drawn)> {
+    let mut at = 0;
+    let pieces = std::iter::from_fn(move || {
+        let (before, rest) = text.split_at_checked(at)?;
+        let (piece, after) = rest.split_at_checked(piece_len(rest)).filter(|(piece, _)| !piece.is_empty())?;
+        at += piece.len();
+        let judged: Vec<(char, Drawn)> = if piece.len() > 1 && piece.is_ascii() {
+            piece.char_indices().map(|(at, c)| (c, ascii(c, piece.get(at + 1..).unwrap_or_default(), after))).collect()
+        } else {
+            Cluster { before, after, piece }.judge()
+        };
+        Some(judged)
+    });
+    pieces.flatten()
+}
+
+/// Bytes of the next piece: ASCII that nothing draws on, or one cluster.
+fn piece_len(rest: &str) -> usize {
+    match rest.bytes().take_while(u8::is_ascii).count() {
+        ascii if ascii == rest.len() => ascii,
+        ascii if ascii > 1 => ascii - 1,
+        _ => {
+            let mut chars = rest.char_indices();
+            let first = chars.next().map_or('\0', |(_, first)| first);
+            let mut last = first;
+            let goes_on = |c: char, last: char| {
+                is_mark(c) || is_jamo(c) && is_hangul(last) || composed(last, c) || first == FLAG && is_tag(c)
+            };
+            let end = chars.find(|(_, c)| !goes_on(*c, std::mem::replace(&mut last, *c)));
+            end.map_or(rest.len(), |(end, _)| end)
+        }
+    }
+}
+
+fn ascii(c: char, rest: &str, after: &str) -> Drawn {
+    let begins_ours = || {
+        rest.starts_with("U+") || rest == "U" && after.starts_with('+') || rest.is_empty() && after.starts_with("U+")
+    };
+    match c {
+        '<' if begins_ours() => Drawn::Escaped,
+        ' '..='~' => Drawn::Itself,
+        _ => Drawn::Suspect,
+    }
+}
+
+/// A character with what draws on it, and the text around them.
+struct Cluster<'a> {
+    before: &'a str,
+    piece: &'a str,
+    after: &'a str,
+}
+
+impl Cluster<'_> {
+    fn judge(&self) -> Vec<(char, Drawn)> {
+        let mut chars = self.piece.chars();
+        let Some(base) = chars.next() else { return Vec::new() };
+        let first = self.first(base);
+        // Of several spellings of one text only that of NFC is drawn.
+        let is_nfc = ComposingNormalizerBorrowed::new_nfc().is_normalized(self.piece);
+        let marks = chars.enumerate().map(|(number, mark)| {
+            let drawn = self.mark(base, number, mark);
+            let alone = first != Drawn::Itself || !is_nfc;
+            (mark, if drawn == Drawn::Itself && alone { Drawn::Apart } else { drawn })
+        });
+        std::iter::once((base, first)).chain(marks).collect()
+    }
+
+    /// The character that others draw on.
+    fn first(&self, base: char) -> Drawn {
+        if base.is_ascii() {
+            return ascii(base, "", self.after);
+        }
+        let looks = has_a_look(base) && !is_mark(base) && !is_jamo(base);
+        let itself = ComposingNormalizerBorrowed::new_nfc().is_normalized(base.encode_utf8(&mut [0; 4]));
+        match looks {
+            true if itself => Drawn::Itself,
+            // Another spelling of some other character, and drawn exactly like it.
+            true => Drawn::Apart,
+            false if self.joins(base) || self.spaces(base) => Drawn::Apart,
+            false => Drawn::Suspect,
+        }
+    }
+
+    /// A character that draws on `base`, after so many others.
+    fn mark(&self, base: char, number: usize, mark: char) -> Drawn {
+        if is_jamo(mark) && is_hangul(base)
+            || self.is_joined(base, mark)
+            || is_tag(mark) && self.is_flag()
+            || self.varies(base, number, mark)
+        {
+            return Drawn::Apart;
+        }
+        if is_accent(mark, base) && number < ACCENTS_MAX {
+            let steady = STEADY_ACCENTS.contains(&mark) && !UNDOTTED.contains(&base);
+            return if steady { Drawn::Itself } else { Drawn::Apart };
+        }
+        let stacked = |c: &char| category(*c) == GeneralCategory::NonspacingMark;
+        let stacked_before = self.piece.chars().skip(1).take(number).filter(stacked).count();
+        if !belongs(mark, base) || number >= MARKS_MAX || stacked(&mark) && stacked_before >= STACKED_MAX {
+            return Drawn::Suspect;
+        }
+        let stacks = is_stacker(mark);
+        let stacked = self.piece.ends_with(mark)
+            && self.after.chars().next().is_some_and(|next| next.is_alphabetic() && script(next) == script(base));
+        if stacks && !stacked { Drawn::Apart } else { Drawn::Itself }
+    }
+
+    /// Whether it picks the picture or the form of a sign that has several: of emoji, of keycaps, of Han and of Mongolian letters.
+    fn varies(&self, base: char, number: usize, mark: char) -> bool {
+        let is_emoji = CodePointSetData::new::<Emoji>().contains(base) && !base.is_ascii();
+        let is_keycap = self.piece.chars().skip(1).eq(['\u{FE0F}', '\u{20E3}'])
+            && (base.is_ascii_digit() || base == '#' || base == '*');
+        match mark {
+            '\u{FE0E}' | '\u{FE0F}' if number == 0 => is_emoji || is_keycap,
+            '\u{20E3}' => is_keycap,
+            '\u{E0100}'..='\u{E01EF}' => number == 0 && CodePointSetData::new::<Ideographic>().contains(base),
+            '\u{180B}'..='\u{180D}' | '\u{180F}' => script(base) == Script::Mongolian,
+            _ => false,
+        }
+    }
+
+    /// The flags of England, Scotland and Wales, which alone are spelled with tags.
+    fn is_flag(&self) -> bool {
+        let tags: String = self.piece.chars().skip(1).filter_map(|c| char::from_u32(u32::from(c) - 0xE0000)).collect();
+        ["gbeng\u{7f}", "gbsct\u{7f}", "gbwls\u{7f}"].contains(&tags.as_str())
+    }
+
+    /// Whether it joins or parts letters of a script that is written with joiners, parts words where no space does, or joins emoji.
+    fn joins(&self, c: char) -> bool {
+        let (before, after) = (self.before.chars().next_back(), self.after.chars().next());
+        let both = |scripts: &[Script]| {
+            let mut scripts = scripts.iter().filter(|script| before.is_some_and(|before| has(before, **script)));
+            let ends = after.is_none_or(|after| !after.is_alphanumeric() && !is_mark(after));
+            scripts.any(|script| ends || after.is_some_and(|after| has(after, *script)))
+        };
+        match c {
+            ZWJ => both(&JOINED) || self.joins_emoji(),
+            '\u{200C}' => both(&JOINED),
+            '\u{200B}' => after.is_some_and(|after| has_a_look(after) && after != ' ') && both(&WITHOUT_SPACES),
+            _ => false,
+        }
+    }
+
+    fn joins_emoji(&self) -> bool {
+        let is_picture = |c: char| CodePointSetData::new::<ExtendedPictographic>().contains(c);
+        let before = self.before.trim_end_matches(|c| c == '\u{FE0F}' || ('\u{1F3FB}'..='\u{1F3FF}').contains(&c));
+        before.chars().next_back().is_some_and(is_picture) && self.after.chars().next().is_some_and(is_picture)
+    }
+
+    /// A space that keeps two words together, or one as wide as a sign of Chinese between two such signs.
+    fn spaces(&self, c: char) -> bool {
+        let is_wide = |c: char| {
+            [Script::Han, Script::Hiragana, Script::Katakana, Script::Hangul].iter().any(|wide| has(c, *wide))
+        };
+        let seen = |beside: Option<char>| {
+            beside.is_some_and(|beside| beside != ' ' && has_a_look(beside) && (c != '\u{3000}' || is_wide(beside)))
+        };
+        ['\u{A0}', '\u{202F}', '\u{3000}'].contains(&c)
+            && seen(self.before.chars().next_back())
+            && seen(self.after.chars().next())
+    }
+
+    /// Whether a joiner parts a mark from its letter, as in Marathi and Bengali.
+    fn is_joined(&self, joiner: char, mark: char) -> bool {
+        let letter = self.before.chars().next_back();
+        [ZWJ, '\u{200C}'].contains(&joiner) && letter.is_some_and(|letter| belongs(mark, letter))
+    }
+}
+
+const ZWJ: char = '\u{200D}';
+/// A black flag: what tags are written on.
+const FLAG: char = '\u{1F3F4}';
+/// Scripts that are written with joiners.
+const JOINED: [Script; 17] = [
+    Script::Arabic,
+    Script::Syriac,
+    Script::Mongolian,
+    Script::Nko,
+    Script::Devanagari,
+    Script::Bengali,
+    Script::Gurmukhi,
+    Script::Gujarati,
+    Script::Oriya,
+    Script::Tamil,
+    Script::Telugu,
+    Script::Kannada,
+    Script::Malayalam,
+    Script::Sinhala,
+    Script::Khmer,
+    Script::Myanmar,
+    Script::Tibetan,
+];
+/// Scripts whose words have no space between them, so that some texts say where a line may be broken.
+const WITHOUT_SPACES: [Script; 4] = [Script::Thai, Script::Lao, Script::Khmer, Script::Myanmar];
+/// Accents that languages write on letters of Latin, Greek and Cyrillic: above, below, horn, comma, cedilla, ogonek.
+const ACCENTS: [char; 29] = [
+    '\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{304}', '\u{306}', '\u{307}', '\u{308}', '\u{309}', '\u{30A}',
+    '\u{30B}', '\u{30C}', '\u{30F}', '\u{311}', '\u{313}', '\u{314}', '\u{31B}', '\u{323}', '\u{324}', '\u{325}',
+    '\u{326}', '\u{327}', '\u{328}', '\u{329}', '\u{32D}', '\u{331}', '\u{342}', '\u{345}', '\u{358}',
+];
+/// Those that look like no other accent, on letters that have no character with it: Yoruba `ẹ́`, Lithuanian `r̃`, Russian `а́`.
+const STEADY_ACCENTS: [char; 8] =
+    ['\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{304}', '\u{308}', '\u{30C}', '\u{323}'];
+/// Letters that look with an accent like a dotted letter with it.
+const UNDOTTED: [char; 2] = ['\u{131}', '\u{237}'];
+/// Blank on every screen, or without a look of their own, although their category says otherwise: a pattern of Braille without dots, what stands
+/// for an object that is not in the text, a note without a head, blanks of hieroglyphs, what turns a hieroglyph round, a filler of Khitan.
+const BLANKS: [char; 7] = ['\u{2800}', '\u{FFFC}', '\u{1D159}', '\u{13441}', '\u{13442}', '\u{13440}', '\u{16FE4}'];
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
+}
+
+fn script(c: char) -> Script {
+    ScriptWithExtensions::new().get_script_val(c)
+}
+
+/// Whether it is used in this script, be it in others too.
+fn has(c: char, script: Script) -> bool {
+    ScriptWithExtensions::new().has_script(c, script)
+}
+
+/// Whether it draws on the character before it.
+pub(crate) fn is_mark(c: char) -> bool {
+    !c.is_ascii()
+        && matches!(
+            category(c),
+            GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark
+        )
+}
+
+/// Whether NFC makes an ASCII character of it, as of the sign of Kelvin.
+pub(super) fn spells_ascii(c: char) -> bool {
+    !c.is_ascii() && ComposingNormalizerBorrowed::new_nfc().normalize(c.encode_utf8(&mut [0; 4])).is_ascii()
+}
+
+fn is_tag(c: char) -> bool {
+    ('\u{E0020}'..='\u{E007F}').contains(&c)
+}
+
+/// A vowel or a final consonant of Hangul in the decomposed spelling, which has no place of its own in a line.
+fn is_jamo(c: char) -> bool {
+    matches!(
+        CodePointMapData::<HangulSyllableType>::new().get(c),
+        HangulSyllableType::VowelJamo | HangulSyllableType::TrailingJamo
+    )
+}
+
+fn is_hangul(c: char) -> bool {
+    CodePointMapData::<HangulSyllableType>::new().get(c) != HangulSyllableType::NotApplicable
+}
+
+fn composed(first: char, second: char) -> bool {
+    !second.is_ascii() && CanonicalCompositionBorrowed::new().compose(first, second).is_some()
+}
+
+/// Whether it draws nothing and puts the next letter below this one.
+fn is_stacker(c: char) -> bool {
+    let class = CodePointMapData::<IndicSyllabicCategory>::new().get(c);
+    class == IndicSyllabicCategory::InvisibleStacker || class == IndicSyllabicCategory::NumberJoiner || c == '\u{2D7F}'
+}
+
+fn is_accent(mark: char, base: char) -> bool {
+    let european = [Script::Latin, Script::Greek, Script::Cyrillic].contains(&script(base)) && base.is_alphabetic();
+    european && (ACCENTS.contains(&mark) || composed(base, mark))
+}
+
+/// Whether a mark is one that the script of `base` writes with, such as a vowel sign. Accents that go with any script are not.
+fn belongs(mark: char, base: char) -> bool {
+    let own = script(base);
+    let inherits =
+        script(mark) == Script::Inherited && ![Script::Latin, Script::Greek, Script::Cyrillic].contains(&own);
+    own != Script::Common
+        && own != Script::Latin
+        && category(mark) != GeneralCategory::EnclosingMark
+        && (script(mark) == own || inherits && has(mark, own))
+        && has_a_look(mark)
+}
+
+/// Whether a character draws something and does nothing else.
+fn has_a_look(c: char) -> bool {
+    let ghost = matches!(
+        category(c),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::Surrogate
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Unassigned
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::SpaceSeparator
+    );
+    c == ' ' || !ghost && !BLANKS.contains(&c) && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
