@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use xtask::sources::{Function, functions};
+
 /// Lines of a file; a sitting.
 const FILE_LINES_MAX: usize = 400;
 /// Lines of a file of the gate, which is read most.
@@ -74,25 +76,9 @@ fn top() -> PathBuf {
 
 /// The Rust files of a folder that are not tests, with their text up to the unit tests.
 fn sources(folder: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut folders = vec![top().join(folder)];
-    // A room may be a single file, with a folder of its tests beside it.
-    let file = top().join(folder).with_extension("rs");
-    if file.is_file() {
-        found.push((name_of(&file), code_of(&file)));
-    }
-    while let Some(folder) = folders.pop().filter(|folder| folder.is_dir()) {
-        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
-            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
-            if path.is_dir() && !["tests", "target", "benches"].contains(&name.as_str()) {
-                folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
-                found.push((name_of(&path), code_of(&path)));
-            }
-        }
-    }
+    let found = xtask::sources::sources(&top(), folder).unwrap();
     assert!(!found.is_empty(), "no sources under {folder}");
-    found
+    found.into_iter().map(|source| (source.path, source.code)).collect()
 }
 
 fn name_of(path: &Path) -> String {
@@ -101,9 +87,7 @@ fn name_of(path: &Path) -> String {
 
 fn code_of(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
-    let is_tests = |at: usize| text[at..].lines().nth(1).is_some_and(|line| line.ends_with("mod tests {"));
-    let tests = text.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(|at| is_tests(*at));
-    text[..tests.unwrap_or(text.len())].to_owned()
+    xtask::sources::code(&text).to_owned()
 }
 
 /// What stands under `host/src`, a folder or a file each.
@@ -409,26 +393,9 @@ fn files_and_functions_fit() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A formatted function ends at the first line that closes at its own indentation.
 fn long_functions(path: &str, text: &str) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().collect();
-    let is_function = |line: &str| {
-        let words: Vec<&str> =
-            line.split_whitespace().take_while(|word| !word.contains('(') || word.starts_with("pub(")).collect();
-        words.contains(&"fn") && !line.trim_start().starts_with("//")
-    };
-    // A trait's function may have no body: then a `;` comes before any `{`.
-    let has_body = |start: usize| {
-        lines[start..].iter().find(|line| line.ends_with([';', '{', '}'])).is_some_and(|line| !line.ends_with(';'))
-    };
-    let starts = (0..lines.len()).filter(|&start| is_function(lines[start]) && has_body(start));
-    let long = starts.filter_map(|start| {
-        let indent = lines[start].len() - lines[start].trim_start().len();
-        let close = format!("{}}}", " ".repeat(indent));
-        let length = lines[start..].iter().position(|line| *line == close).map_or(1, |end| end + 1);
-        (length > FUNCTION_LINES_MAX).then(|| format!("{path}:{}: a function of {length} lines", start + 1))
-    });
-    long.collect()
+    let long = functions(text).into_iter().filter(|function| function.lines > FUNCTION_LINES_MAX);
+    long.map(|Function { line, lines }| format!("{path}:{line}: a function of {lines} lines")).collect()
 }
 
 #[test]

@@ -5,13 +5,14 @@
 //! cargo xtask test [FILTER]  every test, or the tests whose name contains FILTER
 //! cargo xtask ci             all that must pass before a change lands: .ci/run
 //! cargo xtask bless          golden files and the figures of tests/README.md, written anew
+//! cargo xtask figures [DIR]  how long files and functions are, and what else can be counted, here or in another checkout
 //! ```
-#![allow(clippy::print_stderr, reason = "a command line tool")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command line tool")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask check | test [FILTER] | ci | bless";
+const USAGE: &str = "usage: cargo xtask check | test [FILTER] | ci | bless | figures [DIR]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         ["test", filter] => run(&["tests/run", filter]),
         ["ci"] => run(&[".ci/run"]),
         ["bless"] => run(&["env", "HOLDSHORT_BLESS=1", "tests/run"]),
+        ["figures"] => show(&top()),
+        ["figures", folder] => show(Path::new(folder)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -40,12 +43,25 @@ fn check() -> bool {
 /// Runs a command in the top folder of the project; true if it succeeded.
 fn run(command: &[&str]) -> bool {
     let [program, arguments @ ..] = command else { return false };
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    match Command::new(program).args(arguments).current_dir(top).status() {
+    match Command::new(program).args(arguments).current_dir(top()).status() {
         Ok(status) => status.success(),
         Err(error) => {
             eprintln!("cannot run {program}: {error}");
             false
         }
     }
+}
+
+/// Prints the figures of a checkout; true if all of its sources could be read.
+fn show(top: &Path) -> bool {
+    let figures = xtask::figures::figures(top);
+    match &figures {
+        Ok(figures) => figures.iter().for_each(|(name, value)| println!("{name:52} {value}")),
+        Err(error) => eprintln!("cannot read the sources in {}: {error}", top.display()),
+    }
+    figures.is_ok()
+}
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
