@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use xtask::sources::{Function, functions};
 
+#[path = "tidy/links.rs"]
+mod links;
+
 /// Lines of a file; a sitting.
 const FILE_LINES_MAX: usize = 400;
 /// Lines of a file of the gate, which is read most.

@@ -89,7 +89,7 @@ async fn a_head_that_is_too_large_or_no_http_ends_the_connection() {
         .with("Transfer-Encoding", "chunked")
         .with("Content-Length", "5")
         .and("Content-Length", "6");
-    // What is no request has no answer of ours: the HTTP library says a status alone, as `host/ARCHITECTURE.md` tells, and closes.
+    // What is no request has no answer of ours: the HTTP library says a status alone, as `host/API.md` tells, and closes.
     // The last is a request, whose body is not what its head says.
     for (status, is_ours, bytes) in [
         (431, false, large.bytes()),

@@ -1,4 +1,6 @@
 //! What a guest may use: linear memory and tables, and its own CPU time.
+//!
+//! **Invariant:** No agent may have more memories, tables and instances than the pool has for each agent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! What a guest prints: lines, which become log lines of its run and nothing else.
+//!
+//! **Invariant:** Log lines are hints for people. They are stored beside the events, are not numbered as calls, and a line after the last
+//! journaled event may appear twice when a run is replayed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

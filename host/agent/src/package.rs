@@ -1,4 +1,7 @@
 //! The published WIT package, embedded, so that the types which agents must import are those of `wit/` and of nothing else.
+//!
+//! **Invariant:** The type of a built-in function is checked at load against this package. An agent that imports `send-email` with another type
+//! is refused.
 
 use std::path::Path;
 

@@ -1,4 +1,8 @@
 //! How a guest may end without returning.
+//!
+//! **Invariant:** An error before the agent's entry function is called belongs to the agent, unless the system refused something: a component's
+//! code may run, and call the host, while it is instantiated. If the error counted as the host's, an impossible call from there would be tried
+//! again for ever.
 
 use wasmtime::{OutOfMemory, PoolConcurrencyLimitError};
 use wasmtime_wasi::I32Exit;

@@ -6,6 +6,12 @@
 //! exit status how it went, and one list of codes means the same for all of them: nothing was done, and nothing will be.
 //!
 //! [`Acts`] is here, [`Answers`] in [`answers`], and in [`look`] what both use.
+//!
+//! **Invariant:** A program reads exactly the bytes that the action digest covers, and a clearance names the program: another program in the
+//! configuration is a changed fact.
+//!
+//! **Invariant:** The output of a program is checked against the function's own type, which is read from the component that asks (by digest, from
+//! the journal).
 
 mod answers;
 mod facts;

@@ -1,5 +1,11 @@
 //! What a run did before a call. A safe call can be part of an unsafe series, and a report counts only for the very commit that was checked:
 //! neither shows in the call alone.
+//!
+//! **Invariant:** The history is a fold of the run's events. While the run is in memory the fold stays beside it, so each event is read once; at
+//! an edit and a change of facts it is read from the beginning. Two hosts show the same.
+//!
+//! **Invariant:** A report counts for the commit that it names: an agent asks for a check by a branch's name and deploys by one, perhaps later,
+//! so the commits that the host resolved are compared.
 
 use std::collections::{BTreeMap, VecDeque};
 

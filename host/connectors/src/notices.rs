@@ -1,6 +1,8 @@
 //! The host's own letters, by the way that the operator has chosen for mail.
 //!
 //! They are no effect and need no clearance: no agent chooses whether, to whom or under which heading one is written.
+//!
+//! **Invariant:** No word of an agent stands in the head of such a letter.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};

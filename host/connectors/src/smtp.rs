@@ -6,6 +6,9 @@
 //!
 //! The commands are sent one by one, because lettre's transport returns one error for all of them. Up to the answer to `DATA` nothing has been
 //! handed over. From the first byte of the message on, only the relay's own refusal says that it was not accepted; silence says nothing.
+//!
+//! **Invariant:** A relay's words are repeated without the password, in every form in which the password crossed the network, because some relays
+//! quote the command that they refuse.
 
 mod session;
 

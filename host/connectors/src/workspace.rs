@@ -2,6 +2,8 @@
 //!
 //! A file is reached from the workspace's folder as [`relative`](super::relative) does it, so that nothing outside can be reached.
 //! Links, devices and pipes are not there for the agent.
+//!
+//! **Invariant:** Previews and permits name the agent of the run, and each agent reads and attaches files of its own workspace only.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,5 +1,8 @@
 //! Calls that wait beside a proposal: the same thing once more, or another one about the same. They are found in the transaction that writes the
 //! proposal, so that of two calls that are proposed at the same time the later one lists the earlier.
+//!
+//! **Invariant:** A listed call is recognised in the books by its effect's key and by the action that was shown; an edited call does something
+//! that was not shown. A call that comes later changes no digest: pages and the endpoint name it beside, live.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,4 +1,7 @@
 //! What a decision is about: everything it rested on, under one digest.
+//!
+//! **Invariant:** The clearance covers the connector's class, and not the sentence that says how a lost outcome would be settled: that sentence
+//! is the present connector's, which would look it up.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,4 +1,10 @@
 //! What is written down. The journal is these, in order; everything else is made from them.
+//!
+//! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`). A tag inside the content would make every read buffer the
+//! event, and replay is bounded by reading.
+//!
+//! **Invariant:** A routine result carries the time at which it was handed over (`answered_at`). The guest's clock follows what the guest has
+//! seen, and the guest has seen the result before it is on disk.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,4 +1,8 @@
 //! Bytes that are kept by their digest: components and evidence.
+//!
+//! **Invariant:** Bytes stored by digest are checked whenever they are read. A component or an exhibit that was swapped in the journal is neither
+//! run nor shown; a run that needs it waits until the right bytes are back. So a run diverges only if somebody changed the journal by hand, or if
+//! this host runs agents differently from the host that began the run.
 
 use holdshort_gate::Digest;
 

@@ -1,4 +1,10 @@
 //! What counts as a decision, and the words by which calls that are over are found.
+//!
+//! **Invariant:** A decision in the history is a row that never changes: the decision with the call folded up to that event, so it shows the
+//! evidence of then. The rows need no index by time, because time never goes back in a journal: places are halved.
+//!
+//! **Invariant:** A call is searched for once it is over, by the beginnings of words (FTS5, over words that the host splits itself, so every
+//! store has the same words). Before that, writing the words would stand between a decision and its effect.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,7 @@
 //! What a reviewer looks at first, and for whom a call waits: said once, for every store.
+//!
+//! **Invariant:** One number orders the inbox: urgency above deadline. SQLite computes it in a column of the index by phase and rank, so a page
+//! of the inbox and its cursor are a range of that index. For whom a call waits is one bit, and a row for each person who is an exception.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,9 @@
 //! The one writer: takes what was submitted, judges it in order, writes it in batches, answers after the commit.
 //!
 //! While one batch waits for the disk the next one gathers, so that many commands share a flush and a single one waits for nobody.
+//!
+//! **Invariant:** After a COMMIT whose result is unknown the writer reads where the journal ends and gives the hints of the events that are
+//! there. The submitter may be gone, and a run that became ready by such an event would sleep until the next host.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

@@ -1,4 +1,7 @@
 //! What a `review` policy says by its annotations: who must decide, how many, until when.
+//!
+//! **Invariant:** Demands add up. If several `review` policies match, each one's group must approve, and one person may count for several demands
+//! of a stage. The people whom all policies name would often be nobody.
 
 use std::collections::BTreeSet;
 

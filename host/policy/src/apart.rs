@@ -2,6 +2,9 @@
 //!
 //! Nothing here changes a verdict: what is left out could neither match nor fail, because a scope is looked at before any condition, and people
 //! of whom no policy can tell one from another are asked about once. A test holds that it says what asking all policies of everybody says.
+//!
+//! **Invariant:** People in the same groups, whom no policy names, are asked about once, except the person who started the run. Where policies on
+//! `decide` have no conditions, they are evaluated when they are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 

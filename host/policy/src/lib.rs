@@ -3,6 +3,9 @@
 //! Judging is synchronous and on an immutable snapshot: the same question gets the same answer, and it is asked once per revision of a call.
 //! Without policy files every consequential call is held, and nothing is ever cleared without a person ([`HoldEverything`]). With them
 //! [`CedarPolicy`] judges: read [`schema`] (what policies can speak of), [`load`], [`annotations`] (who must decide), `cedar`.
+//!
+//! **Invariant:** The requirement is also made for a call that policy clears: if the facts of that call change, people are asked by this
+//! requirement, and policy is not asked twice.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod annotations;

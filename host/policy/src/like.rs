@@ -1,4 +1,7 @@
 //! A policy that would clear calls like those that were seen: within their texts where there were few, and below their largest numbers.
+//!
+//! **Invariant:** A suggestion is no wider than the calls that were seen, and there is none where money could not be bounded. It is a text that a
+//! person reads, tries and copies into a file; the host never writes policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

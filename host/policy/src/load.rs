@@ -1,4 +1,6 @@
 //! From policy files to what calls are judged by. Whatever could make a policy mean something else than it seems to is refused here, with file and line.
+//!
+//! **Invariant:** A policy names its actions. `permit (principal, action, resource)` would clear everything and admit everybody to decide.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -3,6 +3,9 @@
 //! A call is the `resource` of every question. Its type is named after its function: `payments::TransferFunds` for ours, `acme::crm::contacts::DeleteContact`
 //! for another package's. Names that WIT spells `minor-units` are `minor_units` here. The versions of an interface share a name; what a policy
 //! asks of an attribute that one of them lacks is an error, and an error holds.
+//!
+//! **Invariant:** The call is the resource of every question, with a Cedar type for each capability, so arguments and facts are checked by type
+//! when policies are loaded, for clearing, reviewing and deciding alike.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

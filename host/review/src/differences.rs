@@ -2,6 +2,9 @@
 //!
 //! The rules are few and plain: they look for words, sentence by sentence, in the rationale and in release notes. What they find is pointed out and
 //! hides nothing; that they find nothing says nothing, so it is never a reason to clear. The agent's words are not repeated here, only where they stand.
+//!
+//! **Invariant:** A difference is a sentence of the host's that names the place of a claim and never repeats it, so no agent writes in the part
+//! of the page that people read first. The rules are plain and without a model, so tests can hold what they find; none of them clears a call.
 
 use std::borrow::Cow;
 use std::fmt;

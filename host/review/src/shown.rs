@@ -1,4 +1,8 @@
 //! Text that may be shown. Whoever prints takes nothing else, so that there is no way round this room.
+//!
+//! **Invariant:** The outputs of the program and its log take `Shown` and nothing else. A text that the host quotes in an error stands behind a
+//! bar from its second line on, and an entry of the log is one line, so no agent and no program writes a line of the host's. `tests/tidy.rs`
+//! holds that nothing else opens an output.
 
 use std::fmt;
 

@@ -1,4 +1,7 @@
 //! Text for a page's templates, which take nothing else that an agent may have written.
+//!
+//! **Invariant:** A summary is stored as text, in the journal and under the digest. `holdshort_words::pieces` finds its quotations again, and a
+//! page sets each one apart in its own direction, so right-to-left words do not turn the host's words around.
 
 use std::fmt;
 

@@ -5,6 +5,9 @@
 //! the second a foreign `Host`. The endpoint's tokens are never cookies, so a browser does not add one by itself. The pages for people take a
 //! cookie and nothing else: it is kept from requests of other pages (`SameSite`), what is sent to them must name an `Origin` of this host, and the
 //! forms carry a seal.
+//!
+//! **Invariant:** A person who comes to a page from another site goes on by a click. `SameSite=Strict` keeps the cookie from the first request,
+//! so the answer to it is a small page without forms that links to the same address: the other site chose the moment and the keys.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,6 @@
 //! `/v1/approvals/{id}/exhibits/{digest}`: the host's evidence, byte for byte.
+//!
+//! **Invariant:** Evidence is named by digest in an approval and served here, because one exhibit may have many megabytes.
 
 use axum::extract::State;
 use axum::http::header;

@@ -2,6 +2,9 @@
 //!
 //! What was recorded comes from the journal as it is. What would have changed it is asked of the policies in force now; if these are others than
 //! the recorded ones, the answer says so.
+//!
+//! **Invariant:** The recorded policies and the present ones are told apart: the text of a policy is the present text, and so is the change that
+//! would have changed the verdict.
 
 use std::path::Path as File;
 use std::sync::Arc;

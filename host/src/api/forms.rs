@@ -1,5 +1,10 @@
 //! The bodies of a decision: this host's own, one for each type of decision; LangChain's `decisions`; and the `resume` of the Agent User Interaction
 //! Protocol. Each is one type, which is what is read and what the document describes, so that nothing can be given that would be ignored.
+//!
+//! **Invariant:** A decision and a resolution have one type for each form, which is read strictly; a member that is there twice is refused, at
+//! any depth.
+//!
+//! **Invariant:** `respond` takes an `answer` beside `message`: a message is text, and a question's function may return a value of any type.
 
 mod others;
 

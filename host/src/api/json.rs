@@ -1,5 +1,8 @@
 //! JSON that may be read as it comes: whoever asks with `curl` in a terminal must not be at the mercy of what an agent wrote. And requests, read as
 //! their types.
+//!
+//! **Invariant:** The endpoint's JSON can be read with `curl` in a terminal: a character that a screen would swallow, reorder or obey is an
+//! escape of JSON. Only evidence is served as its bytes, because its digest covers the bytes.
 
 use std::collections::BTreeMap;
 

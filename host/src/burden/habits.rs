@@ -1,4 +1,7 @@
 //! What people always say yes to, and what of it could go without them.
+//!
+//! **Invariant:** An approval that came too fast is a figure and refuses nothing. The figure stands beside each suggestion: an approval without
+//! reading is no reason to ask less.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,6 +6,9 @@
 //! to a limit, and histograms instead of times ([`times`]). It has no clock and asks nobody.
 //!
 //! Read in this order: [`report`] (what is told), `open` (what an event does to its call), then the fold here, and `habits` (what could go without people).
+//!
+//! **Invariant:** `/metrics` keeps its fold and goes on from its place; each report has a fold of its own, from the first event. The fold follows
+//! calls by the gate's own `Call`, without arguments and evidence, so stages, votes and escalations are those of a decision.
 
 mod habits;
 mod open;

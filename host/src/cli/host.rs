@@ -2,6 +2,9 @@
 //!
 //! The only place where every room meets. It gives the driver its previews and answers, the dispatcher its performers, the endpoint the driver,
 //! and nobody anything else.
+//!
+//! **Invariant:** The host ends when its driver or its dispatcher ends. A host that took decisions and performed nothing would look healthy; a
+//! host that has ended is noticed.
 
 mod clock;
 mod contained;

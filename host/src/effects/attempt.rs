@@ -1,4 +1,7 @@
 //! One effect: start it, perform it, write what came of it; or find out what came of one whose outcome was lost.
+//!
+//! **Invariant:** The connector is part of what was shown. If the configuration names another one since, a cleared call is held again and a lost
+//! attempt of the other connector is not looked up: the new connector's finding says nothing about it.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,4 +1,8 @@
 //! A connector that acts, with its turns. Here alone is it asked to.
+//!
+//! **Invariant:** A call that waits for its turn is not started: the turn comes before `Start`. So the call can still be cancelled, lapses in its
+//! time, and does not use up the time in which an attempt has to begin. The hint after a commit names the capability, so finding the turn reads
+//! nothing.
 
 use std::sync::Arc;
 

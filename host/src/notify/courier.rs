@@ -1,4 +1,7 @@
 //! Brings one target what the journal has for it: in order, at least once, without holding up anybody.
+//!
+//! **Invariant:** A message says the call as its event left it (`Journal::as_of`), so it is the same whenever it is sent. People are not asked
+//! for a decision that is done by then; programs get everything that happened.
 
 use std::sync::PoisonError;
 use std::time::Duration;

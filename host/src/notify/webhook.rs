@@ -1,4 +1,7 @@
 //! One request to one target: only to where the operator said, only to addresses that may be reached, and nowhere else from there.
+//!
+//! **Invariant:** An address is judged in the resolver of the connection itself, so the address that was judged is the address that is connected
+//! to. All addresses of a name must be allowed, not only one of them.
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};

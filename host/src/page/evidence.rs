@@ -1,4 +1,7 @@
 //! The host's evidence on pages: the whole of it where it is short, page by page where it is long, never cut.
+//!
+//! **Invariant:** A page draws its own lines of long evidence and counts the rest. Work that takes longer with the length of the evidence waits
+//! for the threads of `aside`.
 
 use askama::Template;
 use axum::extract::State;

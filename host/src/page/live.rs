@@ -1,4 +1,7 @@
 //! `/live`: tells a page that something has changed. What has changed the page reads anew; nothing of it is in the stream.
+//!
+//! **Invariant:** A page that nobody sees keeps no stream. A browser makes six connections to a host, so a seventh tab would wait for ever. A
+//! page reads what it missed when it is seen again.
 
 use std::convert::Infallible;
 use std::sync::Arc;

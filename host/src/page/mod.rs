@@ -3,6 +3,12 @@
 //! Every page is a whole HTML document made by a template; a small script of ours only brings up to date what is there and adds keys, so all of it
 //! works without. A page is reached through the endpoint's door with a session; what its forms do goes through the very functions that the endpoint's
 //! requests go through. Templates take [`Text`](crate::review::Text) for whatever an agent may have written, and escape it.
+//!
+//! **Invariant:** Pages are whole documents. `/live` says only that a run has changed; the script fetches the page again and replaces the parts
+//! that are marked for it, never a field that a person is filling in.
+//!
+//! **Invariant:** A form that decides is hidden for the first moment of a page, by the style sheet alone (`.acts`). A disabled button would need
+//! script to come back; a hidden form takes no click, no key and no focus.
 
 mod approval;
 mod assets;

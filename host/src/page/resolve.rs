@@ -1,6 +1,9 @@
 //! `/approvals/{id}/resolution`: a person settles an effect whose outcome was lost.
 //!
 //! The seal is of the approval and the attempt, so the form that is sent is one that showed this very attempt.
+//!
+//! **Invariant:** Cancelling is sealed for one run, and settling for one attempt of one call. A form about another attempt, or of another
+//! session, changes nothing.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};

@@ -1,4 +1,7 @@
 //! A run's events as steps that read like a story: what happened to one call stands together, and routine calls in a row are one step.
+//!
+//! **Invariant:** A page of a run's story ends after a number of events or of bytes, so neither a long run nor a wordy agent makes it heavy. A
+//! part of a text is shown only where the page says so, with a link to the whole.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,8 @@
 //! What is written down of a run that the host cannot bring forward.
+//!
+//! **Invariant:** A delay is a state of the run and an event, because pages, programs, messages and figures read states and events, and a host
+//! that restarts must show it too. The next step of the run ends the delay. Replay leaves it out, because no agent did it. While the journal
+//! itself cannot be written there is no such event; `/readyz` says so then.
 
 use holdshort_gate::command::Delay;
 

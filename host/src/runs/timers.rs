@@ -1,4 +1,7 @@
 //! What happens though nobody does anything: approvals lapse, sleeping runs wake. One task for all of them.
+//!
+//! **Invariant:** A run in memory fires its own timers. Only the timers of parked runs are fired here: fired for a run in memory, each timer
+//! would cost a replay.
 
 use std::sync::Arc;
 use std::time::Duration;

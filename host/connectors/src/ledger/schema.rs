@@ -1,4 +1,7 @@
 //! The tables of a ledger, and the rules of double entry that the file itself keeps, whoever writes to it.
+//!
+//! **Invariant:** Triggers refuse an entry that does not sum to zero, an overdraft and any change of a row. So the rules hold for every writer of
+//! the file and not only for this connector.
 
 /// Marks the file as a Holdshort ledger; SQLite keeps it in the file's header.
 pub(super) const APPLICATION_ID: i64 = 0x4844_4c47;

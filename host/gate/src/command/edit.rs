@@ -1,4 +1,10 @@
 //! An edit: a new revision of a held call, which brings its editor's own approval along where that is fair.
+//!
+//! **Invariant:** An edit is refused if its own time, counted from when policy was asked, is over when the edit is written: the editor's vote
+//! would be too late. The call stays as it was.
+//!
+//! **Invariant:** An editor's own vote counts only if the edit leads to no new evidence, preconditions, facts, connector or waiting calls.
+//! Otherwise the call is held, for the editor too.
 
 use super::{Refused, Subject};
 use crate::call::Call;

@@ -1,4 +1,6 @@
 //! What happens to a cleared call: it starts, and something comes of it.
+//!
+//! **Invariant:** If facts changed, a call that people approved in time gets the same waiting time again.
 
 use serde_json::Value;
 

@@ -1,4 +1,6 @@
 //! What the driver writes of runs: they begin, sleep, wake and end.
+//!
+//! **Invariant:** A run that ends withdraws its open call. An effect that has started is not stopped, and its outcome is still recorded.
 
 use super::settle::still_in_doubt;
 use super::{Command, Refused, RestsOn, Sealed, Subject};

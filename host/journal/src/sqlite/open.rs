@@ -1,4 +1,7 @@
 //! Opening a file: whose it is, which version, under which settings.
+//!
+//! **Invariant:** Everything that is found is flushed before it is shown. A host that was killed may have left a commit that the system shows and
+//! the disk does not have. So opening a journal flushes its file, its log, and the folders above, which are new as well the first time.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;

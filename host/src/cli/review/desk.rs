@@ -1,4 +1,6 @@
 //! What is on the screen, and what a key makes of it. It does nothing outside: what is to be done it says as an [`Order`].
+//!
+//! **Invariant:** A key only gives an [`Order`], and approving is ordered only for a page whose end has been on the screen.
 // INVARIANT: a decision names the digest of the page that is open, and an approval is ordered only after the page's end has been on the screen.
 
 use std::path::PathBuf;
