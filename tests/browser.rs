@@ -10,7 +10,7 @@
     reason = "a test fails by panicking"
 )]
 #![allow(clippy::print_stdout, reason = "how heavy a view is may be read")]
-#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+#![allow(unreachable_pub, reason = "modules of a test")]
 
 #[path = "browser/clocks.rs"]
 mod clocks;

@@ -10,7 +10,7 @@
     clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+#![allow(unreachable_pub, reason = "modules of a test")]
 
 #[path = "support/mod.rs"]
 mod support;

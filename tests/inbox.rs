@@ -7,7 +7,7 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+#![allow(unreachable_pub, reason = "modules of a test")]
 
 #[path = "support/outside.rs"]
 mod outside;

@@ -10,7 +10,7 @@
     reason = "a test fails by panicking"
 )]
 #![allow(clippy::print_stdout, reason = "a case that fails is the one that was named last")]
-#![allow(missing_docs, unreachable_pub, reason = "modules of a test")]
+#![allow(unreachable_pub, reason = "modules of a test")]
 
 #[cfg(debug_assertions)]
 #[path = "nothing_lost/browsed.rs"]

@@ -401,6 +401,51 @@ fn long_functions(path: &str, text: &str) -> Vec<String> {
     long.map(|Function { line, lines }| format!("{path}:{line}: a function of {lines} lines")).collect()
 }
 
+/// The types, traits and functions of a file that other packages or rooms can name and that have no doc comment.
+///
+/// Fields and variants are left to their names: a comment on one is written where it adds something.
+fn undocumented(path: &str, text: &str) -> Vec<String> {
+    let (mut found, mut documented, mut attribute) = (Vec::new(), false, None);
+    for (number, line) in text.lines().enumerate() {
+        let (indent, word) = (line.len() - line.trim_start().len(), line.trim());
+        match attribute {
+            Some(at) if at == indent && word == ")]" => attribute = None,
+            Some(_) => {}
+            None if word.starts_with("#[") => attribute = (!word.ends_with(']')).then_some(indent),
+            None if word.starts_with("//") => documented |= word.starts_with("///"),
+            None => {
+                if is_public(word) && !documented {
+                    found.push(format!("{path}:{}: no doc comment: {word}", number + 1));
+                }
+                documented = false;
+            }
+        }
+    }
+    found
+}
+
+/// Whether a line begins a type or a trait that another module can name, or a function that another package can.
+fn is_public(line: &str) -> bool {
+    let words = || line.split([' ', '(', '<', '{']).take_while(|word| *word != "=");
+    let is_type = ["struct", "enum", "trait", "type", "union"].iter().any(|kind| words().any(|word| word == *kind));
+    let is_macro = line.contains('$');
+    let is_function = line.starts_with("pub ") && words().any(|word| word == "fn");
+    line.starts_with("pub") && !is_macro && (is_function || is_type)
+}
+
+#[test]
+fn what_is_public_is_documented() {
+    let wrong: Vec<_> = sources("host").iter().flat_map(|(path, text)| undocumented(path, text)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (path, text) in sources("host") {
+        assert!(text.starts_with("//!"), "{path} begins without a comment that says what is in it");
+    }
+    let plain = "pub struct A;\n\n/// B.\n#[derive(Debug)]\npub struct B {\n    pub b: u8,\n}\npub(crate) enum C {}\npub fn d() {}\npub(crate) fn e() {}\n";
+    let lines: Vec<_> =
+        undocumented("x.rs", plain).iter().map(|at| at.split(": ").next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["x.rs:1", "x.rs:8", "x.rs:9"]);
+}
+
 #[test]
 fn the_checks_above_can_fail() {
     let long = format!("pub(crate) fn f(\n    a: u8,\n) {{\n{}}}\n", "    a();\n".repeat(60));

@@ -15,7 +15,7 @@
     clippy::print_stdout,
     reason = "a bench fails by panicking, and prints"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "modules of a bench")]
+#![allow(unreachable_pub, reason = "modules of a bench")]
 
 #[path = "holdshort/client.rs"]
 mod client;

@@ -170,6 +170,7 @@ impl Engine {
 #[derive(Clone)]
 pub struct Program(Arc<Compiled>);
 
+/// Compiled code, and what the host looked up in it once for all runs.
 pub(super) struct Compiled {
     pub(super) engine: Engine,
     pub(super) instance: InstancePre<State>,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::approval::{self, Demand, Escalation, Reviewers};
 use crate::ids::Time;
 
+/// A requirement as JSON in an event: either the older form or the form with stages.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Requirement {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,6 +39,7 @@ const READS_MAX: usize = 8;
 #[derive(Clone)]
 pub struct Journal(pub(crate) Arc<Inner>);
 
+/// What all handles of one journal share: the way to the writer thread, the readers, and the broadcasts.
 pub(crate) struct Inner {
     identity: Identity,
     watch: Arc<Watch>,

@@ -29,6 +29,7 @@ use crate::run::{Made, Run};
 use crate::totals::{Counted, Counter};
 
 mod sealed {
+    /// Keeps [`Command`](super::Command) from being implemented outside the gate.
     pub trait Sealed {}
 }
 use sealed::Sealed;
