@@ -51,7 +51,6 @@ pub struct Limits {
 
 /// How a child ended without an answer.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each is told by its text")]
 pub enum Fault {
     #[error(
         "reading it takes more than {0} MiB of memory; if you trust its author, raise `{1}-memory-mib` in the section `[limits]`"

@@ -35,7 +35,6 @@ impl FromStr for FactName {
 /// The type of a fact: what policies can compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the variants are WIT's own words")]
 pub enum FactType {
     Bool,
     S64,

@@ -9,7 +9,6 @@ use ureq::http::Uri;
 /// What a message is about. The host's messages have these names as their `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(expecting = "the name of an event")]
-#[allow(missing_docs, reason = "each says it")]
 pub enum NoticeEvent {
     #[serde(rename = "approval.held")]
     Held,

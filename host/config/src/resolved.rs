@@ -86,7 +86,6 @@ impl Config {
 /// What agents may use. See [`defaults`](super::defaults) for the meaning of each.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "each is documented where its default is")]
 pub struct Limits {
     pub cpu_ms: u64,
     pub memory_bytes: u64,

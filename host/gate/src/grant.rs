@@ -51,7 +51,6 @@ pub struct Granted {
 
 /// Why a grant does not clear a call, or cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each says what it is")]
 pub enum NotGranted {
     #[error("there is no such grant")]
     NoSuchGrant,

@@ -112,7 +112,6 @@ impl Phase {
 
 /// What the agent is told when the call is over.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the variants are those of `refusal` in the WIT, and Ok")]
 pub enum Answer {
     /// A receipt or an answer, of the function's `ok` type.
     Ok(Value),

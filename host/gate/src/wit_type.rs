@@ -13,7 +13,6 @@ use serde_json::{Map, Number, Value};
 /// A WIT type that may appear in a gated interface. Resources, streams and futures have no value that could be shown, so they are absent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the variants are WIT's own words")]
 pub enum WitType {
     Bool,
     U8,

@@ -1,4 +1,5 @@
-//! What an edit changes, place by place.
+//! The differences between two JSON values, listed by position. Reviewers see them for an edit and
+//! for a changed fact.
 
 use serde_json::Value;
 
@@ -7,15 +8,15 @@ use super::outline;
 /// One place where two values differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Where, as `message.to[2]`; visible text.
+    /// The position of the difference, as in `message.to[2]`. The text is safe to show.
     pub place: String,
-    /// What stood there, if anything did.
+    /// The old value; `None` if the position is new.
     pub before: Option<Value>,
-    /// What stands there now, if anything does.
+    /// The new value; `None` if the position is gone.
     pub after: Option<Value>,
 }
 
-/// Every difference; none if and only if the values are equal.
+/// Lists every difference. The list is empty exactly if the two values are equal.
 pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     compare("", Some(before), Some(after), &mut found);

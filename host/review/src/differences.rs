@@ -1,10 +1,8 @@
-//! Where what an agent claims does not fit what the host found out.
+//! Compares the agent's claims with the facts that the host found, and reports contradictions.
 //!
-//! The rules are few and plain: they look for words, sentence by sentence, in the rationale and in release notes. What they find is pointed out and
-//! hides nothing; that they find nothing says nothing, so it is never a reason to clear. The agent's words are not repeated here, only where they stand.
-//!
-//! **Invariant:** A difference is a sentence of the host's that names the place of a claim and never repeats it, so no agent writes in the part
-//! of the page that people read first. The rules are plain and without a model, so tests can hold what they find; none of them clears a call.
+//! The rules are simple searches for words. They read the rationale and the release notes sentence
+//! by sentence. A reported contradiction hides nothing, and the absence of contradictions never
+//! clears a call. A report names the position of the claim and does not repeat the agent's words.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,17 +13,17 @@ use serde_json::Value;
 use super::visible;
 use holdshort_words::{Said, Sentence, quote, say};
 
-/// How many commits or domains are named; how many there are is said.
+/// The number of commits or domains that a report names. The report counts the rest.
 const NAMED_MAX: usize = 5;
-/// Above it an agent says that it is rather sure than not.
+/// The confidence above which the agent claims to be sure.
 const SURE: f64 = 0.5;
 
-/// A claim and what the host found instead, in the host's words. Its text is safe to show.
+/// A contradiction between a claim and the facts, in the host's words. The text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where the claim stands, as `rationale.summary`.
+    /// The position of the claim, as in `rationale.summary`.
     pub place: String,
-    /// What is claimed there, and what was found.
+    /// The claim, and the fact that contradicts it.
     pub text: Sentence,
 }
 
@@ -35,7 +33,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Every difference between the agent's claims and the facts of a proposal, each kind once, at the first place where it is.
+/// Finds the contradictions in a proposal. Each kind is reported once, at its first position.
 pub fn differences(proposal: &Proposal) -> Vec<Difference> {
     let same = proposal.same_beside().map(|other| Difference {
         place: "the same call".into(),
@@ -58,7 +56,8 @@ fn between(arguments: &Value, facts: &Value) -> Vec<Difference> {
     found.into_iter().flatten().collect()
 }
 
-/// What the agent says in its own words: sentences, each with its place, in plain lower-case words between single spaces.
+/// The agent's sentences with their positions. Each sentence is in lower case, with one space
+/// around each word.
 struct Claims(Vec<(String, String)>);
 
 impl Claims {
@@ -72,7 +71,7 @@ impl Claims {
             add("rationale.summary".into(), &text(rationale, "summary"));
             let exhibits = rationale.get("exhibits").and_then(Value::as_array);
             for (index, exhibit) in exhibits.into_iter().flatten().enumerate() {
-                // A title says what its text is about: "tests", "12 passed".
+                // A title gives its text a subject: "tests", "12 passed".
                 let whole = format!("{}: {}", text(exhibit, "title"), text(exhibit, "text"));
                 add(format!("rationale.exhibits[{index}]"), &whole);
             }
@@ -81,19 +80,19 @@ impl Claims {
         Self(sentences)
     }
 
-    /// The place of the first sentence that says one of `said` and none of `unless`.
+    /// The position of the first sentence with a phrase of `said` and without a phrase of `unless`.
     fn find(&self, said: &[&str], unless: &[&str]) -> Option<String> {
         let says = |sentence: &str| has(sentence, said) && !has(sentence, unless) && !has(sentence, NOT);
         self.0.iter().find(|(_, sentence)| says(sentence)).map(|(place, _)| place.clone())
     }
 }
 
-/// Words that turn a sentence round.
+/// Words that negate a sentence.
 const NOT: &[&str] = &[
     "not", "no", "never", "without", "cannot", "cant", "isnt", "arent", "wasnt", "werent", "dont", "doesnt", "didnt",
     "havent", "hasnt",
 ];
-/// Words that make a wish or a condition of it.
+/// Words that turn a sentence into a wish or a condition.
 const WISH: &[&str] =
     &["if", "when", "once", "until", "unless", "should", "must", "will", "make", "makes", "whether", "please"];
 const FAILED: &[&str] = &["fail", "fails", "failed", "failing", "failure", "failures", "red", "broken"];
@@ -130,7 +129,7 @@ const OWN_ACCOUNTS: &[&str] =
 const INSIDE: &[&str] =
     &["internal", "internally", "in house", "inhouse", "only colleagues", "within the company", "inside the company"];
 
-/// Says that checks passed where the host's own failed, or where it ran none.
+/// The agent claims that checks passed, and the host's own run failed or did not happen.
 fn checks(claims: &Claims, facts: &Value) -> Option<Difference> {
     let checks = facts.get("checks")?.as_array()?;
     let failed = failed(checks);
@@ -151,7 +150,7 @@ fn checks(claims: &Claims, facts: &Value) -> Option<Difference> {
     Some(Difference { place, text: say!("says that checks passed; {}", found) })
 }
 
-/// Each check that failed, and how often if it was run again.
+/// Names each failed check, with its number of failures if it ran several times.
 fn failed(checks: &[Value]) -> Vec<Sentence> {
     let failed = |check: &Value| {
         let count = |name: &str| check.get(name).and_then(Value::as_u64).unwrap_or(0);
@@ -166,7 +165,7 @@ fn failed(checks: &[Value]) -> Vec<Sentence> {
     checks.iter().filter_map(failed).collect()
 }
 
-/// Is sure beside a check whose last report is that it failed.
+/// The agent is sure, and the last run of a check failed.
 fn confidence(arguments: &Value, facts: &Value) -> Option<Difference> {
     let sure = arguments.get("rationale")?.get("confidence")?.as_f64()?;
     let still_fails = |check: &&Value| check.get("passed") == Some(&Value::Bool(false));
@@ -181,7 +180,8 @@ fn confidence(arguments: &Value, facts: &Value) -> Option<Difference> {
     })
 }
 
-/// Notes that name commits, but not all of them. Merges are no change of their own, and notes that name none are prose.
+/// The release notes name some commits and omit others. Merge commits do not count. Notes without
+/// any commit are prose, and are not compared.
 fn left_out(arguments: &Value, facts: &Value) -> Option<Difference> {
     let notes = notes(arguments)?;
     let (words, ids) = (plain(notes), ids(notes));
@@ -201,10 +201,10 @@ fn left_out(arguments: &Value, facts: &Value) -> Option<Difference> {
     Some(Difference { place: "release.notes".into(), text })
 }
 
-/// Notes that name a commit which would not be deployed.
+/// The release notes name a commit that the deployment does not contain.
 fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
     let commits = commits(facts);
-    // Where not all commits are known it cannot be told.
+    // An incomplete list of commits allows no conclusion.
     if facts.get("commit-count")?.as_u64()? != commits.len() as u64 {
         return None;
     }
@@ -217,20 +217,20 @@ fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
     (!odd.is_empty()).then(|| Difference { place: "release.notes".into(), text })
 }
 
-/// Says that the payee is known, and it was never paid.
+/// The agent claims that the payee is known, and no payment to the payee is on record.
 fn first_payment(claims: &Claims, facts: &Value) -> Option<Difference> {
     let is_first = is(facts, "first-payment", true) && is(facts, "own-account", false);
     let place = claims.find(PAID_BEFORE, &["new", "first", "unknown"]).filter(|_| is_first)?;
     Some(Difference { place, text: say!("says that the payee is known; the ledger has no payment to it") })
 }
 
-/// Says that the money stays in the house, and it leaves it.
+/// The agent claims that the account is the operator's own, and it is not.
 fn outside_account(claims: &Claims, facts: &Value) -> Option<Difference> {
     let place = claims.find(OWN_ACCOUNTS, &["outside", "external"]).filter(|_| is(facts, "own-account", false))?;
     Some(Difference { place, text: say!("says that the money stays in own accounts; the payee is outside") })
 }
 
-/// Says that the message stays inside, and it does not.
+/// The agent claims that the message stays inside the company, and a recipient is outside.
 fn outside_domains(claims: &Claims, facts: &Value) -> Option<Difference> {
     let domains = facts.get("outside-domains")?.as_array().filter(|domains| !domains.is_empty())?;
     let place = claims.find(INSIDE, &["outside", "external", "externally"])?;
@@ -246,13 +246,14 @@ fn notes(arguments: &Value) -> Option<&str> {
     arguments.get("release")?.get("notes")?.as_str()
 }
 
-/// Id and subject of the commits that are named in the facts.
+/// The id and the subject of each commit in the facts.
 fn commits(facts: &Value) -> Vec<(&str, &str)> {
     let commits = facts.get("commits").and_then(Value::as_array).into_iter().flatten();
     commits.filter_map(|commit| Some((commit.get("id")?.as_str()?, commit.get("subject")?.as_str()?))).collect()
 }
 
-/// The spellings of a subject that notes use: whole, without the number of its pull request, without its kind (`fix: `).
+/// The spellings of a commit's subject in release notes: complete, without the pull request's
+/// number, and without the prefix (`fix: `).
 fn subjects(subject: &str) -> Vec<String> {
     let bare = subject.rfind(" (#").map_or(subject, |at| subject.get(..at).unwrap_or(subject));
     let kind = bare.split_once(": ").filter(|(kind, _)| !kind.contains(' ')).map(|(_, rest)| rest);
@@ -260,7 +261,8 @@ fn subjects(subject: &str) -> Vec<String> {
     spelled.filter(|words| words.trim() != "").collect()
 }
 
-/// What can only be the id of a commit, or its beginning: at least seven hexadecimal digits, letters and numerals among them.
+/// Finds words that can only be a commit's id or the beginning of one: at least seven hexadecimal
+/// digits, with both letters and numerals.
 fn ids(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
     let is_id = |word: &&str| {
@@ -272,24 +274,26 @@ fn ids(text: &str) -> Vec<String> {
     words.filter(is_id).map(str::to_owned).collect()
 }
 
-/// A full stop ends a sentence only before a space, so that versions and hosts stay whole.
+/// Splits a text into sentences. A full stop counts only before a space, so version numbers and
+/// host names stay whole.
 fn sentences(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\n', ';', '!', '?']).flat_map(|line| line.split(". "))
 }
 
-/// Lower-case words with a single space around each; `didn't` is one word.
+/// Puts the words in lower case with one space around each. `didn't` is one word.
 fn plain(text: &str) -> String {
     let lower = text.to_lowercase().replace(['\'', '’'], "");
     let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.fold(" ".to_owned(), |text, word| text + word + " ")
 }
 
-/// Whether plain text has one of these words or phrases.
+/// Whether a normalised text contains one of the words or phrases.
 fn has(plain: &str, words: &[&str]) -> bool {
     words.iter().any(|word| plain.contains(&format!(" {word} ")))
 }
 
-/// A number, an id or a host: letters and digits of ASCII with `.` and `-`. Any other character is left out.
+/// A number, a commit's id or a host name: only ASCII letters, digits, `.` and `-`. Other
+/// characters are dropped.
 pub(super) struct Plain(String);
 
 impl Plain {
@@ -304,7 +308,7 @@ impl Said for Plain {
     }
 }
 
-/// The first few of many, and how many more there are.
+/// Joins the first few items into one sentence and counts the rest.
 fn some(all: impl Iterator<Item = Sentence>) -> Sentence {
     let mut all: Vec<Sentence> = all.collect();
     let more = all.len().saturating_sub(NAMED_MAX);

@@ -1,36 +1,39 @@
-//! A text of any length, page by page: what is not on the page that is asked for is counted, and not drawn.
+//! Long evidence, split into pages.
+//!
+//! The host draws only the requested page and counts the lines of the others, so a page of evidence
+//! with two million lines costs as little as a short one.
 
 use super::text::Text;
 
-/// Lines on a page.
+/// The maximum number of lines on a page.
 const LINES: usize = 1_000;
-/// Bytes after which a page ends, as they are before they are drawn. A line that is longer goes on on the next page.
+/// The maximum number of bytes on a page, counted before characters are escaped. A longer line
+/// continues on the next page.
 const BYTES: usize = 64 * 1024;
 
-/// One page.
+/// One page of a long text.
 #[derive(Debug)]
 pub struct Leaf {
-    /// Its lines.
     pub lines: Vec<Numbered>,
-    /// How many pages there are.
+    /// The number of pages of the text.
     pub pages: usize,
-    /// How many lines there are on all pages.
+    /// The number of lines of the whole text.
     pub count: usize,
 }
 
-/// A line, or a part of one.
+/// A line of the text, or the part of a line that is on this page.
 #[derive(Debug)]
 pub struct Numbered {
-    /// Which line of the text it is.
+    /// The line's number in the whole text.
     pub number: usize,
-    /// It goes on with a line of the page before.
+    /// The line continues from the page before.
     pub goes_on: bool,
-    /// What it says.
     pub text: Text,
 }
 
 impl Leaf {
-    /// A page of some bytes, counted from 1; none if there are fewer. Joined, all pages are the text.
+    /// Returns page `wanted`, counted from 1, or `None` after the last page. All pages together are
+    /// the text.
     pub fn of(bytes: &[u8], wanted: usize) -> Option<Self> {
         let (mut picked, mut page, mut on_page, mut count) = (Vec::new(), 1, (0, 0), 0);
         for line in bytes.split(|byte| *byte == b'\n') {
@@ -54,7 +57,7 @@ impl Leaf {
     }
 }
 
-/// Where the part of a line ends that fits on a page, which is not within a character.
+/// The end of the part of a line that fits on a page. It never splits a character.
 fn end(line: &[u8]) -> usize {
     let is_within = |at: &usize| line.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
     let last = BYTES.min(line.len());
@@ -65,7 +68,7 @@ fn end(line: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    /// All pages of a text, drawn, and the bytes of the longest.
+    /// Draws all pages, and returns them with the size of the largest.
     fn all(bytes: &[u8]) -> (Vec<(usize, String)>, usize, usize) {
         let first = Leaf::of(bytes, 1).unwrap();
         let (mut lines, mut longest) = (Vec::<(usize, String)>::new(), 0);

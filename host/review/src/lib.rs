@@ -1,12 +1,19 @@
-//! From an action to what a person sees: the only road from an agent's bytes to eyes.
+//! Turns an action into the text that a reviewer sees. **Invariant:** an agent's bytes reach a
+//! screen only through this room.
 //!
-//! Whatever an agent wrote passes [`visible`], which leaves nothing that a screen would swallow, reorder or obey. [`outline`] lays typed values
-//! out so that two different values never look alike, [`marks`] finds what is made to be misread, [`differences()`] what is claimed and not so,
-//! and [`terminal`] puts it together: the host's summary, warnings, the action, the host's evidence, and last of all the agent's own words, under a heading that says so.
-//! [`Sheet`] is the same for a page. Whoever prints takes [`Shown`], whoever draws a full screen a [`Screenful`], and a page's templates [`Text`]:
-//! they are made only of what this room has made.
-//! No line is ever cut for its length: it is wrapped. Where whoever shows a page leaves out evidence that is long, the page says so in its place,
-//! and it has pages of its own, each of which draws nothing but itself ([`Leaf`]).
+//! - [`visible`] escapes every character that a screen would hide, reorder or obey.
+//! - [`outline`] lays out typed values, so that two different values never look alike.
+//! - [`marks`] finds texts that are likely to be misread.
+//! - [`differences()`] finds claims that contradict the facts.
+//! - [`terminal`] puts the parts in order: the host's summary, the warnings, the action, the host's
+//!   evidence, and last the agent's own words under their own heading. [`Sheet`] has the same order
+//!   for a page.
+//!
+//! Each output takes one type that only this room makes: a printer takes [`Shown`], a full screen
+//! takes a [`Screenful`], and a page's template takes [`Text`].
+//!
+//! A long line is wrapped and never cut. A page may omit long evidence: it then says so, and links
+//! to pages that show all of it ([`Leaf`]).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod changes;

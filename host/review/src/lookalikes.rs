@@ -1,4 +1,5 @@
-//! Words and signs that are made of other characters than they seem to be (UTS #39, "confusables").
+//! Finds words and signs made of characters that look like other characters (UTS #39,
+//! "confusables").
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, Script};
@@ -9,16 +10,18 @@ use unicode_security::confusable_detection::skeleton;
 use super::marks::Warning;
 use super::visible;
 
-/// Signs that structure an address or an amount; a sign that looks like one makes `example.com/a` of what is one long name.
+/// Signs with a meaning in an address or an amount. A character that looks like `/` can make one
+/// long host name look like `example.com/a`.
 const SIGNS: &str = "/\\.:;,@?#&=%<>|";
 
-/// Apostrophes that are letters, in Hawaiian, Ukrainian and others.
+/// Apostrophes that are letters, in Hawaiian, Ukrainian and other languages.
 const OKINAS: [char; 2] = ['\u{2BB}', '\u{2BC}'];
 
-/// Every word that looks like an ASCII one and is another, foreign digits, and signs that look like those of an address.
+/// Warns of words that look like an ASCII word and are different, of foreign digits, and of
+/// characters that look like [`SIGNS`].
 ///
-/// A word is judged with its text: where other words are plainly of the same script, letters of it deceive nobody,
-/// and whoever writes in it would learn to overlook the warning.
+/// A word is judged together with its text. If other words are clearly of the same script, its
+/// letters deceive nobody, and a warning would teach readers of that script to ignore warnings.
 pub(super) fn find(text: &str) -> Vec<Warning> {
     if text.is_ascii() {
         return Vec::new();
@@ -43,18 +46,19 @@ pub(super) fn find(text: &str) -> Vec<Warning> {
     found
 }
 
-/// The ASCII word that a word looks like without being it. Accents, and letters of Latin that are in common use, are what they seem to be.
+/// The ASCII word that this word imitates. Accented letters and common Latin letters imitate
+/// nothing.
 fn ascii_look(word: &str) -> Option<String> {
     let scripts = ScriptWithExtensions::new();
     let honest = |c: char| {
         u32::from(c) < 0x100 || (scripts.has_script(c, Script::Latin) && GeneralSecurityProfile::identifier_allowed(c))
     };
-    // A letter that is made a picture is an emoji.
+    // A letter with a variation selector for pictures is an emoji.
     let is_emoji = word.strip_suffix('\u{FE0F}').is_some_and(|letter| letter.chars().count() == 1);
     if is_emoji {
         return None;
     }
-    // Of digits it is said that they are digits.
+    // Digits have a warning of their own.
     if word.chars().all(|c| honest(c) || OKINAS.contains(&c) || is_digit(c) || visible::is_mark(c)) {
         return None;
     }
@@ -62,7 +66,8 @@ fn ascii_look(word: &str) -> Option<String> {
     look.is_ascii().then_some(look)
 }
 
-/// What other characters look like; ASCII is itself, although UTS #39 has an `m` look like `rn`.
+/// The look of a text in ASCII. ASCII characters stay themselves, although UTS #39 lets `m` look
+/// like `rn`.
 fn look(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().filter(|c| !visible::is_mark(*c)) {
@@ -73,7 +78,8 @@ fn look(text: &str) -> String {
     shown
 }
 
-/// A piece without white space in which a sign between ASCII characters looks like one of [`SIGNS`].
+/// Finds a character between ASCII characters that looks like one of [`SIGNS`]. The piece has no
+/// white space.
 fn sign(piece: &str) -> Option<Warning> {
     let chars: Vec<char> = piece.chars().collect();
     let looks = |c: char| {
@@ -91,7 +97,7 @@ fn is_digit(c: char) -> bool {
     CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::DecimalNumber
 }
 
-/// Whether `other` is a letter of a script that `c` belongs to.
+/// Whether `other` is a letter of one of the scripts of `c`.
 fn same_script(c: char, other: char) -> bool {
     const WIDE: [Script; 4] = [Script::Han, Script::Hiragana, Script::Katakana, Script::Hangul];
     let scripts = ScriptWithExtensions::new();

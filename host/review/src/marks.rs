@@ -1,7 +1,9 @@
-//! Warnings about text that is made to be misread: look-alike letters, hidden characters, hosts that are not what they seem.
+//! Warnings about texts that are likely to be misread: look-alike letters, hidden characters,
+//! misleading host names.
 //!
-//! A warning that comes for ordinary text teaches people to overlook it. So what is there in honest text of some language, and is written out or
-//! pointed out only because two texts must not look alike, is a note: it is shown, and nobody has to type a word for it.
+//! A warning about ordinary text teaches reviewers to ignore warnings. Therefore a spelling that is
+//! honest in some language, and is escaped only to keep two texts apart, gets a *note*: it is
+//! shown, and needs no confirmation word.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,63 +15,63 @@ use serde_json::Value;
 
 use super::{lookalikes, outline, visible};
 
-/// One warning, at one place. Its text is safe to show.
+/// One warning at one position. Its text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Where, as `message.to[2]`.
+    /// The position, as in `message.to[2]`.
     pub place: String,
-    /// What.
     pub warning: Warning,
 }
 
-/// What is suspicious about a text.
+/// The reason for a warning or a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// It contains characters that cannot be seen; they are shown as `<U+…>`.
+    /// The text contains invisible characters. They are shown as `<U+…>`.
     Hidden {
-        /// How many.
         count: usize,
     },
-    /// It contains characters that cannot be seen where honest text has them, such as the joiner of an emoji; they are shown as `<U+…>`.
+    /// The text contains invisible characters at positions where honest text has them, such as the
+    /// joiner in an emoji. They are shown as `<U+…>`.
     Apart {
-        /// How many.
         count: usize,
     },
-    /// One word has letters of different scripts, which is how look-alikes are made.
+    /// One word mixes letters of different scripts, as look-alikes do.
     MixedScripts {
-        /// The word, made visible.
+        /// The word, in its visible form.
         word: String,
-        /// The scripts, by their Unicode names.
+        /// The Unicode names of the scripts.
         scripts: Vec<&'static str>,
     },
-    /// A word or an address looks like an ASCII one and is made of other characters.
+    /// A word or an address looks like an ASCII text and consists of other characters.
     LooksLike {
-        /// It, made visible.
+        /// The word, in its visible form.
         text: String,
-        /// What it looks like, as the confusables of UTS #39 spell it.
+        /// The text that it looks like, by the confusables of UTS #39.
         ascii: String,
     },
-    /// Digits of a script that nothing else in the text is written in; several look like other digits of ours.
+    /// The text contains digits of a script that its letters do not use. Several of them look like
+    /// different ASCII digits.
     Digits {
-        /// They, made visible.
+        /// The digits, in their visible form.
         digits: String,
     },
-    /// It contains letters that run from right to left beside letters or digits that do not, so that the parts may seem to stand in another order.
+    /// The text mixes right-to-left letters with left-to-right letters or digits, so its parts can
+    /// appear in another order.
     RightToLeft {
-        /// The parts in the order in which they are stored, made visible.
+        /// The parts in the order in which they are stored, in their visible form.
         parts: Vec<String>,
     },
-    /// A host's name is not what a network would be asked for.
+    /// A host name differs from the name that a network lookup would use.
     Host {
-        /// The name as it stands there, made visible.
+        /// The name as written, in its visible form.
         shown: String,
-        /// What it is in ASCII, if it can be a host at all.
+        /// The name in ASCII; `None` if no host can have the name.
         ascii: Option<String>,
     },
 }
 
 impl Mark {
-    /// Whether it warns of deception, so that a decision takes a word; else it is a note.
+    /// Whether this is a warning, which needs a confirmation word. Otherwise it is a note.
     pub fn alarms(&self) -> bool {
         !matches!(self.warning, Warning::Apart { .. } | Warning::RightToLeft { .. })
     }
@@ -107,14 +109,15 @@ impl fmt::Display for Mark {
     }
 }
 
-/// Every warning about the texts in `value`, keys included, in the order in which they are shown.
+/// Finds the warnings about all texts in `value`, including the keys, in the order in which they
+/// are shown.
 pub fn of_value(place: &str, value: &Value) -> Vec<Mark> {
     let mut marks = Vec::new();
     collect(place, value, &mut marks);
     marks
 }
 
-/// Every warning about one text.
+/// Finds the warnings about one text.
 pub fn of_text(place: &str, text: &str) -> Vec<Mark> {
     let mut warnings = Vec::new();
     let (hidden, apart) = (visible::hidden(text).count(), visible::apart(text).count());
@@ -123,7 +126,7 @@ pub fn of_text(place: &str, text: &str) -> Vec<Mark> {
     let parts = directions(text);
     warnings.extend((parts.len() > 1).then_some(Warning::RightToLeft { parts }));
     let mixed: Vec<Warning> = words(text).filter_map(mixed_scripts).collect();
-    // What a mixed word looks like needs no second warning.
+    // A word with mixed scripts gets no second warning about its look.
     let named =
         |text: &str| mixed.iter().any(|warning| matches!(warning, Warning::MixedScripts { word, .. } if word == text));
     let looks = lookalikes::find(text).into_iter();
@@ -155,13 +158,14 @@ fn collect(place: &str, value: &Value, marks: &mut Vec<Mark>) {
     }
 }
 
-/// Every warning about a sentence of the host's: it warns of what the sentence quotes.
+/// Finds the warnings about the quotations in a sentence of the host.
 pub fn of_sentence(place: &str, sentence: &str) -> Vec<Mark> {
     holdshort_words::pieces(sentence).into_iter().flat_map(|piece| of_text(place, &piece.text())).collect()
 }
 
-/// The parts of a text that run in one direction each, in quotation marks, if some run from right to left. What has no direction of its own stands
-/// with the letters on both its sides, or else with those that run from left to right.
+/// The parts of a text by direction, each in quotation marks; empty if nothing runs from right to
+/// left. A character without a direction belongs to the letters on both of its sides, or else to
+/// the left-to-right part.
 fn directions(text: &str) -> Vec<String> {
     let classes = CodePointMapData::<BidiClass>::new();
     let direction = |c: char| match classes.get(c) {
@@ -204,12 +208,14 @@ fn is_right_to_left(c: char) -> bool {
     class == BidiClass::RightToLeft || class == BidiClass::ArabicLetter
 }
 
-/// Runs of letters and digits, with the marks on them; what joins them (`-`, `.`, `@`, spaces) may stand between scripts without deceiving anybody.
+/// Splits a text into runs of letters and digits, with their accents. Joining characters (`-`, `.`,
+/// `@`, spaces) may separate scripts, and are left out.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && !visible::is_mark(c)).filter(|word| !word.is_ascii())
 }
 
-/// A word must fit one script, or one of the sets that Japanese, Korean and Chinese are written with (UTS #39, "highly restrictive", without Latin).
+/// Warns of a word that fits neither one script nor a combination of scripts that Japanese, Korean
+/// or Chinese uses (UTS #39, "highly restrictive", without Latin).
 fn mixed_scripts(word: &str) -> Option<Warning> {
     const TOGETHER: [&[Script]; 3] = [
         &[Script::Han, Script::Hiragana, Script::Katakana],
@@ -238,11 +244,11 @@ fn mixed_scripts(word: &str) -> Option<Warning> {
     Some(Warning::MixedScripts { word: visible::line(word), scripts: scripts.into_iter().collect() })
 }
 
-/// What IDNA takes for a dot.
+/// The characters that IDNA reads as a dot.
 const DOTS: [char; 4] = ['.', '。', '．', '｡'];
 
-/// Whatever could be taken for a host: after an `@` or a `://`, or with a dot between letters. Plain ASCII is shown as it is and needs no mark,
-/// unless it is the ASCII form of something else.
+/// Finds host names: the text after `@` or `://`, and words with a dot between letters. Plain ASCII
+/// needs no warning unless it is the ASCII form of another name.
 fn hosts(text: &str) -> impl Iterator<Item = Warning> {
     let pieces = text.split(|c: char| c.is_whitespace() || "<>()[]{}\"'`,;/\\@?#|=:".contains(c));
     let candidates = pieces.map(|piece| piece.trim_matches('.')).filter(|piece| piece.contains(DOTS));
@@ -253,14 +259,16 @@ fn hosts(text: &str) -> impl Iterator<Item = Warning> {
             return coded
                 .then(|| Warning::Host { shown: visible::line(&unicode), ascii: Some(visible::line(candidate)) });
         }
-        // In Hebrew and Arabic a preposition stands before a name of Latin letters, with a hyphen.
+        // Hebrew and Arabic write a preposition with a hyphen before a name in Latin letters.
         let bare = candidate.trim_start_matches(|c| visible::is_mark(c) || is_right_to_left(c));
         if bare.strip_prefix('-').is_some_and(str::is_ascii) {
             return None;
         }
-        // It turns letters into ASCII, and lets an escape through that is ASCII already.
+        // IDNA converts letters to ASCII, and leaves an escape sequence unchanged because it is
+        // ASCII already.
         let ascii = idna::domain_to_ascii(candidate).ok().map(|ascii| visible::line(&ascii));
-        // Sentences of Japanese or Chinese end in a dot that a browser takes for one; only before an ASCII ending can it be meant so.
+        // Japanese and Chinese sentences end in a character that browsers read as a dot. It means a
+        // host name only before an ASCII ending.
         let end = candidate.rsplit(DOTS).next().unwrap_or_default();
         let like_one = end.chars().count() >= 2 && end.chars().all(char::is_alphabetic);
         (like_one && (candidate.contains('.') || end.is_ascii()))
@@ -288,7 +296,8 @@ mod tests {
             ]
         );
         assert_eq!(texts(&json!({"body": "see https://раураl.com/login"})).len(), 2);
-        // Every letter Cyrillic: no mixture, and still not the host that it looks like.
+        // All letters are Cyrillic, so no scripts are mixed, but the word still imitates a host
+        // name.
         assert_eq!(
             texts(&json!({"body": "аррӏе.com"})),
             [
@@ -308,7 +317,7 @@ mod tests {
         );
     }
 
-    /// Found by a mutated input: IDNA leaves ASCII as it is, an escape included.
+    /// A mutated input found this case: IDNA keeps ASCII, including an escape sequence.
     #[test]
     fn a_host_brings_no_escape_into_its_mark() {
         for host in ["xn--\u{1b}c.example.org", "e\u{1b}x\u{200B}.org", "e\u{7f}x\u{200B}.org"] {

@@ -1,44 +1,44 @@
-//! A value laid out for reading. Two different values never give the same outline.
+//! Lays out a value for reading. **Invariant:** two different values never have the same outline.
 //!
-//! Texts stand in quotation marks, or as a block of lines when they have more than one; numbers, `true`, `false` and `none` stand bare.
-//! A name that is not plain stands in quotation marks as well, so that no name can pretend to be a value.
+//! Texts stand in quotation marks, or as a block if they have several lines. Numbers, `true`,
+//! `false` and `none` stand without quotation marks. An unusual field name stands in quotation
+//! marks too, so that it cannot look like a value.
 
 use holdshort_gate::WitType;
 use serde_json::{Map, Value};
 
 use super::visible;
 
-/// One entry of an outline. All text in it is visible text.
+/// One row of an outline. All its text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// How deep it stands.
+    /// The depth of the row's indentation.
     pub depth: usize,
-    /// A field's name, or an entry's number and a full stop; empty for a value on its own.
+    /// The field's name, or the item's number and a full stop. A single value has an empty label.
     pub label: String,
-    /// What stands there.
     pub content: Content,
 }
 
-/// What stands at a place.
+/// The kinds of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A value on one line.
     Inline(String),
-    /// A text of several lines, with its length in bytes.
+    /// A text of several lines.
     Block {
-        /// The lines.
         lines: Vec<String>,
-        /// How long the text is.
+        /// The length of the text in bytes.
         bytes: usize,
     },
-    /// Entries that follow, one deeper; the note says how many.
+    /// A group: its entries follow, one level deeper. The note counts them.
     Group(String),
 }
 
-/// The outline of `value`. Its type, if it is known, gives the order of fields and tells numbers that JSON spells as text.
+/// The outline of `value`. The type, if known, gives the order of fields and marks numbers that
+/// JSON stores as text.
 pub fn outline(value: &Value, ty: Option<&WitType>) -> Vec<Row> {
     match value {
-        // The fields of a record on its own need no row for the whole.
+        // The fields of a record without a label need no row for the record itself.
         Value::Object(fields) if !fields.is_empty() => arguments(fields, Some(&field_types(ty))),
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             labelled("", value, ty)
@@ -46,7 +46,7 @@ pub fn outline(value: &Value, ty: Option<&WitType>) -> Vec<Row> {
     }
 }
 
-/// The outline of `value` under a label of the host's.
+/// The outline of `value` under a label that the host chose.
 pub fn labelled(label: &str, value: &Value, ty: Option<&WitType>) -> Vec<Row> {
     let mut rows = Vec::new();
     add(&mut rows, 0, label.into(), value, ty);
@@ -60,7 +60,7 @@ pub fn arguments(fields: &Map<String, Value>, params: Option<&[(String, WitType)
     rows
 }
 
-/// A name as a label.
+/// A field's name as a label, in quotation marks if it is unusual.
 pub fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         name.to_owned()
@@ -92,7 +92,7 @@ fn add(rows: &mut Vec<Row>, depth: usize, label: String, value: &Value, ty: Opti
     }
 }
 
-/// Fields in the order that the type declares; any that it does not know follow.
+/// Adds fields in the order of the type, then the fields that the type does not declare.
 fn add_fields(rows: &mut Vec<Row>, depth: usize, fields: &Map<String, Value>, types: &[(String, WitType)]) {
     let declared = types.iter().filter_map(|(name, ty)| Some((name, fields.get(name)?, Some(ty))));
     let others = fields.iter().filter(|(name, _)| !types.iter().any(|(known, _)| known == *name));
@@ -112,7 +112,7 @@ fn text(text: &str, ty: Option<&WitType>) -> Content {
     }
 }
 
-/// The type without the options around it, which a value that is there does not show.
+/// The type without surrounding options: a present value does not show them.
 fn plain(ty: Option<&WitType>) -> Option<&WitType> {
     match ty {
         Some(WitType::Option(inner)) => plain(Some(inner)),
@@ -136,7 +136,7 @@ fn field_types(ty: Option<&WitType>) -> Vec<(String, WitType)> {
         Some(WitType::Result { ok, err }) => {
             some("ok", ok.as_deref()).into_iter().chain(some("err", err.as_deref())).collect()
         }
-        // An option inside an option is an object of its own; any other option is its value.
+        // In JSON an option of an option is an object. Any other option is its value.
         Some(WitType::Option(inner)) if matches!(**inner, WitType::Option(_)) => {
             vec![("some".into(), (**inner).clone())]
         }

@@ -1,54 +1,54 @@
-//! A diff in git's form, file by file, for a page. Every line of it is shown: what is not a change of a file stands with the lines about it.
+//! Reads a diff in git's format and splits it by file for a page. Every line is kept: lines outside
+//! a file's changes are shown beside them.
 
 use super::text::Text;
 
-/// A diff.
+/// A diff, split by file.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
-    /// What stands before the first file, if anything does.
+    /// The lines before the first file.
     pub before: Vec<Text>,
-    /// The files, in order.
     pub files: Vec<PatchFile>,
 }
 
 /// What changes in one file.
 #[derive(Clone, Debug, Default)]
 pub struct PatchFile {
-    /// Its name, as it stands in the lines about it: in quotation marks and with escapes where it has bytes that a line cannot hold.
+    /// The file's name as written in the diff: in quotation marks and with escapes if it has
+    /// unusual bytes.
     pub name: Text,
     /// How many lines are added.
     pub added: usize,
     /// How many lines are removed.
     pub removed: usize,
-    /// Its lines, those about it included.
+    /// All lines of the file, including git's headings.
     pub lines: Vec<PatchLine>,
 }
 
 /// A line of a diff.
 #[derive(Clone, Debug)]
 pub struct PatchLine {
-    /// Which side it stands on.
     pub side: Side,
-    /// The whole of it, its sign included.
+    /// The complete line with its sign.
     pub text: Text,
 }
 
-/// Where a line stands.
+/// The part of a diff that a line belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// On both sides.
+    /// Unchanged: in the old and the new version.
     Both,
-    /// Only before.
+    /// Removed: only in the old version.
     Old,
-    /// Only after.
+    /// Added: only in the new version.
     New,
-    /// About the file or the place.
+    /// A heading of git about the file or the position.
     About,
 }
 
 impl PatchFile {
-    /// Its lines side by side, what stood there and what stands there now; what stands on both sides is there twice, and what is
-    /// about the file stands alone on the left.
+    /// The lines side by side: old on the left, new on the right. An unchanged line is on both
+    /// sides; a heading is alone on the left.
     pub fn pairs(&self) -> Vec<(Option<&PatchLine>, Option<&PatchLine>)> {
         let (mut pairs, mut rest) = (Vec::new(), self.lines.as_slice());
         while let Some(first) = rest.first() {
@@ -66,13 +66,13 @@ impl PatchFile {
     }
 }
 
-/// The lines at the beginning that stand on `side`, and those after them.
+/// Splits off the leading lines of one kind.
 fn run(lines: &[PatchLine], side: Side) -> (&[PatchLine], &[PatchLine]) {
     lines.split_at_checked(lines.iter().take_while(|line| line.side == side).count()).unwrap_or((lines, &[]))
 }
 
 impl Side {
-    /// In a word.
+    /// The CSS class for this kind of line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Both => "both",
@@ -84,10 +84,11 @@ impl Side {
 }
 
 impl Patch {
-    /// Reads a diff; whatever is none stands before the first file.
+    /// Reads a diff. Lines that belong to no file go before the first file.
     pub fn read(diff: &[u8]) -> Self {
         let mut patch = Self::default();
-        // How many lines of a hunk are still to come on either side: within one, a line that looks like a heading is a line of the file.
+        // The lines still missing in this hunk, old and new. Inside a hunk, a line that looks like
+        // a heading is a line of the file.
         let mut left = (0_usize, 0_usize);
         for (raw, text) in diff.split(|byte| *byte == b'\n').zip(Text::byte_lines(diff)) {
             let is_heading = left == (0, 0);
@@ -111,8 +112,9 @@ impl Patch {
     }
 }
 
-/// The name in `a/NAME b/NAME`. Only half the length tells where a name ends: it can hold ` b/` itself.
-/// Two names stand there if the file is renamed, which a line of its own says; see [`renamed`].
+/// The name in `a/NAME b/NAME`. The name can itself contain ` b/`, so only the length tells where
+/// it ends. If the file was renamed, the two names differ and a separate line has them; see
+/// [`renamed`].
 fn same(names: &[u8]) -> Vec<u8> {
     let halves = names.split_at_checked(names.len() / 2);
     match halves.map(|(_, after)| after) {
@@ -122,7 +124,7 @@ fn same(names: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The new name, if the line is the one that says that the file has it.
+/// The new name, if this line announces a renaming.
 fn renamed(raw: &[u8]) -> Option<&[u8]> {
     raw.strip_prefix(b"rename to ").or_else(|| raw.strip_prefix(b"copy to "))
 }
@@ -151,9 +153,9 @@ fn side(raw: &[u8], left: &mut (usize, usize)) -> Side {
     }
 }
 
-/// How many lines of either side a hunk has, by its heading `@@ -1,2 +1,3 @@`.
+/// The number of old and new lines of a hunk, from its heading `@@ -1,2 +1,3 @@`.
 fn counts(raw: &[u8]) -> Option<(usize, usize)> {
-    // A heading may go on with a line of the file, whose bytes need not be text.
+    // A heading can end with a line of the file, whose bytes may be no text.
     let text = String::from_utf8_lossy(raw);
     let (old, new) = text.strip_prefix("@@ -")?.split(" @@").next()?.split_once(" +")?;
     let count = |range: &str| range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok());

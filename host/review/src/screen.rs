@@ -1,8 +1,8 @@
-//! Reviewed lines as the cells of a full screen.
+//! Puts reviewed lines on a full screen.
 //!
-//! A [`Screenful`] is made of [`Line`]s and nothing else, so that only what this room has made visible reaches a cell. Cells differ from a printed
-//! line in two ways, and [`rows`] sees to both: what is too wide for the screen is not shown by anybody, so it is wrapped once more, and a sign
-//! without a width of its own has no cell, so it is written out.
+//! **Invariant:** a [`Screenful`] consists of [`Line`]s, so a cell holds only text that this room
+//! made visible. [`rows`] handles two differences from printed lines: a line wider than the screen
+//! would be cut, so it is wrapped again; a character without width has no cell, so it is escaped.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,23 +13,21 @@ use unicode_width::UnicodeWidthStr;
 
 use super::terminal::{Line, Tone, columns_of, wrap};
 
-/// What begins a row that goes on with the one above.
+/// The beginning of a row that continues the row above.
 const GOES_ON: &str = "  ┊ ";
 
-/// A screenful, top to bottom; the foot stands at the lower edge.
+/// A full screen from top to bottom. The foot stands at the lower edge.
 #[derive(Clone, Debug, Default)]
 pub struct Screenful {
-    /// What this is.
     pub title: Vec<Line>,
-    /// As much of the matter as there is room for.
+    /// The part of the content that fits.
     pub body: Vec<Line>,
-    /// What has happened, what is asked, and which keys do something.
+    /// The last result, the current question, and the keys.
     pub foot: Vec<Line>,
-    /// Whether colours are wanted.
     pub colours: bool,
 }
 
-/// Lines as rows of a screen, each narrow enough for it.
+/// Wraps the lines to the width of the screen.
 pub fn rows(lines: &[Line], columns: usize) -> Vec<Line> {
     lines.iter().flat_map(|line| narrow(line, columns)).collect()
 }
@@ -44,7 +42,7 @@ fn narrow(line: &Line, columns: usize) -> Vec<Line> {
     begin.chain(on).map(|text| Line::new(tone, text)).collect()
 }
 
-/// The text with each sign that would get no cell written out, such as a vowel of Hangul without its consonant.
+/// Escapes each character that would have no cell, such as a Hangul vowel without a consonant.
 fn with_widths(text: &str) -> String {
     let span = Span::raw(text);
     let signs = span.styled_graphemes(Style::new()).map(|sign| match sign.symbol.width() {

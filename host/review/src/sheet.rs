@@ -1,4 +1,5 @@
-//! An action as a page shows it: the same content in the same order as [`terminal`](super::terminal), in parts that a template lays out.
+//! An action as a page shows it. Content and order are those of [`terminal`](super::terminal); a
+//! template lays the parts out.
 
 use holdshort_gate::{RATIONALE, WitType};
 use serde_json::Value;
@@ -8,47 +9,45 @@ use super::outline::{self, Content, Row};
 use super::terminal::{Matter, split};
 use super::text::Text;
 
-/// The parts, in their order.
+/// The parts of an action, in their order.
 #[derive(Clone, Debug)]
 pub struct Sheet {
-    /// One line by the connector.
+    /// The connector's summary in one line.
     pub summary: Text,
-    /// What is made to be misread, and what is claimed and not so.
+    /// Texts likely to be misread, and claims that contradict the facts.
     pub warnings: Vec<Text>,
-    /// How texts are written that could be taken for others.
+    /// Texts whose spelling could be confused with another.
     pub notes: Vec<Text>,
     /// The action, without the agent's reasons.
     pub done: Vec<Item>,
-    /// What must still hold when the effect starts.
+    /// The facts that are compared again before the effect starts.
     pub holds: Vec<Item>,
-    /// The agent's own words.
     pub claims: Vec<Item>,
 }
 
-/// A label and what stands there.
+/// A label and its value.
 #[derive(Clone, Debug)]
 pub struct Item {
     /// How deep it stands.
     pub depth: usize,
-    /// A field's name, or an entry's number; empty for a value on its own.
+    /// The field's name, or the item's number. A single value has an empty label.
     pub label: Text,
-    /// What stands there.
     pub shape: Shape,
 }
 
-/// What stands at a place.
+/// The layout of a value.
 #[derive(Clone, Debug)]
 pub enum Shape {
     /// A value on one line.
     Inline(Text),
-    /// A text of several lines, with its length in bytes.
+    /// A text of several lines, and its length in bytes.
     Block(Vec<Text>, usize),
-    /// Entries that follow, one deeper; the text says how many.
+    /// A group: its entries follow, one level deeper. The text counts them.
     Group(Text),
 }
 
 impl Sheet {
-    /// What is shown of an action.
+    /// Lays out the content of a call.
     pub fn of(matter: &Matter<'_>) -> Self {
         let params = matter.function.map(|function| function.params.as_slice());
         let (done, claimed) = split(matter.arguments);
@@ -70,12 +69,12 @@ impl Sheet {
 }
 
 impl Item {
-    /// All of a value. Its type, if it is known, gives the order of fields.
+    /// The rows of one value. The type, if known, gives the order of fields.
     pub fn all(value: &Value, ty: Option<&WitType>) -> Vec<Self> {
         outline::outline(value, ty).into_iter().map(Self::from).collect()
     }
 
-    /// What an edit changes, place by place: what stood there, and what stands there now.
+    /// The changes of an edit: position, old value, new value.
     pub fn changes(changes: &[Change]) -> Vec<(Text, Vec<Self>, Vec<Self>)> {
         let side = |value: &Option<Value>| value.as_ref().map(|value| Self::all(value, None)).unwrap_or_default();
         let place = |change: &Change| Text::seen(change.place.clone());

@@ -1,8 +1,5 @@
-//! Text that may be shown. Whoever prints takes nothing else, so that there is no way round this room.
-//!
-//! **Invariant:** The outputs of the program and its log take `Shown` and nothing else. A text that the host quotes in an error stands behind a
-//! bar from its second line on, and an entry of the log is one line, so no agent and no program writes a line of the host's. `tests/tidy.rs`
-//! holds that nothing else opens an output.
+//! Text that may be printed. The printing functions take only this type, so all output passes this
+//! room.
 
 use std::fmt;
 
@@ -11,21 +8,22 @@ use serde_json::Value;
 use super::terminal::{self, Line, Tone};
 use super::visible;
 
-/// Whole lines in which every character can be seen and none acts on the screen, apart from the ends of lines, and colours where they were asked for.
+/// Whole lines of visible characters. The only control characters are line ends and, if requested,
+/// colours.
 ///
 /// Only this room makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown(String);
 
 impl Shown {
-    /// Reviewed lines, as they are.
+    /// Reviewed lines without colours.
     pub fn plain(lines: &[Line]) -> Self {
         Self(terminal::plain(lines))
     }
 
     /// Reviewed lines in the colours of their tones.
     pub fn painted(lines: &[Line]) -> Self {
-        // The only escape sequences that this program prints; the lines themselves can hold none.
+        // These are the program's only escape sequences. The lines themselves cannot contain any.
         let painted = lines.iter().map(|line| match colour(line.tone()) {
             Some(code) => format!("\u{1b}[{code}m{}\u{1b}[0m\n", line.text()),
             None => format!("{}\n", line.text()),
@@ -33,7 +31,8 @@ impl Shown {
         Self(painted.collect())
     }
 
-    /// A text that is the whole of what is printed, line by line, for programs: nothing of the host's stands beside it that it could imitate.
+    /// A text that is the complete output of a command, for programs. No text of the host is beside
+    /// it, so it cannot imitate the host.
     pub fn text(text: &str) -> Self {
         let whole = text.strip_suffix('\n').unwrap_or(text);
         Self(visible::lines(whole).iter().flat_map(|line| [line.as_str(), "\n"]).collect())
@@ -44,12 +43,12 @@ impl Shown {
         Self(visible::json(value) + "\n")
     }
 
-    /// The same on one line.
+    /// JSON on one line that reads back as the same value.
     pub fn json_line(value: &Value) -> Self {
         Self(visible::json_line(value) + "\n")
     }
 
-    /// An entry of the host's log, on one line whatever it quotes.
+    /// An entry of the host's log, always on one line.
     pub fn entry(entry: &str) -> Self {
         Self(visible::fixed(entry.trim_end_matches('\n')) + "\n")
     }
@@ -59,7 +58,7 @@ impl Shown {
         Self(visible::escaped(entry.trim_end_matches('\n')) + "\n")
     }
 
-    /// A question, with a space behind it for the answer.
+    /// A question, followed by a space for the answer.
     pub fn question(question: &str) -> Self {
         Self(visible::line(question) + " ")
     }
@@ -69,7 +68,6 @@ impl Shown {
         Self("\n".into())
     }
 
-    /// The bytes to write.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -1,8 +1,10 @@
-//! Texts that are named by their code points, because their look does not tell them from others.
+//! Adds a note with the code points of a text whose look does not identify it.
 //!
-//! Two letters of one alphabet can look the same: `Đ` of Croatian, `Ð` of Icelandic and `Ɖ` of Ewe; so can two signs, such as `-` and `‐`, and two
-//! spellings of a syllable of Thai or Bengali. And where a machine has no font for a script, all of its letters are one box. Each of them is honest in
-//! some text, so none is a warning: a note says the code points. Who compares a name with one that they know compares these too.
+//! Two letters of one alphabet can look the same: Croatian `Đ`, Icelandic `Ð` and Ewe `Ɖ`; so can
+//! two signs, such as `-` and `‐`, and two spellings of a Thai or Bengali syllable. And a machine
+//! without a font for a script draws all its letters as one box. Each of these texts can be honest,
+//! so the host gives a note and no warning. A reviewer who compares a name with a known name can
+//! compare the code points too.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -15,13 +17,15 @@ use unicode_security::GeneralSecurityProfile;
 
 use super::{outline, visible};
 
-/// A longer text, or one of several lines, is read and not recognised: names, addresses, subjects and references are shorter.
+/// Longer texts and texts of several lines get no note: readers read them and do not recognise them
+/// by their look. Names, addresses, subjects and references are shorter.
 const CHARS_MAX: usize = 200;
-/// Dashes that nobody takes for `-`, apostrophes that are in every book, the `i` of Turkish, whose missing dot is seen, and letters of large
-/// languages whose doubles are of small ones: the doubles are noted.
+/// Characters that need no note: dashes that nobody confuses with `-`, common apostrophes, the
+/// Turkish `ı` whose missing dot is visible, and letters of large languages whose look-alikes
+/// belong to small ones. The look-alikes get the note.
 const PLAIN: [char; 9] = ['–', '—', '―', '’', 'ı', 'ß', 'ğ', 'Ğ', 'е'];
 
-/// A note for each short text in `value` whose look does not tell what it is.
+/// The notes for the short texts in `value`.
 pub(super) fn of_value(place: &str, value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => of_text(place, text).into_iter().collect(),
@@ -56,16 +60,18 @@ fn of_text(place: &str, text: &str) -> Option<String> {
     (!said.is_empty()).then(|| format!("{place}: {}", said.join("; ")))
 }
 
-/// Whether it is of a script that many machines have no font for, or whose syllables can be spelled in two ways.
+/// Whether the character's script is missing in many machines' fonts, or has two spellings for one
+/// syllable.
 fn is_of_another_script(c: char) -> bool {
     let at_home = [Script::Latin, Script::Greek, Script::Cyrillic, Script::Common, Script::Inherited];
     !c.is_ascii() && !at_home.contains(&ScriptWithExtensions::new().get_script_val(c))
 }
 
-/// What a letter is alike within: its own alphabet, to Latin with our digits; signs are alike with all signs.
+/// The group in which a character can be confused: its own script; for Latin, script and ASCII
+/// digits; all signs together.
 type Alphabet = Option<Script>;
 
-/// The letters and signs of common use by their alphabet and look.
+/// The common letters and signs, by alphabet and look.
 static BY_LOOK: LazyLock<HashMap<(Alphabet, String), BTreeSet<char>>> = LazyLock::new(|| {
     let mut all: HashMap<(Alphabet, String), BTreeSet<char>> = HashMap::new();
     for c in ('!'..='\u{1fff}').filter(|c| GeneralSecurityProfile::identifier_allowed(*c) || *c < '\u{100}') {
@@ -80,7 +86,7 @@ fn look(c: char) -> String {
     holdshort_words::look(c.encode_utf8(&mut [0; 4]))
 }
 
-/// None for what no other character is looked for.
+/// The alphabet of a character; `None` for characters that are not compared.
 fn alphabet(c: char) -> Option<Alphabet> {
     use GeneralCategory as Kind;
     let kind = CodePointMapData::<Kind>::new().get(c);
@@ -96,7 +102,8 @@ fn alphabet(c: char) -> Option<Alphabet> {
     if is_sign { Some(None) } else { is_ours.then_some(Some(script)) }
 }
 
-/// Whether a character of common use looks just like it, or it is one that no language uses today and looks like another.
+/// Whether a common character has the same look, or the character itself is out of use and imitates
+/// one.
 fn has_a_double(c: char) -> bool {
     if c.is_ascii() || PLAIN.contains(&c) || visible::is_mark(c) {
         return false;

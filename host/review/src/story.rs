@@ -1,4 +1,4 @@
-//! What happened, in sentences for people. Programs read the events themselves (`--json`).
+//! Events and grants as sentences for readers. Programs read the events themselves (`--json`).
 
 use holdshort_gate::{
     Action, Decision, Delayed, Demand, EffectClass, Event, Grant, Proposal, RefusalReason, Requirement, Resolution,
@@ -9,10 +9,10 @@ use serde_json::Value;
 use holdshort_common::money;
 use holdshort_words::{beginning, quote_start};
 
-/// As much of a text as stands in a sentence; the whole of it is in the event.
+/// The part of a text that a sentence quotes. The event holds all of it.
 const TEXT_CHARS_MAX: usize = 160;
 
-/// A time to the second: what is smaller helps nobody who reads.
+/// A time to the second.
 pub fn moment(at: &str) -> String {
     match at.split_once('.') {
         Some((second, fraction)) if fraction.ends_with('Z') => format!("{second}Z"),
@@ -20,19 +20,19 @@ pub fn moment(at: &str) -> String {
     }
 }
 
-/// A time in the gate's own form.
+/// A time in the gate's format.
 pub fn at(time: Time) -> String {
     let micros = i64::try_from(time.0).ok();
     let stamp = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
     stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| moment(&stamp.to_string()))
 }
 
-/// What an event says. That of a call goes on after the call's name: `holds short: …`.
+/// The sentence for an event. For a call's event it continues the call's name: `holds short: …`.
 pub fn sentence(event: &Event) -> String {
     if event.call().is_some() { of_call(event) } else { of_run(event) }
 }
 
-/// Both halves name every event, so that a new kind of event does not compile before it has its sentence.
+/// Both halves name every event, so a new event kind compiles only with a sentence.
 fn of_run(event: &Event) -> String {
     match event {
         Event::RunCreated { agent, task, started_by, .. } => {
@@ -95,13 +95,13 @@ fn of_call(event: &Event) -> String {
         Event::EffectPostponed { reason, until, attempt, .. } => {
             format!("did not happen in attempt {attempt}, and is tried again at {}: {reason}", at(*until))
         }
-        // Whole: what had changed is what whoever approved it may want to know.
+        // Quoted completely: the approver may want to know each changed fact.
         Event::EffectSucceeded { evidence, changed, .. } => {
             let changed = changed.iter().map(|change| format!("; {change}"));
             format!("is done{}{}", because(evidence.as_deref()), changed.collect::<String>())
         }
         Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
-        // Whole, because whoever settles it needs all of it.
+        // Quoted completely: the person who resolves the effect needs all of it.
         Event::EffectLookedUp { evidence, .. } => {
             format!("is in doubt still, for a person to settle; the host looked: {evidence}")
         }
@@ -125,7 +125,7 @@ fn of_call(event: &Event) -> String {
     }
 }
 
-/// What became of a call, by the name of policy's verdict.
+/// Policy's verdict as a verb in the past.
 pub fn judged(verdict: &str) -> &str {
     match verdict {
         "clear" => "cleared",
@@ -135,7 +135,7 @@ pub fn judged(verdict: &str) -> &str {
     }
 }
 
-/// So many calls, and their money.
+/// A number of calls and their sum.
 pub fn total(total: &Total) -> String {
     let sums = total.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
     format!("{}{}", calls(total.count), sums.collect::<String>())
@@ -145,19 +145,19 @@ fn calls(count: u64) -> String {
     if count == 1 { "1 call".into() } else { format!("{count} calls") }
 }
 
-/// What a grant clears, in short.
+/// The scope of a grant in a few words.
 pub fn granted(grant: &Grant) -> String {
     let sums = grant.sums.iter().map(|(currency, units)| format!(", {} in all", money::show(*units, currency)));
     format!("at most {}{} until {}", calls(grant.calls), sums.collect::<String>(), at(grant.until))
 }
 
-/// Who decided what.
+/// The reviewer and the decision.
 pub fn decided(decision: &Decision) -> String {
     let (verb, said) = match &decision.verdict {
         Verdict::Approve => ("approved", decision.message.clone()),
         Verdict::Reject => ("rejected", decision.message.clone()),
         Verdict::Edit(_) => ("edited", decision.message.clone()),
-        // The message is the answer.
+        // For an answer, the message is the value.
         Verdict::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
         Verdict::Respond(answer) => ("answered", Some(answer.to_string())),
     };
@@ -165,7 +165,7 @@ pub fn decided(decision: &Decision) -> String {
     format!("{verb} by {}{stands_for}{}", decision.reviewer, because(said.as_deref()))
 }
 
-/// Why a call was put to nobody.
+/// The reason why a call was refused without a reviewer.
 pub fn refused(reason: &RefusalReason) -> String {
     match reason {
         RefusalReason::Forbidden(why) => format!("it is not allowed: {why}"),
@@ -173,7 +173,8 @@ pub fn refused(reason: &RefusalReason) -> String {
     }
 }
 
-/// How an effect is settled whose outcome was lost: by its class, and by what the connector says that the host looks at. Nothing for what has no effect.
+/// How an effect in doubt is resolved, by the effect's class and the evidence that the connector
+/// can look up; `None` for a call without an effect.
 pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
     let way = match class {
         EffectClass::Idempotent => "it can be sent again without happening twice",
@@ -184,12 +185,12 @@ pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
     Some(evidence.map_or_else(|| way.to_owned(), |evidence| format!("{way}; {evidence}")))
 }
 
-/// The capability and the component that asks for it.
+/// The capability and the component that calls it.
 pub fn action(action: &Action) -> String {
     format!("{} of component {}", action.capability(), action.component())
 }
 
-/// The facts that the clearance digest covers: whoever decides on the digest decides on these too.
+/// The facts that the clearance digest covers. A decision on the digest is a decision on them too.
 pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
     let needs = if proposal.class == EffectClass::Question {
@@ -210,7 +211,7 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// Who must approve, in order, and what else they must heed.
+/// The required reviewers in order, and the other conditions of the requirement.
 pub fn needs(requirement: &Requirement) -> String {
     let demand = |demand: &Demand| format!("{} of: {}", demand.quorum, people(&demand.reviewers));
     let stage = |stage: &Vec<Demand>| stage.iter().map(demand).collect::<Vec<_>>().join(", and ");
@@ -227,7 +228,7 @@ pub fn needs(requirement: &Requirement) -> String {
     needs
 }
 
-/// When it lapses, and who comes in before.
+/// The deadline and the escalations before it.
 fn expires(requirement: &Requirement) -> String {
     let first = requirement.expires_at.map_or_else(|| "never".into(), at);
     let later = requirement.escalations.iter();
@@ -235,7 +236,7 @@ fn expires(requirement: &Requirement) -> String {
     later.fold(first, |all, more| all + &more)
 }
 
-/// Some people, by name.
+/// The names of reviewers.
 pub fn people(reviewers: &Reviewers) -> String {
     match reviewers {
         Reviewers::Any => "any reviewer".into(),
@@ -243,7 +244,7 @@ pub fn people(reviewers: &Reviewers) -> String {
     }
 }
 
-/// A length of time in the largest unit that says it exactly.
+/// A duration in the largest unit that expresses it exactly.
 pub(super) fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
@@ -265,22 +266,22 @@ fn summary(proposal: &Proposal) -> String {
     short(&proposal.summary)
 }
 
-/// What was said for it, after a colon; nothing if nothing was.
+/// A colon and the reason, or nothing.
 fn because(text: Option<&str>) -> String {
     text.map(|text| format!(": {}", quoted(text))).unwrap_or_default()
 }
 
-/// A value that is a text as that text, any other as JSON.
+/// A text as itself, any other value as JSON.
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The beginning of somebody else's words in a sentence.
+/// The beginning of foreign words, as a quotation in a sentence.
 fn quoted(text: &str) -> String {
     quote_start(text, TEXT_CHARS_MAX).into_string()
 }
 
-/// The beginning of a sentence of the host's, or of a text that stands by itself in a list.
+/// The beginning of a sentence of the host or of a list entry.
 pub fn short(text: &str) -> String {
     beginning(text, TEXT_CHARS_MAX)
 }

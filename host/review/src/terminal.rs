@@ -1,8 +1,9 @@
 //! An action as lines of text for a terminal.
 //!
-//! No line holds a byte below 0x20, 0x7F or a C1 control; colours are added later by whoever prints, from the [`Tone`].
-//! Every line that carries text of the agent begins with something that the host wrote (a label, an indentation, a bar), also where it was wrapped:
-//! `│` begins a line of a longer text and `┊` goes on with the line above. So an agent cannot imitate the frame around its words.
+//! A line contains no byte below 0x20, no 0x7F and no C1 control character. The printer adds
+//! colours by [`Tone`]. **Invariant:** every line with the agent's text begins with text of the
+//! host (a label, an indentation or a bar), also after wrapping: `│` begins a line of a longer
+//! text, and `┊` continues the line above. So an agent cannot imitate the frame around its words.
 
 use holdshort_gate::{FunctionType, Proposal, RATIONALE, WitType};
 use serde_json::{Map, Value};
@@ -15,12 +16,12 @@ use super::outline::{self, Content, Row};
 use super::unsaid::unsaid;
 use super::visible;
 
-/// Columns that are left for text however deep it stands and however narrow the terminal is.
+/// The minimum width for text, at any depth and on any terminal.
 const TEXT_COLUMNS_MIN: usize = 24;
-/// Columns of what begins a line that goes on with the one above.
+/// The width of the sign that continues a line.
 const GOES_ON_COLUMNS: usize = 4;
 
-/// A line, and what it is; its text is safe to show.
+/// A line and its tone. The text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     tone: Tone,
@@ -28,71 +29,66 @@ pub struct Line {
 }
 
 impl Line {
-    /// `text` is visible already.
+    /// Makes a line from text that is already visible.
     pub(super) fn new(tone: Tone, text: String) -> Self {
         Self { tone, text }
     }
 
-    /// What kind of line it is.
     pub fn tone(&self) -> Tone {
         self.tone
     }
 
-    /// What it says.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// What kind of line it is, for whoever has colours.
+/// The kind of a line, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A heading of the host's.
     Heading,
     /// A warning of the host's.
     Warning,
-    /// What would be done, and what the host found out.
+    /// The action and the host's evidence.
     Matter,
-    /// What the agent claims.
+    /// A claim of the agent.
     Claim,
-    /// What an edit takes away.
+    /// A value that an edit removes.
     Before,
-    /// What an edit puts there.
+    /// A value that an edit adds.
     After,
 }
 
-/// What is shown of an action.
+/// The content of a call that a reviewer decides on.
 #[derive(Clone, Debug)]
 pub struct Matter<'a> {
-    /// One line by the connector.
+    /// The connector's summary in one line.
     pub summary: &'a str,
-    /// What the host knows about the approval, label and text.
+    /// The host's facts about the approval: label and text.
     pub facts: &'a [(&'a str, String)],
-    /// The arguments.
     pub arguments: &'a Value,
-    /// Their types, if known.
+    /// The types of the arguments, if known.
     pub function: Option<&'a FunctionType>,
-    /// The host's evidence.
     pub exhibits: &'a [ShownExhibit],
-    /// What must still hold when the effect starts.
+    /// The facts that are compared again before the effect starts.
     pub preconditions: &'a Value,
-    /// Where the agent's claims do not fit what the host found out, and where what it found out does not tell all.
+    /// Claims that contradict the facts, and gaps in the evidence.
     pub differences: Vec<Difference>,
 }
 
-/// A piece of the host's evidence.
+/// An exhibit of the host's evidence.
 #[derive(Clone, Debug)]
 pub struct ShownExhibit {
-    /// Its heading.
     pub title: String,
-    /// Media type and length.
+    /// The media type and the length.
     pub kind: String,
-    /// The whole of it, if it was asked for.
+    /// The content, if it was requested.
     pub bytes: Option<Vec<u8>>,
 }
 
 impl<'a> Matter<'a> {
-    /// What is shown of a proposal.
+    /// Collects the content of a proposal.
     pub fn of(proposal: &'a Proposal, facts: &'a [(&'a str, String)], exhibits: &'a [ShownExhibit]) -> Self {
         let (summary, arguments) = (proposal.summary.as_str(), proposal.action.arguments());
         let (preconditions, mut differences) = (&proposal.preconditions, differences(proposal));
@@ -100,23 +96,25 @@ impl<'a> Matter<'a> {
         Self { summary, facts, arguments, function: None, exhibits, preconditions, differences }
     }
 
-    /// Every warning, in words that are safe to show: what is made to be misread, what is claimed and not so, and what no evidence shows.
-    /// With any of them a reviewer has to do more than press a key.
+    /// The warnings, as safe text: likely misreadings, contradicted claims, and gaps in the
+    /// evidence. Any of them requires a confirmation word.
     pub fn warnings(&self) -> Vec<String> {
         let marks = self.marks().into_iter().filter(Mark::alarms).map(|mark| mark.to_string());
         marks.chain(self.differences.iter().map(Difference::to_string)).collect()
     }
 
-    /// How texts are written that are no reason to be wary, but could be taken for others: accents apart, joiners, two directions.
+    /// The notes: spellings that need no caution but could be confused, such as separate accents,
+    /// joiners and two directions.
     pub fn notes(&self) -> Vec<String> {
         let marks = self.marks().into_iter().filter(|mark| !mark.alarms()).map(|mark| mark.to_string());
         marks.chain(super::spelled::of_value("", self.arguments)).collect()
     }
 
-    /// Everything that is made to be misread.
+    /// The likely misreadings in all texts of the call.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks = marks::of_value("", self.arguments);
-        // The summary is made of the arguments; it is looked at for what only it contains, such as a subject line of a commit.
+        // The connector builds the summary from the arguments, but it can add text of its own, such
+        // as a commit's subject.
         marks.extend(marks::of_sentence("summary", self.summary));
         marks.extend(marks::of_value("preconditions", self.preconditions));
         for (index, exhibit) in self.exhibits.iter().enumerate() {
@@ -126,7 +124,8 @@ impl<'a> Matter<'a> {
     }
 }
 
-/// The whole of an action: the host's summary, warnings, what would be done, the host's evidence, and last the agent's own words.
+/// The complete content in order: the host's summary, the warnings, the action, the host's
+/// evidence, and last the agent's own words.
 pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Heading, 0, "", matter.summary);
@@ -165,7 +164,8 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// A call that was refused before anyone was asked: what the host knows about it, what was asked for, and the agent's own words.
+/// A call that was refused before a reviewer was asked: the host's facts, the arguments, and the
+/// agent's own words.
 pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.heading("Refused before anyone was asked; nothing was done");
@@ -177,7 +177,7 @@ pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> V
     page.lines
 }
 
-/// What an edit changes, place by place, what stood there first.
+/// The changes of an edit: each position with its old and its new value.
 pub fn changes(changes: &[Change], columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     for change in changes {
@@ -190,24 +190,26 @@ pub fn changes(changes: &[Change], columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// A value alone, such as a receipt.
+/// A single value, such as a receipt.
 pub fn value(value: &Value, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.rows(Tone::Matter, outline::outline(value, None));
     page.lines
 }
 
-/// Words of an agent behind a label of the host's, such as a line of its log; its further lines stand below, behind a bar.
+/// An agent's words behind a label of the host, such as a log line. Further lines follow behind a
+/// bar.
 pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
     behind(Tone::Claim, label, words, columns)
 }
 
-/// A word of the host's beside the results, such as an error. What it quotes may have several lines: all but the first stand behind a bar.
+/// A message of the host beside the results, such as an error. Lines of a quotation after the first
+/// follow behind a bar.
 pub fn note(label: &str, text: &str) -> Vec<Line> {
     behind(Tone::Matter, label, text, usize::MAX)
 }
 
-/// What an agent returned, where something of the host's stands beside it: every line behind a bar.
+/// An agent's result beside text of the host: every line stands behind a bar.
 pub fn returned(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.heading("What the agent returned");
@@ -231,26 +233,26 @@ pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     page.lines.drain(1..).collect()
 }
 
-/// A label and any text behind it, on one line unless it is wrapped.
+/// A label and a text, on one line unless the text is wrapped.
 pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Matter, 0, &visible::label(label), text);
     page.lines
 }
 
-/// A warning of the host's, on one line unless it is wrapped.
+/// A warning of the host, on one line unless it is wrapped.
 pub fn warning(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Warning, 0, "", text);
     page.lines
 }
 
-/// The lines as one text.
+/// Joins the lines to one text.
 pub fn plain(lines: &[Line]) -> String {
     lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
 }
 
-/// The arguments without the agent's reasons, and the reasons.
+/// Splits the arguments into the action and the agent's reasons.
 pub(super) fn split(arguments: &Value) -> (Result<Map<String, Value>, &Value>, Option<&Value>) {
     let Some(fields) = arguments.as_object() else {
         return (Err(arguments), None);
@@ -260,7 +262,7 @@ pub(super) fn split(arguments: &Value) -> (Result<Map<String, Value>, &Value>, O
     (Ok(done), fields.get(RATIONALE))
 }
 
-/// Lines under way.
+/// The lines written so far, and the width.
 struct Page {
     lines: Vec<Line>,
     columns: usize,
@@ -271,7 +273,7 @@ impl Page {
         Self { lines: Vec::new(), columns }
     }
 
-    /// `text` is written by this crate, or made of visible text.
+    /// Adds a heading. `text` comes from the host or is visible already.
     fn heading(&mut self, text: &str) {
         if !self.lines.is_empty() {
             self.lines.push(Line { tone: Tone::Matter, text: String::new() });
@@ -279,12 +281,12 @@ impl Page {
         self.safe(Tone::Heading, 0, "", text);
     }
 
-    /// One line of any text, wrapped.
+    /// Adds one line of any text, escaped and wrapped.
     fn labelled(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         self.safe(tone, depth, label, &visible::fixed(text));
     }
 
-    /// One line of visible text, wrapped. A label that leaves no room beside it stands above.
+    /// Adds one line of visible text, wrapped. A label too long for its line stands above the text.
     fn safe(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         let indent = "  ".repeat(depth);
         let (first, beside) = (format!("{indent}{label}"), 2 * depth + columns_of(label).max(GOES_ON_COLUMNS));
@@ -300,7 +302,7 @@ impl Page {
         }
     }
 
-    /// Columns for text beside the bar of a line that goes on.
+    /// The width beside the bar of a continued line.
     fn room(&self, depth: usize) -> usize {
         self.columns.saturating_sub(2 * depth + GOES_ON_COLUMNS).max(TEXT_COLUMNS_MIN)
     }
@@ -354,12 +356,14 @@ impl Page {
     }
 }
 
-/// How wide a text is at most: some terminals draw several signs as one.
+/// The maximum width of a text. Some terminals draw several characters as one, and then it is
+/// narrower.
 pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// Parts of at most `room` columns, broken after a space near the end, or before several; `<U+…>` and `<E9>` are never broken. Joined they are the text.
+/// Splits a text into parts of at most `room` columns, at a space near the end or before several
+/// spaces, and never inside `<U+…>` or `<E9>`. The parts together are the text.
 pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -379,7 +383,7 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
     parts
 }
 
-/// Where the first thing begins that does not fit any more; nothing, if all fits.
+/// The position of the first character that no longer fits; `None` if the text fits.
 fn overflow(text: &str, room: usize) -> Option<usize> {
     let (mut taken, mut at) = (0, 0);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {

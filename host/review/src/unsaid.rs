@@ -1,18 +1,20 @@
-//! Where the host's own evidence does not tell all: what a diff cannot show, and what an incomplete repository cannot say.
+//! Gaps in the host's own evidence: changes that a diff cannot show, and history that an incomplete
+//! repository lacks.
 //!
-//! It is pointed out like a claim that is not so, because an approval of it is an approval of something that nobody was shown.
+//! A gap is reported like a contradicted claim, because an approval would cover something that no
+//! reviewer saw.
 
 use serde_json::Value;
 
 use super::differences::{Difference, Plain};
 use holdshort_words::{Sentence, say};
 
-/// Everything that the evidence of a proposal leaves open, by its facts.
+/// Lists the gaps, from the facts of a proposal.
 pub(super) fn unsaid(facts: &Value) -> Vec<Difference> {
     [no_diff(facts), not_shown(facts), history(facts)].into_iter().flatten().collect()
 }
 
-/// A deployment to a target of which it is not known what it has now.
+/// The deployment's target has an unknown state, so there is no diff.
 fn no_diff(facts: &Value) -> Option<Difference> {
     let is_deployment = facts.get("old-commit") == Some(&Value::Null) && facts.get("new-commit").is_some();
     let text = say!("is not shown: what the target has now is not known, so there is nothing to compare with");
@@ -20,7 +22,7 @@ fn no_diff(facts: &Value) -> Option<Difference> {
     is_missing.then(|| Difference { place: "the diff".into(), text })
 }
 
-/// Files of which the lines of the diff do not tell all.
+/// The diff omits lines of some files.
 fn not_shown(facts: &Value) -> Option<Difference> {
     let count = |name: &str| facts.get(name).and_then(Value::as_u64);
     let not_shown = count("files-not-shown").filter(|count| *count > 0)?;
@@ -34,7 +36,7 @@ fn not_shown(facts: &Value) -> Option<Difference> {
     Some(Difference { place: "the diff".into(), text })
 }
 
-/// Commits that come or go unseen.
+/// The deployment adds or removes commits that are not listed.
 fn history(facts: &Value) -> Option<Difference> {
     let is_unknown = facts.get("history-known") == Some(&Value::Bool(false));
     let text = say!(

@@ -1,22 +1,27 @@
-//! Text in which every character can be seen, and in which none acts on the screen.
+//! Makes every character of a text visible, and removes every effect on the screen.
 //!
-//! A character that would be invisible, reorder its neighbours, combine with what does not belong to it or command a terminal is written
-//! `<U+202E>`; [`characters`] says which. Of all spellings that Unicode holds to be the same text, only the one that NFC gives is drawn as it is.
-//! The spelling is unambiguous: where a text itself contains `<U+`, its `<` is written `<U+003C>`. So two different texts never become the same.
+//! A character that is invisible, reorders its neighbours, combines wrongly or controls a terminal
+//! is written as `<U+202E>`; [`characters`] decides which. Of several spellings that Unicode calls
+//! equivalent, only the NFC spelling is drawn unchanged. The escape is unambiguous: a `<` that
+//! begins `<U+` in the text itself is written `<U+003C>`. So two different texts never look the
+//! same.
 //!
-//! Spaces are characters too. On one line, a space is drawn as it is only alone between two other characters: in a proportional font nobody counts the
-//! spaces of a run, and HTML draws one for all of them. A block of lines stands in a fixed font that keeps its spaces, as code and tables need,
-//! and only the space at the end of a line is written out.
+//! Spaces count too. On one line, a space is drawn only between two other characters: nobody counts
+//! a run of spaces in a proportional font, and HTML draws one space for all. A block of lines uses
+//! a fixed font and keeps its spaces, as code and tables need; only a space at a line's end is
+//! escaped.
 //!
-//! Evidence is bytes, and need not be text: in it a byte that is no part of a UTF-8 character is written `<E9>`, and the `<` of a text that
-//! spells such a byte is written `<U+003C>` as well. So `caf<E9>` and `caf<E8>` are two lines, and neither is what a file calls itself.
+//! Evidence is bytes, and may be no text. A byte outside UTF-8 is written `<E9>`, and a `<` that
+//! would begin such an escape is written `<U+003C>`. So `caf<E9>` and `caf<E8>` are two different
+//! lines, and no file can contain text that looks like either.
 
 mod characters;
 
 pub(super) use characters::is_mark;
 use characters::{Drawn, walk};
 
-/// A text on one line; a newline in it is written out too, and so is each space that begins it, ends it or follows another.
+/// A text on one line. A line end is escaped, and so is a space at the beginning, at the end or
+/// after another space.
 pub fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut after_space = true;
@@ -29,12 +34,12 @@ pub fn line(text: &str) -> String {
     shown
 }
 
-/// A label of the host's for a terminal, laid out with spaces.
+/// A label of the host for a terminal. It keeps its spaces.
 pub fn label(text: &str) -> String {
     drawn_as_it_stands(text)
 }
 
-/// The same where the line is drawn in a fixed font, as in a log: spaces stay as they are, except the last.
+/// A text on one line for a fixed font, as in a log. Spaces stay, except the last.
 pub fn fixed(text: &str) -> String {
     match text.strip_suffix(' ') {
         Some(rest) if !rest.is_empty() => drawn_as_it_stands(rest) + "<U+0020>",
@@ -42,26 +47,27 @@ pub fn fixed(text: &str) -> String {
     }
 }
 
-/// With all its spaces.
+/// Draws a text with all its spaces.
 fn drawn_as_it_stands(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     walk(text).for_each(|(c, drawn)| push(&mut shown, c, drawn != Drawn::Itself));
     shown
 }
 
-/// The lines of a text, for a fixed font. The end of each is a newline in the text, except the last.
+/// The lines of a text for a fixed font. Each line end is a newline of the text, except the last.
 ///
-/// A space that ends a line is written out, unless it is all of the line: that is how a diff writes an empty line, many times over.
+/// A space at a line's end is escaped, unless it is the whole line: a diff writes an empty line so,
+/// very often.
 pub fn lines(text: &str) -> Vec<String> {
     text.split('\n').map(fixed).collect()
 }
 
-/// The lines of bytes, as [`lines`] has those of a text; a byte that is no part of a UTF-8 character is drawn as `<E9>`.
+/// The lines of evidence, as [`lines`] draws a text. A byte outside UTF-8 is drawn as `<E9>`.
 pub fn byte_lines(bytes: &[u8]) -> Vec<String> {
     bytes.split(|byte| *byte == b'\n').map(byte_line).collect()
 }
 
-/// One line of them.
+/// One line of evidence.
 pub fn byte_line(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     let mut chunks = bytes.utf8_chunks().peekable();
@@ -79,7 +85,7 @@ pub fn byte_line(bytes: &[u8]) -> String {
     shown
 }
 
-/// Adds drawn text. What stands in it like a byte's spelling is text, and its `<` is written out.
+/// Adds drawn text, and escapes the `<` where the text looks like an escaped byte.
 fn push_unlike_bytes(shown: &mut String, mut drawn: &str) {
     while let Some((before, rest)) = drawn.split_once('<') {
         let is_like_one = byte_spelling(rest).is_some();
@@ -89,21 +95,21 @@ fn push_unlike_bytes(shown: &mut String, mut drawn: &str) {
     shown.push_str(drawn);
 }
 
-/// How long the spelling of a character or a byte is with which `shown` begins, if it begins with one.
+/// The length of the escape at the beginning of `shown`, if there is one.
 pub(super) fn spelling(shown: &str) -> Option<usize> {
     let rest = shown.strip_prefix('<')?;
     let spelled = rest.strip_prefix("U+").and_then(|code| code.find('>')).map(|end| "U+".len() + end + 1);
     Some(1 + spelled.or_else(|| byte_spelling(rest))?)
 }
 
-/// The length of `E9>` at the beginning.
+/// The length of `E9>` at the beginning, if it is there.
 fn byte_spelling(rest: &str) -> Option<usize> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
     matches!(rest.as_bytes(), [high, low, b'>', ..] if is_digit(high) && is_digit(low)).then_some("E9>".len())
 }
 
-/// The text that [`line()`] or the joined [`lines`] wrote out, with line ends as browsers send them read as newlines.
-/// What is no character's spelling stays as it is.
+/// Reads back a text that [`line()`] or the joined [`lines`] wrote. Line ends of a browser become
+/// newlines. Text that is no escape stays.
 pub fn read(shown: &str) -> String {
     let shown = shown.replace("\r\n", "\n").replace('\r', "\n");
     let mut pieces = shown.split("<U+");
@@ -123,35 +129,38 @@ fn character(code: &str) -> Option<char> {
     digits.then(|| u32::from_str_radix(code, 16).ok().and_then(char::from_u32)).flatten()
 }
 
-/// The characters of `text` that deceive whoever does not see them, in order. They are written out; tabs and line ends are no deception and are left out.
+/// The invisible characters in a text that can deceive a reader, in order. They are escaped. Tabs
+/// and line ends deceive nobody and are left out.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, drawn)| *drawn == Drawn::Suspect && !matches!(c, '\t' | '\r' | '\n')).map(|(c, _)| c)
 }
 
-/// The characters of `text` that are written out although honest text has them there: an accent apart from its letter, a joiner between
-/// Persian letters or between emoji. Another spelling of an ASCII character is none of them: it is a look-alike, and told as one.
+/// The characters that are escaped although honest text has them: a separate accent, a joiner
+/// between Persian letters or emoji. Other spellings of ASCII characters are left out, because they
+/// are look-alikes and have a warning of their own.
 pub fn apart(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, drawn)| *drawn == Drawn::Apart && !characters::spells_ascii(*c)).map(|(c, _)| c)
 }
 
-/// Indented JSON in which every character that would be written out stands as an escape of JSON's own, so that it reads back as the same value.
+/// Indented JSON that reads back as the same value. Characters that would be escaped are JSON
+/// escapes.
 pub fn json(value: &serde_json::Value) -> String {
     escaped(&format!("{value:#}"))
 }
 
-/// The same on one line.
+/// JSON on one line that reads back as the same value.
 pub fn json_line(value: &serde_json::Value) -> String {
     escaped(&value.to_string())
 }
 
-/// A JSON document in which every character that would be written out stands as an escape of JSON's own.
+/// Writes the characters of a JSON document that would be escaped as JSON escapes.
 pub fn escaped(text: &str) -> String {
     if text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) {
         return text.to_owned();
     }
     let mut shown = String::with_capacity(text.len());
     for (c, drawn) in walk(text) {
-        // The layout is the serializer's; inside a string it escapes line ends itself. `<` needs no care here.
+        // The serializer makes the layout and escapes line ends inside strings. `<` is safe here.
         if drawn != Drawn::Itself && c != '\n' && c != '<' {
             let mut units = [0; 2];
             shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
@@ -188,7 +197,7 @@ mod tests {
             ("\u{E000}\u{378}\u{2028}\u{3164}\u{2800}\u{115F}", "<U+E000><U+0378><U+2028><U+3164><U+2800><U+115F>"),
             ("<U+202E> < <u", "<U+003C>U+202E> < <u"),
             ("a\tb\r\nc", "a<U+0009>b<U+000D><U+000A>c"),
-            // An accent on nothing, and one that makes `=` look like `≠`.
+            // An accent without a letter, and one that turns `=` into `≠`.
             ("\u{301}x =\u{338}", "<U+0301>x =<U+0338>"),
             ("e\u{301}", "e<U+0301>"),
         ];
@@ -233,7 +242,8 @@ mod tests {
         }
     }
 
-    /// Different bytes are drawn differently: all short strings over what is special here, and bytes at random places of a text.
+    /// Different bytes are drawn differently: tested with all short strings of the special bytes,
+    /// and with bytes at random positions in a text.
     #[test]
     fn bytes_that_are_no_text_are_drawn_each_as_itself() {
         let cases: [(&[u8], &str); 9] = [

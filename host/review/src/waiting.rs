@@ -1,4 +1,5 @@
-//! Who still has to decide on a call, until when, and why it is held: what people and programs are told while it waits.
+//! The reviewers still to decide on a held call, the deadline, and the reason for the hold, in
+//! sentences.
 
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::clearance::PolicyRecord;
@@ -6,7 +7,7 @@ use holdshort_gate::{Call, EffectClass, Proposal, Requirement, Waiting};
 
 use super::story::{people, span};
 
-/// Who still has to decide, in a sentence each.
+/// One sentence for each group that still has to decide.
 pub fn who(waiting: &[Waiting]) -> Vec<String> {
     let sentence = |one: &Waiting| {
         let of = if one.stages > 1 { format!(" (stage {} of {})", one.stage, one.stages) } else { String::new() };
@@ -15,7 +16,7 @@ pub fn who(waiting: &[Waiting]) -> Vec<String> {
     waiting.iter().filter(|one| one.more > 0).map(sentence).collect()
 }
 
-/// What happens to a held call when its time is over, after so many escalations.
+/// The effect of the deadline on a held call, after `level` escalations.
 pub fn then(requirement: &Requirement, level: usize) -> String {
     requirement.escalations.get(level).map_or_else(
         || "it expires then, and nothing is done".into(),
@@ -23,13 +24,14 @@ pub fn then(requirement: &Requirement, level: usize) -> String {
     )
 }
 
-/// Who has said no so far, where one alone cannot stop it.
+/// The reviewers who rejected so far, if one rejection alone cannot stop the call.
 pub fn rejected(by: &[String], more: u32) -> Option<String> {
     let plural = if more == 1 { "" } else { "s" };
     (!by.is_empty() && more > 0).then(|| format!("{}; {more} more rejection{plural} would stop it", by.join(", ")))
 }
 
-/// Why it is held, label and text: the operator's words, or else the policies that said so; and what could not be asked.
+/// Why the call is held, as labels and texts: the operator's words, or else the matching policies;
+/// then the errors.
 pub fn because(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let PolicyRecord { determining, errors, reasons, .. } = &proposal.policy;
     let mut lines: Vec<_> = reasons.iter().map(|reason| ("held because", reason.clone())).collect();
@@ -40,7 +42,7 @@ pub fn because(proposal: &Proposal) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Whether this person's turn comes later: others must approve first.
+/// Whether this reviewer's stage comes later.
 pub fn is_early(call: &Call, name: &str, started_by: &str) -> bool {
     let asks = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
     !asks && call.admits_approval(name, started_by) == Err(NotEligible::NotYet)

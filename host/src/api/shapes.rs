@@ -198,7 +198,6 @@ pub struct ExhibitShape {
 #[derive(Debug, ToSchema)]
 #[schema(as = EffectClass)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::EffectClass`")]
 pub enum ClassShape {
     Idempotent,
     Reconcilable,

@@ -21,7 +21,6 @@ const COMPLAINT_BYTES_MAX: usize = 4 * 1024;
 
 /// What a program came up against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "each is told by its text")]
 pub enum Limit {
     #[error("{0} bytes of output")]
     OutputBytes(u64),

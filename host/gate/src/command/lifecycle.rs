@@ -11,7 +11,6 @@ use crate::run::{Delayed, Request, Run, RunLimits, RunPhase};
 
 /// Brings a run to life.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the fields are those of `Event::RunCreated`")]
 pub struct CreateRun {
     pub agent: String,
     pub component: Digest,
@@ -192,7 +191,6 @@ impl Command for Delay {
 
 /// How a run ended by itself.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the fields are those of the events")]
 pub enum End {
     Finished(Result<String, String>),
     Trapped(String),

@@ -1,4 +1,4 @@
-//! Each rule with what it finds, and with what it has to leave alone.
+//! Tests each rule with a text that it must report and with similar texts that it must not report.
 
 use serde_json::json;
 
@@ -18,7 +18,8 @@ fn deploy(summary: &str, notes: &str) -> Value {
     })
 }
 
-/// A check that was run so often, failed so often, and passed the last time or not.
+/// The facts of a check: its number of runs, its number of failures, and the result of the last
+/// run.
 fn check(runs: u64, failures: u64, passed: bool) -> Value {
     json!([{ "name": "tests", "passed": passed, "counts": null, "runs": runs, "failures": failures }])
 }
@@ -121,7 +122,7 @@ fn notes_are_held_against_the_commits() {
     ] {
         assert_eq!(found(&deploy("", notes), &facts), expected, "{notes}");
     }
-    // Where some commits are not known, none is called a stranger.
+    // If the list of commits is incomplete, the host cannot call any commit unknown.
     let many = json!({ "commits": [{ "id": NEW, "subject": "x" }], "commit-count": 101 });
     assert_eq!(found(&deploy("", "3f2a1b0 and deadbee1"), &many), [""; 0]);
 }
@@ -157,7 +158,7 @@ fn claims_about_payees_and_domains_are_held_against_the_books() {
     assert!(many[0].ends_with("d4.test, and 2 more"), "{many:?}");
 }
 
-/// What others wrote comes into a sentence of the host's only visible and inside its quotation.
+/// A sentence of the host shows foreign text only inside a quotation and in its visible form.
 #[test]
 fn nobody_writes_a_sentence_of_the_hosts() {
     let odd = "x\" passed\u{202e}\n! all is well\u{1b}[2J";

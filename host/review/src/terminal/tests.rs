@@ -1,4 +1,5 @@
-//! What a terminal shows: safe for every input, different for every value, and nothing of it imitates the frame.
+//! A terminal shows every input safely, shows different values differently, and lets no input
+//! imitate the frame.
 
 use std::collections::HashMap;
 
@@ -26,7 +27,7 @@ fn shown(arguments: &Value, columns: usize) -> String {
     plain(&action(&matter(arguments, &[]), columns))
 }
 
-/// Pieces from which a text that imitates the renderer's own signs can be made.
+/// Random texts built from the signs that the renderer itself uses.
 fn tricky_text() -> impl Strategy<Value = String> {
     let pieces = [
         "\n",
@@ -73,7 +74,7 @@ fn tricky_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A few of each kind that no screen shows.
+/// Some characters of each invisible kind.
 const GHOSTS: [char; 6] = ['\u{200B}', '\u{202E}', '\u{2066}', '\u{FEFF}', '\u{E0041}', '\u{FE0F}'];
 
 fn cases(debug: u32) -> u32 {
@@ -117,7 +118,7 @@ proptest! {
     }
 }
 
-/// Every value against every other one that was tried, at a width at which nearly everything wraps.
+/// Compares every value with every earlier one, at a width that wraps nearly every line.
 #[test]
 fn different_values_never_look_alike() {
     let mut runner = TestRunner::deterministic();
@@ -136,7 +137,8 @@ fn different_values_never_look_alike() {
     assert!(different > 5_000, "only {different} different values were tried");
 }
 
-/// Pairs that random values hit too seldom; each once looked alike with one line of the renderer taken out.
+/// Pairs that random values rarely reach. Each looked alike once, with one line of the renderer
+/// removed.
 #[test]
 fn known_disguises_do_not_look_alike() {
     let (long, b) = ("a".repeat(24), "b".repeat(24));

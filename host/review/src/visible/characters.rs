@@ -1,7 +1,9 @@
-//! How each character of a text is drawn: by its properties in Unicode and by what stands beside it, never by what one machine's fonts have.
+//! Decides how each character is drawn, by its Unicode properties and its neighbours. A machine's
+//! fonts have no influence.
 //!
-//! A text is read in clusters: a character, and what draws on it. **Invariant:** a character that is drawn as itself has ink of its own
-//! wherever a font has it (`tests/browser/ink.rs` measures all of them), and two texts that Unicode holds to be the same are not both drawn as themselves.
+//! A text is read in clusters: a base character and the marks drawn on it. **Invariant:** a
+//! character drawn as itself has ink wherever a font has it (`tests/browser/ink.rs` measures all of
+//! them), and of two texts that Unicode calls equivalent at most one is drawn as itself.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_normalizer::properties::CanonicalCompositionBorrowed;
@@ -12,27 +14,27 @@ use icu_properties::props::{
 use icu_properties::script::ScriptWithExtensions;
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Marks of its own script that may follow a letter: Burmese syllables have five.
+/// The maximum number of marks of its own script on a letter. A Burmese syllable has five.
 const MARKS_MAX: usize = 6;
-/// How many of them may stand in no place of their own: no script needs more, and a pile of them covers the lines around it.
+/// The maximum number of stacked marks. No script needs more, and a pile of them covers the lines
+/// around it.
 const STACKED_MAX: usize = 3;
-/// Accents that may follow a letter of Latin, Greek or Cyrillic, as in Vietnamese.
+/// The maximum number of accents on a Latin, Greek or Cyrillic letter, as in Vietnamese.
 const ACCENTS_MAX: usize = 2;
 
-/// How a character is drawn.
+/// The ways to draw a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drawn {
-    /// As it is.
     Itself,
-    /// Written out, because it would begin a spelling of ours.
+    /// Escaped, because it would begin an escape of the host.
     Escaped,
-    /// Written out, since it would not be seen, but honest text has it there: nobody is warned of it.
+    /// Escaped because it is invisible, without a warning: honest text has it here.
     Apart,
-    /// Written out and warned of.
+    /// Escaped, with a warning.
     Suspect,
 }
 
-/// Each character, and how it is drawn.
+/// Each character and the way to draw it.
 pub(super) fn walk(text: &str) -> impl Iterator<Item = (char, Drawn)> {
     let mut at = 0;
     let pieces = std::iter::from_fn(move || {
@@ -49,7 +51,7 @@ pub(super) fn walk(text: &str) -> impl Iterator<Item = (char, Drawn)> {
     pieces.flatten()
 }
 
-/// Bytes of the next piece: ASCII that nothing draws on, or one cluster.
+/// The length in bytes of the next piece: plain ASCII, or one cluster.
 fn piece_len(rest: &str) -> usize {
     match rest.bytes().take_while(u8::is_ascii).count() {
         ascii if ascii == rest.len() => ascii,
@@ -78,7 +80,7 @@ fn ascii(c: char, rest: &str, after: &str) -> Drawn {
     }
 }
 
-/// A character with what draws on it, and the text around them.
+/// A base character with its marks, and the text around them.
 struct Cluster<'a> {
     before: &'a str,
     piece: &'a str,
@@ -90,7 +92,7 @@ impl Cluster<'_> {
         let mut chars = self.piece.chars();
         let Some(base) = chars.next() else { return Vec::new() };
         let first = self.first(base);
-        // Of several spellings of one text only that of NFC is drawn.
+        // Of several spellings of one text, only the NFC spelling is drawn.
         let is_nfc = ComposingNormalizerBorrowed::new_nfc().is_normalized(self.piece);
         let marks = chars.enumerate().map(|(number, mark)| {
             let drawn = self.mark(base, number, mark);
@@ -100,7 +102,7 @@ impl Cluster<'_> {
         std::iter::once((base, first)).chain(marks).collect()
     }
 
-    /// The character that others draw on.
+    /// How the base character is drawn.
     fn first(&self, base: char) -> Drawn {
         if base.is_ascii() {
             return ascii(base, "", self.after);
@@ -109,14 +111,14 @@ impl Cluster<'_> {
         let itself = ComposingNormalizerBorrowed::new_nfc().is_normalized(base.encode_utf8(&mut [0; 4]));
         match looks {
             true if itself => Drawn::Itself,
-            // Another spelling of some other character, and drawn exactly like it.
+            // Another spelling of a different character with exactly the same look.
             true => Drawn::Apart,
             false if self.joins(base) || self.spaces(base) => Drawn::Apart,
             false => Drawn::Suspect,
         }
     }
 
-    /// A character that draws on `base`, after so many others.
+    /// How a mark is drawn, after `number` earlier marks on `base`.
     fn mark(&self, base: char, number: usize, mark: char) -> Drawn {
         if is_jamo(mark) && is_hangul(base)
             || self.is_joined(base, mark)
@@ -140,7 +142,7 @@ impl Cluster<'_> {
         if stacks && !stacked { Drawn::Apart } else { Drawn::Itself }
     }
 
-    /// Whether it picks the picture or the form of a sign that has several: of emoji, of keycaps, of Han and of Mongolian letters.
+    /// Whether the mark selects a picture or a form of its base: emoji, keycaps, Han, Mongolian.
     fn varies(&self, base: char, number: usize, mark: char) -> bool {
         let is_emoji = CodePointSetData::new::<Emoji>().contains(base) && !base.is_ascii();
         let is_keycap = self.piece.chars().skip(1).eq(['\u{FE0F}', '\u{20E3}'])
@@ -154,13 +156,15 @@ impl Cluster<'_> {
         }
     }
 
-    /// The flags of England, Scotland and Wales, which alone are spelled with tags.
+    /// Whether the cluster is the flag of England, Scotland or Wales. Only these flags are spelled
+    /// with tags.
     fn is_flag(&self) -> bool {
         let tags: String = self.piece.chars().skip(1).filter_map(|c| char::from_u32(u32::from(c) - 0xE0000)).collect();
         ["gbeng\u{7f}", "gbsct\u{7f}", "gbwls\u{7f}"].contains(&tags.as_str())
     }
 
-    /// Whether it joins or parts letters of a script that is written with joiners, parts words where no space does, or joins emoji.
+    /// Whether the character correctly joins or separates letters, separates words without a space,
+    /// or joins emoji.
     fn joins(&self, c: char) -> bool {
         let (before, after) = (self.before.chars().next_back(), self.after.chars().next());
         let both = |scripts: &[Script]| {
@@ -182,7 +186,8 @@ impl Cluster<'_> {
         before.chars().next_back().is_some_and(is_picture) && self.after.chars().next().is_some_and(is_picture)
     }
 
-    /// A space that keeps two words together, or one as wide as a sign of Chinese between two such signs.
+    /// Whether the space is a no-break space between two words, or a wide space between two Chinese
+    /// characters.
     fn spaces(&self, c: char) -> bool {
         let is_wide = |c: char| {
             [Script::Han, Script::Hiragana, Script::Katakana, Script::Hangul].iter().any(|wide| has(c, *wide))
@@ -195,7 +200,7 @@ impl Cluster<'_> {
             && seen(self.after.chars().next())
     }
 
-    /// Whether a joiner parts a mark from its letter, as in Marathi and Bengali.
+    /// Whether a joiner separates a mark from its letter, as in Marathi and Bengali.
     fn is_joined(&self, joiner: char, mark: char) -> bool {
         let letter = self.before.chars().next_back();
         [ZWJ, '\u{200C}'].contains(&joiner) && letter.is_some_and(|letter| belongs(mark, letter))
@@ -203,9 +208,9 @@ impl Cluster<'_> {
 }
 
 const ZWJ: char = '\u{200D}';
-/// A black flag: what tags are written on.
+/// The black flag, the base of the flags with tags.
 const FLAG: char = '\u{1F3F4}';
-/// Scripts that are written with joiners.
+/// Scripts that use joiners.
 const JOINED: [Script; 17] = [
     Script::Arabic,
     Script::Syriac,
@@ -225,21 +230,24 @@ const JOINED: [Script; 17] = [
     Script::Myanmar,
     Script::Tibetan,
 ];
-/// Scripts whose words have no space between them, so that some texts say where a line may be broken.
+/// Scripts without spaces between words. Their texts may mark the places for line breaks.
 const WITHOUT_SPACES: [Script; 4] = [Script::Thai, Script::Lao, Script::Khmer, Script::Myanmar];
-/// Accents that languages write on letters of Latin, Greek and Cyrillic: above, below, horn, comma, cedilla, ogonek.
+/// The accents of languages in Latin, Greek and Cyrillic: above, below, horn, comma, cedilla,
+/// ogonek.
 const ACCENTS: [char; 29] = [
     '\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{304}', '\u{306}', '\u{307}', '\u{308}', '\u{309}', '\u{30A}',
     '\u{30B}', '\u{30C}', '\u{30F}', '\u{311}', '\u{313}', '\u{314}', '\u{31B}', '\u{323}', '\u{324}', '\u{325}',
     '\u{326}', '\u{327}', '\u{328}', '\u{329}', '\u{32D}', '\u{331}', '\u{342}', '\u{345}', '\u{358}',
 ];
-/// Those that look like no other accent, on letters that have no character with it: Yoruba `ẹ́`, Lithuanian `r̃`, Russian `а́`.
+/// The accents that cannot be confused with another accent, on letters without a precomposed
+/// character: Yoruba `ẹ́`, Lithuanian `r̃`, Russian `а́`.
 const STEADY_ACCENTS: [char; 8] =
     ['\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{304}', '\u{308}', '\u{30C}', '\u{323}'];
-/// Letters that look with an accent like a dotted letter with it.
+/// Letters without a dot: with an accent they look like the dotted letter with the accent.
 const UNDOTTED: [char; 2] = ['\u{131}', '\u{237}'];
-/// Blank on every screen, or without a look of their own, although their category says otherwise: a pattern of Braille without dots, what stands
-/// for an object that is not in the text, a note without a head, blanks of hieroglyphs, what turns a hieroglyph round, a filler of Khitan.
+/// Blank characters whose Unicode category is not blank: the empty Braille pattern, the object
+/// replacement character, the null notehead, blank and rotating hieroglyph characters, the Khitan
+/// filler.
 const BLANKS: [char; 7] = ['\u{2800}', '\u{FFFC}', '\u{1D159}', '\u{13441}', '\u{13442}', '\u{13440}', '\u{16FE4}'];
 
 fn category(c: char) -> GeneralCategory {
@@ -250,12 +258,12 @@ fn script(c: char) -> Script {
     ScriptWithExtensions::new().get_script_val(c)
 }
 
-/// Whether it is used in this script, be it in others too.
+/// Whether a script uses the character, perhaps among other scripts.
 fn has(c: char, script: Script) -> bool {
     ScriptWithExtensions::new().has_script(c, script)
 }
 
-/// Whether it draws on the character before it.
+/// Whether the character is drawn on the character before it.
 pub(crate) fn is_mark(c: char) -> bool {
     !c.is_ascii()
         && matches!(
@@ -264,7 +272,7 @@ pub(crate) fn is_mark(c: char) -> bool {
         )
 }
 
-/// Whether NFC makes an ASCII character of it, as of the sign of Kelvin.
+/// Whether NFC turns the character into ASCII, as it does with the Kelvin sign.
 pub(super) fn spells_ascii(c: char) -> bool {
     !c.is_ascii() && ComposingNormalizerBorrowed::new_nfc().normalize(c.encode_utf8(&mut [0; 4])).is_ascii()
 }
@@ -273,7 +281,7 @@ fn is_tag(c: char) -> bool {
     ('\u{E0020}'..='\u{E007F}').contains(&c)
 }
 
-/// A vowel or a final consonant of Hangul in the decomposed spelling, which has no place of its own in a line.
+/// A Hangul vowel or final consonant in decomposed spelling, which has no column of its own.
 fn is_jamo(c: char) -> bool {
     matches!(
         CodePointMapData::<HangulSyllableType>::new().get(c),
@@ -289,7 +297,7 @@ fn composed(first: char, second: char) -> bool {
     !second.is_ascii() && CanonicalCompositionBorrowed::new().compose(first, second).is_some()
 }
 
-/// Whether it draws nothing and puts the next letter below this one.
+/// Whether the character draws nothing and puts the next letter below the previous one.
 fn is_stacker(c: char) -> bool {
     let class = CodePointMapData::<IndicSyllabicCategory>::new().get(c);
     class == IndicSyllabicCategory::InvisibleStacker || class == IndicSyllabicCategory::NumberJoiner || c == '\u{2D7F}'
@@ -300,7 +308,8 @@ fn is_accent(mark: char, base: char) -> bool {
     european && (ACCENTS.contains(&mark) || composed(base, mark))
 }
 
-/// Whether a mark is one that the script of `base` writes with, such as a vowel sign. Accents that go with any script are not.
+/// Whether the mark belongs to the script of `base`, such as a vowel sign. Accents for all scripts
+/// do not count.
 fn belongs(mark: char, base: char) -> bool {
     let own = script(base);
     let inherits =
@@ -312,7 +321,7 @@ fn belongs(mark: char, base: char) -> bool {
         && has_a_look(mark)
 }
 
-/// Whether a character draws something and does nothing else.
+/// Whether the character draws something and has no other effect.
 fn has_a_look(c: char) -> bool {
     let ghost = matches!(
         category(c),

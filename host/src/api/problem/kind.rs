@@ -4,7 +4,6 @@ use axum::http::StatusCode;
 
 /// Which problem it is. The name is part of the API: a client may act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the table in `row` says what each means")]
 pub enum Kind {
     BadRequest,
     Unauthenticated,

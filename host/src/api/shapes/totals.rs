@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 #[derive(Debug, ToSchema)]
 #[schema(as = Counted)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::totals`")]
 pub struct CountedShape {
     pub counter: CounterShape,
     pub total: TotalShape,
@@ -16,7 +15,6 @@ pub struct CountedShape {
 #[derive(Debug, ToSchema)]
 #[schema(as = Counter)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::Counter`")]
 pub struct CounterShape {
     pub scope: ScopeShape,
     pub capability: String,
@@ -43,7 +41,6 @@ pub enum ScopeShape {
 #[derive(Debug, ToSchema)]
 #[schema(as = CallId)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::CallId`")]
 pub struct CallIdShape {
     pub run: String,
     pub call: u32,
@@ -53,7 +50,6 @@ pub struct CallIdShape {
 #[derive(Debug, ToSchema)]
 #[schema(as = Total)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented at `holdshort_gate::Total`")]
 pub struct TotalShape {
     pub count: u64,
     pub sums: std::collections::BTreeMap<String, u64>,

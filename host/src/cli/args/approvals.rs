@@ -108,7 +108,6 @@ pub struct Approve {
     /// The approval
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
-    #[allow(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub confirm: Confirm,
     /// A note for the journal
@@ -117,7 +116,6 @@ pub struct Approve {
     /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
     #[arg(long)]
     pub full: bool,
-    #[allow(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub grant: GrantTerms,
 }
@@ -131,7 +129,6 @@ pub struct Edit {
     /// Read the new arguments (JSON) from this file, or from stdin with `-`, instead of opening $VISUAL or $EDITOR
     #[arg(long, value_name = "FILE|-")]
     pub arguments: Option<PathBuf>,
-    #[allow(missing_docs, reason = "clap would print it")]
     #[command(flatten)]
     pub confirm: Confirm,
     /// A note for the journal

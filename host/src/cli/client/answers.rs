@@ -17,7 +17,6 @@ pub struct ApprovalPage {
 
 /// One of them.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct ApprovalRow {
     pub id: String,
     #[serde(default)]
@@ -36,7 +35,6 @@ pub struct ApprovalRow {
 
 /// `GET /v1/approvals/{id}`, beside what is verified.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct ApprovalDetail {
     pub id: String,
     #[serde(default)]
@@ -83,7 +81,6 @@ pub struct ApprovalDetail {
 
 /// An attempt that did not happen and is made again.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct PutOff {
     pub reason: String,
     pub until: String,
@@ -91,14 +88,12 @@ pub struct PutOff {
 
 /// Somebody's no.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct Rejection {
     pub reviewer: String,
 }
 
 /// A call that was refused before anyone was asked.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct RefusedCall {
     pub action: Action,
     pub reason: RefusalReason,
@@ -106,7 +101,6 @@ pub struct RefusedCall {
 
 /// How the effect of an approval stands.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct Effect {
     #[serde(default)]
     pub state: String,
@@ -122,7 +116,6 @@ pub struct Effect {
 
 /// What a lookup found.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct Evidence {
     #[serde(default)]
     pub at: String,
@@ -131,7 +124,6 @@ pub struct Evidence {
 
 /// A decision that was made before.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct PastDecision {
     #[serde(default)]
     pub at: String,
@@ -165,7 +157,6 @@ pub struct RunPage {
 
 /// A run.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct RunRow {
     pub id: String,
     #[serde(default)]
@@ -196,7 +187,6 @@ pub struct RunRow {
 
 /// Since when the host cannot bring a run forward.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct Delayed {
     #[serde(default)]
     pub since: String,
@@ -223,7 +213,6 @@ pub struct EventPage {
 
 /// One of them.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct Event {
     pub seq: u64,
     #[serde(default)]
@@ -262,7 +251,6 @@ pub struct LogPage {
 
 /// One line of it: the agent's own words.
 #[derive(Debug, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the endpoint")]
 pub struct LogLine {
     pub number: u64,
     #[serde(default)]
