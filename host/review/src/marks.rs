@@ -27,14 +27,10 @@ pub struct Mark {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// The text contains invisible characters. They are shown as `<U+…>`.
-    Hidden {
-        count: usize,
-    },
+    Hidden { count: usize },
     /// The text contains invisible characters at positions where honest text has them, such as the
     /// joiner in an emoji. They are shown as `<U+…>`.
-    Apart {
-        count: usize,
-    },
+    Apart { count: usize },
     /// One word mixes letters of different scripts, as look-alikes do.
     MixedScripts {
         /// The word, in its visible form.

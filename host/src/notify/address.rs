@@ -1,11 +1,14 @@
-//! Which addresses a webhook may reach. Whoever gets the host to send a request must not reach what only this machine or its network can.
+//! Decides which addresses a webhook may reach.
+//!
+//! A caller who makes the host send a request must not reach addresses that only this machine or
+//! its network can reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Why an address is refused, if it is not one of the public internet's.
+/// The reason to refuse an address; `None` for a public one.
 ///
-/// IPv6 is refused but for global unicast (`2000::/3`), and an address that stands for an IPv4 one, mapped or translated, is judged as that one,
-/// because there are gateways that make it one.
+/// Of IPv6, only global unicast (`2000::/3`) is public. An IPv6 address that embeds an IPv4
+/// address, mapped or translated, is judged by the IPv4 address, because gateways convert it.
 pub fn refused(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(v4) => refused_v4(v4),
@@ -13,7 +16,7 @@ pub fn refused(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// IANA's registry of special addresses, and what is in use beside it.
+/// Checks IANA's registry of special addresses, and some addresses in common use.
 fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
     let [a, b, c, d] = address.octets();
     match (a, b, c, d) {
@@ -50,7 +53,7 @@ fn refused_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped, compatible, translated (NAT64), 6to4.
+/// The IPv4 address inside an IPv6 address: mapped, compatible, translated (NAT64), 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -66,7 +69,8 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// All of what a name means is looked at: one refused address refuses the name, since it could be the one that is connected to.
+/// Checks all addresses of a host name. One refused address refuses the name, because a connection
+/// could use that address.
 pub(super) fn check(
     host: &str,
     addresses: &[SocketAddr],

@@ -1,7 +1,5 @@
-//! Brings one target what the journal has for it: in order, at least once, without holding up anybody.
-//!
-//! **Invariant:** A message says the call as its event left it (`Journal::as_of`), so it is the same whenever it is sent. People are not asked
-//! for a decision that is done by then; programs get everything that happened.
+//! Delivers notifications to one target: in the order of the journal, at least once, and
+//! independently of other targets.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -16,28 +14,30 @@ use super::notice::{About, Kind, Notice};
 use super::webhook::{Again, NotTold};
 use super::{Notify, Target, Way};
 
-/// Events that are read at a time.
+/// Events per read of the journal.
 const CHUNK: usize = 64;
-/// Events of which none was worth a message, after which it is written down how far the target has got.
+/// Without a notification, the target's position is saved after this many events.
 const UNWRITTEN_MAX: u64 = 1_024;
-/// How often deadlines are looked at, by their index.
+/// The interval between checks for deadlines. A check uses an index.
 const REMIND_EVERY: Duration = Duration::from_secs(1);
-/// The pause when the journal cannot be read.
+/// The pause after a failed read of the journal.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts.
 const WAIT_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// How a message is tried again.
+/// The schedule for repeated attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// How often after the first attempt; then the message is given up.
+    /// The number of attempts after the first. Then the notification is given up.
     pub times: u32,
-    /// About how long before the first of them; each next wait is twice as long, up to 15 minutes.
+    /// The approximate wait before the second attempt. Each further wait is twice as long, up to 15
+    /// minutes.
     pub first: Duration,
 }
 
 impl Retry {
-    /// The wait after `failed` attempts. `drawn` spreads it between a half and the whole, so that targets of many hosts are not asked all at once.
+    /// The wait after `failed` attempts. `drawn` varies it between half and all of its length, so
+    /// that many hosts do not send at the same moment.
     pub fn wait(&self, failed: u32, drawn: u32) -> Duration {
         let whole =
             self.first.saturating_mul(1u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX)).min(WAIT_MAX);
@@ -45,7 +45,7 @@ impl Retry {
     }
 }
 
-/// Follows the journal for `target`, for as long as it is open.
+/// Follows the journal for `target` until the journal closes.
 pub(super) async fn run(notify: &Notify, target: &Target) {
     let mut courier = Courier { notify, target, at: Position(0), written: Position(0) };
     let mut hints = notify.journal.hints();
@@ -70,11 +70,11 @@ pub(super) async fn run(notify: &Notify, target: &Target) {
     }
 }
 
-/// Until something was committed, or it is time to look at deadlines. False once the journal is closed.
+/// Waits for a commit or for the next check of deadlines. Returns false once the journal is closed.
 async fn wait(hints: &mut Receiver<Hint>, target: &Target) -> bool {
     let hinted = async {
         let open = !matches!(hints.recv().await, Err(RecvError::Closed));
-        // What else was committed meanwhile is read with it.
+        // One read covers all commits that happened meanwhile.
         while hints.try_recv().is_ok() {}
         open
     };
@@ -87,14 +87,15 @@ async fn wait(hints: &mut Receiver<Hint>, target: &Target) -> bool {
 struct Courier<'a> {
     notify: &'a Notify,
     target: &'a Target,
-    /// Up to where the target has everything.
+    /// The target has received all notifications up to this position.
     at: Position,
-    /// What is written down of it.
+    /// The position saved in the journal.
     written: Position,
 }
 
 impl Courier<'_> {
-    /// Everything up to the journal's end. False once the target wants no more.
+    /// Delivers everything up to the journal's end. Returns false once the target refuses all
+    /// further notifications.
     async fn catch_up(&mut self) -> Result<bool, ReadError> {
         loop {
             let entries = self.notify.journal.feed(self.at, CHUNK).await?;
@@ -117,7 +118,7 @@ impl Courier<'_> {
         }
     }
 
-    /// The message about an event, if this target gets one.
+    /// The notification for an event, if this target gets one.
     async fn worth(&self, entry: &Entry) -> Result<Option<Notice>, ReadError> {
         let event = &entry.recorded.event;
         let wanted = |kind| self.target.events.contains(&kind);
@@ -135,7 +136,7 @@ impl Courier<'_> {
         Ok((self.concerns(&notice) && self.still_asks(&notice).await?).then_some(notice))
     }
 
-    /// Whether the target is somebody who could do something about it; a webhook is told all.
+    /// Whether the target can act on the notification. A webhook gets all.
     fn concerns(&self, notice: &Notice) -> bool {
         let (Way::Mail { reviewer, places, .. }, Some(call)) = (&self.target.way, &notice.call) else { return true };
         let now = self.notify.journal.now();
@@ -146,7 +147,8 @@ impl Courier<'_> {
         concerns(notice, call, reviewer) || (!barred && stands_for.into_iter().any(|name| concerns(notice, call, name)))
     }
 
-    /// People are not asked for what is done by now, such as after a target was out of reach for long. Programs get all that happened.
+    /// Skips requests to reviewers that are already done, for example after the target was
+    /// unreachable. Programs get every event.
     async fn still_asks(&self, notice: &Notice) -> Result<bool, ReadError> {
         let for_people = match &self.target.way {
             Way::Webhook(webhook) => webhook.format == Format::Chat,
@@ -162,7 +164,9 @@ impl Courier<'_> {
         }))
     }
 
-    /// Tries until it is accepted, or often enough. False if the target wants no more: then this message counts as not told, and the next host tries it.
+    /// Retries until the target accepts or the attempts are used up. Returns false if the target
+    /// refuses all further notifications: this one then counts as undelivered, and the next host
+    /// tries it.
     async fn bring(&self, notice: &Notice) -> bool {
         let (name, id) = (&self.target.name, &notice.id);
         let mut failed = 0;
@@ -199,7 +203,8 @@ impl Courier<'_> {
         }
     }
 
-    /// Reminds of every held call whose deadline is near, once for each revision. False once the target wants no more.
+    /// Sends a reminder for every held call close to its deadline, once for each revision. Returns
+    /// false once the target refuses all further notifications.
     async fn remind(&self) -> Result<bool, ReadError> {
         if !self.target.events.contains(&Kind::Reminder) {
             return Ok(true);
@@ -227,7 +232,8 @@ impl Courier<'_> {
         }
     }
 
-    /// If it cannot be written, what follows is told, and perhaps told again by the next host.
+    /// Saves the position. If that fails, delivery continues, and the next host may deliver some
+    /// notifications again.
     async fn write(&mut self) {
         let note = Note::Told { target: self.target.name.clone(), up_to: self.at };
         if self.note(note).await.is_ok() {
@@ -244,10 +250,10 @@ impl Courier<'_> {
     }
 }
 
-/// Whether this person could do something about it.
+/// Whether this reviewer can act on the call.
 fn concerns(notice: &Notice, call: &About, name: &str) -> bool {
     let admits = call.requirement.as_ref().map(|requirement| {
-        // What is in doubt is settled by any of them, in whichever stage.
+        // Reviewers of any stage may resolve an effect in doubt.
         let asked = if notice.kind == Kind::InDoubt {
             requirement.admits(name, call.level).is_ok()
         } else {
@@ -259,7 +265,8 @@ fn concerns(notice: &Notice, call: &About, name: &str) -> bool {
 }
 
 impl Target {
-    /// Sends one message, once: what the target said, or why it is not known to have it.
+    /// Sends one notification once, and returns the target's answer or the reason why delivery is
+    /// unknown.
     pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<String, NotTold> {
         match &self.way {
             Way::Webhook(webhook) => {

@@ -1,4 +1,5 @@
-//! The words of a message. What an agent wrote stands in it as visible text, which no receiver takes for markup, a mention or a link.
+//! Writes the text of notifications. An agent's words appear in visible form, in which no receiver
+//! finds markup, a mention or a link.
 
 use holdshort_gate::{Digest, Time};
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use super::notice::{About, Kind, Notice};
 use crate::review::{Shown, story, visible};
 
-/// The form of a webhook's body.
+/// The format of a webhook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `{"type", "timestamp", "data"}`, for programs.
@@ -15,20 +16,19 @@ pub enum Format {
     Chat,
 }
 
-/// A letter of the host's own.
+/// An email of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// Its stable name, which becomes the `Message-ID`.
+    /// Its stable id, which becomes the `Message-ID`.
     pub id: String,
-    /// To whom.
+    /// The recipient's address.
     pub to: String,
-    /// The host's words and ids alone: nothing of an agent's stands in a header.
+    /// Only words and ids of the host: a header never contains an agent's words.
     pub subject: String,
-    /// Plain text.
     pub text: String,
 }
 
-/// A webhook's body; the same notice is always the same bytes.
+/// The body for a webhook. One notice always gives the same bytes.
 pub fn body(notice: &Notice, base: &str, format: Format) -> String {
     let value = match format {
         Format::Standard => standard(notice, base),
@@ -37,7 +37,7 @@ pub fn body(notice: &Notice, base: &str, format: Format) -> String {
     Shown::json_line(&value).to_string().trim_end().to_owned()
 }
 
-/// The letter to one reviewer.
+/// The email to one reviewer.
 pub fn letter(notice: &Notice, base: &str, to: &str) -> Letter {
     let mut text = format!("{}.\n\n", sentence(notice));
     if let Some(About { capability, summary, .. }) = &notice.call {
@@ -50,7 +50,8 @@ pub fn letter(notice: &Notice, base: &str, to: &str) -> Letter {
         "\n{}\n\nSign in there to see it whole. Nothing can be decided by answering this letter.\n",
         link(notice, base)
     );
-    // Each person's letter is one of its own: in a Maildir the name says whether it is there already.
+    // Each recipient's email has a file name of its own: in a Maildir the name shows whether the
+    // email is already there.
     let whose: String = Digest::of(to.as_bytes()).bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let id = format!("{}-{whose}", notice.id);
     Letter { id, to: to.into(), subject: format!("Holdshort: {}", sentence(notice)), text }
@@ -75,7 +76,8 @@ fn standard(notice: &Notice, base: &str) -> Value {
     json!({ "type": notice.kind.name(), "timestamp": rfc3339(notice.at), "data": data })
 }
 
-/// Slack, Mattermost, Rocket.Chat and Google Chat read this text. What is not the host's stands between backticks, where they read no markup.
+/// The text for Slack, Mattermost, Rocket.Chat and Google Chat. Foreign words stand between
+/// backticks, where these services read no markup.
 fn chat(notice: &Notice, base: &str) -> String {
     let mut text = sentence(notice);
     if let Some(call) = &notice.call {
@@ -87,13 +89,14 @@ fn chat(notice: &Notice, base: &str) -> String {
     text + "\n" + &link(notice, base)
 }
 
-/// A text that no chat service obeys: no end of the backticks, no control sequence in `<…>` (escaped as Slack asks), no mention and no link.
+/// A text that no chat service interprets: it cannot end the backticks, and contains no control
+/// sequence `<…>` (escaped as Slack asks), no mention and no link.
 fn inert(text: &str) -> String {
     let visible = visible::line(text).replace('`', "'").replace('@', "(at)").replace("://", ":/ /");
     visible.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What happened, in the host's own words and ids.
+/// The event in the host's words and ids.
 fn sentence(notice: &Notice) -> String {
     let of = notice.call.as_ref().map_or_else(|| notice.run.0.clone(), |call| approval(notice, call));
     match notice.kind {
@@ -112,7 +115,7 @@ fn sentence(notice: &Notice) -> String {
     }
 }
 
-/// What else there is to say, by name: names of people and agents, and times.
+/// The other details by label: names of reviewers and agents, and times.
 fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Agent", visible::line(&notice.agent))];
     facts.extend(notice.outcome.as_ref().map(|outcome| ("Outcome", visible::line(outcome))));
@@ -125,7 +128,7 @@ fn approval(notice: &Notice, call: &About) -> String {
     format!("{}.{}", notice.run, call.number)
 }
 
-/// Where somebody who signs in sees it. It decides nothing.
+/// The address of the page. It does not decide anything, and needs a session.
 fn link(notice: &Notice, base: &str) -> String {
     match (&notice.call, notice.kind) {
         (Some(call), _) => format!("{base}/approvals/{}", approval(notice, call)),

@@ -1,11 +1,15 @@
-//! Telling people: webhooks and letters about what waits, lapses, is in doubt or is over.
+//! Sends notifications by webhook and email: a call is held, a deadline is near, an effect is in
+//! doubt, a run ended.
 //!
-//! Each target has a courier of its own, which reads the journal's feed from where it has got to ([`holdshort_journal::Note`]) and tries each message
-//! until it is accepted or given up. So every message goes out at least once, a target that is dead holds up no other and no run, and neither replay
-//! nor a restart sends anything again that was acknowledged. A message says where to look and what the host's one line is; it never holds what
-//! would decide.
+//! Each target has its own delivery task. The task reads the journal's feed from the target's saved
+//! position ([`holdshort_journal::Note`]) and tries each notification until the target accepts it
+//! or the attempts are used up. So every notification is sent at least once; an unreachable target
+//! delays neither other targets nor runs; and neither replay nor a restart repeats an acknowledged
+//! notification. A notification says where to look and contains the host's summary. **Invariant:**
+//! it never contains what a decision needs.
 //!
-//! Read in this order: [`notice`] (what is told), [`message`] (in which words), [`sign`], [`address`] and [`webhook`] (to whom), [`courier`].
+//! Read in this order: [`notice`] (content), [`message`] (text), [`sign`], [`address`] and
+//! [`webhook`] (transport), [`courier`] (delivery).
 
 pub mod address;
 mod courier;
@@ -27,56 +31,54 @@ pub use message::{Format, Letter};
 pub use notice::{Kind, Notice};
 pub use webhook::Webhook;
 
-/// Hands a letter over; what the far end said, or why it did not take it. It is the host's own letter and no agent's: it needs no clearance.
+/// Sends an email and returns the relay's answer or its reason for refusing. The email is the
+/// host's own and not an agent's effect, so it needs no clearance.
 pub type Post = Arc<dyn Fn(Letter) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
-/// Whom to tell, and of what.
+/// A receiver of notifications, and its choice of events.
 #[derive(Clone)]
 pub struct Target {
-    /// Its name in the journal and the log, such as `webhook ops`.
+    /// The name in the journal and the log, such as `webhook ops`.
     pub name: String,
-    /// What it is told.
+    /// The kinds of notifications that it gets.
     pub events: BTreeSet<Kind>,
-    /// How long before a deadline it is reminded.
+    /// The time between a reminder and the deadline.
     pub lead: Duration,
-    /// How often, and after which waits, a message is tried again.
+    /// The number of attempts and the waits between them.
     pub retry: Retry,
-    /// By which way.
     pub way: Way,
 }
 
-/// How a target is reached.
+/// The transport to a target.
 #[derive(Clone)]
 pub enum Way {
-    /// By HTTP.
     Webhook(Webhook),
-    /// By mail to one reviewer, about what they may decide.
+    /// Email to one reviewer, about calls on which they may decide.
     Mail {
-        /// Their name, as it stands in requirements.
+        /// The reviewer's name, as in requirements.
         reviewer: String,
-        /// In whose places they decide as well, and until when each.
+        /// The absent reviewers they act for, each with the end of the delegation.
         places: Vec<(String, Time)>,
-        /// Their address.
         address: String,
-        /// Who takes it.
         post: Post,
     },
 }
 
-/// Everybody who is told, and what it takes.
+/// All targets, and what the delivery needs.
 #[derive(Clone)]
 pub struct Notify {
     journal: Journal,
     targets: Vec<Target>,
-    /// Where this host's page is, without a slash at its end; links begin with it.
+    /// The address of the host's page, without a slash at its end. Links begin with it.
     base: String,
     clock: Clock,
-    /// The names of targets that want no more messages, for `/metrics`.
+    /// Targets that refused all further notifications, for `/metrics`.
     gone: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Notify {
-    /// Tells `targets` what `journal` holds. Those that answer that they are gone are told nothing more, and their names are put into `gone`.
+    /// Makes the delivery for `targets`. The name of a target that answers "gone" is added to
+    /// `gone`, and the target gets no more notifications.
     pub fn new(
         journal: Journal,
         targets: Vec<Target>,
@@ -87,7 +89,8 @@ impl Notify {
         Self { journal, targets, base, clock, gone }
     }
 
-    /// Lets every new target begin now. Until this has returned nothing may happen that they should be told.
+    /// Sets the starting position of each new target. The host must not record events before this
+    /// has returned, or the target would miss them.
     pub async fn begin(&self) -> Result<(), ReadError> {
         let unwritten = |error: holdshort_journal::SubmitError| ReadError::Store(error.to_string());
         let targets = self.targets.iter().map(|target| target.name.clone()).collect();
@@ -102,10 +105,10 @@ impl Notify {
         Ok(())
     }
 
-    /// Tells everybody, for ever.
+    /// Delivers to all targets. It returns only if the host drops it.
     pub async fn run(self) {
         join_all(self.targets.iter().map(|target| courier::run(&self, target))).await;
-        // Without targets there is nothing to do, which is no reason to end.
+        // Without targets the task waits forever, because its end would stop the host.
         std::future::pending().await
     }
 }

@@ -1,35 +1,33 @@
-//! What is told: which events of the journal, and what of them.
+//! Decides which events of the journal cause a notification, and collects its content.
 
 use holdshort_gate::{Call, CallNumber, Event, JournalId, Requirement, Run, RunId, Time, Verdict};
 use holdshort_journal::{Entry, Position};
 
-/// What a message is about.
+/// The kinds of notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A call waits for a decision, for the first time or again.
+    /// A call is held, for the first time or again.
     Held,
-    /// Its deadline is near.
+    /// A deadline is near.
     Reminder,
-    /// It was approved, rejected or answered.
+    /// A call was approved, rejected or answered.
     Decided,
-    /// Nobody decided, or the effect did not start, in time.
+    /// A deadline passed without a decision or without a start of the effect.
     Expired,
-    /// Its run was cancelled while it waited.
+    /// A run was cancelled while its call was held.
     Withdrawn,
-    /// An effect started, and what came of it is unknown.
+    /// An effect started and its outcome is unknown.
     InDoubt,
-    /// The host cannot bring a run forward.
     Delayed,
-    /// A run ended with a result.
     Finished,
-    /// A run ended otherwise.
+    /// A run ended without a result.
     Failed,
-    /// Somebody tries the target.
+    /// An operator tests the target.
     Test,
 }
 
 impl Kind {
-    /// The message's `type`.
+    /// The notification's `type`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Held => "approval.held",
@@ -45,60 +43,54 @@ impl Kind {
         }
     }
 
-    /// Whether somebody is asked to do something, which is pointless once it is done.
+    /// Whether the notification asks a reviewer to act, so that it is obsolete after the action.
     pub(super) fn asks(self) -> bool {
         matches!(self, Self::Held | Self::Reminder | Self::InDoubt)
     }
 }
 
-/// One message's content. It has neither arguments nor a digest: nobody can decide by it.
+/// The content of a notification. It has neither arguments nor a digest, so nobody can decide with
+/// it.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// The same for every attempt and after every restart, and different from every other's.
+    /// The id. It is the same for every attempt and after every restart, and unique otherwise.
     pub id: String,
-    /// What it is about.
     pub kind: Kind,
-    /// When that happened.
+    /// The time of the event.
     pub at: Time,
-    /// The run.
     pub run: RunId,
     /// The agent's configured name.
     pub agent: String,
-    /// Who started the run.
     pub started_by: String,
-    /// The call, if it is about one.
+    /// The call, unless the notification is about a run.
     pub call: Option<About>,
-    /// How it ended, or why it is asked again, in the host's words.
+    /// The outcome, or the reason for holding again, in the host's words.
     pub outcome: Option<String>,
-    /// Whether it is asked for because those of the stage before have approved.
+    /// Whether the approvals of the earlier stage are complete and the next stage is asked.
     pub next_stage: bool,
 }
 
-/// What a message says of a call.
+/// The part of a notification about a call.
 #[derive(Clone, Debug)]
 pub struct About {
-    /// Its number.
     pub number: CallNumber,
-    /// What was asked for.
     pub capability: String,
-    /// The host's one line, which quotes the agent: to be shown as visible text only.
+    /// The connector's summary. It quotes the agent, so it may be shown only in visible form.
     pub summary: String,
-    /// 1, and one more for each edit and change of facts.
+    /// The revision, from 1. Each edit and each change of a material fact adds one.
     pub revision: u32,
-    /// When it lapses.
     pub deadline: Option<Time>,
-    /// Who must decide; nothing if it was refused before anybody was asked.
+    /// The requirement; `None` if the call was refused without a reviewer.
     pub requirement: Option<Requirement>,
-    /// Who edited it.
     pub edited_by: Option<String>,
-    /// The stage that is decided on, from 0.
+    /// The current stage, counted from 0.
     pub stage: usize,
-    /// How often it was escalated.
+    /// The number of escalations so far.
     pub level: usize,
 }
 
 impl Notice {
-    /// What kind of message an event may be worth, by a look at the event alone.
+    /// The kind of notification for an event, decided by the event alone.
     pub(super) fn kind(event: &Event) -> Option<Kind> {
         match event {
             Event::CallHeld { .. }
@@ -133,13 +125,15 @@ impl Notice {
         }
     }
 
-    /// The message about an event, if it is worth one: `run` and `call` are as the event left them, so that it says the same whenever it is made.
+    /// The notification for an event, if there is one. `run` and `call` are the states right after
+    /// the event, so the content is the same at any time.
     pub(super) fn of(journal: &JournalId, entry: &Entry, run: &Run, call: Option<&Call>) -> Option<Self> {
         let event = &entry.recorded.event;
         let mut kind = Self::kind(event)?;
         if let Some(call) = call.filter(|call| kind == Kind::Decided && call.phase.name() == "held" && !answers(event))
         {
-            // A vote of several, or an edit, whose new revision is told by itself; but the last vote of a stage asks the people of the next.
+            // Single votes and edits cause no notification: a new revision has one of its own. But
+            // the last vote of a stage notifies the reviewers of the next stage.
             if !begins_a_stage(event, call) {
                 return None;
             }
@@ -159,7 +153,7 @@ impl Notice {
         })
     }
 
-    /// The reminder of a held call.
+    /// The reminder for a held call.
     pub(super) fn reminder(journal: &JournalId, id_of_run: &RunId, run: &Run, call: &Call, now: Time) -> Self {
         let place = format!("{id_of_run}-{}-{}", call.number, call.revision);
         Self {
@@ -175,7 +169,7 @@ impl Notice {
         }
     }
 
-    /// A message that is about nothing.
+    /// A notification for testing a target.
     pub fn test(drawn: &str, now: Time) -> Self {
         let id = format!("msg_{drawn}_test");
         let (kind, run, agent) = (Kind::Test, RunId("test".into()), "test".into());
@@ -199,12 +193,12 @@ impl About {
     }
 }
 
-/// Standard Webhooks signs `id.timestamp.body`, so that no dot may stand in an id.
+/// Standard Webhooks signs `id.timestamp.body`, so an id must not contain a dot.
 fn id(journal: &JournalId, place: &str, kind: Kind) -> String {
     format!("msg_{}_{place}_{}", journal.0, kind.name().replace('.', "-"))
 }
 
-/// Whether an approval was the last of its stage: nobody has voted in the stage that is decided on now.
+/// Whether an approval completed its stage: the current stage has no votes yet.
 fn begins_a_stage(event: &Event, call: &Call) -> bool {
     let approves =
         matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, Verdict::Approve));
@@ -212,12 +206,12 @@ fn begins_a_stage(event: &Event, call: &Call) -> bool {
     approves && last && call.votes.iter().all(|vote| vote.stage < call.stage)
 }
 
-/// An answer leaves the call held until the next event, which is written with it.
+/// An answer leaves the call held until the next event, which the same transaction writes.
 fn answers(event: &Event) -> bool {
     matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, Verdict::Respond(_)))
 }
 
-/// How it ended, without a word of the agent's or of anybody else's but names.
+/// The outcome in the host's words. It contains names, and no text of an agent or a reviewer.
 fn outcome(event: &Event) -> Option<String> {
     Some(match event {
         Event::CallRevised { by, revision, .. } => format!("edited by {by}: revision {revision}"),

@@ -1,35 +1,37 @@
-//! Signatures after Standard Webhooks (<https://www.standardwebhooks.com/>), by which a receiver knows that a message is this host's and of now.
+//! Signatures as in Standard Webhooks (<https://www.standardwebhooks.com/>). They prove to a
+//! receiver that a message is from this host and recent.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// What a secret begins with.
+/// The prefix of a secret.
 const PREFIX: &str = "whsec_";
-/// Bytes of a secret, by the standard.
+/// The length of a secret in bytes, by the standard.
 const BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// A secret that host and receiver share. Nothing shows it.
+/// A secret shared by host and receiver. It is never shown.
 #[derive(Clone)]
 pub struct Secret(Vec<u8>);
 
-/// A text that is no secret. It does not repeat the text.
+/// The error for a text that is no secret. It does not repeat the text.
 #[derive(Debug, thiserror::Error)]
 #[error("this is no secret of a webhook: write `whsec_` and the base64 of 24 to 64 random bytes")]
 pub struct NoSecret;
 
 impl Secret {
-    /// Reads `whsec_…`, as it stands in a file.
+    /// Reads a secret in the form `whsec_…`.
     pub fn parse(text: &str) -> Result<Self, NoSecret> {
         let encoded = text.trim().strip_prefix(PREFIX).ok_or(NoSecret)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| NoSecret)?;
         if BYTES.contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(NoSecret) }
     }
 
-    /// The value of `webhook-signature`.
+    /// The value of the header `webhook-signature`.
     pub fn sign(&self, id: &str, timestamp: u64, body: &str) -> String {
-        // HMAC pads a short key with zeros; padded here, it has the one length that cannot be refused.
+        // HMAC pads a short key with zeros. Padding it here gives the one length that the library
+        // always accepts.
         let mut key = [0; 64];
         for (padded, byte) in key.iter_mut().zip(&self.0) {
             *padded = *byte;

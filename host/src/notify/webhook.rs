@@ -1,7 +1,5 @@
-//! One request to one target: only to where the operator said, only to addresses that may be reached, and nowhere else from there.
-//!
-//! **Invariant:** An address is judged in the resolver of the connection itself, so the address that was judged is the address that is connected
-//! to. All addresses of a name must be allowed, not only one of them.
+//! Sends one request to one webhook: only to the configured URL, only to permitted addresses,
+//! without following redirects.
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -19,55 +17,54 @@ use super::message::{Format, body};
 use super::notice::Notice;
 use super::sign::Secret;
 
-/// How long a target may take for all of it.
+/// The time limit for one request.
 const TIME_OUT: Duration = Duration::from_secs(15);
-/// Bytes of an answer's head and of its body that are read.
+/// The limits for an answer: bytes of the head, and bytes of the body.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const ANSWER_BYTES_MAX: u64 = 1024;
 
-/// Finds the addresses of a host and a port.
+/// Looks up the addresses of a host name and port.
 pub type Lookup = dyn Fn(&str, u16) -> std::io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// Where messages go.
+/// A configured webhook.
 #[derive(Clone)]
 pub struct Webhook {
-    /// With a scheme, a host and a path. The path may be a secret of its own, so that nothing shows it.
+    /// The URL with scheme, host and path. The path may be a secret, so the URL is never shown.
     pub url: Uri,
-    /// What messages are signed with, if they are.
+    /// The signing secret, if configured.
     pub secret: Option<Secret>,
-    /// In which form.
     pub format: Format,
-    /// Why an address is not reached, if it is not.
+    /// The rule for addresses: it returns the reason to refuse one.
     pub rule: fn(IpAddr) -> Option<&'static str>,
-    /// Names are looked up by this; by the system, if there is none.
+    /// The resolver; the system's own if `None`.
     pub lookup: Option<Arc<Lookup>>,
 }
 
-/// A rule that refuses nothing, for targets of the operator's own network.
+/// A rule that permits every address, for targets in the operator's network.
 pub fn anywhere(_: IpAddr) -> Option<&'static str> {
     None
 }
 
-/// The longest pause that a target is given because it asks for one.
+/// The longest pause that a target may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Why a message is not known to have arrived, and when to try again.
+/// The delivery of a notification is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotTold {
-    /// In words, without the target's address.
+    /// The reason, without the target's address.
     pub why: String,
-    /// What the target asked for, if it answered.
+    /// The target's wish for the next attempt.
     pub again: Again,
 }
 
-/// When a target wants the message again.
+/// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// It did not say.
+    /// By the usual schedule.
     AsUsual,
-    /// Not before this has passed (`Retry-After`), an hour at most.
+    /// After this pause (`Retry-After`), an hour at most.
     After(Duration),
-    /// Never, and no other message either (410).
+    /// Not at all, also for other notifications (status 410).
     Never,
 }
 
@@ -77,23 +74,23 @@ impl From<String> for NotTold {
     }
 }
 
-/// What a target answered.
+/// A target's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The status.
     pub status: u16,
-    /// The beginning of the body, as it came.
+    /// The beginning of the body, unescaped.
     pub body: String,
 }
 
 impl Webhook {
-    /// Sends one message, once. An error says why it is not known to have arrived, without a word of the address but its host.
+    /// Sends one notification once. An error says why delivery is unknown; of the URL it contains
+    /// only the host.
     pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<Answer, NotTold> {
         let (webhook, id, body) = (self.clone(), notice.id.clone(), body(notice, base, self.format));
         let (reply, answer) = tokio::sync::oneshot::channel();
-        // A thread of its own: a host that ends does not wait for a target that does not answer.
+        // A separate thread: a stopping host does not wait for a silent target.
         std::thread::spawn(move || {
-            // The library logs the whole address, whose path may be a secret.
+            // The library would log the complete URL, whose path may be a secret.
             let _quiet = tracing::subscriber::set_default(NoSubscriber::default());
             drop(reply.send(webhook.post(&id, now.0 / 1_000_000, &body)));
         });
@@ -123,13 +120,14 @@ impl Webhook {
             (_, None) => Again::AsUsual,
         };
         let mut answer = Vec::new();
-        // The status is what counts; a body that breaks off changes nothing.
+        // Only the status counts. A body that breaks off changes nothing.
         drop(response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut answer));
         let answer = Answer { status, body: String::from_utf8_lossy(&answer).into_owned() };
         if (200..300).contains(&status) { Ok(answer) } else { Err(NotTold { why: answer.refusal(), again }) }
     }
 
-    /// A new one for each attempt, so that no connection and no address is used again. A proxy of the environment would look names up itself.
+    /// A new HTTP client for each attempt, so that neither a connection nor an address is reused.
+    /// It ignores the environment's proxy, because a proxy would look up names itself.
     fn agent(&self, refused: Arc<Mutex<Option<String>>>) -> ureq::Agent {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -150,12 +148,13 @@ impl Webhook {
     }
 }
 
-/// `Retry-After`: seconds, or a date of HTTP (RFC 9110, 10.2.3), as the time from `now`, which is in seconds since 1970.
+/// Reads `Retry-After`: seconds, or an HTTP date (RFC 9110, 10.2.3). `now` is in seconds since
+/// 1970.
 pub(super) fn pause(asked: &str, now: u64) -> Option<Duration> {
     let asked = asked.trim();
     let digits = !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit());
     let pause = if digits {
-        // More seconds than a number holds are more than the longest pause.
+        // A number too large for the type exceeds the longest pause anyway.
         Duration::from_secs(asked.parse().unwrap_or(u64::MAX))
     } else {
         let then = httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -171,7 +170,8 @@ impl Answer {
     }
 }
 
-/// What it returns is what is connected to: nothing is looked up a second time, so a name cannot mean something else by then.
+/// A resolver that checks addresses. The connection uses exactly the checked addresses: there is no
+/// second lookup, in which the name could mean another address.
 struct Checked {
     rule: fn(IpAddr) -> Option<&'static str>,
     lookup: Option<Arc<Lookup>>,

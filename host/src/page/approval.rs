@@ -1,4 +1,5 @@
-//! `/approvals/{id}`: what would happen, what the host knows about it, what the agent says, and the forms that decide.
+//! The page of one approval (`/approvals/{id}`): the action, the host's facts, the agent's words,
+//! and the decision forms.
 
 use askama::Template;
 use axum::extract::State;
@@ -20,15 +21,15 @@ use crate::review::story;
 use crate::review::waiting::is_early;
 use crate::review::{Item, Matter, Sheet, ShownExhibit, Text};
 
-/// How it is shown.
+/// The query of the page's address.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApprovalQuery {
-    /// `whole`: with all evidence that a page for printing holds, open.
+    /// `whole`: show all evidence that fits on a page for printing.
     evidence: Option<String>,
-    /// `split`: diffs side by side.
+    /// `split`: show diffs side by side.
     diff: Option<String>,
-    /// What was decided just before, to be told what became of it.
+    /// The approval that this reviewer decided just before; the page reports its state.
     decided: Option<String>,
 }
 
@@ -51,44 +52,45 @@ struct ApprovalPage {
     split: bool,
     /// Evidence is here and open as for printing.
     whole: bool,
-    /// What the clearance covers beside the action and the evidence, label and text.
+    /// The parts of the clearance besides the action and the evidence, as label and text.
     facts: Vec<(&'static str, Text)>,
-    /// What was done, as the connector reports it.
+    /// The connector's report of the effect.
     receipt: Vec<Item>,
     digest: Option<Digest>,
     decide: Option<Deciding>,
     resolving: Option<Resolving>,
     before: Option<Before>,
-    /// The calls that do the same and were proposed since; the page of each of them says so itself.
+    /// Later calls with the same action. Their own pages name this one.
     same: Vec<Text>,
 }
 
-/// What the forms that decide need.
+/// The data for the decision forms.
 #[derive(Debug)]
 struct Deciding {
     digest: Digest,
     seal: Seal,
-    /// Why this reviewer may not approve, if they may not.
+    /// The reason why this reviewer may not approve.
     barred: Option<Text>,
-    /// In whose place they decide with these forms: their own, if in nobody else's.
+    /// The reviewer whose vote these forms cast: the signed-in reviewer, or the absent one they act
+    /// for.
     place: Text,
-    /// The same, if it is somebody else's.
+    /// The absent reviewer they act for, if any.
     stands_for: Option<Text>,
-    /// Others must approve first.
+    /// An earlier stage still needs approvals.
     early: bool,
-    /// They have approved this already.
+    /// This reviewer has already approved.
     voted: bool,
-    /// They made this revision by editing.
+    /// This reviewer made the revision with an edit.
     edited: bool,
-    /// It is a question, with these choices.
+    /// The choices, if the call is a question.
     question: Option<Vec<Text>>,
-    /// They may have more like it cleared.
+    /// This reviewer may create a grant with the approval.
     grants: bool,
-    /// Why approving takes a word and not a click.
+    /// The reason why an approval needs the confirmation word.
     careful: Option<&'static str>,
 }
 
-/// What was decided just before.
+/// The decision made just before.
 #[derive(Debug)]
 pub(super) struct Before {
     pub(super) id: Text,
@@ -96,7 +98,7 @@ pub(super) struct Before {
     pub(super) standing: Standing,
 }
 
-/// Shows an approval, whatever state it is in: its address is its permanent one.
+/// Shows an approval in any state. The address is permanent.
 pub(super) async fn show(
     State(api): State<Api>,
     signed: Signed,
@@ -109,7 +111,7 @@ pub(super) async fn show(
     let now = api.journal().now();
     let whole = query.evidence.as_deref() == Some("whole");
     let evidence = evidence::all(&api, &call, whole).await?;
-    // Where the component cannot be read any more, the arguments are laid out by their JSON alone.
+    // If the component is no longer readable, the arguments are laid out by their JSON alone.
     let function = api.driver().function(&call).await.ok();
     let titles = call.proposal().map(titles).unwrap_or_default();
     let matter = matter(&call, function.as_ref(), &titles);
@@ -141,7 +143,7 @@ pub(super) async fn show(
     if whole { long_page(shown).await } else { page(&shown) }
 }
 
-/// The calls that wait and would do the same, but for those that the approval itself points out.
+/// Held calls with the same action, except those that the approval already names.
 async fn same(api: &Api, run: &RunId, call: &Call) -> Result<Vec<Text>, ReadError> {
     let of = CallId { run: run.clone(), call: call.number };
     let shown = |id: &CallId| call.proposal().is_some_and(|proposal| proposal.beside.iter().any(|one| one.id == *id));
@@ -149,7 +151,7 @@ async fn same(api: &Api, run: &RunId, call: &Call) -> Result<Vec<Text>, ReadErro
     Ok(same.iter().filter(|id| !shown(id)).map(|id| Text::line(&id.to_string())).collect())
 }
 
-/// What was decided just before, if `id` is an approval's.
+/// Reports the decision made just before, if `id` names an approval.
 pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
     let (run, number) = ids::approval(id?).ok()?;
     let (subject, call) = approvals::load(api, &run, number).await.ok()?;
@@ -158,7 +160,7 @@ pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
     Some(Before { id: Text::line(id?), summary, standing: Standing::of(&call, id?, &started_by, api.journal().now()) })
 }
 
-/// How much is at stake, in a word.
+/// The value at stake as a label.
 pub(super) fn consequence(consequence: Option<Consequence>) -> &'static str {
     match consequence.unwrap_or_default() {
         Consequence::Low => "low",
@@ -187,7 +189,7 @@ fn matter<'a>(
     }
 }
 
-/// The evidence's headings, in which something may be disguised as well.
+/// The titles of the exhibits. They are checked for misleading text too.
 pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
     let title = |one: &ExhibitRef| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None };
     proposal.exhibits.iter().map(title).collect()
@@ -221,11 +223,12 @@ fn receipt(call: &Call) -> Vec<Item> {
     done.map(|value| Item::all(value, None)).unwrap_or_default()
 }
 
-/// The forms, while it waits.
+/// The decision forms of a held call.
 fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Option<Deciding> {
     let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
     let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
-    // Who stands for somebody whose word counts is asked as they would be; four-eyes bars them in their own person too.
+    // A delegate is asked like the absent reviewer. Four-eyes excludes the delegate as a person
+    // too.
     let seat = signed.0.reviewer().seat(call, started_by, now);
     let name = seat.unwrap_or(signed.name());
     let bars = call.requirement().map(|asks| asks.bars(signed.name(), started_by, call.edited_by.as_deref()));
@@ -247,7 +250,7 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Optio
     })
 }
 
-/// The choices that a question offers.
+/// The choices of a question.
 pub(super) fn choices(call: &Call) -> impl Iterator<Item = &str> {
     let choices = call.action().arguments().get("question").and_then(|question| question.get("choices"));
     choices.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(serde_json::Value::as_str)

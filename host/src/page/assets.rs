@@ -1,7 +1,8 @@
-//! `/assets/…`: the style, the script and the icon, which are part of the program.
+//! The style sheet, the script and the icon (`/assets/…`), which are compiled into the program.
 //!
-//! Their names carry their digest, and a page says which digest the browser must find (`integrity`): a file that another program left in the browser, when
-//! it listened where the host does, is neither run nor applied.
+//! An asset's name contains its digest, and each page states the digest that the browser must find
+//! (`integrity`). A browser therefore ignores a cached file of another program that served this
+//! port before.
 
 use std::sync::LazyLock;
 
@@ -21,9 +22,8 @@ use crate::review::Text;
 pub(super) struct Asset {
     media: &'static str,
     text: &'static str,
-    /// Its path.
     pub(super) path: Text,
-    /// What a page says of its content.
+    /// The value of the `integrity` attribute.
     pub(super) integrity: Text,
 }
 
@@ -37,17 +37,18 @@ impl Asset {
     }
 }
 
-/// How pages look.
+/// The style sheet of all pages.
 pub(super) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new(("style", "css"), "text/css; charset=utf-8", include_str!("assets/style.css")));
-/// What brings them up to date.
+/// The script that updates pages.
 pub(super) static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new(("script", "js"), "text/javascript; charset=utf-8", include_str!("assets/script.js")));
-/// The sign on their tab.
+/// The icon in the browser's tab.
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new(("icon", "svg"), "image/svg+xml", include_str!("assets/icon.svg")));
 
-/// Serves one. It may be kept for five minutes, so that going from page to page does not load it again.
+/// Serves one asset. Browsers may cache it for five minutes, so following a link does not load it
+/// again.
 pub(super) async fn show(Path(file): Path<String>) -> Answer {
     let all = [&*STYLE, &*SCRIPT, &*ICON];
     let found = all.into_iter().find(|asset| asset.path.to_string().strip_prefix("/assets/") == Some(&*file));

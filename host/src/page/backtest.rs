@@ -1,4 +1,4 @@
-//! `/backtest`: a form for policies to try on the recorded calls, and what came out of it.
+//! Backtests (`/backtest`): a form for policies to try on recorded calls, and the report.
 
 use askama::Template;
 use axum::extract::State;
@@ -15,18 +15,18 @@ use crate::policy::backtest::{Found, Listed, NotJudged, Report, Row, Table};
 use crate::policy::load::Source;
 use crate::review::Text;
 
-/// What the form's seal is of.
+/// The form's purpose, which its seal covers.
 const SEALED: &str = "backtest";
 /// Microseconds of a day.
 const DAY: u64 = 86_400_000_000;
-/// What the text is called in errors.
+/// The name of the typed text in error messages.
 const NAME: &str = "your policies";
 
-/// How the form is filled when it is opened.
+/// The query that fills the form.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BacktestQuery {
-    /// Policies to add to those in force.
+    /// Policies to try in addition to those in force.
     add: Option<String>,
 }
 
@@ -42,7 +42,7 @@ struct BacktestPage {
     result: Option<Outcome>,
 }
 
-/// What came out.
+/// The report.
 #[derive(Debug)]
 struct Outcome {
     rejected: u64,
@@ -55,7 +55,7 @@ struct Outcome {
     warnings: Vec<Text>,
 }
 
-/// A call that is worth a look.
+/// A call whose verdict would change.
 #[derive(Debug)]
 struct Call {
     id: Text,
@@ -63,11 +63,11 @@ struct Call {
     summary: Text,
     by: Text,
     said: Option<Text>,
-    /// What the candidate says of it.
+    /// The verdict of the tried policies.
     candidate: Text,
 }
 
-/// What a group is asked.
+/// The review load of one group.
 #[derive(Debug)]
 struct Burden {
     who: Text,
@@ -83,7 +83,7 @@ pub(super) async fn show(signed: Signed, Query(query): Query<BacktestQuery>) -> 
     page(&form(&signed, &text, true, "", Vec::new()))
 }
 
-/// The form, with what was typed, and what is wrong with it.
+/// The form with its typed content and the errors in it.
 fn form(signed: &Signed, policies: &str, add: bool, days: &str, trouble: Vec<Text>) -> BacktestPage {
     BacktestPage {
         frame: signed.frame("policy"),
@@ -96,7 +96,7 @@ fn form(signed: &Signed, policies: &str, add: bool, days: &str, trouble: Vec<Tex
     }
 }
 
-/// Tries what the form holds.
+/// Runs the backtest that the form asks for.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> Answer {
     signed.0.check(SEALED, sent.field("seal").unwrap_or_default())?;
     let text = Text::typed(sent.field("policies").unwrap_or_default());
@@ -117,7 +117,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -
     }
 }
 
-/// So many days ago.
+/// The beginning of the period, `days` before now.
 fn since(api: &Api, days: &str) -> Result<Time, Problem> {
     if days.is_empty() {
         return Ok(Time(0));
@@ -126,7 +126,7 @@ fn since(api: &Api, days: &str) -> Result<Time, Problem> {
     Ok(Time(api.journal().now().0.saturating_sub(days.saturating_mul(DAY))))
 }
 
-/// The report as the page lays it out.
+/// Lays the report out for the page.
 fn outcome(report: Report) -> Outcome {
     let some = |Table(rows): Table| rows.into_iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
     let listed = |Listed { first, .. }: Listed| first.into_iter().map(Call::from).collect();

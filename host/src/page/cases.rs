@@ -1,4 +1,5 @@
-//! `/policy/cases`: a form for calls that nobody made yet, and what policies say of them; `holdshort policy test` without a terminal.
+//! Test cases (`/policy/cases`): a form for invented calls, and the policies' verdicts on them. The
+//! page does the same as `holdshort policy test`.
 
 use askama::Template;
 use axum::extract::State;
@@ -12,9 +13,10 @@ use crate::policy::cases::Tried;
 use crate::policy::load::Source;
 use crate::review::Text;
 
-/// What the form's seal is of.
+/// The form's purpose, which its seal covers.
 const SEALED: &str = "cases";
-/// What the form is opened with: it shows how cases are written, and can be judged where the mail connector is.
+/// The initial content of the form. It shows the syntax, and runs wherever the mail connector is
+/// configured.
 const EXAMPLE: &str = include_str!("templates/case.toml");
 
 #[derive(Template)]
@@ -35,12 +37,12 @@ impl CasesPage {
     }
 }
 
-/// A case that was judged.
+/// A case with its result.
 #[derive(Debug)]
 struct Shown {
     name: Text,
     told: Text,
-    /// What is not as expected, and what could not be evaluated.
+    /// Failed expectations and evaluation errors.
     trouble: Vec<Text>,
     failed: bool,
 }
@@ -50,7 +52,7 @@ pub(super) async fn show(signed: Signed) -> Answer {
     page(&form(&signed, EXAMPLE, "", true))
 }
 
-/// The form, with what was typed.
+/// The form with its typed content.
 fn form(signed: &Signed, cases: &str, policies: &str, add: bool) -> CasesPage {
     CasesPage {
         frame: signed.frame("policy"),
@@ -63,7 +65,7 @@ fn form(signed: &Signed, cases: &str, policies: &str, add: bool) -> CasesPage {
     }
 }
 
-/// Judges what the form holds.
+/// Runs the cases in the form.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> Answer {
     signed.0.check(SEALED, sent.field("seal").unwrap_or_default())?;
     let cases = Text::typed(sent.field("cases").unwrap_or_default());

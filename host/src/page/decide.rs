@@ -1,6 +1,7 @@
-//! `/approvals/{id}/decision`: what the forms of a review page send.
+//! Receives the decision forms (`/approvals/{id}/decision`).
 //!
-//! The seal is of the digest, so only a page that showed this very approval to this very session can decide on it.
+//! The seal of a form covers the digest. A session can therefore decide only on an approval that
+//! the page showed to this session.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
@@ -17,7 +18,7 @@ use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
 
-/// Decides, and goes on to what waits next.
+/// Records the decision and leads to the next approval.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let (run, number) = ids::approval(&id)?;
     let told = |problem: Problem| Trouble::at(problem, &id).with(form.field("message"));
@@ -42,7 +43,7 @@ async fn request(
     let (_, call) = approvals::load(api, run, number).await?;
     let kind = match form.field("decision") {
         Some("approve") => {
-            // On what is current: another digest is refused anyway.
+            // This checks the current revision. A form with another digest is refused in any case.
             if careful(call.proposal()).is_some() {
                 typed(form).map_err(|problem| Trouble::at(problem, &format!("{run}.{number}")))?;
             }
@@ -66,7 +67,7 @@ async fn request(
     Ok(DecisionRequest { message, answer, stands_for, ..DecisionRequest::new(kind, digest) })
 }
 
-/// The choice that was picked, as the agent wrote it; the page shows it made visible.
+/// The selected choice in the agent's spelling; the page shows the visible form.
 fn chosen(call: &Call, form: &Form) -> Option<String> {
     let index: usize = form.field("choice")?.parse().ok()?;
     choices(call).nth(index).map(str::to_owned)

@@ -1,7 +1,9 @@
-//! `/approvals/{id}/edit`: the arguments as a form, then what would become of them, then the edit itself.
+//! The edit of an approval (`/approvals/{id}/edit`): a form with the arguments, a preview, and the
+//! edit itself.
 //!
-//! A preview asks the connector and policy as the edit will, and writes nothing. Its seal is of the digest and of the new arguments, so what is
-//! sent is what was previewed, to the byte. Reasons that the agent gave stay as they are: they are the agent's words.
+//! The preview asks the connector and policy as the edit will, and writes nothing. Its seal covers
+//! the digest and the new arguments, so the host accepts exactly the previewed bytes. The agent's
+//! reasons cannot be edited, because they are the agent's words.
 
 use askama::Template;
 use axum::extract::State;
@@ -32,9 +34,9 @@ struct EditPage {
     summary: Text,
     digest: Digest,
     seal: Seal,
-    /// What is wrong with the whole of it.
+    /// An error about the form as a whole.
     trouble: Option<Text>,
-    /// What is wrong with fields.
+    /// Errors about single fields.
     wrong: Wrong,
     parts: Vec<Part>,
 }
@@ -51,18 +53,18 @@ struct PreviewPage {
     sheet: Sheet,
     consequence: &'static str,
     changes: Vec<(Text, Vec<Item>, Vec<Item>)>,
-    /// What the host found out, and what must still hold.
+    /// The new facts: position, old value, new value.
     facts: Vec<(Text, Vec<Item>, Vec<Item>)>,
     holds: Vec<(Text, Vec<Item>, Vec<Item>)>,
-    /// Evidence that was not shown before.
+    /// Evidence that is new in this revision.
     evidence: Vec<Evidence>,
-    /// What sending it leads to.
+    /// The state of the call after the edit.
     outcome: DecisionOutcome,
-    /// Why sending it takes a word and not a click.
+    /// The reason why the edit needs the confirmation word.
     careful: Option<&'static str>,
 }
 
-/// An edit under way.
+/// An edit in progress.
 struct Editing<'a> {
     api: &'a Api,
     signed: &'a Signed,
@@ -71,12 +73,13 @@ struct Editing<'a> {
     number: CallNumber,
     call: Call,
     digest: Digest,
-    /// What is edited: the parameters without the agent's reasons.
+    /// The type of the editable arguments: all parameters except the agent's reasons.
     ty: WitType,
 }
 
 impl<'a> Editing<'a> {
-    /// Whoever may not edit, or is too late, is told so before anything else is looked at.
+    /// Starts an edit. It refuses a reviewer who may not edit, or an outdated digest, before it
+    /// does any work.
     async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str, digest: Option<Digest>) -> Result<Self, Trouble> {
         let told = |problem: Problem| Trouble::at(problem, id);
         let (run, number) = ids::approval(id)?;
@@ -90,7 +93,7 @@ impl<'a> Editing<'a> {
         Draft::of(&self.ty, Some(arguments), 0)
     }
 
-    /// The form, and what keeps it from going on.
+    /// Shows the form with its errors.
     fn form(&self, draft: &Draft, wrong: Wrong, trouble: Option<&str>) -> Answer {
         let shown = EditPage {
             frame: self.signed.frame("inbox"),
@@ -109,7 +112,7 @@ impl<'a> Editing<'a> {
         self.call.proposal().map(|proposal| Text::line(&proposal.summary)).unwrap_or_default()
     }
 
-    /// What would become of the edit, or the form again.
+    /// Shows the preview, or the form with its errors.
     async fn preview(&self, draft: &Draft) -> Answer {
         let mut wrong = Wrong::new();
         let edited = draft.value(&self.ty, &Name::root(), 0, &mut wrong);
@@ -163,7 +166,7 @@ impl<'a> Editing<'a> {
         })
     }
 
-    /// Sends what was previewed.
+    /// Sends the previewed edit.
     async fn send(&self, arguments: Value, message: Option<Message>) -> Answer {
         let draft = self.draft(&arguments);
         let request = DecisionRequest {
@@ -179,13 +182,13 @@ impl<'a> Editing<'a> {
     }
 }
 
-/// Shows the form, filled with the arguments as they are.
+/// Shows the form with the current arguments.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
     let editing = Editing::begin(&api, &signed, &id, None).await?;
     editing.form(&editing.draft(editing.call.action().arguments()), Wrong::new(), None)
 }
 
-/// Does what a button of the form, or of the preview, says.
+/// Handles a button of the form or of the preview.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let told = |problem: Problem| Trouble::at(problem, &id);
     let wrong = |detail: &str| told(Problem::new(problem::Kind::BadRequest, detail));
@@ -215,17 +218,18 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     let draft = Draft::posted(&editing.ty, &Name::root(), &Sent::new(&form.0), 0);
     match action {
         Some("preview") => editing.preview(&draft).await,
-        // One more item, or the fields of another case.
+        // The reviewer asked for one more list item, or for the fields of another case.
         Some(_) | None => editing.form(&draft, Wrong::new(), None),
     }
 }
 
-/// What a form is for: the parameters but for the agent's reasons.
+/// The editable parameters: all except the agent's reasons.
 fn editable(FunctionType { params, .. }: FunctionType) -> WitType {
     WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect())
 }
 
-/// What the seal of a preview is of: whether sending it takes the word was said there, and no form says it otherwise.
+/// The text that a preview's seal covers. It includes whether the edit needs the confirmation word,
+/// so that a form cannot change this.
 fn sealed(digest: Digest, arguments: &str, takes_word: bool) -> String {
     let how = if takes_word { "edit with the word" } else { "edit" };
     format!("{how} {digest} {arguments}")

@@ -1,7 +1,5 @@
-//! The host's evidence on pages: the whole of it where it is short, page by page where it is long, never cut.
-//!
-//! **Invariant:** A page draws its own lines of long evidence and counts the rest. Work that takes longer with the length of the evidence waits
-//! for the threads of `aside`.
+//! The host's evidence on pages: short evidence complete, long evidence split into pages, none of
+//! it cut.
 
 use askama::Template;
 use axum::extract::State;
@@ -15,42 +13,42 @@ use crate::api::{Api, approvals, ids};
 use crate::review::{Leaf, Numbered, Patch, Text};
 use holdshort_common::aside;
 
-/// Bytes of evidence on a review page: one piece, and all together. What is longer has pages of its own.
+/// The limits for evidence on a review page: one exhibit, and all together. Longer evidence has
+/// pages of its own.
 const ONE_BYTES_MAX: u64 = 24 * 1024;
 const ALL_BYTES_MAX: u64 = 48 * 1024;
-/// Bytes of evidence on a page for printing. A browser that is given much more is busy with it for minutes.
+/// The limit for evidence on a page for printing. Browsers need minutes for much more.
 const PRINTED_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A piece of evidence on a review page.
+/// An exhibit on a review page.
 #[derive(Debug)]
 pub(super) struct Evidence {
     pub(super) title: Text,
     pub(super) media: Text,
     pub(super) bytes: u64,
     pub(super) digest: Digest,
-    /// Whose words it is, if it is not what the host says.
+    /// The author, if the exhibit is not the host's.
     pub(super) whose: Option<Text>,
     pub(super) body: Body,
 }
 
-/// What is shown of it.
+/// The presentation of an exhibit.
 #[derive(Debug)]
 pub(super) enum Body {
-    /// A diff.
     Patch(Patch),
-    /// Any other text.
+    /// Any other text, line by line.
     Lines(Vec<Text>),
-    /// Nothing here: it has pages of its own.
+    /// Too long for this page; it has pages of its own.
     Elsewhere,
 }
 
-/// All evidence of a call, in order; with `whole` all of it that a page for printing holds. Bytes that the journal does not hold are an error: nobody
-/// approves what cannot be shown.
+/// The evidence of a call in order. With `whole`, it includes all that a page for printing can
+/// hold. Missing bytes are an error, because nobody may approve evidence that cannot be shown.
 pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evidence>, Trouble> {
     these(api, call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default(), whole).await
 }
 
-/// The same of any evidence in the journal.
+/// The same for any exhibits in the journal.
 pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, Trouble> {
     let mut shown = Vec::new();
     let limits = if whole { (PRINTED_BYTES_MAX, PRINTED_BYTES_MAX) } else { (ONE_BYTES_MAX, ALL_BYTES_MAX) };
@@ -69,13 +67,14 @@ pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Re
     Ok(shown)
 }
 
-/// Whether evidence is too long for its review page. It is asked of the call and not of a page, so that whoever was shown all of it
-/// on one page is asked for the same.
+/// Whether the call has evidence too long for the review page. The answer depends on the call
+/// alone: a reviewer who saw all evidence on a page for printing needs the confirmation word too.
 pub(super) fn is_long(exhibits: &[ExhibitRef]) -> bool {
     fitting(exhibits, (ONE_BYTES_MAX, ALL_BYTES_MAX)).any(|(_, fits)| !fits)
 }
 
-/// Each piece, and whether it stands on a page beside those before it, on which one piece may have so many bytes, and all together so many.
+/// Marks each exhibit that fits on the page after the ones before it, with a limit for one exhibit
+/// and a limit for all.
 fn fitting(exhibits: &[ExhibitRef], (one_max, all_max): (u64, u64)) -> impl Iterator<Item = (&ExhibitRef, bool)> {
     exhibits.iter().scan(0_u64, move |taken, exhibit| {
         let fits = exhibit.bytes <= one_max && taken.saturating_add(exhibit.bytes) <= all_max;
@@ -84,7 +83,7 @@ fn fitting(exhibits: &[ExhibitRef], (one_max, all_max): (u64, u64)) -> impl Iter
     })
 }
 
-/// Draws it: at once what every review page may have, elsewhere what is longer.
+/// Draws an exhibit. Long exhibits are drawn on a separate thread.
 async fn body(exhibit: &ExhibitRef, bytes: Vec<u8>) -> Result<Body, Trouble> {
     let is_patch = exhibit.media == "text/x-diff";
     let draw = move || {
@@ -94,13 +93,13 @@ async fn body(exhibit: &ExhibitRef, bytes: Vec<u8>) -> Result<Body, Trouble> {
     Ok(if exhibit.bytes <= ONE_BYTES_MAX { draw() } else { aside::for_people(draw).await? })
 }
 
-/// The journal checks the digest when it reads.
+/// Reads an exhibit. The journal verifies its digest.
 async fn bytes(api: &Api, exhibit: &ExhibitRef) -> Result<Vec<u8>, Trouble> {
     let missing = || Problem::not_found(format_args!("evidence `{}` in the journal", exhibit.digest));
     Ok(api.journal().blob(&exhibit.digest).await?.ok_or_else(missing)?)
 }
 
-/// Which page of a piece of evidence.
+/// The number of the requested page.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EvidenceQuery {
@@ -121,7 +120,7 @@ struct EvidencePage {
     count: usize,
 }
 
-/// Shows a piece of evidence line by line. Only through an approval that rests on it now, like the endpoint.
+/// Shows an exhibit page by page. Its approval must currently include it, as at the endpoint.
 pub(super) async fn show(
     State(api): State<Api>,
     signed: Signed,

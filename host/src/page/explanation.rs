@@ -1,4 +1,5 @@
-//! `/approvals/{id}/explanation`: which policies decided, why, and what would have changed it.
+//! The explanation of a verdict (`/approvals/{id}/explanation`): the deciding policies, and the
+//! changes that would alter the verdict.
 
 use askama::Template;
 use axum::extract::State;
@@ -19,16 +20,16 @@ struct ExplanationPage {
     /// The recorded verdict, if policy was asked.
     recorded: Option<&'static str>,
     policies: Vec<ShownPolicy>,
-    /// What else was recorded, label and text.
+    /// Other recorded details, as label and text.
     more: Vec<(&'static str, Text)>,
     present: Option<Present>,
     notes: Vec<Text>,
 }
 
-/// What the policies in force say.
+/// The verdict of the policies in force now.
 #[derive(Debug)]
 struct Present {
-    /// Whether they are the recorded ones, and say the same.
+    /// The policies in force are the recorded ones, with the same verdict.
     same: bool,
     verdict: &'static str,
     policies: Vec<ShownPolicy>,
@@ -37,7 +38,7 @@ struct Present {
     tried: usize,
 }
 
-/// Shows it.
+/// Shows the explanation.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
     let (run, number) = ids::approval(&id)?;
     let (_, call) = approvals::load(&api, &run, number).await?;
@@ -58,7 +59,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
     })
 }
 
-/// What was written down: the verdict, its policies, and what else it says.
+/// The recorded verdict, its policies and its other details.
 fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>, Vec<(&'static str, Text)>) {
     let reasons = verdict.reasons.iter().map(|why| ("why", Text::line(why)));
     let totals = verdict
@@ -69,7 +70,7 @@ fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>
     (Some(story::judged(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)
 }
 
-/// What the policies of now say, and what would change it.
+/// The present verdict, and the changes that would alter it.
 fn present(verdict: PresentVerdict, then: Option<&'static str>) -> Present {
     let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
     Present {

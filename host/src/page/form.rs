@@ -1,8 +1,9 @@
-//! A form for a value of a WIT type: from the value to its fields, and from what a browser sends back to a value.
+//! Converts between a value of a WIT type and the fields of a form.
 //!
-//! A [`Draft`] has the shape of the type and holds what stands in each field, right or wrong, so nobody loses what they typed. Texts stand in
-//! their fields as `review` writes them, what cannot be seen as `<U+…>`, and are read back from that spelling: a field hides nothing, and what
-//! nobody touches comes back as the very value, whatever a browser does to line ends.
+//! A [`Draft`] has the shape of the type and keeps the content of each field, valid or not, so
+//! typed text is never lost. A field shows text in its visible form: an invisible character appears
+//! as `<U+…>` and is read back from it. A field therefore hides nothing, and an untouched field
+//! returns exactly its value, although browsers change line ends.
 
 mod parts;
 #[cfg(test)]
@@ -19,15 +20,15 @@ use holdshort_common::once::once;
 
 pub(super) use parts::{Kind, Part, parts};
 
-/// Types that hold others and stand deeper than this are edited as JSON.
+/// Types nested deeper than this are edited as JSON.
 const DEPTH_MAX: usize = 6;
 
-/// A field's name, which is the way to its place in steps of the host's.
+/// The name of a field: the path to its position in the value, in numbers that the host chose.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name(String);
 
 impl Name {
-    /// The whole value's.
+    /// The name of the field for the whole value.
     pub(super) fn root() -> Self {
         Self("v".into())
     }
@@ -47,7 +48,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// What a browser sent.
+/// The fields that a browser sent.
 pub(super) struct Sent<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Sent<'a> {
@@ -63,37 +64,39 @@ impl<'a> Sent<'a> {
         self.0.get(name.0.as_str()).copied().unwrap_or_default()
     }
 
-    /// Which one was picked; a number that is none of them if nothing was.
+    /// The index of the chosen option. Without a choice it is out of range.
     fn index(&self, name: &Name) -> usize {
         self.text(name).parse().unwrap_or(usize::MAX)
     }
 }
 
-/// What is wrong with fields, by their names.
+/// Errors by field name.
 pub(super) type Wrong = BTreeMap<Name, Text>;
 
-/// What stands in the fields of a form.
+/// The content of a form's fields.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Draft {
-    /// A text, a number, bytes or JSON.
+    /// The text of a field for a text, a number, bytes or JSON.
     Typed(String),
-    /// Yes or no.
     Ticked(bool),
-    /// Which of several words.
+    /// The chosen option.
     Picked(usize),
-    /// Which flags are set.
     Flags(Vec<bool>),
-    /// Whether something is given; what stands in its fields is kept either way.
+    /// An optional value; the fields keep their content if the value is switched off.
     Maybe(bool, Box<Draft>),
-    /// Parts that are always there, each of its own type.
+    /// A record or a tuple: a fixed number of parts.
     All(Vec<Draft>),
-    /// Items, as many as there are.
     List(Vec<Draft>),
-    /// Which case, and its payload. A new one has just been picked, and nobody has filled its fields in.
-    Case { picked: usize, payload: Option<Box<Draft>>, new: bool },
+    /// A variant: the chosen case and its payload. `new` marks a case chosen just now, whose fields
+    /// are still empty.
+    Case {
+        picked: usize,
+        payload: Option<Box<Draft>>,
+        new: bool,
+    },
 }
 
-/// A type as a form sees it.
+/// The form's view of a type.
 enum Shape<'a> {
     Text,
     Number,
@@ -102,7 +105,7 @@ enum Shape<'a> {
     Pick(&'a [String]),
     Flags(&'a [String]),
     Maybe(&'a WitType),
-    /// A record's fields, or a tuple's entries, which have no names.
+    /// A record with named fields, or a tuple with unnamed ones.
     All(Vec<(Option<&'a str>, &'a WitType)>),
     List(&'a WitType),
     Case(Vec<(&'a str, Option<&'a WitType>)>),
@@ -140,7 +143,7 @@ impl<'a> Shape<'a> {
 }
 
 impl Draft {
-    /// The fields that hold `value`, or empty ones.
+    /// Fills the fields with `value`, or leaves them empty.
     pub(super) fn of(ty: &WitType, value: Option<&Value>, depth: usize) -> Self {
         let word = value.and_then(Value::as_str);
         let within = |ty: &WitType, value: Option<&Value>| Box::new(Self::of(ty, value, depth + 1));
@@ -183,8 +186,8 @@ impl Draft {
         }
     }
 
-    /// What a browser sent: without the items whose removal is ticked, with one more where that was asked for, and with empty fields
-    /// for a case that has just been picked.
+    /// Reads the fields that a browser sent. It drops items marked for removal, adds the requested
+    /// item, and gives a newly chosen case empty fields.
     pub(super) fn posted(ty: &WitType, name: &Name, sent: &Sent<'_>, depth: usize) -> Self {
         let within = |ty: &WitType, name: &Name| Self::posted(ty, name, sent, depth + 1);
         match Shape::of(ty, depth) {
@@ -218,7 +221,7 @@ impl Draft {
         }
     }
 
-    /// The value in its normal form, but for what is added to `wrong`.
+    /// The value in its normal form. Errors are added to `wrong`.
     pub(super) fn value(&self, ty: &WitType, name: &Name, depth: usize, wrong: &mut Wrong) -> Value {
         match (self, Shape::of(ty, depth)) {
             (Self::Typed(text), Shape::Text) => fitting(ty, text, Some(text.as_str().into()), name, wrong),
@@ -258,13 +261,13 @@ impl Draft {
                 let payload = payload.map(|(draft, ty)| draft.value(ty, &name.part(0), depth + 1, wrong));
                 tagged(case, payload.unwrap_or_default())
             }
-            // A draft of another type: nothing here makes one.
+            // A draft always matches its type, so this case does not occur.
             _ => picked(None, name, wrong),
         }
     }
 }
 
-/// Whether an option around this type needs a `some` in its JSON form.
+/// Whether an option of this type needs an explicit `some` in JSON.
 fn nested(inner: &WitType) -> bool {
     matches!(inner, WitType::Option(_))
 }
@@ -293,7 +296,7 @@ fn picked(case: Option<&String>, name: &Name, wrong: &mut Wrong) -> Value {
     )
 }
 
-/// Fractions are read as numbers, and whole numbers as JSON has them, so that none is rounded.
+/// Reads whole numbers as JSON integers, so that none is rounded, and others as fractions.
 fn number(ty: &WitType, text: &str) -> Option<Value> {
     if matches!(ty, WitType::F32 | WitType::F64) {
         text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from)
@@ -304,7 +307,7 @@ fn number(ty: &WitType, text: &str) -> Option<Value> {
     }
 }
 
-/// What a field takes, in words.
+/// The accepted input of a field, in words.
 fn expected(ty: &WitType) -> String {
     if *ty == WitType::U64 {
         format!("a whole number from 0 to {}", u64::MAX)

@@ -1,4 +1,4 @@
-//! What is around every page, and the page of what went wrong.
+//! The frame of every page, and the error page.
 
 use askama::Template;
 use axum::extract::FromRequestParts;
@@ -15,24 +15,27 @@ use crate::review::Text;
 use crate::review::story;
 use holdshort_common::aside;
 
-/// A page, or what went wrong.
+/// A page or an error page.
 pub(super) type Answer = Result<Response, Trouble>;
 
-/// The seal of forms that change nothing but the session itself.
+/// The seal for forms that change only the session.
 pub(super) const ANY: &str = "any";
 
-/// The frame of a page.
+/// The frame around a page.
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// Which part of the page this is, as the navigation names it; empty for none.
+    /// The active entry of the navigation; empty for none.
     pub(super) here: &'static str,
-    /// Who has signed in.
+    /// The signed-in reviewer.
     pub(super) reviewer: Option<Text>,
-    /// For the form that signs out.
+    /// The seal of the sign-out form.
     pub(super) seal: Seal,
 }
 
-/// A form's seal, which is base64.
+/// A form's seal in base64.
+///
+/// A seal is an HMAC under the session's key. It proves that the host made the form for this
+/// session and for this purpose.
 #[derive(Debug, Default)]
 pub(super) struct Seal(String);
 
@@ -42,7 +45,7 @@ impl std::fmt::Display for Seal {
     }
 }
 
-/// Somebody who has signed in. A handler that takes one cannot be reached without a session.
+/// A signed-in reviewer. A handler with this argument cannot be reached without a session.
 pub(super) struct Signed(pub(super) Session);
 
 impl FromRequestParts<Api> for Signed {
@@ -55,23 +58,23 @@ impl FromRequestParts<Api> for Signed {
 }
 
 impl Signed {
-    /// The frame of a page of theirs.
+    /// The frame of a page for this reviewer.
     pub(super) fn frame(&self, here: &'static str) -> Frame {
         Frame { here, reviewer: Some(Text::line(self.name())), seal: self.seal(ANY) }
     }
 
-    /// Who.
+    /// The reviewer's name.
     pub(super) fn name(&self) -> &str {
         self.0.reviewer().name()
     }
 
-    /// The seal of a form that may do `what`.
+    /// The seal of a form for the purpose `what`.
     pub(super) fn seal(&self, what: &str) -> Seal {
         Seal(self.0.seal(what))
     }
 }
 
-/// A finished page.
+/// Renders a page.
 pub(super) fn page(template: &impl Template) -> Answer {
     let html = template.render().map_err(|error| {
         tracing::error!(%error, "a page could not be made");
@@ -80,27 +83,27 @@ pub(super) fn page(template: &impl Template) -> Answer {
     Ok(Html(html).into_response())
 }
 
-/// The same of a page that is as long as somebody else has made it.
+/// Renders a page whose length depends on an agent or a reviewer, on a separate thread.
 pub(super) async fn long_page(template: impl Template + Send + 'static) -> Answer {
     aside::for_people(move || page(&template)).await?
 }
 
-/// What went wrong, as a page.
+/// An error as a page.
 #[derive(Debug)]
 pub(super) struct Trouble {
     problem: Problem,
     back: Option<Text>,
-    /// What the reviewer had typed, so that it is not lost.
+    /// The reviewer's typed text, which the page gives back.
     typed: Option<Text>,
 }
 
 impl Trouble {
-    /// The page has a way back to an approval.
+    /// Adds a link back to an approval.
     pub(super) fn at(problem: Problem, approval: &str) -> Self {
         Self { back: Some(Text::line(approval)), ..Self::from(problem) }
     }
 
-    /// The page gives back what was typed into a form that was not taken.
+    /// Adds the text of a form that was refused.
     pub(super) fn with(self, typed: Option<&str>) -> Self {
         let typed = typed.filter(|typed| !typed.trim().is_empty());
         Self { typed: typed.map(Text::field), ..self }
@@ -142,12 +145,12 @@ impl IntoResponse for Trouble {
         let (title, detail) = (kind.title(), Text::line(self.problem.detail()));
         let shown = TroublePage { frame, title, detail, back: self.back, typed: self.typed };
         let status: StatusCode = kind.status();
-        // A template that fails has said so in the log; what is left to say is the status.
+        // The template's error is in the log. The response is its status alone.
         shown.render().map_or_else(|_| status.into_response(), |html| (status, Html(html)).into_response())
     }
 }
 
-/// A moment: exactly, in UTC as people read it, and how long ago or ahead it is. To the second: what is smaller helps nobody.
+/// A time: its exact value, in readable UTC, and its distance from now. It is shown to the second.
 #[derive(Debug)]
 pub(super) struct When {
     pub(super) exact: Text,

@@ -1,6 +1,8 @@
-//! `/approvals/{id}/grant`: approving a call and having more like it cleared. The terms as a form, then the policy that they make, then the decision.
+//! Grants (`/approvals/{id}/grant`): approve a call and create a grant for calls like it. The steps
+//! are the form with the terms, the policy as a preview, and the decision.
 //!
-//! The seal of a preview is of the digest and of the whole grant, so what is sent is what was shown, to the byte.
+//! The seal of the preview covers the digest and the complete grant, so the host accepts exactly
+//! the previewed bytes.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +26,7 @@ use crate::policy::grants::places;
 use crate::review::Text;
 use holdshort_common::money::Amount;
 
-/// For how long, as the form offers it: label and milliseconds.
+/// The durations that the form offers: label and milliseconds.
 const TIMES: [(&str, u64); 6] = [
     ("an hour", 3_600_000),
     ("two hours", 7_200_000),
@@ -45,9 +47,9 @@ struct GrantPage {
     trouble: Option<Text>,
     calls: Text,
     times: Vec<(&'static str, u64, bool)>,
-    /// A currency of the call, and what stands in its field.
+    /// Each currency of the call with its field's content.
     sums: Vec<(Text, Text)>,
-    /// A place of the arguments, what stands there, and whether it may differ.
+    /// Positions in the arguments: name, value, and whether the grant lets it vary.
     places: Vec<(Text, Text, bool)>,
 }
 
@@ -63,7 +65,8 @@ struct PreviewPage {
     policy: Vec<Text>,
 }
 
-/// Whether this reviewer may make a grant with a decision on this call, as it stands now. What is not what it seems is approved by itself.
+/// Whether this reviewer may create a grant with a decision on this call now. A call with warnings
+/// can only be approved by itself.
 pub(super) fn may_grant(subject: &Subject, call: &Call, name: &str) -> bool {
     let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
     let alone = |requirement: &holdshort_gate::Requirement| {
@@ -73,7 +76,7 @@ pub(super) fn may_grant(subject: &Subject, call: &Call, name: &str) -> bool {
     call.phase == Phase::Held && call.requirement().is_some_and(alone) && !call.is_question() && plain
 }
 
-/// A grant in the making.
+/// A grant in progress.
 struct Granting<'a> {
     api: &'a Api,
     signed: &'a Signed,
@@ -84,7 +87,8 @@ struct Granting<'a> {
 }
 
 impl<'a> Granting<'a> {
-    /// Whoever may not make one, or is too late, is told so before anything else is looked at.
+    /// Starts a grant. It refuses a reviewer who may not create one, or an outdated call, before it
+    /// does any work.
     async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str) -> Result<Self, Trouble> {
         let told = |kind, detail: &str| Trouble::at(Problem::new(kind, detail), id);
         let (run, number) = ids::approval(id)?;
@@ -97,12 +101,12 @@ impl<'a> Granting<'a> {
         Ok(Self { api, signed, id, run, call, digest })
     }
 
-    /// The line of the call that it is made with.
+    /// The summary of the approved call.
     fn summary(&self) -> Text {
         self.call.proposal().map(|proposal| Text::line(&proposal.summary)).unwrap_or_default()
     }
 
-    /// The form, with what was sent before.
+    /// The form with the content sent before.
     async fn form(&self, sent: Option<&Form>, trouble: Option<&str>) -> Answer {
         let function =
             self.api.driver().function(&self.call).await.map_err(|error| Trouble::from(Problem::from(error)))?;
@@ -130,7 +134,7 @@ impl<'a> Granting<'a> {
         Ok(if trouble.is_some() { (StatusCode::UNPROCESSABLE_ENTITY, answer).into_response() } else { answer })
     }
 
-    /// The policy that the terms make, or the form again.
+    /// Shows the policy for the terms, or the form with its error.
     async fn preview(&self, form: &Form) -> Answer {
         let terms = match self.terms(form) {
             Ok(terms) => terms,
@@ -153,7 +157,7 @@ impl<'a> Granting<'a> {
         })
     }
 
-    /// What was filled in.
+    /// The terms in the form.
     fn terms(&self, form: &Form) -> Result<Terms, String> {
         let number = |name: &str| form.field(name).and_then(|text| text.trim().parse::<u64>().ok());
         let calls = number("calls").ok_or("say how many calls: a whole number")?;
@@ -167,7 +171,7 @@ impl<'a> Granting<'a> {
         Ok(Terms { calls, lasts_ms, sums, may_differ: differ(form).map(str::to_owned).collect() })
     }
 
-    /// Sends what was previewed.
+    /// Sends the previewed grant.
     async fn send(&self, grant: Grant, message: Option<Message>) -> Answer {
         let request = DecisionRequest {
             message,
@@ -184,7 +188,7 @@ impl<'a> Granting<'a> {
     }
 }
 
-/// The places that may differ.
+/// The positions that may vary.
 fn differ(form: &Form) -> impl Iterator<Item = &str> {
     form.0.iter().filter(|(name, _)| name == "differ").map(|(_, value)| value.as_str())
 }
@@ -194,7 +198,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
     Granting::begin(&api, &signed, &id).await?.form(None, None).await
 }
 
-/// Shows what it would be, or makes it.
+/// Shows the preview, or creates the grant.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let wrong = |detail: &str| Trouble::at(Problem::new(Kind::BadRequest, detail), &id);
     let digest: Digest =
@@ -203,7 +207,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     let seal = form.field("seal").unwrap_or_default();
     signed.0.check(&sealed(digest, grant.unwrap_or_default()), seal).map_err(|problem| Trouble::at(problem, &id))?;
     let granting = Granting::begin(&api, &signed, &id).await?;
-    // What was shown is what is decided on: another digest is refused where the decision is written.
+    // The decision uses the digest of the form. If it is outdated, the write is refused.
     let granting = Granting { digest, ..granting };
     match grant {
         Some(grant) => {
@@ -215,7 +219,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     }
 }
 
-/// What a seal is of.
+/// The text that a seal covers.
 fn sealed(digest: Digest, grant: &str) -> String {
     format!("grant {digest} {grant}")
 }

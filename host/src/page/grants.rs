@@ -1,4 +1,4 @@
-//! `/grants`: what reviewers have had cleared ahead, and taking it back.
+//! The list of grants (`/grants`) and their revocation.
 
 use askama::Template;
 use axum::extract::State;
@@ -13,14 +13,13 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, grants, ids};
 use crate::review::{Text, story};
 
-/// Rows of a page.
 const ROWS: usize = 50;
 
-/// Which grants.
+/// The query of the list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantsQuery {
-    /// Only those before this place, the last of the page before.
+    /// The end of the page before.
     before: Option<u64>,
 }
 
@@ -47,7 +46,7 @@ struct Row {
     revoked_by: Option<Text>,
 }
 
-/// Lists them.
+/// Shows the list.
 pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Query<GrantsQuery>) -> Answer {
     let now = api.journal().now();
     let before = query.before.map(Position);
@@ -86,11 +85,11 @@ struct ShownPage {
     seal: Seal,
 }
 
-/// Shows one, as the policy that it is.
+/// Shows one grant as a policy.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
     let (run, number) = ids::approval(&id)?;
     let (_, call) = approvals::load(&api, &run, number).await?;
-    // Where the component cannot be read any more it can be taken back all the same.
+    // A grant can be revoked even if its component is no longer readable.
     let policy = grants::policy(&api, &CallId { run, call: number }, &call).await;
     let policy = policy.unwrap_or_else(|problem| format!("It cannot be shown as a policy: {}", problem.detail()));
     let granted = call.granted.ok_or_else(|| Problem::new(Kind::NotFound, "no grant was made with it"))?;
@@ -107,14 +106,14 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
     })
 }
 
-/// Takes one back.
+/// Revokes a grant.
 pub(super) async fn revoke(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     signed.0.check(&to_revoke(&id), form.field("seal").unwrap_or_default())?;
     let id = grants::revoked(&api, &id, signed.0.reviewer()).await?;
     Ok(Redirect::to(&format!("/grants/{id}")).into_response())
 }
 
-/// What a form must be sealed for to take a grant back.
+/// The purpose that the seal of a revocation covers.
 fn to_revoke(id: &str) -> String {
     format!("revoke {id}")
 }

@@ -1,4 +1,5 @@
-//! `/history`: who decided what, when, and on what evidence; and the last few decisions for the inbox.
+//! Past decisions (`/history`) with reviewer, time and evidence, and the latest decisions for the
+//! inbox.
 
 use askama::Template;
 use axum::extract::State;
@@ -12,16 +13,16 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
 use crate::review::{Text, story};
 
-/// Rows of a page: few enough that it stays light when each of them is long.
+/// Rows of a page. The number is small because a row can be long.
 const ROWS: usize = 25;
-/// Rows of the inbox's part.
+/// Rows in the inbox.
 const LATELY: usize = 10;
-/// Pieces of evidence that a row names.
+/// Exhibits that a row names.
 const EXHIBITS: usize = 5;
-/// Kinds of decisions that only people make.
+/// Decision kinds that only reviewers make.
 const BY_PEOPLE: [&str; 8] = ["approve", "edit", "reject", "respond", "done", "not-done", "abandon", "send-again"];
 
-/// Which decisions. A form sends a field that is not filled in as an empty one, which asks for nothing.
+/// The filter. A form sends an unused field as an empty text, which filters nothing.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HistoryQuery {
@@ -30,12 +31,12 @@ pub(super) struct HistoryQuery {
     agent: String,
     capability: String,
     kind: String,
-    /// What became of the call.
+    /// The final state of the call.
     outcome: String,
-    /// Days in UTC, the last one included.
+    /// The period in UTC days, both ends included.
     from: String,
     until: String,
-    /// Only those before this place, the last of the page before.
+    /// The end of the page before.
     before: String,
 }
 
@@ -59,24 +60,24 @@ struct HistoryPage {
     next: Option<Text>,
 }
 
-/// A decision.
+/// A decision in the list.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// The approval's id.
+    /// The id of the approval.
     pub(super) id: Text,
     pub(super) when: When,
-    /// A person's name; empty if nobody decided.
+    /// The reviewer's name; empty if no person decided.
     pub(super) by: Text,
     pub(super) kind: &'static str,
     pub(super) message: Option<Text>,
     pub(super) summary: Text,
     pub(super) agent: Text,
     pub(super) capability: Text,
-    /// What became of the call.
+    /// The state of the call.
     pub(super) phase: &'static str,
     digest: Option<Digest>,
     revision: u32,
-    /// Its revision is the one that the approval's page shows, with its evidence.
+    /// The approval's page still shows this revision with its evidence.
     current: bool,
     exhibits: Vec<(Text, Digest)>,
     more_exhibits: usize,
@@ -104,7 +105,7 @@ impl Row {
     }
 }
 
-/// Lists them, the newest first.
+/// Shows decisions, newest first.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<HistoryQuery>) -> Answer {
     let filter = filter(&query)?;
     let kind = filter.kinds.first().copied().unwrap_or_default();
@@ -130,7 +131,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     })
 }
 
-/// What people decided last, whoever they are.
+/// The latest decisions of all reviewers.
 pub(super) async fn lately(api: &Api) -> Result<Vec<Row>, Trouble> {
     let filter = DecisionFilter { kinds: BY_PEOPLE.to_vec(), ..DecisionFilter::all(LATELY) };
     let now = api.journal().now();
@@ -166,7 +167,7 @@ fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
     })
 }
 
-/// When the day begins that is so many days after this one, in UTC.
+/// The beginning of a UTC day, `days` days after `day`.
 pub(super) fn midnight(day: &str, days: i64) -> Option<Time> {
     let day: jiff::civil::Date = day.parse().ok()?;
     let day = day.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
@@ -175,7 +176,7 @@ pub(super) fn midnight(day: &str, days: i64) -> Option<Time> {
 }
 
 impl HistoryQuery {
-    /// The same query for what comes after this place.
+    /// The query for the rows after a position.
     fn after(&self, Position(place): Position) -> String {
         let Self { search, by, agent, capability, kind, outcome, from, until, before: _ } = self;
         let fields = [

@@ -1,4 +1,5 @@
-//! `/`: what waits, the most urgent first, and the way from one decision to the next.
+//! The inbox (`/`): waiting approvals in order of urgency, and the way from one decision to the
+//! next.
 
 use std::collections::BTreeSet;
 
@@ -17,27 +18,27 @@ use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::review::{Text, waiting};
 
-/// Rows of a page.
 const ROWS: usize = 50;
 
-/// How far runs that the host cannot bring forward are counted.
+/// The highest number of delayed runs that the page counts.
 const DELAYED_MAX: usize = 100;
-/// What waits for a person.
+/// The states that wait for a reviewer.
 const WAITING: [&str; 2] = ["in-doubt", "held"];
 
-/// What is shown.
+/// The filter of the inbox.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InboxQuery {
-    /// What was decided just before.
+    /// The approval that was decided just before.
     decided: Option<String>,
-    /// `everybody`: also what waits for others. Without it what waits for whoever looks.
+    /// `everybody`: include approvals that wait for others. Otherwise only those of the signed-in
+    /// reviewer.
     waits_for: Option<String>,
-    /// Only this agent's, if it is not empty.
+    /// Only this agent, unless empty.
     agent: Option<String>,
-    /// Only calls of this capability, if it is not empty.
+    /// Only this capability, unless empty.
     capability: Option<String>,
-    /// Where the page before ended.
+    /// The end of the page before.
     after: Option<String>,
 }
 
@@ -51,14 +52,14 @@ struct InboxPage {
     capabilities: Vec<Choice>,
     filtered: bool,
     rows: Vec<Row>,
-    /// How many runs the host cannot bring forward; counted up to a hundred.
+    /// The number of delayed runs, at most [`DELAYED_MAX`].
     delayed: usize,
     lately: Vec<history::Row>,
     /// The query of the next page.
     next: Option<Text>,
 }
 
-/// An entry of a filter.
+/// An option of a filter.
 #[derive(Debug)]
 struct Choice {
     name: Text,
@@ -76,13 +77,13 @@ struct Row {
     consequence: &'static str,
     approved_by: Vec<Text>,
     still_needed: u32,
-    /// Who still has to decide, where that is not everybody.
+    /// The reviewers who still have to decide; empty if every reviewer may.
     waits_for: Vec<Text>,
     asked: When,
     deadline: Option<When>,
 }
 
-/// Shows what waits.
+/// Shows the inbox.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<InboxQuery>) -> Answer {
     let everybody = query.waits_for.as_deref() == Some("everybody");
     let rows = api.journal().calls(filter(&signed, api.journal().now(), &query, everybody, ROWS)?).await?;
@@ -104,7 +105,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     })
 }
 
-/// Where a reviewer goes after a decision that is on disk: to what waits for them next, or back to the inbox.
+/// The page after a recorded decision: the reviewer's next approval, or the inbox.
 pub(super) async fn after(
     api: &Api,
     signed: &Signed,
@@ -134,14 +135,14 @@ fn filter(
     })
 }
 
-/// A place in the ranked list, as the page before gave it.
+/// Reads a position in the ranked list, as the page before wrote it.
 fn cursor(text: &str) -> Result<(Rank, Position), Trouble> {
     let numbers = text.split_once('-').and_then(|(rank, position)| Some((rank.parse().ok()?, position.parse().ok()?)));
     let wrong = || Problem::new(Kind::BadRequest, "this is no page of the inbox; begin at its first one");
     Ok(numbers.map(|(rank, position)| (Rank(rank), Position(position))).ok_or_else(wrong)?)
 }
 
-/// The same list, from behind its last row.
+/// The query for the rows after the last one.
 fn onwards(query: &InboxQuery, last: &CallRow) -> String {
     let mut next = form_urlencoded::Serializer::new(String::from("?"));
     let given = [("waits_for", &query.waits_for), ("agent", &query.agent), ("capability", &query.capability)];
@@ -149,7 +150,7 @@ fn onwards(query: &InboxQuery, last: &CallRow) -> String {
     next.append_pair("after", &format!("{}-{}", last.rank.0, last.position.0)).finish()
 }
 
-/// What there is to filter by: the configured agents, and the consequential functions that they ask for.
+/// The filter's options: the configured agents and their consequential capabilities.
 fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
     let agents = api.driver().agents();
     let offered = agents.iter().flat_map(|agent| agent.capabilities()).filter(|offered| offered.consequential);
@@ -164,7 +165,7 @@ fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
     )
 }
 
-/// Who still has to decide, where that is not everybody.
+/// The reviewers who still have to decide; empty if every reviewer may.
 fn waits_for(row: &CallRow) -> Vec<Text> {
     let named = |one: &&Waiting| one.stages > 1 || one.reviewers != Reviewers::Any;
     let named: Vec<Waiting> = row.waiting_for.iter().filter(named).cloned().collect();

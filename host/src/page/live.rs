@@ -1,7 +1,5 @@
-//! `/live`: tells a page that something has changed. What has changed the page reads anew; nothing of it is in the stream.
-//!
-//! **Invariant:** A page that nobody sees keeps no stream. A browser makes six connections to a host, so a seventh tab would wait for ever. A
-//! page reads what it missed when it is seen again.
+//! Tells open pages that a run changed (`/live`). The stream carries only ids: the page then loads
+//! its content again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,8 +16,9 @@ use crate::api::Api;
 use crate::api::events::Listener;
 use crate::api::server::Busy;
 
-/// Streams the ids of runs in which something happened, once it is on disk; `*` if some were missed. The stream ends with the session, and says so
-/// before it ends because newer pages of the session have the places that there are.
+/// Streams the id of each run with a durable change, or `*` if some ids were missed. The stream
+/// ends with the session. It says so before it ends if newer pages of the session need its
+/// connection.
 pub(super) async fn stream(State(api): State<Api>, signed: Signed, busy: Option<Extension<Arc<Busy>>>) -> Answer {
     let listener = Listener::new(&api, busy, signed.0.reviewer())?;
     let hints = api.journal().hints();

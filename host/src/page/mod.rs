@@ -1,14 +1,9 @@
-//! The review page: what waits, what would happen, and deciding on it, in a browser.
+//! The review pages for browsers: waiting approvals, their content, and the decision forms.
 //!
-//! Every page is a whole HTML document made by a template; a small script of ours only brings up to date what is there and adds keys, so all of it
-//! works without. A page is reached through the endpoint's door with a session; what its forms do goes through the very functions that the endpoint's
-//! requests go through. Templates take [`Text`](crate::review::Text) for whatever an agent may have written, and escape it.
-//!
-//! **Invariant:** Pages are whole documents. `/live` says only that a run has changed; the script fetches the page again and replaces the parts
-//! that are marked for it, never a field that a person is filling in.
-//!
-//! **Invariant:** A form that decides is hidden for the first moment of a page, by the style sheet alone (`.acts`). A disabled button would need
-//! script to come back; a hidden form takes no click, no key and no focus.
+//! Every page is a complete HTML document from a template. The script only updates parts and adds
+//! keys, so every function works without it. A page needs a session at the endpoint's admission
+//! check, and its forms call the same functions as API requests. **Invariant:** a template takes an
+//! agent's words only as [`Text`](crate::review::Text), and escapes them.
 
 mod approval;
 mod assets;
@@ -44,7 +39,7 @@ use crate::api::Pages;
 
 pub use sheet::sheet;
 
-/// The pages, for the endpoint to serve beside its own routes.
+/// The pages' routes for the endpoint.
 pub fn pages() -> Pages {
     let routes = Router::new()
         .route("/", get(inbox::show))

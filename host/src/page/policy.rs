@@ -1,4 +1,4 @@
-//! `/policy`: the policies in force, with where they stand.
+//! The policies in force (`/policy`), with file and line.
 
 use askama::Template;
 use axum::extract::State;
@@ -9,11 +9,11 @@ use crate::api::Api;
 use crate::api::explanations::{DeterminingPolicy, all_in_force};
 use crate::review::Text;
 
-/// A policy as a page shows it.
+/// A policy on a page.
 #[derive(Debug)]
 pub(super) struct ShownPolicy {
     pub(super) name: Text,
-    /// File and line; empty if none in force is called so.
+    /// File and line; empty if no policy in force has this id.
     pub(super) place: Text,
     pub(super) text: Vec<Text>,
     pub(super) why: Option<Text>,
@@ -35,7 +35,7 @@ struct PolicyPage {
     policies: Vec<ShownPolicy>,
 }
 
-/// Shows them.
+/// Shows the policies.
 pub(super) async fn show(State(api): State<Api>, signed: Signed) -> Answer {
     let (digest, policies) = all_in_force(&api);
     let policies = policies.into_iter().map(ShownPolicy::from).collect();

@@ -1,9 +1,7 @@
-//! `/approvals/{id}/resolution`: a person settles an effect whose outcome was lost.
+//! Resolves an effect in doubt (`/approvals/{id}/resolution`).
 //!
-//! The seal is of the approval and the attempt, so the form that is sent is one that showed this very attempt.
-//!
-//! **Invariant:** Cancelling is sealed for one run, and settling for one attempt of one call. A form about another attempt, or of another
-//! session, changes nothing.
+//! The seal covers the approval and the attempt, so a form resolves only the attempt that its page
+//! showed.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
@@ -19,30 +17,30 @@ use crate::api::{Api, ids};
 use crate::review::{Item, Text, story};
 use holdshort_common::once::once;
 
-/// What the form needs; `parts::resolving` lays it out.
+/// The data of the form; `parts::resolving` lays it out.
 #[derive(Debug)]
 pub(super) struct Resolving {
-    /// The approval's id.
+    /// The id of the approval.
     pub(super) id: Text,
     pub(super) call: u32,
     pub(super) attempt: u32,
     pub(super) summary: Text,
     pub(super) seal: Seal,
-    /// What was seen when the outcome was lost.
+    /// Why the outcome is unknown.
     pub(super) reason: Text,
-    /// When the host looked, and what it found.
+    /// The time and the result of the host's lookup.
     pub(super) found: Option<(When, Text)>,
-    /// How it could be settled, and where a person would look.
+    /// The possible resolutions, and where to check.
     pub(super) if_lost: Option<Text>,
-    /// It can be sent again.
+    /// The effect may be sent again.
     pub(super) again: bool,
-    /// What the agent is given with `done` if nobody writes a receipt; nothing if one must be written.
+    /// The receipt that the agent gets after `done`; `None` if the reviewer must write one.
     pub(super) receipt: Option<Vec<Item>>,
-    /// Why this reviewer may not settle it, if they may not.
+    /// The reason why this reviewer may not resolve it.
     pub(super) barred: Option<Text>,
 }
 
-/// The form for a call that is in doubt; nothing for any other.
+/// The form for a call in doubt; `None` for any other call.
 pub(super) fn resolving(api: &Api, signed: &Signed, run: &RunId, subject: &Subject, call: &Call) -> Option<Resolving> {
     let (Phase::InDoubt { reason }, Some(proposal)) = (&call.phase, call.proposal()) else { return None };
     let id = format!("{run}.{}", call.number);
@@ -63,12 +61,12 @@ pub(super) fn resolving(api: &Api, signed: &Signed, run: &RunId, subject: &Subje
     })
 }
 
-/// What a form must be sealed for to settle an attempt.
+/// The purpose that the seal of a resolution covers.
 fn to_resolve(id: &str, attempt: u32) -> String {
     format!("resolve {id} {attempt}")
 }
 
-/// Settles it.
+/// Records the resolution.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let (run, number) = ids::approval(&id)?;
     let told = |problem: Problem| Trouble::at(problem, &id);

@@ -1,4 +1,5 @@
-//! `/runs/{id}`: what happened in a run, what came of it, what its agent said; and ending it.
+//! The page of one run (`/runs/{id}`): its timeline, its outcome, its log, and the form that
+//! cancels it.
 
 use askama::Template;
 use axum::extract::State;
@@ -16,23 +17,23 @@ use crate::api::problem::Problem;
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::Text;
 
-/// Bytes of a task or an outcome that are shown before somebody asks for the whole.
+/// The part of a long task or outcome that the page shows first.
 const WORDS_BYTES: usize = 8 * 1024;
-/// Lines of a log on one page, and bytes after which it ends.
+/// Log lines on one page. A byte limit can end the page earlier.
 const LOG_LINES: usize = 100;
 const LOG_BYTES: usize = 16 * 1024;
-/// Lost effects that are settled on a run's page; further ones have pages of their own.
+/// Effects in doubt with a form on the run's page. Further ones have pages of their own.
 const IN_DOUBT: usize = 3;
 
-/// Which part of a run's story.
+/// The query of the page's address.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunQuery {
-    /// Only what comes after this event.
+    /// Only events after this one.
     after: Option<Seq>,
     /// Only log lines after this one.
     log: Option<u64>,
-    /// `whole`: task and outcome, however long.
+    /// `whole`: the complete task and outcome.
     words: Option<String>,
 }
 
@@ -50,11 +51,11 @@ struct RunPage {
     reason: Option<Text>,
     delayed: Option<(When, u32)>,
     task: Words,
-    /// What the agent returned, and whether it calls it a success.
+    /// The agent's result, and whether the agent calls it a success.
     outcome: Option<(bool, Words)>,
     told: Told,
     after: Seq,
-    /// After which event the page of the last ones begins, if this is not it.
+    /// The start of the last page of events, unless this is it.
     latest: Option<Seq>,
     log: Vec<(When, Text, Text)>,
     log_opened: bool,
@@ -62,7 +63,7 @@ struct RunPage {
     in_doubt: Vec<Resolving>,
 }
 
-/// A text of an agent's or a person's, of which only the beginning is shown if it is long.
+/// A text of an agent or a reviewer. A long text is shown in part.
 #[derive(Debug)]
 struct Words {
     lines: Vec<Text>,
@@ -78,7 +79,7 @@ impl Words {
     }
 }
 
-/// Shows a run.
+/// Shows the run.
 pub(super) async fn show(
     State(api): State<Api>,
     signed: Signed,
@@ -119,12 +120,12 @@ pub(super) async fn show(
     })
 }
 
-/// By its name in a row.
+/// Whether the run has ended, by the name of its phase.
 fn is_over(phase: &str) -> bool {
     !["running", "delayed", "waiting", "sleeping"].contains(&phase)
 }
 
-/// A page of the agent's log, and where the next one begins.
+/// A page of the agent's log, and the start of the next one.
 async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Text)>, Option<u64>), Trouble> {
     let now = api.journal().now();
     let found = api.journal().log_lines(run, after, LOG_LINES).await?;
@@ -141,7 +142,7 @@ async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Tex
     Ok((lines, more.then_some(last)))
 }
 
-/// The run's effects whose outcome was lost.
+/// The run's effects in doubt.
 async fn in_doubt(api: &Api, signed: &Signed, run: &RunId) -> Result<Vec<Resolving>, Trouble> {
     let filter = CallFilter { run: Some(run.clone()), ..CallFilter::in_phases(&["in-doubt"], IN_DOUBT) };
     let mut all = Vec::new();
@@ -164,12 +165,12 @@ struct CancelPage {
     seal: Seal,
 }
 
-/// What a form must be sealed for to end a run.
+/// The purpose that the seal of a cancellation covers.
 fn to_cancel(run: &RunId) -> String {
     format!("cancel {run}")
 }
 
-/// Asks once more before a run is ended, and for the reason.
+/// Asks for confirmation and a reason before the run is cancelled.
 pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
     let run = ids::run(&id)?;
     let RunRow { agent, phase, waiting_for, .. } = runs::row(&api, &run).await?;
@@ -177,7 +178,7 @@ pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id):
     page(&CancelPage { frame: signed.frame("runs"), id, agent, phase, over: is_over(phase), waiting_for, seal })
 }
 
-/// Ends a run.
+/// Cancels the run.
 pub(super) async fn cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let run = ids::run(&id)?;
     signed.0.check(&to_cancel(&run), form.field("seal").unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! `/runs`: every run, the newest first.
+//! The list of runs (`/runs`), newest first.
 
 use askama::Template;
 use axum::extract::State;
@@ -12,15 +12,14 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, ids, shortened};
 use crate::review::{Text, story};
 
-/// Rows of a page.
 const ROWS: usize = 50;
 
-/// Which runs. A form sends a field that is not filled in as an empty one.
+/// The filter. A form sends an unused field as an empty text.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunsQuery {
     state: Option<String>,
-    /// Only those before this run, the last of the page before.
+    /// The last run of the page before.
     before: Option<String>,
 }
 
@@ -41,13 +40,13 @@ struct Row {
     task: Text,
     started_by: Text,
     phase: &'static str,
-    /// Why the host cannot bring it forward.
+    /// Why the host cannot bring the run forward.
     delayed: Option<Text>,
     waiting_for: Option<u32>,
     created: When,
 }
 
-/// Lists them.
+/// Shows the list.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<RunsQuery>) -> Answer {
     let state = match query.state.as_deref().filter(|state| !state.is_empty()) {
         Some(state) => RunPhase::NAMES

@@ -1,4 +1,5 @@
-//! What a review page says of an action, by itself: what different actions look like can be compared.
+//! The part of the review page that shows the action, alone. Tests use it to compare the look of
+//! different actions.
 
 use askama::Template;
 
@@ -10,7 +11,8 @@ struct SheetPart {
     sheet: Sheet,
 }
 
-/// The HTML of what would be done, what must hold, and what the agent says, as the review page has it; an error of the template's own otherwise.
+/// The HTML of the action, the preconditions and the agent's words, as on the review page. An error
+/// is a template's error.
 pub fn sheet(matter: &Matter<'_>) -> Result<String, askama::Error> {
     SheetPart { sheet: Sheet::of(matter) }.render()
 }

@@ -1,4 +1,6 @@
-//! `/sign-in`: by a one-time link, which shows a form that uses it up, or with a token. `/sign-out` ends the session.
+//! Signing in by a one-time link or a token (`/sign-in`), and signing out (`/sign-out`).
+//!
+//! Opening the link shows a form. Only the form uses the link up.
 
 use askama::Template;
 use axum::extract::State;
@@ -14,7 +16,7 @@ use crate::api::secrets::{SignedIn, Tries};
 use crate::api::sign_in::is_local;
 use crate::review::Text;
 
-/// What a link brings.
+/// The query of a sign-in link.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SignInQuery {
@@ -26,11 +28,11 @@ pub(super) struct SignInQuery {
 #[template(path = "sign_in.html")]
 struct SignInPage {
     frame: Frame,
-    /// Whom the link's code signs in.
+    /// The reviewer to whom the link's code belongs.
     whose: Option<Text>,
     code: Text,
     next: Text,
-    /// A link was followed that is used up or too old.
+    /// The link is used up or expired.
     over: bool,
 }
 
@@ -38,11 +40,12 @@ struct SignInPage {
 #[template(path = "led_on.html")]
 struct LedOnPage {
     frame: Frame,
-    /// Where the session's own name is.
+    /// The address under the session's own host name.
     link: Text,
 }
 
-/// Shows the form. Looking at it uses nothing up: programs that follow links in messages sign nobody in.
+/// Shows the form. Opening it does not use the link up, so programs that follow links in messages
+/// sign nobody in.
 pub(super) async fn show(
     State(api): State<Api>,
     tries: Tries,
@@ -50,7 +53,7 @@ pub(super) async fn show(
     Query(query): Query<SignInQuery>,
 ) -> Answer {
     let code = query.code.unwrap_or_default();
-    // Without a code nothing is tried.
+    // A request without a code counts as no attempt.
     let found = (!code.is_empty()).then(|| api.whose(&code, &headers, &tries)).transpose();
     let whose = match found {
         Ok(reviewer) => reviewer.map(|reviewer| Text::line(reviewer.name())),
@@ -63,7 +66,7 @@ pub(super) async fn show(
     page(&SignInPage { frame, whose, code: Text::line(&code), next: Text::line(&next), over })
 }
 
-/// Signs in.
+/// Opens a session.
 pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: HeaderMap, form: Form) -> Answer {
     let refused = |detail| Problem::new(Kind::Unauthenticated, detail);
     let next = form.field("next").filter(|next| is_local(next)).unwrap_or("/");
@@ -74,7 +77,7 @@ pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: Header
     };
     match signed_in {
         SignedIn::Here(cookie) => Ok(([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()),
-        // A form may lead to no other name, and a page may.
+        // A form may not redirect to another host name; a page with a link may.
         SignedIn::At(link) => {
             let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
             let shown = page(&LedOnPage { frame, link: Text::line(&link) })?;
@@ -83,7 +86,7 @@ pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: Header
     }
 }
 
-/// Signs out.
+/// Ends the session.
 pub(super) async fn end(State(api): State<Api>, signed: Signed, headers: HeaderMap, form: Form) -> Answer {
     signed.0.check(ANY, form.field("seal").unwrap_or_default())?;
     Ok(([(header::SET_COOKIE, api.sign_out(&headers)?)], Redirect::to("/sign-in")).into_response())

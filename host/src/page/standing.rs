@@ -1,4 +1,4 @@
-//! Where an approval stands: its state in words, who decided what, what became of the effect.
+//! The status of an approval: its state as a sentence, the decisions, and the effect.
 
 use holdshort_gate::{Call, EffectClass, Phase, Requirement, Subject, Time};
 
@@ -6,34 +6,33 @@ use super::frame::When;
 use crate::review::Text;
 use crate::review::{story, waiting};
 
-/// Where an approval stands, as its page says it. The script brings this part of the page up to date.
+/// The status part of an approval's page. The script keeps it up to date.
 #[derive(Debug)]
 pub(super) struct Standing {
-    /// The name of its phase.
+    /// The name of the phase.
     pub(super) phase: &'static str,
-    /// The same in a sentence.
+    /// The phase as a sentence.
     pub(super) sentence: Text,
-    /// What has been decided so far, and whether it still counts.
+    /// The decisions so far: time, text, and whether the decision still counts.
     pub(super) decisions: Vec<(When, Text, bool)>,
-    /// The grant that was made with it or that cleared it, and by what it is named.
+    /// The grant created with this approval, or the grant that cleared it: id and label.
     pub(super) granted: Option<(Text, Text)>,
-    /// What changed, if it was held again.
+    /// The facts that changed before it was held again.
     pub(super) reheld: Option<Text>,
-    /// Who edited this revision.
+    /// The reviewer who edited this revision.
     pub(super) edited_by: Option<Text>,
-    /// Until when.
     pub(super) deadline: Option<When>,
-    /// What happens then, if it waits.
+    /// The effect of the deadline.
     pub(super) then: Option<Text>,
-    /// The stage that is decided on, from 1.
+    /// The current stage, counted from 1.
     pub(super) stage: usize,
-    /// Who still has to decide.
+    /// The reviewers who still have to decide.
     pub(super) waits_for: Vec<Text>,
-    /// Who has rejected it, where more must.
+    /// The reviewers who rejected, if more must.
     pub(super) rejected: Option<Text>,
-    /// Why it is held, label and text.
+    /// The reasons for the hold, as label and text.
     pub(super) because: Vec<(&'static str, Text)>,
-    /// What the host found when it looked a lost effect up.
+    /// The result of the lookup of an effect in doubt.
     pub(super) looked_up: Option<Text>,
 }
 
@@ -107,10 +106,10 @@ fn sentence(call: &Call) -> String {
     }
 }
 
-/// Why somebody may not approve a call, if there is a reason.
+/// The reason why this reviewer may not approve the call, if there is one.
 pub(super) fn barred(subject: &Subject, call: &Call, name: &str) -> Option<Text> {
     let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
-    // What is in doubt is settled by any of them, in whichever stage, as the gate has it.
+    // Reviewers of any stage may resolve an effect in doubt, as in the gate.
     let may = if call.phase == Phase::Held {
         call.admits_approval(name, started_by)
     } else {

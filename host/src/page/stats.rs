@@ -1,4 +1,5 @@
-//! `/stats`: how much people are asked, how long they take, and what of it could go without them. It is reckoned when it is asked for, and stays as it is.
+//! Figures on the review load (`/stats`), and suggestions that would reduce it. The page shows one
+//! moment and does not update.
 
 use askama::Template;
 use axum::extract::State;
@@ -14,11 +15,10 @@ use crate::burden::report::{CallRow, DecisionFigures, PeopleRow, Report, Suggest
 use crate::burden::words;
 use crate::review::{Text, story};
 
-/// Rows of a table: those of whom the most was asked. The endpoint has all.
+/// Rows of a table, highest load first. The endpoint has all rows.
 const ROWS: usize = 20;
-/// Suggestions.
 const TIPS: usize = 5;
-/// Columns of what became of calls.
+/// Columns of the table of calls.
 const CALLS: [&str; 10] = [
     "cleared",
     "held",
@@ -31,10 +31,10 @@ const CALLS: [&str; 10] = [
     "median, p95",
     "too fast",
 ];
-/// Columns of what people decided.
+/// Columns of the table of decisions.
 const PEOPLE: [&str; 6] = ["approve", "reject", "edit", "respond", "median, p95", "too fast"];
 
-/// Which days, in UTC, the last one included. A form sends a field that is not filled in as an empty one.
+/// The period in UTC days, both ends included. A form sends an unused field as an empty text.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StatsQuery {
@@ -48,7 +48,7 @@ struct StatsPage {
     frame: Frame,
     from: Text,
     until: Text,
-    /// Exactly what was counted.
+    /// The exact period.
     since: Text,
     before: Text,
     all: Vec<(&'static str, Text)>,
@@ -67,17 +67,17 @@ struct Table {
     more: usize,
 }
 
-/// A suggestion.
+/// A suggested policy.
 #[derive(Debug)]
 struct Tip {
     text: Text,
     policy: Vec<Text>,
     open: Vec<Text>,
-    /// The query of the trial.
+    /// The link to a backtest of the suggestion.
     link: Option<Text>,
 }
 
-/// Tells them.
+/// Shows the figures.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<StatsQuery>) -> Answer {
     let day = |text: &str, days| match text {
         "" => Ok(None),
@@ -127,7 +127,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     })
 }
 
-/// Calls by what became of them.
+/// The table of calls by final state.
 fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table {
     let cells = |CallRow { name, calls }: &CallRow| {
         let counts =
@@ -147,7 +147,7 @@ fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table 
     }
 }
 
-/// People by what they decided, and how fast.
+/// The table of reviewers with their decisions and times.
 fn of_people(id: &'static str, heading: &'static str, rows: &[PeopleRow]) -> Table {
     let cells = |PeopleRow { name, capability, decisions }: &PeopleRow| {
         let DecisionFigures { approvals, rejections, edits, answers, .. } = decisions;

@@ -1,7 +1,5 @@
-//! A run's events as steps that read like a story: what happened to one call stands together, and routine calls in a row are one step.
-//!
-//! **Invariant:** A page of a run's story ends after a number of events or of bytes, so neither a long run nor a wordy agent makes it heavy. A
-//! part of a text is shown only where the page says so, with a link to the whole.
+//! A run's events as steps of a timeline. Consecutive events of one call form one step, and so do
+//! consecutive routine calls.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +9,33 @@ use super::frame::{Trouble, When};
 use crate::api::Api;
 use crate::review::{Text, story};
 
-/// Events on one page of a timeline.
+/// The maximum number of events on a page.
 pub(super) const EVENTS: usize = 100;
-/// Bytes of sentences after which a page ends, so that it stays light.
+/// A page also ends after this many bytes of sentences.
 const BYTES: usize = 24 * 1024;
-/// Events that are read at a time.
+/// Events per read of the journal.
 const CHUNK: usize = 32;
 
-/// A page of a run's story.
+/// A page of the timeline.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) steps: Vec<Step>,
-    /// The number of the last event that is told.
+    /// The last event of the page.
     pub(super) last: Seq,
-    /// Whether there is more after it.
+    /// Whether more events follow.
     pub(super) more: bool,
     events: usize,
     bytes: usize,
 }
 
-/// What belongs together.
+/// Consecutive events of one subject.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Something that happened to the run.
+    /// An event of the run itself.
     Run(Line),
-    /// What happened to a consequential call, without a break.
+    /// Consecutive events of one consequential call.
     Call(CallNumber, Vec<Line>),
-    /// Calls that hold nothing up, how many of which function.
+    /// Consecutive routine calls, with a count for each function.
     Routine(BTreeMap<String, usize>, Vec<Line>),
 }
 
@@ -47,12 +45,12 @@ pub(super) struct Line {
     pub(super) when: When,
     pub(super) call: Option<CallNumber>,
     pub(super) text: Text,
-    /// The beginning of what was done, as the connector reports it.
+    /// The beginning of the connector's report.
     pub(super) receipt: Option<Text>,
 }
 
 impl Told {
-    /// What comes after an event. Events are read a few at a time: a journal may be long.
+    /// Reads the events after `after`, a few per read, because a journal may be long.
     pub(super) async fn read(api: &Api, run: &RunId, after: Seq) -> Result<Self, Trouble> {
         let now = api.journal().now();
         let mut told = Self { last: after, more: true, ..Self::default() };
@@ -104,7 +102,7 @@ impl Told {
 }
 
 impl Step {
-    /// `12 routine calls: repository.log ×3, …`
+    /// A summary such as `12 routine calls: repository.log ×3, …`.
     pub(super) fn note(&self) -> Text {
         let Self::Routine(counts, lines) = self else { return Text::default() };
         let each: Vec<String> = counts.iter().map(|(name, count)| format!("{name} ×{count}")).collect();
@@ -113,7 +111,7 @@ impl Step {
     }
 }
 
-/// A function without package and version, which stand in the line itself.
+/// The function's name without package and version, which the line itself has.
 fn name(capability: &holdshort_gate::Capability) -> String {
     let interface = capability.interface().rsplit('/').next().unwrap_or_default();
     format!("{}.{}", interface.split('@').next().unwrap_or_default(), capability.function())

@@ -1,6 +1,7 @@
-//! The word that is typed where a click is not enough.
+//! The confirmation word, which a reviewer types where a click is not enough.
 //!
-//! One function says whether a vote takes it. Every form that ends in a vote asks that function: approving, sending an edit, and making a grant.
+//! **Invariant:** one function decides whether a vote needs the word, and every form that casts a
+//! vote asks it: approve, edit, and approve with a grant.
 
 use holdshort_gate::Proposal;
 
@@ -10,11 +11,12 @@ use crate::api::limits::Form;
 use crate::api::problem::{Kind, Problem};
 use crate::review::{Matter, ShownExhibit};
 
-/// What is typed.
+/// The word.
 const WORD: &str = "approve";
 
-/// Why a vote on these proposals takes the word, if it does: something is made to be misread or is claimed and not so, or there is evidence too long
-/// for the page. An edit is a vote on what it leaves as it was too, so it gives both proposals, the old one and the new one.
+/// The reason why a vote on these proposals needs the confirmation word: a warning, or evidence too
+/// long for the page. An edit also votes on the arguments that it keeps, so it passes the old
+/// proposal and the new one.
 pub(super) fn careful<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Clone) -> Option<&'static str> {
     let doubtful = |proposal: &Proposal| {
         let titles: Vec<ShownExhibit> = titles(proposal);
@@ -27,7 +29,7 @@ pub(super) fn careful<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Cl
     long.then_some("There is evidence that is too long for this page: read it first.")
 }
 
-/// Refuses a form that has to bring the word and does not.
+/// Refuses a form without the required confirmation word.
 pub(super) fn typed(form: &Form) -> Result<(), Problem> {
     let brought = form.field("word").map(str::trim) == Some(WORD);
     let refused = || Problem::new(Kind::BadRequest, "this takes the word `approve`, typed: nothing was sent");

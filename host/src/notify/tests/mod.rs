@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// The example of the Standard Webhooks libraries.
+/// The example in the Standard Webhooks libraries.
 #[test]
 fn a_signature_is_the_standards() {
     let secret = sign::Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();

@@ -1,21 +1,21 @@
-//! A draft as the parts of a form, in the order in which they stand there.
+//! The parts of a form for a draft, in their order.
 
 use holdshort_gate::WitType;
 
 use super::{Draft, Name, Shape, Wrong, expected};
 use crate::review::Text;
 
-/// Fields of these names are of several lines.
+/// Names of fields that get several lines.
 const LONG: [&str; 6] = ["body", "content", "description", "message", "notes", "text"];
 
-/// One part: a field, or the beginning or end of a group of them.
+/// A field, or the beginning or end of a group.
 #[derive(Debug)]
 pub(in crate::page) struct Part {
     pub(in crate::page) name: Name,
     pub(in crate::page) label: Text,
     pub(in crate::page) hint: Text,
     pub(in crate::page) wrong: Option<Text>,
-    /// What in it is made to be misread.
+    /// Warnings about the text in the field.
     pub(in crate::page) marks: Vec<Text>,
     pub(in crate::page) kind: Kind,
 }
@@ -23,29 +23,26 @@ pub(in crate::page) struct Part {
 /// What kind of part.
 #[derive(Debug)]
 pub(in crate::page) enum Kind {
-    /// A text on one line.
     Line(Text),
-    /// A text of several lines.
     Area(Text),
-    /// A number, and whether it may have a fraction.
+    /// A number; the flag allows a fraction.
     Number(Text, bool),
-    /// A box to tick.
     Tick(bool),
-    /// A choice of words, and whether each is chosen.
+    /// A choice; the flag marks the chosen option.
     Pick(Vec<(Text, bool)>),
-    /// Something that the form remembers.
+    /// A number that the form sends back unseen.
     Hidden(usize),
-    /// A group begins.
+    /// The beginning of a group.
     Open,
-    /// It ends.
+    /// The end of a group.
     Close,
-    /// A button for one more item of the list of this name.
+    /// A button that adds an item to this list.
     More,
-    /// A button for the fields of the case that is chosen.
+    /// A button that shows the fields of the chosen case.
     Fields,
 }
 
-/// The parts of a draft; the whole value's own group is the form itself.
+/// The parts of a draft. The form itself is the group of the whole value.
 pub(in crate::page) fn parts(draft: &Draft, ty: &WitType, wrong: &Wrong) -> Vec<Part> {
     let mut layout = Layout { wrong, parts: Vec::new() };
     match (draft, Shape::of(ty, 0)) {
@@ -139,7 +136,7 @@ impl Layout<'_> {
                     self.push(name.of("fields"), label, "", Kind::Fields);
                 }
             }
-            // A draft of another type has no fields; nothing here makes one.
+            // A draft always matches its type, so this case does not occur.
             _ => {}
         }
     }

@@ -1,4 +1,5 @@
-//! What nobody touches comes back as the very value, whatever a browser does to it, and what comes back is a value of the type or an error at a field.
+//! Tests forms with random values. An untouched field returns the same value, and any returned form
+//! gives a value of the type or an error at a field.
 
 use std::cell::Cell;
 
@@ -10,12 +11,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::review::visible;
 
-/// The random types and values with which the renderers are tried too.
+/// The random types and values that the renderers are tested with too.
 #[path = "../../../../tests/shown_is_run/values.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a test of its own, of which the types and values are used here")]
 mod values;
 
-/// What a browser sends of a form as it stands, with the line ends that browsers send.
+/// What a browser sends for an unchanged form, with the line ends of browsers.
 fn browser(parts: &[Part]) -> Vec<(String, String)> {
     let value = |part: &Part| match &part.kind {
         Kind::Line(text) | Kind::Number(text, _) => {
@@ -43,7 +44,7 @@ fn form(ty: &WitType, value: &Value) -> Vec<Part> {
     parts(&Draft::of(ty, Some(value), 0), ty, &Wrong::new())
 }
 
-/// A type and a value of it, at most so deep that JSON is left of it.
+/// A random type and value, within the nesting limit of JSON.
 fn typed_value() -> impl Strategy<Value = (WitType, Value)> {
     let value = values::wit_type().prop_flat_map(|ty| {
         let value = values::value(&ty);
@@ -81,7 +82,7 @@ fn what_nobody_touches_comes_back() {
     assert!(fields.get() > 1_000 && json.get() > 100, "{fields:?} {json:?}");
 }
 
-/// All that is typed in a draft, in order.
+/// All typed texts in a draft, in order.
 fn typed(draft: &Draft) -> Vec<&str> {
     match draft {
         Draft::Typed(text) => vec![text],
@@ -119,7 +120,7 @@ fn whatever_is_sent_is_a_value_or_an_error_at_a_field() {
                 prop_assert!(wrong.keys().all(at), "{:?} has no field in {:?}", wrong, shown);
                 bad.set(bad.get() + 1);
             }
-            // Nothing that was typed is lost: the form that is shown again holds it.
+            // The form shown again keeps all typed text.
             let (again, _, _) = posted(&ty, &browser(&shown));
             let (kept, mut there) = (typed(&draft), typed(&again).into_iter());
             prop_assert!(kept.iter().all(|text| there.any(|other| other == *text)), "{:?} {:?}", again, draft);
@@ -148,7 +149,7 @@ fn a_field_hides_nothing() {
     let Kind::Area(body) = &parts[1].kind else { panic!("{parts:?}") };
     assert_eq!(body.to_string(), "one<U+000D>\ntwo<U+0020>\n<U+003C>U+0041>");
     assert_eq!(posted(&ty, &browser(&parts)).1, value);
-    // What is pasted is seen as well.
+    // Pasted characters become visible too.
     let (draft, ..) = posted(&ty, &fields(&[("v.0", "x\u{200B}"), ("v.1", "")]));
     let Kind::Line(to) = &super::parts(&draft, &ty, &Wrong::new())[0].kind else { panic!() };
     assert_eq!(to.to_string(), "x<U+200B>");
