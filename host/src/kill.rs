@@ -1,12 +1,14 @@
-//! Places where a test can have the host killed, besides those around every commit, which the journal's writer has ([`holdshort_journal::kill`]).
+//! Kill points: places where a test can kill the host. The journal's writer has more around every
+//! commit ([`holdshort_journal::kill`]).
 //!
-//! `tests/nothing_lost` kills the real binary at every one of them, starts it again, and looks for what was lost or done twice.
-//! A release build has none of this.
+//! `tests/nothing_lost` kills the real binary at each point, starts it again, and checks that
+//! nothing was lost or done twice. Release builds have no kill points.
 
 pub(crate) use holdshort_journal::kill::point;
 pub use holdshort_journal::kill::{BLOB, NOTE, VARIABLE};
 
-/// The points in the host's own code. An effect is performed and looked up in one place each, an agent is answered in one, and a request in one.
+/// The kill points in the host's own code. Performing, looking up, answering an agent and answering
+/// a request each happen at one place.
 pub const POINTS: [&str; 7] = [
     "before-perform",
     "after-perform",
@@ -17,5 +19,6 @@ pub const POINTS: [&str; 7] = [
     "after-answer",
 ];
 
-/// Before the reply to a request that may have changed something, by its route: `before-reply /v1/runs`.
+/// Before the reply to a request that may have changed something, followed by its route:
+/// `before-reply /v1/runs`.
 pub const REPLY: &str = "before-reply ";

@@ -1,4 +1,4 @@
-//! The binary.
+//! The `holdshort` program.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,10 @@
-//! Whether what is kept on disk is the host's user's alone: one look at owners, permissions and links for everything that a host keeps or reads as a secret.
+//! Checks that files on disk belong to the host's user alone: one check of owners, permissions and
+//! links for all state and secrets.
 //!
-//! A file is ours if it is a plain file of this user and nobody else may write to it, and if nobody else could put another one in its place: each folder on
-//! the way to it, and each link, belongs to this user or to root, and can be changed by nobody else. A folder like `/tmp`, where everybody may make
-//! files and nobody may take away another's, is such a folder.
+//! A file passes if it is a regular file of this user and no other user can write to it or replace
+//! it. To prevent replacement, each folder and each link on its path must belong to this user or to
+//! root, and no other user may change it. A folder with the sticky bit such as `/tmp` passes:
+//! everybody may create files in it, but nobody can remove another user's.
 
 mod acl;
 
@@ -13,54 +15,40 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-/// Links that are followed before they are taken for a circle, as the system does.
+/// The number of links that are followed before they count as a circle. The system has the same
+/// limit.
 const LINKS_MAX: usize = 40;
-/// The longest secret.
+/// The maximum length of a secret.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
-/// The user whose files these seem to be where the real one is not known, as in a container.
+/// The user id that stands for an unknown owner, as in a container.
 const UNKNOWN_USER: u32 = 65_534;
 
-/// Why something is not this user's alone.
+/// The reason why a path does not belong to this user alone.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
-    /// Somebody else's.
+    /// The path belongs to another user.
     #[error("`{path}` belongs to the user {uid}, who could change it: remove it, or run this program as that user")]
-    Owner {
-        /// What.
-        path: PathBuf,
-        /// Whose.
-        uid: u32,
-    },
-    /// Others may change it.
+    Owner { path: PathBuf, uid: u32 },
+    /// Other users may write to the path.
     #[error("others can write to `{path}` (mode {mode:o}): run `chmod go-w {path}`, if what is in it is still yours")]
-    Writable {
-        /// What.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// It is a link, a folder, or nothing that can be read twice.
+    Writable { path: PathBuf, mode: u32 },
+    /// The path is a link, a folder or a special file.
     #[error("`{0}` is no plain file; put one in its place")]
     NotPlain(PathBuf),
-    /// Not a folder.
     #[error("`{0}` is no folder")]
     NotAFolder(PathBuf),
-    /// It cannot be looked at.
+    /// The path could not be inspected.
     #[error("`{path}`: {source}")]
-    Io {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
-/// What was closed to others, in a line for people; nothing if it was closed already.
+/// A message that permissions were tightened; `None` if they were tight already.
 pub type Tightened = Option<String>;
 
-/// Sees to it that a folder is this user's alone: it is made if there is none, and closed to others if it is ours.
+/// Makes a folder private to this user: creates it, or tightens its permissions.
 ///
-/// Where others could write to it they may have left something: then all that is in it has to be ours too.
+/// If other users could write to it until now, they may have left files. Then everything inside
+/// must belong to this user too.
 pub fn folder(path: &Path) -> Result<Tightened, NotOurs> {
     let io = |source| NotOurs::Io { path: path.into(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
@@ -78,19 +66,19 @@ pub fn folder(path: &Path) -> Result<Tightened, NotOurs> {
     if mode & 0o022 != 0
         && let Err(error) = all_within(&real)
     {
-        // Left as it was, so that the next one who looks does not take it for ours.
+        // Restores the permissions, so that the next check does not accept the folder.
         fs::set_permissions(&real, Permissions::from_mode(mode)).map_err(io)?;
         return Err(error);
     }
     Ok(Some(format!("`{}` was open to others (mode {mode:o}); it is closed to them now", path.display())))
 }
 
-/// Whether everything in a folder, if there is one, is this user's and can be changed by nobody else.
+/// Checks that everything in a folder belongs to this user alone. A missing folder passes.
 pub fn within(path: &Path) -> Result<(), NotOurs> {
     if path.exists() { all_within(path) } else { Ok(()) }
 }
 
-/// Whether a folder is this user's, and nobody else can make anything in it.
+/// Checks that a folder belongs to this user and no other user can create files in it.
 pub fn is_our_folder(path: &Path) -> Result<(), NotOurs> {
     let real = way(path)?;
     let metadata = fs::symlink_metadata(&real).map_err(|source| NotOurs::Io { path: path.into(), source })?;
@@ -101,14 +89,14 @@ pub fn is_our_folder(path: &Path) -> Result<(), NotOurs> {
     closed(&real, &metadata)
 }
 
-/// Whether a plain file is this user's, and nobody else can change it or put another in its place.
+/// Checks that a regular file belongs to this user and no other user can change or replace it.
 pub fn is_our_file(path: &Path) -> Result<(), NotOurs> {
     let metadata = fs::symlink_metadata(path).map_err(|source| NotOurs::Io { path: path.into(), source })?;
     way(path)?;
     plain(path, &metadata, &[us()])
 }
 
-/// Sees to it that a file, if it is there, is this user's alone; one that others can read is closed to them.
+/// Makes a file private to this user, and closes it to other readers. A missing file passes.
 pub fn file(path: &Path) -> Result<Tightened, NotOurs> {
     let io = |source| NotOurs::Io { path: path.into(), source };
     let metadata = match fs::symlink_metadata(path) {
@@ -125,12 +113,12 @@ pub fn file(path: &Path) -> Result<Tightened, NotOurs> {
     Ok(Some(format!("`{}` was open to others (mode {mode:o}); it is closed to them now", path.display())))
 }
 
-/// A secret that somebody else wrote down for us, and its file's permissions: nobody but this user and root may have written it.
-/// It may be a link, as secrets of containers are.
+/// Reads a secret and its file's permissions. Only this user or root may have written it. The path
+/// may be a link, as secrets in containers are.
 pub fn secret(path: &Path) -> Result<(Vec<u8>, u32), NotOurs> {
     let real = way(path)?;
     let io = |source| NotOurs::Io { path: path.into(), source };
-    // Not by a link that was put there meanwhile, and without waiting for whoever writes into a pipe.
+    // Refuses a link created since the check, and does not wait at a pipe for its writer.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
     let file: File = OpenOptions::new().read(true).custom_flags(flags).open(&real).map_err(io)?;
@@ -141,14 +129,15 @@ pub fn secret(path: &Path) -> Result<(Vec<u8>, u32), NotOurs> {
     Ok((bytes, metadata.mode() & 0o7777))
 }
 
-/// Whether a file that names what this program does can be changed by nobody but this user and root.
+/// Checks that only this user and root can change a file that names programs to run.
 pub fn unwritable(path: &Path) -> Result<(), NotOurs> {
     let real = way(path)?;
     let metadata = fs::symlink_metadata(&real).map_err(|source| NotOurs::Io { path: path.into(), source })?;
     plain(path, &metadata, &[us(), 0])
 }
 
-/// The same of a program that is run, or of a folder that is read: the system's own belong to whoever root is here.
+/// The same check for a program that is run, or a folder that is read. System files belong to root,
+/// or to the user that represents root in a container.
 pub fn installed(path: &Path) -> Result<(), NotOurs> {
     let real = way(path)?;
     let metadata = fs::symlink_metadata(&real).map_err(|source| NotOurs::Io { path: path.into(), source })?;
@@ -163,7 +152,7 @@ fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// A plain file of one of these users, to which nobody else may write.
+/// Checks for a regular file of one of these users without write access for others.
 fn plain(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs> {
     if !metadata.is_file() {
         return Err(NotOurs::NotPlain(path.into()));
@@ -179,9 +168,11 @@ fn owned(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs>
     Err(NotOurs::Owner { path: path.into(), uid: metadata.uid() })
 }
 
-/// The group of root, and the one that many systems make for each user and for nobody else, are nobody else's.
+/// Checks that no other user can write. Group root passes, and so does the private group that many
+/// systems give each user.
 ///
-/// Where there is an access control list the permissions of the group are only the most that it gives, so all of it is read.
+/// With an access control list, the group's permissions are only an upper bound, so the complete
+/// list is read.
 fn closed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     let mode = metadata.mode() & 0o7777;
     let is_ours = |group: u32| group == 0 || group == us();
@@ -195,7 +186,7 @@ fn closed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     if open || mode & 0o002 != 0 { Err(NotOurs::Writable { path: path.into(), mode }) } else { Ok(()) }
 }
 
-/// The path without links. Whoever could change what is found by it is this user or root.
+/// Resolves all links of a path. Only this user or root can change what the path leads to.
 fn way(path: &Path) -> Result<PathBuf, NotOurs> {
     let io = |at: &Path| {
         let path = at.to_owned();
@@ -242,20 +233,23 @@ fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(part).collect()
 }
 
-/// A folder on the way. Where it has the sticky bit nobody takes away or renames what is another's.
+/// Checks a folder on the path. In a folder with the sticky bit nobody can remove or rename another
+/// user's file.
 fn passed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     owned(path, metadata, &trusted())?;
     if metadata.mode() & 0o1000 != 0 { Ok(()) } else { closed(path, metadata) }
 }
 
-/// Who may change the folders on the way: this user and root, who has no number of its own in a container that does not know it.
+/// The users who may own the folders on a path: this user and root. In a container without a root
+/// user, root appears as the unknown user.
 fn trusted() -> Vec<u32> {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
     if whole { vec![us(), 0] } else { vec![us(), 0, UNKNOWN_USER] }
 }
 
-/// Whether everything below is this user's and closed to others. Links are only looked at.
+/// Checks that everything below belongs to this user and is closed to others. Links are not
+/// followed.
 fn all_within(folder: &Path) -> Result<(), NotOurs> {
     let mut left = vec![folder.to_owned()];
     while let Some(folder) = left.pop() {

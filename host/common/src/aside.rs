@@ -1,10 +1,13 @@
-//! Work whose size somebody else chose, such as to compare, digest or draw a long diff.
+//! Runs work whose size an agent or a reviewer decides, such as comparing, hashing or drawing a
+//! long diff.
 //!
-//! A thread of the runtime that did it would serve nobody meanwhile, and the runtime's own pool for such work has hundreds of threads of full priority.
-//! So it waits in a queue with few threads, to which the system prefers all others. What people ask for has a queue of its own, so that no agent's work
-//! keeps a person waiting; so have the files of workspaces, of which a list takes seconds, so that no agent's list keeps another's proposal waiting.
+//! On a runtime thread such work would block other requests, and the runtime's own pool for
+//! blocking work has hundreds of threads at full priority. So the work waits in a queue with few
+//! threads of low priority. There are three queues: reviewers' work does not wait for agents' work,
+//! and reading workspace files, which can take seconds, does not delay proposals.
 //!
-//! **Invariant:** what is done here starts no thread and no process, which would inherit the low priority.
+//! **Invariant:** the work starts no thread and no process, because they would inherit the low
+//! priority.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,11 +16,12 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Threads of the queues for proposals and for people.
+/// The number of threads for proposals, and for reviewers.
 const THREADS: usize = 2;
-/// How much more the system prefers other threads to those that work for agents: as much as to those that agents run on.
+/// The niceness of the threads that work for agents. Threads that run agents have the same.
 const NICE_AGENTS: i32 = 19;
-/// And to those that work for people: they give way to what serves everybody, and agents give way to them.
+/// The niceness of the threads that work for reviewers: lower priority than the shared threads,
+/// higher than agents' threads.
 const NICE_PEOPLE: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -26,27 +30,28 @@ static AGENTS: LazyLock<Sender<Job>> = LazyLock::new(|| queue("aside-agents", TH
 static FILES: LazyLock<Sender<Job>> = LazyLock::new(|| queue("aside-files", 1, NICE_AGENTS));
 static PEOPLE: LazyLock<Sender<Job>> = LazyLock::new(|| queue("aside-people", THREADS, NICE_PEOPLE));
 
-/// The work ended in a panic, or there is no thread for it.
+/// The work panicked, or no thread could be started for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the host failed at work of this size; its log has the place")]
 pub struct Failed;
 
-/// Does what an agent asks for.
+/// Runs work that an agent requested.
 pub async fn for_agents<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failed> {
     done(&AGENTS, work).await
 }
 
-/// Reads the files of a workspace for an agent, one request after the other.
+/// Reads workspace files for an agent, one request after the other.
 pub async fn for_files<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failed> {
     done(&FILES, work).await
 }
 
-/// Does what a person asks for.
+/// Runs work that a reviewer requested.
 pub async fn for_people<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failed> {
     done(&PEOPLE, work).await
 }
 
-/// Work that nobody waits for any more is left out if it has not begun.
+/// Queues work and waits for its result. If the caller stops waiting before the work begins, it is
+/// skipped.
 async fn done<T: Send + 'static>(queue: &Sender<Job>, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failed> {
     let (reply, done) = oneshot::channel();
     let job = move || {
@@ -73,17 +78,19 @@ fn queue(name: &str, threads: usize, nice: i32) -> Sender<Job> {
 }
 
 fn work(waiting: &Mutex<Receiver<Job>>, nice: i32) {
-    // Of this thread alone: Linux has a priority for each.
+    // This affects the current thread only: on Linux each thread has its own priority.
     if let Err(error) = rustix::process::setpriority_process(None, nice) {
         tracing::warn!(%error, "work of any size has the priority of the host's own threads");
     }
     while let Some(job) = next(waiting) {
-        // The panic's own message is on stderr by then, and whoever waits is told that there is no result.
+        // The panic's message is on stderr already. The caller gets the error that there is no
+        // result.
         drop::<Result<(), Box<dyn Any + Send>>>(catch_unwind(AssertUnwindSafe(job)));
     }
 }
 
-/// One thread at a time waits at the queue, and the others for it.
+/// Takes the next job. One thread at a time waits at the queue, and the others wait for that
+/// thread.
 fn next(waiting: &Mutex<Receiver<Job>>) -> Option<Job> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
@@ -95,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// The priority of the thread that asks.
+    /// The priority of the current thread.
     fn nice() -> i32 {
         rustix::process::getpriority_process(None).unwrap()
     }
@@ -134,7 +141,7 @@ mod tests {
         assert_eq!(for_agents(|| 2).await, Ok(2));
     }
 
-    /// While one list is made, the next ones wait; those whose runs end meanwhile are left out.
+    /// While one list is read the others wait, and those of ended runs are skipped.
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_begun() {
         let (free, held) = channel::<()>();

@@ -1,11 +1,14 @@
-//! Reading of untrusted bytes in a child process of this very program, so that a stack overflow, a lack of memory or an endless loop ends the child and not the host.
+//! Reads untrusted bytes in a child process of this program, so that a stack overflow, exhausted
+//! memory or an endless loop ends the child and not the host.
 //!
-//! The host writes the bytes to the child's standard input and reads one line of JSON from its standard output. The child sets its own limits before
-//! it reads the first byte ([`confine`]); the host keeps the wall clock and bounds the output ([`Isolate::ask`]). Whatever ends a child early is one
-//! [`Fault`], which names the setting that allows more.
+//! The host writes the bytes to the child's standard input and reads one line of JSON from its
+//! standard output. The child limits itself before it reads the first byte ([`confine`]); the host
+//! watches the wall clock and limits the output ([`Isolate::ask`]). Any early end is a [`Fault`],
+//! which names the setting that would allow more.
 //!
-//! A child contains what bytes can do to memory, CPU and stack. It is no boundary against code that runs as the host's user: a component's code is not
-//! run here, and is contained by wasmtime when it is.
+//! The child limits the memory, CPU time and stack that the bytes can cost. It is no boundary
+//! against code with the rights of the host's user: the child reads components and does not run
+//! them; wasmtime contains them when they run.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,33 +22,35 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 
-/// What a child may answer: a manifest with as many imports and as much text as one may have takes less.
+/// The maximum length of a child's answer. The largest permitted manifest is smaller.
 pub const ANSWER_BYTES_MAX: u64 = 8 << 20;
-/// What is kept of a child's complaints. They are the standard library's own words about how it ended, and are matched and never shown.
+/// The kept part of a child's standard error. It holds the standard library's message about the
+/// child's end, which is only compared and never shown.
 const COMPLAINT_BYTES_MAX: u64 = 4 << 10;
-/// How much nicer than the host a child is: it gets a tenth of what a busy thread of the host gets, and still moves on a busy machine.
+/// The additional niceness of a child: it gets a tenth of the CPU time of a busy host thread, and
+/// still progresses on a busy machine.
 const NICER: i32 = 10;
-/// Threads of a child. Each takes address space, which is limited.
+/// The number of a child's threads. Each takes address space, which is limited.
 const THREADS_MAX: usize = 4;
-/// Files that a child may have open: its three streams, and an entry of the cache with its folder.
+/// The open files of a child: its three streams, and a cache entry with its folder.
 const FILES_MAX: u64 = 32;
-/// How often a child that has answered is looked at until it is gone.
+/// The interval for checking whether a child that answered has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// Address space that the threads of a child set aside for stacks and heaps, and use little of.
+/// The address space that a child's threads reserve for stacks and heaps, and mostly do not use.
 const SET_ASIDE_BYTES: u64 = 256 << 20;
 
-/// What a child may use, and how messages call these limits.
+/// The limits of a child, and their settings' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// What the settings of these limits begin with: `load` for `load-memory-mib`.
+    /// The common prefix of the settings, such as `load` in `load-memory-mib`.
     pub settings: &'static str,
-    /// Memory, beside what the program itself takes.
+    /// The memory, in addition to the program itself.
     pub memory_mib: u64,
-    /// CPU time of all its threads.
+    /// The CPU time of all threads together.
     pub cpu_seconds: u64,
-    /// Time by the clock, waiting for a core included.
+    /// The wall-clock time, including waiting for a core.
     pub seconds: u64,
-    /// The largest file that it may write; nothing, if it is not to write any.
+    /// The largest file that it may write; `None` if it may write none.
     pub file_mib: u64,
 }
 
@@ -79,18 +84,20 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the same bytes will fail in the same way; a process that did not start says nothing about the bytes.
+    /// Whether the same bytes would fail again. A process that did not start says nothing about the
+    /// bytes.
     pub fn is_of_the_bytes(&self) -> bool {
         !matches!(self, Self::Start(_))
     }
 }
 
-/// What a child reads.
+/// The input of a child.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// Bytes that the host has.
+    /// Bytes in the host's memory.
     Bytes(&'a [u8]),
-    /// A file, which the child reads itself: the host does not hold what may be refused.
+    /// A file that the child reads itself, so that the host does not hold a file that it may
+    /// refuse.
     File(&'a File),
 }
 
@@ -101,12 +108,13 @@ pub struct Isolate {
 }
 
 impl Isolate {
-    /// Children of this program, which has the subcommand `isolated`.
+    /// Uses this program, which has the subcommand `isolated`.
     pub fn of(program: &Path) -> Self {
         Self { program: program.to_owned() }
     }
 
-    /// What tells this build of the program from any other: another one may read the same bytes differently.
+    /// An identifier of this build of the program. Another build may read the same bytes
+    /// differently.
     pub fn build(&self) -> io::Result<String> {
         use std::os::unix::fs::MetadataExt;
         let program = std::fs::metadata(&self.program)?;
@@ -119,7 +127,8 @@ impl Isolate {
         ))
     }
 
-    /// Has a child do `work` (the words of the hidden subcommand) on `input`, and returns its answer. It blocks until the child has ended.
+    /// Runs a child with `work` (the arguments of the hidden subcommand) on `input`, and returns
+    /// its answer. It blocks until the child has ended.
     pub fn ask(&self, work: &[&OsStr], input: Input<'_>, limits: &Limits) -> Result<Vec<u8>, Fault> {
         let deadline = Instant::now() + Duration::from_secs(limits.seconds);
         let mut child = self.spawn(work, input, limits).map_err(Fault::Start)?;
@@ -128,7 +137,7 @@ impl Isolate {
         };
         thread::scope(|scope| {
             let (tell, told) = mpsc::channel();
-            // A child that ends early leaves its input unread; how it ended says why.
+            // A child that ends early leaves input unread; its exit status gives the reason.
             if let (Some(mut stdin), Input::Bytes(bytes)) = (stdin, input) {
                 scope.spawn(move || drop(stdin.write_all(bytes)));
             }
@@ -141,7 +150,7 @@ impl Isolate {
                 Err(_) => Some(Fault::Time(limits.seconds, limits.settings)),
             };
             if fault.is_some() {
-                // It fails only if the child is gone.
+                // This fails only if the child has already ended.
                 drop(child.kill());
             }
             let ended = end(&mut child, deadline);
@@ -182,49 +191,52 @@ impl Isolate {
     }
 }
 
-/// Sets the limits of this process, which is a child of a host. Nothing else happens before.
+/// Sets the limits of this process, a child of a host. The child calls this first.
 pub fn confine(limits: &Limits) -> io::Result<()> {
-    // A child does not outlive the host that wants its answer.
+    // The child ends with the host that waits for its answer.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     nice(NICER)?;
     let set = |resource, soft: u64, hard: u64| {
-        // Whoever started the host may have set a lower limit, which cannot be raised.
+        // The process that started the host may have set a lower hard limit, which cannot be
+        // raised.
         let hard = getrlimit(resource).maximum.map_or(hard, |given| given.min(hard));
         Ok::<(), io::Error>(setrlimit(resource, Rlimit { current: Some(soft.min(hard)), maximum: Some(hard) })?)
     };
     let memory = (limits.memory_mib << 20).saturating_add(own_bytes()?).saturating_add(SET_ASIDE_BYTES);
-    // The lower of the two limits alone, which `without_memory_limit` lifts in the end.
+    // Sets only the soft limit, because `without_memory_limit` raises it again at the end.
     let most = getrlimit(Resource::As).maximum;
     setrlimit(Resource::As, Rlimit { current: Some(most.map_or(memory, |most| most.min(memory))), maximum: most })?;
-    // At the first limit a signal of its own ends the process, so that the host can tell why.
+    // At the soft limit a signal ends the process, so that the host can tell the reason.
     set(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds.saturating_add(5))?;
     set(Resource::Fsize, limits.file_mib << 20, limits.file_mib << 20)?;
     set(Resource::Nofile, FILES_MAX, FILES_MAX)?;
     set(Resource::Core, 0, 0)
 }
 
-/// Lifts the limit on memory of this process, for work that sets address space aside and whose use of memory is known by then.
+/// Lifts this process's memory limit, for work that reserves address space and whose memory use is
+/// known.
 pub fn without_memory_limit() -> io::Result<()> {
     let most = getrlimit(Resource::As).maximum;
     Ok(setrlimit(Resource::As, Rlimit { current: most, maximum: most })?)
 }
 
-/// The address space of this process, the program itself for the most part.
+/// The address space of this process, which is mostly the program itself.
 fn own_bytes() -> io::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")?.parse().ok());
     Ok(size.unwrap_or(0_u64) << 10)
 }
 
-/// All that a child says, and one byte more than it may if it says too much.
+/// Reads a child's complete answer, and one byte more than permitted if it is too long.
 fn answer(stdout: ChildStdout) -> Vec<u8> {
     let mut said = Vec::new();
-    // What cannot be read is missing from the answer, which is then no JSON.
+    // If reading fails, the answer is incomplete and therefore no valid JSON.
     drop(stdout.take(ANSWER_BYTES_MAX + 1).read_to_end(&mut said));
     said
 }
 
-/// The beginning of a child's complaints. The rest is read and forgotten, so that the child is not kept waiting.
+/// Reads the beginning of a child's standard error, and discards the rest so that the child does
+/// not block.
 fn complaint(mut stderr: ChildStderr) -> String {
     let mut kept = Vec::new();
     drop(stderr.by_ref().take(COMPLAINT_BYTES_MAX).read_to_end(&mut kept));
@@ -232,7 +244,7 @@ fn complaint(mut stderr: ChildStderr) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// Waits until a child that has closed its output is gone, and sees to it at the deadline.
+/// Waits for the end of a child that closed its output, and kills it at the deadline.
 fn end(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
@@ -246,7 +258,8 @@ fn end(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
     }
 }
 
-/// From the way in which a child ended to the limit that ended it. The texts are those of the standard library, of this program's own build.
+/// Derives the violated limit from a child's exit status. The texts are those of the standard
+/// library in this build.
 fn why(status: ExitStatus, complaint: &str, limits: &Limits) -> Fault {
     const OUT_OF_MEMORY: [&str; 4] = ["memory allocation of", "Cannot allocate memory", "OutOfMemory", "WouldBlock"];
     if status.signal() == Some(Signal::XCPU.as_raw()) {

@@ -1,42 +1,42 @@
-//! Amounts of money as people read and write them: with the decimals that ISO 4217 gives the currency.
+//! Amounts of money as text, with the decimals that ISO 4217 gives each currency.
 
 use std::str::FromStr;
 
 use iso_currency::Currency as Iso;
 
-/// A currency that can be booked: it has a smallest unit.
+/// A currency with a smallest unit, so that amounts can be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Currency {
     code: &'static str,
     decimals: usize,
 }
 
-/// The code names nothing that can be booked.
+/// The code names no bookable currency.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoCurrency {
-    /// It is not a code.
+    /// The text is no currency code.
     #[error("`{}` is not a currency; write its ISO 4217 code in capitals, like `EUR`", .0.escape_debug())]
     Unknown(String),
-    /// Nobody has had it since another took its place.
+    /// Another currency has replaced it.
     #[error("{0} is no longer a currency: {1} has taken its place")]
     Withdrawn(&'static str, &'static str),
-    /// It is the code of gold, of a unit of account, of a test.
+    /// The code means gold, a unit of account or a test.
     #[error("{0} has no smallest unit in which it could be transferred")]
     NoUnit(&'static str),
 }
 
 impl Currency {
-    /// The currency of an ISO 4217 code, which is spelled in one way only. One that was withdrawn cannot be booked any more.
+    /// The currency of an ISO 4217 code. Withdrawn currencies cannot be booked.
     pub fn of(code: &str) -> Result<Self, NoCurrency> {
         let currency = Self::at_some_time(code)?;
         match Iso::from_code(code).and_then(Iso::is_superseded) {
-            // The standard has both bolívares, by the list of its maintenance agency.
+            // By the standard's maintenance agency, both bolívar codes are valid.
             Some(now) if code != "VES" => Err(NoCurrency::Withdrawn(currency.code, now.code())),
             Some(_) | None => Ok(currency),
         }
     }
 
-    /// The same, also if it was withdrawn since: what was booked in it is still shown.
+    /// Also accepts withdrawn currencies, because old bookings are still shown.
     fn at_some_time(code: &str) -> Result<Self, NoCurrency> {
         let unknown = || NoCurrency::Unknown(code.chars().take(20).collect());
         let iso = Iso::from_code(code).ok_or_else(unknown)?;
@@ -44,12 +44,13 @@ impl Currency {
         Ok(Self { code: iso.code(), decimals: decimals.into() })
     }
 
-    /// Its code, as it stands in the books.
+    /// The ISO 4217 code.
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// `250000` euro cents are `2,500.00 EUR`, and `250000` yen are `250,000 JPY`.
+    /// Formats an amount: `250000` euro cents are `2,500.00 EUR`, and `250000` yen are `250,000
+    /// JPY`.
     pub fn show(&self, minor_units: i64) -> String {
         let digits = format!("{:0>width$}", minor_units.unsigned_abs(), width = self.decimals + 1);
         let whole_digits = digits.len().saturating_sub(self.decimals);
@@ -66,24 +67,26 @@ impl Currency {
     }
 }
 
-/// An amount in minor units, as far as the code names a currency; else the number and the code as they are.
+/// Formats an amount in minor units. With an unknown code it shows number and code unchanged.
 pub fn show(minor_units: u64, code: &str) -> String {
     let known = Currency::at_some_time(code).ok().zip(i64::try_from(minor_units).ok());
     known.map_or_else(|| format!("{minor_units} {code}"), |(currency, units)| currency.show(units))
 }
 
-/// An amount of money, written `10000.00 EUR`: more than zero, with a decimal point and all the decimals of its currency, or with neither.
+/// An amount of money, written `10000.00 EUR`: more than zero, either with all decimals of its
+/// currency or without a decimal point.
 #[derive(Clone, Debug)]
 pub struct Amount {
-    /// More than zero. Without a point the number is of whole units: `10000 EUR` is ten thousand euros, never a hundred.
+    /// The amount in minor units; more than zero. Without a point the number counts whole units:
+    /// `10000 EUR` is ten thousand euros, never a hundred.
     pub minor_units: i64,
     /// Its ISO 4217 code.
     pub currency: &'static str,
-    /// How many of its digits stand after the point.
+    /// The number of digits after the point.
     pub decimals: usize,
 }
 
-// Decimal text to minor units without a floating-point number in between.
+// Converts decimal text to minor units without floating-point numbers.
 impl FromStr for Amount {
     type Err = String;
 
@@ -123,7 +126,8 @@ impl FromStr for Amount {
 mod tests {
     use super::*;
 
-    /// What was withdrawn is shown where it was booked, and cannot be booked; what came newly can.
+    /// A withdrawn currency is shown where it was booked, and cannot be booked again. A new
+    /// currency can.
     #[test]
     fn a_currency_is_one_of_today() {
         for (code, now) in [("HRK", "EUR"), ("BGN", "EUR"), ("SLL", "SLE"), ("ZWL", "ZWG"), ("CUC", "CUP")] {

@@ -1,4 +1,5 @@
-//! JSON that has one reading: an object with a member twice is refused, because another program, such as a proxy or a log, may go by the other value.
+//! Parses JSON with one possible reading. An object with a repeated member is refused, because
+//! another program, such as a proxy or a log, might use the other value.
 
 use std::fmt;
 
@@ -6,10 +7,10 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-/// How much of a member's name an error repeats.
+/// The part of a member's name that an error repeats.
 const NAME_CHARS_MAX: usize = 100;
 
-/// A JSON document in which no object has a member twice.
+/// A JSON document without repeated members.
 pub struct Once(pub Value);
 
 impl<'de> Deserialize<'de> for Once {
@@ -18,7 +19,7 @@ impl<'de> Deserialize<'de> for Once {
     }
 }
 
-/// Reads a text that a person typed, or a program printed, in the same way.
+/// Parses a text that a person typed or a program printed.
 pub fn once(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(text).map(|Once(value)| value)
 }

@@ -1,41 +1,46 @@
-//! Names of git references, and the patterns that an operator writes for them.
+//! Names of git references, and patterns that operators write for them.
 //!
-//! Git itself reads a text such as `x-0-g1f3a…`, `main~1` or `HEAD` in many ways. Here a text is the name of one reference or nothing, so that whoever
-//! compares a name with a pattern or a policy compares what the repository has, and not how somebody spelled it.
+//! Git gives texts such as `x-0-g1f3a…`, `main~1` or `HEAD` several meanings. Here, a text is the
+//! name of exactly one reference or an error. So a comparison with a pattern or in a policy refers
+//! to the repository, and not to an agent's spelling.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// Where branches are.
+/// The prefix of branches.
 const BRANCHES: &str = "refs/heads/";
-/// The references that may be named. The others are git's own (notes, the stash, replacements) and this host's (`refs/holdshort/`).
+/// The permitted name spaces. Others belong to git (notes, stash, replacements) or to this host
+/// (`refs/holdshort/`).
 const SPACES: [&str; 3] = [BRANCHES, "refs/tags/", "refs/remotes/"];
-/// The longest name; git itself only knows the limits of the file system.
+/// The maximum length of a name. Git has only the file system's limits.
 const NAME_BYTES_MAX: usize = 1_024;
-/// The longest part between slashes: the file system takes 255 bytes, and git adds `.lock` to them.
+/// The maximum length of a part between slashes. The file system takes 255 bytes, and git appends
+/// `.lock`.
 const PART_BYTES_MAX: usize = 250;
-/// The names that git keeps for its own notes of what it is doing, besides `HEAD` and all that ends in `_HEAD`.
+/// Names that git reserves for its own state, besides `HEAD` and names that end in `_HEAD`.
 const PSEUDO: [&str; 5] =
     ["AUTO_MERGE", "BISECT_EXPECTED_REV", "NOTES_MERGE_PARTIAL", "NOTES_MERGE_REF", "MERGE_AUTOSTASH"];
 
-/// The whole name of a branch, a tag or a remote's branch, such as `refs/heads/main`, by the rules of `git check-ref-format`.
+/// The full name of a branch, a tag or a remote branch, such as `refs/heads/main`, by the rules of
+/// `git check-ref-format`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReferenceName(String);
 
 impl ReferenceName {
-    /// The whole name.
+    /// The full name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of the branch without `refs/heads/`, if it is one.
+    /// The branch's name without `refs/heads/`; `None` for other references.
     pub fn branch(&self) -> Option<&str> {
         self.0.strip_prefix(BRANCHES)
     }
 
-    /// The names above this one, such as `refs/heads/a` above `refs/heads/a/b`: git keeps no reference where another one has its folder.
+    /// The parent names, such as `refs/heads/a` of `refs/heads/a/b`. Git cannot store a reference
+    /// whose name is a folder of another.
     pub fn above(&self) -> impl Iterator<Item = &str> {
         let top = SPACES.iter().find(|space| self.0.starts_with(**space)).map_or(0, |space| space.len());
         self.0.match_indices('/').filter(move |(at, _)| *at >= top).filter_map(|(at, _)| self.0.get(..at))
@@ -48,7 +53,7 @@ impl ReferenceName {
 pub struct NotAName(&'static str);
 
 impl NotAName {
-    /// What is wrong with the text, without the text.
+    /// The error without the text itself.
     pub fn why(&self) -> &'static str {
         self.0
     }
@@ -76,12 +81,12 @@ impl Serialize for ReferenceName {
     }
 }
 
-/// The whole name of a branch. As an operator writes it, `production` is `refs/heads/production`.
+/// The full name of a branch. Operators may write `production` for `refs/heads/production`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct BranchName(ReferenceName);
 
 impl BranchName {
-    /// The whole name.
+    /// The full name.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -107,20 +112,22 @@ impl FromStr for BranchName {
     }
 }
 
-/// What an agent may run a check on, as the operator writes it; `*` stands for any run of characters.
+/// The operator's pattern for the git revisions that a check may run on. `*` matches any
+/// characters.
 ///
-/// It is compared with the reference that was looked up and never with the agent's text. Without `refs/` it means branches.
-/// `*` alone is any revision, and the only pattern for a commit id without a reference.
+/// It is compared with the resolved reference, never with the agent's text. Without `refs/` the
+/// pattern means branches. A single `*` means any revision, and only this pattern accepts a commit
+/// id without a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevisionPattern {
-    /// `*`.
+    /// `*`: any revision.
     Any,
-    /// The whole names that fit, with `*` in them.
+    /// Full names with `*` as a wildcard.
     Names(String),
 }
 
 impl RevisionPattern {
-    /// Whether it fits what a revision was found to be; `None` is a bare commit id.
+    /// Whether the pattern accepts a resolved revision; `None` is a bare commit id.
     pub fn fits(&self, reference: Option<&ReferenceName>) -> bool {
         match (self, reference) {
             (Self::Any, _) => true,
@@ -138,7 +145,7 @@ impl FromStr for RevisionPattern {
             return Ok(Self::Any);
         }
         let whole = whole(text)?;
-        // The space itself has no star in it: `re*` is no way to tags.
+        // The name space itself may not contain `*`: `re*` must not reach tags.
         in_a_space(&whole)?;
         well_formed(&whole.replace('*', "x"))?;
         Ok(Self::Names(whole))
@@ -160,12 +167,14 @@ impl Serialize for RevisionPattern {
     }
 }
 
-/// Whether a text has the form of a full commit id, of either hash function of git's, in any case of letters.
+/// Whether a text has the form of a full commit id, for either of git's hash functions, in upper or
+/// lower case.
 pub fn is_an_id(text: &str) -> bool {
     [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A text without `refs/` must not be what git itself reads otherwise, or a program takes for an option: an operator's script could do so.
+/// Refuses a short text that git would read in another way or that a program would take for an
+/// option, because an operator's script could pass it on.
 pub fn short(text: &str) -> Result<(), NotAName> {
     if text == "HEAD" || text == "@" || text.ends_with("_HEAD") || PSEUDO.contains(&text) {
         return Err(NotAName("git keeps this name for itself"));
@@ -176,7 +185,7 @@ pub fn short(text: &str) -> Result<(), NotAName> {
     well_formed(text)
 }
 
-/// The whole name for a text that may leave `refs/heads/` out.
+/// Adds `refs/heads/` to a short name.
 fn whole(text: &str) -> Result<String, NotAName> {
     if text.starts_with("refs/") {
         return Ok(text.to_owned());
@@ -195,7 +204,8 @@ fn in_a_space(name: &str) -> Result<(), NotAName> {
     Err(NotAName("it is not under `refs/heads/`, `refs/tags/` or `refs/remotes/`"))
 }
 
-/// What `git check-ref-format` allows, without control characters of Unicode's, and only as long as a file system takes it.
+/// Checks the rules of `git check-ref-format`, forbids Unicode control characters, and limits the
+/// length to what file systems accept.
 fn well_formed(name: &str) -> Result<(), NotAName> {
     let odd = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
     let fault = if name.len() > NAME_BYTES_MAX {
@@ -216,7 +226,7 @@ fn well_formed(name: &str) -> Result<(), NotAName> {
     Err(NotAName(fault))
 }
 
-/// Whether `text` is `pattern`, in which `*` stands for any run of characters.
+/// Whether `text` matches `pattern`, in which `*` matches any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
@@ -225,7 +235,7 @@ fn matches(pattern: &str, text: &str) -> bool {
         if parts.peek().is_none() {
             return text.ends_with(part);
         }
-        // The first place is as good as any: what follows only gets longer.
+        // The first match is sufficient, because a later match leaves less text.
         let Some(at) = text.find(part) else { return false };
         text = text.get(at + part.len()..).unwrap_or_default();
     }

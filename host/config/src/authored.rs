@@ -1,6 +1,7 @@
-//! What the operator wrote, and nothing else: no value is assumed here, so an absent one is `None`.
+//! The configuration as the operator wrote it. No default is filled in: an absent value is `None`.
 //!
-//! A key is [`Spanned`] where a rule across keys may have to point at it; every other mistake is found while the value parses itself.
+//! A key is [`Spanned`] where a rule about several keys may report an error at it. All other errors
+//! are found while a single value is parsed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,16 +22,16 @@ use super::value::{
 };
 use super::zone::Zone;
 
-/// A whole number that fits the gate's counters.
+/// A whole number in the range of the gate's counters.
 pub(super) type Count = Between<1, { u32::MAX as u64 }>;
-/// A byte count that a person can be asked to read.
+/// A number of bytes that a reviewer can be asked to read.
 pub(super) type ReadableBytes = Between<1, ARGUMENTS_BYTES_LIMIT>;
-/// Milliseconds, up to a day.
+/// Milliseconds, up to one day.
 pub(super) type DayMs = Between<0, 86_400_000>;
-/// Sections that the operator names.
+/// Sections with names that the operator chose.
 pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
 
-/// The whole file.
+/// The whole configuration file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(super) struct File {
@@ -124,7 +125,7 @@ pub(super) struct Agent {
     pub(super) workspace: Option<PathBuf>,
 }
 
-/// The connectors for mail.
+/// The connectors for email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "`maildir` or `smtp`")]
 pub(super) enum MailConnector {
@@ -132,7 +133,7 @@ pub(super) enum MailConnector {
     Smtp,
 }
 
-/// How the connection to the relay is protected.
+/// The encryption of the connection to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "`required`, `starttls` or `none`")]
 pub(super) enum Tls {
@@ -163,7 +164,7 @@ pub(super) struct Email {
     pub(super) operator: Option<Mailbox>,
 }
 
-/// The connectors for deployment.
+/// The connectors for deployments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "`git` or `command`")]
 pub(super) enum DeployConnector {
@@ -184,7 +185,7 @@ pub(super) struct Deployment {
     pub(super) environment: Option<Spanned<Vec<Variable>>>,
 }
 
-/// An exit code that is not success.
+/// An exit code other than success.
 pub(super) type ExitCode = Between<1, 255>;
 
 /// The connectors for payments.
@@ -205,7 +206,8 @@ pub(super) struct Payments {
 
 /// `[payments.accounts.NAME]`
 ///
-/// Amounts are read when they are resolved, because a mistake in an array is only then found where it stands.
+/// Amounts are parsed when they are resolved. In an array, only then can an error report the exact
+/// position.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(super) struct Account {
@@ -242,7 +244,7 @@ pub(super) enum Class {
     Routine,
 }
 
-/// The connectors for other people's interfaces.
+/// The connectors for foreign interfaces.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "`command`")]
 pub(super) enum CapabilityConnector {

@@ -1,4 +1,4 @@
-//! What is wrong with the configuration: where, which key, and what to do about it.
+//! Errors in the configuration: position, key, and advice.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -6,42 +6,36 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Why there is no configuration.
+/// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration `{path}`: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file says something that it cannot mean.
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// The file contains an error.
     #[error(transparent)]
     Wrong(Box<Problem>),
 }
 
-/// One mistake.
+/// One error in the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {}{what}", key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
 pub struct Problem {
-    /// The file, as it was named.
+    /// The file's name as the user gave it.
     pub file: String,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// The column in characters, counted from 1.
     pub column: usize,
     /// The key with its sections, such as `email.host`.
     pub key: Option<String>,
-    /// What is wrong with it.
+    /// The error.
     pub what: String,
-    /// What to do.
     pub hint: Option<String>,
 }
 
 impl ConfigError {
-    /// What to do about it.
+    /// The advice.
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Unreadable { .. } => Some(
@@ -52,25 +46,23 @@ impl ConfigError {
     }
 }
 
-/// A broken rule that no single value could know of.
+/// A violated rule about several keys.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    /// Where the key or value stands.
+    /// The position of the key or value.
     pub(super) span: Range<usize>,
-    /// What is wrong.
     pub(super) what: String,
-    /// What to do.
     pub(super) hint: Option<String>,
 }
 
 impl Wrong {
-    /// A rule that `at` breaks.
+    /// A violated rule, reported at `at`.
     pub(super) fn at<T>(at: &Spanned<T>, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { span: at.span(), what: what.into(), hint: Some(hint.into()) }
     }
 }
 
-/// The known name nearest to `name`, if one is near enough to have been meant.
+/// The known name most similar to `name`, if it is similar enough for a suggestion.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.replace('_', "-");
     let (begun, known): (Vec<&str>, Vec<&str>) = known.partition(|known| known.starts_with(&name));
@@ -105,7 +97,8 @@ fn problem(text: &str, file: &Path, offset: usize, what: String, hint: Option<St
     }))
 }
 
-/// The key, with its sections, whose name or value begins at `offset`; the deepest, because a section begins where its name does.
+/// The full key whose name or value begins at `offset`. The deepest one counts, because a section
+/// begins where its name does.
 fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
     table.iter().find_map(|(name, value)| {
         let spelled = if super::value::is_name(name.get_ref()) && !name.get_ref().contains('.') {
@@ -131,9 +124,9 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
     })
 }
 
-/// The library's message without the names of Rust types, and what to do about it.
+/// Rewrites the TOML library's message without Rust type names, and adds advice.
 ///
-/// The library gives text only; the names in it stand in backticks, which the tests of every kind of mistake hold.
+/// The library offers only text, with names in backticks. The tests hold every kind of message.
 fn in_our_words(message: &str) -> (String, Option<String>) {
     let mut names = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
@@ -155,7 +148,7 @@ fn in_our_words(message: &str) -> (String, Option<String>) {
         return (format!("`{missing}` is missing"), Some(format!("add `{missing} = …` to this section")));
     }
     if message.ends_with(", expected nothing") {
-        // The library saw the beginning of a number or a date, and then more.
+        // The library read a number or a date and then found more characters.
         let hint = "put text in quotes, such as `listen = \"127.0.0.1:7411\"`";
         return ("this is neither text in quotes nor another value".into(), Some(hint.into()));
     }

@@ -1,16 +1,16 @@
-//! What a program of the operator's finds out about a call, as the configuration declares it.
+//! Declared facts: the values that an operator's program finds out about a call.
 
 use std::str::FromStr;
 
 use holdshort_gate::WitType;
 use serde::{Deserialize, Serialize};
 
-/// How many facts a section may declare: policies are read with all of them.
+/// The maximum number of facts in a section. Policies are read with all of them.
 pub(super) const FACTS_MAX: usize = 64;
-/// How long a name may be.
+/// The maximum length of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-/// The name of a fact, spelt as WIT spells names: `open-orders`. Policies write it `open_orders`.
+/// The name of a fact in WIT's spelling, `open-orders`. In policies it is `open_orders`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FactName(pub(super) String);
 
@@ -32,7 +32,7 @@ impl FromStr for FactName {
     }
 }
 
-/// The type of a fact: what policies can compare.
+/// The types of facts, limited to those that policies can compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FactType {
@@ -45,7 +45,7 @@ pub enum FactType {
 }
 
 impl FactType {
-    /// The type as WIT has it.
+    /// The type in WIT.
     pub fn wit(self) -> WitType {
         match self {
             Self::Bool => WitType::Bool,

@@ -1,10 +1,13 @@
-//! The configuration: what the operator wrote (`authored`), made into what the host uses ([`Config`]).
+//! Reads the configuration: parses the file (`authored`) and resolves it to the values that the
+//! host uses ([`Config`]).
 //!
-//! There is one file, `holdshort.toml`, in the current folder or where `--config` says. Without it the host works in the current folder
-//! with the values in [`defaults`]. Every mistake names the file, the line, the column, the key and what to do; an unknown key is a mistake.
-//! `host/CONFIGURATION.md` is the operator's page about the same things, and a test holds it to this code.
+//! The file is `holdshort.toml` in the current folder, or the file given with `--config`. Without a
+//! file, the current folder and the values in [`defaults`] apply. Every error names the file, line,
+//! column, key and advice. An unknown key is an error. `host/CONFIGURATION.md` documents the
+//! settings for operators; a test compares it with this code.
 //!
-//! Read in this order: [`defaults`], [`resolved`] (what the other rooms see), `authored`, `value` (what parses itself), `resolve`, [`error`].
+//! Read in this order: [`defaults`], [`resolved`] (the values for other rooms), `authored`, `value`
+//! (types that parse themselves), `resolve`, [`error`].
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 mod authored;
@@ -30,19 +33,21 @@ pub use resolved::{
 };
 pub use zone::Zone;
 
-/// What the configuration takes from its surroundings, gathered in one place so that resolving it is a function of its arguments.
+/// The inputs from outside the file. They are collected here, so that resolving depends only on its
+/// arguments.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// The folder that relative paths start from.
+    /// The base folder of relative paths.
     pub folder: PathBuf,
-    /// Whether that folder is a git repository.
+    /// Whether the base folder is in a git repository.
     pub is_repository: bool,
-    /// The name of the person who operates the host; see [`user`].
+    /// The local operator's name; see [`user`].
     pub operator: String,
 }
 
 impl Config {
-    /// Reads the file at `path`, else `holdshort.toml` in `folder`, else takes the defaults for `folder`.
+    /// Reads the file at `path`, or else `holdshort.toml` in `folder`. Without a file it returns
+    /// the defaults.
     pub fn load(path: Option<&Path>, folder: &Path) -> Result<Self, ConfigError> {
         let folder = std::path::absolute(folder)
             .map_err(|source| ConfigError::Unreadable { path: folder.to_path_buf(), source })?;
@@ -52,7 +57,7 @@ impl Config {
                 let home = file.parent().unwrap_or(&folder).to_path_buf();
                 Self::parse(&text, Some(&file), &Surroundings::of(home))
             }
-            // A file that was named must be there; the one with the usual name need not.
+            // A file given by name must exist. The default file may be missing.
             Err(error) if error.kind() == ErrorKind::NotFound && path.is_none() => {
                 Self::parse("", None, &Surroundings::of(folder))
             }
@@ -60,7 +65,7 @@ impl Config {
         }
     }
 
-    /// Resolves `text`, which was read from `source`.
+    /// Resolves `text`, read from `source`.
     pub fn parse(text: &str, source: Option<&Path>, around: &Surroundings) -> Result<Self, ConfigError> {
         let authored: authored::File =
             toml::from_str(text).map_err(|error| error::from_toml(&error, text, source.unwrap_or(Path::new(""))))?;
@@ -70,10 +75,11 @@ impl Config {
 }
 
 impl Surroundings {
-    /// What is so in `folder` for whoever runs this process.
+    /// Collects the context for `folder` and this process.
     ///
-    /// The operator's name is the one that the first host here kept, whoever starts the next one: votes are counted by name, and with another name
-    /// the same token would be a second person. A file that cannot be read or holds no name stops the host that starts, not everyone who asks here.
+    /// The operator's name is the one that the first host in this folder saved, because votes are
+    /// counted by name: with another name, the same token would count as a second person. An
+    /// unusable file stops the host at its start, and not other callers.
     pub fn of(folder: PathBuf) -> Self {
         let kept = std::fs::read_to_string(folder.join(defaults::STATE_FOLDER).join(defaults::OPERATOR_FILE));
         let kept = kept.ok().map(|name| name.trim().to_owned()).filter(|name| value::is_name(name));
@@ -85,12 +91,12 @@ impl Surroundings {
     }
 }
 
-/// A length of time as the file spells it, such as `4h`, in milliseconds.
+/// Parses a duration such as `4h` into milliseconds.
 pub fn duration_ms(text: &str) -> Result<u64, String> {
     text.parse::<value::Span>().map(|span| span.0)
 }
 
-/// Who runs this process, if `$USER` says so with a plain name.
+/// The user of this process from `$USER`, if it is a plain name.
 pub fn user() -> Option<String> {
     std::env::var("USER").ok().filter(|user| value::is_name(user))
 }

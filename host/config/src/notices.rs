@@ -1,4 +1,4 @@
-//! Whom the host tells, and of what.
+//! The recipients of notifications, and their choice of events.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use ureq::http::Uri;
 
-/// What a message is about. The host's messages have these names as their `type`.
+/// The kinds of notifications. Webhooks see these names as `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(expecting = "the name of an event")]
 pub enum NoticeEvent {
@@ -31,7 +31,7 @@ pub enum NoticeEvent {
 }
 
 impl NoticeEvent {
-    /// What a webhook is told unless the operator says otherwise: all but that a run has ended as it should.
+    /// The default for webhooks: all kinds except the regular end of a run.
     pub const WEBHOOK: [Self; 8] = [
         Self::Held,
         Self::Reminder,
@@ -42,51 +42,50 @@ impl NoticeEvent {
         Self::Delayed,
         Self::Failed,
     ];
-    /// What a reviewer is written of: what asks something of people.
+    /// The default for email: kinds that ask a reviewer to act.
     pub const MAIL: [Self; 4] = [Self::Held, Self::Reminder, Self::InDoubt, Self::Delayed];
 }
 
-/// The form of a webhook's body.
+/// The format of a webhook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "`standard` or `chat`")]
 pub enum NoticeFormat {
-    /// For programs.
+    /// JSON for programs.
     Standard,
-    /// For chat services.
+    /// Text for chat services.
     Chat,
 }
 
-/// A webhook that is told.
+/// A webhook that gets notifications.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NoticeTarget {
-    /// Where it is, unless that stands in a file.
+    /// The address, unless a file contains it.
     pub url: Option<WebUrl>,
-    /// The file in which that stands, because whoever knows it may write there.
+    /// The file with the address. An address can itself be a secret.
     pub url_file: Option<PathBuf>,
-    /// The file of the secret that messages are signed with, if they are.
+    /// The file with the signing secret, if notifications are signed.
     pub secret_file: Option<PathBuf>,
-    /// In which form.
     pub format: NoticeFormat,
-    /// Of what.
     pub events: Vec<NoticeEvent>,
-    /// How long before a deadline it is reminded.
+    /// The time between a reminder and the deadline.
     pub remind_before_ms: u64,
-    /// How often a message is tried again.
+    /// The number of repeated attempts.
     pub retries: u32,
-    /// About how long before the first of these; each next wait is twice as long, up to 15 minutes.
+    /// The approximate wait before the first repeated attempt. Each further wait is twice as long,
+    /// up to 15 minutes.
     pub retry_after_ms: u64,
-    /// Whether it may be reached without TLS.
+    /// Whether the address may have no TLS.
     pub allow_http: bool,
-    /// Whether it may be reached in a network of the operator's own.
+    /// Whether the address may be in a private network.
     pub allow_private: bool,
 }
 
-/// Where a webhook is. Its path may be a secret, so that only its host is ever shown.
+/// The address of a webhook. Its path may be a secret, so only the host name is ever shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebUrl(pub Uri);
 
-/// Repeats nothing of the text, which may be a secret.
+/// An error does not repeat the text, which may be a secret.
 impl FromStr for WebUrl {
     type Err = String;
 
@@ -101,7 +100,7 @@ impl FromStr for WebUrl {
 }
 
 impl WebUrl {
-    /// Refuses one without TLS, unless the operator allows it.
+    /// Refuses an address without TLS, unless the operator allowed it.
     pub fn with_tls(&self, allow_http: bool) -> Result<(), &'static str> {
         let clear = self.0.scheme_str() == Some("http") && !allow_http;
         if clear { Err("without TLS anybody on the way could read and change the messages") } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! From what was written to what is used: fills in the defaults and holds the rules that concern more than one key.
+//! Resolves the authored configuration: fills in defaults and checks rules about several keys.
 
 mod capabilities;
 mod connectors;
@@ -15,8 +15,9 @@ use super::resolved::{Agent, Check, Config, Limits, ListenError, Server};
 use super::value::Name;
 use super::{Surroundings, authored, defaults};
 
-/// Every value that the host uses, from what the operator wrote and what surrounds it. Rules across keys are checked here.
-/// The only place where a default is filled in. It touches no disk: whether the files that are named exist shows when they are used.
+/// Resolves the file and the context to the values that the host uses. This is the only place for
+/// defaults and for rules about several keys. It does not read the disk: whether a named file
+/// exists is found when it is used.
 pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surroundings) -> Result<Config, Wrong> {
     let folder = Folder(around.folder.clone());
     let state = folder.path(defaults::STATE_FOLDER);
@@ -58,17 +59,18 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
     })
 }
 
-/// Where relative paths start.
+/// The base folder of relative paths.
 struct Folder(PathBuf);
 
 impl Folder {
-    /// Relative to the folder of the file, not to wherever the program was started.
+    /// Resolves a path against the base folder, not against the current folder of the process.
     fn path(&self, path: impl AsRef<Path>) -> PathBuf {
-        // `.` parts say nothing; `..` parts stay, because the folder above may be a link.
+        // `.` parts are removed. `..` parts stay, because a folder may be a link.
         self.0.join(path).components().collect()
     }
 
-    /// A program named by a path starts from the folder too; a bare name is searched for in `PATH`.
+    /// A program with a `/` in its path is resolved against the base folder. A bare name is
+    /// searched in `PATH`.
     fn argv(&self, mut argv: Vec<String>) -> Vec<String> {
         if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
             *program = self.path(&*program).display().to_string();
@@ -77,7 +79,7 @@ impl Folder {
     }
 }
 
-/// Sections that the operator names, with each name checked.
+/// Resolves sections with names that the operator chose, and checks each name.
 fn named<T, R>(
     sections: Option<authored::Named<T>>,
     resolve: impl Fn(T) -> Result<R, Wrong>,
@@ -86,7 +88,7 @@ fn named<T, R>(
     sections.map(|(name, section)| Ok((plain_name(&name)?, resolve(section)?))).collect()
 }
 
-/// A name that can stand in decisions, file names and terminals without being mistaken for anything else.
+/// Checks that a name is unambiguous in decisions, file names and terminals.
 fn plain_name(name: &Spanned<String>) -> Result<String, Wrong> {
     let Name(plain) = name.get_ref().parse().map_err(|what| Wrong { span: name.span(), what, hint: None })?;
     Ok(plain)
@@ -96,7 +98,7 @@ fn agent(agent: authored::Agent, folder: &Folder) -> Agent {
     Agent { component: folder.path(agent.component), workspace: agent.workspace.map(|path| folder.path(path)) }
 }
 
-/// A check may run on any revision unless the operator names some.
+/// By default a check may run on any git revision.
 fn check(check: authored::Check, folder: &Folder) -> Check {
     let revisions = check.revisions.map(|all| all.into_iter().map(|pattern| pattern.0).collect());
     Check {
@@ -111,13 +113,14 @@ fn check(check: authored::Check, folder: &Folder) -> Check {
     }
 }
 
-/// Checked values as ordinary texts, for the rooms that need not know how they were checked.
+/// Converts checked values to plain strings for the other rooms.
 fn values<T: Into<String>>(values: Vec<T>) -> Vec<String> {
     values.into_iter().map(Into::into).collect()
 }
 
-/// What listens beyond this machine must stand behind a proxy with TLS, and know the names by which it is called: otherwise a token would cross the
-/// network in clear, or a page in a browser could reach the host under a name of its own.
+/// An address that other machines can reach requires a TLS proxy and configured host names.
+/// Otherwise a token would cross the network unencrypted, or a web page could reach the host under
+/// a name of its own.
 fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
     let Some(authored) = authored else {
         return Ok(Server {
@@ -150,9 +153,10 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
     })
 }
 
-/// Each limit has a default, so that leaving one out never means that there is none.
+/// Each limit has a default, so an omitted limit never means "unlimited".
 fn limits(authored: Option<&authored::Limits>) -> Limits {
-    // The bounds of each type make the conversions exact; a value that did not fit would be the largest.
+    // Each type's bounds make the conversion exact. A value that did not fit would become the
+    // largest.
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let l = authored;

@@ -1,6 +1,7 @@
-//! What the host uses: every value present, every path absolute, every length of time in milliseconds.
+//! The resolved configuration: every value is present, every path is absolute, every duration is in
+//! milliseconds.
 //!
-//! It holds no secret, only the names of the files that do, and so it can be printed (`holdshort config`).
+//! It contains no secrets, only the names of their files, so `holdshort config` can print it.
 
 mod checks;
 mod people;
@@ -26,64 +27,62 @@ pub use server::{ListenError, Server};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Config {
-    /// The folder that relative paths started from: where the file is, or the current one.
+    /// The base folder of relative paths: the folder of the file, or the current folder.
     pub folder: PathBuf,
     /// The file, if there is one.
     pub source: Option<PathBuf>,
-    /// The folder of everything the host keeps; the host creates it with mode 0700.
+    /// The state folder. The host creates it with mode 0700.
     pub state: PathBuf,
-    /// The journal.
+    /// The journal's file.
     pub journal: PathBuf,
-    /// The local operator's token; the host creates it with mode 0600.
+    /// The file with the local operator's token. The host creates it with mode 0600.
     pub token_file: PathBuf,
-    /// The local operator's name, kept beside the token; the host creates it with mode 0600.
+    /// The file with the local operator's name. The host creates it with mode 0600.
     pub operator_file: PathBuf,
-    /// The name under which the local operator decides: the one that is kept; before the first start `$USER`, else `operator`.
+    /// The local operator's name: the saved one; before the first start `$USER`, or else
+    /// `operator`.
     pub operator: String,
-    /// The webhooks that are told, by name.
+    /// The webhooks by name.
     pub notify: BTreeMap<String, NoticeTarget>,
-    /// The HTTP endpoint.
     pub server: Server,
-    /// What agents may use.
+    /// The limits on agents.
     pub limits: Limits,
-    /// What it takes to clear a held call.
+    /// The requirement for held calls.
     pub approval: Approval,
-    /// The mail connector.
     pub email: Email,
-    /// The deploy connector; none outside a git repository, unless one is configured.
+    /// The deploy connector; `None` outside a git repository unless configured.
     pub deployment: Option<Deployment>,
-    /// The payments connector.
     pub payments: Payments,
-    /// The git repository that agents may read; none outside one.
+    /// The git repository that agents may read; `None` outside one.
     pub repository: Option<PathBuf>,
-    /// The commands that agents may ask for, by name.
+    /// The checks by name.
     pub checks: BTreeMap<String, Check>,
-    /// The agents that can be started by name.
+    /// The agents by name.
     pub agents: BTreeMap<String, Agent>,
-    /// Other people's functions and how they are served.
+    /// The rules for foreign functions.
     pub capabilities: BTreeMap<CapabilityPattern, CapabilityRule>,
-    /// Everyone with a token of their own, by name. The local operator is a reviewer too, so the report lists them together.
+    /// The reviewers with configured tokens, by name. The local operator is a reviewer too;
+    /// `holdshort config` lists them together.
     #[serde(skip)]
     pub reviewers: Vec<Reviewer>,
-    /// Groups of them, by name.
+    /// The groups of reviewers by name.
     pub groups: BTreeMap<String, Vec<String>>,
-    /// Who may decide in whose place, and until when.
     pub delegations: Vec<Delegation>,
-    /// Files of policies; without any, all that is consequential is held.
+    /// The policy files. Without any, every consequential call is held.
     pub policies: Vec<PathBuf>,
-    /// The time zone whose calendar and clock policies read.
+    /// The time zone of policies.
     pub time_zone: Zone,
 }
 
 impl Config {
-    /// The rule for a function: its own, else its interface's.
+    /// The rule for a function: its own, or else its interface's.
     pub fn rule(&self, capability: &Capability) -> Option<&CapabilityRule> {
         let own = self.capabilities.get(&CapabilityPattern::Function(capability.clone()));
         own.or_else(|| self.capabilities.get(&CapabilityPattern::Interface(capability.interface().into())))
     }
 }
 
-/// What agents may use. See [`defaults`](super::defaults) for the meaning of each.
+/// The limits on agents. [`defaults`](super::defaults) explains each.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Limits {
@@ -108,13 +107,12 @@ pub struct Limits {
     pub policy_seconds: u64,
 }
 
-/// An agent that can be started by name.
+/// A configured agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Agent {
-    /// Its component.
     pub component: PathBuf,
-    /// The folder of files that it may read.
+    /// The folder that the agent may read.
     pub workspace: Option<PathBuf>,
 }
 
@@ -122,34 +120,30 @@ pub struct Agent {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Email {
-    /// The sender, with its display name if it has one.
+    /// The sender, with its display name if configured.
     pub from: String,
-    /// Where answers go, if not to the sender.
+    /// The address for answers, if it differs from the sender.
     pub reply_to: Option<String>,
-    /// The domains that are not marked as outside, in ASCII and lower case.
+    /// The domains that count as inside, in ASCII and lower case.
     pub own_domains: Vec<String>,
-    /// How mail leaves.
     pub connector: Mail,
-    /// What reviewers are written of.
+    /// The kinds of notifications that reviewers get by email.
     pub notices: Vec<NoticeEvent>,
-    /// The sender of that.
+    /// The sender of notifications.
     pub notices_from: String,
-    /// The local operator's own address.
+    /// The local operator's email address.
     pub operator: Option<String>,
-    /// How long before a deadline reviewers are reminded.
+    /// The time between a reminder and the deadline.
     pub remind_before_ms: u64,
 }
 
-/// How mail leaves.
+/// The connectors for email.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mail {
-    /// Into a maildir.
-    Maildir {
-        /// Its folder.
-        path: PathBuf,
-    },
-    /// Through a relay.
+    /// Delivers into a Maildir.
+    Maildir { path: PathBuf },
+    /// Sends through a relay.
     Smtp(Smtp),
 }
 
@@ -159,29 +153,27 @@ pub enum Mail {
 pub struct Smtp {
     /// Its name or address.
     pub host: String,
-    /// Its port.
     pub port: u16,
-    /// How the connection is protected.
     pub tls: Tls,
     /// A certificate authority (PEM) to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The user to log in as, with the file that holds the password.
+    /// The user name, and the file with the password.
     pub login: Option<(String, PathBuf)>,
-    /// How long the relay may take.
+    /// The time limit of the relay.
     pub timeout_ms: u64,
-    /// How long before a message is tried again that the relay has not taken yet.
+    /// The wait before the first repeated attempt at an email that the relay deferred.
     pub retry_after_ms: u64,
 }
 
-/// How the connection to a relay is protected.
+/// The encryption of the connection to a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tls {
-    /// From the first byte.
+    /// TLS from the start.
     Required,
-    /// After STARTTLS, which must succeed.
+    /// STARTTLS, which must succeed.
     Starttls,
-    /// Not at all.
+    /// No encryption.
     None,
 }
 
@@ -189,66 +181,64 @@ pub enum Tls {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Deployment {
-    /// The repository that revisions are resolved in, and whose branches the git connector moves.
+    /// The repository in which git revisions are resolved and whose branches the git connector
+    /// moves.
     pub repository: PathBuf,
-    /// What may be deployed to: its name, and its branch as a whole reference.
+    /// The deployment targets by name, each with its branch.
     pub targets: BTreeMap<String, BranchName>,
-    /// How it happens.
     pub connector: Deploy,
 }
 
-/// How a deployment happens.
+/// The connectors for deployments.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deploy {
-    /// The target's branch is moved.
+    /// Moves the target's branch.
     Git,
-    /// A program of the operator's does it.
+    /// Runs the operator's program.
     Command(Command),
 }
 
-/// A program of the operator's, run without a shell.
+/// An operator's program, run without a shell.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Command {
-    /// The program and its arguments; a program with a `/` in it is an absolute path.
+    /// The program and its arguments. A program with a `/` is an absolute path.
     pub argv: Vec<String>,
-    /// How long it may take.
+    /// The time limit.
     pub timeout_ms: u64,
-    /// The variables of the host's environment that it gets; the rest is scrubbed.
+    /// The variables that it gets from the host's environment. All others are removed.
     pub environment: Vec<String>,
-    /// The exit codes by which it says that nothing was done and nothing will be.
+    /// The exit codes that mean that nothing was done and nothing will be.
     pub not_done_codes: Vec<u8>,
 }
 
-/// The payments connector: a ledger of its own.
+/// The payments connector: a ledger of the host's own.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Payments {
-    /// Its file.
     pub path: PathBuf,
-    /// The operator's accounts, from which agents may pay.
+    /// The accounts from which agents may pay.
     pub accounts: BTreeMap<String, Account>,
 }
 
-/// An account of the operator's.
+/// One of the operator's accounts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Account {
-    /// What it has when it is opened, once for each currency.
+    /// The opening balance, once for each currency.
     pub opening: Vec<Amount>,
-    /// What it got later, each once, by a name.
+    /// Later deposits, each booked once, by name.
     pub deposits: BTreeMap<String, Amount>,
 }
 
-/// An amount of money; as text like `10000.00 EUR`.
+/// An amount of money; as text `10000.00 EUR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {
-    /// In the currency's smallest unit; more than zero.
+    /// The amount in the currency's smallest unit; more than zero.
     pub minor_units: i64,
     /// The currency's ISO 4217 code.
     pub currency: String,
-    /// The currency's decimals.
     pub decimals: usize,
 }
 
@@ -263,12 +253,12 @@ impl Serialize for Amount {
     }
 }
 
-/// Whom a rule is for.
+/// The functions that a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CapabilityPattern {
-    /// One function.
     Function(Capability),
-    /// Every function of an interface that has no rule of its own; written `package:name/interface@version#*`.
+    /// Every function of an interface without a rule of its own, written
+    /// `package:name/interface@version#*`.
     Interface(String),
 }
 
@@ -281,50 +271,53 @@ impl Serialize for CapabilityPattern {
     }
 }
 
-/// How a function of somebody else's interface is served.
+/// How a foreign function is served.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "class")]
 pub enum CapabilityRule {
-    /// The command answers: arguments on its input, the result on its output.
+    /// The command answers: it reads the arguments on its input and writes the result on its
+    /// output.
     Routine(Command),
-    /// People decide, then the command acts.
+    /// The call is held, and after clearance the command performs it.
     Consequential(Perform),
 }
 
-/// How a cleared call of somebody else's function is performed.
+/// How a cleared call of a foreign function is performed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Perform {
-    /// What acts.
+    /// The command that performs the effect.
     pub command: Command,
-    /// Whether the far end recognises the key, so that a person may send again.
+    /// Whether the far end recognises the idempotency key, so that a reviewer may send the call
+    /// again.
     pub idempotent: bool,
-    /// What shows beforehand what would happen; it must change nothing.
+    /// The command that shows the expected effect beforehand. It must change nothing.
     pub preview: Option<Vec<String>>,
-    /// What finds out whether a lost attempt happened; it must change nothing.
+    /// The command that looks up whether a lost attempt happened. It must change nothing.
     pub lookup: Option<Vec<String>>,
-    /// What finds out beforehand what policies may rest on; it must change nothing.
+    /// The command that finds the facts for policies. It must change nothing.
     pub facts: Option<Vec<String>>,
-    /// The value of the function's own error type that tells the agent of a refusal, if that type is neither a `refusal` nor a string.
+    /// The value of the function's error type that tells the agent of a refusal, if that type is
+    /// neither a `refusal` nor a string.
     #[serde(serialize_with = "as_json_text")]
     pub refusal: Option<Value>,
-    /// What `facts` finds out, by name.
+    /// The types of the facts by name.
     pub fact_types: BTreeMap<String, FactType>,
 }
 
-/// TOML has no null, so the value is written as it is in the file: as JSON text.
+/// TOML has no null, so the value is written as JSON text, as in the file.
 fn as_json_text<S: serde::Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_ref().map(Value::to_string).serialize(serializer)
 }
 
-/// Somebody who may decide.
+/// A reviewer with a configured token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Reviewer {
-    /// Their name, as it stands in decisions.
+    /// The name in decisions.
     pub name: String,
-    /// The SHA-256 of their token.
+    /// The SHA-256 of the token.
     pub token_sha256: Digest,
-    /// Where they are written to.
+    /// The address for notifications.
     pub email: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! Every kind of mistake, as data with the expected words beside it; the defaults; and the operator's page held to the code.
+//! Tests every kind of error against the expected text in a data file, tests the defaults, and
+//! compares the operator's page with the code.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ fn home(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// `HOLDSHORT_BLESS=1` writes what is found, to be read before it is committed.
+/// `HOLDSHORT_BLESS=1` writes the texts found, for review before a commit.
 #[test]
 fn every_mistake_says_where_and_what_to_do() {
     let mut wrong = Vec::new();
@@ -72,13 +73,13 @@ fn a_named_file_must_be_there_and_paths_start_where_it_is() {
     assert_eq!(config.state, folder.path().join("etc/.holdshort"));
 }
 
-/// A sample with a hash in place of each that its reader has to make.
+/// An example with hashes instead of the placeholders.
 fn with_hashes(sample: &str) -> String {
     let hash = |name: &str| Digest::of(name.as_bytes()).to_string();
     sample.replace("HASH-OF-ALICES-TOKEN", &hash("alice's")).replace("HASH-OF-BOBS-TOKEN", &hash("bob's"))
 }
 
-/// The sample of the front page loads once its reader has made the hashes, and not before.
+/// The example in the README loads once the reader has replaced the hashes, and not before.
 #[test]
 fn the_front_pages_sample_is_true() {
     let page = std::fs::read_to_string(home("README.md")).unwrap();
@@ -87,18 +88,19 @@ fn the_front_pages_sample_is_true() {
     assert_eq!(parse(&with_hashes(sample)).unwrap().reviewers.len(), 2);
 }
 
-/// The block under "Every setting with its default" must mean the same as an empty file, and a block that sets everything must be accepted.
+/// The block "Every setting with its default" must equal an empty file, and a block that sets
+/// everything must be accepted.
 #[test]
 fn the_operators_page_is_true() {
     let page = std::fs::read_to_string(home("host/CONFIGURATION.md")).unwrap();
     let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let [defaults, everything] = blocks.as_slice() else { panic!("{} TOML blocks, not 2", blocks.len()) };
     assert_eq!(parse(defaults).unwrap(), parse("").unwrap());
-    // Whoever copies a block must put hashes of their own: it does not load with what stands there.
+    // A reader who copies the block must insert hashes: it does not load unchanged.
     assert!(parse(everything).unwrap_err().to_string().contains("not the SHA-256 of a token"));
     let everything = parse(&with_hashes(everything)).unwrap();
     assert_eq!(everything.approval.quorum, 2);
-    // Every key that the code knows stands on the page.
+    // The page must contain every key of the code.
     for key in
         include_str!("authored.rs").lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(": "))
     {
@@ -240,7 +242,7 @@ fn it_can_be_printed() {
     assert!(printed.contains("cpu-ms = 10000") && printed.contains("refusal = \"null\""), "{printed}");
 }
 
-/// A link in a message leads somewhere, or the host says at its start why it does not.
+/// A link in a notification works, or the host reports at its start why it does not.
 #[test]
 fn a_link_that_cannot_work_is_noted() {
     let bound = "127.0.0.1:7411".parse().unwrap();
@@ -283,7 +285,8 @@ fn a_link_that_cannot_work_is_noted() {
     }
 }
 
-/// Where browser sessions have names, the host listens at both addresses to which browsers lead them.
+/// If sessions have host names, the host listens at both addresses to which browsers resolve these
+/// names.
 #[test]
 fn names_of_sessions_lead_to_the_host_alone() {
     for (server, bound, twin) in [

@@ -1,4 +1,4 @@
-//! Values that parse themselves: what has one of these types has been checked, and a mistake is reported at the place where it stands.
+//! Types that check themselves while they are parsed, so that an error is reported at the value's position.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,14 +14,14 @@ use super::notices::WebUrl;
 use super::zone::Zone;
 use holdshort_common::reference::{BranchName, RevisionPattern};
 
-/// Whether `text` can be the name of an agent, reviewer, check or target: plain enough to stand in paths, headers and commands.
+/// Whether `text` can name an agent, reviewer, check or target: it must be safe in paths, headers and commands.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= NAME_CHARS_MAX
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
-/// A whole number with its bounds, both included.
+/// A whole number between two bounds, both included.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Between<const MIN: u64, const MAX: u64>(pub(super) u64);
 
@@ -35,7 +35,8 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX>
                 write!(f, "a whole number from {MIN} to {MAX}")
             }
 
-            /// TOML has one kind of whole number, 64 bits with a sign, so nothing else has to be visited. For the rest serde says what was expected.
+            /// TOML has only signed 64-bit integers, so no other visitor is needed. For other types, serde reports what
+            /// it expected.
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
                 let wrong = || E::invalid_value(Unexpected::Signed(number), &self);
                 u64::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)).ok_or_else(wrong)
@@ -45,7 +46,7 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX>
     }
 }
 
-/// Makes a type that is read from a string through its `FromStr`.
+/// Makes a type parse itself from a string with its `FromStr`.
 macro_rules! from_text {
     ($($name:ident),*) => {$(
         impl<'de> Deserialize<'de> for $name {
@@ -64,7 +65,7 @@ from_text!(
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name(pub(super) String);
 
-// Short and plain, because names stand in decisions, file names and terminals.
+// Short and plain, because names appear in decisions, file names and terminals.
 impl FromStr for Name {
     type Err = String;
 
@@ -82,14 +83,14 @@ impl FromStr for Name {
 #[derive(Clone, Debug)]
 pub(super) struct Variable(String);
 
-// Only names: a value would be one more place for a secret, and would be printed with the rest of the configuration.
+// Only a name: a value would be one more place for a secret, and `holdshort config` would print it.
 impl FromStr for Variable {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         match text.split_once('=') {
-            // What follows may be a secret and is not repeated.
+            // The rest may be a secret, so the error does not repeat it.
             Some((name, _)) if plain(name) => Err(format!(
                 "`{name}=…` gives a value; write the name alone, `{name}`: the value is that of the host's own environment"
             )),
@@ -104,11 +105,11 @@ impl FromStr for Variable {
     }
 }
 
-/// A length of time in milliseconds, written `250ms`, `30s`, `10m`, `24h` or `7d`.
+/// A duration in milliseconds, written `250ms`, `30s`, `10m`, `24h` or `7d`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span(pub(super) u64);
 
-// A bare number is refused: whoever wrote it may have meant another unit.
+// A number without a unit is refused, because its author may have meant another unit.
 impl FromStr for Span {
     type Err = String;
 
@@ -129,7 +130,8 @@ impl FromStr for Span {
             "d" => 86_400_000,
             _ => return Err(refuse()),
         };
-        // A product too large for 64 bits stays at the largest number, which is out of range, and does not wrap round to a short time.
+        // A product beyond 64 bits becomes the largest number, which is out of range. It must not wrap round to a short
+        // duration.
         let ms = number.parse::<u64>().map_err(|_| refuse())?.saturating_mul(unit_ms);
         if (1..=DURATION_MS_MAX).contains(&ms) {
             Ok(Self(ms))
@@ -139,11 +141,11 @@ impl FromStr for Span {
     }
 }
 
-/// Where to listen.
+/// The address of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address(pub(super) SocketAddr);
 
-// An address and a port; a name would be looked up, and could be somewhere else tomorrow.
+// An IP address with a port. A name would need a lookup, whose result can change.
 impl FromStr for Address {
     type Err = String;
 
@@ -154,12 +156,11 @@ impl FromStr for Address {
     }
 }
 
-/// A value of the `Host` header: a name with its port if it has one.
-/// What is no authority all the same equals no request's header, and lets nobody in.
+/// A value of the `Host` header: a name, with a port if there is one. A text that is no authority matches no request.
 #[derive(Clone, Debug)]
 pub(super) struct Authority(String);
 
-// Compared with `Host` byte by byte later, so that it is brought into one form here.
+// Normalised here, because it is compared with `Host` byte by byte.
 impl FromStr for Authority {
     type Err = String;
 
@@ -175,8 +176,8 @@ impl FromStr for Authority {
     }
 }
 
-/// A value of the `Origin` header: a scheme and an authority, no path.
-/// A slash at its end is refused: no browser sends one, so that origin would never be met.
+/// A value of the `Origin` header: a scheme and an authority without a path. A slash at the end is refused: no browser
+/// sends it, so the origin would never match.
 #[derive(Clone, Debug)]
 pub(super) struct Origin(String);
 
@@ -195,7 +196,7 @@ impl FromStr for Origin {
     }
 }
 
-/// Makes a checked text an ordinary one.
+/// Converts a checked text into a plain string.
 macro_rules! into_text {
     ($($name:ident),*) => {$(
         impl From<$name> for String {
@@ -207,7 +208,7 @@ macro_rules! into_text {
 }
 into_text!(Variable, Authority, Origin, Text);
 
-/// A branch: its name, or its whole reference.
+/// A branch by its name or its full reference.
 #[derive(Clone, Debug)]
 pub(super) struct Branch(pub(super) BranchName);
 
@@ -241,17 +242,16 @@ impl FromStr for Revisions {
     }
 }
 
-/// An address of mail.
-/// Bare, without a name or quotes: whoever reads the file should see at once which address it is.
+/// An email address without a display name or quotes, so that a reader of the file sees the address at once.
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
-    /// The whole of it.
+    /// The whole address.
     pub(super) address: String,
     /// The part after the `@`, in ASCII and lower case.
     pub(super) domain: String,
 }
 
-// One address, with or without a name; lists and groups are not a sender.
+// Exactly one address. Lists and groups cannot be a sender.
 impl FromStr for Mailbox {
     type Err = String;
 
@@ -267,15 +267,15 @@ impl FromStr for Mailbox {
     }
 }
 
-/// A mail address that may have a display name: `Agents <agent@example.org>`.
+/// An email address with an optional display name: `Agents <agent@example.org>`.
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
-    /// With the name.
+    /// The address with its display name.
     pub(super) shown: String,
     pub(super) mailbox: Mailbox,
 }
 
-// A name without the signs that mean something in a header, so that what is written is what recipients read.
+// The display name has no characters with a meaning in a header, so recipients read it exactly as written.
 impl FromStr for Sender {
     type Err = String;
 
@@ -300,7 +300,7 @@ impl FromStr for Sender {
 #[derive(Clone, Debug)]
 pub(super) struct Host(pub(super) String);
 
-// A domain in ASCII and lower case, so that look-alikes do not count as one's own.
+// In ASCII and lower case, so that a look-alike domain does not count as inside.
 impl FromStr for Host {
     type Err = String;
 
@@ -315,19 +315,20 @@ impl FromStr for Host {
     }
 }
 
-/// Tokens whose hashes stand in examples or come of a slip, such as a variable that is not set; with such a hash anybody could decide.
+/// Tokens that examples or mistakes produce, such as an unset variable. With the hash of such a token anybody could
+/// decide.
 const GUESSED_TOKENS: [&str; 8] = ["", "\n", "test", "test\n", "test2", "test2\n", "token", "password"];
 
-/// The SHA-256 of a reviewer's token; the token itself stands nowhere.
+/// The SHA-256 of a reviewer's token. The token itself is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenHash(pub(super) Digest);
 
-// The hash and never the token, so that the file may be read by others.
+// The hash instead of the token, so that other users may read the file.
 impl FromStr for TokenHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // The text is not repeated: someone may have put the token itself here.
+        // The error does not repeat the text, because it may be the token itself.
         let hash = format!("sha256:{}", text.strip_prefix("sha256:").unwrap_or(text)).parse().map_err(|_| {
             "not the SHA-256 of a token in hexadecimal; make it with `printf %s \"$TOKEN\" | sha256sum`, and keep the token out of this file"
         })?;
@@ -345,11 +346,11 @@ impl FromStr for TokenHash {
     }
 }
 
-/// Text that is not empty and has no control characters.
+/// A text that is not empty and has no control characters.
 #[derive(Clone, Debug)]
 pub(super) struct Text(pub(super) String);
 
-// Not empty and on one line.
+// Not empty, and on one line.
 impl FromStr for Text {
     type Err = String;
 
@@ -364,8 +365,8 @@ impl FromStr for Text {
     }
 }
 
-/// A program and its arguments; no shell is involved.
-/// Whether there is such a program shows when it is run; it may be installed after the host has started.
+/// A program and its arguments, run without a shell. Whether the program exists is checked when it is run, because it
+/// may be installed after the host starts.
 #[derive(Clone, Debug)]
 pub(super) struct Argv(pub(super) Vec<String>);
 

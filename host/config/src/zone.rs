@@ -1,6 +1,7 @@
-//! Time zones, by their names in the IANA database.
+//! Time zones by their names in the IANA database.
 //!
-//! The database is a part of this program, so a policy says the same on an operator's laptop and on the host. A newer one comes with a newer release.
+//! The database is compiled into the program, so a policy gives the same verdict on every machine.
+//! A newer database comes with a newer release.
 
 use std::str::FromStr;
 
@@ -17,27 +18,28 @@ use super::error::nearest;
 pub struct Zone(TimeZone);
 
 impl Zone {
-    /// The zone without offset and without daylight saving.
+    /// The zone without offset and daylight saving time.
     pub const UTC: Self = Self(TimeZone::UTC);
 
-    /// Its name in the database, such as `Europe/Zagreb`.
+    /// The name in the database, such as `Europe/Zagreb`.
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }
 
-    /// The calendar and the clock of this zone at a moment; none for a moment after the year 9999.
+    /// The calendar and clock of this zone at a moment; `None` after the year 9999.
     pub fn at(&self, at: Time) -> Option<Zoned> {
         let stamp = Timestamp::from_microsecond(i64::try_from(at.0).ok()?).ok()?;
         Some(stamp.to_zoned(self.0.clone()))
     }
 
-    /// A moment in words, such as `Friday 2026-11-27 15:02:03 in Europe/Zagreb`.
+    /// A moment as text, such as `Friday 2026-11-27 15:02:03 in Europe/Zagreb`.
     pub fn told(&self, at: Time) -> String {
         let clock = self.at(at).map(|at| at.strftime("%A %Y-%m-%d %H:%M:%S").to_string());
         format!("{} in {}", clock.unwrap_or_else(|| format!("{} µs after 1970", at.0)), self.name())
     }
 
-    /// When a day, such as `2026-12-25`, begins and is over by the clock of this zone; none, if the text is no day.
+    /// The beginning and the end of a day such as `2026-12-25` in this zone; `None` if the text is
+    /// no day.
     pub fn day(&self, text: &str) -> Option<[Time; 2]> {
         let day: Date = text.parse().ok()?;
         let begins = |day: Date| {
@@ -47,7 +49,7 @@ impl Zone {
         Some([begins(day)?, begins(day.tomorrow().ok()?)?])
     }
 
-    /// The moment that a text names: by itself, if it has an offset, else by the clock of this zone.
+    /// The moment that a text names: with its own offset, or else in this zone.
     pub fn moment(&self, text: &str) -> Result<Time, String> {
         let stamp = match text.parse::<Timestamp>() {
             Ok(stamp) => stamp,
@@ -74,7 +76,8 @@ impl Serialize for Zone {
     }
 }
 
-// Only whole names, spelled as in the database: an abbreviation such as `CST` means several zones, and a bare offset knows no daylight saving.
+// Only full names in the database's spelling. An abbreviation such as `CST` means several zones,
+// and an offset has no daylight saving time.
 impl FromStr for Zone {
     type Err = String;
 

@@ -68,6 +68,7 @@ impl Shown {
         Self("\n".into())
     }
 
+    /// The bytes to print, in UTF-8.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

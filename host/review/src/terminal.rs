@@ -1,9 +1,9 @@
 //! An action as lines of text for a terminal.
 //!
-//! A line contains no byte below 0x20, no 0x7F and no C1 control character. The printer adds
-//! colours by [`Tone`]. **Invariant:** every line with the agent's text begins with text of the
-//! host (a label, an indentation or a bar), also after wrapping: `│` begins a line of a longer
-//! text, and `┊` continues the line above. So an agent cannot imitate the frame around its words.
+//! A line contains no byte below 0x20, no 0x7F and no C1 control character. The printer adds colours by [`Tone`].
+//! **Invariant:** every line with the agent's text begins with text of the host (a label, an indentation or a bar),
+//! also after wrapping: `│` begins a line of a longer text, and `┊` continues the line above. So an agent cannot
+//! imitate the frame around its words.
 
 use holdshort_gate::{FunctionType, Proposal, RATIONALE, WitType};
 use serde_json::{Map, Value};
@@ -34,10 +34,12 @@ impl Line {
         Self { tone, text }
     }
 
+    /// The kind of the line.
     pub fn tone(&self) -> Tone {
         self.tone
     }
 
+    /// The text without its colour.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -96,15 +98,15 @@ impl<'a> Matter<'a> {
         Self { summary, facts, arguments, function: None, exhibits, preconditions, differences }
     }
 
-    /// The warnings, as safe text: likely misreadings, contradicted claims, and gaps in the
-    /// evidence. Any of them requires a confirmation word.
+    /// The warnings, as safe text: likely misreadings, contradicted claims, and gaps in the evidence. Any of them
+    /// requires a confirmation word.
     pub fn warnings(&self) -> Vec<String> {
         let marks = self.marks().into_iter().filter(Mark::alarms).map(|mark| mark.to_string());
         marks.chain(self.differences.iter().map(Difference::to_string)).collect()
     }
 
-    /// The notes: spellings that need no caution but could be confused, such as separate accents,
-    /// joiners and two directions.
+    /// The notes: spellings that need no caution but could be confused, such as separate accents, joiners and two
+    /// directions.
     pub fn notes(&self) -> Vec<String> {
         let marks = self.marks().into_iter().filter(|mark| !mark.alarms()).map(|mark| mark.to_string());
         marks.chain(super::spelled::of_value("", self.arguments)).collect()
@@ -113,8 +115,8 @@ impl<'a> Matter<'a> {
     /// The likely misreadings in all texts of the call.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks = marks::of_value("", self.arguments);
-        // The connector builds the summary from the arguments, but it can add text of its own, such
-        // as a commit's subject.
+        // The connector builds the summary from the arguments, but it can add text of its own, such as a commit's
+        // subject.
         marks.extend(marks::of_sentence("summary", self.summary));
         marks.extend(marks::of_value("preconditions", self.preconditions));
         for (index, exhibit) in self.exhibits.iter().enumerate() {
@@ -124,8 +126,8 @@ impl<'a> Matter<'a> {
     }
 }
 
-/// The complete content in order: the host's summary, the warnings, the action, the host's
-/// evidence, and last the agent's own words.
+/// The complete content in order: the host's summary, the warnings, the action, the host's evidence, and last the
+/// agent's own words.
 pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Heading, 0, "", matter.summary);
@@ -164,8 +166,7 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// A call that was refused before a reviewer was asked: the host's facts, the arguments, and the
-/// agent's own words.
+/// A call that was refused before a reviewer was asked: the host's facts, the arguments, and the agent's own words.
 pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.heading("Refused before anyone was asked; nothing was done");
@@ -197,14 +198,13 @@ pub fn value(value: &Value, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// An agent's words behind a label of the host, such as a log line. Further lines follow behind a
-/// bar.
+/// An agent's words behind a label of the host, such as a log line. Further lines follow behind a bar.
 pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
     behind(Tone::Claim, label, words, columns)
 }
 
-/// A message of the host beside the results, such as an error. Lines of a quotation after the first
-/// follow behind a bar.
+/// A message of the host beside the results, such as an error. Lines of a quotation after the first follow behind a
+/// bar.
 pub fn note(label: &str, text: &str) -> Vec<Line> {
     behind(Tone::Matter, label, text, usize::MAX)
 }
@@ -356,14 +356,13 @@ impl Page {
     }
 }
 
-/// The maximum width of a text. Some terminals draw several characters as one, and then it is
-/// narrower.
+/// The maximum width of a text. Some terminals draw several characters as one, and then it is narrower.
 pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// Splits a text into parts of at most `room` columns, at a space near the end or before several
-/// spaces, and never inside `<U+…>` or `<E9>`. The parts together are the text.
+/// Splits a text into parts of at most `room` columns, at a space near the end or before several spaces, and never
+/// inside `<U+…>` or `<E9>`. The parts together are the text.
 pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;

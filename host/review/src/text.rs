@@ -72,6 +72,7 @@ impl Text {
         Self(text)
     }
 
+    /// Whether the text has no characters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,7 +1,5 @@
-//! What people always say yes to, and what of it could go without them.
-//!
-//! **Invariant:** An approval that came too fast is a figure and refuses nothing. The figure stands beside each suggestion: an approval without
-//! reading is no reason to ask less.
+//! Approval patterns: groups of calls that reviewers always approve, as the basis for suggested
+//! policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +10,12 @@ use super::open::{Open, Step};
 use super::tally::End;
 use crate::policy::like::{Fullest, Like, Suggested};
 
-/// Fewer calls than these are no habit.
+/// The minimum number of calls for a pattern.
 pub(super) const CALLS_MIN: u64 = 20;
-/// Habits that are followed at once; what comes after is not.
+/// The maximum number of patterns that are counted. Later ones are not counted.
 const HABITS_MAX: usize = 1_000;
 
-/// Calls of one agent and capability that the same policies held.
+/// The calls of one agent and capability that the same policies held.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) agent: String,
@@ -25,34 +23,37 @@ pub(super) struct Key {
     pub(super) policies: Vec<String>,
 }
 
-/// What became of them.
+/// The decisions on the calls of one pattern.
 #[derive(Debug, Default)]
 pub(super) struct Habit {
     /// Calls that were approved as the agent proposed them.
     pub(super) approved: u64,
-    /// Decisions that it took.
+    /// Decisions on these calls.
     pub(super) prompts: u64,
-    /// What these count as work, in microseconds.
+    /// The work for these decisions, in microseconds.
     pub(super) work_us: u64,
-    /// Approvals that came faster than reading, and so say little.
+    /// Approvals made faster than a person reads. They are weak evidence.
     pub(super) hasty: u64,
-    /// What they had in common; nothing if no policy could say it.
+    /// The properties that all calls share; `None` if no policy can express them.
     like: Option<Like>,
 }
 
-/// All habits.
+/// All patterns.
 #[derive(Debug, Default)]
 pub(super) struct Habits {
     all: BTreeMap<Key, Habit>,
-    /// Agents and capabilities of which some call was not approved as it was, or not by everybody who was asked, whichever policies held it: a policy that clears goes by these alone.
+    /// Agents and capabilities with at least one call that was edited, rejected or not approved by
+    /// every asked reviewer, under any policy. They get no suggestion, because a policy that clears
+    /// applies to all their calls.
     doubted: BTreeSet<(String, String)>,
-    /// The days of each agent and capability: what policies compare totals with is all of it, whatever held it.
+    /// The daily totals of each agent and capability. Policies compare totals over all calls,
+    /// whichever policy held them.
     days: BTreeMap<(String, String), Days>,
-    /// There were more than are followed, so that nothing is certain of the rest.
+    /// The limit of patterns was reached, so the data about further ones is incomplete.
     full: bool,
 }
 
-/// What was cleared or approved on a day, and at most on any.
+/// The total that was cleared or approved today, and the highest total of a day.
 #[derive(Debug, Default)]
 struct Days {
     day: u32,
@@ -62,7 +63,7 @@ struct Days {
 
 impl Days {
     fn count<'a>(&mut self, money: impl Iterator<Item = (&'a String, &'a u64)>, at: Time) {
-        // Time never goes back in a journal, so a day that is over does not come again.
+        // Time never runs backwards in a journal, so a past day does not return.
         if totals::day(at) != self.day {
             (self.day, self.today) = (totals::day(at), Fullest::default());
         }
@@ -78,7 +79,7 @@ impl Days {
 }
 
 impl Habits {
-    /// Follows what happened to a call.
+    /// Records what an event did to a call.
     pub(super) fn follow(&mut self, open: &Open, step: &Step, at: Time) {
         let ended = step.end.is_some_and(|end| end != End::NotStarted);
         if open.is_question() || !(ended || step.reheld) {
@@ -102,7 +103,7 @@ impl Habits {
         }
     }
 
-    /// Counts a call that was cleared or approved.
+    /// Adds a cleared or approved call to its day.
     pub(super) fn day<'a>(
         &mut self,
         agent: &str,
@@ -117,7 +118,7 @@ impl Habits {
         }
     }
 
-    /// Those whose calls were all approved, and often enough.
+    /// The patterns with enough calls, all of which were approved.
     pub(super) fn always_approved(&self) -> impl Iterator<Item = (&Key, &Habit)> {
         let doubted = |key: &Key| self.full || self.doubted.contains(&(key.agent.clone(), key.capability.clone()));
         self.all.iter().filter(move |(key, habit)| habit.approved >= CALLS_MIN && !doubted(key))
@@ -125,7 +126,7 @@ impl Habits {
 }
 
 impl Habit {
-    /// An approval as it was; what came with it is kept for what a policy would have to let through.
+    /// Records an approval without edits, and widens the shared properties to include this call.
     fn approve(&mut self, open: &Open) {
         self.prompts += open.prompts;
         self.work_us = self.work_us.saturating_add(open.work_us);
@@ -143,7 +144,7 @@ impl Habit {
 }
 
 impl Habits {
-    /// The policy that would clear the like of a habit, with its name.
+    /// The policy that would clear the calls of a pattern, with its id.
     pub(super) fn suggested(&self, key: &Key, known: &Known, taken: &[String]) -> Option<(String, Suggested)> {
         let fullest = &self.days.get(&(key.agent.clone(), key.capability.clone()))?.fullest;
         let capability: Capability = key.capability.parse().ok()?;

@@ -1,14 +1,15 @@
-//! How much people are asked, how long they take, and what of it could go without them: a fold over the journal's events.
+//! Review load: how many decisions reviewers are asked for, how long they take, and which calls
+//! could go without them. The figures are a fold over the journal's events.
 //!
-//! [`Burden::follow`] takes every event of all runs in the order of commits, from the journal's beginning, because a call that is decided now may have
-//! been held long ago; what happens outside its [`Window`] is followed and not counted. What it keeps is bounded: the latest 256 runs and calls
-//! that are not over (`open`; of others it says that it [lacks](Burden::lacks) them, and is told what the journal has), a [`tally`] for each name up
-//! to a limit, and histograms instead of times ([`times`]). It has no clock and asks nobody.
+//! [`Burden::follow`] takes every event of all runs in commit order, from the beginning of the
+//! journal, because a call that is decided today may have been held long ago. Events outside the
+//! [`Window`] are followed and not counted. Memory is bounded: it keeps the 256 most recently used
+//! open runs and calls (`open`), a [`tally`] for a limited number of names, and histograms of times
+//! ([`times`]). For an older call the fold reports that it [lacks](Burden::lacks) it, and the
+//! caller supplies it from the journal. The fold has no clock and does no IO.
 //!
-//! Read in this order: [`report`] (what is told), `open` (what an event does to its call), then the fold here, and `habits` (what could go without people).
-//!
-//! **Invariant:** `/metrics` keeps its fold and goes on from its place; each report has a fold of its own, from the first event. The fold follows
-//! calls by the gate's own `Call`, without arguments and evidence, so stages, votes and escalations are those of a decision.
+//! Read in this order: [`report`] (the figures), `open` (the effect of an event on its call), the
+//! fold in this file, and `habits` (suggestions).
 
 mod habits;
 mod open;
@@ -29,22 +30,23 @@ use tally::{End, Table, Tally};
 
 pub use report::Report;
 
-/// Whoever is in no group of the configuration decides under this name.
+/// The group name for reviewers who are in no configured group.
 pub const NOBODYS_GROUP: &str = "nobody's group";
 
-/// What of the configuration the figures are told by.
+/// The configuration that the figures refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// The groups with their members.
+    /// The members of each group.
     pub groups: BTreeMap<String, Vec<String>>,
-    /// The functions that policies can speak of. Of others nothing is suggested.
+    /// The functions that policies can refer to. Only they get suggestions.
     pub types: Types,
-    /// The policies in force that say what becomes of calls and who must decide.
+    /// The ids of the policies in force that clear, hold or refuse calls, or that require
+    /// reviewers.
     pub policies: Vec<String>,
 }
 
 impl Known {
-    /// The groups that somebody is in; never none.
+    /// The groups of a reviewer. The list is never empty.
     fn groups_of<'a>(&'a self, person: &str) -> Vec<&'a str> {
         let of = self.groups.iter().filter(|(_, members)| members.iter().any(|member| member == person));
         let found: Vec<&str> = of.map(|(group, _)| group.as_str()).collect();
@@ -52,63 +54,62 @@ impl Known {
     }
 }
 
-/// What is counted: what happened at `since` or later, and before `until`.
+/// The counted period: from `since` up to, but not including, `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Where it begins.
     pub since: Time,
-    /// Where it ends.
     pub until: Time,
 }
 
 impl Window {
-    /// Everything.
+    /// The period that contains everything.
     pub const EVER: Self = Self { since: Time(0), until: Time(u64::MAX) };
 
-    /// Whether a time is within.
+    /// Whether a time is in the period.
     fn includes(&self, at: Time) -> bool {
         self.since <= at && at < self.until
     }
 }
 
-/// How many runs, and how many calls, that are not over are kept. Each takes two to three KiB, with its requirement; one that was let go is read from the
-/// journal again when something happens to it. So ten thousand that wait for people cost no more than these.
+/// The maximum number of open runs, and of open calls, that are kept. Each takes two to three KiB
+/// with its requirement. A dropped one is read from the journal again at its next event. So ten
+/// thousand waiting calls take no more memory than these.
 const OPEN_MAX: usize = 256;
 
-/// A run that is not over.
+/// A run that has not ended.
 #[derive(Debug)]
 struct OpenRun {
     agent: String,
     held: u64,
-    /// It was let go and told again: how often it was held in all is asked for once more when it ends.
+    /// The run was dropped and supplied again. Its total number of holds is then requested once
+    /// more when it ends.
     told: bool,
-    /// When it was last looked at, as a count of events.
+    /// The number of the event that used it last.
     used: u64,
 }
 
-/// What the fold has let go, and must be told before it can go on.
+/// A run or call that the fold dropped and that the caller must supply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lacks {
-    /// A run.
     Run,
-    /// A call: its events so far.
+    /// A call, with its events so far.
     Call(CallNumber),
 }
 
-/// Runs that ended, and how often each was held.
+/// Totals over the runs that ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ended {
-    /// How many ended.
+    /// The number of ended runs.
     pub runs: u64,
-    /// Those of which no call was held.
+    /// Ended runs without a held call.
     pub unheld: u64,
-    /// Calls that were held in them, over their whole lives.
+    /// All calls that were held in ended runs.
     pub held: u64,
-    /// The most in one.
+    /// The highest number of held calls in one run.
     pub most: u64,
 }
 
-/// The fold.
+/// The fold over events.
 #[derive(Debug)]
 pub struct Burden {
     known: Arc<Known>,
@@ -117,25 +118,25 @@ pub struct Burden {
     open: HashMap<(RunId, CallNumber), (Open, u64)>,
     events: u64,
     open_max: usize,
-    /// All calls together.
+    /// The figures of all calls.
     pub all: Tally,
-    /// By capability.
+    /// The figures by capability.
     pub capabilities: Table<String>,
-    /// By agent.
+    /// The figures by agent.
     pub agents: Table<String>,
-    /// By the policies that determined what became of a call: each of several counts.
+    /// The figures by the policies that determined the verdict. A call counts for each of its
+    /// policies.
     pub policies: Table<String>,
-    /// By who decided.
+    /// The figures by reviewer.
     pub reviewers: Table<String>,
-    /// By the groups that they are in, each of several, and by capability.
+    /// The figures by group and capability. A decision counts for each group of its reviewer.
     pub groups: Table<(String, String)>,
-    /// Runs that ended.
     pub ended: Ended,
     habits: Habits,
 }
 
 impl Burden {
-    /// Before the first event.
+    /// A fold before the first event.
     pub fn new(known: Arc<Known>, window: Window) -> Self {
         Self {
             known,
@@ -155,7 +156,8 @@ impl Burden {
         }
     }
 
-    /// What it must be told with [`tell_run`](Self::tell_run) or [`tell_call`](Self::tell_call) before it follows this event, if anything.
+    /// The run or call that the caller must supply with [`tell_run`](Self::tell_run) or
+    /// [`tell_call`](Self::tell_call) before the fold can follow this event.
     pub fn lacks(&self, run: &RunId, event: &Event) -> Option<Lacks> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "every other event is one of a call that is open")]
         match event {
@@ -176,13 +178,13 @@ impl Burden {
         }
     }
 
-    /// A run that it lacks: its agent, and how many of its calls have been held in all.
+    /// Supplies a run: its agent, and the number of its held calls.
     pub fn tell_run(&mut self, run: RunId, agent: String, held: u64) {
         let used = self.events;
         self.runs.insert(run, OpenRun { agent, held, told: true, used });
     }
 
-    /// A call that it lacks: whose it is, and its events so far.
+    /// Supplies a call: its agent, and its events so far.
     pub fn tell_call(&mut self, run: RunId, agent: String, events: &[Recorded]) {
         let Some((first, rest)) = events.split_first() else { return };
         let Some(mut open) = Open::new(&first.event, first.at, agent, &self.known) else { return };
@@ -220,7 +222,7 @@ impl Burden {
         self.let_go();
     }
 
-    /// Lets go the half that was not looked at for longest, where there are too many.
+    /// Drops the less recently used half if too many are kept.
     fn let_go(&mut self) {
         if self.open.len() > self.open_max {
             let oldest = middle(self.open.values().map(|(_, used)| *used));
@@ -232,7 +234,7 @@ impl Burden {
         }
     }
 
-    /// A run is over. What was begun for it may still come to its end.
+    /// Ends a run. Its effects in progress may still report an outcome.
     fn end(&mut self, run: &RunId, at: Time) {
         let Some(OpenRun { held, .. }) = self.runs.remove(run) else { return };
         if self.window.includes(at) {
@@ -244,7 +246,7 @@ impl Burden {
         }
     }
 
-    /// A call begins.
+    /// Starts to follow a call.
     fn open(&mut self, run: &RunId, at: Time, event: &Event) {
         let held = matches!(event, Event::CallHeld { .. });
         let used = self.events;
@@ -264,7 +266,7 @@ impl Burden {
         self.keep((run.clone(), open.number()), open);
     }
 
-    /// Something happens to a call that is open.
+    /// Follows an event of an open call.
     fn go_on(&mut self, run: &RunId, at: Time, event: &Event) {
         let Some(key) = event.call().map(|call| (run.clone(), call)) else { return };
         let Some((mut open, _)) = self.open.remove(&key) else { return };
@@ -275,7 +277,7 @@ impl Burden {
         self.keep(key, open);
     }
 
-    /// Counts a step of a call, once for each table that has a row for it.
+    /// Counts a step of a call in each table that has a row for it.
     fn count(&mut self, open: &Open, step: &Step, at: Time) {
         if let Some(made) = &step.made {
             self.each(open, |tally| tally.decided(made));
@@ -301,13 +303,13 @@ impl Burden {
         open.policies().iter().for_each(|policy| count(self.policies.get(policy.clone())));
     }
 
-    /// What is told of it.
+    /// The figures so far.
     pub fn report(&self) -> Report {
         Report::new(self)
     }
 }
 
-/// The one in the middle of these.
+/// The median of these numbers.
 fn middle(all: impl Iterator<Item = u64>) -> u64 {
     let mut all: Vec<u64> = all.collect();
     let middle = all.len() / 2;
@@ -315,14 +317,14 @@ fn middle(all: impl Iterator<Item = u64>) -> u64 {
 }
 
 impl Tally {
-    /// A call begins: policy has said what becomes of it.
+    /// Counts policy's verdict on a new call.
     fn judged(&mut self, event: &Event) {
         self.cleared += u64::from(matches!(event, Event::CallCleared { .. }));
         self.held += u64::from(matches!(event, Event::CallHeld { .. }));
         self.refused += u64::from(matches!(event, Event::CallRefused { .. }));
     }
 
-    /// Somebody has decided.
+    /// Counts a decision.
     fn decided(&mut self, made: &Made) {
         match made.verdict {
             Verdict::Approve => self.approvals += 1,
@@ -336,7 +338,7 @@ impl Tally {
         }
     }
 
-    /// A hold has ended.
+    /// Counts the end of a hold.
     fn ended(&mut self, end: End, several: bool, split: bool) {
         *self.ends.entry(end).or_default() += 1;
         if several && end == End::Approved {

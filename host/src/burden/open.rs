@@ -1,4 +1,4 @@
-//! A call that is not over, as far as the figures need it: the gate's own state of it, without what the agent wrote.
+//! The state of one call for the figures: the gate's own state without the agent's texts.
 
 use std::borrow::Cow;
 
@@ -10,72 +10,73 @@ use super::Known;
 use super::tally::End;
 use crate::policy::like::Like;
 
-/// How fast people read: 238 words a minute, of English non-fiction, silently (M. Brysbaert, "How many words do we read per minute? A review and
-/// meta-analysis of reading rate", Journal of Memory and Language 109, 2019). Diffs and amounts are read more slowly, so whoever is faster than this has not read them.
+/// The speed of silent reading: 238 words a minute for English non-fiction (M. Brysbaert, "How many
+/// words do we read per minute? A review and meta-analysis of reading rate", Journal of Memory and
+/// Language 109, 2019). Diffs and amounts take longer, so a faster reviewer has not read them.
 const WORDS_PER_MINUTE: u64 = 238;
-/// Bytes of a word with the space behind it, in the same text; the texts themselves are not loaded to count their words.
+/// The bytes of an English word with its space. The texts are not loaded only to count their words.
 const BYTES_PER_WORD: u64 = 6;
-/// What one decision counts as work at most: a night in between is none.
+/// The maximum work that one decision counts for, so that a night in between is no work.
 const WORK_US_MAX: u64 = 15 * 60 * 1_000_000;
 
-/// Under this name count all standing grants together.
+/// The name under which all grants are counted together.
 const GRANTS: &str = "standing grants";
 
-/// How long so many bytes take to read, in microseconds.
+/// The reading time for a number of bytes, in microseconds.
 pub(super) fn reading_us(bytes: u64) -> u64 {
     bytes.saturating_mul(60_000_000) / (WORDS_PER_MINUTE * BYTES_PER_WORD)
 }
 
-/// What an event did.
+/// The effect of one event on a call.
 #[derive(Debug, Default)]
 pub(super) struct Step {
-    /// Somebody decided.
+    /// The decision that was made.
     pub(super) made: Option<Made>,
-    /// A hold ended.
+    /// The end of a hold.
     pub(super) end: Option<End>,
-    /// It went back to people because facts had changed.
+    /// The call was held again because a material fact changed.
     pub(super) reheld: bool,
-    /// Others were called in.
+    /// An escalation added reviewers.
     pub(super) escalated: bool,
 }
 
-/// A decision of a person's.
+/// One decision of a reviewer.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) reviewer: String,
     pub(super) verdict: Verdict,
-    /// An approval that came faster than what was new can be read.
+    /// The approval was faster than reading the new content takes.
     pub(super) hasty: bool,
-    /// How long after they were first asked, if it ended the hold or a stage of it.
+    /// The time since the reviewer was first asked, if the decision ended the hold or a stage.
     pub(super) took_us: Option<u64>,
 }
 
-/// A call that is not over.
+/// A call that has not ended.
 #[derive(Debug)]
 pub(super) struct Open {
     call: Call,
     agent: String,
     policies: Vec<String>,
-    /// When the stage that is decided on began.
+    /// The start of the current stage.
     began: Time,
-    /// When others were called in, once for each level.
+    /// The time of each escalation.
     escalated: Vec<Time>,
-    /// How long what is new in this revision takes to read.
+    /// The reading time of the content that is new in this revision.
     reading_us: u64,
-    /// What was there to read before: the arguments and the exhibits.
+    /// The content of earlier revisions: arguments and exhibits.
     read: Vec<Digest>,
-    /// What the revision asks for, if something could be suggested of it.
+    /// The call's properties for a suggestion, if a policy can express them.
     like: Option<Like>,
     split: bool,
-    /// Decisions so far, and what they count as work.
+    /// The number of decisions so far, and their work.
     pub(super) prompts: u64,
     pub(super) work_us: u64,
-    /// Approvals among them that came faster than reading.
+    /// The number of too fast approvals among them.
     pub(super) hasty: u64,
 }
 
 impl Open {
-    /// The call that an event begins.
+    /// Starts a call with its first event.
     pub(super) fn new(event: &Event, at: Time, agent: String, known: &Known) -> Option<Self> {
         let mut open = Self {
             call: Call::open(&slim(event), at)?,
@@ -101,7 +102,7 @@ impl Open {
         Some(open)
     }
 
-    /// A revision begins that people are to decide on.
+    /// Starts a revision that reviewers decide on.
     fn begin(&mut self, proposal: &Proposal, at: Time, known: &Known) {
         let arguments = proposal.action.canonical_arguments();
         let summary = length(&proposal.summary) + length(&arguments);
@@ -121,7 +122,7 @@ impl Open {
         let (stage, was_held) = (self.call.stage, self.call.phase == Phase::Held);
         let own_vote = self.call.is_editors_own(event, at);
         let asked = made_by(event).map(|(_, right_of, _)| self.asked(right_of));
-        // What a journal holds can follow.
+        // The journal contains only events that apply.
         let _ = self.call.apply(&slim(event), at);
         self.call.decisions.clear();
         let mut step = Step { end: self.end(event, was_held && !own_vote), ..Step::default() };
@@ -147,7 +148,7 @@ impl Open {
         step
     }
 
-    /// What a decision was, and how long it took whoever made it.
+    /// Describes a decision and its duration.
     fn made(&mut self, reviewer: &str, verdict: &Verdict, asked: Time, at: Time, ends: bool) -> Made {
         let took_us = at.0.saturating_sub(asked.0);
         self.prompts += 1;
@@ -159,7 +160,8 @@ impl Open {
         Made { reviewer: reviewer.to_owned(), verdict: verdict.clone(), hasty, took_us: ends.then_some(took_us) }
     }
 
-    /// When whoever decides with this right was first asked: when the stage began, or when they were called in.
+    /// The time at which this reviewer was first asked: the start of the stage, or the escalation
+    /// that added them.
     fn asked(&self, right_of: &str) -> Time {
         let Some(requirement) = self.call.requirement() else { return self.began };
         let level = (0..=self.call.level).find(|level| requirement.admits_in(right_of, self.call.stage, *level));
@@ -167,7 +169,7 @@ impl Open {
         called_in.copied().unwrap_or(self.began).max(self.began)
     }
 
-    /// How the hold ended, if it did by this event.
+    /// The end of the hold, if this event ended it.
     fn end(&self, event: &Event, was_held: bool) -> Option<End> {
         if let Some((_, _, Verdict::Edit(_))) = made_by(event) {
             return Some(End::Edited);
@@ -175,7 +177,7 @@ impl Open {
         match &self.call.phase {
             Phase::Expired => Some(if was_held { End::Expired } else { End::NotStarted }),
             _ if !was_held => None,
-            // The answer is an event of its own, written with the decision.
+            // The answer is an event of its own in the same transaction.
             Phase::Held => {
                 made_by(event).filter(|(_, _, verdict)| matches!(verdict, Verdict::Respond(_))).map(|_| End::Answered)
             }
@@ -193,62 +195,62 @@ impl Open {
         }
     }
 
-    /// Whether nothing can happen to it any more.
+    /// Whether no further event can happen to the call.
     pub(super) fn is_over(&self) -> bool {
         self.call.answer().is_some()
     }
 
-    /// Its number within the run.
+    /// The call's number within its run.
     pub(super) fn number(&self) -> CallNumber {
         self.call.number
     }
 
-    /// What was asked for.
+    /// The capability's full name.
     pub(super) fn capability(&self) -> String {
         self.call.action().capability().to_string()
     }
 
-    /// By whom, as configured.
+    /// The agent's configured name.
     pub(super) fn agent(&self) -> &str {
         &self.agent
     }
 
-    /// The policies that determined its verdict.
+    /// The policies that determined the verdict.
     pub(super) fn policies(&self) -> &[String] {
         &self.policies
     }
 
-    /// Whether it takes several people.
+    /// Whether the call needs several reviewers.
     pub(super) fn several(&self) -> bool {
         let stages = || self.call.requirement().map(|requirement| &requirement.stages);
         let most = stages().into_iter().flatten().flatten().map(|demand| demand.quorum).max();
         stages().is_some_and(|stages| stages.len() > 1) || most.is_some_and(|most| most > 1)
     }
 
-    /// Whether one approved and another rejected.
+    /// Whether one reviewer approved and another rejected.
     pub(super) fn split(&self) -> bool {
         self.split
     }
 
-    /// What the revision asks for.
+    /// The properties of the current revision.
     pub(super) fn like(&self) -> Option<&Like> {
         self.like.as_ref()
     }
 
-    /// Whether nobody has edited it, and no fact has changed.
+    /// Whether the call was neither edited nor held again.
     pub(super) fn is_first_revision(&self) -> bool {
         self.call.revision == 1
     }
 
-    /// Whether it asks a person something.
+    /// Whether the call is a question to a person.
     pub(super) fn is_question(&self) -> bool {
         self.call.is_question()
     }
 }
 
-/// Each policy once.
+/// The determining policies without repetition.
 fn determining(policy: &PolicyRecord) -> Vec<String> {
-    // Each grant is another name, and there may be many.
+    // Each grant has a different name, and there may be many.
     let grant = policy.grant.as_ref().map(|grant| format!("grant {grant}"));
     let name = |name: &String| if Some(name) == grant.as_ref() { GRANTS.to_owned() } else { name.clone() };
     let mut each: Vec<String> = policy.determining.iter().map(name).collect();
@@ -257,19 +259,19 @@ fn determining(policy: &PolicyRecord) -> Vec<String> {
     each
 }
 
-/// Bytes, as what is read is measured.
+/// The length in bytes, the measure for reading time.
 fn length(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
-/// Who decided, whose right that used, and what.
+/// The reviewer who decided, the reviewer whose vote it is, and the decision.
 fn made_by(event: &Event) -> Option<(&str, &str, &Verdict)> {
     let Event::DecisionMade { decision, .. } = event else { return None };
     let right_of = decision.stands_for.as_deref().unwrap_or(&decision.reviewer);
     Some((&decision.reviewer, right_of, &decision.verdict))
 }
 
-/// The same event without what an agent wrote and the host found: the gate follows it just so.
+/// The event without the agent's texts and the evidence. The gate's state is the same for both.
 fn slim(event: &Event) -> Cow<'_, Event> {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the others have no proposal")]
     let slim = match event {
@@ -298,7 +300,7 @@ fn slim(event: &Event) -> Cow<'_, Event> {
     Cow::Owned(slim)
 }
 
-/// A proposal of the same capability and under the same requirement.
+/// A proposal with the same capability and requirement, and no content.
 fn light(proposal: &Proposal) -> Box<Proposal> {
     let Proposal { action, consequence, class, requirement, policy, .. } = proposal;
     let without = FunctionType { params: Vec::new(), result: None };

@@ -1,4 +1,4 @@
-//! What is told of the figures: to programs as it is, to people as a page and in a terminal.
+//! The report of the figures: as JSON for programs, as the data for the page and the terminal.
 
 use std::collections::BTreeMap;
 
@@ -192,7 +192,7 @@ impl Report {
     }
 }
 
-/// The rows of a table, in the order of their names.
+/// The rows of a table in the order of their names.
 fn rows(table: &Table<String>) -> Vec<CallRow> {
     table.iter().map(|(name, tally)| CallRow { name: name.clone(), calls: CallFigures::new(tally) }).collect()
 }
@@ -239,24 +239,25 @@ impl DecisionFigures {
         }
     }
 
-    /// All of them.
+    /// The number of decisions.
     pub fn made(&self) -> u64 {
         self.approvals + self.rejections + self.edits + self.answers
     }
 }
 
-/// A part of a whole, to four digits.
+/// A share, rounded to four digits.
 #[allow(clippy::cast_precision_loss, reason = "a share for people")]
 fn part(some: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| rounded(some as f64 / of as f64, 10_000.0))
 }
 
-/// A number that says no more digits than are known.
+/// Rounds a number to its known precision.
 fn rounded(number: f64, to: f64) -> f64 {
     (number * to).round() / to
 }
 
-/// What is always approved, the most work first; quorums that always agreed; and policies that said nothing.
+/// Suggestions: calls that are always approved, those with the most work first; quorums that always
+/// agreed; policies that never matched.
 fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     let mut found: Vec<Suggestion> = Vec::new();
     let mut habits: Vec<_> = burden.habits.always_approved().collect();
@@ -290,7 +291,7 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     }
     let Tally { cleared, held, refused, .. } = burden.all;
     let calls = cleared + held + refused;
-    // Where some names were counted together, a policy that is not there may be among these.
+    // If some names were counted together, a missing policy may be among them.
     if calls >= habits::CALLS_MIN && !burden.policies.has(&OTHER.to_owned()) {
         let unused = burden.known.policies.iter().filter(|policy| !burden.policies.has(policy));
         found.extend(
@@ -300,12 +301,12 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     found
 }
 
-/// Some policies as one name.
+/// The ids of policies as one name.
 fn named(policies: &[String]) -> String {
     policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(" and ")
 }
 
-/// Microseconds as minutes.
+/// Converts microseconds to minutes.
 #[allow(clippy::cast_precision_loss, reason = "minutes for people")]
 fn minutes(us: u64) -> f64 {
     rounded(us as f64 / 60e6, 10.0)

@@ -1,35 +1,32 @@
-//! What is counted for a name, and how many names there may be.
+//! The counters for one name, and tables with a limited number of names.
 
 use std::collections::BTreeMap;
 
 use super::times::Times;
 
-/// Names of one kind that are counted apart; what comes after is counted as [`OTHER`].
+/// The maximum number of names in a table. Further names are counted as [`OTHER`].
 pub const NAMES_MAX: usize = 200;
-/// All names beyond them.
+/// The name for all names beyond the limit.
 pub const OTHER: &str = "other";
 
-/// How a hold ends: a revision of a call that waits for people.
+/// The ways in which a hold ends. A hold is one revision of a call that waits for reviewers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
-    /// Everybody who had to has approved it.
+    /// All required reviewers approved.
     Approved,
-    /// Somebody has said no, or as many as it took.
+    /// Enough reviewers rejected.
     Rejected,
-    /// A question was answered.
     Answered,
-    /// Somebody has made another revision of it.
+    /// A reviewer made another revision.
     Edited,
-    /// Nobody has decided in time.
     Expired,
-    /// Its run was ended.
     Cancelled,
-    /// No hold any more: it was cleared or approved, and its effect did not start in time.
+    /// The call was already cleared, and its effect did not start in time.
     NotStarted,
 }
 
 impl End {
-    /// All of them.
+    /// All ways in a fixed order.
     pub const ALL: [Self; 7] = [
         Self::Approved,
         Self::Rejected,
@@ -40,7 +37,7 @@ impl End {
         Self::NotStarted,
     ];
 
-    /// Its name for programs.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Approved => "approved",
@@ -54,46 +51,47 @@ impl End {
     }
 }
 
-/// What is counted for a name.
+/// The counters for one name.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Calls that policy cleared, held and refused.
+    /// Calls that policy cleared.
     pub cleared: u64,
-    /// Each call once, however often it was revised.
+    /// Held calls. A revised call counts once.
     pub held: u64,
-    /// By policy, a limit, or because they could not be done.
+    /// Calls refused by policy, by a limit, or because they were impossible.
     pub refused: u64,
-    /// How holds ended. Each revision is a hold of its own; one that its editor's vote approves at once is none.
+    /// The ends of holds. Each revision is a hold of its own, unless the editor's own vote approves
+    /// it at once.
     pub ends: BTreeMap<End, u64>,
-    /// Calls that went back to people because facts had changed.
+    /// Calls that were held again because a material fact changed.
     pub reheld: u64,
-    /// How often others were called in because nobody had decided in time.
+    /// Escalations.
     pub escalated: u64,
-    /// Decisions that people made, by kind.
+    /// Approvals by reviewers.
     pub approvals: u64,
-    /// Also those that did not stop the call yet.
+    /// Rejections, including those that did not stop the call.
     pub rejections: u64,
-    /// Each made another revision.
+    /// Edits. Each makes another revision.
     pub edits: u64,
-    /// To questions.
+    /// Answers to questions.
     pub answers: u64,
-    /// Approvals that came faster than what was new can be read.
+    /// Approvals faster than reading the new content takes.
     pub hasty: u64,
-    /// Holds that took several people's approval, and were approved.
+    /// Approved holds that needed several reviewers.
     pub several: u64,
-    /// Holds in which one approved and another rejected.
+    /// Holds with both an approval and a rejection.
     pub split: u64,
-    /// From when somebody was first asked to the decision that ended a hold, or a stage of it.
+    /// The times from asking a reviewer to the decision that ended the hold or a stage.
     pub times: Times,
 }
 
 impl Tally {
-    /// How many holds ended so.
+    /// The number of holds that ended in this way.
     pub fn ends(&self, end: End) -> u64 {
         self.ends.get(&end).copied().unwrap_or(0)
     }
 
-    /// Adds another's decisions.
+    /// Adds the decisions of another tally.
     pub fn merge_decisions(&mut self, other: &Self) {
         self.approvals += other.approvals;
         self.rejections += other.rejections;
@@ -104,9 +102,9 @@ impl Tally {
     }
 }
 
-/// What a table is kept by.
+/// The key of a table.
 pub trait Label: Ord + Clone {
-    /// What is counted instead, if there is no more room.
+    /// The key that is counted instead once the table is full.
     fn other(self) -> Self;
 }
 
@@ -117,13 +115,13 @@ impl Label for String {
 }
 
 impl Label for (String, String) {
-    /// The first is one of few; the configuration names it.
+    /// The first part comes from the configuration and has few values, so it stays.
     fn other(self) -> Self {
         (self.0, OTHER.into())
     }
 }
 
-/// Tallies by name, of a bounded number of names.
+/// Tallies by name, for a limited number of names.
 #[derive(Clone, Debug)]
 pub struct Table<K>(BTreeMap<K, Tally>);
 
@@ -134,18 +132,18 @@ impl<K> Default for Table<K> {
 }
 
 impl<K: Label> Table<K> {
-    /// That of a name.
+    /// The tally of a name.
     pub fn get(&mut self, name: K) -> &mut Tally {
         let full = self.0.len() >= NAMES_MAX && !self.0.contains_key(&name);
         self.0.entry(if full { name.other() } else { name }).or_default()
     }
 
-    /// All of them, by name.
+    /// All tallies in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &Tally)> {
         self.0.iter()
     }
 
-    /// Whether a name was counted.
+    /// Whether the table has a tally for the name.
     pub fn has(&self, name: &K) -> bool {
         self.0.contains_key(name)
     }

@@ -1,4 +1,5 @@
-//! The fold against a plain second reckoning, which keeps everything and goes over it again and again; and what it suggests.
+//! Compares the fold with a second implementation that keeps the complete history and reads it again for each figure.
+//! Also tests the suggestions.
 
 use std::collections::BTreeMap;
 
@@ -73,10 +74,10 @@ impl Dice {
     }
 }
 
-/// An event as the feed has it.
+/// An event as in the journal's feed.
 type Entry = (RunId, Time, Event);
 
-/// Runs side by side, at one clock.
+/// Several runs at the same time, under one clock.
 struct World {
     dice: Dice,
     now: Time,
@@ -116,7 +117,7 @@ impl World {
         self.submit(at, Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message })
     }
 
-    /// Some requirement: of one or two stages, of several people, with or without a deadline and others to call in.
+    /// A random requirement: one or two stages, one or more reviewers, with or without a deadline and an escalation.
     fn requirement(&mut self) -> Requirement {
         let named = |names: &[&str]| Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
         let who = [Reviewers::Any, named(&["alice", "bob"]), named(&["bob", "carol"])];
@@ -160,7 +161,7 @@ impl World {
         proposal
     }
 
-    /// The same call with something else in it.
+    /// The same call with changed arguments.
     fn revision(&mut self, call: &Call) -> Proposal {
         let old = call.proposal().unwrap().clone();
         let new = self.proposal(true);
@@ -170,7 +171,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        // Seconds mostly, sometimes hours, and several things at once.
+        // Mostly seconds, sometimes hours, and often no time between two events.
         let ms = [0, 1_000, 30_000, 600_000, 40_000_000];
         self.now = self.now.plus_ms(self.dice.one(&ms) + self.dice.below(1_000));
         if self.subjects.is_empty() || self.dice.below(12) == 0 {
@@ -240,14 +241,14 @@ impl World {
     }
 }
 
-/// What is counted of one name, by plain words, and the exact times.
+/// The counters of one name, with exact times.
 #[derive(Debug, Default, PartialEq)]
 struct Plain {
     counts: BTreeMap<&'static str, u64>,
     times: Vec<u64>,
 }
 
-/// Everything again from the whole history: each call's events in full, folded from their beginning for each of them.
+/// Computes all figures from the complete history, by folding each call's events from the beginning.
 fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static str, String), Plain> {
     let mut found = BTreeMap::<(&'static str, String), Plain>::new();
     let mut calls = BTreeMap::<(&RunId, u32), Vec<(Time, &Event)>>::new();
@@ -268,7 +269,7 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
         let folds: Vec<Call> = (0..events.len()).map(|last| folded(&events[..=last])).collect();
         for (index, (at, event)) in events.iter().enumerate().filter(|(_, (at, _))| inside(window, *at)) {
             let (before, after) = (index.checked_sub(1).map(|before| &folds[before]), &folds[index]);
-            // An edit is about the revision before, and what holds a call again about the one it makes.
+            // An edit counts for the revision before it, and a repeated hold for the revision that it starts.
             let mut policies: Vec<String> = match event {
                 Event::CallRefused { policy, .. } => {
                     policy.as_ref().map(|policy| policy.determining.clone()).unwrap_or_default()
@@ -343,12 +344,12 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
     found
 }
 
-/// Said again in plain words.
+/// The same rule written a second time.
 fn inside(window: Window, at: Time) -> bool {
     (window.since.0..window.until.0).contains(&at.0)
 }
 
-/// Tells a fold what it lacks for the event of this number, as the journal would.
+/// Supplies what the fold lacks for this event, as the journal would.
 fn tell(fold: &mut Burden, feed: &[(RunId, Time, Event)], index: usize) {
     let (run, _, event) = &feed[index];
     let of_run = || feed.iter().filter(|(of, _, _)| of == run).map(|(_, _, event)| event);
@@ -378,7 +379,7 @@ fn folded(events: &[(Time, &Event)]) -> Call {
     call
 }
 
-/// Microseconds that it takes to read what the revision before an event has that the one before it had not.
+/// The reading time of the content that the last revision before an event added.
 fn unread(events: &[(Time, &Event)], index: usize) -> u64 {
     let proposals: Vec<&Proposal> = events[..index]
         .iter()
@@ -400,7 +401,8 @@ fn unread(events: &[(Time, &Event)], index: usize) -> u64 {
     new * 60_000_000 / (238 * 6)
 }
 
-/// When a person could first decide: the last time before the decision at which the revision or the stage changed, or they were called in.
+/// The time at which a reviewer could first decide: the last change of the revision or the stage before the decision,
+/// or the escalation that added them.
 fn asked(events: &[(Time, &Event)], folds: &[Call], index: usize, person: &str) -> Time {
     let before = &folds[index - 1];
     let began = (0..index).rev().find(|at| {
@@ -412,7 +414,7 @@ fn asked(events: &[(Time, &Event)], folds: &[Call], index: usize, person: &str) 
     if requirement.admits_in(person, before.stage, 0) || !requirement.admits_in(person, before.stage, before.level) {
         return events[began].0;
     }
-    // By an escalation of this revision, perhaps before this stage began.
+    // An escalation of this revision may be older than the current stage.
     let called = (0..index).find(|at| {
         let call = &folds[*at];
         call.revision == before.revision && requirement.admits_in(person, before.stage, call.level)
@@ -434,7 +436,7 @@ fn same(tally: &Tally, plain: &Plain, what: &str) {
     ]
     .into();
     found.extend(End::ALL.iter().filter(|end| **end != End::Edited).map(|end| (end.name(), tally.ends(*end))));
-    // Of people edits are counted as what they did, of calls as how they ended.
+    // For reviewers, edits count as decisions; for calls, they count as ends of holds.
     found.insert("edited", tally.edits.max(tally.ends(End::Edited)));
     found.retain(|_, count| *count > 0);
     assert_eq!(found, plain.counts, "{what}");
@@ -462,7 +464,7 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
         for window in [Window::EVER, Window { since: middle(1), until: middle(2) }] {
             let mut fold = Burden::new(known.clone(), window);
             world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
-            // One that keeps hardly anything, and is told again, says the same.
+            // A fold that drops nearly everything and is supplied again gives the same figures.
             let mut forgetful = Burden { open_max: 1, ..Burden::new(known.clone(), window) };
             for (index, (run, at, event)) in world.feed.iter().enumerate() {
                 tell(&mut forgetful, &world.feed, index);
@@ -515,7 +517,7 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
     assert!(seen.len() == 16 && *least > 20, "every kind happens: {seen:?}");
 }
 
-/// One call of an agent's, held by policies and approved by these, each after so many seconds.
+/// One call that these policies held and these reviewers approved, each after a number of seconds.
 fn approved(world: &mut World, policies: &[&str], payee: &str, units: u64, by: &[(&str, u64)]) {
     let run = world.create("clerk");
     let quorum = u32::try_from(by.len()).unwrap();
@@ -567,11 +569,11 @@ when {
 };
 "#
     );
-    // 19 half minutes, and an hour that counts as a quarter of one.
+    // 19 times half a minute, and one hour that counts as 15 minutes.
     assert_eq!((clear.decisions, clear.minutes, &clear.open[..]), (20, 24.5, &[][..]));
     assert_eq!(unused.text, "`never` determined nothing about 20 calls: is it needed?");
 
-    // What policies compare is all that the agent paid on a day, whatever cleared it.
+    // Policies compare all payments of an agent on a day, whichever policy cleared them.
     let copied = |world: &World| World {
         dice: Dice(1),
         now: world.now,
@@ -586,7 +588,8 @@ when {
     let text = report(&busy).suggestions.remove(0).policy.unwrap();
     assert!(text.contains("amount.minor_units <= 1800") && text.contains("amount.minor_units <= 5005"), "{text}");
 
-    // Anything else that happens to such a call, whichever policies held it, and nothing is suggested: the policy would clear that too.
+    // After any other outcome of such a call, under any policy, nothing is suggested, because the policy would have
+    // cleared that call too.
     for other in 0..5 {
         let mut spoilt = copied(&world);
         let run = spoilt.create("clerk");

@@ -1,16 +1,19 @@
-//! How long things took, without keeping each time: counts in buckets of which each is a tenth wider than the one before.
+//! Durations in a histogram: each bucket is 10 % wider than the one before, so no single duration
+//! is kept.
 
 use std::collections::BTreeMap;
 
-/// How much wider each bucket is. What is read from the middle of one is off by at most (γ − 1) / (γ + 1): 4.8 %.
+/// The growth of the buckets. A value read from the middle of a bucket is wrong by at most (γ − 1)
+/// / (γ + 1) = 4.8 %.
 const GROWTH: f64 = 1.1;
-/// The first bucket ends here, in microseconds: nobody decides in less than a millisecond.
+/// The upper end of the first bucket in microseconds. No person decides within a millisecond.
 const FIRST_US: f64 = 1_000.0;
 
-/// The bounds of the coarse buckets that Prometheus is given, in seconds: 10 s, 1 min, 5 min, 15 min, 1 h, 4 h, 1 d, 7 d.
+/// The bounds of the coarse buckets for Prometheus in seconds: 10 s, 1 min, 5 min, 15 min, 1 h, 4
+/// h, 1 d, 7 d.
 pub const COARSE_S: [u64; 8] = [10, 60, 300, 900, 3_600, 14_400, 86_400, 604_800];
 
-/// A histogram of times.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Times {
     fine: BTreeMap<u16, u64>,
@@ -20,7 +23,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// One more, in microseconds.
+    /// Adds a duration in microseconds.
     pub fn add(&mut self, us: u64) {
         *self.fine.entry(bucket(us)).or_default() += 1;
         for (bound, count) in COARSE_S.iter().zip(&mut self.coarse) {
@@ -30,7 +33,7 @@ impl Times {
         self.sum_us = self.sum_us.saturating_add(us);
     }
 
-    /// These and others.
+    /// Adds another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (bucket, count) in &other.fine {
             *self.fine.entry(*bucket).or_default() += count;
@@ -42,23 +45,23 @@ impl Times {
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
     }
 
-    /// How many.
+    /// The number of durations.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// All together, in seconds.
+    /// The sum of all durations in seconds.
     #[allow(clippy::cast_precision_loss, reason = "a sum of seconds for people and Prometheus")]
     pub fn sum_s(&self) -> f64 {
         self.sum_us as f64 / 1e6
     }
 
-    /// How many were at most as long as each of [`COARSE_S`].
+    /// The number of durations up to each bound of [`COARSE_S`].
     pub fn coarse(&self) -> &[u64] {
         &self.coarse
     }
 
-    /// The time, in seconds, that `per_cent` of all were at most as long as; nothing if there is none.
+    /// The quantile in seconds; `None` for an empty histogram.
     pub fn quantile_s(&self, per_cent: u64) -> Option<f64> {
         let rank = (self.count * per_cent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -77,12 +80,12 @@ impl Times {
     clippy::cast_sign_loss,
     reason = "the longest time there is has bucket 354"
 )]
-/// In which bucket a time falls.
+/// The bucket of a duration.
 fn bucket(us: u64) -> u16 {
     ((us as f64 / FIRST_US).ln() / GROWTH.ln()).ceil().max(0.0) as u16
 }
 
-/// What stands for all times of a bucket: as far from its beginning as from its end, in proportion.
+/// The representative of a bucket: the geometric mean of its bounds.
 fn middle_us(bucket: u16) -> f64 {
     FIRST_US * GROWTH.powi(i32::from(bucket)) * 2.0 / (GROWTH + 1.0)
 }
@@ -99,7 +102,8 @@ mod tests {
             let mut exact: Vec<u64> = Vec::new();
             for index in 0..count {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                // From a millisecond to about a year, as many short ones as long ones.
+                // Durations from a millisecond to about a year, evenly spread on a logarithmic
+                // scale.
                 let us = 1_000 + (seed >> 20) % (1 << (10 + (seed >> 58) % 35));
                 exact.push(us);
                 times.add(us);

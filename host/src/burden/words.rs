@@ -1,8 +1,8 @@
-//! The figures in words, for the page and the terminal.
+//! The figures as text for the page and the terminal.
 
 use super::report::{CallFigures, DecisionFigures, Report, RunFigures};
 
-/// What policy made of calls, with shares.
+/// The verdicts with their shares.
 pub fn judged(calls: &CallFigures) -> String {
     let CallFigures { cleared, held, refused, share_cleared, share_held, share_refused, .. } = calls;
     let each = [("cleared", cleared, share_cleared), ("held", held, share_held), ("refused", refused, share_refused)];
@@ -13,7 +13,7 @@ pub fn judged(calls: &CallFigures) -> String {
     said.join(", ")
 }
 
-/// How holds ended, without what never happened.
+/// The ends of holds, without those that never occurred.
 pub fn ends(calls: &CallFigures) -> String {
     let each = [
         (calls.approved, "approved"),
@@ -31,7 +31,7 @@ pub fn ends(calls: &CallFigures) -> String {
     if said.is_empty() { "none ended".into() } else { said.join(", ") }
 }
 
-/// What people decided, how fast, and how much of it too fast.
+/// The decisions, their speed, and the number of too fast ones.
 pub fn decided(decisions: &DecisionFigures) -> String {
     let DecisionFigures { approvals, rejections, edits, answers, .. } = decisions;
     let each = [(approvals, "approve"), (rejections, "reject"), (edits, "edit"), (answers, "respond")];
@@ -47,13 +47,13 @@ pub fn decided(decisions: &DecisionFigures) -> String {
     text
 }
 
-/// Median and the 95th of 100, if anything was decided.
+/// The median and the 95th percentile, if there were decisions.
 pub fn times(decisions: &DecisionFigures) -> Option<String> {
     let (median, p95) = (decisions.median_s?, decisions.p95_s?);
     Some(format!("median {}, p95 {}", span(median), span(p95)))
 }
 
-/// What runs took.
+/// The figures of runs.
 pub fn runs(runs: &RunFigures) -> String {
     let RunFigures { ended, held_per_run, held_most, never_held } = runs;
     match held_per_run {
@@ -62,12 +62,12 @@ pub fn runs(runs: &RunFigures) -> String {
     }
 }
 
-/// A share.
+/// A share in per cent.
 pub fn per_cent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// A length of time that people can compare.
+/// A duration in a unit that allows comparison.
 pub fn span(seconds: f64) -> String {
     match seconds {
         s if s < 1.0 => format!("{:.0} ms", s * 1_000.0),
@@ -78,12 +78,12 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// What is to be known about the numbers.
+/// How to read the figures.
 pub const NOTES: &str = "Times run from when somebody was first asked to the decision that ended a hold or a stage; they are read from a histogram and within 5 %. \
     An approval counts as too fast if it came sooner than what was new can be read at 238 words of 6 bytes a minute.";
 
 impl Report {
-    /// The same as rows of a list: a heading, or a name and what is said of it.
+    /// The figures as rows: a heading, or a name with its text.
     pub fn rows(&self) -> Vec<(&'static str, Vec<(String, String)>)> {
         let calls = |rows: &[super::report::CallRow]| -> Vec<(String, String)> {
             let said = |calls: &CallFigures| {

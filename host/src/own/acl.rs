@@ -1,30 +1,34 @@
-//! Access control lists (POSIX.1e), by which others may write to a file whose permissions seem to name its owner and group alone.
+//! Reads access control lists (POSIX.1e). They can give other users write access although the
+//! permission bits name only owner and group.
 
 use std::io;
 use std::path::Path;
 
 use rustix::io::Errno;
 
-/// Where Linux keeps the list of a file: a version, and then entries of a kind, permissions and a number, in eight bytes each.
+/// The attribute in which Linux stores the list: a version, then entries of eight bytes with a
+/// kind, permissions and an id.
 const NAME: &str = "system.posix_acl_access";
 const VERSION: &[u8] = &[2, 0, 0, 0];
-/// Longer than any attribute may be.
+/// More than the maximum size of an attribute.
 const BYTES_MAX: usize = 64 * 1024;
 const WRITE: u16 = 2;
-/// Kinds of entries: a user by number, the file's group, a group by number, and the most that all of these may.
+/// The kinds of entries: a user by id, the file's group, a group by id, and the mask that limits
+/// them all.
 const USER: u16 = 2;
 const OWNING_GROUP: u16 = 4;
 const GROUP: u16 = 8;
 const MASK: u16 = 16;
 
-/// Who may write, beside the owner and everybody.
+/// The users and groups with write access, besides the owner and everybody.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Writers {
     pub(super) users: Vec<u32>,
     pub(super) groups: Vec<u32>,
 }
 
-/// The writers by the list of a file whose group is `owning`; none if it has no list, so that its permissions are all there is.
+/// The writers by the access control list of a file with the group `owning`; `None` if it has no
+/// list and its permission bits are complete.
 pub(super) fn writers(path: &Path, owning: u32) -> io::Result<Option<Writers>> {
     let mut bytes = vec![0; BYTES_MAX];
     match rustix::fs::getxattr(path, NAME, &mut bytes[..]) {

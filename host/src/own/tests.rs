@@ -2,16 +2,16 @@ use std::os::unix::fs::{chown, lchown, symlink};
 
 use super::*;
 
-/// Somebody else, if this is root, who alone can make files of others.
+/// Another user. Only root can create files that belong to others.
 const STRANGER: u32 = 12_345;
 
-/// What is done to the things in a folder before they are looked at.
+/// A change to the test's folder before the check.
 type Change = fn(&Path);
 
 struct Scene(tempfile::TempDir);
 
 impl Scene {
-    /// `way/state/` with a file and a folder in it.
+    /// Creates `way/state/` with a file and a folder in it.
     fn new(changes: &[Change]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let scene = Self(folder);
@@ -61,7 +61,7 @@ fn verdict(result: Result<Tightened, NotOurs>) -> Verdict {
 
 use Verdict::{Closed, Ours, Refused};
 
-/// What is done, whether it takes root to do it, and what is thought of the state folder, the journal and a secret then.
+/// The changes, whether they need root, and the expected results for the state folder, the journal and a secret.
 const TABLE: &[(&str, bool, &[Change], [Verdict; 3])] = &[
     ("nothing", false, &[], [Ours, Ours, Ours]),
     ("the folder can be listed", false, &[|f| set(&f.join("way/state"), 0o755)], [Closed, Ours, Ours]),
@@ -315,7 +315,7 @@ fn what_is_kept_is_ours_alone() {
             continue;
         }
         tried += 1;
-        // Each on its own, because looking at the folder may close it.
+        // Each check gets a folder of its own, because a check of the folder may tighten it.
         let state = verdict(folder(&Scene::new(changes).at("way/state")));
         let journal = verdict(file(&Scene::new(changes).at("way/state/journal.db")));
         let secret = verdict(secret(&Scene::new(changes).at("way/secret")).map(|_| None));
@@ -324,7 +324,8 @@ fn what_is_kept_is_ours_alone() {
     assert!(tried >= 20, "{tried}");
 }
 
-/// Gives a file an access control list: kinds, permissions and numbers as the kernel has them. It fails where the file system has none.
+/// Sets an access control list: kinds, permissions and ids as in the kernel. Returns false where the file system has no
+/// such lists.
 fn list(path: &Path, named: &[(u16, u16, u32)], group: u16, mask: u16) -> bool {
     let own = [(1, 6, u32::MAX), (4, group, u32::MAX), (16, mask, u32::MAX), (32, 0, u32::MAX)];
     let mut entries: Vec<(u16, u16, u32)> = own.into_iter().chain(named.iter().copied()).collect();
@@ -337,7 +338,7 @@ fn list(path: &Path, named: &[(u16, u16, u32)], group: u16, mask: u16) -> bool {
     rustix::fs::setxattr(path, "system.posix_acl_access", &bytes, flags).is_ok()
 }
 
-/// Users and groups of an access control list, what the group and all of them may, and whether that leaves the file to us.
+/// The cases: users and groups in the list, the group's permissions and the mask, and whether the file passes.
 #[test]
 fn a_list_that_lets_others_write_is_seen() {
     type Case<'a> = (&'a [(u16, u16, u32)], u16, u16, bool);
@@ -371,7 +372,7 @@ fn a_list_that_lets_others_write_is_seen() {
         assert_eq!(refused(super::secret(&secret).map(drop)), !ours, "{what}");
         assert_eq!((refused(unwritable(&secret)), refused(installed(&secret))), (!ours, !ours), "{what}");
         assert_eq!(refused(is_our_file(&secret)), !ours, "{what}");
-        // What is closed by its permissions is closed by its list as well.
+        // Tightening the permission bits also tightens the list.
         set(&secret, 0o600);
         assert!(!refused(unwritable(&secret)), "{what}");
         assert!(list(&way, named, group | 1, mask | 1));

@@ -1,4 +1,4 @@
-//! Other people's functions: which are routine, which are consequential, and by which command.
+//! Foreign functions: their class, and the commands that perform them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use holdshort_common::once::once;
 /// The package whose functions the host classifies itself.
 const OWN_PACKAGE: &str = "holdshort:agent/";
 
-/// Only other people's interfaces: what the host serves itself keeps the class that it has.
+/// Rules apply only to foreign interfaces. The host's own functions keep their class.
 pub(super) fn rules(
     authored: Option<authored::Named<authored::Capability>>,
     folder: &Folder,
@@ -33,7 +33,7 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
         let what = "the host decides what it offers of WASI, and that cannot be changed";
         return Err(Wrong::at(name, what, "remove the section; `holdshort inspect` shows what an agent gets of WASI"));
     }
-    // `x` stands in for the function while the interface is checked.
+    // While the interface is parsed, `x` replaces the missing function name.
     let (whole, any) = match text.strip_suffix("#*") {
         Some(interface) => (format!("{interface}#x"), true),
         None => (text.clone(), false),
@@ -49,8 +49,9 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
     }
 }
 
-/// The class is never assumed. For a consequential function the host assumes the least of the far end: without `idempotent` no second attempt is
-/// offered, and without `lookup` a lost reply waits for a person.
+/// Resolves one rule. The class has no default. For a consequential function the defaults assume
+/// the least: without `idempotent` the host offers no second attempt, and without `lookup` a
+/// reviewer resolves a lost reply.
 fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule, Wrong> {
     let authored::Capability { class, connector: None | Some(authored::CapabilityConnector::Command), .. } = section;
     if class == authored::Class::Routine {
@@ -93,7 +94,7 @@ fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule
     })
 }
 
-/// A program whose facts have no types, and types of facts that no program finds out, are a mistake.
+/// A program for facts needs declared types, and declared types need a program.
 fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName, FactType>>>) -> Result<(), Wrong> {
     match (facts, types) {
         (None, None) => Ok(()),

@@ -1,4 +1,4 @@
-//! The connectors for the built-in capabilities, and which keys belong to which.
+//! The connectors of the built-in capabilities, and the keys of each.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::resolved::{Account, Amount, Command, Deploy, Deployment, Email, Mail,
 use crate::value::{Branch, Mailbox, Variable};
 use holdshort_common::reference::BranchName;
 
-/// Says that a key belongs to another connector than the one that is chosen.
+/// Reports a key that belongs to a connector other than the chosen one.
 fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
     key.map_or(Ok(()), |key| {
         let what = format!("this belongs to `connector = \"{belongs_to}\"`, which is not the one chosen here");
@@ -21,8 +21,9 @@ fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong>
     })
 }
 
-/// Without a section mail goes into a maildir below the state folder, so nothing leaves the machine unless the operator has said how. Where no domain
-/// is named as inside, only the sender's is, so that reviewers are told of every other.
+/// Without a section, email goes into a Maildir in the state folder, so it leaves the machine only
+/// if the operator configures it. Without configured domains, only the sender's domain counts as
+/// inside, so reviewers see all others marked as outside.
 pub(super) fn email(
     authored: Option<authored::Email>,
     folder: &Folder,
@@ -51,7 +52,7 @@ pub(super) fn email(
     })
 }
 
-/// A key of the connector that was not chosen is refused and not ignored: whoever wrote it believes that it does something.
+/// A key of another connector is an error: its author expects an effect.
 fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, Wrong> {
     match email.connector.clone().map(|connector| (*connector.get_ref(), connector)) {
         Some((authored::MailConnector::Smtp, at)) => {
@@ -72,9 +73,9 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
     }
 }
 
-/// A relay needs a host; a user and a password file go together or not at all.
-/// TLS from the first byte unless another way is chosen by name, and the port that is usual for the way. A password goes without TLS to this
-/// machine only.
+/// A relay needs a host. User and password file belong together. The default is TLS from the start,
+/// and the default port follows from the TLS mode. Without TLS, a password is sent only to this
+/// machine.
 fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
     let Some(host) = email.host else {
         return Err(Wrong::at(connector, "`host` is missing", "name the relay with `host = \"mail.example.org\"`"));
@@ -117,8 +118,8 @@ fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, fo
     })
 }
 
-/// `None` means that agents cannot deploy here. A section turns deployments on, whether or not there is a repository yet; without a section they are
-/// on only where the configuration itself stands in one.
+/// `None` switches deployments off. A section switches them on, even before the repository exists.
+/// Without a section they are on only if the configuration is in a repository.
 pub(super) fn deployment(
     authored: Option<authored::Deployment>,
     folder: &Folder,
@@ -127,7 +128,7 @@ pub(super) fn deployment(
     let (name, branch) = defaults::DEPLOYMENT_TARGET;
     let usual_targets = || branch.parse().map(|branch| (name.to_owned(), branch)).into_iter().collect();
     let Some(authored) = authored else {
-        // Nothing to deploy from, and nobody asked for it.
+        // No repository, and no section.
         return Ok(is_repository.then(|| Deployment {
             repository: folder.path("."),
             targets: usual_targets(),
@@ -159,8 +160,8 @@ pub(super) fn deployment(
     Ok(Some(Deployment { repository, targets: targets.unwrap_or_else(usual_targets), connector }))
 }
 
-/// A table without targets is a mistake: it would take the usual target away and put nothing in its place.
-/// So are two branches of which one is below the other, because git cannot have both.
+/// An empty table is an error, because it would remove the default target without a replacement. So
+/// are two branches where one name is a folder of the other, because git cannot store both.
 fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
     if targets.get_ref().is_empty() {
         return Err(Wrong::at(
@@ -179,20 +180,20 @@ fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
 }
 
-/// Variables that a program gets; none unless they are named.
+/// The environment variables for a program: only the named ones.
 pub(super) fn names(names: Option<Vec<Variable>>) -> Vec<String> {
     names.map(values).unwrap_or_default()
 }
 
-/// Exit codes that mean that nothing was done; none unless they are named, so that a failure is doubt.
-/// Every number fits, because `ExitCode` has the bounds of an exit status.
+/// The exit codes that mean "nothing was done". By default there are none, so any failure leaves
+/// the effect in doubt. `ExitCode` has the range of exit codes, so every number fits.
 pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
     codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
 }
 
-/// The ledger's file and the accounts that may pay. Without accounts there is nothing to pay from.
+/// The ledger's file and the accounts that may pay. Without accounts nobody can pay.
 pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Result<Payments, Wrong> {
-    // The ledger is the only choice, so that naming it changes nothing.
+    // The ledger is the only connector, so the key `connector` has no effect.
     let (path, accounts) = match authored {
         Some(authored::Payments { connector: None | Some(authored::PayConnector::Ledger), path, accounts }) => {
             (path, accounts)
@@ -205,7 +206,8 @@ pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, st
     })
 }
 
-/// At most one opening balance in a currency. The ledger recognises an opening by its account and currency, so a second would be a change of the first.
+/// An account has at most one opening balance per currency. The ledger identifies an opening by
+/// account and currency, so a second one would change the first.
 fn account(account: authored::Account) -> Result<Account, Wrong> {
     let mut opening: Vec<Amount> = Vec::new();
     for at in account.opening.into_iter().flatten() {
@@ -219,7 +221,7 @@ fn account(account: authored::Account) -> Result<Account, Wrong> {
     Ok(Account { opening, deposits: named(account.deposits, |deposit| amount(&deposit))? })
 }
 
-/// The mistake is told where this amount stands, and not at the beginning of the array that it stands in.
+/// Reports an error at this amount, and not at the beginning of its array.
 fn amount(text: &Spanned<String>) -> Result<Amount, Wrong> {
     let wrong = |what| Wrong { span: text.span(), what, hint: None };
     let holdshort_common::money::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;

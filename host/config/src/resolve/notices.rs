@@ -1,4 +1,5 @@
-//! Whom the host tells: webhooks here, reviewers by the addresses in their own sections.
+//! The recipients of notifications: webhooks here, reviewers by the addresses in their own
+//! sections.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use toml::Spanned;
 use super::{Folder, Wrong, authored, defaults, plain_name};
 use crate::notices::{NoticeEvent, NoticeFormat, NoticeTarget};
 
-/// Every target by its name.
+/// All webhooks by name.
 pub(super) fn targets(
     authored: Option<authored::Named<authored::Notice>>,
     folder: &Folder,
@@ -17,7 +18,8 @@ pub(super) fn targets(
     targets.map(|(name, section)| Ok((plain_name(&name)?, target(&name, section, folder, expires_after_ms)?))).collect()
 }
 
-/// A target needs one address, and for programs a secret: a message that is not signed could be anybody's.
+/// A webhook needs one address. For programs it needs a secret too, because anybody could send an
+/// unsigned message.
 fn target(
     name: &Spanned<String>,
     authored: authored::Notice,
@@ -61,7 +63,7 @@ fn target(
     })
 }
 
-/// A quarter of the time that people have to decide, and at least five minutes.
+/// A quarter of the period for deciding, and at least five minutes.
 pub(super) fn remind_before(expires_after_ms: Option<u64>) -> u64 {
     expires_after_ms.map_or(0, |ms| ms / 4).max(defaults::NOTICE_REMIND_BEFORE_MIN_MS)
 }

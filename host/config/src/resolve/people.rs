@@ -1,4 +1,4 @@
-//! Who may decide, and whether what is asked of them can ever be met.
+//! The reviewers, and checks that their number can meet the requirement.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::error::nearest;
 use crate::resolved::{Approval, Delegation, Reviewer};
 use crate::value::Name;
 
-/// A token stands for one person: with two names for one token, the journal could not say who decided.
+/// A token belongs to one reviewer. With two names for a token, the journal could not tell who
+/// decided.
 pub(super) fn reviewers(
     authored: Option<authored::Named<authored::Reviewer>>,
     operator: &str,
@@ -28,7 +29,8 @@ pub(super) fn reviewers(
     Ok(reviewers)
 }
 
-/// A plain name that differs from the others by more than capitals: nobody could tell `Alice` from `alice`, and their votes would be two people's.
+/// Checks that a name is plain and differs from others by more than upper case. Readers would
+/// confuse `Alice` and `alice`, but their votes would count as two.
 fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) -> Result<String, Wrong> {
     let plain = plain_name(name)?;
     match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
@@ -40,7 +42,8 @@ fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) 
     }
 }
 
-/// Everyone who is named must have a token. The local operator has one that stands in no section, so is known without.
+/// Every named reviewer needs a token. The local operator's token is in the state folder and needs
+/// no section.
 pub(super) fn approval(
     authored: Option<&authored::Approval>,
     reviewers: &[Reviewer],
@@ -75,7 +78,7 @@ pub(super) fn approval(
     })
 }
 
-/// Everybody with a token.
+/// All reviewers, including the local operator.
 fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a str) -> Vec<&'a str> {
     let named = reviewers.iter().map(|reviewer| reviewer.name.as_str());
     named
@@ -84,7 +87,7 @@ fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a str) -> Vec<&'a str> {
         .collect()
 }
 
-/// These names, each once, all of them somebody's.
+/// Checks that each name is a reviewer's, and removes repetitions.
 fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wrong> {
     let mut found: Vec<String> = Vec::new();
     for name in names {
@@ -105,7 +108,7 @@ fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wron
     Ok(found)
 }
 
-/// Groups have names of their own: with a person's, nobody could tell in a policy who is meant.
+/// A group needs a name of its own. If it had a reviewer's name, policies would be ambiguous.
 pub(super) fn groups(
     authored: Option<authored::Named<Vec<Spanned<Name>>>>,
     reviewers: &[Reviewer],
@@ -123,7 +126,8 @@ pub(super) fn groups(
     Ok(groups)
 }
 
-/// Everybody has one place, and nobody stands in their own. An end is a moment, or a day, which is over when the next begins in UTC.
+/// A reviewer has at most one delegate, and cannot be their own. The end is a moment, or a day,
+/// which ends when the next day begins in UTC.
 pub(super) fn delegations(
     authored: Option<authored::Named<authored::Delegation>>,
     reviewers: &[Reviewer],
@@ -162,7 +166,7 @@ pub(super) fn delegations(
     Ok(delegations)
 }
 
-/// A quorum that cannot be met would hold every call for ever, which nobody means.
+/// A quorum larger than the number of reviewers would hold every call for ever.
 fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -> Result<(), Wrong> {
     let may_decide = if named == 0 { everyone } else { named };
     let hint = "add people under `[reviewers.NAME]`, or ask for fewer";
@@ -174,7 +178,8 @@ fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -
     }
     if let Some(four_eyes) = authored.four_eyes.as_ref().filter(|four_eyes| *four_eyes.get_ref()) {
         let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
-        // Whoever starts a run is somebody with a token; if all of them must approve, none of their own runs can go on.
+        // The person who starts a run has a token. If all reviewers must approve, four-eyes blocks
+        // all their runs.
         if named == 0 && usize::try_from(quorum).is_ok_and(|quorum| quorum >= everyone) {
             let what = format!(
                 "with four-eyes {quorum} besides the one who started the run must approve, and there are {everyone} people in all"

@@ -1,4 +1,4 @@
-//! Checks: the commands that agents may ask for, on a checkout of a revision.
+//! Checks: commands that agents may request, run on a checkout of a git revision.
 
 use std::path::PathBuf;
 
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use holdshort_common::reference::RevisionPattern;
 
-/// A check, and what it may see of the machine.
+/// A check, and its access to the machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Check {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// How long it may run.
+    /// The time limit.
     pub timeout_ms: u64,
-    /// The variables of the host's environment that it gets; the rest is scrubbed.
+    /// The variables that it gets from the host's environment. All others are removed.
     pub environment: Vec<String>,
-    /// What it may run on: patterns for the reference that an agent's revision is found by.
+    /// Patterns for the references whose git revisions it may run on.
     pub revisions: Vec<RevisionPattern>,
-    /// Whether it runs in a sandbox.
+    /// Whether it runs confined.
     pub confinement: Confinement,
-    /// Files and folders of the machine that it may read in the sandbox, besides the system's programs.
+    /// Files and folders that a confined check may read, besides the system's programs.
     pub paths: Vec<PathBuf>,
-    /// Whether it has the machine's network in the sandbox.
+    /// Whether a confined check can use the network.
     pub network: bool,
-    /// What one of its processes may take of memory in the sandbox, in MiB; half of the machine's if absent.
+    /// The memory limit of each confined process in MiB; by default half of the machine's memory.
     pub memory_mib: Option<u64>,
 }
 
@@ -32,10 +32,10 @@ pub struct Check {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "`required`, `when-available` or `off`")]
 pub enum Confinement {
-    /// Where there is no sandbox the host does not start.
+    /// The host does not start without a sandbox.
     Required,
-    /// Where there is no sandbox it runs as the host's user, and that is said.
+    /// Without a sandbox the check runs as the host's user, and its report says so.
     WhenAvailable,
-    /// It runs as the host's user, and that is said.
+    /// The check runs as the host's user, and its report says so.
     Off,
 }

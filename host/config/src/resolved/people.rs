@@ -1,28 +1,30 @@
-//! What is asked of people, and who decides in whose place.
+//! The requirement for held calls, and delegations.
 
 use holdshort_gate::{Requirement, Reviewers, Time};
 use serde::Serialize;
 
-/// What it takes to clear a held call.
+/// The requirement for held calls.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Approval {
-    /// Who may decide.
+    /// The reviewers who may decide.
     pub reviewers: Reviewers,
-    /// How many different people must approve.
+    /// The number of different reviewers who must approve.
     pub quorum: u32,
-    /// Whether who started the run, or edited the action, is barred from approving it.
+    /// Whether a person is excluded from approving calls of runs that they started, or actions that
+    /// they edited.
     pub four_eyes: bool,
-    /// Who of those who clear a call alone may have more like it cleared; policy files say it instead, where there are any.
+    /// The reviewers who may create a grant if their approval alone clears the call. Policy files,
+    /// if any, decide this instead.
     pub grantors: Vec<String>,
-    /// How long a call waits for decisions; for ever, if absent.
+    /// The deadline for decisions; `None` for no deadline.
     pub expires_after_ms: Option<u64>,
-    /// How long after it was cleared the effect may still start.
+    /// How long after its clearance an effect may still start.
     pub start_within_ms: u64,
 }
 
 impl Approval {
-    /// The requirement for a call that is held at `now`.
+    /// The requirement for a call held at `now`.
     pub fn requirement(&self, now: Time) -> Requirement {
         Requirement {
             four_eyes: self.four_eyes,
@@ -33,14 +35,14 @@ impl Approval {
     }
 }
 
-/// Somebody decides in somebody's place until a time.
+/// One reviewer acts for another until a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Delegation {
-    /// Whose place.
+    /// The absent reviewer.
     pub from: String,
-    /// Who decides in it.
+    /// The delegate.
     pub to: String,
-    /// The first moment at which they do not any more.
+    /// The end of the delegation, exclusive.
     pub until: Time,
 }

@@ -1,4 +1,4 @@
-//! Where the host is reached, and by which names.
+//! The address of the HTTP endpoint, and its host names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,21 +8,22 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Server {
-    /// Where to listen.
+    /// The socket's address.
     pub listen: SocketAddr,
-    /// The values of `Host` that are answered, if the operator named them; see [`hosts`](Self::hosts).
+    /// The accepted values of `Host`, if the operator configured them; see [`hosts`](Self::hosts).
     pub allowed_hosts: Option<Vec<String>>,
-    /// The values of `Origin` that are answered, if the operator named them; see [`origins`](Self::origins).
+    /// The accepted values of `Origin`, if the operator configured them; see
+    /// [`origins`](Self::origins).
     pub allowed_origins: Option<Vec<String>>,
-    /// Whether a proxy that ends TLS stands in front.
+    /// Whether a TLS proxy is in front of the host.
     pub behind_proxy: bool,
-    /// Where people reach it, for links; where it listens, if absent.
+    /// The base address of links; by default the socket's address.
     pub public_url: Option<String>,
-    /// Whether each browser session has a name of its own; see [`twin`](Self::twin).
+    /// Whether each browser session gets a host name of its own; see [`twin`](Self::twin).
     pub session_names: bool,
 }
 
-/// The host would be reachable from other machines without TLS.
+/// Other machines could reach the host without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is reachable from other machines, and the host speaks no TLS of its own: listen on 127.0.0.1, or put a proxy that ends TLS in front and say `behind-proxy = true`"
@@ -30,14 +31,15 @@ pub struct Server {
 pub struct ListenError(pub SocketAddr);
 
 impl Server {
-    /// The same endpoint at another address, as `serve --listen` asks.
+    /// The same endpoint at another address, for `serve --listen`.
     pub fn with_listen(mut self, listen: SocketAddr) -> Result<Self, ListenError> {
         self.listen = listen;
         if listen.ip().is_loopback() || self.behind_proxy { Ok(self) } else { Err(ListenError(listen)) }
     }
 
-    /// The values of `Host` that are answered when the socket is bound to `bound`: the configured ones, else the address and, on
-    /// loopback, its name. At another address of this machine another program may listen.
+    /// The accepted values of `Host` for a socket bound to `bound`: the configured ones, or else
+    /// the address and, on loopback, its name. At another address of this machine, another program
+    /// may listen.
     pub fn hosts(&self, bound: SocketAddr) -> Vec<String> {
         let port = bound.port();
         self.allowed_hosts.clone().unwrap_or_else(|| {
@@ -46,8 +48,9 @@ impl Server {
         })
     }
 
-    /// The other address to which a browser leads names below `localhost`, where browser sessions have such names: without TLS, and where names lead at all.
-    /// Whoever listened there would get what is meant for the host.
+    /// The second address to which a browser resolves names below `localhost`, if browser sessions
+    /// have such names. If another program listened there, it would receive requests meant for the
+    /// host.
     pub fn twin(&self, bound: SocketAddr) -> Option<SocketAddr> {
         let (four, six) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
         let other = [(four, six), (six, four)].into_iter().find(|(one, _)| *one == bound.ip());
@@ -56,7 +59,8 @@ impl Server {
             .map(|(_, other)| SocketAddr::new(other, bound.port()))
     }
 
-    /// Why a link in a message would lead nowhere, or to a page on which nobody can decide; nothing if links work, or there are none to follow.
+    /// The reason why links in notifications do not work or lead to a page without decisions;
+    /// `None` if they work or no notification is configured.
     pub fn broken_links(&self, bound: SocketAddr, anybody_is_told: bool) -> Option<String> {
         let Some(url) = &self.public_url else {
             let here = bound.ip().is_loopback() || bound.ip().is_unspecified();
@@ -78,7 +82,8 @@ impl Server {
         })
     }
 
-    /// The values of `Origin` that are answered: the configured ones, else those of the hosts, with TLS if a proxy ends it.
+    /// The accepted values of `Origin`: the configured ones, or else those of the hosts, with
+    /// `https` behind a TLS proxy.
     pub fn origins(&self, bound: SocketAddr) -> Vec<String> {
         let scheme = if self.behind_proxy { "https" } else { "http" };
         let of_hosts = || self.hosts(bound).iter().map(|host| format!("{scheme}://{host}")).collect();
