@@ -1,4 +1,4 @@
-//! `holdshort approvals`: what waits, what would happen, and deciding on exactly that.
+//! `holdshort approvals`: list held calls, show their content, and decide on it.
 
 pub(super) mod decide;
 pub(super) mod edit;
@@ -10,7 +10,7 @@ use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 
-/// Does what was asked; the list, if nothing was.
+/// Runs the subcommand; without one, the list.
 pub(super) fn run(args: ApprovalsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     match args.action {
         None => list::list(&args.list, client, output),

@@ -1,6 +1,7 @@
-//! The HTTP client: `/v1` as a reviewer uses it.
+//! The HTTP client for `/v1`, with the rights of a reviewer.
 //!
-//! Nothing that the host says is believed where it can be checked: digests are computed again ([`verify()`]) before a decision is sent.
+//! The client checks what it can: it computes digests again ([`verify()`]) before it sends a
+//! decision.
 
 mod answers;
 mod connect;
@@ -29,30 +30,31 @@ use local::Local;
 use super::args::{CallId, RunName};
 use super::exit::{Exit, Failure};
 
-/// How long an answer may take; an edit asks the connector for a new preview.
+/// The time limit for an answer. An edit needs a new preview from the connector.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
-/// How long a trial of policies may take: it goes through all of a journal.
+/// The time limit for a backtest, which reads the whole journal.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(1_200);
-/// How long a connection may take.
+/// The time limit for a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// The longest answer: a page of events, each with a payload.
+/// The size limit for an answer: a page of events with payloads.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// How long one stream of events is listened to; a network that has gone away is noticed by then.
+/// The duration of one stream of events. A dead network is noticed after this time at the latest.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// The first and the last pause before a request whose answer was lost is sent again; each is twice the one before.
+/// The first and the last pause before a request is sent again after a lost answer. Each pause is
+/// twice the one before.
 const SEND_AGAIN_FIRST: Duration = Duration::from_millis(100);
 const SEND_AGAIN_LAST: Duration = Duration::from_millis(1_600);
 
-/// A host, and who asks it.
+/// A host and the token for it.
 pub struct Client {
     agent: Agent,
     base: String,
     token: String,
 }
 
-/// What an error answer says (RFC 9457).
+/// An error answer (RFC 9457).
 #[derive(Debug, serde::Deserialize)]
 struct ProblemDetails {
     #[serde(default)]
@@ -67,7 +69,8 @@ impl Client {
         Self::with(Self::config().new_agent(), base, token)
     }
 
-    /// A client for the host that works in a state folder, by the socket there; `base` is what people call it.
+    /// A client for the host of a state folder, through its socket. `base` is the host's address in
+    /// messages.
     pub fn local(state: &Path, base: &str, token: &str) -> Self {
         let agent = Agent::with_parts(Self::config(), Local(state.to_owned()), DefaultResolver::default());
         Self::with(agent, base, token)
@@ -80,7 +83,7 @@ impl Client {
     fn config() -> ureq::config::Config {
         Agent::config_builder()
             .http_status_as_error(false)
-            // The token goes to the host that was named and to nobody else.
+            // A redirect must not carry the token to another host.
             .max_redirects(0)
             .proxy(None)
             .timeout_connect(Some(CONNECT_TIME_MAX))
@@ -88,7 +91,7 @@ impl Client {
             .build()
     }
 
-    /// Asks for a JSON document below `/v1`.
+    /// Fetches a JSON document below `/v1`.
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Failure> {
         let pairs = query.iter().map(|(name, value)| (*name, value.as_str()));
         let request = self.agent.get(self.url(path)).query_pairs(pairs).header("Authorization", self.authorization());
@@ -97,7 +100,7 @@ impl Client {
         self.json(&mut response)
     }
 
-    /// Asks for bytes below `/v1`.
+    /// Fetches bytes below `/v1`.
     pub fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
         let request = self.agent.get(self.url(path)).header("Authorization", self.authorization());
         let mut response = request.call().map_err(|error| self.unreachable(&error))?;
@@ -106,7 +109,8 @@ impl Client {
         body.map_err(|error| self.unreachable(&error))
     }
 
-    /// Listens to what happens at the host until the stream ends. `heard` gets nothing when it begins, and then the run of each event.
+    /// Follows the host's stream of changes until it ends. `heard` gets `None` at the start, and
+    /// then the run of each event.
     pub fn listen(&self, mut heard: impl FnMut(Option<&str>)) -> Result<(), Failure> {
         let request = self.agent.get(self.url("/events")).header("Authorization", self.authorization());
         let request = request.config().timeout_global(Some(STREAM_TIME_MAX)).build();
@@ -129,7 +133,8 @@ impl Client {
         self.json(&mut response)
     }
 
-    /// Sends what makes something, so that it is made once: the same request is sent again with the same key while it is not known what became of it.
+    /// Sends a request that creates something, with an idempotency key. While the outcome is
+    /// unknown, the same request is sent again with the same key, so it takes effect once.
     pub fn post_once<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
         let random = getrandom::u64().and_then(|high| Ok((high, getrandom::u64()?)));
         let (high, low) = random.map_err(|error| Failure::new(Exit::Failed, format!("no random numbers: {error}")))?;
@@ -140,7 +145,7 @@ impl Client {
             let mut answer = request.header("Idempotency-Key", &key).send_json(body);
             let lost = match &answer {
                 Ok(response) => response.status() == StatusCode::SERVICE_UNAVAILABLE,
-                // Nobody is there: nothing was sent.
+                // No host was there, so nothing was sent.
                 Err(ureq::Error::ConnectionFailed | ureq::Error::HostNotFound) => false,
                 Err(ureq::Error::Io(error)) => error.kind() != std::io::ErrorKind::ConnectionRefused,
                 Err(_) => true,
@@ -156,7 +161,7 @@ impl Client {
         }
     }
 
-    /// Has policies tried on the recorded calls.
+    /// Runs a backtest.
     pub fn backtest(&self, candidate: &Value) -> Result<Value, Failure> {
         let request = self.agent.post(self.url("/backtests")).header("Authorization", self.authorization());
         let request = request.config().timeout_global(Some(TRIAL_TIME_MAX)).build();
@@ -165,7 +170,7 @@ impl Client {
         self.json(&mut response)
     }
 
-    /// One approval, whole.
+    /// One approval with all its parts.
     pub fn approval(&self, id: &CallId) -> Result<Value, Failure> {
         self.get(&format!("/approvals/{id}"), &[])
     }
@@ -180,7 +185,7 @@ impl Client {
         self.get(&format!("/runs/{id}"), &[])
     }
 
-    /// The host, as it was named.
+    /// The host's address as the user gave it.
     pub fn base(&self) -> &str {
         &self.base
     }
@@ -204,7 +209,7 @@ impl Client {
             .hint("start it with `holdshort serve`, or name another one with `--url`; a decision that was being sent can safely be sent again")
     }
 
-    /// An error answer, in the host's words.
+    /// Converts an error answer to a failure, in the host's words.
     fn refused(&self, response: &mut Response<Body>) -> Result<(), Failure> {
         let status = response.status();
         if status.is_success() {
@@ -223,7 +228,7 @@ impl Client {
     }
 }
 
-/// How the program ends after an error answer, and what to do.
+/// The exit code for an error answer, and the advice.
 fn meaning(status: StatusCode) -> (Exit, Option<&'static str>) {
     match status.as_u16() {
         400 | 415 => (Exit::Usage, None),
@@ -246,7 +251,7 @@ fn meaning(status: StatusCode) -> (Exit, Option<&'static str>) {
     }
 }
 
-/// Reads what is needed of an answer.
+/// Reads the required parts of an answer.
 pub fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
     T::deserialize(answer).map_err(not_understood)
 }

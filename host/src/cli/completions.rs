@@ -7,7 +7,7 @@ use super::args::Cli;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 
-/// Prints a script for the shell to read.
+/// Prints a completion script for the shell.
 pub(super) fn run(shell: Shell, output: &Output) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "holdshort", &mut script);

@@ -1,4 +1,4 @@
-//! `holdshort config`: what is in force, so that no default is a secret.
+//! `holdshort config`: prints all settings in force with their defaults.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::config::{Config, defaults};
 
-/// Every setting, and everybody who has a token.
+/// All settings and all reviewers.
 #[derive(Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
@@ -17,7 +17,7 @@ struct Report<'a> {
     reviewers: Vec<Person<'a>>,
 }
 
-/// A reviewer by one of their tokens: of the local operator's the host knows the file, of any other's the hash.
+/// A reviewer and one token: the file of the local operator's token, or the hash of another's.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Person<'a> {
@@ -40,7 +40,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Prints every setting.
+/// Prints all settings.
 pub(super) fn run(config: &Config, output: &Output) -> Result<Exit, Failure> {
     if output.json {
         let value = serde_json::to_value(Report::of(config)).map_err(unprintable)?;

@@ -1,4 +1,5 @@
-//! `holdshort demo`: a real run on a scratch repository. A person is led through the approval; without a terminal the same path is driven over HTTP.
+//! `holdshort demo`: a real run on a scratch repository. A person is led through the approval.
+//! Without a terminal, the demo takes the same steps over HTTP.
 
 mod scratch;
 
@@ -16,12 +17,13 @@ use super::{host, logging, run, sign_in};
 use crate::config::Config;
 use scratch::Scratch;
 
-/// The configured agent, and what it is asked to do.
+/// The agent and its task.
 const AGENT: &str = "release";
 const TASK: &str = "Release main to production";
 
-/// Makes a repository, runs the agent on it, and fails unless the branch has moved.
-/// What it says about the branch in the end it asks git, not the host: the demo is to convince somebody who does not believe the host yet.
+/// Makes a repository, runs the agent on it, and fails unless the branch moved. The final state of
+/// the branch is read with git and not from the host, because the demo must convince people who do
+/// not trust the host yet.
 pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     logging::begin("warn", output.json);
     let scratch = Scratch::make(args.keep.as_deref())?;
@@ -40,7 +42,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     let session = Session::start(config, journal, AGENT, output)?;
     let (folder, output_aside) = (scratch.temporary(), *output);
     session.end_on_interrupt(move || {
-        // The process ends here, so that nothing else removes it.
+        // The process ends here, so the folder must be removed now.
         let _ = folder.map(std::fs::remove_dir_all);
         output_aside.notes(&["", "nothing more is done; the scratch folder is removed unless you asked to keep it"]);
     });
@@ -65,16 +67,16 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Whoever decides in the demo.
+/// The reviewer in the demo.
 struct Guide<'a> {
     session: &'a Session,
     output: &'a Output,
-    /// Whether there is nobody to ask.
+    /// Whether there is no terminal to ask on.
     alone: bool,
 }
 
 impl Guide<'_> {
-    /// The page is the one that `approvals show --full` prints, and the decision names its digest, like any reviewer's.
+    /// Shows the page of `approvals show --full` and decides with its digest, as any reviewer does.
     fn decide(&self, id: &CallId) -> Result<(), Failure> {
         let client = &self.session.client;
         let page = Page::open(id, None, true, client)?;
@@ -114,7 +116,7 @@ impl Guide<'_> {
         }
     }
 
-    /// What the person wants changed; an agent that is told nothing proposes the same again.
+    /// The changes that the person wants. Without them the agent would propose the same call again.
     fn guidance(&self) -> Result<String, Failure> {
         loop {
             match self.output.ask("What should it change (try: keep the notes short)?")? {

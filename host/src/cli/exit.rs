@@ -1,4 +1,4 @@
-//! How the program ends: the exit codes, and an error as a person reads it.
+//! The program's exit codes, and its error messages.
 
 use std::process::ExitCode;
 
@@ -54,25 +54,25 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a subcommand did not do what it was asked.
+/// A subcommand failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// How the program ends.
+    /// The exit code.
     pub exit: Exit,
-    /// What went wrong.
+    /// The error.
     pub message: String,
-    /// What to do about it.
+    /// The advice.
     pub hint: Option<String>,
 }
 
 impl Failure {
-    /// A failure without a hint.
+    /// A failure without advice.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into(), hint: None }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

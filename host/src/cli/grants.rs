@@ -1,4 +1,4 @@
-//! `holdshort grants`: what has been cleared ahead, and taking it back. A grant is made with `holdshort approvals approve`.
+//! `holdshort grants`: lists and revokes grants. `holdshort approvals approve` creates them.
 
 use holdshort_gate::{Grant, Total};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ struct Page {
     next: Option<String>,
 }
 
-/// One of them.
+/// A grant in the list.
 #[derive(Debug, Deserialize)]
 struct Row {
     id: String,
@@ -30,14 +30,14 @@ struct Row {
     used: Total,
 }
 
-/// `GET /v1/grants/{id}`, and what `POST /v1/approvals/{id}/grant` would make.
+/// `GET /v1/grants/{id}`, and the preview of `POST /v1/approvals/{id}/grant`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Shown {
     pub(super) policy: String,
     pub(super) grant: Value,
 }
 
-/// Does what was asked; the list, if nothing was.
+/// Runs the subcommand; without one, the list.
 pub(super) fn run(args: GrantsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     match args.action {
         None => list(&args.list, client, output),
@@ -47,7 +47,7 @@ pub(super) fn run(args: GrantsArgs, client: &Client, output: &Output) -> Result<
     }
 }
 
-/// Prints those that stand, or all.
+/// Prints the active grants, or all.
 fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string()), ("standing", (!args.all).to_string())];
     query.extend(args.agent.clone().map(|agent| ("agent", agent)));
@@ -78,7 +78,7 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-/// Prints the policy alone, so that it can be kept in a file.
+/// Prints only the policy, so that the output can be saved in a file.
 fn show(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer: Value = client.get(&format!("/grants/{id}"), &[])?;
     if output.json {
@@ -89,7 +89,7 @@ fn show(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// Takes it back, and says so.
+/// Revokes a grant.
 fn revoke(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer: Value = client.post(&format!("/grants/{id}/revocation"), &json!({}))?;
     if output.json {
@@ -100,7 +100,7 @@ fn revoke(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-/// What a grant on these terms would be; nothing is made.
+/// Previews a grant with these terms, without creating it.
 pub(super) fn draft(id: &CallId, terms: &GrantTerms, client: &Client) -> Result<Option<Shown>, Failure> {
     let (Some(calls), Some(lasts_ms)) = (terms.calls, terms.lasts_ms) else { return Ok(None) };
     let mut sums = std::collections::BTreeMap::new();

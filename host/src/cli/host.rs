@@ -1,10 +1,7 @@
-//! A whole host in this process: what the configuration says, wired together.
+//! A complete host in this process, wired from a configuration.
 //!
-//! The only place where every room meets. It gives the driver its previews and answers, the dispatcher its performers, the endpoint the driver,
-//! and nobody anything else.
-//!
-//! **Invariant:** The host ends when its driver or its dispatcher ends. A host that took decisions and performed nothing would look healthy; a
-//! host that has ended is noticed.
+//! This is the only place where all rooms meet. It gives the driver the previews and answers, the
+//! dispatcher the performers, and the endpoint the driver. No room gets anything else.
 
 mod clock;
 mod contained;
@@ -51,7 +48,7 @@ use state::CACHE_FOLDER;
 pub(super) use state::keep_private;
 pub(super) use telling::targets;
 
-/// A host that has its journal, and runs nothing yet.
+/// A host with an open journal, which runs nothing yet.
 pub(super) struct Host {
     pub(super) config: Config,
     journal: Journal,
@@ -63,7 +60,7 @@ pub(super) struct Host {
     contained: Contained,
 }
 
-/// Opens the configured journal; nobody else can while this lives.
+/// Opens the configured journal. No other host can open it meanwhile.
 pub(super) fn open_journal(config: &Config) -> Result<Journal, OpenError> {
     Journal::open(&config.journal, system_clock())
 }
@@ -88,20 +85,21 @@ impl Host {
         Ok(Self { config, journal, runs, effects, targets, setting, known, contained })
     }
 
-    /// Why the links in messages lead nowhere, if they do.
+    /// The reason why links in notifications do not work, if so.
     pub(super) fn broken_links(&self, bound: SocketAddr) -> Option<String> {
         self.config.server.broken_links(bound, !self.targets.is_empty())
     }
 
-    /// What keeps the checks from the rest of the machine, if there are any.
+    /// What separates the checks from the rest of the machine, if there are checks.
     pub(super) fn checks_note(&self) -> Option<String> {
         self.contained.note()
     }
 
-    /// Makes everything ready to serve where the host listens: the local operator's token is there and the address is announced when this returns.
+    /// Prepares the host to serve. When this returns, the local operator's token exists and the
+    /// address is announced.
     ///
-    /// The future drives runs, performs effects and answers requests until `shutdown` is ready; what waits then goes on when a host opens the
-    /// journal again.
+    /// The future drives runs, performs effects and answers requests until `shutdown` is ready.
+    /// Waiting runs go on when a host opens the journal again.
     pub(super) fn serve<S: Future + Send>(
         self,
         listening: Listening,
@@ -120,12 +118,12 @@ impl Host {
         let links = public_base(&self.config, bound);
         let notify = Notify::new(self.journal, self.targets, links, system_clock(), gone);
         Ok(async move {
-            // Before anything happens that somebody is to be told.
+            // First, so that no event comes before the targets' starting positions.
             notify.begin().await.map_err(|error| failed(&error))?;
             let mut effects = tokio::spawn(self.effects.run());
             let mut runs = tokio::spawn(self.runs.run());
             let notify = tokio::spawn(notify.run());
-            // A host that takes decisions and does nothing with them is worse than none.
+            // A host that accepts decisions and does not act on them would be worse than none.
             let ended = tokio::select! {
                 served = api::serve(Listeners::new(main, twin, local), api, shutdown) => served.map_err(|error| failed(&error)),
                 ended = &mut effects => Err(stopped("performs effects", ended)),
@@ -139,7 +137,7 @@ impl Host {
         })
     }
 
-    /// The socket for commands of this folder. A host without one serves all others.
+    /// The socket for commands in this folder. Without it, the host still serves all others.
     fn local(&self) -> Option<(UnixListener, Bound)> {
         let state = self.config.state.display();
         let bound =
@@ -186,7 +184,7 @@ impl Host {
     }
 }
 
-/// A part of the host has ended though nobody asked it to.
+/// The error that a part of the host ended unexpectedly.
 fn stopped(what: &str, ended: Result<Result<(), ReadError>, JoinError>) -> Failure {
     let why = match ended {
         Ok(Ok(())) => "the journal is closed".to_owned(),
@@ -197,35 +195,35 @@ fn stopped(what: &str, ended: Result<Result<(), ReadError>, JoinError>) -> Failu
     Failure::new(Exit::Failed, message).hint("nothing is lost; put right what it names, then start the host again")
 }
 
-/// Where this machine reaches an endpoint that is bound to `bound`.
+/// The address at which this machine reaches an endpoint bound to `bound`.
 pub(super) fn base(bound: SocketAddr) -> String {
     let near = if bound.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { IpAddr::from(Ipv6Addr::LOCALHOST) };
     let reached = if bound.ip().is_unspecified() { SocketAddr::new(near, bound.port()) } else { bound };
     format!("http://{reached}")
 }
 
-/// Where people reach the host: where the operator says, else where this machine does.
+/// The address for reviewers: the configured one, or else this machine's.
 pub(super) fn public_base(config: &Config, bound: SocketAddr) -> String {
     config.server.public_url.clone().unwrap_or_else(|| base(bound))
 }
 
-/// As many instances as compute, and as many that wait.
+/// The maximum number of instances: those that compute, and as many that wait.
 fn instances_max(live_runs: usize) -> usize {
     live_runs.saturating_mul(2)
 }
 
-/// Children of the program that is running, also after its file has been replaced by another version.
+/// Children of the running program, even if its file was replaced by another version.
 pub(super) fn this_program() -> Isolate {
     Isolate::of(Path::new("/proc/self/exe"))
 }
 
-/// Reads components for one command, and keeps nothing.
+/// A reader of components for one command, without a cache.
 pub(super) fn forgetful_reader(config: &Config) -> Result<Reader, Failure> {
     let reader = Reader::forgetful(this_program(), read_limits(config));
     reader.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
-/// What reading a component may use.
+/// The limits for reading a component.
 fn read_limits(config: &Config) -> ReadLimits {
     let limits = &config.limits;
     let child = isolate::Limits {

@@ -1,4 +1,5 @@
-//! `holdshort inspect`: what an agent can and cannot do, before it runs. It compiles nothing and changes nothing.
+//! `holdshort inspect`: lists what an agent can and cannot do before it runs. It compiles and
+//! changes nothing.
 
 mod classes;
 
@@ -19,7 +20,7 @@ use crate::review::story;
 use crate::runs::AgentError;
 use classes::{Class, Classes};
 
-/// What no agent gets, whatever it imports, besides files: of those it may be given some.
+/// What no agent gets besides files, whatever it imports. It may be given some files.
 const NEVER: [&str; 7] = [
     "the network",
     "environment variables",
@@ -30,11 +31,11 @@ const NEVER: [&str; 7] = [
     "the journal",
 ];
 
-/// The packages of WASI that are there, for the sake of a language's own library, and lead nowhere.
+/// The WASI packages that exist only for standard libraries and give access to nothing.
 const EMPTY: [&str; 2] = ["wasi:filesystem/", "wasi:sockets/"];
 
-/// Prints what a component asks for and how this host would serve it.
-/// A component that cannot run here is a result of inspecting, not a mistake of whoever asked: all of it is printed, and the exit code is 1.
+/// Prints a component's imports and how this host would serve them. A component that cannot run
+/// here is printed too, with exit code 1.
 pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let report = examine(&args.component, config)?;
     if output.json {
@@ -45,8 +46,8 @@ pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Resul
     Ok(if report.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// Refuses a component that cannot run here, before anything is made or compiled for it.
-/// Every import that is in the way is named at once, in the words that the host itself would use.
+/// Refuses a component that cannot run here, before anything is created or compiled. It names all
+/// unusable imports at once, in the host's own words.
 pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
     let report = examine(component, config)?;
     if report.refused.is_empty() {
@@ -56,7 +57,8 @@ pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, refused.to_string()))
 }
 
-/// Reads the imports out of the bytes. The classes come from the configuration alone, so nothing has to be opened or started.
+/// Reads the imports from the bytes. The classes come from the configuration alone, so nothing is
+/// opened or started.
 fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     let path = component.display();
     let wrong = |message: String| Failure::new(Exit::Usage, message);
@@ -79,21 +81,21 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// A component's imports, sorted by what would become of them.
+/// A component's imports by class.
 struct Report {
     manifest: Arc<Manifest>,
-    /// Each with what would perform it, and how it is settled if its outcome is lost.
+    /// Each with its performer and with the way an effect in doubt is resolved.
     consequential: Vec<(String, String, IfLost)>,
     routine: Vec<String>,
     log: bool,
-    /// Why it cannot run here; nothing if it can.
+    /// The reasons why it cannot run here.
     refused: Vec<String>,
-    /// What whoever lets it run should know of the checks that it may call.
+    /// Advice about the checks that it may call.
     note: Option<String>,
 }
 
 impl Report {
-    /// Classifies every import with what the configuration says; what it does not say is refused, as at load.
+    /// Classifies all imports by the configuration. As at load, an unclassified import is refused.
     fn new(manifest: Arc<Manifest>, classes: &Classes<'_>) -> Self {
         let (mut consequential, mut routine, mut log) = (Vec::new(), Vec::new(), false);
         let mut refused: Vec<String> = manifest.problems.iter().map(ToString::to_string).collect();
@@ -109,7 +111,7 @@ impl Report {
         Self { manifest, consequential, routine, log, refused, note: None }
     }
 
-    /// How the component is started, in the words of its export.
+    /// The component's entry point, by its export.
     fn entry(&self) -> &'static str {
         match self.manifest.entry {
             Entry::Run => "run",
@@ -117,7 +119,7 @@ impl Report {
         }
     }
 
-    /// The same for programs; the members are part of the command line's promise.
+    /// The report for programs. Its members are part of the command line's compatibility promise.
     fn json(&self) -> Value {
         let consequential = self.consequential.iter().map(|(name, by, IfLost { class, evidence })| {
             json!({ "capability": name, "performed_by": by, "class": class, "if_lost": evidence })
@@ -137,7 +139,7 @@ impl Report {
         })
     }
 
-    /// What stops it from running comes first, then what holds short, then what is free.
+    /// Prints the report: refused imports first, then consequential ones, then the rest.
     fn print(&self, output: &Output) -> Result<(), Failure> {
         output.row("component ", &self.manifest.digest.to_string())?;
         output.row("starts at ", self.entry())?;
@@ -181,9 +183,9 @@ impl Report {
         output.row("It never gets: ", &self.never().join(", "))
     }
 
-    /// The interfaces of WASI that it imports: those that do something for it, or those that are empty.
+    /// The WASI interfaces that it imports: the useful ones or the empty ones.
     fn wasi(&self, empty: bool) -> Vec<&str> {
-        // A program finds its task in its arguments, which are a part of its environment.
+        // A program receives its task as an argument, which is part of its environment.
         let no_task = self.manifest.entry == Entry::Run;
         let is_empty = |name: &str| {
             EMPTY.iter().any(|package| name.starts_with(package))
@@ -192,7 +194,8 @@ impl Report {
         self.manifest.wasi.iter().map(String::as_str).filter(|name| is_empty(name) == empty).collect()
     }
 
-    /// What it never gets. Files that it may read through the host's own functions are told apart from all others.
+    /// What it never gets. Files that it may read through the host's functions are named as an
+    /// exception.
     fn never(&self) -> Vec<String> {
         let places = ["workspace", "repository"].into_iter().filter(|place| {
             let interface = agent::interface(place) + "#";
@@ -207,7 +210,7 @@ impl Report {
         never
     }
 
-    /// Says that a list is empty; what was refused may have belonged into it.
+    /// Says that a list is empty, unless refused imports might belong to it.
     fn nothing(&self, none: bool, output: &Output) -> Result<(), Failure> {
         let word = if self.refused.is_empty() { "nothing" } else { "nothing that could be offered" };
         if none { output.row("  ", word) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! `holdshort isolated`: a child of a host, which reads what the host must not. See [`isolate`].
+//! `holdshort isolated`: the child process that reads untrusted input for a host. See [`isolate`].
 
 use std::io::Read;
 
@@ -8,15 +8,15 @@ use super::output::Output;
 use crate::{agent, policy};
 use holdshort_common::isolate::{self, Limits};
 
-/// The stack on which components are read. The threads of a host that load them have twice as much.
+/// The stack for reading components. The host's threads that load them have twice as much.
 const STACK_BYTES: usize = 1024 * 1024;
 
-/// Does the work, and prints one line of JSON: `{"Ok": …}`, or `{"Err": …}` with what is wrong with the input.
-/// Policies are read on a stack of their own.
+/// Does the work and prints one line of JSON: `{"Ok": …}`, or `{"Err": …}` with the error in the
+/// input. Policies are read on a stack of their own.
 pub(super) fn run(args: IsolatedArgs, output: &Output) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
     let IsolatedArgs { memory_mib, cpu_seconds, file_mib, work } = args;
-    // The host keeps the clock, and says in its own words which limit was reached.
+    // The host watches the wall clock and reports which limit was reached.
     isolate::confine(&Limits { settings: "", memory_mib, cpu_seconds, seconds: 0, file_mib }).map_err(failed)?;
     let mut input = Vec::new();
     std::io::stdin().lock().read_to_end(&mut input).map_err(failed)?;

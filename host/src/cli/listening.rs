@@ -1,4 +1,5 @@
-//! Where a host listens: at the configured address, and at the other one to which browsers lead the names of sessions.
+//! The sockets of a host: at the configured address, and at the second address to which browsers
+//! resolve session names.
 
 use std::io;
 use std::io::ErrorKind;
@@ -9,20 +10,21 @@ use tokio::net::TcpListener;
 
 use crate::config::Server;
 
-/// How many ports are tried where any will do.
+/// The number of ports to try if any port is acceptable.
 const PORTS_MAX: usize = 20;
 
-/// The listeners of a host for people and programs.
+/// The listeners for reviewers and programs.
 #[derive(Debug)]
 pub(super) struct Listening {
-    /// At the configured address.
+    /// The listener at the configured address.
     pub(super) main: TcpListener,
-    /// At the other address of loopback, where browser sessions have names and this machine has that address.
+    /// The listener at the other loopback address, if browser sessions have names and this machine
+    /// has that address.
     pub(super) twin: Option<TcpListener>,
 }
 
 impl Listening {
-    /// Listens at an address; at both or at none.
+    /// Listens at both addresses or at neither.
     pub(super) async fn at(server: &Server, address: SocketAddr) -> io::Result<Self> {
         let mut tries = 0;
         loop {
@@ -36,12 +38,12 @@ impl Listening {
     }
 }
 
-/// Whoever had this port there would be sent what a browser sends to the host.
+/// Another program on this port would receive what browsers send to the host.
 async fn twin(server: &Server, bound: SocketAddr) -> io::Result<Option<TcpListener>> {
     let Some(at) = server.twin(bound) else { return Ok(None) };
     match TcpListener::bind(at).await {
         Ok(listener) => Ok(Some(listener)),
-        // What this machine does not have, nobody has.
+        // If this machine lacks the address, no program can listen there.
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Ok(None),
         Err(error) if Errno::from_io_error(&error) == Some(Errno::AFNOSUPPORT) => Ok(None),
         Err(error) => {

@@ -1,8 +1,9 @@
-//! The command line: one file or folder per subcommand.
+//! The command line: one file or folder for each subcommand.
 //!
-//! `review`, `approvals`, `grants`, `runs`, `stats` and parts of `policy` are clients of the HTTP endpoint like anyone else's; they touch neither the journal nor a connector. `serve` is a host;
-//! `run` and `demo` bring one along in a [`session`] and are its client.
-//! Whatever they print of an agent's passes [`review`](crate::review).
+//! `review`, `approvals`, `grants`, `runs`, `stats` and parts of `policy` are ordinary clients of
+//! the HTTP endpoint; they use neither the journal nor a connector. `serve` is a host. `run` and
+//! `demo` start one in a [`session`] and are its clients. **Invariant:** an agent's text is printed
+//! only through [`review`](crate::review).
 //!
 //! Read in this order: [`args`], [`exit`], [`output`], [`client`], then the subcommands.
 
@@ -42,9 +43,10 @@ use args::{Cli, Command, Global};
 use exit::{Exit, Failure};
 use output::Output;
 
-/// Does what the command line asks. Wrong words end the program here, with clap's own message and code 2.
+/// Runs the command line. A usage error ends the program here with clap's message and code 2.
 pub fn main() -> ExitCode {
-    // What whoever started this program had open, such as a lock or a pipe, is nothing to the programs that it starts.
+    // Files that the parent process had open, such as a lock or a pipe, must not be inherited by
+    // programs that this one starts.
     close_fds::set_fds_cloexec(3, &[]);
     let cli = Cli::parse();
     let output = Output::new(cli.global.json, cli.global.no_color);
@@ -76,7 +78,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     }
 }
 
-/// The configuration for the current folder.
+/// Loads the configuration for the current folder.
 pub fn load(global: &Global) -> Result<Config, Failure> {
     Ok(Config::load(global.config.as_deref(), Path::new("."))?)
 }

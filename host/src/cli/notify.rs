@@ -1,4 +1,4 @@
-//! `holdshort notify test`: whether a target can be told, before something depends on it.
+//! `holdshort notify test`: checks that a notification target works.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::notify::webhook::NotTold;
 use crate::notify::{Notice, Target};
 
-/// Sends one message, once, and says what came back. No host is needed, and no journal is touched.
+/// Sends one notification once and prints the answer. It needs no host and no journal.
 pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let NotifyAction::Test { name } = action;
     let clock = system_clock();
@@ -37,7 +37,8 @@ pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Re
     Ok(Exit::Done)
 }
 
-/// The name in the configuration. Of a webhook and a reviewer of the same name, `mail to NAME` means the second.
+/// The name in the configuration. If a webhook and a reviewer have the same name, `mail to NAME` is
+/// the reviewer.
 fn plain(target: &Target) -> &str {
     target.name.rsplit(' ').next().unwrap_or(&target.name)
 }

@@ -1,4 +1,5 @@
-//! The program's two outputs. Results go to stdout, everything else to stderr; this is the only place that writes to either.
+//! The program's output: results on stdout, everything else on stderr. This is the only place that
+//! writes to either.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
@@ -10,27 +11,27 @@ use super::exit::{Exit, Failure};
 use crate::review::terminal::{self, Line};
 use crate::review::{Shown, visible};
 
-/// Columns when nobody says how wide the terminal is.
+/// The width if the terminal's is unknown.
 const COLUMNS: usize = 100;
-/// The widest text that is pleasant to read.
+/// The maximum width for comfortable reading.
 const COLUMNS_MAX: usize = 140;
-/// How often a sign of life moves.
+/// The interval of the progress animation.
 const SPINNER_TICK: Duration = Duration::from_millis(120);
 
-/// How to write.
+/// The output settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// Whether a program reads the results.
+    /// Whether results are JSON for programs.
     pub json: bool,
     colour: bool,
     colour_aside: bool,
     columns: usize,
-    /// Of a row of a list: a program that reads one does not want it broken.
+    /// The width of list rows. Rows for programs are never wrapped.
     row_columns: usize,
 }
 
 impl Output {
-    /// Colours need a terminal that nobody has asked to be without them (`--no-color`, `NO_COLOR`).
+    /// Uses colours on a terminal, unless `--no-color` or `NO_COLOR` forbids them.
     pub fn new(json: bool, no_color: bool) -> Self {
         let wanted = !no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let columns =
@@ -45,12 +46,12 @@ impl Output {
         }
     }
 
-    /// Whether stdout shows colours.
+    /// Whether stdout uses colours.
     pub fn colour(&self) -> bool {
         self.colour
     }
 
-    /// How wide a line may be.
+    /// The maximum width of a line.
     pub fn columns(&self) -> usize {
         self.columns
     }
@@ -60,65 +61,66 @@ impl Output {
         print(&painted(lines, self.colour))
     }
 
-    /// Prints reviewed lines beside the results. Nobody is told if even that fails.
+    /// Prints reviewed lines on stderr. A failure is ignored.
     pub fn aside(&self, lines: &[Line]) {
         let _ = print_aside(&painted(lines, self.colour_aside));
     }
 
-    /// Shows on a terminal that something takes its time, until the value is dropped.
+    /// Shows a progress animation on a terminal until the value is dropped.
     pub fn progress(&self, what: &str) -> Progress {
         let bar = ProgressBar::new_spinner().with_message(visible::line(what));
         bar.enable_steady_tick(SPINNER_TICK);
         Progress(bar)
     }
 
-    /// Prints a label and any text behind it, wrapped on a terminal.
+    /// Prints a label and a text, wrapped on a terminal.
     pub fn row(&self, label: &str, text: &str) -> Result<(), Failure> {
         self.lines(&terminal::row(label, text, self.row_columns))
     }
 
-    /// Prints a label and an agent's words behind it, wrapped on a terminal.
+    /// Prints a label and an agent's words, wrapped on a terminal.
     pub fn said(&self, label: &str, words: &str) -> Result<(), Failure> {
         self.lines(&terminal::said(label, words, self.row_columns))
     }
 
-    /// Prints what an agent returned: alone where a program reads it, and on a terminal, where other lines stand above it, as its words.
+    /// Prints an agent's result: unchanged for programs; on a terminal marked as the agent's words,
+    /// because other lines stand above it.
     pub fn returned(&self, text: &str) -> Result<(), Failure> {
         if io::stdout().is_terminal() { self.lines(&terminal::returned(text, self.columns)) } else { self.text(text) }
     }
 
-    /// Prints JSON, indented, every invisible character as an escape.
+    /// Prints indented JSON with invisible characters as escapes.
     pub fn json(&self, value: &Value) -> Result<(), Failure> {
         print(&Shown::json(value))
     }
 
-    /// Prints JSON on a line.
+    /// Prints JSON on one line.
     pub fn json_line(&self, value: &Value) -> Result<(), Failure> {
         print(&Shown::json_line(value))
     }
 
-    /// Prints a text that is all that is printed, line by line.
+    /// Prints a text as the complete output.
     pub fn text(&self, text: &str) -> Result<(), Failure> {
         print(&Shown::text(text))
     }
 
-    /// Says something beside the results. Nobody is told if even that fails.
+    /// Prints a message on stderr. A failure is ignored.
     pub fn note(&self, text: &str) {
         let _ = print_aside(&Shown::plain(&terminal::note("", text)));
     }
 
-    /// Whether a person sees what is said beside the results, and nobody keeps it.
+    /// Whether stderr goes to a person and is not stored.
     pub fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()
     }
 
-    /// Says several lines of the host's own. They are not wrapped: some are there to be copied.
+    /// Prints several lines of the host without wrapping, so that they can be copied.
     pub fn notes(&self, lines: &[&str]) {
         let lines: Vec<Line> = lines.iter().flat_map(|line| terminal::note("", line)).collect();
         let _ = print_aside(&Shown::plain(&lines));
     }
 
-    /// Says why the program ends, unless there is nothing to say.
+    /// Prints the reason for the program's end, if there is one.
     pub fn failure(&self, failure: &Failure) {
         if !failure.message.is_empty() {
             let hint = failure.hint.iter().flat_map(|hint| terminal::note("hint: ", hint));
@@ -127,12 +129,12 @@ impl Output {
         }
     }
 
-    /// Asks on the terminal; `None` without one. Whoever types nothing more (Ctrl-D) decides nothing.
+    /// Asks on the terminal; `None` without a terminal. End of input (Ctrl-D) is an empty answer.
     pub fn ask(&self, question: &str) -> Result<Option<String>, Failure> {
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
-        // Nothing is locked while a person thinks: others may have something to say meanwhile.
+        // No lock is held while the person thinks, so that other messages can be printed.
         let mut answer = String::new();
         let bytes = print_aside(&Shown::question(question))
             .and_then(|()| io::stdin().read_line(&mut answer))
@@ -145,14 +147,15 @@ impl Output {
     }
 }
 
-/// Where the host's log is written: each entry on one line in which everything can be seen, because it may quote an agent or a program's complaint.
+/// The destination of the host's log. Each entry is one line of visible text, because it may quote
+/// an agent or a program.
 pub(super) struct Log {
     /// Whether entries are JSON.
     pub(super) json: bool,
 }
 
 impl Write for Log {
-    /// Takes one entry at a time, as `tracing_subscriber` writes them.
+    /// Writes one entry, as `tracing_subscriber` passes it.
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(entry);
         print_aside(&if self.json { Shown::json_entry(&text) } else { Shown::entry(&text) })?;
@@ -164,7 +167,7 @@ impl Write for Log {
     }
 }
 
-/// A sign that something is going on; nothing where stderr is no terminal.
+/// A progress animation; nothing if stderr is no terminal.
 pub struct Progress(ProgressBar);
 
 impl Drop for Progress {
@@ -173,13 +176,14 @@ impl Drop for Progress {
     }
 }
 
-// INVARIANT: these two are all that write to the program's outputs, and they take only what `review` has made.
+// INVARIANT: only these two functions write to the program's outputs, and they accept only text
+// made by `review`.
 
 fn print(shown: &Shown) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
         if error.kind() == ErrorKind::BrokenPipe {
-            // Whoever read has seen enough.
+            // The reader closed the pipe, which is no failure.
             return Failure::new(Exit::Done, "");
         }
         Failure::new(Exit::Failed, format!("cannot write the output: {error}"))

@@ -1,5 +1,5 @@
-//! `holdshort policy`: whether policies say what they should, before a call depends on it. What looks at recorded calls asks the host that has them;
-//! the others need no host, and touch no journal.
+//! `holdshort policy`: tests policies before calls depend on them. Subcommands about recorded calls
+//! ask the host. The others need neither a host nor a journal.
 
 mod backtest;
 mod explain;
@@ -22,7 +22,7 @@ use crate::policy::schema::schema;
 use crate::policy::{CedarPolicy, Policy};
 use crate::review::story;
 
-/// Does what is asked of the policies.
+/// Runs the subcommand.
 pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, output: &Output) -> Result<Exit, Failure> {
     match action {
         PolicyAction::Check { files } => check(&*policies(config, files)?, output),
@@ -41,7 +41,7 @@ pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, outpu
     }
 }
 
-/// The policies in these files, or in those of the configuration.
+/// Loads the policies in these files, or in the configured ones.
 fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Failure> {
     let sources: Vec<Source> = if files.is_empty() {
         judging::sources(config)?
@@ -54,7 +54,7 @@ fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Fail
     })
 }
 
-/// Says what there is, and what is likely to be a mistake.
+/// Prints a summary, and probable mistakes.
 fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
     let [calls, reviews, decides, grants] = policies.counts();
     let text = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -78,7 +78,7 @@ fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Judges the cases of a file, and fails if a verdict is not the expected one.
+/// Judges the cases in a file and fails if a verdict differs from the expected one.
 fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let usage = |what: String| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;

@@ -1,7 +1,8 @@
-//! `holdshort review`: what waits, read and decided on with the keyboard, on a full screen.
+//! `holdshort review`: read and decide on waiting approvals with the keyboard on a full screen.
 //!
-//! It is a client of the endpoint like `approvals`, with the same pages and the same checks. Read in this order: [`screen`] has the terminal,
-//! [`inbox`], [`reading`] and [`ask`] are what is on it, [`desk`] what keys do, [`sheet`] what it looks like, [`news`] what others do meanwhile.
+//! It is a client of the endpoint like `approvals`, with the same pages and checks. Read in this
+//! order: [`screen`] controls the terminal; [`inbox`], [`reading`] and [`ask`] are the parts of the
+//! screen; [`desk`] reacts to keys; [`sheet`] draws; [`news`] watches other reviewers' actions.
 
 mod ask;
 mod desk;
@@ -28,14 +29,14 @@ use inbox::Inbox;
 use news::Feed;
 use screen::{Input, Screen};
 
-/// Shows what waits until the person has had enough.
+/// Shows waiting approvals until the reviewer quits.
 pub(super) fn run(client: Client, output: &Output) -> Result<Exit, Failure> {
     if output.json {
         let failure = Failure::new(Exit::Usage, "`review` is for people, and prints no JSON");
         return Err(failure.hint("programs ask `holdshort approvals --json`"));
     }
     let client = Arc::new(client);
-    // Whoever cannot reach the host, or may not ask it, learns that on the terminal as it was.
+    // Connection and authentication errors are reported before the screen is taken.
     let inbox = Inbox::load(1, &client)?;
     let mut review = Review { screen: Screen::open()?, feed: Feed::begin(&client), client, desk: Desk::default() };
     review.desk.colours = output.colour();
@@ -43,7 +44,7 @@ pub(super) fn run(client: Client, output: &Output) -> Result<Exit, Failure> {
     review.until_left()
 }
 
-/// A desk, its terminal and its host.
+/// The desk, its terminal and its host.
 struct Review {
     screen: Screen,
     feed: Feed,
@@ -68,7 +69,7 @@ impl Review {
                 Some(input) => self.desk.press(&input),
                 None => news.map_or(Order::Wait, |news| self.desk.told(news)),
             };
-            // One thing may lead to another: a decision opens what comes next.
+            // One action may cause another: a decision opens the next approval.
             while order != Order::Wait {
                 if order == Order::Leave {
                     return Ok(Exit::Done);
@@ -79,7 +80,8 @@ impl Review {
         }
     }
 
-    /// Does what is to be done. What fails at the host is shown; a failure here is one of the terminal.
+    /// Carries out an action. A host's error is shown on the screen; an error returned here is the
+    /// terminal's.
     fn carry_out(&mut self, order: Order) -> Result<Order, Failure> {
         match order {
             Order::Wait | Order::Leave => {}
@@ -110,12 +112,12 @@ impl Review {
         let sent = self
             .screen
             .during(|| Ok(client.decide(&id, decision).and_then(|answer| client::read::<Decided>(&answer))))?;
-        // It was typed at what is decided now, and not at what comes next.
+        // Keys typed so far were meant for this approval, not for the next.
         self.screen.forget_typed();
         match sent {
             Ok(decided) => {
                 if let Some(edit) = &self.desk.edit {
-                    // What is left of it is only a copy of what the journal holds.
+                    // The remaining draft is only a copy of data in the journal.
                     let _ = fs::remove_file(&edit.draft);
                 }
                 let edit = decision.get("type").is_some_and(|kind| kind == "edit");
@@ -129,7 +131,7 @@ impl Review {
         }
     }
 
-    /// Has the arguments changed in the reviewer's editor.
+    /// Lets the reviewer change the arguments in their editor.
     fn edit(&mut self) -> Result<(), Failure> {
         let Some(open) = &self.desk.open else { return Ok(()) };
         let page = &open.fetched.page;
@@ -150,7 +152,7 @@ impl Review {
     }
 }
 
-/// An approval with its evidence.
+/// Loads an approval with its exhibits.
 fn fetch(id: &CallId, full: bool, client: &Client) -> Result<Fetched, Failure> {
     let asked = Instant::now();
     let page = Page { full, ..Page::load(id, client)? };

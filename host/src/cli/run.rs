@@ -1,4 +1,5 @@
-//! `holdshort run`: one agent, here, with a host of its own; or at the host that holds the journal.
+//! `holdshort run`: runs one agent in this process with a host of its own, or at a host that
+//! already has the journal.
 
 use std::path::{Path, PathBuf};
 
@@ -16,9 +17,9 @@ use super::watch::{self, Watch};
 use super::{host, inspect, logging, sign_in};
 use crate::config::{self, Config};
 
-/// Starts a run and watches it.
-/// The host of its own is a whole one, with the journal and the endpoint, so that holds are decided on as everywhere else. Where another host has
-/// this folder's journal, or `--url` or `--detach` asks for it, that one runs the agent.
+/// Starts a run and watches it. Its own host is a complete one with journal and endpoint, so holds
+/// are decided as usual. If another host has this folder's journal, or with `--url` or `--detach`,
+/// that host runs the agent.
 pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Output) -> Result<Exit, Failure> {
     let (name, configured) = agent(&args.agent, &config)?;
     if global.url.is_some() || args.detach {
@@ -33,7 +34,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     }
     host::keep_private(&config, output)?;
     let journal = match host::open_journal(&config) {
-        // Another host of this folder is at work; it can do the same.
+        // Another host of this folder is running, and can run the agent.
         Err(OpenError::Locked { .. }) => return elsewhere(args, global, &name, &config, output),
         journal => journal?,
     };
@@ -57,8 +58,9 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     Ok(exit)
 }
 
-/// The agent's name, and its file if that is what was given and no configured agent has it.
-/// A file goes by a name that no section can have, now or later: what is configured for an agent, such as its workspace, is for that agent's runs only.
+/// The agent's name, and its file if a file was given that no configured agent has. A file's run
+/// gets a name that no section can have, because a configured agent's settings, such as its
+/// workspace, are only for its own runs.
 fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Failure> {
     let wrong = |message: String| Failure::new(Exit::Usage, message);
     if config.agents.contains_key(given) {
@@ -81,7 +83,8 @@ fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Fail
     Ok((name, Some(path)))
 }
 
-/// Starts the run at the host that holds the journal, or that was named. It reads no file of this machine, only names of its own configuration.
+/// Starts the run at another host. That host reads no files of this machine, and knows only the
+/// agents of its own configuration.
 fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let client = client::connect(global, config, output)?;
     let run = start(&client, name, &args.task).map_err(|failure| {
@@ -108,7 +111,7 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
     }
     let token_file = global.token_file.clone().unwrap_or_else(|| config.token_file.clone());
     output.note(&format!("the host at {} runs it as {run}", client.base()));
-    // Here Ctrl-C ends this program alone; the run is the host's.
+    // Ctrl-C ends only this program; the run belongs to the host.
     let runtime = session::runtime()?;
     let interrupted = session::interrupted(&runtime);
     let watch = Watch { client: &client, run, output, interrupted: &interrupted };
@@ -121,26 +124,25 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
     Ok(Exit::Interrupted)
 }
 
-/// Asks the host to start a run.
-/// An id that is no id would end up in addresses and in commands for a person to copy, so it is checked like anything else the host says.
+/// Asks the host to start a run. The id in the answer is validated, because it is used in addresses
+/// and in commands for copying.
 pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName, Failure> {
     let answer: Value = client.post_once("/runs", &json!({ "agent": agent, "task": task }))?;
     let id = answer.get("id").and_then(Value::as_str).unwrap_or_default();
     id.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answers with the run `{id}`: {why}")))
 }
 
-/// Shows calls that hold short.
-/// The page goes beside the results, to stderr, because stdout is for what the agent returns.
+/// Shows held calls. Their page goes to stderr, because stdout is for the agent's result.
 struct Holds<'a> {
     client: &'a Client,
-    /// What of the command line the printed commands must repeat to reach the same host.
+    /// The options that the printed commands must repeat to reach the same host.
     global: &'a Global,
     token_file: &'a Path,
     output: &'a Output,
 }
 
 impl Holds<'_> {
-    /// What would happen, and the commands that decide on exactly that.
+    /// Shows the call's content, and the commands for deciding on exactly this revision.
     fn print(&self, id: &CallId) -> Result<(), Failure> {
         let page = Page::open(id, None, false, self.client)?;
         let columns = self.output.columns();
@@ -154,7 +156,7 @@ impl Holds<'_> {
             self.client.base()
         );
         let ours = program(self.global);
-        // Not wrapped: these lines are there to be copied.
+        // Not wrapped, so that the lines can be copied.
         let (asks, how) = if question {
             (format!("{id} is a question, and the agent waits for the answer:"), "respond")
         } else {
@@ -177,7 +179,7 @@ impl Holds<'_> {
     }
 }
 
-/// This program with the options that reach the same host from another terminal in the same folder.
+/// This program's name with the options that reach the same host from the same folder.
 fn program(global: &Global) -> String {
     let options = [
         ("--config", global.config.as_deref()),

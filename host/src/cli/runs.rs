@@ -1,4 +1,4 @@
-//! `holdshort runs`: what agents are doing, and settling what is in doubt.
+//! `holdshort runs`: lists runs, shows them, cancels them, and resolves effects in doubt.
 
 mod history;
 mod resolve;
@@ -12,7 +12,7 @@ use super::output::Output;
 use crate::review::story::moment;
 use crate::review::terminal;
 
-/// Does what was asked; the list, if nothing was.
+/// Runs the subcommand; without one, the list.
 pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     match args.action {
         None => list(&args.list, client, output),
@@ -25,7 +25,8 @@ pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Ex
     }
 }
 
-/// Prints runs, newest first. One row for each, because programs read lists by lines; an agent's own words in it are made visible like everywhere.
+/// Prints runs, newest first, one per line, because programs read lists by lines. An agent's words
+/// are made visible as everywhere.
 fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.state.clone().map(|state| ("state", state)));
@@ -49,7 +50,7 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// The state, with the call that is waited for, because that is what somebody can do something about.
+/// The state, with the call that the run waits for, because a reviewer can act on that call.
 fn state(row: &RunRow) -> String {
     match (row.waiting_for, &row.delayed) {
         (Some(call), _) => format!("{} for {}.{call}", row.state, row.id),
@@ -61,7 +62,8 @@ fn state(row: &RunRow) -> String {
     }
 }
 
-/// What the agent returned comes last, under a heading that says whose words they are.
+/// Prints one run. The agent's result comes last, under a heading that marks it as the agent's
+/// words.
 fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = client.run(id)?;
     if output.json {
@@ -88,8 +90,8 @@ fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-/// Ends a run. An effect that has started is not stopped, and its outcome is still recorded.
-/// To cancel what is cancelled already is no error, so it can be sent again when the answer was lost.
+/// Cancels a run. A started effect is not stopped, and its outcome is still recorded. Cancelling a
+/// cancelled run succeeds, so the request can be repeated after a lost answer.
 fn cancel(id: &RunName, reason: Option<String>, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
     let answer: Value = client.post(&format!("/runs/{id}/cancel"), &body)?;

@@ -1,4 +1,4 @@
-//! `holdshort serve`: the host, until somebody ends it.
+//! `holdshort serve`: runs the host until it is stopped.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -16,9 +16,9 @@ use crate::api;
 use crate::config::{Config, Server};
 use crate::runs::Runs;
 
-/// A component from this size on is pointed out: without debug information few are as large.
+/// Components from this size on are noted, because few are as large without debug information.
 const LARGE_MIB: u64 = 64;
-/// How much of a reason is told when an agent cannot be started; `holdshort inspect` tells all.
+/// The length of a printed load error. `holdshort inspect` prints all of it.
 const WARNING_CHARS_MAX: usize = 600;
 
 /// Serves until SIGINT or SIGTERM.
@@ -31,10 +31,12 @@ pub(super) fn run(args: &ServeArgs, mut config: Config, output: &Output) -> Resu
     session::runtime()?.block_on(serve(config, output))
 }
 
-/// The journal comes first, because of two hosts in one folder the second must not get as far as taking a port.
+/// Opens the journal first, so that of two hosts in one folder the second does not even take a
+/// port.
 async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
-    // Both before anything is announced: until a signal is caught it ends the process, which is safe but rude.
+    // Both signals before the announcement: an uncaught signal ends the process, which is safe but
+    // abrupt.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     host::keep_private(&config, output)?;
@@ -53,7 +55,8 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let token_file = config.token_file.clone();
     let agents: Vec<(String, PathBuf)> =
         config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect();
-    // Policies are checked against the agents' types, and both are read in children, which may take all the time that they are given.
+    // Children check the policies against the agents' types, and may use all the time that their
+    // limits allow.
     let wired = tokio::task::spawn_blocking(move || Host::new(config, journal));
     let host = tokio::select! {
         host = wired => host.map_err(|error| Failure::new(Exit::Failed, error.to_string()))??,
@@ -81,7 +84,8 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Loads the configured agents beside everything else, and says in a line which cannot be started. Runs of the others begin meanwhile.
+/// Loads the configured agents in the background and prints a line for each that cannot be started.
+/// Runs of the others start meanwhile.
 async fn load(runs: &Runs, agents: &[(String, PathBuf)], output: &Output) {
     let load = async |(agent, component): &(String, PathBuf)| {
         let mib = std::fs::metadata(component).map_or(0, |file| file.len() >> 20);
@@ -100,11 +104,11 @@ async fn load(runs: &Runs, agents: &[(String, PathBuf)], output: &Output) {
             say(output, &format!("warning: the agent `{agent}` cannot be started: {error}{more}"));
         }
     };
-    // `Runs` decides how many are read at a time.
+    // `Runs` limits how many are read at a time.
     futures_util::future::join_all(agents.iter().map(load)).await;
 }
 
-/// Says something to whoever starts the host; to a program, in the log.
+/// Prints a message for the person who starts the host. With `--json` it goes to the log.
 fn say(output: &Output, text: &str) {
     if output.json {
         tracing::warn!("{text}");

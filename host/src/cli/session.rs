@@ -1,4 +1,5 @@
-//! A host in this process for as long as one command needs it. The command is its client, over HTTP, like anyone else's.
+//! A host in this process for the duration of one command. The command is its client over HTTP,
+//! like any other.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,10 +19,11 @@ use super::listening::Listening;
 use super::output::Output;
 use crate::config::{Config, Server};
 
-/// How long the host's tasks may take to end; an agent that computes is interrupted within milliseconds.
+/// The time limit for stopping the host's tasks. A computing agent is interrupted within
+/// milliseconds.
 const TASKS_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// A host at work, and a client of it.
+/// A running host and its client.
 pub(super) struct Session {
     pub(super) client: Client,
     runtime: Runtime,
@@ -30,13 +32,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts a host around `journal` that can run `agent`; what is wrong with the agent shows here.
+    /// Starts a host around `journal` that can run `agent`. Errors of the agent are reported here.
     pub(super) fn start(config: Config, journal: Journal, agent: &str, output: &Output) -> Result<Self, Failure> {
         let runtime = runtime()?;
         let (server, token_file) = (config.server.clone(), config.token_file.clone());
         let host = Host::new(config, journal)?;
         let progress = output.progress(&format!("compiling {agent}"));
-        // Loading again at the start of the run costs a look at the file's time.
+        // Loading it again at the start of the run only checks the file's time.
         let loaded = runtime.block_on(host.runs.load(agent));
         drop(progress);
         loaded.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
@@ -59,7 +61,7 @@ impl Session {
         interrupted(&self.runtime)
     }
 
-    /// Does `last` and ends the process when the person presses Ctrl-C, also while it asks them something.
+    /// On Ctrl-C, runs `last` and ends the process, even during a prompt.
     pub(super) fn end_on_interrupt(&self, last: impl FnOnce() + Send + 'static) {
         self.runtime.spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
@@ -69,18 +71,19 @@ impl Session {
         });
     }
 
-    /// Ends the host. What waits goes on when a host opens the journal again.
+    /// Stops the host. Waiting runs go on when a host opens the journal again.
     pub(super) fn stop(self) -> Result<(), Failure> {
-        // Whoever served may have ended by itself; then that is what the answer tells.
+        // The host may have stopped by itself; then the answer reports that.
         let _ = self.stop.send(());
         let served = self.runtime.block_on(self.served);
-        // Not in the background: the journal is let go of, with the address beside it, when the last task is.
+        // Not in the background: the last task closes the journal and removes the address beside
+        // it.
         self.runtime.shutdown_timeout(TASKS_TIME_MAX);
         served.unwrap_or_else(|error| Err(Failure::new(Exit::Failed, format!("the host failed: {error}"))))
     }
 }
 
-/// Turns true when the person presses Ctrl-C; from now on that does not end the process by itself.
+/// A flag that Ctrl-C sets. From now on Ctrl-C does not end the process by itself.
 pub(super) fn interrupted(runtime: &Runtime) -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
@@ -92,14 +95,14 @@ pub(super) fn interrupted(runtime: &Runtime) -> Arc<AtomicBool> {
     flag
 }
 
-/// The threads of a host.
+/// The runtime of a host.
 pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::new(Exit::Failed, format!("cannot start the host's threads: {error}")))
 }
 
-/// Listens at the configured address, or where there is room if somebody else is there: whoever looks for this host finds its address beside
-/// the journal.
+/// Listens at the configured address, or at a free port if it is taken. Clients find the address
+/// beside the journal.
 async fn near(server: &Server) -> Result<Listening, Failure> {
     let listen = server.listen;
     let bound = match Listening::at(server, listen).await {

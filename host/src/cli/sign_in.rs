@@ -1,4 +1,4 @@
-//! `holdshort sign-in`: a link for a browser.
+//! `holdshort sign-in`: prints a sign-in link for a browser.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use super::client::{Client, SignInLink, read};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 
-/// Where a person looks at an approval. On a terminal the link signs them in, once; where the output is kept, it is one that needs a session.
+/// The address of an approval's page. On a terminal it is a sign-in link; where the output is
+/// stored, it needs a session.
 pub(super) fn shown_link(client: &Client, id: &CallId, output: &Output) -> Result<String, Failure> {
     if !output.is_watched() {
         return Ok(format!("{}/approvals/{id}", client.base()));
@@ -16,7 +17,7 @@ pub(super) fn shown_link(client: &Client, id: &CallId, output: &Output) -> Resul
     Ok(read::<SignInLink>(&answer)?.url)
 }
 
-/// Prints a link that signs whoever follows it first in as the token's owner.
+/// Prints a link that signs in the token's owner. It works once.
 pub(super) fn run(args: &SignInArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let next = args.approval.as_ref().map(|id| format!("/approvals/{id}"));
     let answer: Value = client.post("/sign-in-links", &json!({ "next": next }))?;

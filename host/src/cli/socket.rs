@@ -1,7 +1,8 @@
-//! The socket in the state folder, by which the commands of a folder reach the host that works in it.
+//! The socket in the state folder, through which the folder's commands reach their host.
 //!
-//! A port on loopback is anybody's who is there first, and the local operator's token would go to them while the host is down. Whoever listens here
-//! could make a file in a folder that is this user's alone, so it is this user.
+//! Any program can take a free port on loopback, and would receive the local operator's token while
+//! the host is down. This socket's folder belongs to the user alone, so only a program of that user
+//! can listen here.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -10,23 +11,23 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Its name.
+/// The socket's file name.
 const FILE: &str = "socket";
-/// The longest path that a socket can have (`sun_path`), without the zero at its end.
+/// The maximum length of a socket's path (`sun_path`), without the final zero.
 const PATH_BYTES_MAX: usize = 107;
 
-/// A socket that is listened at. Its file goes with it.
+/// A socket that is listened on. Its file is removed with it.
 #[derive(Debug)]
 pub(super) struct Bound(PathBuf);
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        // Left behind it answers nobody, and the next host puts its own in its place.
+        // A file left behind answers nobody, and the next host replaces it.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Listens in the state folder of a host that has its journal. What an earlier one left is removed, if it is a socket.
+/// Listens in the state folder of a host with an open journal. It removes an earlier host's socket.
 pub(super) fn bind(state: &Path) -> io::Result<(UnixListener, Bound)> {
     let path = state.join(FILE);
     match fs::symlink_metadata(&path) {
@@ -43,12 +44,13 @@ pub(super) fn bind(state: &Path) -> io::Result<(UnixListener, Bound)> {
     Ok((listener, bound))
 }
 
-/// A connection to the host that works in the state folder.
+/// Connects to the host of the state folder.
 pub(super) fn connect(state: &Path) -> io::Result<UnixStream> {
     at(state, |path| UnixStream::connect(path))
 }
 
-/// A folder's own path may be longer than a socket's may be; the open folder has a short one.
+/// Uses the folder through its file descriptor, because the folder's path may be longer than a
+/// socket's path may be.
 fn at<T>(state: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = state.join(FILE);
     if path.as_os_str().len() <= PATH_BYTES_MAX {

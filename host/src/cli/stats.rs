@@ -1,4 +1,4 @@
-//! `holdshort stats`: how much people are asked, how long they take, and what of it could go without them.
+//! `holdshort stats`: prints figures on the review load, and suggestions that would reduce it.
 
 use holdshort_gate::Time;
 use serde_json::Value;
@@ -19,7 +19,7 @@ struct Stats {
     stats: Report,
 }
 
-/// Prints the figures, and the policies to try.
+/// Prints the figures and the suggested policies.
 pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let now = system_clock()();
     let ago = |ms: u64| story::at(Time(now.0.saturating_sub(ms.saturating_mul(1_000))));

@@ -1,4 +1,4 @@
-//! Follows one run over HTTP and says what happens in it, and what its agent says, beside the results.
+//! Follows one run over HTTP and prints its events and its agent's log on stderr.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,12 +15,12 @@ use super::output::Output;
 use crate::review::story;
 use crate::review::terminal;
 
-/// Events, or lines of the agent's log, of one request.
+/// Events or log lines per request.
 const PAGE: u32 = 100;
-/// How often the host is asked for news: faster than a person notices.
+/// The interval between requests: shorter than a person notices.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A run, seen by whoever started it.
+/// A run, watched by the person who started it.
 pub(super) struct Watch<'a> {
     pub(super) client: &'a Client,
     pub(super) run: RunName,
@@ -30,8 +30,9 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Follows the run until it is over, and returns its row; none if the watching was interrupted. `on_hold` is called for each call that waits.
-    /// It asks at intervals and keeps nothing open at the host. A request that fails ends the watching and never the run.
+    /// Follows the run until it ends and returns its row; `None` if the watching was interrupted.
+    /// It calls `on_hold` for each held call. It polls, and keeps nothing open at the host. A
+    /// failed request ends the watching and never the run.
     pub(super) fn until_over(
         &self,
         mut on_hold: impl FnMut(&CallId) -> Result<(), Failure>,
@@ -39,7 +40,8 @@ impl Watch<'_> {
         let mut seen = Seen::default();
         let mut progress = None;
         loop {
-            // Asked first, so that whatever an ended run wrote is among the events that follow.
+            // The state is read first, so that the events after it contain everything that an ended
+            // run wrote.
             let answer = self.client.run(&self.run)?;
             let row = client::read::<RunRow>(&answer)?;
             loop {
@@ -72,8 +74,8 @@ impl Watch<'_> {
         }
     }
 
-    /// What comes next of what happened and of what the agent said, as it came; there may be more.
-    /// Events are asked for first: the lines that were said before them are there by then.
+    /// The next events and log lines; there may be more. Events are read first, because the log
+    /// lines before them exist by then.
     fn news(&self, seen: &Seen) -> Result<Vec<(Timestamp, New)>, Failure> {
         let page = |what: &str, after: u64| {
             let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
@@ -81,7 +83,8 @@ impl Watch<'_> {
         };
         let events = client::read::<EventPage>(&page("events", seen.event)?)?;
         let lines = client::read::<LogPage>(&page("logs", seen.line)?)?;
-        // Where one page ends early, what is later on the other one may belong behind what is not there yet: it is asked for again.
+        // If one page ends early, later entries of the other page may belong after entries that are
+        // not loaded yet. They are requested again.
         let last_event = events.next.and(events.events.last()).map(|event| at(&event.at));
         let last_line = lines.next.and(lines.lines.last()).map(|line| at(&line.at));
         let until = last_event.into_iter().chain(last_line).min();
@@ -92,14 +95,14 @@ impl Watch<'_> {
         Ok(news)
     }
 
-    /// Says what the agent said, as its words.
+    /// Prints a log line as the agent's words.
     fn repeat(&self, line: &LogLine) {
         let label = format!("{} says ({}): ", self.run, line.level);
         self.output.aside(&terminal::said(&label, &line.message, self.output.columns()));
     }
 
-    /// Says what an event means, or hands a hold to whoever decides.
-    /// Events of the run itself, those that are no news, and those of kinds that this program does not know yet are passed over.
+    /// Prints an event, or hands a hold to `on_hold`. Events of the run itself, uninteresting
+    /// events and unknown kinds are skipped.
     fn tell(
         &self,
         event: &client::Event,
@@ -114,7 +117,7 @@ impl Watch<'_> {
         let Some(call) = call else { return Ok(()) };
         let id = CallId { run: self.run.clone(), call };
         if matches!(event.kind.as_str(), "call-held" | "call-reheld" | "call-revised") {
-            // What was held a moment ago may be decided by now.
+            // The call may have been decided since.
             let detail = client::read::<ApprovalDetail>(&self.client.approval(&id)?)?;
             return if detail.state == "held" { on_hold(&id) } else { Ok(()) };
         }
@@ -125,7 +128,7 @@ impl Watch<'_> {
             if let Event::EffectSucceeded { receipt, .. } = known {
                 self.output.aside(&terminal::value(receipt, columns));
             }
-            // Not before the host has looked: it settles what it can by itself.
+            // Only after the host's lookup, which may resolve it.
             if matches!(known, Event::EffectLookedUp { .. }) {
                 self.output.note(&format!("settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
             }
@@ -134,27 +137,25 @@ impl Watch<'_> {
     }
 }
 
-/// The numbers of the last event and the last line that were told.
+/// The numbers of the last printed event and log line.
 #[derive(Default)]
 struct Seen {
     event: u64,
     line: u64,
 }
 
-/// Something new in a run.
+/// A new entry of a run.
 enum New {
-    /// Something happened.
     Event(client::Event),
-    /// The agent said something.
     Line(LogLine),
 }
 
-/// A point in time, to put what happened in order. One that this program cannot read is the earliest, so that it holds nothing up.
+/// A time for sorting. An unreadable time is the earliest, so that it delays nothing.
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap_or(Timestamp::MIN)
 }
 
-/// Whether whoever watches needs to be told; the calls that hold short are shown whole instead.
+/// Whether an event is printed. Held calls are shown with their content instead.
 fn is_news(event: &Event) -> bool {
     matches!(
         event,
@@ -170,7 +171,7 @@ fn is_news(event: &Event) -> bool {
     )
 }
 
-/// What the sign of life says while nothing happens.
+/// The text of the progress animation.
 fn doing(row: &RunRow) -> String {
     match row.waiting_for {
         Some(call) => format!("{}.{call} holds short", row.id),
@@ -178,7 +179,7 @@ fn doing(row: &RunRow) -> String {
     }
 }
 
-/// Prints what a run that is over returned, alone on stdout, and says how the program ends.
+/// Prints the result of an ended run, alone on stdout, and returns the exit code.
 pub(super) fn finish(answer: &Value, output: &Output) -> Result<Exit, Failure> {
     let row = client::read::<RunRow>(answer)?;
     let exit = if row.state == "finished" { Exit::Done } else { Exit::RunEnded };

@@ -12,10 +12,10 @@ use crate::cli::output::Output;
 use crate::review::terminal;
 use holdshort_common::once::once;
 
-/// Shows the approval, asks, and approves exactly what was shown.
+/// Shows the approval, asks for confirmation, and approves exactly the shown revision.
 pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
-    // A program that reads JSON has been shown it by `show --json`; the digest proves which.
+    // With `--json`, the caller has read `show --json`; the given digest proves which revision.
     if !output.json {
         output.lines(&page.lines(client, output.columns())?)?;
     }
@@ -38,14 +38,14 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
     send(&args.id, decision, client, output)
 }
 
-/// Says no.
-/// It asks nothing: a call that is rejected by mistake has done no harm, and the agent may propose it again.
+/// Rejects without asking for confirmation: a mistaken rejection does no harm, because the agent
+/// may propose the call again.
 pub(super) fn reject(args: &Reject, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.digest, false, client)?;
     send(&args.id, decision("reject", page.verified.digest, args.message.as_deref()), client, output)
 }
 
-/// Answers a question. Text goes as the message, anything else as the answer itself.
+/// Answers a question. Text is sent as the message, any other value as the answer itself.
 pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.digest, false, client)?;
     let mut decision = decision("respond", page.verified.digest, args.text.as_deref());
@@ -56,7 +56,7 @@ pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Resul
     send(&args.id, decision, client, output)
 }
 
-/// The body of a decision. It names a digest that this program computed itself, of what it showed.
+/// The body of a decision. Its digest was computed by this program from what it showed.
 pub(in crate::cli) fn decision(kind: &str, digest: Digest, message: Option<&str>) -> Value {
     let mut decision = json!({"type": kind, "digest": digest});
     if let Some(message) = message {
@@ -71,10 +71,11 @@ pub(in crate::cli) fn add(decision: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// What to look at again where letters are disguised, or claims do not fit.
+/// The reason for a confirmation word if texts have warnings or claims contradict the facts.
 pub(in crate::cli) const MARKED: &str = "Look twice at what is marked with `!`.";
 
-/// Asks on the terminal. Where care is needed a whole word must be typed, for the reason given, so that a habit is not enough.
+/// Asks for confirmation on the terminal. With a reason for care, the reviewer must type the
+/// confirmation word instead of `y`.
 pub(super) fn confirm(
     how: &Confirm,
     question: &str,
@@ -96,7 +97,7 @@ pub(super) fn confirm(
     }
 }
 
-/// Sends a decision and says what came of it.
+/// Sends a decision and prints the result.
 pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = client.decide(id, &decision)?;
     if output.json {
@@ -107,7 +108,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
     output.row(&format!("{id} "), &outcome(&decided))?;
     if decision.get("type").is_some_and(|kind| kind == "edit") {
         output.row("its digest is now ", &decided.digest.to_string())?;
-        // An edit rests on new evidence more often than not, and then its editor has not approved it yet.
+        // An edit usually has new evidence, which its editor has not approved yet.
         let (label, verb) = if decided.state == "held" {
             ("whoever approves it looks at the whole of it with: ", "approve")
         } else {
@@ -118,7 +119,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
     Ok(Exit::Done)
 }
 
-/// What came of a decision; it goes on after the call's name.
+/// The result of a decision, as the continuation of the call's name.
 pub(in crate::cli) fn outcome(decided: &Decided) -> String {
     let again = if decided.repeated { " (it was recorded before)" } else { "" };
     let more = match decided.still_needed {

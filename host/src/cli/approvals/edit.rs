@@ -1,4 +1,4 @@
-//! `holdshort approvals edit`: other arguments for the same capability.
+//! `holdshort approvals edit`: proposes other arguments for the same capability.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -19,9 +19,10 @@ use crate::review::terminal;
 use crate::review::{changes, marks, visible};
 use holdshort_common::once::once;
 
-/// Shows the approval, takes new arguments, shows the difference, asks, and sends them.
-/// It is shown first, because an edit is a vote too where the new action rests on the same evidence; with `--yes` it has been.
-/// The draft is kept until the host has taken the edit, so that what somebody typed is not lost to a digest that became stale meanwhile.
+/// Shows the approval, reads new arguments, shows the changes, asks for confirmation, and sends
+/// them. The approval is shown first because an edit is also a vote if its evidence is the same.
+/// With `--yes` the reviewer has seen it before. The draft is kept until the host has accepted the
+/// edit, so that typed text is not lost if the digest became outdated.
 pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
     let editor = if args.arguments.is_none() { editor()? } else { String::new() };
@@ -55,12 +56,12 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     let careful = if !marks.iter().any(marks::Mark::alarms) { page.careful() } else { Some(MARKED) };
     confirm(&args.confirm, "Propose this instead?", careful.map(|why| ("edit", why)), output).map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
-    // What is left of it is only a copy of what the journal holds.
+    // The remaining draft is only a copy of data in the journal.
     draft.iter().for_each(|draft| drop(fs::remove_file(draft)));
     Ok(exit)
 }
 
-/// `-` is standard input, for programs that make the arguments.
+/// Reads the arguments from a file, or from standard input for `-`.
 fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if file == Path::new("-") {
@@ -74,7 +75,7 @@ fn read(file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Only that it is JSON: whether it fits the function's type is the host's to say, which knows the type.
+/// Checks only the JSON syntax. The host checks the function's type.
 fn parse(text: &str) -> Result<Value, Failure> {
     once(text.as_bytes()).map_err(|error| {
         Failure::new(Exit::Usage, format!("the new arguments are not JSON: {error}"))
@@ -82,7 +83,7 @@ fn parse(text: &str) -> Result<Value, Failure> {
     })
 }
 
-/// The editor that the reviewer has chosen, with its arguments.
+/// The reviewer's editor with its arguments.
 pub(in crate::cli) fn editor() -> Result<String, Failure> {
     let named = ["VISUAL", "EDITOR"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|words| !words.trim().is_empty()).ok_or_else(|| {
@@ -91,8 +92,8 @@ pub(in crate::cli) fn editor() -> Result<String, Failure> {
     })
 }
 
-/// Opens the reviewer's editor on the arguments, with every invisible character as an escape, and reads what they saved.
-/// The agent's reasons are not among them: they stay as they are.
+/// Opens the reviewer's editor with the arguments, in which invisible characters are escaped, and
+/// reads the saved text. The agent's reasons are left out, because they cannot be edited.
 pub(in crate::cli) fn in_editor(words: &str, action: &Action, name: &str) -> Result<(Value, PathBuf), Failure> {
     let mut before = action.arguments().clone();
     if let Some(fields) = before.as_object_mut() {
@@ -116,7 +117,8 @@ pub(in crate::cli) fn in_editor(words: &str, action: &Action, name: &str) -> Res
     Ok((action.edited(after), draft))
 }
 
-/// A new file that only its owner can read; a link that somebody else has put in its place is not followed.
+/// Writes a new file that only its owner can read. It does not follow a link that another user put
+/// there.
 fn write(draft: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?.write_all(text.as_bytes())
 }

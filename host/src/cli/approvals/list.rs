@@ -10,7 +10,7 @@ use crate::cli::output::Output;
 use crate::review::story::moment;
 use crate::review::waiting;
 
-/// Prints the approvals in a state: unless told otherwise, what waits, with what is in doubt on top.
+/// Prints the approvals in a state. By default it prints the waiting ones, those in doubt first.
 pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = page(args, client)?;
     if output.json {
@@ -34,7 +34,7 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
     Ok(Exit::Done)
 }
 
-/// Who still has to decide, where that is not everybody.
+/// The reviewers who still have to decide; empty if every reviewer may.
 fn waits_for(row: &ApprovalRow) -> String {
     let named = |one: &&Waiting| one.stages > 1 || one.reviewers != Reviewers::Any;
     let named: Vec<Waiting> = row.waiting_for.iter().filter(named).cloned().collect();
@@ -42,7 +42,7 @@ fn waits_for(row: &ApprovalRow) -> String {
     if who.is_empty() { who } else { format!("; waits for {who}") }
 }
 
-/// A page of the list, in the host's order.
+/// A page of the list in the host's order.
 pub(in crate::cli) fn page(args: &ListApprovals, client: &Client) -> Result<Value, Failure> {
     let mut query =
         vec![("limit", args.limit.to_string()), ("state", args.state.clone()), ("order", args.order().to_owned())];

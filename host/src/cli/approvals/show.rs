@@ -1,4 +1,4 @@
-//! `holdshort approvals show`, and the same page before every decision.
+//! `holdshort approvals show`, and the same page before each decision.
 
 use holdshort_gate::{Digest, EffectClass, ExhibitRef};
 
@@ -13,11 +13,12 @@ use crate::review::terminal::{self, Line};
 use crate::review::waiting;
 use crate::review::{Matter, ShownExhibit};
 
-/// Evidence up to this many bytes is shown at once; what is longer is named with the command that shows it, and never cut.
+/// Longer exhibits are left out. The page then names the command that shows them; it never cuts
+/// one.
 const EXHIBIT_BYTES_AT_ONCE: u64 = 32 * 1024;
 
-/// Prints one approval.
-/// With `--json` it is the host's answer as it came, for programs to check. A person is shown no proposal whose digests do not fit.
+/// Prints one approval. `--json` prints the host's answer unchanged. Without it, a proposal with
+/// wrong digests is not shown.
 pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let answer = client.approval(&args.id)?;
     if output.json {
@@ -25,7 +26,7 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
         return Ok(Exit::Done);
     }
     let detail = client::read::<ApprovalDetail>(&answer)?;
-    // A call that was refused at once was put to nobody: there is no proposal, only the refusal.
+    // A call refused without a reviewer has no proposal, only a refusal.
     if let Some(refused) = &detail.refused {
         let mut facts = facts(&detail, None);
         facts.extend(of_refusal(refused));
@@ -37,18 +38,20 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
     Ok(Exit::Done)
 }
 
-/// An approval that can be shown and decided on.
-// INVARIANT: what would be done is shown from the verified proposal, the very one whose digest a decision then names.
+/// An approval with verified digests.
+// INVARIANT: the action is shown from the verified proposal, and a decision names the digest of
+// that same proposal.
 pub(in crate::cli) struct Page {
     pub(in crate::cli) id: CallId,
     pub(in crate::cli) detail: ApprovalDetail,
     pub(in crate::cli) verified: Verified,
-    /// Whether evidence is shown whole, however long it is.
+    /// Whether long exhibits are shown completely.
     pub(in crate::cli) full: bool,
 }
 
 impl Page {
-    /// Fetches an approval that is open, and checks its digests. With `expected`, it must be the one that was reviewed before.
+    /// Fetches an open approval and verifies its digests. With `expected`, it must be the revision
+    /// reviewed before.
     pub(in crate::cli) fn open(
         id: &CallId,
         expected: Option<Digest>,
@@ -72,26 +75,27 @@ impl Page {
         Ok(Self { id: id.clone(), detail, verified, full })
     }
 
-    /// Fetches an approval as it stands, whether it is open or not, and checks its digests.
+    /// Fetches an approval in any state and verifies its digests.
     pub(in crate::cli) fn load(id: &CallId, client: &Client) -> Result<Self, Failure> {
         let answer = client.approval(id)?;
         Ok(Self { id: id.clone(), detail: client::read(&answer)?, verified: verify(id, &answer)?, full: false })
     }
 
-    /// The whole page.
+    /// All lines of the page.
     pub(in crate::cli) fn lines(&self, client: &Client, columns: usize) -> Result<Vec<Line>, Failure> {
         let full = format!("holdshort approvals show {} --full", self.id);
         Ok(self.laid_out(&self.exhibits(client)?, &full, columns))
     }
 
-    /// The page with its evidence, and what to do to see the evidence that is left out.
-    /// Without the published types, should they not be readable, the arguments are shown all the same, laid out by their JSON alone.
+    /// The page with its exhibits, and the command that shows exhibits left out. If the published
+    /// types are unreadable, the arguments are laid out by their JSON alone.
     pub(in crate::cli) fn laid_out(&self, exhibits: &[ShownExhibit], full: &str, columns: usize) -> Vec<Line> {
         let facts = facts(&self.detail, Some(&self.verified));
         let ours = agent::functions().unwrap_or_default();
         let is_called = |import: &&agent::Import| import.capability == *self.verified.proposal.action.capability();
         let mut matter = Matter::of(&self.verified.proposal, &facts, exhibits);
-        // A host refuses agents with another idea of our functions, so that their types are known here.
+        // A host accepts only agents with the published types of our functions, so their types are
+        // known here.
         matter.function = ours.iter().find(is_called).map(|import| &import.ty);
         let mut lines = terminal::action(&matter, columns);
         if let Some(receipt) = self.detail.effect.as_ref().and_then(|effect| effect.receipt.as_ref()) {
@@ -105,7 +109,8 @@ impl Page {
         lines
     }
 
-    /// Why a reviewer has to type a word instead of `y`, if there is a reason: something is made to be misread, is claimed and not so, or evidence was left out.
+    /// The reason why the reviewer must type the confirmation word instead of `y`: a warning, a
+    /// contradicted claim, or an exhibit left out.
     pub(in crate::cli) fn careful(&self) -> Option<&'static str> {
         let titles: Vec<ShownExhibit> = self.verified.proposal.exhibits.iter().map(titled).collect();
         if !Matter::of(&self.verified.proposal, &[], &titles).warnings().is_empty() {
@@ -114,17 +119,18 @@ impl Page {
         self.leaves_out().then_some("Evidence is not shown here; `--full` shows it.")
     }
 
-    /// Whether evidence is left out.
+    /// Whether an exhibit is left out.
     pub(in crate::cli) fn leaves_out(&self) -> bool {
         self.verified.proposal.exhibits.iter().any(|exhibit| !self.shows(exhibit))
     }
 
-    /// Whether a piece of evidence is on this page whole.
+    /// Whether the page shows an exhibit completely.
     fn shows(&self, exhibit: &ExhibitRef) -> bool {
         self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE
     }
 
-    /// Fetches the evidence and computes its digests again: what is shown is what the clearance names.
+    /// Fetches the exhibits and verifies their digests, so that the page shows exactly what the
+    /// clearance covers.
     pub(in crate::cli) fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &ExhibitRef| {
             let bytes = if self.shows(exhibit) { Some(fetch(&self.id, exhibit.digest, client)?) } else { None };
@@ -134,14 +140,14 @@ impl Page {
     }
 }
 
-/// What a piece of evidence is, without its bytes.
+/// An exhibit's title without its content.
 fn titled(exhibit: &ExhibitRef) -> ShownExhibit {
     let whose = exhibit.whose.as_ref().map(|whose| format!(", the words of {whose}, not of the host"));
     let kind = format!("{}, {} bytes{}", exhibit.media, exhibit.bytes, whose.unwrap_or_default());
     ShownExhibit { title: exhibit.title.clone(), kind, bytes: None }
 }
 
-/// The bytes of an exhibit, which must be those that the clearance covers.
+/// The bytes of an exhibit. They must have the digest in the clearance.
 fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failure> {
     let bytes = client.bytes(&format!("/approvals/{id}/exhibits/{digest}"))?;
     let computed = Digest::of(&bytes);
@@ -154,7 +160,7 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failur
     Ok(bytes)
 }
 
-/// What the host knows about the approval, label and text; the reviewer's own part first.
+/// The host's facts about the approval as label and text. Those about this reviewer come first.
 fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let mut facts = vec![("approval", detail.id.clone())];
     let question = verified.is_some_and(|verified| verified.proposal.class == EffectClass::Question);
@@ -167,7 +173,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts.push(("state", state));
     facts.extend(of_waiting(detail, verified));
     facts.extend(detail.decisions.iter().map(|made| {
-        // A vote for what has been edited since, or for facts that have changed, counts no more.
+        // A vote for an earlier revision, or from before a material fact changed, no longer counts.
         let fell = detail.digest.is_some_and(|digest| digest != made.decision.clearance);
         let of = if fell { " (an earlier revision)" } else { "" };
         ("decided", format!("{}{of}: {}", moment(&made.at), story::decided(&made.decision)))
@@ -197,13 +203,15 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         facts.push(("revision", revision.to_string()));
         facts.push(("digest", digest.to_string()));
     }
-    // While it is held that is the expiry above; afterwards it is the last moment to start.
+    // While the call is held, the deadline is the expiry above. Afterwards it is the last moment
+    // for a start.
     let start_by = detail.deadline.iter().filter(|_| detail.state != "held");
     facts.extend(start_by.map(|deadline| ("must start by", moment(deadline))));
     facts
 }
 
-/// Who still has to decide, what happens if they do not, and why it is held; as far as it is digested, out of what is verified.
+/// The reviewers still to decide, the effect of the deadline, and the reasons for the hold.
+/// Digested parts come from the verified proposal.
 fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let Some(Verified { proposal, .. }) = verified.filter(|_| detail.state == "held") else { return Vec::new() };
     let mut facts: Vec<_> = waiting::who(&detail.waiting_for).into_iter().map(|who| ("still to decide", who)).collect();
@@ -217,7 +225,8 @@ fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'st
     facts
 }
 
-/// How the effect stands, what the host found when it looked, and, if that settles nothing, what a person can do.
+/// The state of the effect, the result of a lookup and, if the effect is in doubt, what a reviewer
+/// can do.
 fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'static str, String)> {
     let why = effect.reason.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
     let mut facts = vec![("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts))];
@@ -230,7 +239,7 @@ fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'st
     facts
 }
 
-/// What was refused before anybody was asked, and why.
+/// The refused action and the reason.
 fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
     [("refused because", story::refused(reason)), ("called", story::action(action))]
 }
@@ -242,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    /// The page of the approval that is kept as a file, with something of its proposal changed.
+    /// A page from the stored approval with a changed proposal.
     fn careful(change: impl FnOnce(&mut Proposal), full: bool) -> Option<&'static str> {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/review/approval.json");
         let answer: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();

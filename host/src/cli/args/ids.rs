@@ -27,7 +27,6 @@ impl fmt::Display for RunName {
 /// A call of a run, which is also its approval's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallId {
-    /// The run.
     pub run: RunName,
     /// The call's number within it.
     pub call: u32,

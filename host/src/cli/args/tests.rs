@@ -1,4 +1,4 @@
-//! The command line is well formed, and says no to what makes no sense.
+//! Tests that the command line is well formed and refuses meaningless combinations.
 
 use clap::CommandFactory;
 
@@ -11,7 +11,7 @@ fn parse(words: &str) -> Result<Cli, clap::Error> {
 #[test]
 fn every_subcommand_is_well_formed() {
     Cli::command().debug_assert();
-    // These are wired in by the files that implement them.
+    // These arguments are added by the files that implement the subcommands.
     for augment in [RunArgs::augment_args, ServeArgs::augment_args, DemoArgs::augment_args, InspectArgs::augment_args] {
         augment(clap::Command::new("holdshort")).debug_assert();
     }
@@ -62,7 +62,7 @@ fn nonsense_is_refused() {
     }
 }
 
-/// Every argument that takes text of any kind, found by its type, however many words there are above it.
+/// Every argument that accepts free text, found by its type.
 fn texts(command: &clap::Command, above: &str) -> Vec<(String, bool)> {
     let text = |arg: &&clap::Arg| {
         arg.get_action().takes_values()
@@ -76,10 +76,10 @@ fn texts(command: &clap::Command, above: &str) -> Vec<(String, bool)> {
     here.chain(below).collect()
 }
 
-/// A person's words may begin with a hyphen: a list, a negative number, a name of an option.
+/// Free text may begin with a hyphen: a list, a negative number, an option's name.
 #[test]
 fn text_may_begin_with_a_hyphen() {
-    // Names of things that cannot begin so.
+    // Names that cannot begin with a hyphen.
     let names = ["holdshort run agent", "holdshort notify test name"];
     let texts = texts(&Cli::command(), "holdshort");
     assert!(texts.len() > 10, "{texts:?}");
@@ -105,7 +105,7 @@ fn text_may_begin_with_a_hyphen() {
             assert!(format!("{parsed:?}").contains(&format!("{said:?}")), "{words:?}: {parsed:?}");
         }
     }
-    // Without an option before it, what is an option's name is that option; `--` ends those.
+    // Without an option before it, an option's name is that option. `--` ends the options.
     for said in ["- shorter notes", "-5", "-", "-- two", "--yes please"] {
         let Command::Approvals(ApprovalsArgs { action: Some(ApprovalsAction::Respond(respond)), .. }) =
             Cli::try_parse_from(["holdshort", "approvals", "respond", "a.1", said]).unwrap().command

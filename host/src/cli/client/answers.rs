@@ -1,5 +1,5 @@
-//! What the endpoint answers, read leniently: a field that is missing is empty, one that is new is ignored.
-//! What a decision rests on is not read here but in [`verify`](mod@super::verify), and not leniently.
+//! The endpoint's answers as this program reads them: a missing field is empty, and an unknown
+//! field is ignored. The content of a decision is read strictly, in [`verify`](mod@super::verify).
 
 use holdshort_gate::{Action, Decision, Digest, RefusalReason, Waiting};
 use serde::Deserialize;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 /// `GET /v1/approvals`
 #[derive(Debug, Deserialize)]
 pub struct ApprovalPage {
-    /// The approvals, in the order that was asked for.
+    /// The approvals in the requested order.
     pub approvals: Vec<ApprovalRow>,
-    /// Where the next page begins.
+    /// The cursor of the next page.
     #[serde(default)]
     pub next: Option<String>,
 }
 
-/// One of them.
+/// An approval in the list.
 #[derive(Debug, Deserialize)]
 pub struct ApprovalRow {
     pub id: String,
@@ -33,7 +33,7 @@ pub struct ApprovalRow {
     pub waiting_for: Vec<Waiting>,
 }
 
-/// `GET /v1/approvals/{id}`, beside what is verified.
+/// `GET /v1/approvals/{id}`, without the verified parts.
 #[derive(Debug, Deserialize)]
 pub struct ApprovalDetail {
     pub id: String,
@@ -79,27 +79,27 @@ pub struct ApprovalDetail {
     pub deadline: Option<String>,
 }
 
-/// An attempt that did not happen and is made again.
+/// An attempt that did not happen and will be repeated.
 #[derive(Debug, Deserialize)]
 pub struct PutOff {
     pub reason: String,
     pub until: String,
 }
 
-/// Somebody's no.
+/// A reviewer's rejection.
 #[derive(Debug, Deserialize)]
 pub struct Rejection {
     pub reviewer: String,
 }
 
-/// A call that was refused before anyone was asked.
+/// A call that was refused without a reviewer.
 #[derive(Debug, Deserialize)]
 pub struct RefusedCall {
     pub action: Action,
     pub reason: RefusalReason,
 }
 
-/// How the effect of an approval stands.
+/// The state of an approval's effect.
 #[derive(Debug, Deserialize)]
 pub struct Effect {
     #[serde(default)]
@@ -114,7 +114,7 @@ pub struct Effect {
     pub evidence: Option<Evidence>,
 }
 
-/// What a lookup found.
+/// The result of a lookup.
 #[derive(Debug, Deserialize)]
 pub struct Evidence {
     #[serde(default)]
@@ -122,7 +122,7 @@ pub struct Evidence {
     pub text: String,
 }
 
-/// A decision that was made before.
+/// An earlier decision.
 #[derive(Debug, Deserialize)]
 pub struct PastDecision {
     #[serde(default)]
@@ -133,14 +133,14 @@ pub struct PastDecision {
 /// `POST /v1/approvals/{id}/decisions`
 #[derive(Debug, Deserialize)]
 pub struct Decided {
-    /// Where the call stands now.
+    /// The call's state after the decision.
     pub state: String,
-    /// The current clearance digest: another one after an edit.
+    /// The current clearance digest. An edit changes it.
     pub digest: Digest,
-    /// How many more people must approve.
+    /// The number of further approvals required.
     #[serde(default)]
     pub still_needed: u32,
-    /// Whether this very decision had been recorded before.
+    /// Whether this decision was recorded before.
     #[serde(default)]
     pub repeated: bool,
 }
@@ -150,12 +150,12 @@ pub struct Decided {
 pub struct RunPage {
     /// The runs, newest first.
     pub runs: Vec<RunRow>,
-    /// Where the next page begins.
+    /// The cursor of the next page.
     #[serde(default)]
     pub next: Option<String>,
 }
 
-/// A run.
+/// A run in the list.
 #[derive(Debug, Deserialize)]
 pub struct RunRow {
     pub id: String,
@@ -185,7 +185,7 @@ pub struct RunRow {
     pub delayed: Option<Delayed>,
 }
 
-/// Since when the host cannot bring a run forward.
+/// The time since which the host cannot bring the run forward, and why.
 #[derive(Debug, Deserialize)]
 pub struct Delayed {
     #[serde(default)]
@@ -195,7 +195,7 @@ pub struct Delayed {
 }
 
 impl RunRow {
-    /// Whether the run can never go on.
+    /// Whether the run has ended.
     pub fn is_over(&self) -> bool {
         matches!(self.state.as_str(), "finished" | "failed" | "trapped" | "cancelled" | "diverged")
     }
@@ -204,14 +204,14 @@ impl RunRow {
 /// `GET /v1/runs/{id}/events`
 #[derive(Debug, Deserialize)]
 pub struct EventPage {
-    /// The events, in order.
+    /// The events in order.
     pub events: Vec<Event>,
-    /// Where the next page begins, if there is more.
+    /// The cursor of the next page, if more events exist.
     #[serde(default)]
     pub next: Option<u64>,
 }
 
-/// One of them.
+/// An event as the host sent it.
 #[derive(Debug, Deserialize)]
 pub struct Event {
     pub seq: u64,
@@ -224,7 +224,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// In the gate's own form; none, if the host is newer than this program and knows events that it does not.
+    /// The event in the gate's types; `None` if a newer host sent an event that this program does
+    /// not know.
     pub fn known(&self) -> Option<holdshort_gate::Event> {
         serde_json::from_value(json!({ "type": self.kind, "data": self.data })).ok()
     }
@@ -233,23 +234,23 @@ impl Event {
 /// `POST /v1/sign-in-links`
 #[derive(Debug, Deserialize)]
 pub struct SignInLink {
-    /// What to open.
+    /// The link.
     pub url: String,
-    /// How long it waits for that, in seconds.
+    /// How long the link is valid, in seconds.
     pub expires_in_s: u64,
 }
 
 /// `GET /v1/runs/{id}/logs`
 #[derive(Debug, Deserialize)]
 pub struct LogPage {
-    /// What the agent said, in order.
+    /// The agent's log lines in order.
     pub lines: Vec<LogLine>,
-    /// Where the next page begins, if there is more.
+    /// The cursor of the next page, if more lines exist.
     #[serde(default)]
     pub next: Option<u64>,
 }
 
-/// One line of it: the agent's own words.
+/// A log line in the agent's own words.
 #[derive(Debug, Deserialize)]
 pub struct LogLine {
     pub number: u64,

@@ -1,4 +1,4 @@
-//! Which host to talk to, and with which token.
+//! Chooses the host and the token for a command.
 
 use std::fs;
 use std::net::IpAddr;
@@ -13,10 +13,11 @@ use crate::config::Config;
 use crate::config::defaults::JOURNAL_FILE;
 use crate::own::{self, NotOurs};
 
-/// A client for the host that was named, else for the one that works in this folder.
+/// A client for the given host, or for the host of this folder.
 ///
-/// A port on this machine is anybody's who is there first. So a token that a state folder holds goes only to the host of that folder, by the socket
-/// there, or under TLS to a host that was named; and where no host is named, any token goes that way.
+/// Any program can listen on a free port of this machine. Therefore a token from a state folder is
+/// sent only to that folder's host through its socket, or to a given host under TLS. If no host is
+/// given, every token goes through the socket.
 pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Client, Failure> {
     let file = global.token_file.as_deref().unwrap_or(&config.token_file);
     let Some(url) = &global.url else {
@@ -32,16 +33,18 @@ pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Clie
     }
 }
 
-/// The host that a URL names. The URL is parsed once, and nothing but what was parsed is used: the spelling of a scheme or a name decides nothing.
+/// A host given by URL. The URL is parsed once, and only its parsed parts are used, so no spelling
+/// of scheme or name matters.
 #[derive(Debug, PartialEq)]
 struct Named {
     tls: bool,
-    /// The URL, written anew from its parts.
+    /// The URL built from the parsed parts.
     base: String,
 }
 
 impl Named {
-    /// A token crosses a network only under TLS. An address of this machine may be written without the scheme.
+    /// Parses a host's URL. A remote host needs TLS. An address of this machine may omit the
+    /// scheme.
     fn parse(url: &str) -> Result<Self, Failure> {
         let wrong = |what: &str| Failure::new(Exit::Usage, format!("`{url}` {what}"));
         let no_url = || wrong("is not a URL of HTTP").hint("write it like `http://127.0.0.1:7411`");
@@ -51,7 +54,7 @@ impl Named {
         let (host, path) = (authority.host().to_ascii_lowercase(), parts.path_and_query);
         let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
         let path = path.as_ref().map_or("", |path| path.as_str()).trim_end_matches('/');
-        // Neither a user's name nor a query is part of a host's address, and none of our requests would keep them.
+        // A user name and a query belong to no host's address, and our requests would drop them.
         if authority.as_str().contains('@') || path.contains('?') || full.contains('#') || host.is_empty() {
             return Err(no_url());
         }
@@ -70,7 +73,7 @@ impl Named {
     }
 }
 
-/// A client for the host that works in a state folder, at the address that was named, if any was.
+/// A client for the host of a state folder, at the given address, if any.
 fn local(state: &Path, named: Option<&str>, usual: &str, file: &Path, output: &Output) -> Result<Client, Failure> {
     let shown = state.display();
     own::is_our_folder(state)
@@ -93,13 +96,13 @@ fn local(state: &Path, named: Option<&str>, usual: &str, file: &Path, output: &O
     }
 }
 
-/// The state folder that a token's file lies in, if it is one.
+/// The state folder that contains a token's file; `None` if the folder is no state folder.
 fn state_of(token_file: &Path) -> Option<PathBuf> {
     let folder = token_file.canonicalize().ok()?.parent()?.to_owned();
     folder.join(JOURNAL_FILE).exists().then_some(folder)
 }
 
-/// No host has ever worked in this folder: most likely it is the wrong one.
+/// The error that no host has ever run in this folder: probably it is the wrong folder.
 fn nobody_yet(config: &Config) -> Failure {
     let message = format!("no host has run yet in `{}`", config.folder.display());
     Failure::new(Exit::Unreachable, message).hint(
@@ -107,7 +110,7 @@ fn nobody_yet(config: &Config) -> Failure {
     )
 }
 
-/// The address that a running host leaves beside its journal.
+/// The address that a running host wrote beside its journal.
 fn beside_the_journal(journal: &Path) -> Option<String> {
     let mut file = journal.as_os_str().to_owned();
     file.push(".address");
@@ -115,8 +118,8 @@ fn beside_the_journal(journal: &Path) -> Option<String> {
     Some(address.trim().to_owned()).filter(|address| !address.is_empty())
 }
 
-/// A reviewer's token, out of its file.
-/// A file that others can read is a warning and not a failure: the token is known to them by now, and refusing to work does not take it back.
+/// Reads a reviewer's token from its file. If others can read the file, it prints a warning and
+/// continues: they may know the token already, and stopping would not change that.
 pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let path = file.display();
     let (text, mode) = own::secret(file).map_err(|error| {

@@ -9,7 +9,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBu
 
 use crate::cli::socket;
 
-/// Connects to the host of a state folder, whatever the address says.
+/// Connects to the host of a state folder for any address.
 #[derive(Debug)]
 pub(super) struct Local(pub(super) PathBuf);
 
@@ -52,7 +52,7 @@ impl Transport for LocalTransport {
         self.stream.set_read_timeout(timeout.not_zero().map(|time| *time))?;
         let amount = loop {
             match self.stream.read(self.buffers.input_append_buf()) {
-                // A signal, such as that of Ctrl-C, is for whoever watches for it.
+                // Signals such as Ctrl-C are handled elsewhere.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read.map_err(|error| told(error, timeout))?,
             }
@@ -61,7 +61,8 @@ impl Transport for LocalTransport {
         Ok(amount > 0)
     }
 
-    /// The host says nothing unasked: whatever can be read, the end included, ends it.
+    /// The host sends nothing without a request, so readable data, or the end, means that the
+    /// connection is unusable.
     fn is_open(&mut self) -> bool {
         let mut looks = || {
             self.stream.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! The client against a host that answers what the test says, over a real socket.
+//! Tests the client over a real socket against a host with scripted answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -12,16 +12,16 @@ use crate::cli::args::{Cli, Command};
 use crate::cli::output::Output;
 use clap::Parser;
 
-/// A request as it came: its first line, its `Authorization`, its body.
+/// A received request: its first line, its `Authorization`, its body.
 type Request = (String, String, String);
 
-/// A host that knows a few answers.
+/// A host with scripted answers.
 struct Host {
     base: String,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
-/// `answers`: what a request line begins with, the status line and headers, and the body.
+/// `answers`: the beginning of the request line, the status line with headers, and the body.
 fn host(answers: Vec<(&'static str, String, Vec<u8>)>) -> Host {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -73,7 +73,7 @@ fn an_approval(approval: &Value, exhibit: &[u8]) -> Host {
     ])
 }
 
-/// Runs `holdshort approvals …` against a host.
+/// Runs `holdshort approvals …` against the scripted host.
 fn run(host: &Host, words: &[&str]) -> Result<Exit, Failure> {
     let words = ["holdshort", "approvals"].into_iter().chain(words.iter().copied());
     let Command::Approvals(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not approvals") };
@@ -194,14 +194,15 @@ fn a_host_that_is_not_there_has_its_own_code() {
     assert!(!format!("{failure:?}").contains("s3cret"));
 }
 
-/// A host that loses the first answers: the same request comes again with the same key, until one arrives.
+/// The host loses the first answers, and the client sends the same request with the same key until
+/// an answer arrives.
 #[test]
 fn a_request_whose_answer_was_lost_is_sent_again_with_its_key() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let host = std::thread::spawn(move || {
         let mut seen = Vec::new();
-        // Cut off without an answer, within one, and answered with "not now".
+        // No answer, a partial answer, and the answer "not now".
         for answer in [
             "",
             "HTTP/1.1 201 Cre",
@@ -235,6 +236,6 @@ fn a_request_whose_answer_was_lost_is_sent_again_with_its_key() {
     assert_eq!(answer["id"], "a1");
     let seen = host.join().unwrap();
     assert!(seen.iter().all(|one| *one == seen[0]) && seen[0].0.len() == 34, "{seen:?}");
-    // Nobody there is no lost answer, and is said at once.
+    // A refused connection is no lost answer, and is reported at once.
     assert!(client.post_once::<Value>("/runs", &json!({})).is_err());
 }

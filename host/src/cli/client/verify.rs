@@ -1,4 +1,4 @@
-//! What a decision rests on, checked here and not only there: the digests are computed again from what is shown.
+//! Verifies an approval before a decision: computes the digests again from the shown content.
 
 use holdshort_gate::{Clearance, Digest, JournalId, Proposal, RunId};
 use serde::Deserialize;
@@ -7,45 +7,44 @@ use serde_json::Value;
 use crate::cli::args::CallId;
 use crate::cli::exit::{Exit, Failure};
 
-/// A proposal whose digest is the one that the host gave.
+/// A proposal whose digest equals the one that the host gave.
 #[derive(Debug)]
 pub struct Verified {
-    /// What is proposed.
     pub proposal: Proposal,
-    /// The digest that a decision must name.
+    /// The digest for the decision.
     pub digest: Digest,
-    /// 1, and one more for each edit and each change of facts.
+    /// The revision, from 1. Each edit and each change of a material fact adds one.
     pub revision: u32,
 }
 
-/// The host's answer contradicts itself or the question; nothing may be decided on it.
+/// The host's answer contradicts itself or the request, so no decision is possible.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagrees {
-    /// There is no proposal in it.
+    /// The answer contains no proposal.
     #[error("the host's answer is not an approval that this program understands: {0}")]
     NotUnderstood(String),
-    /// It is about another call.
+    /// The answer is about another call.
     #[error("the host answered about `{found}` when asked about `{asked}`")]
     AnotherCall {
-        /// The one that was asked about.
+        /// The requested call.
         asked: String,
-        /// The one that came.
+        /// The call in the answer.
         found: String,
     },
-    /// The action is not what the host says it is.
+    /// The action's digest is wrong.
     #[error("the action that the host shows has the digest {computed}, and the host says {claimed}")]
     Action {
-        /// Computed here.
+        /// The digest computed here.
         computed: Digest,
-        /// Given by the host.
+        /// The digest that the host gave.
         claimed: Digest,
     },
-    /// What the host shows is not what would be decided on.
+    /// The clearance digest is wrong: the shown content is not what the decision would cover.
     #[error("what the host shows has the digest {computed}, and the host says {claimed}")]
     Clearance {
-        /// Computed here.
+        /// The digest computed here.
         computed: Digest,
-        /// Given by the host.
+        /// The digest that the host gave.
         claimed: Digest,
     },
 }
@@ -57,7 +56,7 @@ impl From<Disagrees> for Failure {
     }
 }
 
-/// The part of an approval that is covered by its digest, or proves it.
+/// The part of an approval that the digest covers or that is needed to check it.
 #[derive(Deserialize)]
 struct Covered {
     journal: JournalId,
@@ -69,7 +68,7 @@ struct Covered {
     proposal: Proposal,
 }
 
-/// Computes the digests of what the host showed for `asked`, and compares.
+/// Computes the digests of the approval `asked` and compares them with the host's.
 pub fn verify(asked: &CallId, approval: &Value) -> Result<Verified, Disagrees> {
     let covered = Covered::deserialize(approval).map_err(|error| Disagrees::NotUnderstood(error.to_string()))?;
     let Covered { journal, run, call, revision, digest, action_digest, proposal } = covered;
@@ -94,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// An approval as the endpoint answers it, kept as a file so that its digest can never change unnoticed.
+    /// A stored answer of the endpoint. Its digest must never change.
     fn approval() -> Value {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/review/approval.json");
         serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()

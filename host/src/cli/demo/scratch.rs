@@ -1,4 +1,4 @@
-//! A small project with real tests in a real git repository, and a configuration beside it.
+//! The demo's project: a git repository with real tests, and a configuration beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use crate::cli::exit::{Exit, Failure};
 
-/// The agent, as it is built from `guest-examples/release`.
+/// The agent, built from `guest-examples/release`.
 const COMPONENT: &[u8] = include_bytes!("../../../../guest-examples/built/release.wasm");
 
-/// Everything stands below the scratch folder, so that removing it leaves nothing behind.
+/// Everything is inside the scratch folder, so removing the folder leaves nothing behind.
 const CONFIGURATION: &str = r#"# What `holdshort demo` uses. `holdshort config` prints every setting with its default.
 [agents.release]
 component = "release.wasm"
@@ -27,7 +27,7 @@ path = "project"
 command = ["python3", "-m", "unittest", "--verbose"]
 "#;
 
-/// Run with nothing but Python, which a machine is more likely to have than any test runner.
+/// Tests that need only Python, which more machines have than any test runner.
 const TESTS: &str = r#"import unittest
 from price import total
 
@@ -40,7 +40,8 @@ class Totals(unittest.TestCase):
         self.assertEqual(total([1250, 399]), 1649)
 "#;
 
-/// The project's history, oldest first: subject, and what `price.py` holds then. The first is in production.
+/// The project's history, oldest first: the subject and the content of `price.py`. The first commit
+/// is in production.
 const HISTORY: [(&str, &str); 3] = [
     ("Add up a basket", "def total(cents):\n    return sum(cents)\n"),
     (
@@ -53,14 +54,14 @@ const HISTORY: [(&str, &str); 3] = [
     ),
 ];
 
-/// The scratch folder. It goes when this is dropped, unless it was asked for by name.
+/// The scratch folder. It is removed on drop, unless the user chose its name.
 pub(super) struct Scratch {
     folder: PathBuf,
     temporary: Option<TempDir>,
 }
 
 impl Scratch {
-    /// Makes everything: in the new folder `keep`, or in a temporary one.
+    /// Creates the project in the new folder `keep`, or in a temporary one.
     pub(super) fn make(keep: Option<&Path>) -> Result<Self, Failure> {
         let scratch = match keep {
             Some(folder) => {
@@ -80,7 +81,8 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Real commits, with the branch `production` at the first of them: the agent has something to deploy, and the reviewer a true diff to read.
+    /// Makes real commits, with the branch `production` at the first: so the agent has something to
+    /// deploy, and the reviewer sees a true diff.
     fn fill(&self) -> Result<(), Failure> {
         let write = |path: PathBuf, bytes: &[u8]| {
             fs::write(&path, bytes).map_err(|error| failed(&format!("cannot write `{}`: {error}", path.display())))
@@ -102,22 +104,22 @@ impl Scratch {
         Ok(())
     }
 
-    /// Where the configuration is.
+    /// The folder with the configuration.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The folder, if it is to be removed in the end.
+    /// The folder, if it will be removed at the end.
     pub(super) fn temporary(&self) -> Option<PathBuf> {
         self.temporary.as_ref().map(|folder| folder.path().to_path_buf())
     }
 
-    /// The commit that a branch is at.
+    /// The commit of a branch.
     pub(super) fn tip(&self, branch: &str) -> Result<String, Failure> {
         self.git(&["rev-parse", &format!("refs/heads/{branch}")])
     }
 
-    /// What can be done with the folder now.
+    /// Advice on what to do with the folder now.
     pub(super) fn farewell(&self) -> String {
         match self.temporary {
             Some(_) => {
@@ -130,12 +132,13 @@ impl Scratch {
         }
     }
 
-    /// The repository's folder.
+    /// The folder of the repository.
     fn project(&self) -> PathBuf {
         self.folder.join("project")
     }
 
-    /// Runs git as nobody in particular, so that a person's own settings (signing, hooks) change nothing here.
+    /// Runs git with a neutral identity, so that the user's settings (signing, hooks) have no
+    /// influence.
     fn git(&self, arguments: &[&str]) -> Result<String, Failure> {
         let ended = Command::new("git")
             .current_dir(self.project())
@@ -158,7 +161,7 @@ impl Scratch {
     }
 }
 
-/// Something on this machine is in the way of the demo.
+/// A problem of this machine that stops the demo.
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }

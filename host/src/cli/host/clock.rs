@@ -1,4 +1,4 @@
-//! The one place that asks the operating system for the time.
+//! The only place that reads the operating system's clock.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use holdshort_gate::Time;
 use holdshort_journal::Clock;
 
-/// The system's clock, in microseconds since 1970.
+/// The system's time in microseconds since 1970.
 pub(in crate::cli) fn system_clock() -> Clock {
     Arc::new(|| {
         #[allow(clippy::disallowed_methods, reason = "everything else gets its time from here")]

@@ -1,4 +1,4 @@
-//! Where the checks of a configuration run: which of them this machine confines, and why not the others.
+//! Finds out which configured checks this machine can confine, and why not the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,20 +9,21 @@ use crate::config::{self, Config, Confinement, Mail};
 use crate::connectors::checks::Check;
 use crate::connectors::confined::{self, Given, Sandbox};
 
-/// What the operator's choice says where it is the reason.
+/// The reason if the operator chose no confinement.
 const OFF: &str = "its `confinement` is \"off\"";
 
 /// The checks, each with its sandbox if it has one.
 pub(in crate::cli) struct Contained {
     pub(in crate::cli) checks: BTreeMap<String, Check>,
-    /// Why each of the others has none.
+    /// The reason for each unconfined check.
     unconfined: BTreeMap<String, String>,
-    /// Those that must have one.
+    /// The checks that must be confined.
     required: BTreeSet<String>,
 }
 
 impl Contained {
-    /// Tries the sandbox, if any check is to run in one. A path that would show what the host keeps is a mistake in the configuration.
+    /// Tries the sandbox if a check needs one. A check's path that would expose the host's files is
+    /// a configuration error.
     pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
         let kept = kept(config);
         let wanted = config.checks.values().any(|check| check.confinement != Confinement::Off);
@@ -50,7 +51,7 @@ impl Contained {
         Ok(Self { checks, unconfined, required })
     }
 
-    /// Fails where a check must be confined and cannot be.
+    /// Fails if a check must be confined and cannot be.
     pub(in crate::cli) fn demanded(self) -> Result<Self, Failure> {
         let Some((name, why)) = self.unconfined.iter().find(|(name, _)| self.required.contains(*name)) else {
             return Ok(self);
@@ -59,12 +60,12 @@ impl Contained {
         Err(Failure::new(Exit::Failed, message).hint("install bubblewrap 0.8 or newer and util-linux, where the kernel lets their user make namespaces; see \"Checks\" in host/CONFIGURATION.md"))
     }
 
-    /// Whether some check runs as the host's user.
+    /// Whether a check runs as the host's user.
     pub(in crate::cli) fn is_unconfined(&self) -> bool {
         !self.unconfined.is_empty()
     }
 
-    /// What keeps the checks from the rest of the machine, for everybody who decides whether to have checks.
+    /// What separates the checks from the rest of the machine, for operators.
     pub(in crate::cli) fn note(&self) -> Option<String> {
         let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
         self.unconfined.iter().for_each(|(name, why)| by_reason.entry(why).or_default().push(name));
@@ -115,7 +116,8 @@ fn given(check: &config::Check) -> Given {
     Given { paths: check.paths.clone(), network: check.network, memory_bytes }
 }
 
-/// What a confined check must not see, by its real path: what the host keeps and reads, and the repository with all its branches.
+/// The paths that confined checks must not see, without links: the host's own files, and the
+/// repository with all its branches.
 fn kept(config: &Config) -> Vec<PathBuf> {
     let repositories =
         config.repository.iter().chain(config.deployment.as_ref().map(|deployment| &deployment.repository));
@@ -142,7 +144,7 @@ fn real(path: &Path) -> PathBuf {
     })
 }
 
-/// The sandbox, if it works here and hides what is kept.
+/// The sandbox, if it works on this machine and hides these paths.
 fn sandbox(kept: &[PathBuf]) -> Result<Sandbox, String> {
     if let Some(path) = kept.iter().find(|path| confined::is_system(path)) {
         return Err(format!("`{}` lies among the system's programs, which every confined check sees", path.display()));
@@ -150,7 +152,7 @@ fn sandbox(kept: &[PathBuf]) -> Result<Sandbox, String> {
     Sandbox::find().map_err(|error| format!("the sandbox (bubblewrap) does not work here: {error}"))
 }
 
-/// A path that a check sees holds nothing that is kept, and lies in nothing that is.
+/// Fails if a check's path contains a hidden path or lies in one.
 fn may_be_seen(check: &str, path: &Path, kept: &[PathBuf]) -> Result<(), Failure> {
     let shown = path.display();
     let wrong = |what: String| Err(Failure::new(Exit::Usage, format!("[checks.{check}] paths: {what}")));

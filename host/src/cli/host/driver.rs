@@ -1,4 +1,4 @@
-//! What the endpoint may ask of the driver and the dispatcher, and nothing more.
+//! The endpoint's view of the driver and the dispatcher.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,14 +11,14 @@ use crate::api::driver::{AgentInfo, AgentState, Driver, Figures, OfferedCapabili
 use crate::effects::Effects;
 use crate::runs::{self, AgentError, Runs};
 
-/// The driver and the dispatcher of this host.
-/// The endpoint may import neither room, so what it wants of either goes through this.
+/// The driver and the dispatcher of this host. The endpoint may import neither room, so it uses
+/// this interface.
 pub(super) struct HostDriver {
     pub(super) runs: Runs,
     pub(super) effects: Effects,
 }
 
-// Each passes on what it is asked; what the endpoint must not do has nowhere to be called.
+// Each function passes its request on. Operations that the endpoint must not use are missing here.
 impl Driver for HostDriver {
     fn start<'a>(
         &'a self,
@@ -89,7 +89,8 @@ impl Driver for HostDriver {
     }
 }
 
-/// Sorted by who can do something: whoever asked (an unknown name, a task that is too long), the operator (a file that cannot be run), or time.
+/// Sorts start errors by who can fix them: the caller (unknown name, long task), the operator
+/// (unusable file), or nobody (try later).
 fn start_error(error: runs::StartError) -> StartError {
     match error {
         runs::StartError::Agent(AgentError::Unknown { name, known }) => StartError::UnknownAgent { name, known },

@@ -1,4 +1,5 @@
-//! What calls are judged by: the policy files of the configuration, checked against what this host offers; without any, everything is held.
+//! Sets policy up: reads the configured policy files and checks them against this host's
+//! capabilities. Without files, every consequential call is held.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::policy::schema::Types;
 use crate::policy::{Base, HoldEverything, People, Policy, Setting};
 use holdshort_common::isolate::Limits;
 
-/// The policy of a configuration. What is only likely to be a mistake goes to the log.
+/// The policy of a configuration. Probable mistakes are logged.
 pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
     let Some(present) = setting.present.clone() else { return Arc::new(HoldEverything(config.approval.clone())) };
     for warning in present.warnings() {
@@ -26,7 +27,7 @@ pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
     present
 }
 
-/// What policies are read in, for this configuration, with the configured files or others.
+/// The context in which policies are read, with the configured files or others.
 pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Reader) -> Result<Setting, Failure> {
     let everybody = config.reviewers.iter().map(|reviewer| &reviewer.name).chain([&config.operator]);
     let mut names: Vec<String> = everybody.cloned().collect();
@@ -47,12 +48,12 @@ pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Re
         .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))
 }
 
-/// The configured files.
+/// Reads the configured policy files.
 pub(in crate::cli) fn sources(config: &Config) -> Result<Vec<Source>, Failure> {
     config.policies.iter().map(|path| read(path)).collect()
 }
 
-/// A policy file.
+/// Reads one policy file.
 pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::new(Exit::Usage, format!("the policy file `{}` cannot be read: {error}", path.display()))
@@ -60,8 +61,9 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
     Ok(Source { path: path.to_path_buf(), text })
 }
 
-/// The consequential functions of ours, and those that the configured agents import. An agent whose file cannot be read has none:
-/// what is wrong with it shows where it is started. Where no function of other people's is consequential, no agent is read.
+/// The types of our consequential functions, and of those that the configured agents import. An
+/// unreadable agent adds none; its error shows when it is started. Agents are read only if a
+/// foreign function is consequential.
 pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, Failure> {
     let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let named = |capability: &Capability| kind(capability).is_some_and(|(_, kind)| kind == Kind::Consequential);
@@ -83,7 +85,7 @@ pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, F
     Ok(others.into_iter().chain(own).collect::<Types>().with_facts(facts))
 }
 
-/// What a component asks for, if it can be read.
+/// Reads the manifest of a component, if possible.
 fn component(path: &Path, reader: &Reader) -> Option<Arc<Manifest>> {
     reader.check_size(std::fs::metadata(path).ok()?.len()).ok()?;
     reader.manifest(&std::fs::read(path).ok()?).ok()

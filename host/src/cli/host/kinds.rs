@@ -1,15 +1,17 @@
-//! What each function of our own interfaces is: the one list by which policy's schema, `holdshort inspect` and what a host offers go.
+//! The class of each function of our own interfaces. Policy's schema, `holdshort inspect` and the
+//! host's offer all use this one list.
 //!
-//! What is not on it is refused everywhere. A function that is added to the WIT and to nothing else is offered to nobody.
+//! A function outside the list is refused everywhere, so a function added only to the WIT is
+//! offered to no agent.
 
 use holdshort_gate::Capability;
 
 use crate::agent;
 
-/// What becomes of a call.
+/// The class of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Kind {
-    /// A line for the operator.
+    /// Writes a line to the operator's log.
     Log,
     /// Answered at once.
     Routine,
@@ -17,7 +19,8 @@ pub(in crate::cli) enum Kind {
     Consequential,
 }
 
-/// Interface and function by their short names; without a function all of an interface, none of which has any effect.
+/// Interfaces and functions by their short names. An entry without a function covers an interface
+/// without any effect.
 const KINDS: [(&str, Option<&str>, Kind); 8] = [
     ("checks", None, Kind::Routine),
     ("deployment", Some("deploy"), Kind::Consequential),
@@ -29,7 +32,8 @@ const KINDS: [(&str, Option<&str>, Kind); 8] = [
     ("workspace", None, Kind::Routine),
 ];
 
-/// The short name of the interface of one of our functions, and what the function is; nothing for anybody else's, and for ours that are not on the list.
+/// The interface and class of one of our functions; `None` for foreign functions and for those
+/// outside the list.
 pub(in crate::cli) fn kind(capability: &Capability) -> Option<(&'static str, Kind)> {
     let (name, _, kind) = KINDS.iter().find(|(name, function, _)| {
         capability.interface() == agent::interface(name)
@@ -42,7 +46,7 @@ pub(in crate::cli) fn kind(capability: &Capability) -> Option<(&'static str, Kin
 mod tests {
     use super::*;
 
-    /// Each published function is of one kind, and whatever else anybody could call ours is of none.
+    /// Each published function has one class, and any other name has none.
     #[test]
     fn what_is_not_on_the_list_is_of_no_kind() {
         let ours = agent::functions().unwrap();

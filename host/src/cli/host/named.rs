@@ -1,7 +1,9 @@
-//! What the configuration names and the host goes by or runs: looked at before any of it is read, like the configuration itself.
+//! Checks the files that the configuration names and that decide or run something, before they are
+//! read. The configuration itself is checked in the same way.
 //!
-//! A repository is not among it, since those who work on it may write there, and what they push decides nothing by itself. Nor are the files of a
-//! workspace: an agent reads them as somebody's words. That others can write there is said.
+//! A repository is not checked: developers may write to it, and a push decides nothing by itself.
+//! Workspace files are not checked either: an agent reads them as somebody's words. A note says if
+//! other users can write there.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{CapabilityPattern, CapabilityRule, Command, Config, Deploy, Mail};
 use crate::own::{self, NotOurs};
 
-/// Something that others could change, and the setting that names it.
+/// A file that other users can change, and the setting that names it.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {source}")]
 pub(super) struct Named {
@@ -18,7 +20,8 @@ pub(super) struct Named {
     source: NotOurs,
 }
 
-/// Fails for the first that somebody else could change. What is not there is the affair of whoever needs it. Notes are about the rest.
+/// Fails at the first file that other users can change. Missing files are reported where they are
+/// used. Returns notes about the rest.
 pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
     for path in &config.policies {
         there("[policy] files", own::unwritable(path))?;
@@ -66,8 +69,8 @@ fn there(setting: &str, looked: Result<(), NotOurs>) -> Result<(), Named> {
     }
 }
 
-/// A command line: its program, and the files among its arguments, which may be what an interpreter runs. `folder` is where it starts; without one
-/// that is a checkout, whose files are the commit's.
+/// Checks a command: its program, and its arguments that are files, because an interpreter may run
+/// them. `folder` is its working folder; `None` means a checkout, whose files come from the commit.
 fn runs(setting: &str, argv: &[String], folder: Option<&Path>) -> Result<(), Named> {
     let (program, arguments) = argv.split_first().map_or(("", argv), |(program, rest)| (program.as_str(), rest));
     let program = if program.contains('/') { placed(program, folder) } else { found(program) };
@@ -80,7 +83,7 @@ fn placed(name: &str, folder: Option<&Path>) -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
-/// Where the system finds a program by its name.
+/// The path at which the system finds a program.
 fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let runs = |path: &PathBuf| {

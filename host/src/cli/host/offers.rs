@@ -1,4 +1,5 @@
-//! Every capability that a configuration offers: what answers or previews it for the driver, what performs it for the dispatcher.
+//! Registers every capability of a configuration: the answer or preview for the driver, and the
+//! performer for the dispatcher.
 
 mod others;
 
@@ -34,20 +35,20 @@ use crate::connectors::{Perform, Preview, Routine};
 use crate::effects::Performers;
 use crate::runs::{Catalogue, Offer, Offered};
 
-/// Why agents cannot deploy, or read, where there is no repository.
+/// The reason why agents cannot deploy or read files without a repository.
 pub(in crate::cli) const NO_DEPLOYMENT: &str =
     "the host's folder is no git repository: name one with `repository` in the section `[deployment]`";
 pub(in crate::cli) const NO_REPOSITORY: &str =
     "the host's folder is no git repository: name one in the section `[repository]`";
 
-/// What a host offers, each half for the room that may use it.
+/// A host's capabilities, with separate parts for driver and dispatcher.
 pub(in crate::cli) struct Offers {
     pub(in crate::cli) catalogue: Catalogue,
     pub(in crate::cli) performers: Performers,
 }
 
-/// Wires every connector of `config`. Folders that they need are made here.
-/// What is wrong with the configuration or the machine shows here, before the host is announced to anybody.
+/// Creates every connector of `config` and the folders that they need. Errors in the configuration
+/// or the machine stop the host here, before it announces itself.
 pub(super) fn offers(
     config: &Config,
     journal: &Journal,
@@ -66,7 +67,7 @@ pub(super) fn offers(
 
 struct Wiring {
     offers: Offers,
-    /// For what connectors date: messages and entries in the ledger.
+    /// The clock for the dates of emails and ledger entries.
     clock: Clock,
     /// The types of our own interfaces.
     types: BTreeMap<Capability, FunctionType>,
@@ -80,14 +81,16 @@ impl Wiring {
         Ok(Self { offers, clock, types })
     }
 
-    /// These need nothing that could be configured, so that on every host an agent can ask a person and leave a line for the operator.
+    /// Guidance and log need no configuration, so on every host an agent can ask a question and
+    /// write to the operator's log.
     fn guidance_and_log(&mut self) -> Result<(), Failure> {
         self.offer("guidance", "ask", Offer::Consequential { preview: Arc::new(Guidance), refusal: None })?;
         self.offer("log", "log", Offer::Log)
     }
 
-    /// Mail goes to a folder unless a relay is configured. Both take the same composer, so that both are shown alike.
-    /// A sender or a domain that makes no sense is a mistake in the configuration; a folder that cannot be made is the machine's.
+    /// Email goes into a Maildir unless a relay is configured. Both use one composer, so their
+    /// previews are the same. An invalid sender or domain is a configuration error; a folder that
+    /// cannot be created is the machine's.
     fn email(&mut self, config: &Config) -> Result<(), Failure> {
         let email = &config.email;
         let composer = Composer::new(&email.from, &email.own_domains, workspaces(config))
@@ -107,7 +110,8 @@ impl Wiring {
         }
     }
 
-    /// Without a repository deployments are withheld with the reason, which an agent's operator reads at load.
+    /// Without a repository, deployments are withheld with a reason that operators read when the
+    /// agent is loaded.
     fn deployment(&mut self, config: &Config) -> Result<(), Failure> {
         let Some(deployment) = &config.deployment else {
             return self.withhold("deployment", NO_DEPLOYMENT);
@@ -126,8 +130,9 @@ impl Wiring {
         }
     }
 
-    /// The ledger is opened here, so that a figure that was changed in the configuration stops the host before anything runs.
-    /// Every host offers it. Where the operator has opened no account each transfer is refused as impossible, with just that as the reason.
+    /// Opens the ledger, so that a changed opening balance stops the host before any run. Every
+    /// host offers payments. Without accounts, each transfer is refused as impossible with that
+    /// reason.
     fn payments(&mut self, config: &Config) -> Result<(), Failure> {
         let config::Payments { path, accounts } = &config.payments;
         let accounts = accounts.iter().map(|(name, account)| (name.clone(), fundings(account))).collect();
@@ -138,7 +143,7 @@ impl Wiring {
         self.perform("payments", "transfer-funds", Arc::new(ledger))
     }
 
-    /// What agents may read.
+    /// The functions with which agents read.
     fn reading(&mut self, config: &Config, contained: &Contained) -> Result<(), Failure> {
         let workspace = Workspace::open(workspaces(config))
             .map_err(|error| wrong(&error).hint("make the folder, or take `workspace` out of the section"))?;
@@ -155,8 +160,8 @@ impl Wiring {
         self.answer("checks", Arc::new(checks))
     }
 
-    /// A connector that previews and performs one of our functions.
-    /// It serves both rooms, so that what is performed has the settings with which it was previewed.
+    /// Registers a connector that previews and performs one of our functions. Both rooms share it,
+    /// so an effect uses the settings of its preview.
     fn perform<C: Preview + Perform + 'static>(
         &mut self,
         interface: &str,
@@ -167,7 +172,7 @@ impl Wiring {
         self.offer(interface, function, Offer::Consequential { preview: connector, refusal: None })
     }
 
-    /// A connector that answers every function of one of our interfaces.
+    /// Registers a connector that answers all functions of one of our interfaces.
     fn answer(&mut self, interface: &str, connector: Arc<dyn Routine>) -> Result<(), Failure> {
         for function in self.functions(interface) {
             self.offer(interface, &function, Offer::Routine(connector.clone()))?;
@@ -175,8 +180,8 @@ impl Wiring {
         Ok(())
     }
 
-    /// An interface of ours that this host is not set up for.
-    /// An agent that imports it is refused with this reason, which says more than that nobody classified the import.
+    /// Withholds an interface that this host is not configured for. An agent that imports it is
+    /// refused with this reason, which says more than "unclassified".
     fn withhold(&mut self, interface: &str, why: &str) -> Result<(), Failure> {
         for function in self.functions(interface) {
             self.offers.catalogue.withhold(ours(interface, &function)?, why.to_owned());
@@ -184,14 +189,16 @@ impl Wiring {
         Ok(())
     }
 
-    /// The published functions of one of our interfaces: a function that is added to the WIT is not forgotten here.
+    /// The published functions of one of our interfaces, so that a function added to the WIT is
+    /// included.
     fn functions(&self, interface: &str) -> Vec<String> {
         let name = agent::interface(interface);
         let of = |capability: &&Capability| capability.interface() == name;
         self.types.keys().filter(of).map(|capability| capability.function().to_owned()).collect()
     }
 
-    /// Offers a function with its published type, as what the one list says that it is; an agent that brings another type for it is refused.
+    /// Offers a function with its published type and its class in the list. An agent with another
+    /// type for it is refused.
     fn offer(&mut self, interface: &str, function: &str, offer: Offer) -> Result<(), Failure> {
         let capability = ours(interface, function)?;
         let served = match &offer {
@@ -208,19 +215,20 @@ impl Wiring {
     }
 }
 
-/// It fails only if a name in this file is misspelled.
+/// A capability of ours. It fails only for a misspelled name in this file.
 fn ours(interface: &str, function: &str) -> Result<Capability, Failure> {
     Capability::new(&agent::interface(interface), function).map_err(|error| failed(&error))
 }
 
-/// Where running programs leave what a lookup needs; it outlives the host.
-/// One folder for all connectors, who name their children so that they do not meet: by the effect's key, by chance, or by count.
+/// The folder in which running programs leave data for lookups. It outlives the host. All
+/// connectors share it and name their children differently: by effect key, by random number, or by
+/// counter.
 fn children(config: &Config) -> Result<Children, Failure> {
     let folder = config.state.join(CHILDREN_FOLDER);
     Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))
 }
 
-/// A program of the operator's that runs in `folder`.
+/// An operator's program that runs in `folder`.
 fn program(command: &config::Command, folder: &Path) -> Program {
     Program {
         argv: command.argv.clone(),
@@ -231,13 +239,14 @@ fn program(command: &config::Command, folder: &Path) -> Program {
     }
 }
 
-/// The folders of the agents that have one, by name: what each may read, and what it may attach to mail.
+/// The workspaces by agent: the files that an agent may read and attach to emails.
 fn workspaces(config: &Config) -> BTreeMap<String, PathBuf> {
     let folder = |(name, agent): (&String, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
     config.agents.iter().filter_map(folder).collect()
 }
 
-/// What an account is given once, under the names by which the ledger recognises it.
+/// The opening balance and deposits of an account, under the names by which the ledger identifies
+/// them.
 fn fundings(account: &config::Account) -> Vec<Funding> {
     let funding = |label, amount: &config::Amount| Funding {
         label,
@@ -249,7 +258,8 @@ fn fundings(account: &config::Account) -> Vec<Funding> {
     opening.chain(deposits).collect()
 }
 
-/// Passwords and authorities are read now: a file that is missing is found at start-up and not at the first mail.
+/// Reads passwords and certificates now, so that a missing file is found at the start and not at
+/// the first email.
 pub(super) fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     let read = |path: &Path| {
         let why = |error| failed(&format!("cannot read `{}`: {error}", path.display()));
@@ -275,12 +285,12 @@ pub(super) fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
     })
 }
 
-/// The machine's fault, such as a folder that cannot be made: exit code 1.
+/// A problem of the machine, such as a folder that cannot be created: exit code 1.
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
-/// A mistake in the configuration that only the connector itself could find: exit code 2, like all others.
+/// A configuration error that only the connector can find: exit code 2, like all others.
 fn wrong(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What a host keeps, and whose it is: looked at before anything of it is opened.
+//! Checks the owner and permissions of the host's own files before it opens them.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,14 +10,15 @@ use crate::cli::output::Output;
 use crate::config::{Config, Mail};
 use crate::own::{self, NotOurs};
 
-/// Compiled agents, below the state folder. Whoever could write there would run code as the host.
+/// The folder of compiled agents. Whoever can write there can run code as the host.
 pub(super) const CACHE_FOLDER: &str = "compiled";
-/// What running programs leave for lookups.
+/// The folder in which running programs leave data for lookups.
 pub(super) const CHILDREN_FOLDER: &str = "children";
-/// Checkouts for checks.
+/// The folder of checkouts for checks.
 pub(super) const CHECKOUTS_FOLDER: &str = "checkouts";
 
-/// Sees to it that all that a host keeps is its user's alone. What was open to others and is ours is closed, and said.
+/// Makes sure that the host's files belong to its user alone. Files of this user that others could
+/// access are closed, with a message.
 pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(), Failure> {
     let refused = |error: &dyn std::error::Error| {
         Failure::new(Exit::Failed, error.to_string())
@@ -43,7 +44,7 @@ pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(
 
 fn kept_folders(config: &Config) -> Vec<PathBuf> {
     let below = [CACHE_FOLDER, CHILDREN_FOLDER, CHECKOUTS_FOLDER].map(|name| config.state.join(name));
-    // A Maildir elsewhere is also somebody else's, who reads it.
+    // A Maildir outside the state folder has other readers.
     let mail = match &config.email.connector {
         Mail::Maildir { path } if path.starts_with(&config.state) => Some(path.clone()),
         Mail::Maildir { .. } | Mail::Smtp(_) => None,
@@ -51,7 +52,7 @@ fn kept_folders(config: &Config) -> Vec<PathBuf> {
     below.into_iter().chain(mail).collect()
 }
 
-/// The databases, with what SQLite and the host keep beside each.
+/// The databases, with the files that SQLite and the host keep beside each.
 fn kept_files(config: &Config) -> Vec<PathBuf> {
     let beside = |path: &Path| {
         ["", "-wal", "-shm", "-journal", ".lock", ".address"].map(|suffix| {
@@ -63,7 +64,8 @@ fn kept_files(config: &Config) -> Vec<PathBuf> {
     [&config.journal, &config.payments.path].into_iter().flat_map(|path| beside(path)).collect()
 }
 
-/// Git is told to leave the state folder alone: it may stand in the very repository that agents read, and it holds a token.
+/// Makes git ignore the state folder: it may be inside the repository that agents read, and it
+/// contains a token.
 fn make_ignored(folder: &Path) -> Result<(), Failure> {
     let path = folder.join(".gitignore");
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
@@ -75,7 +77,8 @@ fn make_ignored(folder: &Path) -> Result<(), Failure> {
     }
 }
 
-/// A secret that the configuration names. That others can read it is said and no failure: they know it by now.
+/// Reads a secret that the configuration names. If other users can read it, the host warns and
+/// continues, because they may know it already.
 pub(super) fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
     let (bytes, mode) = own::secret(path).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot take the secret in `{}`: {error}", path.display()))

@@ -1,4 +1,5 @@
-//! Whom a configuration tells: webhooks with their secrets read, and a letter box for each reviewer who has an address.
+//! Builds the notification targets of a configuration: webhooks with their secrets, and email for
+//! each reviewer with an address.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::notify::sign::Secret;
 use crate::notify::webhook::anywhere;
 use crate::notify::{Format, Kind, Letter, Post, Retry, Target, Way, Webhook, address};
 
-/// Everybody whom the configuration tells. Secrets are read now: a file that is missing is found at start-up and not at the first message.
+/// All targets. Secrets are read now, so that a missing file is found at the start and not at the
+/// first notification.
 pub(in crate::cli) fn targets(config: &Config, clock: &Clock) -> Result<Vec<Target>, Failure> {
     let mut targets = Vec::new();
     for (name, target) in &config.notify {
@@ -30,7 +32,7 @@ pub(in crate::cli) fn targets(config: &Config, clock: &Clock) -> Result<Vec<Targ
     Ok(targets)
 }
 
-/// Reviewers with an address. An operator who has a section of their own is written to once.
+/// Reviewers with an address. A local operator with a section of their own is listed once.
 fn people(config: &Config) -> impl Iterator<Item = (&str, &String)> {
     let operator = config.email.operator.as_ref().map(|address| (config.operator.as_str(), address));
     let named = config.reviewers.iter().filter_map(|person| Some((person.name.as_str(), person.email.as_ref()?)));
@@ -86,7 +88,8 @@ fn mail(config: &Config, reviewer: &str, address: &str, post: &Post) -> Target {
     }
 }
 
-/// Letters go where agents' mail goes, but without one of its connectors: those act with a clearance alone.
+/// Notifications go the way of agents' emails, but not through a connector, because connectors act
+/// only with a clearance.
 fn post(config: &Config, clock: Clock) -> Result<Post, Failure> {
     let failed = |why: String| Failure::new(Exit::Failed, why);
     let way = match &config.email.connector {

@@ -1,4 +1,5 @@
-//! The types of other people's functions, read from the component that asks: its bytes are in the journal, and they are what was approved.
+//! The types of foreign functions, read from the calling component. Its bytes are in the journal,
+//! and they are what was approved.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use crate::agent::Reader;
 use crate::connectors::command::FunctionTypes;
 use crate::runs::manifest;
 
-/// At most this many types are kept; more are read again.
+/// The maximum number of cached types. Others are read again.
 const KNOWN_MAX: usize = 4_096;
 
 /// Reads types from the components in the journal.
@@ -24,12 +25,13 @@ pub(super) struct ComponentTypes {
 }
 
 impl ComponentTypes {
-    /// Types of the components that `journal` holds.
+    /// A reader for the components in `journal`.
     pub(super) fn of(journal: Journal, reader: Reader) -> Self {
         Self { journal, reader, known: Mutex::default() }
     }
 
-    /// Keeps the types of all its imports, because an agent that calls one function will call the others.
+    /// Caches the types of all imports, because an agent that calls one function probably calls the
+    /// others.
     async fn read(&self, action: &Action) -> Result<Arc<FunctionType>, Sentence> {
         let (component, capability) = (action.component(), action.capability());
         let manifest = manifest(&self.journal, &self.reader, component).await.map_err(quote)?;

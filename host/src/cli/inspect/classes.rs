@@ -1,6 +1,7 @@
-//! What this host would do with an import, told from the configuration alone: nothing is opened, made or run.
+//! The class of each import on this host, derived from the configuration alone, without opening or
+//! creating anything.
 //!
-//! A test holds it to what a host really offers.
+//! A test compares it with the offer of a real host.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +17,15 @@ use crate::runs::{BindError, RefusalForm};
 /// How an import is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// A line for the operator.
+    /// Writes a line to the operator's log.
     Log,
     /// Answered at once.
     Routine,
-    /// Held until the required people have cleared it; then done by this.
+    /// Held until the required reviewers have cleared it, and then performed by `by`.
     Consequential { by: String, if_lost: IfLost },
 }
 
-/// The classes of one configuration.
+/// The classes under one configuration.
 pub(super) struct Classes<'a> {
     config: &'a Config,
     own: BTreeMap<Capability, FunctionType>,
@@ -36,7 +37,7 @@ impl<'a> Classes<'a> {
         Ok(Self { config, own })
     }
 
-    /// The class of an import, or why it is refused.
+    /// The class of an import, or the reason to refuse it.
     pub(super) fn of(&self, Import { capability, ty }: &Import) -> Result<Class, BindError> {
         if let Some(own) = self.own.get(capability) {
             let class = self.own(capability)?;
@@ -78,7 +79,7 @@ impl<'a> Classes<'a> {
                     None => withheld(NO_DEPLOYMENT),
                 }
             }
-            // What no connector is known for is not offered by any host.
+            // A function without a known connector is offered by no host.
             Some((_, Kind::Consequential)) | None => Err(BindError::Unclassified(capability.clone())),
         }
     }

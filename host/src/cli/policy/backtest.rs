@@ -1,4 +1,5 @@
-//! `holdshort policy backtest`: what other policies would have answered to the calls that the host recorded. What is worst comes first.
+//! `holdshort policy backtest`: prints what other policies would have decided on recorded calls,
+//! the worst first.
 
 use holdshort_gate::Time;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use crate::cli::output::Output;
 use crate::policy::backtest::{GroupBurden, NotJudged, Row};
 use crate::review::{story, terminal};
 
-/// What is read of the host's answer.
+/// The used part of the host's answer.
 #[derive(Deserialize)]
 struct Answer {
     warnings: Vec<String>,
@@ -31,7 +32,7 @@ struct Answer {
     without_policy: u64,
 }
 
-/// Calls of one kind: how many, and the first of them.
+/// Calls of one kind: their number and the first of them.
 #[derive(Deserialize)]
 struct Calls {
     count: u64,
@@ -50,7 +51,7 @@ struct Found {
     why: Option<String>,
 }
 
-/// Has the host try them, and prints what came out.
+/// Runs the backtest at the host and prints the result.
 pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let sources = args.files.iter().map(|path| judging::read(path)).collect::<Result<Vec<_>, _>>()?;
     let files = sources.iter().map(|source| json!({ "name": source.path.display().to_string(), "text": source.text }));
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<E
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-/// What people rejected comes first, because it is what a change must not let through.
+/// Prints rejected calls first, because a change of policies must not clear them.
 fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     answer.warnings.iter().try_for_each(|text| output.lines(&terminal::warning(text, output.columns())))?;
     let (Some(first), Some(last)) = (&answer.first, &answer.last) else {
@@ -103,7 +104,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     not_judged(answer, output)
 }
 
-/// What the candidate said nothing of, and what is wrong with it.
+/// Prints the calls without a verdict, and the policies' errors.
 fn not_judged(answer: &Answer, output: &Output) -> Result<(), Failure> {
     if answer.errors > 0 {
         let text = format!("{}: a policy could not be evaluated, which holds", calls(answer.errors));
@@ -124,7 +125,7 @@ fn not_judged(answer: &Answer, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A list under a heading; nothing if it is empty.
+/// Prints a list under a heading, or nothing if it is empty.
 fn listed(what: &str, all: &Calls, output: &Output) -> Result<(), Failure> {
     output.lines(&terminal::warning(what, output.columns()))?;
     for one in &all.first {
@@ -139,7 +140,7 @@ fn listed(what: &str, all: &Calls, output: &Output) -> Result<(), Failure> {
     if more > 0 { output.text(&format!("  and {more} more")) } else { Ok(()) }
 }
 
-/// Counts under a heading.
+/// Prints counts under a heading.
 fn table(what: &str, rows: &[Row], output: &Output) -> Result<(), Failure> {
     let some: Vec<&Row> = rows.iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
     if some.is_empty() {
@@ -152,7 +153,7 @@ fn table(what: &str, rows: &[Row], output: &Output) -> Result<(), Failure> {
     lines.try_for_each(|line| output.text(&line))
 }
 
-/// A number of calls in words.
+/// A number of calls as text.
 fn calls(count: u64) -> String {
     if count == 1 { "1 call".into() } else { format!("{count} calls") }
 }

@@ -1,4 +1,5 @@
-//! `holdshort policy explain`: which policies decided, why, and the smallest change of the call that would have changed it.
+//! `holdshort policy explain`: prints the deciding policies, the reason, and the smallest change of
+//! the call that would alter the verdict.
 
 use holdshort_gate::Total;
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::{story, terminal};
 
-/// What is read of the host's answer.
+/// The used part of the host's answer.
 #[derive(Deserialize)]
 struct Answer {
     recorded: Option<Recorded>,
@@ -18,7 +19,7 @@ struct Answer {
     notes: Vec<String>,
 }
 
-/// The verdict that was written down.
+/// The recorded verdict.
 #[derive(Deserialize)]
 struct Recorded {
     verdict: String,
@@ -28,7 +29,7 @@ struct Recorded {
     totals: Vec<RestedOn>,
 }
 
-/// What the policies in force say of the same call.
+/// The verdict of the policies in force.
 #[derive(Deserialize)]
 struct Present {
     verdict: String,
@@ -49,20 +50,20 @@ struct Policy {
     text: Option<String>,
 }
 
-/// A running total that played a part.
+/// A running total that policies used.
 #[derive(Deserialize)]
 struct RestedOn {
     of: String,
     total: Total,
 }
 
-/// What would have changed the verdict.
+/// A change that would alter the verdict.
 #[derive(Deserialize)]
 struct Change {
     sentence: String,
 }
 
-/// Asks the host, and prints what it says.
+/// Requests the explanation and prints it.
 pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let told: Value = client.get(&format!("/approvals/{id}/explanation"), &[])?;
     if output.json {
@@ -73,7 +74,7 @@ pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-/// First what was decided then, then what is so now, then what would have changed it.
+/// Prints the recorded verdict, then the present one, then the changes.
 fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
         None => output.text("policy was not asked about it")?,
@@ -103,7 +104,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     answer.notes.iter().try_for_each(|note| output.row("note: ", note))
 }
 
-/// The policies behind a verdict, each with its place and its reason.
+/// Prints the policies behind a verdict with file, line and reason.
 fn decided(policies: &[Policy], errors: &[String], output: &Output) -> Result<(), Failure> {
     for one in policies {
         let place = one.file.as_ref().zip(one.line).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();

@@ -1,20 +1,20 @@
-//! What is asked before a decision is sent, and what was typed.
+//! The prompt before a decision, and the typed answer.
 
 use super::screen::Input;
 
-/// What is asked for.
+/// The kinds of prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     Approve,
     Edit,
-    /// Guidance for the agent.
+    /// Asks for the guidance of a rejection.
     Reject,
-    /// The answer to a question.
+    /// Asks for the answer to a question.
     Respond,
 }
 
 impl Ask {
-    /// The decision that it becomes.
+    /// The resulting decision kind.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Approve => "approve",
@@ -25,23 +25,23 @@ impl Ask {
     }
 }
 
-/// A question to the person who reviews.
+/// A prompt for the reviewer.
 #[derive(Debug)]
 pub(super) struct Prompt {
     pub(super) ask: Ask,
-    /// Why a word must be typed instead of a key pressed.
+    /// The reason why the confirmation word is required instead of a key.
     careful: Option<&'static str>,
     typed: String,
 }
 
-/// What became of it.
+/// The state of a prompt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// There is more to type.
+    /// More input is needed.
     Still,
-    /// Nothing is sent.
+    /// The prompt was cancelled.
     No(String),
-    /// It is sent, with this text.
+    /// The decision is sent with this text.
     Yes(Option<String>),
 }
 
@@ -50,7 +50,7 @@ impl Prompt {
         Self { ask, careful, typed: String::new() }
     }
 
-    /// The question, and what has been typed.
+    /// The prompt, and the text typed so far.
     pub(super) fn text(&self) -> (String, &str) {
         let question = match self.ask {
             Ask::Approve => "Approve exactly this?",
@@ -70,7 +70,7 @@ impl Prompt {
         matches!(self.ask, Ask::Reject | Ask::Respond)
     }
 
-    /// What a key makes of it.
+    /// Processes a key.
     pub(super) fn answer(&mut self, input: &Input) -> Asked {
         let no = || Asked::No("not confirmed; nothing was sent".into());
         if !self.is_text() && self.careful.is_none() {
@@ -80,7 +80,7 @@ impl Prompt {
         match input {
             Input::Escape => return no(),
             Input::Char(c) => self.typed.push(*c),
-            // A word that shows care is typed.
+            // The confirmation word must be typed; pasting is ignored.
             Input::Paste(text) if self.is_text() => self.typed.push_str(text),
             Input::Backspace => drop(self.typed.pop()),
             Input::Enter => {

@@ -1,7 +1,6 @@
-//! What is on the screen, and what a key makes of it. It does nothing outside: what is to be done it says as an [`Order`].
-//!
-//! **Invariant:** A key only gives an [`Order`], and approving is ordered only for a page whose end has been on the screen.
-// INVARIANT: a decision names the digest of the page that is open, and an approval is ordered only after the page's end has been on the screen.
+//! The state of the full screen, and its reaction to keys. It does no IO: actions are returned as an [`Order`].
+// INVARIANT: a decision names the digest of the open page, and an approval is ordered only after the end of the page
+// was on the screen.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -23,45 +22,45 @@ use crate::review::story;
 use crate::review::terminal;
 use crate::review::{ShownExhibit, changes, marks};
 
-/// What is to be done outside.
+/// An action for the caller to carry out.
 #[derive(Debug, PartialEq)]
 pub(super) enum Order {
-    /// Nothing.
+    /// Wait for the next key.
     Wait,
     Leave,
-    /// The list, with so many pages.
+    /// Load this number of pages of the list.
     List(usize),
-    /// An approval; with its long evidence, or without.
+    /// Load an approval, with or without its long exhibits.
     Open(CallId, bool),
-    /// The arguments of the open approval, in the reviewer's editor.
+    /// Open the reviewer's editor with the arguments.
     Edit,
-    /// A decision on the open approval.
+    /// Send a decision on the open approval.
     Send(Value),
 }
 
-/// An approval as it was fetched.
+/// A loaded approval.
 pub(super) struct Fetched {
-    /// When the host was asked.
+    /// The time of the request.
     pub(super) asked: Instant,
     pub(super) page: Page,
     pub(super) exhibits: Vec<ShownExhibit>,
 }
 
-/// An approval on the screen.
+/// The approval on the screen.
 pub(super) struct Open {
     pub(super) fetched: Fetched,
     pub(super) reading: Reading,
 }
 
-/// Other arguments that are to be proposed.
+/// The reviewer's edited arguments.
 pub(super) struct Edit {
     pub(super) after: Value,
-    /// What was written, until the host has it.
+    /// The draft's file, kept until the host has accepted the edit.
     pub(super) draft: PathBuf,
     pub(super) reading: Reading,
 }
 
-/// What is on the screen.
+/// The state of the screen.
 #[derive(Default)]
 pub(super) struct Desk {
     pub(super) columns: usize,
@@ -74,12 +73,12 @@ pub(super) struct Desk {
     pub(super) edit: Option<Edit>,
     pub(super) help: Option<Reading>,
     pub(super) prompt: Option<Prompt>,
-    /// What has happened; it stands there until the next key.
+    /// A message that stays until the next key.
     pub(super) status: String,
 }
 
 impl Desk {
-    /// What a key makes of it.
+    /// Processes a key.
     pub(super) fn press(&mut self, input: &Input) -> Order {
         if self.is_too_small() {
             return if *input == Input::Char('q') { Order::Leave } else { Order::Wait };
@@ -137,7 +136,7 @@ impl Desk {
             Input::Char(_) | Input::Paste(_) | Input::Escape | Input::Backspace | Input::Stop => chosen,
         }
         .min(last);
-        // Whoever comes to the end of what there is gets more, until there is none.
+        // At the end of the loaded list, more is loaded.
         if self.inbox.more && self.inbox.chosen == last && chosen != last {
             return Order::List(self.pages + 1);
         }
@@ -178,7 +177,7 @@ impl Desk {
         Order::Wait
     }
 
-    /// Why nothing can be approved now, if so.
+    /// The reason why approving is not possible now, if so.
     fn may_read_on(&self) -> Option<String> {
         let Some(Open { fetched: Fetched { page, .. }, reading }) = &self.open else {
             return Some("open it first".into());
@@ -243,13 +242,14 @@ impl Desk {
         Order::Wait
     }
 
-    /// The list has come.
+    /// Takes a loaded list.
     pub(super) fn listed(&mut self, inbox: Inbox, pages: usize) {
         self.inbox.follow(inbox);
         self.pages = pages;
     }
 
-    /// An approval has come. If it is the same in all that a decision names, it has been read as far as before.
+    /// Takes a loaded approval. If everything that a decision covers is the same as before, the reading progress is
+    /// kept.
     pub(super) fn opened(&mut self, fetched: Fetched) {
         self.inbox.beside(&fetched.page.id, 0);
         let lines = self.laid_out(&fetched);
@@ -267,7 +267,7 @@ impl Desk {
         fetched.page.laid_out(&fetched.exhibits, "press f", self.columns)
     }
 
-    /// What somebody wrote in their editor has come: what it changes is shown, before it is asked for.
+    /// Takes the editor's text and shows the changes before it asks for confirmation.
     pub(super) fn edited(&mut self, after: Value, draft: PathBuf) {
         self.edit = Some(Edit { after, draft, reading: Reading::default() });
         self.lay_out_edit();
@@ -283,7 +283,7 @@ impl Desk {
         edit.reading.again(&lines, self.columns);
     }
 
-    /// A decision has been taken: the next one is opened. What an edit leads to is for its editor to look at.
+    /// Takes the result of a decision and opens the next approval. After an edit, the new revision is opened.
     pub(super) fn decided(&mut self, id: &CallId, edit: bool, decided: &Decided) -> Order {
         self.edit = None;
         self.status = format!("{id} {}", outcome(decided));
@@ -298,21 +298,21 @@ impl Desk {
         next.map_or(Order::List(self.pages), |id| Order::Open(id, false))
     }
 
-    /// Something went wrong outside.
+    /// Takes a failure.
     pub(super) fn failed(&mut self, failure: Failure) {
-        // Where to look again is right here.
+        // The next step is visible on this screen, so the failure's advice is left out.
         let hint = failure.hint.filter(|_| failure.exit != Exit::Refused);
         self.status = failure.message + &hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     }
 
-    /// What others did.
+    /// Takes news about other reviewers' actions.
     pub(super) fn told(&mut self, news: News) -> Order {
         self.inbox.follow(news.inbox);
         let (Some(page), Some(open)) = (news.page, &mut self.open) else { return Order::Wait };
         let shown = &open.fetched.page;
         let same = page.verified.digest == shown.verified.digest && state(&page) == state(shown);
         let more = page.detail.decisions.len() > shown.detail.decisions.len();
-        // What was asked before the page came says nothing that the page does not.
+        // The page is newer than the news.
         let late = news.asked < open.fetched.asked;
         if page.id != shown.id || late || (same && !more) {
             return Order::Wait;
@@ -323,7 +323,7 @@ impl Desk {
             None => format!("meanwhile it has changed; it is {} now", state(&page)),
         };
         if !same {
-            // What was being asked, or written, was about what is no more.
+            // The prompt or the edit refers to an outdated page.
             self.prompt = None;
             if let Some(edit) = self.edit.take() {
                 self.status += &format!("; your draft is kept in `{}`", edit.draft.display());
@@ -332,23 +332,23 @@ impl Desk {
         Order::Open(page.id, shown.full)
     }
 
-    /// What the person has before them.
+    /// What the reviewer is looking at.
     pub(super) fn looking(&self) -> Looking {
         Looking { at: self.open.as_ref().map(|open| open.fetched.page.id.clone()), pages: self.pages }
     }
 }
 
-/// Why no decision is possible, if so.
+/// The reason why no decision is possible, if so.
 fn waits_for_nothing(page: &Page) -> Option<String> {
     (page.detail.state != "held").then(|| format!("it waits for no decision: it is {}", state(page)))
 }
 
-/// How the effect stands, or, before there is one, the decision.
+/// The effect's state or, before there is one, the call's.
 pub(super) fn state(page: &Page) -> &str {
     page.detail.effect.as_ref().map_or(&page.detail.state, |effect| &effect.state)
 }
 
-/// Whether a refusal means that what is on the screen is no more.
+/// Whether a refusal means that the screen is outdated.
 pub(super) fn is_stale(failure: &Failure) -> bool {
     failure.exit == Exit::Refused
 }

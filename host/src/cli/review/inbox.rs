@@ -1,4 +1,4 @@
-//! What waits: what is in doubt first, then what is held, in the host's order.
+//! The list of waiting approvals: those in doubt first, then held ones, in the host's order.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -10,31 +10,31 @@ use crate::cli::exit::{Exit, Failure};
 use crate::review::story::moment;
 use crate::review::terminal::{self, Line};
 
-/// Approvals of one request; the host gives no more at once.
+/// Approvals per request, the host's maximum.
 const PAGE: u32 = 200;
 
-/// One that waits.
+/// A waiting approval.
 pub(super) struct Waiting {
     pub(super) id: CallId,
     row: ApprovalRow,
 }
 
-/// All that wait, as far as they have been asked for.
+/// The waiting approvals loaded so far.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) waiting: Vec<Waiting>,
-    /// How many of them are in doubt; they come first.
+    /// The number of approvals in doubt. They come first.
     pub(super) doubtful: usize,
-    /// Whether there are more.
+    /// Whether the host has more.
     pub(super) more: bool,
-    /// Which one would be opened.
+    /// The index of the selected approval.
     pub(super) chosen: usize,
-    /// When the host was asked.
+    /// The time of the request.
     asked: Option<Instant>,
 }
 
 impl Inbox {
-    /// Asks for so many pages.
+    /// Loads this number of pages.
     pub(super) fn load(pages: usize, client: &Client) -> Result<Self, Failure> {
         let mut inbox = Self { asked: Some(Instant::now()), ..Self::default() };
         let mut after = None;
@@ -55,7 +55,8 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// Takes the place of an older one; the same approval stays chosen, if it still waits. What comes late and says less changes nothing.
+    /// Replaces the list with a newer one. The selected approval stays selected if it still waits.
+    /// A list from an earlier request is ignored.
     pub(super) fn follow(&mut self, newer: Self) {
         if newer.asked >= self.asked {
             *self = newer.following(self);
@@ -68,19 +69,19 @@ impl Inbox {
         self
     }
 
-    /// The one that is chosen.
+    /// The selected approval.
     pub(super) fn chosen(&self) -> Option<&CallId> {
         self.waiting.get(self.chosen).map(|waiting| &waiting.id)
     }
 
-    /// Chooses an approval, if it waits; the one `steps` behind it, without which there is none.
+    /// Selects the approval `steps` after this one, if there is one.
     pub(super) fn beside(&mut self, id: &CallId, steps: isize) -> Option<CallId> {
         let place = self.waiting.iter().position(|waiting| waiting.id == *id)?;
         self.chosen = place.checked_add_signed(steps).filter(|place| *place < self.waiting.len())?;
         self.chosen().cloned()
     }
 
-    /// Takes out what is decided; what came behind it is chosen.
+    /// Removes a decided approval and selects the next one.
     pub(super) fn without(&mut self, id: &CallId) {
         let Some(place) = self.waiting.iter().position(|waiting| waiting.id == *id) else { return };
         self.waiting.remove(place);
@@ -88,7 +89,7 @@ impl Inbox {
         self.chosen = place.min(self.waiting.len().saturating_sub(1));
     }
 
-    /// The list, and which of its rows are the chosen one's.
+    /// The lines of the list, and the range of the selected one.
     pub(super) fn lines(&self, columns: usize) -> (Vec<Line>, Range<usize>) {
         let (mut lines, mut chosen) = (Vec::new(), 0..0);
         for (place, Waiting { id, row }) in self.waiting.iter().enumerate() {

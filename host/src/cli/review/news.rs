@@ -1,4 +1,4 @@
-//! What others do meanwhile: listened to beside the screen, which never waits for it.
+//! Watches for other reviewers' actions in the background, so that the screen never waits.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,37 +10,37 @@ use crate::cli::approvals::show::Page;
 use crate::cli::args::CallId;
 use crate::cli::client::Client;
 
-/// Until the host is asked again, when it could not be listened to.
+/// The pause before listening again after a failure.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Between what has happened and looking what that changed, so that one look serves a burst.
+/// The pause between an event and loading the changes, so that one request covers several events.
 const BURST: Duration = Duration::from_millis(50);
 
-/// What the person has before them.
+/// What the reviewer is looking at.
 #[derive(Clone, Default)]
 pub(super) struct Looking {
-    /// The page that is open.
+    /// The open page.
     pub(super) at: Option<CallId>,
-    /// Pages of the inbox.
+    /// The loaded pages of the inbox.
     pub(super) pages: usize,
 }
 
-/// How things stand after something has happened.
+/// The current state after a change.
 pub(super) struct News {
-    /// When the host was asked.
+    /// The time of the request.
     pub(super) asked: Instant,
     pub(super) inbox: Inbox,
-    /// The page that was open, if it may have changed.
+    /// The open page, if it may have changed.
     pub(super) page: Option<Box<Page>>,
 }
 
-/// Where news come from.
+/// The source of news.
 pub(super) struct Feed {
     looking: Arc<Mutex<Looking>>,
     news: Receiver<News>,
 }
 
 impl Feed {
-    /// Begins to listen. The threads end with the process.
+    /// Starts to listen. Its threads end with the process.
     pub(super) fn begin(client: &Arc<Client>) -> Self {
         let looking = Arc::new(Mutex::new(Looking::default()));
         let (happened, heard) = channel();
@@ -52,21 +52,22 @@ impl Feed {
         Self { looking, news }
     }
 
-    /// Says what the person has before them now.
+    /// Sets what the reviewer is looking at.
     pub(super) fn look_at(&self, looking: Looking) {
         *locked(&self.looking) = looking;
     }
 
-    /// What has changed since.
+    /// The news since the last call.
     pub(super) fn next(&self) -> Option<News> {
         self.news.try_recv().ok()
     }
 }
 
-/// Passes on that something has happened, with the run. What was missed while nobody listened can be anything.
+/// Reports the run of each event. `None` means that any run may have changed, because events were
+/// missed.
 fn listen(client: &Client, happened: &Sender<Option<String>>) {
     loop {
-        // A host that is gone says so to whoever asks it for something.
+        // If the host is gone, the next request reports it.
         let _ = client.listen(|run| drop(happened.send(run.map(str::to_owned))));
         thread::sleep(AGAIN);
         if happened.send(None).is_err() {
@@ -83,7 +84,8 @@ fn look(client: &Client, looking: &Mutex<Looking>, heard: &Receiver<Option<Strin
         let asked = Instant::now();
         let concerned = |id: &CallId| runs.iter().any(|run| run.as_ref().is_none_or(|run| *run == id.run.to_string()));
         let page = at.filter(concerned).and_then(|id| Page::load(&id, client).ok()).map(Box::new);
-        // What cannot be had now comes with the next event, or the host is gone, which the next key tells.
+        // If loading fails, the next event loads again, or the next key reports that the host is
+        // gone.
         let Ok(inbox) = Inbox::load(pages.max(1), client) else { continue };
         if tell.send(News { asked, inbox, page }).is_err() {
             return;

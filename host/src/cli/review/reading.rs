@@ -1,32 +1,33 @@
-//! Text that is longer than the screen.
+//! Text longer than the screen, with the reading progress.
 
 use super::screen::Input;
 use crate::review::screen::rows;
 use crate::review::terminal::Line;
 
-/// Rows, and how far they have been read.
+/// Rows, and how far the reviewer has read.
 #[derive(Default)]
 pub(super) struct Reading {
     rows: Vec<Line>,
     top: usize,
-    /// Rows on the screen at a time, the last time.
+    /// The number of rows on the screen at the last drawing.
     height: usize,
     /// Whether the end has been on the screen.
     pub(super) ended: bool,
 }
 
 impl Reading {
-    /// A text from its beginning.
+    /// A text, from its beginning.
     pub(super) fn new(lines: &[Line], columns: usize) -> Self {
         Self { rows: rows(lines, columns), ..Self::default() }
     }
 
-    /// The same text as before, for another width or with other words of the host's; it has been read as far as before.
+    /// The same text for another width, or with other words of the host. The reading progress is
+    /// kept.
     pub(super) fn again(&mut self, lines: &[Line], columns: usize) {
         self.rows = rows(lines, columns);
     }
 
-    /// What stands on a screen with room for so many rows. From now on that much has been read.
+    /// The rows on a screen of this height. They count as read from now on.
     pub(super) fn view(&mut self, height: usize) -> Vec<Line> {
         self.height = height;
         self.top = self.top.min(self.rows.len().saturating_sub(height));
@@ -34,14 +35,14 @@ impl Reading {
         self.rows.iter().skip(self.top).take(height).cloned().collect()
     }
 
-    /// How much of it is above the lower edge, in per cent.
+    /// The part above the lower edge in per cent.
     pub(super) fn share(&self) -> usize {
         100 * (self.top + self.height).min(self.rows.len()) / self.rows.len().max(1)
     }
 
-    /// Scrolls, if that is what was meant.
+    /// Scrolls if the key asks for it.
     pub(super) fn scroll(&mut self, input: &Input) {
-        // One row of the page before stays.
+        // One row of the previous page stays visible.
         let page = self.height.saturating_sub(1).max(1);
         self.top = match input {
             Input::Down | Input::Char('j') => self.top + 1,
@@ -56,7 +57,7 @@ impl Reading {
         };
     }
 
-    /// Scrolls so that these rows can be seen.
+    /// Scrolls until these rows are visible.
     pub(super) fn show(&mut self, rows: std::ops::Range<usize>, height: usize) {
         self.top = self.top.max(rows.end.saturating_sub(height)).min(rows.start);
     }

@@ -1,4 +1,5 @@
-//! The terminal as a whole: opened, drawn on, read from, and given back as it was, however the program ends.
+//! Controls the whole terminal: opens it, draws, reads keys, and restores it however the program
+//! ends.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Stdout};
@@ -20,15 +21,14 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::session;
 use crate::review::Screenful;
 
-/// How often work in the background is looked after while keys are waited for.
+/// The interval for checking background work while waiting for keys.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What a person did.
+/// The reviewer's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// A key with a sign on it.
     Char(char),
-    /// Text from elsewhere.
+    /// Pasted text.
     Paste(String),
     Enter,
     Escape,
@@ -39,24 +39,23 @@ pub(super) enum Input {
     PageDown,
     Home,
     End,
-    /// Ctrl-C.
     Stop,
 }
 
-/// The terminal while it is ours.
+/// The terminal while this program controls it.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
-    /// What was typed while nobody listened.
+    /// Keys typed while nothing read them.
     typed: VecDeque<Input>,
-    /// Held while something is drawn, so that a signal does not give the terminal back in the middle.
+    /// Held while drawing, so that a signal does not restore the terminal in the middle.
     drawing: Arc<Mutex<()>>,
-    /// Whether another program has the terminal.
+    /// Whether another program controls the terminal.
     away: Arc<AtomicBool>,
     _signals: Runtime,
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes control of the terminal.
     pub(super) fn open() -> Result<Self, Failure> {
         let dumb = std::env::var("TERM").is_ok_and(|name| name == "dumb");
         if dumb || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
@@ -77,7 +76,8 @@ impl Screen {
         Ok((size.width.into(), size.height.into()))
     }
 
-    /// Shows a sheet. It is drawn anew whole, where terminals may disagree about how wide a sign is.
+    /// Draws a screen. It is redrawn completely, because terminals may disagree about the width of
+    /// characters.
     pub(super) fn draw(&mut self, sheet: &Screenful) -> Result<(), Failure> {
         let _drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
         if sheet
@@ -91,7 +91,7 @@ impl Screen {
         Ok(())
     }
 
-    /// What the person does next, if it comes within a moment.
+    /// The next input, if it arrives within [`TICK`].
     pub(super) fn next(&mut self) -> Result<Option<Input>, Failure> {
         match self.typed.pop_front() {
             Some(input) => Ok(Some(input)),
@@ -106,13 +106,13 @@ impl Screen {
         Ok(input(event::read().map_err(lost)?))
     }
 
-    /// Does what takes its time beside the screen. Ctrl-C is heard meanwhile, and what else is typed is kept.
+    /// Runs slow work beside the screen. Ctrl-C works meanwhile, and other keys are kept.
     pub(super) fn during<T: Send>(&mut self, work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
         thread::scope(|scope| {
             let worker = scope.spawn(work);
             while !worker.is_finished() {
                 match self.poll()? {
-                    // Not at the end of the request, which may be a minute away.
+                    // Ends now, because the request could take another minute.
                     Some(Input::Stop) => end(&self.drawing),
                     input => self.typed.extend(input),
                 }
@@ -121,12 +121,12 @@ impl Screen {
         })
     }
 
-    /// Forgets what was typed ahead: it was meant for what stood on the screen before.
+    /// Drops keys that were typed ahead, because they were meant for the previous screen.
     pub(super) fn forget_typed(&mut self) {
         self.typed.clear();
     }
 
-    /// Lets another program have the terminal.
+    /// Gives the terminal to another program.
     pub(super) fn lend<T>(&mut self, program: impl FnOnce() -> T) -> Result<T, Failure> {
         self.away.store(true, Ordering::Relaxed);
         give_back();
@@ -150,26 +150,28 @@ impl Drop for Screen {
     }
 }
 
-/// Clears the screen, without asking the terminal for the cursor as `clear` does: some never answer.
+/// Clears the screen without asking the terminal for its cursor, as `clear` does, because some
+/// terminals never answer.
 fn forget_drawn(terminal: &mut Terminal<CrosstermBackend<Stdout>>) -> Result<(), Failure> {
     let size = terminal.size().map_err(lost)?;
     terminal.resize(size.into()).map_err(lost)
 }
 
-/// The terminal as it was. Nobody can be told if even that fails.
+/// Restores the terminal. A failure is ignored.
 fn give_back() {
     let _ = execute!(io::stdout(), DisableBracketedPaste, terminal::LeaveAlternateScreen, cursor::Show);
     let _ = terminal::disable_raw_mode();
 }
 
-/// Ends the program at once, with the terminal as it was.
+/// Ends the program at once and restores the terminal.
 fn end(drawing: &Mutex<()>) -> ! {
     let _drawing = drawing.lock().unwrap_or_else(PoisonError::into_inner);
     give_back();
     std::process::exit(Exit::Interrupted.code().into())
 }
 
-/// Ends the program when it is told to from outside. An interrupt from the keyboard is for the program that has the terminal.
+/// Ends the program on a signal. An interrupt from the keyboard belongs to the program that
+/// controls the terminal.
 fn watch_signals(drawing: Arc<Mutex<()>>, away: Arc<AtomicBool>) -> Result<Runtime, Failure> {
     let runtime = session::runtime()?;
     let inside = runtime.enter();
@@ -192,7 +194,8 @@ fn watch_signals(drawing: Arc<Mutex<()>>, away: Arc<AtomicBool>) -> Result<Runti
     Ok(runtime)
 }
 
-/// What an event means. The size is no matter of events: it is asked for before everything that is drawn.
+/// Translates a terminal event. A change of size is ignored, because the size is read before each
+/// drawing.
 #[allow(clippy::wildcard_enum_match_arm, reason = "whatever else terminals can say means nothing here")]
 fn input(event: event::Event) -> Option<Input> {
     let key = match event {

@@ -1,4 +1,4 @@
-//! What a desk looks like.
+//! Draws the state of the desk.
 
 use super::desk::{Desk, Open, state};
 use super::reading::Reading;
@@ -8,11 +8,11 @@ use crate::review::Screenful;
 use crate::review::screen::rows;
 use crate::review::terminal::{self, Line};
 
-/// The narrowest screen on which anything is decided, and the lowest.
+/// The minimum width and height for decisions.
 const COLUMNS_MIN: usize = 24;
 const ROWS_MIN: usize = 8;
 
-/// Every key.
+/// All keys.
 const HELP: [(&str, &str); 16] = [
     ("j, k, arrows", "down and up"),
     ("Space, b, Page Down, Page Up", "a screen down and up"),
@@ -38,7 +38,7 @@ impl Desk {
         self.columns < COLUMNS_MIN || self.rows < ROWS_MIN
     }
 
-    /// Takes the size of the screen, and says whether it is another one; what is open is laid out for it.
+    /// Sets the screen's size and lays out the open page again. Returns whether the size changed.
     pub(super) fn resize(&mut self, columns: usize, rows: usize) -> bool {
         let before = (self.columns, self.rows);
         (self.columns, self.rows) = (columns, rows);
@@ -52,7 +52,7 @@ impl Desk {
         before != (columns, rows)
     }
 
-    /// A screenful.
+    /// The complete screen.
     pub(super) fn sheet(&mut self) -> Screenful {
         if self.is_too_small() {
             let text = format!("At least {COLUMNS_MIN} columns and {ROWS_MIN} rows, please. q leaves.");
@@ -60,7 +60,7 @@ impl Desk {
         }
         let (columns, colours) = (self.columns, self.colours);
         let mut foot = rows(&self.said(), columns);
-        // What has happened may be long, and the page stays readable beside it.
+        // A message may be long; the page keeps half of the screen.
         foot.truncate(self.rows / 2);
         foot.extend(rows(&terminal::row("", &self.keys(), columns), columns));
         foot.truncate(self.rows.saturating_sub(3));
@@ -88,7 +88,7 @@ impl Desk {
         if lines.is_empty() {
             return terminal::row("", "nothing waits for a decision", columns);
         }
-        // The list's lines may have to be wrapped once more, so the chosen one's place is counted in rows.
+        // List lines may be wrapped again, so the selection's position is counted in rows.
         let before = rows(lines.get(..chosen.start).unwrap_or_default(), columns).len();
         let its = rows(lines.get(chosen).unwrap_or_default(), columns).len();
         self.list.again(&lines, columns);
@@ -120,7 +120,7 @@ impl Desk {
         }
     }
 
-    /// What is asked, or what has happened.
+    /// The prompt or the message.
     fn said(&self) -> Vec<Line> {
         match &self.prompt {
             Some(prompt) => {
@@ -156,7 +156,7 @@ impl Desk {
     }
 }
 
-/// A heading alone.
+/// A heading without a line before it.
 fn heading(text: &str, columns: usize) -> Vec<Line> {
     terminal::heading(text, columns).into_iter().skip(1).collect()
 }

@@ -11,22 +11,23 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::story;
 
-/// Events, or lines, of one request.
+/// Events or lines per request.
 const PAGE: u32 = 200;
-/// How often a run that is followed is asked for news.
+/// The interval between requests with `--follow`.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Prints what happened, and with `--follow` what happens until the run is over.
+/// Prints the events, and with `--follow` new ones until the run ends.
 pub(super) fn events(args: &History, client: &Client, output: &Output) -> Result<Exit, Failure> {
     follow(args, client, |after| event_page(&args.id, after, client, output))
 }
 
-/// Prints what the agent said, and with `--follow` what it says until the run is over.
+/// Prints the log lines, and with `--follow` new ones until the run ends.
 pub(super) fn logs(args: &History, client: &Client, output: &Output) -> Result<Exit, Failure> {
     follow(args, client, |after| log_page(&args.id, after, client, output))
 }
 
-/// Has one page after the other printed by `page`, which returns the number of the last thing on it; `None` when there is nothing more.
+/// Calls `page` repeatedly. It prints a page and returns the number of its last entry, or `None` at
+/// the end.
 fn follow(
     args: &History,
     client: &Client,
@@ -34,7 +35,8 @@ fn follow(
 ) -> Result<Exit, Failure> {
     let mut after = args.after;
     loop {
-        // Asked first, so that whatever an ended run wrote is on the pages that follow.
+        // The state is read first, so that the pages after it contain everything that an ended run
+        // wrote.
         let run = if args.follow { Some(client::read::<RunRow>(&client.run(&args.id)?)?) } else { None };
         while let Some(last) = page(after)? {
             after = last;
@@ -55,7 +57,7 @@ fn event_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Re
     } else {
         for event in &page.events {
             let label = format!("{:>4}  {}  ", event.seq, story::moment(&event.at));
-            // What this program does not know is shown as it came.
+            // An unknown event is shown as received.
             let text = match event.known() {
                 Some(known) => match known.call() {
                     Some(call) => format!("call {call} {}", story::sentence(&known)),
@@ -88,7 +90,7 @@ fn fetch(run: &RunName, what: &str, after: u64, client: &Client) -> Result<Value
     client.get(&format!("/runs/{run}/{what}"), &query)
 }
 
-/// One document a line, so that a reader can follow.
+/// Prints one JSON document per line, so that a program can follow.
 fn documents(answer: &Value, list: &str, output: &Output) -> Result<(), Failure> {
     let mut documents = answer.get(list).and_then(Value::as_array).into_iter().flatten();
     documents.try_for_each(|document| output.json_line(document))

@@ -1,4 +1,4 @@
-//! `holdshort runs resolve`: a person settles an effect whose outcome was lost.
+//! `holdshort runs resolve`: a reviewer resolves an effect in doubt.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use holdshort_common::once::once;
 
-/// Sends what the person found out about the attempt that they looked at.
+/// Sends the reviewer's finding about the attempt that they checked.
 pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let attempt = match args.attempt {
         Some(attempt) => attempt,
@@ -41,7 +41,7 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
     Ok(Exit::Done)
 }
 
-/// The attempt that is in doubt now; the host refuses the resolution if another one has begun by then.
+/// The attempt in doubt now. The host refuses the resolution if another attempt has begun since.
 fn last_attempt(args: &Resolve, client: &Client) -> Result<u32, Failure> {
     let detail = client::read::<ApprovalDetail>(&client.approval(&args.id)?)?;
     detail.effect.map(|effect| effect.attempts).ok_or_else(|| {

@@ -1,4 +1,5 @@
-//! Other people's functions: what the configuration says of each, or of a whole interface, and the programs that serve it.
+//! Foreign functions: the configured rules for functions and interfaces, and the programs that
+//! serve them.
 
 use std::sync::Arc;
 
@@ -11,8 +12,9 @@ use crate::connectors::command::{Acts, Answers, Beside, Facts, Surroundings};
 use crate::runs::{Offer, Offered};
 
 impl Wiring {
-    /// Offers what the sections `[capabilities.…]` classify. A section for one function goes before the one for its interface, because the
-    /// catalogue and the performers look for the function first.
+    /// Offers the functions of the sections `[capabilities.…]`. A function's own section has
+    /// priority over its interface's, because the catalogue and the performers look for the
+    /// function first.
     pub(super) fn others(&mut self, config: &Config, types: ComponentTypes) -> Result<(), Failure> {
         if config.capabilities.is_empty() {
             return Ok(());
@@ -20,7 +22,7 @@ impl Wiring {
         let around = Surroundings::new(children(config)?, Arc::new(types));
         for (pattern, rule) in &config.capabilities {
             let (offer, performer) = serve(rule, config, &around);
-            // The component that asks brings the type along.
+            // The calling component supplies the type.
             let offered = Offered { offer, ty: None };
             match pattern {
                 CapabilityPattern::Function(capability) => {
@@ -41,8 +43,8 @@ impl Wiring {
     }
 }
 
-/// What answers or previews, for the driver, and what performs, for the dispatcher. For a consequential function that is one connector, and each
-/// room gets the half that it may use.
+/// The parts of a capability: the answer or preview for the driver, and the performer for the
+/// dispatcher. For a consequential function, both are one connector, and each room gets its half.
 fn serve(rule: &CapabilityRule, config: &Config, around: &Surroundings) -> (Offer, Option<Arc<dyn Perform>>) {
     match rule {
         CapabilityRule::Routine(command) => {
