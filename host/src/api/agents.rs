@@ -1,4 +1,4 @@
-//! `/v1/agents`: what can be started here, and what each may ask for.
+//! `/v1/agents`: the configured agents and their capabilities.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -19,35 +19,35 @@ pub(super) struct AgentList {
     agents: Vec<Agent>,
 }
 
-/// An agent.
+/// A configured agent.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Agent {
     name: String,
     state: AgentStateName,
-    /// Why it cannot be started, if it has failed.
+    /// Why the agent cannot be started; null unless its state is `failed`.
     #[schema(required = true)]
     problem: Option<String>,
-    /// The component that a new run would execute; null unless it is ready.
+    /// The component that a new run would execute; null unless the state is `ready`.
     #[schema(required = true, value_type = Option<DigestShape>)]
     component: Option<Digest>,
-    /// What it asks for; empty while that is not known.
+    /// The capabilities that it imports; empty while unknown.
     capabilities: Vec<AgentCapability>,
 }
 
-/// Whether a run of an agent can begin.
+/// Whether a run of the agent can start.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AgentStateName {
-    /// Its file is being read and compiled; a run that is started meanwhile waits for that.
+    /// The component is being read and compiled. A run started now waits for that.
     Loading,
-    /// It can.
+    /// A run can start.
     Ready,
-    /// It cannot.
+    /// A run cannot start.
     Failed,
 }
 
-/// A function that an agent asks for.
+/// A function that an agent imports.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AgentCapability {
@@ -56,7 +56,7 @@ pub(super) struct AgentCapability {
     class: CapabilityClass,
 }
 
-/// Whether calls can hold short.
+/// Whether calls of the function can be held.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum CapabilityClass {

@@ -1,4 +1,4 @@
-//! `/v1/approvals/{id}`: what a decision rests on. The list of them is in `inbox`.
+//! `/v1/approvals/{id}`: everything that a decision rests on. The list of approvals is in `inbox`.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -21,14 +21,14 @@ use super::shapes::{
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
 
-/// The decision's side of a call's states.
+/// The states of the decision on a call.
 pub(super) const DECISION_STATES: [&str; 8] =
     ["refused", "cleared", "held", "approved", "rejected", "answered", "expired", "cancelled"];
-/// The effect's side.
+/// The states of a call's effect.
 pub(super) const EFFECT_STATES: [&str; 5] = ["started", "in-doubt", "succeeded", "failed", "unresolved"];
 const _: () = assert!(DECISION_STATES.len() + EFFECT_STATES.len() == Phase::NAMES.len(), "every state is on one side");
 
-/// An approval: what would happen, who decided what, and what came of it.
+/// An approval: the action, the decisions, and the effect.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Approval {
@@ -39,111 +39,116 @@ pub(super) struct Approval {
     run: String,
     call: u32,
     agent: String,
-    /// What the run was asked to do.
+    /// The task of the run.
     task: String,
-    /// Who asked.
+    /// Who started the run.
     started_by: String,
     #[schema(value_type = DecisionStateShape)]
     state: &'static str,
-    /// The effect's side; null unless an attempt is under way, over, or lost.
+    /// The state of the effect; null before the first attempt.
     #[schema(required = true)]
     effect: Option<Effect>,
-    /// How often the effect was begun.
+    /// The number of attempts so far.
     attempts: u32,
-    /// The last attempt, if it certainly did not happen and is made again under the same clearance.
+    /// The last attempt, if it certainly did not happen and will be repeated under the same
+    /// clearance.
     #[schema(required = true)]
     put_off: Option<PutOff>,
-    /// The ids of the other calls that wait now and would do the very same; the oldest 33 at most.
+    /// The ids of other waiting calls with the same action; at most the oldest 33.
     same_waiting: Vec<String>,
-    /// 1, and one more for each edit and each change of facts.
+    /// The revision, from 1. Each edit and each change of a material fact adds one.
     revision: u32,
-    /// What a decision must name; null if the call was refused before anyone was asked.
+    /// The digest that a decision must name; null if the call was refused without a reviewer.
     #[schema(required = true, value_type = Option<DigestShape>)]
     digest: Option<Digest>,
     #[schema(value_type = DigestShape)]
     action_digest: Digest,
-    /// What `digest` covers, together with journal, run, call and revision; null if the call was refused before anyone was asked.
+    /// The content that `digest` covers, together with journal, run, call and revision; null if the
+    /// call was refused without a reviewer.
     #[schema(required = true, value_type = Option<ProposalShape>)]
     proposal: Option<Box<Proposal>>,
-    /// In one sentence, what the host would look at if the outcome of the effect were lost (`proposal.class` says how it could be settled then);
-    /// null if no connector of this host would perform it.
+    /// One sentence on what the host would check if the outcome of the effect were unknown
+    /// (`proposal.class` says how it could be resolved); null if no connector of this host would
+    /// perform it.
     #[schema(required = true)]
     if_lost: Option<String>,
-    /// What was refused and why, if the call was refused before anyone was asked.
+    /// The refused action and the reason, if the call was refused without a reviewer.
     #[schema(required = true)]
     refused: Option<RefusedCall>,
-    /// Approvals of the current digest.
+    /// The approvals of the current digest.
     votes: Vec<CastVote>,
-    /// Rejections of the current digest, counted apart.
+    /// The rejections of the current digest.
     rejections: Vec<CastVote>,
-    /// How many more people must reject it to stop it; 0 if it is not held.
+    /// How many more reviewers must reject it to stop it; 0 if it is not held.
     rejections_needed: u32,
-    /// Who still has to decide: the demands of the stage that is decided on; empty if it is not held.
+    /// The reviewers still to decide: the open demands of the current stage; empty if it is not
+    /// held.
     #[schema(value_type = Vec<WaitingShape>)]
     waiting_for: Vec<Waiting>,
-    /// How often it was escalated because nobody decided in time.
+    /// The number of escalations so far.
     level: usize,
     /// Why it is held, in the operator's words.
     reasons: Vec<String>,
-    /// Every decision ever made on it, oldest first.
+    /// All decisions on it, oldest first.
     decisions: Vec<PastDecision>,
-    /// What changed, if it was held again because the facts changed.
+    /// The changed facts, if it was held again because of them.
     #[schema(required = true)]
     reheld: Option<String>,
-    /// Who edited the current revision.
+    /// The reviewer who edited the current revision.
     #[schema(required = true)]
     edited_by: Option<String>,
-    /// How many more people must approve.
+    /// How many more reviewers must approve.
     still_needed: u32,
     proposed_at: Moment,
-    /// When it lapses by itself; null if never.
+    /// When it expires; null if never.
     #[schema(required = true)]
     deadline: Option<Moment>,
 }
 
-/// An attempt that did not happen.
+/// An attempt that certainly did not happen.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PutOff {
-    /// Why.
+    /// The reason.
     reason: String,
-    /// When it is made again, at the earliest.
+    /// The earliest time of the next attempt.
     until: Moment,
 }
 
-/// How the effect stands.
+/// The state of the effect.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Effect {
     #[schema(value_type = EffectStateShape)]
     state: &'static str,
-    /// How often it was begun.
+    /// The number of attempts so far.
     attempts: u32,
-    /// When it was begun last.
+    /// The start of the last attempt.
     #[schema(required = true)]
     started_at: Option<Moment>,
-    /// Why it failed, what was seen when its outcome was lost, or how a person closed it.
+    /// Why it failed, what was observed when its outcome was lost, or how a reviewer resolved it.
     #[schema(required = true)]
     reason: Option<String>,
-    /// What was done, of the function's `ok` type.
+    /// The receipt, of the function's `ok` type.
     #[schema(required = true)]
     receipt: Option<Value>,
-    /// What the host found when it looked the current attempt up; null if it did not have to. While the effect is in doubt, whoever settles it begins here.
+    /// The result of the lookup of the current attempt; null if there was none. A reviewer who
+    /// resolves an effect in doubt begins here.
     #[schema(required = true)]
     evidence: Option<Evidence>,
 }
 
-/// What a lookup found.
+/// The result of a lookup.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evidence {
-    /// When it was written down; a later lookup that found the same is not.
+    /// When it was recorded. A later lookup with the same result is not recorded.
     at: Moment,
-    /// What was looked at and what it showed, or why nothing could be looked at.
+    /// What was checked and what it showed, or why a check was not possible.
     text: String,
 }
 
-/// A call that was refused before anyone was asked.
+/// A call that was refused without a reviewer.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RefusedCall {
@@ -153,12 +158,12 @@ pub(super) struct RefusedCall {
     reason: RefusalReason,
 }
 
-/// One person's approval or rejection.
+/// One reviewer's approval or rejection.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CastVote {
     reviewer: String,
-    /// In whose place, if it was by delegation.
+    /// The absent reviewer for whom it was made, if any.
     #[schema(required = true)]
     stands_for: Option<String>,
     at: Moment,
@@ -172,7 +177,7 @@ impl From<Vote> for CastVote {
     }
 }
 
-/// A decision and when it was written.
+/// A recorded decision.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PastDecision {
@@ -181,12 +186,12 @@ pub(super) struct PastDecision {
     decision: holdshort_gate::Decision,
 }
 
-/// How an approval is shown.
+/// The form of an approval.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ShowQuery {
-    /// Another system's shape of it, while it waits: `langchain` or `ag-ui`.
+    /// Another system's form of a waiting approval: `langchain` or `ag-ui`.
     #[param(inline)]
     view: Option<View>,
 }
@@ -215,7 +220,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(q
         .into_response())
 }
 
-/// What is answered.
+/// The possible answers.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = ApprovalOrView)]
@@ -229,7 +234,7 @@ pub(super) enum AnyShape {
     AgUi(AgUiEvent),
 }
 
-/// The run and the consequential call that an id names.
+/// Loads the run and the consequential call of an id.
 pub(crate) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject, Call), Problem> {
     let missing = || Problem::not_found(format_args!("approval `{run}.{number}`"));
     let mut subject = api.journal().subject(run, Some(number)).await?.ok_or_else(missing)?;
@@ -237,7 +242,7 @@ pub(crate) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject
     Ok((subject, call))
 }
 
-/// The whole of it for a client: nothing that the digest covers is left out.
+/// The complete approval for a client. Everything that the digest covers is included.
 fn approval(journal: JournalId, run: RunId, agent: String, task: String, started_by: String, call: Call) -> Approval {
     let (still_needed, waiting_for) = (call.still_needed(), call.waiting_for(&started_by));
     let rejections_needed = if call.phase == Phase::Held { call.rejections_needed() } else { 0 };
@@ -287,7 +292,8 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
     }
 }
 
-/// Where the decision stands. Once the effect has started, what had cleared it stays: people's votes, or policy.
+/// The state of the decision. After the effect has started, it still says who cleared the call:
+/// reviewers or policy.
 fn decision_state(call: &Call) -> &'static str {
     match &call.phase {
         Phase::Started
@@ -312,7 +318,7 @@ fn decision_state(call: &Call) -> &'static str {
     }
 }
 
-/// The effect's side, which is there once an attempt has begun.
+/// The state of the effect; `None` before the first attempt.
 fn effect(call: &Call) -> Option<Effect> {
     let (reason, receipt) = match &call.phase {
         Phase::Started => (None, None),

@@ -1,4 +1,5 @@
-//! Who asks: a bearer token per reviewer, of which the host keeps only the hash; and the local operator's token with its name.
+//! Authenticates requests: a bearer token for each reviewer, of which the host keeps only the hash, and the local
+//! operator's token with its name.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -18,33 +19,35 @@ use holdshort_gate::{Call, Digest, Time};
 use super::problem::{Kind, Problem};
 use crate::own::{self, NotOurs};
 
-/// A token is this and 43 characters of base64url: 256 random bits, recognisable by scanners for secrets.
+/// The prefix of tokens. Secret scanners recognise it. After it follow 43 characters of base64url, which are 256 random
+/// bits.
 const TOKEN_PREFIX: &str = "holdshort_";
 
-/// Longer than any token; what is longer is not even hashed.
+/// Longer than any token. A longer text is not even hashed.
 const TOKEN_BYTES_MAX: usize = 512;
 
-/// Who is known, by the hash of their token.
+/// The known reviewers by the hash of their token.
 ///
-/// The presented token is hashed and the hash is looked up. How long that takes can tell about the hash of what was presented only, which whoever
-/// presents it knows already; to steer a hash towards a stored one, SHA-256 would have to be inverted. So the look-up need not take constant time.
+/// The presented token is hashed, and the hash is looked up. The lookup's duration can reveal something only about the
+/// hash of the presented token, which the client knows already. To approach a stored hash, the client would have to
+/// invert SHA-256. So the lookup need not take constant time.
 #[derive(Clone, Debug, Default)]
 pub struct Reviewers {
     by_hash: HashMap<Digest, Arc<str>>,
-    /// By who stands in: in whose place, and until when.
+    /// The delegations by delegate: the absent reviewers, and the end of each.
     places: HashMap<String, Places>,
 }
 
-/// In whose places somebody decides, and until when each.
+/// The absent reviewers that a delegate acts for, and the end of each delegation.
 type Places = Arc<[(String, Time)]>;
 
-/// Two people have the same token.
+/// Two reviewers have the same token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` and `{1}` have the same token, so nobody could tell who decided: give each a token of their own")]
 pub struct SharedToken(String, String);
 
 impl Reviewers {
-    /// Reviewers by name with the SHA-256 of their tokens. A name may come more than once: a person may have several tokens.
+    /// Makes the table from names and the SHA-256 of their tokens. A reviewer may have several tokens.
     pub fn new(all: impl IntoIterator<Item = (String, Digest)>) -> Result<Self, SharedToken> {
         let mut by_hash = HashMap::<Digest, Arc<str>>::new();
         for (name, hash) in all {
@@ -57,7 +60,7 @@ impl Reviewers {
         Ok(Self { by_hash, places: HashMap::new() })
     }
 
-    /// With who decides in whose place, and until when.
+    /// Adds delegations: absent reviewer, delegate, end.
     #[must_use]
     pub fn with_delegations(mut self, all: impl IntoIterator<Item = (String, String, Time)>) -> Self {
         let mut places = HashMap::<String, Vec<(String, Time)>>::new();
@@ -68,7 +71,7 @@ impl Reviewers {
         self
     }
 
-    /// Who presents the token in these headers, if anybody known does.
+    /// The reviewer whose token is in these headers.
     pub(super) fn identify(&self, headers: &HeaderMap) -> Result<Reviewer, Problem> {
         let refuse = |detail: &str| Problem::new(Kind::Unauthenticated, detail);
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -83,7 +86,7 @@ impl Reviewers {
         self.owner(token)
     }
 
-    /// Whose token it is.
+    /// The reviewer who owns a token.
     pub(super) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
         let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.by_hash.get(&Digest::of(token.as_bytes()))).flatten();
         let detail = "unknown token: use your own, whose hash the operator has under `[reviewers]`, or where the host runs that in `.holdshort/token`";
@@ -93,16 +96,16 @@ impl Reviewers {
     }
 }
 
-/// Somebody known. A handler that takes one cannot be reached without a token.
+/// An authenticated reviewer. A handler with this argument cannot be reached without a token or session.
 #[derive(Clone, Debug)]
 pub(crate) struct Reviewer {
     name: Arc<str>,
-    /// How long ago they proved who they are, in milliseconds: a token does so with each request.
+    /// The age of the authentication in milliseconds. A token authenticates each request.
     signed_in_for_ms: u64,
     places: Places,
 }
 
-/// A person is the same whenever they signed in.
+/// Compares the person, and ignores when they signed in.
 impl PartialEq for Reviewer {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -118,25 +121,26 @@ impl Hash for Reviewer {
 }
 
 impl Reviewer {
-    /// The name that is written down with what they do.
+    /// The name that is recorded with decisions.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// In whose places they decide now.
+    /// The absent reviewers that they act for now.
     pub(crate) fn stands_for(&self, now: Time) -> impl Iterator<Item = &str> {
         self.places.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name.as_str())
     }
 
-    /// For whom what waits for them waits: for themselves, and for those in whose places they decide.
+    /// The reviewers on whose behalf they can act: themselves, and the absent ones. A list of waiting calls is for all
+    /// of these.
     pub(crate) fn seats(&self, now: Time) -> Vec<String> {
         std::iter::once(self.name()).chain(self.stands_for(now)).map(str::to_owned).collect()
     }
 
-    /// In whose place they would decide on this call: nobody's while their own word counts, or where nobody's would.
+    /// The absent reviewer this person votes for; `None` if their own vote counts, or if neither vote would.
     pub(crate) fn seat(&self, call: &Call, started_by: &str, now: Time) -> Option<&str> {
         let counts = |name: &str| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
-        // Nobody overrules in somebody's place what they have said themselves.
+        // A delegate cannot override a decision that the absent reviewer made in person.
         let silent = |name: &str| !call.is_rejected_by(name);
         let later = |asks: &holdshort_gate::Requirement| asks.asks_later(self.name(), call.stage);
         if counts(self.name()) || call.requirement().is_some_and(later) {
@@ -145,12 +149,12 @@ impl Reviewer {
         self.stands_for(now).find(|name| counts(name) && silent(name))
     }
 
-    /// When they proved who they are.
+    /// The time of the authentication.
     pub(crate) fn signed_in_at(&self, now: Time) -> Time {
         Time(now.0.saturating_sub(self.signed_in_for_ms.saturating_mul(1_000)))
     }
 
-    /// The same person, by a session that has lasted for so long.
+    /// The same reviewer, authenticated by a session of this age.
     pub(crate) fn signed_in_for(self, ms: u64) -> Self {
         Self { signed_in_for_ms: ms, ..self }
     }
@@ -165,42 +169,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Reviewer {
     }
 }
 
-/// Why the local operator has no token, or no name.
+/// The local operator's token or name is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Others could read the token, or put another name.
+    /// Other users can read the token or replace the name.
     #[error("others can get at the local operator's `{path}` (mode {mode:o}): run `chmod 600 {path}`")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// Others could change it, or put another in its place.
+    Open { path: PathBuf, mode: u32 },
+    /// Other users can change or replace the file.
     #[error("the local operator's file: {0}")]
     NotOurs(#[from] NotOurs),
-    /// It is no token.
+    /// The file contains no token.
     #[error("`{0}` does not hold a token: remove it, and the host writes a new one at the next start")]
     NotAToken(PathBuf),
-    /// It is no name.
+    /// The file contains no name.
     #[error(
         "`{0}` does not hold the name under which the local operator decided so far: write that name into it again"
     )]
     NotAName(PathBuf),
     /// The file cannot be read or written.
     #[error("the local operator's file `{path}`: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// No random numbers.
+    Io { path: PathBuf, source: io::Error },
+    /// The system gave no random numbers.
     #[error("the operating system gives no random numbers for a token: {0}")]
     Random(getrandom::Error),
 }
 
-/// The hash of the local operator's token. The file is created at the first start, whole or not at all and readable by nobody else, and read at later ones.
+/// The hash of the local operator's token. The file is created at the first start, atomically and readable only by its
+/// owner, and read at later starts.
 pub fn ensure_local_token(path: &Path) -> Result<Digest, TokenError> {
     let text = ensure(path, new_token)?.ok_or_else(|| TokenError::NotAToken(path.into()))?;
     let token = text.trim();
@@ -211,17 +206,18 @@ pub fn ensure_local_token(path: &Path) -> Result<Digest, TokenError> {
     }
 }
 
-/// The name that the local operator's token stands for: `name` at the first start, and what was kept then at every later one.
+/// The name that belongs to the local operator's token: `name` at the first start, and the saved name at later starts.
 ///
-/// Votes are counted by name, so a token that changed its name would be two people. Ask for the name before the token: then there never is a token
-/// whose name is not kept yet.
+/// Votes are counted by name, so a token with a second name would count as a second person. The caller must read the
+/// name before the token, so that a token never exists without a saved name.
 pub fn ensure_local_name(path: &Path, name: &str) -> Result<String, TokenError> {
     let text = ensure(path, || Ok(name.into()))?;
     let kept = text.as_deref().map(str::trim).filter(|kept| !kept.is_empty() && !kept.contains(char::is_control));
     kept.map(str::to_owned).ok_or_else(|| TokenError::NotAName(path.into()))
 }
 
-/// The text of one of the local operator's files, which is created first if it is missing; nothing if it is no file, because a link could lead anywhere.
+/// The content of one of the local operator's files, which is created first if it is missing. A link is refused,
+/// because it could lead anywhere.
 fn ensure(path: &Path, first: impl FnOnce() -> Result<String, TokenError>) -> Result<Option<String>, TokenError> {
     let failed = |source| TokenError::Io { path: path.into(), source };
     match fs::symlink_metadata(path) {
@@ -247,7 +243,8 @@ fn new_token() -> Result<String, TokenError> {
     Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
 }
 
-/// Writes a line beside `path` and links it there, so that nobody ever sees half of it; if another process was faster, its line stands.
+/// Creates a file with one line atomically: it writes a draft beside `path` and links it. If another process was
+/// faster, that process's line stays.
 fn create(path: &Path, line: &str) -> Result<(), TokenError> {
     let failed = |source| TokenError::Io { path: path.into(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -264,7 +261,7 @@ fn create(path: &Path, line: &str) -> Result<(), TokenError> {
         }
         fs::File::open(folder)?.sync_all()
     })();
-    // A draft that an earlier, killed host of the same process id left behind is removed too; the next start succeeds.
+    // Also removes the draft of a killed host with the same process id. The next start succeeds.
     let _ = fs::remove_file(&draft);
     written.map_err(failed)
 }

@@ -1,7 +1,7 @@
-//! `/v1/backtests`: a trial of changed policies on the calls that the journal recorded. It writes nothing and changes nothing.
+//! `/v1/backtests`: tries changed policies on recorded calls. It writes nothing.
 //!
-//! It is read and judged in chunks, in children with a limit of CPU time, and there is one at a time: a trial is hard work, and its policies are anybody's
-//! who has a token.
+//! Calls are judged in chunks, in child processes with a CPU limit, and only one backtest runs at a
+//! time: it is hard work, and any reviewer can submit any policies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,30 +27,31 @@ use crate::policy::load::{Problems, Source};
 use crate::policy::{CedarPolicy, Policy, Setting};
 use crate::review::story;
 
-/// How many events are judged at a time, in a child of their own; the next ones are read meanwhile.
+/// The number of events judged in one child. The next ones are read meanwhile.
 const CHUNK: usize = 4_096;
-/// How long a trial may take by the clock: ten times what one of a hundred thousand calls takes.
+/// The time limit for a backtest: ten times the duration for a hundred thousand calls.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(180);
-/// What is told of what is wrong with a candidate.
+/// The part of an error in a candidate that the answer contains.
 const DETAIL_BYTES_MAX: usize = 8 << 10;
-/// Files of a candidate, and their bytes together: far more than people read.
+/// The limits for a candidate: the number of files, and their total bytes; far more than people
+/// read.
 const FILES_MAX: usize = 64;
 const BYTES_MAX: usize = 128 * 1024;
 
-/// The right to make a trial.
+/// The permission to run a backtest. There is one.
 pub type Turn = Arc<OwnedSemaphorePermit>;
 
-/// Policies to try.
+/// The policies to try.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BacktestRequest {
-    /// Up to 64 files of 128 KiB together.
+    /// Up to 64 files with a total of 128 KiB.
     #[schema(min_items = 1, max_items = 64, value_type = Vec<PolicyFile>)]
     policies: Vec<Object<PolicyFile>>,
-    /// True: in addition to those in force. Else they are the whole candidate.
+    /// True: in addition to the policies in force. False: instead of them.
     #[serde(default)]
     add: bool,
-    /// Only calls that were proposed at this time (RFC 3339) or later.
+    /// Only calls proposed at this time (RFC 3339) or later.
     #[schema(value_type = Option<InstantShape>)]
     since: Option<String>,
 }
@@ -59,59 +60,65 @@ pub(super) struct BacktestRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyFile {
-    /// How errors name it.
+    /// The name of the file in error messages.
     name: String,
     #[schema(max_length = 131_072)]
     text: String,
 }
 
-/// What the candidate would have answered, beside what really happened.
+/// The verdicts of the tried policies, compared with what really happened.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BacktestResult {
     /// The digest of the candidate's files.
     #[schema(value_type = DigestShape)]
     digest: Digest,
-    /// What is likely to be a mistake in them.
+    /// Probable mistakes in them.
     warnings: Vec<String>,
-    /// When the first of the judged calls was proposed; null if there is none.
+    /// When the first judged call was proposed; null if there is none.
     #[schema(required = true)]
     first: Option<Moment>,
-    /// When the last of them was.
+    /// When the last judged call was proposed.
     #[schema(required = true)]
     last: Option<Moment>,
-    /// Calls that a person rejected, that were not approved in the end, and that the candidate would have cleared.
+    /// Calls that the candidate would have cleared although a reviewer rejected them and they were
+    /// not approved later.
     rejected_but_cleared: FoundCalls,
-    /// Calls that people approved, themselves or by a standing grant, and the candidate would have refused.
+    /// Calls that the candidate would have refused although they were approved, by reviewers or by
+    /// a grant.
     approved_but_refused: FoundCalls,
-    /// Calls as they were first proposed.
+    /// Verdicts on calls as first proposed.
     calls: Vec<Row>,
-    /// Revisions that people were asked about: after an edit, or because facts had changed.
+    /// Verdicts on later revisions that reviewers decided on: after an edit or a change of a
+    /// material fact.
     revisions: Vec<Row>,
-    /// What people had to do and would have had to: everybody, then each group.
+    /// The reviewers' decisions, actual and under the candidate: for everybody, then for each
+    /// group.
     burden: Vec<GroupBurden>,
-    /// Of how many calls a policy of the candidate could not be evaluated, which holds them.
+    /// The number of calls for which a policy of the candidate failed to evaluate. Such calls are
+    /// held.
     errors: u64,
-    /// The first different ones of these errors.
+    /// The first of these errors, each once.
     first_errors: Vec<String>,
-    /// Calls that policy refused, which cannot be judged without their facts and consequence: these are not recorded.
+    /// Calls that policy refused. They cannot be judged, because their facts and consequence are
+    /// not recorded.
     without_facts: u64,
     /// Calls that were not judged because this host does not offer their capability now.
     not_judged: Vec<NotJudged>,
-    /// Calls that were refused without a verdict of policy: before it was asked, or because the run's limit was reached.
+    /// Calls that were refused without asking policy, for example at the run's limit.
     without_policy: u64,
 }
 
-/// How many calls of a kind there are, and the first of them.
+/// A number of calls, and the first of them.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FoundCalls {
     count: u64,
-    /// 50 at most.
+    /// At most 50.
     first: Vec<FoundCall>,
 }
 
-/// A call that is worth a look.
+/// One of these calls.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FoundCall {
@@ -120,16 +127,16 @@ struct FoundCall {
     revision: u32,
     summary: String,
     agent: String,
-    /// When it was decided.
+    /// The time of the decision.
     at: Moment,
-    /// Who decided so.
+    /// The reviewers who decided.
     by: Vec<String>,
-    /// In their words.
+    /// Their message.
     #[schema(required = true)]
     message: Option<String>,
     /// The policies of the candidate that determined its verdict.
     determining: Vec<String>,
-    /// Why the candidate would have refused it.
+    /// The candidate's reason for refusing.
     #[schema(required = true)]
     why: Option<String>,
 }
@@ -149,7 +156,7 @@ pub(super) async fn create(State(api): State<Api>, Input(request): Input<Backtes
     Ok(Json(BacktestResult::from(report)).into_response())
 }
 
-/// Tries these files, alone or with those in force.
+/// Tries these files, alone or together with those in force.
 pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -> Result<Report, Problem> {
     small(&files)?;
     if files.is_empty() {
@@ -172,7 +179,8 @@ pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -
     })
 }
 
-/// Judges cases, by these policies as in [`run`], or by those in force if there are none.
+/// Judges invented cases with these policies as in [`run`], or with those in force if there are
+/// none.
 pub(crate) async fn try_cases(api: &Api, cases: Source, files: Vec<Source>, add: bool) -> Result<Vec<Tried>, Problem> {
     small(files.iter().chain([&cases]))?;
     let (turn, setting) = (turn(api)?, api.setting().clone());
@@ -197,7 +205,7 @@ pub(crate) async fn try_cases(api: &Api, cases: Source, files: Vec<Source>, add:
     blocking(work).await?
 }
 
-/// Refuses what nobody would write by hand.
+/// Refuses files larger than anybody writes by hand.
 fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem> {
     let add = |(count, bytes): (usize, usize), file: &Source| (count + 1, bytes.saturating_add(file.text.len()));
     let (count, bytes) = files.into_iter().fold((0, 0), add);
@@ -208,14 +216,16 @@ fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem>
     Ok(())
 }
 
-/// The right to work hard, which one has at a time. It goes with the work, which may go on for a moment when nobody waits for it any more.
+/// Takes the permission to run a backtest. It belongs to the work, which may continue briefly after
+/// the client has gone.
 fn turn(api: &Api) -> Result<Turn, Problem> {
     api.0.trial.clone().try_acquire_owned().map(Arc::new).map_err(|_| {
         Problem::new(Kind::NotNow, "another trial is going on; try again when it is over").retry_after_s(5)
     })
 }
 
-/// What is wrong, as far as a person reads on. A long text quotes itself at length, and whatever is answered is written sign by sign on a thread that serves people.
+/// The errors in a candidate, shortened. A long text quotes itself at length, and escaping the
+/// answer takes time on a thread that serves others.
 fn unsound(problems: Problems) -> Problem {
     let mut detail = problems.to_string();
     if detail.len() > DETAIL_BYTES_MAX {
@@ -225,7 +235,7 @@ fn unsound(problems: Problems) -> Problem {
     Problem::new(Kind::UnsoundPolicies, detail)
 }
 
-/// Goes through the whole journal once, as long as somebody waits for it. What is written meanwhile is not waited for.
+/// Reads the whole journal once while the client waits. Events written meanwhile are not included.
 pub async fn backtest(
     journal: &Journal,
     setting: &Arc<Setting>,
@@ -250,7 +260,7 @@ pub async fn backtest(
     Ok(backtest.report())
 }
 
-/// Hard work, where it keeps no request waiting.
+/// Runs hard work where it delays no request.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "work on policies stopped");

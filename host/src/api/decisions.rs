@@ -1,4 +1,5 @@
-//! `/v1/approvals/{id}/decisions`: a reviewer decides. Written down first, answered then.
+//! `/v1/approvals/{id}/decisions`: records a reviewer's decision. The answer comes after it is on
+//! disk.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,68 +23,68 @@ use super::shapes::{ApprovalIdShape, CallStateShape, DigestShape};
 use super::{Answer, Api, approvals, grants, ids};
 use crate::policy::{JudgedCall, Policy};
 
-/// A decision, whichever form it came in.
+/// A decision in any of the accepted forms.
 pub(crate) struct DecisionRequest {
     pub(crate) kind: DecisionType,
-    /// The digest of what was shown; if it is not the current one, nothing happens.
+    /// The digest of the shown content. If it is outdated, nothing happens.
     pub(crate) digest: Digest,
-    /// The new arguments of an `edit`, all of them.
+    /// The complete new arguments of an `edit`.
     pub(crate) arguments: Option<Value>,
-    /// A note, guidance, or the answer in words.
+    /// The note, the guidance or the answer in words.
     pub(crate) message: Option<Message>,
-    /// In whose place, if that was said.
+    /// The absent reviewer to act for, if the request names one.
     pub(crate) stands_for: Option<String>,
     /// The answer of a `respond`, of the function's `ok` type.
     pub(crate) answer: Option<Value>,
-    /// The standing grant that an `approve` makes.
+    /// The grant that an `approve` creates.
     pub(crate) grant: Option<Box<Grant>>,
-    /// The function that an `edit` is about, where its form names it.
+    /// The capability of an `edit`, in forms that name it.
     pub(crate) capability: Option<String>,
 }
 
 impl DecisionRequest {
-    /// A decision that says no more than this.
+    /// A decision with only these two members.
     pub(crate) fn new(kind: DecisionType, digest: Digest) -> Self {
         let (arguments, message, stands_for, answer, grant, capability) = (None, None, None, None, None, None);
         Self { kind, digest, arguments, message, stands_for, answer, grant, capability }
     }
 }
 
-/// What a reviewer does.
+/// The types of decisions.
 #[derive(Clone, Copy)]
 pub(crate) enum DecisionType {
-    /// Do it.
+    /// Approves the action.
     Approve,
-    /// Do this instead, with the arguments given.
+    /// Replaces the arguments.
     Edit,
-    /// Do not.
+    /// Rejects the action.
     Reject,
     /// Answers a question.
     Respond,
 }
 
-/// What the agent is told, and the journal keeps, of a rejection without a word.
+/// The message of a rejection without guidance, for the agent and the journal.
 const NO_REASON: &str = "no reason was given";
 
-/// What a decision led to.
+/// The result of a decision.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionAnswer {
-    /// Where the call stands now.
+    /// The state of the call now.
     #[schema(value_type = CallStateShape)]
     state: &'static str,
-    /// The current digest: another one after an edit.
+    /// The current digest. An edit changes it.
     #[schema(value_type = DigestShape)]
     digest: Digest,
-    /// How many more people must approve.
+    /// How many more reviewers must approve.
     still_needed: u32,
-    /// Whether this very decision had been written down before; it counts once.
+    /// Whether the same decision was recorded before. It counts once.
     repeated: bool,
 }
 
-/// Decides.
+/// Records a decision.
 ///
-/// The same decision again has the same answer, so a client that lost a reply sends it again.
+/// The same decision again gets the same answer, so a client that lost the answer sends it again.
 #[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = AnyFormShape,
     params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
@@ -102,7 +103,7 @@ pub(super) async fn create(
     Ok(answered(&decide(&api, &run, number, &reviewer, form.about(&id)?).await?))
 }
 
-/// Writes a reviewer's decision, whichever way it came.
+/// Records a reviewer's decision from any form.
 pub(crate) async fn decide(
     api: &Api,
     run: &RunId,
@@ -123,7 +124,8 @@ pub(crate) async fn decide(
                 at_this_time(api, run, number, digest).await?;
                 asked.submit(api, Choice::Grant(grant)).await
             }
-            // The frequent ones are one write and no read: the gate judges inside the journal's transaction anyway.
+            // Frequent decisions need one write and no read, because the gate judges inside the
+            // journal's transaction.
             None => {
                 at_this_time(api, run, number, digest).await?;
                 asked.submit(api, Choice::Approve).await
@@ -139,8 +141,9 @@ pub(crate) async fn decide(
     }
 }
 
-/// Refuses an approval of what policy forbids at this time: its effect would not start either. The call waits on, and may be approved at another time.
-/// Where no policy speaks of the time nothing is read.
+/// Refuses an approval that policy forbids at this time, because its effect could not start either.
+/// The call keeps waiting and may be approved at another time. If no policy depends on the time,
+/// nothing is read.
 async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest) -> Result<(), Problem> {
     let Some(policy) = api.setting().present.as_ref().filter(|policy| policy.goes_by_time()) else { return Ok(()) };
     let (subject, call) = approvals::load(api, run, number).await?;
@@ -154,7 +157,7 @@ async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest
     }
 }
 
-/// In whose place a reviewer decides. Who stands for nobody needs no look at the call.
+/// The absent reviewer to act for. Without delegations, the call need not be read.
 async fn place(
     api: &Api,
     run: &RunId,
@@ -181,7 +184,7 @@ async fn place(
     let said = |made: &&Decided| made.decision.reviewer == reviewer.name() && made.decision.clearance == digest;
     let still =
         |place: &Option<String>| place.as_ref().is_none_or(|of| reviewer.stands_for(now).any(|name| name == of));
-    // Who says it again says it in the same place, while they may.
+    // A repeated decision is made for the same absent reviewer, while the delegation lasts.
     let before = call.decisions.iter().rev().find(said).map(|made| made.decision.stands_for.clone());
     if let Some(place) = before.filter(still) {
         return Ok(place);
@@ -190,20 +193,21 @@ async fn place(
     Ok(reviewer.seat(&call, &started_by, now).map(str::to_owned))
 }
 
-/// Reads a decision as the endpoint does, as far as that goes without a journal: whether `id` may be an approval's and `body` a decision.
+/// Validates a decision without a journal: whether `id` can be an approval's id, and `body` a
+/// decision.
 pub fn check(id: &str, body: &[u8]) -> Result<(), Problem> {
     ids::approval(id)?;
     parse::<AnyForm>(body)?.about(id).map(drop)
 }
 
-/// Only what is on disk is answered; that is what the type says.
+/// Answers a recorded decision. The type proves that it is on disk.
 fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
     let DecisionOutcome { phase, still_needed, clearance, repeated } = **outcome;
     let status = if phase == "held" { StatusCode::ACCEPTED } else { StatusCode::OK };
     (status, Json(DecisionAnswer { state: phase, digest: clearance, still_needed, repeated })).into_response()
 }
 
-/// A decision, but for its choice.
+/// A decision without its choice.
 #[derive(Clone)]
 struct Asked<'a> {
     run: &'a RunId,
@@ -216,21 +220,21 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The decision as the gate takes it.
+    /// The decision as the gate's command.
     fn decide(self, choice: Choice) -> Decide {
         let Self { reviewer, stands_for, signed_in_at, clearance, message, .. } = self;
         Decide { reviewer, stands_for, signed_in_at, clearance, choice, message }
     }
 
-    /// Writes the decision. The gate judges it on the state that is then in the journal.
+    /// Records the decision. The gate judges it on the state that is then in the journal.
     async fn submit(self, api: &Api, choice: Choice) -> Result<Flushed<DecisionOutcome>, Problem> {
         let (run, number) = (self.run, Some(self.number));
         Ok(api.journal().submit(run, number, Fence::None, self.decide(choice)).await?)
     }
 
-    /// Whether the gate would take this kind of decision at all, whatever its value.
-    /// Asked before the value is looked at, so that whoever may not decide, or is too late, makes the host do nothing and is told that and nothing else.
-    /// Returns what it would lead to if its value were the stand-in's.
+    /// Whether the gate would accept this kind of decision, with any value. Checked before the
+    /// value is examined, so that a reviewer who may not decide, or is too late, costs no work and
+    /// gets only that answer. Returns the result for the placeholder value `stand_in`.
     fn may(&self, api: &Api, subject: Subject, call: &Call, stand_in: Choice) -> Result<DecisionOutcome, Problem> {
         let subject = Subject { call: Some(call.clone()), ..subject };
         let (_, outcome) = self.clone().decide(stand_in).decide(&subject, api.journal().now())?;
@@ -238,7 +242,8 @@ impl Asked<'_> {
     }
 }
 
-/// Asks the driver for what the edit would do, outside the transaction; whether it may replace the call is judged inside.
+/// Gets a preview of the edit from the driver, outside the transaction. Inside, the gate judges
+/// whether it may replace the call.
 async fn edit(
     api: &Api,
     asked: Asked<'_>,
@@ -254,7 +259,8 @@ async fn edit(
     let calls = call.action().capability().to_string();
     let other = capability.filter(|name| *name != calls);
     if other.is_none() && is_repeated(&asked, &call, arguments) {
-        // The connector is not asked again: it may find by now that what was edited has been done.
+        // The connector is not asked again, because it could find by now that the previous edit has
+        // been performed.
         return asked.submit(api, current).await;
     }
     asked.may(api, subject, &call, current)?;
@@ -266,8 +272,8 @@ async fn edit(
     asked.submit(api, Choice::Edit(Box::new(revision))).await
 }
 
-/// The call, and what an edit of it would lead to: `revision`, or one that changes nothing. Nothing is written.
-/// Without a digest it is about what is current.
+/// The call, and the result that an edit would have: with `revision`, or with an unchanged one. It
+/// writes nothing. Without a digest it uses the current revision.
 pub(crate) async fn foresee(
     api: &Api,
     run: &RunId,
@@ -289,7 +295,7 @@ pub(crate) async fn foresee(
     Ok((call, outcome))
 }
 
-/// Whether this person made this very edit before.
+/// Whether this reviewer already made the same edit.
 fn is_repeated(asked: &Asked<'_>, call: &Call, arguments: &Value) -> bool {
     let action = call.action();
     action.arguments() == arguments
@@ -301,7 +307,8 @@ fn is_repeated(asked: &Asked<'_>, call: &Call, arguments: &Value) -> bool {
         })
 }
 
-/// The answer is checked against the function's type, because the agent gets it as the function's own result.
+/// Checks the answer against the function's type, because the agent gets it as the function's
+/// result.
 async fn respond(api: &Api, asked: Asked<'_>, answer: Value) -> Result<Flushed<DecisionOutcome>, Problem> {
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
     asked.may(api, subject, &call, Choice::Respond(answer.clone()))?;

@@ -1,13 +1,12 @@
-//! The door that every request passes: is it for this host, not from a foreign web page, from somebody known, and not too often?
+//! The admission check of every request: for this host's name, not from a foreign web page,
+//! authenticated, and within the rate limits.
 //!
-//! A browser can be made to send requests to a loopback address, by any page (which then cannot read the answer, but need not) or, once a name that
-//! the page's owner controls resolves to 127.0.0.1, with the page reading answers too (DNS rebinding). The first carries a foreign `Origin`,
-//! the second a foreign `Host`. The endpoint's tokens are never cookies, so a browser does not add one by itself. The pages for people take a
-//! cookie and nothing else: it is kept from requests of other pages (`SameSite`), what is sent to them must name an `Origin` of this host, and the
-//! forms carry a seal.
-//!
-//! **Invariant:** A person who comes to a page from another site goes on by a click. `SameSite=Strict` keeps the cookie from the first request,
-//! so the answer to it is a small page without forms that links to the same address: the other site chose the moment and the keys.
+//! Any web page can make a browser send requests to a loopback address, although it cannot read the
+//! answers. If the page's own host name then resolves to 127.0.0.1, it can read them too (DNS
+//! rebinding). The first attack shows a foreign `Origin`, the second a foreign `Host`. The
+//! endpoint's tokens are never cookies, so a browser does not add them by itself. The review pages
+//! accept only a cookie: browsers do not send it with requests of other sites (`SameSite`),
+//! requests to them must name an `Origin` of this host, and their forms carry a seal.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,20 +25,21 @@ use super::server::{Busy, Line};
 use super::sign_in::is_local;
 use crate::kill;
 
-/// What is served to anybody: probes come from machines that know neither token nor name, and learn one word.
+/// Routes for everybody: the machines that probe know neither token nor host name, and learn one
+/// word.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Pages that are shown without signing in.
+/// Pages without sign-in.
 const OPEN_PAGES: [&str; 2] = ["/sign-in", "/assets/"];
 
-/// Headers of every answer: none may be kept, framed or guessed at.
+/// Headers of every answer: it must not be stored, framed, or interpreted as another type.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
-/// Beside them those of the endpoint, where nothing is a page.
+/// Further headers of the endpoint, which serves no pages.
 const ENDPOINT_HEADERS: [(HeaderName, &str); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -47,8 +47,9 @@ const ENDPOINT_HEADERS: [(HeaderName, &str); 2] = [
     ),
     (header::REFERRER_POLICY, "no-referrer"),
 ];
-/// And those of the pages: a script and a style of ours, nothing inline, nothing from elsewhere. With `no-referrer` browsers would send their forms
-/// without an `Origin`.
+/// Further headers of pages: only the host's own script and style, nothing inline, nothing from
+/// elsewhere. `no-referrer` is not possible, because browsers would then send forms without
+/// `Origin`.
 const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -59,24 +60,24 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Which side of the host a request is for.
+/// The two sides of the host.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Side {
-    /// Programs, with a token.
+    /// For programs, with a token.
     Endpoint,
-    /// People, with a session.
+    /// For browsers, with a session.
     Page,
 }
 
 impl Side {
     pub(super) fn of(path: &str) -> Self {
         let endpoint = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
-        // Of whichever version: a program that asks for another one is told so as a program.
+        // Of any version, so that a program that asks for another version gets a program's error.
         let version = path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if version || endpoint.contains(&path) { Self::Endpoint } else { Self::Page }
     }
 
-    /// What went wrong, in the form of the side.
+    /// An error in the form of this side.
     pub(super) fn trouble(self, api: &Api, problem: Problem) -> Response {
         match self {
             Self::Endpoint => problem.into_response(),
@@ -85,17 +86,18 @@ impl Side {
     }
 }
 
-/// Lets a request through, or not, and finishes the answer.
+/// Admits a request or refuses it, and completes the answer.
 pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, side) = (request.method().clone(), Side::of(request.uri().path()));
-    // Held until the answer is there: a connection that serves a reviewer is not closed to make room.
+    // Held until the answer is complete, so that the connection is not closed meanwhile to make
+    // room.
     let (mut response, _busy) = match admit(&api, side, &mut request) {
         Ok(Admitted::As(busy)) => (next.run(request).await, busy),
         Ok(Admitted::Elsewhere(response)) => (response, None),
         Err(problem) => (side.trouble(&api, problem), None),
     };
-    // What reads a request's parts knows no sides.
+    // The extractors of requests do not know the sides, so their errors are converted here.
     if side == Side::Page
         && let Some(problem) = response.extensions_mut().remove::<Problem>()
     {
@@ -113,8 +115,8 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
     response
 }
 
-/// A script that leaves the browser: whoever listened here before may have left one there that answers for this host, and the browser asks whether it is
-/// still the same.
+/// A service worker that removes itself. A program that used this port before may have installed a
+/// worker in the browser that answers for this host. The browser regularly asks for its update.
 const LEAVES: &str = "addEventListener('install', () => skipWaiting());
 addEventListener('activate', (event) => event.waitUntil((async () => {
   await registration.unregister();
@@ -122,18 +124,20 @@ addEventListener('activate', (event) => event.waitUntil((async () => {
 })()));
 ";
 
-/// The answer to a browser that asks for a script which is to answer for this host. No page of ours has one, so it goes, whatever it is called.
+/// The answer to a browser that requests a service worker of any name. Our pages have none, so it
+/// is replaced by one that removes itself.
 fn no_worker(request: &Request) -> Option<Response> {
     let asks = request.headers().get("service-worker").is_some_and(|value| value == "script");
     let script = ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], LEAVES);
     (asks && request.method() == Method::GET).then(|| script.into_response())
 }
 
-/// What the door does with a request that it does not refuse.
+/// The result of admission, unless the request is refused.
 enum Admitted {
-    /// It goes on, for somebody known unless it is for what everybody may see.
+    /// The request continues, authenticated unless its route is open to everybody.
     As(Option<Arc<Busy>>),
-    /// Its sender gets another page first: how to sign in, or where they are led from a foreign page.
+    /// The sender gets another page first: the sign-in page, or a page with a link after a request
+    /// from a foreign page.
     Elsewhere(Response),
 }
 
@@ -148,7 +152,7 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     let open = side == Side::Page
         && OPEN_PAGES.iter().any(|page| path == *page || page.ends_with('/') && path.starts_with(page));
     let line = request.extensions().get::<Arc<Line>>().cloned();
-    // No web page reaches the socket in the state folder, whatever it is called by.
+    // No web page can reach the socket in the state folder, so its host name does not matter.
     if line.as_ref().is_none_or(|line| line.peer() != Peer::Local) {
         check_host(api, side, request)?;
     }
@@ -164,10 +168,11 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     let tries = api.0.secrets.tries(line.as_ref());
     let reviewer = match identify(api, side, request, &tries) {
         Ok(Some(reviewer)) => reviewer,
-        // A wrong cookie counts here too, and what it opens is nothing: whoever has a link or a token can sign in while others guess.
+        // A wrong cookie counts as a failure and opens nothing. Others can still sign in with a
+        // link or a token while somebody guesses.
         Ok(None) | Err(_) if open => return Ok(Admitted::As(None)),
         found => {
-            // Without a cookie nothing was tried, so nothing is counted.
+            // A request without a cookie tries no secret, so it does not count.
             let problem = found.err().unwrap_or_else(no_session);
             return if side == Side::Page && request.method() == Method::GET && problem.kind() != Kind::TooMany {
                 let mut to = to_sign_in(request);
@@ -194,8 +199,9 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     Ok(Admitted::As(busy))
 }
 
-/// Who asks; nobody if a page is asked for without a cookie. A cookie opens no endpoint, and a token no page: a browser adds the one by itself, and nobody
-/// reads the other off a page.
+/// Identifies the sender; `None` for a page without a cookie. A cookie does not open the endpoint,
+/// because browsers add it by themselves. A token does not open a page, because a page could show
+/// it.
 fn identify(api: &Api, side: Side, request: &mut Request, tries: &Tries) -> Result<Option<Reviewer>, Problem> {
     if side == Side::Endpoint {
         return api.0.secrets.bearer(request.headers(), tries).map(Some);
@@ -206,15 +212,17 @@ fn identify(api: &Api, side: Side, request: &mut Request, tries: &Tries) -> Resu
     Ok(Some(reviewer))
 }
 
-/// The path and query that are asked for, or those of the inbox.
+/// The requested path and query, or those of the inbox.
 fn asked(request: &Request) -> &str {
     request.uri().path_and_query().map(|path| path.as_str()).filter(|path| is_local(path)).unwrap_or("/")
 }
 
-/// What a page elsewhere (a mail, say) leads to: a page without forms or script, from which a person goes on by a click.
+/// The answer to a request that a foreign page or an email caused: a page without forms or script,
+/// with a link to the requested page.
 ///
-/// Whoever leads somebody here picks the moment, and may have them press or click before they see what for. And a browser keeps the cookie from such
-/// a request, but not from the one that the click leads to.
+/// A foreign page chooses the moment of such a request, and could make a person click before they
+/// see what for. A browser also withholds the cookie from such a request, but not from the one that
+/// the click causes.
 fn go_on(request: &Request) -> Response {
     let path = asked(request).replace('&', "&amp;");
     let page = format!(
@@ -224,7 +232,7 @@ fn go_on(request: &Request) -> Response {
     Html(page).into_response()
 }
 
-/// Where somebody unknown is sent who wants to see a page, to come back to it.
+/// Redirects an unauthenticated browser to the sign-in page, and back afterwards.
 fn to_sign_in(request: &Request) -> Response {
     let path = asked(request);
     let next = form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
@@ -236,7 +244,8 @@ fn too_many(detail: &str) -> Problem {
     Problem::new(Kind::TooMany, detail).retry_after_s(1)
 }
 
-/// Exactly one `Host`, and an allowed one, or for a page the name of a session; a target in absolute form names a host too, and that one counts as well.
+/// Checks for exactly one `Host` header with an accepted value or, for pages, a session's name. A
+/// request target in absolute form names a host too, and is checked as well.
 fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
     let mut values = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (values.next(), values.next()) else {
@@ -258,8 +267,9 @@ fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// No `Origin`, or allowed ones only. To the pages, to which a browser adds a cookie, only that of the page itself: the one that the request is sent to.
-/// Another name of this host may be another program's, on another of its addresses.
+/// Checks that `Origin` is missing or accepted. For pages, which receive a cookie, it must be the
+/// origin of the requested page itself, because another name of this host can belong to another
+/// program on another address.
 fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let own = format!("{}://{host}", api.0.secrets.scheme()).to_ascii_lowercase();
@@ -278,19 +288,21 @@ fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Proble
     Ok(())
 }
 
-/// What changes something from a page says which page it is: an allowed one, which [`check_origin`] has seen to.
+/// Checks that a page's request with an effect names its `Origin`, which [`check_origin`] has
+/// compared.
 fn has_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let detail = "a form of the page is sent by a browser, which says from which page: `Origin` is missing";
     headers.contains_key(header::ORIGIN).then_some(()).ok_or_else(|| Problem::new(Kind::OriginNotAllowed, detail))
 }
 
-/// Whether a browser says that a page of another origin led to this request. One of another port of this machine is of the same site.
+/// Whether the browser reports that another origin's page caused this request. Another port of this
+/// machine counts as the same site.
 fn is_foreign(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
-/// What a browser loads for a foreign page carries no `Origin` if the page may not read it, but says where it comes from. Only a link that a person
-/// follows may lead here.
+/// Refuses requests that a foreign page loads as a resource. They carry no `Origin`, but browsers
+/// report where they come from. Only a followed link may come from elsewhere.
 fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
     let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
@@ -300,7 +312,8 @@ fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A body comes whole or in chunks. The HTTP library passes over any other coding before the chunks, where a proxy in front may not.
+/// Refuses transfer codings other than chunked. The HTTP library ignores other codings before the
+/// chunks, and a proxy may not.
 fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
     let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (values.next(), values.next()) {

@@ -1,4 +1,4 @@
-//! What the endpoint asks of the driver: the few things that a request needs and the journal alone cannot give.
+//! What the endpoint needs from the driver, beyond the journal.
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
@@ -8,11 +8,12 @@ use serde_json::Value;
 
 pub use crate::runs::{Figures, ReviseError};
 
-/// Starts and ends runs, and knows the types and connectors behind their calls.
+/// Starts and ends runs, and knows the types and connectors of their calls.
 ///
-/// A trait, because the driver is a room of its own that knows the sandbox, and the endpoint must not.
+/// It is a trait because the driver's room uses the sandbox, which the endpoint must not import.
 pub trait Driver: Send + Sync + 'static {
-    /// Starts a run of a configured agent; it is on disk when this returns. The same `request` has the same run.
+    /// Starts a run of a configured agent. It is on disk when this returns. The same `request`
+    /// always returns the same run.
     fn start<'a>(
         &'a self,
         agent: &'a str,
@@ -21,7 +22,7 @@ pub trait Driver: Send + Sync + 'static {
         request: Option<Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>>;
 
-    /// Ends a run because a person says so; asking twice is no error.
+    /// Cancels a run for a reviewer. Repeating it is no error.
     fn cancel<'a>(
         &'a self,
         run: &'a RunId,
@@ -29,7 +30,7 @@ pub trait Driver: Send + Sync + 'static {
         reason: Option<String>,
     ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>>;
 
-    /// The proposal that an edit makes of a held call; nothing is written yet.
+    /// The proposal that an edit makes of a held call. Nothing is written.
     fn revise<'a>(
         &'a self,
         run: &'a RunId,
@@ -38,53 +39,53 @@ pub trait Driver: Send + Sync + 'static {
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>>;
 
-    /// The type of the function that a call is of: for laying its arguments out, and for the form that edits them.
+    /// The type of a call's function, for displaying its arguments and for the edit form.
     fn function<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>>;
 
-    /// `value` in its normal form, if it is of the function's `ok` type: an answer to a question, or a receipt that a person supplies.
+    /// `value` in its normal form, if it has the function's `ok` type: an answer to a question, or
+    /// a receipt from a reviewer.
     fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>>;
 
-    /// The receipt of a call that a person says was done, if it follows from the call alone.
+    /// The receipt of a call that a reviewer reports as done, if it follows from the call alone.
     fn default_receipt(&self, run: &RunId, call: &Call) -> Option<Value>;
 
-    /// What the host would look at if the outcome of the call's effect were lost, in the connector's words; nothing if no connector of this host would
-    /// perform it, or another one than was shown.
+    /// What the host would check if the outcome of the call's effect were unknown, in the
+    /// connector's words; `None` if no connector of this host would perform it, or not the one that
+    /// was shown.
     fn if_lost(&self, call: &Call) -> Option<String>;
 
-    /// The configured agents, by name.
+    /// The configured agents by name.
     fn agents(&self) -> Vec<AgentInfo>;
 
-    /// What it has done so far.
+    /// The driver's counters.
     fn figures(&self) -> Figures;
 }
 
 /// A configured agent.
 #[derive(Clone, Debug)]
 pub struct AgentInfo {
-    /// Its configured name.
     pub name: String,
-    /// Whether a run of it can begin.
     pub state: AgentState,
 }
 
-/// Whether a run of an agent can begin.
+/// Whether a run of an agent can start.
 #[derive(Clone, Debug)]
 pub enum AgentState {
-    /// Its file is being read.
+    /// The component is being read.
     Loading,
-    /// It can.
+    /// A run can start.
     Ready {
         /// The component that a new run would execute.
         component: Digest,
-        /// What it asks for.
+        /// The capabilities that it imports.
         capabilities: Vec<OfferedCapability>,
     },
-    /// It cannot, for this reason.
+    /// A run cannot start, for this reason.
     Failed(String),
 }
 
 impl AgentInfo {
-    /// What it asks for, as far as that is known.
+    /// The capabilities of the agent, if known.
     pub fn capabilities(&self) -> &[OfferedCapability] {
         match &self.state {
             AgentState::Ready { capabilities, .. } => capabilities,
@@ -93,41 +94,35 @@ impl AgentInfo {
     }
 }
 
-/// A capability that an agent asks for, and its class.
+/// A capability of an agent, and its class.
 #[derive(Clone, Debug)]
 pub struct OfferedCapability {
-    /// The function.
     pub capability: Capability,
-    /// Whether its calls can hold short.
+    /// Whether its calls can be held.
     pub consequential: bool,
 }
 
-/// Why a run was not started.
+/// A run was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No agent of this name is configured.
     #[error("there is no agent `{name}`")]
     UnknownAgent {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The configured names.
         known: Vec<String>,
     },
     /// The task is too long.
     #[error("the task is {bytes} bytes; at most {bytes_max} are allowed")]
-    TaskTooLong {
-        /// Bytes.
-        bytes: usize,
-        /// Bytes allowed.
-        bytes_max: usize,
-    },
-    /// The agent's file cannot be run here.
+    TaskTooLong { bytes: usize, bytes_max: usize },
+    /// The agent's component cannot run here.
     #[error("{0}")]
     CannotLoad(String),
-    /// The host cannot take another run just now.
+    /// The host cannot start another run now.
     #[error("{0}")]
     Busy(String),
-    /// The journal did not take it.
+    /// The journal did not accept the write.
     #[error(transparent)]
     Journal(#[from] SubmitError),
 }

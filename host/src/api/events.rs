@@ -1,7 +1,7 @@
-//! `/v1/events`: everything that happens, as it happens, as server-sent events.
+//! `/v1/events`: all events of the journal as server-sent events.
 //!
-//! An event is sent once it is on disk and not before, in the order of commits. Its id is its place in that order: a client that sends the last one it
-//! saw as `Last-Event-ID` misses nothing and gets nothing twice.
+//! An event is sent after it is on disk, in commit order. Its id is its position in that order. A
+//! client that sends the last id as `Last-Event-ID` misses no event and gets none twice.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -34,40 +34,41 @@ use super::shapes::Moment;
 use super::shares::Share;
 use super::{Answer, Api};
 
-/// Entries that are read at a time.
+/// Events per read of the journal.
 const CHUNK: usize = 64;
 
-/// Where the stream begins.
+/// The start of the stream.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StreamQuery {
-    /// Only what comes after this position; 0 for everything. Without it, and without `Last-Event-ID`, what happens from now on.
+    /// Only events after this position; 0 for all. Without it and without `Last-Event-ID`, only new
+    /// events.
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     #[serde(default, deserialize_with = "asked")]
     after: Option<u64>,
 }
 
-/// The `data` of one event of the stream; [`journaled`](super::journaled) describes it.
+/// The `data` of an event in the stream; [`journaled`](super::journaled) describes it.
 #[derive(Serialize)]
 pub(super) struct FeedEvent {
-    /// Its place among all events of all runs; also the event's `id`.
+    /// The position among the events of all runs; also the event's `id`.
     position: u64,
     run: String,
-    /// Its number within the run, from 1.
+    /// The number within the run, from 1.
     seq: u64,
     at: Moment,
-    /// Its kind, such as `call-held`; also the event's `event`.
+    /// The kind, such as `call-held`; also the event's `event`.
     #[serde(rename = "type")]
     kind: String,
-    /// As it is journaled.
+    /// The event as recorded in the journal.
     data: Value,
 }
 
-/// Streams what happens.
+/// Streams events.
 ///
-/// A comment comes when there was nothing to say for a while. The host ends the stream when it shuts down or its journal fails;
-/// clients of server-sent events come back by themselves, with `Last-Event-ID`.
+/// A comment is sent after a while without events. The host ends the stream when it shuts down or
+/// its journal fails. Clients of server-sent events reconnect by themselves with `Last-Event-ID`.
 #[utoipa::path(get, path = "/v1/events", operation_id = "stream-events", tag = "host",
     params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, minimum = 0, maximum = 9_223_372_036_854_775_807_i64, description = "The last position that was seen; it goes before `after`")),
     responses(Refusals,
@@ -81,7 +82,7 @@ pub(super) async fn stream(
     Query(query): Query<StreamQuery>,
 ) -> Answer {
     let held = Listener::new(&api, busy, &reviewer)?;
-    // From here on nothing that is committed is missed: what the first reading does not see is hinted.
+    // Subscribed before the first read, so that no commit is missed.
     let hints = api.journal().hints();
     let after = match last_seen(&headers)?.or(query.after) {
         Some(after) => Position(after),
@@ -94,13 +95,14 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())
 }
 
-/// Somebody who listens: one of the streams that are served at once, and one of their own, on a connection that is not closed for others.
+/// The resources of one stream: one of the host's streams, one of the reviewer's, and a connection
+/// that is not closed to make room.
 pub(crate) struct Listener {
     _held: (OwnedSemaphorePermit, Share, Option<Arc<Busy>>),
 }
 
 impl Listener {
-    /// One more, if there is room.
+    /// Reserves a stream, if one is free.
     pub(crate) fn new(api: &Api, busy: Option<Extension<Arc<Busy>>>, reviewer: &Reviewer) -> Result<Self, Problem> {
         let full = |most: usize, whose: &str| {
             let detail = format!("{most} event streams{whose} are open, and no more are served");
@@ -109,7 +111,8 @@ impl Listener {
         let own = api.limits().streams_of_one();
         let share = api.0.listening.take(reviewer, own).ok_or_else(|| full(own, " of yours"))?;
         let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| full(api.limits().streams_max, ""))?;
-        // The request goes on being answered as long as the stream does, which is longer than the head of the answer takes.
+        // The request counts as being answered for as long as the stream lasts, not only until the
+        // head of the answer.
         Ok(Self { _held: (permit, share, busy.map(|Extension(busy)| busy)) })
     }
 
@@ -119,7 +122,7 @@ impl Listener {
         async move { closed(&mut closing).await }
     }
 
-    /// Between two signs of life.
+    /// The interval between two comments that show the stream is alive.
     pub(crate) fn heartbeat(api: &Api) -> Duration {
         api.limits().heartbeat
     }
@@ -132,7 +135,7 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     number.map(Some).ok_or_else(wrong)
 }
 
-/// Reads the journal as fast as the client takes it, and no faster.
+/// Reads the journal as fast as the client accepts events, and no faster.
 struct Feed {
     journal: Journal,
     hints: Receiver<Hint>,
@@ -142,7 +145,7 @@ struct Feed {
 }
 
 impl Feed {
-    /// The next event; none if the journal cannot be read any more.
+    /// The next event; `None` if the journal is no longer readable.
     async fn next(&mut self) -> Option<sse::Event> {
         while self.ready.is_empty() {
             match self.read().await {
@@ -165,13 +168,13 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits until there may be something new.
+    /// Waits until there may be new events.
     async fn hinted(&mut self) -> Option<()> {
         match self.hints.recv().await {
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return None,
         }
-        // One reading serves all hints that have come by now.
+        // One read covers all hints so far.
         while matches!(self.hints.try_recv(), Ok(_) | Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_))) {}
         Some(())
     }

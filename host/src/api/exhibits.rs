@@ -1,6 +1,4 @@
-//! `/v1/approvals/{id}/exhibits/{digest}`: the host's evidence, byte for byte.
-//!
-//! **Invariant:** Evidence is named by digest in an approval and served here, because one exhibit may have many megabytes.
+//! `/v1/approvals/{id}/exhibits/{digest}`: an exhibit of the evidence, byte for byte.
 
 use axum::extract::State;
 use axum::http::header;
@@ -15,8 +13,9 @@ use super::{Answer, Api, approvals, ids};
 
 /// Shows an exhibit.
 ///
-/// Only through an approval that rests on it now: a digest alone opens nothing, since components and payloads are kept by digest too.
-/// Served as plain text whatever it is: a diff may hold a page, and no browser shall ever render it as one.
+/// The approval must currently include the exhibit: a digest alone gives no access, because
+/// components and payloads are stored by digest too. It is always served as plain text, so that a
+/// browser never renders a page inside a diff.
 #[utoipa::path(get, path = "/v1/approvals/{id}/exhibits/{digest}", operation_id = "show-exhibit", tag = "approvals",
     params(("id" = ApprovalIdShape, Path),
         ("digest" = DigestShape, Path, description = "The digest of an exhibit in the approval's proposal")),

@@ -1,10 +1,8 @@
-//! `/v1/approvals/{id}/explanation`: which policies decided what becomes of a call, why, and the smallest change of the call that would have changed it.
+//! `/v1/approvals/{id}/explanation`: the policies that decided on a call, their reasons, and the smallest change of the
+//! call that would alter the verdict.
 //!
-//! What was recorded comes from the journal as it is. What would have changed it is asked of the policies in force now; if these are others than
-//! the recorded ones, the answer says so.
-//!
-//! **Invariant:** The recorded policies and the present ones are told apart: the text of a policy is the present text, and so is the change that
-//! would have changed the verdict.
+//! The recorded verdict comes from the journal. The changes are computed with the policies in force now. If they differ
+//! from the recorded ones, the answer says so.
 
 use std::path::Path as File;
 use std::sync::Arc;
@@ -29,24 +27,24 @@ use crate::policy::cases::verdict;
 use crate::policy::explain::{Change, Different, explain};
 use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
 
-/// Why policy said what it said of a call.
+/// The explanation of policy's verdict on a call.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicyExplanation {
     #[schema(value_type = ApprovalIdShape)]
     pub(crate) id: String,
     pub(crate) revision: u32,
-    /// As it was written down; null if the call was refused without a verdict of policy.
+    /// The recorded verdict; null if the call was refused without asking policy.
     #[schema(required = true)]
     pub(crate) recorded: Option<RecordedVerdict>,
-    /// What the policies in force say of the same call; null if there are none, or they cannot be asked about it.
+    /// The verdict of the policies in force on the same call; null if there are none or they cannot judge it.
     #[schema(required = true)]
     pub(crate) present: Option<PresentVerdict>,
-    /// What is to be known about all this, in sentences.
+    /// Remarks about the explanation, in sentences.
     pub(crate) notes: Vec<String>,
 }
 
-/// A verdict as it was written down.
+/// A recorded verdict.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordedVerdict {
@@ -55,17 +53,17 @@ pub(crate) struct RecordedVerdict {
     /// The digest of the policies.
     #[schema(value_type = DigestShape)]
     pub(crate) digest: Digest,
-    /// Those that determined it.
+    /// The policies that determined it.
     pub(crate) determining: Vec<DeterminingPolicy>,
-    /// What could not be evaluated, which holds.
+    /// The evaluation errors, which cause a hold.
     pub(crate) errors: Vec<String>,
     /// Why it is held, in the operator's words.
     pub(crate) reasons: Vec<String>,
-    /// The totals that it rested on.
+    /// The running totals that it used.
     pub(crate) totals: Vec<RestedOn>,
 }
 
-/// What the policies in force say.
+/// The verdict of the policies in force.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PresentVerdict {
@@ -73,37 +71,37 @@ pub(crate) struct PresentVerdict {
     pub(crate) verdict: &'static str,
     #[schema(value_type = DigestShape)]
     pub(crate) digest: Digest,
-    /// Whether they are the recorded ones.
+    /// Whether they are the recorded policies.
     pub(crate) same_policies: bool,
     pub(crate) determining: Vec<DeterminingPolicy>,
     pub(crate) errors: Vec<String>,
-    /// Why it would be refused.
+    /// The reason for a refusal.
     #[schema(required = true)]
     pub(crate) why: Option<String>,
-    /// What would change the verdict, nearest first; empty if nothing was found.
+    /// Changes that would alter the verdict, the smallest first; empty if none was found.
     pub(crate) changes: Vec<VerdictChange>,
-    /// How many different calls were tried for these.
+    /// The number of different calls that were tried.
     pub(crate) tried: usize,
 }
 
-/// A policy by its name, with its text as it is now.
+/// A policy by its id, with its present text.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeterminingPolicy {
     pub(crate) name: String,
-    /// The file's name; null if no policy in force is called so.
+    /// The name of its file; null if no policy in force has this id.
     #[schema(required = true)]
     pub(crate) file: Option<String>,
     #[schema(required = true)]
     pub(crate) line: Option<usize>,
     #[schema(required = true)]
     pub(crate) text: Option<String>,
-    /// Its `@why`.
+    /// The policy's `@why`.
     #[schema(required = true)]
     pub(crate) why: Option<String>,
 }
 
-/// A total before the call.
+/// A running total before the call.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestedOn {
@@ -113,18 +111,18 @@ pub(crate) struct RestedOn {
     pub(crate) total: Total,
 }
 
-/// A change of the call that leads to another verdict.
+/// A change of the call that alters the verdict.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerdictChange {
     pub(crate) verdict: &'static str,
-    /// One attribute, or two where no single one would do.
+    /// One attribute, or two if no single one suffices.
     pub(crate) different: Vec<DifferentAttribute>,
-    /// The same as a sentence.
+    /// The change as a sentence.
     pub(crate) sentence: String,
 }
 
-/// An attribute of the call, as policies call it.
+/// An attribute of the call by its name in policies.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DifferentAttribute {
@@ -133,7 +131,7 @@ pub(crate) struct DifferentAttribute {
     pub(crate) would_be: String,
 }
 
-/// Explains a verdict of policy.
+/// Explains policy's verdict.
 #[utoipa::path(get, path = "/v1/approvals/{id}/explanation", operation_id = "explain-approval", tag = "policy",
     params(("id" = ApprovalIdShape, Path)), responses(Refusals,
     (status = 200, body = PolicyExplanation),
@@ -142,7 +140,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     Ok(Json(explanation(&api, &id).await?).into_response())
 }
 
-/// A call as it was put to policy last, and what was said.
+/// A call as policy last judged it, with the verdict.
 struct Put {
     verdict: &'static str,
     at: Time,
@@ -150,21 +148,21 @@ struct Put {
     action: Action,
     facts: Value,
     consequence: Consequence,
-    /// It asks a question, which is for people in any case.
+    /// The call is a question, which is always held.
     question: bool,
-    /// How it came to be this, if not by the agent's call.
+    /// The origin of a later revision.
     again: Option<Again>,
 }
 
-/// How a revision after the first came to be.
+/// The origins of later revisions.
 #[derive(Clone, Copy, PartialEq)]
 enum Again {
     Edited,
-    /// Facts had changed, of which policy was not asked.
+    /// A material fact changed. Policy was not asked again.
     Reheld,
 }
 
-/// Everything that can be said about it.
+/// The complete explanation.
 pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation, Problem> {
     let (run, number) = ids::approval(id)?;
     let (subject, call) = approvals::load(api, &run, number).await?;
@@ -190,7 +188,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
                     "the policies have changed since: what is recorded was said by others than those in force".into(),
                 );
             }
-            // The turn goes with the work, which goes on though nobody waits for it any more.
+            // The permission belongs to the work, which continues after the client has gone.
             let turn = api.0.explaining.clone().try_acquire_owned().map_err(|_| {
                 Problem::new(Kind::NotNow, "another explanation is being made; try again in a moment").retry_after_s(1)
             })?;
@@ -205,7 +203,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
     Ok(PolicyExplanation { id: id.to_owned(), revision: call.revision, recorded, present, notes })
 }
 
-/// What must be known about the question itself.
+/// Adds remarks about the recorded question.
 fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if put.verdict == "refuse" {
         notes.push("facts of a call that was refused are not recorded, so policies that ask for them err here; nor is its consequence, which is taken as high".into());
@@ -232,7 +230,7 @@ fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
     }
 }
 
-/// How a call was put to policy last.
+/// The call as policy last judged it.
 async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, Problem> {
     let mut found = None::<Put>;
     for recorded in api.journal().call_events(run, number, Seq::MAX).await? {
@@ -269,7 +267,7 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
     Ok(found)
 }
 
-/// What was written down, with the text of now for each policy that there still is.
+/// The recorded verdict, with the present text of each policy that still exists.
 fn recorded(verdict: &'static str, record: &PolicyRecord, policies: Option<&CedarPolicy>) -> RecordedVerdict {
     let PolicyRecord { digest, determining, errors, totals, reasons, grant: _, material: _, judged_at: _ } =
         record.clone();
@@ -283,7 +281,7 @@ fn recorded(verdict: &'static str, record: &PolicyRecord, policies: Option<&Ceda
     }
 }
 
-/// The whole of the work; with totals as they were recorded, where they were.
+/// Computes the present verdict and the changes, with the recorded totals where there are any.
 fn present(
     policies: &Arc<CedarPolicy>,
     put: &Put,
@@ -323,7 +321,7 @@ fn present(
     }
 }
 
-/// A policy with its text, if one in force is called so.
+/// A policy with its text, if one in force has this id.
 fn named(name: String, policies: Option<&CedarPolicy>) -> DeterminingPolicy {
     let place = policies.and_then(|policies| policies.places().iter().find(|(known, _)| *known == name));
     let place = place.map(|(_, place)| place);
@@ -336,14 +334,14 @@ fn named(name: String, policies: Option<&CedarPolicy>) -> DeterminingPolicy {
     }
 }
 
-/// The policies in force, in the order of their files, with the digest of these; nothing if everything is held.
+/// The policies in force in the order of their files, and their digest; nothing if there are no policies.
 pub(crate) fn all_in_force(api: &Api) -> (Option<Digest>, Vec<DeterminingPolicy>) {
     let present = api.setting().present.as_deref();
     let all = present.into_iter().flat_map(CedarPolicy::places).map(|(name, _)| named(name.clone(), present));
     (present.map(CedarPolicy::digest), all.collect())
 }
 
-/// A file without its folder, which is the operator's business.
+/// The file's name without its folder, which is internal to the operator.
 fn file_name(path: &File) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,10 +1,8 @@
-//! The bodies of a decision: this host's own, one for each type of decision; LangChain's `decisions`; and the `resume` of the Agent User Interaction
-//! Protocol. Each is one type, which is what is read and what the document describes, so that nothing can be given that would be ignored.
+//! The bodies of decisions: the host's own form for each type of decision, LangChain's `decisions`,
+//! and the `resume` of the Agent User Interaction Protocol.
 //!
-//! **Invariant:** A decision and a resolution have one type for each form, which is read strictly; a member that is there twice is refused, at
-//! any depth.
-//!
-//! **Invariant:** `respond` takes an `answer` beside `message`: a message is text, and a question's function may return a value of any type.
+//! Each form is one type, which both reads the body and generates the schema. So no member can be
+//! accepted and ignored.
 
 mod others;
 
@@ -22,14 +20,14 @@ use super::problem::{Kind, Problem};
 use super::shapes::DigestShape;
 use others::{LangchainDecisions, ResumeRequest};
 
-/// A decision as it came, and the approval that its body names, if its form has a place for that.
+/// A decision as received, and the approval that its body names, in forms that name one.
 pub(super) struct AnyForm {
     request: DecisionRequest,
     about: Option<String>,
 }
 
 impl AnyForm {
-    /// The decision, for the approval that the path names.
+    /// The decision, checked to be about the approval in the path.
     pub(super) fn about(self, id: &str) -> Result<DecisionRequest, Problem> {
         match self.about {
             Some(other) if other != id => {
@@ -48,7 +46,7 @@ impl<'de> Deserialize<'de> for AnyForm {
     }
 }
 
-/// The forms, for the document.
+/// The forms for the OpenAPI document.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[schema(as = DecisionRequest)]
@@ -87,10 +85,10 @@ fn read(members: Map<String, Value>) -> Result<AnyForm, String> {
     Ok(AnyForm { request, about: None })
 }
 
-/// What a type of decision may be.
+/// The allowed types of a decision.
 const TYPES: &str = "`type`: expected `approve`, `edit`, `reject` or `respond`";
 
-/// The one word of a form's `type`, which a reader has told the form by.
+/// The fixed value of a form's `type`, by which the form was recognised.
 macro_rules! words {
     ($($type:ident::$word:ident,)*) => {$(
         #[derive(Clone, Copy, Deserialize, ToSchema)]
@@ -101,27 +99,28 @@ macro_rules! words {
 
 words! { ApproveWord::Approve, EditWord::Edit, RejectWord::Reject, RespondWord::Respond, }
 
-/// Do it, exactly as it was shown.
+/// Approves the action exactly as shown.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApproveRequest {
     #[serde(rename = "type")]
     #[schema(inline)]
     kind: ApproveWord,
-    /// The digest of what was shown; if it is not the current one, nothing happens.
+    /// The digest of the shown content. If it is outdated, nothing happens.
     #[schema(value_type = DigestShape)]
     digest: Digest,
     /// A note for the journal.
     message: Option<Message>,
-    /// In whose place, by a delegation of the configuration; with one's own name in nobody's. Without it in nobody's while the reviewer's own approval
-    /// counts, else in the place of somebody they stand for whose approval does.
+    /// The absent reviewer to act for, by a configured delegation; your own name means that you
+    /// vote for yourself. Without it, your own vote is used if it counts, or else the vote of an
+    /// absent reviewer that you act for.
     stands_for: Option<String>,
-    /// A standing grant for more calls like it; `POST /v1/approvals/{id}/grant` drafts one and shows what it is.
+    /// A grant for more calls like this one. `POST /v1/approvals/{id}/grant` drafts and shows one.
     #[schema(value_type = Option<GrantShape>)]
     grant: Option<Object<GrantShape>>,
 }
 
-/// Do this instead.
+/// Replaces the arguments.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EditRequest {
@@ -131,7 +130,8 @@ pub(super) struct EditRequest {
     /// As in `ApproveRequest`.
     #[schema(value_type = DigestShape)]
     digest: Digest,
-    /// The new arguments, in the JSON form of WIT values: all of them, but for `rationale`. It is the agent's own words: left out it stays, and another one is refused.
+    /// The complete new arguments in the JSON form of WIT values, except `rationale`. `rationale`
+    /// is the agent's own text: it may be omitted and must not be changed.
     #[schema(value_type = Object)]
     arguments: Map<String, Value>,
     /// A note for the journal.
@@ -140,7 +140,7 @@ pub(super) struct EditRequest {
     stands_for: Option<String>,
 }
 
-/// Do not.
+/// Rejects the action.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RejectRequest {
@@ -150,7 +150,7 @@ pub(super) struct RejectRequest {
     /// As in `ApproveRequest`.
     #[schema(value_type = DigestShape)]
     digest: Digest,
-    /// Guidance, which the agent reads; without it the agent is told that no reason was given.
+    /// Guidance for the agent. Without it the agent is told that no reason was given.
     message: Option<Message>,
     /// As in `ApproveRequest`.
     stands_for: Option<String>,

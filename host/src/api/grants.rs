@@ -1,4 +1,4 @@
-//! Standing grants: what one would be, those that there are, and taking one back. One is made with a decision, by its `grant`.
+//! Grants: drafts, lists, shows and revokes them. The `grant` of a decision creates one.
 
 use std::collections::BTreeMap;
 
@@ -21,63 +21,63 @@ use super::shapes::{ApprovalIdShape, CapabilityShape, DigestShape, Moment, Place
 use super::{Answer, Api, approvals, ids, place};
 use crate::policy::grants;
 
-/// What a reviewer wants cleared beside the call that they decide on.
+/// The terms of a grant beside a decision.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Terms {
-    /// How many calls, after this one.
+    /// The number of further calls.
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1000)]
     pub(crate) calls: u64,
-    /// For how long, in milliseconds: 30 days at most.
+    /// The duration in milliseconds, at most 30 days.
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 2_592_000_000_i64)]
     pub(crate) lasts_ms: u64,
-    /// How much money in all of them, in minor units by currency; needed for what moves money.
+    /// The total money in minor units by currency; required for calls that move money.
     #[serde(default, deserialize_with = "whole_by_name")]
     #[schema(value_type = SumsShape)]
     pub(crate) sums: BTreeMap<String, u64>,
-    /// Which parts of the arguments may differ from this call's, as JSON pointers; all others must be the same. What the agent claims may, and the
-    /// amount of money, which `sums` bounds.
+    /// The arguments that may vary, as JSON pointers. All others must equal this call's, except the
+    /// agent's claims and the amount of money, which `sums` limits.
     #[serde(default)]
     pub(crate) may_differ: Vec<String>,
 }
 
-/// A grant that would be made.
+/// A grant that could be created.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantDraft {
-    /// What to send as `grant` of the decision, exactly.
+    /// The exact value for the decision's `grant`.
     #[schema(value_type = GrantShape)]
     pub(crate) grant: Grant,
-    /// The same as a Cedar policy, for whoever confirms it.
+    /// The same grant as a Cedar policy, to be read before it is confirmed.
     pub(crate) policy: String,
 }
 
-/// What a grant clears.
+/// The scope of a grant.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = Grant)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantShape {
-    /// For which agent.
+    /// The agent.
     agent: String,
-    /// For exactly this code of it.
+    /// The exact component of the agent.
     #[schema(value_type = DigestShape)]
     component: Digest,
     #[schema(value_type = CapabilityShape)]
     capability: Capability,
-    /// What must stand where in the arguments: JSON pointers with values.
+    /// The required arguments: JSON pointers with values.
     #[schema(value_type = Object)]
     like: BTreeMap<String, Value>,
-    /// How many calls at most.
+    /// The maximum number of calls.
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1000)]
     calls: u64,
-    /// How much money at most in all of them, in minor units by currency.
+    /// The maximum total of money in minor units by currency.
     #[serde(deserialize_with = "whole_by_name")]
     #[schema(value_type = SumsShape)]
     sums: BTreeMap<String, u64>,
-    /// Until when, in microseconds since 1970.
+    /// The end, in microseconds since 1970.
     #[serde(deserialize_with = "whole")]
     until: u64,
 }
@@ -88,7 +88,7 @@ impl From<GrantShape> for Grant {
     }
 }
 
-/// Says what a grant would be; nothing is made.
+/// Drafts a grant without creating it.
 #[utoipa::path(post, path = "/v1/approvals/{id}/grant", operation_id = "draft-grant", tag = "grants", request_body = Terms,
     params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = GrantDraft),
@@ -104,7 +104,7 @@ pub(super) async fn draft(
     Ok(Json(drafted(&api, &id, &reviewer, &terms).await?).into_response())
 }
 
-/// What a grant would be, if this reviewer could make it with a decision on this call.
+/// The draft of a grant, if this reviewer could create it with a decision on this call now.
 pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Terms) -> Result<GrantDraft, Problem> {
     let (run, number) = ids::approval(id)?;
     let (subject, call) = approvals::load(api, &run, number).await?;
@@ -131,7 +131,7 @@ pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Te
     Ok(GrantDraft { grant, policy })
 }
 
-/// Whether a grant that somebody sends is one that can be shown as what it is: nobody makes one that the others cannot read.
+/// Checks that a submitted grant can be shown as a policy, so that the other reviewers can read it.
 pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Grant) -> Result<(), Problem> {
     let (_, call) = approvals::load(api, run, number).await?;
     let function = api.driver().function(&call).await?;
@@ -144,7 +144,7 @@ pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Gr
     grants::text(None, grant, &function).map(drop).map_err(wrong)
 }
 
-/// Sums are by currency, and a code has three capitals.
+/// Checks that sums have currency codes of three capital letters.
 fn currencies(grant: &Grant) -> Result<(), Problem> {
     let is_code = |code: &&String| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     grant.sums.keys().find(|code| !is_code(code)).map_or(Ok(()), |code| {
@@ -152,58 +152,58 @@ fn currencies(grant: &Grant) -> Result<(), Problem> {
     })
 }
 
-/// Which grants.
+/// The filter of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// `true`: only those that are neither over, used up nor taken back.
+    /// `true`: only grants that are neither expired, used up nor revoked.
     standing: Option<bool>,
-    /// Only those for the agent of this name.
+    /// Only grants for this agent.
     agent: Option<String>,
-    /// How many at most; without it 50.
+    /// The maximum number; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
-    /// Only those before this cursor, which the page before gave as `next`.
+    /// Only grants before this cursor, the `next` of the page before.
     #[param(value_type = Option<PlaceShape>)]
     before: Option<String>,
 }
 
-/// A page of grants, those of the newest calls first.
+/// A page of grants, newest first.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantPage {
     grants: Vec<GrantView>,
-    /// Where the next page begins; null on the last one.
+    /// The cursor of the next page; null on the last one.
     #[schema(required = true, value_type = Option<PlaceShape>)]
     next: Option<String>,
 }
 
-/// A standing grant.
+/// A grant.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StandingGrant)]
 pub(super) struct GrantView {
-    /// The approval that it was made with, which names it.
+    /// The approval that it was created with, which is its id.
     #[schema(value_type = ApprovalIdShape)]
     id: String,
     by: String,
     at: Moment,
-    /// Whether it can clear anything: its time is not over, it was not taken back, and there are calls left.
+    /// Whether it can clear calls: it is not expired, not revoked, and not used up.
     standing: bool,
-    /// Who took it back; null if nobody did.
+    /// Who revoked it; null if nobody did.
     #[schema(required = true)]
     revoked_by: Option<String>,
     #[schema(value_type = GrantShape)]
     grant: Grant,
-    /// What it has cleared so far, without what certainly did not happen.
+    /// What it has cleared so far, except effects that certainly did not happen.
     #[schema(value_type = TotalShape)]
     used: Total,
 }
 
 impl GrantView {
-    /// A row as it is answered.
+    /// A row of the journal as an answer.
     fn new(row: GrantRow, now: Time) -> Self {
         let standing = stands(&row, now);
         let GrantRow { id, granted, used, .. } = row;
@@ -213,12 +213,12 @@ impl GrantView {
     }
 }
 
-/// Whether a grant can clear anything.
+/// Whether a grant can still clear calls.
 pub(crate) fn stands(GrantRow { granted, used, .. }: &GrantRow, now: Time) -> bool {
     granted.revoked.is_none() && now < granted.grant.until && used.count < granted.grant.calls
 }
 
-/// Lists standing grants.
+/// Lists grants.
 #[utoipa::path(get, path = "/v1/grants", operation_id = "list-grants", tag = "grants", params(ListQuery), responses(Refusals,
     (status = 200, body = GrantPage)))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
@@ -237,18 +237,18 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     Ok(Json(GrantPage { grants, next }).into_response())
 }
 
-/// What a grant is, as it was shown when it was made.
+/// A grant as it was shown at its creation.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantDetails {
     by: String,
     #[schema(value_type = GrantShape)]
     grant: Grant,
-    /// The same as a Cedar policy.
+    /// The grant as a Cedar policy.
     policy: String,
 }
 
-/// Shows one.
+/// Shows a grant.
 #[utoipa::path(get, path = "/v1/grants/{id}", operation_id = "show-grant", tag = "grants",
     params(("id" = ApprovalIdShape, Path, description = "The approval that it was made with")), responses(Refusals,
     (status = 200, body = GrantDetails),
@@ -260,14 +260,14 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     Ok(Json(GrantDetails { by: granted.by, grant: granted.grant, policy }).into_response())
 }
 
-/// The call that an id names.
+/// Loads the call of an id.
 async fn load(api: &Api, id: &str) -> Result<(CallId, Call), Problem> {
     let (run, number) = ids::approval(id)?;
     let (_, call) = approvals::load(api, &run, number).await?;
     Ok((CallId { run, call: number }, call))
 }
 
-/// The text of the grant that was made with a call.
+/// The policy text of the grant created with a call.
 pub(crate) async fn policy(api: &Api, id: &CallId, call: &Call) -> Result<String, Problem> {
     let granted = call.granted.as_ref().ok_or(NotGranted::NoSuchGrant).map_err(Refused::from)?;
     let function = api.driver().function(call).await?;
@@ -275,7 +275,8 @@ pub(crate) async fn policy(api: &Api, id: &CallId, call: &Call) -> Result<String
     text.map_err(|detail| Problem::new(Kind::WrongType, detail))
 }
 
-/// Takes one back: it clears nothing from now on. Any reviewer may, because nothing becomes possible by it.
+/// Revokes a grant. It clears nothing from now on. Any reviewer may revoke, because revoking
+/// permits nothing.
 #[utoipa::path(post, path = "/v1/grants/{id}/revocation", operation_id = "revoke-grant", tag = "grants", request_body = NoTerms,
     params(("id" = ApprovalIdShape, Path, description = "The approval that it was made with")), responses(Refusals, Posted,
     (status = 200, body = Revoked),
@@ -290,12 +291,12 @@ pub(super) async fn revoke(
     Ok(Json(Revoked { id: id.to_string() }).into_response())
 }
 
-/// Nothing more is said.
+/// An empty request.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoTerms {}
 
-/// What was taken back.
+/// A revoked grant.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Revoked {
@@ -303,7 +304,7 @@ pub(super) struct Revoked {
     id: String,
 }
 
-/// Writes that a grant is taken back, whichever way it came.
+/// Records a revocation from any form.
 pub(crate) async fn revoked(api: &Api, id: &str, reviewer: &Reviewer) -> Result<CallId, Problem> {
     let (run, call) = ids::approval(id)?;
     let revoke = Revoke { by: reviewer.name().into() };

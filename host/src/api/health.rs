@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/metrics`: is the host there, can it work, how much does it do?
+//! `/healthz`, `/readyz` and `/metrics`: the state of the host and its counters.
 
 use std::fmt::Write;
 use std::sync::PoisonError;
@@ -17,14 +17,15 @@ use super::{Answer, Api};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Says that the host is there. Asks nothing of the journal; needs no token.
+/// Says that the host is running. It uses no journal and needs no token.
 #[utoipa::path(get, path = "/healthz", operation_id = "is-alive", tag = "host", security(()),
     responses((status = 200, body = String, content_type = "text/plain; charset=utf-8")))]
 pub(super) async fn alive() -> Answer {
     Ok(([(header::CONTENT_TYPE, PLAIN)], "ok\n").into_response())
 }
 
-/// Says whether the host can write, and in a second line whether checks run unconfined. Needs no token.
+/// Says whether the host can write, and in a second line whether checks run unconfined. It needs no
+/// token.
 #[utoipa::path(get, path = "/readyz", operation_id = "is-ready", tag = "host", security(()), responses(
     (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
     (status = 503, body = Details, content_type = "application/problem+json", description = "The journal cannot be written.")))]
@@ -34,15 +35,17 @@ pub(super) async fn ready(State(api): State<Api>) -> Answer {
             let text = if api.0.unconfined { "ready\nchecks: unconfined\n" } else { "ready\n" };
             Ok(([(header::CONTENT_TYPE, PLAIN)], text).into_response())
         }
-        // The cause may name files; who asks here is not known, so it stays in the log.
+        // The cause may name files, and the client is not authenticated, so the cause is only
+        // logged.
         Health::Failing { .. } => Err(Problem::new(Kind::Unavailable, "the journal cannot be written just now")),
     }
 }
 
-/// How far each state is counted: an index is read for it and nothing else, some milliseconds at most.
+/// The maximum that is counted for a state. Counting reads only an index and takes some
+/// milliseconds at most.
 const COUNTED_MAX: usize = 100_000;
 
-/// Counts what the host does, for Prometheus.
+/// Counters for Prometheus.
 #[utoipa::path(get, path = "/metrics", operation_id = "show-metrics", tag = "host", responses(Refusals,
     (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8")))]
 pub(super) async fn metrics(State(api): State<Api>) -> Answer {

@@ -1,4 +1,4 @@
-//! `/v1/runs/{id}/events` and `/logs`: what happened in a run, and what its agent said on the way.
+//! `/v1/runs/{id}/events` and `/logs`: the events of a run, and its agent's log.
 
 use axum::extract::State;
 use axum::http::header;
@@ -15,21 +15,21 @@ use super::problem::{Details, Kind, Problem};
 use super::shapes::{Moment, RunIdShape};
 use super::{Answer, Api, ids};
 
-/// A page ends when it has this many bytes: one event may carry a megabyte.
+/// A page ends after this many bytes, because one event can carry a megabyte.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Events that are read at a time, so that a page of large ones is not all in memory before its end is seen.
+/// Events per read, so that a page of large events is not in memory as a whole.
 const CHUNK: usize = 32;
 
-/// Which part of a history.
+/// The part of the history.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
-    /// Only what comes after this number; without it from the beginning.
+    /// Only entries after this number; by default from the beginning.
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     #[serde(default, deserialize_with = "asked")]
     after: Option<u64>,
-    /// How many at most; without it 100. A page of large ones may end sooner.
+    /// The maximum number; 100 by default. A page of large entries may have fewer.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
@@ -41,25 +41,25 @@ pub(super) struct HistoryQuery {
 #[allow(dead_code, reason = "describes what `events` writes piece by piece")]
 pub(super) struct EventPage {
     events: Vec<RunEvent>,
-    /// What to ask for as `after` to go on; null if there is nothing more yet.
+    /// The value of `after` for the next page; null if there is no more yet.
     #[schema(required = true)]
     next: Option<u64>,
 }
 
-/// Something that happened, as it is journaled; [`journaled`](super::journaled) describes what.
+/// A recorded event; [`journaled`](super::journaled) describes it.
 #[derive(Serialize)]
 pub(super) struct RunEvent {
-    /// Its number within the run, from 1.
+    /// The number within the run, from 1.
     pub(super) seq: u64,
     pub(super) at: Moment,
-    /// Its kind, such as `call-held`.
+    /// The kind, such as `call-held`.
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) data: Value,
 }
 
 impl RunEvent {
-    /// The gate's own form, with a time that people can read.
+    /// The gate's event with a readable time.
     pub(super) fn new(recorded: &Recorded) -> Result<Self, Problem> {
         let mut event = serde_json::to_value(&recorded.event).map_err(unwritable)?;
         let kind = event.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -68,7 +68,7 @@ impl RunEvent {
     }
 }
 
-/// Shows what happened in a run.
+/// Lists the events of a run.
 #[utoipa::path(get, path = "/v1/runs/{id}/events", operation_id = "list-run-events", tag = "runs", params(("id" = RunIdShape, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = EventPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
@@ -103,7 +103,8 @@ pub(super) async fn events(
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// An event that cannot be written as JSON was not read from a journal; this says so instead of panicking.
+/// The error for an event that cannot be written as JSON. Events from a journal always can, so this
+/// only replaces a panic.
 pub(super) fn unwritable(error: serde_json::Error) -> Problem {
     tracing::error!(%error, "an event could not be written as JSON");
     Problem::new(Kind::Internal, "the host failed; its log says more")
@@ -116,17 +117,18 @@ async fn must_exist(api: &Api, run: &RunId) -> Result<(), Problem> {
     }
 }
 
-/// A page of what an agent said, in order. Lines may be lost when the host is killed, and the oldest go when there are many.
+/// A page of an agent's log, in order. Lines may be lost when the host is killed, and the oldest
+/// are removed if there are many.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogPage {
     lines: Vec<Line>,
-    /// What to ask for as `after` to go on; null if there is nothing more yet.
+    /// The value of `after` for the next page; null if there is no more yet.
     #[schema(required = true)]
     next: Option<u64>,
 }
 
-/// A line: the agent's own words, to be shown as such.
+/// A line in the agent's own words; show it as such.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
@@ -136,7 +138,7 @@ pub(super) struct Line {
     message: String,
 }
 
-/// Shows what a run's agent said.
+/// Lists the agent's log lines.
 #[utoipa::path(get, path = "/v1/runs/{id}/logs", operation_id = "list-run-logs", tag = "runs", params(("id" = RunIdShape, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = LogPage),
     (status = 400, body = Details, content_type = "application/problem+json"),

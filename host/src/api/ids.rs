@@ -1,32 +1,32 @@
-//! Ids as they stand in a path. What does not look like one names nothing that exists, and is not looked up.
+//! Parses ids in paths. A malformed id names nothing and is not looked up.
 
 use holdshort_gate::{CallNumber, RunId};
 
 use super::problem::{Kind, Problem};
 
-/// Characters of a run's id.
+/// The maximum length of a run's id.
 const RUN_CHARS_MAX: usize = 64;
 
-/// A run's id: letters, digits and `-`.
+/// Parses a run's id: letters, digits and `-`.
 pub(crate) fn run(text: &str) -> Result<RunId, Problem> {
     let plain = (1..=RUN_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if plain { Ok(RunId(text.into())) } else { Err(no_run(text)) }
 }
 
-/// A run's id in a query, where one that looks like none is a mistake.
+/// Parses a run's id in a query, where a malformed one is an error.
 pub(super) fn asked(text: &str) -> Result<RunId, Problem> {
     let wrong = |_| Problem::new(Kind::BadRequest, format!("`{}` is no id of a run", super::shortened(text)));
     run(text).map_err(wrong)
 }
 
-/// A call's number: one thing has one name, so neither `+1` nor `01`.
+/// Parses a call's number. It has one spelling: `+1` and `01` are refused.
 pub(crate) fn call(run: &RunId, text: &str) -> Result<CallNumber, Problem> {
     let number = text.parse::<CallNumber>().ok().filter(|number| *number > 0 && number.to_string() == text);
     number.ok_or_else(|| no_call(run, text))
 }
 
-/// An approval's id: the run, a dot and the call's number.
+/// Parses an approval's id: the run, a dot, and the call's number.
 pub(crate) fn approval(text: &str) -> Result<(RunId, CallNumber), Problem> {
     let wrong = || Problem::not_found(format_args!("approval `{}`", super::shortened(text)));
     let (id, number) = text.split_once('.').ok_or_else(wrong)?;
@@ -35,12 +35,12 @@ pub(crate) fn approval(text: &str) -> Result<(RunId, CallNumber), Problem> {
     Ok((id, number))
 }
 
-/// There is no such run.
+/// The error that the run does not exist.
 pub(crate) fn no_run(text: &str) -> Problem {
     Problem::not_found(format_args!("run `{}`", super::shortened(text)))
 }
 
-/// There is no such consequential call.
+/// The error that the consequential call does not exist.
 pub(crate) fn no_call(run: &RunId, number: impl std::fmt::Display) -> Problem {
     let number = super::shortened(&number.to_string());
     Problem::not_found(format_args!("consequential call `{number}` in run `{run}`"))

@@ -1,4 +1,4 @@
-//! `/v1/approvals`: what waits for decisions, for whom, and what of it comes first.
+//! `/v1/approvals`: waiting approvals, for whom they wait, and their order.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -18,59 +18,62 @@ use super::shapes::{
 };
 use super::{Answer, Api, ids, number};
 
-/// What `state=open` means: everything that can still change.
+/// `state=open`: every state that can still change.
 const OPEN: [&str; 5] = ["held", "approved", "cleared", "started", "in-doubt"];
 /// The words for several states.
 pub(super) const MORE_STATES: [&str; 3] = ["waiting", "open", "all"];
-/// What `state=waiting` means: everything that needs a person.
+/// `state=waiting`: the states that need a reviewer.
 const WAITING: [&str; 2] = ["held", "in-doubt"];
 
-/// Which approvals.
+/// The filter of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// `held` (the default), any other state of a call, `waiting` for what is held or in doubt, `open` for every call that can still change, or `all`.
+    /// `held` (the default), any other state of a call, `waiting` for held or in doubt, `open` for
+    /// every call that can still change, or `all`.
     #[param(value_type = Option<CallStateWordShape>)]
     state: Option<String>,
-    /// `waiting` (the default): what was proposed first comes first. `rank`: what is in doubt, then by consequence, then by deadline, then as `waiting`.
+    /// `waiting` (the default): the oldest first. `rank`: in doubt first, then by consequence, by
+    /// deadline, and by age.
     #[param(inline)]
     order: Option<Order>,
-    /// Only what waits for whoever asks, or for whom they stand in: held, and they could approve and have not yet; or in doubt, and they could settle it.
+    /// Only approvals that wait for you or for reviewers you act for: held ones on which your vote
+    /// is open, and effects in doubt that you may resolve.
     mine: Option<bool>,
-    /// Only calls of the agent of this name.
+    /// Only calls of this agent.
     agent: Option<String>,
     /// Only calls of this capability, written `package:name/interface@version#function`.
     capability: Option<String>,
     /// Only calls of this run.
     #[param(value_type = Option<RunIdShape>)]
     run: Option<String>,
-    /// How many at most; without it 50.
+    /// The maximum number; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
-    /// Only those after this cursor, which the page before gave as `next`.
+    /// Only approvals after this cursor, the `next` of the page before.
     #[param(value_type = Option<RankedPlaceShape>)]
     after: Option<String>,
 }
 
-/// What comes first.
+/// The order of the list.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Order {
-    /// What was proposed first.
+    /// The oldest first.
     #[default]
     Waiting,
-    /// What a reviewer should look at first.
+    /// The most urgent first.
     Rank,
 }
 
-/// A page of approvals, in the order that was asked for.
+/// A page of approvals in the requested order.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApprovalPage {
     approvals: Vec<ApprovalRow>,
-    /// Where the next page begins; null on the last one.
+    /// The cursor of the next page; null on the last one.
     #[schema(required = true, value_type = Option<RankedPlaceShape>)]
     next: Option<String>,
 }
@@ -89,31 +92,32 @@ pub(super) struct ApprovalRow {
     started_by: String,
     #[schema(value_type = CapabilityShape)]
     capability: String,
-    /// One line that says what would happen, made by the host from the action.
+    /// One line that describes the action, written by the host.
     summary: String,
-    /// How much is at stake; null if the connector did not say, which counts as `high`.
+    /// The value at stake; null if the connector did not say, which counts as `high`.
     #[schema(required = true, value_type = Option<ConsequenceShape>)]
     consequence: Option<Consequence>,
-    /// In one word; the approval itself shows decision and effect apart.
+    /// The state in one word. The approval itself shows decision and effect separately.
     #[schema(value_type = CallStateShape)]
     state: &'static str,
     proposed_at: Moment,
-    /// When it lapses by itself; null if never.
+    /// When it expires; null if never.
     #[schema(required = true)]
     deadline: Option<Moment>,
-    /// What a decision must name; null if the call was refused before anyone was asked.
+    /// The digest that a decision must name; null if the call was refused without a reviewer.
     #[schema(required = true, value_type = Option<DigestShape>)]
     digest: Option<Digest>,
-    /// Who has approved what the digest covers.
+    /// The reviewers who approved the content that the digest covers.
     approved_by: Vec<String>,
-    /// Who still has to decide: the demands of the stage that is decided on; empty if it is not held.
+    /// The reviewers still to decide: the open demands of the current stage; empty if it is not
+    /// held.
     #[schema(value_type = Vec<WaitingShape>)]
     waiting_for: Vec<Waiting>,
-    /// How many more people must approve it; 0 if it is not held.
+    /// How many more reviewers must approve; 0 if it is not held.
     still_needed: u32,
-    /// How often the effect was begun.
+    /// The number of attempts so far.
     attempts: u32,
-    /// 1, and one more for each edit and each change of facts.
+    /// The revision, from 1. Each edit and each change of a material fact adds one.
     revision: u32,
 }
 
@@ -138,7 +142,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
     Ok(Json(ApprovalPage { approvals: rows.into_iter().map(ApprovalRow::from).collect(), next }).into_response())
 }
 
-/// The states that a word of the query stands for; a word that is none is answered with those that are.
+/// The states for a word of the query. An unknown word is answered with the known ones.
 pub(super) fn phases(state: &str) -> Result<Vec<&'static str>, Problem> {
     match state {
         "all" => Ok(Vec::new()),
@@ -156,7 +160,7 @@ pub(super) fn phases(state: &str) -> Result<Vec<&'static str>, Problem> {
 }
 
 impl Order {
-    /// The order from a cursor on, as [`cursor`] wrote it.
+    /// The order after a cursor that [`cursor`] wrote.
     fn after(self, cursor: Option<&str>) -> Result<CallOrder, Problem> {
         let parse = |text: &str| {
             let (rank, position) = text.split_once('-')?;
@@ -171,7 +175,8 @@ impl Order {
     }
 }
 
-/// Where the next page begins, in either order: a client that changes the order goes on behind the same call.
+/// The cursor of the next page. It works for both orders: a client that changes the order continues
+/// after the same call.
 fn cursor(row: &CallRow) -> String {
     format!("{}-{}", row.rank.0, row.position.0)
 }

@@ -1,7 +1,8 @@
-//! How events look in the schema: what the journal holds of each kind.
+//! The schema of recorded events.
 //!
-//! As the gate's other types, they are described here. `tests/http` holds that the description is true: it validates one event of each kind against it,
-//! those of the gate's golden files, and every event that a host sends.
+//! They are described here, like the gate's other types. `tests/http` checks the description: it
+//! validates one event of each kind, the events in the gate's golden files, and every event that a
+//! host sends.
 
 use utoipa::openapi::schema::{AdditionalProperties, Object, Schema};
 use utoipa::openapi::{OneOf, Ref, RefOr};
@@ -14,21 +15,21 @@ use super::shapes::{
     ActionShape, CapabilityShape, DecisionShape, DigestShape, Moment, PolicyShape, ProposalShape, RefusalShape,
 };
 
-/// What is journaled, kind by kind. Times in here are microseconds since 1970.
+/// The recorded events by kind. Times are microseconds since 1970.
 #[derive(ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
 #[allow(dead_code, reason = "describes `holdshort_gate::Event`, which is what is written")]
 enum EventShape {
-    /// A run exists.
+    /// A run was created.
     RunCreated {
         agent: String,
         component: DigestShape,
         task: String,
         started_by: String,
         limits: LimitsShape,
-        /// SHA-256 of the secret seed of its randomness.
+        /// SHA-256 of the secret seed of its random numbers.
         seed: DigestShape,
-        /// The request that made it, if it came with an `Idempotency-Key`.
+        /// The request that created it, if it had an `Idempotency-Key`.
         request: RequestShape,
     },
     /// A routine call was answered.
@@ -38,45 +39,48 @@ enum EventShape {
         capability: String,
         #[schema(value_type = Object)]
         arguments: serde_json::Value,
-        /// The action's digest, which replay compares.
+        /// The digest of the action, which replay compares.
         action: DigestShape,
         result: serde_json::Value,
-        /// When it was handed to the agent: before it was written.
+        /// When the agent got the answer: before it was recorded.
         answered_at: u64,
     },
-    /// Policy cleared a call; no person is needed.
+    /// Policy cleared a call; no reviewer is needed.
     CallCleared { call: u32, proposal: ProposalShape, clearance: DigestShape },
-    /// A call holds short. A decision must name `clearance`.
+    /// A call is held. A decision must name `clearance`.
     CallHeld { call: u32, proposal: ProposalShape, clearance: DigestShape },
-    /// A call was refused before anyone was asked.
-    /// `policy` is there if it was policy that refused.
+    /// A call was refused without a reviewer. `policy` is present if policy refused it.
     CallRefused { call: u32, action: ActionShape, refusal: RefusalShape, policy: PolicyShape },
     /// A reviewer decided.
     DecisionMade { call: u32, decision: DecisionShape },
-    /// An edit replaced the action; earlier votes fall.
+    /// An edit replaced the arguments. Earlier votes no longer count.
     CallRevised { call: u32, revision: u32, by: String, proposal: ProposalShape, clearance: DigestShape },
-    /// Facts that the clearance rested on changed before the effect; earlier votes fall.
+    /// Material facts changed before the effect, so the call is held again. Earlier votes no longer
+    /// count.
     CallReheld { call: u32, revision: u32, reason: String, proposal: ProposalShape, clearance: DigestShape },
-    /// Nobody decided in time: others may decide as well from now on. What was decided stands.
+    /// Nobody decided in time, so further reviewers may decide. Earlier votes still count.
     CallEscalated { call: u32, level: usize },
-    /// Whoever approved the call had more like it cleared.
+    /// A reviewer created a grant with an approval.
     GrantMade { call: u32, by: String, grant: GrantShape },
-    /// The grant that was made with the call was taken back.
+    /// The grant created with the call was revoked.
     GrantRevoked { call: u32, by: String },
-    /// The host could not bring the run forward and tries again: since when, why, how often in a row, and whether people are told by a message.
+    /// The host could not bring the run forward and tries again: since when, why, how often in a
+    /// row, and whether reviewers are notified.
     RunDelayed { since: u64, reason: String, tries: u32, told: bool },
-    /// A question was answered, with a value of the function's `ok` type.
+    /// A question was answered with a value of the function's `ok` type.
     CallAnswered { call: u32, answer: serde_json::Value },
     /// Nobody decided in time, or the cleared effect did not start in time.
     CallExpired { call: u32 },
     /// The run was cancelled while the call waited.
     CallCancelled { call: u32 },
-    /// An effect is about to be attempted: from here on it may have happened.
+    /// An effect is about to be attempted. From now on it may have happened.
     EffectStarted { call: u32, attempt: u32, clearance: DigestShape },
-    /// The attempt certainly did not happen; another one may be made from `until` on, under the same clearance.
+    /// The attempt certainly did not happen. Another one may be made from `until` on, under the
+    /// same clearance.
     EffectPostponed { call: u32, attempt: u32, reason: String, until: u64 },
-    /// It happened. `evidence` is how the host knows, if not from the attempt's own reply; `changed` is there if facts had changed since
-    /// they were shown, as far as the clearance allowed it: each in words, with both values.
+    /// The effect happened. `evidence` says how the host knows, if not from the attempt's own
+    /// reply. `changed` lists facts that changed since they were shown, within what the clearance
+    /// allowed, each with both values.
     EffectSucceeded {
         call: u32,
         attempt: u32,
@@ -84,29 +88,29 @@ enum EventShape {
         evidence: Option<String>,
         changed: Vec<String>,
     },
-    /// It did not happen.
+    /// The effect did not happen.
     EffectFailed { call: u32, attempt: u32, reason: String, evidence: Option<String> },
-    /// It started and its outcome is unknown.
+    /// The effect started, and its outcome is unknown.
     EffectInDoubt { call: u32, attempt: u32, reason: String },
-    /// A lookup could not tell what came of an attempt that is in doubt.
+    /// A lookup could not find the outcome of an effect in doubt.
     EffectLookedUp { call: u32, attempt: u32, evidence: String },
-    /// A person settled an effect that was in doubt.
+    /// A reviewer resolved an effect in doubt.
     EffectResolved { call: u32, attempt: u32, by: String, resolution: SettledShape, message: Option<String> },
-    /// The run sleeps, by the guest's clock.
+    /// The run sleeps until a time of the guest's clock.
     TimerSet { timer: u32, until: u64 },
-    /// Its time came.
+    /// The run's sleep ended.
     TimerFired { timer: u32 },
     /// The agent returned.
     RunFinished { result: ResultShape },
-    /// The agent trapped or passed a limit.
+    /// The agent trapped or exceeded a limit.
     RunTrapped { reason: String },
-    /// A person ended the run.
+    /// A reviewer cancelled the run.
     RunCancelled { by: String, reason: Option<String> },
-    /// The agent no longer does what its journal says it did.
+    /// The agent no longer makes the calls that its journal records.
     RunDiverged { place: String, recorded: String, found: String },
 }
 
-/// What a run may use.
+/// The limits of a run.
 #[derive(ToSchema)]
 #[schema(as = RunLimits)]
 #[serde(deny_unknown_fields)]
@@ -119,50 +123,51 @@ struct LimitsShape {
     journal_bytes: u64,
 }
 
-/// A request that came with an `Idempotency-Key`.
+/// A request with an `Idempotency-Key`.
 #[derive(ToSchema)]
 #[schema(as = RequestMark)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "describes `holdshort_gate::Request`")]
 struct RequestShape {
-    /// The digest of the key and of who sent it.
+    /// The digest of the key and its sender.
     key: DigestShape,
-    /// The digest of what was asked for.
+    /// The digest of the request's content.
     asks: DigestShape,
 }
 
-/// How a person settled an effect that was in doubt.
+/// The resolution of an effect in doubt.
 #[derive(ToSchema)]
 #[schema(as = Settled)]
 #[serde(rename_all = "kebab-case")]
 #[allow(dead_code, reason = "describes `holdshort_gate::Resolution`")]
 enum SettledShape {
-    /// It happened; the receipt, of the function's `ok` type.
+    /// It happened; with the receipt, of the function's `ok` type.
     Done(serde_json::Value),
     /// It did not happen.
     NotDone,
     /// Nobody will find out.
     Abandon,
-    /// It is attempted once more, with the same key.
+    /// It is attempted again with the same idempotency key.
     SendAgain,
 }
 
-/// What an agent returned.
+/// The agent's result.
 #[derive(ToSchema)]
 #[schema(as = Returned)]
 #[allow(dead_code, reason = "describes a `Result`")]
 enum ResultShape {
-    /// It has done its task.
+    /// The agent completed its task.
     Ok(String),
-    /// It has not, and says why.
+    /// The agent failed, with the reason.
     Err(String),
 }
 
-/// The members of an event's `data` that are not always there.
+/// The optional members of an event's `data`.
 const SOMETIMES: [&str; 3] = ["policy", "request", "changed"];
 
-/// One alternative for each kind, with what stands beside `type` and `data`. All members of an event are always there but [`SOMETIMES`], and no others.
-/// What stands in `data` is a schema of its own, which the events of a run's history and of the stream share.
+/// One alternative for each kind, with the members beside `type` and `data`. Except for
+/// [`SOMETIMES`], all members are required, and no others are allowed. `data` has a schema of its
+/// own, shared by the run's history and the stream.
 fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Schema> {
     let mut all = OneOf::new();
     all.description = Some(description.into());
@@ -175,7 +180,7 @@ fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Sc
     RefOr::T(Schema::OneOf(all))
 }
 
-/// What becomes of each kind of event: its own schema, the name of the schema of its `data`, and that schema.
+/// For each kind of event: its schema, the name of its `data` schema, and that schema.
 fn kinds<T>(each: impl Fn(&mut Object, &str, Object) -> T) -> Vec<T> {
     let RefOr::T(Schema::OneOf(all)) = EventShape::schema() else { return Vec::new() };
     let objects = all.items.into_iter().filter_map(|kind| match kind {
@@ -200,7 +205,7 @@ fn close(object: &mut Object) {
     object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
 }
 
-/// What the alternatives refer to.
+/// The schemas that the alternatives refer to.
 fn parts(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     EventShape::schemas(schemas);
     schemas.extend(kinds(|_, name, data| (name.to_owned(), RefOr::T(Schema::Object(data)))));

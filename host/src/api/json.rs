@@ -1,8 +1,5 @@
-//! JSON that may be read as it comes: whoever asks with `curl` in a terminal must not be at the mercy of what an agent wrote. And requests, read as
-//! their types.
-//!
-//! **Invariant:** The endpoint's JSON can be read with `curl` in a terminal: a character that a screen would swallow, reorder or obey is an
-//! escape of JSON. Only evidence is served as its bytes, because its digest covers the bytes.
+//! JSON that is safe to print on a terminal, because a person may use `curl`; and the parsing of
+//! requests into types.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +12,11 @@ use serde_json::{Map, Number, Value};
 use super::problem::MEDIA;
 use crate::review::visible;
 
-/// An answer. Every character that a screen would swallow, reorder or obey stands in it as an escape of JSON's own, so that it reads back the same.
+/// A JSON answer. Characters that a screen would hide, reorder or obey are JSON escapes, so the
+/// value reads back unchanged.
 pub(super) struct Json<T>(pub(super) T);
 
-/// A value as text in that form.
+/// A value as JSON text in this form.
 pub(super) fn text(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(value).map(|text| visible::escaped(&text))
 }
@@ -37,16 +35,17 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Reads a value as its type; the error says which member is wrong and what is allowed there.
+/// Parses a value into its type. The error names the wrong member and the allowed values.
 pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (path, inner) = (error.path().to_string(), plain(&error.into_inner().to_string()));
-        // Of a member that is missing or unknown the error itself says the name.
+        // For a missing or unknown member, the error itself contains the name.
         if path == "." || inner.contains("field `") { inner } else { format!("`{path}`: {inner}") }
     })
 }
 
-/// A JSON object as its type. By itself the library reads an array as well, member by member, which no schema describes.
+/// A JSON object parsed into its type. Without this, the library would also accept an array of the
+/// members, which no schema describes.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
@@ -55,7 +54,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
     }
 }
 
-/// The words of the JSON library without the names of this program's types.
+/// The library's error text without Rust type names.
 fn plain(text: &str) -> String {
     let Some((found, expected)) = text.split_once(", expected ") else { return text.to_owned() };
     let expected = match expected {
@@ -70,7 +69,7 @@ fn plain(text: &str) -> String {
     format!("{found}, expected {expected}")
 }
 
-/// A whole number may be written with a point (`3.0`), which is the same number in JSON.
+/// A whole number. JSON allows a decimal point (`3.0`) for the same number.
 struct Whole(u64);
 
 impl<'de> Deserialize<'de> for Whole {
@@ -84,7 +83,7 @@ impl<'de> Deserialize<'de> for Whole {
         let pointed = |number: f64| {
             (number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number)).then_some(number as u64)
         };
-        // No larger than a journal counts.
+        // Limited to the largest number in a journal.
         let whole = number.as_u64().or_else(|| number.as_f64().and_then(pointed)).filter(|n| i64::try_from(*n).is_ok());
         let wrong = || D::Error::custom(format!("invalid value: {number}, expected a whole number of 0 or more"));
         whole.map(Self).ok_or_else(wrong)
@@ -103,7 +102,7 @@ pub(super) fn whole_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(all.into_iter().map(|(name, Whole(number))| (name, number)).collect())
 }
 
-/// A value that is there, be it null.
+/// A present value, including null.
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

@@ -1,4 +1,4 @@
-//! How much the endpoint takes, each limit with its unit and why; and the bounded reading of what a request brings.
+//! The endpoint's limits, each with its unit and reason, and the bounded reading of requests.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -20,37 +20,43 @@ use super::problem::{Kind, Problem};
 use super::server::Busy;
 use holdshort_common::once::Once;
 
-/// What one host's endpoint takes.
+/// The limits of one endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a request's body. An action of 64 KiB, as an edit may bring, fits with every character escaped.
+    /// Bytes of a request's body. The largest edit, 64 KiB of arguments, fits with every character
+    /// escaped.
     pub body_bytes_max: usize,
-    /// How long a request's head may take to arrive; also how long a kept connection may idle.
+    /// The time limit for a request's head, and for an idle kept connection.
     pub header_time_max: Duration,
-    /// How long a request's body may take to arrive.
+    /// The time limit for a request's body.
     pub body_time_max: Duration,
-    /// How long the other end may take nothing of an answer or of a stream of events.
+    /// The time in which the client must accept some part of an answer or of a stream.
     pub write_time_max: Duration,
-    /// Connections at once. One more closes the one that has been silent longest; one that answers a reviewer's whole request is never closed for it.
+    /// The maximum number of connections. A further one closes the connection that has been silent
+    /// longest. A connection that is answering a reviewer's complete request is never closed for
+    /// this.
     pub connections_max: usize,
-    /// How long a new connection has a place for certain, to send its first request. Without it a burst of others pushes it out before it was heard;
-    /// with it so many connections are taken in that time as there are places, and the next ones wait in the system's queue.
+    /// The time that a new connection surely has for its first request. Without it, a burst of
+    /// other connections would close it before it is read. With it, at most `connections_max`
+    /// connections are accepted in that time, and further ones wait in the system's queue.
     pub newcomer_time: Duration,
-    /// Event streams at once; fewer than connections, so that streams cannot keep reviewers out.
+    /// The maximum number of event streams. It is below the number of connections, so that streams
+    /// cannot lock reviewers out.
     pub streams_max: usize,
-    /// Between two signs of life on a silent event stream, so that dead peers are noticed.
+    /// The interval of comments on a silent event stream, so that dead clients are noticed.
     pub heartbeat: Duration,
-    /// One reviewer's requests: far above what a person or a script needs, so that only a client that loops meets it.
+    /// The request rate of one reviewer. It is far above what a person or a script needs, so that
+    /// only a looping client reaches it.
     pub requests: Rate,
-    /// One peer's requests without a valid token. A valid one is always served: on loopback, and behind a proxy, everybody is the same peer,
-    /// and a 256-bit token is not found by trying.
+    /// The rate of failed authentications of one peer. A valid token is always served: on loopback
+    /// and behind a proxy, all clients are the same peer, and a 256-bit token cannot be guessed.
     pub failures: Rate,
-    /// How long open requests may take to end at shutdown.
+    /// The time for open requests to finish at shutdown.
     pub shutdown_time_max: Duration,
 }
 
 impl Limits {
-    /// What is in force unless the operator says otherwise.
+    /// The default limits.
     pub const STANDARD: Self = Self {
         body_bytes_max: 256 * 1024,
         header_time_max: Duration::from_secs(10),
@@ -65,33 +71,35 @@ impl Limits {
         shutdown_time_max: Duration::from_secs(10),
     };
 
-    /// Requests of one reviewer that are answered at once: half of all places, so that others are served beside them.
+    /// The maximum number of one reviewer's concurrent requests: half of all connections, so that
+    /// others are served too.
     pub(super) fn requests_of_one(&self) -> usize {
         (self.connections_max / 2).max(OF_ONE_MIN)
     }
 
-    /// Event streams of one reviewer: a quarter of all, so that others can listen beside them.
+    /// The maximum number of one reviewer's event streams: a quarter of all.
     pub(super) fn streams_of_one(&self) -> usize {
         (self.streams_max / 4).max(OF_ONE_MIN)
     }
 }
 
-/// So many of anything everybody may have, however little there is.
+/// The minimum number of each for one reviewer.
 const OF_ONE_MIN: usize = 8;
 
-/// So many at once, and so many a second after that.
+/// A rate limit: a burst, and a steady rate after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
-    /// How fast they come back.
+    /// The steady rate.
     pub per_second: u32,
-    /// How many may come at once.
+    /// The maximum burst.
     pub burst: u32,
 }
 
-/// At most this many names are remembered by a [`Throttle`]; more, and the ones that are full again are forgotten.
+/// The number of names that a [`Throttle`] remembers. Beyond it, names with a full bucket are
+/// forgotten.
 const NAMES_MAX: usize = 1024;
 
-/// Counts what each of many does against a rate (token buckets).
+/// Token buckets for many names under one rate.
 #[derive(Debug)]
 pub(super) struct Throttle<K> {
     rate: Rate,
@@ -103,12 +111,13 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         Self { rate, buckets: Mutex::default() }
     }
 
-    /// Takes one, if there is one. There will be within a second, since every rate is at least one a second.
+    /// Takes a token, if there is one. The next one comes within a second, because every rate is at
+    /// least one per second.
     pub(super) fn take(&self, who: &K, now: Instant) -> bool {
         self.spend(who, now, 1.0)
     }
 
-    /// Whether there is one to take, which stays there.
+    /// Whether there is a token, without taking it.
     pub(super) fn has(&self, who: &K, now: Instant) -> bool {
         self.spend(who, now, 0.0)
     }
@@ -132,7 +141,8 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
     }
 }
 
-/// A request's JSON body: of the right type, not too large, not too slow, and nothing in it that is not known.
+/// A request's JSON body of the right type, within the limits of size and time, without unknown
+/// members.
 pub(super) struct Input<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
@@ -147,7 +157,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Input<T> {
     }
 }
 
-/// What a form of the page sends: names and values, in the order of the form.
+/// The fields of a page's form, in their order.
 pub(crate) struct Form(pub(crate) Vec<(String, String)>);
 
 impl FromRequest<Api> for Form {
@@ -162,7 +172,7 @@ impl FromRequest<Api> for Form {
 }
 
 impl Form {
-    /// The value of a field that the form has once; nothing if it is missing, empty or there twice.
+    /// The value of a field; `None` if it is missing, empty or repeated.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
         values.next().filter(|value| !value.is_empty() && values.next().is_none())
@@ -177,7 +187,7 @@ async fn whole(request: Request, api: &Api) -> Result<axum::body::Bytes, Problem
     Ok(bytes)
 }
 
-/// A body's JSON. An unknown member is refused rather than passed over, by the types themselves; so is one that is there twice.
+/// Parses a JSON body. Unknown and repeated members are refused.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.is_empty() {
         return Err(Problem::new(Kind::BadRequest, "the body is empty; send a JSON object, such as `{}`"));
@@ -190,7 +200,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn is_of(headers: &HeaderMap, media: &str) -> bool {
-    // Of two types each reader could believe another; and what is packed is not read as what it is.
+    // With two content types, each reader could use another one. A compressed body is not decoded.
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     if headers.contains_key(header::CONTENT_ENCODING) {
@@ -219,7 +229,7 @@ async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<axum::
     }
 }
 
-/// A request's query: nothing in it that is not known.
+/// A request's query without unknown members.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -235,7 +245,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// What stands in a request's path; a path that cannot be read names nothing that exists.
+/// The parameters of a request's path. An unreadable path names nothing.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -247,7 +257,7 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
     }
 }
 
-/// For a number of a query that may be left out.
+/// For an optional number in a query.
 pub(super) fn asked<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let number = super::number(&text).and_then(|number| T::try_from(number).ok());
@@ -255,7 +265,7 @@ pub(super) fn asked<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D)
     number.map(Some).ok_or_else(wrong)
 }
 
-/// How many rows an answer has: what was asked for, within bounds.
+/// The number of rows of an answer: the requested number within its bounds.
 pub(super) fn page(asked: Option<u32>, standard: usize, max: usize) -> Result<usize, Problem> {
     match asked.map(|asked| usize::try_from(asked).unwrap_or(usize::MAX)) {
         None => Ok(standard),

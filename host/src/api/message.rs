@@ -1,6 +1,7 @@
-//! A reviewer's own words beside what they do: a note, guidance, a reason, an answer in words.
+//! A reviewer's message with an action: a note, guidance, a reason, or an answer in words.
 //!
-//! They are journaled, and stand in every list of decisions, so they are short; whichever way they come, they are of this type.
+//! Messages are recorded in the journal and shown in every list of decisions, so they must be
+//! short. All forms use this type.
 
 use serde::Deserialize;
 use utoipa::openapi::RefOr;
@@ -10,10 +11,10 @@ use utoipa::{PartialSchema, ToSchema};
 use super::limits::Form;
 use super::problem::{Kind, Problem};
 
-/// Characters of a message, as JSON's schemas count them: at most 16 KiB.
+/// The maximum length in characters, as JSON schemas count them; at most 16 KiB.
 const CHARS_MAX: usize = 4_096;
 
-/// Such words.
+/// A message within the maximum length.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Message(String);
@@ -36,7 +37,7 @@ impl From<Message> for String {
 }
 
 impl Message {
-    /// What stands in a field of a form of the page.
+    /// Reads a field of a page's form.
     pub(crate) fn of(form: &Form, name: &str) -> Result<Option<Self>, Problem> {
         let read = form.field(name).map(|text| Self::try_from(text.to_owned())).transpose();
         read.map_err(|why| Problem::new(Kind::BadRequest, format!("`{name}`: {why}")).max(CHARS_MAX))

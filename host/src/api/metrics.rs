@@ -1,4 +1,4 @@
-//! What `/metrics` counts, in Prometheus' text format. Few things, each with a bounded number of labels.
+//! The counters of `/metrics` in Prometheus' text format. Each has a limited number of labels.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -7,20 +7,21 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::http::Method;
 
-/// How often, by method and status.
+/// Counts by method and status.
 type Counts = BTreeMap<(&'static str, u16), u64>;
 
-/// Counters since the host started.
+/// Counters since the host's start.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// By route. Routes are those of the schema, so there are few.
+    /// Requests by route. The routes are those of the schema, so they are few.
     requests: Mutex<HashMap<String, Counts>>,
-    /// Connections that were closed to make room for new ones.
+    /// Connections closed to make room for new ones.
     pub(super) evicted: AtomicU64,
 }
 
 impl Metrics {
-    /// Counts an answer. `route` is the pattern, never the path: a path would be a label that a client chooses.
+    /// Counts an answer. `route` is the pattern and not the path, which would be a label chosen by
+    /// the client.
     pub(super) fn count(&self, route: &str, method: &Method, status: u16) {
         let key = (word(method), status);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,7 +33,8 @@ impl Metrics {
         }
     }
 
-    /// The counters as text; `unauthenticated` is how often no valid secret was presented where one is needed.
+    /// Writes the counters. `unauthenticated` is the number of requests without a valid secret
+    /// where one is needed.
     pub(super) fn write(&self, unauthenticated: u64, text: &mut String) {
         header(text, "holdshort_http_requests_total", "counter", "Answers by route, method and status.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +63,7 @@ impl Metrics {
     }
 }
 
-/// The lines that come before a metric. Writing to a `String` cannot fail.
+/// Writes the lines before a metric. Writing to a `String` cannot fail.
 pub(super) fn header(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }

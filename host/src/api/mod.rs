@@ -1,9 +1,11 @@
-//! The HTTP endpoint: what people and programs ask of a host, as JSON under `/v1`.
+//! The HTTP endpoint: the JSON API under `/v1` for reviewers and programs.
 //!
-//! A request passes the [`door`] (host, origin, token), is read within [`limits`], and is answered by the file of its resource; whatever goes wrong
-//! becomes a [`problem`]. Routes and schema are one thing ([`openapi`]): a route that is not described cannot be served.
+//! A request passes the admission check ([`door`]: host, origin, token), is read within [`limits`],
+//! and is answered by its resource's file. Every error becomes a [`problem`]. Routes and schema
+//! come from one list ([`openapi`]), so an undocumented route cannot be served.
 //!
-//! What changes something is answered only with a `Flushed` value in hand, so that whatever was acknowledged is on disk.
+//! **Invariant:** a request that changes something is answered only with a `Flushed` value, so
+//! everything acknowledged is on disk.
 
 pub mod agents;
 pub mod approvals;
@@ -73,44 +75,40 @@ use stats::Standing;
 
 use crate::policy::Setting;
 
-/// What an endpoint is made of.
+/// The parts of an endpoint.
 pub struct ApiParts {
-    /// Where everything is written and read.
     pub journal: Journal,
-    /// What starts and ends runs.
     pub driver: Arc<dyn Driver>,
-    /// What policies are read in, and those in force.
+    /// The context for reading policies, and the policies in force.
     pub setting: Setting,
-    /// Who is known.
+    /// The known reviewers.
     pub reviewers: Reviewers,
-    /// The values of `Host` that are answered, with their ports.
+    /// The accepted values of `Host`, with their ports.
     pub allowed_hosts: Vec<String>,
-    /// The values of `Origin` that are answered; a request without one is no web page's.
+    /// The accepted values of `Origin`. A request without `Origin` does not come from a web page.
     pub allowed_origins: Vec<String>,
-    /// The pages for people beside the endpoint.
+    /// The review pages beside the endpoint.
     pub pages: Pages,
-    /// The cookie of who has signed in.
+    /// The session cookie.
     pub cookie: SessionCookie,
-    /// How much is taken.
     pub limits: Limits,
-    /// What the figures of how much people are asked are told by.
+    /// The configuration that the review load refers to.
     pub known: Known,
-    /// Whether some check runs the repository's code as the host's user.
+    /// Whether a check runs the repository's code as the host's user.
     pub unconfined: bool,
-    /// Whom the host tells nothing more, because they have answered that they are gone.
+    /// Notification targets that refused all further notifications.
     pub targets_gone: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// The pages for people, behind the endpoint's door: only for who has signed in, but for those that the door names.
+/// The review pages behind the admission check. They need a session, except the open ones.
 #[derive(Clone)]
 pub struct Pages {
-    /// Their routes.
     pub routes: Router<Api>,
-    /// What went wrong, as a page.
+    /// Renders an error as a page.
     pub trouble: fn(Problem) -> Response,
 }
 
-/// The endpoint. A cheap handle.
+/// The endpoint. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
 
@@ -118,9 +116,9 @@ struct Inner {
     journal: Journal,
     driver: Arc<dyn Driver>,
     setting: Arc<Setting>,
-    /// Trials of changed policies: one at a time.
+    /// One backtest at a time.
     trial: Arc<Semaphore>,
-    /// Explanations: one at a time, and the others wait.
+    /// One explanation at a time; others wait.
     explaining: Arc<Semaphore>,
     secrets: Secrets,
     hosts: HashSet<String>,
@@ -133,16 +131,16 @@ struct Inner {
     targets_gone: Arc<Mutex<BTreeSet<String>>>,
     requests: Throttle<Reviewer>,
     streams: Arc<Semaphore>,
-    /// The streams and the requests that each reviewer has at the moment.
+    /// The current streams and requests of each reviewer.
     listening: Arc<Shares>,
     busy: Arc<Shares>,
     connections: AtomicUsize,
-    /// Turns true when the host shuts down, so that event streams end.
+    /// Becomes true when the host shuts down, so that event streams end.
     closing: watch::Sender<bool>,
 }
 
 impl Api {
-    /// An endpoint; [`serve`] listens for it.
+    /// Makes an endpoint. [`serve`] listens for it.
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts {
             journal,
@@ -183,7 +181,7 @@ impl Api {
         }))
     }
 
-    /// Every route, behind the door.
+    /// All routes behind the admission check.
     fn router(&self) -> Router {
         let (routes, _) = openapi::routes().split_for_parts();
         routes
@@ -211,7 +209,7 @@ impl Api {
     }
 }
 
-/// An answer, or what went wrong.
+/// An answer or an error.
 type Answer = Result<Response, Problem>;
 
 async fn unknown(State(api): State<Api>, request: Request) -> Response {
@@ -226,23 +224,24 @@ async fn wrong_method(State(api): State<Api>, request: Request) -> Response {
     door::Side::of(path).trouble(&api, Problem::new(Kind::MethodNotAllowed, detail))
 }
 
-/// A page was asked for from a place that no page gave.
+/// The error for a cursor that no page returned.
 fn no_cursor(text: &str) -> Problem {
     Problem::new(Kind::BadRequest, format!("`{}` is no cursor; use `next` of the page before", shortened(text)))
 }
 
-/// A number in its one spelling: neither `+1` nor `01`, which would be other names of one thing, and no larger than a journal counts.
+/// Parses a number in its one spelling, without `+1` or `01`, up to the largest number in a
+/// journal.
 fn number(text: &str) -> Option<u64> {
     let number = text.parse().ok().filter(|number: &u64| i64::try_from(*number).is_ok());
     number.filter(|number| number.to_string() == text)
 }
 
-/// A cursor that is a place.
+/// Parses a cursor that is a position.
 fn place(text: &str) -> Result<Position, Problem> {
     number(text).map(Position).ok_or_else(|| no_cursor(text))
 }
 
-/// As much of a client's own words as is worth repeating to it.
+/// The part of a client's text that an error repeats.
 pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }

@@ -1,25 +1,28 @@
-//! Names of browser sessions: without TLS each has one of its own, `0f3a….localhost`, which browsers take for this machine.
+//! Host names of browser sessions: without TLS, each session gets a name such as `0f3a….localhost`,
+//! which browsers resolve to this machine.
 //!
-//! A browser sends the cookies of `127.0.0.1` to every port of it, so to every program of this machine that it is led to. Those of a name go to that name
-//! alone, and nobody can lead a browser to a name that they cannot guess. What another program left in the browser for an address of this machine
-//! (a cookie, a script that answers for the host, a file that it keeps) is not there under a new name either.
+//! A browser sends the cookies of `127.0.0.1` to every port, that is, to every program on this
+//! machine that it is led to. The cookies of a session's name go to that name only, and no page can
+//! lead a browser to a name that it cannot guess. Data that another program left in the browser for
+//! an address of this machine (a cookie, a service worker, a cached file) does not exist under a
+//! new name.
 
 use super::problem::Problem;
 use super::sessions::no_randomness;
 
-/// Below this browsers look up nothing.
+/// The suffix of session names. Browsers resolve it without a lookup.
 const BELOW: &str = ".localhost";
-/// 128 random bits in hexadecimal.
+/// The length of the random part: 128 bits in hexadecimal.
 const CHARS: usize = 32;
 
-/// A new name's own part.
+/// A new random part.
 pub(super) fn random() -> Result<String, Problem> {
     let mut random = [0; CHARS / 2];
     getrandom::fill(&mut random).map_err(no_randomness)?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The own part of the name in a `Host`, if it is a session's.
+/// The random part of a session's name in a `Host` header.
 pub(super) fn in_host(host: &str) -> Option<&str> {
     let (name, rest) = host.split_once('.')?;
     let is_port = |port: &str| {
@@ -30,12 +33,13 @@ pub(super) fn in_host(host: &str) -> Option<&str> {
     (is_ours && rest.strip_prefix(&BELOW[1..]).is_some_and(is_port)).then_some(name)
 }
 
-/// The `Host` of a session with this name, of who reaches this machine by `host`, perhaps through a tunnel with another port.
+/// The `Host` of a session, for a client that reaches this machine by `host`, perhaps through a
+/// tunnel with another port.
 pub(super) fn host(name: &str, host: &str) -> String {
     format!("{name}{BELOW}{}", port(host))
 }
 
-/// The port in a `Host` with the colon before it.
+/// The port of a `Host` header with its colon.
 pub(super) fn port(host: &str) -> &str {
     let after_address = host.rfind(']').unwrap_or(0);
     host.rfind(':').filter(|at| *at > after_address).and_then(|at| host.get(at..)).unwrap_or_default()

@@ -23,12 +23,12 @@ use super::{
     inbox, past, resolutions, runs, sign_in, stats,
 };
 
-/// What the schema says beyond the routes.
+/// The general part of the schema.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Holdshort", description = "What agents want to do, and what people decide about it. \
         What is not HTTP is answered with 400 and a head that is too large with 431, both without a body, whatever the path."),
-    // Those of parameters are not found by themselves.
+    // Parameter schemas are not collected automatically.
     components(schemas(
         Details, CallStateWordShape, RunStateWordShape, DecisionKindShape, IdempotencyKeyShape, ApprovalIdShape, RunIdShape, DigestShape,
         InstantShape, PlaceShape, RankedPlaceShape
@@ -38,7 +38,7 @@ use super::{
 )]
 struct Description;
 
-/// A reviewer's token, needed wherever the schema does not say otherwise.
+/// A reviewer's token. It is needed unless the schema says otherwise.
 struct Token;
 
 impl Modify for Token {
@@ -49,7 +49,7 @@ impl Modify for Token {
     }
 }
 
-/// Every route with its description and the schemas that it needs.
+/// All routes with their descriptions and schemas.
 fn all() -> Vec<UtoipaMethodRouter<Api>> {
     vec![
         routes!(inbox::list),
@@ -80,12 +80,12 @@ fn all() -> Vec<UtoipaMethodRouter<Api>> {
     ]
 }
 
-/// Every route, and their description.
+/// All routes, and their description.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     all().into_iter().fold(OpenApiRouter::with_openapi(Description::openapi()), OpenApiRouter::routes)
 }
 
-/// The description as it is served; made once.
+/// The served document, made once.
 static SCHEMA: LazyLock<String> = LazyLock::new(|| {
     let mut openapi = routes().into_openapi();
     complete::complete(&mut openapi);
@@ -99,7 +99,7 @@ pub(super) async fn schema() -> Answer {
     Ok(([(header::CONTENT_TYPE, "application/json")], SCHEMA.as_str()).into_response())
 }
 
-/// What any request with a token's need may meet.
+/// The errors of requests that need a token.
 pub(super) struct Refusals;
 
 impl IntoResponses for Refusals {
@@ -119,7 +119,7 @@ impl IntoResponses for Refusals {
     }
 }
 
-/// What any request with a body may meet.
+/// The errors of requests with a body.
 pub(super) struct Posted;
 
 impl IntoResponses for Posted {
@@ -142,7 +142,8 @@ fn problems(all: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
 mod tests {
     use super::*;
 
-    /// The document has one schema for a name: of two types with the same name, one would be served for both.
+    /// The document has one schema per name. If two types had the same name, one schema would be
+    /// served for both.
     #[test]
     fn no_two_types_have_one_name() {
         let mut known = BTreeMap::new();

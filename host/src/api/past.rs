@@ -1,4 +1,4 @@
-//! `/v1/decisions`: who decided what, when, and on what evidence.
+//! `/v1/decisions`: past decisions with reviewer, time and evidence.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -17,78 +17,79 @@ use super::shapes::{
 };
 use super::{Answer, Api, ids};
 
-/// Which decisions.
+/// The filter of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// Only what this person decided.
+    /// Only decisions of this reviewer.
     by: Option<String>,
-    /// Only decisions of this kind; without it all.
+    /// Only decisions of this kind; all by default.
     #[param(value_type = Option<DecisionKindShape>)]
     kind: Option<String>,
-    /// Only about calls that are in this state now: as for approvals, without it `all`.
+    /// Only about calls in this state now, as for approvals; `all` by default.
     #[param(value_type = Option<CallStateWordShape>)]
     state: Option<String>,
-    /// Only about calls of the agent of this name.
+    /// Only about calls of this agent.
     agent: Option<String>,
     /// Only about calls of this capability, written `package:name/interface@version#function`.
     capability: Option<String>,
     /// Only about calls of this run.
     #[param(value_type = Option<RunIdShape>)]
     run: Option<String>,
-    /// Only what was decided at this time (RFC 3339) or later.
+    /// Only decisions at this time (RFC 3339) or later.
     #[param(value_type = Option<InstantShape>)]
     from: Option<String>,
-    /// Only what was decided before this time (RFC 3339).
+    /// Only decisions before this time (RFC 3339).
     #[param(value_type = Option<InstantShape>)]
     until: Option<String>,
-    /// Only about calls that are over and have, in their summary, agent, capability, task or people's names, a word for each of these that begins with it.
+    /// Only about finished calls whose summary, agent, capability, task or reviewers contain, for
+    /// each of these words, a word that begins with it.
     search: Option<String>,
-    /// How many at most; without it 50.
+    /// The maximum number; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
-    /// Only those before this cursor, which the page before gave as `next`.
+    /// Only decisions before this cursor, the `next` of the page before.
     #[param(value_type = Option<PlaceShape>)]
     before: Option<String>,
 }
 
-/// A page of decisions, the newest first.
+/// A page of decisions, newest first.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionPage {
     decisions: Vec<PastDecision>,
-    /// Where the next page begins; null on the last one.
+    /// The cursor of the next page; null on the last one.
     #[schema(required = true, value_type = Option<PlaceShape>)]
     next: Option<String>,
 }
 
-/// Something that was decided about a call.
+/// A decision on a call.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ListedDecision)]
 pub(super) struct PastDecision {
     at: Moment,
-    /// Who; null if policy or time decided, or the run ended by itself.
+    /// The reviewer; null if policy, a deadline or the end of the run decided.
     #[schema(required = true)]
     by: Option<String>,
     #[schema(value_type = DecisionKindShape)]
     kind: &'static str,
-    /// In their words.
+    /// The reviewer's message.
     #[schema(required = true)]
     message: Option<String>,
-    /// The digest of what it rested on; null if the call was refused before anyone was asked.
+    /// The digest that it was about; null if the call was refused without a reviewer.
     #[schema(required = true, value_type = Option<DigestShape>)]
     digest: Option<Digest>,
     /// The revision that it was about.
     revision: u32,
-    /// The line that said what would happen, as it was then.
+    /// The summary of the action at that time.
     summary: String,
-    /// The host's evidence, as it was then.
+    /// The evidence at that time.
     #[schema(value_type = Vec<ExhibitShape>)]
     exhibits: Vec<ExhibitRef>,
-    /// The approval as it is now.
+    /// The present state of the approval.
     approval: ApprovalRow,
 }
 
@@ -123,7 +124,8 @@ fn kind(word: &str) -> Result<&'static str, Problem> {
     })
 }
 
-/// A time before 1970 is 1970: nothing was decided before. The library's last moments are a day before the end of the year 9999; that is as good.
+/// Parses a time. Times before 1970 become 1970, because no decision is older. The library's
+/// maximum is a day before the end of the year 9999, which is sufficient.
 pub(super) fn time(text: &str) -> Result<Time, Problem> {
     let is_late = || text.get(..TO_THE_SECOND.len()).is_some_and(|text| text.parse::<jiff::civil::DateTime>().is_ok());
     let at = text.parse::<jiff::Timestamp>().ok().or_else(|| is_late().then_some(jiff::Timestamp::MAX));
@@ -134,10 +136,11 @@ pub(super) fn time(text: &str) -> Result<Time, Problem> {
     Ok(Time(u64::try_from(at.as_microsecond()).unwrap_or(0)))
 }
 
-/// The form of a time without fractions of a second and without its zone.
+/// The form of a time without fractions and zone.
 const TO_THE_SECOND: &str = "0000-00-00T00:00:00";
 
-/// Whether a text that is a time is written as RFC 3339 has it: the library takes more forms, which no schema describes.
+/// Whether a text has the form of RFC 3339. The library accepts more forms, which no schema
+/// describes.
 fn is_rfc_3339(text: &str) -> bool {
     let like = |text: &str, form: &str| {
         text.len() == form.len()

@@ -1,4 +1,4 @@
-//! A socket whose other end has to go on taking what it is sent, and that says when it was listened to in vain.
+//! A socket with a write timeout for slow readers. It also reports when a read found nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -16,23 +16,23 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
-/// Ends in an error when nothing could be written for a while. hyper has no time-out for that: who asks and does not read would stay for ever,
-/// with the answer in memory.
+/// A socket that fails if nothing could be written for a while. hyper has no such timeout: a client
+/// that does not read its answer would stay connected forever, with the answer in memory.
 pub(super) struct Patient {
     socket: Box<dyn Socket>,
     time_max: Duration,
     line: Arc<Line>,
-    /// Until when something must be taken, while nothing is.
+    /// The end of the timeout, while a write is blocked.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
-    /// Waits for `time_max` and no longer, each time.
+    /// Adds a write timeout of `time_max` to a socket.
     pub(super) fn new(socket: Box<dyn Socket>, time_max: Duration, line: Arc<Line>) -> Self {
         Self { socket, time_max, line, stalled: None }
     }
 
-    /// Passes on what came of an attempt to write.
+    /// Starts or stops the timeout after an attempt to write.
     fn attempted(&mut self, cx: &mut Context, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;

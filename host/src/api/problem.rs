@@ -1,4 +1,5 @@
-//! Every error meets HTTP here (RFC 9457): the client gets a plain sentence and stable words to act on, the log gets the rest.
+//! Converts every error to HTTP (RFC 9457): the client gets a plain sentence and stable members,
+//! the log gets the details.
 
 mod from;
 mod kind;
@@ -14,10 +15,10 @@ pub use kind::Kind;
 use super::json::Json;
 use super::shapes::{DecisionShape, DigestShape};
 
-/// The media type of every error answer.
+/// The media type of error answers.
 pub const MEDIA: &str = "application/problem+json";
 
-/// An error answer. Boxed, so that a `Result` stays small where nothing goes wrong.
+/// An error answer. Boxed, so that a `Result` stays small.
 #[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
@@ -25,54 +26,55 @@ pub struct Problem {
     details: Box<Details>,
 }
 
-/// What went wrong, and what to do about it.
+/// An error with its remedy.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(as = Problem)]
 #[serde(deny_unknown_fields)]
 pub struct Details {
-    /// Says which problem it is, for programs; never changes its meaning.
+    /// The kind of problem, for programs; its meaning never changes.
     #[serde(rename = "type")]
     #[schema(pattern = "^urn:holdshort:problem:[a-z-]+$")]
     uri: String,
-    /// The same for people.
+    /// The kind of problem, for people.
     title: &'static str,
-    /// The status of the answer.
+    /// The HTTP status.
     status: u16,
-    /// This very case, in plain words.
+    /// This case in plain words.
     detail: String,
-    /// The digest to look at now, if the one that was named is out of date.
+    /// The current digest, if the given one is outdated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DigestShape>)]
     current_digest: Option<Digest>,
-    /// The decision that came first, if a person's did.
+    /// The earlier decision, if a reviewer's was first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DecisionShape>)]
     winner: Option<Box<Decision>>,
-    /// Where the call or the run stands.
+    /// The state of the call or run.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
-    /// The attempt to look at now.
+    /// The current attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_attempt: Option<u32>,
-    /// Where a value does not fit its type, or may not stand, such as `arguments.to[2]`.
+    /// The position of a value with the wrong type or in the wrong place, such as
+    /// `arguments.to[2]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
-    /// What the type asks for there.
+    /// The expected type at that position.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<String>,
-    /// What was there.
+    /// The value found there.
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<String>,
-    /// The names that would do.
+    /// The accepted names.
     #[serde(skip_serializing_if = "Option::is_none")]
     known: Option<Vec<String>>,
-    /// The limit that was passed.
+    /// The limit that was exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u64>,
 }
 
 impl Problem {
-    /// A problem of a kind, with this case in plain words.
+    /// A problem of a kind, with a description of this case.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let (uri, title) = (format!("urn:holdshort:problem:{}", kind.slug()), kind.title());
         let details =
@@ -80,34 +82,34 @@ impl Problem {
         Self { kind, retry_after_s: None, details: Box::new(details) }
     }
 
-    /// There is no such thing.
+    /// The problem that something does not exist.
     pub fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what}"))
     }
 
-    /// Which problem it is.
+    /// The kind of the problem.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// This very case, in plain words.
+    /// The description of this case.
     pub fn detail(&self) -> &str {
         &self.details.detail
     }
 
-    /// When it is worth trying again.
+    /// Sets when another attempt is worthwhile.
     pub fn retry_after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    /// The limit that was passed.
+    /// Sets the limit that was exceeded.
     pub fn max(mut self, max: usize) -> Self {
         self.details.max = u64::try_from(max).ok();
         self
     }
 
-    /// The names that would do.
+    /// Sets the accepted names.
     pub fn known(mut self, known: Vec<String>) -> Self {
         self.details.known = Some(known);
         self
@@ -138,7 +140,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // For the door, which tells it as a page where a page was asked for.
+        // For the admission check, which converts it to a page if a page was requested.
         response.extensions_mut().insert(self);
         response
     }

@@ -1,12 +1,15 @@
-//! `Idempotency-Key`: a request that makes something may be sent again when its answer was lost, and makes it once
-//! (draft-ietf-httpapi-idempotency-key-header).
+//! `Idempotency-Key`: a client may repeat a request that creates something after a lost answer, and
+//! it takes effect once (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! A key is its sender's own: two people may use the same one. What it has made is in the journal, in the event that made it, so a key is good for as
-//! long as the journal, and after `kill -9`. The same key with another request is refused (422). Nothing is ever "in progress": the run and its key are
-//! written together, so of two that come at the same time the second is answered like the first.
+//! A key belongs to its sender: two reviewers may use the same one. Its result is in the journal,
+//! in the event that the request wrote, so a key remains valid as long as the journal, also after
+//! `kill -9`. The same key with another request is refused (422). Run and key are written together,
+//! so there is no "in progress": of two concurrent requests, the second gets the first one's
+//! answer.
 //!
-//! No other `POST` needs one, because its path and body say what it is about: a decision names the digest of what was shown, a resolution the attempt,
-//! a cancellation the run, a revocation the grant, and each counts once. A draft and a trial change nothing; a sign-in link that nobody follows ends by itself.
+//! Other `POST` requests need no key, because path and body identify them: a decision names the
+//! digest, a resolution the attempt, a cancellation the run, a revocation the grant, and each
+//! counts once. A draft and a backtest change nothing. An unused sign-in link expires.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -17,10 +20,10 @@ use super::problem::{Kind, Problem};
 
 /// The header's name.
 const HEADER: &str = "idempotency-key";
-/// Characters of a key: room for any UUID or hash.
+/// The maximum length of a key, enough for any UUID or hash.
 const KEY_CHARS_MAX: usize = 128;
 
-/// The key of a request, if its sender gave one.
+/// The key of a request, if it has one.
 pub(super) struct Key(Option<String>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Key {
@@ -40,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// A key as the draft writes it, in quotes, or without them, as many clients do.
+/// Reads a key in quotes, as the draft requires, or without quotes, as many clients send it.
 fn read(text: &str) -> Option<&str> {
     let key = text.strip_prefix('"').map_or(Some(text), |rest| rest.strip_suffix('"'))?;
     let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:+/=-".contains(&byte));
@@ -48,7 +51,7 @@ fn read(text: &str) -> Option<&str> {
 }
 
 impl Key {
-    /// The request by which somebody asks for a run.
+    /// The identity of a request to start a run.
     pub(super) fn of_run(self, by: &str, agent: &str, task: &str) -> Option<Request> {
         let digest = |value: serde_json::Value| Digest::of(value.to_string().as_bytes());
         let key = self.0?;

@@ -1,4 +1,4 @@
-//! `/v1/runs/{id}/calls/{n}/resolution`: a person settles an effect whose outcome was lost.
+//! `/v1/runs/{id}/calls/{n}/resolution`: a reviewer resolves an effect in doubt.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -19,17 +19,17 @@ use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, CallStateShape, RunIdShape};
 use super::{Answer, Api, approvals, ids};
 
-/// What a person found out, whichever way it came.
+/// A resolution from any form.
 pub(crate) struct ResolutionRequest {
     pub(crate) kind: ResolutionType,
-    /// The attempt that they looked at; if another is current, nothing happens.
+    /// The attempt that the reviewer checked. If another one is current, nothing happens.
     pub(crate) attempt: u32,
-    /// `done` only: what the agent is given.
+    /// Only for `done`: the receipt for the agent.
     pub(crate) receipt: Option<Value>,
     pub(crate) message: Option<Message>,
 }
 
-/// How an effect is settled.
+/// The kinds of resolutions.
 #[derive(Clone, Copy)]
 pub(crate) enum ResolutionType {
     /// It happened.
@@ -38,40 +38,41 @@ pub(crate) enum ResolutionType {
     NotDone,
     /// Nobody will find out.
     Abandon,
-    /// Try once more with the same key; idempotent effects only.
+    /// Try again with the same idempotency key; only for idempotent effects.
     SendAgain,
 }
 
-/// It happened.
+/// The effect happened.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DoneRequest {
     #[serde(rename = "type")]
     #[schema(inline)]
     kind: DoneWord,
-    /// The attempt that was looked at; if another is current, nothing happens.
+    /// The attempt that was checked. If another one is current, nothing happens.
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 4_294_967_295_i64)]
     attempt: u32,
-    /// What the agent is given, of the function's `ok` type; without it what the connector says, if it can tell from the call alone.
+    /// The receipt for the agent, of the function's `ok` type. Without it, the connector's, if it
+    /// follows from the call alone.
     #[serde(default, deserialize_with = "present")]
     receipt: Option<Value>,
-    /// How it is known, for the journal.
+    /// How the reviewer knows, for the journal.
     message: Option<Message>,
 }
 
-/// It did not happen, or nobody will find out, or it is tried once more.
+/// The effect did not happen, or nobody will find out, or it is sent again.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OtherRequest {
     #[serde(rename = "type")]
     #[schema(inline)]
     kind: OtherWord,
-    /// The attempt that was looked at; if another is current, nothing happens.
+    /// The attempt that was checked. If another one is current, nothing happens.
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 4_294_967_295_i64)]
     attempt: u32,
-    /// How it is known; the agent reads it with `not-done` and `abandon`.
+    /// How the reviewer knows. With `not-done` and `abandon` the agent reads it.
     message: Option<Message>,
 }
 
@@ -88,11 +89,11 @@ enum OtherWord {
     NotDone,
     /// Nobody will find out.
     Abandon,
-    /// Try once more with the same key; idempotent effects only.
+    /// Try again with the same idempotency key; only for idempotent effects.
     SendAgain,
 }
 
-/// A resolution, for the document.
+/// A resolution for the OpenAPI document.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[schema(as = ResolutionRequest)]
@@ -126,18 +127,18 @@ impl<'de> Deserialize<'de> for ResolutionRequest {
     }
 }
 
-/// What a resolution led to.
+/// The result of a resolution.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResolutionAnswer {
     #[schema(value_type = ApprovalIdShape)]
     id: String,
-    /// Where the call stands now.
+    /// The state of the call now.
     #[schema(value_type = CallStateShape)]
     state: &'static str,
 }
 
-/// Settles an effect in doubt. Whoever does must meet the call's requirement.
+/// Resolves an effect in doubt. The reviewer must be one who may decide on the call.
 #[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", operation_id = "resolve-call", tag = "runs", request_body = ResolutionShape,
     params(("id" = RunIdShape, Path), ("n" = u32, Path, description = "The call's number", minimum = 1, maximum = 4_294_967_295_i64)), responses(Refusals, Posted,
     (status = 200, body = ResolutionAnswer),
@@ -156,7 +157,7 @@ pub(super) async fn create(
     Ok(Json(ResolutionAnswer { id: format!("{run}.{number}"), state: *state }).into_response())
 }
 
-/// Writes how a person settles an effect, whichever way it came.
+/// Records a resolution from any form.
 pub(crate) async fn resolve(
     api: &Api,
     run: &RunId,
@@ -179,7 +180,7 @@ pub(crate) async fn resolve(
     Ok(api.journal().submit(run, Some(number), Fence::None, resolve).await?)
 }
 
-/// The receipt that was given, if it fits; else the connector's.
+/// The given receipt, if it has the right type, or else the connector's.
 async fn checked(api: &Api, run: &RunId, number: CallNumber, receipt: Option<Value>) -> Result<Value, Problem> {
     let (_, call) = approvals::load(api, run, number).await?;
     match receipt {

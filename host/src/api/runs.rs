@@ -1,4 +1,4 @@
-//! `/v1/runs`: starts runs, shows them, ends them.
+//! `/v1/runs`: starts, shows and cancels runs.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -18,7 +18,7 @@ use super::repeat::Key;
 use super::shapes::{DigestShape, IdempotencyKeyShape, Moment, RunIdShape, RunStateShape, RunStateWordShape};
 use super::{Answer, Api, ids};
 
-/// Which runs.
+/// The filter of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -26,21 +26,21 @@ pub(super) struct ListQuery {
     /// A state of a run, or `all` (the default).
     #[param(value_type = Option<RunStateWordShape>)]
     state: Option<String>,
-    /// How many at most; without it 50.
+    /// The maximum number; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
-    /// Only runs that are older than the one of this id; `next` of the page before.
+    /// Only runs older than this one; the `next` of the page before.
     #[param(value_type = Option<RunIdShape>)]
     before: Option<String>,
 }
 
-/// A page of runs, the newest first.
+/// A page of runs, newest first.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunPage {
     runs: Vec<Run>,
-    /// Where the next page begins; null on the last one.
+    /// The cursor of the next page; null on the last one.
     #[schema(required = true, value_type = Option<RunIdShape>)]
     next: Option<String>,
 }
@@ -52,9 +52,9 @@ pub(super) struct Run {
     #[schema(value_type = RunIdShape)]
     id: String,
     agent: String,
-    /// What it was asked to do.
+    /// The task of the run.
     task: String,
-    /// Who asked.
+    /// Who started it.
     started_by: String,
     /// The component that runs.
     #[schema(value_type = DigestShape)]
@@ -64,40 +64,41 @@ pub(super) struct Run {
     /// The call that it waits for.
     #[schema(required = true)]
     waiting_for: Option<u32>,
-    /// How many host calls it has made.
+    /// The number of its host calls so far.
     calls: u32,
     created_at: Moment,
     updated_at: Moment,
-    /// What the agent returned.
+    /// The agent's result.
     #[schema(required = true)]
     result: Option<AgentResult>,
     /// Why it trapped or diverged, or why the host cannot bring it forward.
     #[schema(required = true)]
     reason: Option<String>,
-    /// Of a run in the state `delayed`: the host would go on with it and cannot. It tries again by itself; `reason` says what to put right.
+    /// For the state `delayed`: the host cannot bring the run forward. It tries again by itself;
+    /// `reason` says what to fix.
     #[schema(required = true)]
     delayed: Option<Delayed>,
     /// The number of its last event.
     last_event: u64,
 }
 
-/// Since when the host cannot bring a run forward.
+/// Since when the host cannot bring the run forward.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RunDelay)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Delayed {
     since: Moment,
-    /// How often it has tried in a row, when that was last written down.
+    /// The number of failed tries in a row at the last record.
     tries: u32,
 }
 
-/// What an agent returned, in the JSON form of a WIT result.
+/// An agent's result, in the JSON form of a WIT result.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AgentResult {
-    /// It did what it was asked to do.
+    /// The agent completed its task.
     Ok(String),
-    /// It says that it could not.
+    /// The agent reports that it failed.
     Err(String),
 }
 
@@ -126,13 +127,13 @@ impl From<RunRow> for Run {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunRequest {
-    /// A configured agent's name.
+    /// The configured agent's name.
     agent: String,
-    /// What it is asked to do.
+    /// The task for the agent.
     task: String,
 }
 
-/// A run that exists.
+/// A started run.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunStarted {
@@ -142,9 +143,10 @@ pub(super) struct RunStarted {
     started_by: String,
 }
 
-/// Starts a run. It is on disk when this answers.
+/// Starts a run. It is on disk when the answer comes.
 ///
-/// A client that lost the answer sends the same request again with the same `Idempotency-Key`, and is given the run that was started.
+/// A client that lost the answer repeats the request with the same `Idempotency-Key` and gets the
+/// same run.
 #[utoipa::path(post, path = "/v1/runs", operation_id = "start-run", tag = "runs", request_body = RunRequest,
     params(("Idempotency-Key" = Option<IdempotencyKeyShape>, Header, description = "Names this request. The same key with the same body has the same answer and starts one run, for as long as the journal is kept; with another body it is refused. Keys are the caller's own")),
     responses(Refusals, Posted,
@@ -171,7 +173,7 @@ pub(super) async fn create(
     (status = 404, body = Details, content_type = "application/problem+json", description = "There is no run of the id `before`.")))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
     let limit = page(query.limit, 50, 200)?;
-    // A run that exists: what comes before another id could be taken for the end of the list.
+    // The run must exist: with an unknown id, an empty page could be taken for the end of the list.
     let before = match query.before {
         Some(text) => Some(row(&api, &ids::run(&text).map_err(|_| super::no_cursor(&text))?).await?.id),
         None => None,
@@ -202,24 +204,24 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     Ok(Json(Run::from(row(&api, &ids::run(&id)?).await?)).into_response())
 }
 
-/// A run's row.
+/// The row of a run.
 pub(crate) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
-    // Ids are letters, digits and `-`, which sorts first: nothing comes between this id and the one made here, so the list's first row is this run,
-    // if it exists.
+    // Ids consist of letters, digits and `-`, and `-` sorts first. No id lies between this one and
+    // the one made here, so the first row is this run, if it exists.
     let before = Some(RunId(format!("{id}-")));
     let rows = api.journal().runs(RunFilter { phases: Vec::new(), before, limit: 1 }).await?;
     rows.into_iter().find(|row| row.id == *id).ok_or_else(|| ids::no_run(&id.0))
 }
 
-/// Why a run is ended.
+/// The reason for a cancellation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CancelRequest {
-    /// In words, for the journal.
+    /// A message for the journal.
     reason: Option<Message>,
 }
 
-/// A run that was ended.
+/// A cancelled run.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunCancelled {
@@ -229,7 +231,8 @@ pub(super) struct RunCancelled {
     state: &'static str,
 }
 
-/// Ends a run. An effect that has started is not stopped; its outcome is still written down. Asking twice is no error.
+/// Cancels a run. A started effect is not stopped, and its outcome is still recorded. Repeating it
+/// is no error.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "cancel-run", tag = "runs", request_body = CancelRequest,
     params(("id" = RunIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = RunCancelled),

@@ -1,7 +1,9 @@
-//! Every way to try a secret: a token in a header or in a form, a link's code, a session's cookie, the seal of a form.
+//! All ways to present a secret: a token in a header or form, a link's code, a session cookie, a
+//! form's seal.
 //!
-//! There is no way to look one up but these, and each failure takes from one throttle per peer, so that whoever guesses gains nothing by going from one
-//! to the next. What is right is served also when the throttle is empty: behind a proxy, and on this machine, everybody is the same peer.
+//! **Invariant:** a secret can be looked up only here, and each failure counts in one throttle per
+//! peer, so guessing in several ways gains nothing. A valid secret is served even if the throttle
+//! is empty, because behind a proxy and on this machine all clients are one peer.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -21,12 +23,13 @@ use super::problem::{Kind, Problem};
 use super::server::Line;
 use super::sessions::{Session, SessionCookie, Sessions};
 
-/// The other end of a connection, as far as it can be told from others.
+/// The other end of a connection, as far as it can be distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Peer {
-    /// A process of the host's user, by the socket in the state folder.
+    /// A process of the host's user, through the socket in the state folder.
     Local,
-    /// An address. Of IPv6 the network: whoever has one address there has 2^64. All addresses of loopback are one, because every process here has them all.
+    /// An address. For IPv6 it is the network, because each client has 2^64 addresses there. All
+    /// loopback addresses are one, because every local process has them all.
     Network(IpAddr),
 }
 
@@ -47,7 +50,7 @@ struct Failures {
     total: AtomicU64,
 }
 
-/// The failures of one peer; of none where there is no connection, as in a test of the pages.
+/// The failures of one peer; of none without a connection, as in a test of the pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Tries {
     failures: Arc<Failures>,
@@ -55,7 +58,7 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
-    /// Counts one, and says what the answer is: what went wrong, or that it goes wrong too often.
+    /// Counts a failure and returns the answer: the problem itself, or the rate limit's.
     pub(super) fn failed(&self, problem: Problem) -> Problem {
         self.failures.total.fetch_add(1, Ordering::Relaxed);
         if self.peer.is_none_or(|peer| self.failures.throttle.take(&peer, Instant::now())) {
@@ -65,7 +68,7 @@ impl Tries {
         }
     }
 
-    /// The answer where no secret was brought: nothing was tried, so this takes nothing from who tries one.
+    /// The answer to a request without a secret. It counts as no attempt.
     pub(super) fn brought_none(&self, problem: Problem) -> Problem {
         self.failures.total.fetch_add(1, Ordering::Relaxed);
         if self.peer.is_none_or(|peer| self.failures.throttle.has(&peer, Instant::now())) {
@@ -84,7 +87,7 @@ impl FromRequestParts<Api> for Tries {
     }
 }
 
-/// Who is known by which secret.
+/// The known secrets.
 #[derive(Debug)]
 pub(super) struct Secrets {
     reviewers: Reviewers,
@@ -99,38 +102,39 @@ impl Secrets {
         Self { reviewers, sessions: Sessions::default(), cookie, failures }
     }
 
-    /// What the other end of this connection has tried in vain.
+    /// The failed attempts of this connection's peer.
     pub(super) fn tries(&self, line: Option<&Arc<Line>>) -> Tries {
         Tries { failures: self.failures.clone(), peer: line.map(|line| line.peer()) }
     }
 
-    /// How often a secret was tried in vain, or none was presented where one is needed.
+    /// The number of requests with a wrong secret, or without one where it is needed.
     pub(super) fn failures(&self) -> u64 {
         self.failures.total.load(Ordering::Relaxed)
     }
 
-    /// How people's browsers reach the page: with TLS, or without.
+    /// The scheme under which browsers reach the page.
     pub(super) fn scheme(&self) -> &'static str {
         if self.cookie.secure() { "https" } else { "http" }
     }
 
-    /// The headers that have a browser forget what it brings in the place of a session.
+    /// Headers that make a browser delete foreign cookies with the session cookie's name.
     pub(super) fn forgotten(&self, headers: &HeaderMap, path: &str) -> Vec<HeaderValue> {
         self.cookie.forgotten(headers, path)
     }
 
-    /// Whose token these headers bring.
+    /// The reviewer of the token in these headers.
     pub(super) fn bearer(&self, headers: &HeaderMap, tries: &Tries) -> Result<Reviewer, Problem> {
         let brings = headers.contains_key(header::AUTHORIZATION);
         let refused = |problem| if brings { tries.failed(problem) } else { tries.brought_none(problem) };
         self.reviewers.identify(headers).map_err(refused)
     }
 
-    /// Whose session these headers are of; nothing if they have no cookie of ours.
+    /// The reviewer's session of these headers; `None` without a cookie of ours.
     pub(super) fn session(&self, headers: &HeaderMap, tries: &Tries) -> Result<Option<Session>, Problem> {
         let Some(value) = self.cookie.value(headers) else { return Ok(None) };
         let name = self.cookie.session_name(headers);
-        // Where sessions have names, what is brought to another is not ours, but what another port of this machine has set.
+        // If sessions have names, a cookie sent to another name is not ours: another port of this
+        // machine set it.
         if self.cookie.is_named() && name.is_none() {
             return Ok(None);
         }
@@ -138,7 +142,8 @@ impl Secrets {
         found.map(Some).ok_or_else(|| tries.failed(no_session()))
     }
 
-    /// The address of a link that signs `reviewer` in, once, and leads on to `next`; `host` is by which they reach this one.
+    /// The address of a link that signs `reviewer` in once and continues to `next`. `host` is how
+    /// they reach this host.
     pub(super) fn link(&self, reviewer: &Reviewer, host: &str, next: &str) -> Result<String, Problem> {
         let name = self.cookie.is_named().then(names::random).transpose()?;
         let code = self.sessions.link(reviewer, name.as_deref(), Instant::now())?;
@@ -148,7 +153,7 @@ impl Secrets {
         Ok(format!("{}://{at}/sign-in?{query}", self.scheme()))
     }
 
-    /// Whether a `Host` is the name of some session, of now or before, at a port at which this host is known.
+    /// Whether a `Host` has the form of a session's name at a known port.
     pub(super) fn is_name(&self, host: &str, hosts: &HashSet<String>) -> bool {
         let here = || hosts.iter().any(|known| names::port(known) == names::port(host));
         self.cookie.is_named() && names::in_host(host).is_some() && here()
@@ -159,25 +164,25 @@ fn too_many() -> Problem {
     Problem::new(Kind::TooMany, "too many requests without a valid token").retry_after_s(1)
 }
 
-/// For whoever asks for a page without a session.
+/// The answer to a request for a page without a session.
 pub(super) fn no_session() -> Problem {
     Problem::new(Kind::Unauthenticated, "sign in first; `holdshort sign-in` prints a link")
 }
 
 impl Api {
-    /// Whom a token in a form is of.
+    /// The reviewer of a token in a form.
     pub(crate) fn owner(&self, token: &str, tries: &Tries) -> Result<Reviewer, Problem> {
         self.0.secrets.reviewers.owner(token).map_err(|problem| tries.failed(problem))
     }
 
-    /// Whom a link's code would sign in; it stays as it is.
+    /// The reviewer whom a link's code would sign in. The code stays valid.
     pub(crate) fn whose(&self, code: &str, headers: &HeaderMap, tries: &Tries) -> Result<Reviewer, Problem> {
         let name = self.0.secrets.cookie.session_name(headers);
         let found = self.0.secrets.sessions.whose(code, name, Instant::now());
         found.ok_or_else(|| tries.failed(used_up()))
     }
 
-    /// Uses a link's code up: the header that signs its browser in.
+    /// Uses a link's code up and returns the header that opens the session.
     pub(crate) fn follow(&self, code: &str, headers: &HeaderMap, tries: &Tries) -> Result<HeaderValue, Problem> {
         let Secrets { sessions, cookie, .. } = &self.0.secrets;
         let (name, now) = (cookie.session_name(headers), Instant::now());
@@ -185,8 +190,8 @@ impl Api {
         sessions.open(&reviewer, name, cookie, now)
     }
 
-    /// What signs somebody in who has shown a token. Where sessions have names that is a link to a new one: the name under which they are now may be
-    /// known to others.
+    /// Signs in a reviewer who presented a token. If sessions have names, the result is a link to a
+    /// new name, because others may know the present one.
     pub(crate) fn sign_in(&self, reviewer: &Reviewer, headers: &HeaderMap, next: &str) -> Result<SignedIn, Problem> {
         let Secrets { sessions, cookie, .. } = &self.0.secrets;
         if cookie.is_named() {
@@ -196,17 +201,17 @@ impl Api {
         sessions.open(reviewer, None, cookie, Instant::now()).map(SignedIn::Here)
     }
 
-    /// Signs the browser of these headers out.
+    /// Ends the session of these headers.
     pub(crate) fn sign_out(&self, headers: &HeaderMap) -> Result<HeaderValue, Problem> {
         self.0.secrets.sessions.end(headers, &self.0.secrets.cookie)
     }
 }
 
-/// How somebody gets a session who has shown a token.
+/// How a reviewer with a token gets a session.
 pub(crate) enum SignedIn {
-    /// By this header.
+    /// With this header.
     Here(HeaderValue),
-    /// By the link at this address.
+    /// With a link to this address.
     At(String),
 }
 

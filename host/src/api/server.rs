@@ -1,6 +1,6 @@
-//! Listening: a bounded number of connections, none of which can hold a place by saying nothing.
+//! Accepts connections: a limited number, none of which can stay by being silent.
 //!
-//! Written on hyper's own connection, because `axum::serve` has no time-out for request heads.
+//! It uses hyper's connections directly, because `axum::serve` has no timeout for request heads.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -28,22 +28,24 @@ use super::problem::{Kind, Problem};
 use super::secrets::Peer;
 use super::shares::{Share, Shares};
 
-/// Bytes of a request's head, and headers in it: tokens are short and there are no cookies. The library reads pieces of up to this size and looks after
-/// each whether the head has ended, so the largest head that can be taken is twice as large.
+/// The limits for a request's head: bytes, and number of headers. Tokens are short. The library
+/// reads pieces of up to this size and checks after each, so the largest possible head is twice as
+/// large.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 64;
 
-/// How long to wait before looking again whether a connection can be closed for another.
+/// The interval for checking whether a connection can be closed to make room.
 const NEXT_LOOK: Duration = Duration::from_millis(10);
 
-/// A pause after the operating system refused a connection, such as for want of file descriptors.
+/// The pause after the operating system refused a connection, for example without free file
+/// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where connections come from.
+/// The sources of connections.
 #[derive(Debug)]
 pub struct Listeners {
     network: TcpListener,
-    /// At the other address that a name may lead to.
+    /// The second address, to which session names may resolve.
     twin: Option<TcpListener>,
     /// The socket in the state folder.
     local: Option<UnixListener>,
@@ -56,7 +58,7 @@ impl From<TcpListener> for Listeners {
 }
 
 impl Listeners {
-    /// All of them; the last is for the host's user alone.
+    /// All sources. The last is only for the host's user.
     pub fn new(network: TcpListener, twin: Option<TcpListener>, local: Option<UnixListener>) -> Self {
         Self { network, twin, local }
     }
@@ -83,7 +85,8 @@ impl Listeners {
         tokio::select! {
             accepted = network => {
                 let (stream, peer) = accepted?;
-                // Answers are small and whole; waiting to fill a packet would only delay them.
+                // Answers are small and complete, so waiting to fill a packet would only delay
+                // them.
                 let _ = stream.set_nodelay(true);
                 Ok((Box::new(stream), peer.ip().into()))
             }
@@ -99,7 +102,7 @@ impl Listeners {
     }
 }
 
-/// Answers requests until `shutdown` is ready; then lets open ones end, for a while.
+/// Answers requests until `shutdown` is ready, and then gives open ones some time to finish.
 pub async fn serve(listeners: impl Into<Listeners>, api: Api, shutdown: impl Future) -> io::Result<()> {
     let listeners = listeners.into();
     let router = api.router();
@@ -142,7 +145,8 @@ pub async fn serve(listeners: impl Into<Listeners>, api: Api, shutdown: impl Fut
     Ok(())
 }
 
-/// Answers the requests of one connection, until it ends, is closed to make room, or the host shuts down.
+/// Answers the requests of one connection until it ends, is closed to make room, or the host shuts
+/// down.
 async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Line>, api: &Api) {
     let extension = line.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -159,7 +163,7 @@ async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Line>, api: &
     let mut connection = pin!(connection);
     let mut closing = api.0.closing.subscribe();
     let ended = tokio::select! {
-        // What has just been answered is written before the connection is closed for another.
+        // A complete answer is written before the connection is closed to make room.
         biased;
         ended = &mut connection => ended,
         () = line.close.notified() => return,
@@ -175,45 +179,48 @@ async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Line>, api: &
 
 /// Waits until the host shuts down.
 pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error means that the endpoint itself is gone, which is the same thing.
+    // An error means that the endpoint is gone, which has the same meaning.
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-/// One connection, as far as making room is concerned.
+/// The state of a connection that decides whether it can be closed to make room.
 #[derive(Debug)]
 pub(crate) struct Line {
     id: u64,
     peer: Peer,
     opened: Instant,
-    /// Microseconds between its opening and its last request.
+    /// The last request, in microseconds after the opening.
     touched: AtomicU64,
-    /// The same up to when it was first listened to in vain. How long the host takes to get to that is not the other end's fault.
+    /// The first read without data, in the same measure. The time until the host first reads is not
+    /// the client's fault.
     listened: AtomicU64,
-    /// Who has used it first, if that was somebody known.
+    /// The first authenticated reviewer on this connection.
     owner: OnceLock<Reviewer>,
-    /// Whole requests of somebody known that are being answered, event streams included.
+    /// The number of authenticated complete requests being answered, including streams.
     busy: AtomicUsize,
     close: Notify,
-    /// Told when it need not stay open any more.
+    /// Notified when the connection may be closed.
     freed: Arc<Notify>,
 }
 
-/// Somebody known asks. Once the whole request is there, and as long as this lives, its connection is not closed to make room.
+/// An authenticated request. From its complete arrival until this is dropped, its connection is not
+/// closed to make room.
 ///
-/// Not before: whoever has a token could hold every place with bodies that never arrive.
+/// Before the complete arrival it may be closed, or a reviewer could occupy all connections with
+/// bodies that never arrive.
 #[derive(Debug)]
 pub(crate) struct Busy {
     line: Arc<Line>,
     reviewer: Reviewer,
-    /// What there is of this reviewer's requests at once, and how many there may be.
+    /// The counts of concurrent requests by reviewer.
     shares: Arc<Shares>,
     most: usize,
-    /// The share that it has, once it has begun.
+    /// The request's own share, once it has arrived.
     begun: OnceLock<Share>,
 }
 
 impl Busy {
-    /// The request is there. One reviewer's requests leave places for those of others.
+    /// Marks the request as complete. One reviewer's requests leave room for others.
     pub(super) fn begin(&self) -> Result<(), Problem> {
         if self.begun.get().is_some() {
             return Ok(());
@@ -245,7 +252,7 @@ impl Line {
         self.peer
     }
 
-    /// Somebody known asks for something.
+    /// Registers an authenticated request.
     pub(super) fn asked_by(self: Arc<Self>, reviewer: &Reviewer, api: &Api) -> Busy {
         self.owner.get_or_init(|| reviewer.clone());
         let (shares, most) = (api.0.busy.clone(), api.limits().requests_of_one());
@@ -256,17 +263,17 @@ impl Line {
         self.touched.store(self.age_us(), Ordering::Relaxed);
     }
 
-    /// There was nothing to read.
+    /// Records that a read found no data.
     pub(super) fn heard_nothing(&self) {
         let _ = self.listened.compare_exchange(0, self.age_us(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Never 0, which stands for never.
+    /// The connection's age; at least 1, because 0 means never.
     fn age_us(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
-    /// Whether it had less than this time to send its first request, and has not.
+    /// Whether it has had less than this time for its first request.
     fn is_new(&self, time: Duration) -> bool {
         let listened = self.listened.load(Ordering::Relaxed);
         let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
@@ -287,20 +294,23 @@ struct Lines {
 }
 
 impl Lines {
-    /// Waits until there is room for a connection that was accepted.
+    /// Waits until there is room for an accepted connection.
     ///
-    /// Accepting comes first: a thousand silent sockets push each other out, and a reviewer, whose request follows at once, is served.
+    /// It accepts first: a thousand silent sockets displace each other, while a reviewer's request
+    /// arrives at once and is served.
     async fn room(&self, api: &Api) {
         while !self.make_room(api) {
-            // A connection that ends says so; one that is not new any more does not.
+            // An ended connection notifies; a connection whose initial time ran out does not.
             let _ = tokio::time::timeout(NEXT_LOOK, self.freed.notified()).await;
         }
     }
 
-    /// Closes the connection that is missed least if there are too many: strangers' first, then the one that has been silent longest.
+    /// Closes one connection if there are too many: unauthenticated ones first, then the one that
+    /// was silent longest.
     ///
-    /// Everybody is a stranger until their first request is read. So that who has a token cannot keep all others in that state,
-    /// who holds more than half of all places loses one before a stranger does.
+    /// Each connection is unauthenticated until its first request is read. A reviewer who holds
+    /// more than half of all connections loses one before an unauthenticated one is closed, so that
+    /// one reviewer cannot lock out all others.
     fn make_room(&self, api: &Api) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() < api.limits().connections_max {

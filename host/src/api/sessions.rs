@@ -1,8 +1,9 @@
-//! People with a browser: one-time links that sign in, and the sessions that they open.
+//! Browser access: one-time links that sign in, and the sessions that they open.
 //!
-//! A link's code and a session's cookie are 256 random bits each, of which the host keeps hashes only, in memory: a host that starts anew asks
-//! everybody to sign in again. A session also has a key, from which the page's forms get their seals: what a form may do is bound to the session
-//! and to what was shown, so no other page can make a browser send it, and nobody can decide on what was not opened.
+//! A link's code and a session's cookie are 256 random bits each. The host keeps only their hashes, in memory, so a
+//! restart signs everybody out. Each session has a key for the seals of forms. A seal ties a form to the session and to
+//! the shown content: so no other page can make a browser send a form, and a reviewer cannot decide on content that
+//! they did not open.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,18 +23,18 @@ use super::names;
 use super::problem::{Kind, Problem};
 use super::secrets::Tries;
 
-/// How long a link waits to be followed.
+/// How long a link is valid.
 pub(crate) const LINK_TIME: Duration = Duration::from_secs(10 * 60);
-/// How long a session lasts without a request, and in all.
+/// The limits of a session: without a request, and in total.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(8 * 3600);
 const SESSION_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Links that wait and sessions that are open, of one person; the oldest goes when there is one more.
+/// The maximum number of links and of sessions of one reviewer. A further one ends the oldest.
 const OF_ONE_PERSON_MAX: usize = 20;
-/// Streams of one session's pages. A browser has six connections for a host, and those that streams hold load no page.
+/// The maximum number of streams of one session. A browser has six connections to a host, and streams occupy them.
 const STREAMS_MAX: usize = 4;
 /// Longer than the value of any cookie of ours.
 const VALUE_BYTES_MAX: usize = 64;
-/// Paths for which a browser is told at once to forget a cookie: more than any page of ours has above it.
+/// The number of paths for which a browser is told to delete a cookie. Our pages have fewer parent paths.
 const PATHS_MAX: usize = 16;
 
 /// The page's cookie.
@@ -41,30 +42,31 @@ const PATHS_MAX: usize = 16;
 pub struct SessionCookie {
     name: String,
     secure: bool,
-    /// Each session has a name of its own, and is found under that alone.
+    /// Each session has a host name of its own and works only under it.
     named: bool,
 }
 
 impl SessionCookie {
-    /// With TLS (a proxy's) the browser is told to keep it for TLS, and for this very host alone. Without, hosts on other ports of this machine share
-    /// its cookies, so the port is part of the name.
+    /// Makes the cookie's settings. With TLS, which a proxy provides, browsers send it only over TLS and only to this
+    /// host. Without TLS, hosts on other ports of this machine share its cookies, so the port is part of the name.
     pub fn new(tls: bool, port: u16) -> Self {
         let name = if tls { "__Host-holdshort".into() } else { format!("holdshort-{port}") };
         Self { name, secure: tls, named: false }
     }
 
-    /// The same where each session has a name of its own; behind TLS the page's name is nobody else's anyway.
+    /// Gives each session a host name of its own. Behind TLS this is not needed, because nobody else has the page's
+    /// name.
     #[must_use]
     pub fn with_names(self) -> Self {
         Self { named: !self.secure, ..self }
     }
 
-    /// Whether each session has a name of its own.
+    /// Whether each session has a host name of its own.
     pub(super) fn is_named(&self) -> bool {
         self.named
     }
 
-    /// The name under which a page is asked for, where sessions have names.
+    /// The session's name in the request, if sessions have names.
     pub(super) fn session_name<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let host = headers.get(header::HOST).filter(|_| self.named)?;
         names::in_host(host.to_str().ok()?)
@@ -75,7 +77,7 @@ impl SessionCookie {
         self.secure
     }
 
-    /// The header that has a browser keep `value`, or, without one, forget it.
+    /// The header that sets the cookie to `value`, or deletes it.
     fn header(&self, value: Option<&str>) -> Result<HeaderValue, Problem> {
         self.header_below("/", value)
     }
@@ -93,7 +95,7 @@ impl SessionCookie {
         cookie.to_string().parse().map_err(|_| Problem::new(Kind::Internal, "a cookie could not be written"))
     }
 
-    /// The value that these headers bring, if they bring exactly one.
+    /// The cookie's value, if the headers have exactly one.
     pub(super) fn value<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let mut values = self.values(headers);
         let value = values.next().filter(|value| value.len() <= VALUE_BYTES_MAX)?;
@@ -106,10 +108,10 @@ impl SessionCookie {
         named.filter(|cookie| cookie.name() == self.name).filter_map(|cookie| cookie.value_raw())
     }
 
-    /// The headers that have a browser forget cookies of our name that were not taken, at a request for `path`.
+    /// Headers that delete cookies with our name that were refused, for a request to `path`.
     ///
-    /// Without TLS another port of this machine can set one. A browser keeps one for each path above the one that is asked for: ours is that of `/`, which
-    /// stays where it is one of several, and the others are not ours.
+    /// Without TLS another port of this machine can set such a cookie. A browser stores one for each parent path of the
+    /// requested one. Ours is at `/`, which stays if it is one of several; the others are foreign.
     pub(super) fn forgotten(&self, headers: &HeaderMap, path: &str) -> Vec<HeaderValue> {
         let brought = self.values(headers).count();
         let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);
@@ -120,32 +122,32 @@ impl SessionCookie {
     }
 }
 
-/// A person who has signed in.
+/// A signed-in reviewer's session.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     reviewer: Reviewer,
-    /// Under which it was opened and is found.
+    /// The host name under which it was opened and works.
     name: Option<String>,
     since: Instant,
     key: Key,
-    /// What whoever uses it has tried in vain; unknown while nobody does.
+    /// The failed attempts of the peer that uses it, while one does.
     tries: Option<Tries>,
-    /// Whose other end goes with the session.
+    /// Closed when the session ends.
     open: watch::Receiver<()>,
     streams: Streams,
 }
 
-/// What tells the streams of a session's pages that a newer one takes their place; the oldest first.
+/// Notifies the streams of a session that a newer stream takes their place; oldest first.
 type Streams = Arc<Mutex<Vec<Arc<Notify>>>>;
 
-/// One of the streams of a session's pages, as long as this lives.
+/// One stream of a session, until dropped.
 pub(crate) struct PageStream {
     all: Streams,
     own: Arc<Notify>,
 }
 
 impl PageStream {
-    /// Waits until newer streams of the session have its place.
+    /// Waits until newer streams of the session take its place.
     pub(crate) async fn displaced(&self) {
         self.own.notified().await;
     }
@@ -157,17 +159,17 @@ impl Drop for PageStream {
     }
 }
 
-/// A session that is kept, and what tells those who hold it that it is kept no more.
+/// A stored session, and the handle whose end notifies its users.
 type Open = (Session, Arc<watch::Sender<()>>);
 
-/// Whom a link signs in, and under which name.
+/// The reviewer and host name of a link.
 #[derive(Clone, Debug)]
 struct Link {
     reviewer: Reviewer,
     name: Option<String>,
 }
 
-/// The secret of a session's seals.
+/// The secret for a session's seals.
 #[derive(Clone)]
 struct Key([u8; 32]);
 
@@ -178,24 +180,24 @@ impl std::fmt::Debug for Key {
 }
 
 impl Session {
-    /// Who.
+    /// The signed-in reviewer.
     pub(crate) fn reviewer(&self) -> &Reviewer {
         &self.reviewer
     }
 
-    /// The same session, for one peer.
+    /// The session, used by one peer.
     pub(super) fn used_by(self, tries: Tries) -> Self {
         Self { tries: Some(tries), ..self }
     }
 
-    /// Waits until it is over: by signing out, by a newer session in its place, or by its time. What began with its last use waits no longer than
-    /// it lasts without use.
+    /// Waits for the session's end: by sign-out, by a newer session, or by time. A request from its last use waits no
+    /// longer than the idle limit.
     pub(crate) async fn over(mut self) {
         let left = SESSION_TIME_MAX.saturating_sub(self.since.elapsed()).min(IDLE_TIME_MAX);
         let _ = tokio::time::timeout(left, self.open.changed()).await;
     }
 
-    /// One more stream of this session's pages; the oldest goes for it if there are too many.
+    /// Starts a stream of this session. If there are too many, the oldest ends.
     pub(crate) fn stream(&self) -> PageStream {
         let own = Arc::new(Notify::new());
         let mut all = lock(&self.streams);
@@ -206,18 +208,19 @@ impl Session {
         PageStream { all: self.streams.clone(), own }
     }
 
-    /// The seal of a form that may do `what`.
+    /// The seal of a form for the purpose `what`.
     pub(crate) fn seal(&self, what: &str) -> String {
         self.mac(what).map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).unwrap_or_default()
     }
 
-    /// Whether the seal is of `what`. A form that may do one of several things asks this; it has to [`check`](Self::check) the last of them.
+    /// Whether a seal is for `what`. A form with several purposes asks this for each, and must [`check`](Self::check)
+    /// the last.
     pub(crate) fn sealed(&self, what: &str, seal: &str) -> bool {
         let sealed = URL_SAFE_NO_PAD.decode(seal).ok().zip(self.mac(what));
         sealed.is_some_and(|(seal, mac)| mac.verify_slice(&seal).is_ok())
     }
 
-    /// Whether a form that does `what` came from a page of this session.
+    /// Checks that a form for `what` came from a page of this session.
     pub(crate) fn check(&self, what: &str, seal: &str) -> Result<(), Problem> {
         let fits = self.sealed(what, seal);
         let refused = || {
@@ -233,7 +236,7 @@ impl Session {
         }
     }
 
-    /// None if the library refused the key, which has the length that it likes best.
+    /// The HMAC. `None` if the library refused the key, whose length is the ideal one.
     fn mac(&self, what: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).ok()?;
         mac.update(what.as_bytes());
@@ -241,7 +244,7 @@ impl Session {
     }
 }
 
-/// Links that wait and sessions that are open.
+/// The valid links and open sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     links: Mutex<Kept<Link>>,
@@ -249,7 +252,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// A code that signs `reviewer` in, once, under the name.
+    /// Makes a code that signs `reviewer` in once, under the host name.
     pub(super) fn link(&self, reviewer: &Reviewer, name: Option<&str>, now: Instant) -> Result<String, Problem> {
         let code = random()?;
         let link = Link { reviewer: reviewer.clone(), name: name.map(str::to_owned) };
@@ -257,20 +260,20 @@ impl Sessions {
         Ok(code)
     }
 
-    /// Whom a code would sign in under the name; it stays as it is.
+    /// The reviewer of a code under the host name. The code stays valid.
     pub(super) fn whose(&self, code: &str, name: Option<&str>, now: Instant) -> Option<Reviewer> {
         let link = lock(&self.links).get(&Digest::of(code.as_bytes()), LINK_TIME, LINK_TIME, now)?;
         (link.name.as_deref() == name).then_some(link.reviewer)
     }
 
-    /// Uses a code up. Under another name it is nobody's, and stays.
+    /// Uses a code up. Under another host name it is unknown, and stays valid.
     pub(super) fn follow(&self, code: &str, name: Option<&str>, now: Instant) -> Option<Reviewer> {
         let reviewer = self.whose(code, name, now)?;
-        // Of two who follow it at once one takes it.
+        // Of two concurrent uses, only one removes the code.
         lock(&self.links).0.remove(&Digest::of(code.as_bytes())).map(|_| reviewer)
     }
 
-    /// Signs `reviewer` in under a name: the header that their browser is to get.
+    /// Opens a session for `reviewer` under a host name and returns the header for the browser.
     pub(super) fn open(
         &self,
         reviewer: &Reviewer,
@@ -288,7 +291,7 @@ impl Sessions {
         cookie.header(Some(&value))
     }
 
-    /// The session of a cookie's value, under the name under which it was opened.
+    /// The session of a cookie's value, under its host name.
     pub(super) fn find(&self, value: &str, name: Option<&str>, now: Instant) -> Option<Session> {
         let digest = Digest::of(value.as_bytes());
         let (found, _) = lock(&self.open).get(&digest, IDLE_TIME_MAX, SESSION_TIME_MAX, now)?;
@@ -297,7 +300,7 @@ impl Sessions {
         Some(Session { reviewer: found.reviewer.clone().signed_in_for(age), ..found })
     }
 
-    /// Ends the session of these headers: the header that has the browser forget it.
+    /// Ends the session of these headers and returns the header that deletes the cookie.
     pub(super) fn end(&self, headers: &HeaderMap, cookie: &SessionCookie) -> Result<HeaderValue, Problem> {
         if let Some(value) = cookie.value(headers) {
             lock(&self.open).0.remove(&Digest::of(value.as_bytes()));
@@ -306,7 +309,7 @@ impl Sessions {
     }
 }
 
-/// Things by the hash of their secret: whose, since when, used last.
+/// Entries by the hash of their secret: owner, start, last use, content.
 #[derive(Debug)]
 struct Kept<T>(HashMap<Digest, (Reviewer, Instant, Instant, T)>);
 

@@ -1,5 +1,5 @@
-//! How the gate's own types look in the schema. The gate is pure and knows no HTTP, so its types are described here;
-//! that the descriptions are true is held by `tests/http.rs`, which validates every answer against them.
+//! The schema of the gate's types. The gate is pure and knows no HTTP, so its types are described here. `tests/http.rs`
+//! validates every answer against these descriptions.
 
 mod texts;
 mod totals;
@@ -17,11 +17,11 @@ pub use texts::{
 };
 pub use totals::{CallIdShape, CountedShape, TotalShape};
 
-/// A point in time as clients read it: RFC 3339 in UTC with microseconds.
+/// A time for clients: RFC 3339 in UTC with microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(pub Time);
 
-/// What stands for a time that RFC 3339 cannot write.
+/// The text for a time beyond RFC 3339.
 const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
 impl Serialize for Moment {
@@ -44,7 +44,7 @@ impl PartialSchema for Moment {
 
 impl ToSchema for Moment {}
 
-/// A word out of a list that lives elsewhere in the code, so that the schema cannot fall behind it.
+/// A word from a list elsewhere in the code, so that the schema always matches it.
 macro_rules! words {
     ($(#[$doc:meta])* $shape:ident, $name:literal, $all:expr, $description:literal) => {
         $(#[$doc])*
@@ -99,37 +99,38 @@ words!(
     RunStateWordShape, "RunStateFilter", RunPhase::NAMES.into_iter().chain(["all"]), "A state of a run, or `all`."
 );
 
-/// What a decision rests on, exactly as it is digested: with the journal, run, call and revision it makes the `digest` that a decision names.
-/// Times in here are microseconds since 1970.
+/// The content that a decision rests on, exactly as it is digested: together with journal, run, call and revision it
+/// gives the `digest` that a decision names. Times are microseconds since 1970.
 #[derive(Debug, ToSchema)]
 #[schema(as = Proposal)]
 #[serde(deny_unknown_fields)]
 pub struct ProposalShape {
-    /// What would be done.
+    /// The action.
     pub action: ActionShape,
-    /// One line that says what would happen, made by the host from the action.
+    /// One line that describes the action, written by the host.
     pub summary: String,
-    /// The host's evidence; its bytes are under `/v1/approvals/{id}/exhibits/{digest}`.
+    /// The exhibits of the evidence; their bytes are under `/v1/approvals/{id}/exhibits/{digest}`.
     pub exhibits: Vec<ExhibitShape>,
-    /// What must still hold when the effect starts, as the connector states it; null if nothing. A fact is a value, which must be the same then, or
-    /// an object: `{shown, at-least}`, which may change but not fall below the bound; `{shown, nothing-new-about}`, to which nothing may have been
-    /// added but by the calls in `beside`.
+    /// The facts that are compared again before the effect starts, as the connector states them; null for none. A fact
+    /// is a value that must be the same, or an object: `{shown, at-least}` must not fall below the bound; for `{shown,
+    /// nothing-new-about}`, nothing may have been added except by the calls in `beside`.
     pub preconditions: serde_json::Value,
-    /// What the host found out, an object of the connector's, see host/CONFIGURATION.md; left out if there is nothing.
+    /// The facts that the host found, an object by the connector, see host/CONFIGURATION.md; omitted if there are none.
     #[schema(required = false)]
     pub facts: serde_json::Value,
-    /// How much is at stake: what people look at first. Left out in proposals of older journals.
+    /// The value at stake, by which reviewers set priorities. Missing in proposals of older journals.
     #[schema(required = false)]
     pub consequence: ConsequenceShape,
     /// The connector that would perform it.
     pub connector: String,
-    /// What can be found out if the outcome is lost.
+    /// What a lookup can establish if the outcome is lost.
     pub class: ClassShape,
-    /// Who must decide.
+    /// The requirement.
     pub requirement: RequirementShape,
-    /// Why policy said what it said.
+    /// Policy's verdict with its reasons.
     pub policy: PolicyShape,
-    /// The calls that waited when it was written and would do the same (then `deed` is equal), or are about the same; left out if there are none.
+    /// Calls that waited at the time of the proposal and have the same action (with the same `deed`) or the same
+    /// subject; omitted if there are none.
     #[schema(required = false)]
     pub beside: Vec<BesideShape>,
 }
@@ -139,62 +140,62 @@ pub struct ProposalShape {
 #[schema(as = Beside)]
 #[serde(deny_unknown_fields)]
 pub struct BesideShape {
-    /// Its run.
+    /// The run's id.
     pub run: String,
-    /// Its number.
+    /// The call's number.
     pub call: u32,
-    /// A digest of what it would do: its capability and its arguments without the rationale.
+    /// A digest of its action: capability and arguments without the rationale.
     pub deed: DigestShape,
-    /// The line that said what would happen.
+    /// The summary of its action.
     pub summary: String,
 }
 
-/// How much is at stake.
+/// The value at stake.
 #[derive(Debug, ToSchema)]
 #[schema(as = Consequence)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConsequenceShape {
-    /// A question, a message within the house.
+    /// A question, or a message inside the company.
     Low,
-    /// Something that others see, or that can be put right.
+    /// Visible to others, or reversible.
     Medium,
-    /// Money, production, or nobody knows.
+    /// Money, production, or unknown.
     High,
 }
 
-/// A capability, its arguments and the component that asks.
+/// A capability, its arguments, and the calling component.
 #[derive(Debug, ToSchema)]
 #[schema(as = Action)]
 #[serde(deny_unknown_fields)]
 pub struct ActionShape {
-    /// The component that asks.
+    /// The calling component.
     pub component: DigestShape,
-    /// The function.
+    /// The capability.
     #[schema(value_type = CapabilityShape)]
     pub capability: String,
-    /// An object keyed by parameter name, in the JSON form of WIT values.
+    /// An object by parameter name, in the JSON form of WIT values.
     #[schema(value_type = Object)]
     pub arguments: serde_json::Value,
 }
 
-/// A piece of evidence.
+/// An exhibit of the evidence.
 #[derive(Debug, ToSchema)]
 #[schema(as = Exhibit)]
 #[serde(deny_unknown_fields)]
 pub struct ExhibitShape {
-    /// Its heading.
+    /// The title.
     pub title: String,
-    /// Its media type; it is served as plain text whatever this says.
+    /// The media type; it is always served as plain text.
     pub media: String,
-    /// What it is kept under.
+    /// The digest under which it is stored.
     pub digest: DigestShape,
-    /// How many bytes it has.
+    /// The length in bytes.
     pub bytes: u64,
-    /// Whose words it is, such as `the repository`; not there if it is what the host says.
+    /// The author of the words, such as `the repository`; missing if they are the host's.
     pub whose: Option<String>,
 }
 
-/// What can be found out about an effect whose outcome was lost.
+/// What a lookup can establish about an effect whose outcome is lost.
 #[derive(Debug, ToSchema)]
 #[schema(as = EffectClass)]
 #[serde(rename_all = "kebab-case")]
@@ -205,126 +206,128 @@ pub enum ClassShape {
     Question,
 }
 
-/// Who must decide, how many, until when.
+/// Who must approve, how many, and until when.
 #[derive(Debug, ToSchema)]
 #[schema(as = Requirement)]
 #[serde(deny_unknown_fields)]
 pub struct RequirementShape {
-    /// Who may decide, if one group's quorum is all that is asked for; else there are `stages`.
+    /// The reviewers, if the requirement is one group with one quorum; otherwise see `stages`.
     #[schema(required = false)]
     pub reviewers: ReviewersShape,
-    /// How many different people must approve, beside `reviewers`.
+    /// How many different reviewers must approve, with `reviewers`.
     #[schema(required = false)]
     pub quorum: u32,
-    /// Who must approve, in order: all demands of a stage must be met before the next begins.
+    /// The stages in order. All demands of a stage must be met before the next begins.
     #[schema(required = false)]
     pub stages: Vec<Vec<DemandShape>>,
-    /// How many different people must reject it to stop it; left out if one is enough.
+    /// How many different reviewers must reject to stop the call; omitted if one suffices.
     #[schema(required = false)]
     pub rejections: u32,
-    /// Who may decide as well when nobody decided in time, in order; after the last of them it expires.
+    /// The escalations in order, each adding reviewers after a deadline. After the last one the call expires.
     #[schema(required = false)]
     pub escalations: Vec<EscalationShape>,
-    /// Who of those who can clear it alone may make a standing grant with it; left out if nobody may.
+    /// The reviewers who may create a grant if their approval alone clears the call; omitted if none may.
     #[schema(required = false)]
     pub grantors: ReviewersShape,
-    /// How long ago whoever approves may have signed in at most; left out if that does not matter.
+    /// The maximum age of an approver's sign-in; omitted if there is none.
     #[schema(required = false)]
     pub sign_in_within_ms: u64,
-    /// Whether who started the run or edited the action is barred from approving it.
+    /// Whether a person is excluded from approving calls of runs that they started, or actions that they edited.
     pub four_eyes: bool,
-    /// When the approval lapses, or is escalated for the first time, in microseconds since 1970; null if never.
+    /// When the call expires or is first escalated, in microseconds since 1970; null if never.
     #[schema(required = true)]
     pub expires_at: Option<u64>,
-    /// How long after it was cleared the effect may still start.
+    /// How long after its clearance the effect may still start.
     pub start_within_ms: u64,
 }
 
-/// So many of these must approve.
+/// A number of approvals from a group.
 #[derive(Debug, ToSchema)]
 #[schema(as = Demand)]
 #[serde(deny_unknown_fields)]
 pub struct DemandShape {
-    /// Whose approval counts for it.
+    /// The reviewers whose approval counts.
     pub reviewers: ReviewersShape,
-    /// How many different people.
+    /// How many different reviewers must approve.
     pub quorum: u32,
 }
 
-/// A demand of the stage that is decided on.
+/// An open demand of the current stage.
 #[derive(Debug, ToSchema)]
 #[schema(as = Waiting)]
 #[serde(deny_unknown_fields)]
 pub struct WaitingShape {
-    /// Which stage, from 1.
+    /// The stage, from 1.
     pub stage: usize,
-    /// How many there are.
+    /// The number of stages.
     pub stages: usize,
-    /// Whose approval would count now: without those who have given it, and those whom four-eyes bars.
+    /// The reviewers whose approval would count now, without those who approved already and those excluded by
+    /// four-eyes.
     pub reviewers: ReviewersShape,
-    /// How many more of them it takes.
+    /// How many more of them must approve.
     pub more: u32,
 }
 
-/// Who may decide as well once nobody decided in time.
+/// The reviewers added after a deadline.
 #[derive(Debug, ToSchema)]
 #[schema(as = Escalation)]
 #[serde(deny_unknown_fields)]
 pub struct EscalationShape {
-    /// Whose approval counts for every demand from then on.
+    /// The reviewers whose approval then counts for every demand.
     pub reviewers: ReviewersShape,
-    /// How long they have.
+    /// The new deadline, in milliseconds after the escalation.
     pub within_ms: u64,
 }
 
-/// Who may decide.
+/// A set of reviewers.
 #[derive(Debug, ToSchema)]
 #[schema(as = WhoDecides)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReviewersShape {
     /// Every reviewer.
     Any,
-    /// These, by name.
+    /// These reviewers, by name.
     Named(Vec<String>),
 }
 
-/// Why policy said what it said.
+/// Policy's verdict with its reasons.
 #[derive(Debug, ToSchema)]
 #[schema(as = Policy)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyShape {
-    /// The policy set.
+    /// The digest of the policies.
     pub digest: DigestShape,
     /// The policies that determined the verdict.
     pub determining: Vec<String>,
-    /// What went wrong while policy was asked, if something did: the call is held then, whatever the rest says.
+    /// Evaluation errors. With any of them the call is held.
     #[schema(required = false)]
     pub errors: Vec<String>,
-    /// The running totals that the verdict rested on, if it did.
+    /// The running totals that the verdict used.
     #[schema(required = false)]
     pub totals: Vec<CountedShape>,
-    /// The standing grant that cleared it, if one did.
+    /// The grant that cleared it.
     #[schema(required = false)]
     pub grant: CallIdShape,
-    /// The facts that are looked at again when the effect starts, if policy has marked some; if one has changed the call is held again.
+    /// The material facts, marked by policy: they are compared again when the effect starts, and if one has changed the
+    /// call is held again.
     #[schema(required = false)]
     pub material: Vec<String>,
-    /// Why it is held, in the operator's words, if policy says so.
+    /// Why it is held, in the operator's words.
     #[schema(required = false)]
     pub reasons: Vec<String>,
-    /// When it was judged, where policies speak of the time.
+    /// The time of the verdict, if a policy depends on the time.
     #[schema(required = false)]
     pub judged_at: JudgedAtShape,
 }
 
-/// The moment that policies saw.
+/// The time that policies saw.
 #[derive(Debug, ToSchema)]
 #[schema(as = JudgedAt)]
 #[serde(deny_unknown_fields)]
 pub struct JudgedAtShape {
     /// In microseconds since 1970.
     pub at: u64,
-    /// The time zone whose calendar and clock they read, by its IANA name.
+    /// The time zone of policies, by its IANA name.
     pub zone: String,
 }
 
@@ -333,43 +336,43 @@ pub struct JudgedAtShape {
 #[schema(as = Decision)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionShape {
-    /// Who.
+    /// The reviewer.
     pub reviewer: String,
-    /// In whose place, if it was by delegation.
+    /// The absent reviewer for whom it was made, if any.
     #[schema(required = false)]
     pub stands_for: String,
-    /// The digest that they named.
+    /// The digest that the reviewer named.
     pub clearance: DigestShape,
-    /// What they decided.
+    /// The kind of decision.
     pub verdict: VerdictShape,
-    /// In their words.
+    /// The reviewer's message.
     #[schema(required = true)]
     pub message: Option<String>,
 }
 
-/// What a reviewer decided.
+/// A decision's kind.
 #[derive(Debug, ToSchema)]
 #[schema(as = Verdict)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictShape {
-    /// Do it.
+    /// Approve.
     Approve,
-    /// Do not.
+    /// Reject.
     Reject,
-    /// The answer to a question.
+    /// Answer a question.
     Respond(serde_json::Value),
-    /// Do this instead; the digest of the new action.
+    /// Edit; with the digest of the new action.
     Edit(DigestShape),
 }
 
-/// Why a call was refused before anyone was asked.
+/// Why a call was refused without a reviewer.
 #[derive(Debug, ToSchema)]
 #[schema(as = RefusalReason)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalShape {
-    /// Policy, a limit or the display budget forbids it.
+    /// Forbidden by policy, a limit or the display limit.
     Forbidden(String),
-    /// It cannot be done as proposed.
+    /// Impossible as proposed.
     Invalid(String),
 }
 

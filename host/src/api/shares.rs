@@ -1,15 +1,15 @@
-//! What each reviewer has of something of which there is little, so that none of them takes what the others need.
+//! Counts each reviewer's share of a limited resource, so that no reviewer takes what others need.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::auth::Reviewer;
 
-/// How many each has at the moment.
+/// The current counts.
 #[derive(Debug, Default)]
 pub(super) struct Shares(Mutex<HashMap<Reviewer, usize>>);
 
-/// One of somebody's, as long as this lives.
+/// One unit of a reviewer's share, until dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     of: Arc<Shares>,
@@ -17,7 +17,7 @@ pub(super) struct Share {
 }
 
 impl Shares {
-    /// One more of this reviewer's, if they have fewer than `most`.
+    /// Takes one unit for this reviewer, if they have fewer than `most`.
     pub(super) fn take(self: &Arc<Self>, whose: &Reviewer, most: usize) -> Option<Share> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = all.entry(whose.clone()).or_default();

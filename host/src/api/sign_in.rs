@@ -1,4 +1,4 @@
-//! `/v1/sign-in-links`: a link that signs its bearer's browser in, once.
+//! `/v1/sign-in-links`: makes one-time links that sign a browser in.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,11 +15,11 @@ use super::sessions::LINK_TIME;
 use super::shapes::PagePathShape;
 use super::{Answer, Api};
 
-/// Which page the link leads to.
+/// The page that the link leads to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkRequest {
-    /// A path of the page, such as `/approvals/0k3v9m2e8q1c4z7d.5`; without it the inbox.
+    /// A path of the page, such as `/approvals/0k3v9m2e8q1c4z7d.5`; the inbox by default.
     #[schema(value_type = Option<PagePathShape>)]
     next: Option<String>,
 }
@@ -28,10 +28,11 @@ pub(super) struct LinkRequest {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkMade {
-    /// Shows a form; sending it signs in, once. Whoever has the link can do so: it is as secret as a token. Without TLS its host is a new name below
-    /// `localhost`, which browsers take for this machine.
+    /// Opening it shows a form; sending the form signs in, once. Anybody with the link can sign in,
+    /// so it is as secret as a token. Without TLS its host is a new name below `localhost`, which
+    /// browsers resolve to this machine.
     url: String,
-    /// How long it waits for that, in seconds.
+    /// How long the link is valid, in seconds.
     expires_in_s: u64,
 }
 
@@ -51,13 +52,13 @@ pub(super) async fn create(
             format!("`{}` is no path of the page; write it like `/approvals/RUN.CALL`", super::shortened(&next));
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    // The door has compared it with the names of this host.
+    // The admission check has compared it with this host's names.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let made = LinkMade { url: api.0.secrets.link(&reviewer, host, &next)?, expires_in_s: LINK_TIME.as_secs() };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-/// Whether a text is a path of this host and of no other: where a browser is sent after it has signed in.
+/// Whether a text is a path of this host only, as a target after sign-in.
 pub(crate) fn is_local(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~?=&%:".contains(c);
     path.starts_with('/') && !path.starts_with("//") && path.len() <= 512 && path.chars().all(plain)

@@ -1,6 +1,7 @@
-//! What is answered before the host is wired: that it is alive, and not ready.
+//! Answers requests before the host is wired: it is alive and not ready.
 //!
-//! Wiring reads agents and policies, in processes that may take all the time that they are given. A supervisor must not take that for a host that hangs.
+//! Wiring reads agents and policies in child processes that may take long. A supervisor must not
+//! take this time for a hang.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -9,18 +10,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// How long a client may take to send its request line, and to take the answer.
+/// The time limit for a client to send its request line, and to read the answer.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// Connections at a time; others wait to be accepted.
+/// The maximum number of connections. Others wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
-/// A pause after the operating system refused a connection.
+/// The pause after the operating system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What people and programs are told meanwhile.
+/// The message meanwhile.
 const STARTING: &str =
     "the host is starting: it is reading policies and the types of its agents; try again in a second";
 
-/// Answers until this is dropped. Each connection gets one answer.
+/// Answers until dropped. Each connection gets one answer.
 pub async fn starting(listener: &TcpListener) -> Infallible {
     let mut tasks = JoinSet::new();
     loop {
@@ -35,7 +36,8 @@ pub async fn starting(listener: &TcpListener) -> Infallible {
     }
 }
 
-/// Reads the request's head as far as there is room for it, because a client whose bytes stay unread may not see the answer.
+/// Reads the request's head up to a limit, because a client whose bytes stay unread may not see the
+/// answer.
 async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < 8 * 1_024 {
@@ -46,7 +48,7 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     stream.write_all(reply(&head).as_bytes()).await
 }
 
-/// Programs get a problem document, like every other, and browsers a page that asks again by itself.
+/// Programs get a problem document, and browsers get a page that reloads itself.
 fn reply(head: &[u8]) -> String {
     let path = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     let not_ready = "503 Service Unavailable\r\nRetry-After: 1";

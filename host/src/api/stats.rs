@@ -1,4 +1,4 @@
-//! `/v1/stats`, and what `/metrics` tells of the same: how much people are asked, and how long they take.
+//! `/v1/stats`, and its part of `/metrics`: figures on the review load.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,29 +25,31 @@ use crate::burden::times::{COARSE_S, Times};
 use crate::burden::{Burden, Known, Lacks, Report, Window};
 use crate::review::visible;
 
-/// Events that are read at a time. They are whole: a proposal with its arguments, and with up to 32 others that wait beside it.
+/// Events per read. They are complete: a proposal includes its arguments and up to 32 other waiting
+/// calls.
 const CHUNK: usize = 64;
-/// How far back it is told without being asked: 30 days, in microseconds.
+/// The default period: 30 days, in microseconds.
 const LATELY_US: u64 = 30 * 86_400_000_000;
-/// How long a scrape waits for the news. The first of a host has the whole journal to read, and leaves the figures out until that is done.
+/// How long a scrape waits for the latest figures. A host's first scrape has to read the whole
+/// journal, and omits the figures until that is done.
 const SCRAPE_TIME_MAX: Duration = Duration::from_millis(500);
 
-/// How many may ask for a report at once, of whom one is served.
+/// The maximum number of concurrent requests for a report. One is served at a time.
 const ASKING_MAX: usize = 8;
 
-/// The figures that go on, and who reckons others.
+/// The continuous figures of `/metrics`, and the queue for reports.
 pub(super) struct Standing {
     known: Arc<Known>,
     live: tokio::sync::Mutex<Live>,
-    /// The text of the last time that all was read; nothing before the first.
+    /// The text of the last complete reading; `None` before the first.
     told: Mutex<Option<String>>,
-    /// One report at a time: each reads the journal.
+    /// One report at a time, because each reads the journal.
     turn: Semaphore,
-    /// Who reads it or waits for their turn, so that reports keep no more than a few of the connections.
+    /// The requests that read or wait, so that reports occupy few connections.
     asking: Semaphore,
 }
 
-/// The fold that `/metrics` goes on with, and how far it has got.
+/// The fold for `/metrics`, and its position.
 struct Live {
     fold: Burden,
     after: Position,
@@ -55,7 +57,7 @@ struct Live {
 
 impl Standing {
     pub(super) fn new(known: Known) -> Self {
-        // For the figures that go on nothing is suggested, so nothing is remembered for it.
+        // `/metrics` has no suggestions, so their data is not collected.
         let groups = Known { groups: known.groups.clone(), ..Known::default() };
         Self {
             known: Arc::new(known),
@@ -70,20 +72,20 @@ impl Standing {
     }
 }
 
-/// Which time.
+/// The period.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StatsQuery {
-    /// Only what happened at this time (RFC 3339) or later; without it the last 30 days.
+    /// Only events at this time (RFC 3339) or later; the last 30 days by default.
     #[param(value_type = Option<InstantShape>)]
     since: Option<String>,
-    /// Only what happened before this time (RFC 3339); without it until now.
+    /// Only events before this time (RFC 3339); until now by default.
     #[param(value_type = Option<InstantShape>)]
     until: Option<String>,
 }
 
-/// The figures of a time.
+/// The figures of a period.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StatsOfTime)]
@@ -93,7 +95,7 @@ pub(super) struct StatsAnswer {
     stats: Report,
 }
 
-/// Tells how much people are asked, how long they take, and what could go without them.
+/// Figures on the review load: decisions, their durations, and suggestions that would reduce it.
 #[utoipa::path(get, path = "/v1/stats", operation_id = "show-stats", tag = "host", params(StatsQuery), responses(Refusals,
     (status = 200, body = StatsAnswer),
     (status = 400, body = Details, content_type = "application/problem+json"),
@@ -107,9 +109,9 @@ pub(super) async fn show(State(api): State<Api>, Query(query): Query<StatsQuery>
 }
 
 impl Api {
-    /// The time that is asked for: of the last 30 days and until now, if nothing else is said.
+    /// The requested period; by default the last 30 days until now.
     pub(crate) fn window(&self, since: Option<Time>, until: Option<Time>) -> Result<Window, Problem> {
-        // What is written at this very moment is in it.
+        // Events of this very moment are included.
         let until = until.unwrap_or(Time(self.journal().now().0.saturating_add(1)));
         let since = since.unwrap_or(Time(until.0.saturating_sub(LATELY_US)));
         if since >= until {
@@ -118,7 +120,8 @@ impl Api {
         Ok(Window { since, until })
     }
 
-    /// The figures of a time. All that came before is read too: what was decided then may have been held long before.
+    /// The figures of a period. Earlier events are read too, because a decided call may have been
+    /// held long before.
     pub(crate) async fn stats(&self, window: Window) -> Result<Report, Problem> {
         let Standing { known, turn, asking, .. } = &self.0.burden;
         let _asking = asking.try_acquire().map_err(|_| {
@@ -136,11 +139,11 @@ impl Api {
         Ok(fold.report())
     }
 
-    /// Follows the next events; whether there are more.
+    /// Follows the next events. Returns whether there are more.
     async fn read_on(&self, fold: &mut Burden, after: &mut Position, until: Time) -> Result<bool, ReadError> {
         let entries = self.journal().feed(*after, CHUNK).await?;
         for entry in &entries {
-            // Time never goes back in a journal.
+            // Time never runs backwards in a journal.
             if entry.recorded.at >= until {
                 return Ok(false);
             }
@@ -152,7 +155,7 @@ impl Api {
         Ok(!entries.is_empty() && !*self.0.closing.borrow())
     }
 
-    /// Tells the fold what it has let go and needs again.
+    /// Supplies a run or call that the fold dropped and needs again.
     async fn tell(&self, fold: &mut Burden, Entry { run, recorded, .. }: &Entry) -> Result<(), ReadError> {
         let Some(lacks) = fold.lacks(run, &recorded.event) else { return Ok(()) };
         let Some(subject) = self.journal().subject(run, None).await? else { return Ok(()) };
@@ -167,7 +170,8 @@ impl Api {
         Ok(())
     }
 
-    /// Brings the figures that go on up to date, unless somebody is at it. It goes on when nobody waits for it any more.
+    /// Updates the continuous figures, unless another task does. It continues after the client has
+    /// gone.
     async fn catch_up(self) -> Result<(), ReadError> {
         let Standing { live, told, .. } = &self.0.burden;
         let Ok(mut live) = live.try_lock() else { return Ok(()) };
@@ -179,7 +183,7 @@ impl Api {
         Ok(())
     }
 
-    /// Writes the figures for Prometheus, as far as they are known by now: a scrape must not hold up.
+    /// Writes the latest available figures for Prometheus without delaying the scrape.
     pub(super) async fn write_burden(&self, text: &mut String) {
         let work = tokio::spawn(self.clone().catch_up());
         if let Ok(Ok(Err(error))) = tokio::time::timeout(SCRAPE_TIME_MAX, work).await {
@@ -190,7 +194,7 @@ impl Api {
     }
 }
 
-/// The figures since the beginning of the journal. Names are few: each table has a limit.
+/// The figures since the beginning of the journal. Each table has a limited number of names.
 fn text(fold: &Burden) -> String {
     let mut text = String::new();
     let judged =
@@ -233,7 +237,7 @@ fn text(fold: &Burden) -> String {
     text
 }
 
-/// One counter: for each name the values of its kinds.
+/// Writes a counter: for each name the values by kind.
 fn counter<'a>(
     text: &mut String,
     name: &str,
@@ -252,7 +256,7 @@ fn counter<'a>(
     }
 }
 
-/// How long decisions took.
+/// Writes the durations of decisions.
 fn seconds<'a>(text: &mut String, tallies: impl Iterator<Item = (String, &'a Tally)>) {
     let name = "holdshort_decision_seconds";
     header(
@@ -270,7 +274,7 @@ fn seconds<'a>(text: &mut String, tallies: impl Iterator<Item = (String, &'a Tal
     }
 }
 
-/// A label. Policies have any name; what cannot be seen in one is written so that it can.
+/// A label. A policy's name can be any text, so invisible characters are escaped.
 fn label(name: &str, value: &str) -> String {
     format!("{name}=\"{}\"", visible::line(value).replace('\\', "\\\\").replace('"', "\\\""))
 }

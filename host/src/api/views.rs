@@ -1,8 +1,11 @@
-//! An approval in the shapes that inboxes of other systems read; [`forms`](super::forms) reads the decisions that they write.
+//! An approval in the forms of other systems' inboxes; [`forms`](super::forms) reads their
+//! decisions.
 //!
-//! `langchain` is what LangChain's human-in-the-loop middleware hands out (`action_requests`, `review_configs`) and takes back (`decisions`).
-//! `ag-ui` is the event with which a run ends that waits for a person, by the Agent User Interaction Protocol, which resumes it with `resume`.
-//! Neither has a place for evidence: what a person is told there says how much of it there is and where, and that the whole is at `/v1/approvals/{id}`.
+//! `langchain` is the form of LangChain's human-in-the-loop middleware: it shows `action_requests`
+//! and `review_configs` and accepts `decisions`. `ag-ui` is the event with which a waiting run ends
+//! in the Agent User Interaction Protocol, which resumes it with `resume`. Neither has a place for
+//! evidence, so their message says how much evidence there is and that all of it is at
+//! `/v1/approvals/{id}`.
 
 use holdshort_gate::{Call, Digest, EffectClass, FunctionType, Phase, Proposal, RunId};
 use serde::{Deserialize, Serialize};
@@ -14,7 +17,7 @@ use super::shapes::{ApprovalIdShape, CapabilityShape, DigestShape, Moment, RunId
 use super::wit_schema;
 use crate::review::visible;
 
-/// In which shape an approval is shown.
+/// The form of an approval.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum View {
@@ -25,7 +28,7 @@ pub(super) enum View {
 }
 
 impl View {
-    /// A call that waits, in this shape. Neither shape has a way to say that nothing is waited for any more.
+    /// A waiting call in this form. Neither form can express a call that no longer waits.
     pub(super) fn of(self, run: &RunId, agent: &str, call: &Call, function: &FunctionType) -> Result<Shown, Problem> {
         let (Some(proposal), Some(digest), Phase::Held) = (call.proposal(), call.clearance, &call.phase) else {
             let detail = format!("a view is of what waits for a decision, and this is {}", call.phase.name());
@@ -67,7 +70,7 @@ impl View {
     }
 }
 
-/// An approval in another shape.
+/// An approval in another form.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Shown {
@@ -77,7 +80,7 @@ pub(super) enum Shown {
     AgUi(AgUiEvent),
 }
 
-/// What LangChain's middleware asks a person, with the digest that the answer must name.
+/// The request of LangChain's middleware to a person, with the digest that the answer must name.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LangchainRequest {
@@ -97,13 +100,13 @@ pub(super) struct LangchainRequest {
 pub(super) struct ActionRequest {
     #[schema(value_type = CapabilityShape)]
     name: String,
-    /// Its arguments, in the JSON form of WIT values.
+    /// The arguments in the JSON form of WIT values.
     args: Value,
     /// One line for a person.
     description: String,
 }
 
-/// What may be decided.
+/// The allowed decisions.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReviewConfig {
@@ -112,7 +115,7 @@ pub(super) struct ReviewConfig {
     allowed_decisions: &'static [&'static str],
 }
 
-/// The event with which a run ends, for that protocol, when it waits for a person.
+/// The protocol's event for a run that ends because it waits for a person.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct AgUiEvent {
@@ -125,7 +128,7 @@ pub(super) struct AgUiEvent {
     outcome: Outcome,
 }
 
-/// How it ends.
+/// How the run ends.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AgUiOutcome)]
@@ -136,7 +139,7 @@ pub(super) struct Outcome {
     interrupts: Vec<Interrupt>,
 }
 
-/// What is asked.
+/// The question.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = AgUiInterrupt)]
@@ -149,16 +152,17 @@ pub(super) struct Interrupt {
     message: String,
     #[schema(value_type = ApprovalIdShape)]
     tool_call_id: String,
-    /// When it lapses by itself.
+    /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Moment>,
-    /// A JSON schema of the `payload` by which the interrupt is resumed; what fits it is taken.
+    /// A JSON schema of the `payload` that resumes the interrupt. Every value that fits it is
+    /// accepted.
     #[schema(value_type = Object)]
     response_schema: Value,
     metadata: Metadata,
 }
 
-/// What is ours.
+/// Holdshort's own members.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AgUiMetadata)]
@@ -173,7 +177,7 @@ pub(super) struct Metadata {
 pub(super) struct About {
     #[schema(value_type = CapabilityShape)]
     name: String,
-    /// Its arguments, in the JSON form of WIT values.
+    /// The arguments in the JSON form of WIT values.
     args: Value,
     #[schema(value_type = DigestShape)]
     digest: Digest,
@@ -182,7 +186,7 @@ pub(super) struct About {
 const DECISIONS: &[&str] = &["approve", "edit", "reject"];
 const ANSWERS: &[&str] = &["respond", "reject"];
 
-/// What a person is told there, for their eyes: the host's line, who asks, and what they do not see there.
+/// The message for the person: the summary, the agent, and the evidence that this form omits.
 fn message(agent: &str, id: &str, proposal: &Proposal) -> String {
     let evidence = match proposal.exhibits.len() {
         0 => String::new(),
@@ -193,7 +197,8 @@ fn message(agent: &str, id: &str, proposal: &Proposal) -> String {
     format!("{summary} (asked by {}{evidence}; all of it: /v1/approvals/{id})", visible::line(agent))
 }
 
-/// What the protocol recommends for the approval of a tool's call, with the digest of what was shown, which the answer must repeat.
+/// The protocol's recommended schema for approving a tool call, with the digest that the answer
+/// must repeat.
 fn approval_schema(function: &FunctionType, proposal: &Proposal, digest: Digest) -> Value {
     json!({
         "type": "object",
@@ -205,12 +210,12 @@ fn approval_schema(function: &FunctionType, proposal: &Proposal, digest: Digest)
         },
         "required": ["approved", "digest"],
         "additionalProperties": false,
-        // Only what is approved can be edited.
+        // An edit is possible only with an approval.
         "not": { "required": ["editedArgs"], "properties": { "approved": { "const": false } } },
     })
 }
 
-/// A question's answer, of the type that the agent waits for.
+/// The schema of a question's answer.
 fn answer_schema(function: &FunctionType, digest: Digest) -> Value {
     json!({
         "type": "object",

@@ -1,12 +1,14 @@
-//! A WIT type as a JSON schema of its values in their JSON form, for clients that make a form of it.
+//! Converts a WIT type to a JSON schema, from which clients can build a form.
 //!
-//! What fits the schema is of the type. The other way round two spellings are left out, which the type takes as a convenience for people:
-//! a `u64` or `s64` written as a number, and one of more than 19 digits.
+//! Every value that fits the schema has the type. The reverse has two exceptions, which the host
+//! accepts as a convenience: a `u64` or `s64` written as a number, and one with more than 19
+//! digits.
 
 use holdshort_gate::{Action, FunctionType, RATIONALE, WitType};
 use serde_json::{Map, Value, json};
 
-/// The arguments that an edit takes: an object by parameter. The agent's reasons may be left out, or be repeated.
+/// The schema of an edit's arguments: an object by parameter. The agent's reasons may be omitted or
+/// repeated unchanged.
 pub(super) fn edited(function: &FunctionType, action: &Action) -> Value {
     let (said, params): (Vec<_>, Vec<_>) = function.params.iter().cloned().partition(|(name, _)| name == RATIONALE);
     let mut schema = record(&params);
@@ -16,7 +18,7 @@ pub(super) fn edited(function: &FunctionType, action: &Action) -> Value {
     schema
 }
 
-/// What a function's `ok` type takes, which is what answers a question.
+/// The schema of a function's `ok` type, for answering a question.
 pub(super) fn answer(function: &FunctionType) -> Value {
     match &function.result {
         Some(WitType::Result { ok: Some(ok), .. }) => schema(ok),
@@ -65,14 +67,14 @@ fn schema(ty: &WitType) -> Value {
 /// Padded base64 in its one spelling.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 
-/// An object with these members and no others.
+/// An object with exactly these members.
 fn record(fields: &[(String, WitType)]) -> Value {
     let properties: Map<String, Value> = fields.iter().map(|(name, ty)| (name.clone(), schema(ty))).collect();
     let required: Vec<&String> = fields.iter().map(|(name, _)| name).collect();
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
-/// An object with one member, which is how a case is written; one without a payload carries null.
+/// A variant's case: an object with one member, which is null without a payload.
 fn case(name: &str, payload: Option<&WitType>) -> Value {
     let payload = payload.map_or_else(|| json!({ "type": "null" }), schema);
     json!({ "type": "object", "properties": { name: payload }, "required": [name], "additionalProperties": false })

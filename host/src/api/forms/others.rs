@@ -1,4 +1,4 @@
-//! The forms in which inboxes of other systems decide: LangChain's, and that of the Agent User Interaction Protocol.
+//! The decision forms of other systems: LangChain, and the Agent User Interaction Protocol.
 
 use holdshort_gate::Digest;
 use serde::de::Error as _;
@@ -14,18 +14,18 @@ use crate::api::json::{Object, typed};
 use crate::api::message::Message;
 use crate::api::shapes::{ApprovalIdShape, DigestShape};
 
-/// The one status of an interrupt that is answered.
+/// The status of an answered interrupt; there is only one.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ResolvedWord {
     Resolved,
 }
 
-/// Decisions as LangChain's inboxes write them, with the digest of what was shown.
+/// Decisions as LangChain's inboxes write them, with the digest of the shown content.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct LangchainDecisions {
-    /// Exactly one: an approval is about one call.
+    /// Exactly one, because an approval is about one call.
     #[schema(min_items = 1, max_items = 1)]
     decisions: Vec<LangchainDecision>,
     /// As in `ApproveRequest`.
@@ -35,7 +35,7 @@ pub(in crate::api) struct LangchainDecisions {
     stands_for: Option<String>,
 }
 
-/// One of them. Which types fit an approval is in `review_configs` of its view.
+/// One decision. `review_configs` in the view lists the types that fit an approval.
 #[derive(ToSchema)]
 #[serde(untagged)]
 enum LangchainDecision {
@@ -45,7 +45,7 @@ enum LangchainDecision {
     Respond(LangchainRespond),
 }
 
-/// Do it.
+/// Approves the action.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LangchainApprove {
@@ -56,7 +56,7 @@ struct LangchainApprove {
     message: Option<Message>,
 }
 
-/// Do this instead.
+/// Replaces the arguments.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LangchainEdit {
@@ -69,14 +69,14 @@ struct LangchainEdit {
     message: Option<Message>,
 }
 
-/// Do not.
+/// Rejects the action.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LangchainReject {
     #[serde(rename = "type")]
     #[schema(inline)]
     kind: RejectWord,
-    /// Guidance, which the agent reads.
+    /// Guidance for the agent.
     message: Option<Message>,
 }
 
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for LangchainDecision {
     }
 }
 
-/// What to do instead.
+/// The new arguments.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EditedAction {
@@ -145,17 +145,18 @@ impl TryFrom<LangchainDecisions> for DecisionRequest {
     }
 }
 
-/// How a client of the Agent User Interaction Protocol resumes what an interrupt has stopped.
+/// The resumption of an interrupted run, as a client of the Agent User Interaction Protocol sends
+/// it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AgUiResume)]
 pub(in crate::api) struct ResumeRequest {
-    /// Exactly one: an approval is about one call.
+    /// Exactly one, because an approval is about one call.
     #[schema(min_items = 1, max_items = 1, value_type = Vec<ResumeEntry>)]
     resume: Vec<Object<ResumeEntry>>,
 }
 
-/// The answer to one interrupt. A cancelled one answers nothing, so it is not sent.
+/// The answer to one interrupt. A cancelled interrupt has no answer and is not sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = AgUiResumeEntry)]
@@ -165,12 +166,12 @@ struct ResumeEntry {
     interrupt_id: String,
     #[schema(inline)]
     status: ResolvedWord,
-    /// As the interrupt's `responseSchema` asks for it.
+    /// The answer, as the interrupt's `responseSchema` describes it.
     #[schema(value_type = Payload)]
     payload: Object<Payload>,
 }
 
-/// What a person answered, with the digest of what they were shown.
+/// A person's answer, with the digest of the shown content.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged, expecting = "`approved` (with `editedArgs` if true) or `answer`, beside `digest`")]
 #[schema(as = AgUiPayload)]
@@ -180,7 +181,7 @@ enum Payload {
     Answer(AnswerPayload),
 }
 
-/// Whether it may be done, as it was shown.
+/// Approves or rejects the shown action.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = AgUiApproval)]
@@ -188,11 +189,11 @@ struct ApprovalPayload {
     approved: bool,
     #[schema(value_type = DigestShape)]
     digest: Digest,
-    /// With `approved: false`, the guidance that the agent reads; else a note for the journal.
+    /// With `approved: false`, guidance for the agent; otherwise a note for the journal.
     message: Option<Message>,
 }
 
-/// Do it with other arguments.
+/// Approves with other arguments.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = AgUiEdit)]
@@ -237,7 +238,7 @@ impl ToSchema for True {
 #[serde(deny_unknown_fields)]
 #[schema(as = AgUiAnswer)]
 struct AnswerPayload {
-    /// Of the function's `ok` type.
+    /// A value of the function's `ok` type.
     answer: Value,
     #[schema(value_type = DigestShape)]
     digest: Digest,

@@ -1,5 +1,5 @@
-//! What goes for every operation of the document, so that none can lack it: a description of each answer, the headers that come with a status,
-//! the schema of problems, and the links from an answer to what can be asked next.
+//! Completes every operation of the OpenAPI document: descriptions of answers, headers of each
+//! status, the schema of problems, and links from an answer to further requests.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,12 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::{Header, OpenApi, RefOr, Response};
 
-/// From an operation's answer (its status), under a name, to an operation whose parameters are found in the answer.
+/// A link: the source operation, the status of its answer, the link's name, the target operation,
+/// and where its parameters are in the answer.
 type Link = (&'static str, &'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-/// The links. A parameter that is null in an answer, such as `next` on the last page, leads nowhere.
+/// The links. A parameter that is null in an answer, such as `next` on the last page, leads
+/// nowhere.
 #[rustfmt::skip]
 const LINKS: &[Link] = &[
     ("start-run", "201", "run", "show-run", &[("id", "$response.body#/id")]),
@@ -54,7 +56,7 @@ pub(super) fn complete(openapi: &mut OpenApi) {
     }
 }
 
-/// The answers of an operation by status. Each stands in the operation itself; none is a reference.
+/// The answers of an operation by status. They are inline, not references.
 fn answers(operation: &mut Operation) -> impl Iterator<Item = (&str, &mut Response)> {
     operation.responses.responses.iter_mut().filter_map(|(status, response)| match response {
         RefOr::T(response) => Some((status.as_str(), response)),

@@ -1,4 +1,4 @@
-//! From the rooms' own errors to problems.
+//! Converts the errors of other rooms to problems.
 
 use holdshort_gate::command::{DECISIONS_MAX, REVISIONS_MAX};
 use holdshort_gate::grant::NotGranted;
@@ -8,8 +8,9 @@ use holdshort_journal::{ReadError, SubmitError};
 use super::{Kind, Problem};
 use crate::api::driver::{ReviseError, StartError};
 
-/// One by one, so that a new reason of the gate's does not compile until it has a status. What the gate says is meant for people already; what a
-/// program needs to go on (the digest, attempt or state of now, or who won) stands in members of the document.
+/// Each reason is listed, so a new reason of the gate compiles only with a status. The gate's text
+/// is suitable for people. The document's members contain what a program needs: the current digest,
+/// attempt or state, or the winning decision.
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();
@@ -51,7 +52,8 @@ impl From<Refused> for Problem {
             Refused::StartTooLate | Refused::TooEarly { .. } | Refused::NotDue | Refused::TotalsChanged => {
                 Self::new(Kind::NotNow, detail)
             }
-            // These cannot come of a request: the driver would have got an order wrong, or the journal was changed by hand.
+            // These cannot result from a request. They would mean that the driver mixed up an order
+            // or that the journal was edited by hand.
             Refused::RunExists | Refused::OutOfOrder { .. } | Refused::ClearanceMismatch => {
                 tracing::error!(%detail, "a request met a state that should not be");
                 Self::new(Kind::Internal, "the host failed; its log says more")
@@ -60,8 +62,8 @@ impl From<Refused> for Problem {
     }
 }
 
-/// Nothing written and nobody knows are different answers: after the first the same request may simply be sent again, after the second a client has
-/// to look first.
+/// "Not written" and "unknown" are different answers: after the first a client may repeat the
+/// request; after the second it must first check.
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -81,7 +83,7 @@ impl From<SubmitError> for Problem {
     }
 }
 
-/// A read that failed has changed nothing. Which part of the journal it was is nobody's business but the log's.
+/// A failed read changed nothing. Only the log says which part of the journal failed.
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         tracing::error!(%error, "the journal could not be read for a request");
@@ -89,7 +91,7 @@ impl From<ReadError> for Problem {
     }
 }
 
-/// No run was started, unless it is not known whether the journal was written.
+/// No run was started, unless it is unknown whether the journal was written.
 impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let detail = error.to_string();
@@ -103,7 +105,8 @@ impl From<StartError> for Problem {
     }
 }
 
-/// After each of these the call is as it was: an edit is judged whole before anything of it is written.
+/// After each of these errors the call is unchanged, because an edit is judged completely before
+/// anything is written.
 impl From<ReviseError> for Problem {
     fn from(error: ReviseError) -> Self {
         let detail = error.to_string();

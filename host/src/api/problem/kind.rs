@@ -1,8 +1,8 @@
-//! The problems that there are: each with its status, its stable name and a title.
+//! The kinds of problems with status, stable name and title.
 
 use axum::http::StatusCode;
 
-/// Which problem it is. The name is part of the API: a client may act on it.
+/// The kind of a problem. Its name is part of the API, and clients may depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     BadRequest,
@@ -37,17 +37,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The status of the answer.
+    /// The HTTP status.
     pub fn status(self) -> StatusCode {
         self.row().0
     }
 
-    /// Its name in the `type` member, after `urn:holdshort:problem:`.
+    /// The name after `urn:holdshort:problem:` in the member `type`.
     pub fn slug(self) -> &'static str {
         self.row().1
     }
 
-    /// Its title.
+    /// The title.
     pub fn title(self) -> &'static str {
         self.row().2
     }

@@ -9,7 +9,7 @@ fn find(sessions: &Sessions, headers: &HeaderMap, cookie: &SessionCookie, now: I
     sessions.find(cookie.value(headers)?, None, now)
 }
 
-/// What a browser sends after it was given this.
+/// The headers that a browser sends after it got this one.
 fn brings(given: &HeaderValue) -> HeaderMap {
     let pair = given.to_str().unwrap().split(';').next().unwrap().parse().unwrap();
     HeaderMap::from_iter([(header::COOKIE, pair)])
@@ -188,7 +188,7 @@ async fn what_waits_for_its_end_hears_of_it() {
     assert!(others.iter().all(|(_, waits)| !waits.is_finished()), "the newest of a person stay");
 }
 
-/// A link and a session are nothing under another name, and stay what they are under their own.
+/// Links and sessions work only under their own name.
 #[test]
 fn a_session_is_one_under_its_own_name_alone() {
     let (sessions, alice, now) = (Sessions::default(), reviewer("alice"), Instant::now());

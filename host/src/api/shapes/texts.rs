@@ -1,16 +1,17 @@
-//! Texts that have one form: ids, cursors, times and paths. Each is a schema of its own, so that a client reads in the document what the host takes.
-//! That pattern and host agree is held by `tests/http` and, with generated requests, by `tests/clients.rs`.
+//! Texts with one form: ids, cursors, times and paths. Each has a schema with a pattern, so clients
+//! can read the accepted form in the document. `tests/http` and `tests/clients.rs` check that
+//! pattern and host agree.
 
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A schema of a text by its pattern.
+/// The schema of a text with a pattern.
 pub(super) fn text(pattern: &str, description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).description(Some(description))
 }
 
-/// A named text with a pattern.
+/// Defines a named text with a pattern.
 macro_rules! texts {
     ($($(#[$doc:meta])* $shape:ident, $name:literal, $pattern:literal, $description:literal;)*) => {$(
         $(#[$doc])*
@@ -32,26 +33,25 @@ macro_rules! texts {
 }
 
 texts! {
-    /// A digest.
     DigestShape, "Digest", "^sha256:[0-9a-f]{64}$", "A SHA-256 digest.";
     /// A run's id, as [`ids::run`](crate::api::ids::run) reads it.
     RunIdShape, "RunId", "^[A-Za-z0-9-]{1,64}$", "A run's id.";
     /// An approval's id, as [`ids::approval`](crate::api::ids::approval) reads it.
     ApprovalIdShape, "ApprovalId", r"^[A-Za-z0-9-]{1,64}\.[1-9][0-9]{0,9}$",
     "An approval's id: the run, a dot and the call's number. A standing grant has the id of the approval that it was made with.";
-    /// A function, as [`Capability`](holdshort_gate::Capability) reads it.
+    /// A capability, as [`Capability`](holdshort_gate::Capability) reads it.
     CapabilityShape, "Capability", r"^[A-Za-z0-9:/@.+-]+#[A-Za-z0-9-]+$",
     "A function, written `package:name/interface@version#function`.";
-    /// The place after a page of decisions or grants.
+    /// The cursor of a page of decisions or grants.
     PlaceShape, "Place", "^(0|[1-9][0-9]{0,18})$", "Where a page begins: `next` of the page before.";
-    /// The place after a page of approvals, which is good for either order.
+    /// The cursor of a page of approvals. It works for both orders.
     RankedPlaceShape, "RankedPlace", "^(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})$",
     "Where a page of approvals begins: `next` of the page before.";
     /// A path of the review page, as [`is_local`](crate::api::sign_in::is_local) reads it.
     PagePathShape, "PagePath", "^/([A-Za-z0-9._~?=&%:-][A-Za-z0-9/._~?=&%:-]{0,510})?$", "A path of the review page.";
-    /// A code of a currency.
+    /// A currency code.
     CurrencyShape, "Currency", "^[A-Z]{3}$", "A code of a currency.";
-    /// A key of a request, as [`repeat`](crate::api::repeat) reads it.
+    /// An idempotency key, as [`repeat`](crate::api::repeat) reads it.
     IdempotencyKeyShape, "IdempotencyKey", r#"^("[A-Za-z0-9._:+/=-]{1,128}"|[A-Za-z0-9._:+/=-]{1,128})$"#,
     "A name of your choice for this request, such as a UUID; with quotes or without, it is the same key.";
 }

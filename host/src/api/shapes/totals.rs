@@ -1,8 +1,8 @@
-//! Running totals, and what they are of.
+//! The schema of running totals.
 
 use utoipa::ToSchema;
 
-/// A running total as it was when the verdict was made.
+/// A running total at the time of the verdict.
 #[derive(Debug, ToSchema)]
 #[schema(as = Counted)]
 #[serde(deny_unknown_fields)]
@@ -11,7 +11,7 @@ pub struct CountedShape {
     pub total: TotalShape,
 }
 
-/// Which total.
+/// The identity of a total.
 #[derive(Debug, ToSchema)]
 #[schema(as = Counter)]
 #[serde(deny_unknown_fields)]
@@ -20,20 +20,20 @@ pub struct CounterShape {
     pub capability: String,
 }
 
-/// Which calls it is of; days are counted from 1970-01-01 in UTC.
+/// The calls of a total; days are counted from 1970-01-01 in UTC.
 #[derive(Debug, ToSchema)]
 #[schema(as = Scope)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScopeShape {
-    /// Those of one run.
+    /// The calls of one run.
     Run(String),
-    /// Those of all runs of an agent.
+    /// The calls of all runs of an agent.
     Agent(String),
-    /// Those of an agent on one day: its name and the day.
+    /// The calls of an agent on one day: its name and the day.
     AgentDay(Vec<serde_json::Value>),
-    /// Everybody's on one day.
+    /// All calls of one day.
     Day(u32),
-    /// Those that a standing grant cleared.
+    /// The calls that a grant cleared.
     Grant(CallIdShape),
 }
 
@@ -46,7 +46,7 @@ pub struct CallIdShape {
     pub call: u32,
 }
 
-/// How many calls, and their money in minor units by currency.
+/// A number of calls, and their money in minor units by currency.
 #[derive(Debug, ToSchema)]
 #[schema(as = Total)]
 #[serde(deny_unknown_fields)]
