@@ -12,7 +12,7 @@ use crate::wit_type::{FunctionType, Mismatch};
 /// The version of the canonical form; part of every action digest.
 const ACTION_FORMAT: u32 = 1;
 
-/// The parameter in which an agent gives its reasons. They are shown as its own words, so nobody else writes them.
+/// The parameter with the agent's reasons. They are shown as the agent's own words, so an edit may not change them.
 pub const RATIONALE: &str = "rationale";
 
 /// One WIT function that the host offers, with its version, written `holdshort:agent/email@0.1.0#send-email`.
@@ -101,12 +101,12 @@ impl Action {
         Ok(Self { component, capability, arguments: ty.normalise_arguments(arguments)? })
     }
 
-    /// The digest of the component that asks.
+    /// The digest of the component that makes the call.
     pub fn component(&self) -> Digest {
         self.component
     }
 
-    /// What it asks for.
+    /// The function to be called.
     pub fn capability(&self) -> &Capability {
         &self.capability
     }
@@ -121,7 +121,7 @@ impl Action {
         self.arguments.get(RATIONALE)
     }
 
-    /// The arguments that an edit asks for: with the agent's reasons, where the editor leaves them out.
+    /// The arguments of an edit, completed with the agent's reasons if the editor left them out.
     pub fn edited(&self, mut arguments: Value) -> Value {
         if let (Some(fields), Some(reasons)) = (arguments.as_object_mut(), self.reasons()) {
             fields.entry(RATIONALE).or_insert_with(|| reasons.clone());
@@ -134,7 +134,7 @@ impl Action {
         canonical(&self.arguments)
     }
 
-    /// RFC 8785 bytes of the whole: arguments, capability, component and format version. What the digest covers, and what an operator's program reads.
+    /// RFC 8785 bytes of arguments, capability, component and format version. The digest covers these bytes, and an operator's program reads them.
     pub fn canonical(&self) -> String {
         let head = format!("{{\"arguments\":{},\"capability\":", self.canonical_arguments());
         head + &format!("\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}", self.capability, self.component)

@@ -53,23 +53,23 @@ impl Reviewers {
 /// So many of these must approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
-    /// Whose approval counts for it.
+    /// The people whose approval counts for it.
     pub reviewers: Reviewers,
     /// How many different people; at least 1.
     pub quorum: u32,
 }
 
 impl Demand {
-    /// Whether whatever meets `self` meets `other` too.
+    /// Whether approvals that meet `self` always meet `other` too.
     pub fn covers(&self, other: &Self) -> bool {
         self.quorum >= other.quorum && self.reviewers.are_within(&other.reviewers)
     }
 }
 
-/// Who may decide as well once nobody decided in time, and for how long.
+/// Further people who may decide when nobody has decided in time, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
-    /// Whose approval counts for every demand from then on.
+    /// The people whose approval counts for every demand from then on.
     pub reviewers: Reviewers,
     /// How long after the escalation the approval lapses, or escalates again, in milliseconds.
     pub within_ms: u64,
@@ -79,7 +79,7 @@ pub struct Escalation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "crate::written::Requirement", into = "crate::written::Requirement")]
 pub struct Requirement {
-    /// In order; all demands of a stage must be met before the next begins. One at least, with one demand at least.
+    /// The stages in order; all demands of a stage must be met before the next begins. There is at least one stage, with at least one demand.
     pub stages: Vec<Vec<Demand>>,
     /// Whether the person who started the run, or edited the action, is barred from approving it.
     pub four_eyes: bool,
@@ -89,9 +89,9 @@ pub struct Requirement {
     pub expires_at: Option<Time>,
     /// What happens then, in order; after the last of them it lapses.
     pub escalations: Vec<Escalation>,
-    /// Who of those who can clear it alone may have more like it cleared, by a standing grant.
+    /// The people who may make a standing grant with their approval, if they can clear the call alone.
     pub grantors: Reviewers,
-    /// How long ago whoever approves may have signed in at most, in milliseconds.
+    /// The largest time between the reviewer's sign-in and the approval, in milliseconds.
     pub sign_in_within_ms: Option<u64>,
     /// How long after it was cleared the effect may still start, in milliseconds.
     pub start_within_ms: u64,
@@ -102,21 +102,21 @@ pub struct Requirement {
 pub struct Vote {
     /// Who.
     pub reviewer: String,
-    /// In whose place, if it was by delegation.
+    /// The absent reviewer, if the vote was by delegation.
     pub stands_for: Option<String>,
     /// When.
     pub at: Time,
-    /// The stage that it counts for, from 0.
+    /// The stage for which it counts, from 0.
     pub stage: usize,
 }
 
 impl Vote {
-    /// Whose right to decide it used.
+    /// The person whose right to decide it used: the absent reviewer, or the reviewer.
     pub fn right_of(&self) -> &str {
         self.stands_for.as_deref().unwrap_or(&self.reviewer)
     }
 
-    /// Whether this person voted, or was voted for: neither can again.
+    /// Whether this person voted or was represented: neither may vote again.
     pub fn is_of(&self, name: &str) -> bool {
         self.reviewer == name || self.stands_for.as_deref() == Some(name)
     }
@@ -134,10 +134,10 @@ pub enum NotEligible {
     /// Among those of an earlier stage, which is done.
     #[error("your part is done: others must approve this call now")]
     NotAnyMore,
-    /// Stands for somebody, and is asked in their own person later.
+    /// A deputy whose own approval is needed in a later stage.
     #[error("your own approval is asked for in a later stage: you cannot approve this in somebody's place")]
     NeededLater,
-    /// Stands for somebody who has said the opposite.
+    /// A deputy of a person who has said the opposite.
     #[error("they have decided otherwise themselves: you cannot overrule them in their place")]
     SaidOtherwise,
     /// Four-eyes: started the run.
@@ -152,7 +152,7 @@ pub enum NotEligible {
 }
 
 impl Requirement {
-    /// So many of these must approve, without anything else: no four-eyes, no time limit, and each may reject it alone.
+    /// One demand and nothing else: no four-eyes, no time limit, and each reviewer may reject the call alone.
     pub fn plain(reviewers: Reviewers, quorum: u32, start_within_ms: u64) -> Self {
         Self {
             stages: vec![vec![Demand { reviewers, quorum }]],
@@ -194,7 +194,7 @@ impl Requirement {
         Ok(())
     }
 
-    /// Whether a standing grant of `by` may stand for what it asks for: what one person clears alone, and may have cleared.
+    /// Whether a standing grant of `by` is enough: `by` alone could clear the call, and is one of the grantors.
     pub fn may_be_granted_by(&self, by: &str, started_by: &str, edited_by: Option<&str>) -> bool {
         let alone = |demand: &Demand| demand.quorum <= 1 && demand.reviewers.include(by);
         self.stages.len() == 1
@@ -204,12 +204,12 @@ impl Requirement {
             && self.grantors.include(by)
     }
 
-    /// Whether `reviewer` is asked in a stage after this one: a person counts once, so whoever stands for another here would be missing there.
+    /// Whether `reviewer` is needed in a later stage. A person counts once, so a deputy in this stage would be missing there.
     pub fn asks_later(&self, reviewer: &str, stage: usize) -> bool {
         (stage + 1..self.stages.len()).any(|later| self.admits_in(reviewer, later, 0))
     }
 
-    /// What is still missing for each demand of a stage, in order: how many more people.
+    /// How many more people each demand of a stage needs, in order.
     pub fn missing(&self, stage: usize, level: usize, votes: &[Vote]) -> Vec<u32> {
         let now = || votes.iter().filter(|vote| vote.stage == stage);
         let counts = |demand: &Demand| {
@@ -234,8 +234,8 @@ impl Requirement {
         self.missing(stage, level, votes).into_iter().max().unwrap_or(0)
     }
 
-    /// What an edit is held under, if policy asks for `new` of it: the stricter of both, once `level` escalations have happened.
-    /// Who was called in counts for what was asked of the call before, also where policy asks for the same again.
+    /// The requirement of an edit for which policy asks `new`: the stricter of both, after `level` escalations.
+    /// People of an escalation count for the earlier demands, also where policy asks for the same demand again.
     #[must_use]
     pub fn for_an_edit(&self, new: &Self, level: usize, expires_at: Option<Time>) -> Self {
         let mut more = new.clone();
@@ -245,7 +245,7 @@ impl Requirement {
         self.once_escalated(level, expires_at).strictest(&more)
     }
 
-    /// The same for a new revision once `level` escalations have happened, which lapses at `expires_at`: who was called in stays.
+    /// The requirement of a new revision after `level` escalations, which lapses at `expires_at`. People of an escalation stay.
     #[must_use]
     pub fn once_escalated(&self, level: usize, expires_at: Option<Time>) -> Self {
         let mut now = self.clone();
@@ -257,8 +257,8 @@ impl Requirement {
         now
     }
 
-    /// The stricter of two requirements in each part, so that neither loosens what the other asks for. What one asks of a stage is asked beside
-    /// what the other asks of it, unless it is met by that anyway. What happens when the time is over is said by whoever gives less of it.
+    /// The stricter of two requirements in each part, so that neither loosens the other. The demands of both stand beside each other in a stage,
+    /// unless one covers the other. The requirement with the shorter time also says what happens when that time is over.
     #[must_use]
     pub fn strictest(&self, other: &Self) -> Self {
         let mut stages = Vec::new();

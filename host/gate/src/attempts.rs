@@ -1,4 +1,4 @@
-//! What attempts make of a call: one begins, ends, is put off or is in doubt, and a person settles what is.
+//! How attempts change a call: an attempt begins, ends, is postponed or is in doubt, and a person settles a doubt.
 
 use crate::call::{Call, LookedUp, PutOff};
 use crate::decision::Resolution;
@@ -6,7 +6,7 @@ use crate::ids::Time;
 use crate::phase::Phase;
 
 impl Call {
-    /// From here on it may have happened. What it started from is kept: it goes back there if the attempt is put off.
+    /// From here on the effect may have happened. The phase before is kept: the call returns to it if the attempt is postponed.
     pub(crate) fn started(&mut self, attempt: u32, at: Time) {
         self.attempts = attempt;
         self.started_at = Some(at);
@@ -15,13 +15,13 @@ impl Call {
         self.started_from = Some(std::mem::replace(&mut self.phase, Phase::Started));
     }
 
-    /// The attempt certainly did not happen and another one may: the call is as cleared as it was before, for as long as it was.
+    /// The attempt certainly did not happen, and another one is allowed: the call has its earlier clearance again, with the same time limit.
     pub(crate) fn put_off(&mut self, until: Time, reason: &str) {
         self.put_off = Some(PutOff { until, reason: reason.to_owned() });
         self.phase = self.started_from.take().unwrap_or(Phase::Held);
     }
 
-    /// An outcome that came without a lookup leaves what an earlier one found.
+    /// An outcome without a lookup keeps the finding of an earlier lookup.
     pub(crate) fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
         if let Some(evidence) = evidence {
             self.looked_up = Some(LookedUp { at, evidence: evidence.clone() });

@@ -14,7 +14,7 @@ use crate::condition;
 use crate::ids::{CallId, Digest, EffectKey};
 use crate::phase::Phase;
 
-/// How many calls are listed beside a proposal at most; the oldest. What is not listed is not allowed for, and asks a person again.
+/// The largest number of calls listed beside a proposal; the oldest are listed. The effect of a call that is not listed asks a person again.
 pub const LISTED_MAX: usize = 32;
 
 /// A call that waited when a proposal was written.
@@ -23,27 +23,27 @@ pub struct Beside {
     /// The call.
     #[serde(flatten)]
     pub id: CallId,
-    /// What it would do. If it is edited it does something else, which was not shown.
+    /// The digest of its effect. An edit changes the effect, and the changed effect was not shown.
     pub deed: Digest,
-    /// The line that said what would happen.
+    /// The summary of the call.
     pub summary: String,
 }
 
-/// What an effect of a listed call is recognised by: its key, and what it does.
+/// How the effect of a listed call is recognised in the books: by its key and its deed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The effect's key.
     pub key: EffectKey,
-    /// What it does.
+    /// The digest of its effect.
     pub deed: Digest,
 }
 
-/// What other calls are found by.
+/// The digests by which other calls are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Likeness {
-    /// What the proposal would do.
+    /// The digest of the proposal's effect.
     pub deed: Digest,
-    /// What it is about, if its preconditions name something.
+    /// The digest of its subject, such as a payee, if its preconditions name one.
     pub about: Option<Digest>,
 }
 
@@ -54,8 +54,8 @@ impl Likeness {
     }
 }
 
-/// What an action does, whoever asks for it and whatever reasons they give: its capability and its arguments without the rationale.
-/// Another wording of the reasons makes no other deed.
+/// The digest of an action's effect: its capability and its arguments without the rationale, whichever agent or run proposes it.
+/// So a different wording of the reasons gives the same digest.
 pub fn deed(capability: &Capability, arguments: &Value) -> Digest {
     let mut arguments = arguments.clone();
     if let Some(fields) = arguments.as_object_mut() {
@@ -65,7 +65,7 @@ pub fn deed(capability: &Capability, arguments: &Value) -> Digest {
 }
 
 impl Proposal {
-    /// What other calls are found by.
+    /// The digests by which other calls are found.
     pub fn likeness(&self) -> Likeness {
         let capability = self.action.capability();
         let about = condition::about(&self.preconditions);
@@ -74,7 +74,7 @@ impl Proposal {
         Likeness { deed: deed(capability, self.action.arguments()), about }
     }
 
-    /// The calls that would do the very same, of those that waited when it was written.
+    /// The calls with the same effect that waited when the proposal was written.
     pub fn same_beside(&self) -> impl Iterator<Item = &Beside> {
         let own = deed(self.action.capability(), self.action.arguments());
         self.beside.iter().filter(move |other| other.deed == own)
@@ -82,7 +82,7 @@ impl Proposal {
 }
 
 impl Call {
-    /// What other calls find it by, while its effect or its answer may still come.
+    /// The digests by which other calls find it, while its effect or its answer may still come.
     pub fn likeness(&self) -> Option<Likeness> {
         match &self.phase {
             Phase::Held | Phase::Cleared { .. } | Phase::Approved { .. } | Phase::Started | Phase::InDoubt { .. } => {
@@ -99,7 +99,7 @@ impl Call {
         }
     }
 
-    /// How it stands in the lists of others.
+    /// Its entry in the lists of other calls.
     pub fn listed_as(&self, id: CallId) -> Option<Beside> {
         let proposal = self.proposal()?;
         let deed = deed(proposal.action.capability(), proposal.action.arguments());

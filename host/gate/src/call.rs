@@ -36,7 +36,7 @@ pub struct PutOff {
     pub reason: String,
 }
 
-/// What a call is about: all of a proposal, or the bare action of a call that was refused at once.
+/// The content of a call: a proposal, or the action alone if the call was refused at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Matter {
     /// Put to policy and people.
@@ -70,9 +70,9 @@ pub struct Call {
     pub level: usize,
     /// When the current revision began.
     pub revised_at: Time,
-    /// When it was last escalated, or else began: the time of an escalation runs from then.
+    /// The last escalation, or else the beginning of the revision. The time of an escalation counts from here.
     pub waits_since: Time,
-    /// When it was cleared or approved, while its effect may still happen, happened or may have happened: what running totals count.
+    /// When it was cleared or approved; absent once it certainly did not happen. Running totals count by this time.
     pub counted_at: Option<Time>,
     /// The standing grant that was made with it.
     pub granted: Option<Granted>,
@@ -82,26 +82,26 @@ pub struct Call {
     pub reheld: Option<String>,
     /// How many attempts were begun.
     pub attempts: u32,
-    /// What the attempt under way started from: the phase in which the call is cleared.
+    /// The phase from which the current attempt started.
     pub started_from: Option<Phase>,
-    /// The last attempt, while it is put off.
+    /// The last attempt, while it is postponed.
     pub put_off: Option<PutOff>,
-    /// Whether an earlier attempt is in doubt still, because a person had it sent again.
+    /// Whether an earlier attempt is still in doubt, because a person ordered "send again".
     pub sent_again: bool,
-    /// When the last of them was.
+    /// When the last attempt was begun.
     pub started_at: Option<Time>,
-    /// What the last lookup of the current attempt found, whether it could tell or not.
+    /// The finding of the last lookup of the current attempt, conclusive or not.
     pub looked_up: Option<LookedUp>,
-    /// When its last event was written; of a call that is over, when it ended.
+    /// When its last event was written. For a call that is over, this is its end.
     pub changed_at: Time,
     /// Where it stands.
     pub phase: Phase,
 }
 
-/// Stands for who took a grant back whose call had to be decided on again. No reviewer is called so: names have no space.
+/// The name that stands for "the call had to be decided again" as the revoker of a grant. No reviewer has this name, because names have no space.
 const FACTS: &str = "changed facts";
 
-/// An event that cannot follow what the journal holds; the journal was damaged or written by something else.
+/// An event that cannot follow the events before it: the journal was damaged or written by another program.
 #[derive(Debug, thiserror::Error)]
 #[error("the event `{event}` cannot follow {place}")]
 pub struct Inconsistent {
@@ -160,7 +160,7 @@ impl Call {
 
     /// Follows one event of this call.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
-        // What becomes of a grant is no part of the life of the call that it was made with.
+        // The life of a grant is no part of the life of its call.
         if !matches!(event, Event::GrantRevoked { .. }) {
             self.changed_at = at;
         }
@@ -234,7 +234,7 @@ impl Call {
         self.clearance = Some(clearance);
         self.reheld = None;
         self.started_from = None;
-        // The approval with which it was made has fallen, and so has the grant.
+        // The approval of the grant has fallen, so the grant has fallen too.
         if let Some(granted) = self.granted.as_mut().filter(|granted| granted.revoked.is_none()) {
             granted.revoked = Some((FACTS.into(), at));
         }
@@ -255,7 +255,7 @@ impl Call {
         }
     }
 
-    /// What it takes to clear the call, unless it was refused at once.
+    /// The requirement of the call; none if the call was refused at once.
     pub fn requirement(&self) -> Option<&Requirement> {
         self.proposal().map(|proposal| &proposal.requirement)
     }

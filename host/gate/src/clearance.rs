@@ -1,4 +1,4 @@
-//! What a decision is about: everything it rested on, under one digest.
+//! The subject of a decision: everything it rests on, under one digest.
 //!
 //! **Invariant:** The clearance covers the connector's class, and not the sentence that says how a lost outcome would be settled: that sentence
 //! is the present connector's, which would look it up.
@@ -26,13 +26,13 @@ pub enum EffectClass {
     Question,
 }
 
-/// How much is at stake, as the connector sees it: what people look at first. It decides nothing.
+/// How much is at stake, by the connector's rules. It orders the inbox and decides nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consequence {
     /// Little: a question, a message within the house.
     Low,
-    /// Something that others see, or that can be put right.
+    /// An effect that others see, or that can be put right.
     Medium,
     /// Money, production, or nobody knows.
     #[default]
@@ -61,15 +61,15 @@ pub struct ExhibitRef {
     pub digest: Digest,
     /// How many there are.
     pub bytes: u64,
-    /// Whose words it is, such as `the repository`; none if it is what the host says. Proposals of journals before it do not tell.
+    /// The author of the words, such as `the repository`; absent for the host's own words and in older journals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whose: Option<String>,
 }
 
-/// When policy judged, of a verdict that may depend on it.
+/// The time of a verdict that may depend on the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JudgedAt {
-    /// The moment that policies saw, which is a little before the verdict was written.
+    /// The time that policies saw, a little before the verdict was written.
     pub at: Time,
     /// The time zone whose clock they read, by its name in the IANA database.
     pub zone: String,
@@ -82,10 +82,10 @@ pub struct PolicyRecord {
     pub digest: Digest,
     /// The policies that determined the verdict.
     pub determining: Vec<String>,
-    /// What went wrong while it was asked. A policy that could not be evaluated might have said no.
+    /// The errors of the evaluation. A policy that could not be evaluated might have said no.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
-    /// The totals that it rested on: the verdict is written only while they are so.
+    /// The totals that the verdict used. It is written only while their values are the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub totals: Vec<Counted>,
     /// The standing grant that clears it.
@@ -103,19 +103,19 @@ pub struct PolicyRecord {
 }
 
 impl PolicyRecord {
-    /// A record of the policy set of this digest, in which nothing has determined anything yet.
+    /// A record for the policy set of this digest, without determining policies.
     pub fn new(digest: Digest) -> Self {
         let none = Vec::new;
         let (determining, errors, material, reasons) = (none(), none(), none(), none());
         Self { digest, determining, errors, totals: Vec::new(), grant: None, material, reasons, judged_at: None }
     }
 
-    /// When policy judged: as it wrote down where the time mattered, else about when the verdict was written.
+    /// When policy judged: the recorded time if the time mattered, else `written`.
     pub fn asked_at(&self, written: Time) -> Time {
         self.judged_at.as_ref().map_or(written, |judged| judged.at)
     }
 
-    /// No grant stands for it any more.
+    /// Removes the grant from the record.
     pub(crate) fn let_go(&mut self) {
         if let Some(grant) = self.grant.take() {
             let name = format!("grant {grant}");
@@ -123,13 +123,13 @@ impl PolicyRecord {
         }
     }
 
-    /// Whether a call may be cleared on this: some policy says so, and none failed to say.
+    /// Whether this record may clear a call: a policy determined it, and none failed.
     pub fn may_clear(&self) -> bool {
         !self.determining.is_empty() && self.errors.is_empty()
     }
 }
 
-/// An action as it is put to policy and people: with what the host found out about it and who must decide.
+/// An action as it is put to policy and people, with the host's findings and the requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     /// What would be done.
@@ -138,10 +138,10 @@ pub struct Proposal {
     pub summary: String,
     /// The host's evidence, frozen.
     pub exhibits: Vec<ExhibitRef>,
-    /// What must still hold when the effect starts, as the connector states it; `null` if nothing. How a fact may differ from what was shown
-    /// stands beside it, see [`condition`](crate::condition).
+    /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. How a fact may differ stands
+    /// beside its value, see [`condition`](crate::condition).
     pub preconditions: Value,
-    /// What the host found out, for policy and for what is pointed out to people: an object of the connector's; `null` if there is nothing.
+    /// The host's findings for policy and for the differences that people are shown: an object by the connector's names; `null` if there are none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub facts: Value,
     /// How much is at stake. Proposals of journals before it have none.
@@ -155,7 +155,7 @@ pub struct Proposal {
     pub requirement: Requirement,
     /// Policy's reasons.
     pub policy: PolicyRecord,
-    /// The calls that waited when it was written and would do the same, or are about the same. Those of older journals have none.
+    /// The calls that waited when it was written and have the same effect or the same subject. Proposals of older journals have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Beside>,
 }
@@ -213,7 +213,7 @@ impl Clearance<'_> {
             "requirement": requirement,
             "policy": policy,
         });
-        // What an older proposal does not have is not in its digest either.
+        // A member that an older proposal lacks is not in its digest.
         if let Some(covered) = covered.as_object_mut() {
             covered.extend((!facts.is_null()).then(|| ("facts".to_owned(), facts.clone())));
             covered.extend((!beside.is_empty()).then(|| ("beside".to_owned(), json!(beside))));

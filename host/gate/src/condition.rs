@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::beside::Mark;
 
-/// How a fact may differ from what was shown.
+/// How a fact may differ from the value that was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// Not at all.
@@ -27,25 +27,25 @@ pub enum Condition {
         /// The bound.
         bound: String,
     },
-    /// Nothing but the calls that wait beside this one may have happened since.
+    /// Since then only the calls that wait beside this one may have happened.
     NothingNew {
         /// How many had happened.
         shown: u64,
-        /// What they are about. Calls of one capability that name the same are listed beside each other.
+        /// The subject, such as a payee. Calls of one capability that name the same subject are listed beside each other.
         about: String,
     },
 }
 
-/// A fact as the connector finds it when the effect is to start.
+/// A fact as the connector finds it just before the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its value.
     pub value: Value,
-    /// What has happened since it was shown, each with the key and the deed it happened under; for [`Condition::NothingNew`].
+    /// The effects since the fact was shown, each with its key and its deed; for [`Condition::NothingNew`].
     pub since: Vec<Mark>,
 }
 
-/// A fact that is not as it was shown.
+/// A fact that differs from the value that was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The fact's name.
@@ -54,17 +54,17 @@ pub struct Change {
     pub condition: Condition,
     /// What it is now.
     pub now: Value,
-    /// Whether the clearance allows this.
+    /// Whether the clearance allows the difference.
     pub allowed: bool,
 }
 
-/// The preconditions do not name the facts that the connector judges by: they are another connector's, or were changed by hand.
+/// The preconditions lack a fact that the connector compares: they belong to another connector, or were changed by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clearance does not say what was shown of the facts that it rests on")]
 pub struct OtherFacts;
 
 impl Condition {
-    /// Reads a condition as it stands in the preconditions.
+    /// Reads a condition from its form in the preconditions.
     pub fn read(stated: &Value) -> Self {
         let field =
             |name: &str| stated.as_object().filter(|fields| fields.len() == 2).and_then(|fields| fields.get(name));
@@ -79,7 +79,7 @@ impl Condition {
         }
     }
 
-    /// As it stands in the preconditions.
+    /// Its form in the preconditions.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Same(shown) => shown.clone(),
@@ -97,7 +97,7 @@ impl Condition {
         }
     }
 
-    /// Whether a clearance with these calls listed beside it allows what was found.
+    /// Whether the condition allows what was found, if the clearance lists these calls beside it.
     fn allows(&self, found: &Found, beside: &[Mark]) -> bool {
         match self {
             Self::Same(shown) => *shown == found.value,
@@ -126,13 +126,13 @@ pub fn changes(preconditions: &Value, beside: &[Mark], now: &BTreeMap<&str, Foun
     Ok(changes)
 }
 
-/// The preconditions of a call that no person decides on: every fact must be as it was. Policy judged these values, and nobody said which others would do.
+/// The preconditions of a call that no person decides on: every fact must be the same, because policy judged exactly these values.
 pub fn unchanged(preconditions: &Value) -> Value {
     let plain = |(name, stated): (&String, &Value)| (name.clone(), Condition::read(stated).shown());
     preconditions.as_object().map_or_else(|| preconditions.clone(), |stated| stated.iter().map(plain).collect())
 }
 
-/// What a proposal is about besides its arguments, if a condition of its names something.
+/// The subject that a condition of the proposal names, such as a payee.
 pub fn about(preconditions: &Value) -> Option<String> {
     let conditions = preconditions.as_object()?.values().map(Condition::read);
     conditions.into_iter().find_map(|condition| match condition {
@@ -141,13 +141,13 @@ pub fn about(preconditions: &Value) -> Option<String> {
     })
 }
 
-/// Whether a quantity is not below a bound of the same unit and the same decimals. What is no quantity covers nothing.
+/// Whether a quantity is at least a bound of the same unit with the same decimals. A text that is no quantity covers nothing.
 fn covers(value: &Value, bound: &str) -> bool {
     let (value, bound) = (value.as_str().and_then(quantity), quantity(bound));
     value.zip(bound).is_some_and(|((value, unit), (bound, same))| unit == same && value >= bound)
 }
 
-/// `1,250.00 EUR` in its smallest unit, with what it is a quantity of: the unit and how many decimals it is written with.
+/// A quantity such as `1,250.00 EUR` in its smallest unit, with the unit and the number of its decimals.
 fn quantity(text: &str) -> Option<(i128, (&str, usize))> {
     let (number, unit) = text.split_once(' ')?;
     let (sign, digits) = number.strip_prefix('-').map_or((1, number), |digits| (-1, digits));

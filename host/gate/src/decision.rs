@@ -1,11 +1,11 @@
-//! What people and limits say: a refusal, a decision, a resolution.
+//! The words of people and limits: refusals, decisions, resolutions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::Digest;
 
-/// How the reason begins when a limit refuses a call, so that no agent takes it for policy: other words or fewer of them would pass.
+/// The beginning of a reason when a limit refuses a call, so that an agent can tell a limit from policy: a shorter call would pass.
 pub const LIMIT: &str = "over a limit of this host";
 
 /// Why a call was refused before anyone was asked.
@@ -23,7 +23,7 @@ pub enum RefusalReason {
 pub struct Decision {
     /// Who.
     pub reviewer: String,
-    /// In whose place, if it is by delegation.
+    /// The absent reviewer, if the decision is by delegation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_for: Option<String>,
     /// The clearance digest that they named.

@@ -1,4 +1,4 @@
-//! What is written down. The journal is these, in order; everything else is made from them.
+//! The events. The journal is its events in order; everything else is made from them.
 //!
 //! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`). A tag inside the content would make every read buffer the
 //! event, and replay is bounded by reading.
@@ -55,7 +55,7 @@ pub enum Event {
         action: Digest,
         /// The function's result, in normal form.
         result: Value,
-        /// When it was handed to the agent: before it was written, so that the agent need not wait for the disk. The guest's clock follows it.
+        /// When the agent got the result, which is before the event is on disk. The guest's clock follows this time.
         answered_at: Time,
     },
     /// Policy cleared a call; no person is needed.

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 
 use crate::approval::{Requirement, Reviewers};
 
-/// Whom a requirement asks for, and cannot have.
+/// A stage for which there are too few people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it takes {needed} in stage {stage}, and {found} of those who may approve it there are left")]
 pub struct CannotBeMet {
     /// The stage that lacks people, from 1.
     pub stage: usize,
-    /// How many people it takes at least.
+    /// The smallest number of people that the stage needs.
     pub needed: u32,
-    /// How many there are, once the stages before have theirs.
+    /// How many people are left for it after the stages before.
     pub found: usize,
 }
 
-/// People who count for the same demands are alike; of no kind are ever more needed than all demands together take.
+/// How many people there are of each kind. People who count for the same demands are one kind.
 type Kinds = BTreeMap<Vec<Vec<bool>>, usize>;
 
 impl Requirement {
-    /// Everybody whom it names; nothing, if it asks for anyone at all.
+    /// Every person that the requirement names; `None` if a demand takes any reviewer.
     pub fn names(&self) -> Option<Vec<String>> {
         let asked = self.stages.iter().flatten().map(|demand| &demand.reviewers);
         let nobody = Reviewers::Named(Vec::new());
@@ -30,7 +30,7 @@ impl Requirement {
         }
     }
 
-    /// Whether `everybody` together could meet it, whoever comes in by escalation included: nobody counts for two stages, nor who is barred by four-eyes.
+    /// Whether `everybody` together could meet it, people of escalations included. A person counts for one stage, and a person barred by four-eyes for none.
     pub fn can_be_met(
         &self,
         everybody: &[String],

@@ -16,27 +16,27 @@ pub const LASTS_MS_MAX: u64 = 30 * 86_400_000;
 /// How many calls a grant may clear at most.
 pub const CALLS_MAX: u64 = 1_000;
 
-/// What a grant clears, unless policy forbids it, fails, or asks for more than its maker could clear alone.
+/// The calls that a grant clears, unless policy forbids them, fails, or asks for more than the grant's maker could clear alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// For which agent, by its configured name.
     pub agent: String,
-    /// For exactly this code of it.
+    /// The digest of the agent's component: the grant holds for exactly this code.
     pub component: Digest,
     /// Which calls.
     pub capability: Capability,
-    /// What their arguments must have at which place, as JSON pointers into them.
+    /// The values that the arguments must have, by JSON pointer.
     pub like: BTreeMap<String, Value>,
-    /// How many calls at most, after the one that it was made with.
+    /// The largest number of calls after the call that it was made with.
     pub calls: u64,
-    /// How much money at most in all of them, in minor units by currency. It clears none in another currency.
+    /// The largest sum of money of these calls, in minor units by currency. It clears no call in another currency.
     pub sums: BTreeMap<String, u64>,
     /// Until when.
     pub until: Time,
 }
 
-/// A grant with what became of it.
+/// A grant with its maker, its time and its revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// What it clears.
@@ -81,13 +81,13 @@ pub enum NotGranted {
 }
 
 impl Granted {
-    /// One that was just made.
+    /// A grant that was just made.
     pub(crate) fn new(grant: &Grant, by: &str, at: Time) -> Self {
         Self { grant: grant.clone(), by: by.into(), at, revoked: None }
     }
 
-    /// Whether the grant clears an action of `agent`, in a run that `started_by` began, that would be held under this requirement, when it has
-    /// cleared `used` before.
+    /// Whether the grant clears an action of `agent` in a run that `started_by` began. `requirement` is what the call would be held under, and `used` what the
+    /// grant has cleared before.
     pub fn clears(
         &self,
         (agent, started_by): (&str, &str),
@@ -119,7 +119,7 @@ impl Granted {
 }
 
 impl Grant {
-    /// Whether an action of `agent` is of the kind.
+    /// Whether an action of `agent` is like the action that the grant was made with.
     pub fn is_like(&self, agent: &str, action: &Action) -> Result<(), NotGranted> {
         if agent != self.agent || action.component() != self.component {
             return Err(NotGranted::OtherAgent);
@@ -131,7 +131,7 @@ impl Grant {
         self.like.iter().find(unlike).map_or(Ok(()), |(place, _)| Err(NotGranted::Unlike(place.clone())))
     }
 
-    /// Whether `by` may make it with a decision on this call: it is like it, bounded as everything that stands must be, and up to `by` alone.
+    /// Whether `by` may make the grant with a decision on this call: the call fits the grant, the grant has bounds, and `by` alone can clear the call.
     pub fn may_be_made(
         &self,
         (agent, started_by): (&str, &str),

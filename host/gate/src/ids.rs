@@ -16,7 +16,7 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of `bytes` under a domain tag, so that no two kinds of thing share a digest.
+    /// The digest of `bytes` under a domain tag, so that two kinds of data never share a digest.
     pub fn tagged(domain: &str, bytes: &[u8]) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(domain.as_bytes());
@@ -41,7 +41,7 @@ impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
         let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or('?');
-        // Written at once: an action's digest covers the component's, so that every call and every replayed one comes through here.
+        // One write for the whole text: every call, also in a replay, formats a component's digest here.
         let mut text = String::with_capacity(71);
         text.push_str("sha256:");
         text.extend(self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));

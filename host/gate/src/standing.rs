@@ -1,4 +1,4 @@
-//! Where a call stands with those who decide on it, and with the totals.
+//! What a call still needs from people, its deadline, and the totals that count it.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +17,14 @@ pub struct Waiting {
     pub stage: usize,
     /// How many there are.
     pub stages: usize,
-    /// Those whose approval would count now: without those who have given it, and those whom four-eyes bars.
+    /// The people whose approval would count now: not those who have approved, and not those whom four-eyes bars.
     pub reviewers: Reviewers,
-    /// How many more of them it takes.
+    /// How many more approvals the demand needs.
     pub more: u32,
 }
 
 impl Call {
-    /// What is still asked of people in the stage that is decided on; nothing, if the call waits for nobody.
+    /// The open demands of the current stage; none if the call waits for nobody.
     pub fn waiting_for(&self, started_by: &str) -> Vec<Waiting> {
         let (Phase::Held, Some(requirement)) = (&self.phase, self.requirement()) else { return Vec::new() };
         let missing = requirement.missing(self.stage, self.level, &self.votes);
@@ -43,7 +43,7 @@ impl Call {
         demands.zip(missing).map(waiting).collect()
     }
 
-    /// When something must happen to the call though nobody does anything: it expires then.
+    /// The time at which the call expires or escalates if nobody acts.
     pub fn deadline(&self) -> Option<Time> {
         match &self.phase {
             Phase::Held => match (self.level, self.requirement()) {
@@ -66,7 +66,7 @@ impl Call {
         }
     }
 
-    /// Whether its time to be decided on is over. Before another escalation it is not: who may decide now may do so then.
+    /// Whether the time for decisions is over. It is not over before another escalation, because the people who may decide now may still decide then.
     pub fn has_lapsed(&self, now: Time) -> bool {
         let last = self.requirement().is_none_or(|requirement| self.level >= requirement.escalations.len());
         last && self.deadline().is_some_and(|deadline| now >= deadline)
@@ -89,7 +89,7 @@ impl Call {
         Err(if later { NotEligible::NotYet } else { NotEligible::NotAnyMore })
     }
 
-    /// Whether this person has approved the current clearance, themselves or by somebody who stood for them.
+    /// Whether this person has approved the current clearance, personally or through a deputy.
     pub fn has_vote_of(&self, name: &str) -> bool {
         self.votes.iter().any(|vote| vote.is_of(name))
     }
@@ -102,7 +102,7 @@ impl Call {
         }
     }
 
-    /// Whether everybody who must has approved.
+    /// Whether all needed approvals are there.
     pub(crate) fn is_approved(&self) -> bool {
         let (votes, level) = (&self.votes, self.level);
         self.requirement().is_some_and(|requirement| {
@@ -117,7 +117,7 @@ impl Call {
         needed.saturating_sub(said)
     }
 
-    /// Whether running totals count it: it was cleared or approved, and it is not certain that it did not happen.
+    /// Whether running totals count the call: it was cleared or approved, and it may happen, has happened or may have happened.
     pub(crate) fn counts(&self) -> bool {
         match &self.phase {
             Phase::Cleared { .. }
@@ -136,7 +136,7 @@ impl Call {
         }
     }
 
-    /// The totals that it is in.
+    /// The totals that count it.
     pub fn counters(&self, id: &RunId, run: &Run) -> Vec<Counter> {
         let (Some(at), capability) = (self.counted_at, self.action().capability()) else { return Vec::new() };
         let granted = self.proposal().and_then(|proposal| proposal.policy.grant.clone());

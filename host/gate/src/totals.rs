@@ -1,4 +1,4 @@
-//! Running totals: what was cleared or approved so far, by capability, so that a safe call cannot be part of an unsafe series.
+//! Running totals of cleared and approved calls by capability, with which a policy limits a series of calls that are each harmless.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use crate::ids::{CallId, RunId, Time};
 /// Microseconds of a day.
 const DAY: u64 = 86_400_000_000;
 
-/// Which calls a total is of. Days are those of UTC, on which the calls were cleared or approved.
+/// The calls that a total counts. Days are days in UTC, by the time of clearing or approval.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// Those of one run.
+    /// Calls of one run.
     Run(RunId),
-    /// Those of all runs of an agent, by its configured name.
+    /// Calls of all runs of an agent, by its configured name.
     Agent(String),
-    /// Those of an agent on one day, counted from 1970-01-01.
+    /// Calls of an agent on one day; days are counted from 1970-01-01.
     AgentDay(String, u32),
-    /// Everybody's on one day.
+    /// Calls of all agents on one day.
     Day(u32),
-    /// Those that a standing grant cleared; it is named by the call that it was made with.
+    /// Calls that a standing grant cleared; the grant is named by the call that it was made with.
     Grant(CallId),
 }
 
 impl Scope {
-    /// The day that it is of, if it is of one day.
+    /// The day of a total that counts one day.
     pub fn day(&self) -> Option<u32> {
         match self {
             Self::AgentDay(_, day) | Self::Day(day) => Some(*day),
@@ -46,7 +46,7 @@ pub struct Counter {
     pub capability: Capability,
 }
 
-/// A total: of calls that were cleared or approved and may still happen, happened, or may have happened. Those that certainly did not are taken out again.
+/// A total of the cleared and approved calls that may happen, have happened, or may have happened. A call that certainly did not happen is taken out again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Total {
     /// How many calls.
@@ -55,24 +55,24 @@ pub struct Total {
     pub sums: BTreeMap<String, u64>,
 }
 
-/// A total as it was when a verdict was made of it. The verdict counts only while it is so still.
+/// A total with its value when a verdict used it. The verdict is written only while the value is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Which total.
     pub counter: Counter,
-    /// What it was.
+    /// Its value.
     pub total: Total,
 }
 
 impl Counter {
-    /// What a standing grant, named by the call that it was made with, has cleared of this capability.
+    /// The calls of this capability that a standing grant has cleared; the grant is named by the call that it was made with.
     pub fn of_grant(grant: &CallId, capability: &Capability) -> Self {
         Self { scope: Scope::Grant(grant.clone()), capability: capability.clone() }
     }
 }
 
 impl Total {
-    /// This total with a call that moves so much money.
+    /// This total plus one call that moves this money.
     #[must_use]
     pub fn with(&self, money: &BTreeMap<String, u64>) -> Self {
         let mut after = Self { count: self.count.saturating_add(1), sums: self.sums.clone() };
@@ -83,12 +83,12 @@ impl Total {
         after
     }
 
-    /// This total without it.
+    /// This total minus that call.
     #[must_use]
     pub fn without(&self, money: &BTreeMap<String, u64>) -> Self {
         let mut after = Self { count: self.count.saturating_sub(1), sums: self.sums.clone() };
         for (currency, minor_units) in money {
-            // What was more than it can say stays so: less would forget what else is in it.
+            // A sum at its maximum stays there: subtracting would forget the other calls in it.
             if let Some(sum) = after.sums.get_mut(currency).filter(|sum| **sum < u64::MAX) {
                 *sum = sum.saturating_sub(*minor_units);
             }
@@ -112,7 +112,7 @@ pub fn counters(run: &RunId, agent: &str, capability: &Capability, at: Time) -> 
 }
 
 /// The money that an action moves, in minor units by currency: every record in its arguments that is exactly `{minor-units, currency}`.
-/// Amounts that no `u64` holds together are the largest that one holds.
+/// A sum that does not fit into a `u64` becomes the largest `u64`.
 pub fn money(action: &Action) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     collect(action.arguments(), &mut found);

@@ -1,4 +1,4 @@
-//! What decisions make of a call: approvals by stage, rejections counted apart.
+//! How decisions change a call: approvals count by stage, rejections apart from them.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::ids::Time;
 use crate::phase::Phase;
 
 impl Call {
-    /// Whether an event is the vote that comes with an edit: nobody was asked for it.
+    /// Whether an event is the editor's own vote, which the host writes with an edit.
     pub fn is_editors_own(&self, event: &Event, at: Time) -> bool {
         let Event::DecisionMade { decision: Decision { reviewer, verdict: Verdict::Approve, .. }, .. } = event else {
             return false;
@@ -19,12 +19,12 @@ impl Call {
         self.edited_by.as_ref() == Some(reviewer) && self.revised_at == at
     }
 
-    /// Whether somebody rejects it in their own name.
+    /// Whether this person has rejected the call in their own name.
     pub fn is_rejected_by(&self, name: &str) -> bool {
         self.rejections.iter().any(|said| is_own(said, name))
     }
 
-    /// Whether somebody has said the opposite of this in their own name, which is theirs to take back.
+    /// Whether this person has said the opposite in their own name. Only that person can take it back.
     pub(crate) fn has_said_otherwise(&self, name: &str, choice: &Choice) -> bool {
         match choice {
             Choice::Approve | Choice::Grant(_) | Choice::Edit(_) => self.is_rejected_by(name),
@@ -42,7 +42,7 @@ impl Call {
             Verdict::Approve => self.approve(vote),
             Verdict::Reject => {
                 self.withdraw(&vote);
-                // As with approvals, neither who rejected nor who was stood for counts once more.
+                // As with approvals: neither the person who rejected nor the person who was represented counts a second time.
                 if !self.rejections.iter().any(|said| said.is_of(vote.right_of()) || said.is_of(&vote.reviewer)) {
                     self.rejections.push(vote);
                 }
@@ -50,7 +50,7 @@ impl Call {
                     self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
                 }
             }
-            // What follows from these is an event of its own in the same transaction.
+            // The consequence of these decisions is an event of its own in the same transaction.
             Verdict::Respond(_) | Verdict::Edit(_) => {}
         }
     }
@@ -66,7 +66,7 @@ impl Call {
         self.advance(at);
     }
 
-    /// The next stage begins once nothing is missing in this one: by an approval, or because who gave one counts for every demand from now on.
+    /// The next stage begins when nothing is missing in this one: after an approval, or after an escalation that lets an earlier approval count.
     pub(crate) fn advance(&mut self, at: Time) {
         let Some(requirement) = self.requirement().cloned() else { return };
         if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {
@@ -78,7 +78,7 @@ impl Call {
         }
     }
 
-    /// Who changes their mind takes back what they said before. An approval in a stage that is done has done its part.
+    /// A person's new decision replaces the earlier one. An approval in a finished stage stays.
     fn withdraw(&mut self, vote: &Vote) {
         let stage = self.stage;
         self.rejections.retain(|said| said.right_of() != vote.right_of());
@@ -90,7 +90,7 @@ fn is_own(said: &Vote, name: &str) -> bool {
     said.reviewer == name && said.right_of() == name
 }
 
-/// Whoever voted, each once, however often they did.
+/// The people who voted, each counted once.
 pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
     votes.map(Vote::right_of).collect()
 }

@@ -78,7 +78,7 @@ impl From<approval::Requirement> for Requirement {
     }
 }
 
-/// A requirement that anybody, or nobody, would meet.
+/// A requirement without a stage or a demand.
 #[derive(Debug, thiserror::Error)]
 #[error("a requirement names `reviewers` and `quorum`, or `stages` that each ask for something")]
 pub(crate) struct AsksForNothing;

@@ -14,10 +14,10 @@ use crate::ids::{Digest, Time};
 use crate::phase::Phase;
 use crate::run::Run;
 
-/// So many decisions of one person are taken on a call; the last of them stands. What is read of a call, by people and before each decision,
-/// is its decisions and revisions, so neither grows without end. The bound is each person's own, so nobody uses up what others need.
+/// The largest number of decisions of one person on a call; the last one stands. Every decision reads all decisions and revisions of the call,
+/// so both are bounded. Each person has a bound of their own, so nobody uses up another's.
 pub const DECISIONS_MAX: usize = 64;
-/// A call of so many revisions is not edited again, by anybody: each is as long as an action may be. It is approved or rejected as it stands.
+/// The largest number of revisions of a call, by everybody together, because each may be as long as an action. After that it is approved or rejected as it is.
 pub const REVISIONS_MAX: u32 = 32;
 
 /// What a reviewer decided, with what an edit brings along.
@@ -35,7 +35,7 @@ pub enum Choice {
     Edit(Box<Revision>),
 }
 
-/// The action that replaces the proposed one. The caller has checked it against the WIT type and the connector, and policy has not refused it.
+/// The new action of an edit. The caller has checked it against the WIT type and the connector, and policy has not refused it.
 #[derive(Clone, Debug)]
 pub struct Revision {
     /// The new action with its own evidence and requirement.
@@ -47,9 +47,9 @@ pub struct Revision {
 pub struct Decide {
     /// Who.
     pub reviewer: String,
-    /// In whose place, by a delegation that the caller has checked.
+    /// The absent reviewer, by a delegation that the caller has checked.
     pub stands_for: Option<String>,
-    /// When they last proved who they are.
+    /// When the reviewer last signed in.
     pub signed_in_at: Time,
     /// The clearance digest of what they were shown.
     pub clearance: Digest,
@@ -76,7 +76,7 @@ impl Sealed for Decide {}
 impl Command for Decide {
     type Out = DecisionOutcome;
 
-    /// An edited action is put to people beside what else waits.
+    /// An edited action is shown with the calls that wait beside it.
     fn rests_on(&self) -> RestsOn {
         let Choice::Edit(revision) = &self.choice else { return RestsOn::default() };
         RestsOn { like: Some(revision.proposal.likeness()), ..RestsOn::default() }
@@ -97,11 +97,11 @@ impl Command for Decide {
             Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
             Choice::Grant(grant) => {
                 let (who, editor) = ((run.agent.as_str(), run.started_by.as_str()), call.edited_by.as_deref());
-                // A grant is made in one's own name, by who was named for the call from the beginning.
+                // A grant is made in the reviewer's own name, by a person that the requirement names from the beginning.
                 if decision.stands_for.is_some() {
                     return Err(NotGranted::NotAlone.into());
                 }
-                // It is named by the call, and so is what it has cleared.
+                // The call names the grant and the total of the calls that the grant has cleared.
                 if call.granted.is_some() {
                     return Err(NotGranted::Another.into());
                 }
@@ -119,7 +119,7 @@ impl Command for Decide {
         for event in &events {
             after.apply(event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
         }
-        // A vote that did not count, or that others have to follow, makes no grant.
+        // A vote that did not count, or that needs further votes, makes no grant.
         if after.granted != call.granted && !matches!(after.phase, Phase::Approved { .. }) {
             return Err(NotGranted::NotAlone.into());
         }
@@ -145,8 +145,8 @@ impl Decide {
         }
     }
 
-    /// Whether having made this decision before is an answer to making it again. A vote on facts that have changed since has fallen, and whoever
-    /// sends it again must be told so; an edit led to the clearance that is current now.
+    /// Whether an earlier, equal decision answers this one. A vote on facts that have changed since has fallen, and its sender must learn that;
+    /// an edit led to the present clearance.
     fn still_counts(&self, call: &Call) -> bool {
         match self.choice {
             Choice::Edit(ref revision) => {
@@ -158,7 +158,7 @@ impl Decide {
         }
     }
 
-    /// Whether this very decision has been made, and nothing else said with the same right since: who changes their mind twice is heard three times.
+    /// Whether this decision is the last one made with the same right. A person who changes their mind twice has three decisions.
     fn is_last_word(&self, call: &Call, decision: &Decision) -> bool {
         let of_right = |said: &Decision| said.stands_for.as_ref().unwrap_or(&said.reviewer) == self.right_of();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
@@ -177,12 +177,12 @@ impl Decide {
         !matches!(&self.choice, Choice::Grant(grant) if made != Some(&**grant))
     }
 
-    /// Whose right to decide it uses.
+    /// The person whose right to decide it uses.
     fn right_of(&self) -> &str {
         self.stands_for.as_deref().unwrap_or(&self.reviewer)
     }
 
-    /// Whether whoever decides, or is stood for, has approved already, in whichever stage, and not rejected since. A person counts once.
+    /// Whether the reviewer or the absent reviewer has approved in any stage and not rejected since. A person counts once.
     fn has_voted(&self, call: &Call) -> bool {
         let voted = call.has_vote_of(&self.reviewer) || call.has_vote_of(self.right_of());
         let rejected = call.rejections.iter().any(|said| said.is_of(self.right_of()) || said.is_of(&self.reviewer));
@@ -201,7 +201,7 @@ impl Decide {
         Ok(())
     }
 
-    /// Checks everything that does not depend on the kind of decision's effect, and returns what is decided on.
+    /// Checks everything that is the same for all kinds of decisions, and returns the proposal.
     fn open<'a>(&self, run: &Run, call: &'a Call, now: Time) -> Result<&'a Proposal, Refused> {
         let proposal = call.proposal().ok_or(Refused::WrongPhase(call.phase.name()))?;
         let requirement = &proposal.requirement;
@@ -225,7 +225,7 @@ impl Decide {
                 return Err(Refused::WrongKind("this call is no question: approve, edit or reject it"));
             }
             (Choice::Approve | Choice::Grant(_), false) => {
-                // Four-eyes bars whoever acts as well as whoever they stand for.
+                // Four-eyes bars the deputy and the absent reviewer alike.
                 requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
                 if let Err(why) = call.admits_approval(self.right_of(), &run.started_by)
                     && !call.has_vote_of(self.right_of())
@@ -246,7 +246,7 @@ impl Decide {
     }
 }
 
-/// Whether it waits for a decision still; else who decided, or what became of it.
+/// Whether the call still waits for a decision; else who decided, or how it ended.
 fn undecided(call: &Call) -> Result<(), Refused> {
     match &call.phase {
         Phase::Held => Ok(()),
@@ -262,7 +262,7 @@ fn undecided(call: &Call) -> Result<(), Refused> {
         | Phase::Rejected { .. }
         | Phase::Answered { .. }
         | Phase::Cancelled => {
-            // A cancellation is nobody's decision on the call, whoever voted before.
+            // A cancellation is no decision on the call, even if somebody voted before.
             let decided = call.phase != Phase::Cancelled;
             let last = call.decisions.last().filter(|_| decided);
             let winner = last.map(|made| Box::new(made.decision.clone()));

@@ -1,4 +1,4 @@
-//! An edit: a new revision of a held call, which brings its editor's own approval along where that is fair.
+//! An edit: a new revision of a held call, with the editor's own approval if the editor has seen everything that it rests on.
 //!
 //! **Invariant:** An edit is refused if its own time, counted from when policy was asked, is over when the edit is written: the editor's vote
 //! would be too late. The call stays as it was.
@@ -13,8 +13,8 @@ use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::ids::Time;
 
-/// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on something
-/// that the editor has not been shown: a vote is for what was seen.
+/// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on evidence
+/// that the editor has not been shown.
 pub(super) fn edit(
     subject: &Subject,
     call: &Call,
@@ -30,7 +30,7 @@ pub(super) fn edit(
         return Err(Refused::OtherReasons);
     }
     new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
-    // Its time is reckoned from when policy was asked about it, which may be long before it is written. The editor's vote would be one that is too late.
+    // Its time counts from when policy was asked, which may be long before it is written. Then the editor's vote would be too late.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
             "the edited action's own time was over before the edit was written: edit it again",
@@ -58,7 +58,7 @@ pub(super) fn edit(
     Ok(events)
 }
 
-/// Whether whoever was shown `old` has seen all that the host found out about `new`.
+/// Whether a person who was shown `old` has seen all findings about `new`.
 fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
     let facts = |proposal: &Proposal| {
         let Proposal { preconditions, facts, connector, class, .. } = proposal;

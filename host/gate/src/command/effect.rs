@@ -1,4 +1,4 @@
-//! What happens to a cleared call: it starts, and something comes of it.
+//! The effect of a cleared call: its start and its outcome.
 //!
 //! **Invariant:** If facts changed, a call that people approved in time gets the same waiting time again.
 
@@ -81,7 +81,7 @@ impl Command for Start {
     }
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// It happened; what was done, of the function's `ok` type.
@@ -92,9 +92,9 @@ pub enum Outcome {
     DidNotHappen(String),
     /// It certainly did not happen, for this reason, and may be tried again after so many milliseconds.
     Postponed(String, u64),
-    /// Nobody knows.
+    /// The outcome is unknown.
     Unknown(String),
-    /// It was not done because a fact that the clearance rested on had changed; the same action with the facts of now.
+    /// It was not done because a fact of the clearance had changed. The proposal has the same action with the present facts.
     FactsChanged {
         /// What changed, with both values.
         reason: String,
@@ -103,14 +103,14 @@ pub enum Outcome {
     },
 }
 
-/// Writes what came of an attempt: from its reply, from a lookup, or, unknown, because the host died.
+/// Writes the outcome of an attempt: from its reply, from a lookup, or as unknown after the host died.
 #[derive(Clone, Debug)]
 pub struct Finish {
     /// The attempt.
     pub attempt: u32,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// How the host knows, if not from the attempt's own reply; with an outcome that is unknown, what a lookup found that could not tell.
+    /// The source of the outcome, if it is not the attempt's own reply. With an unknown outcome: the finding of an inconclusive lookup.
     pub evidence: Option<String>,
 }
 
@@ -145,11 +145,11 @@ impl Command for Finish {
             Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), "in-doubt")),
             // The attempt's own reply is about this attempt; a lookup, by the key, is about all of them.
             Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
-            // Nobody waits for a call of a run that is over, so it is not put to reviewers again.
+            // The run is over, so nobody waits for the call and reviewers are not asked again.
             Outcome::FactsChanged { reason, .. } if run.phase.is_over() => {
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
-            // Policy may have cleared what nobody could: it would wait for ever.
+            // Policy may have cleared a call that no people could clear: held, it would wait for ever.
             Outcome::FactsChanged { reason, proposal }
                 if let Err(why) = met_by_somebody(&proposal.requirement, &run.started_by, call) =>
             {
@@ -158,12 +158,12 @@ impl Command for Finish {
             }
             Outcome::FactsChanged { reason, mut proposal } => {
                 let revision = call.revision + 1;
-                // Whoever decided in time has the same time again: the facts took it from them.
+                // People who decided in time get the same time again, because the facts made their decision void.
                 let waited = now.0.saturating_sub(call.revised_at.0);
                 proposal.requirement.expires_at =
                     proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
                 proposal.beside.clone_from(&subject.beside);
-                // People decide on it now, and no grant of theirs stands for it.
+                // People decide on it now, so no grant clears it.
                 proposal.policy.let_go();
                 let clearance = subject.clearance(number, revision, &proposal);
                 Event::CallReheld { call: number, revision, reason, proposal, clearance }
@@ -180,7 +180,7 @@ pub const ATTEMPTS_MAX: u32 = 20;
 /// The shortest wait between two of them.
 const AGAIN_IN_MS_MIN: u64 = 1_000;
 
-/// When an attempt that certainly did not happen may be made again under the same clearance; or why it may not be.
+/// When another attempt may be made under the same clearance, after one that certainly did not happen; or why not.
 fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result<Time, &'static str> {
     let until = now.plus_ms(again_in_ms.max(AGAIN_IN_MS_MIN));
     match call.started_from {
@@ -201,14 +201,14 @@ fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result
     }
 }
 
-/// Whether those whom a requirement names could meet it, if it names everybody that it asks for.
+/// Whether the named people of a requirement could meet it, if every demand names its people.
 fn met_by_somebody(requirement: &Requirement, started_by: &str, call: &Call) -> Result<(), CannotBeMet> {
     let names = requirement.names();
     names.map_or(Ok(()), |names| requirement.can_be_met(&names, started_by, call.edited_by.as_deref()))
 }
 
-/// What is written of an attempt of which nobody knows what came: that it is in doubt, once, and what a lookup found, unless the last one found the same.
-/// Every host that starts looks again, and a history that repeats itself would hide what is new in it.
+/// The events for an attempt with an unknown outcome: in doubt, once; and the finding of a lookup, unless the last lookup found the same.
+/// Every host looks again when it starts, and repeated findings would hide a new one.
 fn unknown(call: &Call, reason: String, evidence: Option<String>) -> Vec<Event> {
     let (number, attempt) = (call.number, call.attempts);
     let new = !matches!(call.phase, Phase::InDoubt { .. });

@@ -1,12 +1,12 @@
-//! Takes back what was cleared ahead.
+//! Revokes a standing grant.
 
 use super::{Command, Refused, Sealed, Subject};
 use crate::event::Event;
 use crate::grant::NotGranted;
 use crate::ids::Time;
 
-/// Takes back the standing grant that was made with a call. What it cleared before stays cleared.
-/// Whoever the caller knows may do so, because nothing becomes possible by it.
+/// Revokes the standing grant that was made with a call. The calls that it has cleared stay cleared.
+/// Every reviewer may do so, because a revocation makes nothing possible.
 #[derive(Clone, Debug)]
 pub struct Revoke {
     /// Who.
@@ -20,7 +20,7 @@ impl Command for Revoke {
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let (_, call) = subject.call()?;
         let granted = call.granted.as_ref().ok_or(NotGranted::NoSuchGrant)?;
-        // Taken back is taken back, whoever says so once more.
+        // A second revocation is no error.
         let revoked = granted.revoked.is_none().then_some(Event::GrantRevoked { call: call.number, by: self.by });
         Ok((revoked.into_iter().collect(), ()))
     }

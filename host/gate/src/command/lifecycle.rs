@@ -67,7 +67,7 @@ impl Command for CreateRunOnce {
     }
 }
 
-/// Looks for the run that a request has made. It writes nothing, so its answer does not depend on whether such a run could still be made.
+/// Finds the run that a request has made, and writes nothing. So it answers also when such a run could not be made any more.
 #[derive(Clone, Copy, Debug)]
 pub struct FindRun(pub Request);
 
@@ -85,7 +85,7 @@ impl Command for FindRun {
     }
 }
 
-/// The run that the request has made. The key of another request is refused: whoever reuses one by mistake must not be told that their run was started.
+/// The run that the request has made. A key that another request used is refused, so nobody takes that run for their own.
 fn made(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> {
     match &subject.made {
         Some(made) if made.asks == request.asks => Ok(Some(made.run.clone())),
@@ -94,7 +94,7 @@ fn made(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> 
     }
 }
 
-/// A run that waits, sleeps or is over does nothing: who submits a step for it drives something that the journal has left behind.
+/// The run, if it may take a step. A task that submits a step for a run that waits, sleeps or is over is behind the journal.
 fn ready(subject: &Subject) -> Result<&Run, Refused> {
     let run = subject.run()?;
     match run.phase {
@@ -166,7 +166,7 @@ impl Command for FireTimer {
     }
 }
 
-/// Says that the host cannot bring a run forward, and why.
+/// Records that the host cannot bring a run forward, and why.
 #[derive(Clone, Debug)]
 pub struct Delay {
     /// Why, in one line.
@@ -254,7 +254,7 @@ impl Command for CancelRun {
     }
 }
 
-/// A run that is over leaves no call behind that could still start.
+/// The event that ends the open call of a run that is over, so that it cannot start.
 fn withdraw(subject: &Subject) -> Option<Event> {
     let call = subject.call.as_ref()?;
     match call.phase {

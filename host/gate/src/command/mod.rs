@@ -1,6 +1,6 @@
 //! Every legal step, each a function from the journaled state and the time to events and an output.
 //!
-//! A command is judged on the state inside the write transaction, so that of two that race one wins and the other is told who did.
+//! A command is judged on the state inside the write transaction. So one of two racing commands wins, and the other is told the winner.
 
 mod decide;
 mod edit;
@@ -39,7 +39,7 @@ pub trait Command: Sealed + Send + 'static {
     /// What the caller gets once the events are on disk.
     type Out: Send + 'static;
 
-    /// What else it is judged by, which the caller loads into [`Subject::totals`] and [`Subject::granted`].
+    /// Further state that it needs, which the caller loads into [`Subject::totals`], [`Subject::granted`], [`Subject::made`] and [`Subject::beside`].
     fn rests_on(&self) -> RestsOn {
         RestsOn::default()
     }
@@ -48,7 +48,7 @@ pub trait Command: Sealed + Send + 'static {
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Self::Out), Refused>;
 }
 
-/// What a command is judged by besides its run and call.
+/// State that a command needs besides its run and call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestsOn {
     /// Running totals.
@@ -57,7 +57,7 @@ pub struct RestsOn {
     pub grant: Option<CallId>,
     /// The key of a request.
     pub request: Option<Digest>,
-    /// The calls that wait and are like this.
+    /// The waiting calls with the same effect or the same subject.
     pub like: Option<Likeness>,
 }
 
@@ -74,13 +74,13 @@ pub struct Subject {
     pub call: Option<Call>,
     /// The idempotency key of that call's effect.
     pub key: EffectKey,
-    /// The totals that the command rests on, as they are now; in the order in which it names them.
+    /// The totals that the command names, as they are now, in the command's order.
     pub totals: Vec<Counted>,
-    /// The grant that the command rests on, as it is now.
+    /// The grant that the command names, as it is now.
     pub granted: Option<Granted>,
     /// The run that the request of the key has made, if one has.
     pub made: Option<Made>,
-    /// The other calls that wait and are like what the command rests on, by their ids.
+    /// The other waiting calls with the same effect or subject, by their ids.
     pub beside: Vec<Beside>,
     /// The keys of the effects that the call lists beside it, in its order.
     pub keys_beside: Vec<EffectKey>,
@@ -158,10 +158,10 @@ pub enum Refused {
     /// The call is not in a phase that allows the step.
     #[error("the call is {0}")]
     WrongPhase(&'static str),
-    /// The clearance came too long ago.
+    /// The time to start after the clearance is over.
     #[error("the clearance has lapsed before the effect started")]
     StartTooLate,
-    /// The attempt was put off.
+    /// The attempt was postponed.
     #[error("the effect is put off: another attempt is made later")]
     TooEarly {
         /// When the next attempt may start.
@@ -243,7 +243,7 @@ impl Subject {
         Ok((self.run()?, self.call.as_ref().ok_or(Refused::NoSuchCall)?))
     }
 
-    /// How a connector recognises the effects of the calls that a proposal lists.
+    /// The marks by which a connector recognises the effects of the calls that a proposal lists.
     fn marks(&self, proposal: &Proposal) -> Vec<Mark> {
         let keys = self.keys_beside.iter().cloned();
         keys.zip(&proposal.beside).map(|(key, listed)| Mark { key, deed: listed.deed }).collect()

@@ -45,10 +45,10 @@ impl Command for RecordRoutine {
     }
 }
 
-/// What becomes of a consequential call at once.
+/// The first verdict on a consequential call.
 #[derive(Clone, Debug)]
 pub enum Proposed {
-    /// Policy clears it. What policy had no reason for, or could not say without an error, is held instead.
+    /// Policy clears the call. Without a determining policy, or with an error, the call is held instead.
     Clear(Box<Proposal>),
     /// It holds short.
     Hold(Box<Proposal>),
@@ -57,7 +57,7 @@ pub enum Proposed {
 }
 
 impl Proposed {
-    /// The same for people to decide, because the totals that policy went by do not stay as they are for long enough.
+    /// The same proposal, held for people, because the totals that policy used keep changing.
     #[must_use]
     pub fn at_last(self) -> Self {
         match self {
@@ -108,7 +108,7 @@ impl Command for Propose {
         let call = self.call;
         let run = next_call(subject, call)?;
         let proposed = match self.proposed {
-            // A question that nobody is asked has no answer.
+            // A question needs a person's answer.
             Proposed::Clear(proposal) if !proposal.policy.may_clear() || proposal.class == EffectClass::Question => {
                 Proposed::Hold(proposal)
             }
@@ -131,7 +131,7 @@ impl Command for Propose {
                 }
             }
             Proposed::Clear(mut proposal) => {
-                // Nobody is shown what waits beside it, and policy judged these values and no others.
+                // No person sees the calls that wait beside it, and policy judged exactly these values.
                 proposal.preconditions = unchanged(&proposal.preconditions);
                 Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
             }
@@ -142,15 +142,15 @@ impl Command for Propose {
     }
 }
 
-/// Whether the totals that a verdict rests on are those of now. Totals of a day count only on that day: a verdict of yesterday's total would be
-/// counted in today's, which it was not judged by.
+/// Whether the totals of a verdict have their recorded values now. A total of a day counts only on that day: a verdict on yesterday's total would
+/// be counted in today's total, by which it was not judged.
 fn still_so(record: &PolicyRecord, subject: &Subject, now: Time) -> bool {
     let of_another_day = |counted: &Counted| counted.counter.scope.day().is_some_and(|of| of != day(now));
     let same = record.totals == subject.totals;
     same && !record.totals.iter().any(of_another_day)
 }
 
-/// Whether the grant that a proposal rests on, if it rests on one, clears it now.
+/// Whether the grant of a proposal, if it has one, clears the proposal now.
 fn still_granted(subject: &Subject, run: &Run, proposal: &Proposal, now: Time) -> Result<(), Refused> {
     let Some(grant) = &proposal.policy.grant else { return Ok(()) };
     let counter = Counter::of_grant(grant, proposal.action.capability());

@@ -1,4 +1,4 @@
-//! What ends a call besides the outcome of an attempt: a person settles what is in doubt, or its time is over.
+//! The ends of a call besides the outcome of an attempt: a person settles a doubt, or the call's time is over.
 
 use super::effect::attempted;
 use super::{Command, Refused, Sealed, Subject};
@@ -49,7 +49,7 @@ impl Command for Resolve {
     }
 }
 
-/// Lets an approval or a clearance lapse whose time has come.
+/// Ends an approval or a clearance whose time is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Expire;
 
@@ -73,13 +73,13 @@ impl Command for Expire {
     }
 }
 
-/// What becomes of a call that was to be sent again and was not: an earlier attempt may have happened, which must not be forgotten.
+/// The event for a call that a person ordered to be sent again and that was not sent: an earlier attempt may have happened, so it stays in doubt.
 pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
     let reason = format!("{why}; an earlier attempt is in doubt still");
     Event::EffectInDoubt { call: call.number, attempt: call.attempts, reason }
 }
 
-/// What becomes of a call that was put off and did not start again in time: the agent is told why, and not only that it was late.
+/// The event for a call that was postponed and did not start again in time. It tells the agent the reason of the last attempt.
 fn given_up(call: &Call) -> Event {
     let last = call.put_off.as_ref().map(|put_off| put_off.reason.as_str()).unwrap_or_default();
     let reason = format!("{last}; its time to start was over before it was tried again");
