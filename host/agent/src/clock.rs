@@ -1,7 +1,8 @@
 //! The guest's time, and waiting for it.
 //!
-//! A guest's clock moves when it is read (by a microsecond) and when something is delivered to the guest (to the time of the delivery).
-//! So it says the same in every replay, without a single event. A wait becomes a request to the run's task, which makes it a durable timer.
+//! A guest's clock advances when it is read (by a microsecond) and when the guest receives
+//! something (to the time of the delivery). So it shows the same times in every replay, without any
+//! event in the journal. Waiting becomes a request to the run's task, which sets a durable timer.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,17 +28,17 @@ struct Times {
     created: Time,
     now: Time,
     delivered: Time,
-    /// The earliest time that the poll under way waits for.
+    /// The earliest time that the current poll waits for.
     earliest: Option<Time>,
 }
 
 impl Clock {
-    /// Starts when the run was created.
+    /// Starts the clock at the creation of the run.
     pub(super) fn starting(created: Time) -> Self {
         Self(Arc::new(Mutex::new(Times { created, now: created, delivered: created, earliest: None })))
     }
 
-    /// Something reaches the guest that happened at `at`.
+    /// Advances the clock to a delivery at `at`.
     pub(super) fn deliver(&self, at: Time) {
         let mut times = self.times();
         times.delivered = times.delivered.max(at);
@@ -50,19 +51,19 @@ impl Clock {
         times.now
     }
 
-    /// The same as nanoseconds since the run was created, which is what the monotonic clock counts.
+    /// The time in nanoseconds since the run's creation, as the monotonic clock counts it.
     fn read_monotonic(&self) -> u64 {
         let now = self.read();
         now.0.saturating_sub(self.times().created.0).saturating_mul(NANOSECONDS_IN_MICROSECOND)
     }
 
-    /// The point in time that the monotonic clock calls `instant`, rounded up: a wait must not end early.
+    /// The time of the monotonic `instant`, rounded up, because a wait must not end early.
     fn at(&self, instant: u64) -> Time {
         let micros = instant.div_ceil(NANOSECONDS_IN_MICROSECOND);
         Time(self.times().created.0.saturating_add(micros))
     }
 
-    /// Whether `until` has come; if not, the poll under way waits for it.
+    /// Whether `until` has come. If not, the current poll waits for it.
     fn is_due(&self, until: Time) -> bool {
         let mut times = self.times();
         if times.now.max(times.delivered) >= until {
@@ -87,7 +88,8 @@ impl HostWallClock for Clock {
     }
 }
 
-/// A pollable that is ready at a point in guest time. It never wakes anybody: [`Waits`] looks at it, and asks the run's task.
+/// A pollable that becomes ready at a guest time. It has no waker: [`Waits`] checks it and asks the
+/// run's task to wait.
 struct Timer {
     clock: Clock,
     until: Time,
@@ -100,7 +102,7 @@ impl Pollable for Timer {
     }
 }
 
-/// Names [`Waits`] to the linker.
+/// The type by which [`Waits`] is registered in the linker.
 pub(super) struct GuestTime;
 
 impl HasData for GuestTime {
@@ -120,7 +122,8 @@ impl Waits<'_> {
         subscribe(self.table, timer)
     }
 
-    /// Looks once: the places of what is ready, in list order, if anything is. Looking takes time, so that a guest that only looks gets on.
+    /// Checks once: the indexes of the ready pollables, in list order. The check advances the
+    /// clock, so that a guest that polls in a loop makes progress.
     fn look(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Option<Vec<u32>>> {
         self.clock.read();
         self.clock.times().earliest = None;
@@ -136,7 +139,7 @@ impl Waits<'_> {
         }
     }
 
-    /// Ready is what is always ready or due; otherwise this is a wait for the earliest timer.
+    /// Returns the ready pollables, or waits for the earliest timer.
     async fn wait(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
         loop {
             if let Some(ready) = self.look(pollables)? {

@@ -1,14 +1,16 @@
-//! The folder of compiled components: wasmtime's cache, which children fill and the host only reads.
+//! The folder of compiled components: wasmtime's cache, which children fill and the host only
+//! reads.
 //!
-//! The host's engine has no compiler, so what it does not find in its cache is an error and never compiled by it. wasmtime names an entry by a hash of
-//! the component and of the engine's settings, the compiler's among them. The name that an engine without a compiler looks for is therefore
-//! another one than that under which an engine with a compiler keeps its work: a child gives its entry that other name. When wasmtime reads the entry, it
-//! compares the settings in it with the engine's own, as for any other.
+//! The host's engine has no compiler. If the cache lacks a component, that is an error, and the
+//! host does not compile it. wasmtime names an entry by a hash of the component and the engine's
+//! settings, including the compiler's. An engine without a compiler therefore looks for another
+//! name than an engine with one uses, so a child renames its entry. wasmtime still compares the
+//! settings inside the entry with the engine's when it reads it.
 //!
 //! ```text
-//! compiled/modules/wasmtime-48.0.8/NAME     an entry, and NAME.stats, by which wasmtime tells when it was used
-//! compiled/manifests/BUILD/DIGEST           what this build of the program read of the component
-//! compiled/new-…/                           where a child works
+//! compiled/modules/wasmtime-48.0.8/NAME     an entry, and NAME.stats with its last use
+//! compiled/manifests/BUILD/DIGEST           the manifest, as this build of the program read it
+//! compiled/new-…/                           a child's working folder
 //! ```
 
 use std::borrow::Cow;
@@ -27,22 +29,24 @@ use tempfile::TempDir;
 
 use super::source::Source;
 
-/// Where wasmtime keeps entries, below a cache's folder; one folder for each version of wasmtime.
+/// The folder of wasmtime's entries, with one subfolder for each version of wasmtime.
 const ENTRIES: &str = "modules";
 const MANIFESTS: &str = "manifests";
-/// What the names of children's folders begin with.
+/// The prefix of children's working folders.
 const NEW: &str = "new-";
-/// Above this size of all entries the oldest go, but for the newest one. A large Python agent takes 12 MB.
+/// The size limit of all entries. Above it the oldest are removed, but never the newest. A large
+/// Python agent takes 12 MB.
 const BYTES_MAX: u64 = 1 << 30;
 
-/// The folder.
+/// The cache folder.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub(super) folder: PathBuf,
 }
 
 impl Compiled {
-    /// Makes the folder, for this user alone: whoever can write here can have the host run their code. What interrupted children left goes.
+    /// Creates the folder for this user alone: a user who can write here can run code as the host.
+    /// Removes what interrupted children left.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
@@ -54,12 +58,13 @@ impl Compiled {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// A folder for a child to work in, which goes with the value.
+    /// A working folder for a child, removed on drop.
     pub(super) fn new_folder(&self) -> io::Result<TempDir> {
         tempfile::Builder::new().prefix(NEW).tempdir_in(&self.folder)
     }
 
-    /// Takes the entry of this name from the folder in which a child has worked. The oldest ones go if there are too many, and those of other versions of wasmtime.
+    /// Moves a child's entry into the cache. Removes entries of other wasmtime versions, and the
+    /// oldest ones beyond the size limit.
     pub(super) fn take(&self, from: &Path, name: &str) -> io::Result<()> {
         let version = fs::read_dir(from.join(ENTRIES))?.next().ok_or(io::ErrorKind::NotFound)??.file_name();
         let entries = self.folder.join(ENTRIES);
@@ -71,12 +76,12 @@ impl Compiled {
         forget_oldest(&entries.join(&version), name)
     }
 
-    /// What was kept of a component's manifest.
+    /// The stored manifest of a component.
     pub(super) fn manifest(&self, build: &str, digest: &Digest) -> Option<Vec<u8>> {
         fs::read(self.folder.join(MANIFESTS).join(build).join(file_name(digest))).ok()
     }
 
-    /// Keeps what this build of the program read of a component. What other builds have read goes.
+    /// Stores the manifest of a component, and removes those of other builds.
     pub(super) fn keep_manifest(&self, build: &str, digest: &Digest, json: &[u8]) -> io::Result<()> {
         let (manifests, folder) = (self.folder.join(MANIFESTS), self.folder.join(MANIFESTS).join(build));
         fs::create_dir_all(&folder)?;
@@ -94,17 +99,19 @@ fn file_name(digest: &Digest) -> String {
     digest.to_string().replace(':', "-")
 }
 
-/// Gives the one entry in the folder in which this child has compiled the name that `engine` looks for. None is there if it could not be written.
+/// Renames the entry that this child compiled to the name that `engine` looks for. There is no
+/// entry if it could not be written.
 pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, component: Source<'_>) -> io::Result<()> {
     let version = fs::read_dir(folder.join(ENTRIES))?.next().ok_or(io::ErrorKind::NotFound)??.path();
     let entries = fs::read_dir(&version)?.filter_map(Result::ok);
-    // The statistics beside an entry, and files that are being written, have an extension.
+    // Statistics and unfinished files have an extension; entries have none.
     let entry = entries.map(|entry| entry.path()).find(|path| path.extension().is_none());
     fs::rename(entry.ok_or(io::ErrorKind::NotFound)?, version.join(entry_name(engine, component)?))
 }
 
-/// The name that wasmtime 48 gives to the entry of a component: the Base64 of a SHA-256 of what the standard library's `Hash` makes of the engine's settings,
-/// the component, no debug information and no intrinsics. Were it another one, the engine would not find the entry, which tests notice.
+/// The name that wasmtime 48 gives to a component's entry: the Base64 of a SHA-256 over the
+/// standard library's `Hash` of the engine's settings, the component, no debug information and no
+/// intrinsics. With a wrong name the engine would not find the entry; tests check this.
 pub(super) fn entry_name(engine: &wasmtime::Engine, component: Source<'_>) -> io::Result<String> {
     struct Sha(Sha256);
     impl Hasher for Sha {
@@ -112,7 +119,7 @@ pub(super) fn entry_name(engine: &wasmtime::Engine, component: Source<'_>) -> io
             self.0.update(bytes);
         }
 
-        /// Nobody asks for it.
+        /// This value is never used.
         fn finish(&self) -> u64 {
             0
         }
@@ -120,14 +127,14 @@ pub(super) fn entry_name(engine: &wasmtime::Engine, component: Source<'_>) -> io
     let mut hasher = Sha(Sha256::new());
     let nothing = (None::<Cow<'_, [u8]>>, None::<&str>);
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    // Bytes are hashed with their number before them.
+    // `Hash` writes the length before the bytes.
     hasher.write_usize(usize::try_from(component.length()?).unwrap_or(usize::MAX));
     component.pieces(|piece| hasher.write(piece))?;
     nothing.hash(&mut hasher);
     Ok(URL_SAFE_NO_PAD.encode(hasher.0.finalize()))
 }
 
-/// Removes the entries that were used longest ago, until the rest is small enough; never the one of this name.
+/// Removes the least recently used entries until the rest fits, but never the given one.
 fn forget_oldest(folder: &Path, newest: &str) -> io::Result<()> {
     let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
@@ -144,7 +151,7 @@ fn forget_oldest(folder: &Path, newest: &str) -> io::Result<()> {
             break;
         }
         fs::remove_file(&path)?;
-        // wasmtime may not have written it yet.
+        // wasmtime may not have written this file yet.
         drop(fs::remove_file(path.with_extension("stats")));
         all -= bytes;
     }

@@ -1,6 +1,7 @@
-//! One engine per process: its settings, and components that are ready to run.
+//! The engine of the process: its settings, and components that are ready to run.
 //!
-//! INVARIANT: the engine of a host has no compiler. What it runs was compiled by a child ([`Reader`]) and comes through wasmtime's cache.
+//! **Invariant:** the engine of a host has no compiler. A child ([`Reader`]) compiles the code, and
+//! the host reads it through wasmtime's cache.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,25 +23,29 @@ use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi};
 
-/// The stack of one guest with the host functions that it calls, and the part of it that is the guest's own. Python needs this much; others do not touch it, so it costs them nothing.
+/// The stack for a guest and the host functions it calls, and the guest's part of it. Python needs
+/// this much. Others do not touch it, so it costs them nothing.
 const STACK_BYTES: usize = 1024 * 1024;
 const WASM_STACK_BYTES: usize = 512 * 1024;
 
-/// What one guest may have, and what the pool has for each: so nobody takes another's. Python components have some forty core instances and ten tables,
-/// others a handful; a memory is one of each component that an agent is composed of.
+/// The limits for one guest. The pool reserves as much for each, so no guest takes from another.
+/// Python components have some forty core instances and ten tables, others fewer; each component in
+/// a composition has one memory.
 const CORE_INSTANCES_PER_GUEST: u32 = 64;
 const MEMORIES_PER_GUEST: u32 = 4;
 const TABLES_PER_GUEST: u32 = 16;
 
-/// What of a guest's memory and tables is wiped in place for the next one instead of being given back to the system, which interrupts every core.
-/// Where the kernel can tell, only pages that were written are wiped.
+/// The part of a guest's memory and tables that is zeroed for the next guest instead of being
+/// returned to the system, because returning it interrupts every core. Where the kernel can tell,
+/// only written pages are zeroed.
 const MEMORY_KEPT_BYTES: usize = 256 * 1024;
 const TABLE_KEPT_BYTES: usize = 16 * 1024;
 
-/// What wasmtime says where an engine without a compiler does not find a component in its cache. Anything else is the component's fault.
+/// wasmtime's message if an engine without a compiler misses a component in its cache. Any other
+/// error is the component's.
 const NO_COMPILER: &str = "not configured with a compiler";
 
-/// Compiles components and runs them. One per process; cheap to clone.
+/// Runs components. One per process; cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
@@ -49,13 +54,14 @@ struct Inner {
     reader: Reader,
     ticker: Option<Ticker>,
     threads: Threads,
-    /// What a simulation has compiled.
+    /// The programs that a simulation has compiled.
     kept: Option<Mutex<HashMap<Digest, Program>>>,
 }
 
 impl Engine {
-    /// Starts the engine and its ticker. `guests_max` guests may be live at once; address space is set aside for them, no memory.
-    /// `threads_max` of them may compute at once, each on a thread of its own.
+    /// Starts the engine and its ticker. `guests_max` guests can exist at once: address space is
+    /// reserved for them, and no memory. `threads_max` of them can compute at once, each on a
+    /// thread of its own.
     pub fn new(reader: Reader, guests_max: u32, threads_max: usize) -> Result<Self, EngineError> {
         let engine = match reader.compiled() {
             Some(folder) => pooled(&mut without_compiler(folder)?, guests_max),
@@ -67,8 +73,9 @@ impl Engine {
         Ok(Self(Arc::new(Inner { engine, reader, ticker, threads, kept: None })))
     }
 
-    /// An engine for tests with many short-lived hosts, in which everything happens in the same order each time: its guests are never interrupted,
-    /// so that no limit on CPU time holds, they have no threads of their own, and it compiles a component once and for all, in this process.
+    /// An engine for tests with many short hosts, in which the order of events is always the same:
+    /// guests are never interrupted, so CPU limits have no effect; they have no threads of their
+    /// own; and each component is compiled once, in this process.
     pub fn for_simulation(cache: &Path, guests_max: u32) -> Result<Self, EngineError> {
         let mut config = config();
         config.cache(Some(self::cache(cache)?));
@@ -76,8 +83,9 @@ impl Engine {
         Ok(Self(Arc::new(Inner { engine, reader: Reader::in_process(), ticker: None, threads: Threads::none(), kept })))
     }
 
-    /// The host's engine as a child has it, to try what it has compiled: no guest is started, so nothing is interrupted. With `pool` it sets address
-    /// space aside for one, and refuses what does not fit into that, as the host does.
+    /// The host's engine inside a child, for trying the compiled code. No guest is started, so
+    /// nothing needs interruption. With `pool` it reserves address space for one guest and refuses
+    /// what does not fit, as the host does.
     pub(super) fn of_child(folder: &Path, pool: bool) -> Result<Self, EngineError> {
         let mut config = without_compiler(folder)?;
         if pool {
@@ -93,19 +101,20 @@ impl Engine {
         })))
     }
 
-    /// Reads what a component asks for. If no build like this one has seen it before, it is compiled on the way, which takes up to half a minute for
-    /// a large one: call it where blocking is allowed.
+    /// Reads a component's manifest. If this build has not read it before, the component is
+    /// compiled too, which can take half a minute. Call it where blocking is allowed.
     pub fn read(&self, component: Source<'_>, digest: &Digest) -> Result<Arc<Manifest>, LoadError> {
         let known = self.0.reader.known(digest);
         known.map_or_else(|| self.0.reader.compile(component, digest, &self.0.engine), Ok)
     }
 
-    /// Reads components, and knows what may be read.
+    /// The reader of components.
     pub fn reader(&self) -> &Reader {
         &self.0.reader
     }
 
-    /// Makes a component ready to run. Its compiled code comes from the cache; if it is gone, a child compiles it again.
+    /// Makes a component ready to run. Its code comes from the cache; if it is missing there, a
+    /// child compiles it again.
     pub fn compile(&self, bytes: &[u8], manifest: &Manifest) -> Result<Program, LoadError> {
         if !manifest.problems.is_empty() {
             return Err(LoadError::Problems(manifest.problems.clone()));
@@ -137,7 +146,7 @@ impl Engine {
         Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports, bytes })))
     }
 
-    /// From the cache, where this engine has no compiler.
+    /// Loads the code from the cache, if this engine has no compiler.
     fn component(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         let engine = &self.0.engine;
         let failed = |error: wasmtime::Error| LoadError::Compile { cause: cause(&error) };
@@ -152,7 +161,7 @@ impl Engine {
         }
     }
 
-    /// The threads that its guests run on.
+    /// The threads for guests.
     pub fn threads(&self) -> &Threads {
         &self.0.threads
     }
@@ -166,7 +175,7 @@ impl Engine {
     }
 }
 
-/// A compiled component, ready to be started any number of times. Cheap to clone.
+/// A compiled component, which can be started any number of times. Cheap to clone.
 #[derive(Clone)]
 pub struct Program(Arc<Compiled>);
 
@@ -181,32 +190,33 @@ pub(super) struct Compiled {
 }
 
 impl Program {
-    /// What its code takes in memory.
+    /// The memory that its code takes.
     pub fn bytes(&self) -> usize {
         self.0.bytes
     }
 
-    /// Whether a guest has it, or somebody else is about to start one.
+    /// Whether a guest uses it, or is about to.
     pub fn is_running(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    /// A guest at its beginning. Nothing of it runs before [`Guest::next`].
+    /// A guest before its first instruction. It runs only in [`Guest::next`].
     pub fn start(&self, start: Start) -> Guest {
         Guest::new(self.0.clone(), start)
     }
 }
 
-/// Every setting that decides what a guest can see is fixed here; all of them are part of what replay relies on.
+/// The settings that decide what a guest can observe. Replay depends on all of them.
 fn config() -> Config {
     let mut config = Config::new();
-    // The same bits on every machine.
+    // The same results of floating-point operations on every machine.
     config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    // What could make two runs differ, or what agents have no use for. Threads, garbage collection and asynchronous components are not compiled in either.
+    // Features that could make two runs differ, or that agents do not need. Threads, garbage
+    // collection and asynchronous components are not compiled in.
     config.concurrency_support(false).wasm_memory64(false);
     config.epoch_interruption(true);
     config.max_wasm_stack(WASM_STACK_BYTES).async_stack_size(STACK_BYTES);
-    // A backtrace names functions of a build without names; its cost is paid by every trap.
+    // Builds have no function names, and every trap would pay for the backtrace.
     config.wasm_backtrace_max_frames(None);
     config
 }
@@ -232,14 +242,14 @@ fn entry(component: &Component, entry: Entry) -> Option<ComponentExportIndex> {
     match entry {
         Entry::Run => component.get_export_index(None, "run"),
         Entry::WasiCli => {
-            // Any 0.2.x: the lookup matches versions.
+            // Any 0.2.x: the lookup matches compatible versions.
             let interface = component.get_export_index(None, "wasi:cli/run@0.2.0")?;
             component.get_export_index(Some(&interface), "run")
         }
     }
 }
 
-/// Compiles a component, so that its code is an entry of the cache in `folder`, and says how large that is in memory.
+/// Compiles a component into the cache in `folder`, and returns the size of its code in memory.
 pub(super) fn compile_into(bytes: &[u8], folder: &Path) -> Result<u64, LoadError> {
     let failed = |error: wasmtime::Error| LoadError::Compile { cause: cause(&error) };
     let not_kept = |cause: String| LoadError::NotKept { path: folder.into(), cause };
@@ -250,14 +260,15 @@ pub(super) fn compile_into(bytes: &[u8], folder: &Path) -> Result<u64, LoadError
     Ok((image.end as usize - image.start as usize) as u64)
 }
 
-/// Whatever this engine runs, it finds in the cache.
+/// An engine that only finds code in the cache.
 fn without_compiler(folder: &Path) -> Result<Config, EngineError> {
     let mut config = config();
     config.enable_compiler(false).cache(Some(cache(folder)?));
     Ok(config)
 }
 
-/// wasmtime's cache in a folder. It compresses an entry once: doing so again for what is used often would be work of the host on what it did not make.
+/// wasmtime's cache in a folder. It does not compress frequently used entries a second time,
+/// because that would be work for foreign code in the host.
 fn cache(folder: &Path) -> Result<Cache, EngineError> {
     let mut cache = CacheConfig::new();
     cache.with_directory(folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
@@ -268,7 +279,8 @@ fn failed(error: wasmtime::Error) -> EngineError {
     EngineError::Engine { cause: format!("{error:#}") }
 }
 
-/// An engine with a pool for guests' memory. A machine that limits address space cannot make the pool; on demand, starting a guest takes some microseconds more.
+/// An engine with a pool for guests' memory. A machine that limits address space cannot create the
+/// pool; allocating on demand costs some microseconds per start.
 fn pooled(config: &mut Config, guests_max: u32) -> wasmtime::Result<wasmtime::Engine> {
     let on_demand = config.clone();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(guests_max)));

@@ -1,4 +1,4 @@
-//! One run of an agent, step by step, driven by the run's own task.
+//! One run of an agent, step by step, driven by the run's task.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,65 +17,63 @@ use super::ticker::Ticker;
 use super::trap::Trap;
 use super::value;
 
-/// What a guest starts with. Two guests of one program with the same of this, given the same answers, do the same.
-// Without `Debug`, which would print the seed.
+/// The inputs of a guest. Two guests of one program with the same inputs and the same answers
+/// behave in the same way.
+// No `Debug`, because it would print the seed.
 #[derive(Clone)]
 pub struct Start {
-    /// What the agent is to do.
+    /// The task for the agent.
     pub task: String,
-    /// What it may use.
     pub limits: RunLimits,
-    /// Where its randomness comes from.
+    /// The seed of its random numbers.
     pub seed: [u8; 32],
-    /// When its clock starts.
+    /// The start of its clock.
     pub created_at: Time,
-    /// How many bytes one call may hand to the host.
+    /// The maximum size of one call's arguments.
     pub arguments_max_bytes: usize,
 }
 
-/// A live instance. It runs only inside [`Guest::next`], so one that nobody polls costs no CPU; dropping it frees everything it has at once.
-/// The host keeps it on the [`Threads`](super::Threads) of its engine.
+/// A live instance. It runs only inside [`Guest::next`], so it costs no CPU otherwise; dropping it
+/// frees everything at once. The host keeps it on the engine's [`Threads`](super::Threads).
 pub struct Guest {
     program: Arc<Compiled>,
     shared: Shared,
-    /// `None` once it is over.
+    /// `None` after its end.
     running: Option<Pin<Box<dyn Future<Output = Step> + Send>>>,
-    /// What it did last, until that has been told.
+    /// The next step, if it is already known.
     ready: Option<Step>,
     waiting: Option<Waiting>,
 }
 
-/// What a guest does next.
+/// The steps of a guest.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// It calls the host and waits for [`Guest::answer`].
+    /// The guest calls the host and waits for [`Guest::answer`].
     Call(HostCall),
-    /// It sleeps and waits for [`Guest::wake`].
+    /// The guest sleeps and waits for [`Guest::wake`].
     Sleep {
-        /// Until when, by its own clock.
+        /// The end of the sleep by the guest's clock.
         until: Time,
     },
-    /// It printed a line; there is nothing to answer.
+    /// The guest printed a line. This needs no answer.
     Output {
-        /// `stdout` or `stderr`.
         level: &'static str,
-        /// The line without its end. Agents' text: to be escaped wherever it is shown.
+        /// The line without its end. It is the agent's text, so it must be escaped wherever it is
+        /// shown.
         text: String,
     },
-    /// It returned.
+    /// The guest returned.
     Finished(Result<String, String>),
-    /// It ended without returning.
+    /// The guest ended without returning.
     Trapped(Trap),
 }
 
-/// A call of a function that the agent imports.
+/// A call of an imported function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostCall {
-    /// The function.
     pub capability: Arc<Capability>,
-    /// Its type.
     pub ty: Arc<FunctionType>,
-    /// An object keyed by parameter name, in normal form.
+    /// The arguments as an object by parameter name, in normal form.
     pub arguments: Value,
 }
 
@@ -91,9 +89,10 @@ impl Guest {
         Self { program, shared, running: Some(running), ready: None, waiting: None }
     }
 
-    /// Runs the guest up to its next step. Dropping the future before it is ready loses nothing.
+    /// Runs the guest up to its next step. Dropping the future early loses nothing.
     ///
-    /// A call or a sleep must have been answered first; otherwise, and after the end, this is the host's mistake and comes back as [`Trap::Host`].
+    /// A call or a sleep must have been answered before. Otherwise, or after the end, the host made
+    /// a mistake and gets [`Trap::Host`].
     pub async fn next(&mut self) -> Step {
         loop {
             if let Some(step) = self.due() {
@@ -109,8 +108,8 @@ impl Guest {
         }
     }
 
-    /// Hands the guest the result of its call, which happened at `at`. The result is in the JSON form of the function's type, `Null` if it has none.
-    /// After a mismatch the guest still waits.
+    /// Gives the guest the result of its call, which happened at `at`. The result is in the JSON
+    /// form of the function's type, or `Null` without one. After a mismatch the guest still waits.
     pub fn answer(&mut self, result: &Value, at: Time) -> Result<(), Mismatch> {
         let mismatch =
             |expected: &str| Mismatch { path: "result".into(), expected: expected.into(), found: "a result".into() };
@@ -126,19 +125,20 @@ impl Guest {
         Ok(())
     }
 
-    /// Wakes the guest from its sleep. Before its time it sleeps on: the next step is the same sleep.
+    /// Wakes the guest. If its time has not come, the next step is the same sleep again.
     pub fn wake(&mut self, at: Time) {
         if let Some(Waiting::Sleep) = self.waiting {
             self.deliver(Reply::Woken, at);
         }
     }
 
-    /// Whether what it does from now on it has done before. Replay counts as CPU time, but does not end at the limit. A guest starts out live.
+    /// Sets whether the guest is being replayed. Replay counts as CPU time but does not end at the
+    /// limit. A guest starts live.
     pub fn replay(&self, yes: bool) {
         self.shared.meter.replay(yes);
     }
 
-    /// What counts the CPU time that it uses, replay included.
+    /// The counter of its CPU time, including replay.
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
     }
@@ -167,7 +167,8 @@ impl Guest {
         Poll::Ready(())
     }
 
-    /// What can be told without running the guest: what it printed comes before what it then did.
+    /// The next step that is known without running the guest: printed lines come before the step
+    /// after them.
     fn due(&mut self) -> Option<Step> {
         if let Some((channel, text)) = self.shared.output.take() {
             return Some(Step::Output { level: channel.level(), text });

@@ -1,7 +1,7 @@
-//! From the guest's small stack to the run's task and back.
+//! Hands requests from the guest's small stack to the run's task, and replies back.
 //!
-//! A handler is polled on the guest's own stack, so it does next to nothing there: it lays its request in a slot and waits until the reply lies there.
-//! A guest makes one call at a time, so one slot is enough.
+//! A handler is polled on the guest's own stack, so it does little there: it puts its request into
+//! a slot and waits for the reply. A guest makes one call at a time, so one slot is enough.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -9,31 +9,28 @@ use std::task::Poll;
 use holdshort_gate::Time;
 use wasmtime::component::Val;
 
-/// What the guest waits for.
+/// The requests of a guest.
 pub(super) enum Request {
-    /// The result of a call of the import with this index.
+    /// The result of a call.
     Call {
-        /// Its place in the manifest's imports.
+        /// The index of the function in the manifest's imports.
         import: usize,
-        /// What it was called with.
+        /// The arguments.
         params: Vec<Val>,
     },
-    /// A point in time, by the guest's clock.
-    Sleep {
-        /// When.
-        until: Time,
-    },
+    /// A wake-up at a time of the guest's clock.
+    Sleep { until: Time },
 }
 
-/// What it gets.
+/// The replies to a guest.
 pub(super) enum Reply {
     /// The result of its call, if the function has one.
     Result(Option<Val>),
-    /// The time has come; the guest's clock has been set.
+    /// The time has come; the guest's clock is already set.
     Woken,
 }
 
-/// The slot between a guest and the task that drives it.
+/// The slot between a guest and its task.
 #[derive(Clone, Default)]
 pub(super) struct Handover(Arc<Mutex<Slot>>);
 
@@ -44,10 +41,11 @@ struct Slot {
 }
 
 impl Handover {
-    /// On the guest's side: asks, and suspends the guest until the reply is there.
+    /// Guest's side: makes a request and suspends the guest until the reply is there.
     pub(super) async fn ask(&self, request: Request) -> Reply {
         self.slot().request = Some(request);
-        // INVARIANT: no waker is kept. The guest is polled only by `Guest::next`, which polls after every reply.
+        // INVARIANT: no waker is stored. Only `Guest::next` polls the guest, and it polls after
+        // every reply.
         std::future::poll_fn(|_| match self.slot().reply.take() {
             Some(reply) => Poll::Ready(reply),
             None => Poll::Pending,
@@ -55,17 +53,17 @@ impl Handover {
         .await
     }
 
-    /// On the task's side: what the guest asks for, once.
+    /// Task's side: takes the guest's request, once.
     pub(super) fn take(&self) -> Option<Request> {
         self.slot().request.take()
     }
 
-    /// On the task's side: the reply, which the guest finds when it is polled next.
+    /// Task's side: stores the reply, which the guest finds at its next poll.
     pub(super) fn reply(&self, reply: Reply) {
         self.slot().reply = Some(reply);
     }
 
-    /// Nothing that holds the lock can panic half-way, so a poisoned slot is a whole one.
+    /// No code that holds the lock can panic midway, so a poisoned slot is still consistent.
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The one dynamic path for every function that an agent imports and that is not WASI.
+//! The one dynamic path for all imported functions outside WASI.
 
 use wasmtime::component::Linker;
 
@@ -6,7 +6,8 @@ use super::handover::{Reply, Request};
 use super::instance::State;
 use super::manifest::Import;
 
-/// Registers every import under its own name and version. The handlers know nothing of what they stand for: the run's task does.
+/// Registers every import under its name and version. The handlers do not know what the functions
+/// mean; the run's task does.
 pub(super) fn link(linker: &mut Linker<State>, imports: &[Import]) -> wasmtime::Result<()> {
     for (index, import) in imports.iter().enumerate() {
         let mut interface = linker.instance(import.capability.interface())?;
@@ -15,7 +16,7 @@ pub(super) fn link(linker: &mut Linker<State>, imports: &[Import]) -> wasmtime::
             let request = Request::Call { import: index, params: params.to_vec() };
             Box::new(async move {
                 match (handover.ask(request).await, results.first_mut()) {
-                    // The reply was made for this function's type; the engine checks it once more.
+                    // The reply was made for this function's type, and the engine checks it again.
                     (Reply::Result(Some(value)), Some(result)) => *result = value,
                     (Reply::Result(_) | Reply::Woken, _) => {}
                 }

@@ -1,4 +1,5 @@
-//! A guest's store and its one call: what runs on the guest's own stack, from instantiating to returning.
+//! A guest's store and its single call, from instantiation to return. This code runs on the guest's
+//! own stack.
 
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use super::output::Output;
 use super::trap::{Circumstances, Trap};
 use super::wasi::{RESOURCES_MAX, Wasi};
 
-/// The first argument of a WASI program, where others have their own name.
+/// The first argument of a WASI program, which is usually the program's name.
 const PROGRAM_NAME: &str = "agent";
 
-/// What a guest and the task that drives it both hold.
+/// The state that a guest shares with its task.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) handover: Handover,
@@ -28,7 +29,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// For a guest at its beginning.
+    /// The state before the start.
     pub(super) fn new(start: &Start) -> Self {
         Self {
             handover: Handover::default(),
@@ -39,16 +40,16 @@ impl Shared {
     }
 }
 
-/// What a guest's host functions work on.
+/// The state of a guest's host functions.
 pub(super) struct State {
     pub(super) shared: Shared,
     pub(super) wasi: Wasi,
     limiter: Limiter,
-    /// Whether it got as far as running its own code.
+    /// Whether the guest's own code has started.
     started: bool,
 }
 
-/// Runs a guest from its beginning to its end.
+/// Runs a guest from start to end.
 pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) -> Step {
     let arguments: &[&str] = match program.entry {
         Entry::Run => &[],
@@ -63,7 +64,8 @@ pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) ->
     };
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(start.arguments_max_bytes);
-    // The handles by which it holds them, those of its own resources among them, which are in no table of ours.
+    // Limits all handles, including those of the guest's own resources, which are in no table of
+    // the host.
     store.set_max_component_handles(RESOURCES_MAX);
     store.epoch_deadline_callback(|cx| cx.data().shared.meter.tick());
     store.set_epoch_deadline(1);
@@ -103,7 +105,7 @@ async fn call(program: &Compiled, store: &mut Store<State>, task: &str) -> wasmt
     }
 }
 
-/// A program's result is its exit status; what it has to say is in its output.
+/// A program's result is its exit status. Its messages are in its output.
 fn exit_status(status: i32) -> Result<String, String> {
     if status == 0 { Ok(String::new()) } else { Err(format!("exit status {status}")) }
 }

@@ -1,4 +1,5 @@
-//! What a child does with a component, on a stack that is smaller than the host's: what passes here overflows nothing there.
+//! The work of a child on a component. Its stack is smaller than the host's, so a component that
+//! passes here cannot overflow the host's.
 
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -13,11 +14,11 @@ use super::problem::cause;
 use super::source::Source;
 use holdshort_common::isolate;
 
-/// Why a child has no manifest.
+/// The child has no manifest.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Refusal {
     pub(super) text: String,
-    /// Whether the same bytes are refused again.
+    /// Whether the same bytes would be refused again.
     pub(super) of_the_bytes: bool,
 }
 
@@ -27,13 +28,14 @@ impl From<LoadError> for Refusal {
     }
 }
 
-/// What a component asks for.
+/// Reads the manifest of a component.
 pub fn manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {
     Ok(Manifest::read(bytes)?)
 }
 
-/// What a component asks for; and its compiled code is in `folder` under the name that a host's engine looks for.
-/// In the end the child does what the host will do with it, so that a failure there is a failure here.
+/// Reads the manifest and compiles the component into `folder`, under the name that a host's engine
+/// looks for. At the end the child loads the code as the host will, so that a failure happens here
+/// first.
 pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manifest, Refusal> {
     let manifest = Manifest::read(bytes)?;
     if !manifest.problems.is_empty() {
@@ -47,17 +49,19 @@ pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manife
     let without = engine(false)?;
     rename_entry(folder, without.wasmtime(), Source::Bytes(bytes)).map_err(|error| not_kept(folder, error))?;
     without.compile(bytes, &manifest)?;
-    // Loading it takes no more memory than is allowed. Whether a guest of it fits the pool takes address space.
+    // Loading stays within the memory limit. Only the test whether a guest fits the pool needs more
+    // address space.
     let lifted = isolate::without_memory_limit();
     lifted.map_err(|error| LoadError::Compile { cause: error.to_string() })?;
-    // A machine that limits address space has no pool, and neither has its host.
+    // A machine that limits address space has no pool, and its host has none either.
     if let Ok(pooled) = engine(true) {
         pooled.compile(bytes, &manifest)?;
     }
     Ok(manifest)
 }
 
-/// wasmtime does not say why it left no entry; writing as much as a small one has tells.
+/// wasmtime does not report why it wrote no entry, so this writes a file of similar size to find
+/// the error.
 fn not_kept(folder: &Path, error: Error) -> LoadError {
     let probe = || std::fs::write(folder.join("probe"), [0; 64 << 10]).err();
     let error = if error.kind() == ErrorKind::NotFound { probe().unwrap_or(error) } else { error };

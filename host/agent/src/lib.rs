@@ -1,13 +1,17 @@
-//! A component from bytes to running instance: what it asks for, how it is compiled, and how one run of it is driven.
+//! Loads agents: from a component's bytes to a running instance.
 //!
-//! Everything that a component imports and that is not WASI, the host's own interfaces included, goes through one dynamic path ([`imports`]):
-//! the handler hands the call to the run's task, and the task answers it through [`Guest`]. So one piece of code gates, journals, shows and replays,
-//! and a third party's interface is gated by configuration alone.
+//! All imports outside WASI, including the host's own interfaces, take one dynamic path
+//! ([`imports`]): the handler hands the call to the run's task, which answers it through [`Guest`].
+//! So one piece of code holds, records, shows and replays all calls, and a foreign interface needs
+//! only configuration.
 //!
-//! Read in this order: [`manifest`] (what a component asks for, without compiling), [`load`] (why it may be refused), [`reader`] (both in a child process,
-//! which does what [`isolated`] says and leaves what it compiled in the folder of [`compiled`]), [`engine`] (ready to run),
-//! [`guest`] (one run, step by step), [`instance`] (the engine's side of it), [`handover`] and [`imports`] (from the guest's stack to the run's task), [`value`] (WIT values as JSON),
-//! [`wasi`], [`clock`] and [`output`] (the deterministic subset of WASI), [`limits`] and [`ticker`] (what a guest may use), [`threads`] (where it runs), [`trap`] (how it may end).
+//! Read in this order: [`manifest`] (the imports, without compiling), [`load`] (reasons to refuse),
+//! [`reader`] (both in a child process, which runs [`isolated`] and stores its code in the folder
+//! of [`compiled`]), [`engine`] (ready to run), [`guest`] (one run, step by step), [`instance`]
+//! (the engine's side of it), [`handover`] and [`imports`] (from the guest's stack to the task),
+//! [`value`] (WIT values as JSON), [`wasi`], [`clock`] and [`output`] (the deterministic subset of
+//! WASI), [`limits`] and [`ticker`] (limits on memory and CPU time), [`threads`] (where guests
+//! run), [`trap`] (how they can end).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 mod clock;

@@ -1,48 +1,50 @@
-//! What a guest may use: linear memory and tables, and its own CPU time.
+//! The limits of a guest: memory with tables, and CPU time.
 //!
-//! **Invariant:** No agent may have more memories, tables and instances than the pool has for each agent.
+//! **Invariant:** no agent may have more memories, tables and instances than the pool has for each
+//! agent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
-/// A table element is a pointer; counted as memory, so that one limit holds for both.
+/// A table element is a pointer. It counts as memory, so one limit holds for both.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// The most elements of one table. The pool makes no larger ones, so that without a pool there must not be any either: a run replays in both.
+/// The maximum elements of a table. The pool allows no more, so without a pool there must not be
+/// more either: a run can be replayed in both.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
-/// How many memories, tables and core instances one guest may make; the largest Python component seen needs a tenth.
+/// The maximum number of memories, tables and core instances of one guest. The largest known Python
+/// component needs a tenth.
 const ITEMS_MAX: usize = 1_000;
 
-/// Replay runs the same code again. By how much it may pass the limit before the host takes that for its own failure: it must never end a run
-/// that went on when it was at the same place before.
+/// Replay runs the same code again and may exceed the CPU limit by this factor, before it counts as
+/// the host's failure. It must never end a run that went on from the same place before.
 const REPLAY_TIMES: u32 = 10;
 const REPLAY_EXTRA: Duration = Duration::from_secs(10);
 
-/// Why a guest was stopped from outside. Travels through the engine as an error and is found again by [`Trap`](super::trap::Trap).
+/// A guest was stopped by a limit. The value travels through the engine as an error, and
+/// [`Trap`](super::trap::Trap) finds it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Stopped {
-    /// It used up its CPU time.
+    /// The CPU time is used up.
     #[error("CPU limit")]
-    Cpu {
-        /// The limit.
-        limit_ms: u64,
-    },
-    /// Replay took far longer than the run may ever have.
+    Cpu { limit_ms: u64 },
+    /// Replay took far longer than a run's CPU limit allows.
     #[error("replay takes too long")]
     Replay,
-    /// The machine had no memory where the guest was entitled to some.
+    /// The machine had no memory, although the guest was within its limit.
     #[error("the machine has no memory left")]
     NoMemory,
 }
 
-/// Counts a guest's CPU time from its beginning, shared between the guest and what drives it.
+/// Counts a guest's CPU time from its beginning, shared between the guest and its driver.
 ///
-/// It is measured and never estimated: the thread's own CPU time is read where the guest's work begins and ends on a thread, and at each tick between.
-/// What replay takes counts too, since it is what the run took to get to the same place: so the limit holds for all of a run's life, however often
-/// it is parked, and nothing needs to be written down.
+/// The time is measured: the thread's CPU time is read where the guest's work begins and ends, and
+/// at each tick between. Replay counts too, because it shows the time that the run took to reach
+/// the same place. So the limit covers the run's whole life, however often it is parked, and
+/// nothing needs to be stored.
 #[derive(Clone)]
 pub struct Meter(Arc<Mutex<Counts>>);
 
@@ -50,11 +52,11 @@ struct Counts {
     limit: Duration,
     replaying: bool,
     used: Duration,
-    /// The CPU time of the thread when it was last counted; nothing while no work for the guest is done.
+    /// The thread's CPU time at the last count; `None` while no work for the guest is done.
     since: Option<Duration>,
 }
 
-/// Work for a guest is done on this thread until the value is dropped.
+/// Work for a guest is counted on this thread until this is dropped.
 pub(super) struct Running<'a>(Option<&'a Meter>);
 
 impl Drop for Running<'_> {
@@ -74,19 +76,19 @@ impl Meter {
         Self(Arc::new(Mutex::new(Counts { limit, replaying: false, used: Duration::ZERO, since: None })))
     }
 
-    /// Whether what runs from now on has run before.
+    /// Sets whether the following work is replay.
     pub(super) fn replay(&self, yes: bool) {
         self.counts().replaying = yes;
     }
 
-    /// What was used so far.
+    /// The CPU time used so far.
     pub fn used(&self) -> Duration {
         let mut counts = self.counts();
         counts.count();
         counts.used
     }
 
-    /// Counts what this thread does from now on. Within work that is counted already this changes nothing.
+    /// Starts to count this thread's work. Inside counted work this changes nothing.
     pub(super) fn running(&self) -> Running<'_> {
         let mut counts = self.counts();
         if counts.since.is_some() {
@@ -96,7 +98,7 @@ impl Meter {
         Running(Some(self))
     }
 
-    /// Counts all that `work` takes where it is polled: the guest's own code, and what the host does for its calls there.
+    /// Counts all of `work`: the guest's own code, and the host's work for its calls.
     pub async fn count<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|cx| {
@@ -106,7 +108,7 @@ impl Meter {
         .await
     }
 
-    /// At each tick of the epoch while the guest runs: stops it, or lets others run first.
+    /// Called at each tick while the guest runs: stops the guest or lets others run first.
     pub(super) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let mut counts = self.counts();
         counts.count();
@@ -128,7 +130,7 @@ impl Meter {
 }
 
 impl Counts {
-    // INVARIANT: called on the thread that runs the guest, or while none does.
+    // INVARIANT: called on the guest's thread, or while no thread runs it.
     fn count(&mut self) {
         if let Some(since) = self.since {
             let now = thread_time();
@@ -138,22 +140,23 @@ impl Counts {
     }
 }
 
-/// The CPU time of this thread. A guest runs on one from entering to leaving.
+/// The CPU time of this thread. A guest stays on one thread from entering to leaving.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Bounds a guest's memories and tables together.
+/// Limits a guest's memories and tables together.
 pub(super) struct Limiter {
     bytes_max: usize,
     bytes: usize,
-    /// Whether the guest asked for more than it may have. A guest may cope with that; if it traps, that is why.
+    /// Whether a request for memory was refused. A guest may handle that; if it traps, this is the
+    /// reason.
     pub(super) refused: bool,
 }
 
 impl Limiter {
-    /// Allows `bytes_max` in all.
+    /// A limit of `bytes_max` in total.
     pub(super) fn new(bytes_max: u64) -> Self {
         Self { bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX), bytes: 0, refused: false }
     }
@@ -171,13 +174,14 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // Past its own declared maximum a memory never grows, whatever the host has.
+        // A memory never grows beyond its declared maximum.
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        // A guest that saw this would differ from one replay to the next. What no memory of its type could ever reach is refused in every replay alike;
-        // the engine tells the two apart by this text alone (a test holds it).
+        // If a guest saw this error, replays could differ. A size beyond the maximum of the type is
+        // refused in every replay alike. Only the engine's text distinguishes the two cases; a test
+        // checks it.
         if error.to_string().contains("type's limits") { Ok(()) } else { Err(error.context(Stopped::NoMemory)) }
     }
 

@@ -1,22 +1,23 @@
-//! Why bytes cannot be run as an agent, in words for the person who built or configured it.
+//! The reasons why bytes cannot be run as an agent, with advice for the person who built or
+//! configured it.
 
 use std::path::PathBuf;
 
 use super::problem::Problem;
 use holdshort_common::isolate::Fault;
 
-/// Why a component is refused.
+/// A component is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Something else altogether.
+    /// The file has another format.
     #[error(
         "this is not a WebAssembly component: it looks like {looks_like}; give the `.wasm` file that the build wrote"
     )]
     NotWasm {
-        /// What the first bytes look like.
+        /// The format, by the first bytes.
         looks_like: &'static str,
     },
-    /// A module that was never made a component.
+    /// A core module that was not converted to a component.
     #[error(
         "this is a core WebAssembly module, not a component; build it with `wasm-component-ld` as the linker, or turn it into one with `wasm-tools component new`"
     )]
@@ -26,102 +27,91 @@ pub enum LoadError {
         "this is a WIT package in binary form, which holds types and no code; give the component that was built from it"
     )]
     WitPackage,
-    /// Cut off.
+    /// The file is cut off.
     #[error("this component is cut off after {length} bytes; copy or build it again")]
     Truncated {
-        /// How much there is.
+        /// The length of the file.
         length: usize,
     },
-    /// A component in name, but not valid.
+    /// The header is a component's, but the content is invalid.
     #[error("this component is not valid: {cause}; build it again with current tools")]
     Invalid {
-        /// What the validator says, with the offset.
+        /// The validator's message with the offset.
         cause: String,
     },
-    /// Nothing to run.
+    /// The component exports no entry point.
     #[error(
         "this component exports {exports} and no `run`; export `run: func(task: string) -> result<string, string>`"
     )]
     NoRunExport {
-        /// What it exports instead, each in backticks; `nothing` if so.
+        /// The exports, each in backticks, or `nothing`.
         exports: String,
     },
-    /// Something to run, of another type.
+    /// The entry point has another type.
     #[error("this component exports `run: {found}`; it must be `run: func(task: string) -> result<string, string>`")]
     WrongRunExport {
-        /// The signature that is there.
+        /// Its signature.
         found: String,
     },
-    /// It asks for more than anybody could classify.
+    /// The component imports more than a person could classify.
     #[error(
         "this component imports {imports} functions in {bytes} bytes of names and types, and {wasi} interfaces of WASI: more than a person could classify; import only what the agent uses"
     )]
     TooManyImports {
-        /// Functions.
+        /// The number of functions.
         imports: usize,
-        /// Interfaces of WASI.
+        /// The number of WASI interfaces.
         wasi: usize,
-        /// How long the functions' names and types are.
+        /// The length of all names and types.
         bytes: usize,
     },
-    /// Larger than the operator allows.
+    /// The file exceeds the operator's limit.
     #[error(
         "this component has {bytes} bytes; at most {mib_max} MiB are read: build it without debug information, or raise `component-mib` in the section `[limits]`"
     )]
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        mib_max: u64,
-    },
-    /// Small, and large when it is compiled.
+    TooLarge { bytes: u64, mib_max: u64 },
+    /// The compiled code exceeds the limit.
     #[error(
         "this component becomes {bytes} bytes of compiled code; at most {mib_max} MiB are kept: build it smaller, or raise `load-compiled-mib` in the section `[limits]`"
     )]
     CodeTooLarge {
-        /// The size of what is compiled.
+        /// The size of the compiled code.
         bytes: u64,
-        /// The limit.
         mib_max: u64,
     },
-    /// The process that read it ended before it had an answer.
+    /// The child process ended without an answer.
     #[error("this component cannot be read: {0}")]
     Fault(#[from] Fault),
-    /// The process that read it says why not.
+    /// The child process reported an error.
     #[error("{text}")]
     Told {
-        /// In its words.
+        /// Its message.
         text: String,
-        /// Whether the same bytes are refused again.
+        /// Whether the same bytes would be refused again.
         of_the_bytes: bool,
     },
-    /// What was compiled cannot be kept, or is gone when it is needed.
+    /// The compiled code cannot be stored, or is missing when needed.
     #[error("compiled code cannot be kept in `{}`: {cause}; make room there, and make it a folder that this user may write", path.display())]
-    NotKept {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        cause: String,
-    },
-    /// Its imports cannot be offered.
+    NotKept { path: PathBuf, cause: String },
+    /// Some imports cannot be offered.
     #[error("this component cannot be run here: {}", list(.0))]
     Problems(Vec<Problem>),
-    /// Valid, but not within what the engine runs.
+    /// The component is valid but outside what the engine supports.
     #[error("this component cannot be compiled: {cause}")]
     Compile {
-        /// What the engine says.
+        /// The engine's message.
         cause: String,
     },
-    /// Its imports are not what they are called.
+    /// The imports do not match their names.
     #[error("this component's imports do not fit what the host offers: {cause}; build it against the published WIT")]
     Link {
-        /// What the linker says.
+        /// The linker's message.
         cause: String,
     },
 }
 
 impl LoadError {
-    /// Whether the same bytes are refused again on this host; else what failed is the machine.
+    /// Whether this host would refuse the same bytes again. Otherwise the machine failed.
     pub fn is_of_the_bytes(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.is_of_the_bytes(),
@@ -144,27 +134,22 @@ impl LoadError {
     }
 }
 
-/// Why the engine cannot start.
+/// The engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The folder for compiled components is not to be had.
+    /// The folder for compiled components is not usable.
     #[error("cannot use `{}` for compiled components; make it a folder that this user owns", path.display())]
-    Cache {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The program cannot look at itself.
+    Cache { path: PathBuf, source: std::io::Error },
+    /// The program cannot read its own file.
     #[error("cannot read this program's own file: {0}; is `/proc` mounted?")]
     Program(#[source] std::io::Error),
-    /// The ticker's thread cannot be had.
+    /// The ticker's thread cannot be started.
     #[error("cannot start the thread that interrupts agents")]
     Ticker(#[source] std::io::Error),
     /// The engine does not run on this machine.
     #[error("cannot start the WebAssembly engine: {cause}")]
     Engine {
-        /// What it says.
+        /// The engine's message.
         cause: String,
     },
 }
@@ -173,10 +158,11 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Tells what `bytes` are if they are not a component; what is a component by its header is left to the decoder.
+/// Reports what `bytes` are if they are no component. A file with a component's header is left to
+/// the decoder.
 pub(super) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     const MAGIC: &[u8] = b"\0asm";
-    // The second half of the version word is the layer: 0 for modules, 1 for components.
+    // The second half of the version is the layer: 0 for modules, 1 for components.
     match bytes.strip_prefix(MAGIC) {
         Some([_, _, 0, 0, ..]) => Err(LoadError::CoreModule),
         Some([_, _, _, _, ..]) => Ok(()),

@@ -1,6 +1,7 @@
-//! What a component asks for and offers, read without compiling it.
+//! Reads a component's imports and entry point without compiling it.
 //!
-//! INVARIANT: all text in a manifest and in an error about one is bounded, whatever the component says: its author is not trusted.
+//! **Invariant:** all text in a manifest and in its errors is limited in length, because the
+//! component's author is not trusted.
 
 use holdshort_gate::{Capability, Digest, FunctionType, WitType};
 use serde::{Deserialize, Serialize};
@@ -11,52 +12,52 @@ use super::load::{LoadError, check_header};
 use super::problem::{Problem, ProblemKind, cause, short};
 use super::{wasi, wit};
 
-/// What a component asks for and offers.
+/// The imports and the entry point of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The digest of its bytes.
     pub digest: Digest,
-    /// Every function of every interface that it imports and that is not WASI, in the component's order.
+    /// All imported functions outside WASI, in the component's order.
     pub imports: Vec<Import>,
-    /// The WASI interfaces that it imports, with their versions.
+    /// The imported WASI interfaces with their versions.
     pub wasi: Vec<String>,
-    /// How it is started.
     pub entry: Entry,
-    /// Why it cannot be run here; empty if it can.
+    /// The reasons why it cannot run here.
     pub problems: Vec<Problem>,
 }
 
-/// A function that the host is asked to offer.
+/// An imported function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// Its name, with its interface and version.
     pub capability: Capability,
-    /// Its type.
     #[serde(rename = "type")]
     pub ty: FunctionType,
 }
 
-/// How a component is started.
+/// The entry points of components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
-    /// It exports `run: func(task: string) -> result<string, string>`.
+    /// The component exports `run: func(task: string) -> result<string, string>`.
     Run,
-    /// It exports `wasi:cli/run`: a program that gets the task as its only argument.
+    /// The component exports `wasi:cli/run`: a program with the task as its only argument.
     WasiCli,
 }
 
-/// How many functions and how many interfaces of WASI a component may import. A composition of large ones has some hundred.
+/// The maximum number of imported functions, and of WASI interfaces. A composition of large
+/// components has some hundred.
 const IMPORTS_MAX: usize = 1_000;
-/// How many characters all these functions' names and types may have, written out.
+/// The maximum length of all functions' names and types as text.
 const IMPORTS_BYTES_MAX: usize = 2 << 20;
-/// The bytes of a function's whole name: it stands in configurations, messages and lists.
+/// The maximum length of a capability's name in bytes. Names appear in configurations, messages and
+/// lists.
 const CAPABILITY_BYTES_MAX: usize = 300;
-/// How many problems, and how many names of exports, are told; with these a build can be mended, and then there are others or none.
+/// The number of problems, and of exports, that a message lists. With these an author can fix the
+/// build, and then see the rest.
 const PROBLEMS_MAX: usize = 50;
 const EXPORTS_TOLD_MAX: usize = 10;
 
 impl Manifest {
-    /// Decodes a component. What it asks for beyond what can be offered is in `problems`; an error means that there is nothing to run.
+    /// Decodes a component. Imports that cannot be offered are in `problems`; an error means that
+    /// nothing can be run.
     pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         check_header(bytes)?;
         check_lengths(bytes)?;
@@ -75,7 +76,8 @@ impl Manifest {
         manifest.bound()
     }
 
-    /// Refuses a component with more imports than anybody could classify, and cuts the list of problems.
+    /// Refuses a component with more imports than a person could classify, and shortens the list of
+    /// problems.
     fn bound(mut self) -> Result<Self, LoadError> {
         let size = |import: &Import| serde_json::to_string(import).map_or(usize::MAX, |text| text.len());
         let all: usize = self.imports.iter().map(size).fold(0, usize::saturating_add);
@@ -96,12 +98,12 @@ impl Manifest {
             WorldItem::Interface { id, .. } if name.starts_with("wasi:") => self.wasi_interface(resolve, name, *id),
             WorldItem::Interface { id, .. } => self.interface(resolve, &name, *id),
             WorldItem::Function(_) => self.problem(name, ProblemKind::WorldFunction),
-            // A type by itself asks for nothing; where a function uses one, the function is judged.
+            // A type imports nothing by itself. A function that uses it is judged.
             WorldItem::Type { .. } => {}
         }
     }
 
-    /// An interface of types alone asks for nothing and so needs nothing of the host.
+    /// An interface with types alone needs nothing from the host.
     fn wasi_interface(&mut self, resolve: &Resolve, name: String, id: InterfaceId) {
         let asks = resolve.interfaces.get(id).is_some_and(|interface| !interface.functions.is_empty());
         if asks && !wasi::offers(&name) {
@@ -117,7 +119,8 @@ impl Manifest {
             let capability = Capability::new(name, &function.name).ok().filter(|_| short).ok_or(());
             match (capability, wit::function_type(resolve, function)) {
                 (Ok(capability), Ok(ty)) => self.imports.push(Import { capability, ty }),
-                // A method's name is no capability's name either; that it is a method says more.
+                // A method's name is no capability's name either, but "method" is the more helpful
+                // message.
                 (_, Err(what)) => self.problem(format!("{name}#{}", function.name), what),
                 (Err(_), Ok(_)) => self.problem(format!("{name}#{}", function.name), ProblemKind::Name),
             }
@@ -156,7 +159,7 @@ fn entry(resolve: &Resolve, world: &World) -> Result<Entry, LoadError> {
     }
 }
 
-/// Some names, and how many more there are.
+/// Some names, and the number of the others.
 fn listed(names: &[String]) -> String {
     let mut told: Vec<String> = names.iter().take(EXPORTS_TOLD_MAX).map(|name| format!("`{}`", short(name))).collect();
     if names.len() > told.len() {
@@ -173,13 +176,14 @@ fn is_run(resolve: &Resolve, function: &Function) -> bool {
     })
 }
 
-/// Whether every part is as long as it says. The decoder believes a length and makes room for it, gigabytes if a few bytes say so; here nothing is read into memory.
+/// Whether every section is as long as it declares. The decoder trusts a length and allocates for
+/// it, possibly gigabytes for a few bytes. This check allocates nothing.
 fn check_lengths(bytes: &[u8]) -> Result<(), LoadError> {
     let mut parts = wasmparser::Parser::new(0).parse_all(bytes);
     parts.try_for_each(|part| part.map(drop)).map_err(|error| not_decoded(&cause(&error), bytes.len()))
 }
 
-/// The decoder has one error type; that a file is cut off can be told by its text alone.
+/// The decoder has one error type; only its text shows that a file is cut off.
 fn not_decoded(cause: &str, length: usize) -> LoadError {
     if cause.contains("unexpected end") {
         LoadError::Truncated { length }

@@ -1,7 +1,7 @@
-//! What a guest prints: lines, which become log lines of its run and nothing else.
+//! The lines that a guest prints, which become log lines of its run and nothing else.
 //!
-//! **Invariant:** Log lines are hints for people. They are stored beside the events, are not numbered as calls, and a line after the last
-//! journaled event may appear twice when a run is replayed.
+//! **Invariant:** log lines are hints for people. They are stored beside the events and are not
+//! numbered as calls. A line after the last recorded event may appear twice when a run is replayed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,21 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi_io::bytes::Bytes;
 
-/// A line longer than this goes out in pieces: 4 KiB is more than a person reads in one.
+/// Longer lines are split. 4 KiB is more than a person reads in one line.
 const LINE_BYTES_MAX: usize = 4 * 1024;
 
-/// What may lie here between two polls of the guest. More is dropped, and said: log lines are hints, and the guest must not be able to fill the host.
+/// The maximum data between two polls of the guest. More is dropped with a message, so that a guest
+/// cannot fill the host's memory.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
 
-/// What a line costs beside its text, so that empty lines cannot fill the host either.
+/// The cost of a line beside its text, so that empty lines cannot fill the memory either.
 const LINE_BYTES: usize = size_of::<(Channel, String)>();
 
-/// How much a guest may write at once: a constant, so that what it sees does not depend on how fast the host reads.
+/// How much a guest may write at once. It is constant, so that the guest cannot observe the host's
+/// speed.
 const PERMIT_BYTES: usize = 64 * 1024;
 
-/// A message for the log, cut to the length of a line that is printed. The end says how much is missing.
+/// A log message, cut to the length of a printed line, with the number of missing bytes at its end.
 pub fn log_line(mut message: String) -> String {
     let kept = message.floor_char_boundary(LINE_BYTES_MAX);
     if kept < message.len() {
@@ -35,7 +37,7 @@ pub fn log_line(mut message: String) -> String {
     message
 }
 
-/// Standard output or standard error.
+/// The two outputs of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
     Stdout,
@@ -43,7 +45,7 @@ pub(super) enum Channel {
 }
 
 impl Channel {
-    /// The level of the log lines that come of it.
+    /// The level of its log lines.
     pub(super) fn level(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -52,7 +54,7 @@ impl Channel {
     }
 }
 
-/// The lines that a guest has printed and nobody has taken yet.
+/// The printed lines that nobody has taken yet.
 #[derive(Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Queue>>);
 
@@ -77,13 +79,13 @@ impl Output {
         (dropped > 0).then(|| (Channel::Stderr, format!("[{dropped} bytes of output were dropped here]")))
     }
 
-    /// Whether there is anything to take.
+    /// Whether there is no line to take.
     pub(super) fn is_empty(&self) -> bool {
         let queue = self.queue();
         queue.lines.is_empty() && queue.dropped == 0
     }
 
-    /// Ends the last lines, which have no end of their own when a guest is over.
+    /// Ends the last lines when the guest ends.
     pub(super) fn finish(&self) {
         let mut queue = self.queue();
         for channel in [Channel::Stdout, Channel::Stderr] {
@@ -91,7 +93,7 @@ impl Output {
         }
     }
 
-    /// The stream that the guest gets for `channel`.
+    /// The guest's stream for `channel`.
     pub(super) fn stream(&self, channel: Channel) -> Stream {
         Stream { output: self.clone(), channel }
     }
@@ -102,7 +104,7 @@ impl Output {
 }
 
 impl Queue {
-    /// Lines are made as the bytes come. What has no end yet is kept, and is never longer than a line may be.
+    /// Splits bytes into lines. The unfinished rest is kept, up to the maximum length of a line.
     fn write(&mut self, channel: Channel, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ended) = match piece.strip_suffix(b"\n") {
@@ -134,10 +136,11 @@ impl Queue {
         }
     }
 
-    /// Once something was dropped, all of it is until the queue has been emptied: so there is one gap, and it is told where it is.
+    /// Once something is dropped, everything is dropped until the queue is empty, so there is one
+    /// gap, reported at its place.
     fn push(&mut self, channel: Channel) {
         let line = std::mem::take(self.partial(channel));
-        // As it is kept: what is not UTF-8 grows when it is replaced.
+        // The size after replacing bytes outside UTF-8, which can grow the text.
         let text = String::from_utf8_lossy(&line).into_owned();
         let bytes = LINE_BYTES + text.len();
         if self.bytes + bytes > QUEUE_BYTES_MAX || self.dropped > 0 {
@@ -164,7 +167,7 @@ impl IsTerminal for Stream {
 
 impl StdoutStream for Stream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this one, which the host does not offer.
+        // Only WASI 0.3 asks for this stream, and the host does not offer it.
         Box::new(tokio::io::sink())
     }
 
@@ -233,7 +236,7 @@ mod tests {
         assert_eq!(lines(&output), ["after"]);
     }
 
-    /// A guest that prints all day and is read is never cut short, whatever its lines are.
+    /// A guest that prints continuously, and whose lines are taken, loses none.
     #[test]
     fn what_was_taken_makes_room_again() {
         let output = Output::default();

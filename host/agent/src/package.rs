@@ -1,7 +1,8 @@
-//! The published WIT package, embedded, so that the types which agents must import are those of `wit/` and of nothing else.
+//! The published WIT package, compiled into the program, so that the types of built-in functions
+//! are exactly those of `wit/`.
 //!
-//! **Invariant:** The type of a built-in function is checked at load against this package. An agent that imports `send-email` with another type
-//! is refused.
+//! **Invariant:** the type of a built-in function is checked at load against this package. An agent
+//! that imports `send-email` with another type is refused.
 
 use std::path::Path;
 
@@ -25,17 +26,17 @@ const FILES: [(&str, &str); 10] = [
     ("workspace.wit", include_str!("../../../wit/workspace.wit")),
 ];
 
-/// The whole name of one of the package's interfaces, such as `email`.
+/// The full name of one of the package's interfaces, such as `email`.
 pub fn interface(name: &str) -> String {
     format!("holdshort:agent/{name}@0.1.0")
 }
 
-/// Whether a function is one of the package's, in any version of it.
+/// Whether a function belongs to the package, in any version.
 pub fn is_ours(capability: &Capability) -> bool {
     capability.interface().starts_with("holdshort:agent/")
 }
 
-/// The package cannot be read: this program was built from files that do not fit together.
+/// The package cannot be read: this program was built from inconsistent files.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded WIT package cannot be read: {0}")]
 pub struct BadPackage(String);

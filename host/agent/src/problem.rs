@@ -1,20 +1,22 @@
-//! What a component asks for that the host cannot give, each named so that its author can change it.
+//! Imports that the host cannot offer, each named so that its author can change it.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The characters of a component's own text that are told: of a name, and of what a library says about it.
+/// The maximum length of a component's own text in a message: a name, or a library's message about
+/// it.
 const NAME_CHARS_MAX: usize = 100;
 const CAUSE_CHARS_MAX: usize = 400;
 
-/// A component's name of something, bounded; a name may be megabytes long.
+/// A component's name for something, shortened. A name may have megabytes.
 pub(super) fn short(name: &str) -> String {
     bounded(name, NAME_CHARS_MAX)
 }
 
-/// What a library says of a component, on a line and bounded, because it may quote it.
+/// A library's message about a component, shortened to one line, because it may quote the
+/// component.
 pub(super) fn cause(error: &dyn fmt::Display) -> String {
     bounded(&format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "), CAUSE_CHARS_MAX)
 }
@@ -26,37 +28,34 @@ fn bounded(text: &str, chars_max: usize) -> String {
     }
 }
 
-/// One thing that keeps a component from being run.
+/// One reason why a component cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// The import, as `package:name/interface@version#function`, or the interface alone.
+    /// The import, as `package:name/interface@version#function` or the interface alone.
     pub item: String,
-    /// What is wrong with it.
     pub what: ProblemKind,
 }
 
 /// Why the host cannot offer an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProblemKind {
-    /// It passes a resource, whose value could be neither shown nor journaled.
+    /// It passes a resource, which can be neither shown nor recorded.
     Resource,
-    /// It passes a stream.
     Stream,
-    /// It passes a future.
     Future,
-    /// It is an `async func`, or belongs to a component built for asynchronous calls.
+    /// It is an `async func`, or the component was built for asynchronous calls.
     AsyncFunction,
-    /// It uses a type that has no JSON form here; its WIT word.
+    /// It uses a type without a JSON form here; with its WIT keyword.
     UnsupportedType(Cow<'static, str>),
-    /// Its type, written out, is too large or nested too deep to be shown or stored.
+    /// Its type is too large or nested too deep to be shown or stored.
     TypeTooLarge,
-    /// A WASI interface, or a version of one, that is outside the host's deterministic subset.
+    /// A WASI interface or version outside the host's deterministic subset.
     UnknownWasi,
-    /// A function that the world imports by itself, so that no interface names it.
+    /// A function that the world imports directly, without an interface's name.
     WorldFunction,
-    /// Its name is not one that configuration could write, or a person could read.
+    /// Its name cannot be written in a configuration or read by a person.
     Name,
-    /// There are more problems of this kind or another than are told; so many.
+    /// The number of further problems that are not listed.
     More(usize),
 }
 

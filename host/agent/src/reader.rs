@@ -1,4 +1,5 @@
-//! Reads components in children: what they ask for, and their compiled code. Whoever wrote a component decides what reading it costs, so the host only sees what came out.
+//! Reads components in child processes: manifests and compiled code. The author of a component
+//! decides what reading it costs, so the host sees only the result.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,15 +14,15 @@ use super::manifest::Manifest;
 use super::source::Source;
 use holdshort_common::isolate::{Fault, Input, Isolate, Limits};
 
-/// At most this many manifests are kept in memory; others are read again.
+/// The maximum number of manifests in memory. Others are read again.
 const KNOWN_MAX: usize = 256;
 
-/// What reading a component may use.
+/// The limits for reading a component.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
     /// The size of its file.
     pub component_mib: u64,
-    /// Of the child that reads and compiles it.
+    /// The limits of the child that reads and compiles it.
     pub child: Limits,
 }
 
@@ -30,7 +31,7 @@ pub struct ReadLimits {
 pub struct Reader(Arc<Inner>);
 
 struct Inner {
-    /// The children; none for tests, which read in their own process.
+    /// The children; `None` for tests, which read in their own process.
     isolate: Option<(Isolate, String)>,
     limits: ReadLimits,
     compiled: Option<Compiled>,
@@ -38,13 +39,13 @@ struct Inner {
 }
 
 impl Reader {
-    /// Reads in children. Compiled code and manifests are kept in the folder `compiled`, which is made.
+    /// A reader with children. It creates the folder `compiled` for code and manifests.
     pub fn isolated(isolate: Isolate, limits: ReadLimits, compiled: &Path) -> Result<Self, EngineError> {
         let explain = |source| EngineError::Cache { path: compiled.to_owned(), source };
         Self::new(isolate, limits, Some(Compiled::open(compiled).map_err(explain)?))
     }
 
-    /// Reads in children, and keeps nothing.
+    /// A reader with children that stores nothing.
     pub fn forgetful(isolate: Isolate, limits: ReadLimits) -> Result<Self, EngineError> {
         Self::new(isolate, limits, None)
     }
@@ -54,25 +55,26 @@ impl Reader {
         Ok(Self(Arc::new(Inner { isolate: Some((isolate, build)), limits, compiled, known: Mutex::default() })))
     }
 
-    /// Reads in this process, where a hostile component can do its worst: for tests, whose components are their own.
+    /// A reader in this process, for tests with their own components. A hostile component could
+    /// harm the process.
     pub fn in_process() -> Self {
         let child = Limits { settings: "load", memory_mib: 0, cpu_seconds: 0, seconds: 0, file_mib: 0 };
         let limits = ReadLimits { component_mib: u64::MAX >> 20, child };
         Self(Arc::new(Inner { isolate: None, limits, compiled: None, known: Mutex::default() }))
     }
 
-    /// The folder in which an engine finds what children have compiled; none if this process compiles.
+    /// The folder with children's compiled code; `None` if this process compiles.
     pub(super) fn compiled(&self) -> Option<&Path> {
         self.0.compiled.as_ref().map(|compiled| compiled.folder.as_path())
     }
 
-    /// Refuses a component by its size, before it is in memory.
+    /// Refuses a component by its size before it is loaded into memory.
     pub fn check_size(&self, bytes: u64) -> Result<(), LoadError> {
         let mib_max = self.0.limits.component_mib;
         if bytes > mib_max << 20 { Err(LoadError::TooLarge { bytes, mib_max }) } else { Ok(()) }
     }
 
-    /// What a component asks for. It is not compiled.
+    /// The manifest of a component, without compiling it.
     pub fn manifest(&self, bytes: &[u8]) -> Result<Arc<Manifest>, LoadError> {
         self.check_size(bytes.len() as u64)?;
         let digest = Digest::of(bytes);
@@ -89,7 +91,8 @@ impl Reader {
         Ok(self.keep(manifest))
     }
 
-    /// What a component asks for, and its compiled code in the folder, under the name that `engine` looks for. A component with problems is not compiled.
+    /// Reads the manifest and compiles the component under the name that `engine` looks for. A
+    /// component with problems is not compiled.
     pub(super) fn compile(
         &self,
         component: Source<'_>,
@@ -117,7 +120,8 @@ impl Reader {
         Ok(self.keep(manifest))
     }
 
-    /// What was read of a component before, by this process or an earlier one of the same build.
+    /// The manifest of a component that this process, or an earlier one of the same build, has
+    /// read.
     pub fn known(&self, digest: &Digest) -> Option<Arc<Manifest>> {
         let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
         known.or_else(|| {
@@ -138,7 +142,7 @@ impl Reader {
     }
 }
 
-/// A child's answer: a manifest of just these bytes, or why there is none.
+/// A child's answer: the manifest of exactly these bytes, or an error.
 fn parsed(answer: &[u8], digest: Digest) -> Result<Manifest, LoadError> {
     let read: Result<Manifest, Refusal> =
         serde_json::from_slice(answer).map_err(|_| Fault::Ended("it gave no answer".into()))?;

@@ -1,4 +1,5 @@
-//! The bytes of a component, where they are. A file is read in pieces: most of what is refused never is in the host's memory.
+//! The bytes of a component. A file is read in pieces, so the host's memory never holds most
+//! refused components.
 
 use std::fs::File;
 use std::io;
@@ -9,20 +10,18 @@ use sha2::{Digest as _, Sha256};
 
 use holdshort_common::isolate::Input;
 
-/// How much of a file is in memory at a time.
+/// The part of a file that is in memory.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The bytes of a component.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// In memory.
     Bytes(&'a [u8]),
-    /// In a file.
     File(&'a File),
 }
 
 impl<'a> Source<'a> {
-    /// How many there are.
+    /// The number of bytes.
     pub(super) fn length(self) -> io::Result<u64> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
@@ -30,14 +29,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Their digest.
+    /// The digest of the bytes.
     pub fn digest(self) -> io::Result<Digest> {
         let mut hasher = Sha256::new();
         self.pieces(|piece| hasher.update(piece))?;
         Ok(<[u8; 32]>::from(hasher.finalize()).into())
     }
 
-    /// Takes them piece by piece, from the first to the last.
+    /// Reads the bytes piece by piece.
     pub(super) fn pieces(self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let file = match self {
             Self::Bytes(bytes) => {
@@ -55,7 +54,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// For a child.
+    /// The bytes as a child's input.
     pub(super) fn input(self) -> Input<'a> {
         match self {
             Self::Bytes(bytes) => Input::Bytes(bytes),

@@ -1,10 +1,12 @@
-//! The threads that agents run on. They do nothing else, and no agent runs anywhere else.
+//! The threads that run agents. They do nothing else, and agents run nowhere else.
 //!
-//! An agent can hold its thread for as long as one library call takes, such as a `memory.copy` of all its memory, because nothing can interrupt that.
-//! So the threads that serve people never poll an agent, and the system prefers them to those that do.
+//! One library call, such as a `memory.copy` of all its memory, can hold an agent's thread, and
+//! nothing can interrupt it. So threads that serve requests never poll an agent, and the system
+//! prefers them to the agents' threads.
 //!
-//! **Invariant:** these threads start no thread and no process, which would inherit the low priority. They have no runtime, so whatever would
-//! start one (`spawn_blocking`, a child process) panics here and is found by the first test that goes that way.
+//! **Invariant:** these threads start no thread and no process, because they would inherit the low
+//! priority. They have no runtime, so code that would start one (`spawn_blocking`, a child process)
+//! panics here, and the first test on that path finds it.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -16,16 +18,17 @@ use std::time::Duration;
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use futures_util::future::BoxFuture;
 
-/// How much more the system prefers other threads: all of its 19 steps, with which a thread gets a seventieth of what one of the host's own gets beside it.
-/// So all the agents that may compute at once take less than one thread of the host's would. With 10 steps sixteen of them got nearly half of
-/// what a busy machine left to the host, and requests took five times as long. Agents go on beside other programs, since Linux
-/// divides the time between sessions and services before it looks at this.
+/// The niceness of agents' threads: the maximum. A thread then gets a seventieth of what a host's
+/// thread gets beside it, so all agents together take less than one thread of the host. With
+/// niceness 10, sixteen of them took nearly half of a busy machine from the host, and requests took
+/// five times as long. Beside other programs agents still progress, because Linux first divides
+/// time between sessions and services.
 const NICE: i32 = 19;
 
-/// How long a thread without work stays for more.
+/// How long an idle thread waits for work.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Runs what is an agent's doing. A cheap handle.
+/// Runs agents' work. Cheap to clone.
 #[derive(Clone)]
 pub struct Threads(Option<Arc<Queue>>);
 
@@ -33,7 +36,8 @@ struct Queue {
     state: Mutex<State>,
     work: Condvar,
     threads_max: usize,
-    /// The least important is 19. Not relative to the thread that starts another, which may be one of these.
+    /// The niceness, 19 at most. It is absolute, because the thread that starts another may be one
+    /// of these.
     nice: i32,
 }
 
@@ -45,37 +49,39 @@ struct State {
 }
 
 impl Threads {
-    /// At most so many threads, each started when it is needed.
+    /// At most this many threads, each started when needed.
     pub(super) fn new(threads_max: usize) -> Self {
         let threads_max = threads_max.max(1);
         let nice = rustix::process::getpriority_process(None).unwrap_or(0).saturating_add(NICE).min(19);
         Self(Some(Arc::new(Queue { state: Mutex::default(), work: Condvar::new(), threads_max, nice })))
     }
 
-    /// No threads: everything runs where it is awaited, which in a simulation is the one thread there is.
+    /// No threads: work runs where it is awaited. A simulation has only one thread.
     pub(super) fn none() -> Self {
         Self(None)
     }
 
-    /// A value that is used and dropped on these threads alone.
+    /// Keeps a value that is used and dropped only on these threads.
     pub fn keep<T: Send + 'static>(&self, value: T) -> Kept<T> {
         Kept { value: Some(value), threads: self.clone() }
     }
 }
 
-/// A value that is used and dropped on the agents' threads alone. To drop it may take as long as to use it: an agent's memory is given back then.
+/// A value that is used and dropped only on the agents' threads. Dropping an agent frees its
+/// memory, which can take as long as using it.
 pub struct Kept<T: Send + 'static> {
     value: Option<T>,
     threads: Threads,
 }
 
-/// The work with a kept value ended in a panic, and the value is gone.
+/// The work with a kept value panicked, and the value is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the host failed while it ran the agent; its log has the place")]
 pub struct Failed;
 
 impl<T: Send + 'static> Kept<T> {
-    /// Works with the value on one of the threads. Where this is dropped before it is done, the work stops at its next await and the value is gone.
+    /// Uses the value on one of the threads. If the future is dropped early, the work stops at its
+    /// next await and the value is gone.
     pub async fn with<R: Send + 'static>(
         &mut self,
         work: impl for<'a> FnOnce(&'a mut T) -> BoxFuture<'a, R> + Send + 'static,
@@ -114,7 +120,7 @@ impl Queue {
         task
     }
 
-    /// Work that has only let others go first needs no other thread: its own looks here next.
+    /// Work that only yielded needs no other thread: its own thread looks here next.
     fn push(self: &Arc<Self>, runnable: Runnable, info: ScheduleInfo) {
         let mut state = self.state();
         state.ready.push_back(runnable);
@@ -135,7 +141,7 @@ impl Queue {
             tracing::error!(%error, "cannot start a thread for agents");
             let mut state = self.state();
             state.threads -= 1;
-            // Without any thread the work is given up, and whoever waits for it is told so.
+            // Without any thread the work is dropped, and its caller gets an error.
             let given_up = if state.threads == 0 { std::mem::take(&mut state.ready) } else { VecDeque::new() };
             drop(state);
             drop(given_up);
@@ -143,18 +149,18 @@ impl Queue {
     }
 
     fn work(&self) {
-        // Of this thread alone: Linux has a priority for each.
+        // This affects the current thread only: on Linux each thread has its own priority.
         if let Err(error) = rustix::process::setpriority_process(None, self.nice) {
             tracing::warn!(%error, "agents run with the priority of the host's own threads");
         }
         while let Some(runnable) = self.next() {
             let ran = catch_unwind(AssertUnwindSafe(|| runnable.run()));
-            // The panic's own message is on stderr by now, and whoever waits for the work is told that there is none.
+            // The panic's message is on stderr already, and the caller gets an error.
             drop::<Result<bool, Box<dyn Any + Send>>>(ran);
         }
     }
 
-    /// The work that has waited longest; nothing once there was none for a while.
+    /// The work that has waited longest; `None` after some time without work.
     fn next(&self) -> Option<Runnable> {
         let mut state = self.state();
         loop {

@@ -1,4 +1,5 @@
-//! The clock that interrupts guests: the engine's epoch, moved on every millisecond while any guest runs, and not at all when none does.
+//! Interrupts guests: it advances the engine's epoch every millisecond while a guest runs, and
+//! stops when none does.
 
 use std::io;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use wasmtime::{Engine, EngineWeak};
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// How many ticks nobody must have run before the ticker sleeps: waking it costs a system call, which a busy host should not pay for each poll.
+/// The number of idle ticks before the ticker sleeps. Waking it takes a system call, which a busy
+/// host should not pay for each poll.
 const IDLE_TICKS: u32 = 200;
 
-/// Ticks while somebody holds a [`Running`].
+/// Ticks while at least one [`Running`] exists.
 pub(super) struct Ticker {
     state: Arc<TickerState>,
     thread: Thread,
@@ -28,7 +30,7 @@ struct TickerState {
 }
 
 impl Ticker {
-    /// Starts the thread; it ends with the ticker.
+    /// Starts the thread, which ends with the ticker.
     pub(super) fn start(engine: &Engine) -> io::Result<Self> {
         let state = Arc::new(TickerState::default());
         let (engine, inner) = (engine.weak(), state.clone());
@@ -36,7 +38,7 @@ impl Ticker {
         Ok(Self { state, thread: thread.thread().clone() })
     }
 
-    /// A guest runs until the value is dropped.
+    /// Marks that a guest runs, until dropped.
     pub(super) fn running(&self) -> Running<'_> {
         self.state.running.fetch_add(1, Ordering::SeqCst);
         self.state.touched.store(true, Ordering::Relaxed);
@@ -54,7 +56,7 @@ impl Drop for Ticker {
     }
 }
 
-/// Keeps the epoch moving.
+/// Keeps the epoch advancing.
 pub(super) struct Running<'a>(&'a TickerState);
 
 impl Drop for Running<'_> {
@@ -79,7 +81,8 @@ fn tick(engine: &EngineWeak, state: &TickerState) {
     }
 }
 
-/// INVARIANT: a guest that starts running either is seen here, or sees `asleep` and unparks. Both sides write first and read second.
+/// INVARIANT: a guest that starts is either seen here, or sees `asleep` and unparks the thread.
+/// Both sides write before they read.
 fn sleep(state: &TickerState) {
     state.asleep.store(true, Ordering::SeqCst);
     while state.running.load(Ordering::SeqCst) == 0 && !state.over.load(Ordering::SeqCst) {

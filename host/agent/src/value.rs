@@ -1,6 +1,8 @@
-//! WIT values as the engine holds them, to and from their JSON form (`wit/README.md` documents it for users).
+//! Converts WIT values between the engine's form and JSON (`wit/README.md` documents the JSON form
+//! for users).
 //!
-//! What [`to_json`] makes is in normal form already: [`WitType::normalise`] would change nothing. A property test over random types holds that.
+//! The output of [`to_json`] is in normal form: [`WitType::normalise`] would not change it. A
+//! property test over random types checks this.
 
 use std::fmt;
 
@@ -10,16 +12,16 @@ use holdshort_gate::{Mismatch, WitType};
 use serde_json::{Map, Value, json};
 use wasmtime::component::Val;
 
-/// A value that has no JSON form: a NaN or an infinity, or one that is not of its type.
+/// A value without a JSON form: NaN, infinity, or a value of another type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NoForm {
-    /// From the outermost field inwards.
+    /// The path from the outermost field inwards.
     path: Vec<String>,
     what: &'static str,
 }
 
 impl NoForm {
-    /// The value of the parameter called `name`.
+    /// Adds the name of the enclosing parameter.
     pub(super) fn within(mut self, name: &str) -> Self {
         self.path.insert(0, name.into());
         self
@@ -32,8 +34,8 @@ impl fmt::Display for NoForm {
     }
 }
 
-/// The JSON form of a value of type `ty`, in normal form.
-/// A guest can cause an `Err` by a float that is not finite, and is ended for it: what no reviewer can be shown cannot be asked for.
+/// The JSON form of a value of type `ty`, in normal form. A guest can cause an `Err` with a float
+/// that is not finite, and is ended for it, because no reviewer could be shown such a call.
 pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
     const NOT_FINITE: &str = "not a finite number, and only finite numbers can be shown to a reviewer";
     let float = |number: f64| ty.normalise(&json!(number)).map_err(|_| no_form(NOT_FINITE));
@@ -74,24 +76,26 @@ pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
     })
 }
 
-/// The value is of the type and still cannot be written down.
+/// The value has the type but no JSON form.
 fn no_form(what: &'static str) -> NoForm {
     NoForm { path: Vec::new(), what }
 }
 
-/// Not the guest's doing: the engine has checked the value against the component's own type, from which `ty` was read as well.
+/// This is not caused by the guest: the engine checked the value against the component's type, from
+/// which `ty` was read too.
 fn foreign() -> NoForm {
     no_form("not a value of its type")
 }
 
-/// One string instead of an array of numbers. The engine still holds a value for every byte, so long lists of bytes stay dear.
+/// Bytes become one string instead of an array of numbers. The engine still holds one value per
+/// byte, so long lists of bytes stay expensive.
 fn bytes_to_json(items: &[Val]) -> Result<Value, NoForm> {
     let byte = |item: &Val| if let Val::U8(byte) = item { Ok(*byte) } else { Err(foreign()) };
     let bytes = items.iter().map(byte).collect::<Result<Vec<u8>, _>>()?;
     Ok(BASE64.encode(bytes).into())
 }
 
-/// An element that has no form is named by its index.
+/// An error names an element by its index.
 fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<Value, NoForm> {
     let place = |(index, (item, ty)): (usize, (&Val, &WitType))| {
         to_json(item, ty).map_err(|error| error.within(&index.to_string()))
@@ -99,7 +103,8 @@ fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<V
     items.enumerate().map(place).collect()
 }
 
-// INVARIANT: the engine lists a record's fields in the order in which their types are declared, so each field meets its own type.
+// INVARIANT: the engine lists a record's fields in the order of their declaration, so each field
+// meets its own type.
 fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Result<Value, NoForm> {
     let mut object = Map::new();
     for ((name, field), (_, ty)) in fields.iter().zip(types) {
@@ -108,7 +113,7 @@ fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Resu
     Ok(Value::Object(object))
 }
 
-/// A case with its payload, null if it has none.
+/// A case with its payload, or null without one.
 fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Value, NoForm> {
     let payload = match (payload, ty) {
         (Some(payload), Some(ty)) => to_json(payload, ty).map_err(|error| error.within(case))?,
@@ -118,17 +123,17 @@ fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Val
     Ok(Value::Object(Map::from_iter([(case.to_owned(), payload)])))
 }
 
-/// The value that a JSON form stands for. Other spellings than the normal form, such as digits with a leading zero, may pass or not; none of them
-/// becomes another value.
+/// The value of a JSON form. Spellings other than the normal form, such as leading zeros, may be
+/// accepted or not, but never become another value.
 pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
-    // Building cannot tell where in the value it failed; the gate's own check can.
+    // Building cannot report the position of an error; the gate's check can.
     build(value, ty).ok_or_else(|| match ty.normalise(value) {
         Err(mismatch) => mismatch,
         Ok(_) => Mismatch { path: "value".into(), expected: ty.name(), found: "another spelling of it".into() },
     })
 }
 
-/// `None` if the value does not fit; where it does not is left to [`from_json`] to find out, because results rarely fail.
+/// `None` if the value does not fit. [`from_json`] finds the position, because results rarely fail.
 fn build(value: &Value, ty: &WitType) -> Option<Val> {
     Some(match ty {
         WitType::Bool => Val::Bool(value.as_bool()?),
@@ -192,7 +197,7 @@ fn single(value: &Value) -> Option<(&String, &Value)> {
     object.iter().next()
 }
 
-/// `None` if it does not fit; `Some(None)` if there is nothing and there should be nothing.
+/// `None` if it does not fit; `Some(None)` if there is correctly no payload.
 fn build_payload(payload: &Value, ty: Option<&WitType>) -> Option<Option<Box<Val>>> {
     match ty {
         Some(ty) => build(payload, ty).map(|value| Some(Box::new(value))),

@@ -1,8 +1,10 @@
-//! The subset of WASI 0.2 that agents get: enough for a language's runtime, and nothing that leads out or differs from one replay to the next.
+//! The subset of WASI 0.2 for agents: enough for a language's runtime, without access to anything
+//! outside and without differences between replays.
 //!
-//! Without files (no folder is opened, so there is no descriptor to call anything on), without sockets (creating one is denied), without environment
-//! and standard input. Clocks and waiting are [`clock`](super::clock)'s, output is [`output`](super::output)'s, randomness comes from the run's seed.
-//! The linker matches versions itself: whatever 0.2.x a guest was built against finds these.
+//! There are no files (no folder is open), no sockets (creating one is denied), no environment and
+//! no standard input. [`clock`](super::clock) has clocks and waiting, [`output`](super::output) has
+//! output, and random numbers come from the run's seed. The linker matches versions, so a guest
+//! built for any 0.2.x finds these interfaces.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -51,12 +53,13 @@ const OFFERED: [&str; 27] = [
     "sockets/udp-create-socket",
 ];
 
-/// The most random bytes that one call may ask for; more than any seed needs, and little for the host to hold.
+/// The maximum random bytes per call: more than any seed needs, and little for the host to hold.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
-/// How many places there are for what a guest holds at once: pollables (a timer takes two), streams, and resources of its own.
-/// Far more than an agent needs that waits for many things at once; and each takes some hundred bytes of the host's memory, which the limit on the
-/// guest's own does not count, so that this keeps it to a few MiB.
+/// The maximum number of a guest's handles: pollables (a timer takes two), streams, and its own
+/// resources. An agent that waits for many things at once needs far fewer. Each takes some hundred
+/// bytes of the host's memory, which the guest's limit does not count, so this limits them to a few
+/// MiB.
 pub(super) const RESOURCES_MAX: usize = 10_000;
 
 /// Whether the subset has this interface, written `wasi:package/name@version`.
@@ -72,22 +75,22 @@ pub(super) fn is_cli_run(interface: &str) -> bool {
     interface.strip_prefix("wasi:cli/run@").is_some_and(is_0_2)
 }
 
-/// A release of 0.2; pre-releases differ from it.
+/// Whether the version is a release of 0.2. Pre-releases differ.
 fn is_0_2(version: &str) -> bool {
     version
         .strip_prefix("0.2.")
         .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// What a guest's calls of WASI work on.
+/// The state of a guest's WASI calls.
 pub(super) struct Wasi {
     table: ResourceTable,
     context: WasiCtx,
 }
 
 impl Wasi {
-    /// The context of a guest that has just been started.
-    /// Each kind of randomness has a stream of its own from the seed, so that drawing from one does not move the others.
+    /// The state at the start. Each kind of random numbers has its own stream from the seed, so
+    /// that reading one does not affect the others.
     pub(super) fn new(seed: [u8; 32], clock: &Clock, output: &Output, arguments: &[&str]) -> Self {
         let stream = |number| {
             let mut random = ChaCha20Rng::from_seed(seed);
@@ -121,7 +124,7 @@ impl WasiView for State {
     }
 }
 
-/// Registers the subset, interface by interface, so that what an agent can reach is this list.
+/// Registers the subset interface by interface, so this list is everything that an agent can reach.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     cli::environment::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;

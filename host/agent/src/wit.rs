@@ -1,19 +1,21 @@
-//! From the types of a decoded component to the gate's description of them.
+//! Converts the types of a decoded component to the gate's types.
 
 use holdshort_gate::{FunctionType, WitType};
 use wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId};
 
 use super::problem::{ProblemKind, short};
 
-/// How many types, fields and cases one function's signature may hold, written out.
-/// WIT shares types by name, so a small file can describe an enormous tree; and all of it is stored, compared and shown.
+/// The maximum number of types, fields and cases in one function's signature when written out. WIT
+/// shares types by name, so a small file can describe an enormous tree, and all of it is stored,
+/// compared and shown.
 const PARTS_IN_SIGNATURE_MAX: usize = 4_096;
-/// The bytes of one name in a signature.
+/// The maximum length of a name in a signature.
 const NAME_BYTES_MAX: usize = 128;
-/// How deep the types of a signature may be nested. Whatever reads or makes their values recurses, and nobody reads deeper ones.
+/// The maximum nesting of types in a signature. Code that handles the values is recursive, and
+/// people read no deeper ones.
 const DEPTH_MAX: usize = 32;
 
-/// The type of a function that is to be gated, or why it cannot be.
+/// The type of an imported function, or the reason why it cannot be offered.
 pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<FunctionType, ProblemKind> {
     match function.kind {
         FunctionKind::Freestanding => {}
@@ -31,7 +33,7 @@ pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<Fu
     Ok(FunctionType { params, result })
 }
 
-/// The WIT spelling of a signature, for messages; named types by their names, and nothing of what is nested in the types that it names.
+/// The WIT spelling of a signature for messages. Named types appear by name only.
 pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
     let of = |ty: &Type| spelling(resolve, ty, SPELLING_DEPTH_MAX);
     let shown = function.params.iter().take(SPELLING_PARTS_MAX);
@@ -43,11 +45,12 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
     }
 }
 
-/// How deep a spelling goes, and how many parts of one type it has. What a mistaken author has to see is the outermost shape.
+/// The limits of a spelling: depth, and parts of one type. An author needs to see the outermost
+/// shape.
 const SPELLING_DEPTH_MAX: usize = 3;
 const SPELLING_PARTS_MAX: usize = 8;
 
-/// Parts in a row, and whether there are more.
+/// Parts in a row, with a mark if there are more.
 fn with_rest(mut parts: Vec<String>, all: usize) -> String {
     if all > parts.len() {
         parts.push(format!("… {} more", all - parts.len()));
@@ -55,23 +58,24 @@ fn with_rest(mut parts: Vec<String>, all: usize) -> String {
     parts.join(", ")
 }
 
-/// Writes the types of one signature out, and counts them.
+/// Writes out the types of one signature and counts them.
 struct Types<'a> {
     resolve: &'a Resolve,
-    /// How many more types, fields and cases may be written out.
+    /// The number of types, fields and cases still allowed.
     left: usize,
-    /// How many types the present one is nested in.
+    /// The nesting of the current type.
     depth: usize,
 }
 
 impl Types<'_> {
-    /// Counts what is about to be written out.
+    /// Counts parts before they are written out.
     fn count(&mut self, parts: usize) -> Result<(), ProblemKind> {
         self.left = self.left.checked_sub(parts).ok_or(ProblemKind::TypeTooLarge)?;
         Ok(())
     }
 
-    // INVARIANT: every type passes here and is counted before it is written out, so that what shares types by name cannot grow beyond the limit.
+    // INVARIANT: every type passes here and is counted before it is written out, so types shared by
+    // name cannot exceed the limit.
     fn of(&mut self, ty: &Type) -> Result<WitType, ProblemKind> {
         self.count(1)?;
         Ok(match ty {
@@ -98,13 +102,14 @@ impl Types<'_> {
         })
     }
 
-    /// The same, for a type within another.
+    /// The type of a nested type.
     fn boxed(&mut self, ty: &Type) -> Result<Box<WitType>, ProblemKind> {
         self.of(ty).map(Box::new)
     }
 
-    /// The type's own name is left behind: what matters to the gate is which values it has, and two names for the same values are the same type.
-    /// What has no JSON form in `wit/README.md` is refused; a reviewer could not be shown it.
+    /// The type's own name is dropped: the gate needs only its values, and two names for the same
+    /// values are the same type. Types without a JSON form in `wit/README.md` are refused, because
+    /// no reviewer could be shown their values.
     fn defined(&mut self, id: TypeId) -> Result<WitType, ProblemKind> {
         let resolve = self.resolve;
         let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown".into()))?;
@@ -150,12 +155,13 @@ impl Types<'_> {
     }
 }
 
-/// A name, if it is short enough to be shown.
+/// A name that is short enough to be shown.
 fn named(name: &str) -> Result<String, ProblemKind> {
     if name.len() > NAME_BYTES_MAX { Err(ProblemKind::TypeTooLarge) } else { Ok(name.to_owned()) }
 }
 
-/// How many fields or cases a type names. Each has a name to be written out, and a case need not have a type that would be counted.
+/// The number of fields or cases of a type. Each has a name, and a case need not have a type that
+/// would be counted.
 fn names(kind: &TypeDefKind) -> usize {
     match kind {
         TypeDefKind::Record(record) => record.fields.len(),
@@ -177,7 +183,8 @@ fn names(kind: &TypeDefKind) -> usize {
     }
 }
 
-/// By name where there is one, as the interface's author wrote it: a record spelled out in a message would hide what the message is about.
+/// A named type by its name, as the author wrote it. A record written out would hide the point of
+/// the message.
 fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     let word = match ty {
         Type::Bool => "bool",
@@ -201,7 +208,7 @@ fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     word.into()
 }
 
-/// The shape of a type without a name; aliases and everything declared have one.
+/// The shape of a type without a name. Aliases and declared types have one.
 fn defined(resolve: &Resolve, definition: &wit_parser::TypeDef, depth: usize) -> String {
     if let Some(name) = &definition.name {
         return short(name);

@@ -1,7 +1,9 @@
-//! One effect: start it, perform it, write what came of it; or find out what came of one whose outcome was lost.
+//! One effect: starts it, performs it, and records the outcome; or looks up the outcome of an
+//! effect in doubt.
 //!
-//! **Invariant:** The connector is part of what was shown. If the configuration names another one since, a cleared call is held again and a lost
-//! attempt of the other connector is not looked up: the new connector's finding says nothing about it.
+//! **Invariant:** the connector is part of the shown content. If the configuration has another
+//! connector since, a cleared call is held again, and a lost attempt of the old connector is not
+//! looked up, because the new one's finding says nothing about it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,19 +17,22 @@ use tokio::sync::SemaphorePermit;
 use super::{Effects, NoPerformer, Place};
 use crate::connectors::{Attempt, Finding, Inquiry};
 
-/// How long after its start is on disk an attempt may still begin. A host that was suspended in between must not act on a clearance of yesterday.
+/// How long after the recorded start an attempt may begin. A host that was suspended must not act
+/// on an old clearance.
 const PERFORM_WITHIN_MS: u64 = 60_000;
 
-/// The first and the longest pause before the journal is tried again, when it cannot be written.
+/// The first and the longest pause before a failed journal write is repeated.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// How long a call that was put off sleeps at once: no longer, so that one that was cancelled, or has lapsed, leaves soon.
+/// The longest single sleep of a postponed call, so that a cancelled or expired call leaves soon.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl Effects {
-    /// Starts a cleared call when it is its connector's turn, and performs it. Losing to a cancellation, an expiry or another attempt is not an error.
+    /// Starts a cleared call at its connector's turn and performs it. Losing to a cancellation, an
+    /// expiry or another attempt is no error.
     ///
-    /// While it waits for its turn nothing of it is started: it can be cancelled, it lapses when its time is over, and the time for an attempt to begin does not run yet.
+    /// A call that waits for its turn is not started: it can be cancelled, it expires in time, and
+    /// the time for beginning an attempt does not run.
     pub(super) async fn attempt(&self, place: &Place, capability: &Capability) {
         let (run, call) = place;
         let start =
@@ -40,7 +45,7 @@ impl Effects {
                     let lapsed = persist(|| self.0.journal.submit(run, Some(*call), Fence::None, Expire)).await;
                     return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance lapsed before its effect started");
                 }
-                // No step of the host's leads here: somebody has changed the journal.
+                // No step of the host leads here, so the journal was changed from outside.
                 Err(Lost::Refused(why @ Refused::ClearanceMismatch)) => {
                     return tracing::error!(%run, call, %why, "not started");
                 }
@@ -49,8 +54,9 @@ impl Effects {
                     self.wait_until(until).await;
                 }
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
-                // The start may be on disk without its permit in hand: then the effect is in doubt though nothing was tried.
-                // If it is not on disk, the call is as it was and is started now.
+                // The start may be on disk without its permit in memory. Then the effect is in
+                // doubt although nothing was tried. If it is not on disk, the call is unchanged and
+                // is started now.
                 Err(Lost::Unknown) => {
                     drop(turn);
                     tokio::time::sleep(RETRY_FIRST).await;
@@ -60,14 +66,16 @@ impl Effects {
         }
     }
 
-    /// Waits for the time of the next attempt by the journal's clock. Whatever becomes of the call meanwhile is noticed when it would start.
+    /// Waits for the next attempt by the journal's clock. A change of the call meanwhile is noticed
+    /// at the start.
     async fn wait_until(&self, until: Time) {
         let left = until.0.saturating_sub(self.0.journal.now().0);
         tokio::time::sleep(Duration::from_micros(left).clamp(RETRY_FIRST, WAIT_MAX)).await;
     }
 
-    /// Consumes the only leave there is for this attempt, and every way out writes an outcome. What was not begun did not happen; what was begun
-    /// without a clear answer is in doubt, and is looked up at once.
+    /// Uses up the only permit for this attempt. Every way out records an outcome: what was not
+    /// begun did not happen; what was begun without a clear answer is in doubt, and is looked up at
+    /// once.
     async fn perform(&self, place: &Place, authorized: Authorized, turn: Option<SemaphorePermit<'_>>) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
@@ -87,7 +95,8 @@ impl Effects {
             let reason = say!("the host was held up between the start and the attempt, which was not begun");
             return self.finish(place, attempt, not_done(reason), None).await;
         }
-        // A task of its own, so that a connector that panics leaves an effect in doubt and a dispatcher that goes on.
+        // A task of its own, so that a panic of a connector leaves an effect in doubt and the
+        // dispatcher continues.
         let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
         let outcome = match attempted {
             Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
@@ -102,7 +111,7 @@ impl Effects {
             Ok(Attempt::Unknown(reason)) => unknown(reason),
             Err(_) => unknown(say!("the connector failed in the middle of the attempt")),
         };
-        // The far end has done its part. A full disk, or a lookup that waits, holds up nobody else's attempt.
+        // The far end is done. A full disk or a slow lookup must not delay other attempts.
         drop(turn);
         let is_unknown = matches!(outcome, Outcome::Unknown(_));
         self.finish(place, attempt, outcome, None).await;
@@ -111,8 +120,8 @@ impl Effects {
         }
     }
 
-    /// What becomes of a call that policy keeps from happening at this time, or whose material facts are not as they were, or cannot be looked at;
-    /// nothing if it may go on.
+    /// The outcome for a call that policy forbids at this time, or whose material facts changed or
+    /// cannot be checked; `None` if it may go on.
     async fn moved(&self, place: &Place) -> Option<Outcome> {
         let Some((run, call, proposal)) = self.proposal(place).await else {
             return Some(not_done(say!("what was cleared is not in the journal")));
@@ -131,7 +140,7 @@ impl Effects {
         }
     }
 
-    /// The same action with the facts of now, for reviewers to look at again.
+    /// The same action with the present facts, for reviewers to decide again.
     async fn held_again(&self, place: &Place, reason: Sentence) -> Outcome {
         let Some((run, _, proposal)) = self.proposal(place).await else { return not_done(reason) };
         match self.0.refresh.refresh(&run.agent, place, &proposal).await {
@@ -140,7 +149,8 @@ impl Effects {
         }
     }
 
-    /// Looks up an attempt whose outcome is not written. Never sends again: that is a person's decision, who is given what the lookup found.
+    /// Looks up an attempt without a recorded outcome. It never sends again: a reviewer decides
+    /// that, with the result of the lookup.
     pub(super) async fn settle_lost(&self, place: &Place) {
         let Some((call, inquiry)) = self.lost(place).await else { return };
         if call.phase == Phase::Started {
@@ -154,7 +164,8 @@ impl Effects {
                 return self.still_in_doubt(place, inquiry.attempt, say!("it was not looked up: {}", why)).await;
             }
         };
-        // Thousands may wait here, so what is large is read again when it is this one's turn. A person may have settled it by then.
+        // Thousands may wait here, so large data is read again at this one's turn. A reviewer may
+        // have resolved it by then.
         drop((call, inquiry));
         let Some(_turn) = performer.lookup_turn().await else { return };
         let Some((_, inquiry)) = self.lost(place).await else { return };
@@ -175,14 +186,16 @@ impl Effects {
         }
     }
 
-    /// Leaves what was found to the person who settles it, in the journal: they may not be there for days, and a log line is for the operator alone.
+    /// Records the result for the reviewer who resolves the effect. They may come days later, and a
+    /// log line is only for the operator.
     async fn still_in_doubt(&self, place: &Place, attempt: u32, evidence: Sentence) {
         tracing::warn!(run = %place.0, call = place.1, evidence = evidence.as_str(), "an effect stays in doubt until a person settles it");
         let reason = say!("a lookup could not tell what came of it");
         self.finish(place, attempt, unknown(reason), Some(evidence)).await;
     }
 
-    /// Tries until the journal has taken it, or says that it was settled otherwise: an outcome that is known is not lost to a full disk.
+    /// Retries until the journal has recorded the outcome, or says that it was resolved otherwise.
+    /// A known outcome is not lost to a full disk.
     async fn finish(&self, place: &Place, attempt: u32, outcome: Outcome, evidence: Option<Sentence>) {
         let ((run, call), evidence) = (place, evidence.map(Sentence::into_string));
         loop {
@@ -192,22 +205,22 @@ impl Effects {
             };
             match persist(finish).await {
                 Ok(_) => return,
-                // Written once and for all, by this task or by a person who was quicker.
+                // The outcome is already recorded, by this task or by a faster reviewer.
                 Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
-                // Writing it twice is refused by the attempt's own state, so trying again is safe.
+                // Recording it twice is refused by the attempt's state, so retrying is safe.
                 Err(Lost::Unknown) => tokio::time::sleep(RETRY_FIRST).await,
             }
         }
     }
 
-    /// What was proposed, and in which run.
+    /// The proposal, and its run.
     async fn proposal(&self, place: &Place) -> Option<(Run, Call, Proposal)> {
         let Subject { run, call, .. } = self.subject(place).await?;
         let proposal = call.as_ref()?.proposal()?.clone();
         Some((run?, call?, proposal))
     }
 
-    /// The call and what a connector has to know of it, if an attempt was begun whose outcome is not written.
+    /// The call and the connector's inquiry, if an attempt began without a recorded outcome.
     async fn lost(&self, place: &Place) -> Option<(Call, Inquiry)> {
         let call = self.subject(place).await?.call?;
         let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
@@ -215,7 +228,7 @@ impl Effects {
         Some((call, inquiry))
     }
 
-    /// Reads until the journal can be read: a call that is left as started could be settled by nobody.
+    /// Retries until the journal can be read. Otherwise a call could stay started for ever.
     async fn subject(&self, place: &Place) -> Option<Subject> {
         let mut pause = RETRY_FIRST;
         loop {
@@ -229,7 +242,7 @@ impl Effects {
     }
 }
 
-// What an outcome says is a sentence of the host's, here and nowhere else made the text that the journal keeps.
+// An outcome is a sentence of the host, and becomes journal text only here.
 
 fn not_done(reason: Sentence) -> Outcome {
     Outcome::DidNotHappen(reason.into_string())
@@ -243,13 +256,14 @@ fn changed(reason: Sentence, now: Proposal) -> Outcome {
     Outcome::FactsChanged { reason: reason.into_string(), proposal: Box::new(now) }
 }
 
-/// What kept a command from being written.
+/// A command was not written.
 enum Lost {
     Refused(Refused),
     Unknown,
 }
 
-/// Submits until the journal takes the command or says no: a full disk only delays. What may have been written is not submitted twice here.
+/// Retries until the journal accepts the command or refuses it: a full disk only delays. A command
+/// that may have been written is not submitted again.
 async fn persist<T, F: Future<Output = Result<T, SubmitError>>>(submit: impl Fn() -> F) -> Result<T, Lost> {
     let mut pause = RETRY_FIRST;
     loop {

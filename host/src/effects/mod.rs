@@ -1,7 +1,9 @@
-//! The dispatcher: performs what may start, from the journal, without the agent; and looks up what is in doubt.
+//! The dispatcher: performs what may start, from the journal and without the agent, and looks up
+//! effects in doubt.
 //!
-//! The only room that holds [`Perform`]. It learns of work by hints after a commit and, because hints may be lost, by scanning the journal
-//! at start-up and whenever it falls behind. Which of two attempts at the same start wins is judged in the journal, never here.
+//! **Invariant:** only this room holds [`Perform`]. It learns of work by hints after commits and,
+//! because hints can be lost, by scanning the journal at start-up and whenever it falls behind. The
+//! journal decides which of two attempts at a start wins.
 
 mod attempt;
 mod performer;
@@ -21,7 +23,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::connectors::{Inquiry, Perform};
 use performer::Performer;
 
-/// The connectors that act, by capability; a whole interface by its name.
+/// The connectors that perform effects, by capability or by whole interface.
 #[derive(Clone, Default)]
 pub struct Performers {
     functions: HashMap<Capability, Arc<Performer>>,
@@ -29,28 +31,29 @@ pub struct Performers {
 }
 
 impl Performers {
-    /// Lets `perform` act for one function.
+    /// Registers `perform` for one function.
     pub fn insert(&mut self, capability: Capability, perform: Arc<dyn Perform>) {
         self.functions.insert(capability, Performer::new(perform));
     }
 
-    /// Lets `perform` act for every function of an interface that has no connector of its own.
+    /// Registers `perform` for every function of an interface without a connector of its own.
     pub fn insert_interface(&mut self, interface: String, perform: Arc<dyn Perform>) {
         self.interfaces.insert(interface, Performer::new(perform));
     }
 
-    /// A function's own connector goes before its interface's.
+    /// A function's own connector has priority over its interface's.
     fn find(&self, capability: &Capability) -> Option<&Arc<Performer>> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
 }
 
-/// Looks again at what a clearance rested on, after a connector found that it had changed.
+/// Checks again what a clearance rested on, after a connector found a change.
 pub trait Refresh: Send + Sync {
-    /// The name of the connector that serves a capability now, if one does.
+    /// The name of the connector that serves a capability now, if any.
     fn connector(&self, capability: &Capability) -> Option<String>;
 
-    /// The same action of the same agent, at its place, under the same requirement, with the facts of now; or why it is not possible any more.
+    /// The same action of the same agent at the same call, under the same requirement, with the
+    /// present facts; or the reason why it is no longer possible.
     fn refresh<'a>(
         &'a self,
         agent: &'a str,
@@ -58,7 +61,7 @@ pub trait Refresh: Send + Sync {
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Proposal, Sentence>>;
 
-    /// What has changed of the facts that the operator has marked as material, with the facts of now; nothing if they are as they were.
+    /// The changed material facts, with the present facts; `None` if nothing changed.
     fn moved<'a>(
         &'a self,
         agent: &'a str,
@@ -66,11 +69,12 @@ pub trait Refresh: Send + Sync {
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>>;
 
-    /// Why policy keeps a call from happening at this time that it let pass before; nothing if it does not, which is always so where no policy speaks of the time.
+    /// Why policy forbids a call at this time that it permitted before; `None` if it does not. If
+    /// no policy depends on the time, it is always `None`.
     fn overtaken(&self, run: &Run, place: &Place, call: &Call) -> Option<Sentence>;
 }
 
-/// Why nothing can perform what was cleared.
+/// Nothing can perform a cleared call.
 #[derive(Debug)]
 enum NoPerformer {
     Missing(Capability),
@@ -78,7 +82,7 @@ enum NoPerformer {
 }
 
 impl NoPerformer {
-    /// In words.
+    /// The reason as a sentence.
     fn sentence(&self) -> Sentence {
         match self {
             Self::Missing(capability) => say!("no connector performs `{}` on this host", capability.clone()),
@@ -92,17 +96,17 @@ impl NoPerformer {
 
 error_said!(NoPerformer);
 
-/// What a task does for a call first.
+/// The first step of a task for a call.
 #[derive(Clone, Copy)]
 enum Work {
     Attempt,
     Settle,
 }
 
-/// A call's place in the journal.
+/// The id of a call.
 pub type Place = (RunId, CallNumber);
 
-/// Performs effects. A cheap handle.
+/// Performs effects. Cheap to clone.
 #[derive(Clone)]
 pub struct Effects(Arc<Inner>);
 
@@ -110,20 +114,21 @@ struct Inner {
     journal: Journal,
     performers: Performers,
     refresh: Arc<dyn Refresh>,
-    /// The calls that a task has in hand, and whether there was a hint about one meanwhile.
+    /// The calls with a task, and whether a hint came meanwhile.
     in_flight: Mutex<HashMap<Place, bool>>,
 }
 
-/// How many calls a scan reads at a time.
+/// Calls per read of a scan.
 const SCAN_CHUNK: usize = 256;
 
 impl Effects {
-    /// A dispatcher over `journal`; nothing happens before [`run`](Self::run).
+    /// A dispatcher over `journal`. Nothing happens before [`run`](Self::run).
     pub fn new(journal: Journal, performers: Performers, refresh: Arc<dyn Refresh>) -> Self {
         Self(Arc::new(Inner { journal, performers, refresh, in_flight: Mutex::default() }))
     }
 
-    /// Settles what an earlier host left behind, then performs what becomes startable, until the journal is gone.
+    /// Resolves what an earlier host left behind, then performs what becomes startable, until the
+    /// journal closes.
     pub async fn run(self) -> Result<(), ReadError> {
         let mut hints = self.0.journal.hints();
         self.recover().await?;
@@ -141,21 +146,23 @@ impl Effects {
         }
     }
 
-    /// The receipt for the agent when a person found that an effect in doubt did happen, if it follows from the action alone.
+    /// The receipt for the agent if a reviewer found that an effect in doubt happened, if it
+    /// follows from the action alone.
     pub fn receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
         let inquiry = self.inquiry(run, call)?;
         let performer = self.performer(inquiry.action.capability(), &call.proposal()?.connector).ok()?;
         performer.receipt(&inquiry)
     }
 
-    /// First what an earlier host may have left half-way, because nothing of it may be started again; then what is ready.
-    /// Hints are listened for since before this, so that what becomes startable while it reads is not missed.
+    /// First handles effects that an earlier host left unfinished, because they must not start
+    /// again; then ready ones. Hints have been collected since before this, so nothing that becomes
+    /// startable meanwhile is missed.
     async fn recover(&self) -> Result<(), ReadError> {
         self.scan(&["started", "in-doubt"], Work::Settle).await?;
         self.scan(&["cleared", "approved"], Work::Attempt).await
     }
 
-    /// By pages, so that ten thousand waiting calls are not held in memory at once.
+    /// Reads in pages, so that ten thousand waiting calls are not in memory at once.
     async fn scan(&self, phases: &[&'static str], work: Work) -> Result<(), ReadError> {
         let mut after = None;
         loop {
@@ -169,7 +176,8 @@ impl Effects {
         }
     }
 
-    /// One task per call at a time. A hint about a call that is in hand makes its task look once more before it lets go.
+    /// Starts a task for a call, one at a time. A hint about a call with a task makes the task
+    /// check once more before it ends.
     fn spawn(&self, place: Place, capability: Capability, work: Work) {
         match self.in_flight().entry(place.clone()) {
             Entry::Occupied(mut hinted) => {
@@ -192,7 +200,7 @@ impl Effects {
         });
     }
 
-    // INVARIANT: asked and let go under one lock, so that no hint falls between the last look and the removal.
+    // INVARIANT: the check and the removal share one lock, so that no hint is lost between them.
     fn hinted_again(&self, place: &Place) -> bool {
         let mut in_flight = self.in_flight();
         match in_flight.get_mut(place) {
@@ -211,13 +219,15 @@ impl Effects {
         self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn of what performs `capability`. What nothing performs is not attempted, and needs none.
+    /// Waits for a turn of the performer of `capability`. Without a performer no turn is needed,
+    /// because nothing is attempted.
     async fn turn(&self, capability: &Capability) -> Option<SemaphorePermit<'_>> {
         self.0.performers.find(capability)?.attempt_turn().await
     }
 
-    /// What performs `capability`, if that is the connector that was shown. An operator may have configured another since then: it would do
-    /// something that nobody was shown, and what it finds says nothing about an attempt of the other's.
+    /// The performer of `capability`, if it is the connector that was shown. The operator may have
+    /// configured another one since: it would do something that nobody was shown, and its finding
+    /// says nothing about the old one's attempt.
     fn performer(&self, capability: &Capability, shown: &str) -> Result<Arc<Performer>, NoPerformer> {
         let now = self.0.refresh.connector(capability);
         match (now, self.0.performers.find(capability)) {
@@ -227,8 +237,8 @@ impl Effects {
         }
     }
 
-    /// What a connector needs to look up an attempt; the key is derived again, not stored.
-    /// Nothing for a call of which no attempt was ever begun.
+    /// The data for looking up an attempt. The key is derived again and not stored. `None` for a
+    /// call without an attempt.
     fn inquiry(&self, run: &RunId, call: &Call) -> Option<Inquiry> {
         let proposal = call.proposal()?;
         Some(Inquiry {

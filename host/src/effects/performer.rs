@@ -1,8 +1,8 @@
-//! A connector that acts, with its turns. Here alone is it asked to.
+//! A connector that performs, with its turns. Only this module calls it.
 //!
-//! **Invariant:** A call that waits for its turn is not started: the turn comes before `Start`. So the call can still be cancelled, lapses in its
-//! time, and does not use up the time in which an attempt has to begin. The hint after a commit names the capability, so finding the turn reads
-//! nothing.
+//! **Invariant:** a call that waits for its turn is not started: the turn comes before `Start`. So
+//! the call can still be cancelled, expires in time, and does not use up the time for beginning an
+//! attempt. The hint after a commit names the capability, so finding the turn reads nothing.
 
 use std::sync::Arc;
 
@@ -13,14 +13,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::connectors::{Attempt, Finding, Inquiry, Perform};
 use crate::kill;
 
-/// How many lookups of one connector go on at the same time; the others wait for their turn, in the order in which they asked.
+/// The number of concurrent lookups of one connector. Others wait in order.
 ///
-/// A host that was killed may have left thousands of effects in doubt, and each lookup opens a connection or starts a program. It is few enough for any
-/// relay and any machine, and enough that one lookup that waits for an answer does not hold up all of them.
+/// A killed host may have left thousands of effects in doubt, and each lookup opens a connection or
+/// starts a program. The number is small enough for any relay and machine, and large enough that
+/// one slow lookup does not delay all.
 pub(super) const LOOKUPS_AT_A_TIME: usize = 8;
 
-/// A connector that acts, and the turns for its attempts and for its lookups. Each has its own, so that one that answers nobody holds up no other's.
-// INVARIANT: nobody who has one of its lookups' turns waits for one of its attempts'.
+/// A connector that performs, with separate turns for attempts and lookups. A connector that does
+/// not answer delays no other.
+// INVARIANT: a task with a turn for lookups never waits for a turn for attempts.
 pub(super) struct Performer {
     connector: Arc<dyn Perform>,
     attempts: Semaphore,
@@ -55,7 +57,8 @@ impl Performer {
         finding
     }
 
-    /// What the agent is given when a person found that it happened, if that follows from the action alone.
+    /// The receipt if a reviewer found that the effect happened, if it follows from the action
+    /// alone.
     pub(super) fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         self.connector.receipt(inquiry)
     }

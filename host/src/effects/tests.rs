@@ -1,4 +1,4 @@
-//! Of one connector a few attempts go on at a time, and a few lookups of what an earlier host left behind; neither holds up anything else.
+//! Of one connector, a few attempts and a few lookups run at a time. Neither delays anything else.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,17 +18,18 @@ use super::performer::LOOKUPS_AT_A_TIME;
 use super::*;
 use crate::connectors::{ATTEMPTS_AT_A_TIME, Attempt, Finding};
 
-/// Far more than may be looked up at a time.
+/// Far more than can be looked up at a time.
 const LOST: usize = 5 * LOOKUPS_AT_A_TIME;
-/// Far more than may be attempted at a time.
+/// Far more than can be attempted at a time.
 const CLEARED: usize = 3 * ATTEMPTS_AT_A_TIME;
 
-/// How long what is cleared may wait; much longer than an attempt may take to begin.
+/// How long a cleared call may wait; much longer than the time for beginning an attempt.
 const START_WITHIN_MS: u64 = 3_600_000;
-/// Longer than an attempt may take to begin, in microseconds, and much less than what is cleared may wait.
+/// Longer than the time for beginning an attempt, in microseconds, and much less than a cleared
+/// call may wait.
 const HELD_UP_US: u64 = 120_000_000;
 
-/// A door that lets nobody in before it is opened, and counts who stands before it.
+/// A barrier that stays closed until opened, and counts those who wait.
 struct Door {
     open: Semaphore,
     waiting: AtomicUsize,
@@ -54,7 +55,7 @@ impl Door {
     }
 }
 
-/// A far end that acts, and answers a lookup, only when it is let.
+/// A far end that acts and answers lookups only when the barrier is open.
 struct FarEnd {
     attempts: Door,
     lookups: Door,
@@ -111,7 +112,7 @@ impl Refresh for Unchanged {
     }
 }
 
-/// A journal, and its clock, which goes on by a microsecond whenever it is looked at.
+/// A journal and its clock, which advances a microsecond whenever it is read.
 struct World(Journal, Arc<AtomicU64>);
 
 impl World {
@@ -122,7 +123,7 @@ impl World {
         Self(journal, now)
     }
 
-    /// Begins to perform, `slow` by one far end and `quick` by another.
+    /// Starts to perform, `slow` by one far end and `quick` by another.
     fn serve(&self, slow: &Arc<FarEnd>, quick: &Arc<FarEnd>) {
         let mut performers = Performers::default();
         performers.insert(Capability::new("a:b/c", "slow").unwrap(), slow.clone());
@@ -164,7 +165,7 @@ impl World {
         run
     }
 
-    /// The same, and the host has died after it had started the effect.
+    /// The same, and the host died after it had started the effect.
     async fn lost(&self, run: &str, function: &str) -> RunId {
         let run = self.cleared(run, function).await;
         drop(self.0.submit(&run, Some(1), Fence::None, Start { perform_within_ms: 60_000 }).await.unwrap());
@@ -200,14 +201,15 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
     world.serve(&slow, &quick);
 
     world.until("as many lookups as may be", async || slow.lookups.waiting() == LOOKUPS_AT_A_TIME).await;
-    // Everybody sees at once what is in doubt, whether or not it is looked up yet, and another connector's is not held up.
+    // All effects in doubt are visible at once, before they are looked up, and another connector's
+    // is not delayed.
     world.until("all in doubt", async || world.in_phase("in-doubt").await == lost).await;
     world.until("the other's lookup", async || world.in_phase("succeeded").await.contains(&other)).await;
-    // Nor is anything fresh, of that connector or of this one.
+    // New calls are not delayed either, of this connector or of the other.
     let fresh = [world.cleared("fresh-1", "slow").await, world.cleared("fresh-2", "quick").await];
     world.until("fresh effects", async || world.in_phase("succeeded").await.is_superset(&fresh.clone().into())).await;
 
-    // Who is settled by a person while they wait is not looked up any more.
+    // An effect that a reviewer resolved while it waited is not looked up.
     let settled = lost.difference(&slow.lookups.seen.lock().unwrap()).next().unwrap().clone();
     let resolve = Resolve { attempt: 1, by: "olga".into(), resolution: Resolution::NotDone, message: None };
     world.submit(&settled, Some(1), resolve).await;
@@ -232,7 +234,8 @@ async fn what_is_cleared_is_attempted_a_few_at_a_time_and_holds_up_nothing_else(
     let (slow, quick) = (FarEnd::new(false, false), FarEnd::new(true, true));
     world.serve(&slow, &quick);
 
-    // As many lookups as there are turns wait at the same time, and take none of the attempts' turns.
+    // As many lookups as there are turns wait at the same time, and none of the attempts' turns is
+    // taken.
     world.until("as many lookups as may be", async || slow.lookups.waiting() == LOOKUPS_AT_A_TIME).await;
     world.until("as many attempts as may be", async || slow.attempts.waiting() == ATTEMPTS_AT_A_TIME).await;
     for number in 0..CLEARED {
@@ -241,7 +244,8 @@ async fn what_is_cleared_is_attempted_a_few_at_a_time_and_holds_up_nothing_else(
     let other = world.cleared("other", "quick").await;
     world.until("another connector's effect", async || world.in_phase("succeeded").await.contains(&other)).await;
 
-    // Nothing of those that wait is started: they can be cancelled, and they lapse, but nobody's time to begin runs.
+    // Waiting calls are not started: they can be cancelled, they expire, and no time for beginning
+    // runs.
     let begun = slow.attempts.seen.lock().unwrap().clone();
     let mut waiting: Vec<RunId> = cleared.difference(&begun).cloned().collect();
     assert_eq!(world.in_phase("cleared").await, waiting.iter().cloned().collect());

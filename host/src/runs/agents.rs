@@ -1,4 +1,4 @@
-//! The agents that this host can run: found by name for a new run, by digest for one that goes on.
+//! The agents that this host can run: found by name for a new run, and by digest for an existing one.
 
 mod error;
 
@@ -20,10 +20,9 @@ use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program, Reader, 
 
 pub use error::AgentError;
 
-/// An agent that can be started: read and compiled by a child, and every import tied to what serves it.
-/// Its code is not in this process before a run needs it: what nobody runs costs the host no more than its manifest.
+/// An agent that can be started: a child has read and compiled it, and every import is bound to what serves it. Its
+/// code is loaded only when a run needs it, so an unused agent costs only its manifest.
 pub struct Loaded {
-    /// What it asks for.
     pub manifest: Arc<Manifest>,
     pub(super) bindings: Bindings,
 }
@@ -31,32 +30,30 @@ pub struct Loaded {
 /// A configured agent.
 #[derive(Clone)]
 pub struct AgentInfo {
-    /// Its name.
     pub name: String,
-    /// Whether a run of it can begin.
     pub state: AgentState,
 }
 
-/// Whether a run of an agent can begin.
+/// Whether a run of the agent can start.
 #[derive(Clone)]
 pub enum AgentState {
-    /// Its file is being read, or its turn to be read has not come.
+    /// Its file is being read, or waits to be read.
     Loading,
     /// A new run would execute this.
     Ready(Arc<Loaded>),
-    /// It cannot be run, for this reason.
+    /// It cannot run, for this reason.
     Failed(String),
 }
 
-/// Where a component comes from.
+/// The origin of a component.
 enum Origin {
     /// A configured file, with its time and size.
     File(PathBuf, (SystemTime, u64)),
-    /// The journal, which has the component of every run.
+    /// The journal, which stores the component of every run.
     Journal(Digest),
 }
 
-/// Finds and keeps agents. A cheap handle.
+/// Finds and caches agents. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Agents(Arc<Inner>);
 
@@ -68,29 +65,29 @@ struct Inner {
     reading: Semaphore,
 }
 
-/// At most this many agents that were loaded are kept, beside the configured ones; and as many programs, of no more bytes of code together
-/// than these, beside those that run. What is not kept is loaded again, programs from wasmtime's cache on disk.
+/// The maximum number of cached agents besides the configured ones, and of cached programs besides the running ones,
+/// with the same limit on their total code. Others are loaded again, programs from wasmtime's cache on disk.
 const LOADED_MAX: usize = 32;
 const PROGRAM_BYTES_MAX: usize = 256 << 20;
-/// How many components are read at a time. Each may use the memory and the cores that its limits allow.
+/// The number of components read at the same time. Each may use the memory and cores that its limits allow.
 const READING_MAX: usize = 2;
-/// How many imports are named that are in the way of one agent.
+/// The number of refused imports that an error lists.
 const PROBLEMS_MAX: usize = 20;
-/// How long a component that could not be read is refused without another try. Reading it may take all that its limits allow.
+/// How long an unreadable component is refused without another try. Reading may use all that its limits allow.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 struct Cache {
     loaded: HashMap<Digest, Arc<Loaded>>,
-    /// Code that runs, or ran lately.
+    /// Programs that are running or were used recently.
     programs: HashMap<Digest, Program>,
-    /// Components that could not be read, when that was, and why.
+    /// Unreadable components, with time and reason.
     refused: HashMap<Digest, (Instant, String)>,
-    /// Components that are being read: who else wants one waits for the same turn.
+    /// Components being read. Others that need the same one wait for the same turn.
     turns: HashMap<Digest, Weak<tokio::sync::Mutex<()>>>,
-    /// What a file held when it was last read, so that starting a run does not read it again.
+    /// The content of files when last read, so that starting a run does not read them again.
     files: HashMap<PathBuf, (SystemTime, u64, Arc<Loaded>)>,
-    /// Why an agent could not be loaded when that was last tried.
+    /// The last load error of an agent.
     failed: HashMap<String, String>,
 }
 
@@ -100,7 +97,7 @@ impl Agents {
         Self(Arc::new(Inner { engine, catalogue, configured, cache: Mutex::default(), reading }))
     }
 
-    /// An agent in memory, which from now on is on the agents' threads alone.
+    /// Moves an agent to the agents' threads, where it stays.
     pub(super) fn take_to_threads(&self, agent: LiveAgent) -> Kept<LiveAgent> {
         self.0.engine.threads().keep(agent)
     }
@@ -119,7 +116,7 @@ impl Agents {
             .collect()
     }
 
-    /// The agent that a new run of `name` executes. Its bytes are in the journal before this returns.
+    /// The agent for a new run of `name`. Its bytes are in the journal when this returns.
     pub(super) async fn by_name(&self, journal: &Journal, name: &str) -> Result<Arc<Loaded>, AgentError> {
         let path = self.0.configured.get(name).ok_or_else(|| AgentError::Unknown {
             name: name.into(),
@@ -150,7 +147,7 @@ impl Agents {
         cache.loaded.get(digest).cloned().zip(cache.programs.get(digest).cloned())
     }
 
-    /// The agent that an existing run executes, whatever its file holds by now, with its code.
+    /// The agent of an existing run with its code, whatever its file contains now.
     pub(super) async fn by_digest(
         &self,
         journal: &Journal,
@@ -165,7 +162,7 @@ impl Agents {
         Ok((loaded, load.await??))
     }
 
-    /// The code of an agent, loaded once for all who want it.
+    /// The code of an agent, loaded once for all callers.
     async fn program(&self, journal: &Journal, loaded: &Loaded) -> Result<Program, AgentError> {
         let digest = loaded.manifest.digest;
         let turn = self.0.turn(&digest);
@@ -181,7 +178,7 @@ impl Agents {
         Ok(program)
     }
 
-    /// What the component of an existing run asks for.
+    /// The manifest of an existing run's component.
     pub(super) async fn manifest(&self, journal: &Journal, digest: &Digest) -> Result<Arc<Manifest>, AgentError> {
         let loaded = self.0.cache().loaded.get(digest).cloned();
         match loaded {
@@ -190,14 +187,14 @@ impl Agents {
         }
     }
 
-    /// Loads a component even if nobody waits for it any more: whoever stops waiting finds it the next time.
+    /// Loads a component even if the caller stops waiting, and finds it the next time.
     async fn to_the_end(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
         let (agents, journal) = (self.clone(), journal.clone());
         let load = tokio::spawn(async move { agents.load(&journal, origin).await });
         load.await?
     }
 
-    /// Loads a component once for all who want it. Its bytes are in memory only in its turn, because many may be waiting.
+    /// Loads a component once for all callers. Its bytes are in memory only in its turn, because many may wait.
     async fn load(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
         let _place = self.0.reading.acquire().await.map_err(|_| AgentError::ShuttingDown)?;
         let (digest, file) = match &origin {
@@ -242,8 +239,8 @@ impl Agents {
     }
 }
 
-/// What a component asks for, as it was read before; else a child reads its bytes, which are in the journal.
-/// So whoever decides on a call or performs it needs neither the bytes nor the compiled code of a component that was read once, only its types.
+/// The stored manifest of a component; otherwise a child reads its bytes from the journal. So deciding on a call, or
+/// performing it, needs only the types of a component that was read once, and neither its bytes nor its code.
 pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Result<Arc<Manifest>, AgentError> {
     let (kept, reader) = (reader.clone(), reader.clone());
     if let Some(known) = journal.blocking(move || kept.known(&digest)).await? {
@@ -254,7 +251,7 @@ pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Res
     read.map_err(|source| AgentError::Load { path: digest.to_string(), source })
 }
 
-/// Keeps a component in the journal, if its file holds what was read of it.
+/// Stores a component in the journal, if the file still has the content that was read.
 async fn put_file(journal: &Journal, path: &Path, mut file: File, digest: Digest) -> Result<(), AgentError> {
     let explain = |source| AgentError::File { path: path.into(), source };
     let read = move || {
@@ -281,7 +278,7 @@ impl Inner {
         Ok(Arc::new(Loaded { manifest, bindings }))
     }
 
-    /// What came of a component before, unless it is to be tried again.
+    /// The earlier result for a component, unless it should be tried again.
     fn known(&self, digest: &Digest, path: &str) -> Option<Result<Arc<Loaded>, AgentError>> {
         let cache = self.cache();
         if let Some(loaded) = cache.loaded.get(digest) {
@@ -334,7 +331,7 @@ impl Inner {
 }
 
 impl Cache {
-    /// Keeps a program, and of those that do not run no more than there is room for.
+    /// Caches a program, and drops unused ones beyond the limit.
     fn keep_program(&mut self, digest: Digest, program: Program) {
         let mut room = PROGRAM_BYTES_MAX.saturating_sub(program.bytes());
         let mut places = LOADED_MAX - 1;
@@ -355,7 +352,7 @@ fn stamp(path: &Path) -> Result<(SystemTime, u64), AgentError> {
     Ok((metadata.modified().map_err(explain)?, metadata.len()))
 }
 
-/// All imports that are in the way, but no more than a person goes through at a time.
+/// The refused imports, limited to the number that a person works through.
 fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[Problem]) -> AgentError {
     let problems = problems.iter().map(ToString::to_string);
     let all: Vec<String> = problems.chain(unbound.iter().flatten().map(ToString::to_string)).collect();
@@ -367,7 +364,7 @@ fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[Problem]) 
 }
 
 impl Loaded {
-    /// The capabilities of this agent with their class.
+    /// The capabilities of this agent; the flag marks consequential ones.
     pub fn capabilities(&self) -> impl Iterator<Item = (&Capability, bool)> {
         let consequential = |offer: &BoundOffer| match offer {
             BoundOffer::Consequential(..) => true,

@@ -1,4 +1,5 @@
-//! What this host offers to agents: every capability, classified. An import that is not here is refused at load.
+//! The capabilities that this host offers, each with its class. An import outside the catalogue is
+//! refused at load.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,32 +11,33 @@ use super::refusal::{CannotRefuse, RefusalForm};
 use crate::agent::{Import, Manifest};
 use crate::connectors::{Preview, Routine};
 
-/// How a capability is served, which is its class too.
+/// How a capability is served. This determines its class.
 #[derive(Clone)]
 pub enum Offer {
-    /// A line for the operator: neither numbered nor journaled as a call, because replay would repeat it.
+    /// A line for the operator. It is neither numbered nor recorded as a call, because replay would
+    /// repeat it.
     Log,
-    /// Answered at once and written down.
+    /// Answered at once and recorded.
     Routine(Arc<dyn Routine>),
-    /// Put to policy and people; performed by the dispatcher, never from here.
+    /// Judged by policy, held for reviewers, and performed by the dispatcher only.
     Consequential {
-        /// What the host establishes beforehand.
+        /// The connector's preview.
         preview: Arc<dyn Preview>,
-        /// The configured value for a function whose error type is neither a `refusal` nor a string.
+        /// The configured value for a function whose error type is neither a `refusal` nor a
+        /// string.
         refusal: Option<Value>,
     },
 }
 
-/// A capability that the host offers.
+/// An offered capability.
 #[derive(Clone)]
 pub struct Offered {
-    /// How it is served.
     pub offer: Offer,
-    /// The type that an agent must import it with; any, if absent (a third party's interface brings its own type).
+    /// The required type; `None` for foreign interfaces, whose type comes from the agent.
     pub ty: Option<FunctionType>,
 }
 
-/// Every capability that the host offers.
+/// All offered capabilities.
 #[derive(Clone, Default)]
 pub struct Catalogue {
     functions: BTreeMap<Capability, Offered>,
@@ -43,45 +45,43 @@ pub struct Catalogue {
     withheld: BTreeMap<Capability, String>,
 }
 
-/// One import of an agent, tied to what serves it.
+/// An agent's import, bound to what serves it.
 pub struct Bound {
-    /// The function's type, as the agent imports it.
+    /// The function's type in the agent.
     pub ty: Arc<FunctionType>,
-    /// How it is served.
     pub offer: BoundOffer,
 }
 
-/// [`Offer`], with what was checked at load.
+/// [`Offer`] with the results of the checks at load.
 pub enum BoundOffer {
     /// A line for the operator.
     Log,
-    /// Answered at once.
     Routine(Arc<dyn Routine>),
-    /// Put to policy and people.
+    /// Judged by policy and held for reviewers.
     Consequential(Arc<dyn Preview>, RefusalForm),
 }
 
-/// The imports of one agent.
+/// The imports of an agent by capability, each bound to what serves it.
 pub type Bindings = HashMap<Capability, Bound>;
 
-/// Why an import cannot be served.
+/// An import cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    /// Nobody said what the import is.
+    /// The import has no configured class.
     #[error(
         "the import `{0}` is not classified: if this agent may have it, add a section `[capabilities.\"{0}\"]` to holdshort.toml, \
          with `class = \"consequential\"` or `class = \"routine\"` and the `command` that performs or answers it"
     )]
     Unclassified(Capability),
-    /// The host is not set up for it.
+    /// The host is not configured for it.
     #[error("the import `{0}` is not offered here: {1}")]
     Withheld(Capability, String),
-    /// The agent's idea of a built-in function is not the host's.
+    /// The agent has another type for a built-in function.
     #[error(
         "the import `{0}` has another type than the one this host offers: build the agent against the WIT package in `wit/`"
     )]
     OtherType(Capability),
-    /// A refusal could not be told to the agent.
+    /// The agent could not be told of a refusal.
     #[error("the import `{0}` is consequential and cannot be told no: {1}")]
     CannotRefuse(Capability, CannotRefuse),
 }
@@ -97,17 +97,18 @@ impl Catalogue {
         self.interfaces.insert(interface, offered);
     }
 
-    /// Says why one of the host's own functions is not offered, which tells an operator more than that nobody classified it.
+    /// States why one of the host's own functions is not offered, which tells operators more than
+    /// "not classified".
     pub fn withhold(&mut self, capability: Capability, why: String) {
         self.withheld.insert(capability, why);
     }
 
-    /// What serves `capability`, if anything does.
+    /// The offer for `capability`.
     pub fn find(&self, capability: &Capability) -> Option<&Offered> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
 
-    /// What previews `capability`, if it is consequential here.
+    /// The preview of `capability`, if it is consequential.
     pub fn preview(&self, capability: &Capability) -> Option<&Arc<dyn Preview>> {
         match &self.find(capability)?.offer {
             Offer::Consequential { preview, .. } => Some(preview),
@@ -115,7 +116,7 @@ impl Catalogue {
         }
     }
 
-    /// Ties every import of an agent to what serves it, or names every import that cannot be.
+    /// Binds every import of an agent, or returns all imports that cannot be bound.
     pub fn bind(&self, manifest: &Manifest) -> Result<Bindings, Vec<BindError>> {
         let (mut bindings, mut errors) = (Bindings::new(), Vec::new());
         for import in &manifest.imports {
@@ -127,7 +128,7 @@ impl Catalogue {
         if errors.is_empty() { Ok(bindings) } else { Err(errors) }
     }
 
-    /// Ties one import to what serves it.
+    /// Binds one import.
     pub(super) fn bind_one(&self, Import { capability, ty }: &Import) -> Result<Bound, BindError> {
         let missing = || match self.withheld.get(capability) {
             Some(why) => BindError::Withheld(capability.clone(), why.clone()),

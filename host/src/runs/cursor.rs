@@ -1,4 +1,4 @@
-//! Replay: the journal of one run as a stream, read once from the start, a chunk at a time and one chunk ahead.
+//! Replay: reads the journal of one run as a stream, in chunks, with one chunk read ahead.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,65 +9,59 @@ use holdshort_journal::{Events, Journal, ReadError};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// How many events are read at a time.
+/// Events per read.
 const CHUNK: usize = 512;
 
-/// A place in a run's history. Everything before it has been replayed.
+/// A position in a run's history. All events before it have been replayed.
 ///
-/// It holds no journal, because it goes along on the agents' threads, which read nothing: a task reads ahead and hands the chunks over.
+/// It holds no journal, because it is used on the agents' threads, which do not read: a task reads
+/// ahead and passes the chunks.
 pub(super) struct Cursor {
-    /// How many of the calls so far were held.
+    /// The number of held calls so far.
     pub(super) held: u32,
-    /// What evidence was kept for them.
+    /// The bytes of evidence stored for them.
     pub(super) evidence_bytes: u64,
     chunk: VecDeque<Recorded>,
-    /// Whether there are chunks after this one.
+    /// Whether more chunks follow.
     more: bool,
     ahead: mpsc::Receiver<Result<Events, ReadError>>,
 }
 
-/// What the journal holds for the agent's next call.
+/// The recorded fate of the agent's next call.
 pub(super) enum Replayed {
-    /// A routine call's result, and when it was handed over.
+    /// A routine call's result, and the time of its delivery.
     Returned(Value, Time),
-    /// A consequential call's answer, and when it was written.
+    /// A consequential call's answer, and the time of its record.
     Answered(Answer, Time),
-    /// The call is there and waits for its answer.
+    /// The call is recorded and has no answer yet.
     Open,
-    /// The journal ends here: from now on the agent is live.
+    /// The journal ends here: the agent is live from now on.
     New,
-    /// The run is over.
     Over,
-    /// The journal holds something else.
+    /// The journal has a different event.
     Other {
-        /// What.
         recorded: String,
     },
 }
 
-/// What the journal holds for the agent's next sleep.
+/// The recorded fate of the agent's next sleep.
 pub(super) enum Slept {
-    /// It was woken then.
+    /// The agent was woken.
     Woken {
-        /// When.
         at: Time,
-        /// When it was asked for.
+        /// When the sleep began.
         asked_at: Time,
     },
-    /// It still sleeps.
     Asleep,
-    /// The journal ends here.
     New,
-    /// The run is over.
     Over,
-    /// The journal holds something else.
+    /// The journal has a different event.
     Other {
-        /// What.
         recorded: String,
     },
 }
 
-/// The journal of a run cannot be replayed; the host's failure, not the agent's.
+/// The journal of a run cannot be replayed. This is the host's failure, not the agent's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CannotReplay {
     #[error(transparent)]
@@ -81,7 +75,7 @@ pub(super) enum CannotReplay {
 }
 
 impl Cursor {
-    /// Opens the history of a run that can go on, and takes its first event: the run as it was created, and its task.
+    /// Opens the history of a run that can go on, and takes its first event with the task.
     pub(super) async fn open(
         journal: &Journal,
         id: &RunId,
@@ -89,7 +83,8 @@ impl Cursor {
     ) -> Result<Option<(Self, Run, String)>, CannotReplay> {
         let first = journal.events(id, 0, CHUNK).await?;
         events_read.fetch_add(first.events.len() as u64, Ordering::Relaxed);
-        // A run that ended beyond this chunk is found to be over by its replay, which does nothing on the way.
+        // If the run ended in a later chunk, its replay finds that out, and does nothing on the
+        // way.
         if first.events.is_empty() || first.events.iter().any(|recorded| is_end(&recorded.event)) {
             return Ok(None);
         }
@@ -105,7 +100,7 @@ impl Cursor {
         Ok(Some((cursor, run, task)))
     }
 
-    /// What the journal holds for call `number`, which proposes `action`.
+    /// The recorded fate of call `number` with `action`.
     pub(super) async fn call(&mut self, number: CallNumber, action: &Action) -> Result<Replayed, CannotReplay> {
         let Some(recorded) = self.take().await? else { return Ok(Replayed::New) };
         let found = action.digest();
@@ -132,7 +127,7 @@ impl Cursor {
         self.follow(call).await
     }
 
-    /// Follows a consequential call to its answer, however many decisions and attempts lie between.
+    /// Follows a consequential call to its answer, over all decisions and attempts.
     async fn follow(&mut self, mut call: Call) -> Result<Replayed, CannotReplay> {
         loop {
             if let Some(answer) = call.answer() {
@@ -146,7 +141,7 @@ impl Cursor {
         }
     }
 
-    /// What the journal holds for timer `number`, which sleeps until `until`.
+    /// The recorded fate of timer `number` until `until`.
     pub(super) async fn sleep(&mut self, number: u32, until: Time) -> Result<Slept, CannotReplay> {
         match self.take().await? {
             None => Ok(Slept::New),
@@ -164,13 +159,13 @@ impl Cursor {
         }
     }
 
-    /// What the journal holds beyond this place, if anything: the agent returned, and should not have yet.
+    /// The next recorded event, if there is one. It means that the agent returned too early.
     pub(super) async fn rest(&mut self) -> Result<Option<String>, CannotReplay> {
         let next = self.take().await?.filter(|recorded| !is_end(&recorded.event));
         Ok(next.map(|recorded| describe_event(&recorded.event)))
     }
 
-    /// Whether the journal ends here, so that what the agent does next is new.
+    /// Whether the journal ends here, so that the agent's next action is new.
     pub(super) async fn at_end(&mut self) -> Result<bool, CannotReplay> {
         self.fill().await?;
         Ok(self.chunk.is_empty())
@@ -182,7 +177,7 @@ impl Cursor {
         Ok(self.chunk.pop_front())
     }
 
-    /// Goes on with the next chunk once the last is used up. A chunk may have nothing that the agent takes part in.
+    /// Continues with the next chunk. A chunk may have no event of the agent.
     async fn fill(&mut self) -> Result<(), CannotReplay> {
         while self.chunk.is_empty() && self.more {
             let read = self.ahead.recv().await.ok_or(CannotReplay::ShuttingDown)?;
@@ -191,11 +186,12 @@ impl Cursor {
         Ok(())
     }
 
-    // INVARIANT: the end is what was read as one, never a reader that is gone: an agent that went live too early would do again what it has done.
+    // INVARIANT: the end of the journal is a read end, never a lost reader: an agent that went live
+    // too early would repeat its actions.
     fn begin(&mut self, read: Events) {
         self.more = last_of(&read).is_some();
-        // A grant may be taken back at any time, long after its call was answered: no agent sees it, and no agent's doing follows from it.
-        // That the host was late is no agent's doing either.
+        // A revoked grant and a delay are no actions of an agent: no agent sees them, and they may
+        // be recorded at any time. So replay skips them.
         let is_lived =
             |recorded: &Recorded| !matches!(recorded.event, Event::GrantRevoked { .. } | Event::RunDelayed { .. });
         let lived = read.events.into_iter().filter(is_lived);
@@ -203,15 +199,15 @@ impl Cursor {
     }
 }
 
-/// The number of the last event, if there are more.
+/// The number of the last event, if more follow.
 ///
-/// Where there was no more is the end: a run that is driven here is written by nobody else but reviewers and the dispatcher,
-/// whose events about the open call are read from its own state.
+/// A read without more is the end: while a run is driven here, only reviewers and the dispatcher
+/// write to it, and their events on the open call are read from the call's state.
 fn last_of(Events { events, more }: &Events) -> Option<Seq> {
     events.last().map(|recorded| recorded.seq).filter(|_| *more)
 }
 
-/// Reads the chunks after `after` while the agent is at those before, at most two ahead, until the end or until nobody takes them any more.
+/// Reads chunks ahead of the agent, at most two, until the end or until nobody takes them.
 async fn read_ahead(
     journal: Journal,
     run: RunId,
@@ -233,12 +229,12 @@ async fn read_ahead(
     }
 }
 
-/// A call in words, for the difference that stops a run.
+/// A call as text, for the difference that stops a run.
 pub(super) fn describe(number: CallNumber, action: &Action) -> String {
     format!("call {number}, `{}` with {}", action.capability(), action.canonical_arguments())
 }
 
-/// Whether the run was over with this event.
+/// Whether the run ended with this event.
 fn is_end(event: &Event) -> bool {
     matches!(
         event,
@@ -246,12 +242,12 @@ fn is_end(event: &Event) -> bool {
     )
 }
 
-/// A sleep in words.
+/// A sleep as text.
 pub(super) fn describe_sleep(timer: u32, until: Time) -> String {
     format!("timer {timer}, a sleep until {} µs", until.0)
 }
 
-/// An event in words, as far as an agent's doing shows in it.
+/// An event as text, as far as it shows an agent's action.
 fn describe_event(event: &Event) -> String {
     match event {
         Event::RoutineReturned { call, capability, arguments, .. } => {

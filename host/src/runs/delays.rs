@@ -1,38 +1,42 @@
-//! What is written down of a run that the host cannot bring forward.
+//! Decides when a delay is recorded: the host repeatedly fails to bring a run forward.
 //!
-//! **Invariant:** A delay is a state of the run and an event, because pages, programs, messages and figures read states and events, and a host
-//! that restarts must show it too. The next step of the run ends the delay. Replay leaves it out, because no agent did it. While the journal
-//! itself cannot be written there is no such event; `/readyz` says so then.
+//! **Invariant:** a delay is a state of the run and an event, because pages, programs,
+//! notifications and figures read states and events, and a restarted host must show it too. The
+//! next step of the run ends the delay. Replay skips it, because it is no action of the agent.
+//! While the journal itself cannot be written there is no such event; `/readyz` reports that.
 
 use holdshort_gate::command::Delay;
 
 use super::failure::Failure;
 
-/// From which try on a delay is written. The first failure in a row is mostly over before anybody could look.
+/// The number of consecutive failures from which a delay is recorded. A first failure usually
+/// passes before anybody could look.
 const FIRST: u32 = 2;
 
-/// Up to which try a reason that has changed is written at once. A reason that is another at each try must not fill the journal.
+/// Up to this number of tries, a changed reason is recorded at once. A reason that changes at each
+/// try must not fill the journal.
 const CHANGES_UP_TO: u32 = 64;
 
-/// The longest reason, in bytes. It is for people to read in a line.
+/// The maximum length of a reason in bytes, for one line.
 const REASON_BYTES_MAX: usize = 500;
 
-/// The failures in a row of one run.
+/// The consecutive failures of one run.
 pub(super) struct Delays {
     tries: u32,
     told_after: u32,
     told: bool,
-    /// What was written last.
+    /// The last recorded reason.
     written: String,
 }
 
 impl Delays {
-    /// None yet.
+    /// No failures yet.
     pub(super) fn new(told_after: u32) -> Self {
         Self { tries: 0, told_after: told_after.max(FIRST), told: false, written: String::new() }
     }
 
-    /// One more; what is to be written of it, if anything: the beginning, another reason, that people are told, and else ever more seldom.
+    /// Adds a failure. Returns what to record, if anything: the beginning, a changed reason, the
+    /// moment of notification, and otherwise ever more rarely.
     pub(super) fn failed(&mut self, failure: &Failure) -> Option<Delay> {
         self.tries = self.tries.saturating_add(1);
         let reason = on_one_line(&failure.to_string());
@@ -60,7 +64,7 @@ fn on_one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The tries of which something is written, and at which people are told.
+    /// The tries that are recorded, and those at which reviewers are notified.
     fn written(told_after: u32, tries: u32, reason: impl Fn(u32) -> String) -> (Vec<u32>, Vec<u32>) {
         let mut delays = Delays::new(told_after);
         let all = (1..=tries).filter_map(|number| delays.failed(&Failure::Host(reason(number))));

@@ -1,8 +1,9 @@
-//! One run, driven: instantiate, replay, go on, wait, park.
+//! Drives one run: instantiate, replay, go on, wait, park.
 //!
-//! The agent itself is a [`LiveAgent`] on threads of its own; here is what it needs of the host between. Nothing here takes part in its computing, so whatever
-//! waits here keeps no other agent from it. A run that waits longer than the linger is parked: this function returns, the instance is gone,
-//! and only rows remain.
+//! The agent is a [`LiveAgent`] on its own threads. This module does the host's work between its
+//! steps and does not compute for it, so waiting here delays no other agent. A run that waits
+//! longer than the linger time is parked: the function returns, the instance is gone, and only rows
+//! in the journal remain.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,30 +29,31 @@ use crate::connectors::RoutineCall;
 
 mod waiting;
 
-/// How a drive ended without failing.
+/// How a drive ended without failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// The run will never go on.
+    /// The run has ended.
     Over,
-    /// It waits, or may go on again by now; nothing of it is in memory.
+    /// The run waits, or may be able to go on again. Nothing of it is in memory.
     Parked,
-    /// Another run took its place while it slept or a connector worked for it. It goes on once there is a place again, which costs this much CPU time.
+    /// Another run took its place while it slept or a connector worked. It goes on when a place is
+    /// free; bringing it back costs this much CPU time.
     Displaced(Duration),
 }
 
-/// Goes on with the agent with this, or leaves it.
+/// The reply with which the agent goes on, or the end of the drive.
 type Flow = std::ops::ControlFlow<Left, Reply>;
 
-/// Routine results that may be under way to the disk before the agent has to wait for it.
+/// The maximum number of routine results on their way to disk before the agent must wait.
 const UNFLUSHED_MAX: usize = 64;
 
-/// And about how many bytes of them.
+/// The maximum bytes of these results.
 const UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
 
 /// How often a connector that cannot answer is asked again before the run is put back.
 const CONNECTOR_TRIES: u32 = 5;
 
-/// How often policy is asked again because totals have changed, before a person is asked instead.
+/// How often policy is asked again because totals changed, before the call is held instead.
 const TOTALS_TRIES: u32 = 16;
 
 /// One run in memory.
@@ -59,23 +61,24 @@ pub(super) struct Drive<'a> {
     host: &'a Inner,
     id: &'a RunId,
     listener: &'a mut Listener,
-    /// The run as it was created: what it may use, and for whom.
+    /// The run at its creation: its limits and its starter.
     run: Run,
     loaded: Arc<Loaded>,
     lease: Lease,
-    /// Nothing once another run has taken its place.
+    /// `None` after another run took its place.
     agent: Option<Kept<LiveAgent>>,
     meter: Meter,
-    /// The CPU time that it took to bring the run back, each time that it was displaced.
+    /// The CPU time for bringing the run back after each displacement.
     displaced: Duration,
-    /// What the run did before its next consequential call.
+    /// The run's history before its next consequential call.
     before: Followed,
     unflushed: VecDeque<Submitted<()>>,
     unflushed_bytes: u64,
 }
 
 impl<'a> Drive<'a> {
-    /// Brings the run into memory, if there is anything to drive. `displaced` is what bringing it back has cost by now.
+    /// Brings the run into memory, if it can go on. `displaced` is the CPU time spent on bringing
+    /// it back so far.
     pub(super) async fn open(
         host: &'a Inner,
         id: &'a RunId,
@@ -89,7 +92,8 @@ impl<'a> Drive<'a> {
         let (loaded, program) = match host.agents.in_memory(&run.component) {
             Some(in_memory) => in_memory,
             None => {
-                // Reading a component takes up to all the time that its limits allow, and other runs need the place meanwhile.
+                // Reading a component may take all the time that its limits allow, and other runs
+                // need the place meanwhile.
                 drop(place);
                 let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
                 place = host.places.take().await.ok_or(AgentError::ShuttingDown)?;
@@ -126,7 +130,8 @@ impl<'a> Drive<'a> {
         Ok(Some(drive))
     }
 
-    /// Drives the run until it is over or parked. An `Err` is the host's failure: nothing was written, and the run is driven again later.
+    /// Drives the run until it ends or is parked. An `Err` is the host's failure: nothing was
+    /// written, and the run is driven again later.
     pub(super) async fn go(mut self) -> Result<Left, Failure> {
         let mut reply = Reply::Nothing;
         loop {
@@ -153,7 +158,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// What serves a call. The agent was bound to it when it was loaded.
+    /// The connector of a call. The agent was bound to it at load.
     fn bound(&self, action: &Action) -> Result<&Bound, Failure> {
         let bound = self.loaded.bindings.get(action.capability());
         bound.ok_or_else(|| Failure::NotOffered(action.capability().clone()))
@@ -190,8 +195,9 @@ impl<'a> Drive<'a> {
         Ok(Flow::Continue(Reply::Result(result, answered_at)))
     }
 
-    /// Leaves a run whose place was taken. What it waited for is on disk first, where replay finds it.
-    /// A run that computes much and waits often would keep the host busy with bringing it back: that is limited like sleeps are.
+    /// Leaves a run whose place was taken. What it waited for is first written to disk, where
+    /// replay finds it. A run that computes much and waits often would occupy the host with
+    /// bringing it back, so this is limited like sleeps.
     async fn displaced(&mut self) -> Result<Flow, Failure> {
         self.flush(0).await?;
         let used = self.meter.used();
@@ -212,7 +218,7 @@ impl<'a> Drive<'a> {
         let written = loop {
             let mut proposed = self.proposed(call, &action, full.as_ref()).await?;
             if tries >= TOTALS_TRIES {
-                // The totals change all the time: then a person decides.
+                // The totals keep changing, so a reviewer decides.
                 proposed = proposed.at_last();
             }
             let evidence = evidence_bytes(&proposed);
@@ -229,7 +235,7 @@ impl<'a> Drive<'a> {
         let held = matches!(*phase, Phase::Held);
         let Some(agent) = &mut self.agent else { return Ok(Flow::Break(Left::Parked)) };
         agent.with(move |agent| Box::pin(async move { agent.proposed(held, evidence) })).await?;
-        // A refusal is the answer already: it is not waited for, not even for as long as a hint takes.
+        // A refusal is already the answer, and is not waited for.
         if matches!(*phase, Phase::Refused(_))
             && let Some(flow) = self.look_for_answer(call).await?
         {
@@ -238,7 +244,7 @@ impl<'a> Drive<'a> {
         self.wait_for_answer(call).await
     }
 
-    /// Policy's verdict.
+    /// Gets policy's verdict on a call.
     async fn proposed(
         &mut self,
         call: CallNumber,
@@ -272,7 +278,7 @@ impl<'a> Drive<'a> {
         aside(self.host, &mut self.agent, WaitsFor::Connector, asked).await
     }
 
-    /// Writes how the run ended.
+    /// Records how the run ended.
     async fn end(&mut self, end: End) -> Result<Flow, Failure> {
         self.flush(0).await?;
         let written = self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await;
@@ -286,7 +292,7 @@ impl<'a> Drive<'a> {
         self.host.journal.log(self.id, LogLine { at: self.host.journal.now(), level, message: text });
     }
 
-    /// Waits until at most `max` routine results are not on disk.
+    /// Waits until at most `max` routine results are not yet on disk.
     async fn flush(&mut self, max: usize) -> Result<(), Failure> {
         while self.unflushed.len() > max
             && let Some(oldest) = self.unflushed.pop_front()
@@ -299,7 +305,7 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    /// A step was not written. If that is because the run was ended meanwhile, that is the end of it.
+    /// A step was not written. If the run was ended meanwhile, that is its end.
     async fn unwritten(&mut self, failure: Failure) -> Result<Flow, Failure> {
         if let Failure::Journal(SubmitError::Refused(Refused::RunNotReady(_))) = &failure {
             let subject = self.host.journal.subject(self.id, None).await?;
@@ -311,7 +317,7 @@ impl<'a> Drive<'a> {
     }
 }
 
-/// What the journal keeps for a proposal besides its arguments.
+/// The bytes of evidence that the journal stores for a proposal.
 fn evidence_bytes(proposed: &Proposed) -> u64 {
     match proposed {
         Proposed::Hold(proposal) | Proposed::Clear(proposal) => proposal.evidence_bytes(),
@@ -319,7 +325,8 @@ fn evidence_bytes(proposed: &Proposed) -> u64 {
     }
 }
 
-/// Waits for something on an agent's behalf. If another run needs the agent's place meanwhile, the agent is gone afterwards.
+/// Waits for work on an agent's behalf. If another run needs the place meanwhile, the agent is gone
+/// afterwards.
 async fn aside<T>(
     host: &Inner,
     agent: &mut Option<Kept<LiveAgent>>,

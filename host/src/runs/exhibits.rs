@@ -1,4 +1,5 @@
-//! From a preview's evidence to evidence in the journal. How long it is, an agent has chosen: what takes longer with its length is done aside.
+//! Stores a preview's exhibits in the journal. An agent chooses their length, so long ones are
+//! hashed on separate threads.
 
 use futures_util::future::try_join_all;
 use holdshort_gate::ExhibitRef;
@@ -7,10 +8,11 @@ use holdshort_journal::{Blob, Journal, SubmitError};
 use crate::connectors::{CannotPreview, Exhibit};
 use holdshort_common::aside;
 
-/// Bytes of evidence that are counted and digested at once: less work than to hand them over.
+/// Up to this size exhibits are counted and hashed at once, because handing them over would take
+/// longer.
 const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 
-/// A piece of evidence that a person can be shown all of, with its digest. Not kept yet.
+/// An exhibit within the display limit, with its digest. It is not stored yet.
 pub(super) struct Weighed {
     title: String,
     media: String,
@@ -28,7 +30,7 @@ impl Weighed {
     }
 }
 
-/// Whether a person can be shown all of this evidence, and its digests.
+/// Checks that all exhibits can be shown to a reviewer, and computes their digests.
 pub(super) async fn weigh(exhibits: Vec<Exhibit>) -> Result<Vec<Weighed>, CannotPreview> {
     let bytes: usize = exhibits.iter().map(|exhibit| exhibit.bytes().len()).sum();
     let all = move || exhibits.into_iter().map(Weighed::of).collect();
@@ -38,7 +40,7 @@ pub(super) async fn weigh(exhibits: Vec<Exhibit>) -> Result<Vec<Weighed>, Cannot
     aside::for_agents(all).await?
 }
 
-/// Puts evidence on disk, by digest, before anyone can be shown a reference to it.
+/// Writes exhibits to disk by digest, before a proposal refers to them.
 pub(super) async fn freeze(journal: &Journal, evidence: Vec<Weighed>) -> Result<Vec<ExhibitRef>, SubmitError> {
     let frozen = evidence.into_iter().map(async |Weighed { title, media, bytes, whose, blob }| {
         let digest = *journal.keep(blob).await?;

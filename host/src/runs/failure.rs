@@ -1,4 +1,5 @@
-//! What keeps the host from driving a run: its own failures, never the agent's. The run is as it was and is driven again later.
+//! The host's failures while driving a run. The agent is not at fault: the run is unchanged and is
+//! driven again later.
 
 use holdshort_gate::{Capability, Mismatch};
 use holdshort_journal::{ReadError, SubmitError};
@@ -8,7 +9,7 @@ use super::agents::AgentError;
 use super::cursor::CannotReplay;
 use super::propose::CannotPropose;
 
-/// Why a run is put back.
+/// A run is put back.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]

@@ -1,8 +1,9 @@
-//! An agent in memory: its instance, and how far the journal has been replayed to it.
+//! An agent in memory: its instance, and the replay position.
 //!
-//! All of this runs on the agents' threads and is counted as the run's CPU time: the agent's own code, its values as JSON and back, the digests of its calls,
-//! and replay. It goes on for as long as it needs nothing of the host but what the journal had for it, so that a call that is replayed and
-//! a line of the log cost no change of threads; then it says what it needs.
+//! All of this runs on the agents' threads and counts as the run's CPU time: the agent's code, the
+//! conversion of its values to JSON, the digests of its calls, and replay. It continues without the
+//! host as long as the journal has the answers, so a replayed call or a log line costs no change of
+//! threads. Then it says what it needs.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -23,7 +24,7 @@ use super::tally::Tally;
 use crate::agent::{Guest, HostCall, Meter, Step, Trap, log_line};
 use crate::kill;
 
-/// Lines of the log that are handed over at a time, in bytes.
+/// The maximum bytes of log lines that are handed over at once.
 const LINES_BYTES_MAX: usize = 64 * 1024;
 
 /// One agent in memory.
@@ -31,40 +32,41 @@ pub(super) struct LiveAgent {
     loaded: Arc<Loaded>,
     component: Digest,
     guest: Guest,
-    /// Gone once the journal is replayed.
+    /// `None` once the journal is replayed.
     cursor: Option<Cursor>,
     tally: Tally,
-    /// The function of the consequential call that is open.
+    /// The capability of the open consequential call.
     open: Option<Arc<Capability>>,
-    /// From which length of a sleep on the run is parked.
+    /// The length of a sleep from which the run is parked.
     linger: Duration,
     lines: Vec<Line>,
     lines_bytes: usize,
-    /// The last of the fields to go: who gets the place finds room for an instance.
+    /// The last field to be dropped, so that the next run that gets the place finds room for an
+    /// instance.
     _place: Place,
 }
 
-/// A line of the agent's log. Agents' text: to be escaped wherever it is shown.
+/// A line of the agent's log. It is the agent's text, so it must be escaped wherever it is shown.
 pub(super) struct Line {
     pub(super) level: String,
     pub(super) text: String,
 }
 
-/// What an agent needs to go on.
+/// What an agent needs before it can go on.
 pub(super) enum Need {
-    /// Nothing: it has said something.
+    /// Nothing; it printed lines.
     Nothing,
-    /// An answer of the host's.
+    /// The answer to a routine call.
     Routine(CallNumber, Action),
-    /// A verdict, and then an answer; it cannot be held for this reason, if there is one.
+    /// A verdict and then an answer; with the reason if the call must not be held.
     Consequential(CallNumber, Action, Option<RefusalReason>),
-    /// The answer to a call that the journal has.
+    /// The answer to a recorded call.
     Answer(CallNumber),
-    /// A point in time.
+    /// A time.
     Time(Sleep),
-    /// That its end is written, and how it ended.
+    /// Its end must be recorded.
     End(End),
-    /// The journal says that it is over.
+    /// The journal says that the run has ended.
     Over,
 }
 
@@ -74,19 +76,19 @@ pub(super) struct Sleep {
     pub(super) until: Time,
     /// Whether the journal has it.
     pub(super) is_set: bool,
-    /// How the run ends if the sleep is so long that the run would have to be brought back, and that was done too often.
+    /// How the run ends if the sleep would park it and it was brought back too often.
     pub(super) too_often: Option<End>,
 }
 
-/// What it gets.
+/// The replies to an agent.
 pub(super) enum Reply {
-    /// Nothing; it was waiting for nothing.
+    /// None needed.
     Nothing,
-    /// The result of a routine call, handed over at this time.
+    /// The result of a routine call, with the time of its delivery.
     Result(Value, Time),
-    /// The answer to a consequential call, written at this time.
+    /// The answer to a consequential call, with the time of its record.
     Answer(Answer, Time),
-    /// Its time has come.
+    /// The sleep is over.
     Woken(Time),
 }
 
@@ -116,18 +118,18 @@ impl LiveAgent {
         }
     }
 
-    /// What counts its CPU time.
+    /// The counter of its CPU time.
     pub(super) fn meter(&self) -> Meter {
         self.guest.meter().clone()
     }
 
-    /// A call was held, or evidence is kept for it.
+    /// Records that a call was held, or that evidence is stored for it.
     pub(super) fn proposed(&mut self, held: bool, evidence_bytes: u64) {
         self.tally.held += u32::from(held);
         self.tally.shown(evidence_bytes);
     }
 
-    /// Goes on after what it was waiting for, until it needs something: what it said on the way, and what that is.
+    /// Goes on with a reply until the agent needs something. Returns its log lines and the need.
     pub(super) fn go_on(&mut self, reply: Reply) -> BoxFuture<'_, Result<(Vec<Line>, Need), Failure>> {
         let meter = self.meter();
         let work = async move {
@@ -176,7 +178,7 @@ impl LiveAgent {
         }
     }
 
-    /// What the guest does next; nothing if it takes its time for it and there are lines to hand over meanwhile.
+    /// The guest's next step; `None` if it takes time and there are lines to hand over meanwhile.
     async fn next(&mut self) -> Option<Step> {
         let has_said = !self.lines.is_empty();
         let mut next = std::pin::pin!(self.guest.next());
@@ -188,7 +190,7 @@ impl LiveAgent {
         .await
     }
 
-    /// Notices that the journal is replayed: from then on the CPU limit holds and log lines count.
+    /// Ends replay: from now on the CPU limit holds and log lines count.
     async fn go_live(&mut self) -> Result<(), Failure> {
         if let Some(cursor) = &mut self.cursor
             && cursor.at_end().await?
@@ -206,7 +208,7 @@ impl LiveAgent {
         if let BoundOffer::Log = bound.offer {
             let text = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let need = self.say(text("level"), log_line(text("message")));
-            // A line is no call, and moves no clock.
+            // A log line is no call and advances no clock.
             self.guest.answer(&Value::Null, Time(0))?;
             return Ok(need);
         }
@@ -299,7 +301,7 @@ impl LiveAgent {
         Ok(diverged("the end".into(), recorded, found))
     }
 
-    /// Keeps a line for the log. What is replayed was logged when it was said first.
+    /// Keeps a line for the log. A replayed line was logged the first time.
     fn say(&mut self, level: String, text: String) -> Option<Need> {
         if self.cursor.is_some() {
             return None;
@@ -314,7 +316,7 @@ fn diverged(place: String, recorded: String, found: String) -> Need {
     Need::End(End::Diverged { place, recorded, found })
 }
 
-/// Whether a sleep is so long that the instance does not wait for its end.
+/// Whether a sleep is too long for waiting in memory.
 pub(super) fn is_long(from: Time, until: Time, linger: Duration) -> bool {
     Duration::from_micros(until.0.saturating_sub(from.0)) > linger
 }

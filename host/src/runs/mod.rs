@@ -1,7 +1,7 @@
-//! The driver: starts runs, replays them, lets them linger, parks, wakes and cancels them; recovers them at start-up.
+//! The driver: starts runs, replays them, parks and wakes them, cancels them, and recovers them at start-up.
 //!
-//! A run that waits is a row in the journal and nothing else. A task exists for a run only while its agent computes or lingers; which runs need
-//! one is read from the journal at start-up and hinted after each commit.
+//! A waiting run is only rows in the journal. A task exists for a run only while its agent computes or waits in memory.
+//! The host reads which runs need a task from the journal at start-up, and gets hints after each commit.
 
 mod agents;
 mod catalogue;
@@ -45,28 +45,29 @@ use places::Places;
 use propose::{Asker, Followed, Proposer};
 use signal::{Listener, Signal};
 
-/// What the driver needs to know beforehand.
+/// The driver's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What a new run may use.
+    /// The limits of a new run.
     pub limits: RunLimits,
-    /// How long an instance that waits stays in memory for a fast answer.
+    /// How long a waiting instance stays in memory for a fast answer.
     pub linger: Duration,
-    /// How many instances may be in memory. Where one too many is needed, one that waits is given up; how many compute at once is the engine's to say.
+    /// The maximum number of instances in memory. Beyond it, a waiting one is dropped. The engine limits how many
+    /// compute at once.
     pub instances_max: usize,
-    /// Bytes of a run's task.
+    /// The maximum bytes of a task.
     pub task_bytes_max: usize,
-    /// Bytes of the arguments of any host call.
+    /// The maximum bytes of a host call's arguments.
     pub arguments_max_bytes: usize,
-    /// What of a consequential call a person can be asked to read.
+    /// The display limit for consequential calls.
     pub budget: DisplayBudget,
-    /// After how many tries in a row people are told that a run cannot be brought forward.
+    /// The consecutive failures after which reviewers are notified that a run is delayed.
     pub told_after_tries: u32,
     /// The configured agents and their files.
     pub agents: BTreeMap<String, PathBuf>,
 }
 
-/// Drives runs. A cheap handle.
+/// Drives runs. Cheap to clone.
 #[derive(Clone)]
 pub struct Runs(Arc<Inner>);
 
@@ -76,7 +77,7 @@ struct Inner {
     catalogue: Arc<Catalogue>,
     proposer: Proposer,
     settings: Settings,
-    /// The runs that have a task.
+    /// The runs with a task.
     live: Mutex<HashMap<RunId, Signal>>,
     places: Places,
     instances_started: AtomicU64,
@@ -84,20 +85,20 @@ struct Inner {
     events_recalled: AtomicU64,
 }
 
-/// What the driver has done since the host started, for operators.
+/// Counters since the host's start, for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Runs that are in memory now. A parked one is not.
+    /// The runs in memory, without parked ones.
     pub live_runs: usize,
-    /// How often a run was brought into memory: to begin, or to go on after it was parked.
+    /// How often a run was brought into memory, to begin or to go on.
     pub instances_started: u64,
-    /// Events that were read to bring runs back to where they were.
+    /// The events read for replay.
     pub events_replayed: u64,
-    /// Events that were read to tell what a run did before a call.
+    /// The events read to know a run's history before a call.
     pub events_recalled: u64,
 }
 
-/// Why a run was not started.
+/// A run was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The agent cannot be run.
@@ -107,32 +108,27 @@ pub enum StartError {
     #[error(
         "the task is {bytes} bytes; at most {bytes_max} are allowed: put the rest into a file of the agent's workspace"
     )]
-    TaskTooLong {
-        /// Bytes.
-        bytes: usize,
-        /// Bytes allowed.
-        bytes_max: usize,
-    },
-    /// The journal did not take it.
+    TaskTooLong { bytes: usize, bytes_max: usize },
+    /// The journal did not accept the write.
     #[error(transparent)]
     Journal(#[from] SubmitError),
-    /// No random numbers for an id.
+    /// There are no random numbers for an id.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
 }
 
-/// The first and the longest pause before a run that the host failed to drive is driven again.
+/// The first and the longest pause before a failed drive is repeated.
 const BACK_OFF_FIRST: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
-/// How long the start of a run waits for its agent to be read and compiled, before its client is asked to try again.
+/// How long the start of a run waits for its agent to be compiled, before the client is told to try again.
 const LOADING_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How many runs a scan reads at a time.
+/// Runs per read of a scan.
 const SCAN_CHUNK: usize = 256;
 
 impl Runs {
-    /// A driver over `journal`; nothing goes on before [`run`](Self::run), except new runs.
+    /// A driver over `journal`. Before [`run`](Self::run) nothing goes on except new runs.
     pub fn new(
         journal: Journal,
         engine: Engine,
@@ -155,7 +151,7 @@ impl Runs {
         }))
     }
 
-    /// Goes on with every run that can go on, and wakes those that become ready, until the journal is gone.
+    /// Drives every run that can go on, and wakes runs that become ready, until the journal closes.
     pub async fn run(self) -> Result<(), ReadError> {
         let mut hints = self.0.journal.hints();
         tokio::spawn(timers::run(self.0.clone()));
@@ -183,7 +179,7 @@ impl Runs {
         request: Option<Request>,
     ) -> Result<Flushed<RunId>, StartError> {
         let id = new_run_id(self.0.journal.now()).map_err(StartError::Random)?;
-        // First of all: whether the agent could still be started must not change the answer.
+        // This comes first, because a repeated request gets the same answer even if the agent can no longer be started.
         if let Some(request) = request {
             match self.0.journal.submit(&id, None, Fence::None, FindRun(request)).await {
                 Err(SubmitError::Refused(Refused::NoSuchRun)) => {}
@@ -210,12 +206,12 @@ impl Runs {
         })
     }
 
-    /// Ends a run because a person says so.
+    /// Cancels a run for a reviewer.
     pub async fn cancel(&self, run: &RunId, by: &str, reason: Option<String>) -> Result<Flushed<()>, SubmitError> {
         self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await
     }
 
-    /// The proposal that an edit makes of a held call; nothing is written yet.
+    /// The proposal that an edit makes of a held call. Nothing is written.
     pub async fn revise(
         &self,
         id: &RunId,
@@ -237,29 +233,30 @@ impl Runs {
         self.0.proposer.revise(asker, &*preview, &ty, (call, editor), arguments).await
     }
 
-    /// The type of the function that a call is of, if that is offered still.
+    /// The type of a call's function, if it is still offered.
     pub async fn function(&self, call: &Call) -> Result<FunctionType, ReviseError> {
         Ok((*self.bound(call).await?.ty).clone())
     }
 
-    /// `value` in its normal form, if it is of the function's `ok` type: an answer to a question, or a receipt that a person supplies.
+    /// `value` in its normal form, if it has the function's `ok` type: an answer to a question, or a receipt from a
+    /// reviewer.
     pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
         let ty = self.import(call).await?.ty.result;
         if let Some(WitType::Result { ok: Some(ok), .. }) = ty {
-            // By itself, so that a mistake is told by its place in what the person wrote.
+            // Checked separately, so that an error is reported at its position in the reviewer's value.
             return Ok(ok.normalise(value)?);
         }
         let normal = ty.map(|ty| ty.normalise(&serde_json::json!({ "ok": value }))).transpose()?;
         Ok(normal.and_then(|result| result.get("ok").cloned()).unwrap_or(Value::Null))
     }
 
-    /// A call's function, as the agent imports it, with what serves it now.
+    /// A call's function as the agent imports it, with what serves it now.
     async fn bound(&self, call: &Call) -> Result<Bound, ReviseError> {
         let bound = self.0.catalogue.bind_one(&self.import(call).await?);
         bound.map_err(|error| ReviseError::Unavailable(error.to_string()))
     }
 
-    /// A call's function, as the agent imports it.
+    /// A call's function as the agent imports it.
     async fn import(&self, call: &Call) -> Result<Import, ReviseError> {
         let (component, capability) = (call.action().component(), call.action().capability());
         let manifest = self.0.agents.manifest(&self.0.journal, &component).await;
@@ -273,20 +270,20 @@ impl Runs {
         self.0.agents.list()
     }
 
-    /// Loads a configured agent, so that what is wrong with it shows before a run is started.
+    /// Loads a configured agent, so that its errors show before a run is started.
     pub async fn load(&self, agent: &str) -> Result<Arc<Loaded>, AgentError> {
         self.0.agents.by_name(&self.0.journal, agent).await
     }
 
-    /// What the host would look at if the outcome of a call's effect were lost, in the words of the connector that was shown; nothing if that one is not
-    /// configured any more, because another would look at something else.
+    /// What the host would check if the outcome of a call's effect were unknown, in the words of the shown connector;
+    /// `None` if that connector is no longer configured.
     pub fn if_lost(&self, call: &Call) -> Option<String> {
         let preview = self.0.catalogue.preview(call.action().capability())?;
         let shown = call.proposal()?.connector.as_str();
         (preview.name() == shown).then(|| preview.evidence().to_owned())
     }
 
-    /// What it has done so far.
+    /// The counters so far.
     pub fn figures(&self) -> Figures {
         Figures {
             live_runs: self.0.live().len(),
@@ -296,7 +293,7 @@ impl Runs {
         }
     }
 
-    /// Every run that the journal calls ready, by pages: at start-up, and after hints were missed.
+    /// Wakes every run that is ready by the journal, in pages: at start-up, and after hints were missed.
     async fn wake_ready(&self) -> Result<(), ReadError> {
         let mut before = None;
         loop {
@@ -308,7 +305,7 @@ impl Runs {
         }
     }
 
-    /// Gives a run a task, or tells the one it has.
+    /// Gives a run a task, or hints the existing one.
     fn wake(&self, run: &RunId) {
         kill::point("before-wake");
         let listener = {
@@ -323,7 +320,8 @@ impl Runs {
         tokio::spawn(self.clone().drive(run.clone(), listener));
     }
 
-    /// Drives a run until it is over or parked. What fails meanwhile is the host: the run stays as the journal has it, and is driven again after a pause.
+    /// Drives a run until it ends or is parked. A failure is the host's: the run stays as recorded and is driven again
+    /// after a pause.
     async fn drive(self, run: RunId, mut listener: Listener) {
         let (mut back_off, mut displaced) = (BACK_OFF_FIRST, Duration::ZERO);
         let mut delays = Delays::new(self.0.settings.told_after_tries);
@@ -335,7 +333,8 @@ impl Runs {
                 }
                 Ok(left @ (Left::Over | Left::Parked)) => {
                     self.0.live().remove(&run);
-                    // An answer may have come between the last look and the removal, when its hint still found this task.
+                    // An answer may have come between the last read and the removal of this task, when its hint still
+                    // went to this task.
                     if left == Left::Parked && self.0.is_ready(&run).await {
                         self.wake(&run);
                     }
@@ -344,12 +343,13 @@ impl Runs {
                 Err(error) => {
                     tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was");
                     if let Some(delay) = delays.failed(&error) {
-                        // What cannot be written is said by the next try, and a run that waits or is over is not delayed.
+                        // If this cannot be written, the next try reports it. A run that waits or has ended is not
+                        // delayed.
                         drop(self.0.journal.submit(&run, None, Fence::None, delay).await);
                     }
                 }
             }
-            // Slept through also by a run that is over: what keeps its end from being read keeps it from being read at once.
+            // Also for a run that has ended: what prevents its end from being read would prevent it again at once.
             tokio::time::sleep(back_off).await;
             back_off = (back_off * 2).min(BACK_OFF_MAX);
         }
@@ -371,11 +371,11 @@ impl Inner {
 
     async fn is_ready(&self, run: &RunId) -> bool {
         let subject = self.journal.subject(run, None).await;
-        // If the journal cannot be read now, driving the run finds that out and backs off.
+        // If the journal cannot be read now, driving the run finds that out and pauses.
         subject.map_or(true, |subject| subject.and_then(|subject| subject.run).is_some_and(|run| run.phase.is_ready()))
     }
 
-    /// Tells the task of a run, if it has one; without one there is nobody who would need to know.
+    /// Hints the task of a run, if there is one. Without a task nobody needs the hint.
     fn hint(&self, run: &RunId, over: bool) {
         if let Some(signal) = self.live().get(run) {
             signal.hint(over);
@@ -387,7 +387,8 @@ impl Inner {
     }
 }
 
-/// Sixteen characters that sort by time: 48 bits of milliseconds and 32 of chance, so that a person can read one out.
+/// Sixteen characters that sort by time: 48 bits of milliseconds and 32 random bits. They are few, so that a person can
+/// read them aloud.
 fn new_run_id(now: Time) -> Result<RunId, getrandom::Error> {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let number = u128::from(now.0 / 1_000) << 32 | u128::from(getrandom::u32()?);

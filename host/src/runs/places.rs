@@ -1,8 +1,10 @@
-//! Room for agents in memory: how many instances there may be, and which of them gives its place up when another run needs one.
+//! Places for agents in memory: how many instances can exist, and which one gives up its place for
+//! another run.
 //!
-//! An instance that waits, be it for an answer, for its time or for a connector that looks or checks, keeps its place only while nobody needs it.
-//! So no kind of waiting keeps a run from computing: whoever needs a place takes that of the instance that has waited longest, and that run
-//! is brought back by replay when what it waits for is there. An instance that computes keeps its place, and its CPU time is limited.
+//! An instance that waits for an answer, a time or a connector keeps its place only while no other
+//! run needs it. Otherwise the instance that has waited longest loses its place, and its run is
+//! brought back by replay when its answer is there. So waiting never keeps a run from computing. A
+//! computing instance keeps its place, and its CPU time is limited.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +13,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// How long a connector may take before its caller's place can be taken. Most answer sooner, and replaying the run would cost more than to wait for them.
+/// How long a connector may take before its caller's place can be taken. Most answer sooner, and
+/// replaying the run would cost more.
 const CONNECTOR_GRACE: Duration = Duration::from_millis(100);
 
-/// How often somebody without a place looks for an instance that has waited long enough meanwhile.
+/// How often a run without a place checks for an instance that has waited long enough.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The places of a host.
@@ -23,12 +26,12 @@ pub(super) struct Places {
     waiting: Mutex<Waiting>,
 }
 
-/// A place, given back when it is dropped, which is when the instance is gone.
+/// A place, returned on drop. Then the instance is gone.
 pub(super) type Place = OwnedSemaphorePermit;
 
 #[derive(Default)]
 struct Waiting {
-    /// By the time from which the place may be taken.
+    /// Waiting instances by the time from which their place may be taken.
     instances: BTreeMap<(Instant, u64), Arc<Notify>>,
     entered: u64,
 }
@@ -36,9 +39,8 @@ struct Waiting {
 /// What an instance waits for.
 #[derive(Clone, Copy)]
 pub(super) enum WaitsFor {
-    /// An answer or the time: the run would be parked soon anyway.
+    /// An answer or a time: the run would be parked soon anyway.
     Answer,
-    /// A connector.
     Connector,
 }
 
@@ -50,12 +52,12 @@ pub(super) struct Wait<'a> {
 }
 
 impl Places {
-    /// For so many instances.
+    /// The number of places.
     pub(super) fn new(instances_max: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(instances_max)), waiting: Mutex::default() }
     }
 
-    /// A place, in the order in which they are asked for; nothing if the host is shutting down.
+    /// Takes a place, in the order of requests; `None` if the host is shutting down.
     pub(super) async fn take(&self) -> Option<Place> {
         let place = self.free.clone().acquire_owned();
         tokio::pin!(place);
@@ -80,7 +82,7 @@ impl Places {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 
-    /// The caller's instance waits from now on.
+    /// Marks the caller's instance as waiting.
     pub(super) fn wait(&self, what: WaitsFor) -> Wait<'_> {
         let taken = Arc::new(Notify::new());
         let from = match what {
@@ -116,14 +118,15 @@ impl Drop for Wait<'_> {
 mod tests {
     use super::*;
 
-    /// Takes a place from whoever waits, as a driver does: it gives it up when it is told to.
+    /// Waits for a place as a driver does, and gives it up when asked.
     async fn evicted(places: &Places, what: WaitsFor, place: Place) {
         let wait = places.wait(what);
         wait.taken().await;
         drop(place);
     }
 
-    /// Both, within a minute of the test's own clock, so that a place which is never given up is found at once.
+    /// Runs both within a minute of the test's clock, so that a place that is never given up is
+    /// found at once.
     async fn in_time<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
         let both = async { tokio::join!(one, other) };
         tokio::time::timeout(Duration::from_secs(60), both).await.expect("nobody gave a place up")

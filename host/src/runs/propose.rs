@@ -1,4 +1,5 @@
-//! From an action to a proposal: the display budget, the connector's preview, the evidence on disk, and policy, asked once.
+//! Makes a proposal from an action: the display limit, the connector's preview, the evidence on disk, and policy, which
+//! is asked once.
 
 use std::sync::Arc;
 
@@ -19,12 +20,13 @@ use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Preview, Previewed};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
-/// How much of a consequential call a person can be asked to read. Over it the call is refused, never truncated.
+/// The display limit: how much of a consequential call a reviewer can be asked to read. A larger call is refused, never
+/// truncated.
 #[derive(Clone, Copy, Debug)]
 pub struct DisplayBudget {
     /// Bytes of the canonical arguments.
     pub bytes_max: usize,
-    /// Lines of the texts within.
+    /// Lines of the texts in the arguments.
     pub lines_max: usize,
 }
 
@@ -35,62 +37,62 @@ pub(super) struct Proposer {
     pub(super) budget: DisplayBudget,
 }
 
-/// How many grants of an agent's for a capability are looked at, the newest first.
+/// The number of an agent's grants for a capability that are tried, newest first.
 const GRANTS_MAX: usize = 100;
-/// How many events of a run are read at a time.
+/// Events per read.
 const CHUNK: usize = 512;
 
-/// Who asks, and what it did before.
+/// The caller and its history.
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub(super) run: &'a RunId,
     pub(super) agent: &'a str,
     pub(super) started_by: &'a str,
-    /// What the run did before the call.
+    /// The run's history before the call.
     pub(super) before: &'a History,
 }
 
-/// The host could not find out, or could not write it down; the call is as it was.
+/// The host could not find out or record something. The call is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotPropose {
-    /// The connector cannot look just now.
+    /// The connector cannot look now.
     #[error("the connector cannot look just now: {0}")]
     Connector(Sentence),
     /// The evidence could not be written.
     #[error(transparent)]
     Journal(#[from] SubmitError),
-    /// What the run did before could not be read.
+    /// The run's history could not be read.
     #[error(transparent)]
     History(#[from] NoHistory),
-    /// Running totals could not be read.
+    /// The running totals could not be read.
     #[error(transparent)]
     Totals(#[from] ReadError),
 }
 
-/// What a run did before cannot be told.
+/// A run's history is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum NoHistory {
     /// The journal could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The journal was damaged.
+    /// The journal is damaged.
     #[error(transparent)]
     Inconsistent(#[from] Inconsistent),
 }
 
-/// Why an edit is not possible; nothing was changed.
+/// An edit is not possible. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviseError {
-    /// It is not of the function's type.
+    /// The arguments do not have the function's type.
     #[error("{0}")]
     Mismatch(#[from] Mismatch),
     /// The connector finds the new action impossible.
     #[error("the edit is not possible: {0}")]
     Impossible(Sentence),
-    /// Policy or the display budget forbids the new action.
+    /// Policy or the display limit forbids the new action.
     #[error("the edit is not allowed: {0}")]
     Forbidden(Sentence),
-    /// The call, its code or its connector cannot be looked at just now.
+    /// The call, its component or its connector is unavailable now.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -105,8 +107,8 @@ impl From<CannotPreview> for ReviseError {
 }
 
 impl Proposer {
-    /// What becomes of a new call; `full` says why it cannot be held, if it cannot.
-    /// The budget comes first, because what cannot be shown whole need not be looked into; policy last, because it goes by what was found.
+    /// Judges a new call. `full` is the reason why it cannot be held, if there is one. The display limit comes first,
+    /// because an oversized call needs no preview; policy comes last, because it uses the facts.
     pub(super) async fn propose(
         &self,
         asker: Asker<'_>,
@@ -150,8 +152,8 @@ impl Proposer {
         Ok(if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) })
     }
 
-    /// The proposal that an edit makes of a held call.
-    /// It takes the steps of a new call. A verdict that clears counts no more here than one that holds, because an edited call is for people to decide on.
+    /// The proposal that an edit makes of a held call, with the steps of a new call. A verdict that clears counts like
+    /// one that holds, because reviewers decide on an edited call.
     pub(super) async fn revise(
         &self,
         asker: Asker<'_>,
@@ -172,20 +174,20 @@ impl Proposer {
         if let Verdict::Refuse(reason) = judgement.verdict {
             return Err(ReviseError::Forbidden(reason));
         }
-        // What mattered before matters still.
+        // Material facts of the earlier revision stay material.
         let before = call.proposal().map(|proposal| proposal.policy.material.clone()).unwrap_or_default();
         let material = &mut judgement.record.material;
         material.extend(before);
         material.sort();
         material.dedup();
-        // For people to decide on, it rests on no total that would have to stay as it is.
+        // Reviewers decide on it, so it depends on no total that would have to stay unchanged.
         judgement.record.totals.clear();
         somebody_is_left(asker, call, editor, &judgement.requirement)?;
         let proposal = self.proposal(preview, action, (previewed, evidence), judgement).await;
         Ok(Revision { proposal: proposal.map_err(|error| ReviseError::Unavailable(error.to_string()))? })
     }
 
-    /// Policy's answer. It is asked once, of an edit once more.
+    /// Asks policy: once for a new call, once for an edit.
     async fn judge(
         &self,
         asker: Asker<'_>,
@@ -204,7 +206,8 @@ impl Proposer {
         Ok(self.policy.judge(&question))
     }
 
-    /// What would be held is cleared by a standing grant, if one stands for it; not where policy failed, because what failed might have forbidden it.
+    /// Clears a call by a grant if it would be held and a grant covers it; not after an evaluation error, because the
+    /// failed policy might have forbidden the call.
     async fn by_grant(
         &self,
         Asker { agent, started_by, .. }: Asker<'_>,
@@ -233,7 +236,7 @@ impl Proposer {
         Ok(())
     }
 
-    /// The evidence is on disk before there is a proposal that refers to it.
+    /// Writes the evidence to disk before a proposal refers to it.
     async fn proposal(
         &self,
         preview: &dyn Preview,
@@ -257,7 +260,8 @@ impl Proposer {
     }
 }
 
-/// Under four-eyes an edit takes its editor out of those who may approve it. If nobody could clear it any more it would wait for ever.
+/// Under four-eyes, an edit excludes its editor from approving. Without another reviewer the call would wait for ever,
+/// so such an edit is refused.
 fn somebody_is_left(asker: Asker<'_>, call: &Call, editor: &str, new: &Requirement) -> Result<(), ReviseError> {
     let held_under = call.requirement().map(|old| old.for_an_edit(new, call.level, call.deadline()));
     let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
@@ -265,18 +269,18 @@ fn somebody_is_left(asker: Asker<'_>, call: &Call, editor: &str, new: &Requireme
     met.map_err(|why| ReviseError::Forbidden(say!("nobody could clear it then: {}", configured(why))))
 }
 
-/// What a run did, followed beside it: each of its events is read once, however many of its calls ask for what was before them.
+/// A run's history, updated beside the run: each event is read once, however many calls use it.
 #[derive(Default)]
 pub(super) struct Followed {
     history: History,
-    /// The last event that is part of it.
+    /// The last event in it.
     after: Seq,
-    /// How many events were read for it.
+    /// The number of events read for it.
     pub(super) read: u64,
 }
 
 impl Followed {
-    /// Goes on up to `call`. Before its first call a run did nothing, which needs no reading.
+    /// Reads on up to `call`. Before its first call a run has no history, and nothing is read.
     pub(super) async fn up_to(
         &mut self,
         journal: &Journal,
@@ -301,7 +305,7 @@ impl Followed {
     }
 }
 
-// Why a call is refused is a sentence of the host's, here and nowhere else made the text that the journal keeps.
+// The reason for a refusal is a sentence of the host, and becomes journal text only here.
 
 fn invalid(reason: Sentence) -> RefusalReason {
     RefusalReason::Invalid(reason.into_string())
@@ -312,7 +316,7 @@ fn forbidden(reason: Sentence) -> RefusalReason {
 }
 
 impl DisplayBudget {
-    /// Whether a person can be shown all of it.
+    /// Whether a reviewer can be shown all of it.
     fn admits(&self, action: &Action) -> Result<(), Sentence> {
         let (bytes, lines) = (action.canonical_arguments().len(), lines(action.arguments()));
         let Self { bytes_max, lines_max } = *self;
@@ -331,7 +335,7 @@ impl DisplayBudget {
     }
 }
 
-/// Whether the confidence that is claimed in a `rationale` of ours is one: policies clear by it.
+/// Whether the confidence in a `rationale` of ours is between 0 and 1, because policies clear by it.
 fn believable(action: &Action) -> Result<(), Sentence> {
     let claimed = action.arguments().pointer("/rationale/confidence").and_then(Value::as_f64);
     match claimed.filter(|claimed| is_ours(action.capability()) && !(0.0..=1.0).contains(claimed)) {
@@ -340,7 +344,7 @@ fn believable(action: &Action) -> Result<(), Sentence> {
     }
 }
 
-/// How many lines a value takes when every scalar starts a line of its own.
+/// The lines of a value with each scalar on a line of its own.
 fn lines(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 1,
@@ -370,7 +374,8 @@ mod tests {
         assert!(budget.admits(&action(&"x".repeat(100))).unwrap_err().contains("at most 100 bytes"));
     }
 
-    /// Policies clear by the confidence that an agent claims, so it is one. What others call so in functions of their own is theirs.
+    /// Policies clear by the confidence that an agent claims, so it must be valid. A member of this name in a foreign
+    /// function is not checked.
     #[test]
     fn a_confidence_is_from_nothing_to_certain() {
         let confidence = WitType::Option(Box::new(WitType::F64));

@@ -1,4 +1,4 @@
-//! What the dispatcher asks of this room before an effect starts: what is so now of what a clearance rested on.
+//! What the dispatcher asks before an effect starts: the present state of facts and policy.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::connectors::CannotPreview;
 use crate::effects::{Place, Refresh};
 use crate::policy::{JudgedCall, Policy, facts};
 
-/// Previews and policy, for the dispatcher, which holds neither itself: facts may have changed, and the time goes on.
+/// Previews and policy for the dispatcher, which has neither: facts may have changed, and time has
+/// passed.
 struct Refresher {
     journal: Journal,
     catalogue: Arc<Catalogue>,
@@ -22,7 +23,7 @@ struct Refresher {
 }
 
 impl Runs {
-    /// What the dispatcher asks before an effect starts, and when facts have changed.
+    /// The dispatcher's access to previews and policy.
     pub fn refresher(&self) -> Arc<dyn Refresh> {
         let (journal, catalogue) = (self.0.journal.clone(), self.0.catalogue.clone());
         Arc::new(Refresher { journal, catalogue, policy: self.0.proposer.policy.clone() })
@@ -63,7 +64,7 @@ impl Refresh for Refresher {
                 preconditions: previewed.preconditions,
                 facts: previewed.facts,
                 consequence: Some(previewed.consequence),
-                // The operator may have configured another one.
+                // The operator may have configured another connector since.
                 connector: preview.name().into(),
                 class: preview.class(),
                 ..old.clone()

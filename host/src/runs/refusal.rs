@@ -1,9 +1,9 @@
-//! How a function says no: the form of its error type, found once at load.
+//! Finds at load how a function expresses a refusal: the form of its error type.
 
 use holdshort_gate::{Answer, FunctionType, Mismatch, WitType};
 use serde_json::{Value, json};
 
-/// The cases of `refusal` in `holdshort:agent/types`, and whether each carries a text.
+/// The cases of `refusal` in `holdshort:agent/types`; the flag marks those with a text.
 const REFUSAL: [(&str, bool); 7] = [
     ("rejected", true),
     ("expired", false),
@@ -17,20 +17,20 @@ const REFUSAL: [(&str, bool); 7] = [
 /// How a consequential function tells its caller that the call was not done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RefusalForm {
-    /// `result<_, refusal>`: the case says which way it ended.
+    /// `result<_, refusal>`: the case says how the call ended.
     Refusal,
-    /// `result<_, string>`: the case and its text as one string.
+    /// `result<_, string>`: case and text in one string.
     Text,
-    /// A bare `result`, or `result<T>`: the agent is told no, and not why.
+    /// A bare `result` or `result<T>`: the agent learns of the refusal without the reason.
     Bare,
-    /// Always this value of the function's own error type, as configured.
+    /// Always the configured value of the function's own error type.
     Constant(Value),
 }
 
-/// Why a refusal could not be told to the caller, and what to do about it.
+/// A refusal could not be expressed, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotRefuse {
-    /// It returns no error at all, so no configuration helps.
+    /// The function returns no error, so no configuration helps.
     #[error(
         "its result has no error: build the agent against an interface in which it is `result<_, refusal>` or `result<_, string>`; \
          only a function without any effect may be `class = \"routine\"` instead"
@@ -41,18 +41,19 @@ pub enum CannotRefuse {
         "its error carries no value, so `refusal` says nothing: take it out of the section, and the agent is told no without a reason"
     )]
     NoValue,
-    /// Its error is a type of its own.
+    /// The error has a type of its own.
     #[error(
         "its error is of a type of its own: give the value of it that tells the agent no as `refusal` in its section"
     )]
     OwnType,
-    /// The configured value is of another type.
+    /// The configured value has another type.
     #[error("the `refusal` in its section is not of its error type: {0}")]
     OtherType(Mismatch),
 }
 
 impl RefusalForm {
-    /// The form that `ty` allows; `constant` is the configured value for error types that are neither a `refusal` nor a string.
+    /// The form for `ty`. `constant` is the configured value, for error types that are neither a
+    /// `refusal` nor a string.
     pub fn of(ty: &FunctionType, constant: Option<&Value>) -> Result<Self, CannotRefuse> {
         let Some(WitType::Result { err, .. }) = &ty.result else { return Err(CannotRefuse::NoError) };
         let Some(err) = err else {
@@ -87,7 +88,7 @@ impl RefusalForm {
         }
     }
 
-    /// The function's whole result for `answer`.
+    /// The function's complete result for `answer`.
     pub fn result(&self, answer: &Answer) -> Value {
         let (case, text) = match answer {
             Answer::Ok(value) => return json!({ "ok": value }),
@@ -172,7 +173,7 @@ mod tests {
         for result in [Some(WitType::String), None] {
             assert_eq!(why(&FunctionType { params: Vec::new(), result }, Some(json!("busy"))), CannotRefuse::NoError);
         }
-        // An error without a value says no; what is configured for it would be ignored.
+        // An error without a value expresses a refusal. A configured value would be ignored.
         let silent = FunctionType { params: Vec::new(), result: Some(WitType::Result { ok: None, err: None }) };
         for configured in [json!("busy"), json!({"denied": null}), Value::Null] {
             assert_eq!(why(&silent, Some(configured)), CannotRefuse::NoValue);

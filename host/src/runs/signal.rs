@@ -1,8 +1,8 @@
-//! What a run's task is told while it waits. Hints only: the journal says what is so.
+//! Hints for a waiting task. They carry no facts: the journal has them.
 
 use tokio::sync::watch;
 
-/// The sending half, kept for a run that has a task.
+/// The sending half, kept for a run with a task.
 pub(super) struct Signal(watch::Sender<Hinted>);
 
 /// The receiving half, held by the run's task.
@@ -20,7 +20,7 @@ pub(super) fn channel() -> (Signal, Listener) {
 }
 
 impl Signal {
-    /// Something the task waits for may have happened; `over` if the run has ended.
+    /// Something that the task waits for may have happened. `over` means that the run has ended.
     pub(super) fn hint(&self, over: bool) {
         self.0.send_modify(|hinted| {
             hinted.times += 1;
@@ -30,13 +30,13 @@ impl Signal {
 }
 
 impl Listener {
-    /// Returns at the next hint, at once if there was one since the last.
+    /// Returns at the next hint, or at once if there was one since the last.
     pub(super) async fn hinted(&mut self) {
-        // The sender outlives the task: it is removed by the task itself.
+        // The sender outlives the task, which removes it.
         let _ = self.0.changed().await;
     }
 
-    /// Returns once the run has ended, for a task that is busy with something else.
+    /// Returns once the run has ended, for a task that is busy otherwise.
     pub(super) async fn over(&mut self) {
         if self.0.wait_for(|hinted| hinted.over).await.is_err() {
             std::future::pending::<()>().await;

@@ -1,6 +1,7 @@
-//! What a run has done so far, against its limits.
+//! Counts a run's use against its limits.
 //!
-//! Replay counts it again, so that a run in memory knows without asking the journal, and is stopped at the same place in each of its lives.
+//! Replay counts again, so a run in memory knows its counts without the journal, and always stops
+//! at the same place.
 
 use std::time::Duration;
 
@@ -11,32 +12,33 @@ use serde_json::Value;
 /// One run's counts.
 pub(super) struct Tally {
     limits: RunLimits,
-    /// The last call.
+    /// The number of the last call.
     pub(super) calls: CallNumber,
-    /// The last timer.
+    /// The number of the last timer.
     pub(super) timers: u32,
-    /// How many calls were held; known once the run is live.
+    /// The number of held calls; known once the run is live.
     pub(super) held: u32,
-    /// What the calls' arguments and results take, and the evidence that was kept for them.
+    /// The bytes of the calls' arguments, results and evidence.
     bytes: u64,
-    /// The CPU time of earlier lives: what it took to bring the run back after each of its long sleeps.
+    /// The CPU time for bringing the run back after its earlier long sleeps.
     earlier: Duration,
 }
 
-/// How many times its CPU limit a run may take to be brought back after its sleeps, all of them together. Each replay costs what the run had used by
-/// then; without a bound a run that computes a little and sleeps often would keep the host busy for ever.
+/// The CPU time for bringing a run back, in total, as a multiple of its CPU limit. Each replay
+/// costs what the run had used so far; without a limit, a run that computes a little and sleeps
+/// often would keep the host busy for ever.
 const LIVES: u32 = 10;
 
-/// What the journal keeps of a call besides its arguments and its result: digests, names, times.
+/// The journal's bytes per call besides arguments and result: digests, names, times.
 const CALL_BYTES: u64 = 300;
 
 impl Tally {
-    /// Of a run at its beginning.
+    /// The counts at the start.
     pub(super) fn new(limits: RunLimits) -> Self {
         Self { limits, calls: 0, timers: 0, held: 0, bytes: 0, earlier: Duration::ZERO }
     }
 
-    /// One more call; if the run may not make it, how the run ends.
+    /// Counts a call. If the run may not make it, returns how the run ends.
     pub(super) fn call(&mut self, arguments: &Value) -> Result<CallNumber, End> {
         self.one_more()?;
         self.bytes = self.bytes.saturating_add(CALL_BYTES).saturating_add(weight(arguments));
@@ -48,7 +50,7 @@ impl Tally {
         Ok(self.calls)
     }
 
-    /// One more timer; if the run may not sleep again, how the run ends.
+    /// Counts a timer. If the run may not sleep again, returns how the run ends.
     pub(super) fn timer(&mut self) -> Result<u32, End> {
         self.one_more()?;
         self.timers += 1;
@@ -62,39 +64,40 @@ impl Tally {
         Err(End::Trapped(format!("it made more than {} host calls", self.limits.calls)))
     }
 
-    /// A call has returned this.
+    /// Counts the result of a call.
     pub(super) fn returned(&mut self, result: &Value) {
         self.bytes = self.bytes.saturating_add(weight(result));
     }
 
-    /// The run is live, after a replay in which so many calls were held, on so much evidence.
+    /// The run is live, after a replay with these held calls and this evidence.
     pub(super) fn went_on(&mut self, held: u32, evidence_bytes: u64) {
         self.held = held;
         self.shown(evidence_bytes);
     }
 
-    /// So much evidence is kept for a call.
+    /// Counts the evidence of a call.
     pub(super) fn shown(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// In an earlier life the run was brought back to this place, which took what it has used here again.
+    /// Counts the CPU time of bringing the run back to this place.
     pub(super) fn brought_back(&mut self, used: Duration) {
         self.earlier = self.earlier.saturating_add(used);
     }
 
-    /// Whether a run that has used so much may sleep so long that it has to be brought back; if not, how it ends.
+    /// Whether a run with this CPU time may sleep so long that it must be brought back; if not, how
+    /// it ends.
     pub(super) fn may_come_back(&self, used: Duration) -> Result<(), End> {
         too_often(&self.limits, self.earlier.saturating_add(used)).map_or(Ok(()), Err)
     }
 
-    /// Why the next call cannot be held, if it cannot.
+    /// The reason why the next call cannot be held, if there is one.
     pub(super) fn refuse_to_hold(&self) -> Option<RefusalReason> {
         self.limits.refuse_to_hold(self.held)
     }
 }
 
-/// How a run ends that takes so much CPU time to be brought back, all its lives together; nothing if it may go on.
+/// How a run ends whose replays took too much CPU time in total; `None` if it may go on.
 pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<End> {
     let max = Duration::from_millis(limits.cpu_ms).saturating_mul(LIVES);
     let reason = || {
@@ -106,7 +109,7 @@ pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<End> {
     (lives > max).then(|| End::Trapped(reason()))
 }
 
-/// About how many bytes a value takes as JSON, which is what the journal keeps.
+/// The approximate length of a value as JSON, as the journal stores it.
 pub(super) fn weight(value: &Value) -> u64 {
     let byte = |byte: u8| match byte {
         0..0x20 => 6,

@@ -1,7 +1,8 @@
-//! What happens though nobody does anything: approvals lapse, sleeping runs wake. One task for all of them.
+//! Fires deadlines and timers: approvals expire, and sleeping runs wake. One task does this for all
+//! runs.
 //!
-//! **Invariant:** A run in memory fires its own timers. Only the timers of parked runs are fired here: fired for a run in memory, each timer
-//! would cost a replay.
+//! **Invariant:** a run in memory fires its own timers, and only timers of parked runs are fired
+//! here. Otherwise each timer of a run in memory would cost a replay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +14,19 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::Inner;
 
-/// The longest the task sleeps without looking, should the clock be set meanwhile.
+/// The longest sleep of the task, because the clock may be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// The pause after deadlines that could not be fired: the journal is failing, or somebody else was quicker.
+/// The pause after deadlines could not be fired: the journal fails, or another task was faster.
 const LOOK_AGAIN_SOON: Duration = Duration::from_millis(250);
 
-/// The pause when all that is due was left to the runs' own tasks, should one of them park its run instead.
+/// The pause if all due timers belong to runs in memory, one of which may be parked instead.
 const LEFT_TO_OTHERS: Duration = Duration::from_millis(20);
 
-/// How many deadlines are handled at a time; they share a flush.
+/// Deadlines per chunk. They share a flush.
 const CHUNK: usize = 256;
 
-/// Fires every deadline of the journal when it is due, for ever.
+/// Fires every deadline in the journal when it is due. Never returns.
 pub(super) async fn run(host: Arc<Inner>) {
     let mut hints = host.journal.hints();
     loop {
@@ -43,7 +44,8 @@ pub(super) async fn run(host: Arc<Inner>) {
             tokio::select! {
                 () = &mut sleep => break,
                 hint = hints.recv() => match hint {
-                    // A deadline that is later than the next look is found by that look: every approval has one, mostly a distant one.
+                    // A deadline after the next look is found by that look. Every approval has a
+                    // deadline, and most are distant.
                     Ok(hint) if hint.deadline.is_some_and(|at| at.0 < wake_at) => break,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => break,
@@ -54,12 +56,13 @@ pub(super) async fn run(host: Arc<Inner>) {
     }
 }
 
-/// Fires what is due, and returns how long to wait for the next.
+/// Fires due deadlines and returns the time until the next.
 async fn fire(host: &Inner) -> Result<Duration, ReadError> {
     let journal = &host.journal;
     loop {
         let due = journal.due(journal.now(), CHUNK).await?;
-        // A run in memory fires its timer itself and goes on in place; were it fired here, the run would have to be replayed.
+        // A run in memory fires its own timer and continues in place. Fired here, it would need a
+        // replay.
         let is_ours = |due: &&Due| match due {
             Due::Timer { run, .. } => !host.live().contains_key(run),
             Due::Call { .. } => true,
@@ -80,7 +83,8 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
     }
 }
 
-/// Fires one deadline; whether it was written. A refusal means that somebody was quicker, which is as good.
+/// Fires one deadline. Returns whether it was written. A refusal means that another task was
+/// faster.
 async fn fire_one(journal: &Journal, due: &Due) -> bool {
     let submitted = match due {
         Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),

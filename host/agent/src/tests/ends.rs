@@ -1,4 +1,5 @@
-//! How a guest may end: each hostile one alone, within its limits, and by a clear name.
+//! The possible ends of a guest: each hostile guest ends alone, within its limits, with a clear
+//! message.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ async fn endless_recursion_is_a_trap() {
     assert_eq!(end(&deep, start("")).await, Step::Trapped(Trap::StackOverflow));
 }
 
-/// On one thread: if the spinner did not let go, the other task would never count.
+/// On one thread: if the busy guest did not yield, the other task would never count.
 #[tokio::test(flavor = "current_thread")]
 async fn a_spinner_lets_others_run_and_is_stopped_at_its_limit() {
     let program = load(&engine(), &plain(SPIN)).unwrap();
@@ -89,7 +90,7 @@ async fn waiting_is_not_counted() {
 
 #[tokio::test]
 async fn a_guest_that_copes_with_too_little_memory_goes_on() {
-    // 2 pages are there; 32 MiB more would pass a limit of 16 MiB.
+    // 2 pages exist; 32 MiB more exceed the limit of 16 MiB.
     let copes = plain(
         r#"(func (export "run") (param i32 i32) (result i32)
                (if (i32.ne (memory.grow (i32.const 512)) (i32.const -1)) (then unreachable))
@@ -114,7 +115,8 @@ async fn a_hoarder_ends_at_its_limit() {
     assert_eq!(end(&hoards, start).await, Step::Trapped(Trap::MemoryLimit { limit_bytes }));
 }
 
-/// What no memory could ever reach is refused like anything else, and is not taken for the machine's lack of memory.
+/// A size that no memory can reach is refused normally, and is not taken for the machine's lack of
+/// memory.
 #[tokio::test]
 async fn growth_past_the_type_is_refused_by_the_engine() {
     let probes = plain(

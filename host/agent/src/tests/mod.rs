@@ -1,4 +1,4 @@
-//! Components of a few lines in text form, each for one thing that a guest may do; and the built examples.
+//! Small components in text form, each for one behaviour of a guest, and the built examples.
 
 mod ends;
 mod refusals;
@@ -29,10 +29,12 @@ pub(super) fn load(engine: &Engine, bytes: &[u8]) -> Result<Program, LoadError> 
     engine.compile(bytes, &manifest)
 }
 
-/// A component that exports `run`. `imports` are component-level definitions, `lower` makes core functions of them and names them in an instance
-/// called `$host`, `core` is the body of a core module that imports them from `host`, has the task at its parameters and returns a result's address.
+/// A component that exports `run`. `imports` are component-level definitions. `lower` makes core
+/// functions of them and names them in an instance called `$host`. `core` is the body of a core
+/// module that imports them from `host`, gets the task as parameters and returns a result's
+/// address.
 ///
-/// The module's memory is `libc`'s; `ok` and `err` in it make results of a string.
+/// The module's memory is `libc`'s; its `ok` and `err` make results from a string.
 pub(super) fn component(imports: &str, lower: &str, core: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
@@ -71,12 +73,12 @@ pub(super) fn component(imports: &str, lower: &str, core: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A component that asks for nothing.
+/// A component without imports.
 pub(super) fn plain(core: &str) -> Vec<u8> {
     component("", "(core instance $host)", core)
 }
 
-/// Drives a guest that neither calls nor sleeps, and collects what it prints.
+/// Runs a guest that neither calls nor sleeps, and collects its output.
 pub(super) async fn finish(guest: &mut Guest) -> (Vec<String>, Step) {
     let mut lines = Vec::new();
     loop {

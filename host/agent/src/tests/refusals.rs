@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Refused components and the error messages.
 
 use holdshort_gate::{FunctionType, WitType};
 
@@ -9,7 +9,8 @@ fn refusal(bytes: &[u8]) -> String {
     Manifest::read(bytes).unwrap_err().to_string()
 }
 
-/// The problems of a component that exports `run` and imports `imports`; it is only read, so it need not do anything.
+/// The problems of a component that exports `run` and imports `imports`. It is only read, so its
+/// code need not work.
 fn problems(imports: &str) -> Vec<String> {
     let bytes = component(
         imports,
@@ -51,7 +52,7 @@ fn a_component_cut_off_anywhere_is_refused_and_never_panics() {
     let whole = plain(r#"(func (export "run") (param i32 i32) (result i32) unreachable)"#);
     assert!(Manifest::read(&whole).is_ok());
     for length in 4..whole.len() {
-        // The names of functions come last; without some of them it is still whole.
+        // The names of functions come last. Without some of them the component is still complete.
         let Err(error) = Manifest::read(&whole[..length]) else {
             assert!(length > whole.len() * 3 / 4, "{length} of {}", whole.len());
             continue;
@@ -74,7 +75,7 @@ fn a_section_that_claims_more_than_there_is_costs_nothing() {
         assert!(matches!(Manifest::read(&lying), Err(LoadError::Truncated { .. })), "{length:x?}");
     }
     assert!(Manifest::read(&[&whole, [0, 0x80, 0x80, 0x80, 0x80, 0x80, 0].as_slice()].concat()).is_err());
-    // The same length, spelled in more bytes than it needs, and a section that is there.
+    // The same length in more bytes than necessary, with a section that exists.
     assert!(Manifest::read(&[&whole, [0, 0x82, 0, 1, b'x'].as_slice()].concat()).is_ok());
 }
 
@@ -150,7 +151,7 @@ fn what_an_interface_may_not_pass_is_named_with_its_function() {
     }
 }
 
-/// Each type holds the one before it twice: 30 lines describe a billion types.
+/// Each type contains the one before it twice, so 30 lines describe a billion types.
 #[test]
 fn a_type_that_is_small_in_the_file_and_huge_written_out_is_refused() {
     let mut types = String::from("(type $t0 (tuple u8 u8))");
@@ -167,7 +168,8 @@ fn a_type_that_is_small_in_the_file_and_huge_written_out_is_refused() {
     );
 }
 
-/// Cases without a payload hold no types, and each has a name that is stored, compared and shown all the same.
+/// Cases without a payload contain no types, but each has a name that is stored, compared and
+/// shown.
 #[test]
 fn a_type_of_very_many_cases_is_refused() {
     let of = |kind: &str, cases: usize, params: usize| {
@@ -249,7 +251,7 @@ fn a_manifest_names_every_function_with_its_type() {
     assert_eq!(serde_json::from_str::<crate::Import>(&stored).unwrap(), *import);
 }
 
-/// A component that imports one function, whose type is a list of lists, so many deep.
+/// A component with one imported function, whose type is a nested list of this depth.
 fn lists(depth: usize) -> Vec<u8> {
     let types: String = (1..=depth).map(|n| format!("(type $t{n} (list $t{}))", n - 1)).collect();
     let imports = format!(
@@ -263,7 +265,7 @@ fn lists(depth: usize) -> Vec<u8> {
 fn types_are_as_deep_as_every_reader_of_them_can_go() {
     let manifest = Manifest::read(&lists(30)).unwrap();
     assert_eq!((manifest.imports.len(), manifest.problems.len()), (1, 0));
-    // A child tells the host what it has read as JSON, whose reader goes 128 levels deep.
+    // A child sends its result as JSON, and the host's reader accepts 128 levels.
     let told = serde_json::to_string(&Ok::<_, String>(&manifest)).unwrap();
     assert_eq!(serde_json::from_str::<Result<Manifest, String>>(&told).unwrap().unwrap(), manifest);
     for depth in [34, 60, 90] {

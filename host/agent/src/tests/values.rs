@@ -46,7 +46,8 @@ fn types() -> impl Strategy<Value = WitType> {
     })
 }
 
-/// Values as the engine makes them: everything that a guest can pass, numbers that have no form left out.
+/// Values as the engine makes them: everything that a guest can pass, except numbers without a JSON
+/// form.
 fn values(ty: &WitType) -> BoxedStrategy<Val> {
     let boxed = |ty: Option<&WitType>| match ty {
         Some(ty) => values(ty).prop_map(|value| Some(Box::new(value))).boxed(),
@@ -101,7 +102,7 @@ fn typed_values() -> impl Strategy<Value = (WitType, Val)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// There and back is the same value, and what comes out is in normal form already.
+    /// A round trip returns the same value, and its JSON is already in normal form.
     #[test]
     fn every_value_round_trips((ty, value) in typed_values()) {
         match to_json(&value, &ty) {
@@ -113,7 +114,7 @@ proptest! {
         }
     }
 
-    /// Whatever JSON comes, building a value from it neither panics nor takes what the gate's check refuses.
+    /// Building a value from any JSON neither panics nor accepts what the gate's check refuses.
     #[test]
     fn foreign_json_is_refused((ty, value) in typed_values(), other in types()) {
         if let Ok(json) = to_json(&value, &ty) {

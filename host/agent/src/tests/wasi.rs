@@ -1,4 +1,4 @@
-//! The deterministic subset of WASI: time, waiting, randomness, output, and what is not there.
+//! The deterministic subset of WASI: time, waiting, random numbers, output, and what is missing.
 
 use holdshort_gate::Time;
 use serde_json::{Value, json};
@@ -8,7 +8,8 @@ use super::*;
 
 const HOUR_US: u64 = 3_600_000_000;
 
-/// A component that reports numbers through `acme:report/report#tell`, with WASI's clocks, poll and random at versions that differ on purpose.
+/// A component that reports numbers through `acme:report/report#tell`, with WASI's clocks, poll and
+/// random at deliberately different versions.
 fn reporter(core: &str) -> Vec<u8> {
     component(
         r#"(type $report (instance (export "tell" (func (param "n" u64)))))
@@ -67,7 +68,8 @@ fn reporter(core: &str) -> Vec<u8> {
     )
 }
 
-/// What a guest did: the numbers that it told, and the times until which it slept. Calls are answered an hour after each other, sleeps on time.
+/// A guest's actions: the reported numbers and the ends of its sleeps. Calls are answered an hour
+/// after each other, and sleeps end on time.
 async fn drive(bytes: &[u8], start: Start) -> (Vec<Value>, Step) {
     let mut guest = load(&engine(), bytes).unwrap().start(start);
     let (mut seen, mut now) = (Vec::new(), CREATED.0);
@@ -103,7 +105,7 @@ async fn the_clock_moves_when_read_and_to_the_time_of_what_is_delivered() {
            (call $wall (i32.const 64)) (call $tell (i64.extend_i32_u (i32.load (i32.const 72))))"#,
     )
     .await;
-    // Nanoseconds since the run was created; an hour passed with each answer. Then the wall clock.
+    // Nanoseconds since the run's creation, with an hour between the answers; then the wall clock.
     assert_eq!(seen, ["1000", "3600000000000", "7200000000000", "1700010800", "0"].map(Value::from));
 }
 
@@ -124,7 +126,7 @@ async fn a_wait_is_a_sleep_and_what_is_due_needs_none() {
     assert_eq!(seen, [json!("0"), json!({ "until": until }), json!((until * 1000 + 1000).to_string()), json!("1")]);
 }
 
-/// Three timers in one list: the earliest two are due at once and come in list order.
+/// Three timers in one list: the earliest two are due at once, and come in list order.
 #[tokio::test]
 async fn poll_sleeps_until_the_earliest_and_reports_in_list_order() {
     let seen = told(
@@ -152,7 +154,8 @@ async fn woken_too_early_it_sleeps_on() {
     assert_eq!(guest.next().await, Step::Finished(Ok(String::new())));
 }
 
-/// The clock counts nanoseconds in 64 bits, so the longest wait ends 584 years after the run was created: a date that can still be written.
+/// The clock counts nanoseconds in 64 bits, so the longest wait ends 584 years after the run's
+/// creation: a date that can still be written.
 #[tokio::test]
 async fn the_longest_wait_has_an_end_that_can_be_written() {
     let bytes = reporter("(call $block (call $after (i64.const -1)))");
@@ -166,7 +169,7 @@ async fn an_empty_poll_is_the_guests_mistake() {
     assert_eq!(step, Step::Trapped(Trap::HostCall("empty poll list".into())));
 }
 
-/// Each takes memory of the host, which no limit on the guest's own memory counts.
+/// Each resource takes memory of the host, which the guest's memory limit does not count.
 #[tokio::test]
 async fn a_guest_that_makes_resources_without_end_is_stopped() {
     let too_many =
@@ -186,7 +189,7 @@ async fn a_guest_that_makes_resources_without_end_is_stopped() {
     assert_eq!(run(&timers(6_000, "drop")).await, Step::Trapped(Trap::HostCall(too_many.into())));
     assert_eq!(run(&timers(20_000, "call $drop")).await, Step::Finished(Ok(String::new())), "dropped makes room");
 
-    // Its own are in no table of ours, and need no import.
+    // The guest's own resources are in no table of the host and need no import.
     let own = |then: &str| {
         component(
             "",
@@ -226,7 +229,8 @@ async fn randomness_is_the_seeds() {
     assert_eq!(all.len(), 8, "every number differs from every other: {all:?}");
 }
 
-/// A WASI program: prints its arguments one a line, to standard output and error in turn, then does `last`.
+/// A WASI program: prints its arguments, one per line, to standard output and error in turn, then
+/// does `last`.
 fn program(last: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
@@ -321,7 +325,8 @@ async fn a_wasi_program_gets_the_task_and_its_output_becomes_lines() {
     }
 }
 
-/// Two megabytes of output: whatever of it is kept comes in lines of bounded length, and the guest notices nothing.
+/// Two megabytes of output: the kept part comes in lines of limited length, and the guest notices
+/// nothing.
 #[tokio::test]
 async fn a_flood_of_output_is_cut_into_lines() {
     let flood = program(

@@ -1,4 +1,4 @@
-//! Why an agent cannot be run, in words for who configured it.
+//! The reasons why an agent cannot be run, with advice for the operator.
 
 use std::path::PathBuf;
 
@@ -7,56 +7,49 @@ use holdshort_journal::{ReadError, SubmitError};
 
 use crate::agent::LoadError;
 
-/// Why an agent cannot be run.
+/// An agent cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// No agent of this name is configured.
     #[error("there is no agent `{name}`; {}", known_names(.known))]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The configured names.
         known: Vec<String>,
     },
     /// The file cannot be read.
     #[error("the agent's file `{path}` cannot be read: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is not an agent.
+    File { path: PathBuf, source: std::io::Error },
+    /// The file is not an agent.
     #[error("`{path}`: {source}")]
     Load {
         /// The file, or the digest of a component in the journal.
         path: String,
-        /// Why.
         source: LoadError,
     },
-    /// It imports what it may not have.
+    /// It imports functions that it may not have.
     #[error("`{path}` cannot run here:\n{}", bullets(.problems))]
     Imports {
         /// The file, or the digest of a component in the journal.
         path: String,
-        /// Each import that is in the way, with what to do.
+        /// Each refused import, with advice.
         problems: Vec<String>,
     },
-    /// The journal does not hold the component of a run.
+    /// The journal lacks the component of a run.
     #[error("the journal does not hold the component {0}")]
     Missing(Digest),
     /// The journal cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The component cannot be kept.
+    /// The component cannot be stored.
     #[error(transparent)]
     Write(#[from] SubmitError),
-    /// It takes its time.
+    /// It is still being compiled.
     #[error(
         "the agent `{0}` is still being read and compiled, which takes up to half a minute for a large one; try again"
     )]
     Loading(String),
-    /// The host is shutting down.
     #[error("the host is shutting down")]
     ShuttingDown,
 }

@@ -1,4 +1,4 @@
-//! A run that waits, for an answer or for its time: in place for a while, then parked.
+//! A run that waits for an answer or a time: first in memory, then parked.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::runs::live::{Reply, Sleep, is_long};
 use crate::runs::places::WaitsFor;
 
 impl Drive<'_> {
-    /// Waits for the answer to a call that the journal has. The answer may have come since its events were read, and its hint may have been seen on the way here.
+    /// Waits for the answer to a recorded call. The answer may have come after its events were
+    /// read, when its hint was already consumed.
     pub(super) async fn answer(&mut self, call: CallNumber) -> Result<Flow, Failure> {
         match self.look_for_answer(call).await? {
             Some(flow) => Ok(flow),
@@ -19,10 +20,10 @@ impl Drive<'_> {
         }
     }
 
-    /// Waits for the answer to the open call: in place for a while, then parked.
+    /// Waits for the answer to the open call: first in memory, then parked.
     ///
-    /// The journal is looked at after a hint, not before: since the caller last wrote or read the call's state nothing has looked at the listener,
-    /// so that an answer which came meanwhile has left its hint there.
+    /// It reads the journal only after a hint: since the caller last wrote or read the call's
+    /// state, nobody has consumed the listener's hint, so an answer since then has left one.
     pub(super) async fn wait_for_answer(&mut self, call: CallNumber) -> Result<Flow, Failure> {
         let linger = tokio::time::sleep(self.host.settings.linger);
         tokio::pin!(linger);
@@ -42,7 +43,7 @@ impl Drive<'_> {
         }
     }
 
-    /// The answer to the open call, if the journal has it by now.
+    /// The answer to the open call, if it is recorded.
     pub(super) async fn look_for_answer(&mut self, call: CallNumber) -> Result<Option<Flow>, Failure> {
         let subject = self.host.journal.subject(self.id, Some(call)).await?;
         let (run, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
@@ -67,7 +68,8 @@ impl Drive<'_> {
             }
         }
         let now = self.host.journal.now();
-        // A short sleep is waited for in place; for a long one the run is parked and the timers wake it.
+        // A short sleep is waited for in memory. For a long one the run is parked, and a timer
+        // wakes it.
         if is_long(now, until, self.host.settings.linger) {
             return Ok(Flow::Break(Left::Parked));
         }
@@ -81,7 +83,8 @@ impl Drive<'_> {
         match written {
             Ok(_) if self.agent.is_none() => self.displaced().await,
             Ok(at) => Ok(Flow::Continue(Reply::Woken(*at))),
-            // It is not due by the journal's clock, or the run was ended: the journal says what to do next.
+            // The sleep is not over by the journal's clock, or the run ended. The journal decides
+            // what is next.
             Err(_) => Ok(Flow::Break(Left::Parked)),
         }
     }
