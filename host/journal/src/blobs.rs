@@ -11,7 +11,7 @@ use crate::flushed::Flushed;
 use crate::journal::Journal;
 use crate::submit::{Submitted, Task};
 
-/// Some bytes and their digest, for whoever makes it elsewhere than this package would.
+/// Bytes with their digest, which can be computed on a thread of the caller's choice.
 #[derive(Clone, Debug)]
 pub struct Blob {
     digest: Digest,
@@ -19,7 +19,7 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// Digests the bytes, which takes as long as they are many.
+    /// Digests the bytes, which takes time in proportion to their number.
     pub fn of(bytes: Vec<u8>) -> Self {
         Self { digest: Digest::of(&bytes), bytes }
     }
@@ -34,14 +34,14 @@ impl Journal {
         self.keep(blob).await
     }
 
-    /// The same of bytes that are digested already.
+    /// Keeps bytes whose digest is already computed.
     pub async fn keep(&self, Blob { digest, bytes }: Blob) -> Result<Flushed<Digest>, SubmitError> {
         let (reply, submitted) = Submitted::new();
         self.send(Task::Blob { digest, bytes, reply });
         submitted.await
     }
 
-    /// The bytes of a digest, if they are kept. Others that lie in their place are not handed out: they would be run, or shown, as what they are not.
+    /// The bytes of a digest, if they are kept. Bytes with another digest in their place are an error: they must be neither run nor shown.
     pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         let digest = *digest;
         let checked = move |bytes: Vec<u8>| match Digest::of(&bytes) {

@@ -1,4 +1,4 @@
-//! What can go wrong, told to whoever must act on it.
+//! Errors of the journal, in words for the person who must act.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use holdshort_gate::Refused;
 /// The journal was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another host has it.
+    /// Another host has the journal open.
     #[error(
         "the journal `{}` is in use by another host{}; stop that one first, or give this one a journal of its own",
         path.display(),
@@ -16,7 +16,7 @@ pub enum OpenError {
     Locked {
         /// The journal.
         path: PathBuf,
-        /// Who has it, as far as it said.
+        /// The other host, as far as it has identified itself.
         holder: Option<String>,
     },
     /// A newer version of Holdshort wrote it.
@@ -34,10 +34,10 @@ pub enum OpenError {
     NotAJournal {
         /// The file.
         path: PathBuf,
-        /// How that was seen.
+        /// The sign by which that was seen.
         why: String,
     },
-    /// What it holds does not fit together.
+    /// Its contents contradict each other.
     #[error("the journal `{}` is damaged: {why}; restore it from a backup", path.display())]
     Damaged {
         /// The journal.
@@ -66,7 +66,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The file was opened, and what it holds cannot be used.
+    /// The error for a file that could be opened and whose contents cannot be used.
     pub(crate) fn unreadable(path: &Path, error: ReadError) -> Self {
         let (ReadError::Damaged(why) | ReadError::Store(why)) = error;
         Self::Damaged { path: path.into(), why }
@@ -96,7 +96,7 @@ pub enum ReadError {
     /// The store refused.
     #[error("the journal could not be read: {0}")]
     Store(String),
-    /// What it holds does not fit together.
+    /// Its contents contradict each other.
     #[error("the journal is damaged: {0}")]
     Damaged(String),
 }

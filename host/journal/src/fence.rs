@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdshort_gate::RunId;
 
-/// What a command must still hold when it is judged.
+/// The lease that a command must still hold when it is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fence {
     /// Nothing: decisions, cancellations, deadlines and effects are judged on the journaled state alone.
@@ -20,7 +20,7 @@ impl From<&Lease> for Fence {
     }
 }
 
-/// Leave to drive a run. A newer lease of the run ends it; dropping it frees what the journal keeps in memory for the run.
+/// The right to drive a run. A newer lease of the run ends it. Dropping the lease frees the journal's memory of the run.
 ///
 /// One host has the journal at a time (an OS lock keeps others out), so that epochs need not outlive the process.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Drop for Lease {
 struct Epochs {
     last: u64,
     current: HashMap<RunId, u64>,
-    /// Runs that were let go since the writer last asked.
+    /// Runs whose lease was dropped since the writer last asked.
     released: Vec<RunId>,
 }
 
@@ -64,7 +64,7 @@ impl Leases {
         }
     }
 
-    /// The runs that were let go since this was last asked.
+    /// The runs whose lease was dropped since the last call.
     pub(crate) fn released(&self) -> Vec<RunId> {
         std::mem::take(&mut self.lock().released)
     }

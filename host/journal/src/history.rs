@@ -1,4 +1,4 @@
-//! What counts as a decision, and the words by which calls that are over are found.
+//! The events that count as decisions, and the words by which finished calls are found.
 //!
 //! **Invariant:** A decision in the history is a row that never changes: the decision with the call folded up to that event, so it shows the
 //! evidence of then. The rows need no index by time, because time never goes back in a journal: places are halved.
@@ -13,7 +13,7 @@ use holdshort_gate::{Call, Event, Resolution, Run, Verdict};
 /// How many different words of a call are kept; a task may be a book.
 const WORDS_MAX: usize = 400;
 
-/// What an event decides about its call.
+/// The decision that an event records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deed<'a> {
     pub(crate) by: Option<&'a str>,
@@ -22,7 +22,7 @@ pub(crate) struct Deed<'a> {
     pub(crate) message: Option<&'a str>,
 }
 
-/// What an event decides, if it does. `before` is the event before it in its run: whoever ends a run withdraws its open call by the next one.
+/// The decision that an event records, if any. `before` is the previous event of the run: the end of a run withdraws its open call in the next event.
 pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<Deed<'a>> {
     let deed = |by, kind, message: &'a Option<String>| Deed { by, kind, message: message.as_deref() };
     #[allow(clippy::wildcard_enum_match_arm, reason = "every other event follows from one of these")]
@@ -56,12 +56,12 @@ pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<De
     }
 }
 
-/// The words of a text, in lower case: what stands between characters that are neither letters nor digits.
+/// The words of a text in lower case. Every character that is neither a letter nor a digit separates words.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The words by which a call that is over is found.
+/// The words by which a finished call is found.
 pub(crate) fn words_of(call: &Call, run: &Run, task: &str) -> BTreeSet<String> {
     let people = call.decisions.iter().map(|made| made.decision.reviewer.as_str());
     let summary = call.proposal().map_or("", |proposal| &proposal.summary);

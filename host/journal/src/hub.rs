@@ -1,4 +1,4 @@
-//! What the writer tells everybody: hints about what it committed, and whether it can commit at all.
+//! The writer's broadcasts: hints about its commits, and whether it can commit.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::rows::{Health, Hint};
 
-/// How many hints a listener may be behind before it has to look at the journal itself.
+/// How many hints a listener may fall behind before it has to read the journal.
 const HINTS_KEPT: usize = 8_192;
 
 /// Shared by the writer and the journal's handles.

@@ -1,4 +1,4 @@
-//! What a reviewer looks at first, and for whom a call waits: said once, for every store.
+//! The order of the inbox, and the people for whom a call waits. Every store uses these rules.
 //!
 //! **Invariant:** One number orders the inbox: urgency above deadline. SQLite computes it in a column of the index by phase and rank, so a page
 //! of the inbox and its cursor are a range of that index. For whom a call waits is one bit, and a row for each person who is an exception.
@@ -32,7 +32,7 @@ pub(crate) fn rank(call: &Call) -> Rank {
     Rank((u64::from(urgency(call)) << DEADLINE_BITS) | deadline)
 }
 
-/// For whom a call waits: for everybody but these, or for nobody but these.
+/// The people for whom a call waits: everybody except these, or only these.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct WaitsFor<'a> {
     pub(crate) everybody: bool,
@@ -40,7 +40,7 @@ pub(crate) struct WaitsFor<'a> {
 }
 
 impl<'a> WaitsFor<'a> {
-    /// What is neither held nor in doubt waits for nobody. Whoever has voted need not look again, but may still settle what is in doubt.
+    /// A call that is neither held nor in doubt waits for nobody. A person who has voted need not look again, and may still settle a doubt.
     pub(crate) fn of(call: &'a Call, started_by: &'a str) -> Self {
         let voted = match call.phase {
             Phase::Held => &call.votes[..],
@@ -61,7 +61,7 @@ impl<'a> WaitsFor<'a> {
         let voters = |vote: &'a Vote| [Some(vote.reviewer.as_str()), vote.stands_for.as_deref()];
         let voted: BTreeSet<&str> = voted.iter().flat_map(voters).flatten().collect();
         let edited_by = call.edited_by.as_deref();
-        // Whoever settles what is in doubt needs to be of no particular stage.
+        // A person of any stage may settle a doubt.
         let stage = |stage: usize| stage == call.stage || call.phase != Phase::Held;
         let asked = requirement.stages.iter().enumerate().filter(|(index, _)| stage(*index));
         let asked = asked.flat_map(|(_, demands)| demands).map(|demand| &demand.reviewers);

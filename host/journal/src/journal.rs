@@ -1,4 +1,4 @@
-//! The port: what the rest of the host sees of a journal.
+//! The port: the journal as the rest of the host sees it.
 
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
@@ -35,7 +35,7 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 /// How many reads go on at the same time, and how many readers are kept for the next ones.
 const READS_MAX: usize = 8;
 
-/// A journal. A cheap handle; the last one that goes closes it.
+/// A journal. Handles are cheap to clone; dropping the last one closes the journal.
 #[derive(Clone)]
 pub struct Journal(pub(crate) Arc<Inner>);
 
@@ -45,7 +45,7 @@ pub(crate) struct Inner {
     watch: Arc<Watch>,
     /// Bytes of log lines that are not on disk yet.
     logs_waiting: Arc<AtomicUsize>,
-    /// Nothing once the journal closes.
+    /// `None` when the journal closes.
     tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     leases: Arc<Leases>,
@@ -53,15 +53,15 @@ pub(crate) struct Inner {
     readers: Box<dyn Readers>,
     idle: Mutex<Vec<Box<dyn Reader>>>,
     reads: Semaphore,
-    /// The claim on the file, the last thing to go.
+    /// The claim on the file; dropped last.
     presence: Option<Presence>,
-    /// Of a simulated journal, which reads where it is asked to and whose writer has to be told of each task.
+    /// Set for a simulated journal, which reads on the caller's thread and whose writer is told of each task.
     pub(crate) simulated: Option<Arc<Notify>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Readers first: the last connection to go copies the log into the database file, and only the writer's may.
+        // Readers first: the last connection copies the log into the database file, and only the writer's connection may do so.
         self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self.tasks = None;
         if let Some(writer) = self.writer.take() {
@@ -102,7 +102,7 @@ impl Journal {
         Self(Arc::new(inner))
     }
 
-    /// A journal whose writer does not work yet, its writer, and what that has to do.
+    /// A journal whose writer does not run yet, the writer, and the writer's queue.
     pub(crate) fn parts(
         identity: Identity,
         clock: Clock,
@@ -145,7 +145,7 @@ impl Journal {
     }
 
     /// The time by the journal's clock, and never before the last time that was written, should the clock have been set back since.
-    /// So what is reckoned from it, such as when an approval lapses, is later than all that is in the journal.
+    /// So a deadline that is computed from it is later than every event.
     pub fn now(&self) -> Time {
         self.0.watch.now().at
     }
@@ -155,9 +155,9 @@ impl Journal {
         self.0.presence.as_ref().map_or(Ok(()), |presence| presence.announce(address))
     }
 
-    /// Judges `command` on the journaled state of `run` and `call`, and writes what follows from it.
+    /// Judges `command` on the journaled state of `run` and `call`, and writes its events.
     ///
-    /// It is taken when this is called, not when the answer is awaited: what one task submits is judged in the order in which it was submitted.
+    /// The command is queued by the call, not by awaiting the answer. So the commands of one task are judged in the order of its calls.
     pub fn submit<C: Command>(
         &self,
         run: &RunId,
@@ -170,7 +170,7 @@ impl Journal {
         submitted
     }
 
-    /// Leave to drive `run`; whoever had it before is fenced off.
+    /// The right to drive `run`. An earlier lease of the run ends.
     pub fn lease(&self, run: &RunId) -> Lease {
         self.0.leases.take(run)
     }
@@ -191,7 +191,7 @@ impl Journal {
         self.read(move |reader| staged::load(&identity, reader, &run, call)).await
     }
 
-    /// The other calls that wait now and would do the very same as this one does, whoever asks for them; the oldest, and no more than a proposal lists.
+    /// The other waiting calls with the same effect as this one, of any run; the oldest, and no more than a proposal lists.
     pub async fn same_waiting(&self, of: &CallId) -> Result<Vec<CallId>, ReadError> {
         let of = of.clone();
         self.read(move |reader| {
@@ -241,7 +241,7 @@ impl Journal {
         self.read(move |reader| reader.calls(&filter)).await
     }
 
-    /// What was decided about calls, newest first.
+    /// Decisions about calls, newest first.
     pub async fn decisions(&self, filter: DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         self.read(move |reader| reader.decisions(&filter)).await
     }
@@ -305,7 +305,7 @@ impl Journal {
         submitted
     }
 
-    /// How far a target has got; nothing if it has never been told anything.
+    /// The position up to which a target was notified; `None` for a new target.
     pub async fn told(&self, target: &str) -> Result<Option<Position>, ReadError> {
         let target = target.to_owned();
         self.read(move |reader| reader.told(&target)).await
@@ -322,7 +322,7 @@ impl Journal {
         self.read(move |reader| reader.to_remind(&target, between, limit)).await
     }
 
-    /// Keeps a line of a run's log, soon and perhaps: it is a hint for people. When too much waits for the disk it is lost.
+    /// Queues a line of a run's log. Log lines are hints for people: when too much waits for the disk, the line is lost.
     pub fn log(&self, run: &RunId, line: LogLine) {
         if let Some(waiting) = Waiting::take(&line, &self.0.logs_waiting) {
             self.send(Task::Log(run.clone(), line, waiting));
@@ -335,7 +335,7 @@ impl Journal {
         self.read(move |reader| reader.log_lines(&run, after, limit)).await
     }
 
-    /// Hints about what is committed from now on. Whoever falls behind is told so and looks at the journal itself.
+    /// Hints about commits from now on. A listener that falls behind gets an error and reads the journal.
     pub fn hints(&self) -> broadcast::Receiver<Hint> {
         self.0.hub.hints()
     }
@@ -347,7 +347,7 @@ impl Journal {
 
     pub(crate) fn send(&self, task: Task) {
         if let Some(tasks) = &self.0.tasks {
-            // A writer that is gone drops the task, and with it the answer's sender: the caller is told "unknown".
+            // A writer that has ended drops the task with the sender of its answer: the caller gets "unknown".
             drop(tasks.send(task));
         }
         if let Some(submitted) = &self.0.simulated {
@@ -368,7 +368,7 @@ impl Journal {
             let mut reader = idle.map_or_else(|| inner.readers.reader(), Ok)?;
             let found = reader.begin().and_then(|()| read(&mut *reader));
             let found = found.and_then(|found| reader.end().map(|()| found));
-            // A reader that failed may be in a state of its own; the next read gets a new one.
+            // A reader that failed may be in an unknown state; the next read gets a new reader.
             if found.is_ok() {
                 inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             }
@@ -377,8 +377,8 @@ impl Journal {
         self.blocking(work).await.map_err(|stopped| ReadError::Store(stopped.to_string()))?
     }
 
-    /// Does work that takes its time on a thread that serves nobody. With a simulated journal it is done in place: when a thread of its own
-    /// were done would depend on the machine, and one seed would be several worlds.
+    /// Runs slow work on a thread that serves nobody. With a simulated journal the work runs in place, because the end of another thread's
+    /// work would depend on the machine, and one seed would give several worlds.
     ///
     /// Fails if the work panicked, or if the runtime ends.
     pub async fn blocking<T: Send + 'static>(

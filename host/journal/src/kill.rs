@@ -1,7 +1,7 @@
 //! Places where a test can have the host killed as by `kill -9`: nothing is flushed, nothing is dropped, nobody is told.
 //!
 //! The writer has one before and one after each commit, for every kind of event in it: `before-call-held`, `after-call-held` and so on.
-//! So whatever is written has them, by whichever way it comes there. A release build has none of this.
+//! So every write has them, on every path. A release build has no kill points.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The environment variable that names the point to die at; `2*before-blob-kept` is the second time that the host gets there.
 pub const VARIABLE: &str = "HOLDSHORT_KILL_AT";
 
-/// What a commit of evidence, or of a component's bytes, is called at its points.
+/// The name of a commit of evidence, or of a component's bytes, at its kill points.
 pub const BLOB: &str = "blob-kept";
 
-/// What a commit of what is remembered of telling people is called at its points.
+/// The name of a commit of notification cursors at its kill points.
 pub const NOTE: &str = "note-kept";
 
 /// Dies here if the environment says so.

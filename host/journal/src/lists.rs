@@ -1,4 +1,4 @@
-//! Lists of calls and of decisions: what may be asked for, and what a line of them says.
+//! Lists of calls and of decisions: their filters and their rows.
 
 use holdshort_gate::{
     Call, CallId, CallNumber, Capability, Consequence, Digest, EffectClass, Event, ExhibitRef, Granted, Run, RunId,
@@ -48,17 +48,17 @@ impl CallFilter {
     }
 }
 
-/// An order of calls, and after which row of it a list begins. What is named need not be there any more: it is a place and not a row.
+/// An order of calls, and the place after which a list begins. The place stays valid when its row is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallOrder {
-    /// What was proposed first comes first.
+    /// The oldest proposal first.
     Proposed(Option<Position>),
-    /// What a reviewer should look at first comes first: in doubt; then by consequence, where none counts as high; then by deadline, none last;
-    /// then what was proposed first.
+    /// In doubt first; then by consequence, where a missing one counts as high; then by deadline, calls without one last;
+    /// then the oldest proposal.
     Ranked(Option<(Rank, Position)>),
 }
 
-/// Where a call comes among others; the smaller, the earlier. Calls of the same rank come as they were proposed.
+/// The place of a call in the inbox; smaller is earlier. Calls of the same rank are in the order of their proposals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank(pub u64);
 
@@ -97,7 +97,7 @@ pub struct CallRow {
     pub approved_by: Vec<String>,
     /// How many more people must approve it; 0 if it is not held.
     pub still_needed: u32,
-    /// Who still has to decide; nothing if it is not held.
+    /// The people who still have to decide; absent if it is not held.
     pub waiting_for: Vec<Waiting>,
     /// How many attempts were begun.
     pub attempts: u32,
@@ -196,7 +196,7 @@ impl DecisionFilter {
     }
 }
 
-/// Something that was decided about a call: by a person, by policy, or by time.
+/// A decision about a call: by a person, by policy, or by time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecisionRow {
     /// Its place among all events.
@@ -209,13 +209,13 @@ pub struct DecisionRow {
     pub kind: &'static str,
     /// In their words.
     pub message: Option<String>,
-    /// The digest of what it rested on; nothing if the call was refused before anyone was asked.
+    /// The clearance digest that it rested on; absent if the call was refused before anyone was asked.
     pub clearance: Option<Digest>,
     /// The revision that it was about.
     pub revision: u32,
-    /// The line that said what would happen, as it was then.
+    /// The summary of the call at that time.
     pub summary: String,
-    /// The host's evidence, as it was then.
+    /// The host's evidence at that time.
     pub exhibits: Vec<ExhibitRef>,
     /// The call as it is now.
     pub call: CallRow,

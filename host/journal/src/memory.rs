@@ -1,4 +1,4 @@
-//! The store that forgets: for tests of what lies above the journal, and to hold the port to one behaviour.
+//! The store in memory: for tests of the layers above the journal, and as a second implementation of the port.
 
 mod like;
 mod run;
@@ -18,7 +18,7 @@ use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, time
 use crate::store::{Batch, Head, Load, Reader, Readers, RunState, Store, WriteError, opens, revises};
 use crate::told;
 
-/// Everything in memory; a cheap handle that is the writer, every reader and what makes them.
+/// The whole store; a cheap handle that is the writer, each reader, and the maker of readers.
 #[derive(Clone, Default)]
 pub(crate) struct Memory(Arc<RwLock<Kept>>);
 
@@ -35,7 +35,7 @@ struct Kept {
 }
 
 impl Memory {
-    /// Only a writer that panicked poisons the lock, and nothing in `write` does: what is there is whole.
+    /// Only a panic in `write` could poison the lock, and `write` has none, so the data is whole.
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,7 +157,7 @@ impl Reader for Memory {
         Ok(older.filter(|(_, run)| wanted(run)).take(filter.limit).map(row).collect())
     }
 
-    /// All that is wanted, sorted, then cut.
+    /// All matching rows, sorted, then cut.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
         let mut rows = self.wanted(filter);
         match filter.order {

@@ -1,4 +1,4 @@
-//! What is read from a journal: rows of its projections, entries of its events, and hints.
+//! The results of reading a journal: rows of its projections, entries of its events, and hints.
 
 use holdshort_gate::{Call, CallNumber, Capability, Digest, Recorded, Run, RunId, RunPhase, Seq, Time};
 
@@ -95,7 +95,7 @@ impl RunRow {
     }
 }
 
-/// Something that must happen though nobody does anything.
+/// A deadline: something that must happen although nobody acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
     /// A call lapses.
@@ -125,7 +125,7 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// What was just committed for one command. Hints may be lost; the journal is the truth.
+/// A hint about the commit of one command. Hints may be lost; the journal is the truth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
     /// The place of its last event.
@@ -140,7 +140,7 @@ pub struct Hint {
     pub deadline: Option<Time>,
 }
 
-/// What a hint says of a call: enough to know whom it concerns, without reading.
+/// The part of a hint about a call: enough to choose a listener without reading the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallHint {
     /// Its number.

@@ -1,4 +1,4 @@
-//! What is derived from the journal's secret, so that nothing of it is stored per run or per call.
+//! Values derived from the journal's secret, so that none is stored for each run or call.
 
 use hmac::{Hmac, KeyInit, Mac};
 use holdshort_gate::{CallNumber, EffectKey, JournalId, RunId};

@@ -1,7 +1,7 @@
-//! A disk that outlives the journals over it and fails when it is told to, with a writer that writes when it is told to.
+//! A simulated disk: it outlives the journals on it and fails on command, and its writer writes on command.
 //!
-//! For tests of a whole host: on a runtime of one thread whose clock stands still, nothing here depends on the order in which threads run,
-//! so that one seed makes one world. A journal over such a disk has no thread, and reads where it is asked to.
+//! For tests of a whole host: on a runtime of one thread whose clock stands still, nothing here depends on the scheduling of threads,
+//! so one seed gives one world. A journal on such a disk has no thread of its own and reads on the caller's thread.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -18,7 +18,7 @@ use crate::store::{Batch, Head, Load, Reader, RunState, Store, WriteError};
 use crate::submit::Task;
 use crate::writer::Writer;
 
-/// What becomes of a transaction.
+/// The outcome of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is committed.
@@ -32,10 +32,10 @@ pub enum Fault {
     },
 }
 
-/// Decides what becomes of a transaction that would write these events; none, if it is about other things.
+/// Decides the outcome of a transaction that would write these events; the list is empty if it writes other data.
 type Faults = dyn Fn(&[Entry]) -> Fault + Send + Sync;
 
-/// What is kept when a host dies. A cheap handle.
+/// The disk: what is left when a host dies. A cheap handle.
 #[derive(Clone)]
 pub struct Disk {
     memory: Memory,

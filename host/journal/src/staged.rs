@@ -1,4 +1,4 @@
-//! The state that commands are judged on: what the store holds, and what this batch has staged on top of it.
+//! The state on which commands are judged: the store, and on top of it the events staged in this batch.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,13 +14,13 @@ use crate::rows::{CallHint, Entry, Hint, Position, timer};
 use crate::secret::Identity;
 use crate::store::{Batch, Head, Load, RunState, Store, made};
 
-/// How many runs are kept in memory between batches. What is not here is read again, so this bounds memory and nothing else.
+/// How many runs are kept in memory between batches. Other runs are read again, so this bounds only memory.
 pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
 
 /// Stands for the call of a subject that has none: calls are numbered from 1.
 const NO_CALL: CallNumber = 0;
 
-/// A run that was lately written.
+/// A recently written run.
 struct Hot {
     subject: Subject,
     /// The call whose effect's key the subject carries.
@@ -30,7 +30,7 @@ struct Hot {
     used: u64,
 }
 
-/// The runs that were lately written, and the batch that is being made.
+/// The recently written runs, and the present batch.
 pub(crate) struct Staged {
     identity: Identity,
     head: Head,
@@ -49,7 +49,7 @@ impl Staged {
         &mut self.batch
     }
 
-    /// What a command about `run` and `call` is judged on.
+    /// The state on which a command about `run` and `call` is judged.
     pub(crate) fn subject(
         &mut self,
         store: &mut dyn Store,
@@ -102,7 +102,7 @@ impl Staged {
         Ok(&hot.subject)
     }
 
-    /// Stages what follows from a command: numbers the events, applies them, and returns the hint for after the commit.
+    /// Stages the events of a command: numbers them, applies them, and returns the hint to give after the commit.
     pub(crate) fn stage(
         &mut self,
         store: &mut dyn Store,
@@ -155,13 +155,13 @@ impl Staged {
         }
     }
 
-    /// The batch is on disk: an empty one begins. `released` are runs that nobody drives any more.
+    /// The batch is on disk, and an empty one begins. `released` are runs without a lease.
     pub(crate) fn committed(&mut self, released: &[RunId]) {
         self.batch = Batch::default();
         self.trim(released);
     }
 
-    /// Keeps memory within its bound. Only while no event is staged: what is staged is in the store after the commit, and nowhere else before.
+    /// Keeps memory within its bound. Only while no event is staged, because staged events are nowhere else before the commit.
     pub(crate) fn trim(&mut self, released: &[RunId]) {
         for run in released {
             self.hot.remove(run);
@@ -204,7 +204,7 @@ fn staged_call(batch: &Batch, store: &mut dyn Store, of: &CallId) -> Result<Opti
     staged.map_or_else(|| store.call(&of.run, of.call), |call| Ok(Some(call)))
 }
 
-/// The other calls that wait and are like this, as the batch leaves them; the oldest, by their ids.
+/// The other waiting calls with the same effect or subject, as the batch leaves them; the oldest, by their ids.
 fn beside(
     batch: &Batch,
     store: &mut dyn Store,

@@ -1,4 +1,4 @@
-//! What a store must do: write a batch whole or not at all, and read beside it.
+//! The traits of a store: it writes a batch whole or not at all, and reads beside the writer.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(crate) struct Batch {
     pub(crate) runs: BTreeMap<RunId, RunState>,
     /// What they made of the calls they belong to.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
-    /// What those calls are found by; nothing for those that do not wait any more.
+    /// The digests by which those calls are found; `None` for calls that no longer wait.
     pub(crate) like: BTreeMap<CallId, Option<Likeness>>,
     /// What they made of the running totals.
     pub(crate) totals: BTreeMap<Counter, Total>,
@@ -62,17 +62,17 @@ pub(crate) enum WriteError {
 /// How many lines of a run's log are kept; the oldest go.
 pub(crate) const LOG_LINES_MAX: u64 = 10_000;
 
-/// What a store does for both its sides.
+/// Reads that the writer and the readers of a store share.
 pub(crate) trait Load {
     /// The run, if it exists.
     fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError>;
     /// One of its consequential calls, if it exists.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError>;
-    /// A running total; nothing counted is a total too.
+    /// A running total; it is zero if nothing was counted.
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError>;
     /// The run that the request of this key has made, if one has.
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError>;
-    /// Calls that wait and would do this, or are about this; the oldest, and perhaps others: whoever asks compares the whole digest.
+    /// Waiting calls with this digest of effect or subject, the oldest first. A store may return others too: the caller compares the whole digest.
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError>;
 }
 
@@ -88,7 +88,7 @@ pub(crate) trait Store: Load + Send {
 
 /// A reader of a store. Its calls block, so they are made where blocking is allowed.
 pub(crate) trait Reader: Load + Send {
-    /// What is read until `end` belongs together, if the store can promise that.
+    /// Begins a group of reads, up to `end`, on one state of the journal, if the store can promise that.
     fn begin(&mut self) -> Result<(), ReadError> {
         Ok(())
     }
@@ -141,7 +141,7 @@ pub(crate) fn opens(event: &Event) -> Option<CallNumber> {
     event.call().filter(|_| opens)
 }
 
-/// Whether an event begins another revision of its call: what was shown and said before counts no more.
+/// Whether an event begins another revision of its call. Earlier evidence and votes no longer count then.
 pub(crate) fn revises(event: &Event) -> bool {
     matches!(event, Event::CallRevised { .. } | Event::CallReheld { .. })
 }

@@ -1,4 +1,4 @@
-//! A command on its way through the writer, with its type forgotten and its answer remembered.
+//! A command in the writer's queue: its type is erased, and its answer has a place.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ pub(crate) enum Task {
     Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Work> },
     /// Keep some bytes by their digest.
     Blob { digest: Digest, bytes: Vec<u8>, reply: oneshot::Sender<Result<Flushed<Digest>, SubmitError>> },
-    /// Remember something about telling people.
+    /// Keep a notification cursor or a reminder.
     Note(Note, oneshot::Sender<Result<Flushed<()>, SubmitError>>),
     /// Keep a line with some later batch.
     Log(RunId, LogLine, Waiting),
@@ -63,7 +63,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Room for `line`, if there is any left of what `taken` counts.
+    /// Room for `line`, if the bytes counted by `taken` leave any.
     pub(crate) fn take(line: &LogLine, taken: &Arc<AtomicUsize>) -> Option<Self> {
         let bytes = LINE_BYTES + line.message.len();
         let before = taken.fetch_add(bytes, Ordering::Relaxed);
@@ -124,7 +124,7 @@ impl<C: Command> Work for Typed<C> {
             (Ok(()), None) => Err(SubmitError::NotWritten("the command was not judged".into())),
             (Err(error), _) => Err(error),
         };
-        // Nobody waits for an answer any more: the command was written all the same.
+        // Nobody waits for the answer any more; the command was written all the same.
         drop(self.reply.send(answer));
     }
 }

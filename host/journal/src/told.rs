@@ -1,6 +1,6 @@
-//! What is remembered of telling people: how far each target has got, and of which calls it was reminded.
+//! Notification cursors: the position of each target, and the calls of which it was reminded.
 //!
-//! It is kept in the journal because it has to outlast the host, and is no event because it changes nothing about a run: losing it means telling again.
+//! They are in the journal because they must outlast the host. They are no events, because they change nothing about a run: losing one means notifying again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,14 @@ use crate::rows::Position;
 /// Something to remember.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The target has everything up to here, or it was given up.
+    /// The target was notified up to here, or the messages were given up.
     Told {
         /// The target.
         target: String,
-        /// The last event that it needs not be told any more.
+        /// The last event about which it needs no message any more.
         up_to: Position,
     },
-    /// There are these targets and no others: what was remembered of others is forgotten, so that one that comes back begins anew.
+    /// The configured targets. The cursors of all others are removed, so that a target that comes back begins anew.
     Only {
         /// All of them.
         targets: Vec<String>,
@@ -41,7 +41,7 @@ pub(crate) fn stands(call: &Call, revision: u32) -> bool {
     call.phase == Phase::Held && call.revision == revision
 }
 
-/// The notes of the store that forgets.
+/// The notes of the store in memory.
 #[derive(Default)]
 pub(crate) struct Kept {
     told: BTreeMap<String, Position>,
@@ -65,7 +65,7 @@ impl Kept {
         }
     }
 
-    /// Forgets what no longer says anything about a call that has changed.
+    /// Removes reminders that no longer fit a call that has changed.
     pub(crate) fn changed(&mut self, run: &RunId, call: &Call) {
         self.reminded
             .retain(|(_, of, number, revision)| of != run || *number != call.number || stands(call, *revision));

@@ -12,7 +12,7 @@ use crate::journal::Clock;
 /// A little slower than the clock, so that a small correction is made good soon, and hardly slower, so that no deadline is much late after a large one.
 const TENTHS: u64 = 9;
 
-/// Tells the time to whoever reads the journal and to its writer.
+/// Tells the time to the journal's readers and its writer.
 pub(crate) struct Watch {
     clock: Clock,
     last: Mutex<Moment>,
@@ -31,12 +31,12 @@ impl Watch {
         Self { clock, last: Mutex::new(Moment { at: last, clock: last }) }
     }
 
-    /// What time it is. A clock that was ahead for a moment leaves no trace if nothing was written meanwhile.
+    /// The journal's present time. A clock that was ahead for a moment leaves no trace if nothing was written in that moment.
     pub(crate) fn now(&self) -> Moment {
         // Before the lock, because a clock is somebody else's code.
         let clock = (self.clock)();
         let mut last = self.last();
-        // Set back, perhaps once more: what passes is counted from here.
+        // The clock was set back, perhaps repeatedly: elapsed time counts from here.
         last.clock = last.clock.min(clock);
         let passed = clock.0.saturating_sub(last.clock.0);
         let goes_on = last.at.0.saturating_add(passed.saturating_mul(TENTHS) / 10);

@@ -1,6 +1,6 @@
-//! The one writer: takes what was submitted, judges it in order, writes it in batches, answers after the commit.
+//! The one writer: it takes commands from the queue, judges them in order, writes them in batches, and answers after the commit.
 //!
-//! While one batch waits for the disk the next one gathers, so that many commands share a flush and a single one waits for nobody.
+//! While one batch waits for the disk the next one gathers. So many commands share a flush, and a single command waits for no other.
 //!
 //! **Invariant:** After a COMMIT whose result is unknown the writer reads where the journal ends and gives the hints of the events that are
 //! there. The submitter may be gone, and a run that became ready by such an event would sleep until the next host.
@@ -26,11 +26,11 @@ use crate::watch::Watch;
 /// How many tasks one batch takes at most, and how many bytes of blobs.
 const BATCH_TASKS_MAX: usize = 1_024;
 const BATCH_BLOB_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How long a line of a log may wait for a batch to go with.
+/// How long a log line may wait for a batch of commands.
 const LOGS_WAIT: Duration = Duration::from_millis(250);
-/// How many lines are company enough for each other.
+/// How many log lines are a batch of their own.
 const LOGS_BATCH: usize = 1_024;
-/// How often a journal that could not be written is tried again though nobody asks.
+/// How often the writer tries a journal again that could not be written, without a command.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// A task of the batch whose answer waits for the commit.

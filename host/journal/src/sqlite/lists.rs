@@ -1,4 +1,4 @@
-//! Lists of calls and decisions. Which ones is told by indices and projected columns; only those on the page are read, by [`row`](super::row).
+//! Lists of calls and decisions. Indices and projected columns choose the rows; only the rows of the page are read, by [`row`](super::row).
 
 use holdshort_gate::{CallId, Digest, Phase, RunId, Time};
 use rusqlite::types::Value;
@@ -72,7 +72,7 @@ pub(super) fn key(digest: &Digest) -> i64 {
     digest.bytes().iter().take(8).fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
-/// From projected columns alone, and no further than the filter's limit.
+/// Counts from projected columns alone, up to the filter's limit.
 pub(super) fn count_calls(connection: &Connection, filter: &CallFilter) -> Result<usize, ReadError> {
     let counts = each_phase(&filter.phases, |phase| {
         let wanted = Conditions::of_calls(filter, phase);

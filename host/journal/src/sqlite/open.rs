@@ -85,7 +85,7 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make the journal"))?;
     }
     let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
-    // What a host has written that was killed before it was flushed is about to be shown.
+    // A host that was killed before a flush may have left data that is about to be shown.
     for file in [path.to_owned(), beside(path, "-wal")].iter().filter(|file| file.exists()) {
         sync(file).map_err(io("make durable"))?;
     }

@@ -1,4 +1,4 @@
-//! What lists are made of: calls, for whom they wait, what was decided, and words to search by.
+//! The projections for lists: calls, the people for whom they wait, decisions, and search words.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -111,7 +111,7 @@ impl Insert<'_> {
     }
 
     /// Once a call is over it is found by its words; nothing of it changes any more.
-    /// Not earlier: nobody who waits for an effect waits for this.
+    /// Not earlier, so no effect waits for it.
     fn words(&self, position: i64, id: &RunId, run: &Run, call: &Call) -> Result<(), ReadError> {
         let task = read::run(self.connection(), id)?.map(|(_, task)| task).unwrap_or_default();
         let words: Vec<String> = words_of(call, run, &task).into_iter().collect();
@@ -135,7 +135,7 @@ pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// Folds one run's events through the gate's own `apply`, as the writer did when they were new, and writes what comes of it over what is projected now.
+/// Folds one run's events through the gate's own `apply`, as the writer did when they were new, and replaces the run's projections.
 /// The subject holds one call at a time, so a call that is met again after another one is taken back out of the batch.
 fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<(), ReadError> {
     let damaged = |why: String| ReadError::Damaged(format!("run {id}: {why}"));

@@ -117,7 +117,7 @@ fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, St
     Ok((RunId(id), state, task))
 }
 
-/// A running total; nothing counted is a total too.
+/// A running total; it is zero if nothing was counted.
 pub(super) fn total(connection: &Connection, counter: &Counter) -> Result<Total, ReadError> {
     let mut statement = connection.prepare_cached("SELECT total FROM totals WHERE counter = ?1")?;
     let found: Option<String> = statement.query_row([json(counter)?], |row| row.get(0)).optional()?;

@@ -1,5 +1,5 @@
-//! Rows of lists. Each is read from the event of its call's current revision on, so that a row takes as much work as what it shows, however long the
-//! history before is; that both stores have the same rows is held by `tests/histories.rs`.
+//! Rows of lists. A row is read from the event of the call's current revision on, so its work does not grow with the history before. That both
+//! stores have the same rows is held by `tests/histories.rs`.
 
 use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, Granted, Recorded, RunId, Time};
 use rusqlite::{Connection, Row};

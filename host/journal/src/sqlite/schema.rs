@@ -6,21 +6,21 @@ pub(super) const APPLICATION_ID: i64 = 0x484f_4c44;
 /// The version of the tables below; SQLite keeps it in the file's header too.
 pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
-/// What makes a file of each version one of the next, beginning with the first; projections are made anew beside them. A new file takes all of them.
+/// The steps from each version of the file to the next, beginning with the first. A new file takes all of them; projections are made anew beside them.
 const STEPS: [&str; 1] = [super::told::TABLES];
 
-/// What a file of `version` lacks.
+/// The steps that a file of `version` lacks.
 pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
     STEPS.into_iter().skip(usize::try_from(version.saturating_sub(1)).unwrap_or(0))
 }
 
-/// The version of what is projected from the events. When it grows, every projection is made anew when a journal is opened.
+/// The version of the projections. When it is raised, every projection is made anew when a journal is opened.
 pub(super) const PROJECTION: &str = "7";
 
 /// The tables of the first version, with the projections of now: [`KEPT`] and [`PROJECTED`].
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
 
-/// What cannot be made again, and what projects runs.
+/// The tables that cannot be made again, and the projections of runs.
 ///
 /// `runs.id` is the only fact about a run that no event repeats; the other columns of `runs` are projections.
 /// `events.call` is set for consequential calls alone: a call is folded from its own events, found by index.

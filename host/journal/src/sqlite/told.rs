@@ -9,7 +9,7 @@ use crate::error::ReadError;
 use crate::rows::Position;
 use crate::told::{Note, stands};
 
-/// The tables. Neither is a projection: what is in them cannot be made again from the events.
+/// The tables. Neither is a projection: their contents cannot be made again from the events.
 pub(super) const TABLES: &str = "
 CREATE TABLE told (target TEXT PRIMARY KEY, up_to INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE reminded (
@@ -21,7 +21,7 @@ CREATE TABLE reminded (
 ) WITHOUT ROWID;
 ";
 
-/// Keeps a note. What it is about is looked at now: a call that was decided meanwhile needs no reminder remembered, which would stay for ever.
+/// Keeps a note. A reminder is kept only if its call still waits: the reminder of a decided call would stay for ever.
 pub(super) fn note(connection: &Connection, note: &Note) -> Result<(), ReadError> {
     match note {
         Note::Told { target, up_to } => {
@@ -46,7 +46,7 @@ pub(super) fn note(connection: &Connection, note: &Note) -> Result<(), ReadError
     Ok(())
 }
 
-/// Forgets what no longer says anything about a call that has changed.
+/// Removes reminders that no longer fit a call that has changed.
 pub(super) fn changed(connection: &Connection, run: Option<i64>, call: &Call) -> rusqlite::Result<()> {
     let forget = "DELETE FROM reminded WHERE run = ?1 AND call = ?2 AND NOT (revision = ?3 AND ?4)";
     let held = stands(call, call.revision);
@@ -72,7 +72,7 @@ pub(super) fn to_remind(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The order of the index is the order wanted. `+calls.phase` keeps SQLite from reading all that is held by the other index.
+/// The index has the wanted order. `+calls.phase` keeps SQLite from reading every held call by the other index.
 pub(super) const TO_REMIND: &str = "SELECT runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
      WHERE calls.deadline > ?1 AND calls.deadline <= ?2 AND +calls.phase = 'held' AND NOT EXISTS \
      (SELECT 1 FROM reminded WHERE reminded.run = calls.run AND reminded.call = calls.call AND reminded.target = ?3) \
