@@ -1,7 +1,8 @@
-//! What a `review` policy says by its annotations: who must decide, how many, until when.
+//! Reads the annotations of `review` policies: who must decide, how many, and until when.
 //!
-//! **Invariant:** Demands add up. If several `review` policies match, each one's group must approve, and one person may count for several demands
-//! of a stage. The people whom all policies name would often be nobody.
+//! **Invariant:** demands add up. If several `review` policies match, each one's group must
+//! approve, and one reviewer may count for several demands of a stage. The reviewers whom all
+//! policies name would often be nobody.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use holdshort_gate::{Demand, Escalation, Requirement, Reviewers, Time};
 use super::People;
 use holdshort_config::nearest;
 
-/// The annotations of a `review` policy, and what they say.
+/// The annotations of a `review` policy, with their meaning.
 pub const REVIEW: [(&str, &str); 10] = [
     ("reviewers", "groups and people, such as `finance, alice`; everybody who may decide, if absent"),
     ("quorum", "how many different people of these must approve; 1, if absent"),
@@ -24,12 +25,13 @@ pub const REVIEW: [(&str, &str); 10] = [
     ("sign_in_within", "how long ago whoever approves may have signed in at most"),
     ("why", "for the reviewer: why it is held"),
 ];
-/// Those of every policy.
+/// The annotations of every policy.
 pub const ANY: [&str; 3] = ["id", "description", "why"];
-/// Beside them that of a policy that clears calls, or says who reviews them: facts to look at again when the effect starts.
+/// A further annotation of policies that clear calls or say who reviews them: the facts that are
+/// compared again before the effect starts.
 pub const MATERIAL: &str = "material";
 
-/// What one `review` policy asks for. Times begin when a call is held.
+/// The demand of one `review` policy. Durations begin when a call is held.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Asks {
     reviewers: Reviewers,
@@ -45,10 +47,10 @@ pub(super) struct Asks {
 }
 
 impl Asks {
-    /// Reads the annotations of a policy. An error says what is wrong and what to write.
+    /// Reads the annotations of a policy. An error includes what to write instead.
     pub(super) fn read(policy: &Policy, people: &People) -> Result<Self, String> {
         for (name, _) in policy.annotations() {
-            // `why` is in both.
+            // `why` is in both lists.
             let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY.into_iter().take(2)).chain([MATERIAL]);
             if !known().any(|known| known == name) {
                 let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? else "));
@@ -83,7 +85,7 @@ impl Asks {
         Ok(asks)
     }
 
-    /// What it asks for of a call that is held at `now`, beside what `base` asks for.
+    /// The requirement for a call held at `now`, in addition to `base`.
     pub(super) fn requirement(&self, base: &Requirement, now: Time) -> Requirement {
         let demand = Demand { reviewers: self.reviewers.clone(), quorum: self.quorum };
         let mut stages = vec![Vec::new(); self.stage];
@@ -101,7 +103,8 @@ impl Asks {
     }
 }
 
-/// The facts that a policy marks as material: all of them facts that the host knows of every type of call that it can be about.
+/// The material facts of a policy. The host must know each of them for every type of call in the
+/// policy's scope.
 pub(super) fn material(policy: &Policy, about: &[&BTreeSet<String>]) -> Result<Vec<String>, String> {
     let mut facts = about.first().map(|first| (*first).clone()).unwrap_or_default();
     about.iter().for_each(|known| facts.retain(|fact| known.contains(fact)));

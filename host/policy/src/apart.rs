@@ -1,10 +1,13 @@
-//! Policies kept apart, so that a call is judged by those alone that can be about it.
+//! Partitions policies by call type, so that a call is judged only by policies that can apply to
+//! it.
 //!
-//! Nothing here changes a verdict: what is left out could neither match nor fail, because a scope is looked at before any condition, and people
-//! of whom no policy can tell one from another are asked about once. A test holds that it says what asking all policies of everybody says.
+//! This changes no verdict: the other policies could neither match nor fail, because Cedar checks a
+//! scope before any condition. Reviewers whom no policy can tell apart are judged once. A test
+//! compares the result with judging all policies for all reviewers.
 //!
-//! **Invariant:** People in the same groups, whom no policy names, are asked about once, except the person who started the run. Where policies on
-//! `decide` have no conditions, they are evaluated when they are read.
+//! **Invariant:** reviewers in the same groups, whom no policy names, are judged once, except the
+//! person who started the run. Policies on `decide` without conditions are evaluated when they are
+//! read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +15,7 @@ use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicySet, ResourceConstra
 
 use super::People;
 
-/// The policies about one action: all, and for each type of call those that can be about it.
+/// The policies of one action: all, and for each type of call those that can apply.
 #[derive(Default)]
 pub(super) struct Apart {
     all: PolicySet,
@@ -20,23 +23,23 @@ pub(super) struct Apart {
 }
 
 impl Apart {
-    /// All policies of an action, for calls of these types.
+    /// Partitions the policies of an action by these types of calls.
     pub(super) fn new<'a>(all: PolicySet, types: impl Iterator<Item = &'a EntityTypeName>) -> Self {
         let about = |ty: &EntityTypeName| {
             let about = all.policies().filter(|policy| can_be_about(policy, ty)).cloned();
-            // Policies of one set have different names, so they make a set again.
+            // Policies of one set have different ids, so a subset is a valid set.
             PolicySet::from_policies(about).unwrap_or_else(|_| all.clone())
         };
         let of = types.map(|ty| (ty.clone(), about(ty))).collect();
         Self { all, of }
     }
 
-    /// Those that can be about a call of this type; all of them, if it is none that was known when they were read.
+    /// The policies that can apply to a type of call; all of them for an unknown type.
     pub(super) fn about(&self, ty: &EntityTypeName) -> &PolicySet {
         self.of.get(ty).unwrap_or(&self.all)
     }
 
-    /// Whether those about a known type of call look at nothing but who asks, and at the type.
+    /// Whether the policies for a known type depend only on the principal and the type.
     pub(super) fn goes_by_scope(&self, ty: &EntityTypeName) -> bool {
         let by_scope = |policy: &Policy| {
             let any = matches!(policy.resource_constraint(), ResourceConstraint::Any | ResourceConstraint::Is(_));
@@ -45,7 +48,7 @@ impl Apart {
         self.of.get(ty).is_some_and(|policies| policies.policies().all(by_scope))
     }
 
-    /// All of them.
+    /// All policies.
     pub(super) fn all(&self) -> &PolicySet {
         &self.all
     }
@@ -56,7 +59,8 @@ impl Apart {
     }
 }
 
-/// Whether a policy's scope lets any call of this type through. A call has no parents, so it is in nothing but itself.
+/// Whether a policy's scope admits calls of this type. A call has no parents, so it is only in
+/// itself.
 pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
     match policy.resource_constraint() {
         ResourceConstraint::Any => true,
@@ -65,15 +69,15 @@ pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
     }
 }
 
-/// Somebody of whom policy can be asked whether they may decide.
+/// A reviewer for whom policy decides whether they may decide.
 pub(super) struct Person {
     pub(super) name: String,
     pub(super) uid: EntityUid,
-    /// The same number for people in the same groups, whom no policy names: no policy can tell one from another, but for who started the run.
+    /// An equal number for reviewers whom no policy can tell apart, except by who started the run.
     pub(super) alike: Option<usize>,
 }
 
-/// Everybody, with who is like whom to these policies on `decide`.
+/// All reviewers, with equal numbers for those whom the policies on `decide` cannot tell apart.
 pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid>) -> Vec<Person> {
     let named: BTreeSet<EntityUid> = decide.policies().flat_map(Policy::entity_literals).collect();
     let mut kinds = Vec::<Vec<&String>>::new();

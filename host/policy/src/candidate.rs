@@ -1,6 +1,7 @@
-//! Policies that are tried: what they would say of calls, which is found out in a child.
+//! Policies under test: a child process computes their verdicts.
 //!
-//! Their text may come over HTTP, and one pattern of it may take long on one text of a call. A child has a limit of CPU time, and gives way to the host.
+//! Their text may come over HTTP, and one pattern can take long on one text of a call. The child
+//! has a CPU limit and a low priority.
 
 use std::num::NonZero;
 
@@ -13,32 +14,27 @@ use super::load::{Problems, Source};
 use super::schema::Types;
 use super::{CallQuestion, CedarPolicy, Judgement, Policy};
 
-/// How many threads judge: a host has other things to do.
+/// The number of judging threads. A host has other work too.
 const THREADS_MAX: usize = 2;
 
-/// A question to policy with all that it is about, so that it can be put in another process.
+/// A question to policy with all its data, so that it can be sent to another process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Put {
     /// Who started the run.
     pub started_by: String,
-    /// The agent's configured name.
     pub agent: String,
-    /// The run that asks.
     pub run: RunId,
-    /// What it wants to do.
     pub action: Action,
-    /// What the host found out about it.
     pub facts: Value,
-    /// How much is at stake.
     pub consequence: Consequence,
-    /// What was cleared or approved before.
+    /// The totals of calls cleared or approved before.
     pub totals: Vec<Counted>,
-    /// When it asks.
+    /// The time of the question.
     pub now: Time,
 }
 
 impl Put {
-    /// The question as policy is asked it; nothing for a function whose type is not known.
+    /// The question for policy; `None` for a function of unknown type.
     pub fn question<'a>(&'a self, types: &'a Types) -> Option<CallQuestion<'a>> {
         let Self { started_by, agent, run, action, facts, consequence, totals, now } = self;
         let ty = types.get(action.capability())?;
@@ -46,7 +42,7 @@ impl Put {
     }
 }
 
-/// Such policies.
+/// Policies under test.
 pub struct Candidate {
     policy: CedarPolicy,
     sources: Vec<Source>,
@@ -64,18 +60,18 @@ impl Candidate {
         Self::new(policy, Vec::new(), Reader::in_process())
     }
 
-    /// What was read.
+    /// The policies.
     pub fn policy(&self) -> &CedarPolicy {
         &self.policy
     }
 
-    /// The answers, in order; an error if they take more than a child may.
+    /// The verdicts in order. It is an error if the child exceeds its limits.
     pub fn judge(&self, types: &Types, puts: &[Put]) -> Result<Vec<Judgement>, Problems> {
         self.reader.judge(&self.sources, &self.policy, types, puts)
     }
 }
 
-/// The answers of policies that the operator trusts, in order. Each is about its own call, so several threads judge.
+/// The verdicts of trusted policies in order. Calls are independent, so several threads judge.
 pub fn judge_all(policy: &CedarPolicy, types: &Types, puts: &[Put]) -> Vec<Judgement> {
     let one = |put: &Put| put.question(types).map(|question| policy.judge(&question));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
@@ -86,7 +82,7 @@ pub fn judge_all(policy: &CedarPolicy, types: &Types, puts: &[Put]) -> Vec<Judge
     std::thread::scope(|scope| {
         let work: Vec<_> =
             parts.map(|part| (part, scope.spawn(|| part.iter().filter_map(one).collect::<Vec<_>>()))).collect();
-        // A thread that did not end has judged nothing: its part is judged here.
+        // A failed thread has judged nothing, so its part is judged here.
         let done =
             work.into_iter().map(|(part, work)| work.join().unwrap_or_else(|_| part.iter().filter_map(one).collect()));
         done.flatten().collect()

@@ -1,4 +1,4 @@
-//! Cases for `holdshort policy test` and its page: calls as an agent could make them, and what policy should say.
+//! Test cases for `holdshort policy test` and its page: invented calls with expected verdicts.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,13 @@ use holdshort_config::Zone;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Cases {
-    /// Each of them, under `[[case]]`.
+    /// The cases, each under `[[case]]`.
     pub case: Vec<Case>,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Debug, Serialize)]
 pub struct Tried {
-    /// The case's name.
     pub name: String,
     /// `clear`, `hold` or `refuse`.
     pub verdict: &'static str,
@@ -36,20 +35,20 @@ pub struct Tried {
     pub errors: Vec<String>,
     /// Who must decide, if it is held.
     pub needs: String,
-    /// Why it is refused; else empty.
+    /// The reason for a refusal; otherwise empty.
     pub why: String,
-    /// What is not as expected; nothing if all is.
+    /// The difference from the expectation, if there is one.
     pub differs: Option<String>,
 }
 
 impl Cases {
-    /// The question that each of them puts. A time without an offset is by the clock of `zone`.
+    /// The questions of all cases. A time without an offset is in `zone`.
     pub fn puts(&self, zone: &Zone, types: &Types) -> Result<Vec<Put>, String> {
         let put = |case: &Case| case.put(zone, types).map_err(|error| format!("case `{}`: {error}", case.name));
         self.case.iter().map(put).collect()
     }
 
-    /// What came of each, by the answers to these questions. `needs` says who must decide.
+    /// The results for these verdicts. `needs` describes a requirement.
     pub fn tried(&self, judgements: Vec<Judgement>, needs: impl Fn(&Requirement) -> String) -> Vec<Tried> {
         let tried = |(case, judgement): (&Case, Judgement)| {
             let needs = needs(&judgement.requirement);
@@ -67,7 +66,7 @@ impl Cases {
 }
 
 impl Tried {
-    /// The verdict, what determined it, and what follows from it, in one line.
+    /// The verdict, the determining policies and the consequences in one line.
     pub fn told(&self) -> String {
         let mut line = self.verdict.to_owned();
         if !self.by.is_empty() {
@@ -82,42 +81,45 @@ impl Tried {
     }
 }
 
-/// One call, and what policy should say to it.
+/// An invented call with its expected verdict.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Case {
-    /// What it is about.
+    /// The case's name.
     pub name: String,
-    /// The capability, by its type for policy (`payments::TransferFunds`) or whole (`holdshort:agent/payments@0.1.0#transfer-funds`).
+    /// The capability, by its type in policies (`payments::TransferFunds`) or its full name
+    /// (`holdshort:agent/payments@0.1.0#transfer-funds`).
     pub call: String,
-    /// The arguments, in the JSON form of WIT values: as a table, or as a text of JSON, which has a `null` that TOML lacks.
+    /// The arguments in the JSON form of WIT values: a table, or JSON text, because TOML has no
+    /// `null`.
     pub arguments: Value,
-    /// What the host established; a table or a text of JSON too.
+    /// The facts: a table or JSON text too.
     #[serde(default)]
     pub facts: Value,
-    /// How much is at stake; `high`, if absent.
+    /// The value at stake; `high` by default.
     #[serde(default)]
     pub consequence: Consequence,
     /// The agent's configured name.
     #[serde(default = "agent")]
     pub agent: String,
-    /// Who started the run; `nobody`, if absent.
+    /// Who started the run; `nobody` by default.
     #[serde(default = "nobody")]
     pub started_by: String,
-    /// When, as RFC 3339, or without an offset by the clock of the configured time zone; noon of 2026-01-01 in UTC, if absent.
+    /// The time as RFC 3339, or without an offset in the configured time zone; noon of 2026-01-01
+    /// in UTC by default.
     pub now: Option<String>,
-    /// What was cleared or approved before; nothing, if absent.
+    /// The totals before the call; zero by default.
     #[serde(default)]
     pub totals: Totals,
-    /// `clear`, `hold` or `refuse`.
+    /// The expected verdict: `clear`, `hold` or `refuse`.
     pub expect: String,
-    /// The policies that should determine it, in any order.
+    /// The expected determining policies in any order.
     pub by: Option<Vec<String>>,
-    /// Who should have to decide, as `holdshort policy test` prints it.
+    /// The expected requirement, as `holdshort policy test` prints it.
     pub needs: Option<String>,
 }
 
-/// Totals before the call.
+/// The totals before a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Totals {
@@ -127,7 +129,7 @@ pub struct Totals {
     today: OneTotal,
 }
 
-/// So many calls, with so much money in the currency of the call, in its smallest unit.
+/// A number of calls, and their money in the call's currency in minor units.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OneTotal {
@@ -143,32 +145,32 @@ fn nobody() -> String {
     "nobody".into()
 }
 
-/// A case that makes no sense.
+/// A case is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCase {
-    /// Nothing here is called so.
+    /// There is no such capability.
     #[error("`{0}` is no call that this host offers; known: {1}")]
     NoSuchCall(String, String),
-    /// The arguments are not of the function's type.
+    /// The arguments do not have the function's type.
     #[error("arguments: {0}")]
     Arguments(#[from] Mismatch),
-    /// The time is none.
+    /// The time is invalid.
     #[error("`now` is `{0}`: {1}")]
     Time(String, String),
-    /// What should be JSON is none.
+    /// The JSON text is invalid.
     #[error("`{0}` is a text, and no JSON: {1}")]
     Json(&'static str, String),
 }
 
 impl Case {
-    /// Policy's answer.
+    /// Policy's verdict on the case.
     pub fn judge(&self, policy: &dyn Policy, types: &Types) -> Result<Judgement, BadCase> {
         let put = self.put(&policy.zone(), types)?;
         let question = put.question(types).ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), String::new()))?;
         Ok(policy.judge(&question))
     }
 
-    /// What policy is asked.
+    /// The case as a question to policy.
     fn put(&self, zone: &Zone, types: &Types) -> Result<Put, BadCase> {
         let (action, _) = self.action(types)?;
         let now = match &self.now {
@@ -181,7 +183,7 @@ impl Case {
         Ok(Put { started_by, agent, run, action, facts, consequence: self.consequence, totals, now })
     }
 
-    /// What would be done, and the type of the function.
+    /// The action, and the type of its function.
     pub fn action<'a>(&self, types: &'a Types) -> Result<(Action, &'a FunctionType), BadCase> {
         let (capability, ty) = self.capability(types)?;
         let mut arguments = json("arguments", &self.arguments)?;
@@ -215,7 +217,7 @@ impl Case {
             .collect()
     }
 
-    /// What is not as expected; nothing if all is. `needs` says who must decide.
+    /// The difference from the expectation; `None` without one. `needs` is the requirement as text.
     pub fn differs(&self, judgement: &Judgement, needs: &str) -> Option<String> {
         let found = verdict(judgement);
         if found != self.expect {
@@ -235,13 +237,13 @@ impl Case {
     }
 }
 
-/// What a table or a text of JSON says.
+/// The value of a table or of JSON text.
 fn json(name: &'static str, value: &Value) -> Result<Value, BadCase> {
     let Value::String(text) = value else { return Ok(value.clone()) };
     once(text.as_bytes()).map_err(|error| BadCase::Json(name, error.to_string()))
 }
 
-/// TOML has no null: what may be nothing, and is not written, is nothing.
+/// TOML has no null, so an optional field that is missing becomes null.
 fn fill_fields(fields: &[(String, WitType)], found: &mut Map<String, Value>) {
     for (name, ty) in fields {
         if matches!(ty, WitType::Option(_)) {
@@ -253,7 +255,7 @@ fn fill_fields(fields: &[(String, WitType)], found: &mut Map<String, Value>) {
     }
 }
 
-/// The same within a value.
+/// Fills missing fields inside a value.
 fn fill(ty: &WitType, value: &mut Value) {
     match (ty, value) {
         (WitType::Record(fields), Value::Object(found)) => fill_fields(fields, found),
@@ -275,7 +277,7 @@ fn fill(ty: &WitType, value: &mut Value) {
                 }
             }
         }
-        // An option within an option says `{"some": …}`.
+        // An option of an option is written `{"some": …}`.
         (WitType::Option(inner), value) => match value.get_mut("some") {
             Some(some) if matches!(**inner, WitType::Option(_)) => fill(inner, some),
             _ => fill(inner, value),

@@ -20,10 +20,10 @@ use super::schema::{Facts, Types, attribute, schema};
 use super::{CallQuestion, JudgedCall, Judgement, People, Policy, Verdict};
 use holdshort_config::Zone;
 
-/// The stack on which policies are read.
+/// The stack for reading policies.
 pub(super) const STACK_BYTES: usize = 64 << 20;
 
-/// Policies that were read, and checked against what this host offers.
+/// Policies that were read and checked against this host's capabilities.
 pub struct CedarPolicy {
     pub(super) loaded: Loaded,
     call: Apart,
@@ -32,24 +32,24 @@ pub struct CedarPolicy {
     grant: Right,
     pub(super) names: Names,
     people: People,
-    /// Groups, and people as their members.
+    /// The groups, and the reviewers as their members.
     entities: Entities,
     /// The types of the functions.
     types: Types,
-    /// What the configuration asks of every call that is held, whatever policies say.
+    /// The configured requirement for every held call.
     pub(super) base: Base,
 }
 
-/// A right of people to do something about a call: to decide on it, or to make a grant with it.
+/// A right over a call: to decide on it, or to create a grant with it.
 pub(super) struct Right {
     action: EntityUid,
     pub(super) policies: Apart,
     everybody: Vec<Person>,
-    /// Who has it with calls of a type, where that hangs on nothing else.
+    /// The reviewers with this right for a type of call, if it depends on nothing else.
     pub(super) steady: HashMap<EntityTypeName, Vec<String>>,
 }
 
-/// What the configuration says beside the policies.
+/// The configuration beside the policies.
 #[derive(Clone)]
 pub struct Base {
     requirement: Arc<dyn Fn(Time) -> Requirement + Send + Sync>,
@@ -57,18 +57,18 @@ pub struct Base {
 }
 
 impl Base {
-    /// What is asked of a call that is held at a time; clocks show UTC.
+    /// The requirement for a call held at a time. Clocks show UTC.
     pub fn new(requirement: impl Fn(Time) -> Requirement + Send + Sync + 'static) -> Self {
         Self { requirement: Arc::new(requirement), zone: Zone::UTC }
     }
 
-    /// The same with the clock of another time zone.
+    /// Uses the clock of another time zone.
     #[must_use]
     pub fn in_zone(self, zone: Zone) -> Self {
         Self { zone, ..self }
     }
 
-    /// What is asked of a call that is held now.
+    /// The requirement for a call held now.
     pub(super) fn requirement(&self, now: Time) -> Requirement {
         (self.requirement)(now)
     }
@@ -83,7 +83,7 @@ impl Right {
 }
 
 impl CedarPolicy {
-    /// Reads policies. `base` is what the configuration asks of a call that is held at a time. [`Setting`](super::Setting) has a child try them first.
+    /// Reads policies. `base` is the configured requirement. [`Setting`](super::Setting) first tries them in a child.
     pub fn load(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
         Self::load_on(STACK_BYTES, sources, types, people, base)
     }
@@ -128,7 +128,7 @@ impl CedarPolicy {
         Ok(read)
     }
 
-    /// Who has a right with any call of a type; asked of a call about which nothing is known.
+    /// The reviewers with a right for any call of a type, determined with an unknown call.
     fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<String>>, String> {
         let mut steady = HashMap::new();
         for ty in self.names.types.values().filter(|ty| right.policies.goes_by_scope(ty)) {
@@ -141,12 +141,12 @@ impl CedarPolicy {
         Ok(steady)
     }
 
-    /// What is likely to be a mistake.
+    /// Probable mistakes.
     pub fn warnings(&self) -> &[Problem] {
         &self.loaded.warnings
     }
 
-    /// The long way: everybody is asked about, by all policies.
+    /// For tests: judges all policies for all reviewers.
     #[cfg(test)]
     pub(super) fn whole(mut self) -> Self {
         [&mut self.call, &mut self.review].into_iter().for_each(Apart::together);
@@ -159,53 +159,53 @@ impl CedarPolicy {
         self
     }
 
-    /// The digest of the files' texts.
+    /// The digest of the files.
     pub fn digest(&self) -> Digest {
         self.loaded.digest
     }
 
-    /// What the configuration asks of a call that is held at a time.
+    /// The configured requirement for a call held at a time.
     pub(super) fn floor(&self, now: Time) -> Requirement {
         self.base.requirement(now)
     }
 
-    /// Whom it knows.
+    /// The known reviewers and groups.
     pub fn people(&self) -> &People {
         &self.people
     }
 
-    /// All policies by name, in the order of the files.
+    /// All policies by id, in the order of the files.
     pub fn places(&self) -> &[(String, Place)] {
         &self.loaded.places
     }
 
-    /// Whether any policy speaks of this attribute of the context.
+    /// Whether a policy uses this attribute of the context.
     pub(super) fn speaks_of(&self, attribute: &str) -> bool {
         self.loaded.speaks_of.iter().any(|(name, is)| *is && *name == attribute)
     }
 
-    /// The type of a function, if this host offers it.
+    /// The type of a function that this host offers.
     pub(super) fn function(&self, capability: &Capability) -> Option<&FunctionType> {
         self.types.get(capability)
     }
 
-    /// What is found out about calls of a capability.
+    /// The facts of a capability.
     pub(super) fn facts(&self, capability: &Capability) -> Facts {
         self.types.facts(capability)
     }
 
-    /// The policies that a verdict may depend on: those about calls, and about who may decide.
+    /// The policies that can affect a verdict: those on calls and on who may decide.
     pub(super) fn decisive(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
         self.call.all().policies().chain(self.decide.policies.all().policies())
     }
 
-    /// How many policies there are about each action: `call`, `review`, `decide`, `grant`.
+    /// The number of policies for each action: `call`, `review`, `decide`, `grant`.
     pub fn counts(&self) -> [usize; 4] {
         let about = |action| self.loaded.places.iter().filter(|(_, place)| place.actions.contains(&action)).count();
         ACTIONS.map(about)
     }
 
-    /// Asks those policies of a kind that can be about the call.
+    /// Evaluates the policies of an action that can apply to the call.
     fn ask(
         &self,
         policies: &Apart,
@@ -219,7 +219,7 @@ impl CedarPolicy {
         Ok(Authorizer::new().is_authorized(&request, policies.about(&asked.ty), &asked.entities))
     }
 
-    /// Who must decide: the strictest of what all matching policies and the configuration ask for, of those who may decide at all.
+    /// The requirement: all demands of matching policies and the configuration, limited to reviewers who may decide.
     fn requirement(
         &self,
         question: &CallQuestion<'_>,
@@ -230,7 +230,7 @@ impl CedarPolicy {
         let response = self.ask(&self.review, &self.names.review, &asked.agent, asked)?;
         let diagnostics = response.diagnostics();
         record.errors.extend(diagnostics.errors().map(ToString::to_string));
-        // A policy that erred might have asked for more: it counts as one that matched.
+        // A failed policy might have demanded more, so it counts as matching.
         let erred = diagnostics.errors().map(|error| {
             let AuthorizationError::PolicyEvaluationError(error) = error;
             error.policy_id()
@@ -247,8 +247,8 @@ impl CedarPolicy {
         Ok(requirement)
     }
 
-    /// Everybody who has a right with this call. For whom a policy errs, it might have said no.
-    /// Of people whom no policy can tell from one another, but for who started the run, it is asked once.
+    /// The reviewers with this right for the call. If a policy fails for a reviewer, the reviewer has no right.
+    /// Reviewers whom no policy can tell apart, except by who started the run, are evaluated once.
     fn holders(
         &self,
         right: &Right,
@@ -302,7 +302,7 @@ impl Policy for CedarPolicy {
         call.overtaken(self, now)
     }
 
-    /// Where the question itself cannot be put, nobody can be told to be somebody who may decide: it is refused.
+    /// If the question itself is invalid, no reviewer can be found, so the call is refused.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let mut record = PolicyRecord::new(self.loaded.digest);
         record.totals = question.totals.to_vec();
@@ -320,7 +320,7 @@ impl Policy for CedarPolicy {
 }
 
 impl CedarPolicy {
-    /// The verdict, and who must decide, should it be held now or later, because facts have changed.
+    /// The verdict, and the requirement in case the call is held now or later because of a changed fact.
     fn verdict(
         &self,
         question: &CallQuestion<'_>,
@@ -356,14 +356,14 @@ impl CedarPolicy {
         Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
     }
 
-    /// What the operator wrote about a policy, else its name.
+    /// The operator's reason for a policy, or else its id.
     fn why(&self, id: &str) -> String {
         let id = cedar_policy::PolicyId::new(id);
         self.call.all().annotation(&id, "why").map_or_else(|| format!("`{id}`"), str::to_owned)
     }
 }
 
-/// What several policies on `review` and the configuration ask for together, of those who may decide.
+/// The joint requirement of several `review` policies and the configuration, limited to reviewers who may decide.
 pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[String], now: Time) -> Requirement {
     let each = asks.iter().map(|asks| asks.requirement(&base, now));
     let all = each.reduce(|one, other| one.strictest(&other));
@@ -376,11 +376,11 @@ pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[Stri
     requirement
 }
 
-/// The configuration is the floor. Its quorum is met by whatever asks for as many of the same people in some stage.
+/// Adds the configured requirement. Its quorum is met by any demand for at least as many of the same reviewers.
 fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement {
     let Some(asked) = requirement else { return base };
     let mut stages = asked.stages.clone();
-    // A stage that no policy asks anything of is none.
+    // A stage without demands is dropped.
     stages.retain(|stage| !stage.is_empty());
     let covered = |demand: &Demand| stages.iter().flatten().any(|other| other.covers(demand));
     let mut floor = base.clone();
@@ -389,7 +389,7 @@ fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement
     Requirement { stages, ..asked }.strictest(&floor)
 }
 
-/// Those of `reviewers` who may decide.
+/// The reviewers of a set who may decide.
 fn among(reviewers: &Reviewers, deciders: &[String]) -> Reviewers {
     Reviewers::Named(deciders.iter().filter(|name| reviewers.include(name)).cloned().collect())
 }

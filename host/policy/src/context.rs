@@ -1,4 +1,4 @@
-//! What policies are told besides the call: when, in which run, after what.
+//! The context of a question: time, run and totals.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,7 @@ use holdshort_gate::{Counted, Scope, Time};
 use super::{CallQuestion, values};
 use holdshort_config::Zone;
 
-/// What every question says besides the call itself.
-/// Of what costs something to make, what no policy speaks of is left out: nobody could see it.
+/// The context of every question. An expensive attribute that no policy uses is left out.
 pub(super) fn context(
     question: &CallQuestion<'_>,
     started_by: EntityUid,
@@ -37,7 +36,8 @@ pub(super) fn context(
     pairs
 }
 
-/// What the calendar and the clock of a zone show. Daylight saving is in it: of an hour that comes twice both are that hour.
+/// The calendar and clock of a zone, with daylight saving time. If an hour occurs twice, both show
+/// the same.
 fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression> {
     let Some(at) = zone.at(now) else {
         errors.push(format!("`local` is {} µs after 1970, more than policy can compare", now.0));
@@ -61,7 +61,7 @@ fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression>
     Some(values::of(attributes.map(|(name, value)| (name.to_owned(), value)).into()))
 }
 
-/// The agent's claim, if it makes one.
+/// The agent's claimed confidence, if there is one.
 fn confidence(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Option<Expression> {
     let claimed = question.action.arguments().pointer("/rationale/confidence")?.as_f64()?;
     if !(0.0..=1.0).contains(&claimed) {
@@ -71,7 +71,8 @@ fn confidence(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Option<E
     values::single(claimed, "rationale.confidence", errors)
 }
 
-/// Counts and sums, by what they are of. A call that moves several currencies has no sum to compare, so whoever asks for one errs, which holds.
+/// Counts and sums by scope. A call with several currencies has no sum, so a policy that uses the
+/// sum fails, and the call is held.
 fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
     let money = holdshort_gate::totals::money(question.action);
     let currency = values::currency(question.action);
@@ -82,7 +83,7 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
             Scope::Agent(_) => "agent",
             Scope::AgentDay(..) => "agent_today",
             Scope::Day(_) => "today",
-            // What a grant clears is bounded by the grant.
+            // A grant has limits of its own.
             Scope::Grant(_) => continue,
         };
         let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);

@@ -1,24 +1,27 @@
-//! Whether a policy is shallow enough: whatever evaluates, compares or drops it later recurses, on threads with ordinary stacks.
+//! Checks that a policy is not nested too deep: code that later evaluates, compares or drops it is
+//! recursive, on threads with normal stacks.
 //!
-//! It is measured on what Cedar has read, and not on the text.
+//! It measures Cedar's own representation and not the text.
 
 use cedar_policy::Policy;
 use serde_json::Value;
 
-/// Operators within each other. A chain of `&&`, of conditions or of attributes is as deep as it is long; sets of many texts are flat.
+/// The maximum nesting of operators. A chain of `&&`, of conditions or of attributes is as deep as
+/// it is long; a set of texts is flat.
 const LEVELS_MAX: usize = 500;
-/// In Cedar's JSON an operator is an object of its operands, in an object by its name.
+/// In Cedar's JSON, an operator is an object of its operands inside an object with its name.
 const JSON_PER_LEVEL: usize = 2;
-/// The lists in that JSON which are flat for Cedar too: of a set, of a text's pattern, of actions. Any other becomes a chain of operators.
+/// The JSON lists that are flat in Cedar too: sets, text patterns, actions. Other lists become
+/// chains of operators.
 const FLAT: [&str; 3] = ["Set", "pattern", "entities"];
 
-/// That a policy is too deep, and what to do.
+/// The error for a policy that is too deep.
 pub(super) fn too_deep(policy: &Policy) -> Option<String> {
     let json = match policy.to_json() {
         Ok(json) => json,
         Err(error) => return Some(format!("it cannot be written as JSON: {error}")),
     };
-    // Without recursion, which is what has yet to be found harmless.
+    // Without recursion, because the policy is not yet known to be safe.
     let mut left = vec![("", &json, 0)];
     while let Some((name, value, depth)) = left.pop() {
         if depth > LEVELS_MAX * JSON_PER_LEVEL {
@@ -29,7 +32,7 @@ pub(super) fn too_deep(policy: &Policy) -> Option<String> {
         match value {
             Value::Array(items) => {
                 let deeper = if FLAT.contains(&name) { 1 } else { items.len() * JSON_PER_LEVEL };
-                // A chain is as deep as it is long, be there nothing else in it.
+                // A chain is as deep as it is long.
                 left.extend(items.iter().map(|item| ("", item, depth + deeper)));
             }
             Value::Object(members) => {

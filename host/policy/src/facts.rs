@@ -1,4 +1,4 @@
-//! The types of what the host establishes (`facts` of a proposal), so that policies that use it are checked when they are loaded.
+//! The types of facts, so that policies that use them are checked when they are loaded.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::schema::attribute;
 
-/// The facts that a connector of ours finds out, by name.
+/// The facts of one of our connectors by name.
 pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
     let texts = || WitType::List(Box::new(WitType::String));
     let interface = capability.interface().split('@').next().unwrap_or_default();
@@ -50,8 +50,8 @@ pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
     }
 }
 
-/// Which of these facts differ, with both values; in words, or nothing if they are the same. What the host does not know of a call at all is no fact
-/// to rest on, and an error.
+/// The facts that differ, with both values as text; `None` if they are equal. A fact that the host
+/// does not know is an error.
 pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<Sentence>, Sentence> {
     let of = |facts: &Value| -> BTreeMap<String, Value> {
         let facts = with_checks(facts);
@@ -61,7 +61,7 @@ pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<S
     if let Some(name) = names.iter().find(|name| !before.contains_key(*name) && !now.contains_key(*name)) {
         return Err(say!("the host knows no `{}` of it", configured(name)));
     }
-    // Names of branches and the like are other people's words; a number is the host's.
+    // Names of branches and the like are foreign text; a number is the host's.
     let value = |facts: &BTreeMap<String, Value>, name: &str| facts.get(name).map_or("unknown".into(), quote_value);
     let differ = names.iter().filter(|name| before.get(*name) != now.get(*name));
     let differ = differ
@@ -70,7 +70,8 @@ pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<S
     Ok((!differ.is_empty()).then(|| Sentence::join(differ, "; ")))
 }
 
-/// The facts with what policies cannot ask of a list themselves: the names of the checks that passed on this very commit, and of those that failed.
+/// Adds lists that policies cannot compute themselves: the names of the checks that passed, and
+/// that failed, on this commit.
 pub(super) fn with_checks(facts: &Value) -> Value {
     let mut facts = facts.clone();
     let named = |passed: bool| {

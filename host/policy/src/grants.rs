@@ -1,6 +1,8 @@
-//! Standing grants as the policies that they are: what "like this" means, and the text that is shown before one is made.
+//! Grants as policies: the meaning of "like this", and the text that a reviewer reads before
+//! creating one.
 //!
-//! The gate itself holds a grant to what it says; the text is for people, in the words of the policies beside which it stands.
+//! The gate enforces the grant itself. The text is for reviewers, in the language of the other
+//! policies.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,21 +15,21 @@ use super::schema::{attribute, entity_type, is_money, optional};
 use super::values;
 use holdshort_common::money;
 
-/// What an agent claims is another claim with each call: nothing is like it.
+/// The agent's claims differ in each call, so a grant does not compare them.
 const CLAIMS: &str = "/rationale";
-/// As much of a place that is none as is worth repeating.
+/// The part of an invalid position that an error repeats.
 const POINTER_CHARS_MAX: usize = 100;
 
-/// A part of the arguments that is alike in two calls, or is not.
+/// A part of the arguments that a grant can compare.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// Where it is: a JSON pointer into the arguments.
+    /// The position as a JSON pointer into the arguments.
     pub pointer: String,
-    /// What stands there.
     pub value: Value,
 }
 
-/// The places of a call's arguments that a grant can hold others to: all but what the agent claims, and how much money it is.
+/// The comparable positions of a call's arguments: all except the agent's claims and the amount of
+/// money.
 pub fn places(ty: &FunctionType, arguments: &Value) -> Vec<Place> {
     let mut found = Vec::new();
     for (name, ty) in &ty.params {
@@ -37,7 +39,7 @@ pub fn places(ty: &FunctionType, arguments: &Value) -> Vec<Place> {
     found
 }
 
-/// Records are looked into, everything else is alike as a whole.
+/// Records are compared field by field, other values as a whole.
 fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec<Place>) {
     let (WitType::Record(fields), Some(value)) = (ty, value) else {
         return found.extend(value.map(|value| Place { pointer, value: value.clone() }));
@@ -48,12 +50,12 @@ fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec
     }
 }
 
-/// Whether a pointer leads to a place or into it.
+/// Whether a pointer leads to a position or into it.
 fn within(pointer: &str, place: &str) -> bool {
     pointer.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What other calls must have in common with this one, when these places may differ.
+/// The values that other calls must share with this one, if these positions may vary.
 pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Result<BTreeMap<String, Value>, String> {
     let mut all = places(ty, arguments);
     for place in may_differ {
@@ -67,8 +69,9 @@ pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Resu
     Ok(all.into_iter().map(|Place { pointer, value }| (pointer, value)).collect())
 }
 
-/// A grant as a policy. `context.granted` is what it has cleared before, `context.moved` the money of the call, by currency.
-/// It is an error if it cannot be said so, and what cannot be shown is not to be granted.
+/// A grant as a policy. `context.granted` is what it has cleared before; `context.moved` is the
+/// call's money by currency. A grant that cannot be expressed is an error, because reviewers must
+/// be able to read each grant.
 pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> Result<String, String> {
     let (space, name) = entity_type(&grant.capability);
     let mut errors = Vec::new();
@@ -103,7 +106,7 @@ pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> 
     Ok(text)
 }
 
-/// What a place must be, in Cedar.
+/// The condition for a position in Cedar.
 fn condition(ty: &FunctionType, pointer: &str, value: &Value, errors: &mut Vec<String>) -> Option<String> {
     let mut steps = pointer.split('/').skip(1);
     let first = steps.next()?;
@@ -122,7 +125,7 @@ fn condition(ty: &FunctionType, pointer: &str, value: &Value, errors: &mut Vec<S
     Some(if absent { format!("{parent} has {name} && {is}") } else { is })
 }
 
-/// A value as it stands in a policy.
+/// A value as it appears in a policy.
 fn written(value: Expression) -> String {
     let value = Context::from_pairs([("value".to_owned(), value)]).ok().and_then(|context| context.get("value"));
     value.map_or_else(String::new, |value| value.to_string())
@@ -196,7 +199,8 @@ mod tests {
             text,
             format!(
                 r#"// At most 3 calls and 1.00 EUR in all; nothing in another currency.
-// It goes by what the agent asks for. What the host finds out about each call, such as the commit behind a branch, is not compared.
+// It compares what the agent asks for. Facts about each call, such as the commit of a branch, are
+// not compared.
 @id("grant run.3") @description("made by ann \"A\"")
 permit (
     principal == Agent::"payer",
@@ -226,7 +230,7 @@ permit (
         );
     }
 
-    /// What Cedar says of the text, with what the gate counts put beside it.
+    /// Cedar's verdict with this text, with the gate's counters added.
     fn cedar_permits(text: &str, agent: &str, action: &Action, used: &Total, now: Time) -> bool {
         let uid = |ty: &str, id: &str| {
             EntityUid::from_type_name_and_id(EntityTypeName::from_str(ty).unwrap(), EntityId::new(id))
@@ -257,7 +261,7 @@ permit (
     }
 
     proptest! {
-        /// What was shown is what the gate goes by.
+        /// The shown text means what the gate enforces.
         #[test]
         fn cedar_says_of_the_text_what_the_gate_says_of_the_grant(
             (payee, urgent, note) in (prop_oneof![3 => Just("AC\"ME\\"), 1 => Just("ACME")], any::<bool>(), any::<bool>()),

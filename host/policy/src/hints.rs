@@ -1,6 +1,7 @@
-//! What to write instead, where people write what other languages have and Cedar has not.
+//! Advice for syntax that other languages have and Cedar lacks.
 
-/// What to say beside an error of Cedar's at a place of the text, if a number with a point, or a comparison of one, is what it stumbled over.
+/// Advice for an error at a position of the text, if a number with a decimal point or a comparison
+/// of one caused it.
 pub(super) fn decimal_hint(text: &str, offset: usize, error: &str) -> Option<String> {
     if let Some((operator, number)) = number_at(text, offset) {
         let method = method(operator).unwrap_or("lessThan");
@@ -9,14 +10,15 @@ pub(super) fn decimal_hint(text: &str, offset: usize, error: &str) -> Option<Str
              `context.confidence.{method}(decimal(\"{number}\"))`"
         ));
     }
-    // Compared with `>=`, or with a number or a text, a decimal fits no type.
+    // A decimal compared with `>=`, or with a number or text, has the wrong type.
     (error.contains("decimal") && !error.contains("decimal(")).then(|| {
         "; a decimal is compared by a method, as in `context.confidence.greaterThanOrEqual(decimal(\"0.7\"))`"
             .to_owned()
     })
 }
 
-/// The number with a point or an exponent that stands at or just before a place, as a decimal's four digits allow, and the operator in front of it.
+/// The number with a decimal point or exponent at or before a position, with at most four decimals,
+/// and the operator before it.
 fn number_at(text: &str, offset: usize) -> Option<(&str, String)> {
     let of_number = |c: char| c.is_ascii_alphanumeric() || c == '.';
     let (before, after) = text.split_at_checked(offset)?;
@@ -32,7 +34,7 @@ fn number_at(text: &str, offset: usize) -> Option<(&str, String)> {
     let word = rest.get(..ends)?;
     let number: f64 = word.parse().ok()?;
     let is_float = word.contains(['.', 'e', 'E']) && word.contains(|c: char| c.is_ascii_digit());
-    // What a decimal can hold.
+    // The range of a decimal.
     if !is_float || !(0.0..=900_000_000_000_000.0).contains(&number) {
         return None;
     }
@@ -44,7 +46,7 @@ fn number_at(text: &str, offset: usize) -> Option<(&str, String)> {
     Some((front, format!("{sign}{shortest}")))
 }
 
-/// The method that compares decimals as an operator, at the end of a text, compares numbers.
+/// The method that compares decimals like the operator at the end of a text.
 fn method(front: &str) -> Option<&'static str> {
     let operators = [(">=", "greaterThanOrEqual"), ("<=", "lessThanOrEqual"), (">", "greaterThan"), ("<", "lessThan")];
     operators.into_iter().find(|(operator, _)| front.ends_with(operator)).map(|(_, method)| method)

@@ -1,9 +1,11 @@
-//! Policies are read in a child before the host reads them. Their text may come over HTTP, and Cedar's parser recurses: a stack that overflows takes its process along.
+//! Reads policies in a child process before the host reads them. Their text may come over HTTP, and
+//! Cedar's parser is recursive: a stack overflow ends its process.
 //!
-//! What a candidate says of calls is found out in such a child too.
+//! Candidates are judged in such a child too.
 //!
-//! The child has a smaller stack than the host's reading thread, and limits of memory and CPU time, so what it gets through the host gets through as well.
-//! There is no second reader of the text, which could see other comments or strings than Cedar does.
+//! The child has a smaller stack than the host's reading thread, and limits of memory and CPU time,
+//! so text that passes the child passes the host. There is no second parser that could read
+//! comments or strings differently.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,20 +19,20 @@ use super::schema::Types;
 use super::{Base, CedarPolicy, Judgement, People, Policy};
 use holdshort_common::isolate::{Input, Isolate, Limits};
 
-/// The stack on which a child reads policies; in a debug build it is enough for a hundred brackets within each other.
+/// The stack for reading in a child. In a debug build it suffices for a hundred nested brackets.
 const CHILD_STACK_BYTES: usize = super::cedar::STACK_BYTES / 2;
 
-/// As much of the names of files as stands before what is wrong with one of them.
+/// The length of file names before an error in one of several files.
 const NAMES_CHARS_MAX: usize = 200;
 
-/// The stack on which a child judges: that of a thread of the host which does.
+/// The stack for judging in a child, like that of the host's threads.
 const JUDGING_STACK_BYTES: usize = 2 << 20;
 
-/// Where policies are tried before they are read.
+/// Tries policies in a child before they are read.
 #[derive(Clone, Debug)]
 pub struct Reader(Option<(Isolate, Limits)>);
 
-/// All that reading policies depends on.
+/// The input for reading policies.
 #[derive(Serialize, Deserialize)]
 struct Order {
     sources: Vec<Source>,
@@ -45,17 +47,18 @@ impl Order {
 }
 
 impl Reader {
-    /// In a child with these limits.
+    /// With a child under these limits.
     pub fn isolated(isolate: Isolate, limits: Limits) -> Self {
         Self(Some((isolate, limits)))
     }
 
-    /// Nowhere: for tests, whose policies are their own.
+    /// Without a child, for tests with their own policies.
     pub fn in_process() -> Self {
         Self(None)
     }
 
-    /// Whether these policies can be read and are sound. What ends the child is in one of `new`: the others have been read before.
+    /// Checks that policies can be read and are valid. Only `new` files can crash the child,
+    /// because the others were read before.
     pub(super) fn check(
         &self,
         sources: &[Source],
@@ -77,19 +80,19 @@ impl Reader {
     }
 }
 
-/// All that judging calls depends on.
+/// The input for judging calls.
 #[derive(Serialize, Deserialize)]
 struct Trial {
     order: Order,
-    /// The zone whose clock policies read, by its name.
+    /// The name of the policies' time zone.
     zone: String,
-    /// What the configuration asks of a call that is held at a time.
+    /// The configured requirement at each time.
     floor: Vec<(Time, Requirement)>,
     puts: Vec<Put>,
 }
 
 impl Reader {
-    /// What these policies, which have been read, say of calls.
+    /// The verdicts of policies that were read before.
     pub(super) fn judge(
         &self,
         sources: &[Source],
@@ -115,7 +118,7 @@ impl Reader {
     }
 }
 
-/// What a child answers to a trial.
+/// A child's verdicts.
 pub fn judged(trial: &[u8]) -> Result<Vec<Judgement>, String> {
     let Trial { order, zone, floor, puts } = serde_json::from_slice(trial).map_err(|error| error.to_string())?;
     let (types, floor) = (order.types, floor.into_iter().collect::<BTreeMap<_, _>>());
@@ -126,7 +129,7 @@ pub fn judged(trial: &[u8]) -> Result<Vec<Judgement>, String> {
     judging.join().map_err(|_| "the judging thread panicked".into())
 }
 
-/// No demands of the configuration.
+/// A requirement without demands.
 fn nothing() -> Requirement {
     Requirement {
         stages: Vec::new(),
@@ -140,11 +143,11 @@ fn nothing() -> Requirement {
     }
 }
 
-/// What a child answers to an order: that the policies are sound, or all that is wrong with them.
+/// A child's answer: the policies are valid, or all their errors.
 pub fn answer(order: &[u8]) -> Result<(), Vec<Problem>> {
     let order: Order = serde_json::from_slice(order)
         .map_err(|error| vec![Problem { path: "".into(), line: 0, what: error.to_string() }])?;
-    // Nobody is asked anything here, so what would be demanded of a call does not matter.
+    // Nothing is judged here, so the requirement does not matter.
     let base = Base::new(|_| nothing());
     let read = CedarPolicy::load_on(CHILD_STACK_BYTES, &order.sources, &order.types, order.people, base);
     read.map(drop).map_err(|Problems(problems)| problems)

@@ -1,11 +1,13 @@
-//! What is cleared, held or refused, and who must decide.
+//! Policy: decides which calls are cleared, held or refused, and who must decide on held ones.
 //!
-//! Judging is synchronous and on an immutable snapshot: the same question gets the same answer, and it is asked once per revision of a call.
-//! Without policy files every consequential call is held, and nothing is ever cleared without a person ([`HoldEverything`]). With them
-//! [`CedarPolicy`] judges: read [`schema`] (what policies can speak of), [`load`], [`annotations`] (who must decide), `cedar`.
+//! Judging is synchronous and uses an immutable snapshot: the same question gets the same verdict,
+//! and each revision of a call is judged once. Without policy files every consequential call is
+//! held, and nothing is cleared without a reviewer ([`HoldEverything`]). With policy files
+//! [`CedarPolicy`] judges: read [`schema`] (what policies can refer to), [`load`], [`annotations`]
+//! (who must decide), `cedar`.
 //!
-//! **Invariant:** The requirement is also made for a call that policy clears: if the facts of that call change, people are asked by this
-//! requirement, and policy is not asked twice.
+//! **Invariant:** a cleared call gets a requirement too: if its facts change, reviewers decide by
+//! this requirement, and policy is not asked twice.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod annotations;
@@ -47,48 +49,44 @@ pub use overtaken::JudgedCall;
 pub use people::People;
 pub use setting::Setting;
 
-/// What policy is asked about a consequential call.
+/// A question to policy about a consequential call.
 #[derive(Clone, Copy, Debug)]
 pub struct CallQuestion<'a> {
-    /// Who started the run.
     pub started_by: &'a str,
-    /// The agent's configured name.
     pub agent: &'a str,
-    /// The run that asks.
     pub run: &'a RunId,
-    /// What it wants to do, with typed arguments.
+    /// The action with its typed arguments.
     pub action: &'a Action,
-    /// The type of the function.
     pub ty: &'a FunctionType,
-    /// What the host found out about it; an object, or null.
+    /// The facts that the host found: an object, or null.
     pub facts: &'a Value,
-    /// How much is at stake, as the connector sees it.
+    /// The value at stake, by the connector.
     pub consequence: Consequence,
-    /// What was cleared or approved before, if policy [uses](Policy::uses_totals) it.
+    /// The totals of calls cleared or approved before, if policy [uses](Policy::uses_totals) them.
     pub totals: &'a [Counted],
-    /// When it asks.
+    /// The time of the question.
     pub now: Time,
 }
 
-/// Policy's answer.
+/// Policy's verdict with its requirement and record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// What becomes of the call.
     pub verdict: Verdict,
-    /// Who must decide, should it be held now or later.
+    /// The requirement in case the call is held, now or later.
     pub requirement: Requirement,
-    /// The policies that determined the verdict, the digest of the set, and what went wrong: with an error nothing is cleared.
+    /// The determining policies, the digest of all policies, and the evaluation errors. With an
+    /// error, nothing is cleared.
     pub record: PolicyRecord,
 }
 
-/// What becomes of a call.
+/// A verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// No person is needed, if some policy determined so and none failed.
+    /// No reviewer is needed: a policy cleared the call and none failed.
     Clear,
-    /// It waits for decisions.
+    /// The call waits for decisions.
     Hold,
-    /// It is forbidden, for this reason.
+    /// The call is forbidden, for this reason.
     Refuse(#[serde(serialize_with = "written", deserialize_with = "reread")] Sentence),
 }
 
@@ -102,36 +100,39 @@ fn reread<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sentence, D::Err
 
 /// Judges calls.
 pub trait Policy: Send + Sync {
-    /// What becomes of this call.
+    /// Judges a call.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement;
 
-    /// The policies that it judges by, as a verdict names them; none that anybody wrote, if it has no files.
+    /// The ids of the policies; empty without policy files.
     fn names(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whether running totals play a part. A verdict counts only while they are as they were.
+    /// Whether policies use running totals. A verdict then counts only while the totals are
+    /// unchanged.
     fn uses_totals(&self) -> bool {
         false
     }
 
-    /// Whether a verdict may depend on the time, so that it has to be asked for again before the effect starts.
+    /// Whether a verdict can depend on the time, so that it must be repeated before the effect
+    /// starts.
     fn goes_by_time(&self) -> bool {
         false
     }
 
-    /// The time zone whose calendar and clock policies read.
+    /// The time zone of the policies.
     fn zone(&self) -> Zone {
         Zone::UTC
     }
 
-    /// What the time that has passed since a call was judged has made of its verdict, if that must keep it from happening now; see [`JudgedCall`].
+    /// Why the call must not happen now because time has passed since its verdict, if so; see
+    /// [`JudgedCall`].
     fn overtaken(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<Sentence> {
         None
     }
 }
 
-/// Holds everything consequential, under the one requirement of the configuration.
+/// Holds every consequential call under the configured requirement.
 #[derive(Clone, Debug)]
 pub struct HoldEverything(pub Approval);
 

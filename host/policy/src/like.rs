@@ -1,7 +1,8 @@
-//! A policy that would clear calls like those that were seen: within their texts where there were few, and below their largest numbers.
+//! Suggests a policy that would clear calls like those seen: with their texts if there were few, and below their
+//! largest numbers.
 //!
-//! **Invariant:** A suggestion is no wider than the calls that were seen, and there is none where money could not be bounded. It is a text that a
-//! person reads, tries and copies into a file; the host never writes policy.
+//! **Invariant:** a suggestion is no wider than the calls that were seen, and there is none where money could not be
+//! limited. It is a text that a person reads, tries and copies into a file; the host never writes policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,41 +12,40 @@ use serde_json::Value;
 use super::facts;
 use super::schema::{Types, attribute, entity_type, is_money, optional, word};
 
-/// So many different texts are few: a policy names them. More, and it takes any.
+/// The maximum number of different texts that a policy lists. With more, it accepts any text.
 const FEW: usize = 5;
-/// A longer text is none that a policy would name.
+/// A longer text is not listed in a policy.
 const TEXT_BYTES_MAX: usize = 100;
-/// What the agent's calls of a day have moved, in the currency of the call.
+/// The money of the agent's calls on one day, in the call's currency.
 const SUM: &str = "context.totals.agent_today.sum";
 
-/// What calls had in common.
+/// The properties that calls share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Like {
     arguments: BTreeMap<String, Field>,
     facts: BTreeMap<String, Field>,
-    /// Of a single call: what it moves, by currency.
+    /// The money of a single call by currency.
     money: BTreeMap<String, u64>,
 }
 
-/// A policy, and what it leaves open.
+/// A suggested policy, and the attributes that it does not restrict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suggested {
-    /// Its text.
     pub text: String,
-    /// The attributes that may be anything.
+    /// The unrestricted attributes.
     pub open: Vec<String>,
 }
 
-/// What was cleared or approved on the fullest day, of the agent's calls of a capability.
+/// The highest totals of one day, for the agent's calls of a capability.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fullest {
-    /// How many calls.
+    /// The number of calls.
     pub count: u64,
-    /// Their money, by currency, each on its own fullest day.
+    /// The money by currency, each on its own highest day.
     pub sums: BTreeMap<String, u64>,
 }
 
-/// An attribute: what was seen where it was there, and whether it was not.
+/// An attribute: the values seen, and whether it was ever missing.
 #[derive(Clone, Debug, PartialEq)]
 struct Field {
     optional: bool,
@@ -53,24 +53,24 @@ struct Field {
     shape: Option<Shape>,
 }
 
-/// The values that were seen at one place.
+/// The values seen at one position.
 #[derive(Clone, Debug, PartialEq)]
 enum Shape {
-    /// Too many, or such as no policy compares.
+    /// Too many values, or values that no policy can compare.
     Any,
     Flag(BTreeSet<bool>),
     Number(i64, i64),
     Text(BTreeSet<String>),
     Bytes(u64),
-    /// The longest, the texts that some had, and those that all had.
+    /// The longest length, the texts in any list, and the texts in all lists.
     List(u64, Option<BTreeSet<String>>, BTreeSet<String>),
-    /// The most by currency.
+    /// The maximum by currency.
     Money(BTreeMap<String, i64>),
     Record(BTreeMap<String, Field>),
 }
 
 impl Like {
-    /// What one call asks for; nothing if its type is not known, or no policy could bound it.
+    /// The properties of one call; `None` if its type is unknown or no policy could limit it.
     pub fn of(proposal: &Proposal, types: &Types) -> Option<Self> {
         let capability = proposal.action.capability();
         let ty = types.get(capability)?;
@@ -81,19 +81,20 @@ impl Like {
         Some(Self { arguments, facts, money: totals::money(&proposal.action) })
     }
 
-    /// What it moves, by currency.
+    /// The call's money by currency.
     pub fn money(&self) -> &BTreeMap<String, u64> {
         &self.money
     }
 
-    /// Takes another call in.
+    /// Widens the properties to include another call.
     pub fn join(&mut self, other: &Self) {
         join(&mut self.arguments, &other.arguments);
         join(&mut self.facts, &other.facts);
         self.money.extend(other.money.clone());
     }
 
-    /// The policy that clears such calls of an agent, so many of them on a day. Nothing, if their money could not be bounded.
+    /// The policy that clears such calls of an agent, up to the highest daily totals; `None` if their money could not
+    /// be limited.
     pub fn policy(&self, id: &str, agent: &str, capability: &Capability, fullest: &Fullest) -> Option<Suggested> {
         let mut say = Saying::default();
         say.record(&self.arguments, "resource.arguments");
@@ -127,19 +128,19 @@ impl Like {
     }
 }
 
-/// The conditions of a policy, as they are found.
+/// The conditions of a policy under construction.
 #[derive(Default)]
 struct Saying {
     conditions: Vec<String>,
     open: Vec<String>,
-    /// Where the amounts of money stand, and whether each is always there.
+    /// The positions of amounts of money, and whether each is always present.
     amounts: Vec<(String, bool)>,
-    /// There is money for which nothing can be said.
+    /// Some money cannot be limited.
     unbounded: bool,
 }
 
 impl Saying {
-    /// A condition for each field that was always alike.
+    /// Adds conditions for fields that were always the same.
     fn record(&mut self, fields: &BTreeMap<String, Field>, at: &str) {
         for (name, field) in fields {
             let (here, has) = (place(at, name), format!("{at} has {}", key(name)));
@@ -155,7 +156,7 @@ impl Saying {
             if field.missing && self.conditions.len() > before {
                 let inner = self.conditions.split_off(before).join(" && ");
                 self.conditions.push(format!("(if {has} then {inner} else true)"));
-                // What may be missing cannot be added up.
+                // An amount that may be missing cannot be added up.
                 self.amounts
                     .iter_mut()
                     .filter(|(amount, _)| amount.starts_with(&here))
@@ -164,7 +165,7 @@ impl Saying {
         }
     }
 
-    /// A condition for a value, as wide as what was seen.
+    /// Adds a condition for a value, as wide as the values seen.
     fn shape(&mut self, shape: &Shape, at: &str) {
         match shape {
             Shape::Any => self.open.push(at.to_owned()),
@@ -203,7 +204,8 @@ impl Saying {
         }
     }
 
-    /// What the host found out bounds a policy where it was always the same, and is left open where it was not: much of it grows by itself.
+    /// A fact restricts a policy if it was always the same. Otherwise it is left open, because many facts grow by
+    /// themselves.
     fn fact(&mut self, name: &str, shape: Option<&Shape>, at: &str) {
         let Some(shape) = shape else { return };
         let same = match shape {
@@ -234,29 +236,29 @@ fn one_of(texts: &BTreeSet<String>, at: &str) -> String {
     }
 }
 
-/// Texts as a set.
+/// A set of texts.
 fn set(texts: &BTreeSet<String>) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
-/// A text as Cedar writes it; its escapes are Rust's.
+/// A text in Cedar's notation, whose escapes are Rust's.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug().to_string().replace("\\'", "'"))
 }
 
-/// The way to a field.
+/// The path of a field.
 fn place(at: &str, name: &str) -> String {
     let name = attribute(name);
     if word(&name) == name { format!("{at}.{name}") } else { format!("{at}[{}]", quoted(&name)) }
 }
 
-/// An attribute's name behind `has`.
+/// An attribute's name after `has`.
 fn key(name: &str) -> String {
     let name = attribute(name);
     if word(&name) == name { name } else { quoted(&name) }
 }
 
-/// The attributes of a record; nothing if one of them is such as no policy could bound.
+/// The attributes of a record; `None` if one of them cannot be limited by a policy.
 fn fields<'a>(types: impl Iterator<Item = (&'a str, &'a WitType)>, value: &Value) -> Option<BTreeMap<String, Field>> {
     let mut made = BTreeMap::new();
     for (name, ty) in types {
@@ -271,7 +273,7 @@ fn fields<'a>(types: impl Iterator<Item = (&'a str, &'a WitType)>, value: &Value
     Some(made)
 }
 
-/// What is seen of one value.
+/// The properties of one value.
 fn shape(ty: &WitType, value: &Value) -> Option<Shape> {
     Some(match ty {
         WitType::Bool => Shape::Flag([value.as_bool()?].into()),
@@ -305,7 +307,7 @@ fn shape(ty: &WitType, value: &Value) -> Option<Shape> {
             Shape::Money([(value.get("currency")?.as_str()?.to_owned(), units)].into())
         }
         WitType::Record(types) => Shape::Record(fields(types.iter().map(|(name, ty)| (name.as_str(), ty)), value)?),
-        // Whatever else has money in it could hold any sum.
+        // Other types with money could hold any sum.
         _ if moves_money(ty) => return None,
         WitType::F32
         | WitType::F64
@@ -317,13 +319,13 @@ fn shape(ty: &WitType, value: &Value) -> Option<Shape> {
     })
 }
 
-/// A text that a policy may name: short, and nothing in it that is not seen.
+/// A text that a policy may list: short and completely visible.
 fn named(text: &str) -> Option<String> {
     let plain = |c: char| c.is_alphanumeric() || c == ' ' || c.is_ascii_punctuation();
     (text.len() <= TEXT_BYTES_MAX && text.chars().all(plain)).then(|| text.to_owned())
 }
 
-/// Whether a type holds an amount of money anywhere.
+/// Whether a type contains an amount of money anywhere.
 fn moves_money(ty: &WitType) -> bool {
     match ty {
         WitType::Record(_) if is_money(ty) => true,
@@ -350,7 +352,7 @@ fn moves_money(ty: &WitType) -> bool {
     }
 }
 
-/// Widens what was seen by one more call.
+/// Widens the properties by one more call.
 fn join(ours: &mut BTreeMap<String, Field>, theirs: &BTreeMap<String, Field>) {
     for (name, their) in theirs {
         let Some(our) = ours.get_mut(name) else { continue };
@@ -363,7 +365,7 @@ fn join(ours: &mut BTreeMap<String, Field>, theirs: &BTreeMap<String, Field>) {
 }
 
 impl Shape {
-    /// What was seen of both.
+    /// The union of both.
     fn and(self, other: Self) -> Self {
         let few = |texts: &BTreeSet<String>| texts.len() <= FEW;
         match (self, other) {
@@ -376,7 +378,7 @@ impl Shape {
                 Self::List(most.max(more), texts, &all & &also)
             }
             (Self::Money(mut ours), Self::Money(theirs)) => {
-                // None at all once there are too many, and none again after that.
+                // Empty after too many texts, and then it stays empty.
                 if !ours.is_empty() {
                     for (currency, units) in theirs {
                         let most = ours.entry(currency).or_insert(units);

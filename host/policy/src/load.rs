@@ -1,6 +1,8 @@
-//! From policy files to what calls are judged by. Whatever could make a policy mean something else than it seems to is refused here, with file and line.
+//! Loads policy files. A policy that could mean something else than it seems is refused here, with
+//! file and line.
 //!
-//! **Invariant:** A policy names its actions. `permit (principal, action, resource)` would clear everything and admit everybody to decide.
+//! **Invariant:** a policy names its actions. `permit (principal, action, resource)` would clear
+//! everything and let everybody decide.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,23 +23,20 @@ use super::apart::can_be_about;
 use super::depth::too_deep;
 use super::hints::decimal_hint;
 
-/// A file of policies, read.
+/// A policy file that was read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
-    /// Where it is.
     pub path: PathBuf,
-    /// What it says.
     pub text: String,
 }
 
-/// Something that is wrong with the policies.
+/// An error or a warning in policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// In which file.
     pub path: PathBuf,
-    /// On which line, from 1; 0 if it is about all of it.
+    /// The line, counted from 1; 0 for the whole file.
     pub line: usize,
-    /// What is wrong, and what to write.
+    /// The error, and what to write instead.
     pub what: String,
 }
 
@@ -51,57 +50,57 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that is wrong with the policies.
+/// All errors in the policies.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
 
-/// Where a policy stands, and what it says.
+/// The location and text of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// In which file.
     pub path: PathBuf,
-    /// On which line it begins, from 1.
+    /// The first line, counted from 1.
     pub line: usize,
-    /// The policy as it is written, annotations included.
+    /// The policy's text with its annotations.
     pub text: String,
-    /// What it is about: `call`, `review`, `decide`, `grant`.
+    /// The actions: `call`, `review`, `decide`, `grant`.
     pub actions: Vec<&'static str>,
-    /// Why it is there, in the operator's words.
+    /// The reason in the operator's words.
     pub why: Option<String>,
 }
 
-/// How many problems are told, and how long the words about one are: they may quote the policy, which may come from anybody with a token.
+/// The limits on errors: their number, and the length of each. An error may quote a policy, which
+/// may come from any reviewer.
 const PROBLEMS_MAX: usize = 50;
 const PROBLEM_CHARS_MAX: usize = 1_000;
 
-/// The policies for each question, with what the `review` ones ask for.
+/// The policies by action, with the demands of the `review` policies.
 pub(super) struct Loaded {
     pub(super) call: PolicySet,
     pub(super) review: PolicySet,
     pub(super) decide: PolicySet,
     pub(super) grant: PolicySet,
     pub(super) asks: BTreeMap<PolicyId, Asks>,
-    /// The facts that each marks as material.
+    /// The material facts of each policy.
     pub(super) material: BTreeMap<String, Vec<String>>,
-    /// All policies by name, in the order of the files.
+    /// All policies by id, in the order of the files.
     pub(super) places: Vec<(String, Place)>,
-    /// Whether any of them speaks of running totals.
+    /// Whether a policy uses running totals.
     pub(super) uses_totals: bool,
-    /// Whether any of them speaks of the time.
+    /// Whether a policy uses the time.
     pub(super) goes_by_time: bool,
-    /// Attributes of the context that cost something to make, and whether any policy speaks of them.
+    /// The expensive attributes of the context, and whether a policy uses them.
     pub(super) speaks_of: [(&'static str, bool); 4],
-    /// The digest of the files' texts, in order.
+    /// The digest of the files in order.
     pub(super) digest: Digest,
-    /// What is likely to be a mistake, and is none for certain.
+    /// Probable mistakes.
     pub(super) warnings: Vec<Problem>,
 }
 
-/// What policies call the facts of each type of call.
+/// The names of facts in policies, by type of call.
 pub(super) type Facts = BTreeMap<EntityTypeName, BTreeSet<String>>;
 
-/// The actions a policy can be about.
+/// The actions of policies.
 pub(super) const ACTIONS: [&str; 4] = ["call", "review", "decide", "grant"];
 
 impl Loaded {
@@ -125,7 +124,7 @@ impl Loaded {
         for source in sources {
             let Some(set) = loaded.parse(source, &validator, &mut problems) else { continue };
             let mut policies: Vec<&Policy> = set.policies().collect();
-            // Cedar numbers them in their order.
+            // Cedar numbers policies in their order.
             policies.sort_by_key(|policy| policy.id().to_string().trim_start_matches("policy").parse::<u32>().ok());
             let mut read = 0;
             for policy in policies {
@@ -186,13 +185,14 @@ impl Loaded {
                 warning,
                 ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
             );
-            // A `forbid` that can never apply would forbid nothing, and nobody would notice.
+            // A `forbid` that can never apply forbids nothing, and nobody would notice, so it is an
+            // error.
             if never { &mut *problems } else { &mut self.warnings }.push(located(source, warning));
         }
         result.validation_passed().then_some(set)
     }
 
-    /// Puts a policy where it is asked, and says where that is.
+    /// Adds a policy under its actions, and records its location.
     fn add(
         &mut self,
         policy: &Policy,
@@ -235,7 +235,7 @@ impl Loaded {
                 "grant" => &mut self.grant,
                 _ => &mut self.decide,
             };
-            // In this form every name stands as it is, however it is spelt in the file.
+            // In this form each name has one spelling, whatever the file's.
             let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= text.contains("totals");
             for (name, is) in &mut self.speaks_of {
@@ -248,7 +248,8 @@ impl Loaded {
     }
 }
 
-/// Whether all people and groups that a policy names are there: of nobody it would say nothing, and nobody would notice.
+/// Checks that all reviewers and groups in a policy exist. A policy about an unknown name would
+/// have no effect, and nobody would notice.
 fn names_nobody_unknown(policy: &Policy, people: &People) -> Result<(), String> {
     for literal in policy.entity_literals() {
         let (ty, id) = (literal.type_name().to_string(), literal.id().unescaped());
@@ -264,23 +265,23 @@ fn names_nobody_unknown(policy: &Policy, people: &People) -> Result<(), String> 
     Ok(())
 }
 
-/// The files as they are, so that a verdict tells which ones it is of.
+/// The digest of the files as written, so that a verdict identifies them.
 fn digest(sources: &[Source]) -> Digest {
     let each: Vec<u8> = sources.iter().flat_map(|source| *Digest::of(source.text.as_bytes()).bytes()).collect();
     Digest::tagged("holdshort/policy", &each)
 }
 
-/// A file without its folder.
+/// A file's name without its folder.
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// An error of Cedar's with the line that it points at, and its advice.
+/// A Cedar error with its line and advice.
 fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
     let offset = error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
     let line = offset.map_or(0, |offset| source.text.get(..offset).unwrap_or_default().matches('\n').count() + 1);
     let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
-    // Cedar names a policy by a number of its own, which stands in no file.
+    // Cedar's message contains a policy number of its own, which is in no file.
     let what = error.to_string();
     let what = what.split_once("`, ").filter(|_| what.starts_with("for policy `")).map_or(&*what, |(_, rest)| rest);
     let mut what = format!("{what}{help}");
@@ -292,9 +293,10 @@ fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
     Problem { path: source.path.clone(), line, what }
 }
 
-/// The line on which a policy begins, be it with an annotation, and its text. `read` is how far into the file the policies before it go.
+/// The first line of a policy, including annotations, and its text. `read` is the end of the
+/// policies before it.
 fn next(source: &Source, policy: &Policy, read: &mut usize) -> (usize, String) {
-    // A policy keeps its own text, with the annotations in front.
+    // A policy keeps its own text with annotations.
     let text = policy.to_string().trim().to_owned();
     let at = source.text.get(*read..).and_then(|rest| rest.find(&text)).map_or(*read, |at| at + *read);
     *read = at + text.len();

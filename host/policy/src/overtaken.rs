@@ -1,35 +1,35 @@
-//! Whether the time alone has overtaken a verdict.
+//! Finds verdicts that are outdated because time has passed.
 //!
-//! Policy is asked once, when a call is proposed, and that verdict stands, whatever becomes of the policies. Where they speak of the time this is not enough:
-//! "no deployment on a Friday afternoon" is about when it happens. So the same call is judged twice more, as of then and as of now, and only what
-//! differs by that counts. It is asked before an approval is taken and before an effect starts, and can only keep something from happening.
+//! Policy judges a call when it is proposed, and this verdict stays even if policies change. If
+//! policies depend on the time, this is not enough: "no deployment on a Friday afternoon" is about
+//! the time of the effect. So the call is judged twice more, for the time of the proposal and for
+//! now, and only a difference between these two counts. This happens before an approval is recorded
+//! and before an effect starts, and it can only prevent something.
 
 use holdshort_gate::{FunctionType, Proposal, RunId, Time};
 use holdshort_words::{Sentence, configured, say};
 
 use super::{CallQuestion, CedarPolicy, Policy, Verdict};
 
-/// A call that was judged, as it was put to policy then.
+/// A judged call with the question of that time.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedCall<'a> {
-    /// Who started the run.
     pub started_by: &'a str,
-    /// The agent's configured name.
     pub agent: &'a str,
-    /// Its run.
     pub run: &'a RunId,
-    /// What was judged, with the totals and the time of then.
+    /// The judged proposal, with its totals and time.
     pub proposal: &'a Proposal,
-    /// Whether policy alone has cleared it, and no person and no grant.
+    /// Whether policy alone cleared it, without a reviewer or a grant.
     pub by_policy: bool,
 }
 
 impl JudgedCall<'_> {
-    /// Why it may not happen now, in words: policy forbids it at this time, or no longer clears what nobody else has cleared.
+    /// Why it must not happen now, as text: policy forbids it at this time, or no longer clears a
+    /// call that only policy cleared.
     pub(super) fn overtaken(&self, policy: &CedarPolicy, now: Time) -> Option<Sentence> {
         let proposal = self.proposal;
         let then = proposal.policy.judged_at.as_ref()?.at;
-        // A function that this host no longer offers is judged without its arguments, both times alike.
+        // A function that this host no longer offers is judged without its arguments, both times.
         let unknown = FunctionType { params: Vec::new(), result: None };
         let ty = policy.function(proposal.action.capability()).unwrap_or(&unknown);
         let verdict = |now| {
@@ -49,7 +49,8 @@ impl JudgedCall<'_> {
         let (before, after) = (verdict(then), verdict(now));
         let clock = configured(policy.zone().told(now));
         match (before, after) {
-            // Policies that would have refused it then were changed since, which is nothing to a call that waits.
+            // If the present policies would have refused it even then, they were changed since,
+            // which does not affect a waiting call.
             (Verdict::Refuse(_), _) => None,
             (_, Verdict::Refuse(why)) => Some(say!("{} (it is {})", why, clock)),
             (Verdict::Clear, Verdict::Hold) if self.by_policy => {

@@ -1,4 +1,4 @@
-//! Whom the host knows: everybody with a token, and the groups that the configuration makes of them.
+//! The reviewers and their configured groups.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use holdshort_config::nearest;
 
-/// Everybody by name, and groups of them.
+/// Reviewers and groups by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
     everybody: Vec<String>,
@@ -15,17 +15,17 @@ pub struct People {
 }
 
 impl People {
-    /// Everybody, and groups whose members are among them.
+    /// From the names of all reviewers, and groups of them.
     pub fn new(everybody: Vec<String>, groups: BTreeMap<String, Vec<String>>) -> Self {
         Self { everybody, groups }
     }
 
-    /// Everybody's names.
+    /// The names of all reviewers.
     pub fn names(&self) -> &[String] {
         &self.everybody
     }
 
-    /// Those whom a list of groups and people names, such as `finance, alice`.
+    /// The reviewers in a list of groups and names, such as `finance, alice`.
     pub(super) fn named(&self, list: &str) -> Result<Reviewers, String> {
         let mut named: Vec<String> = Vec::new();
         for name in list.split(',').map(str::trim) {
@@ -39,7 +39,7 @@ impl People {
         Ok(Reviewers::Named(named))
     }
 
-    /// That nobody is called so, and who might be meant.
+    /// The error for an unknown name, with a similar one.
     pub(super) fn nobody(&self, name: &str) -> String {
         let known = || self.groups.keys().chain(&self.everybody).map(String::as_str);
         let near = nearest(name, known()).map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();

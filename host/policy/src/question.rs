@@ -1,4 +1,4 @@
-//! A question in Cedar's terms: who asks, what the call is, and everything that policies can speak of beside it.
+//! Converts a question to Cedar: principal, resource, and context.
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use super::schema::{Facts, Types, entity_type};
 use super::{CallQuestion, People, context, facts, values};
 use holdshort_config::Zone;
 
-/// Names that every question needs, read once.
+/// Type names that every question needs, parsed once.
 pub(super) struct Names {
     pub(super) call: EntityUid,
     pub(super) review: EntityUid,
@@ -20,11 +20,11 @@ pub(super) struct Names {
     pub(super) person: EntityTypeName,
     /// The types of calls.
     pub(super) types: HashMap<Capability, EntityTypeName>,
-    /// The types of what is found out about them.
+    /// The types of their facts.
     facts: HashMap<Capability, Facts>,
 }
 
-/// What is asked about a call, as Cedar has it.
+/// A question in Cedar's form.
 pub(super) struct Asked {
     pub(super) agent: EntityUid,
     pub(super) ty: EntityTypeName,
@@ -49,7 +49,7 @@ impl Names {
 }
 
 impl Asked {
-    /// The question in Cedar's terms. What does not fit into them is in `errors`.
+    /// Converts a question. Values that do not fit Cedar are reported in `errors`.
     pub(super) fn new(
         question: &CallQuestion<'_>,
         names: &Names,
@@ -80,7 +80,7 @@ impl Asked {
     }
 }
 
-/// A type by its name.
+/// Parses a type's name.
 fn type_name(ty: &str) -> Result<EntityTypeName, String> {
     EntityTypeName::from_str(ty).map_err(|error| format!("`{ty}` is no type for policy: {error}"))
 }
@@ -91,17 +91,17 @@ fn call_type(capability: &Capability) -> Result<EntityTypeName, String> {
     type_name(&format!("{space}::{name}"))
 }
 
-/// The name of one thing of a type.
+/// The id of an entity.
 pub(super) fn of_type(ty: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
 }
 
-/// Reading a type's name costs as much as judging a policy or two.
+/// Parses the type's name too, which costs as much as judging one or two policies.
 pub(super) fn uid(ty: &str, id: &str) -> Result<EntityUid, String> {
     Ok(of_type(&type_name(ty)?, id))
 }
 
-/// Groups, and people as their members.
+/// The groups, and the reviewers as their members.
 pub(super) fn people_entities(people: &People) -> Result<Entities, String> {
     let mut all = Vec::new();
     for group in people.groups.keys() {

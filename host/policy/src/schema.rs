@@ -1,11 +1,14 @@
-//! The Cedar schema of this host: written from the WIT types of the capabilities in use, so that a policy that speaks of what is not there is refused when it is loaded.
+//! Writes this host's Cedar schema from the WIT types of its capabilities, so that a policy about
+//! something unknown is refused when it is loaded.
 //!
-//! A call is the `resource` of every question. Its type is named after its function: `payments::TransferFunds` for ours, `acme::crm::contacts::DeleteContact`
-//! for another package's. Names that WIT spells `minor-units` are `minor_units` here. The versions of an interface share a name; what a policy
-//! asks of an attribute that one of them lacks is an error, and an error holds.
+//! A call is the `resource` of every question. Its type is named after its function:
+//! `payments::TransferFunds` for ours, `acme::crm::contacts::DeleteContact` for a foreign
+//! package's. WIT's `minor-units` is `minor_units` here. Versions of an interface share a name; if
+//! one of them lacks an attribute that a policy uses, evaluation fails, and the call is held.
 //!
-//! **Invariant:** The call is the resource of every question, with a Cedar type for each capability, so arguments and facts are checked by type
-//! when policies are loaded, for clearing, reviewing and deciding alike.
+//! **Invariant:** the call is the resource of every question, with a Cedar type for each
+//! capability, so arguments and facts are type-checked when policies are loaded, for clearing,
+//! reviewing and deciding alike.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts;
 
-/// What is the same for every host.
+/// The part of the schema that is the same on every host.
 const COMMON: &str = r#"
 // People and the groups that the configuration names.
 entity Group;
@@ -62,34 +65,36 @@ type Question = {
 };
 "#;
 
-/// The capabilities in use: the types of their functions, and of what the operator's programs find out about calls of other people's.
+/// The capabilities in use: the types of their functions, and of the facts that operators' programs
+/// find.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Types {
     functions: BTreeMap<Capability, FunctionType>,
     facts: BTreeMap<Capability, Facts>,
 }
 
-/// The facts of a capability, by name, with their types.
+/// The facts of a capability with their types.
 pub type Facts = BTreeMap<String, WitType>;
 
 impl Types {
-    /// These functions, with what is found out about calls of some of them.
+    /// Adds the facts of some functions.
     #[must_use]
     pub fn with_facts(self, facts: BTreeMap<Capability, Facts>) -> Self {
         Self { facts, ..self }
     }
 
-    /// The type of a function, if it is in use.
+    /// The type of a function in use.
     pub fn get(&self, capability: &Capability) -> Option<&FunctionType> {
         self.functions.get(capability)
     }
 
-    /// All of them, in the order of their names.
+    /// All functions in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&Capability, &FunctionType)> {
         self.functions.iter()
     }
 
-    /// What the host finds out about calls of a capability. What is not known of a call is missing, and a policy that asks for it errs, which holds.
+    /// The facts of a capability. A fact can be missing for a call; a policy that uses it then
+    /// fails, and the call is held.
     pub(super) fn facts(&self, capability: &Capability) -> Facts {
         let ours = facts::of(capability).into_iter().map(|(name, ty)| (name.to_owned(), ty));
         ours.chain(self.facts.get(capability).cloned().unwrap_or_default()).collect()
@@ -102,7 +107,7 @@ impl FromIterator<(Capability, FunctionType)> for Types {
     }
 }
 
-/// The schema of a host that offers these.
+/// The schema for these capabilities.
 pub fn schema(types: &Types) -> String {
     let mut spaces = BTreeMap::<String, BTreeMap<String, String>>::new();
     for (capability, ty) in types.iter() {
@@ -158,7 +163,7 @@ pub(super) fn attribute(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// A word that is none of Cedar's own, and begins with a letter.
+/// A word that is no Cedar keyword and begins with a letter.
 pub(super) fn word(name: &str) -> String {
     const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
     let plain = !RESERVED.contains(&name) && name.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -176,12 +181,12 @@ fn record<'a>(fields: impl Iterator<Item = (&'a str, &'a WitType)>, depth: usize
     if fields.is_empty() { "{}".into() } else { format!("{{\n{fields}{}}}", "    ".repeat(depth)) }
 }
 
-/// Whether a field may be absent, and what it is if it is not.
+/// Whether a field is optional, and the type of its value.
 pub(super) fn optional(ty: &WitType) -> (bool, &WitType) {
     if let WitType::Option(inner) = ty { (true, inner) } else { (false, ty) }
 }
 
-/// How a WIT type is seen by policy; [`super::values`] makes the values.
+/// The Cedar type of a WIT type; [`super::values`] converts the values.
 fn cedar(ty: &WitType, depth: usize) -> String {
     match ty {
         WitType::Bool => "Bool".into(),
@@ -196,7 +201,7 @@ fn cedar(ty: &WitType, depth: usize) -> String {
         WitType::F32 | WitType::F64 => "decimal".into(),
         WitType::Char | WitType::String | WitType::Enum(_) => "String".into(),
         WitType::Flags(_) => "Set<String>".into(),
-        // The bytes themselves are nothing to compare by.
+        // The bytes themselves cannot be compared.
         WitType::List(item) if **item == WitType::U8 => "{ \"bytes\": Long }".into(),
         WitType::List(item) => format!("{{ \"items\": Set<{}>, \"count\": Long }}", cedar(item, depth)),
         WitType::Tuple(items) => {
@@ -217,7 +222,7 @@ fn cedar(ty: &WitType, depth: usize) -> String {
     }
 }
 
-/// One of several: its name, and the payload beside it under that name.
+/// A variant: its case's name, and the payload under that name.
 fn choice(cases: &[(&str, Option<&WitType>)], depth: usize) -> String {
     let payload = |(name, ty): &(&str, Option<&WitType>)| {
         ty.map(|ty| ((*name).to_owned(), WitType::Option(Box::new(ty.clone()))))
@@ -227,7 +232,8 @@ fn choice(cases: &[(&str, Option<&WitType>)], depth: usize) -> String {
     record(fields.iter().map(|(name, ty)| (name.as_str(), ty)), depth)
 }
 
-/// Whether a record is an amount of money: it is given as `amount` in the currency's main unit too.
+/// Whether a record is an amount of money. It then has an additional `amount` in the currency's
+/// main unit.
 pub(super) fn is_money(ty: &WitType) -> bool {
     let WitType::Record(fields) = ty else { return false };
     let [(units, WitType::U64), (currency, WitType::String)] = &fields[..] else { return false };

@@ -1,4 +1,5 @@
-//! What policies are read in: the calls that this host offers, the people whom it knows, what the configuration asks for, and the policies in force.
+//! The context for reading policies: the host's calls and reviewers, the configured requirement,
+//! and the policies in force.
 
 use std::sync::Arc;
 
@@ -8,23 +9,22 @@ use super::load::{Problems, Source};
 use super::schema::Types;
 use super::{Base, CedarPolicy, People};
 
-/// What holds on a host without policies.
+/// The policy of a host without policy files.
 const ALL_DECIDE: &str = "permit (principal, action == Action::\"decide\", resource);\n";
 
-/// All that it takes to read policies as this host would.
+/// Everything that is needed to read policies as this host would.
 #[derive(Clone)]
 pub struct Setting {
-    /// The configured files.
     pub sources: Vec<Source>,
-    /// The calls that policies can speak of.
+    /// The calls that policies can refer to.
     pub types: Types,
-    /// Everybody with a token, and groups of them.
+    /// The reviewers and their groups.
     pub people: People,
-    /// What the configuration asks of every call that is held.
+    /// The configured requirement for every held call.
     pub base: Base,
-    /// Tries policies before they are read here.
+    /// Tries policies in a child first.
     pub reader: Reader,
-    /// The policies in force, read from the files; none if no file is configured, and everything is held.
+    /// The policies in force; `None` without policy files, when everything is held.
     pub present: Option<Arc<CedarPolicy>>,
 }
 
@@ -44,8 +44,8 @@ impl Setting {
         Ok(setting)
     }
 
-    /// The policies of these files and no others, of which `new` have not been read before. What nobody here could meet is a mistake: it would refuse
-    /// each call that it holds.
+    /// Reads exactly these files, of which `new` were not read before. A demand that nobody can
+    /// meet is an error, because it would refuse each call that it holds.
     fn read(&self, sources: &[Source], new: &[Source]) -> Result<CedarPolicy, Problems> {
         self.reader.check(sources, new, &self.types, &self.people)?;
         let read = CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())?;
@@ -53,7 +53,8 @@ impl Setting {
         if unmet.is_empty() { Ok(read) } else { Err(Problems(unmet)) }
     }
 
-    /// A candidate: these files alone, or with those that are configured. Where none is, everybody may decide, and so it stays.
+    /// A candidate: these files alone, or together with the configured ones. Without configured
+    /// files everybody may decide, and this stays so.
     pub fn candidate(&self, files: Vec<Source>, add: bool) -> Result<Candidate, Problems> {
         let mut present = if add { self.sources.clone() } else { Vec::new() };
         if add && present.is_empty() {

@@ -1,4 +1,4 @@
-//! The short ways of judging say what the long one says; and what is told about a call is so.
+//! The optimised judging gives the same verdicts as judging everything, and explanations are true.
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
@@ -43,7 +43,7 @@ fn policies(text: &str) -> CedarPolicy {
     CedarPolicy::load(&[source], &types(), people, base).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
-/// A call, and who makes it.
+/// A call and its caller.
 struct Asks {
     capability: Capability,
     types: Types,
@@ -88,7 +88,7 @@ impl Asks {
     }
 }
 
-/// The agent's text is what it likes; the reference is what the host found.
+/// A policy uses the reference that the host found, not the agent's text.
 #[test]
 fn a_policy_goes_by_the_reference_that_was_found() {
     let policy = policies(
@@ -111,7 +111,7 @@ fn a_policy_goes_by_the_reference_that_was_found() {
         let judged = policy.judge(&CallQuestion { facts: &facts, ..asks.question() });
         assert_eq!((judged.verdict, judged.record.errors), (expected, Vec::new()), "{text} {reference}");
     }
-    // A call that was recorded when there was no such fact is held.
+    // A call recorded before this fact existed is held.
     let asks =
         Asks::new(DEPLOY, &json!({ "release": { "target": "production", "revision": "release/1.0", "notes": "" } }));
     let facts = json!({ "old-commit": null, "new-commit": "1".repeat(40) });
@@ -124,7 +124,7 @@ const RESOURCES: [&str; 4] = [
     "resource is acme::mail::send::Send",
     "resource == acme::mail::send::Send::\"nothing\"",
 ];
-/// Conditions on any call; the last of them errs.
+/// Conditions on any call; the last of them fails.
 const CONDITIONS: [&str; 6] = [
     "",
     "when { context.consequence == \"low\" }",
@@ -134,17 +134,17 @@ const CONDITIONS: [&str; 6] = [
     "when { context.totals.today.sum * 9223372036854775807 > 1 }",
 ];
 const AGENTS: [&str; 3] = ["principal", "principal == Agent::\"billing\"", "principal == Agent::\"other\""];
-/// Of dan and eve nothing but their names tells one from the other.
+/// Only their names distinguish dan and eve.
 const PEOPLE: [&str; 4] =
     ["principal", "principal in Group::\"finance\"", "principal in Group::\"board\"", "principal == Person::\"dan\""];
-/// Of people, by who they are.
+/// Policies on people.
 const DECIDES: [&str; 3] = [
     "when { principal != context.run.started_by }",
     "when { principal == Person::\"cyd\" }",
     "unless { principal in Group::\"all\" }",
 ];
 
-/// A policy about one of the actions; what it is about may be said in several ways.
+/// A policy on one of the actions, with its scope written in several ways.
 fn policy(actions: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     (actions, any::<bool>(), 0..RESOURCES.len(), 0..CONDITIONS.len() + DECIDES.len(), 0..4usize).prop_map(
         |(action, forbid, resource, condition, who)| {
@@ -182,7 +182,7 @@ proptest! {
     }
 }
 
-/// What would change a verdict, as sentences.
+/// The changes of an explanation as sentences.
 fn changes(explanation: &Explanation) -> Vec<String> {
     let one = |change: &super::explain::Change| {
         let different: Vec<String> =
@@ -208,7 +208,7 @@ fn the_nearest_number_is_found() {
         (verdict, &changes[..]),
         ("hold", &["clear: resource.arguments.amount.minor_units 60000 -> 50000".to_owned()][..])
     );
-    // Where no constant is the boundary itself.
+    // No constant is the boundary itself.
     let sum = format!("{SMALL} {{ context.totals.agent.sum + resource.arguments.amount.minor_units <= 50000 }};");
     let (_, changes) = explained(&sum, &Asks::pay(60_000));
     assert_eq!(changes[0], "clear: resource.arguments.amount.minor_units 60000 -> 49700");

@@ -1,4 +1,5 @@
-//! Demands that nobody could meet, found when policies are read and not only when a call is refused because of them.
+//! Finds demands that nobody can meet when policies are read, before a call is refused because of
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +11,20 @@ use super::CedarPolicy;
 use super::cedar::asked_together;
 use super::load::Problem;
 
-/// What to do about a demand that is too much.
+/// Advice for such a demand.
 const HINT: &str = "ask for fewer, or for other people, add people to the group, or let more of them `decide`";
 
 impl CedarPolicy {
-    /// The policies on `review` whose demand nobody could meet whenever they match, with what the configuration and the policies that always match ask for.
-    /// What people who may decide could meet only together with other conditions is not looked into.
+    /// The `review` policies whose demand nobody can meet whenever they match, together with the
+    /// configuration and the policies that always match. Combinations with further conditions are
+    /// not examined.
     pub(super) fn unmet(&self) -> Vec<Problem> {
         let everybody = self.people().names();
         self.each_demand(|requirement| {
             let met = |starter: &str| requirement.can_be_met(everybody, starter, None);
             let why = match met("") {
                 Err(why) => told(&why),
-                // Somebody has started the run, and four-eyes leaves them out.
+                // The starter of a run is a reviewer, and four-eyes excludes them.
                 Ok(()) => {
                     let (first, others) = everybody.split_first()?;
                     let why = met(first).err()?;
@@ -38,8 +40,8 @@ impl CedarPolicy {
         })
     }
 
-    /// What some calls will be refused for, and may be meant so: nobody may decide on a kind of call at all, or four-eyes leaves too few where certain
-    /// people start a run.
+    /// Cases in which some calls will be refused, perhaps intentionally: nobody may decide on a
+    /// kind of call, or four-eyes leaves too few reviewers for runs that certain people start.
     pub fn notes(&self) -> Vec<Problem> {
         let everybody = self.people().names();
         let mut found = self.each_demand(|requirement| {
@@ -53,7 +55,7 @@ impl CedarPolicy {
                 )
             })
         });
-        // Where no policy is about deciding at all, that is said by itself.
+        // A lack of any policy on deciding is reported separately.
         for ty in self.types_in_order().into_iter().filter(|_| !self.decide.policies.all().is_empty()) {
             if self.deciders(ty).is_some_and(<[String]>::is_empty) {
                 let what = format!(
@@ -69,8 +71,8 @@ impl CedarPolicy {
         found
     }
 
-    /// Looks at what each policy on `review` asks for, with those that match every such call too, and tells what is wrong with it once, whatever kinds of
-    /// calls it is about.
+    /// Checks the demand of each `review` policy, together with those that match every such call,
+    /// and reports each error once.
     fn each_demand(&self, wrong: impl Fn(&Requirement) -> Option<String>) -> Vec<Problem> {
         let mut found = BTreeMap::<(Option<usize>, String), Vec<String>>::new();
         for ty in self.types_in_order() {
@@ -87,7 +89,7 @@ impl CedarPolicy {
                 let first = names.next().and_then(|first| self.places().iter().position(|(name, _)| *name == first));
                 let with = names.map(|name| format!(" with `{name}`")).collect::<String>();
                 found.entry((first, format!("{with}: {what}"))).or_default().push(ty.to_string());
-                // What always matches is asked for beside any other.
+                // Policies that always match add to every other demand.
                 if together.len() == always.len() {
                     break;
                 }
@@ -101,27 +103,27 @@ impl CedarPolicy {
         found.into_iter().filter_map(problem).collect()
     }
 
-    /// The types of calls by name.
+    /// The types of calls in the order of their names.
     fn types_in_order(&self) -> Vec<&EntityTypeName> {
         let mut types: Vec<&EntityTypeName> = self.names.types.values().collect();
         types.sort_by_key(|ty| ty.to_string());
         types
     }
 
-    /// Who may decide on calls of a type, where that does not depend on the call.
+    /// The reviewers who may decide on a type of call, if that does not depend on the call.
     fn deciders(&self, ty: &EntityTypeName) -> Option<&[String]> {
         self.decide.steady.get(ty).map(Vec::as_slice)
     }
 }
 
-/// Whether a policy matches every call of the types that its scope names, whoever makes it.
+/// Whether a policy matches every call of the types in its scope, for any principal.
 fn is_always(policy: &Policy) -> bool {
     policy.principal_constraint() == PrincipalConstraint::Any
         && matches!(policy.resource_constraint(), ResourceConstraint::Any | ResourceConstraint::Is(_))
         && !policy.has_non_scope_constraint()
 }
 
-/// The lack, in words.
+/// The missing approvals as text.
 fn told(CannotBeMet { stage, needed, found }: &CannotBeMet) -> String {
     let people = if *needed == 1 { "1 person".to_owned() } else { format!("{needed} different people") };
     let left = if *found == 1 { "is left" } else { "are left" };

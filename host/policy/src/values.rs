@@ -1,4 +1,5 @@
-//! From the JSON form of WIT values to what Cedar compares. Cedar has 64-bit signed integers and no floats: what does not fit is an error, and an error holds.
+//! Converts the JSON form of WIT values to Cedar. Cedar has signed 64-bit integers and no floats. A
+//! value that does not fit is an error, and the call is held.
 
 use cedar_policy::RestrictedExpression as Expression;
 use holdshort_gate::{Time, WitType, totals};
@@ -6,17 +7,17 @@ use serde_json::{Map, Value};
 
 use super::schema::{attribute, is_money, optional};
 
-/// What is wrong with a value for policy, by its place.
+/// Errors of values with their positions.
 pub(super) type Errors = Vec<String>;
 
-/// A record of these fields. A field that is absent, or null if it may be, is left out.
+/// A record of these fields. An absent field, or null in an optional one, is left out.
 pub(super) fn record(fields: &[(&str, &WitType)], value: &Value, path: &str, errors: &mut Errors) -> Expression {
     let mut made = Vec::new();
     for (name, ty) in fields {
         let (optional, inner) = optional(ty);
         let found = value.get(*name).filter(|found| !(optional && found.is_null()));
         let Some(found) = found else { continue };
-        // An option within an option says `{"some": …}`.
+        // An option of an option is written `{"some": …}`.
         let found = match (optional && matches!(inner, WitType::Option(_)), found.get("some")) {
             (true, Some(some)) => some,
             _ => found,
@@ -29,9 +30,9 @@ pub(super) fn record(fields: &[(&str, &WitType)], value: &Value, path: &str, err
     of(made)
 }
 
-/// A record of attributes that differ.
+/// A record of different attributes.
 pub(super) fn of(attributes: Vec<(String, Expression)>) -> Expression {
-    // Only attributes of one name twice would be refused, and WIT has no such record.
+    // Only a repeated attribute would be refused, and WIT records have none.
     Expression::new_record(attributes).unwrap_or_else(|_| Expression::new_bool(false))
 }
 
@@ -102,7 +103,7 @@ fn list(item: &WitType, values: &[Value], path: &str, errors: &mut Errors) -> Ex
     of(vec![("items".into(), Expression::new_set(items)), ("count".into(), Expression::new_long(count))])
 }
 
-/// Small numbers are JSON's, 64-bit ones digits.
+/// Small numbers are JSON numbers, 64-bit numbers are texts.
 fn long(value: &Value, path: &str, errors: &mut Errors) -> Option<i64> {
     let number = value.as_i64().or_else(|| value.as_str().and_then(|digits| digits.parse().ok()));
     if number.is_none() {
@@ -111,13 +112,15 @@ fn long(value: &Value, path: &str, errors: &mut Errors) -> Option<i64> {
     number
 }
 
-/// A `f32` that was widened to be JSON, as the shortest number that is this `f32`: what the agent wrote, not what it is as a `f64`.
+/// A `f32` that was widened for JSON, as the shortest number with this `f32`: the number that the
+/// agent wrote.
 #[allow(clippy::cast_possible_truncation, reason = "it comes from an `f32`")]
 pub(super) fn single(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     decimal((number as f32).to_string().parse().ok()?, path, errors)
 }
 
-/// The number as it is written, with four digits after the point; what is more is rounded down, so that a claim is never taken for more than it says.
+/// The number with four digits after the point. More digits are rounded down, so that a claim is
+/// never overstated.
 fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     let text = format!("{number}");
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
@@ -132,7 +135,8 @@ fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     Some(Expression::new_decimal(format!("{sign}{}.{:04}", size / 10_000, size % 10_000)))
 }
 
-/// Minor units and currency as they are, and the amount in the currency's main unit, where ISO 4217 knows it.
+/// Minor units and currency unchanged, and the amount in the currency's main unit, if ISO 4217
+/// knows it.
 fn money(value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
     let currency = value.get("currency")?.as_str()?.to_owned();
     let units = long(value.get("minor-units")?, &format!("{path}.minor-units"), errors)?;
@@ -147,7 +151,7 @@ fn money(value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
     Some(of(made))
 }
 
-/// An amount with a point, if a decimal holds it.
+/// An amount with a decimal point, if it fits a decimal.
 fn main_unit(units: i64, digits: u16) -> Option<String> {
     let one = 10_i64.checked_pow(u32::from(digits)).filter(|_| digits <= 4)?;
     // The largest decimal is 922337203685477.5807.
@@ -156,13 +160,14 @@ fn main_unit(units: i64, digits: u16) -> Option<String> {
     Some(if width == 0 { format!("{whole}.0") } else { format!("{whole}.{:0width$}", units % one) })
 }
 
-/// The money of a call in its one currency, as far as a policy can compare it; nothing if it moves none, or several.
+/// The money of a call in its single currency, as far as a policy can compare it; `None` without
+/// money or with several currencies.
 pub(super) fn currency(action: &holdshort_gate::Action) -> Option<String> {
     let money = totals::money(action);
     if money.len() == 1 { money.into_keys().next() } else { None }
 }
 
-/// A moment, to the millisecond that Cedar's `datetime` has.
+/// A time in milliseconds, the precision of Cedar's `datetime`.
 pub(super) fn moment(at: Time, errors: &mut Errors) -> Expression {
     let stamp = i64::try_from(at.0 / 1_000).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     if stamp.is_none() {

@@ -1,8 +1,9 @@
-//! What people had to do, and would have had to: how often they were asked, and for how long.
+//! The review load, actual and under the candidate: the number of prompts, and the time for them.
 //!
-//! A person's time is from when something was put before people to when that person decided, but [`SECONDS_MAX`] at most: a night's sleep is no work.
-//! Approvals that nobody was asked for really are reckoned with the median of the decisions on the same capability; where fewer would be asked for, so much less of
-//! the time counts. Escalations are taken to have happened as they did, and a deputy's time is that of the group of whom they stand for.
+//! A reviewer's time is from the prompt to their decision, but at most [`SECONDS_MAX`], because a
+//! night is no work. An additional approval counts with the median of decisions on the same
+//! capability. If fewer approvals were needed, a share of the time counts. Escalations are assumed
+//! to happen as they did. A delegate's time counts for the absent reviewer's group.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,10 @@ use utoipa::ToSchema;
 use super::People;
 use super::steps::Key;
 
-/// The most that a decision is reckoned to take.
+/// The maximum time that a decision counts for.
 const SECONDS_MAX: usize = 900;
 
-/// What is asked of a group, as it was and as it would have been.
+/// The review load of a group, actual and under the candidate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BacktestBurden)]
@@ -24,46 +25,47 @@ pub struct GroupBurden {
     /// The group's name; null for everybody.
     #[schema(required = true)]
     pub group: Option<String>,
-    /// How often something was put before people of it.
+    /// How often reviewers of the group were asked.
     pub prompts: u64,
-    /// How often it would have been.
+    /// How often they would have been asked.
     pub prompts_then: u64,
-    /// The time that they took, 15 minutes at most for each decision.
+    /// The time that they took, at most 15 minutes per decision.
     pub minutes: f64,
-    /// What would be new is reckoned with the median of the capability; of what would be less, so much is left out.
+    /// The time that they would have taken. An additional decision counts with the capability's
+    /// median; for fewer decisions a share is left out.
     pub minutes_then: f64,
 }
 
-/// What is counted of one group; the first is everybody.
+/// The counters of one group. The first group is everybody.
 #[derive(Default)]
 struct Group {
     name: String,
-    /// Nothing for everybody.
+    /// `None` for everybody.
     members: Option<Vec<String>>,
     prompts: u64,
     prompts_then: u64,
     seconds: u64,
     seconds_then: u64,
-    /// Approvals that nobody was asked for really.
+    /// Approvals that nobody was really asked for.
     added: BTreeMap<Capability, u64>,
 }
 
-/// What was asked of people, and would have been.
+/// What was asked of reviewers, and what would have been.
 #[derive(Clone, Copy)]
 pub(super) struct Asks<'a> {
-    /// Nothing, if it was not held.
+    /// `None` if it was not held.
     pub(super) was: Option<&'a Requirement>,
     pub(super) then: Option<&'a Requirement>,
-    /// How often it was escalated.
+    /// The number of escalations.
     pub(super) level: usize,
 }
 
-/// Counts of all groups, and what is open.
+/// The counters of all groups, and the open proposals.
 pub(super) struct Burden {
     groups: Vec<Group>,
-    /// With whose right people decided on what is open, and how long it took them.
+    /// The time that each reviewer spent on an open proposal.
     spent: BTreeMap<Key, Vec<(String, usize)>>,
-    /// How many decisions took so many seconds.
+    /// The number of decisions by their duration in seconds.
     took: BTreeMap<Capability, Vec<u32>>,
 }
 
@@ -78,7 +80,7 @@ impl Burden {
         Self { groups, spent: BTreeMap::new(), took: BTreeMap::new() }
     }
 
-    /// Somebody decided on what is open, so long after it had been put before people.
+    /// Adds a decision on an open proposal, made after this many seconds.
     pub(super) fn decided(&mut self, key: &Key, capability: &Capability, right_of: &str, micros: u64) {
         let seconds = usize::try_from(micros / 1_000_000).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
         self.spent.entry(key.clone()).or_default().push((right_of.to_owned(), seconds));
@@ -86,7 +88,7 @@ impl Burden {
         took.iter_mut().skip(seconds).take(1).for_each(|count| *count += 1);
     }
 
-    /// It is decided: who had to, and who would have had to.
+    /// Closes a proposal: who had to decide, and who would have had to.
     pub(super) fn add(&mut self, key: &Key, capability: &Capability, asks: Asks<'_>) {
         let spent = self.spent.remove(key).unwrap_or_default();
         for group in &mut self.groups {
@@ -118,18 +120,18 @@ impl Burden {
 }
 
 impl Group {
-    /// Whether somebody is in the group.
+    /// Whether a reviewer is in the group.
     fn has(&self, name: &str) -> bool {
         self.members.as_ref().is_none_or(|members| members.iter().any(|member| member == name))
     }
 
-    /// So many seconds of theirs went into something.
+    /// Adds seconds that the group spent on a proposal.
     fn add(&mut self, capability: &Capability, asks: Asks<'_>, seconds: u64) {
         let (was, then) = (self.asked(asks.was, asks.level), self.asked(asks.then, asks.level));
         self.prompts += u64::from(was > 0);
         self.prompts_then += u64::from(then > 0);
         self.seconds += seconds;
-        // Who decided though nobody had named them would have done so once more.
+        // A reviewer who decided without being required would have done so again.
         let was = if was == 0 && seconds > 0 { then.min(1) } else { was };
         if asks.then.is_some() {
             self.seconds_then += if was > then { seconds * then / was } else { seconds };
@@ -139,7 +141,8 @@ impl Group {
         }
     }
 
-    /// How many approvals people of this group are asked for, themselves or together with others. Who is called in counts for every demand.
+    /// How many approvals the group is asked for, alone or with others. After an escalation, the
+    /// added reviewers count for every demand.
     fn asked(&self, requirement: Option<&Requirement>, level: usize) -> u64 {
         let Some(requirement) = requirement else { return 0 };
         let of = |reviewers: &Reviewers| {
@@ -151,7 +154,7 @@ impl Group {
     }
 }
 
-/// The middle one of so many times; 0 if there is none.
+/// The median of the times; 0 without any.
 fn median(took: &[u32]) -> u64 {
     let half = took.iter().map(|count| u64::from(*count)).sum::<u64>().div_ceil(2);
     let mut seen = 0;

@@ -1,5 +1,6 @@
-//! What the candidate said of a call's revisions before the one that is open. What follows an edit or a change of facts is put before people
-//! whatever policy says of it, under what was asked before as well: so it is with the candidate.
+//! The candidate's verdicts on earlier revisions of a call. After an edit or a changed fact, a call
+//! is held under any policy, and under the earlier requirement too. The backtest treats the
+//! candidate in the same way.
 
 use holdshort_gate::{Requirement, Time};
 
@@ -7,23 +8,25 @@ use super::steps::{Asked, Came, End, Outcome, Said};
 use super::{Judged, Judgement, Verdict};
 use crate::facts;
 
-/// What is kept of a call while it may be revised.
+/// The state of a call that may still be revised.
 #[derive(Default)]
 pub(super) struct Earlier {
-    /// What the candidate asks of whoever decides on it; nothing, if it refused it.
+    /// The candidate's requirement; `None` if it refused the call.
     asks: Option<Requirement>,
-    /// Whether it put it before people.
+    /// Whether the candidate held it.
     held: bool,
-    /// The first revision that it would have cleared and acted on, where people went on to look at another.
+    /// The first revision that the candidate would have cleared, although reviewers then decided on
+    /// another.
     pub(super) cleared: Option<Judged>,
-    /// The last revision, if it would have cleared it.
+    /// The last revision, if the candidate would have cleared it.
     last: Option<Judged>,
-    /// Who rejected a revision that was edited then.
+    /// The rejections of a revision that was then edited.
     pub(super) no: Said,
 }
 
 impl Earlier {
-    /// What becomes of the candidate's answer to the next revision. After a change of facts policy is not asked again, whatever it would say.
+    /// Adjusts the candidate's verdict on the next revision. After a changed fact, policy is not
+    /// asked again.
     pub(super) fn bears_on(&mut self, asked: &Asked, judgement: &mut Judgement) {
         let last = self.last.take();
         let acted_on = |last: &Judged| match asked.came {
@@ -44,7 +47,7 @@ impl Earlier {
         judgement.verdict = Verdict::Hold;
     }
 
-    /// What was proposed is decided, and may come again.
+    /// Adds a revision that was decided on and may be revised.
     pub(super) fn add(&mut self, judged: Judged, end: &End) {
         let Judgement { verdict, requirement, .. } = &judged.judgement;
         self.asks = (!matches!(verdict, Verdict::Refuse(_))).then(|| requirement.clone());
@@ -56,14 +59,14 @@ impl Earlier {
     }
 }
 
-/// Whether a call was held again because of facts that the recorded policies rested on, and that the candidate does not rest on.
-/// What a connector finds out by itself stops it under any policies.
+/// Whether the call was held again because of facts that are material only under the recorded
+/// policies. A change that a connector finds itself stops a call under any policies.
 fn would_have_gone_on(cleared: &Judged, again: &Asked) -> bool {
     let moved = |names: &[String]| facts::changed(names, &cleared.asked.facts, &again.facts);
     matches!(moved(&cleared.asked.material), Ok(Some(_))) && moved(&cleared.judgement.record.material) == Ok(None)
 }
 
-/// When something must happen to a call that is held under a requirement: the gate's own reckoning.
+/// The deadline of a call held under a requirement, as the gate computes it.
 fn deadline(asks: &Requirement, level: usize, waits_since: Time) -> Option<Time> {
     match level.checked_sub(1) {
         None => asks.expires_at,

@@ -1,10 +1,13 @@
-//! A trial of changed policies on the calls that the journal recorded: what would have been cleared, held and refused, beside what really happened.
+//! Backtests: tries other policies on recorded calls, and compares their verdicts with what really
+//! happened.
 //!
-//! Each call is judged as it was first proposed, and once more for each revision that was put before people; with the recorded arguments, facts, time and
-//! starter, and, if the candidate speaks of totals, with those of what really was cleared and approved before it. So it says what the candidate would
-//! have answered to each of these calls, not what agents would have done after another answer.
+//! Each call is judged as first proposed, and again for each revision that reviewers decided on,
+//! with the recorded arguments, facts, time and starter. If the candidate uses totals, they are the
+//! totals of calls really cleared and approved before. So a backtest reports the candidate's
+//! verdict on each of these calls, and not what agents would have done after another verdict.
 //!
-//! One pass in the order of commits; what is kept is the open calls, the runs that go on, and counts. [`burden`] reckons what people had to do.
+//! One pass in commit order keeps only the open calls, the open runs and counters. [`burden`]
+//! computes the review load.
 
 mod burden;
 mod earlier;
@@ -28,32 +31,32 @@ use earlier::Earlier;
 pub use report::{Found, LISTED_MAX, Listed, NotJudged, Report, Row, Table};
 use steps::{Asked, End, Key, Outcome, Step, Steps};
 
-/// How many different errors of the candidate are listed.
+/// The number of different evaluation errors that are listed.
 const ERRORS_MAX: usize = 20;
 
-/// A trial under way.
+/// A backtest in progress.
 pub struct Backtest {
     candidate: Candidate,
     types: Types,
-    /// Calls that were proposed before are not judged.
+    /// Calls proposed earlier are not judged.
     since: Time,
     steps: Steps,
-    /// What the candidate said of what people have not decided on yet.
+    /// The candidate's verdicts on revisions that reviewers have not decided on yet.
     open: BTreeMap<Key, Judged>,
-    /// What it said of earlier revisions of calls that are not over.
+    /// The candidate's verdicts on earlier revisions of open calls.
     earlier: BTreeMap<Key, Earlier>,
     burden: Burden,
     report: Report,
 }
 
-/// The candidate's answer to what was proposed.
+/// The candidate's verdict on a proposal.
 struct Judged {
     asked: Asked,
     judgement: Judgement,
 }
 
 impl Backtest {
-    /// A trial of these policies on the calls that were proposed at a time or later.
+    /// A backtest of these policies on calls proposed at a time or later.
     pub fn new(candidate: Candidate, types: Types, since: Time) -> Self {
         let policy = candidate.policy();
         let burden = Burden::new(policy.people());
@@ -64,7 +67,8 @@ impl Backtest {
         Self { candidate, types, since, steps, open, earlier, burden, report }
     }
 
-    /// Goes on with events in the order of commits. What follows from nothing is passed over. The trial is over if judging them takes too long.
+    /// Adds events in commit order. Events without a known cause are skipped. The backtest ends if
+    /// judging takes too long.
     pub fn add(&mut self, events: impl IntoIterator<Item = (RunId, Recorded)>) -> Result<(), Problems> {
         let mut steps = Vec::new();
         for (run, recorded) in events {
@@ -98,7 +102,7 @@ impl Backtest {
         Ok(())
     }
 
-    /// What cannot be judged is counted by its reason.
+    /// Counts a call that cannot be judged by its reason.
     fn passed_over(&mut self, asked: &Asked) {
         if asked.proposed_at >= self.since {
             let capability = asked.action.capability().to_string();
@@ -109,7 +113,7 @@ impl Backtest {
         }
     }
 
-    /// What the candidate said is set beside what really happened, now or when that is known.
+    /// Compares the candidate's verdict with what really happened, now or once it is known.
     fn judged(&mut self, mut judged: Judged) {
         let Judged { asked, judgement } = &mut judged;
         if let Some(earlier) = self.earlier.get_mut(&asked.key) {
@@ -118,7 +122,7 @@ impl Backtest {
         if asked.class == Some(EffectClass::Question) && judgement.verdict == Verdict::Clear {
             judgement.verdict = Verdict::Hold;
         }
-        // Without its facts, which nobody wrote down, nothing is known of what policy refused.
+        // Without facts, which are not recorded for refused calls, a hold says nothing.
         if asked.class.is_none() && judgement.verdict == Verdict::Hold && !judgement.record.errors.is_empty() {
             self.report.without_facts += 1;
             return;
@@ -143,12 +147,12 @@ impl Backtest {
         }
     }
 
-    /// People, or time, have decided on what was proposed.
+    /// Reviewers or a deadline decided on a proposal.
     fn ended(&mut self, key: &Key, judged: Judged, end: &End) {
         let Judged { asked, judgement } = &judged;
         let table: &mut Table = if asked.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
         table.count(end.outcome, &judgement.verdict);
-        // What a grant cleared, it would clear still.
+        // A grant would still clear the call.
         let held = judgement.verdict == Verdict::Hold && end.outcome != Outcome::Granted;
         let (was, then) = (asked.requirement.as_ref(), held.then_some(&judgement.requirement));
         self.burden.add(key, asked.action.capability(), Asks { was, then, level: end.level });
@@ -166,7 +170,8 @@ impl Backtest {
         }
     }
 
-    /// What somebody rejected, in whichever revision, is listed if the candidate would have cleared it, in whichever.
+    /// Lists a call that was rejected in any revision and that the candidate would have cleared in
+    /// any.
     fn came_to_nothing(&mut self, key: &Key, judged: &Judged, end: &End) {
         let earlier = self.earlier.get(key);
         let no = if end.no.by.is_empty() { earlier.map(|earlier| &earlier.no) } else { Some(&end.no) };
@@ -177,7 +182,7 @@ impl Backtest {
         }
     }
 
-    /// What came out. What waits still is counted as waiting.
+    /// The report. Open calls count as waiting.
     pub fn report(mut self) -> Report {
         for (key, judged) in std::mem::take(&mut self.open) {
             let end = self.steps.waiting(&key, judged.asked.now);
@@ -189,7 +194,7 @@ impl Backtest {
     }
 }
 
-/// The question as it was put then.
+/// The recorded question to policy.
 fn put(asked: &Asked) -> Put {
     Put {
         started_by: asked.started_by.clone(),

@@ -1,4 +1,5 @@
-//! What came out of a trial. Whatever an agent wrote stands in it as it is; who shows it makes it visible.
+//! The report of a backtest. An agent's texts are unescaped; the code that shows them makes them
+//! visible.
 
 use holdshort_gate::{Digest, Time};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use super::burden::GroupBurden;
 use super::steps::{Asked, Outcome, Said};
 use super::{Judged, Verdict};
 
-/// How many calls of a kind are listed; all of them are counted.
+/// The number of listed calls of a kind. All are counted.
 pub const LISTED_MAX: usize = 50;
 
 /// What came out.
@@ -16,31 +17,33 @@ pub const LISTED_MAX: usize = 50;
 pub struct Report {
     /// The digest of the candidate's files.
     pub digest: Digest,
-    /// What is likely to be a mistake in them.
+    /// Probable mistakes in them.
     pub warnings: Vec<String>,
-    /// Calls that were proposed before are not judged.
+    /// Calls proposed earlier are not judged.
     pub since: Time,
-    /// When the first and the last of the judged calls were proposed; nothing if there is none.
+    /// When the first and the last judged call were proposed; `None` without any.
     pub between: Option<(Time, Time)>,
-    /// Calls that a person rejected, that were not approved in the end, and that the candidate would have cleared.
+    /// Calls that the candidate would have cleared although a reviewer rejected them and they were
+    /// not approved later.
     pub rejected_but_cleared: Listed,
-    /// Calls that people approved, themselves or by a standing grant, and the candidate would have refused.
+    /// Calls that the candidate would have refused although they were approved, by reviewers or by
+    /// a grant.
     pub approved_but_refused: Listed,
-    /// Calls as they were first proposed.
+    /// Verdicts on calls as first proposed.
     pub calls: Table,
-    /// Revisions: after an edit, or because facts had changed.
+    /// Verdicts on later revisions, after an edit or a changed fact.
     pub revisions: Table,
-    /// What people had to do, and would have had to: everybody, then each group.
+    /// The review load, actual and under the candidate: for everybody, then for each group.
     pub burden: Vec<GroupBurden>,
-    /// Of how many the candidate could not say what it should.
+    /// The number of calls with an evaluation error.
     pub errors: u64,
-    /// The first different ones of these.
+    /// The first of these errors, each once.
     pub first_errors: Vec<String>,
-    /// Calls that policy refused, which cannot be judged without their facts: these are not recorded.
+    /// Calls that policy refused. They cannot be judged, because their facts are not recorded.
     pub without_facts: u64,
-    /// Calls of capabilities that this host does not offer now, which are not judged.
+    /// Calls that were not judged because this host does not offer their capability now.
     pub not_judged: Vec<NotJudged>,
-    /// Calls that were refused before policy was asked, such as arguments that are too long.
+    /// Calls that were refused without asking policy, for example with too long arguments.
     pub without_policy: u64,
 }
 
@@ -48,60 +51,61 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotJudged {
-    /// Of which capability.
+    /// The capability.
     pub capability: String,
-    /// How many.
+    /// The number of calls.
     pub calls: u64,
 }
 
-/// The first of some calls, and how many there are.
+/// A number of calls, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listed {
-    /// How many.
+    /// The number of calls.
     pub count: u64,
     /// The first of them.
     pub first: Vec<Found>,
 }
 
-/// One of the calls that are worth a look.
+/// One of these calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The run, a dot and the call's number.
     pub id: String,
-    /// Which revision of it.
+    /// The revision.
     pub revision: u32,
-    /// What would have happened, in the host's words.
+    /// The summary in the host's words.
     pub summary: String,
-    /// Of which agent.
+    /// The agent.
     pub agent: String,
-    /// When people had decided.
+    /// The time of the decision.
     pub at: Time,
-    /// Who decided so.
+    /// The reviewers who decided.
     pub by: Vec<String>,
-    /// In their words.
+    /// Their message.
     pub said: Option<String>,
     /// The candidate's policies that determined its verdict.
     pub determining: Vec<String>,
-    /// Why the candidate would have refused it.
+    /// The candidate's reason for refusing.
     pub why: Option<String>,
 }
 
-/// What became of calls, and how many of these the candidate would have cleared, held and refused.
+/// What happened to calls, and the candidate's verdicts on them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table(pub Vec<Row>);
 
-/// What became of some calls, and what the candidate would have answered.
+/// Calls with the same outcome, and the candidate's verdicts on them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BacktestRow)]
 pub struct Row {
-    /// What really became of them: `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`, `answered`, `expired`, `cancelled`, `waiting` or `refused`.
+    /// What really happened: `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`,
+    /// `answered`, `expired`, `cancelled`, `waiting` or `refused`.
     pub recorded: String,
     /// How many the candidate would have cleared.
     pub clear: u64,
-    /// How many it would have put before people.
+    /// How many the candidate would have held.
     pub hold: u64,
-    /// How many it would have refused.
+    /// How many the candidate would have refused.
     pub refuse: u64,
 }
 
@@ -120,7 +124,7 @@ impl Table {
         }
     }
 
-    /// All rows together.
+    /// The sum of all rows.
     pub fn all(&self) -> Row {
         let sum = |all: Row, row: &Row| Row {
             clear: all.clear + row.clear,
@@ -159,7 +163,7 @@ impl Report {
 }
 
 impl Listed {
-    /// Counts one more, and lists it if it is among the first.
+    /// Counts a call, and lists it if it is among the first.
     pub(super) fn add(&mut self, found: impl FnOnce() -> Found) {
         self.count += 1;
         if self.first.len() < LISTED_MAX {

@@ -1,4 +1,4 @@
-//! From recorded events to what was put to policy and people, and what became of it; with running totals as the journal counts them.
+//! Converts recorded events to proposals and their outcomes, with running totals as the journal counts them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,12 +14,12 @@ use super::Types;
 /// A call of a run.
 pub(super) type Key = (RunId, CallNumber);
 
-/// What really became of something that was proposed.
+/// What really happened to a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
-    /// By policy: nobody was asked.
+    /// By policy, without a reviewer.
     Cleared,
-    /// By a standing grant: nobody was asked.
+    /// By a grant, without a reviewer.
     Granted,
     Approved,
     /// The edited action is a proposal of its own.
@@ -28,13 +28,13 @@ pub(super) enum Outcome {
     Answered,
     Expired,
     Cancelled,
-    /// When the trial ended.
+    /// The backtest ended before a decision.
     Waiting,
     Refused,
 }
 
 impl Outcome {
-    /// In the order of tables.
+    /// The outcomes in the order of tables.
     pub(super) const ALL: [(Self, &'static str); 10] = [
         (Self::Cleared, "cleared"),
         (Self::Granted, "cleared by a grant"),
@@ -49,31 +49,31 @@ impl Outcome {
     ];
 }
 
-/// How something came to be put to policy.
+/// The origin of a proposal.
 pub(super) enum Came {
     Proposed,
-    /// By an edit, after so many escalations, the last of them at a time.
+    /// An edit, after a number of escalations with the time of the last.
     Edited {
         level: usize,
         waits_since: Time,
     },
-    /// Facts had changed.
+    /// A changed fact.
     Reheld,
 }
 
-/// How what had been proposed was decided, or what stands in the meantime.
+/// The decision on a proposal, or its state in the meantime.
 pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) at: Time,
-    /// How often it was escalated.
+    /// The number of escalations.
     pub(super) level: usize,
-    /// Who approved it, and what was said last.
+    /// The approvals, with the last message.
     pub(super) yes: Said,
-    /// Who rejected it.
+    /// The rejections.
     pub(super) no: Said,
 }
 
-/// Who said something, and in which words.
+/// Reviewers and their message.
 #[derive(Clone, Default)]
 pub(super) struct Said {
     pub(super) by: Vec<String>,
@@ -81,12 +81,12 @@ pub(super) struct Said {
 }
 
 impl End {
-    /// What nobody is asked about.
+    /// An outcome without a reviewer.
     pub(super) fn at_once(outcome: Outcome, at: Time) -> Self {
         Self { outcome, at, level: 0, yes: Said::default(), no: Said::default() }
     }
 
-    /// With the rejections before an event, which an edit takes away.
+    /// The end with the rejections before an event, because an edit removes them.
     fn of(call: &Call, outcome: Outcome, at: Time, rejections: &[Vote]) -> Self {
         let by = |votes: &[Vote]| votes.iter().map(|vote| vote.reviewer.clone()).collect::<Vec<_>>();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
@@ -97,7 +97,7 @@ impl End {
     }
 }
 
-/// Something that was put to policy, as it was then.
+/// A proposal as it was judged then.
 pub(super) struct Asked {
     pub(super) key: Key,
     pub(super) revision: u32,
@@ -107,37 +107,37 @@ pub(super) struct Asked {
     pub(super) action: Action,
     pub(super) facts: Value,
     pub(super) consequence: Consequence,
-    /// Nothing, if it was refused.
+    /// `None` if it was refused.
     pub(super) class: Option<EffectClass>,
     pub(super) summary: String,
     pub(super) totals: Vec<Counted>,
-    /// When the call was proposed, of which this may be a later revision.
+    /// When the call was proposed. This may be a later revision of it.
     pub(super) proposed_at: Time,
     pub(super) now: Time,
-    /// Who had to decide, if it was held.
+    /// The requirement, if it was held.
     pub(super) requirement: Option<Requirement>,
-    /// What became of it, if nobody was asked.
+    /// The outcome without a reviewer, if so.
     pub(super) at_once: Option<Outcome>,
-    /// The standing grant that cleared it.
+    /// The grant that cleared it.
     pub(super) grant: Option<CallId>,
-    /// The facts that were looked at again before it was acted on.
+    /// The material facts.
     pub(super) material: Vec<String>,
 }
 
-/// What matters of an event.
+/// The effect of an event for the backtest.
 pub(super) enum Step {
-    /// Something was put to policy.
+    /// A proposal was judged.
     Asked(Box<Asked>),
-    /// Somebody decided on it, with their own right or that of whom they stand for.
+    /// A reviewer decided, for themselves or for an absent reviewer.
     Decided { key: Key, right_of: String, at: Time },
-    /// It is decided.
+    /// The proposal was decided on.
     Ended { key: Key, end: Box<End> },
-    /// Nothing can happen to the call any more.
+    /// The call ended.
     Over { key: Key },
 }
 
 impl Step {
-    /// What is to be judged, if this is.
+    /// The proposal in this step, if it is to be judged.
     pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&Asked> {
         match self {
             Self::Asked(asked) if asked.proposed_at >= since && types.get(asked.action.capability()).is_some() => {
@@ -148,29 +148,29 @@ impl Step {
     }
 }
 
-/// A run that goes on.
+/// A run that has not ended.
 struct Run {
     agent: String,
     started_by: String,
 }
 
-/// A call that is not over.
+/// A call that has not ended.
 struct Open {
     call: Call,
     agent: String,
     started_by: String,
 }
 
-/// Follows the events. Kept are the runs and calls that are not over, and totals.
+/// Follows the events. It keeps open runs, open calls, and totals.
 pub(super) struct Steps {
     uses_totals: bool,
-    /// Calls that were proposed before are none of its business.
+    /// Calls proposed earlier are skipped.
     since: Time,
     runs: HashMap<RunId, Run>,
     open: HashMap<Key, Open>,
     totals: HashMap<Scope, BTreeMap<Capability, Total>>,
     today: u32,
-    /// Calls that were refused without a verdict of policy.
+    /// Calls refused without policy's verdict.
     pub(super) without_policy: u64,
 }
 
@@ -180,7 +180,7 @@ impl Steps {
         Self { uses_totals, since, runs, open, totals: HashMap::new(), today: 0, without_policy: 0 }
     }
 
-    /// What follows from an event.
+    /// Adds the steps of an event.
     pub(super) fn follow(&mut self, run: RunId, Recorded { at, event, .. }: Recorded, steps: &mut Vec<Step>) {
         #[allow(
             clippy::wildcard_enum_match_arm,
@@ -229,7 +229,7 @@ impl Steps {
         }
     }
 
-    /// Follows an event of a call that is not over.
+    /// Follows an event of an open call.
     fn of_a_call(&mut self, run: RunId, event: &Event, at: Time, steps: &mut Vec<Step>) {
         let Some(number) = event.call() else { return };
         let key = (run, number);
@@ -238,7 +238,7 @@ impl Steps {
         let held = open.call.phase == Phase::Held;
         let own_vote = open.call.is_editors_own(event, at);
         let (level, waits_since, rejections) = (open.call.level, open.call.waits_since, open.call.rejections.clone());
-        // A journal that was damaged is for its host to say.
+        // A damaged journal is reported by its host.
         if open.call.apply(event, at).is_err() {
             return;
         }
@@ -269,13 +269,13 @@ impl Steps {
         }
     }
 
-    /// Where something stands that nobody has decided on yet.
+    /// The state of a proposal without a decision.
     pub(super) fn waiting(&self, key: &Key, at: Time) -> End {
         let waits = |open: &Open| End::of(&open.call, Outcome::Waiting, at, &open.call.rejections);
         self.open.get(key).map_or_else(|| End::at_once(Outcome::Waiting, at), waits)
     }
 
-    /// A revision as policy would be asked about it at this moment.
+    /// A revision as policy would judge it at this time.
     fn asked(&self, key: &Key, Open { call, agent, started_by }: &Open, came: Came, at: Time) -> Option<Step> {
         let proposal = call.proposal()?;
         let held = call.phase == Phase::Held;
@@ -292,7 +292,7 @@ impl Steps {
             class: Some(proposal.class),
             summary: proposal.summary.clone(),
             proposed_at: call.proposed_at,
-            // Of changed facts policy was not asked.
+            // Policy was not asked about changed facts.
             now: if matches!(came, Came::Reheld) { at } else { proposal.policy.asked_at(at) },
             requirement: held.then(|| proposal.requirement.clone()),
             at_once: (!held).then_some(cleared),
@@ -302,13 +302,13 @@ impl Steps {
         })))
     }
 
-    /// How many runs have totals.
+    /// The number of runs with totals.
     #[cfg(test)]
     pub(super) fn runs_counted(&self) -> usize {
         self.totals.keys().filter(|scope| matches!(scope, Scope::Run(_))).count()
     }
 
-    /// The totals of a call's counters as they are now.
+    /// The present totals of a call's counters.
     fn totals_of(&self, run: &RunId, agent: &str, action: &Action, at: Time) -> Vec<Counted> {
         if !self.uses_totals {
             return Vec::new();
@@ -318,13 +318,13 @@ impl Steps {
         counters(run, agent, action.capability(), at).map(counted).into()
     }
 
-    /// The totals after what an event made of a call.
+    /// Updates the totals after an event changed a call.
     fn recount(&mut self, key: &Key, before: Option<Counts>, open: Option<&Open>) {
         let after = open.filter(|_| self.uses_totals).and_then(|open| Counts::of(key, open));
         if before == after {
             return;
         }
-        // A run that is over has no totals any more, and gets none by what is taken out of them.
+        // An ended run has no totals, and subtracting must not create any.
         if let Some(Counts { counters, money, .. }) = &before {
             for Counter { scope, capability } in counters {
                 let totals = self.totals.get_mut(scope);
@@ -343,7 +343,7 @@ impl Steps {
         [before, after].into_iter().flatten().for_each(|Counts { at, .. }| self.forget(day(at)));
     }
 
-    /// Totals of days that are over are asked for by nobody. One day more is kept, for calls that were counted just before midnight.
+    /// Drops totals of past days, which nothing uses. One more day is kept for calls counted just before midnight.
     fn forget(&mut self, today: u32) {
         if today > self.today {
             self.today = today;
@@ -370,7 +370,7 @@ impl Counts {
     }
 }
 
-/// What became of something that was held, if an event says so.
+/// The outcome of a held proposal, if an event decides it.
 fn outcome(event: &Event, call: &Call) -> Option<Outcome> {
     if matches!(event, Event::CallRevised { .. }) {
         return Some(Outcome::Edited);

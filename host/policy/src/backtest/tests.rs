@@ -1,4 +1,4 @@
-//! Trials of what was recorded under policies: these same policies save and cost nothing, others what they should.
+//! Backtests of recorded calls: the policies in force save and cost nothing, and others what they should.
 
 mod moments;
 
@@ -54,7 +54,7 @@ fn policies(text: &str) -> CedarPolicy {
     Arc::into_inner(setting.present.unwrap()).unwrap()
 }
 
-/// Calls that are judged by policies as they come, each in a run of its own.
+/// Calls judged as they come, each in a run of its own.
 struct World {
     policy: CedarPolicy,
     now: Time,
@@ -121,7 +121,7 @@ impl World {
         self.subjects.len() - 1
     }
 
-    /// A call to somebody, in a run of its own; perhaps cleared by a grant where policy holds.
+    /// A call to a recipient in a run of its own; where policy holds, a grant may clear it.
     fn call(&mut self, to: &str, granted: bool) -> usize {
         let at = self.run();
         let (mut proposal, judgement) = self.judged(&self.subjects[at].id.clone(), to);
@@ -175,7 +175,7 @@ impl World {
     }
 }
 
-/// Prompts and minutes of a group, as they were and as they would have been.
+/// The prompts and minutes of a group, actual and under the candidate.
 fn burden(report: &Report, group: &str) -> (u64, u64, f64, f64) {
     let of = report.burden.iter().find(|of| of.group.as_deref().unwrap_or_default() == group).unwrap();
     (of.prompts, of.prompts_then, of.minutes, of.minutes_then)
@@ -223,7 +223,7 @@ fn an_edit_brings_no_decision_along() {
     assert_eq!(world.subjects[at].call.as_ref().unwrap().decisions.len(), 2, "with the editor's own vote");
     let at = world.call("clear", false);
     assert!(world.subjects[at].call.is_some());
-    // What is new takes the median of half a minute, and of no 0.
+    // An additional decision counts with the median of half a minute, and not of 0.
     let two = "permit (principal, action == Action::\"decide\", resource);
         @quorum(\"2\") permit (principal, action == Action::\"review\", resource) when { resource.arguments.to == \"clear\" };";
     assert_eq!(burden(&world.tried(two), ""), (2, 3, 0.5, 1.5));
@@ -265,8 +265,8 @@ fn what_was_edited_and_then_rejected_is_listed() {
     }
 }
 
-/// A fact moved that the recorded policies rested on, and so it was held again, and rejected. A candidate that does not rest on it would have gone on;
-/// what a connector finds out by itself stops any.
+/// A material fact of the recorded policies changed, so the call was held again and rejected. A candidate for which the
+/// fact is not material would have gone on. A change that a connector finds itself stops the call under any policies.
 #[test]
 fn what_only_a_material_fact_stopped_is_listed() {
     for (material, count) in [(vec!["recipients".to_owned()], 1), (Vec::new(), 0)] {
@@ -351,7 +351,7 @@ fn what_was_refused_and_cannot_be_judged_is_counted_apart() {
 }
 
 impl World {
-    /// Something that may happen to a call.
+    /// A random event of a call.
     fn goes_on(&mut self, at: usize, dice: (u8, u8, u8)) {
         let Some(call) = self.subjects[at].call.clone() else { return };
         let who = ["ann", "ben", "cyd", "dan", "eve"][usize::from(dice.1) % 5];

@@ -1,4 +1,4 @@
-//! What policies compare with: the constants that stand in their text.
+//! Collects the constants that policies compare with.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,16 @@ use crate::CedarPolicy;
 #[derive(Default)]
 pub(super) struct Constants {
     pub(super) numbers: BTreeSet<i128>,
-    /// Decimals, in ten-thousandths.
+    /// Decimals in ten-thousandths.
     pub(super) decimals: BTreeSet<i128>,
     pub(super) texts: BTreeSet<String>,
-    /// Milliseconds since 1970.
     pub(super) moments: BTreeSet<i128>,
-    /// Agents that are named.
+    /// The agents that policies name.
     pub(super) agents: BTreeSet<String>,
 }
 
 impl Constants {
-    /// Those of the policies that a verdict may depend on.
+    /// The constants of policies that can affect a verdict.
     pub(super) fn of(policy: &CedarPolicy) -> Self {
         let mut found = Self::default();
         for policy in policy.decisive().filter_map(|policy| policy.to_json().ok()) {
@@ -32,7 +31,7 @@ impl Constants {
         found
     }
 
-    /// Adds the constants of a part of a policy in Cedar's JSON form.
+    /// Adds the constants in a part of a policy, in Cedar's JSON form.
     fn add(&mut self, part: &Value) {
         match part {
             Value::Object(fields) => {
@@ -43,7 +42,7 @@ impl Constants {
                     match name.as_str() {
                         "decimal" => self.decimals.extend(argument(value).and_then(ten_thousandths)),
                         "datetime" => self.moments.extend(argument(value).and_then(moment)),
-                        // A pattern's pieces are texts that fit it, at least where it is one piece.
+                        // A pattern's text fits the pattern, at least if it has one piece.
                         "Value" | "Literal" => self.value(value),
                         _ => self.add(value),
                     }
@@ -67,7 +66,7 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     value.get(name)?.as_str()
 }
 
-/// The one constant argument of a function.
+/// The single constant argument of a function.
 fn argument(arguments: &Value) -> Option<&str> {
     text(arguments.get(0)?, "Value")
 }

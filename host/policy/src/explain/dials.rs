@@ -1,4 +1,4 @@
-//! The attributes of a call that can be turned, and what each is tried as.
+//! The attributes of a call that an explanation varies, and their candidate values.
 
 use std::collections::BTreeSet;
 
@@ -12,62 +12,61 @@ use crate::schema::attribute;
 use crate::{CedarPolicy, Policy, values};
 use holdshort_config::Zone;
 
-/// How many notchs of a dial are tried in pairs.
+/// The number of values of an attribute that are tried in pairs.
 const FEW: usize = 6;
-/// Hours before and after that are tried; beyond them a day at a time.
+/// The number of hours before and after that are tried; beyond them whole days.
 const HOURS: i128 = 24;
 /// Milliseconds of an hour.
 const HOUR: i128 = 3_600_000;
-/// A text that no policy is likely to know.
+/// A text that probably no policy contains.
 pub(super) const SOMETHING_ELSE: &str = "something else";
 
-/// Where an attribute is.
+/// The location of an attribute.
 pub(super) enum At {
-    /// In the arguments, by a JSON pointer.
+    /// In the arguments, by JSON pointer.
     Arguments(String),
-    /// In the facts, by a JSON pointer.
+    /// In the facts, by JSON pointer.
     Facts(String),
-    /// The total of this number: its count, or its sum in this currency.
+    /// In the total with this index: the count, or the sum in a currency.
     Total(usize, Option<String>),
-    /// When it is asked, with the time zone in which policies read it, if they do.
+    /// The time of the question, with the time zone if policies use one.
     Now(Option<Zone>),
-    /// Who started the run.
     StartedBy,
     /// The agent's configured name.
     Agent,
-    /// How much is at stake, as the connector sees it.
+    /// The value at stake, by the connector.
     Consequence,
 }
 
-/// How a number is written.
+/// The notation of a number.
 #[derive(Clone, Copy)]
 pub(super) enum Spelling {
-    /// As JSON's number.
+    /// A JSON number.
     Plain,
-    /// As text, because it has 64 bits.
+    /// A text, for 64-bit numbers.
     Digits,
-    /// In ten-thousandths of it.
+    /// Ten-thousandths.
     Decimal,
-    /// In milliseconds since 1970.
+    /// Milliseconds since 1970.
     Moment,
 }
 
-/// What it can be tried as.
+/// The candidate values of an attribute.
 pub(super) enum Kind {
-    /// A number: the way to one that makes a difference can be halved.
+    /// A number, for which the search can bisect.
     Number { now: i128, spelling: Spelling, tries: BTreeSet<i128> },
-    /// Anything else: each is tried by itself.
+    /// Other values, which are tried one by one.
     Words { from: Value, tries: Vec<Value> },
 }
 
-/// An attribute.
+/// An attribute of the call.
 pub(super) struct Dial {
     at: At,
     place: String,
     kind: Kind,
 }
 
-/// What a dial is set to.
+/// A value of an attribute.
 #[derive(Clone)]
 pub(super) enum Notch {
     Number(i128),
@@ -92,7 +91,7 @@ impl Dial {
         Self { at, place, kind }
     }
 
-    /// The number that it is, if it is one.
+    /// The number, if the value is one.
     pub(super) fn number(&self) -> Option<i128> {
         match self.kind {
             Kind::Number { now, .. } => Some(now),
@@ -100,7 +99,7 @@ impl Dial {
         }
     }
 
-    /// What it is tried as: smaller numbers and larger ones, each nearest first; or all words.
+    /// The candidate values: smaller and larger numbers, each nearest first; or all other values.
     pub(super) fn sides(&self) -> Vec<Vec<Notch>> {
         match &self.kind {
             Kind::Number { now, tries, .. } => vec![
@@ -111,7 +110,7 @@ impl Dial {
         }
     }
 
-    /// Some of these: of numbers the nearest and the farthest.
+    /// A few candidate values; for numbers the nearest and the farthest.
     pub(super) fn few(&self) -> Vec<Notch> {
         let some = |side: Vec<Notch>| {
             let (near, far) = (side.iter().take(FEW / 3), side.last().filter(|_| side.len() > FEW / 3));
@@ -123,7 +122,7 @@ impl Dial {
         }
     }
 
-    /// Sets it; nothing if the call has no such place.
+    /// Sets the attribute in a variant; `None` if the call has no such attribute.
     pub(super) fn turn(&self, variant: &mut Variant, notch: &Notch) -> Option<()> {
         let value = self.value(notch);
         match &self.at {
@@ -145,7 +144,7 @@ impl Dial {
         Some(())
     }
 
-    /// The value at a notch.
+    /// The JSON value.
     fn value(&self, notch: &Notch) -> Value {
         match (notch, &self.kind) {
             (Notch::Word(value), _) => value.clone(),
@@ -154,7 +153,7 @@ impl Dial {
         }
     }
 
-    /// How far a notch is from what was recorded.
+    /// The distance of a value from the recorded one.
     #[allow(clippy::cast_precision_loss, reason = "it only puts them in an order")]
     pub(super) fn distance(&self, notch: &Notch) -> f64 {
         match (self.number(), notch.number()) {
@@ -163,7 +162,7 @@ impl Dial {
         }
     }
 
-    /// In words.
+    /// The difference as text.
     pub(super) fn different(&self, notch: &Notch) -> Different {
         let from = match &self.kind {
             Kind::Number { now, spelling, .. } => spelling.show(*now),
@@ -184,7 +183,7 @@ impl Dial {
     }
 }
 
-/// A value in words.
+/// A value as text.
 fn shown(value: &Value) -> String {
     if value.as_str() == Some(SOMETHING_ELSE) { SOMETHING_ELSE.into() } else { value.to_string() }
 }
@@ -201,7 +200,7 @@ impl Spelling {
         }
     }
 
-    /// A number as people read it.
+    /// A number in readable notation.
     fn show(self, number: i128) -> String {
         match self {
             Self::Plain | Self::Digits => number.to_string(),
@@ -251,12 +250,13 @@ pub(super) fn dials(
     made
 }
 
-/// A number is tried as what policies compare with, what lies beside, itself one more and one less, and the ends of what a policy can compare.
+/// The candidates for a number: the policies' constants and their neighbours, the number plus and
+/// minus one, and the bounds of what a policy can compare.
 pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, least: i128) -> Kind {
     let mut around: BTreeSet<i128> = match spelling {
         Spelling::Decimal => constants.decimals.clone(),
         Spelling::Moment => constants.moments.clone(),
-        // Money is also compared in its main unit.
+        // Policies also compare money in its main unit.
         Spelling::Plain | Spelling::Digits => {
             let minor = constants.decimals.iter().flat_map(|decimal| [decimal / 10_000, decimal / 100, decimal / 10]);
             constants.numbers.iter().copied().chain(minor).collect()
@@ -265,7 +265,7 @@ pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, leas
     around.extend([now, least, 0]);
     let mut tries: BTreeSet<i128> = around.iter().flat_map(|number| [number - 1, *number, number + 1]).collect();
     if matches!(spelling, Spelling::Plain | Spelling::Digits) {
-        // What a sum with another number would have to be, and the most that policies can compare with room for a sum.
+        // The numbers that reach a constant as a sum, and the largest that leaves room for a sum.
         tries.extend(constants.numbers.iter().map(|number| number - now));
         tries.insert(i128::from(i64::MAX / 4));
     }
@@ -273,16 +273,16 @@ pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, leas
     Kind::Number { now, spelling, tries }
 }
 
-/// The time of the call, turned to what policies compare it with.
+/// The time of the call, with the policies' constants as candidates.
 fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial {
     let now = i128::from(variant.now.0 / 1_000);
     let mut kind = numbers(now, Spelling::Moment, constants, 0);
     if let Kind::Number { tries, .. } = &mut kind {
         let hours = (1..=HOURS).chain((2..8).map(|day| day * HOURS)).flat_map(|hours| [-hours, hours]);
-        // Not the ends of time, beside which everything would be far.
+        // Not the bounds of time, because every other distance would look small beside them.
         tries.retain(|at| *at > HOUR);
         tries.extend(hours.map(|hours| now + hours * HOUR).filter(|at| *at > 0));
-        // Days that policies name begin and end at midnight by the zone's clock.
+        // Days in policies begin and end at midnight in the zone.
         let days = zone.iter().flat_map(|zone| constants.texts.iter().filter_map(|text| zone.day(text)));
         tries.extend(days.flatten().map(|at| i128::from(at.0 / 1_000)));
         tries.remove(&now);
@@ -290,7 +290,7 @@ fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial
     Dial::new(At::Now(zone), "context.now".into(), kind)
 }
 
-/// The running totals, count and sum of each.
+/// The running totals, each with count and sum.
 fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants) -> Vec<Dial> {
     let currency = values::currency(question.action);
     let names = ["run", "agent", "agent_today", "today"];
@@ -307,7 +307,7 @@ fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants)
     dials.collect()
 }
 
-/// The checks of a commit: each that a policy could ask for as passed and as failed.
+/// The checks of a commit: each that a policy might require, as passed and as failed.
 fn checks(facts: &Value, constants: &Constants) -> Option<Dial> {
     let found = facts.get("checks")?.as_array()?;
     let name = |check: &Value| check.get("name").and_then(Value::as_str).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! The leaves of a value by its type: each is an attribute that can be turned.
+//! Finds the attributes inside a value by its type.
 
 use holdshort_gate::WitType;
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use super::constants::Constants;
 use super::dials::{At, Dial, Kind, SOMETHING_ELSE, Spelling, numbers};
 use crate::schema::attribute;
 
-/// How many items of a list are looked into.
+/// The number of list items that are inspected.
 const ITEMS_MAX: usize = 8;
 
-/// Makes dials of the leaves of a value.
+/// Collects attributes inside a value.
 pub(super) struct Leaves<'a> {
     pub(super) root: fn(String) -> At,
     pub(super) constants: &'a Constants,
@@ -18,7 +18,7 @@ pub(super) struct Leaves<'a> {
 }
 
 impl Leaves<'_> {
-    /// A text, turned to the words that policies compare it with.
+    /// A text, with the policies' constants as candidates.
     fn words(&mut self, from: &Value, tries: Vec<Value>, pointer: String, place: String) {
         let tries: Vec<Value> = tries.into_iter().filter(|tried| tried != from).collect();
         if !tries.is_empty() {
@@ -77,7 +77,7 @@ impl Leaves<'_> {
         }
     }
 
-    /// A number, turned to what policies compare it with and one beside it.
+    /// A number, with the policies' constants and their neighbours as candidates.
     fn number(&mut self, ty: &WitType, value: &Value, pointer: String, place: String) {
         let decimal = matches!(ty, WitType::F32 | WitType::F64);
         let signed = matches!(ty, WitType::S8 | WitType::S16 | WitType::S32 | WitType::S64);
@@ -88,7 +88,7 @@ impl Leaves<'_> {
         }
     }
 
-    /// A list with an item less, one more, none; and each of its first items by itself.
+    /// A list: with one item less, one more, or none; and its first items one by one.
     fn list(&mut self, item: &WitType, value: &Value, pointer: &str, place: &str) {
         let Some(items) = value.as_array() else { return };
         let without = |index: usize| {
@@ -106,7 +106,7 @@ impl Leaves<'_> {
         }
     }
 
-    /// What a value of this type is tried as.
+    /// The candidates for a value of this type.
     fn constants_of(&self, ty: &WitType) -> Vec<Value> {
         match ty {
             WitType::Bool => vec![json!(true), json!(false)],
@@ -139,7 +139,7 @@ impl Leaves<'_> {
     }
 }
 
-/// A number as JSON has it, which facts may write either way.
+/// A number in JSON, which facts may write in two ways.
 #[allow(clippy::cast_possible_truncation, reason = "ten-thousandths are what policies compare")]
 fn number(value: &Value, decimal: bool) -> Option<(i128, Spelling)> {
     if decimal {

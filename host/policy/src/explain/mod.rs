@@ -1,10 +1,13 @@
-//! Why policy says what it says of a call, and the smallest change of the call that would have changed it.
+//! Explains policy's verdict on a call: the deciding policies, and the smallest change of the call
+//! that would alter the verdict.
 //!
-//! The policies are asked again about calls that differ from the recorded one in one attribute. What is tried comes from the policies themselves: the
-//! numbers, texts and times that they compare with, and what lies beside these. Where a number makes a difference, the nearest one that does is
-//! searched for by halving. If no single attribute makes a difference, pairs are tried. So what is found is true, and what is not found may still be there.
+//! The policies judge variants of the call that differ in one attribute. The candidate values come
+//! from the policies: the numbers, texts and times that they compare with, and their neighbours.
+//! For a number, bisection finds the nearest value with another verdict. If no single attribute
+//! suffices, pairs are tried. So each reported change is real, but other changes may exist.
 //!
-//! Changed arguments are of the function's type. Facts are as they were recorded: they are not derived anew from other arguments.
+//! Changed arguments have the function's type. Facts stay as recorded and are not derived from
+//! changed arguments.
 
 mod constants;
 mod dials;
@@ -19,14 +22,14 @@ use super::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
 use constants::Constants;
 use dials::{Dial, Notch, dials};
 
-/// How often policies are asked for one explanation: a second or two of work.
+/// The maximum number of judgements for one explanation: one or two seconds of work.
 const TRIED_MAX: usize = 20_000;
-/// How many changes are told.
+/// The maximum number of reported changes.
 const CHANGES_MAX: usize = 10;
-/// How many of these about the same attribute.
+/// The maximum number of reported changes of one attribute.
 const CHANGES_OF_ONE_MAX: usize = 2;
 
-/// A call that differs from the recorded one.
+/// A variant of the recorded call.
 #[derive(Clone)]
 struct Variant {
     arguments: Value,
@@ -38,40 +41,41 @@ struct Variant {
     now: Time,
 }
 
-/// What these policies say of a call, and what would change that.
+/// The verdict of these policies on a call, and the changes that would alter it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// The answer.
+    /// The verdict.
     pub judgement: Judgement,
-    /// What would change it, nearest first.
+    /// The changes, smallest first.
     pub changes: Vec<Change>,
-    /// How many calls were tried.
+    /// The number of variants tried.
     pub tried: usize,
 }
 
-/// A change of the call, and the verdict that it leads to.
+/// A change of the call with its verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// `clear`, `hold` or `refuse`.
     pub verdict: &'static str,
-    /// What would be different; one attribute, or two where no single one would do.
+    /// One attribute, or two if no single one suffices.
     pub different: Vec<Different>,
-    /// How far it is from what was recorded; of a number in parts of it.
+    /// The size of the change; for numbers relative.
     distance: f64,
 }
 
-/// An attribute that would be different.
+/// A changed attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Different {
-    /// As policies call it.
+    /// Its name in policies.
     pub place: String,
-    /// What it is.
+    /// The recorded value.
     pub from: String,
-    /// What it would be.
+    /// The changed value.
     pub to: String,
 }
 
-/// Explains what these policies say of a call. Of some calls people decide in any case, so a verdict that clears counts no more than one that holds.
+/// Explains these policies' verdict on a call. If reviewers decide `in_any_case`, a verdict that
+/// clears counts like one that holds.
 pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -> Explanation {
     let judgement = judge(policy, question, in_any_case);
     let variant = Variant {
@@ -102,7 +106,7 @@ fn judge(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -
     Judgement { verdict, ..judged }
 }
 
-/// The first few, of which not all are about the same.
+/// The smallest changes, with at most a few of one attribute.
 fn nearest(all: Vec<Change>) -> Vec<Change> {
     let mut kept: Vec<Change> = Vec::new();
     let place = |change: &Change| change.different.iter().map(|one| one.place.clone()).collect::<Vec<_>>();
@@ -115,21 +119,22 @@ fn nearest(all: Vec<Change>) -> Vec<Change> {
     kept
 }
 
-/// The search for what would have changed a verdict.
+/// The search for changes.
 struct Search<'a> {
     policy: &'a CedarPolicy,
     action: &'a Action,
     ty: &'a FunctionType,
     run: &'a RunId,
     recorded: &'a Variant,
-    /// What policy says of the call as it was recorded.
+    /// The verdict on the recorded call.
     present: &'static str,
     in_any_case: bool,
     tried: usize,
 }
 
 impl Search<'_> {
-    /// The verdict with these attributes set, if there can be such a call and not too much was tried.
+    /// The verdict with these attributes changed, if such a call is possible and the limit is not
+    /// reached.
     fn verdict(&mut self, set: &[(&Dial, &Notch)]) -> Option<&'static str> {
         if self.tried >= TRIED_MAX {
             return None;
@@ -155,17 +160,18 @@ impl Search<'_> {
         Some(verdict(&judge(self.policy, &question, self.in_any_case)))
     }
 
-    /// The verdict, if it is another one than now.
+    /// The verdict, if it differs from the present one.
     fn other(&mut self, set: &[(&Dial, &Notch)]) -> Option<&'static str> {
         self.verdict(set).filter(|verdict| *verdict != self.present)
     }
 
-    /// One attribute at a time.
+    /// Changes of one attribute.
     fn singles(&mut self, dials: &[Dial]) -> Vec<Change> {
         let mut found = Vec::new();
         for dial in dials {
             for side in dial.sides() {
-                // The first that makes a difference is the nearest on its side; of words each may.
+                // The first number with another verdict is the nearest on its side. Of other
+                // values, each counts.
                 for notch in side {
                     if self.other(&[(dial, &notch)]).is_some() {
                         found.extend(self.change(&[], dial, notch.clone()));
@@ -179,7 +185,7 @@ impl Search<'_> {
         found
     }
 
-    /// Two at a time, where one was not enough.
+    /// Changes of two attributes, if one did not suffice.
     fn pairs(&mut self, dials: &[Dial]) -> Vec<Change> {
         let mut found = Vec::new();
         for (index, one) in dials.iter().enumerate() {
@@ -203,7 +209,7 @@ impl Search<'_> {
         found
     }
 
-    /// The nearest notch of a dial, beside others, that still makes a difference.
+    /// The nearest value of an attribute, with others fixed, that alters the verdict.
     fn change(&mut self, beside: &[(&Dial, &Notch)], dial: &Dial, notch: Notch) -> Option<Change> {
         let notch = self.nearer(beside, dial, notch);
         let set: Vec<(&Dial, &Notch)> = beside.iter().copied().chain([(dial, &notch)]).collect();
@@ -213,7 +219,7 @@ impl Search<'_> {
         Some(Change { verdict, different, distance })
     }
 
-    /// Halves the way between a number as it is and one that makes a difference.
+    /// Bisects between the recorded number and one that alters the verdict.
     fn nearer(&mut self, beside: &[(&Dial, &Notch)], dial: &Dial, notch: Notch) -> Notch {
         let (Some(now), Some(mut far)) = (dial.number(), notch.number()) else { return notch };
         let mut near = now;

@@ -1,4 +1,5 @@
-//! What is suggested is a policy of this host's: it loads without a warning, clears what was seen, and nothing beyond its money.
+//! A suggested policy fits this host: it loads without a warning, clears the calls it is based on,
+//! and nothing above their money.
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::totals::counters;
@@ -41,7 +42,8 @@ fn load(text: &str, types: &Types) -> CedarPolicy {
     loaded
 }
 
-/// Whether the policy clears a call of an agent that made so many that day, which moved so much.
+/// Whether the policy clears a call, after the agent made this many calls with this much money on
+/// the same day.
 fn clears(
     policy: &CedarPolicy,
     agent: &str,
@@ -81,7 +83,7 @@ fn suggested(seen: &[(Action, Value)], types: &Types, fullest: &Fullest) -> Opti
     like?.policy("like", "the \"agent\"", seen[0].0.capability(), fullest)
 }
 
-/// The calls of the shipped cases, by capability, as if all of them had been approved.
+/// The calls of the shipped cases by capability, as if all had been approved.
 #[test]
 fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     let consequential = ["deployment", "email", "payments"].map(agent::interface);
@@ -91,7 +93,7 @@ fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     let mut seen = BTreeMap::<Capability, Vec<(Action, Value)>>::new();
     for case in &case {
         let Ok((action, _)) = case.action(&types) else { continue };
-        // One has an amount that no policy can compare: nothing is suggested of such calls.
+        // One has an amount that no policy can compare. Nothing is suggested for such calls.
         if Like::of(&proposal(&action, &case.facts), &types).is_some() {
             seen.entry(action.capability().clone()).or_default().push((action, case.facts.clone()));
         } else {
@@ -152,7 +154,7 @@ fn everything() -> FunctionType {
     FunctionType { params: each.map(|(name, ty)| (name.to_owned(), ty)).into(), result: None }
 }
 
-/// A value of a type, by the next dice.
+/// A random value of a type.
 fn value(ty: &WitType, dice: &mut impl FnMut(u64) -> u64) -> Value {
     match ty {
         WitType::Bool => json!(dice(2) == 0),

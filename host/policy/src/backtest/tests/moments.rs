@@ -1,4 +1,5 @@
-//! A call is judged again by the moment that policy saw, and not by when its verdict was written.
+//! A call is judged again for the time that policy saw, not for the time when its verdict was
+//! recorded.
 
 use super::*;
 
@@ -30,7 +31,7 @@ fn what_was_written_late_is_judged_by_when_it_was_asked() {
             let counts = row(&world.tried(HALF_PAST), expected);
             let same = ["cleared", "waiting", "refused"].map(|word| u64::from(word == expected));
             assert_eq!(counts, same, "asked at {asked_ms} ms, written {late_ms} ms later: {expected}");
-            // What a candidate would have said is by that moment too.
+            // The candidate's verdict is for that time too.
             let other = HALF_PAST.replace("< 30", "< 15").replace(">= 45", ">= 59");
             let counts = row(&world.tried(&other), expected);
             assert_eq!(counts, if asked_ms < 900_000 { [1, 0, 0] } else { [0, 1, 0] }, "{asked_ms} {late_ms}");
