@@ -38,7 +38,11 @@ fn noted(folder: &Path) -> BTreeMap<String, String> {
         let name = entry.file_name().into_string().unwrap();
         let (test, what) = name.split_once(' ').unwrap();
         let count = std::fs::read_to_string(entry.path()).unwrap();
-        found.entry(test.into()).or_default().push(format!("{} {what}", grouped(&count)));
+        let figure = match count.split_once(' ') {
+            None => format!("{} {what}", grouped(&count)),
+            Some((landing, long)) => format!("{} {what} (long run: {})", grouped(landing), grouped(long)),
+        };
+        found.entry(test.into()).or_default().push(figure);
     }
     found.into_iter().map(|(test, figures)| (test, figures.join("; "))).collect()
 }

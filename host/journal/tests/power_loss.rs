@@ -31,13 +31,14 @@ use std::sync::{Mutex, PoisonError};
 
 use common::script::{Answer, Dice, Model, Step, same, shown, take};
 use common::{EPOCH, scratch};
+use evidence::Tries;
 use holdshort_gate::{Digest, JournalId, RunId, Time};
 use holdshort_journal::{Clock, Entry, Journal, Position};
 use holdshort_test_disk::{Disk, Op};
 use remains::{HANDS, Hand, Remains, Tree, lay_down, tree};
 
-/// How many times an ordinary test run cuts the power.
-const CUTS: usize = 240;
+/// How many times the power is cut.
+const CUTS: Tries = Tries { landing: 120, long: 240 };
 /// At how many places of one history.
 const CUTS_OF_A_HISTORY: usize = 40;
 /// Steps of a history.
@@ -504,10 +505,10 @@ async fn cuts(count: usize, synchronous: Option<&'static str>) -> Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_a_power_loss() {
-    let count = number("HOLDSHORT_CUTS").map_or(CUTS, |count| count as usize);
-    let tally = cuts(count, None).await;
+    let count = number("HOLDSHORT_CUTS").unwrap_or(CUTS.now());
+    let tally = cuts(count as usize, None).await;
     assert!(tally.wrong.is_empty(), "{}", tally.wrong.join("\n"));
-    if tally.cuts < CUTS {
+    if (tally.cuts as u64) < CUTS.now() {
         // One history alone does not do everything.
         return;
     }
@@ -520,7 +521,7 @@ async fn what_was_acknowledged_survives_a_power_loss() {
         assert!(count >= 10, "{what}: {count}");
     }
     assert!(tally.states > tally.cuts);
-    evidence::figure("T4", "cut points", count.min(tally.cuts) as u64);
+    evidence::scaled("T4", "cut points", tally.cuts as u64, CUTS);
 }
 
 /// The same, without the flushes that SQLite makes: then it must be seen that something is lost.
