@@ -5,6 +5,7 @@
 //! cargo xtask test [FILTER]  every test, or the tests whose name contains FILTER
 //! cargo xtask ci             all that must pass before a change lands: .ci/run
 //! cargo xtask bless          golden files and the figures of tests/README.md, written anew
+//! cargo xtask dist           the program to hand out, with its debug information in a file beside it
 //! cargo xtask figures [DIR]  how long files and functions are, and what else can be counted, here or in another checkout
 //! ```
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command line tool")]
@@ -12,7 +13,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask check | test [FILTER] | ci | bless | figures [DIR]";
+const USAGE: &str = "usage: cargo xtask check | test [FILTER] | ci | bless | dist | figures [DIR]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         ["test", filter] => run(&["tests/run", filter]),
         ["ci"] => run(&[".ci/run"]),
         ["bless"] => run(&["env", "HOLDSHORT_BLESS=1", "tests/run"]),
+        ["dist"] => dist(),
         ["figures"] => show(&top()),
         ["figures", folder] => show(Path::new(folder)),
         _ => {
@@ -38,6 +40,17 @@ fn check() -> bool {
     run(&["cargo", "fmt", "--all", "--check"])
         && run(&["cargo", "clippy", "--workspace", "--locked", "--quiet", "--", "-D", "warnings"])
         && run(&["cargo", "test", "--package", "xtask", "--locked", "--quiet"])
+}
+
+/// The program alone names the functions of a panic's backtrace; with `holdshort.debug` in the same folder the backtrace has files and lines.
+fn dist() -> bool {
+    let (built, folder) = ("target/dist/holdshort", "target/handout");
+    let (program, debug) = (format!("{folder}/holdshort"), format!("{folder}/holdshort.debug"));
+    run(&["cargo", "build", "--profile", "dist", "--locked"])
+        && run(&["mkdir", "-p", folder])
+        && run(&["objcopy", "--only-keep-debug", "--compress-debug-sections=zlib", built, &debug])
+        && run(&["objcopy", "--strip-debug", &format!("--add-gnu-debuglink={debug}"), built, &program])
+        && run(&["ls", "-l", folder])
 }
 
 /// Runs a command in the top folder of the project; true if it succeeded.
