@@ -3,7 +3,6 @@
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod api;
-pub mod burden;
 pub mod cli;
 pub mod effects;
 pub mod kill;
@@ -13,6 +12,7 @@ pub mod page;
 pub mod runs;
 
 pub use holdshort_agent as agent;
+pub use holdshort_analysis as analysis;
 pub use holdshort_common::{isolate, reference};
 pub use holdshort_config as config;
 pub use holdshort_connectors as connectors;

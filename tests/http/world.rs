@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use holdshort::analysis::burden::Known;
 use holdshort::api::driver::{AgentInfo, AgentState, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
-use holdshort::burden::Known;
 use holdshort::isolate::{self, Isolate};
 use holdshort::policy::isolated::Reader;
 use holdshort::policy::load::Source;

@@ -132,7 +132,7 @@ async fn host(
         cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,
         targets_gone: Arc::default(),
-        known: holdshort::burden::Known::default(),
+        known: holdshort::analysis::burden::Known::default(),
         unconfined: false,
     });
     tokio::spawn(effects.run());

@@ -83,7 +83,7 @@ pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid
     let mut kinds = Vec::<Vec<&String>>::new();
     let mut person = |(name, uid): (&String, EntityUid)| {
         let groups: Vec<&String> =
-            people.groups.iter().filter(|(_, members)| members.contains(name)).map(|(group, _)| group).collect();
+            people.groups().iter().filter(|(_, members)| members.contains(name)).map(|(group, _)| group).collect();
         let kind = kinds.iter().position(|kind| *kind == groups).unwrap_or_else(|| {
             kinds.push(groups);
             kinds.len() - 1

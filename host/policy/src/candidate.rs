@@ -55,8 +55,7 @@ impl Candidate {
     }
 
     /// Without a child, for tests.
-    #[cfg(test)]
-    pub(super) fn in_process(policy: CedarPolicy) -> Self {
+    pub fn in_process(policy: CedarPolicy) -> Self {
         Self::new(policy, Vec::new(), Reader::in_process())
     }
 

@@ -180,7 +180,7 @@ impl CedarPolicy {
     }
 
     /// Whether a policy uses this attribute of the context.
-    pub(super) fn speaks_of(&self, attribute: &str) -> bool {
+    pub fn speaks_of(&self, attribute: &str) -> bool {
         self.loaded.speaks_of.iter().any(|(name, is)| *is && *name == attribute)
     }
 
@@ -190,13 +190,14 @@ impl CedarPolicy {
     }
 
     /// The facts of a capability.
-    pub(super) fn facts(&self, capability: &Capability) -> Facts {
+    pub fn facts(&self, capability: &Capability) -> Facts {
         self.types.facts(capability)
     }
 
-    /// The policies that can affect a verdict: those on calls and on who may decide.
-    pub(super) fn decisive(&self) -> impl Iterator<Item = &cedar_policy::Policy> {
-        self.call.all().policies().chain(self.decide.policies.all().policies())
+    /// The policies that can affect a verdict, in Cedar's JSON form: those on calls and on who may decide.
+    pub fn decisive(&self) -> impl Iterator<Item = serde_json::Value> {
+        let policies = self.call.all().policies().chain(self.decide.policies.all().policies());
+        policies.filter_map(|policy| policy.to_json().ok())
     }
 
     /// The number of policies for each action: `call`, `review`, `decide`, `grant`.

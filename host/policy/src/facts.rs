@@ -72,7 +72,7 @@ pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<S
 
 /// Adds lists that policies cannot compute themselves: the names of the checks that passed, and
 /// that failed, on this commit.
-pub(super) fn with_checks(facts: &Value) -> Value {
+pub fn with_checks(facts: &Value) -> Value {
     let mut facts = facts.clone();
     let named = |passed: bool| {
         let checks = facts.get("checks").and_then(Value::as_array).into_iter().flatten();

@@ -254,7 +254,7 @@ fn names_nobody_unknown(policy: &Policy, people: &People) -> Result<(), String> 
     for literal in policy.entity_literals() {
         let (ty, id) = (literal.type_name().to_string(), literal.id().unescaped());
         let known = match ty.as_str() {
-            "Group" => people.groups.contains_key(id),
+            "Group" => people.groups().contains_key(id),
             "Person" => people.names().iter().any(|name| name == id),
             _ => true,
         };

@@ -11,7 +11,7 @@ use holdshort_config::nearest;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
     everybody: Vec<String>,
-    pub(super) groups: BTreeMap<String, Vec<String>>,
+    groups: BTreeMap<String, Vec<String>>,
 }
 
 impl People {
@@ -23,6 +23,11 @@ impl People {
     /// The names of all reviewers.
     pub fn names(&self) -> &[String] {
         &self.everybody
+    }
+
+    /// The groups with their members.
+    pub fn groups(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.groups
     }
 
     /// The reviewers in a list of groups and names, such as `finance, alice`.

@@ -104,11 +104,11 @@ pub(super) fn uid(ty: &str, id: &str) -> Result<EntityUid, String> {
 /// The groups, and the reviewers as their members.
 pub(super) fn people_entities(people: &People) -> Result<Entities, String> {
     let mut all = Vec::new();
-    for group in people.groups.keys() {
+    for group in people.groups().keys() {
         all.push(Entity::new_no_attrs(uid("Group", group)?, HashSet::new()));
     }
     for name in people.names() {
-        let groups = people.groups.iter().filter(|(_, members)| members.contains(name));
+        let groups = people.groups().iter().filter(|(_, members)| members.contains(name));
         let groups = groups.map(|(group, _)| uid("Group", group)).collect::<Result<_, _>>()?;
         all.push(Entity::new_no_attrs(uid("Person", name)?, groups));
     }

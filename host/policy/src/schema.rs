@@ -95,7 +95,7 @@ impl Types {
 
     /// The facts of a capability. A fact can be missing for a call; a policy that uses it then
     /// fails, and the call is held.
-    pub(super) fn facts(&self, capability: &Capability) -> Facts {
+    pub fn facts(&self, capability: &Capability) -> Facts {
         let ours = facts::of(capability).into_iter().map(|(name, ty)| (name.to_owned(), ty));
         ours.chain(self.facts.get(capability).cloned().unwrap_or_default()).collect()
     }
@@ -148,7 +148,7 @@ pub fn schema(types: &Types) -> String {
 }
 
 /// The name of a call's type: its namespace and its own name.
-pub(super) fn entity_type(capability: &Capability) -> (String, String) {
+pub fn entity_type(capability: &Capability) -> (String, String) {
     let interface = capability.interface().split('@').next().unwrap_or_default();
     let ours = interface.strip_prefix("holdshort:agent/");
     let parts = ours.unwrap_or(interface).split([':', '/', '.', '+']).filter(|part| !part.is_empty());
@@ -159,12 +159,12 @@ pub(super) fn entity_type(capability: &Capability) -> (String, String) {
 }
 
 /// A WIT name as an attribute.
-pub(super) fn attribute(name: &str) -> String {
+pub fn attribute(name: &str) -> String {
     name.replace('-', "_")
 }
 
 /// A word that is no Cedar keyword and begins with a letter.
-pub(super) fn word(name: &str) -> String {
+pub fn word(name: &str) -> String {
     const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
     let plain = !RESERVED.contains(&name) && name.starts_with(|first: char| first.is_ascii_alphabetic());
     if plain { name.to_owned() } else { format!("_{name}") }
@@ -182,7 +182,7 @@ fn record<'a>(fields: impl Iterator<Item = (&'a str, &'a WitType)>, depth: usize
 }
 
 /// Whether a field is optional, and the type of its value.
-pub(super) fn optional(ty: &WitType) -> (bool, &WitType) {
+pub fn optional(ty: &WitType) -> (bool, &WitType) {
     if let WitType::Option(inner) = ty { (true, inner) } else { (false, ty) }
 }
 
@@ -234,7 +234,7 @@ fn choice(cases: &[(&str, Option<&WitType>)], depth: usize) -> String {
 
 /// Whether a record is an amount of money. It then has an additional `amount` in the currency's
 /// main unit.
-pub(super) fn is_money(ty: &WitType) -> bool {
+pub fn is_money(ty: &WitType) -> bool {
     let WitType::Record(fields) = ty else { return false };
     let [(units, WitType::U64), (currency, WitType::String)] = &fields[..] else { return false };
     units == "minor-units" && currency == "currency"

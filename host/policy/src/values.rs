@@ -162,7 +162,7 @@ fn main_unit(units: i64, digits: u16) -> Option<String> {
 
 /// The money of a call in its single currency, as far as a policy can compare it; `None` without
 /// money or with several currencies.
-pub(super) fn currency(action: &holdshort_gate::Action) -> Option<String> {
+pub fn currency(action: &holdshort_gate::Action) -> Option<String> {
     let money = totals::money(action);
     if money.len() == 1 { money.into_keys().next() } else { None }
 }

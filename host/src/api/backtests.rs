@@ -20,7 +20,7 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, DigestShape, InstantShape, Moment};
 use super::{Answer, Api};
-use crate::policy::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
+use crate::analysis::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
 use crate::policy::candidate::{Candidate, judge_all};
 use crate::policy::cases::{Cases, Tried};
 use crate::policy::load::{Problems, Source};

@@ -23,8 +23,8 @@ use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, DigestShape, TotalShape};
 use super::{Answer, Api, approvals, ids};
+use crate::analysis::explain::{Change, Different, explain};
 use crate::policy::cases::verdict;
-use crate::policy::explain::{Change, Different, explain};
 use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
 
 /// The explanation of policy's verdict on a call.

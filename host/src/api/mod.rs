@@ -64,7 +64,7 @@ pub use server::{Listeners, serve};
 pub use sessions::SessionCookie;
 pub use starting::starting;
 
-use crate::burden::Known;
+use crate::analysis::burden::Known;
 use auth::Reviewer;
 use limits::Throttle;
 use metrics::Metrics;

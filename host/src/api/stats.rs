@@ -20,9 +20,9 @@ use super::past::time;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{InstantShape, Moment};
 use super::{Answer, Api};
-use crate::burden::tally::{End, Tally};
-use crate::burden::times::{COARSE_S, Times};
-use crate::burden::{Burden, Known, Lacks, Report, Window};
+use crate::analysis::burden::tally::{End, Tally};
+use crate::analysis::burden::times::{COARSE_S, Times};
+use crate::analysis::burden::{Burden, Known, Lacks, Report, Window};
 use crate::review::visible;
 
 /// Events per read. They are complete: a proposal includes its arguments and up to 32 other waiting

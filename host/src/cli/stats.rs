@@ -8,7 +8,7 @@ use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::host::system_clock;
 use super::output::Output;
-use crate::burden::{Report, words};
+use crate::analysis::burden::{Report, words};
 use crate::review::story;
 
 /// `GET /v1/stats`

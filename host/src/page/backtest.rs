@@ -8,10 +8,10 @@ use holdshort_gate::Time;
 use serde::Deserialize;
 
 use super::frame::{Answer, Frame, Seal, Signed, page};
+use crate::analysis::backtest::{Found, Listed, NotJudged, Report, Row, Table};
 use crate::api::limits::{Form, Query};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, backtests};
-use crate::policy::backtest::{Found, Listed, NotJudged, Report, Row, Table};
 use crate::policy::load::Source;
 use crate::review::Text;
 

@@ -8,11 +8,11 @@ use serde::Deserialize;
 
 use super::frame::{Answer, Frame, Signed, page};
 use super::history::midnight;
+use crate::analysis::burden::report::{CallRow, DecisionFigures, PeopleRow, Report, Suggestion};
+use crate::analysis::burden::words;
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
-use crate::burden::report::{CallRow, DecisionFigures, PeopleRow, Report, Suggestion};
-use crate::burden::words;
 use crate::review::{Text, story};
 
 /// Rows of a table, highest load first. The endpoint has all rows.

@@ -5,13 +5,13 @@ use holdshort_gate::Time;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::analysis::backtest::{GroupBurden, NotJudged, Row};
 use crate::api::shapes::Moment;
 use crate::cli::args::Backtest;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::host::{judging, system_clock};
 use crate::cli::output::Output;
-use crate::policy::backtest::{GroupBurden, NotJudged, Row};
 use crate::review::{story, terminal};
 
 /// The used part of the host's answer.

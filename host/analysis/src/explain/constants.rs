@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::CedarPolicy;
+use holdshort_policy::CedarPolicy;
 
 /// The constants of all policies.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Constants {
     /// The constants of policies that can affect a verdict.
     pub(super) fn of(policy: &CedarPolicy) -> Self {
         let mut found = Self::default();
-        for policy in policy.decisive().filter_map(|policy| policy.to_json().ok()) {
+        for policy in policy.decisive() {
             ["principal", "resource", "conditions"]
                 .iter()
                 .filter_map(|part| policy.get(part))

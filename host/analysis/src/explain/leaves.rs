@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::constants::Constants;
 use super::dials::{At, Dial, Kind, SOMETHING_ELSE, Spelling, numbers};
-use crate::schema::attribute;
+use holdshort_policy::schema::attribute;
 
 /// The number of list items that are inspected.
 const ITEMS_MAX: usize = 8;

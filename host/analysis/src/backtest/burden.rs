@@ -76,7 +76,7 @@ impl Burden {
             members: Some(members.clone()),
             ..Group::default()
         };
-        let groups = std::iter::once(Group::default()).chain(people.groups.iter().map(group)).collect();
+        let groups = std::iter::once(Group::default()).chain(people.groups().iter().map(group)).collect();
         Self { groups, spent: BTreeMap::new(), took: BTreeMap::new() }
     }
 

@@ -7,10 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{Capability, Proposal, RATIONALE, WitType, totals};
+use holdshort_policy::facts;
+use holdshort_policy::schema::{Types, attribute, entity_type, is_money, optional, word};
 use serde_json::Value;
-
-use super::facts;
-use super::schema::{Types, attribute, entity_type, is_money, optional, word};
 
 /// The maximum number of different texts that a policy lists. With more, it accepts any text.
 const FEW: usize = 5;
@@ -21,7 +20,7 @@ const SUM: &str = "context.totals.agent_today.sum";
 
 /// The properties that calls share.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Like {
+pub(super) struct Like {
     arguments: BTreeMap<String, Field>,
     facts: BTreeMap<String, Field>,
     /// The money of a single call by currency.
@@ -30,19 +29,19 @@ pub struct Like {
 
 /// A suggested policy, and the attributes that it does not restrict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suggested {
-    pub text: String,
+pub(super) struct Suggested {
+    pub(super) text: String,
     /// The unrestricted attributes.
-    pub open: Vec<String>,
+    pub(super) open: Vec<String>,
 }
 
 /// The highest totals of one day, for the agent's calls of a capability.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fullest {
+pub(super) struct Fullest {
     /// The number of calls.
-    pub count: u64,
+    pub(super) count: u64,
     /// The money by currency, each on its own highest day.
-    pub sums: BTreeMap<String, u64>,
+    pub(super) sums: BTreeMap<String, u64>,
 }
 
 /// An attribute: the values seen, and whether it was ever missing.
@@ -71,7 +70,7 @@ enum Shape {
 
 impl Like {
     /// The properties of one call; `None` if its type is unknown or no policy could limit it.
-    pub fn of(proposal: &Proposal, types: &Types) -> Option<Self> {
+    pub(super) fn of(proposal: &Proposal, types: &Types) -> Option<Self> {
         let capability = proposal.action.capability();
         let ty = types.get(capability)?;
         let params = ty.params.iter().filter(|(name, _)| name != RATIONALE).map(|(name, ty)| (name.as_str(), ty));
@@ -82,12 +81,12 @@ impl Like {
     }
 
     /// The call's money by currency.
-    pub fn money(&self) -> &BTreeMap<String, u64> {
+    pub(super) fn money(&self) -> &BTreeMap<String, u64> {
         &self.money
     }
 
     /// Widens the properties to include another call.
-    pub fn join(&mut self, other: &Self) {
+    pub(super) fn join(&mut self, other: &Self) {
         join(&mut self.arguments, &other.arguments);
         join(&mut self.facts, &other.facts);
         self.money.extend(other.money.clone());
@@ -95,7 +94,7 @@ impl Like {
 
     /// The policy that clears such calls of an agent, up to the highest daily totals; `None` if their money could not
     /// be limited.
-    pub fn policy(&self, id: &str, agent: &str, capability: &Capability, fullest: &Fullest) -> Option<Suggested> {
+    pub(super) fn policy(&self, id: &str, agent: &str, capability: &Capability, day: &Fullest) -> Option<Suggested> {
         let mut say = Saying::default();
         say.record(&self.arguments, "resource.arguments");
         if say.unbounded {
@@ -104,12 +103,12 @@ impl Like {
         for (name, field) in self.facts.iter().filter(|(_, field)| !field.missing) {
             say.fact(name, field.shape.as_ref(), &place("resource.facts", name));
         }
-        say.conditions.push(format!("context.totals.agent_today.count < {}", fullest.count));
+        say.conditions.push(format!("context.totals.agent_today.count < {}", day.count));
         match &say.amounts[..] {
             [] => {}
             [(at, true)] => {
                 for currency in self.money.keys() {
-                    let most = i64::try_from(fullest.sums.get(currency).copied().unwrap_or(0)).ok()?;
+                    let most = i64::try_from(day.sums.get(currency).copied().unwrap_or(0)).ok()?;
                     let sum = format!("{SUM} + {at}.minor_units <= {most}");
                     let other = format!("{at}.currency != {} ||", quoted(currency));
                     say.conditions.push(if self.money.len() == 1 { sum } else { format!("({other} {sum})") });

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use super::constants::Constants;
 use super::leaves::Leaves;
 use super::{CallQuestion, Different, Variant};
-use crate::schema::attribute;
-use crate::{CedarPolicy, Policy, values};
-use holdshort_config::Zone;
+use holdshort_policy::schema::attribute;
+use holdshort_policy::{CedarPolicy, Policy, Zone, currency};
 
 /// The number of values of an attribute that are tried in pairs.
 const FEW: usize = 6;
@@ -292,7 +291,7 @@ fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial
 
 /// The running totals, each with count and sum.
 fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants) -> Vec<Dial> {
-    let currency = values::currency(question.action);
+    let currency = currency(question.action);
     let names = ["run", "agent", "agent_today", "today"];
     let dials = variant.totals.iter().zip(names).enumerate().flat_map(|(index, (counted, name))| {
         let number = |now: u64| numbers(i128::from(now), Spelling::Plain, constants, 0);

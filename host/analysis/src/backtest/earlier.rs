@@ -6,7 +6,7 @@ use holdshort_gate::{Requirement, Time};
 
 use super::steps::{Asked, Came, End, Outcome, Said};
 use super::{Judged, Judgement, Verdict};
-use crate::facts;
+use holdshort_policy::facts;
 
 /// The state of a call that may still be revised.
 #[derive(Default)]

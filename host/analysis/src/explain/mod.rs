@@ -12,12 +12,14 @@
 mod constants;
 mod dials;
 mod leaves;
+#[cfg(test)]
+mod tests;
 
 use holdshort_gate::{Action, Consequence, Counted, FunctionType, RunId, Time};
 use serde_json::Value;
 
-use super::cases::verdict;
-use super::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
+use holdshort_policy::cases::verdict;
+use holdshort_policy::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
 
 use constants::Constants;
 use dials::{Dial, Notch, dials};

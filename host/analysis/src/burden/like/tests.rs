@@ -8,11 +8,11 @@ use holdshort_gate::{
 };
 use serde_json::json;
 
-use super::super::cases::Cases;
-use super::super::load::Source;
-use super::super::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
 use super::*;
 use holdshort_agent as agent;
+use holdshort_policy::cases::Cases;
+use holdshort_policy::load::Source;
+use holdshort_policy::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
 
 fn proposal(action: &Action, facts: &Value) -> Proposal {
     Proposal {
@@ -89,7 +89,7 @@ fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     let consequential = ["deployment", "email", "payments"].map(agent::interface);
     let all = agent::functions().unwrap().into_iter().map(|import| (import.capability, import.ty));
     let types: Types = all.filter(|(of, _)| consequential.iter().any(|own| own == of.interface())).collect();
-    let Cases { case } = toml::from_str(include_str!("../../../policies/cases.toml")).unwrap();
+    let Cases { case } = toml::from_str(include_str!("../../../../policies/cases.toml")).unwrap();
     let mut seen = BTreeMap::<Capability, Vec<(Action, Value)>>::new();
     for case in &case {
         let Ok((action, _)) = case.action(&types) else { continue };

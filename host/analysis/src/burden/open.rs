@@ -7,8 +7,8 @@ use holdshort_gate::{Action, Call, CallNumber, Digest, Event, FunctionType, Phas
 use serde_json::{Value, json};
 
 use super::Known;
+use super::like::Like;
 use super::tally::End;
-use crate::policy::like::Like;
 
 /// The speed of silent reading: 238 words a minute for English non-fiction (M. Brysbaert, "How many
 /// words do we read per minute? A review and meta-analysis of reading rate", Journal of Memory and

@@ -20,10 +20,10 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::{EffectClass, Recorded, RunId, Time};
 
-use super::candidate::{Candidate, Put};
-use super::load::Problems;
-use super::schema::Types;
-use super::{Judgement, People, Policy, Verdict};
+use holdshort_policy::candidate::{Candidate, Put};
+use holdshort_policy::load::Problems;
+use holdshort_policy::schema::Types;
+use holdshort_policy::{Judgement, People, Policy, Verdict};
 
 pub use burden::GroupBurden;
 use burden::{Asks, Burden};

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdshort_gate::{Capability, Time, totals};
 
 use super::Known;
+use super::like::{Fullest, Like, Suggested};
 use super::open::{Open, Step};
 use super::tally::End;
-use crate::policy::like::{Fullest, Like, Suggested};
 
 /// The minimum number of calls for a pattern.
 pub(super) const CALLS_MIN: u64 = 20;

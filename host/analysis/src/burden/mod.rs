@@ -12,6 +12,7 @@
 //! fold in this file, and `habits` (suggestions).
 
 mod habits;
+mod like;
 mod open;
 pub mod report;
 pub mod tally;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 
 use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict, totals};
 
-use crate::policy::schema::Types;
 use habits::Habits;
+use holdshort_policy::schema::Types;
 use open::{Made, Open, Step};
 use tally::{End, Table, Tally};
 

@@ -15,9 +15,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::isolated::Reader;
-use crate::load::Source;
-use crate::{Base, CallQuestion, CedarPolicy, Setting};
+use holdshort_policy::isolated::Reader;
+use holdshort_policy::load::Source;
+use holdshort_policy::{Base, CallQuestion, CedarPolicy, Setting};
 
 const PAY: &str = "acme:bank/pay@1.0.0#pay";
 const TO: [&str; 7] = ["one", "two", "late", "stages", "veto", "clear", "refuse"];
