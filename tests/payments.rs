@@ -112,7 +112,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
         host.effect(next["id"].as_str().unwrap(), "succeeded");
     }
     let last = host.approval(&format!("{run}.4"));
-    let others = "2 of 2,620.50 EUR in all\nThose that a person closed without knowing are among them.\n";
+    let others = "2 of 2,620.50 EUR in all\nTransfers that a reviewer closed with an unknown outcome are included.\n";
     assert_eq!(exhibit(&host, &last, "other transfers of this run, made before (2)"), others);
     let before = exhibit(&host, &last, "what this run did before");
     assert!(before.contains("call 2, succeeded: \"pay 2,500.00 EUR to \\\"ACME GmbH\\\""), "{before}");
@@ -180,10 +180,7 @@ fn an_overdraft_is_invalid_and_nobody_is_asked() {
     // From an account that the operator did not open.
     let run = host.start("bills", "Pay invoices.csv from savings");
     let result = host.over(&run)["result"]["err"].as_str().unwrap().to_owned();
-    assert!(
-        result.contains("it makes no sense: there is no account \"savings\"; the operator opened `operating`"),
-        "{result}"
-    );
+    assert!(result.contains("it makes no sense: there is no account \"savings\"; configured: `operating`"), "{result}");
     assert_eq!(balances(&folder), have(&[("operating", "EUR", 1_000_000), ("operating", "JPY", 50_000)]));
 }
 
@@ -287,7 +284,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     assert_eq!(
         reheld,
         "\"ACME GmbH\" had received 0 payments when it was shown and has received 1 payment now, \
-         not all of them by transfers that were shown to wait beside it"
+         not all of them by transfers that were shown as waiting with it"
     );
     assert!(
         summary(&again).contains("paid once before, LAST WITH THE SAME AMOUNT AND REFERENCE"),
@@ -483,9 +480,9 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
     // What is not bounded, or cannot be, is refused with the reason, and nothing is decided.
     for (terms, code, says) in [
         (&["--grant", "3"][..], 2, "--for"),
-        (&["--grant", "3", "--for", "2h"], 4, "a grant of them says how much in all, in EUR too"),
+        (&["--grant", "3", "--for", "2h"], 4, "the grant needs a total amount in EUR too"),
         (&["--grant", "3", "--for", "2h", "--up-to", "120 EURO"], 2, "`EURO` is not a currency"),
-        (&["--grant", "3", "--for", "31d", "--up-to", "120.00 EUR"], 4, "in 30 days at most"),
+        (&["--grant", "3", "--for", "31d", "--up-to", "120.00 EUR"], 4, "within 30 days"),
         (&["--grant", "0", "--for", "2h", "--up-to", "120.00 EUR"], 4, "1 to 1000 calls"),
         (
             &["--grant", "3", "--for", "2h", "--up-to", "120.00 EUR", "--may-differ", "/payee"],

@@ -33,9 +33,9 @@ pub enum NotOurs {
     #[error("others can write to `{path}` (mode {mode:o}): run `chmod go-w {path}`, if what is in it is still yours")]
     Writable { path: PathBuf, mode: u32 },
     /// The path is a link, a folder or a special file.
-    #[error("`{0}` is no plain file; put one in its place")]
+    #[error("`{0}` is not a regular file; put one in its place")]
     NotPlain(PathBuf),
-    #[error("`{0}` is no folder")]
+    #[error("`{0}` is not a folder")]
     NotAFolder(PathBuf),
     /// The path could not be inspected.
     #[error("`{path}`: {source}")]

@@ -111,11 +111,11 @@ fn is_delayed(folder: &Folder, host: &Host, run: &str, reason: &str) {
     assert!(row["reason"].as_str().unwrap().contains(reason), "`{reason}` is not in {row}");
     assert!(row["delayed"]["since"].as_str().unwrap().ends_with('Z'), "{row}");
     let cookie = host.sign_in();
-    for (path, words) in [(format!("/runs/{run}"), "goes on trying"), ("/runs?state=delayed".into(), run)] {
+    for (path, words) in [(format!("/runs/{run}"), "keeps trying"), ("/runs?state=delayed".into(), run)] {
         let page = host.page(&cookie, &path);
         assert!(page.contains("delayed") && page.contains(words), "{path}: {page}");
     }
-    assert!(host.page(&cookie, "/").contains("cannot bring forward just now"));
+    assert!(host.page(&cookie, "/").contains("is delayed: the host cannot continue it just now"));
     let said = shown(folder, run);
     assert!(said.contains("delayed since") && said.contains(reason), "{said}");
     let events = host.events(run);
@@ -124,7 +124,10 @@ fn is_delayed(folder: &Folder, host: &Host, run: &str, reason: &str) {
     until("letter", || {
         let letters = fs::read_dir(folder.path().join("mail/new")).unwrap();
         let texts: Vec<String> = letters.filter_map(|letter| fs::read_to_string(letter.unwrap().path()).ok()).collect();
-        texts.iter().any(|text| text.contains(run) && text.contains("cannot bring run")).then_some(())
+        texts
+            .iter()
+            .any(|text| text.contains(run) && text.contains("is delayed: the host cannot continue it now"))
+            .then_some(())
     });
 }
 
@@ -185,6 +188,6 @@ fn whatever_keeps_the_host_from_it_is_seen_and_then_gone() {
         assert!(!shown(&folder, run).contains("delayed"), "{}", shown(&folder, run));
     }
     assert_eq!(delayed_runs(&host), 0);
-    assert!(!host.page(&host.sign_in(), "/").contains("cannot bring forward"));
+    assert!(!host.page(&host.sign_in(), "/").contains("delayed: the host cannot continue"));
     evidence::figure("T35", "causes of a delay that is seen", CAUSES.len() as u64);
 }

@@ -81,7 +81,7 @@ fn what_was_typed_is_there_when_the_page_has_changed() {
     assert!(host.decide(&approval, "edit", &json!({ "arguments": arguments })).0 < 300);
     plain.meets(409);
     plain.click("button.reject");
-    plain.sees("What you wrote was not sent");
+    plain.sees("Your text was not sent");
     assert_eq!(plain.value("#typed"), "use <b>the</b> other account");
     plain.click("a.go");
     plain.sees("Hello once more");

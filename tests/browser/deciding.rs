@@ -25,12 +25,12 @@ fn a_release_is_read_approved_and_done() {
         "production",
         "What the host found out",
         "two",
-        "What the agent says about it",
+        "The agent's rationale",
         "would go live",
     ];
     let places: Vec<_> =
         read.iter().map(|part| page.find(part).unwrap_or_else(|| panic!("no {part} in {page}"))).collect();
-    let claims = page.find("What the agent says about it").unwrap();
+    let claims = page.find("The agent's rationale").unwrap();
     let headings = ["What would be done", "What the host found out"].map(|heading| page.find(heading).unwrap());
     assert!(headings.iter().all(|at| *at < claims) && places[5] > claims, "{page}");
     assert!(page.contains(&commit) && page.contains("The second commit"), "{page}");

@@ -17,7 +17,7 @@ fn a_link_signs_in_once() {
     olivia.fill("#token", &host.token);
     olivia.click("main button");
     // Under a name that nobody else has; who comes there from elsewhere goes on by themselves.
-    olivia.sees("Another page has led you to Holdshort");
+    olivia.sees("Another page has sent you to Holdshort");
     olivia.click("a");
     olivia.sees("This link signs this browser in as olivia");
     olivia.click("main button");
@@ -43,7 +43,7 @@ fn a_link_signs_in_once() {
     // Another browser comes too late.
     let thief = Person::at(&host).unwrap();
     thief.goto(&link);
-    thief.sees("This link was used already or is too old.");
+    thief.sees("This link was used already or has expired.");
     thief.goto(&approval);
     thief.sees("prints a link that signs you in");
     olivia.goto("/");

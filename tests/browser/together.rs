@@ -97,7 +97,7 @@ fn two_have_to_agree_and_neither_is_who_started_it() {
     assert_eq!(open, true, "what he looks at is what waits");
     assert_eq!(host.approval(&id)["state"], "held");
     alice.goto(&page);
-    alice.sees("You have approved this. More people are needed.");
+    alice.sees("You have approved this. More approvals are needed.");
     bob.click("button.approve");
     bob.sees("You decided");
     host.effect(&id, "succeeded");
@@ -127,8 +127,8 @@ fn a_stage_comes_after_the_other() {
     let bob = Person::signed_in(&host, BOB, How::default()).unwrap();
     for person in [&ann, &olivia, &bob] {
         person.goto(&page);
-        person.sees("Still to decide: 1 more of: bob (stage 1 of 2).");
-        person.sees("then ann may decide as well, for 2 h");
+        person.sees("Still needed: 1 more of: bob (stage 1 of 2).");
+        person.sees("then ann may decide too, for 2 h");
         person.sees("held because: mail leaves the <house>");
     }
     ann.sees("Others must approve first.");
@@ -136,10 +136,10 @@ fn a_stage_comes_after_the_other() {
     olivia.sees("You may not approve this: who started the run");
     bob.click("button.approve");
     bob.sees("You decided");
-    ann.sees("Still to decide: 1 more of: ann (stage 2 of 2).");
+    ann.sees("Still needed: 1 more of: ann (stage 2 of 2).");
     ann.sees("This has just changed");
     bob.goto(&page);
-    bob.sees("You have approved this. More people are needed.");
+    bob.sees("You have approved this. More approvals are needed.");
     assert!(!bob.has("button.approve"), "his part is done");
     ann.goto(&page);
     ann.click("button.approve");
@@ -181,7 +181,7 @@ fn more_like_it_is_cleared_and_taken_back() {
     assert!(!bob.body().contains("Clear more like it"), "he may not");
     bob.meets(403);
     bob.goto(&format!("{page}/grant"));
-    bob.sees("you may not have more calls like this one cleared");
+    bob.sees("you may not make grants for calls like this one");
 
     alice.goto(&page);
     alice.click(&format!("a[href='{page}/grant']"));
@@ -193,7 +193,7 @@ fn more_like_it_is_cleared_and_taken_back() {
     alice.script("document.getElementById('calls').value = '2'");
     alice.click("input[value='/message/subject']");
     alice.click("form.edit button.go");
-    alice.sees("This is what will be cleared");
+    alice.sees("The grant as a policy");
     alice.sees("context.granted.calls < 2");
     assert!(!alice.body().contains("message.subject"), "it may differ");
     assert_eq!(host.approval(&id)["state"], "held", "nothing is sent yet");
@@ -213,8 +213,8 @@ fn more_like_it_is_cleared_and_taken_back() {
     bob.click(&format!("a[href='/grants/{id}']"));
     bob.sees("permit (");
     bob.click("button.reject");
-    bob.sees("bob took it back");
+    bob.sees("bob revoked it");
     alice.goto(&page);
-    alice.sees("bob took it back");
+    alice.sees("bob revoked it");
     held(&host, "scripted", "email ann@localhost Another");
 }

@@ -73,7 +73,7 @@ fn every_view_fits_is_light_and_is_for_everybody() {
         ("trouble", &alice, "/approvals/none.1".into(), 404),
     ];
     alice.goto("/stats");
-    alice.sees("Try it on what was recorded");
+    alice.sees("Try it on the recorded calls");
     let axe = axe();
     let mut checks = 0;
     for (name, person, path, status) in views {

@@ -15,9 +15,9 @@ fn what_is_made_to_be_misread_takes_a_word() {
     let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
     let page = format!("/approvals/{id}");
     alice.goto(&page);
-    alice.sees("Look twice");
+    alice.sees("Warnings");
     alice.sees("<U+202E>");
-    alice.sees("Something here is not what it seems");
+    alice.sees("There are warnings on this approval");
     let turned = alice.script("return document.body.textContent.includes('\\u202e')");
     assert_eq!(turned, false, "the mark itself is nowhere");
 
@@ -29,7 +29,7 @@ fn what_is_made_to_be_misread_takes_a_word() {
         alice.goto(&page);
         alice.meets(400);
         forge(&alice, &format!("document.getElementById('word').value = '{word}'"));
-        alice.sees("this takes the word `approve`, typed: nothing was sent");
+        alice.sees("nothing was sent: type the word `approve` to confirm");
         assert_eq!(host.approval(&id)["state"], "held");
     }
     alice.goto(&page);

@@ -107,7 +107,7 @@ fn an_agent_is_inspected() {
     let prowl = component("prowl");
     let report = holdshort(&folder, &["inspect", prowl.to_str().unwrap(), "--json"]).exits(0).json();
     let told = holdshort(&folder, &["inspect", prowl.to_str().unwrap()]).exits(0).out;
-    let (gets, empty) = told.split_once("It finds these of WASI empty").unwrap();
+    let (gets, empty) = told.split_once("WASI that is present but empty").unwrap();
     for (member, part) in [("wasi", gets), ("wasi_empty", empty)] {
         let names: Vec<&str> = part.lines().map(str::trim).filter(|line| line.starts_with("wasi:")).collect();
         assert_eq!(report[member], serde_json::json!(names), "{told}");

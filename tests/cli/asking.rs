@@ -144,7 +144,10 @@ fn a_question_takes_one_answer_whatever_effects_take() {
     host.held(&run);
     let shown = holdshort(&folder, &["approvals", "show", &email]).exits(0).out;
     assert!(shown.contains("  state: held; 2 approvals are needed\n"), "{shown}");
-    assert!(shown.contains("  needs: 2 of: any reviewer, not who started or edited it; then "), "{shown}");
+    assert!(
+        shown.contains("  needs: 2 of: any reviewer, except the person who started or edited it; then "),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -158,9 +161,9 @@ fn an_approval_is_shown_whole_and_its_digest_can_be_copied() {
         &format!("  digest: {digest}\n"),
         "What would be done\n",
         &format!("revision: \"{}\"", repository.tip("main")),
-        "Only if this still holds\n",
+        "Only while this holds\n",
         "│ +two\n",
-        "What the agent says about it (its own words; nobody has checked them)\n",
+        "The agent's rationale (its own words, not verified)\n",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
@@ -173,7 +176,7 @@ fn an_approval_is_shown_whole_and_its_digest_can_be_copied() {
     host.effect(id, "succeeded");
     let shown = holdshort(&folder, &["approvals", "show", id]).exits(0).out;
     assert!(shown.contains("state: approved\n") && shown.contains("effect: succeeded, attempt 1"), "{shown}");
-    assert!(shown.contains("What was done, as the connector reports it\n"), "{shown}");
+    assert!(shown.contains("What was done (the connector's receipt)\n"), "{shown}");
 }
 
 #[test]

@@ -32,13 +32,13 @@ fn a_habit_is_told_and_its_policy_is_one_of_this_hosts() {
         "\nby policy:\n  hold-everything: 0 cleared (0.0 %), 20 held (100.0 %), 0 refused (0.0 %); 20 approved; approval rate 100.0 %; median ",
         "\nby group and capability:\n  house on holdshort:agent/email@0.1.0#send-email: 20 approve; median ",
         "; 20 faster than reading\n",
-        "\nsuggestion: `hold-everything` held 20 calls of `scripted` to `holdshort:agent/email@0.1.0#send-email`, all approved as they were, in 20 decisions (20 of them faster than reading, which says little) and ",
+        "\nsuggestion: `hold-everything` held 20 calls of `scripted` to `holdshort:agent/email@0.1.0#send-email`, all approved unchanged, in 20 decisions (20 of them faster than reading, which means little) and ",
         "\n      resource.facts.outside_recipients == 0 &&\n",
         "holdshort policy backtest --add FILE",
     ] {
         assert!(said.out.contains(part), "no `{part}` in\n{}", said.out);
     }
-    assert!(said.err.contains("within 5 %"), "{said:?}");
+    assert!(said.err.contains("exact to 5 %"), "{said:?}");
 
     // What is printed is the policy, indented.
     let policy = stats["suggestions"][0]["policy"].as_str().unwrap();
@@ -47,7 +47,7 @@ fn a_habit_is_told_and_its_policy_is_one_of_this_hosts() {
     assert!(printed.contains(policy), "{policy}\nin\n{printed}");
     fs::write(folder.path().join("like.cedar"), policy).unwrap();
     let checked = holdshort(&folder, &["policy", "check", "like.cedar"]).exits(0);
-    assert!(checked.out.contains("the policies are sound: 1 about calls"), "{checked:?}");
+    assert!(checked.out.contains("the policies are valid: 1 about calls"), "{checked:?}");
 
     let before = holdshort(&folder, &["stats", "--since", "2h", "--until", "1h", "--json"]).exits(0).json();
     assert_eq!(before["stats"]["calls"]["held"], 0, "it has all happened since");

@@ -127,7 +127,7 @@ fn editing_proposes_something_else() {
     let steps = [("Propose this instead? [y/N]", "y\n")];
     let seen = with_variables(&folder, 100, &["approvals", "edit", &id], &steps, &[("EDITOR", &editor)]);
     assert_eq!(seen.code, 0, "{}", seen.screen);
-    let next = format!("whoever approves it looks at the whole of it with: holdshort approvals approve {id}");
+    let next = format!("to see it in full and approve it: holdshort approvals approve {id}");
     let (shown, proposed) = seen.screen.split_once("Propose this instead?").unwrap();
     assert!(shown.contains("What the host found out") && shown.contains("Subject: Hello"), "what it was: {shown}");
     assert!(proposed.contains(" is held"), "{proposed}");
@@ -196,7 +196,7 @@ fn what_is_disguised_is_not_approved_by_habit() {
     let id = held["id"].as_str().unwrap();
     let question = "Type `approve`:";
     let seen = on_terminal(&folder, 100, &["approvals", "approve", id], &[(question, "y\n")]);
-    assert!(seen.code == 1 && seen.screen.contains("Look twice"), "{}", seen.screen);
+    assert!(seen.code == 1 && seen.screen.contains("Warnings"), "{}", seen.screen);
     assert!(seen.screen.contains("Invoice<U+202E>fdp.exe") && !seen.raw.contains('\u{202e}'), "{}", seen.screen);
     assert_eq!(letters(&folder), 0);
     assert_eq!(on_terminal(&folder, 100, &["approvals", "approve", id], &[(question, "approve\n")]).code, 0);
@@ -235,8 +235,11 @@ fn a_run_that_is_watched_says_what_was_found_out() {
     let digest = holdshort(&folder, &["approvals", "show", &id, "--json"]).exits(0).json()["digest"].clone();
     holdshort(&folder, &["approvals", "approve", &id, "--yes", "--digest", digest.as_str().unwrap()]).exits(0);
     assert!(line("is in doubt: ").ends_with("exit status 9: \"half-way\""));
-    line("is in doubt still, for a person to settle; the host looked: ");
-    assert_eq!(line("settle it: "), format!("settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
+    line("is still in doubt, for a reviewer to resolve; lookup: ");
+    assert_eq!(
+        line("settle it: "),
+        format!("resolve it: holdshort runs resolve {id} done|not-done|abandon|send-again")
+    );
     holdshort(&folder, &["runs", "resolve", &id, "not-done"]).exits(0);
     assert!(run.wait().unwrap().success());
 }
@@ -273,10 +276,10 @@ fn what_is_in_doubt_is_settled_by_a_person() {
     fails("resolve-receipt-that-is-no-json", &folder, &["runs", "resolve", &id, "done", "--receipt", "{"]).exits(2);
     fails("resolve-receipt-that-does-not-fit", &folder, &["runs", "resolve", &id, "done", "--receipt", "{}"]).exits(4);
     let said = holdshort(&folder, &["runs", "resolve", &id, "not-done", "-m", "I looked"]).exits(0);
-    assert_eq!(said.out, format!("{id} is settled as not-done: failed\n"));
+    assert_eq!(said.out, format!("{id} is resolved as not-done: failed\n"));
     assert!(host.over(&run)["result"]["ok"].as_str().unwrap().starts_with("err Refusal::Failed("), "the agent is told");
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0).out;
-    assert!(events.contains("call 1 is settled by olivia as not done: \"I looked\""), "{events}");
+    assert!(events.contains("call 1 is resolved by olivia as not done: \"I looked\""), "{events}");
     fails("resolve-again", &folder, &["runs", "resolve", &id, "done"]).exits(4);
 
     let (run, id) = doubt(&host);

@@ -98,11 +98,11 @@ fn what_check_says_stops_the_host_too() {
     for (text, expected) in [
         (
             "@id(\"two\") @quorum(\"2\") permit (principal, action == Action::\"review\", resource);",
-            "`two`: nobody could clear what it holds",
+            "`two`: its requirement cannot be met",
         ),
         (
             "@id(\"none\") @reviewers(\"empty\") permit (principal, action == Action::\"review\", resource);",
-            "stage 1 takes 1 person, and 0 of",
+            "stage 1 needs 1 person, and 0 of",
         ),
         (
             "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence >= 0.7 };",

@@ -30,7 +30,7 @@ fn other_policies_are_tried_and_a_verdict_is_explained() {
         "by look (ours.cedar:4)",
         "permit (principal, action == Action::\"review\", resource is email::SendEmail);",
         "would be cleared if resource.facts.outside_recipients were 0 (is 1)",
-        "note: facts are as they were recorded",
+        "note: facts stay as recorded",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }

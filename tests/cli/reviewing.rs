@@ -34,7 +34,7 @@ fn what_waits_is_opened_read_and_approved() {
     let mut screen = review(&folder);
     screen.sees(&["Holdshort: 2 held", &format!("> {first}"), &second, "Enter open"]);
     for key in ["a", "r", "e"] {
-        screen.keys(key).sees(&["nothing is decided on that was not opened"]);
+        screen.keys(key).sees(&["only an opened call can be decided"]);
         screen.keys("k").sees(&["Enter open"]);
     }
     screen.keys("\r").sees(&[&format!("{first}  held  1 of 2"), "a approve"]);
@@ -42,7 +42,7 @@ fn what_waits_is_opened_read_and_approved() {
     screen.keys("a").sees(&["the end of this page has not been on the screen yet"]);
     screen.keys("y").sees(&["a approve"]);
     assert_eq!(host.approval(&first)["state"], "held");
-    screen.keys("G").sees(&["100 %", "What the agent says about it"]);
+    screen.keys("G").sees(&["100 %", "The agent's rationale"]);
     screen.keys("a").sees(&["Approve exactly this? [y/N]"]).keys("n").sees(&["not confirmed; nothing was sent"]);
     assert_eq!((host.approval(&first)["state"].as_str(), letters(&folder)), (Some("held"), 0));
     screen.keys("a").sees(&["Approve exactly this? [y/N]"]).keys("y");
@@ -79,7 +79,7 @@ fn a_deployment_moves_its_branch_on_a_narrow_terminal_too() {
             (screen.text() != before).then_some(())
         });
     }
-    for part in ["What would be done", "│ +two", "Only if this still holds", "What the agent says"] {
+    for part in ["What would be done", "│ +two", "Only while this holds", "The agent's rationale"] {
         assert!(seen.contains(part), "{part}: {seen}");
     }
     assert!(!screen.raw().contains("\u{1b}[1m"), "bold is a colour too, for whoever wants none");
@@ -101,7 +101,7 @@ fn a_rejection_tells_the_agent_why_and_a_question_is_answered() {
     let asked = host.held(&question)["id"].as_str().unwrap().to_owned();
     let mut screen = review(&folder);
     screen.sees(&[&id, &asked]).keys("\r").sees(&["r reject"]);
-    screen.keys("w").sees(&["it is no question"]);
+    screen.keys("w").sees(&["this is not a question"]);
     screen.keys("r").sees(&["what should the agent know?"]).keys("no\u{1b}").sees(&["not confirmed; nothing was sent"]);
     screen
         .keys("r")
@@ -175,7 +175,7 @@ fn what_is_in_doubt_is_on_top_with_the_way_out() {
     host.held(&waits);
     let (_, id) = doubt(&host);
     let mut screen = review(&folder);
-    screen.sees(&["Holdshort: 1 held, 1 in doubt", "In doubt: the page of each says how to settle it", &waits]);
+    screen.sees(&["Holdshort: 1 held, 1 in doubt", "In doubt: the page of each call says how to resolve it", &waits]);
     assert!(screen.text().find(&id) < screen.text().find(&waits), "{}", screen.text());
     screen
         .keys("\r")
@@ -192,8 +192,8 @@ fn disguise_takes_a_word() {
     let host = folder.serve();
     let id = letter(&host, "p\u{430}ypal \u{202e} 日本語");
     let mut screen = review(&folder);
-    screen.sees(&["<U+202E> 日本語"]).keys("\r").sees(&["Look twice"]).keys("G").sees(&["100 %"]);
-    screen.keys("a").sees(&["Look twice at what is marked with `!`", "Type `approve`:"]);
+    screen.sees(&["<U+202E> 日本語"]).keys("\r").sees(&["Warnings"]).keys("G").sees(&["100 %"]);
+    screen.keys("a").sees(&["Read the warnings (marked with `!`) first", "Type `approve`:"]);
     screen.keys("y\r").sees(&["not confirmed; nothing was sent"]);
     screen.keys("a").keys("\u{1b}[200~approve\u{1b}[201~\r").sees(&["not confirmed; nothing was sent"]);
     assert_eq!(host.approval(&id)["state"], "held");
@@ -240,7 +240,7 @@ fn long_evidence_is_fetched_and_read_before_it_is_approved() {
     let id = host.held(&host.start("scripted", "deploy main production Large"))["id"].as_str().unwrap().to_owned();
     let mut screen = review(&folder);
     screen.sees(&[&id]).keys("\r").sees(&["f fetch evidence"]).keys("G").sees(&["press f", "100 %"]);
-    screen.keys("a").sees(&["long evidence is not here yet"]).keys("e").sees(&["long evidence is not here yet"]);
+    screen.keys("a").sees(&["long evidence is not loaded yet"]).keys("e").sees(&["long evidence is not loaded yet"]);
     screen.keys("f").sees(&["a approve  e edit  r reject  n next"]);
     // It has become a longer page, whose end nobody has seen.
     screen.keys("a").sees(&["the end of this page has not been on the screen yet"]);

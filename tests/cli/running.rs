@@ -195,7 +195,7 @@ fn ctrl_c_leaves_the_run_parked_and_serve_goes_on_with_it() {
     run.interrupt();
     let said = run.ended(&folder).exits(130);
     assert!(!folder.path().join(".holdshort/journal.db.address").exists(), "nobody is sent to where nobody is");
-    let parked = "RUN is parked, and nothing is lost. Start `holdshort serve` here, and it goes on; then `holdshort runs show RUN` tells how it stands.\n";
+    let parked = "RUN is parked, and nothing is lost. Start `holdshort serve` here, and it goes on; then `holdshort runs show RUN` shows its state.\n";
     assert!(normal(&said.err, &folder).ends_with(parked) && said.out.is_empty(), "{said:?}");
     let host = folder.serve();
     host.approve(&host.approval(&id));
@@ -237,7 +237,7 @@ fn ctrl_c_beside_a_host_ends_the_watching_alone() {
     let id = approve.split_whitespace().last().unwrap().to_owned();
     run.interrupt();
     let said = run.ended(&folder).exits(130);
-    let goes_on = "RUN goes on at the host; `holdshort runs show RUN` tells how it stands.\n";
+    let goes_on = "RUN goes on at the host; `holdshort runs show RUN` shows its state.\n";
     assert!(normal(&said.err, &folder).ends_with(goes_on), "{said:?}");
     host.approve(&host.approval(&id));
     host.effect(&id, "succeeded");

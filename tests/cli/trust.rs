@@ -368,7 +368,11 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
     set(&at("shared"), 0o777);
     folder.configure(&without_mail);
     let host = folder.serve();
-    assert!(host.said().contains("note: what `a` reads and attaches may be somebody else's"), "{}", host.said());
+    assert!(
+        host.said().contains("note: agents may read and attach files from `a` that others have written"),
+        "{}",
+        host.said()
+    );
     host.stop();
     evidence::figure("T33", "files that decide or run, in others' hands", if is_root { tried } else { 55 });
 }

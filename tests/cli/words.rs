@@ -44,7 +44,7 @@ fn a_mistake_in_the_configuration_is_shown_with_its_line() {
     folder.configure("[server]\nlisten = \"127.0.0.1:0\"\n\n[aproval]\nquorum = 2\n");
     for command in [&["config"][..], &["serve"], &["run", "a.wasm", "--task", "x"], &["approvals"], &["runs"]] {
         let said = holdshort(&folder, command).exits(2);
-        assert!(said.err.contains("holdshort.toml:4:2: `aproval`: there is no such setting"), "{command:?}: {said:?}");
+        assert!(said.err.contains("holdshort.toml:4:2: `aproval`: unknown setting"), "{command:?}: {said:?}");
     }
     fails("configuration-unknown-key", &folder, &["config"]).exits(2);
     folder.configure("[server]\nlisten = 127.0.0.1:0\n");

@@ -57,7 +57,7 @@ fn what_an_agent_says_is_shown_or_refused() {
                     let page = plain(&action(&Matter::of(&proposal, &[], &[]), 100));
                     let what = format!("{class}: {}: {page}", bait.attack);
                     assert_harmless(&page, [*bait], &what);
-                    let marked = page.contains("\n\nLook twice\n") || page.contains("\n\nHow its texts are written\n");
+                    let marked = page.contains("\n\nWarnings\n") || page.contains("\n\nCode points of its texts\n");
                     assert!(marked || bait.marks.is_empty() || !carries(&proposal, &bait.text), "{what}");
                     held += 1;
                     let (status, answer) =

@@ -162,20 +162,17 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
 
 /// The host's headings, as far as they stand on one line at these widths; a longer one goes on with a sign of its own.
 const HEADINGS: &[&str] = &[
-    "Look twice",
+    "Warnings",
     "What would be done",
-    "How its texts are written",
-    "How its texts are ",
-    "Only if this still ",
-    "Only if this still holds",
+    "Code points of its texts",
+    "Code points of its ",
+    "Only while this ",
+    "Only while this holds",
     "What the host found out",
     "What the host found ",
-    "What the agent says about it (its own words; nobody has checked them)",
-    "What the agent says about it (its own words; nobody ",
-    "What the agent says about it (its own words; nobody has ",
-    "What the agent says ",
-    "What the agent says about it (its own ",
-    "What the agent says about ",
+    "The agent's rationale (its own words, not verified)",
+    "The agent's ",
+    "The agent's rationale ",
 ];
 
 /// What is printed in other places than pages: each kind of line, and what it must begin with.
@@ -188,7 +185,7 @@ fn others(bait: &Bait, columns: usize) -> u64 {
         (
             "a refused call",
             terminal::refused(&facts, &json!({"x": text}), columns),
-            &["Refused ", "What was asked for", "  "],
+            &["Refused ", "What the agent requested", "  "],
         ),
         ("an edit", terminal::changes(&changes(&before, &after), columns), &["message.", "  "]),
         ("an edit undone", terminal::changes(&changes(&after, &before), columns), &["message.", "  "]),
@@ -248,8 +245,8 @@ fn what_is_disguised_is_marked() {
             wrong.push(format!("{}: {}: should be {:?}, and is {found:?}", bait.class, bait.attack, bait.marks));
         }
         let page = plain(&terminal::action(&matter, 80));
-        assert_eq!(page.contains("\n\nLook twice\n"), !matter.warnings().is_empty());
-        assert_eq!(page.contains("\n\nHow its texts are written\n"), !matter.notes().is_empty());
+        assert_eq!(page.contains("\n\nWarnings\n"), !matter.warnings().is_empty());
+        assert_eq!(page.contains("\n\nCode points of its texts\n"), !matter.notes().is_empty());
         marked += usize::from(!found.is_empty());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -237,15 +237,15 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
 }
 
 const HEADINGS: [&str; 9] = [
-    "Look twice",
-    "How its texts are written",
+    "Warnings",
+    "Code points of its texts",
     "What would be done",
-    "Only if this still holds",
+    "Only while this holds",
     "What the host found out",
-    "What the agent says about it (its own words; nobody has checked them)",
-    "What was done, as the connector reports it",
-    "Refused before anyone was asked; nothing was done",
-    "What was asked for",
+    "The agent's rationale (its own words, not verified)",
+    "What was done (the connector's receipt)",
+    "Refused without asking a reviewer; nothing was done",
+    "What the agent requested",
 ];
 
 /// The endpoint's own answers, as `curl` prints them: whatever of a request or of the journal they repeat.

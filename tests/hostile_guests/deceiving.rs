@@ -54,7 +54,7 @@ fn every_nasty_character_is_written_out() {
 
 /// What `escape` can get held, and what a reviewer must find on the page of it; everything else that it tries is refused (`out.rs`, `limits.rs`).
 const HELD: &[(&str, &[&str], &[&str])] = &[
-    ("lookalike", &["Look twice", "mixes Cyrillic and Latin letters", "is xn--"], &[]),
+    ("lookalike", &["Warnings", "mixes Cyrillic and Latin letters", "is xn--"], &[]),
     (
         "html",
         &["</title></pre><script>document.forms[0].submit()</script>", "<img src=", "![x](http://attacker.example)"],
@@ -75,7 +75,7 @@ fn what_is_held_is_shown_as_it_is_with_the_claims_last() {
         }
         let shown = show(&folder, id);
         assert!(shown.contains(approval["digest"].as_str().unwrap()), "{task}: the digest is not in\n{shown}");
-        let heading = "What the agent says about it (its own words; nobody has checked them)";
+        let heading = "The agent's rationale (its own words, not verified)";
         let (done, said) = shown.split_once(heading).unwrap();
         for (part, expected) in [(done, matter), (said, claims)] {
             for text in *expected {

@@ -35,7 +35,7 @@ fn a_flood_of_held_calls_is_capped_and_reaches_nobody() {
         refusals
             .iter()
             .all(|reason| reason
-                .starts_with("over a limit of this host: this run may hold 3 calls and has held that many;")),
+                .starts_with("over a limit of this host: this run has had 3 held calls, the most allowed;")),
         "{refusals:?}"
     );
     assert_eq!(events.iter().filter(|event| event["type"] == "call-held").count(), 3);
@@ -66,7 +66,7 @@ fn a_run_is_not_brought_back_for_ever() {
     let (_folder, host) = folder(&["clock"], "cpu-ms = 500").into_served();
     let row = host.over(&host.start("clock", &format!("spin=40 {}", "sleep=110 ".repeat(1_000))));
     assert_eq!(row["state"], "trapped", "{row}");
-    let said = "it slept or waited too often: bringing it back each time takes more than 5000 ms of CPU time in all";
+    let said = "it slept or waited too often: its replays take more than 5000 ms of CPU time in all";
     assert_eq!(row["reason"], said, "{row}");
 }
 
@@ -129,7 +129,7 @@ fn the_display_budget_refuses_and_never_cuts() {
     let shown = folder.run(&["approvals", "show", approval["id"].as_str().unwrap()]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     let (_, matter) = shown.split_once("What would be done").unwrap();
-    let (matter, _) = matter.split_once("What the agent says about it").unwrap();
+    let (matter, _) = matter.split_once("The agent's rationale").unwrap();
     assert_eq!(matter.matches("word").count(), 6_000);
     assert!(matter.contains("the end\""));
 }

@@ -39,8 +39,7 @@ fn forged_identifiers_are_words() {
     assert_eq!(id, format!("{run}.1"));
     assert_ne!(forged["digest"], others["digest"]);
     let shown = show(&folder, id);
-    let (done, said) =
-        shown.split_once("What the agent says about it (its own words; nobody has checked them)").unwrap();
+    let (done, said) = shown.split_once("The agent's rationale (its own words, not verified)").unwrap();
     assert!(unwrapped(said).contains("verdict clear") && unwrapped(said).contains(other), "{shown}");
     // Above the claims it stands in quotation marks or behind a mark of quoted text, never alone as a line of the host's.
     for line in unwrapped(done).lines().filter(|line| line.contains("verdict clear")) {

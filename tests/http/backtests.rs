@@ -296,7 +296,7 @@ async fn calls_that_nobody_made_are_judged_on_a_page() {
     let world = World::new().await;
     let alice = Browser::of(&world, "alice").await;
     let shown = alice.page("/policy/cases").await;
-    assert!(shown.contains("name = &#34;a letter to a customer&#34;"), "an example: {shown}");
+    assert!(shown.contains("name = &#34;a message to a customer&#34;"), "an example: {shown}");
     let seal = field(&shown, "/policy/cases", "seal").to_owned();
     let case = |name: &str, text: &str, expect: &str| {
         format!(

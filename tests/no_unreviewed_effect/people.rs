@@ -134,7 +134,10 @@ fn an_edit_that_leaves_nobody_is_refused() {
     let (status, problem) = host.request(ALICE, &format!("/v1/approvals/{}/decisions", id(&held)), Some(&edit));
     let detail = problem["detail"].as_str().unwrap_or_default();
     assert_eq!(status, 422, "{problem}");
-    assert!(detail.contains("nobody could clear it then: it takes 2 in stage 1, and 1 of those"), "{problem}");
+    assert!(
+        detail.contains("its requirement could not be met then: too few eligible reviewers in stage 1: 1 of 2"),
+        "{problem}"
+    );
     assert_eq!(host.approval(id(&held)), held, "the call is as it was");
     assert_eq!(decide(&host, ALICE, id(&held), &approve(&held)).0, 202);
     assert_eq!(world.effects(), 0);

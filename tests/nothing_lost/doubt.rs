@@ -190,7 +190,7 @@ fn what_another_connector_did_is_not_looked_up() {
         "[email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\nport = 9\nfrom = \"agent@localhost\"\n";
     folder.configure(&config.replace(&mail.section(), relay));
     let mut doubt = Doubt::of(&folder, &id);
-    let expected = "it was not looked up: the connector was `maildir` when it was shown and is `smtp` now";
+    let expected = "the lookup was not made: the connector was `maildir` when it was shown and is `smtp` now";
     assert_eq!(doubt.evidence(), expected);
     assert_eq!(doubt.operator.approval(&id)["if_lost"], Value::Null, "nothing will be looked at");
     // The connector is back, and so is the look-up.

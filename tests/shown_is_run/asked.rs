@@ -56,10 +56,10 @@ async fn what_is_not_shown_takes_the_typed_word() {
         let host = folder.serve();
         let held = host.held(&host.start("scripted", "deploy main production Notes"));
         assert_eq!(held["proposal"]["facts"]["kinds-not-shown"], json!([kind]), "{held}");
-        let warning = format!("the diff does not show all about 1 of 1 files ({kind})");
+        let warning = format!("the diff does not show in full 1 of 1 files ({kind})");
         let (page, terminal) = (page(&host, &held).await, shown(&folder, &held));
         assert!(page.contains(&warning) && page.contains("name=\"word\""), "{kind}: {page}");
-        assert!(terminal.contains("Look twice") && terminal.contains(&warning[..40]), "{kind}: {terminal}");
+        assert!(terminal.contains("Warnings") && terminal.contains(&warning[..40]), "{kind}: {terminal}");
     }
 }
 
@@ -76,7 +76,7 @@ async fn two_bytes_are_two_bytes_everywhere_and_ask_for_no_word() {
             assert!(text.contains(line), "no {line} in {text}");
         }
     }
-    assert!(!page.contains("name=\"word\"") && !terminal.contains("Look twice"), "{terminal}");
+    assert!(!page.contains("name=\"word\"") && !terminal.contains("Warnings"), "{terminal}");
     // The evidence itself has the bytes.
     let exhibits = held["proposal"]["exhibits"].as_array().unwrap();
     let diff = exhibits.iter().find(|one| one["media"] == "text/x-diff").unwrap()["digest"].as_str().unwrap();

@@ -352,7 +352,7 @@ fn forgeries() -> Vec<Case> {
     vec![
         forged("a heading", "diff --git a/x b/x\nindex 1..2 100644\n--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n-1\n+2\n"),
         forged("a rename", "rename from a\nrename to b\nsimilarity index 100%\n"),
-        forged("a note of the host's", "note: it is binary\nNOT SHOWN WHOLE\nBinary files a and b differ\n"),
+        forged("a note of the host's", "note: it is binary\nNOT SHOWN IN FULL\nBinary files a and b differ\n"),
         forged("the end of a file", "\\ No newline at end of file\n@@ -0,0 +1 @@\n"),
         case("removed lines like headings", &[file("a", "-- a/x\n++ b/x\nkeep\n")], &[file("a", "keep\n")])
             .lines(0, 2)

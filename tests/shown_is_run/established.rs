@@ -53,8 +53,9 @@ fn an_honest_release_shows_its_report_and_no_difference() {
     assert!(before.starts_with("1 × holdshort:agent/checks@0.1.0#run, which changes nothing\n"), "{before}");
     assert_digests(&folder, &host, &held);
     let page = shown(&folder, &held);
-    assert!(!page.contains("Look twice"), "{page}");
-    let places = ["What would be done", "What the host found out", "checks that this host ran", "What the agent says"];
+    assert!(!page.contains("Warnings"), "{page}");
+    let places =
+        ["What would be done", "What the host found out", "checks that this host ran", "The agent's rationale"];
     assert!(places.map(|heading| page.find(heading).expect(heading)).is_sorted(), "{page}");
 }
 
@@ -71,7 +72,7 @@ fn a_lying_release_is_pointed_out_before_everything_else() {
     let difference = "says that checks passed; where this host ran them, \"tests\" failed";
     let joined = page.split_whitespace().filter(|word| *word != "┊").collect::<Vec<_>>().join(" ");
     assert!(joined.contains(difference), "{page}");
-    assert!(page.find("Look twice") < page.find("What would be done"), "{page}");
+    assert!(page.find("Warnings") < page.find("What would be done"), "{page}");
     // Neither the difference nor anything else is a decision: the person may still approve.
     host.approve(&held);
     host.effect(held["id"].as_str().unwrap(), "succeeded");
@@ -85,7 +86,7 @@ fn a_report_on_another_commit_counts_for_nothing() {
         host.held(&host.start("scripted", "check tests production\ncheck lint main\ndeploy main production CI ok"));
     let (old, new) = (repository.tip("production"), repository.tip("main"));
     let report = evidence(&host, &held, &format!("checks that this host ran on {}: none", &new[..12]));
-    assert!(report.starts_with("This run had no check run on this commit.\n\nThese say nothing"), "{report}");
+    assert!(report.starts_with("This run has run no check on this commit.\n\nReports on other commits"), "{report}");
     assert!(report.contains(&format!("tests: passed on {} (call 1)", &old[..12])), "{report}");
     assert!(report.contains("call 2 asked for a check that did not run: "), "{report}");
     assert_eq!((&facts(&held)["checks"], &facts(&held)["checks-on-other-commits"]), (&json!([]), &json!(1)));

@@ -35,7 +35,7 @@ fn a_large_change_is_shown_whole_and_a_larger_one_is_refused() {
     let row = host.over(&host.start("scripted", "deploy main production Larger"));
     let told = row["result"]["ok"].as_str().unwrap();
     assert!(told.starts_with("err Refusal::Invalid(\"over a limit of this host: `diff "), "{told}");
-    assert!(told.contains("and never a part"), "{told}");
+    assert!(told.contains("and evidence is never cut"), "{told}");
     assert_eq!(host.get("/v1/approvals")["approvals"], json!([]), "nobody is asked about it");
     assert_eq!(repository.tip("production"), deployed);
 }

@@ -68,7 +68,7 @@ fn check(case: &Case, previewed: &Previewed, names: &[Vec<u8>]) {
     assert_eq!(told("kinds-not-shown"), Some(json!(kinds)), "{what}: {facts}");
     let (added, removed) = lines.map_or((None, None), |(added, removed)| (Some(json!(added)), Some(json!(removed))));
     assert_eq!((told("lines-added"), told("lines-removed")), (added, removed), "{what}: {facts}");
-    assert_eq!(previewed.summary.contains("NOT SHOWN WHOLE"), *not_shown > 0, "{what}: {}", previewed.summary);
+    assert_eq!(previewed.summary.contains("NOT SHOWN IN FULL"), *not_shown > 0, "{what}: {}", previewed.summary);
     let (list, diff) = (drawn(previewed, "files "), drawn(previewed, "diff "));
     for name in names {
         let name = quoted(name);
@@ -80,7 +80,7 @@ fn check(case: &Case, previewed: &Previewed, names: &[Vec<u8>]) {
         assert!(diff.iter().any(|drawn| drawn.contains(line)), "{what}: `{line}` is not in {:.3000}", diff.join("\n"));
     }
     if *not_shown > 0 {
-        let unsaid = drawn(previewed, "NOT SHOWN WHOLE in the diff").join("\n");
+        let unsaid = drawn(previewed, "NOT SHOWN IN FULL in the diff").join("\n");
         assert!(kinds.iter().all(|kind| unsaid.contains(&format!("    {kind}: "))), "{what}: {unsaid}");
     } else {
         assert!(!previewed.exhibits.iter().any(|exhibit| exhibit.title().contains("NOT SHOWN")), "{what}");

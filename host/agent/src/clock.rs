@@ -146,7 +146,8 @@ impl Waits<'_> {
                 return Ok(ready);
             }
             let earliest = self.clock.times().earliest;
-            let until = earliest.ok_or_else(|| wasmtime::format_err!("the agent waits for what can never happen"))?;
+            let until =
+                earliest.ok_or_else(|| wasmtime::format_err!("the agent waits for an event that can never happen"))?;
             self.handover.ask(Request::Sleep { until }).await;
         }
     }

@@ -76,7 +76,7 @@ pub struct Kept<T: Send + 'static> {
 
 /// The work with a kept value panicked, and the value is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host failed while it ran the agent; its log has the place")]
+#[error("the host failed while it ran the agent; its log has details")]
 pub struct Failed;
 
 impl<T: Send + 'static> Kept<T> {

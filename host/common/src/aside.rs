@@ -32,7 +32,7 @@ static PEOPLE: LazyLock<Sender<Job>> = LazyLock::new(|| queue("aside-people", TH
 
 /// The work panicked, or no thread could be started for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host failed at work of this size; its log has the place")]
+#[error("the host failed at this task; its log has details")]
 pub struct Failed;
 
 /// Runs work that an agent requested.

@@ -70,12 +70,12 @@ pub enum Fault {
     )]
     Time(u64, &'static str),
     #[error(
-        "what is made of it is larger than {0} MiB; if you trust its author, raise `{1}-compiled-mib` in the section `[limits]`"
+        "its compiled code is larger than {0} MiB; if you trust its author, raise `{1}-compiled-mib` in the section `[limits]`"
     )]
     File(u64, &'static str),
     #[error("it is nested too deep to be read; write or build it flatter")]
     Stack,
-    #[error("what it says of itself is longer than {} MiB; it needs fewer and shorter names", ANSWER_BYTES_MAX >> 20)]
+    #[error("the description of its imports is longer than {} MiB; it needs fewer and shorter names", ANSWER_BYTES_MAX >> 20)]
     Answer,
     #[error("reading it ended the process that read it ({0}); build it again with current tools")]
     Ended(String),

@@ -21,7 +21,7 @@ pub enum NoCurrency {
     #[error("{0} is no longer a currency: {1} has taken its place")]
     Withdrawn(&'static str, &'static str),
     /// The code means gold, a unit of account or a test.
-    #[error("{0} has no smallest unit in which it could be transferred")]
+    #[error("{0} has no smallest unit, so it cannot be transferred")]
     NoUnit(&'static str),
 }
 
@@ -115,7 +115,7 @@ impl FromStr for Amount {
             return Err(format!("`{shown}`: an amount in {code} is written like `10000{zeros} {code}`"));
         }
         match format!("{whole}{fraction:0<decimals$}").parse() {
-            Ok(0) => Err(format!("`{shown}` is nothing; leave it out")),
+            Ok(0) => Err(format!("`{shown}` is zero; leave it out")),
             Ok(minor_units) => Ok(Self { minor_units, currency: code, decimals }),
             Err(_) => Err(format!("`{shown}` is more than a ledger can hold")),
         }

@@ -136,12 +136,12 @@ fn in_our_words(message: &str) -> (String, Option<String>) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", known.join(", ")),
         };
-        return ("there is no such setting".into(), Some(hint));
+        return ("unknown setting".into(), Some(hint));
     }
     if message.starts_with("unknown variant") {
         let found = names.next().unwrap_or_default().to_owned();
         let known: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-        return (format!("`{found}` is not a choice here"), Some(format!("write {}", known.join(" or "))));
+        return (format!("`{found}` is not a valid value here"), Some(format!("write {}", known.join(" or "))));
     }
     if message.starts_with("missing field") {
         let missing = names.next().unwrap_or_default();
@@ -150,7 +150,7 @@ fn in_our_words(message: &str) -> (String, Option<String>) {
     if message.ends_with(", expected nothing") {
         // The library read a number or a date and then found more characters.
         let hint = "put text in quotes, such as `listen = \"127.0.0.1:7411\"`";
-        return ("this is neither text in quotes nor another value".into(), Some(hint.into()));
+        return ("this is not a TOML value".into(), Some(hint.into()));
     }
     let mut what = message.to_owned();
     if let Some((found, expected)) = message

@@ -103,7 +103,7 @@ impl WebUrl {
     /// Refuses an address without TLS, unless the operator allowed it.
     pub fn with_tls(&self, allow_http: bool) -> Result<(), &'static str> {
         let clear = self.0.scheme_str() == Some("http") && !allow_http;
-        if clear { Err("without TLS anybody on the way could read and change the messages") } else { Ok(()) }
+        if clear { Err("without TLS others on the network could read and change the messages") } else { Ok(()) }
     }
 }
 

@@ -339,7 +339,7 @@ impl FromStr for TokenHash {
                 format!("the token `{}`", guessed.trim())
             };
             return Err(format!(
-                "this is the hash of {token}, which anybody would try; make a token with `openssl rand -hex 32`, and its hash with `printf %s \"$TOKEN\" | sha256sum`"
+                "this is the hash of {token}, which is easy to guess; make a token with `openssl rand -hex 32`, and its hash with `printf %s \"$TOKEN\" | sha256sum`"
             ));
         }
         Ok(Self(hash))

@@ -79,15 +79,15 @@ pub struct Checks {
 /// Why a check did not run, in words for the agent; or that the host could not run it.
 #[derive(Debug, thiserror::Error)]
 enum NotRun {
-    #[error("there is no check {name}; the operator named {known}")]
+    #[error("there is no check {name}; configured: {known}")]
     NoCheck { name: Sentence, known: String },
     #[error(transparent)]
     NotResolved(NotResolved),
     #[error("the check `{name}` may not run on {found}, only on {allowed}")]
     NotAllowed { name: String, found: String, allowed: String },
-    #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
+    #[error("the check `{name}` cannot be run: {source}; ask the operator to correct it")]
     NotStarted { name: String, source: NotStarted },
-    #[error("the check `{name}` cannot be run: {source}; the operator has to put it right")]
+    #[error("the check `{name}` cannot be run: {source}; ask the operator to correct it")]
     NotFound { name: String, source: NotFound },
     #[error("{0}; this connector serves `holdshort:agent/checks#run`")]
     NotOurs(&'static str),
@@ -95,7 +95,7 @@ enum NotRun {
     #[error(transparent)]
     Git(#[from] GitError),
     /// Likewise.
-    #[error("no checkout could be made: {0}")]
+    #[error("the checkout failed: {0}")]
     Checkout(#[from] io::Error),
     #[error("the check `{name}` does not run on this commit: {limit}")]
     TooLarge { name: String, limit: String },
@@ -196,9 +196,9 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
         How::Exited(status) => (*status, None),
         How::Signalled(signal) => (-1, Some(format!("ended by signal {signal}"))),
         How::TimedOut => (-1, Some(format!("stopped after {} seconds", check.time_out.as_secs_f64()))),
-        How::WroteTooMuch => (-1, Some(format!("stopped after it had printed {WRITTEN_BYTES_MAX} bytes"))),
-        How::FilledDisk => (-1, Some("stopped after it had used half of the disk space that was free".to_owned())),
-        How::Lost(error) => (-1, Some(format!("how it ended cannot be told: {error}"))),
+        How::WroteTooMuch => (-1, Some(format!("stopped after printing {WRITTEN_BYTES_MAX} bytes"))),
+        How::FilledDisk => (-1, Some("stopped after using half of the free disk space".to_owned())),
+        How::Lost(error) => (-1, Some(format!("its exit status is unknown: {error}"))),
     };
     let mut tail = tail(&ended.stderr);
     if let Some(stopped) = stopped {

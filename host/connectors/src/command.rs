@@ -65,9 +65,9 @@ pub fn if_lost(idempotent: bool, has_lookup: bool) -> IfLost {
         (false, false) => EffectClass::OneShot,
     };
     let evidence = if has_lookup {
-        "once the program has ended, the host asks the operator's lookup program, which tells by its exit status"
+        "after the program has ended, the host runs the operator's lookup program, and its exit status is the answer"
     } else {
-        "the host looks whether the program still runs, and keeps what it said"
+        "the host checks whether the program still runs, and keeps its output"
     };
     IfLost { class, evidence }
 }
@@ -100,7 +100,7 @@ impl Acts {
         let printed = self.looked("preview", argv, action).await?;
         if printed.is_cut() {
             return Err(CannotPreview::Impossible(say!(
-                "{}: its preview is {} bytes; a reviewer is shown at most {} of a program's, and never a part",
+                "{}: its preview is {} bytes; a reviewer is shown at most {} of a program's preview, and previews are never cut",
                 LIMIT,
                 printed.written_bytes,
                 KEPT_BYTES_MAX
@@ -242,7 +242,7 @@ fn ok(ty: &FunctionType) -> Result<Option<&WitType>, Sentence> {
     match &ty.result {
         Some(WitType::Result { ok, .. }) => Ok(ok.as_deref()),
         // Such a function is refused at load, because it could not be told no.
-        Some(_) | None => Err("the function's result is no `result`".into()),
+        Some(_) | None => Err("the function's result type is not `result`".into()),
     }
 }
 

@@ -129,7 +129,7 @@ impl Sandbox {
     /// distribution forbid namespaces in many ways.
     pub fn find() -> Result<Self, Unavailable> {
         let sandbox = Self { as_root: rustix::process::geteuid().is_root(), memory_bytes: machine_bytes() / 2 };
-        let failed = |error: io::Error| Unavailable(format!("no folder to try it in: {error}"));
+        let failed = |error: io::Error| Unavailable(format!("no folder to test the sandbox in: {error}"));
         let place = tempfile::tempdir().map_err(failed)?;
         let folders = Folders::make(place.path().join("try")).map_err(failed)?;
         sandbox.hand_over(&folders).map_err(failed)?;
@@ -297,7 +297,7 @@ impl Words {
 /// Runs a command line that should say nothing and end well.
 fn run(argv: &[String]) -> Result<(), Unavailable> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
-    let (program, arguments) = argv.split_first().ok_or_else(|| Unavailable("there is nothing to run".into()))?;
+    let (program, arguments) = argv.split_first().ok_or_else(|| Unavailable("the command is empty".into()))?;
     let ended = Command::new(program).args(arguments).env_clear().env("PATH", path).stdin(Stdio::null()).output();
     let ended = ended.map_err(|error| Unavailable(format!("`{program}` cannot be run: {error}")))?;
     if ended.status.success() {

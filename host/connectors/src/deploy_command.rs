@@ -38,7 +38,7 @@ use holdshort_common::reference::{BranchName, ReferenceName};
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::OneShot,
-    evidence: "the host looks whether the program still runs, and keeps what it said",
+    evidence: "the host checks whether the program still runs, and keeps its output",
 };
 
 /// Deploys a commit of one repository with the operator's program.
@@ -102,9 +102,9 @@ impl DeployCommand {
         let named = Known::configured(branch);
         let old = match old {
             Some(old) if old != new => old,
-            Some(_) => return Ok((say!("{} is at it already", named), None, self.commit(new).await?)),
+            Some(_) => return Ok((say!("{} is at this commit already", named), None, self.commit(new).await?)),
             None => {
-                let what = say!("what it replaces is NOT KNOWN, because there is no {}; no diff is shown", named);
+                let what = say!("the commit it replaces is NOT KNOWN, because there is no {}; no diff is shown", named);
                 return Ok((what, None, self.commit(new).await?));
             }
         };
@@ -139,7 +139,7 @@ impl DeployCommand {
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(shown) = Facts::read(preconditions) else {
-            return Attempt::NotDone("the clearance does not say which commits were shown".into());
+            return Attempt::NotDone("the clearance does not name the commits that were shown".into());
         };
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);

@@ -41,7 +41,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::Reconcilable,
-    evidence: "the host looks for the marker that the move leaves in the repository: there, it was deployed; not there, it was not, if the branch is where it was and no git runs",
+    evidence: "the host looks in the repository for the marker that the deployment writes: with the marker it happened; without it, and with the branch unmoved and no git running, it did not",
 };
 
 /// Moves branches of one repository.
@@ -117,7 +117,7 @@ impl DeployGit {
         };
         if let Some(other) = symbolic {
             let other = quote(other);
-            let why = say!("{} is only another name for {}; name {} as the target's branch", name, other, other);
+            let why = say!("{} is a symbolic reference to {}; name {} as the target's branch", name, other, other);
             return Ok(Some(why));
         }
         let above: Vec<&str> = MARKERS_ABOVE.into_iter().chain(branch.above()).collect();
@@ -140,7 +140,7 @@ impl DeployGit {
                 folder = path;
             } else if line.strip_prefix("branch ") == Some(branch.as_str()) {
                 return Ok(Some(say!(
-                    "{} is checked out in {}, whose files would be left behind if it were moved; \
+                    "{} is checked out in {}, whose files would not follow the branch; \
                      check out something else there (`git switch --detach`), or deploy to a bare repository",
                     name,
                     quote(folder)
@@ -160,7 +160,7 @@ impl DeployGit {
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(facts) = Facts::read(preconditions) else {
-            return Attempt::NotDone("the clearance does not say which commits were shown".into());
+            return Attempt::NotDone("the clearance does not name the commits that were shown".into());
         };
         if let Err(ended_before) = self.check(&release, &facts, key).await {
             return ended_before;
@@ -169,7 +169,10 @@ impl DeployGit {
         let ended = match self.children.run(&name, self.order(&facts, key, reason)).await {
             Ok(ended) => ended,
             Err(NotStarted::Busy(path)) => {
-                return Attempt::Unknown(say!("an earlier attempt still runs and holds `{}`", Known::path(&path)));
+                return Attempt::Unknown(say!(
+                    "an earlier attempt still runs and holds the lock `{}`",
+                    Known::path(&path)
+                ));
             }
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
@@ -264,7 +267,7 @@ impl DeployGit {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
             Err(error) => {
-                Attempt::Unknown(say!("the branch was moved, but that may not outlast a power cut: {}", quote(error)))
+                Attempt::Unknown(say!("the branch was moved, but a power cut may undo the move: {}", quote(error)))
             }
         }
     }
@@ -273,12 +276,12 @@ impl DeployGit {
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
-            return Finding::Unknown { evidence: "the clearance does not say which commits were shown".into() };
+            return Finding::Unknown { evidence: "the clearance does not name the commits that were shown".into() };
         };
         if facts.repository != self.repository() {
             // What this repository tells says nothing about that one.
             let evidence = say!(
-                "it was to happen in {}, where this host does not deploy any more",
+                "this effect belongs to {}, where this host no longer deploys",
                 Known::configured(facts.repository)
             );
             return Finding::Unknown { evidence };
@@ -286,7 +289,7 @@ impl DeployGit {
         let name = child_name(key);
         if self.children.wait_until_gone(&name, PATIENCE).await == Trace::Running {
             let lock = self.children.lock_path(&name);
-            let evidence = say!("the git that was started still runs and holds `{}`", Known::path(&lock));
+            let evidence = say!("the git of an earlier attempt still runs and holds the lock `{}`", Known::path(&lock));
             return Finding::Unknown { evidence };
         }
         let mut waited = Duration::ZERO;
@@ -299,7 +302,7 @@ impl DeployGit {
             match state.judge(&facts) {
                 Judged::Happened => return Finding::Happened { receipt, evidence },
                 Judged::DidNotHappen => {
-                    let evidence = say!("no git of this attempt runs, and {}", evidence);
+                    let evidence = say!("no git process of this attempt runs, and {}", evidence);
                     return Finding::DidNotHappen { evidence };
                 }
                 // Somebody else's git may be at work on the same branch.

@@ -76,7 +76,7 @@ impl Exhibit {
             return Ok(());
         }
         Err(CannotPreview::Impossible(say!(
-            "{}: `{}` is {} bytes and {} lines; a reviewer is shown at most {} bytes and {} lines, and never a part: ask for less at once, or ask the \
+            "{}: `{}` is {} bytes and {} lines; a reviewer is shown at most {} bytes and {} lines, and evidence is never cut: ask for less at once, or ask the \
              operator to do it by hand",
             LIMIT,
             self.title.clone(),

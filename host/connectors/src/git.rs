@@ -262,7 +262,7 @@ impl Git {
         Ok(listed.lines().find(|found| names.contains(found) || found.starts_with(&below)).map(str::to_owned))
     }
 
-    /// The reference that this one is only another name for, whether or not there is such a one.
+    /// The reference that this one is a symbolic reference to, whether or not there is such a one.
     pub async fn target_of(&self, name: &str) -> Result<Option<String>, GitError> {
         let looked = self.look(&["symbolic-ref", "--quiet", name], 64 * 1024).await?;
         Ok((looked.status == 0).then(|| looked.text().trim_end().to_owned()))

@@ -181,7 +181,7 @@ impl History {
         text += left_out(self.answered, self.last.len());
         self.last.iter().for_each(|line| text += line.clone());
         if self.refused > 0 {
-            text += say!("{} that were refused before anybody was asked\n", self.refused);
+            text += say!("{} that were refused without asking a reviewer\n", self.refused);
         }
         let title = say!("what this run did before ({} call{})", count, if count == 1 { "" } else { "s" });
         previewed.exhibits.push(Exhibit::text(title, text));
@@ -204,14 +204,17 @@ impl History {
             tail.lines().for_each(|line| text += say!("    {}\n", quote(line)));
         }
         if here.runs == 0 {
-            text += say!("This run had no check run on this commit.\n");
+            text += say!("This run has run no check on this commit.\n");
         }
         let mut last: Vec<&Check> = elsewhere().flat_map(|(_, checks)| &checks.last).collect();
         if !last.is_empty() {
             last.sort_by_key(|check| check.call);
             let listed = last.split_off(last.len().saturating_sub(LISTED_MAX));
             let all: usize = elsewhere().map(|(_, checks)| checks.runs).sum();
-            text += say!("\nThese say nothing about this commit:\n{}", left_out(all as u64, listed.len()));
+            text += say!(
+                "\nReports on other commits, which say nothing about this one:\n{}",
+                left_out(all as u64, listed.len())
+            );
             listed.iter().for_each(|check| text += check.line());
         }
         let title = say!("checks that this host ran on {}: {}", short(commit.as_deref().unwrap_or_default()), said);

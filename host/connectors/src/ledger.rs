@@ -46,7 +46,7 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::Idempotent,
-    evidence: "the host waits until no attempt on the ledger runs any more, then looks for the call's key in its entries: there, it was booked; not there, it was not and cannot be any more",
+    evidence: "the host waits until no attempt on the ledger runs, then looks for an entry with the call's key: with an entry the transfer was booked; without one it was not, and cannot be any more",
 };
 
 /// Books transfers.
@@ -121,8 +121,7 @@ impl Preview for Ledger {
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         let action = action.clone();
-        let unavailable =
-            |error| Err(CannotPreview::Unavailable(say!("the ledger was not looked at: {}", quote(error))));
+        let unavailable = |error| Err(CannotPreview::Unavailable(say!("the ledger was not read: {}", quote(error))));
         self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()
     }
 
@@ -164,8 +163,7 @@ impl Perform for Ledger {
                 return Finding::Unknown { evidence: say!("an attempt may still arrive: {}", quote(error)) };
             }
             let inquiry = inquiry.clone();
-            let unknown =
-                |error| Finding::Unknown { evidence: say!("the ledger could not be looked at: {}", quote(error)) };
+            let unknown = |error| Finding::Unknown { evidence: say!("the ledger could not be read: {}", quote(error)) };
             self.blocking(move |inner| inner.find(&inquiry), unknown).await
         }
         .boxed()
@@ -190,10 +188,10 @@ impl Inner {
         }
         let source = quote_start(&transfer.source, 80);
         if self.sources.is_empty() {
-            return Err(say!("there is no account {}; the operator has opened none", source));
+            return Err(say!("there is no account {}: the configuration has no accounts", source));
         }
         let names = Sentence::join(self.sources.iter().map(|name| say!("`{}`", Known::configured(name))), ", ");
-        Err(say!("there is no account {}; the operator opened {}", source, names))
+        Err(say!("there is no account {}; configured: {}", source, names))
     }
 
     /// What a reviewer is shown, all of it from one moment of the books.
@@ -218,7 +216,7 @@ impl Inner {
     /// The books were replaced while the host runs: what was opened at its start is not in them.
     fn without(&self, transfer: &Transfer) -> Sentence {
         say!(
-            "the ledger `{}` has lost the account `{}`, with which this host started; put the ledger back",
+            "the ledger `{}` has lost the account `{}`, which it had when this host started; restore the ledger",
             Known::path(&self.path),
             Known::configured(&transfer.source)
         )
@@ -241,7 +239,7 @@ impl Inner {
             Err(error) => return unbooked(sqlite(error).sentence()),
         };
         if (self.clock)() > perform_by {
-            return unbooked(say!("the ledger was locked until it was too late for this attempt"));
+            return unbooked(say!("the ledger stayed locked until the time for this attempt was over"));
         }
         // Returning drops the transaction, which rolls it back.
         let (booked, changed) = match self.book(&transaction, (action, &transfer), shown, key) {
@@ -314,10 +312,10 @@ impl Inner {
                 Attempt::NotDone(say!("{}; nothing was booked", failed))
             }
             Ok(Looked { flushed, .. }) => {
-                let why = flushed.err().map(|why| say!(", and looking failed: {}", quote(why)));
+                let why = flushed.err().map(|why| say!(", and the lookup failed: {}", quote(why)));
                 Attempt::Unknown(failed + why.unwrap_or_default())
             }
-            Err(why) => Attempt::Unknown(say!("{}, and looking failed: {}", failed, why)),
+            Err(why) => Attempt::Unknown(say!("{}, and the lookup failed: {}", failed, why)),
         }
     }
 
@@ -341,7 +339,7 @@ impl Inner {
             Err(error) => return unknown(error.sentence()),
         };
         let Some(shown) = Facts::ledger_of(&inquiry.preconditions) else {
-            return unknown("the clearance does not say which ledger was shown".into());
+            return unknown("the clearance does not name the ledger that was shown".into());
         };
         match self.id() {
             Ok(id) if id == shown => {}
@@ -357,7 +355,7 @@ impl Inner {
             Ok(Looked { flushed: Err(error), found }) => {
                 let what = if found.is_some() { "there" } else { "not there" };
                 unknown(say!(
-                    "the call's key is {} in `{}`, but that may not outlast a power cut: {}",
+                    "the call's key is {} in `{}`, but a power cut may undo this: {}",
                     what,
                     path,
                     quote(error)

@@ -110,7 +110,7 @@ impl CannotPreview {
     /// What would have to be shown is larger than any evidence may be. The call is refused then, as one is whose arguments are too long to be read.
     pub fn too_large(title: &Sentence, bytes: u64, instead: &'static str) -> Self {
         Self::Impossible(say!(
-            "{}: `{}` is {} bytes; a reviewer is shown at most {}, and never a part: {}",
+            "{}: `{}` is {} bytes; a reviewer is shown at most {}, and evidence is never cut: {}",
             LIMIT,
             title.clone(),
             bytes,
@@ -133,7 +133,7 @@ pub enum CannotPreview {
 
 impl From<aside::Failed> for CannotPreview {
     fn from(_: aside::Failed) -> Self {
-        Self::Unavailable(say!("the host failed at work of this size; its log has the place"))
+        Self::Unavailable(say!("the host failed at this task; its log has details"))
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::Idempotent,
-    evidence: "the host looks for the message's file in the Maildir's `new` and `cur`: there, it was delivered; not there, a reader may have removed it",
+    evidence: "the host looks for the message's file in the Maildir's `new` and `cur`: with the file it was delivered; without it, a mail program may have removed it",
 };
 
 /// Delivers email into a Maildir.
@@ -99,7 +99,7 @@ impl Perform for Maildir {
         let inquiry = inquiry.clone();
         self.blocking(
             move |inner| inner.find(&inquiry.action, &inquiry.key),
-            |error| Finding::Unknown { evidence: say!("the Maildir could not be looked at: {}", error) },
+            |error| Finding::Unknown { evidence: say!("the Maildir could not be read: {}", error) },
         )
     }
 
@@ -122,7 +122,7 @@ impl Inner {
             Ok(None) => {}
             // An earlier attempt's message may lie where nobody can look, and would be delivered a second time.
             Err(why) => {
-                let why = say!("{}, so that the message may be there already; nothing was delivered now", why);
+                let why = say!("{}, so the message may be there already; nothing was delivered now", why);
                 return Attempt::Unknown(why);
             }
         }
@@ -143,7 +143,7 @@ impl Inner {
             Ok(()) => match File::open(self.folder.join("new")).and_then(|folder| folder.sync_all()) {
                 Ok(()) => self.done(action, key),
                 Err(error) => {
-                    Attempt::Unknown(say!("the message is in `new`, but may not outlast a power cut: {}", quote(error)))
+                    Attempt::Unknown(say!("the message is in `new`, but a power cut may remove it: {}", quote(error)))
                 }
             },
             Err(error) => self.not_linked(action, key, &error),
@@ -163,7 +163,9 @@ impl Inner {
         match self.whereabouts(key) {
             Ok(Some(_)) => self.done(action, key),
             Ok(None) if is_refusal(error) => Attempt::NotDone(failed),
-            Ok(None) => Attempt::Unknown(say!("{}; it is not there, but a reader may have taken it", failed)),
+            Ok(None) => {
+                Attempt::Unknown(say!("{}; the message is not there, but a mail program may have removed it", failed))
+            }
             Err(why) => Attempt::Unknown(say!("{}; and {}", failed, why)),
         }
     }
@@ -173,7 +175,7 @@ impl Inner {
         match self.receipt(action, key) {
             Some(receipt) => Attempt::Done(receipt),
             None => {
-                Attempt::Unknown("the message was delivered, but the action holds no `message` to give back".into())
+                Attempt::Unknown("the message was delivered, but the action has no `message` for the receipt".into())
             }
         }
     }
@@ -190,11 +192,11 @@ impl Inner {
                 Finding::Happened { receipt, evidence: say!("the message is there: `{}`", Known::path(&path)) }
             }
             (Ok(Some(path)), None) => Finding::Unknown {
-                evidence: say!("`{}` is there, but the action holds no `message` to give back", Known::path(&path)),
+                evidence: say!("`{}` is there, but the action has no `message` for the receipt", Known::path(&path)),
             },
             (Ok(None), _) => Finding::Unknown {
                 evidence: say!(
-                    "no message of this key is in `new` or `cur` of `{}`; a reader may have removed it",
+                    "no message of this key is in `new` or `cur` of `{}`; a mail program may have removed it",
                     folder
                 ),
             },
@@ -209,7 +211,7 @@ impl Inner {
         for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
             let flushed = File::open(&folder).and_then(|folder| folder.sync_all());
             flushed.map_err(|error| {
-                say!("`{}` is there, but may not outlast a power cut: {}", Known::path(&found), quote(error))
+                say!("`{}` is there, but a power cut may remove it: {}", Known::path(&found), quote(error))
             })?;
         }
         Ok(Some(found))

@@ -231,7 +231,7 @@ impl Composer {
             return Ok(Vec::new());
         }
         let Some(folder) = self.workspaces.get(agent) else {
-            let why = "attachments come from the agent's own workspace, and the operator gave this agent no files";
+            let why = "attachments come from the agent's workspace, and this agent has none; ask the operator for a workspace";
             return Err(Unloaded::Impossible(why.into()));
         };
         let mut left = ATTACHMENTS_BYTES_MAX;

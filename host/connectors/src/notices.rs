@@ -49,14 +49,14 @@ pub struct Postman {
 impl Postman {
     /// Sends from `from`, which must be a bare address.
     pub fn new(from: &str, way: Way) -> Result<Self, String> {
-        let from = from.parse().map_err(|error| format!("`{}` is no address: {error}", from.escape_debug()))?;
+        let from = from.parse().map_err(|error| format!("`{}` is not an address: {error}", from.escape_debug()))?;
         Ok(Self { from, way })
     }
 
     /// Sends one letter, once: what the far end said, or why it is not known to have it.
     pub async fn send(&self, draft: Draft, now: Time) -> Result<String, String> {
         let id = draft.id.clone();
-        let letter = self.compose(draft, now).map_err(|error| format!("the letter cannot be written: {error}"))?;
+        let letter = self.compose(draft, now).map_err(|error| format!("the email cannot be written: {error}"))?;
         match &self.way {
             Way::Relay(relay) => relay.post(&letter).await,
             Way::Maildir(folder) => {

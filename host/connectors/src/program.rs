@@ -138,7 +138,10 @@ impl Program {
         let ended = match children.run(&name, order).await {
             Ok(ended) => ended,
             Err(NotStarted::Busy(path)) => {
-                return Attempt::Unknown(say!("an earlier attempt still runs and holds `{}`", Known::path(&path)));
+                return Attempt::Unknown(say!(
+                    "an earlier attempt still runs and holds the lock `{}`",
+                    Known::path(&path)
+                ));
             }
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
@@ -168,7 +171,7 @@ impl Program {
         match ended.how {
             How::Exited(0) => Said::Done,
             How::Exited(status) if is_not_done(status) && ended.lingers => {
-                let what = say!("exit status {}, but what it started still runs", status);
+                let what = say!("exit status {}, but a process that it started still runs", status);
                 Said::Unknown(with_words(what, ended))
             }
             How::Exited(status) if is_not_done(status) => Said::NotDone(how(ended, self.time_out)),
@@ -188,8 +191,8 @@ pub fn how(ended: &Ended, time_out: Duration) -> Sentence {
             say!("stopped, because it ran longer than {} seconds", Known::number(time_out.as_secs_f64()))
         }
         How::WroteTooMuch => say!("stopped, because it printed more than {} bytes", WRITTEN_BYTES_MAX),
-        How::FilledDisk => say!("stopped, because it used up half of the disk space that was free"),
-        How::Lost(error) => say!("how it ended cannot be told: {}", quote(error)),
+        How::FilledDisk => say!("stopped, because it used up half of the free disk space"),
+        How::Lost(error) => say!("its exit status is unknown: {}", quote(error)),
     };
     with_words(what, ended)
 }
@@ -223,8 +226,8 @@ impl Left {
         let evidence = match trace {
             Trace::Running => say!("the program, or something that it started, still runs and holds `{}`", path),
             Trace::Gone => match children.said(&name, TAIL_CHARS_MAX).as_str() {
-                "" => say!("the program has ended and has said nothing; its files are `{}` and beside it", path),
-                said => say!("the program has ended; the last it said, which is in `{}`: {}", path, quote(said)),
+                "" => say!("the program has ended without output; its files are `{}` and next to it", path),
+                said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
             // A power cut may take the file and leave the effect.
             Trace::None => say!("the program does not run and has left no `{}`", path),

@@ -43,7 +43,7 @@ impl<'a> Release<'a> {
 /// The target is not one of the operator's.
 pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>) -> CannotPreview {
     let known = Sentence::join(known.map(|name| say!("`{}`", Known::configured(name))), ", ");
-    CannotPreview::Impossible(say!("there is no target {}; the operator named {}", quote_start(target, 80), known))
+    CannotPreview::Impossible(say!("there is no target {}; configured: {}", quote_start(target, 80), known))
 }
 
 /// What is too large to be looked at is so the next time too; everything else is the host's trouble.

@@ -41,7 +41,7 @@ enum NoAnswer {
     NotAFile { path: String, what: &'static str },
     #[error("`{path}` is not UTF-8 text, so it cannot be read as text")]
     NotText { path: String },
-    #[error("the {what} is {bytes} bytes, more than the {ANSWER_BYTES_MAX} that are handed over; {advice}")]
+    #[error("the {what} is {bytes} bytes, more than the {ANSWER_BYTES_MAX} bytes that can be read at once; {advice}")]
     TooLarge { what: &'static str, bytes: u64, advice: &'static str },
     #[error(
         "there are more than {COMMITS_MAX} commits, and no more are listed at once; ask with a `limit` of at most {COMMITS_MAX}"
@@ -51,7 +51,7 @@ enum NoAnswer {
     TooSlow(GitError),
     #[error(transparent)]
     Unsound(GitError),
-    #[error("`{0}` is not a function of the repository, or its arguments are another function's")]
+    #[error("`{0}` is not a function of `repository`, or its arguments do not fit the function")]
     NotOurs(String),
     /// The host's failure, which the agent does not see.
     #[error(transparent)]

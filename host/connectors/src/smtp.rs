@@ -176,7 +176,7 @@ impl Smtp {
             Handed::Accepted(reply) => receipt(&reply).map_or_else(
                 || {
                     Attempt::Unknown(say!(
-                        "the relay {} accepted the message: {}; the action holds no `message` to give back",
+                        "the relay {} accepted the message: {}; the action has no `message` for the receipt",
                         named,
                         quote(&reply)
                     ))
@@ -215,7 +215,7 @@ impl Preview for Smtp {
             let preview = tokio::task::spawn_blocking(move || composer.preview(&agent, &action));
             preview
                 .await
-                .unwrap_or_else(|error| Err(CannotPreview::Unavailable(say!("it was not looked at: {}", quote(error)))))
+                .unwrap_or_else(|error| Err(CannotPreview::Unavailable(say!("the preview failed: {}", quote(error)))))
         }
         .boxed()
     }

@@ -57,7 +57,7 @@ pub struct NoFolder {
 /// Why an agent gets no answer, in words for it; or that the host cannot look.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
-    #[error("the operator gave this agent no files")]
+    #[error("this agent has no workspace; ask the operator for one")]
     NoWorkspace,
     #[error(transparent)]
     NotWithin(#[from] NotWithin),
@@ -67,13 +67,13 @@ enum NoAnswer {
     NotAFile(String),
     #[error("`{0}` is not UTF-8 text, so it cannot be read as text; `read-bytes` reads it")]
     NotText(String),
-    #[error("`{path}` is {bytes} bytes, more than the {max} that are handed over")]
+    #[error("`{path}` is {bytes} bytes, more than the {max} bytes that can be read at once")]
     TooLarge { path: String, bytes: u64, max: u64 },
     #[error(
-        "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} folders in each other or {ANSWER_BYTES_MAX} bytes of list; read single files"
+        "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} levels of folders or {ANSWER_BYTES_MAX} bytes of list; read single files"
     )]
     TooMuch,
-    #[error("`{0}` is not a function of the workspace, or its arguments are another function's")]
+    #[error("`{0}` is not a function of `workspace`, or its arguments do not fit the function")]
     NotOurs(String),
     /// The host's failure, which the agent does not see.
     #[error("the workspace cannot be read: {0}")]

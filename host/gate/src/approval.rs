@@ -126,25 +126,25 @@ impl Vote {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotEligible {
     /// Not among the named reviewers.
-    #[error("this call is for other reviewers")]
+    #[error("other reviewers decide on this call: its requirement does not name you")]
     NotNamed,
     /// Among those of a later stage.
-    #[error("others must approve this call before it is your turn")]
+    #[error("an earlier stage must be approved before yours")]
     NotYet,
     /// Among those of an earlier stage, which is done.
-    #[error("your part is done: others must approve this call now")]
+    #[error("your stage is approved already: other reviewers must approve this call now")]
     NotAnyMore,
     /// A deputy whose own approval is needed in a later stage.
-    #[error("your own approval is asked for in a later stage: you cannot approve this in somebody's place")]
+    #[error("a later stage needs your own approval: you cannot approve this stage as a delegate")]
     NeededLater,
     /// A deputy of a person who has said the opposite.
-    #[error("they have decided otherwise themselves: you cannot overrule them in their place")]
+    #[error("the reviewer you act for has decided otherwise: a delegate cannot overrule them")]
     SaidOtherwise,
     /// Four-eyes: started the run.
-    #[error("who started the run cannot approve its calls (four-eyes)")]
+    #[error("the person the person the person who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,
     /// Four-eyes: edited the action.
-    #[error("who edited the action cannot approve it (four-eyes)")]
+    #[error("the person the person the person who edited the action cannot approve it (four-eyes)")]
     EditedIt,
     /// Signed in too long ago.
     #[error("you signed in too long ago to approve this: sign in again")]

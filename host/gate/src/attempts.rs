@@ -29,7 +29,7 @@ impl Call {
     }
 
     pub(crate) fn resolved(&mut self, resolution: &Resolution, message: Option<&String>, at: Time) {
-        let words = || message.cloned().unwrap_or_else(|| "a person settled it".into());
+        let words = || message.cloned().unwrap_or_else(|| "a reviewer resolved it".into());
         self.phase = match resolution {
             Resolution::Done(receipt) => Phase::Succeeded { receipt: receipt.clone() },
             Resolution::NotDone => Phase::Failed { reason: words() },

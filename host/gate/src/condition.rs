@@ -60,7 +60,7 @@ pub struct Change {
 
 /// The preconditions lack a fact that the connector compares: they belong to another connector, or were changed by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the clearance does not say what was shown of the facts that it rests on")]
+#[error("the clearance lacks the shown values of its material facts")]
 pub struct OtherFacts;
 
 impl Condition {

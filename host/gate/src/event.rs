@@ -31,7 +31,7 @@ pub enum Event {
         agent: String,
         /// The component that runs; its bytes are kept by digest.
         component: Digest,
-        /// What it was asked to do.
+        /// Its task.
         task: String,
         /// Who started it.
         started_by: String,
@@ -47,7 +47,7 @@ pub enum Event {
     RoutineReturned {
         /// The call.
         call: CallNumber,
-        /// What was asked for.
+        /// What the agent requested.
         capability: Capability,
         /// With which arguments, in normal form.
         arguments: Value,

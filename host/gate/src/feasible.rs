@@ -6,7 +6,7 @@ use crate::approval::{Requirement, Reviewers};
 
 /// A stage for which there are too few people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it takes {needed} in stage {stage}, and {found} of those who may approve it there are left")]
+#[error("too few eligible reviewers in stage {stage}: {found} of {needed}")]
 pub struct CannotBeMet {
     /// The stage that lacks people, from 1.
     pub stage: usize,

@@ -56,27 +56,29 @@ pub enum NotGranted {
     NoSuchGrant,
     #[error("the grant was revoked")]
     Revoked,
-    #[error("the grant's time is over")]
+    #[error("the grant has expired")]
     Over,
-    #[error("the grant is for another agent, or for other code of it")]
+    #[error("the grant is for another agent, or for another version of its code")]
     OtherAgent,
     #[error("the grant is for another capability")]
     OtherCapability,
     #[error("the grant is for calls with another `{0}`")]
     Unlike(String),
-    #[error("the grant has cleared as many calls as it may")]
+    #[error("the grant has cleared all of its calls")]
     UsedUp,
-    #[error("the grant has no room for this amount in {0}")]
+    #[error("the amount is more than the grant has left in {0}")]
     TooMuch(String),
-    #[error("this call takes more than your word alone, or you may not have calls like it cleared ahead")]
+    #[error(
+        "you cannot make a grant here: this call needs more than your approval, or you may not make grants for calls like it"
+    )]
     NotAlone,
-    #[error("a grant was made with this call before: approve it by itself")]
+    #[error("this call has a grant already: approve it without another one")]
     Another,
-    #[error("a grant is for 1 to {CALLS_MAX} calls")]
+    #[error("a grant covers 1 to {CALLS_MAX} calls")]
     Calls,
-    #[error("a grant ends in the future, and in 30 days at most")]
+    #[error("a grant must end in the future, within 30 days")]
     Time,
-    #[error("these calls move money: a grant of them says how much in all, in {0} too")]
+    #[error("these calls move money: the grant needs a total amount in {0} too")]
     NoSum(String),
 }
 

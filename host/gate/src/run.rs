@@ -52,7 +52,7 @@ impl RunLimits {
     pub fn refuse_to_hold(&self, held: u32) -> Option<RefusalReason> {
         (held >= self.held_calls).then(|| {
             RefusalReason::Forbidden(format!(
-                "{LIMIT}: this run may hold {} calls and has held that many; go on without, or ask the operator for a larger `held-calls`",
+                "{LIMIT}: this run has had {} held calls, the most allowed; go on without another, or ask the operator for a larger `held-calls`",
                 self.held_calls
             ))
         })

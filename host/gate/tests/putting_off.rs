@@ -75,7 +75,7 @@ fn its_time_is_over_at_last() {
     world.start().unwrap();
     assert_eq!(world.finish(1, busy(61 * MINUTE_MS)).unwrap(), "failed");
     assert!(
-        reason(&world).contains("451 try later; it is not tried again, because its time to start is over"),
+        reason(&world).contains("451 try later; there is no further attempt, because the time to start would be over"),
         "{}",
         reason(&world)
     );
@@ -87,7 +87,7 @@ fn its_time_is_over_at_last() {
     world.pass_ms(61 * MINUTE_MS);
     assert_eq!(world.start().unwrap_err(), Refused::StartTooLate);
     world.submit(Expire).unwrap();
-    assert!(reason(&world).starts_with("451 try later; its time to start was over"), "{}", reason(&world));
+    assert!(reason(&world).starts_with("451 try later; the time to start was over"), "{}", reason(&world));
     assert!(matches!(world.written.last(), Some(Event::EffectFailed { attempt: 1, .. })));
     // It is tried so often and no more.
     let mut world = approved();
@@ -99,7 +99,7 @@ fn its_time_is_over_at_last() {
     }
     world.start().unwrap();
     assert_eq!(world.finish(ATTEMPTS_MAX, busy(0)).unwrap(), "failed");
-    assert!(reason(&world).contains("as often as it may be"), "{}", reason(&world));
+    assert!(reason(&world).contains("because all permitted attempts were made"), "{}", reason(&world));
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub struct CallRow {
     pub agent: String,
     /// Who started the run.
     pub started_by: String,
-    /// What was asked for.
+    /// What the agent requested.
     pub capability: Capability,
     /// The name of its phase.
     pub phase: &'static str,

@@ -37,7 +37,7 @@ pub struct RunRow {
     pub id: RunId,
     /// The agent's configured name.
     pub agent: String,
-    /// What it was asked to do.
+    /// Its task.
     pub task: String,
     /// Who started it.
     pub started_by: String,
@@ -145,7 +145,7 @@ pub struct Hint {
 pub struct CallHint {
     /// Its number.
     pub number: CallNumber,
-    /// What was asked for.
+    /// What the agent requested.
     pub capability: Capability,
     /// The name of its phase now.
     pub phase: &'static str,

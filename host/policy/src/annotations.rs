@@ -14,16 +14,16 @@ use holdshort_config::nearest;
 
 /// The annotations of a `review` policy, with their meaning.
 pub const REVIEW: [(&str, &str); 10] = [
-    ("reviewers", "groups and people, such as `finance, alice`; everybody who may decide, if absent"),
-    ("quorum", "how many different people of these must approve; 1, if absent"),
-    ("stage", "1, 2 … in which order; all of a stage must have approved before the next is asked"),
-    ("four_eyes", "`true`: neither who started the run nor who edited the action may approve it"),
-    ("rejections", "how many different people must reject it; 1, a veto of each, if absent"),
+    ("reviewers", "groups and reviewers, such as `finance, alice`; without it everybody who may decide"),
+    ("quorum", "how many different reviewers of these must approve; without it 1"),
+    ("stage", "the stage, from 1; a stage must be approved before the next one is asked; without it 1"),
+    ("four_eyes", "`true`: the person who started the run and the person who edited the action cannot approve it"),
+    ("rejections", "how many different reviewers must reject it; without it 1, so that each has a veto"),
     ("within", "how long it waits for decisions, such as `4h`; then it is rejected, or escalated"),
-    ("escalate", "who may decide as well then, in order: `managers for 2h, board for 1d`"),
-    ("start_within", "how long after it was cleared the effect may still start"),
-    ("sign_in_within", "how long ago whoever approves may have signed in at most"),
-    ("why", "for the reviewer: why it is held"),
+    ("escalate", "who may decide too after that time, in order: `managers for 2h, board for 1d`"),
+    ("start_within", "how long after the clearance the effect may start"),
+    ("sign_in_within", "how recently an approver must have signed in, such as `15m`"),
+    ("why", "for reviewers: why the call is held"),
 ];
 /// The annotations of every policy.
 pub const ANY: [&str; 3] = ["id", "description", "why"];
@@ -55,7 +55,7 @@ impl Asks {
             if !known().any(|known| known == name) {
                 let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? else "));
                 let all = known().map(|known| format!("@{known}")).collect::<Vec<_>>().join(", ");
-                return Err(format!("`@{name}` is no annotation; {}known: {all}", near.unwrap_or_default()));
+                return Err(format!("unknown annotation `@{name}`; {}known: {all}", near.unwrap_or_default()));
             }
         }
         let text = |name: &str| policy.annotation(name).map(str::trim);
@@ -78,9 +78,7 @@ impl Asks {
             why: text("why").map(str::to_owned),
         };
         if !asks.escalations.is_empty() && asks.within_ms.is_none() {
-            return Err(
-                "`@escalate` says who comes in when the time is over; say how long that is: `@within(\"4h\")`".into()
-            );
+            return Err("`@escalate` needs the time after which it applies: add `@within(\"4h\")`".into());
         }
         Ok(asks)
     }
@@ -114,7 +112,7 @@ pub(super) fn material(policy: &Policy, about: &[&BTreeSet<String>]) -> Result<V
         let all = facts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let wrong = || {
             format!(
-                "`@material` names `{name}`, which is no fact of all the calls that it is about; {}known: {all}",
+                "`@material` names `{name}`, which is not a fact of every call that the policy is about; {}known: {all}",
                 near.unwrap_or_default()
             )
         };

@@ -149,7 +149,7 @@ fn nobody() -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum BadCase {
     /// There is no such capability.
-    #[error("`{0}` is no call that this host offers; known: {1}")]
+    #[error("unknown call `{0}`; known: {1}")]
     NoSuchCall(String, String),
     /// The arguments do not have the function's type.
     #[error("arguments: {0}")]
@@ -158,7 +158,7 @@ pub enum BadCase {
     #[error("`now` is `{0}`: {1}")]
     Time(String, String),
     /// The JSON text is invalid.
-    #[error("`{0}` is a text, and no JSON: {1}")]
+    #[error("`{0}` is a text but not JSON: {1}")]
     Json(&'static str, String),
 }
 

@@ -313,7 +313,7 @@ impl Policy for CedarPolicy {
             Ok((verdict, requirement)) => Judgement { verdict, requirement, record },
             Err(error) => {
                 record.errors.push(error.clone());
-                let verdict = Verdict::Refuse(say!("policy cannot be asked about it: {}", quote(error)));
+                let verdict = Verdict::Refuse(say!("policy cannot be evaluated for it: {}", quote(error)));
                 Judgement { verdict, requirement: self.base.requirement(question.now), record }
             }
         }
@@ -353,7 +353,7 @@ impl CedarPolicy {
         record.errors.extend(review.errors);
         record.reasons = review.reasons;
         let met = requirement.can_be_met(self.people.names(), question.started_by, None);
-        let refuse = |why| Verdict::Refuse(say!("nobody could clear it: {}", configured(why)));
+        let refuse = |why| Verdict::Refuse(say!("its requirement cannot be met: {}", configured(why)));
         Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
     }
 

@@ -59,7 +59,7 @@ pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<S
     };
     let (before, now) = (of(before), of(now));
     if let Some(name) = names.iter().find(|name| !before.contains_key(*name) && !now.contains_key(*name)) {
-        return Err(say!("the host knows no `{}` of it", configured(name)));
+        return Err(say!("the host has no fact `{}` for it", configured(name)));
     }
     // Names of branches and the like are foreign text; a number is the host's.
     let value = |facts: &BTreeMap<String, Value>, name: &str| facts.get(name).map_or("unknown".into(), quote_value);

@@ -169,7 +169,7 @@ impl Loaded {
             }
         };
         if set.num_of_templates() > 0 {
-            let what = "templates (`?principal`, `?resource`) are nothing here: nobody would fill them in".to_owned();
+            let what = "templates (`?principal`, `?resource`) are not supported here".to_owned();
             problems.push(Problem { path: source.path.clone(), line: 0, what });
             return None;
         }
@@ -204,7 +204,8 @@ impl Loaded {
         let named = match policy.action_constraint() {
             ActionConstraint::Any => {
                 return Err(
-                    "it is about every action, deciding included; name the action: `action == Action::\"call\"`".into(),
+                    "it applies to every action, `decide` included; name one action: `action == Action::\"call\"`"
+                        .into(),
                 );
             }
             ActionConstraint::Eq(action) => vec![action],
@@ -219,7 +220,7 @@ impl Loaded {
             if *action == "review" {
                 if policy.effect() == Effect::Forbid {
                     return Err(
-                        "a `forbid` on `review` would say nothing; to refuse calls, `forbid` the action `call`".into(),
+                        "a `forbid` on `review` has no effect; to refuse calls, `forbid` the action `call`".into()
                     );
                 }
                 self.asks.insert(id.clone(), Asks::read(policy, people)?);
@@ -227,7 +228,7 @@ impl Loaded {
                 let clears = *action == "call" && policy.effect() == Effect::Permit;
                 !(ANY.contains(name) || clears && *name == MATERIAL)
             }) {
-                return Err(format!("`@{other}` says something of reviewers, and belongs to a policy on `review`"));
+                return Err(format!("`@{other}` is about reviewers and belongs to a policy on `review`"));
             }
             let set = match *action {
                 "call" => &mut self.call,

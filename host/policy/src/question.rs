@@ -82,7 +82,7 @@ impl Asked {
 
 /// Parses a type's name.
 fn type_name(ty: &str) -> Result<EntityTypeName, String> {
-    EntityTypeName::from_str(ty).map_err(|error| format!("`{ty}` is no type for policy: {error}"))
+    EntityTypeName::from_str(ty).map_err(|error| format!("`{ty}` is not a type for policies: {error}"))
 }
 
 /// The type of a capability's calls.

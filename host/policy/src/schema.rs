@@ -24,7 +24,7 @@ const COMMON: &str = r#"
 entity Group;
 entity Person in [Group];
 
-// Who asks: an agent by its configured name, with the digest of its component.
+// The caller: an agent by its configured name, with the digest of its component.
 entity Agent {
     digest: String,
 };
@@ -135,11 +135,7 @@ pub fn schema(types: &Types) -> String {
         ("call", "Agent", "`permit` clears, `forbid` refuses, neither holds."),
         ("review", "Agent", "`permit` says by its annotations who must decide on a call that is held."),
         ("decide", "Person", "`permit` says who may decide at all."),
-        (
-            "grant",
-            "Person",
-            "`permit` says who of those who clear a call alone may have more like it cleared, by a standing grant.",
-        ),
+        ("grant", "Person", "`permit` says who may make a grant with a call that they can clear alone."),
     ] {
         let _ = write!(text, "\n// {says}\naction \"{action}\" appliesTo {{\n    principal: [{principal}],\n");
         let _ = write!(text, "    resource: [{resources}],\n    context: Question,\n}};\n");

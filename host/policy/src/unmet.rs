@@ -36,7 +36,7 @@ impl CedarPolicy {
             };
             let names = requirement.names().map(|names| names.join(", ")).filter(|names| !names.is_empty());
             let names = names.map(|names| format!(" (of {names})")).unwrap_or_default();
-            Some(format!("nobody could clear what it holds, so each such call would be refused: {why}{names}; {HINT}"))
+            Some(format!("its requirement cannot be met, so each such call would be refused: {why}{names}; {HINT}"))
         })
     }
 
@@ -50,7 +50,7 @@ impl CedarPolicy {
             let some = met("") && !barred.is_empty() && barred.len() < everybody.len();
             some.then(|| {
                 format!(
-                    "with four-eyes too few people are left where {} starts the run, so such calls would be refused; {HINT}",
+                    "four-eyes leaves too few people where {} starts the run, so such calls would be refused; {HINT}",
                     barred.join(" or ")
                 )
             })
@@ -126,6 +126,6 @@ fn is_always(policy: &Policy) -> bool {
 /// The missing approvals as text.
 fn told(CannotBeMet { stage, needed, found }: &CannotBeMet) -> String {
     let people = if *needed == 1 { "1 person".to_owned() } else { format!("{needed} different people") };
-    let left = if *found == 1 { "is left" } else { "are left" };
-    format!("stage {stage} takes {people}, and {found} of those who may approve it there {left}")
+    let left = if *found == 1 { "is eligible" } else { "are eligible" };
+    format!("stage {stage} needs {people}, and {found} {left}")
 }

@@ -221,13 +221,13 @@ fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
 fn first_payment(claims: &Claims, facts: &Value) -> Option<Difference> {
     let is_first = is(facts, "first-payment", true) && is(facts, "own-account", false);
     let place = claims.find(PAID_BEFORE, &["new", "first", "unknown"]).filter(|_| is_first)?;
-    Some(Difference { place, text: say!("says that the payee is known; the ledger has no payment to it") })
+    Some(Difference { place, text: say!("says that the payee is known; the ledger has no payment to this payee") })
 }
 
 /// The agent claims that the account is the operator's own, and it is not.
 fn outside_account(claims: &Claims, facts: &Value) -> Option<Difference> {
     let place = claims.find(OWN_ACCOUNTS, &["outside", "external"]).filter(|_| is(facts, "own-account", false))?;
-    Some(Difference { place, text: say!("says that the money stays in own accounts; the payee is outside") })
+    Some(Difference { place, text: say!("says that the money stays in your own accounts; the payee is outside") })
 }
 
 /// The agent claims that the message stays inside the company, and a recipient is outside.
@@ -235,7 +235,7 @@ fn outside_domains(claims: &Claims, facts: &Value) -> Option<Difference> {
     let domains = facts.get("outside-domains")?.as_array().filter(|domains| !domains.is_empty())?;
     let place = claims.find(INSIDE, &["outside", "external", "externally"])?;
     let names = some(domains.iter().filter_map(Value::as_str).map(|domain| say!("{}", Plain::of(domain))));
-    Some(Difference { place, text: say!("says that it stays inside; it goes to {}", names) })
+    Some(Difference { place, text: say!("says that the message stays inside; it goes to {}", names) })
 }
 
 fn is(facts: &Value, name: &str, value: bool) -> bool {

@@ -43,7 +43,7 @@ fn of_run(event: &Event) -> String {
         Event::RunFinished { result: Ok(text) } => format!("the agent returns: {}", quoted(text)),
         Event::RunFinished { result: Err(text) } => format!("the agent reports a failure: {}", quoted(text)),
         Event::RunDelayed { delayed: Delayed { since, reason, tries }, .. } => {
-            format!("the host cannot bring the run forward, {tries} tries since {}: {}", at(*since), quoted(reason))
+            format!("the host cannot continue the run, {tries} tries since {}: {}", at(*since), quoted(reason))
         }
         Event::RunTrapped { reason } => format!("the agent trapped: {}", quoted(reason)),
         Event::RunCancelled { by, reason } => format!("{by} cancels the run{}", because(reason.as_deref())),
@@ -86,9 +86,9 @@ fn of_call(event: &Event) -> String {
         Event::CallHeld { proposal, .. } => format!("holds short: {}", summary(proposal)),
         Event::CallRevised { revision, proposal, .. } => format!("is revision {revision} now: {}", summary(proposal)),
         Event::CallReheld { reason, revision, .. } => format!("is held again as revision {revision}: {reason}"),
-        Event::CallEscalated { level, .. } => format!("is escalated (level {level}): nobody decided in time"),
-        Event::GrantMade { by, grant, .. } => format!("{by} has more like it cleared: {}", granted(grant)),
-        Event::GrantRevoked { by, .. } => format!("{by} takes back the grant that was made with it"),
+        Event::CallEscalated { level, .. } => format!("is escalated (level {level}): no decision in time"),
+        Event::GrantMade { by, grant, .. } => format!("{by} makes a grant for more like it: {}", granted(grant)),
+        Event::GrantRevoked { by, .. } => format!("{by} revokes the grant that was made with it"),
         Event::CallAnswered { answer, .. } => format!("is answered: {}", quoted(&text_of(answer))),
         Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
@@ -103,16 +103,16 @@ fn of_call(event: &Event) -> String {
         Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
         // Quoted completely: the person who resolves the effect needs all of it.
         Event::EffectLookedUp { evidence, .. } => {
-            format!("is in doubt still, for a person to settle; the host looked: {evidence}")
+            format!("is still in doubt, for a reviewer to resolve; lookup: {evidence}")
         }
         Event::EffectFailed { reason, evidence, .. } => {
             format!("was tried and did not happen: {reason}{}", because(evidence.as_deref()))
         }
         Event::EffectResolved { by, resolution, message, .. } => {
-            format!("is settled by {by} as {}{}", word(resolution), because(message.as_deref()))
+            format!("is resolved by {by} as {}{}", word(resolution), because(message.as_deref()))
         }
         Event::CallRefused { refusal, .. } => format!("is refused at once; {}", refused(refusal)),
-        Event::CallExpired { .. } => "expires: nobody decided in time, or it did not start in time".into(),
+        Event::CallExpired { .. } => "expires: no decision in time, or no start in time".into(),
         Event::DecisionMade { decision, .. } => format!("is {}", decided(decision)),
         Event::RunCreated { .. }
         | Event::TimerSet { .. }
@@ -179,7 +179,7 @@ pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
     let way = match class {
         EffectClass::Idempotent => "it can be sent again without happening twice",
         EffectClass::Reconcilable => "it can be looked up",
-        EffectClass::OneShot => "a person has to find out",
+        EffectClass::OneShot => "a reviewer has to find out",
         EffectClass::Question => return None,
     };
     Some(evidence.map_or_else(|| way.to_owned(), |evidence| format!("{way}; {evidence}")))
@@ -206,7 +206,7 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
         ("needs", needs),
         ("expires", expires(requirement)),
     ];
-    facts.extend(again.map(|names| ("looked at again when it starts", names)));
+    facts.extend(again.map(|names| ("compared again when it starts", names)));
     facts.extend(proposal.beside.iter().map(|other| ("waits beside it", format!("{}: {}", other.id, other.summary))));
     facts
 }
@@ -217,13 +217,13 @@ pub fn needs(requirement: &Requirement) -> String {
     let stage = |stage: &Vec<Demand>| stage.iter().map(demand).collect::<Vec<_>>().join(", and ");
     let mut needs = requirement.stages.iter().map(stage).collect::<Vec<_>>().join("; then ");
     if requirement.four_eyes {
-        needs += ", not who started or edited it";
+        needs += ", except the person who started or edited it";
     }
     if requirement.rejections > 1 {
         needs += &format!("; {} must reject it to stop it", requirement.rejections);
     }
     if let Some(within) = requirement.sign_in_within_ms {
-        needs += &format!("; whoever approves must have signed in within {}", span(within));
+        needs += &format!("; approvers must have signed in within {}", span(within));
     }
     needs
 }

@@ -133,7 +133,7 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     page.labelled(Tone::Heading, 0, "", matter.summary);
     let warnings = matter.warnings();
     if !warnings.is_empty() {
-        page.heading("Look twice");
+        page.heading("Warnings");
         warnings.iter().for_each(|warning| page.safe(Tone::Warning, 1, "! ", warning));
         page.labelled(Tone::Matter, 0, "", "");
     }
@@ -146,11 +146,11 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
     page.done(&done, params);
     let notes = matter.notes();
     if !notes.is_empty() {
-        page.heading("How its texts are written");
+        page.heading("Code points of its texts");
         notes.iter().for_each(|note| page.safe(Tone::Matter, 1, "- ", note));
     }
     if !matter.preconditions.is_null() {
-        page.heading("Only if this still holds");
+        page.heading("Only while this holds");
         page.rows(Tone::Matter, outline::outline(matter.preconditions, None));
     }
     if !matter.exhibits.is_empty() {
@@ -169,9 +169,9 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
 /// A call that was refused before a reviewer was asked: the host's facts, the arguments, and the agent's own words.
 pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.heading("Refused before anyone was asked; nothing was done");
+    page.heading("Refused without asking a reviewer; nothing was done");
     facts.iter().for_each(|(label, text)| page.labelled(Tone::Matter, 1, &format!("{label}: "), text));
-    page.heading("What was asked for");
+    page.heading("What the agent requested");
     let (done, claimed) = split(arguments);
     page.done(&done, None);
     page.claims(claimed, None);
@@ -319,7 +319,7 @@ impl Page {
     /// The agent's reasons, last of all.
     fn claims(&mut self, claimed: Option<&Value>, params: Option<&[(String, WitType)]>) {
         let Some(claimed) = claimed else { return };
-        self.heading("What the agent says about it (its own words; nobody has checked them)");
+        self.heading("The agent's rationale (its own words, not verified)");
         let ty = params.and_then(|params| params.iter().find(|(name, _)| name == RATIONALE)).map(|(_, ty)| ty);
         self.rows(Tone::Claim, outline::outline(claimed, ty));
     }

@@ -17,7 +17,7 @@ pub(super) fn unsaid(facts: &Value) -> Vec<Difference> {
 /// The deployment's target has an unknown state, so there is no diff.
 fn no_diff(facts: &Value) -> Option<Difference> {
     let is_deployment = facts.get("old-commit") == Some(&Value::Null) && facts.get("new-commit").is_some();
-    let text = say!("is not shown: what the target has now is not known, so there is nothing to compare with");
+    let text = say!("is not shown: the target's current commit is unknown, so there is nothing to compare with");
     let is_missing = is_deployment && facts.get("files-changed").is_none();
     is_missing.then(|| Difference { place: "the diff".into(), text })
 }
@@ -32,16 +32,14 @@ fn not_shown(facts: &Value) -> Option<Difference> {
     let files = if not_shown == 1 && of.is_empty() { "file" } else { "files" };
     let kinds = Sentence::join(kinds, ", ");
     let text =
-        say!("does not show all about {}{} {} ({}): the evidence names each and says why", not_shown, of, files, kinds);
+        say!("does not show in full {}{} {} ({}): the evidence names each and says why", not_shown, of, files, kinds);
     Some(Difference { place: "the diff".into(), text })
 }
 
 /// The deployment adds or removes commits that are not listed.
 fn history(facts: &Value) -> Option<Difference> {
     let is_unknown = facts.get("history-known") == Some(&Value::Bool(false));
-    let text = say!(
-        "is not known: the repository is a shallow clone, and lacks commits that may come with this or be lost by it"
-    );
+    let text = say!("is not known: the repository is a shallow clone, and lacks commits that this may add or lose");
     is_unknown.then(|| Difference { place: "the history".into(), text })
 }
 
@@ -54,7 +52,7 @@ mod tests {
     #[test]
     fn what_the_evidence_leaves_open_is_pointed_out() {
         let told = |facts: Value| unsaid(&facts).iter().map(ToString::to_string).collect::<Vec<_>>();
-        let none = "the diff is not shown: what the target has now is not known, so there is nothing to compare with";
+        let none = "the diff is not shown: the target's current commit is unknown, so there is nothing to compare with";
         assert_eq!(told(json!({"old-commit": null, "new-commit": "1"})), [none]);
         let new = json!({"old-commit": null, "new-commit": "1", "files-changed": 1});
         let again = json!({"old-commit": "1", "new-commit": "1"});
@@ -65,8 +63,8 @@ mod tests {
         }
         let facts = json!({"files-changed": 5, "files-not-shown": 2, "kinds-not-shown": ["binary", "rename\u{202e}"], "history-known": false});
         let expected = [
-            "the diff does not show all about 2 of 5 files (binary, rename): the evidence names each and says why",
-            "the history is not known: the repository is a shallow clone, and lacks commits that may come with this or be lost by it",
+            "the diff does not show in full 2 of 5 files (binary, rename): the evidence names each and says why",
+            "the history is not known: the repository is a shallow clone, and lacks commits that this may add or lose",
         ];
         assert_eq!(told(facts), expected);
     }

@@ -20,7 +20,7 @@ pub fn who(waiting: &[Waiting]) -> Vec<String> {
 pub fn then(requirement: &Requirement, level: usize) -> String {
     requirement.escalations.get(level).map_or_else(
         || "it expires then, and nothing is done".into(),
-        |next| format!("then {} may decide as well, for {}", people(&next.reviewers), span(next.within_ms)),
+        |next| format!("then {} may decide too, for {}", people(&next.reviewers), span(next.within_ms)),
     )
 }
 

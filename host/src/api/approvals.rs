@@ -201,7 +201,7 @@ pub(super) struct ShowQuery {
     params(("id" = ApprovalIdShape, Path), ShowQuery), responses(Refusals,
     (status = 200, body = AnyShape),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "A view was asked for, and it waits for no decision.")))]
+    (status = 409, body = Details, content_type = "application/problem+json", description = "A view was requested, and the approval does not wait for a decision.")))]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Answer {
     let (run, number) = ids::approval(&id)?;
     let (subject, call) = load(&api, &run, number).await?;

@@ -43,7 +43,9 @@ type Places = Arc<[(String, Time)]>;
 
 /// Two reviewers have the same token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` and `{1}` have the same token, so nobody could tell who decided: give each a token of their own")]
+#[error(
+    "`{0}` and `{1}` have the same token, so decisions could not be told apart: give each reviewer a token of their own"
+)]
 pub struct SharedToken(String, String);
 
 impl Reviewers {
@@ -89,7 +91,7 @@ impl Reviewers {
     /// The reviewer who owns a token.
     pub(super) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
         let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.by_hash.get(&Digest::of(token.as_bytes()))).flatten();
-        let detail = "unknown token: use your own, whose hash the operator has under `[reviewers]`, or where the host runs that in `.holdshort/token`";
+        let detail = "unknown token: use the token whose hash is in your section `[reviewers.NAME]`, or on the host's machine the one in `.holdshort/token`";
         let nobody = || Problem::new(Kind::Unauthenticated, detail);
         let places = |name: &str| self.places.get(name).cloned().unwrap_or_default();
         known.cloned().map(|name| Reviewer { places: places(&name), name, signed_in_for_ms: 0 }).ok_or_else(nobody)
@@ -182,9 +184,7 @@ pub enum TokenError {
     #[error("`{0}` does not hold a token: remove it, and the host writes a new one at the next start")]
     NotAToken(PathBuf),
     /// The file contains no name.
-    #[error(
-        "`{0}` does not hold the name under which the local operator decided so far: write that name into it again"
-    )]
+    #[error("`{0}` does not hold the local operator's name: write the name used so far into it again")]
     NotAName(PathBuf),
     /// The file cannot be read or written.
     #[error("the local operator's file `{path}`: {source}")]

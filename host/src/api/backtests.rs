@@ -141,12 +141,12 @@ struct FoundCall {
     why: Option<String>,
 }
 
-/// Tries policies on the recorded calls.
+/// Backtests policies on the recorded calls.
 #[utoipa::path(post, path = "/v1/backtests", operation_id = "backtest-policies", tag = "policy", request_body = BacktestRequest, responses(Refusals, Posted,
     (status = 200, body = BacktestResult),
     (status = 400, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "Another trial is going on."),
-    (status = 422, body = Details, content_type = "application/problem+json", description = "The policies are not sound; the detail says where and what to write.")))]
+    (status = 409, body = Details, content_type = "application/problem+json", description = "Another backtest is under way."),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "The policies are invalid; the detail says where and how to correct them.")))]
 pub(super) async fn create(State(api): State<Api>, Input(request): Input<BacktestRequest>) -> Answer {
     let BacktestRequest { policies, add, since } = request;
     let since = since.as_deref().map(super::past::time).transpose()?.unwrap_or(Time(0));
@@ -220,7 +220,7 @@ fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem>
 /// the client has gone.
 fn turn(api: &Api) -> Result<Turn, Problem> {
     api.0.trial.clone().try_acquire_owned().map(Arc::new).map_err(|_| {
-        Problem::new(Kind::NotNow, "another trial is going on; try again when it is over").retry_after_s(5)
+        Problem::new(Kind::NotNow, "another backtest is under way; try again when it has ended").retry_after_s(5)
     })
 }
 

@@ -88,9 +88,9 @@ pub(super) struct DecisionAnswer {
 #[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = AnyFormShape,
     params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
-    (status = 202, body = DecisionAnswer, description = "Written down; more people must approve. After an edit that is the editor too, unless the new action rests on evidence that they were shown."),
+    (status = 202, body = DecisionAnswer, description = "Recorded; more approvals are needed. After an edit the editor's own approval counts only if the new revision brings no new evidence."),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "Another digest is current, it was decided before, or it takes no more decisions of this person or no more revisions."),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "Another digest is current, the call was decided already, or the limit of decisions by one reviewer or of revisions is reached."),
     (status = 410, body = Details, content_type = "application/problem+json", description = "The approval has expired."),
     (status = 422, body = Details, content_type = "application/problem+json", description = "The decision or its value does not fit the approval.")))]
 pub(super) async fn create(
@@ -172,7 +172,7 @@ async fn place(
     }
     if let Some(named) = named {
         if reviewer.stands_for(now).all(|name| name != named) {
-            let detail = format!("you do not decide in the place of `{}`", super::shortened(&named));
+            let detail = format!("you are not a delegate of `{}`", super::shortened(&named));
             return Err(Problem::new(Kind::NotEligible, detail));
         }
         return Ok(Some(named));
@@ -265,7 +265,8 @@ async fn edit(
     }
     asked.may(api, subject, &call, current)?;
     if let Some(other) = other {
-        let detail = format!("an edit cannot make `{}` of `{calls}`", super::shortened(&other));
+        let detail =
+            format!("an edit cannot change the capability: found `{}`, expected `{calls}`", super::shortened(&other));
         return Err(Problem::new(Kind::WrongType, detail));
     }
     let revision = api.driver().revise(asked.run, &call, &asked.reviewer, arguments).await?;

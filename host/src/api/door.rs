@@ -227,7 +227,7 @@ fn go_on(request: &Request) -> Response {
     let path = asked(request).replace('&', "&amp;");
     let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Holdshort</title>\
-         <p>Another page has led you to Holdshort. <a href=\"{path}\">Go on</a></p></html>"
+         <p>Another page has sent you to Holdshort. <a href=\"{path}\">Go on</a></p></html>"
     );
     Html(page).into_response()
 }
@@ -259,8 +259,9 @@ fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
         });
         if !known {
             let named = super::shortened(named.unwrap_or("(not text)"));
-            let detail =
-                format!("this host does not answer to `{named}`; the operator can add it to `server.allowed-hosts`");
+            let detail = format!(
+                "this host does not answer to the name `{named}`; the operator can add it to `server.allowed-hosts`"
+            );
             return Err(Problem::new(Kind::HostNotServed, detail));
         }
     }
@@ -291,7 +292,7 @@ fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Proble
 /// Checks that a page's request with an effect names its `Origin`, which [`check_origin`] has
 /// compared.
 fn has_origin(headers: &HeaderMap) -> Result<(), Problem> {
-    let detail = "a form of the page is sent by a browser, which says from which page: `Origin` is missing";
+    let detail = "`Origin` is missing: a browser sends this header with each form";
     headers.contains_key(header::ORIGIN).then_some(()).ok_or_else(|| Problem::new(Kind::OriginNotAllowed, detail))
 }
 
@@ -307,7 +308,10 @@ fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
     let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
     if is_foreign(headers) && !followed && !headers.contains_key(header::ORIGIN) {
-        return Err(Problem::new(Kind::OriginNotAllowed, "what a foreign page loads by itself is not answered"));
+        return Err(Problem::new(
+            Kind::OriginNotAllowed,
+            "requests that another site's page makes by itself are refused",
+        ));
     }
     Ok(())
 }

@@ -184,9 +184,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
             say(&put, &policies, &mut notes);
             let digest = put.record.as_ref().map(|record| record.digest);
             if digest.is_some_and(|digest| digest != policies.digest()) {
-                notes.push(
-                    "the policies have changed since: what is recorded was said by others than those in force".into(),
-                );
+                notes.push("the policies have changed since: the recorded verdict is that of earlier policies".into());
             }
             // The permission belongs to the work, which continues after the client has gone.
             let turn = api.0.explaining.clone().try_acquire_owned().map_err(|_| {
@@ -206,27 +204,27 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
 /// Adds remarks about the recorded question.
 fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if put.verdict == "refuse" {
-        notes.push("facts of a call that was refused are not recorded, so policies that ask for them err here; nor is its consequence, which is taken as high".into());
+        notes.push("facts and consequence of a refused call are not recorded: policies that read facts err here, and the consequence is taken as high".into());
     } else {
-        notes.push("facts are as they were recorded, also where an argument is changed".into());
+        notes.push("facts stay as recorded, even where an argument is changed".into());
     }
     if policies.uses_totals() && put.record.as_ref().is_none_or(|record| record.totals.is_empty()) {
-        notes.push("totals were not recorded with it, so it is judged as the first of its kind".into());
+        notes.push("its totals were not recorded, so it is judged as the first of its kind".into());
     }
     if let Some(JudgedAt { at, zone }) = put.record.as_ref().and_then(|record| record.judged_at.as_ref()) {
         let now = zone.parse::<Zone>().unwrap_or(Zone::UTC).told(*at);
         notes.push(format!("policies speak of the time; when it was judged it was {now}"));
     }
     if let Some(grant) = put.record.as_ref().and_then(|record| record.grant.as_ref()) {
-        notes.push(format!("the standing grant {grant} cleared it; policies by themselves would hold it"));
+        notes.push(format!("the grant {grant} cleared it; policies alone would hold it"));
     }
     if put.question {
-        notes.push("it asks a question, which is put before people whatever policy says".into());
+        notes.push("it is a question, and questions are always held".into());
     }
     match put.again {
         None => {}
-        Some(Again::Edited) => notes.push("it was edited, and what is edited is for people to decide on: a policy that clears it holds it all the same".into()),
-        Some(Again::Reheld) => notes.push("facts had changed after the call was cleared; policy was not asked again, and its verdict is that of before".into()),
+        Some(Again::Edited) => notes.push("it was edited, and an edited call is always held, even by a policy that clears it".into()),
+        Some(Again::Reheld) => notes.push("facts changed after the call was cleared; policy was not evaluated again, so the verdict is the earlier one".into()),
     }
 }
 

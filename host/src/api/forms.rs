@@ -69,7 +69,7 @@ fn read(members: Map<String, Value>) -> Result<AnyForm, String> {
         (None, true, false) => "decisions".to_owned(),
         (None, false, true) => "resume".to_owned(),
         (None, false, false) => return Err("missing field `type`".into()),
-        (_, _, _) => return Err("`type`, `decisions` or `resume`: one of them".into()),
+        (_, _, _) => return Err("exactly one of `type`, `decisions` and `resume`".into()),
     };
     let body = Value::Object(members);
     let request = match &*form {

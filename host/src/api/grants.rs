@@ -94,7 +94,7 @@ impl From<GrantShape> for Grant {
     (status = 200, body = GrantDraft),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "It does not wait for a decision."),
-    (status = 422, body = Details, content_type = "application/problem+json", description = "A grant cannot be that.")))]
+    (status = 422, body = Details, content_type = "application/problem+json", description = "These terms are not possible for a grant.")))]
 pub(super) async fn draft(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -138,7 +138,10 @@ pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Gr
     let wrong = |detail: String| Problem::new(Kind::WrongType, detail);
     let places = grants::places(&function, call.action().arguments());
     if let Some(place) = grant.like.keys().find(|like| places.iter().all(|place| place.pointer != **like)) {
-        return Err(wrong(format!("`{}` is no place that a grant can go by", super::shortened(place))));
+        return Err(wrong(format!(
+            "`{}` is not a path in this call's arguments that a grant can compare",
+            super::shortened(place)
+        )));
     }
     currencies(grant)?;
     grants::text(None, grant, &function).map(drop).map_err(wrong)
@@ -148,7 +151,7 @@ pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Gr
 fn currencies(grant: &Grant) -> Result<(), Problem> {
     let is_code = |code: &&String| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     grant.sums.keys().find(|code| !is_code(code)).map_or(Ok(()), |code| {
-        Err(Problem::new(Kind::WrongType, format!("`{}` is no code of a currency", super::shortened(code))))
+        Err(Problem::new(Kind::WrongType, format!("`{}` is not a currency code", super::shortened(code))))
     })
 }
 

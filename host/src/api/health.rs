@@ -96,7 +96,12 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         let count = api.journal().count_runs(state, COUNTED_MAX).await?;
         let _ = writeln!(text, "holdshort_runs{{state=\"{state}\"}} {count}");
     }
-    metric(&mut text, "holdshort_notify_target_gone", "gauge", "Targets that answered 410 and are told nothing more.");
+    metric(
+        &mut text,
+        "holdshort_notify_target_gone",
+        "gauge",
+        "Targets that answered 410 and get no more notifications.",
+    );
     for target in api.0.targets_gone.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         let _ = writeln!(text, "holdshort_notify_target_gone{{target=\"{target}\"}} 1");
     }

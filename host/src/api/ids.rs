@@ -16,7 +16,7 @@ pub(crate) fn run(text: &str) -> Result<RunId, Problem> {
 
 /// Parses a run's id in a query, where a malformed one is an error.
 pub(super) fn asked(text: &str) -> Result<RunId, Problem> {
-    let wrong = |_| Problem::new(Kind::BadRequest, format!("`{}` is no id of a run", super::shortened(text)));
+    let wrong = |_| Problem::new(Kind::BadRequest, format!("`{}` is not a run id", super::shortened(text)));
     run(text).map_err(wrong)
 }
 

@@ -152,7 +152,7 @@ pub(super) fn phases(state: &str) -> Result<Vec<&'static str>, Problem> {
             Some(name) => Ok(vec![name]),
             None => {
                 let known = Phase::NAMES.into_iter().chain(MORE_STATES).map(str::to_owned).collect();
-                let detail = format!("`{}` is no state of an approval", super::shortened(other));
+                let detail = format!("`{}` is not a state of an approval", super::shortened(other));
                 Err(Problem::new(Kind::BadRequest, detail).known(known))
             }
         },

@@ -69,7 +69,7 @@ enum EventShape {
     RunDelayed { since: u64, reason: String, tries: u32, told: bool },
     /// A question was answered with a value of the function's `ok` type.
     CallAnswered { call: u32, answer: serde_json::Value },
-    /// Nobody decided in time, or the cleared effect did not start in time.
+    /// There was no decision in time, or the cleared effect did not start in time.
     CallExpired { call: u32 },
     /// The run was cancelled while the call waited.
     CallCancelled { call: u32 },
@@ -145,7 +145,7 @@ enum SettledShape {
     Done(serde_json::Value),
     /// It did not happen.
     NotDone,
-    /// Nobody will find out.
+    /// The outcome stays unknown.
     Abandon,
     /// It is attempted again with the same idempotency key.
     SendAgain,

@@ -165,7 +165,7 @@ impl FromRequest<Api> for Form {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         if !is_of(request.headers(), "application/x-www-form-urlencoded") {
-            return Err(Problem::new(Kind::NotJson, "this takes what a form of the page sends, and nothing else"));
+            return Err(Problem::new(Kind::NotJson, "this address accepts forms of the review page only"));
         }
         Ok(Self(form_urlencoded::parse(&whole(request, api).await?).into_owned().collect()))
     }
@@ -221,7 +221,7 @@ async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<axum::
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(Problem::new(Kind::BadRequest, format!("the body broke off: {error}"))),
+        Ok(Err(error)) => Err(Problem::new(Kind::BadRequest, format!("the body ended early: {error}"))),
         Err(_) => {
             let seconds = time_max.as_secs_f32();
             Err(Problem::new(Kind::TooSlow, format!("the body did not arrive within {seconds} seconds")))
@@ -253,7 +253,7 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let path = parts.extract::<axum::extract::Path<T>>().await;
-        path.map(|path| Self(path.0)).map_err(|_| Problem::not_found("such thing"))
+        path.map(|path| Self(path.0)).map_err(|_| Problem::not_found("resource with such an id"))
     }
 }
 
@@ -261,7 +261,7 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
 pub(super) fn asked<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let number = super::number(&text).and_then(|number| T::try_from(number).ok());
-    let wrong = || D::Error::custom(format!("`{}` is no whole number of 0 or more", super::shortened(&text)));
+    let wrong = || D::Error::custom(format!("`{}` is not a whole number of 0 or more", super::shortened(&text)));
     number.map(Some).ok_or_else(wrong)
 }
 
@@ -270,7 +270,7 @@ pub(super) fn page(asked: Option<u32>, standard: usize, max: usize) -> Result<us
     match asked.map(|asked| usize::try_from(asked).unwrap_or(usize::MAX)) {
         None => Ok(standard),
         Some(asked) if (1..=max).contains(&asked) => Ok(asked),
-        Some(_) => Err(Problem::new(Kind::BadRequest, format!("`limit` goes from 1 to {max}")).max(max)),
+        Some(_) => Err(Problem::new(Kind::BadRequest, format!("`limit` must be from 1 to {max}")).max(max)),
     }
 }
 

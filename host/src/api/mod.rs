@@ -214,7 +214,7 @@ type Answer = Result<Response, Problem>;
 
 async fn unknown(State(api): State<Api>, request: Request) -> Response {
     let path = request.uri().path();
-    let problem = Problem::not_found(format_args!("`{}` here; `/openapi.json` lists what there is", shortened(path)));
+    let problem = Problem::not_found(format_args!("`{}` here; `/openapi.json` lists the paths", shortened(path)));
     door::Side::of(path).trouble(&api, problem)
 }
 
@@ -226,7 +226,7 @@ async fn wrong_method(State(api): State<Api>, request: Request) -> Response {
 
 /// The error for a cursor that no page returned.
 fn no_cursor(text: &str) -> Problem {
-    Problem::new(Kind::BadRequest, format!("`{}` is no cursor; use `next` of the page before", shortened(text)))
+    Problem::new(Kind::BadRequest, format!("`{}` is not a cursor; use `next` of the previous page", shortened(text)))
 }
 
 /// Parses a number in its one spelling, without `+1` or `01`, up to the largest number in a

@@ -26,8 +26,8 @@ use super::{
 /// The general part of the schema.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Holdshort", description = "What agents want to do, and what people decide about it. \
-        What is not HTTP is answered with 400 and a head that is too large with 431, both without a body, whatever the path."),
+    info(title = "Holdshort", description = "Calls of agents, and reviewers' decisions on them. \
+        A request that is not HTTP is answered with 400, and one with too large a head with 431, both without a body, on every path."),
     // Parameter schemas are not collected automatically.
     components(schemas(
         Details, CallStateWordShape, RunStateWordShape, DecisionKindShape, IdempotencyKeyShape, ApprovalIdShape, RunIdShape, DigestShape,

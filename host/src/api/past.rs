@@ -119,7 +119,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
 
 fn kind(word: &str) -> Result<&'static str, Problem> {
     DecisionRow::KINDS.into_iter().find(|kind| *kind == word).ok_or_else(|| {
-        let detail = format!("`{}` is no kind of decision", super::shortened(word));
+        let detail = format!("`{}` is not a kind of decision", super::shortened(word));
         Problem::new(Kind::BadRequest, detail).known(DecisionRow::KINDS.map(str::to_owned).to_vec())
     })
 }
@@ -130,7 +130,7 @@ pub(super) fn time(text: &str) -> Result<Time, Problem> {
     let is_late = || text.get(..TO_THE_SECOND.len()).is_some_and(|text| text.parse::<jiff::civil::DateTime>().is_ok());
     let at = text.parse::<jiff::Timestamp>().ok().or_else(|| is_late().then_some(jiff::Timestamp::MAX));
     let at = at.filter(|_| is_rfc_3339(text)).ok_or_else(|| {
-        let detail = format!("`{}` is no time; write it like `2026-01-31T08:00:00Z`", super::shortened(text));
+        let detail = format!("`{}` is not a time; write it like `2026-01-31T08:00:00Z`", super::shortened(text));
         Problem::new(Kind::BadRequest, detail)
     })?;
     Ok(Time(u64::try_from(at.as_microsecond()).unwrap_or(0)))

@@ -36,7 +36,7 @@ pub(crate) enum ResolutionType {
     Done,
     /// It did not happen.
     NotDone,
-    /// Nobody will find out.
+    /// The outcome stays unknown.
     Abandon,
     /// Try again with the same idempotency key; only for idempotent effects.
     SendAgain,
@@ -87,7 +87,7 @@ enum DoneWord {
 enum OtherWord {
     /// It did not happen.
     NotDone,
-    /// Nobody will find out.
+    /// The outcome stays unknown.
     Abandon,
     /// Try again with the same idempotency key; only for idempotent effects.
     SendAgain,

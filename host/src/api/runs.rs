@@ -71,7 +71,7 @@ pub(super) struct Run {
     /// The agent's result.
     #[schema(required = true)]
     result: Option<AgentResult>,
-    /// Why it trapped or diverged, or why the host cannot bring it forward.
+    /// Why it trapped or diverged, or why the host cannot continue it.
     #[schema(required = true)]
     reason: Option<String>,
     /// For the state `delayed`: the host cannot bring the run forward. It tries again by itself;
@@ -189,7 +189,7 @@ fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
         Some(name) => Ok(vec![name]),
         None if state == "all" => Ok(Vec::new()),
         None => {
-            let detail = format!("`{}` is no state of a run", super::shortened(state));
+            let detail = format!("`{}` is not a state of a run", super::shortened(state));
             let known = RunPhase::NAMES.into_iter().chain(["all"]).map(str::to_owned).collect();
             Err(Problem::new(Kind::BadRequest, detail).known(known))
         }

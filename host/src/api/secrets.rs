@@ -216,7 +216,7 @@ pub(crate) enum SignedIn {
 }
 
 fn used_up() -> Problem {
-    Problem::new(Kind::Unauthenticated, "this link was used or is too old; `holdshort sign-in` makes another")
+    Problem::new(Kind::Unauthenticated, "this link was used or has expired; `holdshort sign-in` prints a new one")
 }
 
 #[cfg(test)]

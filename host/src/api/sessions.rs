@@ -226,7 +226,7 @@ impl Session {
         let refused = || {
             Problem::new(
                 Kind::OriginNotAllowed,
-                "this form is not from a page that this session was shown; open the page again and send it from there",
+                "this form does not belong to this session; open the page again and send the form from there",
             )
         };
         match (fits, &self.tries) {

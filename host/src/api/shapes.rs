@@ -68,26 +68,26 @@ macro_rules! words {
 
 words!(
     /// Where a call stands.
-    CallStateShape, "CallState", Phase::NAMES, "Where a call stands: decision and effect in one word."
+    CallStateShape, "CallState", Phase::NAMES, "The state of a call: decision and effect in one word."
 );
 words!(
     /// The decision's side of it.
     DecisionStateShape, "DecisionState", super::approvals::DECISION_STATES,
-    "Where the decision stands; once the effect has started, what had cleared it: people (`approved`) or policy (`cleared`)."
+    "The state of the decision; once the effect has started, whether people (`approved`) or policy (`cleared`) had cleared it."
 );
 words!(
     /// The effect's side of it.
-    EffectStateShape, "EffectState", super::approvals::EFFECT_STATES, "Where the effect stands."
+    EffectStateShape, "EffectState", super::approvals::EFFECT_STATES, "The state of the effect."
 );
 words!(
     /// What was decided.
     DecisionKindShape, "DecisionKind", holdshort_journal::DecisionRow::KINDS,
-    "A person's `approve`, `edit`, `reject` or `respond`; a person's word on an effect in doubt: `done`, `not-done`, `abandon`, `send-again`; \
+    "A reviewer's decision `approve`, `edit`, `reject` or `respond`; a reviewer's resolution of an effect in doubt: `done`, `not-done`, `abandon`, `send-again`; \
      `cancel` of the run; `expire`; and policy's `clear` and `refuse`."
 );
 words!(
     /// Where a run stands.
-    RunStateShape, "RunState", RunPhase::NAMES, "Where a run stands."
+    RunStateShape, "RunState", RunPhase::NAMES, "The state of a run."
 );
 words!(
     /// Which calls are listed.

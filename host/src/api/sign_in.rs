@@ -48,8 +48,10 @@ pub(super) async fn create(
 ) -> Answer {
     let next = request.next.unwrap_or_else(|| "/".into());
     if !is_local(&next) {
-        let detail =
-            format!("`{}` is no path of the page; write it like `/approvals/RUN.CALL`", super::shortened(&next));
+        let detail = format!(
+            "`{}` is not a path of the review page; write it like `/approvals/RUN.CALL`",
+            super::shortened(&next)
+        );
         return Err(Problem::new(Kind::BadRequest, detail));
     }
     // The admission check has compared it with this host's names.

@@ -125,8 +125,7 @@ impl Api {
     pub(crate) async fn stats(&self, window: Window) -> Result<Report, Problem> {
         let Standing { known, turn, asking, .. } = &self.0.burden;
         let _asking = asking.try_acquire().map_err(|_| {
-            let detail =
-                format!("{ASKING_MAX} reports are being made or waited for; try again when one of them is done");
+            let detail = format!("{ASKING_MAX} reports are under way or waiting; try again later");
             Problem::new(Kind::TooMany, detail).retry_after_s(5)
         })?;
         let _turn = turn.acquire().await.map_err(|_| Problem::new(Kind::Internal, "the host is shutting down"))?;
@@ -212,8 +211,8 @@ fn text(fold: &Burden) -> String {
         let Tally { approvals, rejections, edits, answers, .. } = *tally;
         vec![("approve", approvals), ("reject", rejections), ("edit", edits), ("respond", answers)]
     };
-    counter(&mut text, "calls_judged", "Calls by what policy made of them.", "verdict", capabilities(), judged);
-    counter(&mut text, "holds", "How calls that waited for people went on.", "outcome", capabilities(), both);
+    counter(&mut text, "calls_judged", "Calls by policy's verdict.", "verdict", capabilities(), judged);
+    counter(&mut text, "holds", "Outcomes of held calls.", "outcome", capabilities(), both);
     counter(
         &mut text,
         "policy_calls_judged",
@@ -222,10 +221,10 @@ fn text(fold: &Burden) -> String {
         policies(),
         judged,
     );
-    counter(&mut text, "policy_holds", "How those went on.", "outcome", policies(), both);
+    counter(&mut text, "policy_holds", "Outcomes of held calls, by policy.", "outcome", policies(), both);
     counter(&mut text, "policy_hasty_approvals", "Approvals faster than reading.", "", policies(), hasty);
-    counter(&mut text, "decisions", "Decisions by the groups that who decided is in.", "decision", groups(), made);
-    counter(&mut text, "hasty_approvals", "Approvals faster than what was new can be read.", "", groups(), hasty);
+    counter(&mut text, "decisions", "Decisions by the groups of the reviewer.", "decision", groups(), made);
+    counter(&mut text, "hasty_approvals", "Approvals faster than the new content can be read.", "", groups(), hasty);
     seconds(&mut text, groups());
     for (name, help, value) in [
         ("holdshort_runs_ended_total", "Runs that ended.", fold.ended.runs),
@@ -263,7 +262,7 @@ fn seconds<'a>(text: &mut String, tallies: impl Iterator<Item = (String, &'a Tal
         text,
         name,
         "histogram",
-        "From when somebody was first asked to the decision that ended a hold, or a stage of it.",
+        "Time from the first request to a reviewer to the decision that ended a hold or a stage of it.",
     );
     for (labels, Tally { times, .. }) in tallies {
         let counts = COARSE_S.iter().map(ToString::to_string).zip(times.coarse().iter().copied());

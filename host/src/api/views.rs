@@ -31,7 +31,8 @@ impl View {
     /// A waiting call in this form. Neither form can express a call that no longer waits.
     pub(super) fn of(self, run: &RunId, agent: &str, call: &Call, function: &FunctionType) -> Result<Shown, Problem> {
         let (Some(proposal), Some(digest), Phase::Held) = (call.proposal(), call.clearance, &call.phase) else {
-            let detail = format!("a view is of what waits for a decision, and this is {}", call.phase.name());
+            let detail =
+                format!("only an approval that waits for a decision has views, and this one is {}", call.phase.name());
             return Err(Problem::new(Kind::NotNow, detail).state(call.phase.name()));
         };
         let id = format!("{run}.{}", call.number);
@@ -205,7 +206,7 @@ fn approval_schema(function: &FunctionType, proposal: &Proposal, digest: Digest)
         "properties": {
             "approved": { "type": "boolean" },
             "editedArgs": wit_schema::edited(function, &proposal.action),
-            "message": { "type": "string", "description": "With `approved: false`, the guidance that the agent reads." },
+            "message": { "type": "string", "description": "With `approved: false`, the guidance for the agent." },
             "digest": { "const": digest },
         },
         "required": ["approved", "digest"],

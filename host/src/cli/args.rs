@@ -22,7 +22,7 @@ pub use runs::{FindingWord, History, ListRuns, Resolve, RunsAction, RunsArgs};
 use super::exit::Exit;
 use crate::config::duration_ms;
 
-/// Runs AI agents as sandboxed WebAssembly components and holds every consequential call until a person has cleared exactly those bytes.
+/// Runs AI agents as sandboxed WebAssembly components and holds every consequential call until policy or reviewers have cleared exactly those bytes.
 #[derive(Debug, Parser)]
 #[command(name = "holdshort", version, after_help = Exit::HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -65,36 +65,36 @@ pub enum Command {
     Demo(DemoArgs),
     /// What an agent can and cannot do, before it runs
     Inspect(InspectArgs),
-    /// Look through what waits on a full screen, and decide with the keyboard
+    /// Review waiting calls on a full screen and decide with the keyboard
     Review,
-    /// What waits for a decision, and deciding on it
+    /// List, show and decide on held calls
     Approvals(ApprovalsArgs),
-    /// What reviewers have had cleared ahead, and taking it back
+    /// List, show and revoke grants
     Grants(GrantsArgs),
-    /// What agents are doing, and settling what is in doubt
+    /// List and show runs, cancel them, resolve effects in doubt
     Runs(RunsArgs),
-    /// How much people are asked, how long they take, and what could go without them
+    /// Show how much reviewers are asked, how long they take, and suggested policies
     Stats(StatsArgs),
     /// Print a link that signs a browser in to the review page, once
     SignIn(SignInArgs),
-    /// Whom the host tells
+    /// Test notifications
     Notify {
         /// What to do
         #[command(subcommand)]
         action: NotifyAction,
     },
-    /// Check and try the policies that say what is cleared, held and refused, and who decides
+    /// Check, test and backtest policies, and explain verdicts
     Policy {
         /// What to do
         #[command(subcommand)]
         action: PolicyAction,
     },
-    /// Print the configuration that is in force, every default included
+    /// Print the configuration in force, defaults included
     Config,
     /// Read what is untrusted, as a child of a host; nothing that a person would call
     #[command(hide = true)]
     Isolated(IsolatedArgs),
-    /// Print a script that completes this program's words in a shell
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -104,9 +104,9 @@ pub enum Command {
 /// `notify`
 #[derive(Clone, Debug, Subcommand)]
 pub enum NotifyAction {
-    /// Send a test message, and say what came back
+    /// Send a test notification and print the answer
     Test {
-        /// The name of a section `[notify.NAME]`, or of a reviewer with an address
+        /// The name of a section `[notify.NAME]`, or of a reviewer with an email address
         name: String,
     },
 }
@@ -150,10 +150,10 @@ pub struct RunArgs {
     /// A component's file, or the name of a configured agent
     #[arg(value_name = "AGENT.wasm|NAME")]
     pub agent: String,
-    /// What the agent is asked to do
+    /// The agent's task
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub task: String,
-    /// Start the run at the host that holds the journal, and do not wait for it
+    /// Start the run at the host that holds the journal, without waiting for its end
     #[arg(long)]
     pub detach: bool,
 }
@@ -161,7 +161,7 @@ pub struct RunArgs {
 /// `serve`
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// Where to listen, instead of what the configuration says
+    /// The address to listen on, instead of the configuration's
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
 }
@@ -174,10 +174,10 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 /// `stats`
 #[derive(Clone, Debug, Args)]
 pub struct StatsArgs {
-    /// How far back, such as `12h` or `30d`
+    /// The start of the period, such as `12h` or `30d` ago
     #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration_ms)]
     pub since: u64,
-    /// Without the last part of it, such as `7d`; until now, if nothing is said
+    /// The end of the period, such as `7d` ago; now by default
     #[arg(long, value_name = "TIME", value_parser = duration_ms)]
     pub until: Option<u64>,
 }
@@ -185,7 +185,7 @@ pub struct StatsArgs {
 /// `sign-in`
 #[derive(Clone, Debug, Args)]
 pub struct SignInArgs {
-    /// The approval that the link leads to; without it the inbox
+    /// The approval that the link opens; the inbox by default
     #[arg(value_name = "RUN.CALL")]
     pub approval: Option<CallId>,
 }
@@ -193,7 +193,7 @@ pub struct SignInArgs {
 /// `demo`
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
-    /// Work in this new folder and leave it there
+    /// Work in this new folder and keep it
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }

@@ -235,11 +235,13 @@ fn meaning(status: StatusCode) -> (Exit, Option<&'static str>) {
         401 => (
             Exit::Refused,
             Some(
-                "name the file with yours with `--token-file`; the local operator's is `.holdshort/token` where the host runs",
+                "name your token's file with `--token-file`; the local operator's is `.holdshort/token` in the host's folder",
             ),
         ),
         403 => (Exit::Refused, None),
-        404 => (Exit::Refused, Some("`holdshort approvals --state all` and `holdshort runs` list what there is")),
+        404 => {
+            (Exit::Refused, Some("`holdshort approvals --state all` lists all approvals, `holdshort runs` all runs"))
+        }
         409 => (Exit::Refused, Some("look again with `holdshort approvals show`")),
         410 | 413 | 422 => (Exit::Refused, None),
         429 => (Exit::Failed, Some("try again in a moment")),
@@ -257,7 +259,7 @@ pub fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
 }
 
 fn not_understood(error: serde_json::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("the host answers in a way that this program does not understand: {error}"))
+    Failure::new(Exit::Failed, format!("this program does not understand the host's answer: {error}"))
         .hint("is it a Holdshort host, of the same version as this program?")
 }
 

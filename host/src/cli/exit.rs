@@ -27,10 +27,10 @@ impl Exit {
     /// The table at the end of `--help`.
     pub const HELP: &str = "Exit codes:
   0  done (a decision is on disk, even if more people must approve)
-  1  it went wrong, for a reason without a code of its own
+  1  an error without a code of its own
   2  the command line or the configuration is wrong; nothing was tried
   3  the run that was watched ended without a result
-  4  the host said no: not eligible, already decided, changed since shown, expired, or not there
+  4  the host refused: not eligible, already decided, changed since shown, expired, or not found
   5  the host cannot be reached
   130  Ctrl-C; the run that was watched is parked, and loses nothing";
 

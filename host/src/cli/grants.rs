@@ -59,11 +59,11 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
     }
     let page = client::read::<Page>(&answer)?;
     if page.grants.is_empty() {
-        output.note(if args.all { "no grant was ever made" } else { "no grant stands; `--all` lists those that did" });
+        output.note(if args.all { "there are no grants" } else { "no grant is in force; `--all` lists earlier ones" });
     }
     for Row { id, by, standing, revoked_by, grant, used } in &page.grants {
         let over = match (standing, revoked_by) {
-            (_, Some(who)) => format!("taken back by {who}  "),
+            (_, Some(who)) => format!("revoked by {who}  "),
             (true, None) => String::new(),
             (false, None) if used.count >= grant.calls => "used up  ".into(),
             (false, None) => "over  ".into(),
@@ -95,7 +95,7 @@ fn revoke(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure
     if output.json {
         output.json(&answer)?;
     } else {
-        output.row(&format!("{id} "), "clears nothing any more")?;
+        output.row(&format!("{id} "), "is revoked and clears no further calls")?;
     }
     Ok(Exit::Done)
 }
@@ -106,7 +106,7 @@ pub(super) fn draft(id: &CallId, terms: &GrantTerms, client: &Client) -> Result<
     let mut sums = std::collections::BTreeMap::new();
     for amount in &terms.up_to {
         if sums.insert(amount.currency, amount.minor_units).is_some() {
-            return Err(Failure::new(Exit::Usage, format!("`--up-to` says two sums in {}", amount.currency)));
+            return Err(Failure::new(Exit::Usage, format!("`--up-to` has two amounts in {}", amount.currency)));
         }
     }
     let body = json!({"calls": calls, "lasts_ms": lasts_ms, "sums": sums, "may_differ": terms.may_differ});

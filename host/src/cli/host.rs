@@ -192,7 +192,7 @@ fn stopped(what: &str, ended: Result<Result<(), ReadError>, JoinError>) -> Failu
         Err(error) => error.to_string(),
     };
     let message = format!("the part of the host that {what} has stopped, and the host with it: {why}");
-    Failure::new(Exit::Failed, message).hint("nothing is lost; put right what it names, then start the host again")
+    Failure::new(Exit::Failed, message).hint("nothing is lost; correct the cause, then start the host again")
 }
 
 /// The address at which this machine reaches an endpoint bound to `bound`.

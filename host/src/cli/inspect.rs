@@ -151,15 +151,15 @@ impl Report {
             }
         }
         output.row("", "")?;
-        output.row("", "It holds short, until the required people have cleared exactly those bytes, at:")?;
+        output.row("", "Consequential calls, which hold short until they are cleared:")?;
         for (name, by, IfLost { class, evidence }) in &self.consequential {
             output.row(&format!("  {name}  "), &format!("done by {by}"))?;
             if let Some(text) = story::if_lost(*class, Some(evidence)) {
-                output.row("    if its outcome is lost: ", &text)?;
+                output.row("    if its outcome is unknown: ", &text)?;
             }
         }
         self.nothing(self.consequential.is_empty(), output)?;
-        output.row("", "It may freely call; each answer is written down:")?;
+        output.row("", "Routine calls, which are answered at once and recorded:")?;
         for name in &self.routine {
             output.row("  ", name)?;
         }
@@ -168,10 +168,10 @@ impl Report {
             output.row("  note: ", note)?;
         }
         if self.log {
-            output.row("", "It may write lines to its log.")?;
+            output.row("", "It may write to its log.")?;
         }
-        let gets = "It gets of WASI, without any effect and the same at every replay:";
-        let empty = "It finds these of WASI empty: no file to open, no connection to make, no variable to read:";
+        let gets = "WASI without effects, with the same answers in every replay:";
+        let empty = "WASI that is present but empty (no files, no connections, no variables):";
         for (title, names) in [(gets, self.wasi(false)), (empty, self.wasi(true))] {
             if !names.is_empty() {
                 output.row("", title)?;
@@ -212,7 +212,7 @@ impl Report {
 
     /// Says that a list is empty, unless refused imports might belong to it.
     fn nothing(&self, none: bool, output: &Output) -> Result<(), Failure> {
-        let word = if self.refused.is_empty() { "nothing" } else { "nothing that could be offered" };
+        let word = if self.refused.is_empty() { "nothing" } else { "nothing that this host offers" };
         if none { output.row("  ", word) } else { Ok(()) }
     }
 }

@@ -72,7 +72,7 @@ fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
             output.text(&format!("warning: {warning}"))?;
         }
         output.text(&format!(
-            "the policies are sound: {calls} about calls, {reviews} about who must review, {decides} about who may decide, {grants} about who may make grants"
+            "the policies are valid: {calls} on `call`, {reviews} on `review`, {decides} on `decide`, {grants} on `grant`"
         ))?;
     }
     Ok(Exit::Done)

@@ -50,7 +50,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
         Some(row) => watch::finish(&row, output)?,
         None => {
             let (run, ours) = (&watch.run, program(&local));
-            output.note(&format!("{run} is parked, and nothing is lost. Start `{ours} serve` here, and it goes on; then `{ours} runs show {run}` tells how it stands."));
+            output.note(&format!("{run} is parked, and nothing is lost. Start `{ours} serve` here, and it goes on; then `{ours} runs show {run}` shows its state."));
             Exit::Interrupted
         }
     };
@@ -120,7 +120,7 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
         return watch::finish(&row, output);
     }
     let run = &watch.run;
-    output.note(&format!("{run} goes on at the host; `{} runs show {run}` tells how it stands.", program(global)));
+    output.note(&format!("{run} goes on at the host; `{} runs show {run}` shows its state.", program(global)));
     Ok(Exit::Interrupted)
 }
 

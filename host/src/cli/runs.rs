@@ -55,7 +55,7 @@ fn state(row: &RunRow) -> String {
     match (row.waiting_for, &row.delayed) {
         (Some(call), _) => format!("{} for {}.{call}", row.state, row.id),
         (None, Some(Delayed { since, tries })) => {
-            let why = row.reason.as_deref().unwrap_or("for a reason that it does not say");
+            let why = row.reason.as_deref().unwrap_or("for an unknown reason");
             format!("{} since {} ({tries} tries): {why}", row.state, moment(since))
         }
         (None, None) => row.state.clone(),

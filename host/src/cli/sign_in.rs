@@ -27,6 +27,9 @@ pub(super) fn run(args: &SignInArgs, client: &Client, output: &Output) -> Result
     }
     let link: SignInLink = read(&answer)?;
     output.text(&link.url)?;
-    output.note(&format!("it signs in once, within {} minutes; whoever has it can use it", link.expires_in_s / 60));
+    output.note(&format!(
+        "the link signs in once, within {} minutes; anyone who has it can use it",
+        link.expires_in_s / 60
+    ));
     Ok(Exit::Done)
 }

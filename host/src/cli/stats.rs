@@ -45,10 +45,10 @@ pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<
             output.row("  ", line)?;
         }
         if !suggestion.open.is_empty() {
-            output.row("  may be anything: ", &suggestion.open.join(", "))?;
+            output.row("  not limited: ", &suggestion.open.join(", "))?;
         }
         output.row("  note: ", "texts in quotation marks are the agent's own words, which people approved")?;
-        output.row("  try it: ", "write it into a file, and `holdshort policy backtest --add FILE`")?;
+        output.row("  try it: ", "save it to a file and run `holdshort policy backtest --add FILE`")?;
     }
     output.note(words::NOTES);
     Ok(Exit::Done)

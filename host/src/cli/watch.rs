@@ -130,7 +130,7 @@ impl Watch<'_> {
             }
             // Only after the host's lookup, which may resolve it.
             if matches!(known, Event::EffectLookedUp { .. }) {
-                self.output.note(&format!("settle it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
+                self.output.note(&format!("resolve it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
             }
         }
         Ok(())

@@ -43,7 +43,7 @@ impl Effects {
                 Ok(authorized) => return self.perform(place, authorized, turn).await,
                 Err(Lost::Refused(Refused::StartTooLate)) => {
                     let lapsed = persist(|| self.0.journal.submit(run, Some(*call), Fence::None, Expire)).await;
-                    return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance lapsed before its effect started");
+                    return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance expired before its effect started");
                 }
                 // No step of the host leads here, so the journal was changed from outside.
                 Err(Lost::Refused(why @ Refused::ClearanceMismatch)) => {
@@ -92,7 +92,7 @@ impl Effects {
             return self.finish(place, attempt, outcome, None).await;
         }
         if self.0.journal.now() > perform_by {
-            let reason = say!("the host was held up between the start and the attempt, which was not begun");
+            let reason = say!("the host was delayed after the start of the effect, and made no attempt");
             return self.finish(place, attempt, not_done(reason), None).await;
         }
         // A task of its own, so that a panic of a connector leaves an effect in doubt and the
@@ -124,7 +124,7 @@ impl Effects {
     /// cannot be checked; `None` if it may go on.
     async fn moved(&self, place: &Place) -> Option<Outcome> {
         let Some((run, call, proposal)) = self.proposal(place).await else {
-            return Some(not_done(say!("what was cleared is not in the journal")));
+            return Some(not_done(say!("the cleared action is not in the journal")));
         };
         if let Some(reason) = self.0.refresh.overtaken(&run, place, &call) {
             return Some(self.held_again(place, reason).await);
@@ -136,7 +136,7 @@ impl Effects {
         match self.0.refresh.moved(&agent, place, &proposal).await {
             Ok(None) => None,
             Ok(Some((reason, now))) => Some(changed(reason, now)),
-            Err(why) => Some(not_done(say!("what it rested on could not be looked at again: {}", why))),
+            Err(why) => Some(not_done(say!("its material facts could not be read again: {}", why))),
         }
     }
 
@@ -161,7 +161,7 @@ impl Effects {
         let performer = match self.performer(inquiry.action.capability(), shown) {
             Ok(performer) => performer,
             Err(why) => {
-                return self.still_in_doubt(place, inquiry.attempt, say!("it was not looked up: {}", why)).await;
+                return self.still_in_doubt(place, inquiry.attempt, say!("the lookup was not made: {}", why)).await;
             }
         };
         // Thousands may wait here, so large data is read again at this one's turn. A reviewer may
@@ -176,11 +176,12 @@ impl Effects {
                 self.finish(place, attempt, Outcome::Happened(receipt), Some(evidence)).await;
             }
             Ok(Finding::DidNotHappen { evidence }) => {
-                self.finish(place, attempt, not_done(say!("it was begun and did not happen")), Some(evidence)).await;
+                self.finish(place, attempt, not_done(say!("the attempt was begun and did not happen")), Some(evidence))
+                    .await;
             }
             Ok(Finding::Unknown { evidence }) => self.still_in_doubt(place, attempt, evidence).await,
             Err(_) => {
-                let evidence = say!("it was not looked up: the connector failed in the middle of looking");
+                let evidence = say!("the lookup failed: the connector stopped in the middle of it");
                 self.still_in_doubt(place, attempt, evidence).await;
             }
         }
@@ -189,8 +190,8 @@ impl Effects {
     /// Records the result for the reviewer who resolves the effect. They may come days later, and a
     /// log line is only for the operator.
     async fn still_in_doubt(&self, place: &Place, attempt: u32, evidence: Sentence) {
-        tracing::warn!(run = %place.0, call = place.1, evidence = evidence.as_str(), "an effect stays in doubt until a person settles it");
-        let reason = say!("a lookup could not tell what came of it");
+        tracing::warn!(run = %place.0, call = place.1, evidence = evidence.as_str(), "an effect stays in doubt until a reviewer resolves it");
+        let reason = say!("a lookup could not find out the outcome");
         self.finish(place, attempt, unknown(reason), Some(evidence)).await;
     }
 

@@ -61,7 +61,7 @@ pub(super) async fn run(notify: &Notify, target: &Target) {
         };
         match brought.await {
             Err(error) => {
-                tracing::error!(target = target.name, %error, "the journal cannot be read, so nobody is told; looking again");
+                tracing::error!(target = target.name, %error, "the journal cannot be read, so no notifications are sent; trying again");
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             Ok(wanted) if wanted && wait(&mut hints, target).await => {}
@@ -184,18 +184,18 @@ impl Courier<'_> {
                     target = name,
                     id,
                     why,
-                    "gone: it is told nothing more until this host starts again; take it out of the configuration"
+                    "gone: no more notifications until this host restarts; take the target out of the configuration"
                 );
                 self.notify.gone.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
                 return false;
             }
             failed += 1;
             if failed > self.target.retry.times {
-                tracing::warn!(target = name, id, why, "given up: it will not be told this");
+                tracing::warn!(target = name, id, why, "given up: this notification is not sent");
                 return true;
             }
             if failed == 1 {
-                tracing::warn!(target = name, id, why, "not told yet; trying again");
+                tracing::warn!(target = name, id, why, "not delivered yet; trying again");
             }
             let usual = self.target.retry.wait(failed, getrandom::u32().unwrap_or(u32::MAX));
             let asked = if let Again::After(pause) = again { pause } else { Duration::ZERO };
@@ -244,7 +244,7 @@ impl Courier<'_> {
     async fn note(&self, note: Note) -> Result<(), ReadError> {
         let written = self.notify.journal.note(note).await;
         written.map(drop).map_err(|error| {
-            tracing::warn!(target = self.target.name, %error, "it is not written down who was told; it may be told again");
+            tracing::warn!(target = self.target.name, %error, "the delivery was not recorded; the notification may be sent again");
             ReadError::Store(error.to_string())
         })
     }

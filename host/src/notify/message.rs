@@ -47,7 +47,7 @@ pub fn letter(notice: &Notice, base: &str, to: &str) -> Letter {
         text += &format!("{name}: {value}\n");
     }
     text += &format!(
-        "\n{}\n\nSign in there to see it whole. Nothing can be decided by answering this letter.\n",
+        "\n{}\n\nSign in there to see the whole call. Answers to this email decide nothing.\n",
         link(notice, base)
     );
     // Each recipient's email has a file name of its own: in a Maildir the name shows whether the
@@ -103,12 +103,12 @@ fn sentence(notice: &Notice) -> String {
         Kind::Held if notice.next_stage => format!("{of} waits for a decision: it is your turn"),
         Kind::Held if notice.outcome.is_some() => format!("{of} waits for a decision again"),
         Kind::Held => format!("{of} waits for a decision"),
-        Kind::Reminder => format!("{of} still waits, and its time is nearly over"),
+        Kind::Reminder => format!("{of} still waits, and its deadline is near"),
         Kind::Decided => format!("{of} was decided"),
-        Kind::Expired => format!("{of} lapsed"),
-        Kind::Withdrawn => format!("{of} waits no more, because its run was cancelled"),
-        Kind::InDoubt => format!("{of} is in doubt: it started, and nobody knows what came of it"),
-        Kind::Delayed => format!("the host cannot bring run {of} forward, and goes on trying"),
+        Kind::Expired => format!("{of} expired"),
+        Kind::Withdrawn => format!("{of} no longer waits, because its run was cancelled"),
+        Kind::InDoubt => format!("{of} is in doubt: its effect started, and the outcome is unknown"),
+        Kind::Delayed => format!("run {of} is delayed: the host cannot continue it now, and keeps trying"),
         Kind::Finished => format!("run {of} finished"),
         Kind::Failed => format!("run {of} ended without a result"),
         Kind::Test => "this is a test".into(),

@@ -215,8 +215,8 @@ fn answers(event: &Event) -> bool {
 fn outcome(event: &Event) -> Option<String> {
     Some(match event {
         Event::CallRevised { by, revision, .. } => format!("edited by {by}: revision {revision}"),
-        Event::CallReheld { revision, .. } => format!("what it rested on has changed: revision {revision}"),
-        Event::CallEscalated { level, .. } => format!("nobody decided in time: escalation {level}"),
+        Event::CallReheld { revision, .. } => format!("the facts have changed: revision {revision}"),
+        Event::CallEscalated { level, .. } => format!("no decision in time: escalation {level}"),
         Event::DecisionMade { decision, .. } => {
             let verb = match decision.verdict {
                 Verdict::Approve => "approved",
@@ -226,7 +226,7 @@ fn outcome(event: &Event) -> Option<String> {
             };
             format!("{verb} by {}", decision.reviewer)
         }
-        Event::RunDelayed { delayed, .. } => format!("tried {} times in a row; its page says why", delayed.tries),
+        Event::RunDelayed { delayed, .. } => format!("tried {} times in a row; the run's page says why", delayed.tries),
         Event::RunFinished { result: Ok(_) } => "finished".into(),
         Event::RunFinished { result: Err(_) } => "returned an error".into(),
         Event::RunTrapped { .. } => "trapped".into(),

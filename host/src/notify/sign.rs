@@ -17,7 +17,7 @@ pub struct Secret(Vec<u8>);
 
 /// The error for a text that is no secret. It does not repeat the text.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no secret of a webhook: write `whsec_` and the base64 of 24 to 64 random bytes")]
+#[error("this is not a webhook secret: write `whsec_` and the base64 of 24 to 64 random bytes")]
 pub struct NoSecret;
 
 impl Secret {

@@ -198,7 +198,7 @@ pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
 fn facts(api: &Api, call: &Call) -> Vec<(&'static str, Text)> {
     let Some(proposal) = call.proposal() else { return Vec::new() };
     let if_lost = story::if_lost(proposal.class, api.driver().if_lost(call).as_deref());
-    let lost = if_lost.map(|text| ("if its outcome is lost", text));
+    let lost = if_lost.map(|text| ("if its outcome is unknown", text));
     let revision = ("revision", call.revision.to_string());
     let all = story::proposal(proposal).into_iter().chain(lost).chain([revision]);
     all.map(|(label, text)| (label, Text::line(&text))).collect()

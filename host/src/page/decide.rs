@@ -51,7 +51,7 @@ async fn request(
         }
         Some("reject") => DecisionType::Reject,
         Some("respond") => DecisionType::Respond,
-        Some(_) | None => return Err(wrong("the form says neither approve, reject nor respond")),
+        Some(_) | None => return Err(wrong("the form names none of the decisions approve, reject and respond")),
     };
     let told = |problem: Problem| Trouble::at(problem, &format!("{run}.{number}")).with(form.field("message"));
     let message = Message::of(form, "message").map_err(told)?;

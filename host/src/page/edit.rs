@@ -204,7 +204,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     }
     let editing = Editing::begin(&api, &signed, &id, Some(digest)).await?;
     if let Some(arguments) = previewed {
-        let arguments = once(arguments.as_bytes()).map_err(|_| wrong("the arguments are no JSON"))?;
+        let arguments = once(arguments.as_bytes()).map_err(|_| wrong("the arguments are not JSON"))?;
         return match action {
             Some("send") => {
                 if takes_word {

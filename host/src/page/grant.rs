@@ -94,9 +94,9 @@ impl<'a> Granting<'a> {
         let (run, number) = ids::approval(id)?;
         let (subject, call) = approvals::load(api, &run, number).await?;
         let digest = call.clearance.filter(|_| call.phase == Phase::Held);
-        let digest = digest.ok_or_else(|| told(Kind::NotNow, "it does not wait for a decision any more"))?;
+        let digest = digest.ok_or_else(|| told(Kind::NotNow, "it no longer waits for a decision"))?;
         if !may_grant(&subject, &call, signed.name()) {
-            return Err(told(Kind::NotEligible, "you may not have more calls like this one cleared"));
+            return Err(told(Kind::NotEligible, "you may not make grants for calls like this one"));
         }
         Ok(Self { api, signed, id, run, call, digest })
     }
@@ -211,7 +211,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     let granting = Granting { digest, ..granting };
     match grant {
         Some(grant) => {
-            let grant = serde_json::from_str(grant).map_err(|_| wrong("the grant is none"))?;
+            let grant = serde_json::from_str(grant).map_err(|_| wrong("the form holds no valid grant"))?;
             let message = Message::of(&form, "message").map_err(|problem| Trouble::at(problem, &id))?;
             granting.send(grant, message).await
         }

@@ -140,7 +140,8 @@ pub(super) async fn lately(api: &Api) -> Result<Vec<Row>, Trouble> {
 
 fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
     let text = |text: &String| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
-    let wrong = |text: &str, what: &str| Problem::new(Kind::BadRequest, format!("`{}` is no {what}", shortened(text)));
+    let wrong =
+        |text: &str, what: &str| Problem::new(Kind::BadRequest, format!("`{}` is not a {what}", shortened(text)));
     let named = |text: &str, names: &[&'static str], what| match text {
         "" => Ok(Vec::new()),
         text => names.iter().find(|name| **name == text).map(|name| vec![*name]).ok_or_else(|| wrong(text, what)),

@@ -138,7 +138,7 @@ fn filter(
 /// Reads a position in the ranked list, as the page before wrote it.
 fn cursor(text: &str) -> Result<(Rank, Position), Trouble> {
     let numbers = text.split_once('-').and_then(|(rank, position)| Some((rank.parse().ok()?, position.parse().ok()?)));
-    let wrong = || Problem::new(Kind::BadRequest, "this is no page of the inbox; begin at its first one");
+    let wrong = || Problem::new(Kind::BadRequest, "this is not a page of the inbox; begin at the first page");
     Ok(numbers.map(|(rank, position)| (Rank(rank), Position(position))).ok_or_else(wrong)?)
 }
 

@@ -84,10 +84,10 @@ fn request(attempt: u32, form: &Form) -> Result<ResolutionRequest, Problem> {
         Some("not-done") => ResolutionType::NotDone,
         Some("abandon") => ResolutionType::Abandon,
         Some("send-again") => ResolutionType::SendAgain,
-        Some(_) | None => return Err(Problem::new(Kind::BadRequest, "say how it is settled")),
+        Some(_) | None => return Err(Problem::new(Kind::BadRequest, "say how the effect is resolved")),
     };
     let receipt = form.field("receipt").map(|text| once(text.as_bytes())).transpose();
     let receipt =
-        receipt.map_err(|error| Problem::new(Kind::BadRequest, format!("the receipt is no JSON: {error}")))?;
+        receipt.map_err(|error| Problem::new(Kind::BadRequest, format!("the receipt is not JSON: {error}")))?;
     Ok(ResolutionRequest { kind, attempt, receipt, message: Message::of(form, "message")? })
 }

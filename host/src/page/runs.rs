@@ -52,7 +52,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         Some(state) => RunPhase::NAMES
             .into_iter()
             .find(|name| *name == state)
-            .ok_or_else(|| Problem::new(Kind::BadRequest, format!("`{}` is no state of a run", shortened(state))))?,
+            .ok_or_else(|| Problem::new(Kind::BadRequest, format!("`{}` is not a state of a run", shortened(state))))?,
         None => "",
     };
     let phases = Some(state).filter(|state| !state.is_empty()).into_iter().collect();

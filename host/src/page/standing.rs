@@ -70,9 +70,9 @@ impl Standing {
 fn granted(call: &Call, id: &str) -> Option<(String, String)> {
     let cleared_by = call.proposal().and_then(|proposal| proposal.policy.grant.as_ref());
     let made = call.granted.as_ref().map(|granted| {
-        let taken_back = granted.revoked.as_ref().map(|(by, _)| format!("; {by} took it back")).unwrap_or_default();
+        let taken_back = granted.revoked.as_ref().map(|(by, _)| format!("; revoked by {by}")).unwrap_or_default();
         let terms = story::granted(&granted.grant);
-        (format!("{} had more like it cleared: {terms}{taken_back}", granted.by), id.to_owned())
+        (format!("{} made a grant for more like it: {terms}{taken_back}", granted.by), id.to_owned())
     });
     made.or_else(|| cleared_by.map(|grant| (format!("Cleared by the grant {grant}"), grant.to_string())))
 }
@@ -91,7 +91,7 @@ fn sentence(call: &Call) -> String {
         Phase::Held if question => "waits for an answer".into(),
         Phase::Held if needed == 1 => "waits for 1 approval".into(),
         Phase::Held => format!("waits for {needed} approvals"),
-        Phase::Refused(reason) => format!("was refused before anyone was asked: {}", story::refused(reason)),
+        Phase::Refused(reason) => format!("was refused without asking a reviewer: {}", story::refused(reason)),
         Phase::Cleared { .. } => "was cleared by policy; its effect has not begun".into(),
         Phase::Approved { .. } => "is approved; its effect has not begun".into(),
         Phase::Rejected { .. } => "was rejected; nothing was done".into(),
@@ -102,7 +102,7 @@ fn sentence(call: &Call) -> String {
         Phase::Succeeded { .. } => "is done".into(),
         Phase::Failed { reason } => format!("was tried and did not happen: {reason}"),
         Phase::InDoubt { reason } => format!("is in doubt: it may have happened. {reason}"),
-        Phase::Unresolved { reason } => format!("was closed without knowing whether it happened: {reason}"),
+        Phase::Unresolved { reason } => format!("was closed with an unknown outcome: {reason}"),
     }
 }
 

@@ -23,15 +23,15 @@ pub(super) fn careful<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Cl
         !Matter::of(proposal, &[], &titles).warnings().is_empty()
     };
     if proposals.clone().into_iter().any(doubtful) {
-        return Some("Something here is not what it seems: look twice at what is pointed out.");
+        return Some("There are warnings on this approval: read them first.");
     }
     let long = proposals.into_iter().any(|proposal| evidence::is_long(&proposal.exhibits));
-    long.then_some("There is evidence that is too long for this page: read it first.")
+    long.then_some("Some evidence is too long for this page: open and read it first.")
 }
 
 /// Refuses a form without the required confirmation word.
 pub(super) fn typed(form: &Form) -> Result<(), Problem> {
     let brought = form.field("word").map(str::trim) == Some(WORD);
-    let refused = || Problem::new(Kind::BadRequest, "this takes the word `approve`, typed: nothing was sent");
+    let refused = || Problem::new(Kind::BadRequest, "nothing was sent: type the word `approve` to confirm");
     brought.then_some(()).ok_or_else(refused)
 }

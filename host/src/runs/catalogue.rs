@@ -82,7 +82,7 @@ pub enum BindError {
     )]
     OtherType(Capability),
     /// The agent could not be told of a refusal.
-    #[error("the import `{0}` is consequential and cannot be told no: {1}")]
+    #[error("the import `{0}` is consequential, but cannot report a refusal: {1}")]
     CannotRefuse(Capability, CannotRefuse),
 }
 

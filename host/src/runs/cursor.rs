@@ -274,7 +274,7 @@ fn describe_event(event: &Event) -> String {
         | Event::EffectFailed { call, .. }
         | Event::EffectInDoubt { call, .. }
         | Event::EffectLookedUp { call, .. }
-        | Event::EffectResolved { call, .. } => format!("what became of call {call}"),
+        | Event::EffectResolved { call, .. } => format!("the outcome of call {call}"),
         Event::RunDelayed { .. } => "a delay of the host's".into(),
         Event::RunCreated { .. } => "the beginning of the run".into(),
         Event::RunFinished { .. }

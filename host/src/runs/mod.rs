@@ -225,7 +225,10 @@ impl Runs {
             return Err(ReviseError::Unavailable("there is no such run".into()));
         };
         let Bound { ty, offer: BoundOffer::Consequential(preview, _) } = self.bound(call).await? else {
-            return Err(unavailable(&format!("nobody decides on `{}` any more", call.action().capability())));
+            return Err(unavailable(&format!(
+                "`{}` is no longer consequential on this host",
+                call.action().capability()
+            )));
         };
         let mut followed = Followed::default();
         let before = followed.up_to(&self.0.journal, id, call.number).await.map_err(|error| unavailable(&error))?;
@@ -341,7 +344,7 @@ impl Runs {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; it is as it was");
+                    tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; the run is unchanged");
                     if let Some(delay) = delays.failed(&error) {
                         // If this cannot be written, the next try reports it. A run that waits or has ended is not
                         // delayed.

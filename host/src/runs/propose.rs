@@ -266,7 +266,7 @@ fn somebody_is_left(asker: Asker<'_>, call: &Call, editor: &str, new: &Requireme
     let held_under = call.requirement().map(|old| old.for_an_edit(new, call.level, call.deadline()));
     let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
     let met = all.can_be_met(&names, asker.started_by, Some(editor));
-    met.map_err(|why| ReviseError::Forbidden(say!("nobody could clear it then: {}", configured(why))))
+    met.map_err(|why| ReviseError::Forbidden(say!("its requirement could not be met then: {}", configured(why))))
 }
 
 /// A run's history, updated beside the run: each event is read once, however many calls use it.

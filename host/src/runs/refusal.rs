@@ -38,12 +38,12 @@ pub enum CannotRefuse {
     NoError,
     /// A value is configured, and the error carries none.
     #[error(
-        "its error carries no value, so `refusal` says nothing: take it out of the section, and the agent is told no without a reason"
+        "its error carries no value: remove `refusal` from the section, and the agent gets the error without a reason"
     )]
     NoValue,
     /// The error has a type of its own.
     #[error(
-        "its error is of a type of its own: give the value of it that tells the agent no as `refusal` in its section"
+        "its error has a type of its own: set `refusal` in its section to the error value that the agent gets for a refused call"
     )]
     OwnType,
     /// The configured value has another type.

@@ -101,10 +101,7 @@ impl Tally {
 pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<End> {
     let max = Duration::from_millis(limits.cpu_ms).saturating_mul(LIVES);
     let reason = || {
-        format!(
-            "it slept or waited too often: bringing it back each time takes more than {} ms of CPU time in all",
-            max.as_millis()
-        )
+        format!("it slept or waited too often: its replays take more than {} ms of CPU time in all", max.as_millis())
     };
     (lives > max).then(|| End::Trapped(reason()))
 }

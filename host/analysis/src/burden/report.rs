@@ -140,7 +140,7 @@ pub struct PeopleRow {
     pub decisions: DecisionFigures,
 }
 
-/// What could be asked less.
+/// Suggestions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Suggestion {
@@ -269,10 +269,10 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
         let minutes = minutes(habit.work_us);
         let hasty = match habit.hasty {
             0 => String::new(),
-            hasty => format!(" ({hasty} of them faster than reading, which says little)"),
+            hasty => format!(" ({hasty} of them faster than reading, which means little)"),
         };
         let text = format!(
-            "{by} held {} calls of `{}` to `{}`, all approved as they were, in {} decisions{hasty} and {minutes} minutes: consider clearing the like",
+            "{by} held {} calls of `{}` to `{}`, all approved unchanged, in {} decisions{hasty} and {minutes} minutes: consider clearing the like",
             habit.approved, key.agent, key.capability, habit.prompts
         );
         taken.push(id);
@@ -295,7 +295,7 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     if calls >= habits::CALLS_MIN && !burden.policies.has(&OTHER.to_owned()) {
         let unused = burden.known.policies.iter().filter(|policy| !burden.policies.has(policy));
         found.extend(
-            unused.map(|policy| told(format!("`{policy}` determined nothing about {calls} calls: is it needed?"))),
+            unused.map(|policy| told(format!("`{policy}` determined no verdict on {calls} calls: is it needed?"))),
         );
     }
     found

@@ -571,7 +571,7 @@ when {
     );
     // 19 times half a minute, and one hour that counts as 15 minutes.
     assert_eq!((clear.decisions, clear.minutes, &clear.open[..]), (20, 24.5, &[][..]));
-    assert_eq!(unused.text, "`never` determined nothing about 20 calls: is it needed?");
+    assert_eq!(unused.text, "`never` determined no verdict on 20 calls: is it needed?");
 
     // Policies compare all payments of an agent on a day, whichever policy cleared them.
     let copied = |world: &World| World {

@@ -23,7 +23,7 @@ pub fn ends(calls: &CallFigures) -> String {
         (calls.expired, "expired"),
         (calls.cancelled, "cancelled"),
         (calls.not_started, "not started in time"),
-        (calls.reheld, "held again, as facts had changed"),
+        (calls.reheld, "held again after facts changed"),
         (calls.escalated, "escalated"),
     ];
     let said: Vec<String> =
@@ -79,8 +79,8 @@ pub fn span(seconds: f64) -> String {
 }
 
 /// How to read the figures.
-pub const NOTES: &str = "Times run from when somebody was first asked to the decision that ended a hold or a stage; they are read from a histogram and within 5 %. \
-    An approval counts as too fast if it came sooner than what was new can be read at 238 words of 6 bytes a minute.";
+pub const NOTES: &str = "Times run from the first request to a reviewer to the decision that ended a hold or a stage; they come from a histogram and are exact to 5 %. \
+    An approval counts as too fast if it came sooner than the new content can be read at 238 words of 6 bytes a minute.";
 
 impl Report {
     /// The figures as rows: a heading, or a name with its text.

@@ -100,12 +100,12 @@ fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName,
         (None, None) => Ok(()),
         (Some(facts), None) => Err(Wrong::at(
             facts,
-            "nothing says what the program finds out",
+            "the types of the program's facts are missing",
             "declare it beside `facts`: `fact-types = { open-orders = \"s64\", owner = \"string\" }`",
         )),
         (None, Some(types)) => Err(Wrong::at(
             types,
-            "nothing finds these facts out",
+            "the program that finds these facts is missing",
             "name the program that does: `facts = [\"tools/crm\", \"facts\"]`",
         )),
         (Some(_), Some(types)) if !(1..=FACTS_MAX).contains(&types.get_ref().len()) => {
@@ -120,7 +120,7 @@ fn for_consequential<T>(key: Option<&Spanned<T>>) -> Result<(), Wrong> {
     key.map_or(Ok(()), |key| {
         Err(Wrong::at(
             key,
-            "this belongs to `class = \"consequential\"`",
+            "this setting belongs to `class = \"consequential\"`",
             "remove it: a routine call is answered at once and has no effect",
         ))
     })

@@ -16,7 +16,8 @@ use holdshort_common::reference::BranchName;
 /// Reports a key that belongs to a connector other than the chosen one.
 fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
     key.map_or(Ok(()), |key| {
-        let what = format!("this belongs to `connector = \"{belongs_to}\"`, which is not the one chosen here");
+        let what =
+            format!("this setting belongs to `connector = \"{belongs_to}\"`, and this section has another connector");
         Err(Wrong::at(key, what, format!("remove it, or write `connector = \"{belongs_to}\"`")))
     })
 }
@@ -164,16 +165,12 @@ pub(super) fn deployment(
 /// are two branches where one name is a folder of the other, because git cannot store both.
 fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
     if targets.get_ref().is_empty() {
-        return Err(Wrong::at(
-            targets,
-            "nothing could be deployed",
-            "name a target, such as `production = \"production\"`",
-        ));
+        return Err(Wrong::at(targets, "there are no targets", "name a target, such as `production = \"production\"`"));
     }
     for (name, branch) in targets.get_ref() {
         let above = |other: &&Branch| branch.0.above().any(|above| above == other.0.as_str());
         if let Some(other) = targets.get_ref().values().find(above) {
-            let what = format!("{} cannot be beside {}, which another target has", branch.0, other.0);
+            let what = format!("{} cannot exist next to {}, the branch of another target", branch.0, other.0);
             return Err(Wrong::at(name, what, "git keeps no branch below another branch; rename one of them"));
         }
     }

@@ -33,10 +33,10 @@ fn target(
         (Some(url), None) => url.span(),
         (None, Some(file)) => file.span(),
         (Some(url), Some(_)) => {
-            return Err(Wrong::at(url, "`url-file` says where it is, too", "remove one of the two"));
+            return Err(Wrong::at(url, "`url` and `url-file` exclude each other", "remove one of the two"));
         }
         (None, None) => {
-            let hint = "add `url = \"https://…\"`, or `url-file = …` with a file in which it stands";
+            let hint = "add `url = \"https://…\"`, or `url-file = …` with a file that holds it";
             return Err(Wrong::at(name, "`url` is missing", hint));
         }
     };
@@ -46,7 +46,7 @@ fn target(
     }
     if secret_file.is_none() && format == NoticeFormat::Standard {
         let hint = "add `secret-file = …` with a file that holds `whsec_…`, or write `format = \"chat\"`";
-        let what = "without a secret nobody could tell whether a message is this host's".into();
+        let what = "without a secret the receiver cannot verify that a message is this host's".into();
         return Err(Wrong { span: at, what, hint: Some(hint.into()) });
     }
     Ok(NoticeTarget {

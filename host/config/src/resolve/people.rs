@@ -21,7 +21,7 @@ pub(super) fn reviewers(
         let others = reviewers.iter().map(|other: &Reviewer| &*other.name).chain([operator]);
         let (name, token_sha256) = (alone(&name, others)?, reviewer.token_sha256.get_ref().0);
         if let Some(other) = owners.insert(token_sha256, name.clone()) {
-            let what = format!("`{other}` has the same token, so nobody could tell who decided");
+            let what = format!("`{other}` has the same token, so their decisions could not be told apart");
             return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a token of their own"));
         }
         reviewers.push(Reviewer { name, token_sha256, email: reviewer.email.map(|email| email.address) });
@@ -35,7 +35,7 @@ fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) 
     let plain = plain_name(name)?;
     match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
         Some(other) => {
-            let what = format!("`{plain}` and `{other}` differ by capitals alone, so nobody could tell them apart");
+            let what = format!("`{plain}` and `{other}` differ only in capital letters");
             Err(Wrong::at(name, what, "give one of them another name; for one person keep one section"))
         }
         None => Ok(plain),
@@ -52,7 +52,7 @@ pub(super) fn approval(
 ) -> Result<Approval, Wrong> {
     if let Some(first) = authored.and_then(|authored| authored.grantors.as_ref()?.first()).filter(|_| has_policy) {
         let hint = "write a policy that permits the action `grant`, and remove this";
-        return Err(Wrong::at(first, "with policy files it is they that say who may make standing grants", hint));
+        return Err(Wrong::at(first, "with policy files, policies on `grant` say who may make grants", hint));
     }
     let Some(authored) = authored else {
         return Ok(Approval {
@@ -99,7 +99,7 @@ fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wron
                 near.unwrap_or_default(),
                 everyone.join(", ")
             );
-            return Err(Wrong::at(name, format!("nobody here is called `{text}`"), hint));
+            return Err(Wrong::at(name, format!("there is no reviewer `{text}`"), hint));
         }
         if !found.contains(text) {
             found.push(text.clone());
@@ -119,7 +119,7 @@ pub(super) fn groups(
     for (name, members) in authored.into_iter().flatten() {
         let group = alone(&name, everyone.iter().copied().chain(groups.keys().map(String::as_str)))?;
         if everyone.contains(&group.as_str()) {
-            return Err(Wrong::at(&name, format!("`{group}` is a person already"), "call the group otherwise"));
+            return Err(Wrong::at(&name, format!("`{group}` is a person already"), "give the group another name"));
         }
         groups.insert(group, known(&members, &everyone)?);
     }
@@ -139,11 +139,11 @@ pub(super) fn delegations(
         let from = plain_name(&name)?;
         if !everyone.contains(&from.as_str()) {
             let hint = format!("known: {}", everyone.join(", "));
-            return Err(Wrong::at(&name, format!("nobody here is called `{from}`"), hint));
+            return Err(Wrong::at(&name, format!("there is no reviewer `{from}`"), hint));
         }
         let to_whom = known(std::slice::from_ref(&to), &everyone)?.swap_remove(0);
         if to_whom == from {
-            return Err(Wrong::at(&to, format!("`{from}` stands in their own place"), "name somebody else"));
+            return Err(Wrong::at(&to, format!("`{from}` cannot be their own delegate"), "name another reviewer"));
         }
         let written = until.get_ref().to_string();
         let ends = if until.get_ref().time.is_none() {
@@ -154,7 +154,7 @@ pub(super) fn delegations(
             written.parse()
         };
         let Some(until) = ends.ok().and_then(|ends| u64::try_from(ends.as_microsecond()).ok()).map(Time) else {
-            let what = format!("`{written}` is no moment");
+            let what = format!("`{written}` is not a day or a time");
             return Err(Wrong::at(
                 &until,
                 what,
@@ -173,7 +173,7 @@ fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -
     if let Some(quorum) = &authored.quorum
         && usize::try_from(quorum.get_ref().0).is_ok_and(|quorum| quorum > may_decide)
     {
-        let what = format!("{} approvals are asked for, and {may_decide} may decide", quorum.get_ref().0);
+        let what = format!("the quorum is {}, and only {may_decide} may decide", quorum.get_ref().0);
         return Err(Wrong::at(quorum, what, hint));
     }
     if let Some(four_eyes) = authored.four_eyes.as_ref().filter(|four_eyes| *four_eyes.get_ref()) {
@@ -182,7 +182,7 @@ fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -
         // all their runs.
         if named == 0 && usize::try_from(quorum).is_ok_and(|quorum| quorum >= everyone) {
             let what = format!(
-                "with four-eyes {quorum} besides the one who started the run must approve, and there are {everyone} people in all"
+                "four-eyes needs {quorum} approvals besides the person who started the run, and there are {everyone} people in all"
             );
             return Err(Wrong::at(four_eyes, what, hint));
         }

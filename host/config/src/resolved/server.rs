@@ -65,7 +65,7 @@ impl Server {
         let Some(url) = &self.public_url else {
             let here = bound.ip().is_loopback() || bound.ip().is_unspecified();
             return (here && anybody_is_told).then(|| {
-                format!("links in messages begin with `http://{bound}`, which nobody can open from another machine; set `public-url` in the section `[server]`")
+                format!("links in messages begin with `http://{bound}`, which other machines cannot open; set `public-url` in the section `[server]`")
             });
         };
         let host = url.split_once("://").map_or(&**url, |(_, host)| host);
@@ -73,7 +73,7 @@ impl Server {
         if !hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             let hosts = hosts.join("`, `");
             return Some(format!(
-                "`public-url` is `{url}`, and the host answers to `{hosts}` alone: whoever follows a link is refused; add `{host}` to `allowed-hosts`"
+                "`public-url` is `{url}`, and the host answers to `{hosts}` alone, so that links would be refused; add `{host}` to `allowed-hosts`"
             ));
         }
         let origins_told = origins.join("`, `");

@@ -74,7 +74,7 @@ async fn only_named_checks_run_and_only_on_allowed_revisions() {
     let checks = checks(&scratch, &[("tests", shell("echo ran"))]);
     assert_eq!(run(&checks, "tests", "release/1.0").await["ok"]["output-tail"], "ran\n");
     for (name, revision, needle) in [
-        ("deploy", "main", "there is no check \"deploy\"; the operator named `tests`"),
+        ("deploy", "main", "there is no check \"deploy\"; configured: `tests`"),
         (
             "tests",
             "feature",
@@ -143,7 +143,7 @@ async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
         ("a million names", scratch.unfolding(&small, 32, 4), "more than 1000000 files and folders"),
         ("33 million names", scratch.unfolding(&small, 32, 5), "more than 1000000 files and folders"),
         ("names without end", scratch.unfolding(&small, 32, 30), "more than 1000000 files and folders"),
-        ("folders in folders", scratch.deep(2_100), "the folders in each other"),
+        ("folders in folders", scratch.deep(2_100), "the depth of folders"),
     ];
     evidence::figure("T41", "commits without end that are to be checked out", bombs.len() as u64);
     for (what, bomb, needle) in bombs {
@@ -224,7 +224,7 @@ async fn checkouts_are_removed_also_those_of_an_earlier_host() {
     assert!(!left.exists() && checkouts(&scratch).join("notes.txt").exists());
     assert_eq!(run(&checks, "tests", "main").await["ok"]["passed"], true);
     let answer = run(&checks, "missing", "main").await;
-    assert!(answer["err"].as_str().unwrap().contains("the operator has to put it right"), "{answer}");
+    assert!(answer["err"].as_str().unwrap().contains("ask the operator to correct it"), "{answer}");
     // The removal goes on beside; what stays would stay for ever.
     let left = || (entries(&checkouts(&scratch)), entries(&scratch.folder.path().join("children")));
     for _ in 0..500 {

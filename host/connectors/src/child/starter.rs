@@ -20,7 +20,7 @@ pub(super) async fn start(mut command: Command) -> io::Result<Child> {
         let _ = std::thread::Builder::new().name("children".into()).spawn(move || waiting.iter().for_each(|job| job()));
         jobs
     });
-    let ended = || io::Error::other("the thread that starts programs has ended");
+    let ended = || io::Error::other("the host's thread that starts programs has ended");
     let (reply, started) = oneshot::channel();
     let runtime = Handle::current();
     command.kill_on_drop(true);

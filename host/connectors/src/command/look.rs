@@ -73,7 +73,7 @@ pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
     if text.is_empty() {
         return Ok(None);
     }
-    once(text).map(Some).map_err(|error| say!("what it printed is not JSON: {}", quote(error)))
+    once(text).map(Some).map_err(|error| say!("its output is not JSON: {}", quote(error)))
 }
 
 /// The JSON of type `ty` that a program printed, in normal form. One that has nothing to return may print nothing.
@@ -81,13 +81,13 @@ pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Se
     let value = match printed_json(output)? {
         Some(value) => value,
         None if ty.is_none() => Value::Null,
-        None => return Err("it printed nothing, and the function returns something".into()),
+        None => return Err("it printed nothing, but the function returns a value".into()),
     };
     match ty {
         Some(ty) => ty
             .normalise(&value)
-            .map_err(|error| say!("what it printed is not of the function's type: {}", quote(error))),
+            .map_err(|error| say!("its output is not a value of the function's type: {}", quote(error))),
         None if value.is_null() => Ok(value),
-        None => Err("it printed a value, and the function returns none".into()),
+        None => Err("it printed a value, but the function returns none".into()),
     }
 }

@@ -141,22 +141,22 @@ async fn only_exit_0_with_a_fitting_value_is_done_and_only_a_named_code_is_not_d
         ("exit 4", NotDone("exit status 4".into())),
         ("echo '\"5\"'; exit 1", Unknown("exit status 1".into())),
         ("echo lost the line >&2; kill -9 $$", Unknown(sentence("ended by signal 9: \"lost the line\""))),
-        ("true", Unknown("exit status 0, but it printed nothing, and the function returns something".into())),
+        ("true", Unknown("exit status 0, but it printed nothing, but the function returns a value".into())),
         (
             "echo deleted",
-            Unknown(sentence("exit status 0, but what it printed is not JSON: \"expected value at line 1 column 1\"")),
+            Unknown(sentence("exit status 0, but its output is not JSON: \"expected value at line 1 column 1\"")),
         ),
         (
             "echo '{\"ok\": 5}'; echo x >&2",
             Unknown(sentence(
-                r#"exit status 0, but what it printed is not of the function's type: "`value`: expected a u64 as a string of digits, found {\"ok\":5}": "x""#,
+                r#"exit status 0, but its output is not a value of the function's type: "`value`: expected a u64 as a string of digits, found {\"ok\":5}": "x""#,
             )),
         ),
         (
             "printf '\"5\"'; head -c 2000000 /dev/zero | tr '\\0' ' '",
             Unknown("exit status 0, but it printed 2000003 bytes; at most 1048576 are read".into()),
         ),
-        ("sleep 3 >/dev/null & exit 4", Unknown("exit status 4, but what it started still runs".into())),
+        ("sleep 3 >/dev/null & exit 4", Unknown("exit status 4, but a process that it started still runs".into())),
     ];
     for (script, expected) in cases {
         let scratch = Scratch::new();
@@ -251,7 +251,7 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
         let why = sentence(&format!("the preview `sh -c {script}`: {why}"));
         (script.to_owned(), CannotPreview::Unavailable(why))
     };
-    let too_large = "over a limit of this host: its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's, and never a part";
+    let too_large = "over a limit of this host: its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's preview, and previews are never cut";
     let cases = [
         (
             "echo no contact 7 >&2; exit 4".to_owned(),
@@ -285,7 +285,7 @@ async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
         // What a script exits with when it fails says nothing about the effect.
         ("echo 5; exit 1", unknown("exit status 1")),
         ("echo 5; kill -9 $$", unknown("ended by signal 9")),
-        ("true", unknown("exit status 0, but it printed nothing, and the function returns something")),
+        ("true", unknown("exit status 0, but it printed nothing, but the function returns a value")),
     ];
     for (script, expected) in cases {
         let found = format!("{:?}", scratch.finds(script).lookup(&inquiry()).await);
@@ -338,10 +338,10 @@ async fn an_agent_hears_what_a_program_decided_and_the_host_keeps_its_failures()
         (
             "echo '\"5\"'",
             host(
-                r#"what it printed is not of the function's type: "`value`: expected an object with `ok` or `err`, found \"5\"""#,
+                r#"its output is not a value of the function's type: "`value`: expected an object with `ok` or `err`, found \"5\"""#,
             ),
         ),
-        ("true", host("it printed nothing, and the function returns something")),
+        ("true", host("it printed nothing, but the function returns a value")),
     ];
     for (script, expected) in cases {
         let scratch = Scratch::new();

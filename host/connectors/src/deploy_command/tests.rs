@@ -136,8 +136,8 @@ async fn a_reviewer_sees_what_would_change() {
 
     // Nothing to compare with is said, and again the same is no reason to refuse.
     for (target, says) in [
-        ("production", "refs/heads/production is at it already"),
-        ("new", "what it replaces is NOT KNOWN, because there is no refs/heads/new; no diff is shown"),
+        ("production", "refs/heads/production is at this commit already"),
+        ("new", "the commit it replaces is NOT KNOWN, because there is no refs/heads/new; no diff is shown"),
     ] {
         let (summary, exhibits, _) = look(target, "main").await;
         assert!(summary.ends_with(&format!(" to {target} by running `sh`: {says}")), "{summary}");
@@ -165,7 +165,7 @@ async fn how_it_ends_says_what_came_of_it() {
     for (script, needle) in [
         ("echo half-way; exit 1", "exit status 1: \"half-way\""),
         ("kill -9 $$", "signal 9"),
-        ("sleep 60 & exit 75", "what it started still runs"),
+        ("sleep 60 & exit 75", "a process that it started still runs"),
     ] {
         let attempt = outcome(script).await;
         assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains(needle)), "{script}: {attempt:?}");

@@ -137,14 +137,14 @@ impl Change<'_> {
         let (stat, not_shown, list, diff) = told.await?;
         if !not_shown.is_empty() {
             let (count, all) = (diff.not_shown().count(), diff.files.len());
-            let title = say!("NOT SHOWN WHOLE in the diff: {} of {} files", count, all);
+            let title = say!("NOT SHOWN IN FULL in the diff: {} of {} files", count, all);
             exhibits.push(whole(title, "text/plain", not_shown)?);
         }
         let list = [list, format!("{stat}\n").into_bytes()].concat();
         exhibits.push(whole(say!("files {}", span), "text/plain", list)?);
         let title = match relation.added {
             Some(count) => say!("commits {} ({})", span, count),
-            None => say!("commits {}, as far as they are here: {}", span, SHALLOW),
+            None => say!("commits {}, in the part of the history that is here: {}", span, SHALLOW),
         };
         exhibits.extend(log(&objects, title, &[&added]).await?);
         if let Some(old) = self.old {
@@ -174,7 +174,8 @@ impl Change<'_> {
             }
             None => {
                 let target = Known::configured(self.target);
-                let title = say!("commits that `{}` may lose, as far as they are here: {}", target, SHALLOW);
+                let title =
+                    say!("commits that `{}` may lose, in the part of the history that is here: {}", target, SHALLOW);
                 exhibits.extend(log(objects, title, &[&dropped]).await?);
             }
         }
@@ -208,7 +209,7 @@ impl Change<'_> {
 
 /// What to do if a diff is too large to be shown.
 const INSTEAD: &str =
-    "deploy a revision that is nearer to what the target has, or ask the operator to move the branch by hand";
+    "deploy a revision closer to the target's current commit, or ask the operator to move the branch by hand";
 
 /// Says that the history is cut off, if that leaves something unknown.
 fn unknown(relation: Relation) -> Vec<Exhibit> {
@@ -250,7 +251,7 @@ fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
     let one = |odd: &OddMessage| {
         let why = match &odd.charset {
             Some(charset) => format!("it names the character set \"{}\"", charset.escape_debug()),
-            None => "it has bytes NUL, at the first of which git ends it".to_owned(),
+            None => "it has NUL bytes, and git ends the message at the first one".to_owned(),
         };
         [format!("commit {}: {why}\n\n", odd.id).as_bytes(), &odd.message, b"\n\n"].concat()
     };

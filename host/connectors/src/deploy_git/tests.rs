@@ -153,7 +153,7 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     let scratch = Scratch::new();
     let git = connector(&scratch);
     let why = refusal(&git, "prod", "main").await;
-    assert_eq!(why, "there is no target \"prod\"; the operator named `production`, `staging`");
+    assert_eq!(why, "there is no target \"prod\"; configured: `production`, `staging`");
     assert!(refusal(&git, "production", "nope").await.contains("no branch or tag \"nope\""));
     for odd in ["--upload-pack=touch canary", "-x", "^main", "main:a.txt", "main..main", ""] {
         assert!(refusal(&git, "production", odd).await.contains("does not name a revision"), "{odd}");
@@ -165,7 +165,7 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     assert!(why.contains("is checked out in \"") && why.contains("linked"), "{why}");
     scratch.run(&["worktree", "remove", "../linked"]);
     scratch.run(&["symbolic-ref", "refs/heads/production", "refs/heads/main"]);
-    assert!(refusal(&git, "production", "main").await.contains("only another name for \"refs/heads/main\""));
+    assert!(refusal(&git, "production", "main").await.contains("a symbolic reference to \"refs/heads/main\""));
 }
 
 /// What git would refuse when the branch is moved is found before anybody is asked.
@@ -196,7 +196,7 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
         scratch.run(&["update-ref", "-d", made]);
     }
     scratch.run(&["symbolic-ref", "refs/heads/env/staging", "refs/heads/nothing"]);
-    assert!(refusal(&git, "staging", "main").await.contains("only another name for \"refs/heads/nothing\""));
+    assert!(refusal(&git, "staging", "main").await.contains("a symbolic reference to \"refs/heads/nothing\""));
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn facts_that_changed_stop_the_deployment() {
     );
     let found = other.lookup(&inquiry(&action, &shown, "k")).await;
     assert!(
-        matches!(&found, Finding::Unknown { evidence } if evidence.contains("does not deploy any more")),
+        matches!(&found, Finding::Unknown { evidence } if evidence.contains("where this host no longer deploys")),
         "{found:?}"
     );
     // The revision's name may move on: the commit that was shown is deployed.
@@ -379,8 +379,8 @@ async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     scratch.commit("larger", &[("larger.txt", &"0123456789\n".repeat(500_000))]);
     let refused = connector(&scratch).preview("release", &deploy("production", "main")).await;
     let Err(CannotPreview::Impossible(why)) = refused else { panic!("it is shown") };
-    let end = "bytes; a reviewer is shown at most 16777216, and never a part: deploy a revision that is nearer to what the \
-               target has, or ask the operator to move the branch by hand";
+    let end = "bytes; a reviewer is shown at most 16777216, and evidence is never cut: deploy a revision closer to the \
+               target's current commit, or ask the operator to move the branch by hand";
     assert!(
         why.starts_with("over a limit of this host: `diff ") && why.contains("` is 1800") && why.ends_with(end),
         "{why}"
@@ -466,7 +466,7 @@ async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
     let id = scratch.fed(&["hash-object", "-t", "commit", "-w", "--literally", "--stdin"], text);
     let previewed = connector(&scratch).preview("release", &deploy("production", &id)).await.unwrap();
     let stored = self::text(&previewed, "messages NOT SHOWN AS THEY ARE STORED: of 1 commit");
-    assert!(stored.contains(&id) && stored.contains("bytes NUL") && stored.contains("fine\0and all else"), "{stored}");
+    assert!(stored.contains(&id) && stored.contains("NUL bytes") && stored.contains("fine\0and all else"), "{stored}");
 }
 
 /// Whatever a target or a revision is called, the host's words about what is refused are the same.

@@ -83,10 +83,10 @@ impl NotResolved {
                 said(text)
             ),
             Self::Ambiguous { text, could } => {
-                say!("{} could be {}; give the whole name of the one that is meant", said(text), said(could))
+                say!("{} is ambiguous, it could be {}; give the whole name", said(text), said(could))
             }
             Self::Symbolic { name, target } => {
-                say!("{} is only another name for {}; give that name", quote(name), quote(target))
+                say!("{} is a symbolic reference to {}; give that name", quote(name), quote(target))
             }
             Self::NotACommit(text) => say!(
                 "{} does not lead to a commit; give a branch, a tag of a commit, or the full id of a commit",

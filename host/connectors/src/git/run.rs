@@ -28,7 +28,7 @@ pub enum Limit {
     MemoryMib(u64),
     #[error("{0} seconds of CPU time")]
     Cpu(u64),
-    #[error("the folders in each other that it can walk")]
+    #[error("the depth of folders that git supports")]
     Depth,
 }
 

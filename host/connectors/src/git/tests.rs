@@ -266,7 +266,7 @@ async fn a_tree_that_unfolds_without_end_is_an_answer() {
         ("a million files", scratch.unfolding(&leaf, 32, 4), "67108864 bytes of output"),
         ("33 million files", scratch.unfolding(&leaf, 32, 5), "MiB of memory"),
         ("a thousand million files", scratch.unfolding(&leaf, 32, 6), "MiB of memory"),
-        ("folders in folders", scratch.deep(2_100), "folders in each other"),
+        ("folders in folders", scratch.deep(2_100), "the depth of folders that git supports"),
     ];
     evidence::figure("T41", "commits without end that are to be compared", bombs.len() as u64);
     for (what, bomb, limit) in bombs {

@@ -34,7 +34,7 @@ fn routine(call: CallNumber, capability: &str, result: Value) -> Event {
 fn check(call: CallNumber, name: &str, commit: &str, passed: bool) -> Event {
     let result = json!({"ok": {
         "name": name, "revision": commit, "passed": passed, "exit-status": i32::from(!passed),
-        "counts": { "passed": 3, "failed": 1, "skipped": 0 }, "output-tail": format!("{name} says\nThese say nothing\n"),
+        "counts": { "passed": 3, "failed": 1, "skipped": 0 }, "output-tail": format!("{name} says\nReports on other commits, which say nothing about this one:\n"),
     }});
     routine(call, "holdshort:agent/checks@0.1.0#run", result)
 }
@@ -62,7 +62,7 @@ fn only_reports_on_the_very_commit_count() {
     let expected = "tests: FAILED with exit status 1 on 3f2a1b0c9d12 (call 1); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"These say nothing\"\n\
         tests: passed on 3f2a1b0c9d12 (call 3); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"These say nothing\"\n\
         lint: FAILED with exit status 1 on 3f2a1b0c9d12 (call 4); 3 passed; 1 failed; 0 skipped\n    \"lint says\"\n    \"These say nothing\"\n\
-        \nThese say nothing about this commit:\ntests: passed on 999999999999 (call 2); 3 passed; 1 failed; 0 skipped\n\
+        \nReports on other commits, which say nothing about this one:\ntests: passed on 999999999999 (call 2); 3 passed; 1 failed; 0 skipped\n\
         call 5 asked for a check that did not run: \"there is no check `x`\\ntests: passed\"\n";
     assert_eq!(text, expected);
     let counts = json!({ "passed": 3, "failed": 1, "skipped": 0 });
@@ -79,7 +79,7 @@ fn only_reports_on_the_very_commit_count() {
 fn that_nothing_was_checked_is_said_and_much_is_counted() {
     let (mut history, mut before, mut after) = (History::default(), previewed(), previewed());
     history.tell_checks(COMMIT, &mut before);
-    let none = ("checks that this host ran on 3f2a1b0c9d12: none", "This run had no check run on this commit.\n");
+    let none = ("checks that this host ran on 3f2a1b0c9d12: none", "This run has run no check on this commit.\n");
     assert_eq!(shown(&before, 0), none);
     assert_eq!(before.facts, json!({ "checks": [], "checks-on-other-commits": 0 }));
     (1..=25).for_each(|call| add(&mut history, check(call, "tests", COMMIT, true)));
@@ -132,7 +132,7 @@ fn a_run_that_did_nothing_before_has_no_exhibit_and_any_other_is_told() {
     add(&mut history, Event::CallRefused { call: 5, action, refusal, policy: None });
     history.tell(&mut later);
     let text = "2 × a:b/c#look, which changes nothing\ncall 3, succeeded: \"pay one\\ncall 9, succeeded: nothing\"\n\
-        call 4, expired: \"pay two\"\n1 that were refused before anybody was asked\n";
+        call 4, expired: \"pay two\"\n1 that were refused without asking a reviewer\n";
     assert_eq!(shown(&later, 1), ("what this run did before (5 calls)", text));
 }
 

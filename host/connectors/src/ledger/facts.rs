@@ -97,9 +97,9 @@ fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) 
         (Condition::Same(_), _) => say!(""),
         (Condition::AtLeast { bound, .. }, true) => say!(", which covers {}", Known::label(bound)),
         (Condition::AtLeast { bound, .. }, false) => say!(", which does not cover {}", Known::label(bound)),
-        (Condition::NothingNew { .. }, true) => say!(", by transfers that were shown to wait beside it"),
+        (Condition::NothingNew { .. }, true) => say!(", by transfers that were shown as waiting with it"),
         (Condition::NothingNew { .. }, false) => {
-            say!(", not all of them by transfers that were shown to wait beside it")
+            say!(", not all of them by transfers that were shown as waiting with it")
         }
     };
     say!("{} {} when it was shown and {} {} now{}", what, before, is, now, asks)

@@ -243,10 +243,13 @@ impl Standing {
         let mut alike = books::names(books)?;
         alike.retain(|name| is_alike(name, &transfer.payee));
         if !alike.is_empty() {
-            text += say!("It knows names that are written almost the same:\n");
+            text += say!("Payees of the ledger with almost the same name:\n");
             for name in alike.iter().take(ALIKE_MAX) {
-                let same =
-                    if looks_the_same(name, &transfer.payee) { ", which looks the same and is another" } else { "" };
+                let same = if looks_the_same(name, &transfer.payee) {
+                    ", which looks the same but is another payee"
+                } else {
+                    ""
+                };
                 text += say!("    {}{}\n", quote(name), same);
             }
         }
@@ -284,7 +287,7 @@ pub(super) fn recall(action: &Action, history: &History, previewed: &mut Preview
         };
         let line = |(code, count, sum): &(&str, u64, u64)| say!("{} of {} in all\n", *count, shown(code, *sum));
         let lines = sums.iter().map(line).sum::<Sentence>()
-            + say!("Those that a person closed without knowing are among them.\n");
+            + say!("Transfers that a reviewer closed with an unknown outcome are included.\n");
         let count: u64 = sums.iter().map(|(_, count, _)| count).sum();
         previewed
             .exhibits

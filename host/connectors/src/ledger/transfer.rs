@@ -60,7 +60,7 @@ impl NotATransfer {
             ),
             Self::NoPayee => say!("the payee is empty: say who is to be paid"),
             Self::PayeeSpaces => {
-                say!("the payee begins or ends with a space, which would make another payee of the same name")
+                say!("the payee begins or ends with a space; with it the name would be another payee's")
             }
             Self::Control { field, code } => say!(
                 "the {} holds the control character {}; write it on one line",

@@ -16,27 +16,27 @@ pub(super) fn address(text: &str) -> Result<Address, Sentence> {
     let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`".into()))?;
     if let Some(sign) = user.chars().find(|sign| ROUTING.contains(sign)) {
         let sign = Known::label(sign);
-        return Err(refuse(say!("relays may read `{}` before the `@` as the way to another host", sign)));
+        return Err(refuse(say!("relays may read `{}` before the `@` as a route to another host", sign)));
     }
     if !user.chars().all(|c| c.is_ascii_alphanumeric() || "#$&'*+-=?^_`{}~.".contains(c)) {
         return Err(refuse("write the bare address, with only plain ASCII characters before the `@`".into()));
     }
     // Programs that show mail read this as a name in another character set, and relays that rewrite addresses may do so too.
     if user.contains("=?") || user.contains("?=") {
-        return Err(refuse("it is encoded as words of a heading are (`=?…?=`)".into()));
+        return Err(refuse("it holds an encoded word (`=?…?=`, RFC 2047)".into()));
     }
     // A relay could take what begins so for an option of its mail program.
     if user.starts_with('-') {
         return Err(refuse("it begins with `-`".into()));
     }
     let domain =
-        idna::domain_to_ascii_strict(domain).map_err(|_| refuse("what follows the `@` is not a domain".into()))?;
+        idna::domain_to_ascii_strict(domain).map_err(|_| refuse("the part after the `@` is not a domain".into()))?;
     let last = domain.rsplit('.').next().unwrap_or_default();
     // Resolvers read hexadecimal digits as an address too, be it of this very machine.
     let digits = last.strip_prefix("0x").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     if last.bytes().all(|byte| byte.is_ascii_digit()) || digits.is_some() {
         return Err(refuse(
-            "what follows the `@` is not a domain: it ends with a point, or is the number of a host".into(),
+            "the part after the `@` is not a domain: it ends with a point, or is the number of a host".into(),
         ));
     }
     Address::new(user, domain).map_err(|error| refuse(quote(error).into()))

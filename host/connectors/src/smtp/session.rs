@@ -95,7 +95,7 @@ async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
         let _ = answered(relay, connection.command(Rset)).await;
         let passing = refused.iter().all(|failed| failed.passing);
         let each = Sentence::join(refused.into_iter().map(|failed| failed.text), "; ");
-        let text = say!("sent to nobody, because these were refused: {}", each);
+        let text = say!("not sent, because the relay refused these recipients: {}", each);
         return Err(Failed { text, answered: true, passing });
     }
     let answer = answered(relay, connection.command(Data)).await;

@@ -88,13 +88,17 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
         (with!("MAIL" => "553 not you"), "the sender was refused: \"permanent error (553)", FOR_GOOD),
         (
             with!("RCPT TO:<bob" => "550 unknown"),
-            "sent to nobody, because these were refused: bob@example.com: \"permanent error (550): unknown\"",
+            "not sent, because the relay refused these recipients: bob@example.com: \"permanent error (550): unknown\"",
             FOR_GOOD,
         ),
-        (with!("RCPT TO:<bob" => "450 greylisted"), "sent to nobody", AGAIN),
-        (with!("RCPT TO:<bob" => "451 greylisted"), "sent to nobody", AGAIN),
+        (with!("RCPT TO:<bob" => "450 greylisted"), "because the relay refused these recipients", AGAIN),
+        (with!("RCPT TO:<bob" => "451 greylisted"), "because the relay refused these recipients", AGAIN),
         // One of them will never be taken, so that nobody ever gets it.
-        (with!("RCPT TO:<ann" => "451 later", "RCPT TO:<bob" => "550 unknown"), "sent to nobody", FOR_GOOD),
+        (
+            with!("RCPT TO:<ann" => "451 later", "RCPT TO:<bob" => "550 unknown"),
+            "because the relay refused these recipients",
+            FOR_GOOD,
+        ),
         (with!("RCPT TO:<bob" => ""), "bob@example.com", AGAIN),
         (with!("DATA" => "554 no"), "`DATA` was refused", FOR_GOOD),
         (with!("DATA" => "451 not now"), "`DATA` was refused", AGAIN),

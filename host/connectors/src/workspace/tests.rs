@@ -78,7 +78,7 @@ async fn bytes_are_handed_over_as_they_are_and_up_to_a_limit() {
         assert_eq!(of(name).await, json!({ "ok": STANDARD.encode(&bytes) }), "{name}");
     }
     std::fs::write(files.join("more"), vec![0; 256 * 1024 + 1]).unwrap();
-    let why = "`more` is 262145 bytes, more than the 262144 that are handed over";
+    let why = "`more` is 262145 bytes, more than the 262144 bytes that can be read at once";
     assert_eq!(of("more").await, json!({ "err": why }));
     symlink(scratch.path().join("secret.txt"), files.join("link")).unwrap();
     for path in ["../secret.txt", "/etc/passwd", "link", "", "nothing"] {
@@ -199,14 +199,14 @@ async fn what_cannot_be_handed_over_is_an_error_that_says_so() {
     std::fs::write(files.join("binary"), [0xff, 0xfe]).unwrap();
     assert_eq!(read(&workspace, "most.txt").await["ok"].as_str().unwrap().len(), most);
     let why = refused(&workspace, "large.txt").await;
-    assert_eq!(why, "`large.txt` is 1048577 bytes, more than the 1048576 that are handed over");
+    assert_eq!(why, "`large.txt` is 1048577 bytes, more than the 1048576 bytes that can be read at once");
     assert!(refused(&workspace, "binary").await.contains("is not UTF-8"));
     assert_eq!(refused(&workspace, "none").await, "there is no file `none` in the workspace; see `list-files`");
     // Their digests are listed all the same.
     assert_eq!(listed(&workspace).await["ok"].as_array().unwrap().len(), 3);
 
     let nobody = Workspace::open(BTreeMap::new()).unwrap();
-    assert!(refused(&nobody, "most.txt").await.contains("gave this agent no files"));
+    assert!(refused(&nobody, "most.txt").await.contains("this agent has no workspace"));
     let other = answer(&workspace, &action("workspace", "write-file", &json!({ "path": "most.txt" }))).await;
     assert!(other["err"].as_str().unwrap().contains("write-file"), "{other}");
     // A workspace that is not mounted is the host's trouble: the call is tried again.

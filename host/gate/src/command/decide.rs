@@ -219,10 +219,10 @@ impl Decide {
         }
         match (&self.choice, call.is_question()) {
             (Choice::Approve | Choice::Grant(_) | Choice::Edit(_), true) => {
-                return Err(Refused::WrongKind("this call asks a question: respond to it or reject it"));
+                return Err(Refused::WrongKind("this call is a question: answer it (`respond`) or reject it"));
             }
             (Choice::Respond(_), false) => {
-                return Err(Refused::WrongKind("this call is no question: approve, edit or reject it"));
+                return Err(Refused::WrongKind("this call is not a question: approve, edit or reject it"));
             }
             (Choice::Approve | Choice::Grant(_), false) => {
                 // Four-eyes bars the deputy and the absent reviewer alike.

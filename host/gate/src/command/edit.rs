@@ -33,7 +33,7 @@ pub(super) fn edit(
     // Its time counts from when policy was asked, which may be long before it is written. Then the editor's vote would be too late.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
-            "the edited action's own time was over before the edit was written: edit it again",
+            "the deadline of the edited action passed before the edit was written: edit it again",
         ));
     }
     new.beside.clone_from(&subject.beside);

@@ -153,7 +153,7 @@ impl Command for Finish {
             Outcome::FactsChanged { reason, proposal }
                 if let Err(why) = met_by_somebody(&proposal.requirement, &run.started_by, call) =>
             {
-                let reason = format!("{reason}; and nobody could clear it now: {why}");
+                let reason = format!("{reason}; and its requirement cannot be met now: {why}");
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
             Outcome::FactsChanged { reason, mut proposal } => {
@@ -185,19 +185,21 @@ fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result
     let until = now.plus_ms(again_in_ms.max(AGAIN_IN_MS_MIN));
     match call.started_from {
         Some(Phase::Cleared { start_by } | Phase::Approved { start_by }) if until > start_by => {
-            Err("it is not tried again, because its time to start is over by then")
+            Err("there is no further attempt, because the time to start would be over")
         }
         Some(Phase::Cleared { .. } | Phase::Approved { .. }) if call.phase != Phase::Started => {
-            Err("it is not tried again, because its outcome was in doubt")
+            Err("there is no further attempt, because the effect was in doubt")
         }
         Some(Phase::Cleared { .. } | Phase::Approved { .. }) if run.phase.is_over() => {
-            Err("it is not tried again, because its run is over")
+            Err("there is no further attempt, because the run is over")
         }
         Some(Phase::Cleared { .. } | Phase::Approved { .. }) if call.attempts >= ATTEMPTS_MAX => {
-            Err("it is not tried again, because it was tried as often as it may be")
+            Err("there is no further attempt, because all permitted attempts were made")
         }
         Some(Phase::Cleared { .. } | Phase::Approved { .. }) => Ok(until),
-        Some(_) | None => Err("it is not tried again, because the journal does not say what it started from"),
+        Some(_) | None => {
+            Err("there is no further attempt, because the journal does not hold the facts it started from")
+        }
     }
 }
 

@@ -97,7 +97,7 @@ pub enum Refused {
     RunExists,
     /// The key of the request was used for another one.
     #[error(
-        "this key was sent before with another request, which started run `{0}`: send a new request with a new key"
+        "this idempotency key was sent before with another request, which started run `{0}`: send a new request with a new key"
     )]
     KeyUsed(RunId),
     /// The call does not exist, or is not a consequential one.
@@ -144,31 +144,29 @@ pub enum Refused {
     AnotherCapability,
     /// An edit brings other reasons than the agent's, which would be shown as the agent's own words.
     #[error(
-        "an edit cannot change `rationale`: it is shown as the agent's own words; leave it out, and what the agent gave stays"
+        "an edit cannot change `rationale`: it is shown as the agent's own words; leave it out to keep the agent's text"
     )]
     OtherReasons,
     /// This person has decided on the call as often as one may.
-    #[error("you have decided on this call {DECISIONS_MAX} times, and no more is taken: what you said last stands")]
+    #[error("you have made {DECISIONS_MAX} decisions on this call, the most allowed: your last one stands")]
     TooManyDecisions,
     /// The call has as many revisions as it may have.
-    #[error(
-        "the call has {REVISIONS_MAX} revisions, and is not edited again: reject it, and say what you want instead"
-    )]
+    #[error("the call has {REVISIONS_MAX} revisions, the most allowed: reject it with guidance instead of editing it")]
     TooManyRevisions,
     /// The call is not in a phase that allows the step.
     #[error("the call is {0}")]
     WrongPhase(&'static str),
     /// The time to start after the clearance is over.
-    #[error("the clearance has lapsed before the effect started")]
+    #[error("the clearance expired before the effect started")]
     StartTooLate,
     /// The attempt was postponed.
-    #[error("the effect is put off: another attempt is made later")]
+    #[error("the effect is postponed: the next attempt is made later")]
     TooEarly {
         /// When the next attempt may start.
         until: Time,
     },
     /// The journaled clearance is not the digest of what the journal holds.
-    #[error("the clearance does not match what it claims to cover")]
+    #[error("the clearance does not match the call")]
     ClearanceMismatch,
     /// Another attempt is current.
     #[error("attempt {found} is not the current one, {current}")]
@@ -179,7 +177,7 @@ pub enum Refused {
         current: u32,
     },
     /// The verdict rests on totals, or on a grant, that have changed since.
-    #[error("the running totals or the grant that policy went by have changed: it must be asked again")]
+    #[error("the running totals or the grant that the verdict rests on have changed: policy must be evaluated again")]
     TotalsChanged,
     /// The grant cannot be made, or taken back.
     #[error(transparent)]

@@ -19,7 +19,7 @@ use crate::totals::{Counted, Counter, day};
 pub struct RecordRoutine {
     /// The call, the run's next.
     pub call: CallNumber,
-    /// What was asked for.
+    /// What the agent requested.
     pub action: Action,
     /// The function's result, in normal form.
     pub result: Value,
@@ -64,7 +64,7 @@ impl Proposed {
             Self::Clear(mut proposal) | Self::Hold(mut proposal) => {
                 proposal.policy.totals.clear();
                 proposal.policy.let_go();
-                proposal.policy.errors.push("the running totals changed all the time while policy was asked".into());
+                proposal.policy.errors.push("the running totals kept changing while policy was evaluated".into());
                 Self::Hold(proposal)
             }
             Self::Refuse(action, reason, _) => Self::Refuse(action, reason, None),

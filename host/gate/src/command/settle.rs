@@ -38,7 +38,7 @@ impl Command for Resolve {
         proposal.requirement.bars(&self.by, &run.started_by, call.edited_by.as_deref())?;
         if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
             return Err(Refused::WrongKind(
-                "only an idempotent effect can be sent again: another attempt could do it twice",
+                "only an idempotent effect can be sent again: another attempt could repeat the effect",
             ));
         }
         let Self { attempt, by, resolution, message } = self;
@@ -61,7 +61,7 @@ impl Command for Expire {
         let (_, call) = subject.call()?;
         match call.deadline() {
             Some(deadline) if now >= deadline && call.sent_again => {
-                Ok((vec![still_in_doubt(call, "it was not sent again in time")], ()))
+                Ok((vec![still_in_doubt(call, "the time to send it again is over")], ()))
             }
             Some(deadline) if now >= deadline && !call.has_lapsed(now) && call.phase == Phase::Held => {
                 Ok((vec![Event::CallEscalated { call: call.number, level: call.level + 1 }], ()))
@@ -82,6 +82,6 @@ pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
 /// The event for a call that was postponed and did not start again in time. It tells the agent the reason of the last attempt.
 fn given_up(call: &Call) -> Event {
     let last = call.put_off.as_ref().map(|put_off| put_off.reason.as_str()).unwrap_or_default();
-    let reason = format!("{last}; its time to start was over before it was tried again");
+    let reason = format!("{last}; the time to start was over before the next attempt");
     Event::EffectFailed { call: call.number, attempt: call.attempts, reason, evidence: None }
 }

@@ -132,8 +132,8 @@ fn claims_about_payees_and_domains_are_held_against_the_books() {
     let claim = |summary: &str| json!({ "rationale": { "summary": summary, "confidence": null, "exhibits": [] } });
     let paid = |first: bool, own: bool| json!({ "first-payment": first, "own-account": own });
     let mail = |domains: &[&str]| json!({ "outside-domains": domains });
-    let known = "rationale.summary says that the payee is known; the ledger has no payment to it";
-    let own = "rationale.summary says that the money stays in own accounts; the payee is outside";
+    let known = "rationale.summary says that the payee is known; the ledger has no payment to this payee";
+    let own = "rationale.summary says that the money stays in your own accounts; the payee is outside";
     let inside = "rationale.summary says that it stays inside; it goes to evil.test";
     for (says, facts, expected) in [
         ("ACME is a known supplier", paid(true, false), vec![known]),

@@ -123,7 +123,7 @@ impl TryFrom<LangchainDecisions> for DecisionRequest {
         let given = decisions.len();
         let one: [LangchainDecision; 1] = decisions
             .try_into()
-            .map_err(|_| format!("`decisions`: an approval is about one call and takes one decision, not {given}"))?;
+            .map_err(|_| format!("`decisions`: an approval takes exactly one decision, not {given}"))?;
         let [decision] = one;
         let new = |kind| Self { stands_for, ..Self::new(kind, digest) };
         Ok(match decision {
@@ -249,9 +249,8 @@ impl TryFrom<ResumeRequest> for AnyForm {
 
     fn try_from(ResumeRequest { resume }: ResumeRequest) -> Result<Self, String> {
         let given = resume.len();
-        let one: [Object<ResumeEntry>; 1] = resume
-            .try_into()
-            .map_err(|_| format!("`resume`: an approval is about one call and takes one entry, not {given}"))?;
+        let one: [Object<ResumeEntry>; 1] =
+            resume.try_into().map_err(|_| format!("`resume`: an approval takes exactly one entry, not {given}"))?;
         let [Object(ResumeEntry { interrupt_id, status: ResolvedWord::Resolved, payload })] = one;
         let Object(payload) = payload;
         let request = match payload {

@@ -76,7 +76,7 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::Unknown(cause) => {
                 tracing::error!(%cause, "the journal does not know whether it took a request");
-                let detail = "the disk failed while this was written: look at it again before anything else, then send the same request again";
+                let detail = "the disk failed during the write, so the outcome is unknown: read the current state first, then send the same request again";
                 Self::new(Kind::OutcomeUnknown, detail).retry_after_s(1)
             }
         }

@@ -38,19 +38,19 @@ texts! {
     RunIdShape, "RunId", "^[A-Za-z0-9-]{1,64}$", "A run's id.";
     /// An approval's id, as [`ids::approval`](crate::api::ids::approval) reads it.
     ApprovalIdShape, "ApprovalId", r"^[A-Za-z0-9-]{1,64}\.[1-9][0-9]{0,9}$",
-    "An approval's id: the run, a dot and the call's number. A standing grant has the id of the approval that it was made with.";
+    "An approval's id: the run, a dot and the call's number. A grant has the id of the approval that it was made with.";
     /// A capability, as [`Capability`](holdshort_gate::Capability) reads it.
     CapabilityShape, "Capability", r"^[A-Za-z0-9:/@.+-]+#[A-Za-z0-9-]+$",
     "A function, written `package:name/interface@version#function`.";
     /// The cursor of a page of decisions or grants.
-    PlaceShape, "Place", "^(0|[1-9][0-9]{0,18})$", "Where a page begins: `next` of the page before.";
+    PlaceShape, "Place", "^(0|[1-9][0-9]{0,18})$", "A cursor: `next` of the previous page.";
     /// The cursor of a page of approvals. It works for both orders.
     RankedPlaceShape, "RankedPlace", "^(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})$",
-    "Where a page of approvals begins: `next` of the page before.";
+    "A cursor for approvals: `next` of the previous page.";
     /// A path of the review page, as [`is_local`](crate::api::sign_in::is_local) reads it.
     PagePathShape, "PagePath", "^/([A-Za-z0-9._~?=&%:-][A-Za-z0-9/._~?=&%:-]{0,510})?$", "A path of the review page.";
     /// A currency code.
-    CurrencyShape, "Currency", "^[A-Z]{3}$", "A code of a currency.";
+    CurrencyShape, "Currency", "^[A-Z]{3}$", "A currency code.";
     /// An idempotency key, as [`repeat`](crate::api::repeat) reads it.
     IdempotencyKeyShape, "IdempotencyKey", r#"^("[A-Za-z0-9._:+/=-]{1,128}"|[A-Za-z0-9._:+/=-]{1,128})$"#,
     "A name of your choice for this request, such as a UUID; with quotes or without, it is the same key.";

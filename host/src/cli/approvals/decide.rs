@@ -27,7 +27,7 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
             if !output.json {
                 output.text(&grant.policy)?;
             }
-            "Approve exactly this, and have more cleared by this policy?"
+            "Approve exactly this, and make this grant for further calls?"
         }
         None => "Approve exactly this?",
     };
@@ -72,7 +72,7 @@ pub(in crate::cli) fn add(decision: &mut Value, name: &str, value: Value) {
 }
 
 /// The reason for a confirmation word if texts have warnings or claims contradict the facts.
-pub(in crate::cli) const MARKED: &str = "Look twice at what is marked with `!`.";
+pub(in crate::cli) const MARKED: &str = "Read the warnings (marked with `!`) first.";
 
 /// Asks for confirmation on the terminal. With a reason for care, the reviewer must type the
 /// confirmation word instead of `y`.
@@ -110,9 +110,9 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
         output.row("its digest is now ", &decided.digest.to_string())?;
         // An edit usually has new evidence, which its editor has not approved yet.
         let (label, verb) = if decided.state == "held" {
-            ("whoever approves it looks at the whole of it with: ", "approve")
+            ("to see it in full and approve it: ", "approve")
         } else {
-            ("look at the whole of it: ", "show")
+            ("to see it in full: ", "show")
         };
         output.lines(&terminal::row(label, &format!("holdshort approvals {verb} {id}"), output.columns()))?;
     }

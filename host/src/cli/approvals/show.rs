@@ -99,7 +99,7 @@ impl Page {
         matter.function = ours.iter().find(is_called).map(|import| &import.ty);
         let mut lines = terminal::action(&matter, columns);
         if let Some(receipt) = self.detail.effect.as_ref().and_then(|effect| effect.receipt.as_ref()) {
-            lines.extend(terminal::heading("What was done, as the connector reports it", columns));
+            lines.extend(terminal::heading("What was done (the connector's receipt)", columns));
             lines.extend(terminal::value(receipt, columns));
         }
         if exhibits.iter().any(|exhibit| exhibit.bytes.is_none()) {
@@ -199,7 +199,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     if let Some(Verified { proposal, digest, revision }) = verified {
         facts.extend(story::proposal(proposal));
         let if_lost = story::if_lost(proposal.class, detail.if_lost.as_deref());
-        facts.extend(if_lost.map(|text| ("if its outcome is lost", text)));
+        facts.extend(if_lost.map(|text| ("if its outcome is unknown", text)));
         facts.push(("revision", revision.to_string()));
         facts.push(("digest", digest.to_string()));
     }
@@ -219,7 +219,7 @@ fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'st
     facts.extend(waiting::rejected(&said, detail.rejections_needed).map(|said| ("rejected so far by", said)));
     if let Some(deadline) = &detail.deadline {
         let then = waiting::then(&proposal.requirement, detail.level);
-        facts.push(("time is over", format!("{}; {then}", moment(deadline))));
+        facts.push(("deadline", format!("{}; {then}", moment(deadline))));
     }
     facts.extend(waiting::because(proposal));
     facts
@@ -231,10 +231,10 @@ fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'st
     let why = effect.reason.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
     let mut facts = vec![("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts))];
     let found = effect.evidence.as_ref().map(|found| format!("{}: {}", moment(&found.at), found.text));
-    facts.extend(found.map(|found| ("looked up", found)));
+    facts.extend(found.map(|found| ("lookup", found)));
     if effect.state == "in-doubt" {
         let again = if class == Some(EffectClass::Idempotent) { "|send-again" } else { "" };
-        facts.push(("settle it with", format!("holdshort runs resolve {id} done|not-done|abandon{again}")));
+        facts.push(("resolve it with", format!("holdshort runs resolve {id} done|not-done|abandon{again}")));
     }
     facts
 }

@@ -11,7 +11,7 @@ use super::{CallId, GrantTerms};
 #[derive(Clone, Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct ApprovalsArgs {
-    /// What to do with them; `list` if nothing is said
+    /// The action; `list` by default
     #[command(subcommand)]
     pub action: Option<ApprovalsAction>,
     /// What to list
@@ -22,15 +22,15 @@ pub struct ApprovalsArgs {
 /// `approvals …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum ApprovalsAction {
-    /// What waits
+    /// List approvals
     List(ListApprovals),
-    /// What would happen: all of the action, and the host's evidence, whose long pieces need --full
+    /// Show an approval: the action and the evidence (long pieces with --full)
     Show(ShowApproval),
-    /// Show it, ask, and approve exactly that
+    /// Show an approval, ask, and approve exactly the shown call
     Approve(Approve),
-    /// Change the arguments, show the difference, ask, and propose that instead
+    /// Change the arguments, show the difference, ask, and send the edit
     Edit(Edit),
-    /// Say no, with guidance for the agent
+    /// Reject a call, with guidance for the agent
     Reject(Reject),
     /// Answer an agent's question
     Respond(Respond),
@@ -39,31 +39,31 @@ pub enum ApprovalsAction {
 /// What to list.
 #[derive(Clone, Debug, Args)]
 pub struct ListApprovals {
-    /// Where they stand; `waiting` is what is held or in doubt
+    /// The state; `waiting` means held or in doubt
     #[arg(long, default_value = "waiting", value_parser = states())]
     pub state: String,
-    /// Only those that wait for you
+    /// Only approvals that wait for you
     #[arg(long)]
     pub mine: bool,
-    /// Only those of this agent
+    /// Only approvals of this agent
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub agent: Option<String>,
-    /// Only those of this capability, as `package:name/interface@version#function`
+    /// Only approvals of this capability, as `package:name/interface@version#function`
     #[arg(long, allow_hyphen_values = true)]
     pub capability: Option<String>,
-    /// What comes first: what to look at first, or what has waited longest. Without it `rank`, and for those that are over `waiting`
+    /// The order: `rank` by importance, `waiting` by age, oldest first. By default `rank`, and `waiting` for finished states
     #[arg(long, value_parser = ["rank", "waiting"])]
     pub order: Option<String>,
-    /// How many at most
+    /// The number of rows at most
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,
-    /// Go on after this cursor, which the list before gave
+    /// Continue after this cursor, printed by the previous list
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub after: Option<String>,
 }
 
 impl ListApprovals {
-    /// What waits, ranked: so many, after this cursor.
+    /// List approvals, ranked: so many, after this cursor.
     pub fn waiting(limit: u32, after: Option<String>) -> Self {
         Self { state: "waiting".into(), mine: false, agent: None, capability: None, order: None, limit, after }
     }
@@ -86,7 +86,7 @@ pub struct ShowApproval {
     /// The approval
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
-    /// Print the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
+    /// Print all evidence; by default pieces over 32 KiB are only named
     #[arg(long)]
     pub full: bool,
 }
@@ -97,7 +97,7 @@ pub struct Confirm {
     /// Do not ask; needs `--digest`
     #[arg(long, requires = "digest")]
     pub yes: bool,
-    /// The digest that you have reviewed; anything else is refused
+    /// The digest that you have reviewed; with another digest the host refuses the decision
     #[arg(long, value_name = "sha256:…")]
     pub digest: Option<Digest>,
 }
@@ -113,7 +113,7 @@ pub struct Approve {
     /// A note for the journal
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
-    /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
+    /// Show all evidence; by default pieces over 32 KiB are only named
     #[arg(long)]
     pub full: bool,
     #[command(flatten)]
@@ -134,7 +134,7 @@ pub struct Edit {
     /// A note for the journal
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
-    /// Show the host's evidence whole; without this, pieces of more than 32 KiB are left out, and named
+    /// Show all evidence; by default pieces over 32 KiB are only named
     #[arg(long)]
     pub full: bool,
 }
@@ -145,10 +145,10 @@ pub struct Reject {
     /// The approval
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
-    /// Guidance, which the agent reads; without it the agent is told that no reason was given
+    /// Guidance for the agent; without it the agent gets "no reason was given"
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
-    /// The digest that you have reviewed; anything else is refused
+    /// The digest that you have reviewed; with another digest the host refuses the decision
     #[arg(long, value_name = "sha256:…")]
     pub digest: Option<Digest>,
 }
@@ -166,7 +166,7 @@ pub struct Respond {
     /// The answer as JSON, for questions whose answer is not text
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub json_answer: Option<String>,
-    /// The digest that you have reviewed; anything else is refused
+    /// The digest that you have reviewed; with another digest the host refuses the decision
     #[arg(long, value_name = "sha256:…")]
     pub digest: Option<Digest>,
 }

@@ -9,7 +9,7 @@ use super::{CallId, RunName};
 #[derive(Clone, Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct RunsArgs {
-    /// What to do with them; `list` if nothing is said
+    /// The action; `list` by default
     #[command(subcommand)]
     pub action: Option<RunsAction>,
     /// What to list
@@ -20,19 +20,19 @@ pub struct RunsArgs {
 /// `runs …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum RunsAction {
-    /// The latest runs
+    /// List the latest runs
     List(ListRuns),
-    /// One run
+    /// Show a run
     Show {
         /// The run
         #[arg(value_name = "RUN")]
         id: RunName,
     },
-    /// What happened in a run
+    /// Print the events of a run, in sentences
     Events(History),
-    /// What a run's agent said on the way, in its own words
+    /// Print the log of a run's agent, in its own words
     Logs(History),
-    /// End a run
+    /// Cancel a run
     Cancel {
         /// The run
         #[arg(value_name = "RUN")]
@@ -41,20 +41,20 @@ pub enum RunsAction {
         #[arg(short = 'm', long, value_name = "TEXT", allow_hyphen_values = true)]
         reason: Option<String>,
     },
-    /// Settle an effect whose outcome was lost
+    /// Resolve an effect in doubt
     Resolve(Resolve),
 }
 
 /// What to list.
 #[derive(Clone, Debug, Args)]
 pub struct ListRuns {
-    /// Where they stand, such as `running`, `waiting` or `finished`; all, if nothing is said
+    /// The state, such as `running`, `waiting` or `finished`; all by default
     #[arg(long, value_parser = RunPhase::NAMES)]
     pub state: Option<String>,
-    /// How many at most
+    /// The number of rows at most
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: u32,
-    /// Only those before this cursor, which the list before gave
+    /// Continue before this cursor, printed by the previous list
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub before: Option<String>,
 }
@@ -65,10 +65,10 @@ pub struct History {
     /// The run
     #[arg(value_name = "RUN")]
     pub id: RunName,
-    /// Only what comes after this number
+    /// Only entries after this number
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub after: u64,
-    /// Go on until the run is over
+    /// Continue until the run is over
     #[arg(long)]
     pub follow: bool,
 }
@@ -79,12 +79,12 @@ pub struct Resolve {
     /// The call
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
-    /// What you found out
+    /// The outcome that you found out
     pub finding: FindingWord,
-    /// The attempt that you looked at; without it the last one
+    /// The attempt that you checked; the last one by default
     #[arg(long, value_name = "N")]
     pub attempt: Option<u32>,
-    /// What the agent is given as the receipt (JSON), if the connector cannot make one
+    /// The receipt for the agent (JSON), if the connector cannot make one
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub receipt: Option<String>,
     /// How you know
@@ -99,7 +99,7 @@ pub enum FindingWord {
     Done,
     /// It did not happen
     NotDone,
-    /// Nobody will find out
+    /// The outcome stays unknown
     Abandon,
     /// Try once more with the same key
     SendAgain,

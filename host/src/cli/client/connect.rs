@@ -77,7 +77,7 @@ impl Named {
 fn local(state: &Path, named: Option<&str>, usual: &str, file: &Path, output: &Output) -> Result<Client, Failure> {
     let shown = state.display();
     own::is_our_folder(state)
-        .map_err(|error| Failure::new(Exit::Unreachable, format!("no host is asked here: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Unreachable, format!("the state folder cannot be trusted: {error}")))?;
     let token = token(file, output)?;
     if let Err(error) = socket::connect(state) {
         return Err(Failure::new(Exit::Unreachable, format!("cannot reach the host of `{shown}`: {error}"))
@@ -87,7 +87,7 @@ fn local(state: &Path, named: Option<&str>, usual: &str, file: &Path, output: &O
     match named {
         Some(named) if named.trim_end_matches('/') != base => {
             let message = format!(
-                "the host of `{shown}` is at `{base}`, and its operator's token is for no other host without TLS than that one"
+                "the host of `{shown}` is at `{base}`, and without TLS its operator's token is sent to that host only"
             );
             Err(Failure::new(Exit::Usage, message)
                 .hint("leave `--url` out, or name the file with your token for that host with `--token-file`"))
@@ -128,7 +128,7 @@ pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
         let (why, hint) = if let NotOurs::Io { source, .. } = &error {
             (source.to_string(), missing)
         } else {
-            (error.to_string(), "whoever can change the file can have you act with another token")
+            (error.to_string(), "a person who can change the file can replace your token")
         };
         Failure::new(Exit::Usage, format!("cannot read your token in `{path}`: {why}")).hint(hint)
     })?;

@@ -59,7 +59,11 @@ pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
     }
     let workspaces = config.agents.iter().filter_map(|(name, agent)| Some((name, agent.workspace.as_ref()?)));
     let open = workspaces.filter_map(|(name, path)| Some((name, there("", own::installed(path)).err()?.source)));
-    Ok(open.map(|(name, error)| format!("what `{name}` reads and attaches may be somebody else's: {error}")).collect())
+    Ok(open
+        .map(|(name, error)| {
+            format!("agents may read and attach files from `{name}` that others have written: {error}")
+        })
+        .collect())
 }
 
 fn there(setting: &str, looked: Result<(), NotOurs>) -> Result<(), Named> {

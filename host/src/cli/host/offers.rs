@@ -37,9 +37,9 @@ use crate::runs::{Catalogue, Offer, Offered};
 
 /// The reason why agents cannot deploy or read files without a repository.
 pub(in crate::cli) const NO_DEPLOYMENT: &str =
-    "the host's folder is no git repository: name one with `repository` in the section `[deployment]`";
+    "the host's folder is not a git repository: name one with `repository` in the section `[deployment]`";
 pub(in crate::cli) const NO_REPOSITORY: &str =
-    "the host's folder is no git repository: name one in the section `[repository]`";
+    "the host's folder is not a git repository: name one in the section `[repository]`";
 
 /// A host's capabilities, with separate parts for driver and dispatcher.
 pub(in crate::cli) struct Offers {

@@ -21,8 +21,9 @@ pub(super) const CHECKOUTS_FOLDER: &str = "checkouts";
 /// access are closed, with a message.
 pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(), Failure> {
     let refused = |error: &dyn std::error::Error| {
-        Failure::new(Exit::Failed, error.to_string())
-            .hint("whoever can change what a host keeps can act as the host; see \"Files\" in host/CONFIGURATION.md")
+        Failure::new(Exit::Failed, error.to_string()).hint(
+            "a person who can change the host's files can act as the host; see \"Files\" in host/CONFIGURATION.md",
+        )
     };
     let failed = |error: NotOurs| refused(&error);
     let mut closed = vec![own::folder(&config.state).map_err(failed)?];
@@ -81,7 +82,7 @@ fn make_ignored(folder: &Path) -> Result<(), Failure> {
 /// continues, because they may know it already.
 pub(super) fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
     let (bytes, mode) = own::secret(path).map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot take the secret in `{}`: {error}", path.display()))
+        Failure::new(Exit::Failed, format!("cannot use the secret in `{}`: {error}", path.display()))
     })?;
     if mode & 0o077 != 0 {
         tracing::warn!("others can read the secret in {} (mode {mode:o}): run `chmod 600` on it", path.display());

@@ -77,7 +77,7 @@ pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit,
 /// Prints the recorded verdict, then the present one, then the changes.
 fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
-        None => output.text("policy was not asked about it")?,
+        None => output.text("policy was not evaluated for this call")?,
         Some(recorded) => {
             output.text(&format!("recorded: {}", story::judged(&recorded.verdict)))?;
             recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;

@@ -130,7 +130,7 @@ impl Desk {
             Input::Char('u') => return Order::List(self.pages),
             Input::Char('q') => return Order::Leave,
             Input::Char('a' | 'e' | 'r' | 'w') => {
-                self.status = "open it first: nothing is decided on that was not opened".into();
+                self.status = "open the call first: only an opened call can be decided".into();
                 chosen
             }
             Input::Char(_) | Input::Paste(_) | Input::Escape | Input::Backspace | Input::Stop => chosen,
@@ -173,7 +173,7 @@ impl Desk {
         if let Some(id) = self.inbox.beside(id, steps) {
             return Order::Open(id, false);
         }
-        self.status = if steps > 0 { "there is no next one" } else { "there is none before it" }.into();
+        self.status = if steps > 0 { "this is the last one" } else { "this is the first one" }.into();
         Order::Wait
     }
 
@@ -185,9 +185,9 @@ impl Desk {
         if let Some(why) = waits_for_nothing(page) {
             Some(why)
         } else if page.verified.proposal.class == EffectClass::Question {
-            Some("it is a question: `w` writes the answer, `r` rejects it".into())
+            Some("this is a question: `w` writes the answer, `r` rejects it".into())
         } else if page.leaves_out() {
-            Some("long evidence is not here yet: `f` fetches it; then read it".into())
+            Some("long evidence is not loaded yet: press `f`, then read it".into())
         } else if !reading.ended {
             Some("read on: the end of this page has not been on the screen yet (Space scrolls, G goes there)".into())
         } else {
@@ -220,7 +220,7 @@ impl Desk {
         let wrong = question && page.verified.proposal.class != EffectClass::Question;
         match waits_for_nothing(page) {
             Some(why) => self.status = why,
-            None if wrong => self.status = "it is no question: `a` approves it, `r` rejects it".into(),
+            None if wrong => self.status = "this is not a question: `a` approves it, `r` rejects it".into(),
             None => self.prompt = Some(Prompt::new(ask, None)),
         }
     }

@@ -94,7 +94,7 @@ impl Inbox {
         let (mut lines, mut chosen) = (Vec::new(), 0..0);
         for (place, Waiting { id, row }) in self.waiting.iter().enumerate() {
             if place == 0 && self.doubtful > 0 {
-                lines.extend(terminal::warning("In doubt: the page of each says how to settle it", columns));
+                lines.extend(terminal::warning("In doubt: the page of each call says how to resolve it", columns));
             }
             if place == self.doubtful && place > 0 {
                 lines.extend(terminal::row("", "", columns));

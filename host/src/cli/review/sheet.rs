@@ -22,14 +22,14 @@ const HELP: [(&str, &str); 16] = [
     ("q, Esc", "back to the list; in the list, leave"),
     ("a", "approve exactly what the page shows, once its end has been on the screen"),
     ("r", "reject, with guidance for the agent"),
-    ("e", "edit the arguments in $VISUAL or $EDITOR; what that changes is shown, and a sends it"),
+    ("e", "edit the arguments in $VISUAL or $EDITOR; the difference is shown, and a sends it"),
     ("w", "write the answer to a question; an answer that is not text: holdshort approvals respond --json-answer"),
-    ("f", "fetch evidence that is too long to be shown at once"),
-    ("u", "ask the host again; what others decide is shown by itself"),
+    ("f", "fetch long evidence"),
+    ("u", "reload from the host; others' decisions appear by themselves"),
     ("Ctrl-C", "leave from anywhere"),
-    ("!", "begins a warning: something is made to be misread, and approving takes a word instead of a key"),
-    ("│", "begins a line of a longer text; ┊ goes on with the line above"),
-    ("in doubt", "an effect whose outcome was lost; its page names the command that settles it"),
+    ("!", "begins a warning; approving then needs a typed word instead of a key"),
+    ("│", "begins a line of a longer text; ┊ continues the line above"),
+    ("in doubt", "an effect with an unknown outcome; its page names the command that resolves it"),
 ];
 
 impl Desk {

@@ -18,10 +18,7 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
     if let Some(fields) = body.as_object_mut() {
         if let Some(text) = &args.receipt {
             if args.finding != FindingWord::Done {
-                return Err(Failure::new(
-                    Exit::Usage,
-                    "a receipt belongs to `done` only: for the others nothing was done that could be receipted",
-                ));
+                return Err(Failure::new(Exit::Usage, "`--receipt` goes with `done` only"));
             }
             let wrong = |error| Failure::new(Exit::Usage, format!("`--receipt` is not JSON: {error}"));
             fields.insert("receipt".into(), once(text.as_bytes()).map_err(wrong)?);
@@ -36,7 +33,7 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
         output.json(&answer)?;
     } else {
         let state = answer.get("state").and_then(Value::as_str).unwrap_or_default();
-        output.row(&format!("{} ", args.id), &format!("is settled as {}: {state}", args.finding.word()))?;
+        output.row(&format!("{} ", args.id), &format!("is resolved as {}: {state}", args.finding.word()))?;
     }
     Ok(Exit::Done)
 }
@@ -45,6 +42,6 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
 fn last_attempt(args: &Resolve, client: &Client) -> Result<u32, Failure> {
     let detail = client::read::<ApprovalDetail>(&client.approval(&args.id)?)?;
     detail.effect.map(|effect| effect.attempts).ok_or_else(|| {
-        Failure::new(Exit::Refused, format!("`{}` has no effect to settle: it is {}", args.id, detail.state))
+        Failure::new(Exit::Refused, format!("`{}` has no effect to resolve: it is {}", args.id, detail.state))
     })
 }

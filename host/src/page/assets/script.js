@@ -44,10 +44,10 @@
     const buttons = document.querySelectorAll("#decide button, .doubt button");
     if (buttons.length === 0) return;
     for (const button of buttons) button.disabled = true;
-    status.textContent = "This has just changed: somebody decided, edited it, or its time is over. ";
+    status.textContent = "This has just changed: another reviewer decided or edited it, or it expired.  ";
     const again = document.createElement("a");
     again.href = location.pathname;
-    again.textContent = "Look at it as it is now";
+    again.textContent = "Show it as it is now";
     status.append(again);
   };
 

@@ -61,20 +61,20 @@ impl Sides {
         }
         let submodule = "it is a submodule: what changes inside it is not shown";
         add(file.is_of(SUBMODULE), Gap::Submodule, submodule.into());
-        let pointer = "it stands for a file that is kept elsewhere (Git LFS or git-annex) and not shown";
+        let pointer = "it is a pointer to a file stored elsewhere (Git LFS or git-annex), which is not shown";
         add(any(is_pointer), Gap::Pointer, pointer.into());
         add(
             is_text && any(|bytes| bytes.contains(&0)),
             Gap::Nul,
-            format!("it is text with {} bytes NUL, all of which are shown", self.nuls()),
+            format!("it is text with {} NUL bytes, all of them shown", self.nuls()),
         );
-        add(file.is_of(LINK), Gap::Link, "it is a symbolic link: what stands at its end is not shown".into());
+        add(file.is_of(LINK), Gap::Link, "it is a symbolic link: the file it points to is not shown".into());
         if let (Some(old), Some(new)) = (&file.old, &file.new) {
             add(old.mode != new.mode, Gap::Mode, format!("its mode changes from {} to {}", old.mode, new.mode));
         }
         if let Some(similarity) = file.similarity {
             let text = format!(
-                "it is renamed, and {similarity} % the same: of the lines that it keeps only those near a change are shown"
+                "it is renamed, and {similarity} % the same: of its unchanged lines only those near a change are shown"
             );
             add(true, Gap::Rename, text);
         }

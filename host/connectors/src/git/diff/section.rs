@@ -80,7 +80,7 @@ impl Diff {
         let names: Vec<&str> = self.gaps().into_iter().map(super::Gap::name).collect();
         match self.not_shown().count() as u64 {
             0 => text,
-            count => format!("{text}; {} NOT SHOWN WHOLE ({})", some(count, "file"), names.join(", ")),
+            count => format!("{text}; {} NOT SHOWN IN FULL ({})", some(count, "file"), names.join(", ")),
         }
     }
 }
