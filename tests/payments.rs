@@ -114,7 +114,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
     let last = host.approval(&format!("{run}.4"));
     let others = "2 of 2,620.50 EUR in all\nTransfers that a reviewer closed with an unknown outcome are included.\n";
     assert_eq!(exhibit(&host, &last, "other transfers of this run, made before (2)"), others);
-    let before = exhibit(&host, &last, "what this run did before");
+    let before = exhibit(&host, &last, "earlier in this run");
     assert!(before.contains("call 2, succeeded: \"pay 2,500.00 EUR to \\\"ACME GmbH\\\""), "{before}");
     let over = host.over(&run);
     assert_eq!(

@@ -30,7 +30,7 @@ pub enum NotOurs {
     #[error("`{path}` belongs to the user {uid}, who could change it: remove it, or run this program as that user")]
     Owner { path: PathBuf, uid: u32 },
     /// Other users may write to the path.
-    #[error("others can write to `{path}` (mode {mode:o}): run `chmod go-w {path}`, if what is in it is still yours")]
+    #[error("others can write to `{path}` (mode {mode:o}): run `chmod go-w {path}`, if its content is still yours")]
     Writable { path: PathBuf, mode: u32 },
     /// The path is a link, a folder or a special file.
     #[error("`{0}` is not a regular file; put one in its place")]

@@ -102,7 +102,7 @@ fn a_rejection_tells_the_agent_why_and_a_question_is_answered() {
     let mut screen = review(&folder);
     screen.sees(&[&id, &asked]).keys("\r").sees(&["r reject"]);
     screen.keys("w").sees(&["this is not a question"]);
-    screen.keys("r").sees(&["what should the agent know?"]).keys("no\u{1b}").sees(&["not confirmed; nothing was sent"]);
+    screen.keys("r").sees(&["guidance for the agent"]).keys("no\u{1b}").sees(&["not confirmed; nothing was sent"]);
     screen
         .keys("r")
         .keys("say it\u{1b}[200~ in\nLatin\u{1b}[201~x\u{7f}")

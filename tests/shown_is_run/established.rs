@@ -49,7 +49,7 @@ fn an_honest_release_shows_its_report_and_no_difference() {
         })
     );
     assert_eq!(held["proposal"]["consequence"], "high");
-    let before = evidence(&host, &held, "what this run did before (3 calls)");
+    let before = evidence(&host, &held, "earlier in this run (3 calls)");
     assert!(before.starts_with("1 × holdshort:agent/checks@0.1.0#run, which changes nothing\n"), "{before}");
     assert_digests(&folder, &host, &held);
     let page = shown(&folder, &held);

@@ -109,11 +109,9 @@ pub(super) struct Circumstances {
 /// all its errors have a public type.
 fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
-        format!("what it passes at once is more than {bytes} bytes; pass a path and a digest instead of contents")
+        format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
     } else if text.contains("resource table has no free keys") || text.contains("store handle limit exceeded") {
-        format!(
-            "it holds more resources at once, such as pollables, than the {RESOURCES_MAX} places there are; drop what is not needed"
-        )
+        format!("it holds more than {RESOURCES_MAX} resources at once, such as pollables; drop unused ones")
     } else {
         text
     }

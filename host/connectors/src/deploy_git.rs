@@ -140,8 +140,8 @@ impl DeployGit {
                 folder = path;
             } else if line.strip_prefix("branch ") == Some(branch.as_str()) {
                 return Ok(Some(say!(
-                    "{} is checked out in {}, whose files would not follow the branch; \
-                     check out something else there (`git switch --detach`), or deploy to a bare repository",
+                    "{} is checked out in {}, and moving the branch would not update the files there; \
+                     check out another commit there (`git switch --detach`), or deploy to a bare repository",
                     name,
                     quote(folder)
                 )));

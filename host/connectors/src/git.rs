@@ -181,7 +181,7 @@ impl GitError {
             Self::TimedOut { command } => say!("{} took longer than {} seconds", git(command), LOOK_MAX.as_secs()),
             Self::TooLarge { command, limit } => say!("{} takes more than {}", git(command), Known::label(limit)),
             Self::Unsound { tree, name } => say!(
-                "the tree {} names {} twice or out of order, so that programs read different files in it; `git fsck` says more, and a commit made anew has none of it",
+                "the tree {} names {} twice or out of order, so that programs read different files in it; `git fsck` has details, and a newly made commit is free of this fault",
                 Known::label(tree),
                 quote(name)
             ),

@@ -183,7 +183,7 @@ impl History {
         if self.refused > 0 {
             text += say!("{} that were refused without asking a reviewer\n", self.refused);
         }
-        let title = say!("what this run did before ({} call{})", count, if count == 1 { "" } else { "s" });
+        let title = say!("earlier in this run ({} call{})", count, if count == 1 { "" } else { "s" });
         previewed.exhibits.push(Exhibit::text(title, text));
     }
 

@@ -35,7 +35,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 /// How a lost outcome is settled.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::OneShot,
-    evidence: "the relay cannot be asked what it has accepted; look for the message id in its log or at a recipient's",
+    evidence: "a relay cannot be queried for accepted messages; look for the message id in its log or in a recipient's mailbox",
 };
 
 /// Sends email through one relay.
@@ -229,7 +229,7 @@ impl Perform for Smtp {
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         let id = self.composer.message_id(&inquiry.key);
         let evidence = say!(
-            "the relay {} cannot be asked; look for message id `{}` in its log or at a recipient's",
+            "the relay {} cannot be queried; look for message id `{}` in its log or in a recipient's mailbox",
             Known::configured(&self.relay),
             Known::label(id)
         );

@@ -31,7 +31,7 @@ impl CedarPolicy {
                     others
                         .iter()
                         .all(|starter| met(starter).is_err())
-                        .then(|| format!("with four-eyes, whoever starts the run: {}", told(&why)))?
+                        .then(|| format!("with four-eyes, for every person who could start the run: {}", told(&why)))?
                 }
             };
             let names = requirement.names().map(|names| names.join(", ")).filter(|names| !names.is_empty());

@@ -264,7 +264,7 @@ pub async fn backtest(
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "work on policies stopped");
-        Problem::new(Kind::Internal, "the host failed; its log says more")
+        Problem::new(Kind::Internal, "the host failed; its log has details")
     })
 }
 

@@ -70,7 +70,7 @@ pub(super) struct FeedEvent {
 /// A comment is sent after a while without events. The host ends the stream when it shuts down or
 /// its journal fails. Clients of server-sent events reconnect by themselves with `Last-Event-ID`.
 #[utoipa::path(get, path = "/v1/events", operation_id = "stream-events", tag = "host",
-    params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, minimum = 0, maximum = 9_223_372_036_854_775_807_i64, description = "The last position that was seen; it goes before `after`")),
+    params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, minimum = 0, maximum = 9_223_372_036_854_775_807_i64, description = "The last position that the client has seen; it has priority over `after`")),
     responses(Refusals,
     (status = 200, body = FeedEvent, content_type = "text/event-stream", description = "Each event's `data` is such an object."),
     (status = 400, body = Details, content_type = "application/problem+json")))]

@@ -177,7 +177,8 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
             None
         }
         (Some(_), None) => {
-            notes.push("this host does not offer the capability now, so its policies cannot be asked about it".into());
+            notes
+                .push("this host does not offer the capability now, so its policies cannot be evaluated for it".into());
             None
         }
         (Some(policies), Some(ty)) => {

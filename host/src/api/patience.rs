@@ -40,7 +40,7 @@ impl Patient {
         }
         let time_max = self.time_max;
         ready!(self.stalled.get_or_insert_with(|| Box::pin(sleep(time_max))).as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end takes nothing any more")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client no longer reads")))
     }
 }
 

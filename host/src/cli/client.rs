@@ -249,7 +249,7 @@ fn meaning(status: StatusCode) -> (Exit, Option<&'static str>) {
             Exit::Failed,
             Some("name the host itself with `--url`; this program follows no redirects, because it carries your token"),
         ),
-        _ => (Exit::Failed, Some("the host's own log says more")),
+        _ => (Exit::Failed, Some("the host's log has details")),
     }
 }
 

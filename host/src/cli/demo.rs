@@ -59,7 +59,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
         return Ok(if exit == Exit::Done { Exit::Failed } else { exit });
     }
     if after != wanted {
-        let message = format!("`production` moved to {after}, and what was cleared is {wanted}");
+        let message = format!("`production` moved to {after}, and the cleared commit is {wanted}");
         return Err(Failure::new(Exit::Failed, message));
     }
     output.notes(&["", &format!("`production` moved from {before} to {after}: exactly what was cleared.")]);

@@ -33,7 +33,7 @@ pub(super) fn bind(state: &Path) -> io::Result<(UnixListener, Bound)> {
     match fs::symlink_metadata(&path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(&path)?,
         Ok(_) => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("`{}` is no socket", path.display())));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("`{}` is not a socket", path.display())));
         }
         Err(_) => {}
     }

@@ -56,7 +56,7 @@ pub(super) struct Asker<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum CannotPropose {
     /// The connector cannot look now.
-    #[error("the connector cannot look just now: {0}")]
+    #[error("the preview is not possible just now: {0}")]
     Connector(Sentence),
     /// The evidence could not be written.
     #[error(transparent)]

@@ -30,7 +30,7 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
         return Err(Wrong::at(name, "the host serves this interface itself, and its class cannot be changed", hint));
     }
     if text.starts_with("wasi:") {
-        let what = "the host decides what it offers of WASI, and that cannot be changed";
+        let what = "the WASI interfaces of this host are fixed";
         return Err(Wrong::at(name, what, "remove the section; `holdshort inspect` shows what an agent gets of WASI"));
     }
     // While the interface is parsed, `x` replaces the missing function name.

@@ -216,7 +216,7 @@ fn unknown(relation: Relation) -> Vec<Exhibit> {
     let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
     let text = say!(
         "The repository is a shallow clone: it ends at commits whose parents it does not have.\n\
-         How many commits would come is {}, and how many would be lost is {}; commits may be listed that both sides have.\n\
+         Commits that it would add: {}; commits that it would lose: {}. The lists may contain commits that both sides have.\n\
          The diff below is of whole commits, and complete. `git fetch --unshallow` in the repository brings the rest of the history.\n",
         is(relation.added.is_some()),
         is(relation.dropped.is_some()),

@@ -70,7 +70,7 @@ impl Blobs {
                 Err(error) => Err(self.complaint(id, kind, &error).await),
             },
             Ok(None) if self.is_partial => Ok(Content::Missing),
-            Ok(None) => Err(failed(format!("the repository has no object {id}; `git fsck` says what else it lacks"))),
+            Ok(None) => Err(failed(format!("the repository has no object {id}; `git fsck` lists all missing objects"))),
             Err(error) => Err(self.complaint(id, kind, &error).await),
         }
     }

@@ -133,7 +133,7 @@ fn a_run_that_did_nothing_before_has_no_exhibit_and_any_other_is_told() {
     history.tell(&mut later);
     let text = "2 × a:b/c#look, which changes nothing\ncall 3, succeeded: \"pay one\\ncall 9, succeeded: nothing\"\n\
         call 4, expired: \"pay two\"\n1 that were refused without asking a reviewer\n";
-    assert_eq!(shown(&later, 1), ("what this run did before (5 calls)", text));
+    assert_eq!(shown(&later, 1), ("earlier in this run (5 calls)", text));
 }
 
 /// Whatever a check printed, an agent proposed or a check was refused for, what the host says about it is the same.

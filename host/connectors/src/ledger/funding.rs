@@ -40,7 +40,7 @@ pub enum Disagreement {
     /// A figure was changed after it had been booked.
     #[error(
         "`{account}`: `{label}` is booked with {booked} in the ledger, and the configuration now says {now}; \
-         what is booked is never changed: write {booked} again, and for more money add a deposit with a name of its own"
+         booked amounts never change: restore {booked}, and for more money add a deposit with a name of its own"
     )]
     Changed {
         /// The account.

@@ -46,7 +46,7 @@ impl NotATransfer {
     pub(super) fn sentence(&self) -> Sentence {
         match self {
             Self::Arguments => say!(
-                "the arguments hold no `transfer` as `holdshort:agent/payments#transfer-funds` takes it, which this connector serves"
+                "the arguments have no `transfer` of the type of `holdshort:agent/payments#transfer-funds`, which this connector serves"
             ),
             Self::Currency(NoCurrency::Unknown(code)) => {
                 say!("{} is not a currency; write its ISO 4217 code in capitals, like `EUR`", quote(code))

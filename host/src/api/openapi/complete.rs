@@ -71,7 +71,7 @@ fn describe(status: &str, response: &mut Response, says: Option<&str>) {
         response.description = says.unwrap_or_else(|| reason.unwrap_or("An answer").to_owned());
     }
     let header = match status {
-        "401" => Some(("WWW-Authenticate", header("Which token is asked for", Type::String))),
+        "401" => Some(("WWW-Authenticate", header("The required token", Type::String))),
         "409" | "429" | "503" => {
             Some(("Retry-After", header("After how many seconds it is worth trying again, if it is", Type::Integer)))
         }

@@ -56,7 +56,7 @@ impl From<Refused> for Problem {
             // or that the journal was edited by hand.
             Refused::RunExists | Refused::OutOfOrder { .. } | Refused::ClearanceMismatch => {
                 tracing::error!(%detail, "a request met a state that should not be");
-                Self::new(Kind::Internal, "the host failed; its log says more")
+                Self::new(Kind::Internal, "the host failed; its log has details")
             }
         }
     }
@@ -87,7 +87,7 @@ impl From<SubmitError> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         tracing::error!(%error, "the journal could not be read for a request");
-        Self::new(Kind::Unavailable, "the journal cannot be read just now; the host's log says more").retry_after_s(1)
+        Self::new(Kind::Unavailable, "the journal cannot be read just now; the host's log has details").retry_after_s(1)
     }
 }
 

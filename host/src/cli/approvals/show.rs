@@ -155,7 +155,7 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failur
         let message =
             format!("the evidence that the host sends has the digest {computed}, and the clearance covers {digest}");
         return Err(Failure::new(Exit::Failed, message)
-            .hint("nothing was sent; something between you and the host changes what it says"));
+            .hint("nothing was sent; something between you and the host changes its answers"));
     }
     Ok(bytes)
 }

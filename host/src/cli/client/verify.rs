@@ -32,7 +32,7 @@ pub enum Disagrees {
         found: String,
     },
     /// The action's digest is wrong.
-    #[error("the action that the host shows has the digest {computed}, and the host says {claimed}")]
+    #[error("the shown action has the digest {computed}, but the host states {claimed}")]
     Action {
         /// The digest computed here.
         computed: Digest,
@@ -40,7 +40,7 @@ pub enum Disagrees {
         claimed: Digest,
     },
     /// The clearance digest is wrong: the shown content is not what the decision would cover.
-    #[error("what the host shows has the digest {computed}, and the host says {claimed}")]
+    #[error("the shown content has the digest {computed}, but the host states {claimed}")]
     Clearance {
         /// The digest computed here.
         computed: Digest,
@@ -52,7 +52,7 @@ pub enum Disagrees {
 impl From<Disagrees> for Failure {
     fn from(error: Disagrees) -> Self {
         Self::new(Exit::Failed, error.to_string())
-            .hint("nothing was sent: either the host is of another version than this program, or something between them changes what it says")
+            .hint("nothing was sent: either the host is of another version than this program, or something between them changes its answers")
     }
 }
 

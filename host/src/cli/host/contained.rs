@@ -161,7 +161,7 @@ fn may_be_seen(check: &str, path: &Path, kept: &[PathBuf]) -> Result<(), Failure
     };
     if let Some(kept) = kept.iter().find(|kept| kept.starts_with(&real) || real.starts_with(kept)) {
         return wrong(format!(
-            "`{shown}` would show the check `{}`, which is the host's; name what the check needs and no more",
+            "`{shown}` would show the check `{}`, which is the host's; name only the paths that the check needs",
             kept.display()
         ));
     }

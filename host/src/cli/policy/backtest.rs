@@ -92,7 +92,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     let between = format!("{} to {}", story::moment(first), story::moment(last));
     table(&format!("calls, {between}"), &answer.calls, output)?;
     table("revisions that people were asked about", &answer.revisions, output)?;
-    output.lines(&terminal::heading("what people are asked: as it was → as it would have been", output.columns()))?;
+    output.lines(&terminal::heading("what people are asked: recorded → with the candidate", output.columns()))?;
     for one in &answer.burden {
         let (saved, minutes) = (i128::from(one.prompts_then) - i128::from(one.prompts), one.minutes_then - one.minutes);
         let text = format!(

@@ -94,7 +94,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
             decided(&present.determining, &present.errors, output)?;
         }
         present.why.iter().try_for_each(|why| output.row("  why: ", why))?;
-        output.lines(&terminal::heading("what would have changed it", output.columns()))?;
+        output.lines(&terminal::heading("changes to another verdict", output.columns()))?;
         present.changes.iter().try_for_each(|change| output.row("  ", &change.sentence))?;
         if present.changes.is_empty() {
             let text = format!("no change of one attribute, or of two, was found; {} calls were tried", present.tried);

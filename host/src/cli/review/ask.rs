@@ -55,8 +55,8 @@ impl Prompt {
         let question = match self.ask {
             Ask::Approve => "Approve exactly this?",
             Ask::Edit => "Propose this instead?",
-            Ask::Reject => "Reject it; what should the agent know? (Enter sends, with or without a word; Esc does not)",
-            Ask::Respond => "Your answer (Enter sends, Esc does not):",
+            Ask::Reject => "Reject it; guidance for the agent (Enter sends, also without text; Esc cancels):",
+            Ask::Respond => "Your answer (Enter sends, Esc cancels):",
         };
         let question = match (self.is_text(), self.careful) {
             (true, _) => question.to_owned(),

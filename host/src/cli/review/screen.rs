@@ -60,7 +60,7 @@ impl Screen {
         let dumb = std::env::var("TERM").is_ok_and(|name| name == "dumb");
         if dumb || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(Failure::new(Exit::Usage, "`review` needs a terminal that shows a full screen")
-                .hint("`holdshort approvals` lists what waits, and its subcommands show it and decide"));
+                .hint("`holdshort approvals` lists waiting calls, and its subcommands show them and decide"));
         }
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(lost)?;
         let (drawing, away) = (Arc::new(Mutex::new(())), Arc::new(AtomicBool::new(false)));

@@ -17,7 +17,7 @@ const HELP: [(&str, &str); 16] = [
     ("j, k, arrows", "down and up"),
     ("Space, b, Page Down, Page Up", "a screen down and up"),
     ("g, G, Home, End", "to the beginning and to the end"),
-    ("Enter", "in the list: open what is chosen"),
+    ("Enter", "in the list: open the chosen call"),
     ("n, p", "open the next one, the one before it"),
     ("q, Esc", "back to the list; in the list, leave"),
     ("a", "approve exactly what the page shows, once its end has been on the screen"),

@@ -59,7 +59,7 @@ impl Sides {
         } else if !is_text {
             add(true, Gap::Binary, format!("not shown: it is binary; {}", before_and_after()));
         }
-        let submodule = "it is a submodule: what changes inside it is not shown";
+        let submodule = "it is a submodule: changes inside it are not shown";
         add(file.is_of(SUBMODULE), Gap::Submodule, submodule.into());
         let pointer = "it is a pointer to a file stored elsewhere (Git LFS or git-annex), which is not shown";
         add(any(is_pointer), Gap::Pointer, pointer.into());
