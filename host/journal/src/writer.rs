@@ -113,7 +113,7 @@ impl Writer {
             return self.give_up(
                 answers,
                 Vec::new(),
-                &WriteError::NotWritten("an event did not fit what the journal holds".into()),
+                &WriteError::NotWritten("an event does not fit the state of the journal".into()),
             );
         }
         let batch = self.staged.batch();

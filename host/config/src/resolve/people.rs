@@ -182,7 +182,7 @@ fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -
         // all their runs.
         if named == 0 && usize::try_from(quorum).is_ok_and(|quorum| quorum >= everyone) {
             let what = format!(
-                "four-eyes needs {quorum} approvals besides the person who started the run, and there are {everyone} people in all"
+                "with four-eyes the person who started the run does not count for the quorum of {quorum}, and there are {everyone} people in all"
             );
             return Err(Wrong::at(four_eyes, what, hint));
         }

@@ -175,7 +175,7 @@ fn create(connection: &mut Connection) -> Result<(), String> {
 fn identity(connection: &Connection) -> Result<Identity, ReadError> {
     let id = String::from_utf8(meta(connection, "id")?).map_err(|_| ReadError::Damaged("its id is not text".into()))?;
     let secret = meta(connection, "secret")?;
-    let secret = secret.try_into().map_err(|_| ReadError::Damaged("its secret is cut short".into()))?;
+    let secret = secret.try_into().map_err(|_| ReadError::Damaged("its secret is truncated".into()))?;
     Ok(Identity { id: JournalId(id), secret })
 }
 

@@ -189,7 +189,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     facts.push((
         "agent",
         format!(
-            "{}, in a run started by {}; it asked at {}",
+            "{}, in a run started by {}; proposed at {}",
             detail.agent,
             detail.started_by,
             moment(&detail.proposed_at)

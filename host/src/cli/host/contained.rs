@@ -95,7 +95,7 @@ impl Contained {
     }
 }
 
-const UNCONFINED: &str = "checks run the repository's own code unconfined, as the host's user: it is trusted as the host is, and could read the host's files and tokens";
+const UNCONFINED: &str = "checks run the repository's own code unconfined, as the host's user: it is trusted like the host, and could read the host's files and tokens";
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
