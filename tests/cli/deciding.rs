@@ -237,7 +237,7 @@ fn a_run_that_is_watched_says_what_was_found_out() {
     assert!(line("is in doubt: ").ends_with("exit status 9: \"half-way\""));
     line("is still in doubt, for a reviewer to resolve; lookup: ");
     assert_eq!(
-        line("settle it: "),
+        line("resolve it: "),
         format!("resolve it: holdshort runs resolve {id} done|not-done|abandon|send-again")
     );
     holdshort(&folder, &["runs", "resolve", &id, "not-done"]).exits(0);
