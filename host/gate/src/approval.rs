@@ -141,10 +141,10 @@ pub enum NotEligible {
     #[error("the reviewer you act for has decided otherwise: a delegate cannot overrule them")]
     SaidOtherwise,
     /// Four-eyes: started the run.
-    #[error("the person the person the person who started the run cannot approve its calls (four-eyes)")]
+    #[error("the person who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,
     /// Four-eyes: edited the action.
-    #[error("the person the person the person who edited the action cannot approve it (four-eyes)")]
+    #[error("the person who edited the action cannot approve it (four-eyes)")]
     EditedIt,
     /// Signed in too long ago.
     #[error("you signed in too long ago to approve this: sign in again")]

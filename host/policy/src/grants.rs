@@ -77,7 +77,9 @@ pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> 
     let mut errors = Vec::new();
     let mut says = vec![format!("principal.digest == {:?}", grant.component.to_string())];
     for (pointer, value) in &grant.like {
-        says.push(condition(ty, pointer, value, &mut errors).ok_or_else(|| format!("`{pointer}` is not a path in it"))?);
+        says.push(
+            condition(ty, pointer, value, &mut errors).ok_or_else(|| format!("`{pointer}` is not a path in it"))?,
+        );
     }
     says.push(format!("context.now < {}", written(values::moment(grant.until, &mut errors))));
     says.push(format!("context.granted.calls < {}", grant.calls));
