@@ -86,7 +86,7 @@ fn what_must_be_there_is_asked_for() {
     let function = FunctionType { params: vec![("x".into(), WitType::String)], result: None };
     let types: Types = [("acme:crm/contacts@1.0.0#find".parse().unwrap(), function)].into_iter().collect();
     for (arguments, why) in
-        [("{}", "found nothing"), ("'{'", "no JSON"), ("'[]'", "expected"), ("'{\"x\": null}'", "expected a string")]
+        [("{}", "found nothing"), ("'{'", "not JSON"), ("'[]'", "expected"), ("'{\"x\": null}'", "expected a string")]
     {
         let case = format!(
             "[[case]]\nname = \"x\"\ncall = \"acme::crm::contacts::Find\"\narguments = {arguments}\nexpect = \"clear\"\n"
