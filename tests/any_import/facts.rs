@@ -71,7 +71,11 @@ const PRINTED: [(&str, &str, &str); 20] = [
     ("a-word", "{\"visits\": \"none\"}", "the fact \"visits\""),
     ("a-fraction", "{\"visits\": 0.0}", "the fact \"visits\""),
     ("too-many", "{\"visits\": 9223372036854775808}", "the fact \"visits\""),
-    ("undeclared", "{\"visits\": 0, \"visitors\": 0}", "it printed the fact \"visitors\", which `fact-types` does not declare"),
+    (
+        "undeclared",
+        "{\"visits\": 0, \"visitors\": 0}",
+        "it printed the fact \"visitors\", which `fact-types` does not declare",
+    ),
     ("twice", "{\"visits\": 3, \"visits\": 0}", "twice"),
 ];
 

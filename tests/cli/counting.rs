@@ -47,7 +47,7 @@ fn a_habit_is_told_and_its_policy_is_one_of_this_hosts() {
     assert!(printed.contains(policy), "{policy}\nin\n{printed}");
     fs::write(folder.path().join("like.cedar"), policy).unwrap();
     let checked = holdshort(&folder, &["policy", "check", "like.cedar"]).exits(0);
-    assert!(checked.out.contains("the policies are valid: 1 about calls"), "{checked:?}");
+    assert!(checked.out.contains("the policies are valid: 1 on `call`"), "{checked:?}");
 
     let before = holdshort(&folder, &["stats", "--since", "2h", "--until", "1h", "--json"]).exits(0).json();
     assert_eq!(before["stats"]["calls"]["held"], 0, "it has all happened since");

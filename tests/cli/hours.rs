@@ -102,7 +102,7 @@ fn what_check_says_stops_the_host_too() {
         ),
         (
             "@id(\"none\") @reviewers(\"empty\") permit (principal, action == Action::\"review\", resource);",
-            "stage 1 needs 1 person, and 0 of",
+            "stage 1 needs 1 person, and 0 are eligible",
         ),
         (
             "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence >= 0.7 };",

@@ -111,7 +111,7 @@ fn a_rejection_tells_the_agent_why_and_a_question_is_answered() {
     screen.sees(&[&format!("{id} is rejected"), "w answer"]);
     let result = host.over(run_of(&id));
     assert!(result["result"]["ok"].as_str().unwrap().contains("say it in\\nLatin"), "{result}");
-    screen.keys("Ga").sees(&["it is a question"]);
+    screen.keys("Ga").sees(&["this is a question"]);
     screen.keys("w").sees(&["Your answer"]).keys("\r").sees(&["nothing was typed; nothing was sent"]);
     screen.keys("w").sees(&["Your answer"]).keys("yes, on Monday\r").sees(&["is answered", "nothing waits"]);
     assert_eq!(host.over(&question)["result"]["ok"], "ok \"yes, on Monday\"");

@@ -137,8 +137,8 @@ async fn decisions_are_listed_with_what_they_rested_on() {
     assert_eq!(list(&format!("search=SEN%20{who}"), "kind").await, ["reject"], "of what is over");
     assert_eq!(list("search=elsewhere", "kind").await.len(), 0);
     for (query, detail) in [
-        ("kind=maybe", "`maybe` is no kind of decision"),
-        ("from=now", "`now` is no time; write it like `2026-01-31T08:00:00Z`"),
+        ("kind=maybe", "`maybe` is not a kind of decision"),
+        ("from=now", "`now` is not a time; write it like `2026-01-31T08:00:00Z`"),
     ] {
         let reply = world.ask(&get(&format!("/v1/decisions?{query}"))).await;
         assert_eq!((reply.status, &reply.json()["detail"]), (400, &json!(detail)));
@@ -176,7 +176,7 @@ async fn the_first_and_the_last_times_are_times() {
     ] {
         let reply = world.ask(&get(&format!("/v1/decisions?from={none}"))).await;
         assert_eq!(reply.status, 400, "{none}");
-        assert!(reply.text().contains("is no time; write it like"), "{}", reply.text());
+        assert!(reply.text().contains("is not a time; write it like"), "{}", reply.text());
     }
     world.stop().await;
 }
@@ -254,7 +254,7 @@ async fn a_cursor_is_one_that_a_page_gave() {
         let runs = world.ask(&ask("/v1/runs?before")).await;
         let approvals = world.ask(&ask("/v1/approvals?after")).await;
         assert_eq!((runs.status, runs.header("content-type")), (400, Some("application/problem+json")), "{cursor}");
-        assert_eq!(runs.json()["detail"], format!("`{cursor}` is no cursor; use `next` of the page before"));
+        assert_eq!(runs.json()["detail"], format!("`{cursor}` is not a cursor; use `next` of the previous page"));
         for document in [runs.json(), approvals.json()] {
             assert_eq!(document["type"], "urn:holdshort:problem:bad-request", "{cursor}");
             assert_eq!(document["detail"], runs.json()["detail"], "{cursor}");

@@ -94,7 +94,7 @@ async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let reply = cheap.send(world.at).await;
         if reply.status == 409 {
-            assert!(reply.text().contains("another trial is going on"), "{}", reply.text());
+            assert!(reply.text().contains("another backtest is under way"), "{}", reply.text());
             break leaves;
         }
         assert!(start.elapsed() < 3 * PATIENCE, "{}", reply.text());
@@ -154,7 +154,7 @@ async fn what_makes_no_trial_is_refused() {
         (candidate(&long), 422, "nested too deep"),
         (candidate(&nested), 422, "500 operators"),
         (candidate(&big), 413, "128"),
-        (post("/v1/backtests", &since), 400, "`yesterday` is no time"),
+        (post("/v1/backtests", &since), 400, "`yesterday` is not a time"),
         (post("/v1/backtests", &json!({})), 400, "missing field `policies`"),
         (post("/v1/backtests", &none), 400, "no policies"),
     ] {
@@ -234,7 +234,7 @@ async fn what_people_decide_in_any_case_is_never_said_to_be_cleared() {
     let edited = world.held(&How::PLAIN).await;
     let edit = json!({ "type": "edit", "digest": edited.digest, "arguments": { "text": "short" } });
     assert_eq!(world.ask(&post(&format!("/v1/approvals/{}/decisions", edited.id), &edit)).await.status, 200);
-    for (held, note) in [(question, "it asks a question"), (edited, "it was edited")] {
+    for (held, note) in [(question, "it is a question"), (edited, "it was edited")] {
         let told = world.ask(&get(&format!("/v1/approvals/{}/explanation", held.id))).await.json();
         assert_eq!((&told["recorded"]["verdict"], &told["present"]["verdict"]), (&json!("hold"), &json!("hold")));
         let changes = told["present"]["changes"].as_array().unwrap();
@@ -325,7 +325,7 @@ async fn calls_that_nobody_made_are_judged_on_a_page() {
     assert_eq!(reply.status, 422);
     assert!(reply.text().contains("your policies:1: ") && reply.text().contains("permit nonsense</textarea>"));
     let unknown = cases.replace("#send", "#nothing");
-    for (bad, said) in [("[[case]]", "your cases: "), (unknown.as_str(), "is no call that this host offers; known: ")] {
+    for (bad, said) in [("[[case]]", "your cases: "), (unknown.as_str(), "unknown call `")] {
         let reply = send(&seal, bad, "", "add").await;
         assert_eq!(reply.status, 400);
         assert!(reply.text().contains(said), "{}", reply.text());

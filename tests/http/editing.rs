@@ -146,7 +146,7 @@ async fn an_edit_of_what_is_not_what_it_seems_takes_the_word() {
                 let fields: Vec<_> = [("action", "send")].into_iter().chain(word).collect();
                 let refused = who.send(&held, &preview, &fields).await;
                 assert_eq!(refused.status, 400, "{text:?} {word:?}: {}", refused.text());
-                assert!(refused.text().contains("this takes the word `approve`"), "{}", refused.text());
+                assert!(refused.text().contains("type the word `approve` to confirm"), "{}", refused.text());
                 tried += 1;
             }
             assert_eq!(world.written().await, before, "nothing was sent");
@@ -230,7 +230,7 @@ async fn new_evidence_is_shown_and_counts_for_no_vote() {
     assert!(evident.text().contains("what nobody has seen"), "{}", evident.text());
     assert!(evident.text().contains("1 more approval"), "{}", evident.text());
     let plain = alice.send(&held, &form, &[("v.0", "bye"), ("action", "preview")]).await;
-    assert!(plain.text().contains("it is approved as it stands here"), "{}", plain.text());
+    assert!(plain.text().contains("it is approved in this form"), "{}", plain.text());
     let sent = alice.send(&held, &evident, &[("action", "send")]).await;
     let page = alice.get(sent.header("location").unwrap()).await.text();
     assert!(page.contains("waits for 1 approval") && page.contains("This revision is yours"), "{page}");

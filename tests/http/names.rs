@@ -47,7 +47,7 @@ async fn a_session_is_one_under_its_own_name_alone() {
     for host in [at.as_str(), "holdshort.test", &other, &unknown] {
         assert_eq!(form("/sign-in", host, &format!("code={code}")).send(world.at).await.status, 401, "{host}");
         let shown = page(&format!("/sign-in?code={code}")).with("Host", host).send(world.at).await;
-        assert!(shown.text().contains("used already or is too old"), "{host}");
+        assert!(shown.text().contains("used already or has expired"), "{host}");
         tried += 2;
     }
     let signed = form("/sign-in", &name, &format!("code={code}&next=/runs")).send(world.at).await;

@@ -105,10 +105,10 @@ async fn every_view_shows_calls_in_every_state() {
             "succeeded" => "Receipt: <code><bdi>&#34;sent&#34;</bdi>",
             "failed" => "was tried and did not happen: no such address",
             "in-doubt" => "is in doubt: the reply was lost",
-            "unresolved" => "is settled by alice as abandoned",
+            "unresolved" => "is resolved by alice as abandoned",
             "rejected" => "is rejected by alice",
             "answered" => "is answered by alice: <bdi class=\"theirs\">&#34;yes&#34;</bdi>",
-            "expired" => "expires: nobody decided",
+            "expired" => "expires: no decision in time",
             "cancelled" => "olga cancels the run",
             "approved" | "started" => "is approved by alice",
             _ => "holds short: send hello",
@@ -373,12 +373,12 @@ async fn an_effect_in_doubt_is_settled_and_a_run_cancelled_from_the_page() {
         let call = world.journal.subject(&held.run, Some(1)).await.unwrap().unwrap().call.unwrap();
         assert_eq!(call.phase.name(), phase, "{resolution}");
         let run = bob.page(&format!("/runs/{}", held.run)).await;
-        assert!(run.contains("is settled by bob as") && run.contains("I looked") && !run.contains(&action), "{run}");
+        assert!(run.contains("is resolved by bob as") && run.contains("I looked") && !run.contains(&action), "{run}");
     }
     let strict =
         world.in_doubt(&How { who: holdshort_gate::Reviewers::Named(vec!["alice".into()]), ..How::PLAIN }).await;
     let page = bob.page(&format!("/runs/{}", strict.run)).await;
-    assert!(page.contains("You may not settle this") && !page.contains("/resolution\""), "{page}");
+    assert!(page.contains("You may not resolve this") && !page.contains("/resolution\""), "{page}");
 
     let held = world.call("held").await;
     let path = format!("/runs/{}/cancel", held.run);

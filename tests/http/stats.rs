@@ -104,7 +104,7 @@ async fn one_history_is_told_alike_everywhere() {
     let types = [(SEND.parse().unwrap(), function)].into_iter().collect();
     let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
     assert!(CedarPolicy::load(&[source], &types, People::default(), base).is_ok(), "{policy}");
-    assert_eq!(unused["text"], "`never-\"needed\"` determined nothing about 23 calls: is it needed?");
+    assert_eq!(unused["text"], "`never-\"needed\"` determined no verdict on 23 calls: is it needed?");
     // 19 times two minutes, a second, and twice a quarter of an hour at most: one of them waited for forty days.
     assert_eq!((&clear["decisions"], &clear["minutes"]), (&json!(22), &json!(55.0)));
 
