@@ -13,7 +13,7 @@ fn a_release_is_read_approved_and_done() {
     let Some(olivia) = Person::at(&host) else { return };
     olivia.goto(&link(&folder, &[]));
     olivia.click("main button");
-    olivia.sees("What waits");
+    olivia.sees("Waiting for decisions");
 
     // The action by its types, what the host found out, and last what the agent says.
     olivia.click("[data-row]");

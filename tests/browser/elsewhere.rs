@@ -109,7 +109,7 @@ fn is_sent_the_session(more: &str) -> Option<bool> {
         until(what, || (asked(what) >= least).then_some(()));
     }
     person.goto(&ours);
-    person.sees("What waits");
+    person.sees("Waiting for decisions");
     Some(program.heads().iter().any(|head| head.to_ascii_lowercase().contains("holdshort-")))
 }
 

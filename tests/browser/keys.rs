@@ -43,7 +43,7 @@ fn keys_lead_from_the_list_to_what_waits_next() {
     assert_eq!(host.approval(&ids[1])["state"], "rejected");
     assert!(alice.path().starts_with(&order[2]), "{}", alice.path());
     alice.press("i");
-    alice.sees("What waits");
+    alice.sees("Waiting for decisions");
     assert_eq!(alice.path(), "/");
 }
 

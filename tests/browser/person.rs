@@ -138,7 +138,7 @@ impl Person {
         assert_eq!(status, 201, "{link}");
         person.goto(link["url"].as_str().unwrap());
         person.click("main button");
-        person.sees("What waits");
+        person.sees("Waiting for decisions");
         Some(person)
     }
 

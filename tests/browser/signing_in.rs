@@ -47,7 +47,7 @@ fn a_link_signs_in_once() {
     thief.goto(&approval);
     thief.sees("prints a link that signs you in");
     olivia.goto("/");
-    olivia.sees("What waits");
+    olivia.sees("Waiting for decisions");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn more_like_it_is_cleared_and_taken_back() {
     let bob = Person::signed_in(&host, BOB, How::default()).unwrap();
     bob.goto(&page);
     bob.sees("Approve exactly this");
-    assert!(!bob.body().contains("Clear more like it"), "he may not");
+    assert!(!bob.body().contains("Make a grant for more like it"), "he may not");
     bob.meets(403);
     bob.goto(&format!("{page}/grant"));
     bob.sees("you may not make grants for calls like this one");
