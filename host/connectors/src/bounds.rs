@@ -1,50 +1,54 @@
-//! What a program may take of the machine that works for an agent: how much it has to do may be the agent's choice.
+//! Limits the machine resources of a program that works for an agent, because the agent may choose
+//! the amount of work.
 //!
-//! The kernel holds the limits, also when the host has died. They are set from outside as soon as the program runs, so no other program has to be there
-//! to set them. A program's threads and what it starts later have them too.
+//! The kernel enforces the limits, even after the host has died. They are set from outside as soon
+//! as the program runs, so no helper program is needed. Threads and processes that the program
+//! starts inherit them.
 
 use std::io;
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, getpriority_process, getrlimit, prlimit, setpriority_process};
 
-/// How much nicer than the host: with a tenth of what a busy thread of the host gets it still moves on a busy machine.
+/// The additional niceness of the program: with a tenth of a busy host thread's CPU time it still
+/// progresses on a busy machine.
 const NICER: i32 = 10;
-/// What the kernel ends first where memory runs out.
+/// The kernel kills this program first when memory runs out.
 const FIRST_TO_END: &str = "1000";
 
-/// The limits of one program. Its priority is low besides.
+/// The limits of one program. Its priority is low too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Memory that it may write to. Files that it only maps to read them, such as git's packs, do not count.
+    /// Writable memory. Files mapped for reading, such as git's packs, do not count.
     pub memory_bytes: u64,
-    /// CPU time of all its threads.
+    /// The CPU time of all its threads.
     pub cpu: Duration,
 }
 
 impl Bounds {
-    /// Sets them for a child that nobody has waited for yet.
+    /// Sets the limits for a child that has not been waited for yet.
     pub fn set(&self, child: Option<u32>) -> io::Result<()> {
         let pid = lower(child)?;
         let set = |resource, soft: u64, hard: u64| {
-            // Whoever started the host may have set a lower limit, which cannot be raised.
+            // The process that started the host may have set a lower hard limit, which cannot be
+            // raised.
             let hard = getrlimit(resource).maximum.map_or(hard, |given| given.min(hard));
             prlimit(Some(pid), resource, Rlimit { current: Some(soft.min(hard)), maximum: Some(hard) }).map(drop)
         };
         set(Resource::Data, self.memory_bytes, self.memory_bytes)?;
-        // At the first limit a signal of its own ends the program, so that the host can tell why.
+        // At the soft limit a signal ends the program, so that the host can tell the reason.
         set(Resource::Cpu, self.cpu.as_secs(), self.cpu.as_secs().saturating_add(5))?;
         Ok(set(Resource::Core, 0, 0)?)
     }
 }
 
-/// Gives a child the low priority alone.
+/// Sets only the low priority.
 pub fn lower(child: Option<u32>) -> io::Result<Pid> {
     let pid = child.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let pid = pid.ok_or_else(|| io::Error::other("the child has no number"))?;
     let nice = getpriority_process(None)?.saturating_add(NICER).min(19);
     setpriority_process(Some(pid), nice)?;
-    // A kernel may be built without it.
+    // A kernel may lack this file.
     drop(std::fs::write(format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero()), FIRST_TO_END));
     Ok(pid)
 }

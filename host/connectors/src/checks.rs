@@ -1,9 +1,12 @@
-//! Checks that the operator named, such as a test suite, run on a fresh checkout of a revision: `checks.run`.
+//! Runs configured checks, such as a test suite, on a fresh checkout of a git revision
+//! (`checks.run`).
 //!
-//! A check is the repository's own code. Where this machine can, it is [`confined`]; else, and where the operator wants it so, it runs as the host's user.
-//! Either way the checkout is a new repository with the objects that the commit reaches, so the original's hooks, filters and
-//! configuration do not take part; the environment is made from nothing, with a home folder that is empty, and has what the operator names;
-//! time, output and disk space are limited; the process group is killed when the check ends.
+//! A check is the repository's own code. Where the machine supports it, the check is [`confined`];
+//! otherwise, or if the operator wants it so, it runs as the host's user. In both cases the
+//! checkout is a new repository with only the objects that the commit reaches, so the original's
+//! hooks, filters and configuration have no effect. The environment is built from nothing, with an
+//! empty home folder and the variables that the operator names. Time, output and disk space are
+//! limited. The process group is killed when the check ends.
 
 mod checkout;
 mod counts;
@@ -27,32 +30,35 @@ use super::git::{CommitId, Git, GitError};
 use super::{Routine, RoutineCall, Sentence, Unavailable, quote, quote_start, say};
 use holdshort_common::reference::RevisionPattern;
 
-/// The most of a check's output that is handed to the agent: its end.
+/// The part of a check's output that the agent gets: its end.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
-/// How much of it is kept while test counts are looked for.
+/// The part of the output that is searched for test counts.
 const KEPT_BYTES_MAX: u64 = 1024 * 1024;
-/// How much a check may print before it is stopped.
+/// The output after which a check is stopped.
 const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// How many checks run at a time. The others wait: two test suites on one machine are slow already.
+/// The number of concurrent checks. Others wait, because two test suites on one machine are slow
+/// already.
 const AT_A_TIME: usize = 2;
 
-/// A check as the operator named it.
+/// A configured check.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// The program and its arguments, run in the checkout's top folder.
     pub argv: Vec<String>,
-    /// How long it may run.
+    /// The time limit.
     pub time_out: Duration,
-    /// What it may run on: patterns for the reference that the agent's revision was found by.
+    /// Patterns for the references whose git revisions it may run on.
     pub revisions: Vec<RevisionPattern>,
-    /// The variables of the host's environment that it gets, besides `PATH`; also in place of what a check is given otherwise, such as `HOME`.
+    /// The variables that it gets from the host's environment besides `PATH`. They replace the
+    /// defaults, such as `HOME`.
     pub environment: Vec<String>,
-    /// The sandbox, and what it holds; without one the check runs as the host's user.
+    /// The sandbox and its content; without it the check runs as the host's user.
     pub confined: Option<(Sandbox, Given)>,
 }
 
 impl Check {
-    /// Judges what was resolved and never the agent's text, which could mean something else to git than to a pattern.
+    /// Compares the resolved reference, never the agent's text, which git could read differently
+    /// from a pattern.
     fn allows(&self, name: &str, resolved: &Resolved) -> Result<(), NotRun> {
         if self.revisions.iter().any(|pattern| pattern.fits(resolved.reference())) {
             return Ok(());
@@ -76,7 +82,7 @@ pub struct Checks {
     turns: Semaphore,
 }
 
-/// Why a check did not run, in words for the agent; or that the host could not run it.
+/// A check did not run: an answer for the agent, or a failure of the host.
 #[derive(Debug, thiserror::Error)]
 enum NotRun {
     #[error("there is no check {name}; configured: {known}")]
@@ -94,7 +100,7 @@ enum NotRun {
     /// The host's failure, which the agent does not see.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// Likewise.
+    /// The host's failure, which the agent does not see.
     #[error("the checkout failed: {0}")]
     Checkout(#[from] io::Error),
     #[error("the check `{name}` does not run on this commit: {limit}")]
@@ -108,13 +114,14 @@ impl From<NotResolved> for NotRun {
 }
 
 impl Checks {
-    /// Checks out into `scratch`, which is this connector's alone: what an earlier host left in it is removed.
+    /// A runner of checks with checkouts in `scratch`. The folder belongs to this connector:
+    /// everything in it is removed.
     pub fn open(git: Git, checks: BTreeMap<String, Check>, children: Children, scratch: PathBuf) -> io::Result<Self> {
         checkout::empty(&scratch)?;
         Ok(Self { git, checks, children, scratch, turns: Semaphore::new(AT_A_TIME) })
     }
 
-    /// The turn is taken before the checkout is made, so that no more trees are made at a time than checks run.
+    /// Takes a turn before the checkout, so that no more checkouts are made than checks can run.
     async fn result(&self, action: &Action) -> Result<Value, NotRun> {
         let arguments = action.arguments();
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
@@ -176,7 +183,8 @@ fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
     Ok(Order {
         argv,
         folder: Some(folders.tree()),
-        // What the operator names comes last and stands: many tools are found by the host's own home.
+        // The operator's variables come last and win: many tools are found through the host's own
+        // home.
         environment: environment(&[], &own).into_iter().chain(environment(&check.environment, &[])).collect(),
         stdin: Vec::new(),
         time_out: check.time_out,
@@ -189,8 +197,8 @@ fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
     })
 }
 
-/// A check that fails is an answer like any other. One that did not end by itself has the status -1, which no program can return, and says why in its
-/// output.
+/// The report of a check. A failed check is an ordinary answer. A check that was stopped has status
+/// -1, which no program can return, and its output gives the reason.
 fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value {
     let (status, stopped) = match &ended.how {
         How::Exited(status) => (*status, None),
@@ -204,7 +212,7 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
     if let Some(stopped) = stopped {
         tail += &format!("\n[{stopped}]\n");
     }
-    // Where the beginning is missing there may have been more to count.
+    // If the beginning is missing, counts could be missing too.
     let counts = if ended.stderr.is_cut() { None } else { counts::find(&String::from_utf8_lossy(&ended.stderr.bytes)) };
     json!({
         "name": name,
@@ -218,7 +226,7 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
     })
 }
 
-/// The end of the output from the beginning of a line, and how much is missing.
+/// The end of the output from the start of a line, with the number of missing bytes.
 fn tail(output: &Output) -> String {
     let start = output.bytes.len().saturating_sub(TAIL_BYTES_MAX);
     let end = output.bytes.get(start..).unwrap_or_default();

@@ -1,11 +1,14 @@
-//! Child processes: started without a shell, in a scrubbed environment, bounded in time and output, and visible after the host has died.
+//! Child processes: started without a shell, in a clean environment, limited in time and output, and observable after
+//! the host has died.
 //!
-//! A child writes into two files in a state folder, `NAME.out` and `NAME.err`, instead of into pipes. So it is not disturbed when the host dies,
-//! a process that it leaves behind cannot keep the host reading for ever, and both can be looked at afterwards.
+//! A child writes to two files in a state folder, `NAME.out` and `NAME.err`, instead of to pipes. So the host's death
+//! does not disturb it, a process that it leaves behind cannot keep the host reading forever, and both files can be
+//! read afterwards.
 //!
-//! `NAME.err` is also a lock. The host locks it (`flock`) before it starts the child, and the child's standard error is that very open file,
-//! so the lock lasts until the child and everything that it started have ended, whether or not the host lives that long.
-//! [`Children::wait_until_gone`] asks the lock. A process that closes its standard error (a daemon) gives the lock up: it is not seen.
+//! `NAME.err` is also a lock. The host locks it (`flock`) before it starts the child, and the child's standard error is
+//! that same open file. So the lock lasts until the child and all its descendants have ended, whether or not the host
+//! lives that long. [`Children::wait_until_gone`] checks the lock. A process that closes its standard error (a daemon)
+//! gives up the lock and is not observed.
 
 mod not_started;
 mod reserve;
@@ -27,83 +30,82 @@ pub use reserve::Reserve;
 
 use super::bounds::Bounds;
 
-/// How often the sizes of the output files and a lock that is waited for are looked at.
+/// The interval for checking output sizes and locks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long a lock may be held by nobody who matters: between `fork` and `exec`, another child of the host holds copies of all its files.
+/// How long a lock may be held by an unrelated process: between `fork` and `exec`, another child of the host has copies
+/// of all its open files.
 const PASSING: Duration = Duration::from_millis(250);
 
-/// What to run, and within which bounds.
+/// A program to run, and its limits.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// The program and its arguments. There is no shell: nothing in them is expanded.
+    /// The program and its arguments. There is no shell, so nothing is expanded.
     pub argv: Vec<String>,
-    /// Where it runs; the host's own folder if absent.
+    /// The working folder; by default the host's.
     pub folder: Option<PathBuf>,
-    /// Its whole environment; see [`environment`].
+    /// The complete environment; see [`environment`].
     pub environment: Vec<(String, String)>,
-    /// What it can read from its standard input.
+    /// The data on its standard input.
     pub stdin: Vec<u8>,
-    /// How long it may run. Then its process group is killed.
+    /// The time limit. After it the process group is killed.
     pub time_out: Duration,
-    /// How much of each output is handed back: the end of it.
+    /// The part of each output that is returned: its end.
     pub kept_bytes_max: u64,
-    /// How much it may write to each output in all. Then its process group is killed.
+    /// The maximum of each output. Beyond it the process group is killed.
     pub written_bytes_max: u64,
-    /// What it must leave of a disk. Then its process group is killed.
+    /// The disk space that must stay free. Below it the process group is killed.
     pub reserve: Option<Reserve>,
-    /// What it may take of the machine besides; the operator's own programs have no such limits.
+    /// The limits on memory and CPU; `None` for the operator's own programs.
     pub bounds: Option<Bounds>,
-    /// Whether its standard output goes to `NAME.err` as well, so that both are read in the order in which they were written.
+    /// Whether standard output goes to `NAME.err` too, so that both are read in the order of writing.
     pub merged: bool,
-    /// What happens to processes that it leaves behind in its process group.
+    /// The treatment of processes left in its process group.
     pub leftovers: Leftovers,
 }
 
-/// What happens to processes that a child leaves behind when it exits.
+/// The treatment of processes that a child leaves behind when it exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftovers {
-    /// They are killed: the child was to look, not to start something.
+    /// Kill them: the child was only to look.
     Kill,
-    /// They stay: starting something may be what the child was for.
+    /// Leave them: starting them may be the child's purpose.
     Leave,
 }
 
-/// How a child ended and what it said.
+/// The end of a child, and its output.
 #[derive(Debug)]
 pub struct Ended {
-    /// How.
     pub how: How,
-    /// Its standard output; empty if [`Order::merged`].
+    /// The standard output; empty with [`Order::merged`].
     pub stdout: Output,
-    /// Its standard error.
     pub stderr: Output,
-    /// Whether something that it started still holds the lock.
+    /// Whether a process that it started still holds the lock.
     pub lingers: bool,
 }
 
-/// How a child ended.
+/// The ways in which a child ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
-    /// By a signal that was not the host's.
+    /// A signal from elsewhere ended it.
     Signalled(i32),
-    /// Killed by the host after its time was up.
+    /// The host killed it at its time limit.
     TimedOut,
-    /// Killed by the host because it wrote too much.
+    /// The host killed it because of too much output.
     WroteTooMuch,
-    /// Killed by the host because it used up the space that it might use on a disk.
+    /// The host killed it because it used up its disk space.
     FilledDisk,
-    /// The operating system would not tell.
+    /// The operating system did not say.
     Lost(String),
 }
 
-/// The end of what a child wrote.
+/// The end of a child's output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
     /// The last bytes, at most [`Order::kept_bytes_max`].
     pub bytes: Vec<u8>,
-    /// How many there were in all.
+    /// The total number of bytes.
     pub written_bytes: u64,
 }
 
@@ -123,18 +125,19 @@ impl Output {
     }
 }
 
-/// What the lock of a name says.
+/// The state of a child's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trace {
-    /// There is no file: no child of that name was started here, or its files have been removed.
+    /// There is no file: no child of this name was started, or its files were removed.
     None,
-    /// A child was about to start or has run, and nothing of it runs now.
+    /// A child was about to start or has run, and has ended.
     Gone,
-    /// It or something that it started still runs.
+    /// The child or a process that it started still runs.
     Running,
 }
 
-/// The environment of a child: `PATH`, the host's variables in `names`, and `own`. Everything else the host has is kept from it.
+/// The environment of a child: `PATH`, the host's variables in `names`, and `own`. It gets no other variables of the
+/// host.
 pub fn environment(names: &[String], own: &[(&str, String)]) -> Vec<(String, String)> {
     let inherited = ["PATH"].into_iter().chain(names.iter().map(String::as_str));
     let inherited = inherited.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
@@ -148,19 +151,20 @@ pub struct Children {
 }
 
 impl Children {
-    /// Uses `folder`, which is made (0700) if it is absent.
+    /// Uses `folder`, and creates it (0700) if it is missing.
     pub fn open(folder: &Path) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Runs a child to its end. `name` is of letters, digits, `-` and `_`; one child of a name runs at a time.
+    /// Runs a child to its end. `name` consists of letters, digits, `-` and `_`; only one child of a name runs at a
+    /// time.
     ///
-    /// Dropping the future kills the child's process group: nothing runs on with nobody to bound it.
+    /// Dropping the future kills the child's process group, so nothing runs on without limits.
     pub async fn run(&self, name: &str, order: Order) -> Result<Ended, NotStarted> {
         let files = Files::lock(&self.out(name), &self.err(name), order.merged).await?;
         let mut group = spawn(&order, &files).await?;
-        // From here on only the child's copies of the locked file hold the lock.
+        // From here on only the child's copies of the open file hold the lock.
         drop(files);
         feed(&mut group.child, &order.stdin);
         let how = self.watch(name, &mut group, &order).await;
@@ -174,7 +178,7 @@ impl Children {
         Ok(Ended { how, stdout, stderr, lingers })
     }
 
-    /// Waits until nothing of the child `name` runs any more, at most `patience`.
+    /// Waits up to `patience` until no process of the child `name` runs.
     pub async fn wait_until_gone(&self, name: &str, patience: Duration) -> Trace {
         let deadline = Instant::now() + patience;
         loop {
@@ -191,7 +195,7 @@ impl Children {
         }
     }
 
-    /// Removes a child's files, unless something of it still runs.
+    /// Removes a child's files, unless one of its processes still runs.
     pub async fn forget(&self, name: &str) {
         if self.wait_until_gone(name, PASSING).await == Trace::Gone {
             for path in [self.out(name), self.err(name)] {
@@ -204,15 +208,15 @@ impl Children {
         }
     }
 
-    /// The end of what the child `name` said, for messages: of its complaints, or else of its output.
+    /// The end of the output of the child `name`, for messages: its standard error, or else its standard output.
     pub fn said(&self, name: &str, chars_max: usize) -> String {
         let bytes_max = 4 * chars_max as u64;
-        // Where both are one, there is no other.
+        // If both are merged, there is only one file.
         let files = [self.err(name), self.out(name)].into_iter().filter(|path| path.exists());
         files.map(|path| read_end(&path, bytes_max).tail(chars_max)).find(|said| !said.is_empty()).unwrap_or_default()
     }
 
-    /// The file that the child `name` holds locked; for messages.
+    /// The lock file of the child `name`, for messages.
     pub fn lock_path(&self, name: &str) -> PathBuf {
         self.err(name)
     }
@@ -250,7 +254,7 @@ impl Children {
     }
 }
 
-/// The two files, the second of them locked.
+/// The two output files; the second is locked.
 struct Files {
     out: File,
     err: File,
@@ -263,7 +267,8 @@ impl Files {
             let path = path.to_owned();
             move |source| NotStarted::Files { path, source }
         };
-        // Appending, so that an earlier attempt's output is emptied only under the lock, and so that merged streams do not overwrite each other.
+        // In append mode, so that an earlier attempt's output is truncated only under the lock, and merged streams do
+        // not overwrite each other.
         let open = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let err = open(err_path).map_err(failed(err_path))?;
         let deadline = Instant::now() + PASSING;
@@ -284,7 +289,7 @@ impl Files {
     }
 }
 
-/// A child that leads its own process group, which is killed if this is dropped before the child has ended.
+/// A child that leads its own process group. The group is killed if this is dropped before the child ends.
 struct Group {
     child: Child,
     id: Option<rustix::process::Pid>,
@@ -294,7 +299,7 @@ struct Group {
 impl Group {
     fn kill(&self) {
         if let Some(id) = self.id {
-            // It fails only when nobody is left in the group.
+            // This fails only if the group is empty.
             let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
         }
     }
@@ -328,12 +333,12 @@ async fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
     Ok(Group { child, id, done: false })
 }
 
-/// Writes the child's input beside it: a child need not read all of it, or any.
+/// Writes the child's input concurrently, because a child need not read it.
 fn feed(child: &mut Child, input: &[u8]) {
     if let Some(mut stdin) = child.stdin.take() {
         let input = input.to_vec();
         tokio::spawn(async move {
-            // A child that closes its input early has decided not to read it; its exit status says what came of that.
+            // A child that closes its input early decided not to read it; its exit status gives the result.
             let _ = stdin.write_all(&input).await;
         });
     }
@@ -359,7 +364,7 @@ fn read_end(path: &Path, bytes_max: u64) -> Output {
     };
     read().unwrap_or_else(|error: io::Error| {
         tracing::warn!(path = %path.display(), %error, "a child's output could not be read");
-        // One byte more than is there, so that nobody takes the emptiness for the whole.
+        // One byte more than read, so that an empty output is not taken for the complete one.
         Output { bytes: Vec::new(), written_bytes: 1 }
     })
 }

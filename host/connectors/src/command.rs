@@ -1,17 +1,19 @@
-//! Other people's functions, served by programs of the operator's: one that acts, or one that answers; beside the first perhaps one that
-//! shows beforehand what would happen, one that finds facts for policies, and one that finds out afterwards whether it happened.
+//! Serves foreign functions with the operator's programs: one that acts or one that answers. A
+//! program that acts can have further ones: a preview of the effect, facts for policies, and a
+//! lookup afterwards.
 //!
-//! `host/CONFIGURATION.md` is the operator's page about them. In short: each reads the action on its standard input, byte for byte what the
-//! action digest covers, and finds who asks in its environment. It prints JSON of the function's own type, which is checked. It says by its
-//! exit status how it went, and one list of codes means the same for all of them: nothing was done, and nothing will be.
+//! `host/CONFIGURATION.md` documents them for operators. Each program reads the action on its
+//! standard input and finds the caller in its environment. It prints JSON of the function's own
+//! type, which is checked. Its exit status gives the result, and one list of codes means the same
+//! for all programs: nothing was done, and nothing will be.
 //!
-//! [`Acts`] is here, [`Answers`] in [`answers`], and in [`look`] what both use.
+//! [`Acts`] is in this file, [`Answers`] in [`answers`], and their common part in [`look`].
 //!
-//! **Invariant:** A program reads exactly the bytes that the action digest covers, and a clearance names the program: another program in the
-//! configuration is a changed fact.
+//! **Invariant:** a program reads exactly the bytes that the action digest covers, and a clearance
+//! names the program: another program in the configuration is a changed fact.
 //!
-//! **Invariant:** The output of a program is checked against the function's own type, which is read from the component that asks (by digest, from
-//! the journal).
+//! **Invariant:** the output of a program is checked against the function's own type, which is read
+//! from the calling component (by digest, from the journal).
 
 mod answers;
 mod facts;
@@ -44,20 +46,21 @@ pub struct Acts {
     around: Surroundings,
 }
 
-/// What the operator says of a program that acts, and what stands beside it.
+/// The configured options of a program that acts, and its further programs.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
-    /// Whether the far end recognises the key, so that a person may send again.
+    /// Whether the far end recognises the idempotency key, so that a reviewer may send the call
+    /// again.
     pub idempotent: bool,
-    /// What shows beforehand what would happen.
+    /// The program for previews.
     pub preview: Option<Vec<String>>,
-    /// What finds out whether a lost attempt happened.
+    /// The program for lookups.
     pub lookup: Option<Vec<String>>,
-    /// What finds out beforehand what policies may rest on.
+    /// The program for facts.
     pub facts: Option<Facts>,
 }
 
-/// How a lost outcome is settled: by what the operator says of the program, and whether there is one that looks it up.
+/// How an effect in doubt is resolved: by the program's options, and whether it has a lookup.
 pub fn if_lost(idempotent: bool, has_lookup: bool) -> IfLost {
     let class = match (idempotent, has_lookup) {
         (true, _) => EffectClass::Idempotent,
@@ -78,7 +81,8 @@ impl Acts {
         Self { program, beside, around }
     }
 
-    /// What the operator's programs show and find comes first; then the program that would act, which is all that the host itself can tell.
+    /// The preview: the outputs of the operator's programs first, then the program that would act,
+    /// which is all that the host itself knows.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let (mut exhibits, mut found) = (Vec::new(), Value::Null);
         if let Some(argv) = &self.beside.preview {
@@ -95,7 +99,7 @@ impl Acts {
         Ok(Previewed { summary, exhibits, preconditions, facts: found, consequence })
     }
 
-    /// What the operator's preview shows. It is evidence, so it is shown whole or not at all.
+    /// The output of the operator's preview. It is evidence, so it is complete or refused.
     async fn shown(&self, argv: &[String], action: &Action) -> Result<Exhibit, CannotPreview> {
         let printed = self.looked("preview", argv, action).await?;
         if printed.is_cut() {
@@ -114,7 +118,7 @@ impl Acts {
         Ok(Exhibit::words("the operator's preview", title, "text/plain", bytes))
     }
 
-    /// What the operator's program finds out, for policies and for reviewers.
+    /// The facts of the operator's program, for policies and reviewers.
     async fn found(&self, facts: &Facts, action: &Action) -> Result<(Exhibit, Value), CannotPreview> {
         let printed = self.looked("facts", &facts.argv, action).await?;
         let found = facts.read(&printed).map_err(|why| unavailable("facts", &facts.argv, why))?;
@@ -123,7 +127,8 @@ impl Acts {
         Ok((Exhibit::words("the operator's program", title, "application/json", bytes), found))
     }
 
-    /// What a program printed that looks before anything happens. One of the codes for "nothing was done" says that the call makes no sense.
+    /// The output of a program that looks before the effect. A code for "nothing was done" means
+    /// that the call makes no sense.
     async fn looked(&self, what: &'static str, argv: &[String], action: &Action) -> Result<Output, CannotPreview> {
         let ended = self.around.look(&self.program, argv, action, &own(action)).await;
         let ended = ended.map_err(|why| unavailable(what, argv, why))?;
@@ -141,7 +146,8 @@ impl Acts {
         }
     }
 
-    /// One attempt. Everything that can be found wanting is found before the program starts, so that only the program leaves a doubt.
+    /// One attempt. Everything that can be checked is checked before the program starts, so that
+    /// only the program can leave a doubt.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
@@ -155,10 +161,11 @@ impl Acts {
         self.program.attempt(&self.around.children, &origin, order, |stdout| printed(stdout, ok(&ty)?)).await
     }
 
-    /// Asks the lookup program, whose exit statuses are read like those of the program that was lost.
+    /// Runs the lookup program. Its exit statuses mean the same as those of the lost program.
     async fn find_out(&self, inquiry: &Inquiry) -> Finding {
         let origin = Origin::of(inquiry);
-        // What still runs may act after the lookup has looked, so it gets the time that it would have had.
+        // A program that still runs may act after the lookup, so it first gets the rest of its
+        // time.
         let patience = if self.beside.lookup.is_some() { self.program.time_out } else { PATIENCE };
         let left = Left::by(&self.around.children, &origin, patience).await;
         let Some(argv) = self.beside.lookup.as_ref().filter(|_| !left.runs) else {
@@ -226,27 +233,27 @@ impl Perform for Acts {
         self.find_out(inquiry).boxed()
     }
 
-    /// What the program would have printed does not follow from the action.
+    /// The program's output does not follow from the action.
     fn receipt(&self, _: &Inquiry) -> Option<Value> {
         None
     }
 }
 
-/// That a program which looks beforehand could not tell.
+/// The error that a program for looking failed.
 fn unavailable(what: &'static str, argv: &[String], why: Sentence) -> CannotPreview {
     CannotPreview::Unavailable(say!("the {} `{}`: {}", what, Known::configured(argv.join(" ")), why))
 }
 
-/// The type of what is handed to the agent when it was done; nothing if the function returns nothing then.
+/// The type of the result after success; `None` if the function returns nothing.
 fn ok(ty: &FunctionType) -> Result<Option<&WitType>, Sentence> {
     match &ty.result {
         Some(WitType::Result { ok, .. }) => Ok(ok.as_deref()),
-        // Such a function is refused at load, because it could not be told no.
+        // Such a function is refused at load, because it could not express a refusal.
         Some(_) | None => Err("the function's result type is not `result`".into()),
     }
 }
 
-/// What a program that acts, and one that finds out about it, get in their environment.
+/// The environment variables of a program that acts, and of its lookup.
 fn own_of_attempt(action: &Action, origin: &Origin<'_>) -> Vec<(&'static str, String)> {
     let mut environment = own(action);
     environment.extend([

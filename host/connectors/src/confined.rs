@@ -1,16 +1,20 @@
-//! A sandbox for code that nobody has read: bubblewrap's namespaces, with nothing in them but what is named here.
+//! A sandbox for unreviewed code: bubblewrap's namespaces, which contain only what is named here.
 //!
-//! The program inside has namespaces of its own for users, processes, network, IPC, host name and cgroups, and a new session. It has no
-//! capability, can make no further user namespace, and no set-user-id file gives it any right. Of the machine's files it sees the system's programs,
-//! read-only, a few files of `/etc`, its own folders, and the paths that the operator named. The state folder, the home folders, `/run`, `/var` and
-//! `/sys` are not there.
+//! The program has namespaces of its own for users, processes, network, IPC, host name and cgroups,
+//! and a new session. It has no capability and can create no further user namespace, and no
+//! set-user-id file gives it rights. Of the machine's files it sees the system's programs
+//! read-only, a few files of `/etc`, its own folders, and the paths that the operator named. The
+//! state folder, the home folders, `/run`, `/var` and `/sys` are absent.
 //!
-//! The first process that the program sees is bubblewrap's, and the program's own user, so the program can trace it and make it say that the program
-//! has ended. So these namespaces stand within others, of users and of processes, whose first process the program neither sees nor may trace. With it
-//! the kernel ends everything, and tells the host of its end when nothing is left. It ends with the process group that the host kills, or with the host.
+//! The first process that the program sees is bubblewrap's and runs as the program's own user, so
+//! the program can trace it and fake its own end. Therefore these namespaces are inside outer user
+//! and process namespaces, whose first process the program can neither see nor trace. When that
+//! process ends, the kernel ends everything inside, and reports the end to the host when nothing is
+//! left. It ends with the process group that the host kills, or with the host.
 //!
-//! A host that is root runs the program as another user: root is exempt from the kernel's limit on processes, and every file of the system is
-//! root's. That user cannot pass through root's private folders, so a first mount namespace, which is root's, puts the sources within reach.
+//! A host that is root runs the program as another user: root is exempt from the kernel's limit on
+//! processes and owns every file of the system. That user cannot pass through root's private
+//! folders, so a first mount namespace of root's makes the sources reachable.
 
 mod folders;
 
@@ -22,29 +26,30 @@ use std::process::{Command, Stdio};
 
 pub use folders::Folders;
 
-/// Where the program finds the files that it works on, and starts.
+/// The folder of the working files inside, where the program starts.
 pub const TREE: &str = "/checkout";
-/// Its home, empty at first.
+/// The home folder inside, empty at first.
 pub const HOME: &str = "/home/check";
-/// Its folder for temporary files.
+/// The folder for temporary files inside.
 pub const TEMPORARY: &str = "/tmp";
 
-/// Who the program is outside if the host is root: `nobody`, who owns nothing.
+/// The user of the program outside, if the host is root: `nobody`, who owns nothing.
 const NOBODY: u32 = 65_534;
-/// Who it is inside.
+/// The user of the program inside.
 const USER: &str = "1000";
 
-/// Processes and threads at once; a large test suite has some hundreds.
+/// The maximum number of processes and threads. A large test suite has some hundreds.
 const PROCESSES_MAX: u32 = 2_048;
-/// Bytes of one file.
+/// The maximum size of one file.
 const FILE_BYTES_MAX: u64 = 8 << 30;
-/// Bytes of shared memory in files (`/dev/shm`).
+/// The maximum size of shared memory in files (`/dev/shm`).
 const SHARED_BYTES_MAX: u64 = 256 << 20;
 
-/// The system's programs and libraries. Nothing that a host keeps may lie in them.
+/// The system's programs and libraries. None of the host's files may be in them.
 pub const SYSTEM: [&str; 9] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
-/// What programs need of `/etc`: libraries, alternatives, certificates, time zone, settings of languages. Nothing of it is about people or machines.
+/// The parts of `/etc` that programs need: libraries, alternatives, certificates, time zone,
+/// language settings. None of them is about people or machines.
 const ETC: [&str; 20] = [
     "alternatives",
     "ca-certificates",
@@ -68,15 +73,15 @@ const ETC: [&str; 20] = [
     "timezone",
 ];
 
-/// A machine on which the sandbox has been started once.
+/// A sandbox that was started once on this machine.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     as_root: bool,
-    /// Half of the machine's memory: what one process may take unless the operator says otherwise.
+    /// Half of the machine's memory: the default limit of one process.
     memory_bytes: u64,
 }
 
-/// Why nothing can be confined on this machine.
+/// The machine cannot confine programs, for this reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(String);
@@ -84,33 +89,28 @@ pub struct Unavailable(String);
 /// What a confined program gets besides its own folders.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    /// Files and folders of the machine, which it may read.
+    /// Files and folders of the machine that it may read.
     pub paths: Vec<PathBuf>,
-    /// Whether it has the machine's network instead of none.
+    /// Whether it can use the machine's network.
     pub network: bool,
-    /// Bytes of memory that one process may take.
+    /// The memory limit of each process.
     pub memory_bytes: Option<u64>,
 }
 
-/// A program that is not inside.
+/// A program is missing inside the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// There is none.
+    /// It does not exist.
     #[error("there is no program `{0}`")]
     Nowhere(String),
-    /// It is where nothing confined looks.
+    /// It exists in a folder that is not visible inside.
     #[error("`{program}` is in `{folder}`, which a confined check does not see unless `paths` names it")]
-    Outside {
-        /// Its name.
-        program: String,
-        /// Where it is.
-        folder: PathBuf,
-    },
+    Outside { program: String, folder: PathBuf },
 }
 
 impl Given {
-    /// Whether a program can be found inside: by its path, or in a folder of `PATH` that is seen there. A command line that is wrong is told so before
-    /// anything is made for it.
+    /// Checks that a program can be found inside: by its path, or in a visible folder of `PATH`. A
+    /// wrong command line is reported before anything is created for it.
     pub fn finds(&self, program: &str) -> Result<(), NotFound> {
         let nowhere = || NotFound::Nowhere(program.to_owned());
         if program.contains('/') {
@@ -125,8 +125,8 @@ impl Given {
 }
 
 impl Sandbox {
-    /// Starts the sandbox once around a program that does nothing. That the file is there says little: kernels, containers and policies of the
-    /// distribution forbid namespaces in many ways.
+    /// Starts the sandbox once with a program that does nothing. The existence of bubblewrap says
+    /// little, because kernels, containers and distributions forbid namespaces in many ways.
     pub fn find() -> Result<Self, Unavailable> {
         let sandbox = Self { as_root: rustix::process::geteuid().is_root(), memory_bytes: machine_bytes() / 2 };
         let failed = |error: io::Error| Unavailable(format!("no folder to test the sandbox in: {error}"));
@@ -137,7 +137,7 @@ impl Sandbox {
         run(&argv).map(|()| sandbox)
     }
 
-    /// Gives the folders to the user that the program runs as.
+    /// Gives the folders to the program's user.
     pub fn hand_over(&self, folders: &Folders) -> io::Result<()> {
         if !self.as_root {
             return Ok(());
@@ -154,9 +154,10 @@ impl Sandbox {
         Ok(())
     }
 
-    /// The command line that runs `argv` in [`TREE`], confined.
+    /// The command line that runs `argv` confined in [`TREE`].
     pub fn argv(&self, folders: &Folders, given: &Given, argv: &[String]) -> Vec<String> {
-        // Outermost, because only who is privileged makes it final: where memory runs out the kernel ends this and not the host.
+        // Outermost, because only a privileged process can set it irrevocably: when memory runs
+        // out, the kernel ends this program and not the host.
         let mut words = Words::default();
         words.all(["nice", "-n", "10", "choom", "-n", "1000", "--"]);
         let mut binds = own(folders);
@@ -176,7 +177,7 @@ impl Sandbox {
     }
 }
 
-/// The machine's memory; without bound where the kernel does not tell.
+/// The machine's memory; unlimited if the kernel does not say.
 fn machine_bytes() -> u64 {
     let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib =
@@ -184,12 +185,12 @@ fn machine_bytes() -> u64 {
     kib.map_or(u64::MAX, |kib: u64| kib.saturating_mul(1024))
 }
 
-/// Whether every confined program sees this.
+/// Whether every confined program sees this path.
 pub fn is_system(path: &Path) -> bool {
     SYSTEM.iter().any(|folder| path.starts_with(folder))
 }
 
-/// A file or folder outside, and where it is inside.
+/// A path outside and its place inside.
 struct Bind {
     from: PathBuf,
     to: PathBuf,
@@ -204,7 +205,7 @@ fn own(folders: &Folders) -> Vec<Bind> {
     binds
 }
 
-/// A command line that grows.
+/// A command line under construction.
 #[derive(Default)]
 struct Words(Vec<String>);
 
@@ -221,7 +222,8 @@ impl Words {
         self.all([if *writable { "--bind" } else { "--ro-bind" }, &from.to_string_lossy(), &to.to_string_lossy()]);
     }
 
-    /// A mount namespace of root's, with each source at a place that everybody may pass through; and from here on another user.
+    /// Adds a mount namespace of root's with each source at a reachable place, and switches to
+    /// another user.
     fn within_reach(&mut self, binds: &mut [Bind]) {
         self.all(["bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/"]);
         self.all(["--perms", "0755", "--tmpfs", "/tmp"]);
@@ -237,8 +239,9 @@ impl Words {
         self.all([format!("--reuid={NOBODY}").as_str(), &format!("--regid={NOBODY}"), "--"]);
     }
 
-    /// The namespace whose first process the program cannot reach: the next bubblewrap, whose own namespaces are within this one. All in it end with
-    /// that process, and the kernel reports its end only after theirs. The limits hold from here on.
+    /// Adds the namespace whose first process the program cannot reach: the outer bubblewrap, which
+    /// contains the inner one's namespaces. Everything inside ends with that process, and the
+    /// kernel reports its end only after theirs. The limits apply from here on.
     fn keeper(&mut self, memory_bytes: u64) {
         self.all(["bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--as-pid-1"]);
         self.all(["--dev-bind", "/", "/", "--", "prlimit", "--core=0"]);
@@ -248,7 +251,7 @@ impl Words {
         self.one("--");
     }
 
-    /// The namespaces that the program has.
+    /// Adds the program's own namespaces.
     fn namespaces(&mut self, network: bool) {
         self.all([
             "bwrap",
@@ -276,7 +279,7 @@ impl Words {
         ]);
     }
 
-    /// The system's programs, and devices that are no devices.
+    /// Adds the system's programs and harmless devices.
     fn system(&mut self, network: bool) {
         for folder in SYSTEM {
             match std::fs::read_link(folder) {
@@ -294,7 +297,7 @@ impl Words {
     }
 }
 
-/// Runs a command line that should say nothing and end well.
+/// Runs a command line that must print nothing and succeed.
 fn run(argv: &[String]) -> Result<(), Unavailable> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
     let (program, arguments) = argv.split_first().ok_or_else(|| Unavailable("the command is empty".into()))?;

@@ -1,13 +1,16 @@
-//! Deploys with a program of the operator's, run without a shell.
+//! Deploys with an operator's program, run without a shell.
 //!
-//! The program reads one JSON object on its standard input (`release`, `reference`, `commit`, `previous`, `key`, `run`, `call`, `attempt`) and finds the plain
-//! ones in its environment as well (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_REFERENCE`, `HOLDSHORT_COMMIT`, `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
+//! The program reads one JSON object on its standard input (`release`, `reference`, `commit`,
+//! `previous`, `key`, `run`, `call`, `attempt`) and finds the plain values in its environment too
+//! (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_REFERENCE`, `HOLDSHORT_COMMIT`,
+//! `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
 //!
-//! What a target runs now is what its branch says, as with the connector that moves branches; but here the host only reads it, and keeping it is
-//! the program's business. Where there is no such branch, nothing is known of what would be replaced, and that is what reviewers are told.
+//! The target's branch shows what is deployed now, as with the connector that moves branches. Here
+//! the host only reads the branch, and the program must update it. Without such a branch the
+//! replaced state is unknown, and reviewers are told so.
 //!
-//! It says by its exit status what came of it, as every [`Program`] does. There is nothing that could be asked afterwards, so the key is for
-//! the program's own use.
+//! The exit status gives the outcome, as with every [`Program`]. No lookup is possible, so the key
+//! is only for the program's own use.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -35,7 +38,7 @@ use super::{
 };
 use holdshort_common::reference::{BranchName, ReferenceName};
 
-/// How a lost outcome is settled.
+/// How an effect in doubt is resolved.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::OneShot,
     evidence: "the host checks whether the program still runs, and keeps its output",
@@ -46,21 +49,23 @@ pub const IF_LOST: IfLost = IfLost {
 pub struct DeployCommand {
     program: Program,
     git: Git,
-    /// The operator's names, each with the whole reference of the branch that says what runs there.
+    /// The target names, each with the branch that shows what is deployed there.
     targets: BTreeMap<String, BranchName>,
     children: Children,
-    /// Who deploys to a target has it to themselves until the program has ended: what others were shown is not so meanwhile.
+    /// One deployment per target at a time, until the program has ended, because the facts shown to
+    /// others are invalid meanwhile.
     busy: Arc<BTreeMap<String, Mutex<()>>>,
 }
 
 impl DeployCommand {
-    /// Revisions and the targets' branches are those of `git`'s repository. `children` holds what the running program leaves for lookups.
+    /// Git revisions and branches are those of `git`'s repository. `children` stores what a running
+    /// program leaves for lookups.
     pub fn new(program: Program, git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         let busy = targets.keys().map(|target| (target.clone(), Mutex::default())).collect();
         Self { program, git, targets, children, busy: Arc::new(busy) }
     }
 
-    /// Shows what would change, and the program; the program itself is not asked, because it could only deploy.
+    /// Shows the change and the program. The program is not run, because it could only deploy.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         let standing = self.standing(&release).await?;
@@ -79,7 +84,7 @@ impl DeployCommand {
         Ok(previewed)
     }
 
-    /// The commit that the revision is now, and the one that the target's branch is at.
+    /// The present commits of the revision and of the target's branch.
     async fn standing(&self, release: &Release<'_>) -> Result<Facts, CannotPreview> {
         let Some(branch) = self.targets.get(release.target) else {
             return Err(unknown_target(release.target, self.targets.keys()));
@@ -91,8 +96,9 @@ impl DeployCommand {
         Ok(Facts { repository, branch, old: tip.map(|tip| tip.id), new, reference })
     }
 
-    /// What would change from what the branch says, in a few words and with the evidence: the commits and the diff, if there is anything to
-    /// compare with; else the commit alone. A target may be deployed to again, so that nothing new is no reason to refuse.
+    /// Describes the change from the branch's commit, with commits and diff as evidence if there is
+    /// something to compare, or else with the commit alone. Deploying the same commit again is
+    /// permitted.
     async fn describe(
         &self,
         release: &Release<'_>,
@@ -125,14 +131,15 @@ impl DeployCommand {
         Ok((what, Some(extent), exhibits))
     }
 
-    /// One commit, its message whole or not at all.
+    /// One commit with its complete message.
     async fn commit(&self, commit: &CommitId) -> Result<Vec<Exhibit>, CannotPreview> {
         let objects = Objects::of(&self.git).await?;
         change::log(&objects, say!("the commit"), &["-1", commit.as_str()]).await
     }
 
-    /// Runs the program if everything is as it was shown: the program, the commit that the agent's revision means, and where the target's branch
-    /// is. Otherwise reviewers are asked again. What happens between this look and the program's own work only the program can see.
+    /// Runs the program if everything is as shown: the program, the commit of the agent's revision,
+    /// and the commit of the target's branch. Otherwise reviewers decide again. Only the program
+    /// itself can notice changes after this check.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -163,7 +170,7 @@ impl DeployCommand {
         self.program.attempt(&self.children, &origin, order, |_| receipt()).await
     }
 
-    /// What the program reads and finds in its environment.
+    /// The program's input and environment.
     fn order(&self, release: &Release<'_>, facts: &Facts, origin: &Origin<'_>) -> Order {
         let previous = facts.old.as_ref().map(CommitId::as_str);
         let reference = facts.reference.as_ref().map(ReferenceName::as_str);
@@ -186,7 +193,7 @@ impl DeployCommand {
             "attempt": origin.attempt,
         });
         let order = self.program.order(&self.program.argv, input.to_string().into_bytes(), &own);
-        // Nothing of it is a result, so it is read in the order in which it was written.
+        // No part of the output is a result, so both streams are read in the order of writing.
         Order { merged: true, ..order }
     }
 }
@@ -216,7 +223,7 @@ impl Preview for DeployCommand {
 impl Perform for DeployCommand {
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         async move {
-            // What is cleared waits for nothing that agents want to look at.
+            // A cleared call does not wait for git programs that agents cause.
             let acting = Self { git: self.git.apart(), ..self.clone() };
             acting.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
         }
@@ -227,7 +234,8 @@ impl Perform for DeployCommand {
         PROGRAMS_AT_A_TIME
     }
 
-    /// It waits for a program that outlived its host, and can then say no more than that it is over: whether it deployed is written nowhere.
+    /// Waits for a program that outlived its host. It can only report that the program ended,
+    /// because the deployment is recorded nowhere.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             let Left { evidence, .. } = Left::by(&self.children, &Origin::of(inquiry), PATIENCE).await;
@@ -242,7 +250,7 @@ impl Perform for DeployCommand {
     }
 }
 
-/// What is not as it was shown; both values of each.
+/// The changed facts, each with both values.
 fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> Sentence {
     let found = |facts: &Facts| facts.reference.as_ref().map_or("a commit id".into(), |name| quote(name).into());
     let tip = |facts: &Facts| facts.old.as_ref().map_or("absent".into(), |old| say!("at {}", Known::label(old)));

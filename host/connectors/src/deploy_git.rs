@@ -1,8 +1,8 @@
-//! Deploys by moving a branch: the operator's own machinery takes it from there.
+//! Deploys by moving a branch, which the operator's own systems then deploy.
 //!
-//! The branch is moved to exactly the commit that was shown, and only from the commit that was shown as its old tip.
-//! In the same transaction of git a marker is made, `refs/holdshort/effects/KEY`, which also keeps the deployed commit from being collected.
-//! So the repository itself remembers what was done: after a crash it is asked, and nothing is ever guessed.
+//! The branch is moved exactly to the shown commit, and only from the shown old commit. The same git transaction
+//! creates a marker, `refs/holdshort/effects/KEY`, which also protects the deployed commit from garbage collection. So
+//! the repository itself remembers what was done: after a crash the host asks it, and never guesses.
 
 pub(super) mod change;
 pub(super) mod state;
@@ -31,14 +31,15 @@ use super::{
 };
 use holdshort_common::reference::BranchName;
 
-/// How long moving a branch may take. It takes milliseconds; a slow disk is given time, because git should not be killed in the middle.
+/// The time limit for moving a branch. It takes milliseconds; a slow disk gets more, because git should not be killed
+/// in the middle.
 const MOVE_MAX: Duration = Duration::from_secs(60);
-/// How long a lookup waits for a git that outlived its host, and for locks of somebody else's git.
+/// How long a lookup waits for a git that outlived its host, and for another git's locks.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often locks are looked at meanwhile.
+/// The interval for checking locks meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How a lost outcome is settled.
+/// How an effect in doubt is resolved.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::Reconcilable,
     evidence: "the host looks in the repository for the marker that the deployment writes: with the marker it happened; without it, and with the branch unmoved and no git running, it did not",
@@ -48,21 +49,21 @@ pub const IF_LOST: IfLost = IfLost {
 #[derive(Clone, Debug)]
 pub struct DeployGit {
     git: Git,
-    /// The operator's names, each with the whole reference of its branch.
+    /// The target names with their branches.
     targets: BTreeMap<String, BranchName>,
-    /// Where a running git and a host that comes later meet: the lock of the attempt's child.
+    /// The lock of an attempt's child, through which a later host finds a running git.
     children: Children,
 }
 
 impl DeployGit {
-    /// `targets` are the operator's names with the whole references of their branches; `children` holds what a running git leaves for lookups.
+    /// `targets` are the target names with their branches; `children` stores what a running git leaves for lookups.
     pub fn new(git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         Self { git, targets, children }
     }
 
-    /// What would move, and the facts that must still hold when it does. Nothing is written, not even a lock.
-    /// Everything that makes the move impossible is told to the agent here, before anybody is asked; what changes after that is found
-    /// by [`check`](Self::check) at the moment of acting.
+    /// The move, and the facts that must still hold at the effect. Nothing is written, not even a lock. Anything that
+    /// makes the move impossible is reported to the agent here, before a reviewer is asked; later changes are found by
+    /// [`check`](Self::check).
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         let Some(branch) = self.targets.get(release.target) else {
@@ -93,18 +94,18 @@ impl DeployGit {
         Ok(previewed)
     }
 
-    /// The same for what is cleared, which waits for nothing that agents want to look at.
+    /// The connector for cleared calls, which do not wait for git programs that agents cause.
     fn acting(&self) -> Self {
         Self { git: self.git.apart(), ..self.clone() }
     }
 
-    /// The repository as the operator names it, in a form that stands in clearances.
+    /// The repository in the form that clearances use.
     fn repository(&self) -> String {
         self.git.repository().display().to_string()
     }
 
-    /// Why git would not move the branch, or must not, whatever it is moved to.
-    /// A branch that is checked out is among it: its files would stay as they were, and the next commit made there would undo the deployment.
+    /// Why git would not or must not move the branch to any commit. A checked-out branch is included: its files would
+    /// stay as they were, and the next commit there would undo the deployment.
     async fn in_the_way(
         &self,
         branch: &BranchName,
@@ -150,10 +151,11 @@ impl DeployGit {
         Ok(None)
     }
 
-    /// Looks, moves, and finds out what came of it.
+    /// Checks, moves, and determines the outcome.
     ///
-    /// Nothing has happened as long as git was not started, so that failing before is `NotDone`. The lock of another attempt is not failing: that git
-    /// may still move the branch. The child's files are kept only while the outcome is unknown, because a lookup tells by them whether git still runs.
+    /// Before git starts, nothing can have happened, so a failure is `NotDone`. The lock of another attempt is no
+    /// failure: that git may still move the branch. The child's files are kept only while the outcome is unknown,
+    /// because a lookup uses them to tell whether git still runs.
     async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey, reason: &str) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -188,9 +190,8 @@ impl DeployGit {
         attempt
     }
 
-    /// What can be seen before anything is begun.
-    /// `Err` is the outcome if there is nothing left to do. The marker is asked before all else: an attempt that has happened is done, whatever has
-    /// become of the branch since. What is not as it was shown goes back to the reviewers.
+    /// The checks before anything begins. `Err` is the outcome if nothing is left to do. The marker comes first: a
+    /// completed attempt is done, whatever happened to the branch since. Changed facts go back to the reviewers.
     async fn check(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Result<(), Attempt> {
         let (here, target) = (self.repository(), Known::configured(release.target));
         if facts.repository != here {
@@ -220,7 +221,8 @@ impl DeployGit {
         }
     }
 
-    /// Whatever git leaves behind is killed: hooks are switched off, so it has nothing to start that should outlive it.
+    /// Processes that git leaves behind are killed: hooks are switched off, so it starts nothing that should outlive
+    /// it.
     fn order(&self, facts: &Facts, key: &EffectKey, reason: &str) -> Order {
         Order {
             argv: self.git.argv(&["update-ref", "-m", reason, "--stdin"]),
@@ -237,10 +239,11 @@ impl DeployGit {
         }
     }
 
-    /// Takes git's own words together with what the repository shows. That nothing happened is certain only if git ended by itself, and either
-    /// had prepared nothing or has left the repository as it was and without a lock. A git that was killed in the middle leaves a doubt.
+    /// Combines git's own output with the repository's state. "Nothing happened" is certain only if git ended by
+    /// itself, and either had prepared nothing, or left the repository unchanged and without a lock. A git that was
+    /// killed in the middle leaves a doubt.
     async fn outcome(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey, ended: &Ended) -> Attempt {
-        // The program says each step that it has done. Without `prepare` it was not about to change anything when it ended.
+        // Git reports each completed step. Without `prepare` it had not begun to change anything.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
         let exited = matches!(ended.how, How::Exited(_)) && !ended.lingers;
         let never_begun = exited && !ended.stdout.is_cut() && !said(b"prepare: ok");
@@ -262,7 +265,7 @@ impl DeployGit {
         Attempt::Unknown(say!("git ended ({}) in the middle; {}", how, state.describe(facts, key)))
     }
 
-    /// It is not done before it would outlast a power cut: a receipt for a move that is lost afterwards would be wrong for ever.
+    /// Success only after a sync: a receipt for a move that a power cut undoes would be wrong forever.
     async fn done(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
@@ -272,14 +275,14 @@ impl DeployGit {
         }
     }
 
-    /// What became of a lost attempt. Its git has to be gone first, since it could move the branch right after the look.
+    /// Looks up a lost attempt. Its git must have ended, because it could move the branch right after the check.
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
             return Finding::Unknown { evidence: "the clearance does not name the commits that were shown".into() };
         };
         if facts.repository != self.repository() {
-            // What this repository tells says nothing about that one.
+            // This repository says nothing about the other one.
             let evidence = say!(
                 "this effect belongs to {}, where this host no longer deploys",
                 Known::configured(facts.repository)
@@ -305,7 +308,7 @@ impl DeployGit {
                     let evidence = say!("no git process of this attempt runs, and {}", evidence);
                     return Finding::DidNotHappen { evidence };
                 }
-                // Somebody else's git may be at work on the same branch.
+                // Another git may be working on the same branch.
                 Judged::Unclear if !state.locks.is_empty() && waited < PATIENCE => {}
                 Judged::Unclear => return Finding::Unknown { evidence },
             }
@@ -314,8 +317,8 @@ impl DeployGit {
         }
     }
 
-    /// Git makes the content of references outlast a power cut, but not their names.
-    /// The folder of the repository itself is left out: the `refs` in it was there before.
+    /// Git makes the content of references durable, but not their names. The repository's own folder needs no sync,
+    /// because the `refs` in it existed before.
     async fn sync(&self, facts: &Facts, key: &EffectKey) -> Result<(), String> {
         let common = self.git.common_folder().await.map_err(|error| error.to_string())?;
         let paths = [common.join(&facts.branch), common.join(marker(key))];
@@ -373,18 +376,18 @@ impl Perform for DeployGit {
     }
 }
 
-/// By the key, so that a host that comes later finds the child of an attempt that it did not make itself.
+/// The name is derived from the key, so that a later host finds the child of an attempt that it did not make.
 fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }
 
-/// Both values, because this is what the reviewers read when they are asked again.
+/// Both values, because reviewers read this when they decide again.
 fn tip_moved(state: &State, facts: &Facts) -> Sentence {
     let (before, now) = (state::place(facts.old.as_ref()), state::place(state.tip()));
     say!("{} was {} when it was shown and is {} now", Known::configured(&facts.branch), before, now)
 }
 
-/// A folder that is not there holds nothing to lose: its references are packed, or kept in tables that git syncs itself.
+/// A missing folder needs no sync: its references are packed, or in tables that git syncs itself.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
         Ok(folder) => folder.sync_all(),

@@ -1,8 +1,9 @@
-//! Evidence, and the sentences of connectors.
+//! Evidence and sentences of connectors.
 //!
-//! Whatever a connector says to a reviewer is a [`Sentence`], into which somebody else's words come only as quotations ([`quote`]). Evidence that is
-//! wholly somebody else's, such as a diff or a program's output, says whose words it is, and is shown under that label; it never stands in one
-//! exhibit with sentences of the host's.
+//! A connector's text for a reviewer is a [`Sentence`], which contains foreign words only as
+//! quotations ([`quote`]). Evidence that is completely foreign, such as a diff or a program's
+//! output, names its author and is shown under that label. It is never in one exhibit with the
+//! host's sentences.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -17,14 +18,17 @@ use super::CannotPreview;
 use super::git::CommitId;
 use holdshort_common::money::Currency;
 
-/// The most that a piece of evidence may hold: far more than anybody reads, so that what is refused for it is the exception.
+/// The maximum size of an exhibit: far more than people read, so that a refusal for this reason is
+/// an exception.
 pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
 
-/// The most lines that it may have. Each is drawn by itself, also an empty one, so bytes alone would be no limit of what it takes to show it.
+/// The maximum number of lines. Each line is drawn separately, also an empty one, so a limit on
+/// bytes alone would not limit the work.
 pub const EXHIBIT_LINES_MAX: usize = 2_000_000;
 
-/// A piece of evidence, at most [`EXHIBIT_BYTES_MAX`] and [`EXHIBIT_LINES_MAX`].
-// INVARIANT: it is whole. In evidence that was cut the line that matters could be missing, and a person would approve what nobody was shown.
+/// An exhibit of at most [`EXHIBIT_BYTES_MAX`] and [`EXHIBIT_LINES_MAX`].
+// INVARIANT: an exhibit is complete. If it were cut, the decisive line could be missing, and a
+// reviewer would approve what nobody was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exhibit {
     pub(super) title: Sentence,
@@ -34,22 +38,22 @@ pub struct Exhibit {
 }
 
 impl Exhibit {
-    /// What the host says itself, in lines.
+    /// The host's own text, in lines.
     pub fn text(title: Sentence, text: Sentence) -> Self {
         Self { title, media: "text/plain", bytes: text.into_string().into_bytes(), whose: None }
     }
 
-    /// The host's own data as JSON, which says by itself where a text ends.
+    /// The host's own data as JSON, which delimits texts by itself.
     pub fn json(title: Sentence, value: &serde_json::Value) -> Self {
         Self { title, media: "application/json", bytes: format!("{value:#}\n").into_bytes(), whose: None }
     }
 
-    /// Words that are wholly those of `whose`, such as `the repository`.
+    /// Words that are completely those of `whose`, such as `the repository`.
     pub fn words(whose: &'static str, title: Sentence, media: &'static str, bytes: Vec<u8>) -> Self {
         Self { title, media, bytes, whose: Some(whose) }
     }
 
-    /// Its heading, such as `diff production..3f2a1b0`.
+    /// The title, such as `diff production..3f2a1b0`.
     pub fn title(&self) -> &str {
         self.title.as_str()
     }
@@ -59,17 +63,18 @@ impl Exhibit {
         self.media
     }
 
-    /// The whole of it.
+    /// The complete content.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Whose words it is; none if it is what the host says.
+    /// The author of the words; `None` for the host.
     pub fn whose(&self) -> Option<&'static str> {
         self.whose
     }
 
-    /// Whether a person can be shown all of it. The call is refused if not, as one is whose arguments are too long to be read.
+    /// Whether a reviewer can be shown all of it. If not, the call is refused, like one with too
+    /// long arguments.
     pub fn is_readable(&self) -> Result<(), CannotPreview> {
         let (bytes, lines) = (self.bytes.len(), self.bytes.split(|byte| *byte == b'\n').count());
         if bytes <= EXHIBIT_BYTES_MAX && lines <= EXHIBIT_LINES_MAX {
@@ -87,13 +92,13 @@ impl Exhibit {
         )))
     }
 
-    /// The whole of it, to be kept.
+    /// The complete content, for storing.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// A text of a checked form, or of the operator's own, that stands in a sentence without quotation marks.
+/// A checked text, or one of the operator's, that appears in a sentence without quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known(Sentence);
 
@@ -102,47 +107,47 @@ impl Known {
         Self(configured(text))
     }
 
-    /// A name of the operator's, from the configuration.
+    /// An operator's name from the configuration.
     pub(super) fn configured(name: impl Display) -> Self {
         Self::new(name)
     }
 
-    /// A file of the operator's, or one of the host's own.
+    /// A path of the operator or the host.
     pub(super) fn path(path: &Path) -> Self {
         Self::new(path.display())
     }
 
-    /// A number that is none of the plain ones.
+    /// A floating-point number.
     pub(super) fn number(number: f64) -> Self {
         Self::new(number)
     }
 
-    /// An amount as people read it.
+    /// An amount of money in readable form.
     pub(super) fn amount(currency: &Currency, minor_units: i64) -> Self {
         Self::new(currency.show(minor_units))
     }
 
-    /// A commit's first digits.
+    /// The first digits of a commit's id.
     pub(super) fn commit(commit: &CommitId) -> Self {
         Self::new(commit.short())
     }
 
-    /// An address that was checked: it has no space and no quotation mark.
+    /// A checked address, which has no space and no quotation mark.
     pub(super) fn address(address: &Address) -> Self {
         Self::new(address)
     }
 
-    /// The host of one.
+    /// The host of a checked address.
     pub(super) fn host(address: &Address) -> Self {
         Self::new(address.domain())
     }
 
-    /// A content type out of the host's own tables.
+    /// A content type from the host's own tables.
     pub(super) fn label(content_type: impl Display) -> Self {
         Self::new(content_type)
     }
 
-    /// A day or a time.
+    /// A date or a time.
     pub(super) fn day(day: impl Display) -> Self {
         Self::new(day)
     }
@@ -161,7 +166,7 @@ pub(super) mod tests {
     use super::super::Previewed;
     use super::*;
 
-    /// Words that are made to be taken for the host's.
+    /// Texts that imitate the host's words.
     pub(crate) fn words() -> Vec<String> {
         let words: Vec<String> =
             serde_json::from_str(include_str!("../../../tests/data/deception/words.json")).unwrap();
@@ -169,12 +174,13 @@ pub(super) mod tests {
         words
     }
 
-    /// The sentence of which this is the text.
+    /// The sentence with this text.
     pub(crate) fn sentence(text: &str) -> Sentence {
         holdshort_words::reread(text)
     }
 
-    /// Whatever a field holds, the host's part of the reason why the call is impossible is one of a few; how often it was tried.
+    /// Checks that the host's part of a refusal is the same for every content of a field; returns
+    /// the number of tries.
     pub(crate) fn refused_alike(field: &str, refused: impl Fn(&str) -> Option<String>) -> usize {
         let (mut own, mut tried) = (std::collections::BTreeSet::new(), 0);
         for words in words() {
@@ -187,7 +193,7 @@ pub(super) mod tests {
         tried
     }
 
-    /// The host's own part of everything that a preview says: what is left without the quotations, and without what is wholly somebody else's.
+    /// The host's own part of a preview, without quotations and foreign exhibits.
     pub(crate) fn host_words(previewed: &Previewed) -> Vec<String> {
         let evidence = previewed.exhibits.iter().filter(|exhibit| exhibit.whose().is_none());
         let evidence = evidence.flat_map(|exhibit| [exhibit.title(), std::str::from_utf8(exhibit.bytes()).unwrap()]);

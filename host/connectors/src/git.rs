@@ -1,9 +1,12 @@
-//! Running the git program on one repository, so that nothing in the repository runs and nothing in it changes what is shown.
+//! Runs git on one repository so that nothing in the repository is executed, and nothing in it
+//! changes what is shown.
 //!
-//! There is no shell, a revision that an agent wrote is looked up as the exact name that it is ([`revision`]), and the environment is made
-//! here from nothing: no user's or system's configuration, no prompts, no network. The repository's own configuration is read by git, but what could run a program through
-//! it (hooks, external diffs, text conversions, a file system monitor, signature checks) is switched off for every command, and what could
-//! show something other than the truth (replacement objects, grafts, attributes in a commit, a mail map) is left aside.
+//! There is no shell; an agent's revision is looked up by its exact name ([`revision`]); and the
+//! environment is built from nothing: no user or system configuration, no prompts, no network. Git
+//! reads the repository's own configuration, but everything in it that could run a program (hooks,
+//! external diffs, text conversions, file system monitors, signature checks) is switched off for
+//! every command, and everything that could falsify the output (replacement objects, grafts,
+//! attributes, mail maps) is ignored.
 
 pub mod blobs;
 pub mod diff;
@@ -27,38 +30,40 @@ use self::turns::Turns;
 use super::{Known, Sentence, child, error_said, quote, say};
 use holdshort_common::aside;
 
-/// How long looking may take. A diff of a large history takes seconds.
+/// The time limit for looking. A diff of a large history takes seconds.
 const LOOK_MAX: Duration = Duration::from_secs(60);
-/// How much of a list of references is read: names below the one that is asked for are listed too, and there may be many.
+/// The part of a list of references that is read: names below the requested one are listed too, and
+/// can be many.
 const REFERENCES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Settings that stand above the repository's own.
+/// Settings that override the repository's.
 const SETTINGS: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.attributesFile=/dev/null",
-    // Attributes are read from the tree without files: one of them, `-diff`, makes a diff say no more than that a file differs.
-    // Where that id is not known (another hash function, git before 2.43) nothing is read either: there is no work tree and no index.
+    // Attributes are read from the empty tree: one of them, `-diff`, would reduce a diff to
+    // "differs". Where that id is unknown (another hash function, git before 2.43), no attributes
+    // are read either, because there is no work tree and no index.
     "attr.tree=4b825dc642cb6eb9a060e54bf8d69288fbee4904",
-    // Larger files are called binary and not shown; this is the program's own limit.
+    // Larger files are treated as binary; this is git's own limit.
     "core.bigFileThreshold=512m",
     "core.fsmonitor=false",
-    // A file beside the commits that tells their parents: what it says may be older than they are.
+    // A file beside the commits with their parents, which may be outdated.
     "core.commitGraph=false",
-    // An id is an id: no reference of the same name is looked for, and nothing is said of it.
+    // An id is an id: git neither looks for a reference of the same name nor warns of one.
     "core.warnAmbiguousRefs=false",
     "core.quotePath=false",
     "log.showSignature=false",
-    // A reference that was moved stays moved when the power fails.
+    // A moved reference stays moved after a power cut.
     "core.fsync=all",
     "core.fsyncMethod=fsync",
 ];
 
-/// The git program on one repository.
+/// Git on one repository.
 #[derive(Clone, Debug)]
 pub struct Git {
     repository: PathBuf,
     git_dir: PathBuf,
-    /// Where the objects are, if not in the folder that git runs in.
+    /// The folder of the objects, if it is not in git's folder.
     objects: Option<PathBuf>,
     turns: Turns,
 }
@@ -78,7 +83,7 @@ impl CommitId {
         self.0.get(..12).unwrap_or(&self.0)
     }
 
-    /// The id of the tree without files, in the repository's own hash function. Git knows it without storing it.
+    /// The id of the empty tree in the repository's hash function. Git knows it without storing it.
     pub fn empty_tree(&self) -> &'static str {
         match self.0.len() {
             64 => "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
@@ -102,50 +107,44 @@ impl fmt::Display for CommitId {
     }
 }
 
-/// A reference as it stands.
+/// The state of a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// What it points to.
+    /// The commit or object that it points to.
     pub id: CommitId,
-    /// The other reference that it is a mere name of, if it is one.
+    /// The target, if the reference is symbolic.
     pub symbolic: Option<String>,
 }
 
-/// Git could not look.
+/// Git failed.
 #[derive(Debug)]
 pub enum GitError {
     /// There is no repository.
     NotARepository(PathBuf),
-    /// The program cannot be run.
+    /// Git cannot be run.
     NotRun(std::io::Error),
-    /// The host failed at what git had printed.
+    /// The host failed to process git's output.
     NotWorkedOut(std::io::Error),
-    /// The host has no folder for it to run in.
+    /// The host has no folder for git to run in.
     NoFolder(std::io::Error),
-    /// It takes too long.
+    /// It exceeded its time limit.
     TimedOut {
-        /// Which command, with its arguments.
+        /// The command with its arguments.
         command: String,
     },
-    /// It takes more than any question may.
-    TooLarge {
-        /// Which.
-        command: String,
-        /// The limit.
-        limit: Limit,
-    },
-    /// A tree that can be read in two ways.
+    /// It exceeded a limit.
+    TooLarge { command: String, limit: Limit },
+    /// A tree can be read in two ways.
     Unsound {
-        /// Its id.
         tree: String,
-        /// The name; empty if there is none to tell.
+        /// The name; empty if there is none.
         name: String,
     },
-    /// It failed.
+    /// It returned an error.
     Failed {
-        /// Which command, with its arguments or without.
+        /// The command, with or without its arguments.
         command: String,
-        /// What it said.
+        /// The error output.
         complaint: String,
     },
 }
@@ -157,12 +156,13 @@ impl From<aside::Failed> for GitError {
 }
 
 impl GitError {
-    /// Whether the same question would come to the same, so that asking again is no use.
+    /// Whether the same question would fail again.
     pub fn is_of_the_question(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unsound { .. })
     }
 
-    /// In words. A command's arguments may be an agent's, and what git says repeats them.
+    /// The error as a sentence. A command's arguments may be an agent's, and git's output repeats
+    /// them.
     pub fn sentence(&self) -> Sentence {
         let git = |command: &String| quote(format_args!("git {command}"));
         match self {
@@ -193,34 +193,34 @@ impl GitError {
 error_said!(GitError);
 
 impl Git {
-    /// Uses the repository at `path`, which need not exist yet. No folder above it is searched.
+    /// The repository at `path`, which may not exist yet. Parent folders are not searched.
     pub fn at(path: &Path) -> Self {
         let inner = path.join(".git");
         let git_dir = if inner.exists() { inner } else { path.to_owned() };
         Self { repository: path.to_owned(), git_dir, objects: None, turns: Turns::new() }
     }
 
-    /// The same repository for other work: neither waits for the other's turns.
+    /// The same repository with separate turns, so that neither kind of work waits for the other.
     pub fn apart(&self) -> Self {
         Self { turns: Turns::new(), ..self.clone() }
     }
 
-    /// The same with a turn of its own, as long as this value lasts: for what takes several programs, some of them at once.
+    /// The same with a held turn, for work that needs several processes, some at the same time.
     pub async fn in_turn(&self) -> Self {
         Self { turns: self.turns.take().await, ..self.clone() }
     }
 
-    /// Where the repository is, as it was given.
+    /// The repository's path as given.
     pub fn repository(&self) -> &Path {
         &self.repository
     }
 
-    /// References by their whole names; those that are absent are `None`. One that is damaged is an error, not absent.
+    /// References by full name; a missing one is `None`. A damaged one is an error.
     pub async fn references<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Reference>; N], GitError> {
         let format = "--format=%(objectname) %(refname) %(symref)";
         let arguments: Vec<&str> = ["for-each-ref", format].into_iter().chain(names).collect();
         let looked = self.read(&arguments, REFERENCES_BYTES_MAX).await?;
-        // The program also warns of damaged references that are listed beside these.
+        // Git also warns of damaged references listed beside these.
         let others = |line: &str| {
             let warned = line.strip_prefix("warning: ignoring broken ref ");
             warned.is_some_and(|name| !names.contains(&name))
@@ -230,7 +230,7 @@ impl Git {
         }
         let text = looked.text();
         Ok(names.map(|name| {
-            // The program matches by prefix too; only the very name counts.
+            // Git matches by prefix too; only the exact name counts.
             text.lines().find_map(|line| {
                 let mut words = line.split(' ');
                 let id = words.next()?.parse().ok()?;
@@ -241,7 +241,8 @@ impl Git {
         }))
     }
 
-    /// The tags within a commit's history as they stand, a line of `ID NAME` each, in git's own bytes. A damaged one is left out.
+    /// The tags in a commit's history, as lines of `ID NAME` in git's own bytes. A damaged one is
+    /// left out.
     pub async fn tags(&self, commit: &CommitId) -> Result<Vec<u8>, GitError> {
         let merged = format!("--merged={commit}");
         let arguments = ["for-each-ref", &merged, "--format=%(objectname) %(refname)", "refs/tags/"];
@@ -253,7 +254,8 @@ impl Git {
         Err(GitError::Failed { command: "for-each-ref".into(), complaint })
     }
 
-    /// The first reference that there is of these, or below `below`. Git makes no reference above or below another one.
+    /// The first existing reference of these, or below `below`. Git creates no reference above or
+    /// below another.
     pub async fn obstacle(&self, names: &[&str], below: &str) -> Result<Option<String>, GitError> {
         let below = format!("{below}/");
         let patterns = names.iter().copied().chain([below.as_str()]);
@@ -262,20 +264,20 @@ impl Git {
         Ok(listed.lines().find(|found| names.contains(found) || found.starts_with(&below)).map(str::to_owned))
     }
 
-    /// The reference that this one is a symbolic reference to, whether or not there is such a one.
+    /// The target of a symbolic reference, whether or not it exists.
     pub async fn target_of(&self, name: &str) -> Result<Option<String>, GitError> {
         let looked = self.look(&["symbolic-ref", "--quiet", name], 64 * 1024).await?;
         Ok((looked.status == 0).then(|| looked.text().trim_end().to_owned()))
     }
 
-    /// The folder that holds the references, which linked work trees share.
+    /// The folder of the references, which linked work trees share.
     pub async fn common_folder(&self) -> Result<PathBuf, GitError> {
         let looked = self.read(&["rev-parse", "--git-common-dir"], 64 * 1024).await?;
         let folder = self.folder().unwrap_or(&self.git_dir);
         Ok(folder.join(looked.text().trim_end_matches('\n')))
     }
 
-    /// The whole command line of a command, with everything that guards it.
+    /// The complete command line with all protective settings.
     pub fn argv(&self, arguments: &[&str]) -> Vec<String> {
         let git_dir = std::path::absolute(&self.git_dir).unwrap_or_else(|_| self.git_dir.clone());
         let guards = SETTINGS.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]);
@@ -283,7 +285,8 @@ impl Git {
         head.into_iter().chain(guards).chain(arguments.iter().map(|argument| (*argument).to_owned())).collect()
     }
 
-    /// Where git runs: in its own folder, so that no file of a work tree, which an agent may have written, is beside it.
+    /// Git's working folder: its own folder, so that no file of a work tree, which an agent may
+    /// have written, is in it.
     pub fn folder(&self) -> Option<&Path> {
         if self.git_dir.is_dir() {
             return Some(&self.git_dir);
@@ -293,14 +296,14 @@ impl Git {
     }
 }
 
-/// Git's whole environment.
+/// Git's complete environment.
 pub fn environment() -> Vec<(String, String)> {
     let own = [
         ("GIT_CONFIG_NOSYSTEM", "1"),
         ("GIT_CONFIG_SYSTEM", "/dev/null"),
         ("GIT_CONFIG_GLOBAL", "/dev/null"),
         ("GIT_ATTR_NOSYSTEM", "1"),
-        // Not from an index either; see `attr.tree`.
+        // Attributes are not read from an index either; see `attr.tree`.
         ("GIT_INDEX_FILE", "/nonexistent/index"),
         ("GIT_NO_REPLACE_OBJECTS", "1"),
         ("GIT_GRAFT_FILE", "/dev/null"),
@@ -309,7 +312,7 @@ pub fn environment() -> Vec<(String, String)> {
         ("GIT_ALLOW_PROTOCOL", "none"),
         ("GIT_OPTIONAL_LOCKS", "0"),
         ("GIT_TERMINAL_PROMPT", "0"),
-        // A reference log that the repository keeps says who moved the branch.
+        // A reference log, if the repository keeps one, names who moved the branch.
         ("GIT_COMMITTER_NAME", "Holdshort"),
         ("GIT_COMMITTER_EMAIL", "holdshort@localhost"),
         ("LC_ALL", "C.UTF-8"),

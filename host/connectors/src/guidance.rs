@@ -1,4 +1,5 @@
-//! Questions to people. The answer is the result: there is nothing to look up beforehand and nothing to perform.
+//! Questions to reviewers. The answer is the result, so there is nothing to look up beforehand and
+//! nothing to perform.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::{CannotPreview, IfLost, Preview, Previewed, quote_start, say};
 
-/// How a lost outcome is settled.
+/// How an effect in doubt is resolved.
 pub const IF_LOST: IfLost =
     IfLost { class: EffectClass::Question, evidence: "a question has no effect, so there is nothing to look up" };
 
@@ -15,7 +16,7 @@ pub const IF_LOST: IfLost =
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guidance;
 
-/// How much of a question stands in a list; the whole of it is in the action that the reviewer sees.
+/// The part of a question in a list. The action that the reviewer sees has all of it.
 const SUMMARY_CHARS_MAX: usize = 160;
 
 impl Preview for Guidance {

@@ -1,11 +1,13 @@
-//! What a run did before a call. A safe call can be part of an unsafe series, and a report counts only for the very commit that was checked:
-//! neither shows in the call alone.
+//! The history of a run before a call. A safe call can be part of an unsafe series, and a report
+//! counts only for the commit that was checked; the call alone shows neither.
 //!
-//! **Invariant:** The history is a fold of the run's events. While the run is in memory the fold stays beside it, so each event is read once; at
-//! an edit and a change of facts it is read from the beginning. Two hosts show the same.
+//! **Invariant:** the history is a fold of the run's events. While the run is in memory the fold
+//! stays beside it, so each event is read once; at an edit and a changed fact it is read from the
+//! beginning. Two hosts show the same.
 //!
-//! **Invariant:** A report counts for the commit that it names: an agent asks for a check by a branch's name and deploys by one, perhaps later,
-//! so the commits that the host resolved are compared.
+//! **Invariant:** a report counts for the commit that it names: an agent names a branch for a check
+//! and for a deployment, perhaps at different times, so the commits that the host resolved are
+//! compared.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,26 +17,27 @@ use serde_json::{Value, json};
 
 use super::{Exhibit, Known, Previewed, Sentence, quote, say};
 
-/// Reports and calls that a reviewer is shown; how many there are in all is said beside them.
+/// The number of reports and calls that a reviewer is shown, beside their total.
 const LISTED_MAX: usize = 20;
 
-/// The calls of a run before one of its calls, as the journal has them.
+/// The calls of a run before one of its calls.
 ///
-/// **Invariant:** what it costs to go on with it, and to tell it, does not grow with the number of calls: of those that are over only sums and the last few are kept.
+/// **Invariant:** the cost of continuing and showing it does not grow with the number of calls: of
+/// finished calls only sums and the last few are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The checks that this host ran for the run, by the commit; those that did not run have none.
+    /// The checks that this host ran for the run, by commit; `None` for those that did not run.
     checks: BTreeMap<Option<String>, Checks>,
-    /// How often each routine function was called.
+    /// The number of calls of each routine function.
     routine: BTreeMap<Capability, u64>,
-    /// The last consequential call that was put to policy and people, while it has no answer. A run makes one at a time.
+    /// The last consequential call, while it has no answer. A run makes one at a time.
     open: Option<Call>,
-    /// How many of them have one, and a line about each of the last.
+    /// The number of answered calls, and a line about each of the last.
     answered: u64,
     last: VecDeque<Sentence>,
-    /// How many calls of a capability were done, or closed by a person without knowing, and what they moved, by currency.
+    /// The calls per capability that were done, or abandoned in doubt, and their money by currency.
     done: BTreeMap<Capability, BTreeMap<String, (u64, u64)>>,
-    /// How many were refused before that.
+    /// The number of calls refused before that.
     refused: u64,
 }
 
@@ -47,7 +50,7 @@ struct Checks {
     last: VecDeque<Check>,
 }
 
-/// How one check went on one commit.
+/// The results of one check on one commit.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct ByName {
     runs: usize,
@@ -56,7 +59,7 @@ struct ByName {
     counts: Value,
 }
 
-/// A call of `checks.run` and what was answered.
+/// A call of `checks.run` with its answer.
 #[derive(Clone, Debug, PartialEq)]
 struct Check {
     call: CallNumber,
@@ -73,7 +76,7 @@ impl Check {
         self.report("name").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The commit that was checked; none if the check did not run.
+    /// The checked commit; `None` if the check did not run.
     fn commit(&self) -> Option<&str> {
         self.report("revision")?.as_str()
     }
@@ -82,7 +85,7 @@ impl Check {
         self.report("passed") == Some(&Value::Bool(true))
     }
 
-    /// One line about it.
+    /// One line about the check.
     fn line(&self) -> Sentence {
         let call = self.call;
         let Some(commit) = self.commit() else {
@@ -112,7 +115,7 @@ impl Checks {
         keep(&mut self.last, check);
     }
 
-    /// One entry for each check: how it ended the last time, and how often it was run and failed.
+    /// One entry for each check: its last result, and how often it ran and failed.
     fn facts(&self) -> Value {
         let fact = |(name, by_name): (&String, &ByName)| {
             let ByName { runs, failures, passed, counts } = by_name;
@@ -123,7 +126,7 @@ impl Checks {
 }
 
 impl History {
-    /// Goes on with one more event of the run.
+    /// Adds one event of the run.
     pub fn add(&mut self, recorded: Recorded) -> Result<(), Inconsistent> {
         let Recorded { event, at, .. } = recorded;
         if let Some(call) = Call::open(&event, at) {
@@ -133,7 +136,7 @@ impl History {
             }
         } else if let Event::RoutineReturned { call, capability, result, .. } = event {
             *self.routine.entry(capability.clone()).or_default() += 1;
-            // The package's own interfaces alone have such a name, and the host alone answers them.
+            // Only the package's own interfaces have such a name, and only the host answers them.
             if capability.interface().starts_with("holdshort:agent/checks@") {
                 let check = Check { call, result };
                 self.checks.entry(check.commit().map(str::to_owned)).or_default().add(check);
@@ -147,9 +150,9 @@ impl History {
         Ok(())
     }
 
-    /// A call has its answer: nothing that happens later changes what it did.
+    /// The call is answered: later events do not change what it did.
     fn close(&mut self, call: &Call) {
-        // What an older host wrote may hold words of the agent's without quotation marks.
+        // Summaries of older hosts can contain an agent's words without quotation marks.
         let summary = quote(call.proposal().map(|proposal| proposal.summary.as_str()).unwrap_or_default());
         self.answered += 1;
         keep(&mut self.last, say!("call {}, {}: {}\n", call.number, call.phase.name(), summary));
@@ -162,13 +165,14 @@ impl History {
         }
     }
 
-    /// By currency, how many of the earlier calls of a capability were done, or closed by a person without knowing, and what they moved in all.
+    /// By currency: the number of earlier calls of a capability that were done, or abandoned in
+    /// doubt, and their total money.
     pub fn done(&self, capability: &Capability) -> impl Iterator<Item = (&str, u64, u64)> {
         let sums = self.done.get(capability).into_iter().flatten();
         sums.map(|(currency, (count, sum))| (currency.as_str(), *count, *sum))
     }
 
-    /// Shows what else the run did, if it did anything.
+    /// Adds the rest of the run's history to the evidence.
     pub fn tell(&self, previewed: &mut Previewed) {
         let count = self.answered + self.refused + self.routine.values().sum::<u64>();
         if count == 0 {
@@ -187,7 +191,8 @@ impl History {
         previewed.exhibits.push(Exhibit::text(title, text));
     }
 
-    /// Shows the reports on the commit that would be deployed, before all other evidence, and what is known of other commits.
+    /// Adds the reports on the deployed commit before all other evidence, and those on other
+    /// commits.
     pub fn tell_checks(&self, commit: &str, previewed: &mut Previewed) {
         let (commit, none) = (Some(commit.to_owned()), Checks::default());
         let here = self.checks.get(&commit).unwrap_or(&none);
@@ -225,7 +230,7 @@ impl History {
     }
 }
 
-/// Adds one more to the last few.
+/// Adds one to the last few.
 fn keep<T>(last: &mut VecDeque<T>, one: T) {
     if last.len() == LISTED_MAX {
         last.pop_front();
@@ -233,7 +238,7 @@ fn keep<T>(last: &mut VecDeque<T>, one: T) {
     last.push_back(one);
 }
 
-/// A line about those that are not listed, if there are such.
+/// A line about entries that are not listed.
 fn left_out(all: u64, listed: usize) -> Sentence {
     if all == listed as u64 { say!("") } else { say!("(the last {} of {})\n", listed, all) }
 }

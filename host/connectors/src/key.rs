@@ -1,10 +1,12 @@
-//! The key of an effect as it stands in file names and message ids.
+//! An effect's key in file names and message ids.
 
 use holdshort_gate::{Digest, EffectKey};
 
-/// The key itself if it is plain (letters, digits, `-` and `_`, at most 128 of them), else the digits of its digest.
+/// The key itself if it is plain (letters, digits, `-` and `_`, at most 128), or else the digits of
+/// its digest.
 ///
-/// A connector names things by it in other people's name spaces, so it must hold nothing that means something there: no `/`, `:`, `.` or `@`.
+/// Connectors use it in foreign name spaces, so it must contain no character with a meaning there,
+/// such as `/`, `:`, `.` or `@`.
 pub fn plain(key: &EffectKey) -> String {
     let text = &key.0;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -1,11 +1,13 @@
-//! Payments in a double-entry ledger of the host's own, in one SQLite file: the embedded default.
+//! Payments in the host's own double-entry ledger, one SQLite file: the embedded default.
 //!
-//! An operator's accounts are named in the configuration, and their money is booked once against equity. Each transfer is one entry of two
-//! postings that sum to zero, booked in one transaction together with the key that it was cleared under. So the books themselves remember what was done:
-//! the same key books nothing twice, and after a crash they are asked. A payee needs no account: its first payment opens one, as an outside account.
+//! The configuration names the operator's accounts, and their money is booked once against equity. Each transfer is one
+//! entry of two postings that sum to zero, booked in one transaction with its idempotency key. So the ledger itself
+//! remembers what was done: the same key books nothing twice, and after a crash the host asks the ledger. A payee needs
+//! no account: its first payment opens an outside account.
 //!
-//! Read in this order: `schema` (the tables and the rules that the file keeps), `books` (the statements), `transfer` (what is asked for),
-//! `standing` (what a reviewer is shown), `facts` (what must still hold), `funding` (where the operator's money comes from), `attempts` (late arrivals).
+//! Read in this order: `schema` (the tables and their rules), `books` (the statements), `transfer` (the request),
+//! `standing` (the evidence), `facts` (the preconditions), `funding` (the operator's money), `attempts` (late
+//! arrivals).
 
 mod attempts;
 mod books;
@@ -40,10 +42,10 @@ use super::{
 pub use self::books::BooksError as LedgerError;
 pub use self::funding::{Accounts, Disagreement, Funding, OpenError};
 
-/// How long a ledger that another program has locked is waited for, and a lookup for an attempt that still runs.
+/// How long to wait for a ledger locked by another program, and for an attempt in progress at a lookup.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// How a lost outcome is settled.
+/// How an effect in doubt is resolved.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::Idempotent,
     evidence: "the host waits until no attempt on the ledger runs, then looks for an entry with the call's key: with an entry the transfer was booked; without one it was not, and cannot be any more",
@@ -54,33 +56,33 @@ pub const IF_LOST: IfLost = IfLost {
 pub struct Ledger(Arc<Inner>);
 
 struct Inner {
-    /// The file; it is opened anew for each use.
+    /// The file, opened for each use.
     path: PathBuf,
-    /// The names of the accounts from which may be paid.
+    /// The accounts from which agents may pay.
     sources: Vec<String>,
-    /// When an entry is booked, and whether it is too late for an attempt.
+    /// The time of entries, and the check whether it is too late for an attempt.
     clock: Clock,
-    /// What a lookup waits for.
+    /// The attempts in progress, for which a lookup waits.
     attempts: Attempts,
-    /// How long a locked file is waited for.
+    /// How long to wait for a locked file.
     wait: Duration,
 }
 
-/// What the books say about a key, and whether that is final.
+/// The ledger's entry for a key, and whether it is final.
 struct Looked {
-    /// The entry that has the key.
+    /// The entry with the key.
     found: Option<Booked>,
-    /// An error means that it was seen, and may be otherwise after a power cut.
+    /// An error means that the entry was read, and may be lost in a power cut.
     flushed: Result<(), rusqlite::Error>,
 }
 
 impl Ledger {
-    /// Uses the ledger at `path`. Without accounts there is nothing to pay from, and no file is made.
+    /// Uses the ledger at `path`. Without accounts nobody can pay, and no file is created.
     pub fn open(path: &Path, accounts: &Accounts, clock: Clock) -> Result<Self, OpenError> {
         Self::open_with(path, accounts, clock, WAIT)
     }
 
-    /// All accounts in one transaction: if the configuration disagrees with the books about one of them, nothing is booked for any.
+    /// Books all accounts in one transaction: if the configuration contradicts one of them, nothing is booked.
     fn open_with(path: &Path, accounts: &Accounts, clock: Clock, wait: Duration) -> Result<Self, OpenError> {
         if !accounts.is_empty() {
             let told = |source| BooksError::Sqlite { path: path.into(), source };
@@ -94,7 +96,7 @@ impl Ledger {
         Ok(Self(Arc::new(Inner { path: path.to_owned(), sources, clock, attempts, wait })))
     }
 
-    /// Runs what touches the disk where blocking is allowed.
+    /// Runs disk access where blocking is allowed.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
@@ -131,10 +133,11 @@ impl Preview for Ledger {
 }
 
 impl Perform for Ledger {
-    /// The attempt counts as under way until the work has ended, also when nobody waits for it any more: what blocks cannot be cancelled.
+    /// The attempt counts as in progress until its work ends, even if nobody waits for it, because blocking work cannot
+    /// be cancelled.
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         async move {
-            // From here on no lookup can take this attempt for one that will not come.
+            // From here on no lookup can conclude that this attempt will not arrive.
             let under_way = match self.0.attempts.begin().await {
                 Ok(under_way) => under_way,
                 Err(error) => return Attempt::NotDone(say!("the attempt was not begun: {}", quote(error))),
@@ -150,13 +153,14 @@ impl Perform for Ledger {
         .boxed()
     }
 
-    /// Payments are booked in the order in which they were cleared: a later one to the same payee that came first would put the earlier one to people
-    /// again. The file takes one at a time anyway.
+    /// Payments are booked in the order of clearance: if a later one to the same payee came first, the earlier one
+    /// would be held again. The file accepts one at a time anyway.
     fn attempts_at_a_time(&self) -> usize {
         1
     }
 
-    /// That a key is not there proves something only once no attempt can book it any more, be it one of a host that is just ending.
+    /// A missing key proves something only when no attempt can still book it, including those of a host that is just
+    /// ending.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             if let Err(error) = self.0.attempts.over().await {
@@ -169,19 +173,19 @@ impl Perform for Ledger {
         .boxed()
     }
 
-    /// The transaction's number and the balance are in the books alone, and if they are there, a lookup has found them.
+    /// Only the ledger has the transaction's number and the balance; if they are there, a lookup finds them.
     fn receipt(&self, _inquiry: &Inquiry) -> Option<Value> {
         None
     }
 }
 
 impl Inner {
-    /// The file as it is now, which must be there.
+    /// The existing file.
     fn books(&self) -> Result<Books, BooksError> {
         Books::open(&self.path, self.wait)
     }
 
-    /// Whether the operator lets agents pay from this account, which the configuration says, not the books.
+    /// Whether the configuration lets agents pay from this account.
     fn allowed(&self, transfer: &Transfer) -> Result<(), Sentence> {
         if self.sources.contains(&transfer.source) {
             return Ok(());
@@ -194,7 +198,7 @@ impl Inner {
         Err(say!("there is no account {}; configured: {}", source, names))
     }
 
-    /// What a reviewer is shown, all of it from one moment of the books.
+    /// The preview, from one moment of the ledger.
     fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let unavailable = |error: rusqlite::Error| {
             CannotPreview::Unavailable(BooksError::Sqlite { path: self.path.clone(), source: error }.sentence())
@@ -213,7 +217,7 @@ impl Inner {
         Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
     }
 
-    /// The books were replaced while the host runs: what was opened at its start is not in them.
+    /// The ledger was replaced while the host runs, so accounts opened at its start are missing.
     fn without(&self, transfer: &Transfer) -> Sentence {
         say!(
             "the ledger `{}` has lost the account `{}`, which it had when this host started; restore the ledger",
@@ -222,7 +226,7 @@ impl Inner {
         )
     }
 
-    /// Books in one transaction: the key, the facts and both balances are judged on what nobody can change until it is committed.
+    /// Books in one transaction: key, facts and balances are checked on data that cannot change before the commit.
     fn attempt(&self, action: &Action, shown: Shown<'_>, key: &EffectKey, perform_by: Time) -> Attempt {
         let unbooked = |why: Sentence| Attempt::NotDone(say!("{}; nothing was booked", why));
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
@@ -258,8 +262,8 @@ impl Inner {
         }
     }
 
-    /// Books a transfer, unless its key was booked: then that is what has happened, whatever has changed since.
-    /// Beside it stands what has changed and does not matter, in words.
+    /// Books a transfer, unless its key is already booked: then that booking is the outcome, whatever changed since.
+    /// Also returns the permitted changes as text.
     fn book(
         &self,
         books: &Connection,
@@ -301,9 +305,10 @@ impl Inner {
         Ok((Booked { number, transfer: transfer.record.clone(), source_balance }, changed))
     }
 
-    /// A COMMIT that failed may have reached the disk, which only a look at the books can tell.
+    /// A failed COMMIT may have reached the disk; only reading the ledger can tell.
     fn after_failed_commit(&self, transfer: &Transfer, key: &EffectKey, error: rusqlite::Error) -> Attempt {
-        // A full disk shows while the log is written, and what commits is written last: then nothing can be left that a recovery would find.
+        // A full disk shows while the log is written, and the commit mark is written last: so nothing is left that a
+        // recovery could find.
         let cut_short = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         let failed = say!("the ledger could not commit: {}", quote(error));
         match self.look(key) {
@@ -319,7 +324,7 @@ impl Inner {
         }
     }
 
-    /// Looks for a key on a connection that has not tried to write it, with nobody else's transaction under way.
+    /// Searches for a key on a new connection, while no other transaction is in progress.
     fn look(&self, key: &EffectKey) -> Result<Looked, BooksError> {
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let mut books = self.books()?;
@@ -329,8 +334,8 @@ impl Inner {
         Ok(Looked { found, flushed })
     }
 
-    /// What became of a lost attempt, of which none runs any more.
-    /// Another file in the ledger's place knows nothing of the attempt, so the ledger's id is compared before its silence is taken for an answer.
+    /// Looks up a lost attempt when none is in progress. Another file in the ledger's place knows nothing of the
+    /// attempt, so the ledger's id is compared first.
     fn find(&self, inquiry: &Inquiry) -> Finding {
         let unknown = |evidence: Sentence| Finding::Unknown { evidence };
         let path = Known::path(&self.path);
@@ -375,7 +380,7 @@ impl Inner {
         }
     }
 
-    /// Which ledger the file is.
+    /// The ledger's id.
     fn id(&self) -> Result<String, BooksError> {
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let mut books = self.books()?;

@@ -1,7 +1,8 @@
-//! Host code at the edge of the world: each connector previews, answers or performs for one capability.
+//! Connectors: each previews, answers or performs one capability.
 //!
-//! The three traits are kept apart so that each room of the host holds only the verbs that it may use:
-//! the driver previews and answers, the dispatcher alone performs, and performing takes an [`Authorized`].
+//! Three separate traits give each room of the host only the operations it may use: the driver
+//! previews and answers, and only the dispatcher performs. **Invariant:** performing takes an
+//! [`Authorized`].
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod bounds;
@@ -41,50 +42,55 @@ use history::History;
 
 use holdshort_common::aside;
 
-/// Where a connector gets its time from.
+/// The clock of a connector.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
-/// What the host itself can establish before an action happens, and how its effect could be settled afterwards.
+/// What the host can find out before an action, and how its effect could be resolved.
 pub trait Preview: Send + Sync {
-    /// The connector's name as it stands in the configuration and in every clearance, such as `git` or `maildir`.
+    /// The connector's name in the configuration and in clearances, such as `git` or `maildir`.
     fn name(&self) -> &str;
 
-    /// What a lookup could establish if the outcome were lost.
+    /// What a lookup can establish if the outcome is lost.
     fn class(&self) -> EffectClass;
 
-    /// One sentence for operators and reviewers: what the host looks at if the outcome is lost, and what it can tell from it.
+    /// One sentence for operators and reviewers: what the host checks if the outcome is lost, and
+    /// what that shows.
     fn evidence(&self) -> &str;
 
-    /// Looks, and changes nothing. `agent` is who asks, by its configured name: what it may refer to, such as files, is its own.
+    /// Looks and changes nothing. `agent` is the caller's configured name: files that it refers to
+    /// are its own.
     fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
 
-    /// Adds to a preview what the run did before the call, as far as it matters to whoever decides. Nothing of it is looked up: the journal has it.
+    /// Adds the parts of the run's history that matter for a decision. They come from the journal,
+    /// without a lookup.
     fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
         history.tell(previewed);
     }
 }
 
-/// How an effect could be settled whose outcome was lost. A constant of each connector, so that it can be told before a host is started.
+/// How an effect in doubt could be resolved. It is a constant of each connector, so that it is
+/// known before a host starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IfLost {
-    /// What a lookup could establish.
+    /// What a lookup can establish.
     pub class: EffectClass,
     /// [`Preview::evidence`].
     pub evidence: &'static str,
 }
 
-/// What a preview found.
+/// The result of a preview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previewed {
-    /// One line that says what would happen: recipients, amounts and targets first.
+    /// The summary in one line: recipients, amounts and targets first.
     pub summary: Sentence,
-    /// Evidence, the most telling first.
+    /// The exhibits, the most important first.
     pub exhibits: Vec<Exhibit>,
-    /// What [`Perform::perform`] will check at the moment of acting; `Null` if nothing.
+    /// The facts that [`Perform::perform`] checks again; `Null` if there are none.
     pub preconditions: Value,
-    /// What the host found out, as an object with kebab-case keys, for policy and for what is pointed out to people; `Null` if there is nothing.
+    /// The facts as an object with kebab-case keys, for policy and for comparison with claims;
+    /// `Null` if there are none.
     pub facts: Value,
-    /// How much is at stake.
+    /// The value at stake.
     pub consequence: Consequence,
 }
 
@@ -101,13 +107,14 @@ impl Previewed {
 }
 
 impl CannotPreview {
-    /// In words.
+    /// The reason as a sentence.
     pub fn sentence(self) -> Sentence {
         let (Self::Impossible(why) | Self::Unavailable(why)) = self;
         why
     }
 
-    /// What would have to be shown is larger than any evidence may be. The call is refused then, as one is whose arguments are too long to be read.
+    /// The evidence would exceed the maximum size. The call is refused then, like one with too long
+    /// arguments.
     pub fn too_large(title: &Sentence, bytes: u64, instead: &'static str) -> Self {
         Self::Impossible(say!(
             "{}: `{}` is {} bytes; a reviewer is shown at most {}, and evidence is never cut: {}",
@@ -120,13 +127,13 @@ impl CannotPreview {
     }
 }
 
-/// Why there is nothing to show a reviewer.
+/// There is no preview.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotPreview {
-    /// The action is impossible as proposed; the agent is told so and nobody is asked.
+    /// The action is impossible as proposed. The agent is told so, and no reviewer is asked.
     #[error("{0}")]
     Impossible(Sentence),
-    /// The connector cannot look just now; the host tries again.
+    /// The connector cannot look now; the host retries.
     #[error("{0}")]
     Unavailable(Sentence),
 }
@@ -137,66 +144,69 @@ impl From<aside::Failed> for CannotPreview {
     }
 }
 
-/// What a routine call is about.
+/// A routine call.
 #[derive(Clone, Copy, Debug)]
 pub struct RoutineCall<'a> {
-    /// The agent's configured name.
     pub agent: &'a str,
-    /// The run.
     pub run: &'a RunId,
-    /// What it asks for, with normal-form arguments.
+    /// The action with arguments in normal form.
     pub action: &'a Action,
 }
 
-/// Answers calls that change nothing outside. At-least-once: a crash may ask twice.
+/// Answers calls that change nothing outside. A crash may cause a second call.
 pub trait Routine: Send + Sync {
-    /// The function's whole result in the JSON form of its WIT type. `Err` is the host's failure: it is retried, the agent never sees it.
+    /// The function's complete result in the JSON form of its WIT type. `Err` is the host's
+    /// failure: it is retried, and the agent never sees it.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>>;
 }
 
-/// The connector cannot answer just now.
+/// The connector cannot answer now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub Sentence);
 
-/// How many attempts of one connector go on at the same time; what else is cleared waits for its turn.
+/// The number of concurrent attempts of one connector. Other cleared calls wait.
 ///
-/// A host that starts again may find thousands of approved calls. It is few enough for a mail relay, of which the usual one takes 50 connections from one client,
-/// and enough that some that wait for an answer do not hold up the others.
+/// A restarted host may find thousands of approved calls. The number suits a mail relay, which
+/// usually accepts 50 connections from one client, and some slow attempts do not delay the others.
 pub const ATTEMPTS_AT_A_TIME: usize = 32;
 
-/// The same where an attempt is a program: each takes this machine's memory and processors, and what it needs beyond them nobody here knows.
+/// The number if an attempt is a program: each takes this machine's memory and processors, and
+/// perhaps other resources.
 pub const PROGRAMS_AT_A_TIME: usize = 8;
 
-/// Acts on the world. The only trait that does, and only with an [`Authorized`].
+/// Performs effects. It is the only trait that does, and only with an [`Authorized`].
 pub trait Perform: Send + Sync {
     /// Attempts the effect once.
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt>;
 
-    /// How many attempts may go on at the same time.
+    /// The number of concurrent attempts.
     fn attempts_at_a_time(&self) -> usize {
         ATTEMPTS_AT_A_TIME
     }
 
-    /// Finds out whether an attempt whose outcome was lost has happened. Looks, and changes nothing.
+    /// Looks up whether a lost attempt happened. It changes nothing.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding>;
 
-    /// The receipt to hand the agent when a person found that the attempt did happen, if it follows from the action alone.
+    /// The receipt for the agent if a reviewer found that the attempt happened, if it follows from
+    /// the action alone.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value>;
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attempt {
-    /// It happened; what was done, of the function's `ok` type.
+    /// It happened; with the receipt, of the function's `ok` type.
     Done(Value),
-    /// It happened though facts had changed, as far as the clearance allows; each in words, with both values.
+    /// It happened although facts changed within what the clearance permits; each change with both
+    /// values.
     DoneDespite(Value, Vec<Sentence>),
     /// It did not happen, and cannot happen late.
     NotDone(Sentence),
-    /// It certainly did not happen, cannot happen late, and may be tried again after this while under the same clearance.
+    /// It did not happen, cannot happen late, and may be tried again after this duration under the
+    /// same clearance.
     Postponed(Sentence, Duration),
-    /// It did not happen because a precondition no longer holds; both values are in the text.
+    /// It did not happen because a fact changed; the text has both values.
     FactsChanged(Sentence),
     /// It may have happened.
     Unknown(Sentence),
@@ -205,15 +215,12 @@ pub enum Attempt {
 /// A lost attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inquiry {
-    /// The run.
     pub run: RunId,
-    /// The call.
     pub call: CallNumber,
-    /// The attempt.
     pub attempt: u32,
     /// When it was started.
     pub started_at: Time,
-    /// Exactly what was cleared.
+    /// The cleared action.
     pub action: Action,
     /// The preconditions of the clearance.
     pub preconditions: Value,
@@ -221,24 +228,24 @@ pub struct Inquiry {
     pub key: EffectKey,
 }
 
-/// What a lookup established. Each carries the evidence in words.
+/// The result of a lookup, with the evidence as text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
     /// It happened.
     Happened {
-        /// What was done, of the function's `ok` type.
+        /// The receipt, of the function's `ok` type.
         receipt: Value,
-        /// How that is known.
+        /// The evidence.
         evidence: Sentence,
     },
-    /// It did not happen and a late arrival is excluded.
+    /// It did not happen, and a late arrival is excluded.
     DidNotHappen {
-        /// How that is known.
+        /// The evidence.
         evidence: Sentence,
     },
-    /// It cannot be told.
+    /// The lookup cannot tell.
     Unknown {
-        /// What was looked at.
+        /// What was checked.
         evidence: Sentence,
     },
 }

@@ -1,7 +1,9 @@
-//! Email into a Maildir: the embedded default, so that a fresh installation sends mail somewhere that a person can read it.
+//! Email into a Maildir: the embedded default, so that a new installation delivers mail where a
+//! person can read it.
 //!
-//! The file is named by the effect's key and appears in `new/` through `link(2)`, which fails if the name exists: a second attempt with the
-//! same key delivers nothing twice. Readers move files to `cur/` and remove them, so a file that is absent proves nothing.
+//! The effect's key names the file, and `link(2)` puts it into `new/`. `link(2)` fails if the name
+//! exists, so a second attempt with the same key delivers nothing twice. Mail readers move files to
+//! `cur/` and delete them, so a missing file proves nothing.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -21,7 +23,7 @@ use super::{
     say,
 };
 
-/// How a lost outcome is settled.
+/// How an effect in doubt is resolved.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::Idempotent,
     evidence: "the host looks for the message's file in the Maildir's `new` and `cur`: with the file it was delivered; without it, a mail program may have removed it",
@@ -33,20 +35,20 @@ pub struct Maildir(Arc<Inner>);
 
 struct Inner {
     composer: Composer,
-    /// It holds `tmp`, `new` and `cur`, all of one file system, as `link(2)` needs.
+    /// The folder with `tmp`, `new` and `cur` on one file system, as `link(2)` requires.
     folder: PathBuf,
-    /// For the message's `Date`.
+    /// The clock for the message's `Date`.
     clock: Clock,
 }
 
 impl Maildir {
-    /// Uses `folder`; it and its `tmp`, `new` and `cur` are made (0700) if they are absent.
+    /// Uses `folder`, and creates it with its `tmp`, `new` and `cur` (0700) if they are missing.
     pub fn open(folder: &Path, composer: Composer, clock: Clock) -> io::Result<Self> {
         make(folder)?;
         Ok(Self(Arc::new(Inner { composer, folder: folder.to_owned(), clock })))
     }
 
-    /// Runs what touches the disk where blocking is allowed.
+    /// Runs disk access where blocking is allowed.
     fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
@@ -103,24 +105,27 @@ impl Perform for Maildir {
         )
     }
 
-    /// It follows from the action and the key, so that a person's finding needs nothing else.
+    /// The receipt follows from action and key, so a reviewer's finding suffices.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         self.0.receipt(&inquiry.action, &inquiry.key)
     }
 }
 
-// INVARIANT: the name in `new` is the key's, and only `link(2)` makes it. So it is there whole or not at all, and is never written over.
+// INVARIANT: a name in `new` is derived from the key, and only `link(2)` creates it. So the file is
+// complete or absent, and is never overwritten.
 impl Inner {
-    /// Writes the message under `tmp`, flushes it, links it by its key into `new` and flushes the folder.
-    /// A name that exists already is the same message: the link is what happens once.
-    /// Before the link nothing can have been delivered, so every failure is `NotDone`. After it the message is there for any reader, and only a folder
-    /// that could not be synced leaves a doubt.
+    /// Writes the message in `tmp`, flushes it, links it into `new` under its key, and flushes the
+    /// folder. An existing name is the same message: the link succeeds once. Before the link
+    /// nothing can have been delivered, so every failure is `NotDone`. After it any mail reader
+    /// sees the message, and only a folder that could not be flushed leaves a doubt.
     fn attempt(&self, agent: &str, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
-        // Before the facts are checked: a message that is there has happened, whatever has changed since.
+        // Before the facts are compared: an existing message has been delivered, whatever changed
+        // since.
         match self.whereabouts(key) {
             Ok(Some(_)) => return self.done(action, key),
             Ok(None) => {}
-            // An earlier attempt's message may lie where nobody can look, and would be delivered a second time.
+            // An earlier attempt's message may be in an unreadable folder, and would be delivered
+            // twice.
             Err(why) => {
                 let why = say!("{}, so the message may be there already; nothing was delivered now", why);
                 return Attempt::Unknown(why);
@@ -133,7 +138,8 @@ impl Inner {
         };
         let name = key::plain(key);
         let tmp = self.folder.join("tmp").join(&name);
-        // A Maildir's files are the local system's, whose lines end in LF. Every part is ASCII text, so nothing else changes.
+        // Files of a Maildir have the local system's LF line ends. Every part is ASCII, so nothing
+        // else changes.
         let bytes: Vec<u8> = letter.bytes.into_iter().filter(|byte| *byte != b'\r').collect();
         if let Err(error) = write_synced(&tmp, &bytes) {
             return Attempt::NotDone(say!("`{}` could not be written: {}", Known::path(&tmp), quote(error)));
@@ -154,9 +160,10 @@ impl Inner {
         attempt
     }
 
-    /// What came of an attempt whose link was not made, by its reply. The message may be there all the same: another attempt was faster, or the reply
-    /// is wrong. A reader takes it out of `new` within moments, so that both folders are looked at; and may remove it, so that finding nothing settles
-    /// it only where the system has refused to begin.
+    /// The outcome if the link failed. The message may still be there: another attempt was faster,
+    /// or the error is wrong. A mail reader moves it out of `new` within moments, so both folders
+    /// are searched; it may also delete it, so finding nothing is conclusive only if the system
+    /// refused to begin.
     fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
         let new = self.folder.join("new").join(key::plain(key));
         let failed = say!("`{}` could not be linked to: {}", Known::path(&new), quote(error));
@@ -170,7 +177,8 @@ impl Inner {
         }
     }
 
-    /// Without a receipt of the function's type the agent cannot be told that it succeeded, so a person has to look.
+    /// Success. Without a receipt of the function's type the agent cannot be told, so a reviewer
+    /// must look.
     fn done(&self, action: &Action, key: &EffectKey) -> Attempt {
         match self.receipt(action, key) {
             Some(receipt) => Attempt::Done(receipt),
@@ -184,7 +192,8 @@ impl Inner {
         self.composer.receipt(action, key, &format!("maildir {}", self.folder.display()))
     }
 
-    /// Present is proof, absent is none: whoever reads the mail may have removed it.
+    /// A present message proves delivery; a missing one proves nothing, because a mail reader may
+    /// have deleted it.
     fn find(&self, action: &Action, key: &EffectKey) -> Finding {
         let folder = Known::path(&self.folder);
         match (self.whereabouts(key), self.receipt(action, key)) {
@@ -204,8 +213,8 @@ impl Inner {
         }
     }
 
-    /// Where the message of this key is, if it is anywhere; or which folder cannot be looked at.
-    /// What is found is flushed: an attempt that was killed right after its link has not, and what is reported now is written down for good.
+    /// The place of this key's message, or the unreadable folder. A found message is flushed: a
+    /// killed attempt has not done so, and the reported outcome is final.
     fn whereabouts(&self, key: &EffectKey) -> Result<Option<PathBuf>, Sentence> {
         let Some(found) = self.search(key)? else { return Ok(None) };
         for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
@@ -227,7 +236,7 @@ impl Inner {
         if new.try_exists().map_err(unseen(&new))? {
             return Ok(Some(new));
         }
-        // Readers move it to `cur` and append flags: `NAME:2,S`.
+        // Mail readers move it to `cur` and append flags: `NAME:2,S`.
         let moved = format!("{name}:2,");
         for entry in std::fs::read_dir(&cur).map_err(unseen(&cur))? {
             let entry = entry.map_err(unseen(&cur))?;
@@ -240,8 +249,8 @@ impl Inner {
     }
 }
 
-/// Whether the system says by this error that it has not begun to make a link.
-/// Any other (a disk that fails, a file server that does not answer, a name that exists) may come of a link that was made.
+/// Whether this error means that the system did not begin to make a link. Other errors (a failing
+/// disk, a silent file server, an existing name) may occur after the link was made.
 fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     let refusals = [
@@ -259,12 +268,12 @@ fn is_refusal(error: &io::Error) -> bool {
     refusals.contains(&error.kind())
 }
 
-/// Makes `folder` with its `tmp`, `new` and `cur` (0700) as far as they are absent.
+/// Creates `folder` with its `tmp`, `new` and `cur` (0700) if they are missing.
 pub fn make(folder: &Path) -> io::Result<()> {
     for name in ["tmp", "new", "cur"] {
         DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
     }
-    // A message in a folder whose own name is lost in a power cut is lost with it.
+    // A message is lost in a power cut if its folder's own name is.
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for folder in [folder, above] {
         File::open(folder)?.sync_all()?;
@@ -272,7 +281,7 @@ pub fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Delivers a letter of the host's own under `name`; one that is there already is the same letter.
+/// Delivers an email of the host under `name`. An existing file is the same email.
 pub(super) fn deliver(folder: &Path, name: &str, letter: Vec<u8>) -> io::Result<String> {
     let (tmp, new) = (folder.join("tmp").join(name), folder.join("new"));
     let bytes: Vec<u8> = letter.into_iter().filter(|byte| *byte != b'\r').collect();
@@ -287,7 +296,8 @@ pub(super) fn deliver(folder: &Path, name: &str, letter: Vec<u8>) -> io::Result<
 
 /// Writes a new file whose content is on disk when this returns.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A draft that an earlier attempt left behind is removed, never written over: it may be the very file that was delivered.
+    // A draft of an earlier attempt is removed and never overwritten, because it may be the
+    // delivered file itself.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

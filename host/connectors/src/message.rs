@@ -1,7 +1,8 @@
-//! An email from the typed action: checked, shown to a reviewer, and written out as RFC 5322 bytes. Maildir and SMTP share it.
+//! Email from a typed action: checked, previewed, and written as RFC 5322 bytes, for Maildir and SMTP.
 //!
-//! What an agent writes reaches header fields only after these checks: addresses are bare, their hosts in ASCII (so that look-alikes show),
-//! and no field holds a control character. Display names are refused, because a reviewer would read the name and not the address.
+//! An agent's text reaches header fields only after these checks: addresses are bare, their hosts are in ASCII (so
+//! look-alikes show), and no field has a control character. Display names are refused, because a reviewer would read
+//! the name and not the address.
 
 mod address;
 mod attached;
@@ -24,47 +25,43 @@ use attached::{content_type, read_within};
 pub(super) use letter::automatic;
 pub use letter::{Bcc, Letter, NotComposed};
 
-/// Recipients of one message, the number that every relay must accept (RFC 5321, 4.5.3.1.8).
+/// The maximum number of recipients, which every relay must accept (RFC 5321, 4.5.3.1.8).
 pub const RECIPIENTS_MAX: usize = 100;
-/// Characters of a subject: with its name it stays within the 998 that a line may have (RFC 5322, 2.1.1).
+/// The maximum length of a subject: with the field's name it stays within a line's 998 characters (RFC 5322, 2.1.1).
 pub const SUBJECT_CHARS_MAX: usize = 900;
-/// Bytes of all attachments together, before encoding; what common relays accept.
+/// The maximum size of all attachments before encoding, as common relays accept.
 pub const ATTACHMENTS_BYTES_MAX: u64 = 10 << 20;
-/// Recipients that the one-line summary names; the exhibit names them all.
+/// The number of recipients in the summary. The exhibit lists all.
 const SUMMARY_RECIPIENTS_MAX: usize = 8;
 
-/// The operator's side of every message: who sends it, who is inside, and where each agent's attachments come from.
+/// The operator's settings for every message: sender, inside domains, and the agents' folders for attachments.
 #[derive(Clone, Debug)]
 pub struct Composer {
-    /// Of every message; an agent cannot choose it.
+    /// The sender of every message; an agent cannot choose it.
     from: Mailbox,
-    /// Where answers go, if that is elsewhere.
+    /// The address for answers, if it differs.
     reply_to: Option<Mailbox>,
-    /// In ASCII, as the domains of recipients are compared.
+    /// The inside domains in ASCII, as recipients' domains are compared.
     own_domains: BTreeSet<String>,
-    /// The folders that attachments may come from, by the agents' names: each attaches from its own alone.
+    /// The folders for attachments by agent. Each agent attaches only from its own.
     workspaces: BTreeMap<String, PathBuf>,
 }
 
-/// The operator's settings do not fit.
+/// The operator's settings are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComposerError {
     /// The sender is no mailbox.
     #[error("`{found}` cannot be the sender: {why}; write `agent@example.com` or `Agents <agent@example.com>`")]
-    Sender {
-        /// What was given.
-        found: String,
-        /// Why not.
-        why: String,
-    },
-    /// A domain is none.
+    Sender { found: String, why: String },
+    /// A domain is invalid.
     #[error("`{0}` is not a domain; write `example.com`")]
     Domain(String),
 }
 
 impl Composer {
-    /// `from` is the sender of every message; `own_domains` are inside, exactly as named (a subdomain is outside) and the sender's own if none is named.
-    /// Attachments are taken from the folder that `workspaces` has for the agent that asks; if it has none, a message with attachments is impossible.
+    /// Makes a composer. `from` sends every message. `own_domains` count as inside, exactly as named (a subdomain is
+    /// outside); without any, the sender's own does. Attachments come from the agent's folder in `workspaces`; without
+    /// one, a message with attachments is impossible.
     pub fn new(
         from: &str,
         own_domains: &[String],
@@ -81,12 +78,12 @@ impl Composer {
         Ok(Self { from, reply_to: None, own_domains: own, workspaces })
     }
 
-    /// Has answers go to `reply_to` instead of the sender.
+    /// Sets the address for answers.
     pub fn with_reply_to(self, reply_to: Option<&str>) -> Result<Self, ComposerError> {
         Ok(Self { reply_to: reply_to.map(mailbox).transpose()?, ..self })
     }
 
-    /// Shows what would be sent. Reads the attachments; call it where blocking is allowed.
+    /// Previews a message. It reads the attachments; call it where blocking is allowed.
     pub fn preview(&self, agent: &str, action: &Action) -> Result<Previewed, CannotPreview> {
         let draft = Draft::read(action).map_err(CannotPreview::Impossible)?;
         let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
@@ -126,12 +123,12 @@ impl Composer {
         })
     }
 
-    /// The address that every message comes from.
+    /// The sender's address.
     pub fn from(&self) -> &Mailbox {
         &self.from
     }
 
-    /// What the operator says of the sender. `reply-to` is there only where one is configured, so that older journals read the same.
+    /// The sender's settings. `reply-to` is present only if configured, so that older journals read the same.
     fn senders(&self) -> Value {
         match &self.reply_to {
             None => json!({ "from": self.from.to_string() }),
@@ -139,7 +136,7 @@ impl Composer {
         }
     }
 
-    /// `Message-ID`, the same for every attempt of a call.
+    /// The `Message-ID`, the same for every attempt of a call.
     pub fn message_id(&self, key: &EffectKey) -> String {
         format!("<{}@{}>", key::plain(key), self.from.email.domain())
     }
@@ -150,12 +147,12 @@ impl Composer {
         Some(json!({ "sent": sent, "message-id": self.message_id(key), "accepted-by": accepted_by }))
     }
 
-    /// The operator's own domains in words, for the line that says what is not outside.
+    /// The inside domains as text.
     fn inside(&self) -> Sentence {
         Sentence::join(self.own_domains.iter().map(|domain| say!("{}", Known::configured(domain))), ", ")
     }
 
-    /// A recipient of each outside domain, with the number of recipients there.
+    /// One recipient for each outside domain, with the number of its recipients.
     fn outside(&self, draft: &Draft) -> Vec<(Address, usize)> {
         let recipients = draft.recipients();
         let mut domains: BTreeMap<&str, (Address, usize)> = BTreeMap::new();
@@ -165,7 +162,8 @@ impl Composer {
         domains.into_values().collect()
     }
 
-    /// Who gets it stands before what it is called: the subject is in the agent's words, and a list shows the beginning of a line.
+    /// The summary. Recipients come before the subject, because the subject is the agent's and lists show the beginning
+    /// of a line.
     fn summary(&self, draft: &Draft, outside: usize) -> Sentence {
         let count = draft.recipients().len();
         let mut names: Vec<Sentence> = Vec::new();
@@ -201,7 +199,7 @@ impl Composer {
         )
     }
 
-    /// The message as a person reads it, with the recipients that the message itself will not name.
+    /// The message in readable form, with all recipients, also hidden ones.
     fn shown(&self, draft: &Draft) -> String {
         let mut shown = format!("From: {}\n", self.from);
         if let Some(reply_to) = &self.reply_to {
@@ -225,7 +223,7 @@ impl Composer {
         shown + "\n" + &draft.body
     }
 
-    /// Reads every attachment once and compares digests, so that what is hashed is what is sent.
+    /// Reads every attachment once and compares digests, so that the hashed bytes are sent.
     fn load(&self, agent: &str, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
         if draft.attachments.is_empty() {
             return Ok(Vec::new());
@@ -250,8 +248,8 @@ impl Composer {
     }
 }
 
-/// A message whose fields have been checked.
-// INVARIANT: made by `read` alone, which checks it. What is written out later is not checked once more.
+/// A message with checked fields.
+// INVARIANT: only `read` makes one, and checks it. Writing does not check again.
 #[derive(Debug)]
 struct Draft {
     to: Vec<Address>,
@@ -263,13 +261,13 @@ struct Draft {
     attachments: Vec<AttachmentField>,
 }
 
-/// The arguments, as far as this connector looks at them: the rationale is not for the recipient.
+/// The arguments that this connector uses. The rationale is not for the recipient.
 #[derive(Deserialize)]
 struct Arguments {
     message: MessageField,
 }
 
-/// `message` as `wit/` has it. It comes out of an action, so every field is there.
+/// `message` as in `wit/`. It comes from an action, so every field is present.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct MessageField {
@@ -295,16 +293,16 @@ struct Loaded {
 }
 
 enum Unloaded {
-    /// No message can be made of this, now or later.
+    /// The message is impossible, now and later.
     Impossible(Sentence),
-    /// The file is not the one that the agent named by its digest: its mistake while it proposes, a fact that has changed once it was cleared.
+    /// The file's digest differs from the agent's: an error in the proposal, or a changed fact after clearance.
     Changed(Sentence),
-    /// The disk did not answer; the message may be fine.
+    /// The disk did not answer; the message may be valid.
     Unavailable(Sentence),
 }
 
 impl Draft {
-    /// What is wrong with a message is told to the agent before anybody is asked about it.
+    /// Reads a message. An error is reported to the agent before a reviewer is asked.
     fn read(action: &Action) -> Result<Self, Sentence> {
         let Arguments { message } = Arguments::deserialize(action.arguments()).map_err(|error| {
             let why = quote(error);
@@ -325,7 +323,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// What no relay would take, or what could smuggle a header: refused before anybody is asked.
+    /// Refuses messages that no relay would accept, or that could inject a header.
     fn check(&self) -> Result<(), Sentence> {
         match self.recipients().len() {
             0 => return Err("the message has no recipients".into()),
@@ -347,7 +345,7 @@ impl Draft {
         if self.body.contains('\0') {
             return Err("the body holds a NUL character".into());
         }
-        // A relay may take one for the end of a line, so that what follows would be a command and not text.
+        // A relay may read it as a line end, so that the following text would be a command.
         if self.body.replace("\r\n", "").contains('\r') {
             return Err("the body holds a carriage return (U+000D) that does not end a line".into());
         }
@@ -361,23 +359,23 @@ impl Draft {
         Ok(())
     }
 
-    /// The three lists of recipients with the names of their fields.
+    /// The three lists of recipients with their field names.
     fn fields(&self) -> [(&'static str, &[Address]); 3] {
         [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)]
     }
 
-    /// Everybody once, however often they are named.
+    /// Each recipient once.
     fn recipients(&self) -> BTreeSet<Address> {
         self.to.iter().chain(&self.cc).chain(&self.bcc).cloned().collect()
     }
 }
 
-/// Whether a reader of mail could take a part of this header field for text in another coding, and show that instead.
+/// Whether a mail reader could decode a part of this field and show other text.
 fn is_encoded_word(field: &str) -> bool {
     field.split_once("=?").is_some_and(|(_, rest)| rest.contains("?="))
 }
 
-/// An address of the operator's, with or without a display name.
+/// An operator's address, with or without a display name.
 fn mailbox(text: &str) -> Result<Mailbox, ComposerError> {
     let refuse = |why: String| ComposerError::Sender { found: text.into(), why };
     let Mailbox { name, email } = text.parse().map_err(|error| refuse(format!("{error}")))?;
@@ -388,7 +386,7 @@ fn mailbox(text: &str) -> Result<Mailbox, ComposerError> {
     Ok(Mailbox::new(name, email))
 }
 
-/// `sha256:…` as everywhere, or the bare digits that other tools print.
+/// `sha256:…` as everywhere, or bare digits as other tools print them.
 fn digest(text: &str) -> Result<Digest, Sentence> {
     let full = if text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{text}") };
     full.parse().map_err(|_| {

@@ -1,8 +1,9 @@
-//! The host's own letters, by the way that the operator has chosen for mail.
+//! The host's own emails, sent by the operator's configured way.
 //!
-//! They are no effect and need no clearance: no agent chooses whether, to whom or under which heading one is written.
+//! They are no effect and need no clearance: no agent chooses whether, to whom or under which
+//! subject one is sent.
 //!
-//! **Invariant:** No word of an agent stands in the head of such a letter.
+//! **Invariant:** the head of such an email contains no agent's word.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -17,29 +18,27 @@ use super::maildir;
 use super::message::{Letter, automatic};
 use super::smtp::Relay;
 
-/// A letter before it is written out.
+/// An email before it is written.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The left side of its `Message-ID`, the same whenever it is sent.
+    /// The left side of its `Message-ID`, the same for every attempt.
     pub id: String,
-    /// To whom.
     pub to: String,
     /// One line of the host's own.
     pub subject: String,
-    /// Plain text.
     pub text: String,
 }
 
-/// Where letters go.
+/// The ways to send.
 #[derive(Clone, Debug)]
 pub enum Way {
-    /// Into a Maildir, whose folders are there.
+    /// Into a Maildir with existing folders.
     Maildir(PathBuf),
     /// Through a relay.
     Relay(Box<Relay>),
 }
 
-/// Sends the host's letters.
+/// Sends the host's emails.
 #[derive(Clone, Debug)]
 pub struct Postman {
     from: Address,
@@ -47,13 +46,13 @@ pub struct Postman {
 }
 
 impl Postman {
-    /// Sends from `from`, which must be a bare address.
+    /// Makes a sender from a bare address.
     pub fn new(from: &str, way: Way) -> Result<Self, String> {
         let from = from.parse().map_err(|error| format!("`{}` is not an address: {error}", from.escape_debug()))?;
         Ok(Self { from, way })
     }
 
-    /// Sends one letter, once: what the far end said, or why it is not known to have it.
+    /// Sends one email once. Returns the relay's answer, or the reason why delivery is unknown.
     pub async fn send(&self, draft: Draft, now: Time) -> Result<String, String> {
         let id = draft.id.clone();
         let letter = self.compose(draft, now).map_err(|error| format!("the email cannot be written: {error}"))?;
@@ -78,7 +77,8 @@ impl Postman {
             .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.0))
             .message_id(Some(format!("<{}@{}>", draft.id, self.from.domain())))
             .envelope(envelope.clone())
-            // Two answers to the same question: RFC 3834 for most programs, Microsoft's own for Exchange.
+            // Two headers with the same meaning: RFC 3834 for most programs, Microsoft's own for
+            // Exchange.
             .raw_header(automatic("auto-generated"))
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"), "All".into()))
             .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body.unwrap_or_else(Body::new)))?;

@@ -1,7 +1,9 @@
-//! A program of the operator's that acts: how it is run, how the way it ended is read, and what it leaves for whoever has to find out.
+//! An operator's program that acts: how it is run, how its end is interpreted, and what it leaves
+//! for a lookup.
 //!
-//! There is no shell and the environment is scrubbed. The program says by its exit status what came of it: 0, done; one of the operator's
-//! codes, nothing was done and nothing will be; anything else (another code, a signal, no time left), a person or a lookup finds out.
+//! There is no shell, and the environment is clean. The exit status gives the outcome: 0 means
+//! done; one of the operator's codes means that nothing was done and nothing will be; anything else
+//! (another code, a signal, the time limit) leaves the outcome to a reviewer or a lookup.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,50 +14,47 @@ use serde_json::{Value, json};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Trace, environment};
 use super::{Attempt, Exhibit, Inquiry, Known, Sentence, key, quote, quote_value, say};
 
-/// How much of each output is read: a result, or the end of a log.
+/// The part of each output that is read: a result, or the end of a log.
 pub const KEPT_BYTES_MAX: u64 = 1024 * 1024;
-/// How much a program may print before it is stopped: a log, not a disk.
+/// The output after which a program is stopped.
 const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// How much of what it said is told.
+/// The part of its output that a message repeats.
 const TAIL_CHARS_MAX: usize = 2_000;
-/// How long a lookup that can tell no more than that waits for a program that outlived its host.
+/// How long a lookup waits for a program that outlived its host.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The operator's program and how its exit statuses are read.
+/// An operator's program, and the meaning of its exit statuses.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Where it runs.
+    /// The working folder.
     pub folder: PathBuf,
-    /// How long it may run.
+    /// The time limit.
     pub time_out: Duration,
-    /// The variables of the host's environment that it gets, besides `PATH`.
+    /// The variables that it gets from the host's environment besides `PATH`.
     pub environment: Vec<String>,
-    /// The exit statuses by which it says that nothing was done and nothing will be.
+    /// The exit statuses that mean that nothing was done and nothing will be.
     pub not_done: Vec<u8>,
 }
 
-/// Which attempt it is; for the program and the files that it leaves.
+/// The identity of an attempt, for the program and its files.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
-    /// The run.
     pub run: &'a RunId,
-    /// The call.
     pub call: CallNumber,
-    /// The attempt.
     pub attempt: u32,
     /// The idempotency key of the call.
     pub key: &'a EffectKey,
 }
 
 impl<'a> Origin<'a> {
-    /// The attempt that is permitted.
+    /// The permitted attempt.
     pub fn permitted(permit: &'a Permit) -> Self {
         Self { run: permit.run(), call: permit.call(), attempt: permit.attempt(), key: permit.key() }
     }
 
-    /// The attempt that was lost.
+    /// The lost attempt.
     pub fn of(inquiry: &'a Inquiry) -> Self {
         Self { run: &inquiry.run, call: inquiry.call, attempt: inquiry.attempt, key: &inquiry.key }
     }
@@ -66,19 +65,19 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// What a program says by the way it ended.
+/// What a program's end means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// It was done.
     Done,
-    /// It was not done and will not be; in the program's own words.
+    /// It was not done and will not be, in the program's own words.
     NotDone(Sentence),
-    /// It may have been done; what was seen.
+    /// It may have been done; with the observation.
     Unknown(Sentence),
 }
 
 impl Program {
-    /// What will be run, as far as it can be told before, as evidence for reviewers.
+    /// The program as evidence for reviewers, as far as it is known before.
     pub fn exhibit(&self) -> Exhibit {
         let text = json!({
             "argv": self.argv,
@@ -89,12 +88,13 @@ impl Program {
         Exhibit::json(say!("the program"), &text)
     }
 
-    /// What a preview states and [`changed`](Self::changed) compares: a clearance is for this program and for no other.
+    /// The program as a precondition for [`changed`](Self::changed): a clearance is for this
+    /// program only.
     pub fn precondition(&self) -> Value {
         json!(self.argv)
     }
 
-    /// Whether the operator has put another program in the place of the one that was shown; both in words.
+    /// Whether the operator replaced the shown program; with both as text.
     pub fn changed(&self, shown: Option<&Value>) -> Option<Sentence> {
         let now = self.precondition();
         let shown = shown.unwrap_or(&Value::Null);
@@ -103,12 +103,12 @@ impl Program {
             .then(|| say!("the program was {} when it was shown and is {} now", quote_value(shown), quote_value(&now)))
     }
 
-    /// The program's name, for people.
+    /// The program's name for people.
     pub fn name(&self) -> &str {
         self.argv.first().map_or("", String::as_str)
     }
 
-    /// An order for `argv` within this program's bounds; `own` is what the host adds to its environment.
+    /// An order for `argv` within this program's limits. `own` is added to its environment.
     pub fn order(&self, argv: &[String], stdin: Vec<u8>, own: &[(&str, String)]) -> Order {
         Order {
             argv: argv.to_vec(),
@@ -125,8 +125,8 @@ impl Program {
         }
     }
 
-    /// Runs the program once, for this attempt. `receipt` makes what is handed to the agent out of what a program that did it printed;
-    /// an error of it leaves the effect in doubt.
+    /// Runs the program once for this attempt. `receipt` makes the receipt from its output; an
+    /// error leaves the effect in doubt.
     pub async fn attempt(
         &self,
         children: &Children,
@@ -154,7 +154,7 @@ impl Program {
             Said::Unknown(why) => Attempt::Unknown(why),
         };
         match attempt {
-            // What it printed is kept for whoever has to find out.
+            // Its output is kept for a lookup or a reviewer.
             Attempt::Unknown(_) => {}
             Attempt::Done(_)
             | Attempt::DoneDespite(..)
@@ -165,7 +165,7 @@ impl Program {
         attempt
     }
 
-    /// Reads the way in which a child of this program's ended.
+    /// Interprets the end of a child.
     pub fn said(&self, ended: &Ended) -> Said {
         let is_not_done = |status: i32| self.not_done.iter().any(|code| i32::from(*code) == status);
         match ended.how {
@@ -182,7 +182,7 @@ impl Program {
     }
 }
 
-/// How a child ended, in words, with the end of what it said on its standard error.
+/// The end of a child as text, with the end of its error output.
 pub fn how(ended: &Ended, time_out: Duration) -> Sentence {
     let what = match &ended.how {
         How::Exited(status) => say!("exit status {}", *status),
@@ -197,7 +197,7 @@ pub fn how(ended: &Ended, time_out: Duration) -> Sentence {
     with_words(what, ended)
 }
 
-/// The end of what a child said on its standard error.
+/// The end of a child's error output.
 pub fn words(ended: &Ended) -> String {
     ended.stderr.tail(TAIL_CHARS_MAX)
 }
@@ -207,17 +207,17 @@ fn with_words(what: Sentence, ended: &Ended) -> Sentence {
     if words.is_empty() { what } else { say!("{}: {}", what, quote(words)) }
 }
 
-/// What a lost attempt has left.
+/// The remains of a lost attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// Whether the program, or something that it started, still runs; it may act yet.
+    /// Whether the program, or a process that it started, still runs and may act.
     pub runs: bool,
-    /// The same in words.
+    /// The finding as text.
     pub evidence: Sentence,
 }
 
 impl Left {
-    /// Looks, after some patience with a program that outlived its host.
+    /// Checks, after waiting up to `patience` for a program that outlived its host.
     pub async fn by(children: &Children, origin: &Origin<'_>, patience: Duration) -> Self {
         let name = origin.child();
         let path = children.lock_path(&name);
@@ -229,7 +229,7 @@ impl Left {
                 "" => say!("the program has ended without output; its files are `{}` and next to it", path),
                 said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
-            // A power cut may take the file and leave the effect.
+            // A power cut can remove the file and leave the effect.
             Trace::None => say!("the program does not run and has left no `{}`", path),
         };
         Self { runs: trace == Trace::Running, evidence }

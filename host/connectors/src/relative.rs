@@ -1,7 +1,8 @@
-//! A path that an agent gave, which cannot lead out of the folder that it is relative to.
+//! A path from an agent that cannot lead out of its base folder.
 //!
-//! What it leads to is opened one name at a time, each within the last and never through a symbolic link. So nothing outside can be reached, not even
-//! by somebody who changes the folder meanwhile; what was opened is what is looked at and read.
+//! Its names are opened one by one, each within the last and never through a symbolic link. So
+//! nothing outside is reachable, even if somebody changes the folder meanwhile, and the opened file
+//! is the one that is inspected and read.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
@@ -11,15 +12,16 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-/// The longest path, in bytes: Linux's own limit.
+/// The maximum length of a path in bytes: Linux's own limit.
 const PATH_BYTES_MAX: usize = 4_096;
 
-/// One or more names with `/` between them: not absolute, without `.`, `..`, empty names, backslashes and control characters.
+/// One or more names separated by `/`: not absolute, without `.`, `..`, empty names, backslashes
+/// and control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelativePath(String);
 
 impl RelativePath {
-    /// As it was written.
+    /// The path as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -30,10 +32,11 @@ impl RelativePath {
     }
 }
 
-/// The longest path as [`spelled`], in bytes: 64 names of 255 bytes, each byte as `\xHH`.
+/// The maximum length of a [`spelled`] path in bytes: 64 names of 255 bytes, each byte as `\xHH`.
 const SPELLED_BYTES_MAX: usize = 64 * (4 * 255 + 1);
 
-/// A path as [`spelled`] writes it: every file of a Linux file system has exactly one, whatever bytes are in its name.
+/// A path as [`spelled`] writes it: every file on Linux has exactly one, whatever bytes its name
+/// has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpelledPath {
     text: String,
@@ -41,7 +44,7 @@ pub struct SpelledPath {
 }
 
 impl SpelledPath {
-    /// As it was written.
+    /// The path as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -55,7 +58,7 @@ impl SpelledPath {
 impl FromStr for SpelledPath {
     type Err = NotWithin;
 
-    /// Only the one spelling of each path is taken, so that no file has two names.
+    /// Accepts only the one spelling of each path, so that no file has two names.
     fn from_str(text: &str) -> Result<Self, NotWithin> {
         let wrong = || NotWithin(text.chars().take(200).collect());
         let names: Vec<Vec<u8>> = text.split('/').map(bytes).collect();
@@ -68,8 +71,8 @@ impl FromStr for SpelledPath {
     }
 }
 
-/// A file's name as text: control characters and bytes that are not UTF-8 as `\xHH`, all else as it is. Of backslashes only those are written as
-/// `\x5C` that would be read as the beginning of such a byte.
+/// A file's name as text: control characters and bytes outside UTF-8 as `\xHH`, everything else
+/// unchanged. A backslash that would begin such an escape is written as `\x5C`.
 pub fn spelled(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
@@ -86,7 +89,7 @@ pub fn spelled(name: &[u8]) -> String {
     text
 }
 
-/// What [`spelled`] wrote, as bytes.
+/// Reads back what [`spelled`] wrote.
 fn bytes(text: &str) -> Vec<u8> {
     let (mut found, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((first, after)) = rest.split_first() {
@@ -100,7 +103,7 @@ fn bytes(text: &str) -> Vec<u8> {
     found
 }
 
-/// The byte that a text begins with as `\xHH`, in capitals.
+/// The byte that a text begins with as `\xHH` in capitals.
 fn escaped(text: &[u8]) -> Option<u8> {
     let [b'\\', b'x', digits @ ..] = text.get(..4)? else { return None };
     let capital = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'));
@@ -112,12 +115,12 @@ fn escape(byte: u8, text: &mut String) {
     let _ = write!(text, "\\x{byte:02X}");
 }
 
-/// Opens what the names lead to from `top`, each within the last.
+/// Opens the file at the names from `top`, each within the last.
 pub fn walk(top: &OwnedFd, mut names: impl Iterator<Item: Arg>) -> Result<OwnedFd, Errno> {
     names.try_fold(open(top, ".")?, |folder, name| open(&folder, name))
 }
 
-/// Opens one name in a folder: no link is followed, and a pipe is not waited for.
+/// Opens one name in a folder, without following a link or waiting at a pipe.
 pub fn open(folder: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, Mode::empty())
@@ -170,7 +173,7 @@ mod tests {
             let path: SpelledPath = expected.parse().unwrap();
             assert_eq!(path.names().collect::<Vec<_>>(), [name], "{expected}");
         }
-        // Two bytes of one name, in all combinations that could be mistaken for each other.
+        // Two bytes of one name, in all combinations that could be confused.
         let odd = b"\\x5CE9\n\xe9\xc3\xa9a";
         let mut spellings = std::collections::BTreeMap::new();
         for number in 0..odd.len().pow(5) {

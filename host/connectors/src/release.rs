@@ -1,4 +1,4 @@
-//! A release as an agent proposes it, read from the arguments of `deployment.deploy`.
+//! Reads a release from the arguments of `deployment.deploy`.
 
 use holdshort_gate::Action;
 use holdshort_words::Said;
@@ -8,14 +8,13 @@ use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
 use super::{CannotPreview, Known, Sentence, error_said, quote_start, say};
 
-/// What is to be deployed where.
+/// A proposed release.
 #[derive(Clone, Debug)]
 pub struct Release<'a> {
-    /// The target's name.
     pub target: &'a str,
-    /// The revision, as the agent wrote it.
+    /// The revision in the agent's spelling.
     pub revision: &'a str,
-    /// The whole record, notes included, for the receipt.
+    /// The complete record with its notes, for the receipt.
     pub record: &'a Value,
 }
 
@@ -27,26 +26,26 @@ impl<'a> Release<'a> {
         Ok(Self { target: text("target")?, revision: text("revision")?, record })
     }
 
-    /// What the revision is just now.
+    /// The present meaning of the revision.
     pub async fn resolve(&self, git: &Git) -> Result<Resolved, CannotPreview> {
         git.resolve(self.revision)
             .await
             .map_err(|error| if let NotResolved::Git(error) = error { error.into() } else { impossible(&error) })
     }
 
-    /// What is handed to the agent when it is done: what was deployed, and in place of what.
+    /// The receipt: the deployed commit and the previous one.
     pub fn receipt(&self, commit: &CommitId, previous: Option<&CommitId>) -> Value {
         json!({ "deployed": self.record, "commit": commit.as_str(), "previous": previous.map(CommitId::as_str) })
     }
 }
 
-/// The target is not one of the operator's.
+/// The error for an unknown target.
 pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>) -> CannotPreview {
     let known = Sentence::join(known.map(|name| say!("`{}`", Known::configured(name))), ", ");
     CannotPreview::Impossible(say!("there is no target {}; configured: {}", quote_start(target, 80), known))
 }
 
-/// What is too large to be looked at is so the next time too; everything else is the host's trouble.
+/// Too large stays too large; every other error is the host's.
 impl From<GitError> for CannotPreview {
     fn from(error: GitError) -> Self {
         let text = error.sentence();
@@ -54,17 +53,17 @@ impl From<GitError> for CannotPreview {
     }
 }
 
-/// The action can never be done as it is.
+/// The action is impossible as it is.
 pub fn impossible(error: &impl Said) -> CannotPreview {
     CannotPreview::Impossible(say!("{}", *error))
 }
 
-/// The arguments are another function's.
+/// The arguments belong to another function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotARelease;
 
 impl NotARelease {
-    /// In words.
+    /// The reason as a sentence.
     pub fn sentence(self) -> Sentence {
         say!(
             "the arguments hold no `release` with `target` and `revision`; this connector serves `holdshort:agent/deployment#deploy`"

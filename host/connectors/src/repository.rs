@@ -1,7 +1,9 @@
-//! Reading the operator's repository for an agent: `repository.log`, `repository.diff` and `repository.read-file`.
+//! Reads the operator's repository for an agent: `repository.log`, `repository.diff` and
+//! `repository.read-file`.
 //!
-//! Everything comes from commits, never from a work tree, and nothing is cut: an answer that would be too large is an error that says how large.
-//! What is not UTF-8 in names, messages and diffs becomes U+FFFD, and a diff in which that happened begins with a line that says so.
+//! Everything comes from commits, never from a work tree, and nothing is cut: a too large answer is
+//! an error with the size. Bytes outside UTF-8 in names, messages and diffs become U+FFFD, and such
+//! a diff begins with a line that says so.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -15,11 +17,11 @@ use super::git::{CommitId, Git, GitError, Looked};
 use super::relative::{NotWithin, RelativePath};
 use super::{Routine, RoutineCall, Unavailable, quote};
 
-/// The most that an answer may hold; the guest's memory has to take it, and the journal to keep it.
+/// The maximum size of an answer; guest memory and journal must hold it.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// The most commits that are listed at once.
+/// The maximum number of commits in an answer.
 const COMMITS_MAX: u64 = 500;
-/// What is asked about each commit, in the order of [`commit`].
+/// The fields of each commit, in the order of [`commit`].
 const COMMIT: &str = "--format=%H%x00%an <%ae>%x00%aI%x00%s%x00%b";
 
 /// Answers from one repository.
@@ -28,7 +30,7 @@ pub struct Repository {
     git: Git,
 }
 
-/// Why an agent gets no answer, in words for it; or that the host cannot look.
+/// There is no answer: an error for the agent, or a failure of the host.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error(transparent)]
@@ -61,7 +63,7 @@ enum NoAnswer {
 impl From<GitError> for NoAnswer {
     fn from(error: GitError) -> Self {
         match error {
-            // Asking again would take as much again.
+            // Asking again would take as long again.
             GitError::TimedOut { .. } | GitError::TooLarge { .. } => Self::TooSlow(error),
             GitError::Unsound { .. } => Self::Unsound(error),
             GitError::NotARepository(_)
@@ -85,7 +87,8 @@ impl Repository {
         Self { git }
     }
 
-    /// Picks the question by the function's name. Arguments have been checked against the function's type, so `NotOurs` tells of wrong wiring in the host.
+    /// Selects the question by the function's name. The arguments have the function's type, so
+    /// `NotOurs` means wrong wiring in the host.
     async fn result(&self, action: &Action) -> Result<Value, NoAnswer> {
         let arguments = action.arguments();
         let not_ours = || NoAnswer::NotOurs(action.capability().to_string());
@@ -108,14 +111,14 @@ impl Repository {
         }
     }
 
-    /// The commits that `to` has and `from` has not, newest first.
+    /// The commits in `to` and not in `from`, newest first.
     async fn log(&self, from: Option<&str>, to: &str, limit: u64) -> Result<Value, NoAnswer> {
         let to = self.commit(to).await?;
         let range = match from {
             Some(from) => format!("{}..{to}", self.commit(from).await?),
             None => to.to_string(),
         };
-        // One more than is handed over shows that there are more.
+        // One more than returned shows that there are more.
         let count = format!("--max-count={}", limit.min(COMMITS_MAX + 1));
         let plain = ["log", "-z", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
         let arguments: Vec<&str> = plain.into_iter().chain([COMMIT, count.as_str(), range.as_str()]).collect();
@@ -130,7 +133,7 @@ impl Repository {
         Ok(commits.into())
     }
 
-    /// What changes in the files from one commit to the other, whatever lies between them: the very diff that people are shown of a deployment.
+    /// The changed files between two commits: the same diff that reviewers see for a deployment.
     async fn diff(&self, from: &str, to: &str) -> Result<Value, NoAnswer> {
         let (from, to) = (self.commit(from).await?, self.commit(to).await?);
         let Diff { patch, patch_bytes, .. } = Diff::between(&Objects::of(&self.git).await?, Some(&from), &to).await?;
@@ -147,8 +150,9 @@ impl Repository {
         })
     }
 
-    /// A file of the commit. The path is an argument of its own behind `--`, and must be listed by exactly that name.
-    /// The tree is asked first what the path is, so that links are not followed and a file that is too large is not read.
+    /// A file of a commit. The path is a separate argument after `--`, and must be listed under
+    /// exactly that name. The tree is asked first what the path is, so that links are not followed
+    /// and a too large file is not read.
     async fn read_file(&self, revision: &str, path: &str) -> Result<Value, NoAnswer> {
         let path: RelativePath = path.parse()?;
         let (path, commit) = (path.as_str(), self.commit(revision).await?);
@@ -175,14 +179,16 @@ impl Repository {
         Ok(text.into())
     }
 
-    /// A revision is looked up once and is a commit from then on: a branch that moves between two commands of git makes no mixed answer.
+    /// Resolves a revision once, so that a branch that moves between two git commands gives no
+    /// mixed answer.
     async fn commit(&self, revision: &str) -> Result<CommitId, NoAnswer> {
         Ok(self.git.resolve(revision).await?.commit().clone())
     }
 }
 
 impl Routine for Repository {
-    /// A mistake of the agent's is its answer. A failure of the host's is not: the driver asks again, and what the journal keeps is the answer of then.
+    /// An agent's error is its answer. A host's failure is retried, and the journal keeps the later
+    /// answer.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
             match self.result(call.action).await {
@@ -195,7 +201,7 @@ impl Routine for Repository {
     }
 }
 
-/// What is cut is no answer; the agent is told how large the whole is, and how to ask for less.
+/// A cut answer is none: the agent gets the full size, and advice for a smaller request.
 fn whole(looked: &Looked, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
     if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
 }
@@ -206,7 +212,8 @@ fn commit(fields: &[&str]) -> Option<Value> {
     Some(json!({ "id": id, "author": author, "date": date, "subject": subject, "body": body.trim_end() }))
 }
 
-/// Mode, id and size of the very path, from lines of `MODE TYPE ID SIZE\tPATH`; a folder's size is `-`.
+/// The mode, id and size of exactly this path, from lines of `MODE TYPE ID SIZE\tPATH`. A folder's
+/// size is `-`.
 fn entry<'a>(listed: &'a str, path: &str) -> Option<(&'a str, &'a str, u64)> {
     listed.split_terminator('\0').find_map(|line| {
         let (facts, found) = line.split_once('\t')?;

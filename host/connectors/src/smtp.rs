@@ -1,14 +1,17 @@
-//! Email through a relay. SMTP has no key that a relay would recognise, so an attempt is one shot, and everything here serves one question:
-//! if it went wrong, can the message have been accepted?
+//! Email through a relay. SMTP has no key that a relay would recognise, so an attempt cannot be
+//! repeated safely, and this code serves one question: after an error, can the message have been
+//! accepted?
 //!
-//! A relay that says that it cannot take the message now (4xx), or that cannot be reached before it was handed over, certainly has not taken it: it is
-//! tried again under the same clearance, as relays expect.
+//! A relay that cannot take the message now (4xx), or that was unreachable before the message was
+//! sent, has certainly not taken it: the host tries again under the same clearance, as relays
+//! expect.
 //!
-//! The commands are sent one by one, because lettre's transport returns one error for all of them. Up to the answer to `DATA` nothing has been
-//! handed over. From the first byte of the message on, only the relay's own refusal says that it was not accepted; silence says nothing.
+//! Commands are sent one by one, because lettre's transport returns one error for all of them. Up
+//! to the answer to `DATA` nothing has been sent. From the message's first byte on, only the
+//! relay's own refusal proves that it was not accepted; silence proves nothing.
 //!
-//! **Invariant:** A relay's words are repeated without the password, in every form in which the password crossed the network, because some relays
-//! quote the command that they refuse.
+//! **Invariant:** a relay's words are repeated without the password, in every form in which it
+//! crossed the network, because some relays quote the refused command.
 
 mod session;
 
@@ -29,10 +32,10 @@ use super::message::{Bcc, Composer, Letter, NotComposed};
 use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Known, Perform, Preview, Previewed, quote, say};
 use session::Handed;
 
-/// The longest wait before a message is tried again: relays that ask to wait expect the next try within some minutes.
+/// The longest wait before the next attempt: relays that defer expect it within some minutes.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// How a lost outcome is settled.
+/// How an effect in doubt is resolved.
 pub const IF_LOST: IfLost = IfLost {
     class: EffectClass::OneShot,
     evidence: "a relay cannot be queried for accepted messages; look for the message id in its log or in a recipient's mailbox",
@@ -49,46 +52,45 @@ pub struct Smtp {
 /// The operator's relay.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    /// Its name, which its certificate must bear.
+    /// The host name, which its certificate must have.
     pub host: String,
-    /// Its port: 465 for [`Encryption::Implicit`], 587 for [`Encryption::StartTls`].
+    /// The port: 465 for [`Encryption::Implicit`], 587 for [`Encryption::StartTls`].
     pub port: u16,
-    /// How the connection is protected.
     pub encryption: Encryption,
     /// A certificate authority (PEM) to trust instead of the system's.
     pub authority: Option<Vec<u8>>,
-    /// What the host signs in with, if it does.
+    /// The login, if configured.
     pub login: Option<Login>,
-    /// How the host introduces itself; a name that the relay may check.
+    /// The host's name in its greeting, which the relay may check.
     pub hello: String,
-    /// How long to wait for each answer.
+    /// The time limit for each answer.
     pub time_out: Duration,
-    /// How long to wait before a message is tried again that the relay has not taken yet; each next wait is twice as long, up to [`RETRY_AFTER_MAX`].
+    /// The wait before the next attempt at a deferred message. Each further wait is twice as long,
+    /// up to [`RETRY_AFTER_MAX`].
     pub retry_after: Duration,
 }
 
-/// How the connection to the relay is protected.
+/// The encryption of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// TLS from the first byte.
+    /// TLS from the start.
     Implicit,
     /// `STARTTLS`; without it nothing is sent.
     StartTls,
-    /// None; for a relay on this machine only.
+    /// None; only for a relay on this machine.
     None,
 }
 
-/// What the host signs in with.
+/// The login at the relay.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The user's name.
     pub user: String,
-    /// The password.
     pub password: Secret,
 }
 
 impl Login {
-    /// The password in each form in which it crosses the network; an empty one can be told of no text.
+    /// The password in each form in which it crosses the network. An empty password cannot be
+    /// recognised in a text.
     fn forms(&self) -> Vec<String> {
         let Secret(password) = &self.password;
         let plain = format!("\0{}\0{password}", self.user);
@@ -102,7 +104,7 @@ impl Login {
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` out of sight.
+    /// Wraps a text.
     pub fn new(text: String) -> Self {
         Self(text)
     }
@@ -114,27 +116,22 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The operator's settings do not fit.
+/// The operator's settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// Plain text would cross a network.
     #[error("`{0}` is not on this machine: a connection without TLS is only for `localhost`, `127.0.0.1` and `::1`")]
     PlainToAnotherMachine(String),
-    /// The authority's certificate is none.
+    /// The authority's certificate is invalid.
     #[error("the relay's certificate authority cannot be read; give a PEM file")]
     Authority(#[source] lettre::transport::smtp::Error),
     /// TLS cannot be set up.
     #[error("TLS for `{host}` cannot be set up")]
-    Tls {
-        /// The relay.
-        host: String,
-        /// Why.
-        source: lettre::transport::smtp::Error,
-    },
+    Tls { host: String, source: lettre::transport::smtp::Error },
 }
 
 impl Smtp {
-    /// Checks the relay's settings; connects to nothing yet.
+    /// Checks the relay's settings without connecting.
     pub fn new(relay: Relay, composer: Composer, clock: Clock) -> Result<Self, RelayError> {
         if relay.encryption == Encryption::None && !is_local(&relay.host) {
             return Err(RelayError::PlainToAnotherMachine(relay.host));
@@ -164,7 +161,7 @@ impl Smtp {
         self.send(&letter, authorized.attempt(), receipt).await
     }
 
-    /// How long after this attempt the next one is made: twice as long each time, within bounds.
+    /// The wait after this attempt: twice as long each time, up to the maximum.
     fn again_in(&self, attempt: u32) -> Duration {
         let doubled = 2_u32.checked_pow(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
         self.relay.retry_after.saturating_mul(doubled).min(RETRY_AFTER_MAX)
@@ -257,7 +254,8 @@ impl Relay {
         builder.build().map(Some).map_err(|source| RelayError::Tls { host: self.host.clone(), source })
     }
 
-    /// Hands over a letter of the host's own. Where it is unclear whether the relay took it, it is not known to have arrived.
+    /// Sends an email of the host. If it is unclear whether the relay took it, delivery counts as
+    /// unknown.
     pub(super) async fn post(&self, letter: &Letter) -> Result<String, String> {
         match session::hand_over(self, letter).await {
             Handed::Accepted(reply) => Ok(format!("accepted by the relay {self}: {reply}")),

@@ -1,9 +1,11 @@
-//! The files that the operator gave to an agent: `workspace.list-files`, `workspace.read-file` and `workspace.read-bytes`.
+//! The files that the operator gives to an agent: `workspace.list-files`, `workspace.read-file` and
+//! `workspace.read-bytes`.
 //!
-//! A file is reached from the workspace's folder as [`relative`](super::relative) does it, so that nothing outside can be reached.
-//! Links, devices and pipes are not there for the agent.
+//! A file is opened through [`relative`](super::relative), so nothing outside is reachable. Links,
+//! devices and pipes do not exist for the agent.
 //!
-//! **Invariant:** Previews and permits name the agent of the run, and each agent reads and attaches files of its own workspace only.
+//! **Invariant:** previews and permits name the agent of the run, and each agent reads and attaches
+//! files of its own workspace only.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,19 +26,20 @@ use super::relative::{NotWithin, SpelledPath, open, spelled, walk};
 use super::{Routine, RoutineCall, Unavailable, quote};
 use holdshort_common::aside;
 
-/// The largest file that is read as text.
+/// The maximum size of a file read as text.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// The largest file that is handed over as bytes: on its way to the agent each takes some 40 times its size in the host's memory.
+/// The maximum size of a file read as bytes: on its way to the agent it takes some 40 times its
+/// size in the host's memory.
 const RAW_BYTES_MAX: u64 = 256 * 1024;
-/// The most files and folders that are listed.
+/// The maximum number of listed files and folders.
 const ENTRIES_MAX: usize = 10_000;
-/// The most bytes that are digested for one list: some seconds of a processor's time.
+/// The maximum bytes hashed for one list: some seconds of processor time.
 const LISTED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// The longest list: what a routine answer may be.
+/// The maximum size of a list, as of any routine answer.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// What a file takes in the list beside its path: its digest, its size and the names of the fields.
+/// The size of a file's list entry besides its path: digest, size and field names.
 const LISTED_FILE_BYTES: usize = 128;
-/// How deep folders may stand in each other.
+/// The maximum nesting of folders.
 const DEPTH_MAX: usize = 64;
 
 /// The folders of all agents.
@@ -45,7 +48,7 @@ pub struct Workspace {
     folders: BTreeMap<String, PathBuf>,
 }
 
-/// An agent was given a folder that cannot be read.
+/// An agent's configured folder cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("[agents.{agent}]: the workspace `{}` cannot be read: {source}", .path.display())]
 pub struct NoFolder {
@@ -54,7 +57,7 @@ pub struct NoFolder {
     source: io::Error,
 }
 
-/// Why an agent gets no answer, in words for it; or that the host cannot look.
+/// There is no answer: an error for the agent, or a failure of the host.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error("this agent has no workspace; ask the operator for one")]
@@ -86,7 +89,7 @@ impl From<Errno> for NoAnswer {
     }
 }
 
-/// What is asked.
+/// The questions of an agent.
 enum Question {
     List,
     Text(SpelledPath),
@@ -94,8 +97,8 @@ enum Question {
 }
 
 impl Workspace {
-    /// `folders` are those of the agents that have one, by the agents' names.
-    /// Each must be there now: a run could only wait for a folder that was misspelled, and nobody would know why.
+    /// `folders` are the agents' folders by name. Each must exist now: with a misspelled folder a
+    /// run would wait, and nobody would know why.
     pub fn open(folders: BTreeMap<String, PathBuf>) -> Result<Self, NoFolder> {
         for (agent, path) in &folders {
             std::fs::read_dir(path).map_err(|source| NoFolder { agent: agent.clone(), path: path.clone(), source })?;
@@ -103,7 +106,7 @@ impl Workspace {
         Ok(Self { folders })
     }
 
-    /// Answers from the folder of the run's own agent; another agent's folder cannot be named.
+    /// Answers from the run's own agent's folder; another agent's cannot be named.
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, NoAnswer> {
         let (action, folder) = (call.action, self.folders.get(call.agent).ok_or(NoAnswer::NoWorkspace)?.clone());
         let question = match (action.capability().function(), action.arguments().get("path").and_then(Value::as_str)) {
@@ -127,7 +130,8 @@ impl Workspace {
 }
 
 impl Routine for Workspace {
-    /// A mistake of the agent's is its answer; a disk that fails is the host's affair, and the driver asks again.
+    /// An agent's error is its answer. A failing disk is the host's problem, and the driver
+    /// retries.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
             match self.result(call).await {
@@ -140,14 +144,14 @@ impl Routine for Workspace {
     }
 }
 
-/// Opens first and looks then, at what was opened: a name can be given to something else in between.
+/// Opens the file first and then inspects it, because the name could be reassigned in between.
 fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
         Ok(opened) => opened,
-        // What no file can be called, no file is called.
+        // A name that no file can have belongs to no file.
         Err(Errno::NOENT | Errno::NAMETOOLONG) => return Err(NoAnswer::NoFile(owned())),
-        // A link on the way, a file where a folder should be, a socket.
+        // A link on the path, a file in place of a folder, a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(NoAnswer::NotAFile(owned())),
         Err(errno) => return Err(errno.into()),
     };
@@ -157,7 +161,7 @@ fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer
         return Err(NoAnswer::NotAFile(owned()));
     }
     let mut bytes = Vec::new();
-    // One more than is handed over shows a file that grows meanwhile.
+    // One byte more than permitted shows a file that grows meanwhile.
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(NoAnswer::TooLarge { path: owned(), bytes: metadata.len().max(bytes.len() as u64), max });
@@ -165,13 +169,14 @@ fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer
     Ok(bytes)
 }
 
-/// All files or none: a list in part would be taken for the whole.
-/// Every file with its digest, by path, so that equal workspaces have equal lists. What is too large is noticed on the way and costs no more than the
-/// limits allow.
+/// All files or none, because a partial list would be taken for the complete one. Files are sorted
+/// by path with their digests, so equal workspaces have equal lists. A limit stops the work on the
+/// way.
 fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
     let mut answer_bytes = 0;
-    // By name and not opened: there are fewer open files in a process than folders in a workspace.
+    // By name and not opened, because a process can have fewer open files than a workspace has
+    // folders.
     let mut folders: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
     while let Some(at) = folders.pop() {
         let folder = match walk(top, at.iter().map(Vec::as_slice)) {
@@ -187,7 +192,8 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
             }
             let opened = match open(&folder, name) {
                 Ok(opened) => opened,
-                // A link, a socket, or gone since the folder was read: not there for the agent.
+                // A link, a socket, or removed since the folder was read: it does not exist for the
+                // agent.
                 Err(Errno::LOOP | Errno::NXIO | Errno::NOENT) => continue,
                 Err(errno) => return Err(errno.into()),
             };
@@ -216,7 +222,7 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     Ok(files.into_values().collect::<Vec<_>>().into())
 }
 
-/// The digest and the size of what was read, which need not be what the folder said a moment ago.
+/// The digest and size of the bytes read, which may differ from the folder's data.
 fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {

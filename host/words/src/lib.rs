@@ -1,12 +1,13 @@
-//! Sentences of the host's in which somebody else's words stand.
+//! Sentences of the host that contain foreign words.
 //!
-//! A reviewer believes what the host says. So an agent, a committer or a payee must not be able to go on with a sentence of the host's: in
-//! `pay 10.00 EUR to Globex, paid 14 times before`, a payee could be called `Globex, paid 14 times before`. A [`Sentence`] is made by [`say!`] of
-//! a literal and of values that [`Said`] knows. A `String` is none of them. Somebody else's words go in through [`quote`], which puts them in
-//! quotation marks and escapes what would end the quotation or look like its end, begin a line, or hide how many spaces there are.
+//! A reviewer believes the host. So an agent, a committer or a payee must not be able to continue a sentence of the
+//! host: in `pay 10.00 EUR to Globex, paid 14 times before`, a payee could be called `Globex, paid 14 times before`.
+//! [`say!`] makes a [`Sentence`] from a literal and from values that implement [`Said`]. `String` does not. Foreign
+//! words go in through [`quote`], which adds quotation marks and escapes everything that would end the quotation or
+//! look like its end, begin a line, or hide a number of spaces.
 //!
-//! **Invariant:** outside of quotations a sentence has no `"`, so that [`pieces`] finds the quotations again in its text, and what is outside of them
-//! does not depend on what is inside.
+//! **Invariant:** outside quotations a sentence has no `"`, so [`pieces`] finds the quotations in its text, and the
+//! text outside does not depend on the text inside.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,32 +18,33 @@ use icu_properties::props::QuotationMark;
 use serde_json::Value;
 use unicode_security::confusable_detection::skeleton;
 
-/// A sentence of the host's, or several lines of them.
+/// One or more lines of the host's sentences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sentence(String);
 
-/// Somebody else's words in quotation marks.
+/// Foreign words in quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quoted(String);
 
-/// What may stand in a sentence as it is: what the host itself wrote or counted. Its text has no quotation mark and no line end.
+/// A value that may appear unquoted in a sentence, because the host wrote or counted it. Its text has no quotation mark
+/// and no line end.
 pub trait Said {
-    /// Its text.
+    /// The text.
     fn said(&self) -> Cow<'_, str>;
 }
 
-/// Makes a [`Sentence`] like `format!`, of a literal and of values that are [`Said`].
+/// Makes a [`Sentence`] like `format!`, from a literal and [`Said`] values.
 #[macro_export]
 macro_rules! say {
-    // `concat!` keeps variables from being named in the literal, which would bring them in whatever their type is.
+    // `concat!` prevents variables inside the literal, which would be accepted with any type.
     ($text:literal $(, $value:expr)* $(,)?) => {{
-        // A statement of its own, so that nothing borrowed is kept over an `await`.
+        // A separate statement, so that no borrow lasts over an `await`.
         let made = $crate::Sentence::__made(::std::format_args!(::std::concat!($text), $($crate::Said::said(&$value)),*));
         made
     }};
 }
 
-/// Makes an error of a type that has a `sentence`: it is displayed so, and stands so in other sentences.
+/// Makes an error from a type with a `sentence`: for display, and inside other sentences.
 #[macro_export]
 macro_rules! error_said {
     ($kind:ty) => {
@@ -62,7 +64,7 @@ macro_rules! error_said {
     };
 }
 
-/// Somebody else's words, whole: what an agent, a program, a relay or the system said.
+/// Quotes foreign words completely: an agent's, a program's, a relay's or the system's.
 pub fn quote(words: impl fmt::Display) -> Quoted {
     let words = words.to_string();
     let mut quoted = String::with_capacity(words.len() + 2);
@@ -86,7 +88,7 @@ pub fn quote(words: impl fmt::Display) -> Quoted {
     Quoted(quoted)
 }
 
-/// A value in the layout of JSON, with each text in it quoted.
+/// A value in JSON layout with each text quoted.
 pub fn quote_value(value: &Value) -> Sentence {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => configured(value),
@@ -99,12 +101,13 @@ pub fn quote_value(value: &Value) -> Sentence {
     }
 }
 
-/// A text of the operator's or of the host's own tables, which stands as it is but for quotation marks and line ends. Never somebody else's words.
+/// A text of the operator or of the host's own tables, unchanged except for quotation marks and line ends. Never for
+/// foreign words.
 pub fn configured(text: impl fmt::Display) -> Sentence {
     Sentence(text.to_string().replace('"', "'").replace(char::is_control, " "))
 }
 
-/// The beginning of somebody else's words, and how much more there is.
+/// The beginning of foreign words, with the number of the omitted characters.
 pub fn quote_start(words: &str, chars_max: usize) -> Sentence {
     match words.char_indices().nth(chars_max).and_then(|(end, _)| words.split_at_checked(end)) {
         Some((start, rest)) => say!("{} and {} more characters", quote(start), rest.chars().count()),
@@ -112,7 +115,7 @@ pub fn quote_start(words: &str, chars_max: usize) -> Sentence {
     }
 }
 
-/// Whether it looks like `"`, as `”` and `″` do, or makes one with the character before it, as `''` does.
+/// Whether a character looks like `"`, as `”` and `″` do, or makes one with the character before it, as `''` does.
 fn ends_a_quotation(c: char, last: char) -> bool {
     match strokes(c) {
         0 => false,
@@ -121,7 +124,7 @@ fn ends_a_quotation(c: char, last: char) -> bool {
     }
 }
 
-/// Quotation marks of several strokes, primes and commas by their names that neither Unicode's list of quotation marks nor UTS #39 has.
+/// Double quotation marks, primes and commas that are in neither Unicode's list of quotation marks nor UTS #39.
 const DOUBLE: [char; 10] = [
     '\u{2dd}',
     '\u{2f5}',
@@ -134,14 +137,14 @@ const DOUBLE: [char; 10] = [
     '\u{3003}',
     '\u{1145a}',
 ];
-/// Those of one stroke.
+/// The single ones.
 const SINGLE: [char; 7] = ['\u{201a}', '\u{275b}', '\u{275c}', '\u{275f}', '\u{2e32}', '\u{2e34}', '\u{2e41}'];
-/// Quotation marks that look like a bracket or an arrow, and not like `"`.
+/// Quotation marks that look like a bracket or an arrow, not like `"`.
 const BRACKETS: [char; 14] = [
     '«', '»', '‹', '›', '「', '」', '『', '』', '\u{fe41}', '\u{fe42}', '\u{fe43}', '\u{fe44}', '\u{ff62}', '\u{ff63}',
 ];
 
-/// How many strokes of a quotation mark a character looks like: `"` is two, `'` is one, and what is none looks like something else.
+/// The number of quotation strokes that a character looks like: two for `"`, one for `'`, zero for others.
 fn strokes(c: char) -> usize {
     match c {
         '"' => return 2,
@@ -160,30 +163,30 @@ fn strokes(c: char) -> usize {
     }
 }
 
-/// What a text looks like: its skeleton of UTS #39. Two texts with the same one can hardly be told apart.
+/// A text's look: its skeleton by UTS #39. Two texts with the same look are hard to distinguish.
 pub fn look(text: &str) -> String {
     skeleton(text).collect()
 }
 
 impl Sentence {
-    /// For [`say!`] alone.
+    /// Only for [`say!`].
     #[doc(hidden)]
     pub fn __made(text: fmt::Arguments<'_>) -> Self {
         Self(text.to_string())
     }
 
-    /// Sentences one after the other, with a text of the host's between two.
+    /// Joins sentences with a text of the host.
     pub fn join(sentences: impl IntoIterator<Item = Self>, between: &'static str) -> Self {
         let all: Vec<String> = sentences.into_iter().map(|one| one.0).collect();
         Self(all.join(between))
     }
 
-    /// Its text.
+    /// The text of the sentence.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its text.
+    /// The text of the sentence.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -266,14 +269,14 @@ impl Said for Quoted {
     }
 }
 
-/// A constant of the host's.
+/// A constant of the host.
 impl From<&'static str> for Sentence {
     fn from(text: &'static str) -> Self {
         say!("{}", text)
     }
 }
 
-/// A constant of the host's. A text that somebody else wrote does not live for ever.
+/// A constant of the host. Foreign text is never `'static`.
 impl Said for &'static str {
     fn said(&self) -> Cow<'_, str> {
         Cow::Borrowed(self)
@@ -290,7 +293,7 @@ macro_rules! said {
     )*};
 }
 
-// Their texts are made of digits, or of the few characters that ids and WIT names have.
+// Their texts consist of digits, or of the few characters in ids and WIT names.
 said!(u8, u16, u32, u64, usize, i32, i64, Digest, CallId, RunId, Capability);
 
 /// A part of a sentence.
@@ -298,12 +301,12 @@ said!(u8, u16, u32, u64, usize, i32, i64, Digest, CallId, RunId, Capability);
 pub enum Piece<'a> {
     /// The host's own words.
     Host(&'a str),
-    /// Somebody else's, as they stand between the quotation marks.
+    /// Foreign words, as they stand between the quotation marks.
     Quoted(&'a str),
 }
 
 impl Piece<'_> {
-    /// The words themselves, without escapes.
+    /// The words without escapes.
     pub fn text(&self) -> String {
         let Self::Quoted(quoted) = self else { return self.to_string() };
         let mut text = String::with_capacity(quoted.len());
@@ -324,7 +327,7 @@ impl Piece<'_> {
     }
 }
 
-/// As it stands in the sentence, quotation marks included.
+/// The part as in the sentence, with its quotation marks.
 impl fmt::Display for Piece<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -334,7 +337,8 @@ impl fmt::Display for Piece<'_> {
     }
 }
 
-/// The parts of a sentence's text, in order; put together they are the text. A quotation that does not end, as none of a [`Sentence`] does, is the host's.
+/// The parts of a sentence's text; together they are the text. An unterminated quotation, which no [`Sentence`] has,
+/// counts as the host's.
 pub fn pieces(sentence: &str) -> Vec<Piece<'_>> {
     let (mut pieces, mut rest) = (Vec::new(), sentence);
     while let Some((host, quoted, after)) = next_quotation(rest) {
@@ -346,7 +350,7 @@ pub fn pieces(sentence: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The beginning of a sentence's text. A quotation that does not fit is cut within its quotation marks.
+/// The beginning of a sentence's text. A quotation that does not fit is cut inside its quotation marks.
 pub fn beginning(sentence: &str, chars_max: usize) -> String {
     let (mut shown, mut left) = (String::new(), chars_max);
     for piece in pieces(sentence) {
@@ -359,7 +363,7 @@ pub fn beginning(sentence: &str, chars_max: usize) -> String {
                 Piece::Quoted(_) if start.len() > 1 => "\" …",
                 Piece::Quoted(_) => return shown + "…",
             };
-            // A quotation must not end in half of an escape, which would take its end along.
+            // A quotation must not end in half of an escape, which would also escape its end.
             let escapes = start.chars().rev().take_while(|c| *c == '\\').count();
             let start = if escapes % 2 == 1 { start.strip_suffix('\\').unwrap_or(&start) } else { &start };
             return shown + start + end;
@@ -370,7 +374,7 @@ pub fn beginning(sentence: &str, chars_max: usize) -> String {
     shown
 }
 
-/// The sentence of which this is the text, as another process of the host's has written it.
+/// The sentence with this text, as another process of the host wrote it.
 pub fn reread(text: &str) -> Sentence {
     let piece = |piece| match piece {
         Piece::Host(host) => configured(host),
@@ -379,7 +383,7 @@ pub fn reread(text: &str) -> Sentence {
     pieces(text).into_iter().map(piece).sum()
 }
 
-/// What stands before the next quotation, in it and after it.
+/// The text before the next quotation, inside it, and after it.
 fn next_quotation(text: &str) -> Option<(&str, &str, &str)> {
     let (host, from) = text.split_once('"')?;
     let mut escaped = false;

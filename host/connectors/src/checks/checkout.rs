@@ -1,7 +1,8 @@
-//! A fresh checkout of one commit, removed when it is dropped.
+//! A fresh checkout of one commit, removed on drop.
 //!
-//! It is a repository of its own that holds what the commit reaches and nothing else: it could not borrow the original's objects without showing
-//! every other branch, and files that were deleted from all of them, to the code of this one.
+//! It is a repository of its own with only the objects that the commit reaches. If it borrowed the
+//! original's objects, the commit's code could read every other branch, and files deleted from all
+//! branches.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -17,21 +18,22 @@ use crate::git::revision::Resolved;
 use crate::git::{self, CommitId, Git, GitError};
 use holdshort_common::reference::ReferenceName;
 
-/// How long a checkout may take: a large tree on a slow disk.
+/// The time limit for a checkout: a large tree on a slow disk.
 const CHECKOUT_MAX: Duration = Duration::from_secs(300);
-/// What git may take for one: a history of ten million objects takes more than looking at a commit does.
+/// Git's limits for a checkout: a history of ten million objects needs more than looking at a
+/// commit.
 const BOUNDS: Bounds = Bounds { memory_bytes: 4 << 30, cpu: Duration::from_secs(900) };
-/// How many files and folders there may be. The largest honest trees have half of that.
+/// The maximum number of files and folders. The largest honest trees have half of that.
 const ENTRIES_MAX: usize = 1_000_000;
-/// How much the files may take together; fewer where the disk has less room.
+/// The maximum total size of the files; less on a disk with less free space.
 const FILES_BYTES_MAX: u64 = 8 << 30;
-/// How much of git's complaints is told.
+/// The part of git's error output that a message repeats.
 const COMPLAINT_CHARS_MAX: usize = 500;
 
-/// Why there is no checkout.
+/// The checkout was not made.
 #[derive(Debug)]
 pub(super) enum NotMade {
-    /// The commit is too large, and will be so the next time; what the limit is, in words.
+    /// The commit is too large, and always will be; with the limit as text.
     TooLarge(String),
     /// The host could not make it this time.
     Failed(io::Error),
@@ -53,17 +55,17 @@ impl From<GitError> for NotMade {
     }
 }
 
-/// A folder with the files of a commit in it, a home and a place for temporary files.
+/// A folder with the files of a commit, a home folder, and a folder for temporary files.
 #[derive(Debug)]
 pub(super) struct Checkout {
     name: String,
-    /// Removed with this value.
+    /// Removes the folder on drop.
     _removed: Removed,
     folders: Folders,
 }
 
 impl Checkout {
-    /// Makes one in `scratch`.
+    /// Makes a checkout in `scratch`.
     pub(super) async fn make(
         git: &Git,
         resolved: &Resolved,
@@ -75,11 +77,11 @@ impl Checkout {
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = random.iter().fold("check-".to_owned(), |name, byte| name + &format!("{byte:02x}"));
         let folder = std::path::absolute(scratch)?.join(&name);
-        // From here on the folder goes with the value, also when something fails or the run is cancelled.
+        // From here on the folder is removed with the value, also after an error or a cancellation.
         let checkout = Self { _removed: Removed(folder.clone()), folders: Folders::make(folder)?, name };
         let format = format!("--object-format={}", if commit.as_str().len() == 64 { "sha256" } else { "sha1" });
         checkout.measure(git, commit).await?;
-        // No template, so no hooks; a new configuration, so no filters.
+        // No template means no hooks; a new configuration means no filters.
         checkout.git(children, &["init", "--quiet", "--template=", &format], Vec::new()).await?;
         checkout.copy(git, resolved, children).await?;
         checkout.git(children, &["checkout", "--quiet", "--detach", commit.as_str()], Vec::new()).await?;
@@ -89,25 +91,26 @@ impl Checkout {
         Ok(checkout)
     }
 
-    /// Unlike any other checkout's, of this host or an earlier one.
+    /// A name unlike any other checkout's, of this host or an earlier one.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where everything is.
+    /// The checkout's folders.
     pub(super) fn folders(&self) -> &Folders {
         &self.folders
     }
 
-    /// Copies the commit, what it reaches, and the tags within that, out of the original. Where the original is not complete (a shallow or a partial
-    /// clone) neither is the copy.
+    /// Copies the commit, the objects it reaches, and the tags among them from the original. If the
+    /// original is incomplete (a shallow or partial clone), so is the copy.
     async fn copy(&self, git: &Git, resolved: &Resolved, children: &Children) -> Result<(), NotMade> {
         let own = self.folders.tree().join(".git");
         let original = std::path::absolute(git.common_folder().await?)?;
         if original.join("shallow").exists() {
             std::fs::copy(original.join("shallow"), own.join("shallow"))?;
         }
-        // The tags, because builds take their version from them (`git describe`), and the branch that the commit was found by.
+        // Tags, because builds derive their version from them (`git describe`), and the branch by
+        // which the commit was found.
         let commit = resolved.commit();
         let mut references = git.tags(commit).await?;
         if let Some(name) = resolved.reference().filter(|name| name.branch().is_some()) {
@@ -126,7 +129,7 @@ impl Checkout {
         Ok(std::fs::remove_file(borrowed)?)
     }
 
-    /// Judges what the commit would unfold to, before a file of it is written.
+    /// Checks the size of the commit's files before one of them is written.
     async fn measure(&self, git: &Git, commit: &CommitId) -> Result<(), NotMade> {
         let (bytes_free, files_free) = Reserve::half(self.folders.all())?.room()?;
         let (bytes_max, files_max) = (FILES_BYTES_MAX.min(bytes_free), files_free.min(ENTRIES_MAX as u64));
@@ -143,11 +146,12 @@ impl Checkout {
         }
     }
 
-    /// Runs git in the checkout. What it was stopped for, it would be stopped for again.
+    /// Runs git in the checkout. A limit that stopped it would stop it again.
     async fn git(&self, children: &Children, arguments: &[&str], stdin: Vec<u8>) -> Result<(), NotMade> {
         let quiet =
             ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
-        // Here the index is the checkout's own, and its references are in files, of which one is written by hand.
+        // The checkout has an index of its own, and its references are files, one of which is
+        // written directly.
         let files = ("GIT_DEFAULT_REF_FORMAT".to_owned(), "files".to_owned());
         let environment =
             git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").chain([files]).collect();
@@ -184,14 +188,15 @@ impl Checkout {
     }
 }
 
-/// A folder that is removed with this value.
+/// A folder that is removed on drop.
 #[derive(Debug)]
 struct Removed(PathBuf);
 
 impl Drop for Removed {
     fn drop(&mut self) {
         let folder = self.0.clone();
-        // On a thread of its own, because a build's folder holds ten thousands of files and this may be a task's thread.
+        // On a thread of its own, because a build can leave ten thousands of files and this may be
+        // a runtime thread.
         let removal = std::thread::Builder::new().spawn(move || remove(&folder));
         if let Err(error) = removal {
             tracing::warn!(path = %self.0.display(), %error, "a checkout could not be removed");
@@ -199,12 +204,12 @@ impl Drop for Removed {
     }
 }
 
-/// Makes `scratch` (0700) and removes what is in it.
+/// Creates `scratch` (0700) and removes its content.
 pub(super) fn empty(scratch: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(scratch)?;
     for entry in std::fs::read_dir(scratch)? {
         let entry = entry?;
-        // Nothing but checkouts, should somebody have named a folder of theirs.
+        // Removes only checkouts, in case an operator configured a folder with other files.
         if entry.file_name().to_string_lossy().starts_with("check-") {
             remove(&entry.path());
         }
@@ -212,14 +217,15 @@ pub(super) fn empty(scratch: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes whatever a check has left. These programs walk a tree of any depth with a bounded number of open files, where a recursion of the host's
-/// would end the host, and folders that their owner may not list do not stop them.
+/// Removes everything a check has left. These programs walk a tree of any depth with a limited
+/// number of open files, where recursion in the host would overflow its stack; and folders without
+/// read permission do not stop them.
 fn remove(folder: &Path) {
     for argv in [["chmod", "-R", "u+rwX", "--"], ["rm", "-r", "-f", "--"]] {
         let [program, arguments @ ..] = argv;
         let mut command = Command::new(program);
         let started = command.args(arguments).arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        // What there is to remove is as large as the check made it.
+        // The amount to remove depends on the check.
         let ended = started.and_then(|mut child| {
             drop(lower(Some(child.id())));
             child.wait()

@@ -1,8 +1,9 @@
-//! How many tests passed, from the closing lines of common test runners.
+//! Finds test counts in the last lines of common test runners.
 //!
-//! It is what the program printed, no more: the repository's own code says it. The exit status decides whether a check passed.
+//! They are only the program's output, that is, a claim of the repository's own code. The exit
+//! status decides whether a check passed.
 
-/// What a test suite counted.
+/// The counts of a test run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) passed: u32,
@@ -10,7 +11,8 @@ pub(super) struct Counts {
     pub(super) skipped: u32,
 }
 
-/// Looks for closing lines of cargo, Python's unittest, pytest, jest and the like, and of TAP.
+/// Searches for the last lines of cargo, Python's unittest, pytest, jest and similar runners, and
+/// of TAP.
 pub(super) fn find(output: &str) -> Option<Counts> {
     let output = plain(output);
     let lines = || output.lines().map(str::trim);
@@ -21,7 +23,7 @@ pub(super) fn find(output: &str) -> Option<Counts> {
         .or_else(|| tap(lines()))
 }
 
-/// `test result: ok. 3 passed; 0 failed; 1 ignored; …`, once for every test program: their sum.
+/// The sum over `test result: ok. 3 passed; 0 failed; 1 ignored; …`, one line per test program.
 fn cargo<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
     let results = lines.filter_map(|line| line.strip_prefix("test result: ")).filter_map(|line| {
         let (_, counts) = line.split_once(". ")?;
@@ -34,7 +36,8 @@ fn cargo<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
     })
 }
 
-/// `Ran 4 tests in 0.002s`, then `OK`, `OK (skipped=1)` or `FAILED (failures=1, errors=1)`: Python's own runner.
+/// Python's runner: `Ran 4 tests in 0.002s`, then `OK`, `OK (skipped=1)` or `FAILED (failures=1,
+/// errors=1)`.
 fn unittest<'a>(mut lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<Counts> {
     let mut counts = Counts::default();
     let verdict = lines.rfind(|line| !line.is_empty())?;
@@ -57,7 +60,8 @@ fn unittest<'a>(mut lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<C
     Some(counts)
 }
 
-/// `===== 3 passed, 1 failed in 0.12s =====`, `Tests: 1 failed, 3 passed, 4 total`, `3 passed, 1 failed`.
+/// `===== 3 passed, 1 failed in 0.12s =====`, `Tests: 1 failed, 3 passed, 4 total`, `3 passed, 1
+/// failed`.
 fn list(line: &str) -> Option<Counts> {
     let line = line.trim_matches(['=', ' ']);
     let line = line.strip_prefix("Tests:").unwrap_or(line);
@@ -65,13 +69,14 @@ fn list(line: &str) -> Option<Counts> {
     words(line.split(','))
 }
 
-/// `3 passed` and `1 failed` and so on; `None` if a part is not a number and a word, or if no part is known.
+/// `3 passed`, `1 failed` and so on. `None` if a part is not a number and a word, or no part is
+/// known.
 fn words<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Counts> {
     let (mut counts, mut is_known) = (Counts::default(), false);
     for part in parts.map(str::trim).filter(|part| !part.is_empty()) {
         let (number, word) = part.split_once(' ')?;
         let Ok(number) = number.parse::<u32>() else {
-            // Cargo closes with `finished in 0.01s`.
+            // Cargo's line ends in `finished in 0.01s`.
             if number == "finished" { continue } else { return None }
         };
         let slot = match word {
@@ -86,7 +91,7 @@ fn words<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Counts> {
     is_known.then_some(counts)
 }
 
-/// Node's closing lines: `# pass 3`, `# fail 0`, `# skipped 1`.
+/// Node's last lines: `# pass 3`, `# fail 0`, `# skipped 1`.
 fn tap_totals<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + Clone) -> Option<Counts> {
     let last = |name: &str| {
         let numbers = lines.clone().rev().filter_map(|line| line.strip_prefix("# ").or(line.strip_prefix("ℹ ")));
@@ -113,7 +118,7 @@ fn tap<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
     has_plan.then_some(counts)
 }
 
-/// Without the colours that a runner was made to print.
+/// Removes colours.
 fn plain(text: &str) -> String {
     let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once("\x1b[") {

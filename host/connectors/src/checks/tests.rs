@@ -3,7 +3,7 @@ use std::path::Path;
 use super::super::git::tests::{Scratch, action, answer, evidence};
 use super::*;
 
-/// A check that runs `script` with a shell, as an operator would write it.
+/// A check that runs `script` with a shell, as an operator would configure it.
 fn shell(script: &str) -> Check {
     Check {
         argv: ["sh", "-c", script].map(str::to_owned).into(),
@@ -80,7 +80,7 @@ async fn only_named_checks_run_and_only_on_allowed_revisions() {
             "feature",
             "may not run on \"refs/heads/feature\", only on `refs/heads/main`, `refs/heads/release/*`",
         ),
-        // An allowed pattern is no way to a commit by another name.
+        // An allowed pattern does not permit the commit under another name.
         ("tests", "release/1.0..feature", "does not name a revision"),
         ("tests", "release/none", "there is no branch or tag \"release/none\""),
         ("tests", "--all", "does not name a revision"),
@@ -90,7 +90,8 @@ async fn only_named_checks_run_and_only_on_allowed_revisions() {
     }
 }
 
-/// A build that takes its version from `git describe` finds it, and a branch by its name; what the repository has besides stays out.
+/// A build with `git describe` finds its version and its branch. Everything else in the repository
+/// is missing.
 #[tokio::test]
 async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     let scratch = Scratch::new();
@@ -112,7 +113,7 @@ async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     ] {
         assert_eq!(run(&checks, "tests", revision).await["ok"]["output-tail"], expected, "{revision}");
     }
-    // Where the repository's history ends, the checkout's ends too.
+    // The checkout's history ends where the repository's does.
     let shallow = scratch.folder.path().join("shallow");
     scratch.run(&[
         "clone",
@@ -127,8 +128,8 @@ async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     assert_eq!(run(&checks, "log", "main").await["ok"]["output-tail"], "1\n");
 }
 
-/// A few objects make a tree of any size, and one content may stand in it any number of times. An answer ends the matter, where a failure would be tried
-/// again, and nothing of it has been written.
+/// A few objects can describe a tree of any size, and one content can occur any number of times.
+/// The answer is final, because a failure would be retried, and nothing was written.
 #[tokio::test]
 async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
     let scratch = Scratch::new();
@@ -225,7 +226,7 @@ async fn checkouts_are_removed_also_those_of_an_earlier_host() {
     assert_eq!(run(&checks, "tests", "main").await["ok"]["passed"], true);
     let answer = run(&checks, "missing", "main").await;
     assert!(answer["err"].as_str().unwrap().contains("ask the operator to correct it"), "{answer}");
-    // The removal goes on beside; what stays would stay for ever.
+    // The removal runs in the background. A folder that stays would stay for ever.
     let left = || (entries(&checkouts(&scratch)), entries(&scratch.folder.path().join("children")));
     for _ in 0..500 {
         if left() == (1, 0) {

@@ -1,35 +1,25 @@
-//! Why a child was never started, in words.
+//! The reasons why a child process was not started.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::{Known, Sentence, error_said, quote, say};
 
-/// A child that was never started.
+/// A child process was not started.
 #[derive(Debug)]
 pub enum NotStarted {
-    /// There is nothing to run.
+    /// The command is empty.
     EmptyCommand,
     /// A child of the same name still runs.
     Busy(PathBuf),
-    /// Its files cannot be made.
-    Files {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// Its output files cannot be created.
+    Files { path: PathBuf, source: io::Error },
     /// The program cannot be run.
-    Program {
-        /// Which.
-        program: String,
-        /// Why.
-        source: io::Error,
-    },
+    Program { program: String, source: io::Error },
 }
 
 impl NotStarted {
-    /// In words.
+    /// The reason as a sentence.
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::EmptyCommand => say!("the command is empty; name a program"),

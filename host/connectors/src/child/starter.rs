@@ -1,6 +1,7 @@
-//! The thread that starts every child, and lives as long as the host does.
+//! The thread that starts all children. It lives as long as the host.
 //!
-//! A sandbox asks the kernel to end it with its parent, and to the kernel that is the thread that started it. Threads of a runtime come and go.
+//! A sandbox asks the kernel to end it with its parent, and for the kernel the parent is the thread
+//! that started it. Runtime threads can end earlier.
 
 use std::io;
 use std::sync::LazyLock;
@@ -12,11 +13,11 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Starts a child of the calling task's runtime. One that nobody takes any more is killed.
+/// Starts a child on the calling task's runtime. A child that nobody receives is killed.
 pub(super) async fn start(mut command: Command) -> io::Result<Child> {
     static JOBS: LazyLock<Sender<Job>> = LazyLock::new(|| {
         let (jobs, waiting) = channel::<Job>();
-        // Where there is no thread, whoever sends a job is told.
+        // If the thread is missing, sending a job fails, and the caller gets the error.
         let _ = std::thread::Builder::new().name("children".into()).spawn(move || waiting.iter().for_each(|job| job()));
         jobs
     });
@@ -26,7 +27,7 @@ pub(super) async fn start(mut command: Command) -> io::Result<Child> {
     command.kill_on_drop(true);
     let job: Job = Box::new(move || {
         let _inside = runtime.enter();
-        // If nobody waits any more the child is dropped, and so killed.
+        // If the caller is gone, the child is dropped and thereby killed.
         let _ = reply.send(command.spawn());
     });
     JOBS.send(job).map_err(|_| ended())?;

@@ -111,7 +111,8 @@ async fn what_cannot_be_started_says_so() {
     assert!(error.to_string().starts_with("`/no/such/program` cannot be run"), "{error}");
 }
 
-/// The host that is killed in the next test, which runs this one in a process of its own and names the folder. Without a folder there is nothing to do.
+/// The host that the next test kills. That test runs this one in a process of its own and passes
+/// the folder. Without a folder this test does nothing.
 #[tokio::test]
 async fn host_to_be_killed() {
     let Ok(folder) = std::env::var("HOLDSHORT_TEST_FOLDER") else { return };

@@ -1,4 +1,4 @@
-//! Answers routine functions.
+//! Answers routine functions with the operator's programs.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,10 +10,10 @@ use super::super::program::{Program, how, words};
 use super::super::{Known, Routine, RoutineCall, Sentence, Unavailable, say};
 use super::look::{Surroundings, own, printed};
 
-/// The exit status by which a program asks to be asked again: `EX_TEMPFAIL` of `sysexits.h`.
+/// The exit status with which a program asks to be run again: `EX_TEMPFAIL` of `sysexits.h`.
 const TRY_AGAIN: i32 = 75;
 
-/// Answers routine functions with a program of the operator's.
+/// Answers routine functions with a program.
 #[derive(Clone)]
 pub struct Answers {
     program: Program,
@@ -26,8 +26,9 @@ impl Answers {
         Self { program, around }
     }
 
-    /// The agent hears what the program decided to say: its result, or, where the function's error is a string, why it ended with another
-    /// status than 0. Whatever did not come to an end by itself, or does not fit, is for the operator to put right: the host asks again.
+    /// The agent gets the program's answer: its result or, if the function's error is a string, the
+    /// error output of a non-zero exit. If the program was stopped or its output has the wrong
+    /// type, the operator must fix it, and the host retries.
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, Sentence> {
         let ty = self.around.types.of(call.action).await?;
         let mut environment = own(call.action);
@@ -59,7 +60,7 @@ impl Routine for Answers {
     }
 }
 
-/// Whether an error of the function is a text, so that what a program says on its standard error can be one.
+/// Whether a function's error is a string, so that the error output can be one.
 fn errs_with_text(ty: &FunctionType) -> bool {
     matches!(&ty.result, Some(WitType::Result { err: Some(err), .. }) if **err == WitType::String)
 }

@@ -1,4 +1,5 @@
-//! What a program of the operator's finds out about a call before it is judged, so that policies can rest on it.
+//! Facts of a call that an operator's program finds before the verdict, so that policies can use
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +10,18 @@ use super::super::child::Output;
 use super::super::{Sentence, quote, say};
 use super::look::printed_json;
 
-/// A program that prints facts, and the facts that it may print.
+/// A program that prints facts, and their declared types.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// The type of each fact, by its name.
+    /// The type of each fact by name.
     pub types: BTreeMap<String, WitType>,
 }
 
 impl Facts {
-    /// The facts that a program printed, each in the normal form of its type. What it does not know it leaves out, or prints as `null`.
+    /// Reads the printed facts in the normal form of their types. Unknown facts are missing or
+    /// `null`.
     pub(super) fn read(&self, output: &Output) -> Result<Value, Sentence> {
         let Some(Value::Object(found)) = printed_json(output)? else {
             return Err("it printed no JSON object of facts, such as `{\"open-orders\": 3}`".into());

@@ -1,4 +1,4 @@
-//! Running a program that only looks, and reading what a program printed.
+//! Runs a program that only looks, and reads printed JSON.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,28 +12,29 @@ use super::super::program::{KEPT_BYTES_MAX, Program};
 use super::super::{Sentence, quote, say};
 use holdshort_common::once::once;
 
-/// The types of functions that are not ours: the component that asks brings them.
+/// The types of foreign functions, which come from the calling component.
 pub trait FunctionTypes: Send + Sync {
-    /// The type with which the action's component imports its function, or why it cannot be told.
+    /// The type of the action's function in its component, or the reason why it is unknown.
     fn of<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, Sentence>>;
 }
 
-/// What all programs of a host share.
+/// The context that all programs of a host share.
 #[derive(Clone)]
 pub struct Surroundings {
     pub(super) types: Arc<dyn FunctionTypes>,
     pub(super) children: Children,
-    /// How many programs have looked.
+    /// The number of programs run for looking.
     looks: Arc<AtomicU64>,
 }
 
 impl Surroundings {
-    /// `children` holds the output of running programs.
+    /// `children` stores the output of running programs.
     pub fn new(children: Children, types: Arc<dyn FunctionTypes>) -> Self {
         Self { types, children, looks: Arc::default() }
     }
 
-    /// Runs `argv` within the bounds of `program`; whatever it leaves behind is killed, because it was to look.
+    /// Runs `argv` within the limits of `program`. Processes that it leaves behind are killed,
+    /// because it was only to look.
     pub(super) async fn look(
         &self,
         program: &Program,
@@ -44,14 +45,15 @@ impl Surroundings {
         let order = program.order(argv, action.canonical().into_bytes(), own);
         let order = Order { leftovers: Leftovers::Kill, ..order };
         loop {
-            // Numbers begin anew with each host, so that what a killed one left is overwritten and does not pile up.
+            // Numbers restart with each host, so that files of a killed one are overwritten and do
+            // not accumulate.
             let name = format!("look-{}", self.looks.fetch_add(1, Ordering::Relaxed));
             match self.children.run(&name, order.clone()).await {
                 Ok(ended) => {
                     self.children.forget(&name).await;
                     return Ok(ended);
                 }
-                // A program of an earlier host still runs under that number.
+                // A program of an earlier host still runs under this number.
                 Err(NotStarted::Busy(_)) => {}
                 Err(error) => return Err(error.sentence()),
             }
@@ -59,12 +61,12 @@ impl Surroundings {
     }
 }
 
-/// What every program gets in its environment from the host.
+/// The host's variables in every program's environment.
 pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
     vec![("HOLDSHORT_CAPABILITY", action.capability().to_string())]
 }
 
-/// The JSON that a program printed; none if it printed nothing.
+/// The printed JSON; `None` if nothing was printed.
 pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
     if output.is_cut() {
         return Err(say!("it printed {} bytes; at most {} are read", output.written_bytes, KEPT_BYTES_MAX));
@@ -76,7 +78,7 @@ pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
     once(text).map(Some).map_err(|error| say!("its output is not JSON: {}", quote(error)))
 }
 
-/// The JSON of type `ty` that a program printed, in normal form. One that has nothing to return may print nothing.
+/// The printed JSON of type `ty`, in normal form. Without a result type, nothing may be printed.
 pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Sentence> {
     let value = match printed_json(output)? {
         Some(value) => value,

@@ -1,19 +1,20 @@
-//! One line about a call whose meaning the host does not know: its name and its arguments, each cut where it would push the others out.
+//! A one-line summary of a call whose meaning the host does not know: its name and arguments, each
+//! shortened so that all are visible.
 
 use holdshort_gate::{Action, RATIONALE};
 use serde_json::Value;
 
 use crate::{Known, Sentence, quote_start, say};
 
-/// How much of one argument stands in a list.
+/// The part of one argument in a summary.
 const ARGUMENT_CHARS_MAX: usize = 60;
-/// How much of all of them does.
+/// The part of all arguments in a summary.
 const ARGUMENTS_CHARS_MAX: usize = 240;
 
-/// The summary of an action; the whole of it is in the arguments that the reviewer sees.
+/// The summary of an action. Reviewers see the complete arguments.
 pub(super) fn of(action: &Action) -> Sentence {
     let arguments = action.arguments().as_object().into_iter().flatten();
-    // The agent's words are no part of what would happen.
+    // The agent's reasons are no part of the action.
     let arguments = arguments.filter(|(name, _)| *name != RATIONALE);
     let mut chars = 0;
     let count = arguments.clone().count();
@@ -31,7 +32,7 @@ pub(super) fn of(action: &Action) -> Sentence {
     say!("{}({})", *action.capability(), all)
 }
 
-/// A text as a quotation, numbers and the like as they are, and the JSON of anything else as a quotation.
+/// A text as a quotation, a number unchanged, and any other value as quoted JSON.
 fn argument(value: &Value) -> Sentence {
     match value {
         Value::Null => say!("none"),

@@ -1,4 +1,4 @@
-//! With real programs. How a call goes through the whole host is shown by `tests/any_import.rs`.
+//! Tests with real programs. `tests/any_import.rs` shows a call's way through the whole host.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::super::exhibit::tests::sentence;
 use super::super::{Routine, RoutineCall, Unavailable};
 use super::*;
 
-/// `delete: func(id: string) -> result<u64, string>`, of a component that nobody has to read.
+/// `delete: func(id: string) -> result<u64, string>`, of an imaginary component.
 fn function() -> FunctionType {
     let result = WitType::Result { ok: Some(Box::new(WitType::U64)), err: Some(Box::new(WitType::String)) };
     FunctionType { params: vec![("id".into(), WitType::String)], result: Some(result) }
@@ -135,7 +135,7 @@ async fn only_exit_0_with_a_fitting_value_is_done_and_only_a_named_code_is_not_d
     use Attempt::{Done, NotDone, Unknown};
     let cases = [
         ("echo '\"5\"'; echo noise >&2", Done(json!("5"))),
-        // The spelling for people who edit is taken too; what the agent gets is the normal form.
+        // The spelling for editors is accepted too; the agent gets the normal form.
         ("echo 5", Done(json!("5"))),
         ("echo no such contact >&2; exit 4", NotDone(sentence("exit status 4: \"no such contact\""))),
         ("exit 4", NotDone("exit status 4".into())),
@@ -282,7 +282,7 @@ async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
     let cases = [
         ("echo 5; echo gone since noon >&2", happened("the lookup `SCRIPT`: exit status 0: \"gone since noon\"")),
         ("echo still there >&2; exit 4", not("the lookup `SCRIPT`: exit status 4: \"still there\"")),
-        // What a script exits with when it fails says nothing about the effect.
+        // A script's failure status says nothing about the effect.
         ("echo 5; exit 1", unknown("exit status 1")),
         ("echo 5; kill -9 $$", unknown("ended by signal 9")),
         ("true", unknown("exit status 0, but it printed nothing, but the function returns a value")),
@@ -382,7 +382,7 @@ async fn a_routine_program_knows_who_asks() {
     assert!(!environment.contains("HOLDSHORT_KEY"), "an answer has no key: nothing is done");
 }
 
-/// What an earlier host left running does not get in the way.
+/// A program left running by an earlier host does not interfere.
 #[tokio::test]
 async fn programs_that_look_do_not_wait_for_each_other() {
     let scratch = Scratch::new();
@@ -391,7 +391,7 @@ async fn programs_that_look_do_not_wait_for_each_other() {
     let call = RoutineCall { agent: "clerk", run: &run, action: &action };
     let quick = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        // Numbers begin anew, as in the next host.
+        // Numbers restart, as in the next host.
         scratch.answer(function(), "echo '{\"ok\": 6}'").await
     };
     let (slow, quick) = tokio::join!(earlier.answer(call), quick);

@@ -1,11 +1,11 @@
-//! The folders of one confined program, outside.
+//! The folders of one confined program, as seen from outside.
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Files of `/etc` that a program sees in place of the machine's: they name nobody who has an account here.
+/// Files in `/etc` that replace the machine's: they name no account of this machine.
 const ETC: [(&str, &str); 4] = [
     (
         "passwd",
@@ -16,12 +16,13 @@ const ETC: [(&str, &str); 4] = [
     ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 ];
 
-/// A folder with a place for files to work on, a home, a place for temporary files, and what stands in `/etc`.
+/// A folder with the working files, a home folder, a folder for temporary files, and files for
+/// `/etc`.
 #[derive(Clone, Debug)]
 pub struct Folders(PathBuf);
 
 impl Folders {
-    /// Makes `folder` and all that belongs into it, each readable by its owner alone.
+    /// Creates `folder` with its content, each part readable only by its owner.
     pub fn make(folder: PathBuf) -> io::Result<Self> {
         let folders = Self(folder);
         let etc = folders.0.join("etc");
@@ -31,33 +32,33 @@ impl Folders {
         for (name, text) in ETC {
             let file = etc.join(name);
             std::fs::write(&file, text)?;
-            // The program may be another user, whatever the host's mask is.
+            // The program may run as another user, whatever the host's umask is.
             std::fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         }
         Ok(folders)
     }
 
-    /// All of it.
+    /// The whole folder.
     pub fn all(&self) -> &Path {
         &self.0
     }
 
-    /// What is worked on.
+    /// The working files.
     pub fn tree(&self) -> PathBuf {
         self.0.join("tree")
     }
 
-    /// An empty home folder.
+    /// The home folder, empty at first.
     pub fn home(&self) -> PathBuf {
         self.0.join("home")
     }
 
-    /// For temporary files, so that they go too.
+    /// The folder for temporary files, removed with the rest.
     pub fn temporary(&self) -> PathBuf {
         self.0.join("tmp")
     }
 
-    /// The files of `/etc`, by name.
+    /// The files for `/etc` by name.
     pub(super) fn etc(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         ETC.iter().map(|(name, _)| (*name, self.0.join("etc").join(name)))
     }

@@ -7,7 +7,7 @@ use super::super::child::How;
 use super::super::git::tests::{Scratch, action};
 use super::*;
 
-/// A connector whose program is `script`, run with a shell that appends each of its starts to `runs`.
+/// A connector whose program is `script`, run with a shell that records each start in `runs`.
 fn connector(scratch: &Scratch, script: &str) -> DeployCommand {
     let counted = format!("echo started >> {}; {script}", runs(scratch).display());
     let program = Program {
@@ -57,7 +57,7 @@ async fn perform(connector: &DeployCommand, action: &Action, preconditions: &Val
     connector.attempt(action, preconditions, Origin { run: &run, call: 2, attempt: 1, key: &key }).await
 }
 
-/// What comes of a program that is shown and then run.
+/// The outcome of a program that is previewed and then run.
 async fn outcome(script: &str) -> Attempt {
     let scratch = Scratch::new();
     let (connector, action) = (connector(&scratch, script), deploy("main"));
@@ -92,12 +92,12 @@ async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_recei
         "key": "k1", "run": "r1", "call": 2, "attempt": 1,
     });
     assert_eq!(said(&heard), expected);
-    // Nothing of the host's environment: the last word is absent.
+    // None of the host's environment: the last word is missing.
     assert_eq!(std::fs::read_to_string(plain).unwrap(), format!("production main refs/heads/main {new} {old} k1\n"));
     assert_eq!(connector.receipt(&inquiry(&action, &previewed.preconditions)), Some(receipt));
 }
 
-/// What the branch of the target says is shown with the commits and the diff, as by the connector that moves branches.
+/// The target's branch is shown with commits and diff, as by the connector that moves branches.
 #[tokio::test]
 async fn a_reviewer_sees_what_would_change() {
     let scratch = Scratch::new();
@@ -127,14 +127,14 @@ async fn a_reviewer_sees_what_would_change() {
     });
     assert_eq!(preconditions, shown);
 
-    // Backwards: what would be lost comes first.
+    // Backwards: the lost commits come first.
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let (summary, exhibits, _) = look("production", old.as_str()).await;
     let lacks = "NOT A FAST-FORWARD, it lacks 1 commit of refs/heads/production, which is at";
     assert!(summary.contains(&format!("{lacks} {}, and has 0 commits more; ", new.short())), "{summary}");
     assert!(exhibits[0].0.starts_with("not a fast-forward: commits that `production` would lose (1)"));
 
-    // Nothing to compare with is said, and again the same is no reason to refuse.
+    // A missing comparison is reported, and deploying the same commit again is permitted.
     for (target, says) in [
         ("production", "refs/heads/production is at this commit already"),
         ("new", "the commit it replaces is NOT KNOWN, because there is no refs/heads/new; no diff is shown"),
@@ -146,7 +146,7 @@ async fn a_reviewer_sees_what_would_change() {
     }
 }
 
-/// A target of which nothing is known has nothing before.
+/// A target without a branch has no previous state.
 #[tokio::test]
 async fn a_first_deployment_has_no_previous() {
     let scratch = Scratch::new();
@@ -203,7 +203,7 @@ async fn a_target_is_deployed_to_by_one_at_a_time() {
     assert!(matches!(first, Attempt::Done(_)), "{first:?}");
     let why = "another deployment to `production` was under way";
     assert_eq!((second, started(&scratch)), (Attempt::FactsChanged(why.into()), 1));
-    // And then it is free again.
+    // Then it is free again.
     assert!(matches!(perform(&connector, &action, &shown).await, Attempt::Done(_)));
 }
 
@@ -216,13 +216,13 @@ async fn what_has_moved_since_is_not_deployed() {
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("\"main\" was {old} when it was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // What the target runs: somebody else has deployed.
+    // The target's branch: somebody else has deployed.
     let shown = connector.preview("release", &action).await.unwrap().preconditions;
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("refs/heads/production was at {old} when it was shown and is at {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // Where it is deployed from, and which branch tells what runs.
+    // The repository, and the branch that shows the deployed commit.
     let shown = connector.preview("release", &action).await.unwrap().preconditions;
     let mut elsewhere = connector.clone();
     elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());
@@ -268,7 +268,8 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
         other @ (Finding::Happened { .. } | Finding::DidNotHappen { .. }) => panic!("{other:?}"),
     };
     assert!(evidence().await.contains("has left no"), "it was never started");
-    // A host that is killed takes no notice of its child; a dropped future stands for it here, with the child let go.
+    // A killed host does not wait for its child. A dropped future with a released child stands for
+    // it.
     let order = connector.order(
         &Release::of(&action).unwrap(),
         &Facts::read(&shown).unwrap(),

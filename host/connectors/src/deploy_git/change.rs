@@ -1,4 +1,4 @@
-//! What would change if a branch were moved, as the repository itself tells it.
+//! Describes the move of a branch from the repository's data.
 
 use serde_json::{Value, json};
 
@@ -13,47 +13,49 @@ use crate::history::History;
 use crate::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Known, Previewed, Sentence, say};
 use holdshort_common::aside;
 
-/// Whose words commits and diffs are.
+/// The author of commits and diffs.
 pub(crate) const REPOSITORY: &str = "the repository";
 
-/// A commit's id, author, date and whole message, the message indented so that it cannot look like another commit.
+/// A commit's id, author, date and complete message. The message is indented, so that it cannot
+/// look like another commit.
 const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,4)%B";
-/// Why the number of commits is not known, for headings and summaries.
+/// Why the number of commits is unknown, for titles and summaries.
 pub(crate) const SHALLOW: &str = "the repository is a shallow clone";
 
-/// A number of commits in words.
+/// A number of commits as text.
 pub(crate) fn commits(count: u64) -> Sentence {
     say!("{} commit{}", count, if count == 1 { "" } else { "s" })
 }
 
-/// A move of a branch that nobody has made yet.
+/// A move of a branch that has not happened yet.
 pub(crate) struct Change<'a> {
     pub(crate) git: &'a Git,
-    /// The target's name, for headings.
+    /// The target's name, for titles.
     pub(crate) target: &'a str,
     pub(crate) branch: &'a str,
     pub(crate) old: Option<&'a CommitId>,
     pub(crate) new: &'a CommitId,
 }
 
-/// How much a change is, for a line about it.
+/// The size of a change, for its summary.
 pub(crate) struct Extent {
-    /// Commits that come and go, as far as that can be told.
+    /// The added and removed commits, if known.
     pub(crate) relation: Relation,
-    /// A count of files and lines in words.
+    /// The number of files and lines as text.
     pub(crate) files: String,
     /// The facts about the files.
     counts: Vec<(&'static str, Value)>,
-    /// Id and subject of the commits that come, the newest first, at most [`COMMITS_MAX`].
+    /// The id and subject of the added commits, newest first, at most [`COMMITS_MAX`].
     commits: Vec<Value>,
 }
 
-/// How many commits are named in the facts of a deployment, which stand in its proposal. All of them are in its evidence.
+/// The number of commits in the facts of a deployment, which are part of its proposal. The evidence
+/// lists all.
 const COMMITS_MAX: usize = 100;
-/// And how much of the subject of each.
+/// The part of each subject in the facts.
 const SUBJECT_CHARS_MAX: usize = 200;
 
-/// Adds the branches whose tip is just what would be deployed to its facts; or, where they are too many, a note that none of them is there.
+/// Adds the branches at exactly the deployed commit to the facts, or a note if they are too many.
 pub(crate) async fn tell_branches(
     git: &Git,
     commit: &CommitId,
@@ -71,8 +73,8 @@ pub(crate) async fn tell_branches(
     Ok(())
 }
 
-/// The facts of a deployment; without an extent nothing is known of what it changes. What cannot be established is absent, so that a policy that
-/// asks for it holds the call.
+/// The facts of a deployment. Without an extent, the change is unknown. An unknown fact is missing,
+/// so a policy that uses it holds the call.
 pub(crate) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
     let mut facts = json!({
         "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str(),
@@ -92,7 +94,7 @@ pub(crate) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
     facts
 }
 
-/// What the run did before, the reports on the very commit first.
+/// Adds the run's history, with reports on the deployed commit first.
 pub(crate) fn recall(history: &History, previewed: &mut Previewed) {
     if let Some(commit) = previewed.facts.get("new-commit").and_then(Value::as_str).map(str::to_owned) {
         history.tell_checks(&commit, previewed);
@@ -100,7 +102,7 @@ pub(crate) fn recall(history: &History, previewed: &mut Previewed) {
     history.tell(previewed);
 }
 
-/// The facts about a diff. Lines whose number is not known have none.
+/// The facts about a diff. Unknown line counts are missing.
 fn counts(diff: &Diff) -> Vec<(&'static str, Value)> {
     let kinds: Vec<&str> = diff.gaps().into_iter().map(Gap::name).collect();
     let mut counts = vec![
@@ -115,13 +117,13 @@ fn counts(diff: &Diff) -> Vec<(&'static str, Value)> {
 }
 
 impl Change<'_> {
-    /// One line about the move, how much it is, and the evidence for it.
+    /// The summary, the extent and the evidence of the move.
     pub(super) async fn describe(&self) -> Result<(Sentence, Extent, Vec<Exhibit>), CannotPreview> {
         let (extent, exhibits) = self.evidence().await?;
         Ok((self.summary(extent.relation, &extent.files), extent, exhibits))
     }
 
-    /// The commits and the diff, the most telling first.
+    /// The extent with commits and diff, the most important first.
     pub(crate) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
         let objects = Objects::of(self.git).await?;
         let new = self.new.as_str();
@@ -160,7 +162,8 @@ impl Change<'_> {
         Ok((Extent { relation, files: stat, counts, commits }, exhibits))
     }
 
-    /// What would be lost, and why it cannot be told if it cannot: first of all, because no other evidence says so.
+    /// The commits that would be lost, or why they are unknown. This comes first, because no other
+    /// evidence shows it.
     async fn lost(&self, objects: &Objects, relation: Relation) -> Result<Vec<Exhibit>, CannotPreview> {
         let Some(old) = self.old else { return Ok(unknown(relation)) };
         let dropped = format!("{}..{old}", self.new);
@@ -182,7 +185,7 @@ impl Change<'_> {
         Ok(exhibits)
     }
 
-    /// Commits that would be lost are told in capitals, because in a list of approvals this line is all that is seen.
+    /// Lost commits are reported in capitals, because a list of approvals shows only this line.
     fn summary(&self, relation: Relation, files: &str) -> Sentence {
         let Self { target, branch, new, .. } = self;
         let (branch, files) = (Known::configured(branch), Known::configured(files));
@@ -207,11 +210,11 @@ impl Change<'_> {
     }
 }
 
-/// What to do if a diff is too large to be shown.
+/// Advice for a diff that is too large.
 const INSTEAD: &str =
     "deploy a revision closer to the target's current commit, or ask the operator to move the branch by hand";
 
-/// Says that the history is cut off, if that leaves something unknown.
+/// States that the history is cut off, if that makes something unknown.
 fn unknown(relation: Relation) -> Vec<Exhibit> {
     let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
     let text = say!(
@@ -234,7 +237,7 @@ async fn named(objects: &Objects, range: &str) -> Result<Vec<Value>, GitError> {
     Ok(named.map(|(id, subject)| json!({ "id": id, "subject": short(subject) })).collect())
 }
 
-/// Commits with their whole messages.
+/// Commits with their complete messages.
 pub(crate) async fn log(objects: &Objects, title: Sentence, range: &[&str]) -> Result<Vec<Exhibit>, CannotPreview> {
     let plain = ["log", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8", LOG];
     let arguments: Vec<&str> = plain.into_iter().chain(range.iter().copied()).collect();
@@ -246,7 +249,7 @@ pub(crate) async fn log(objects: &Objects, title: Sentence, range: &[&str]) -> R
     Ok(stored.into_iter().chain([whole(title, "text/plain", looked.bytes)?]).collect())
 }
 
-/// The messages that git shows otherwise than they are stored, as they are.
+/// Messages as stored, if git displays them differently.
 fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
     let one = |odd: &OddMessage| {
         let why = match &odd.charset {
@@ -260,7 +263,7 @@ fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
     if odd.is_empty() { Ok(None) } else { whole(title, "text/plain", bytes).map(Some) }
 }
 
-/// An exhibit is whole, or the deployment is refused.
+/// An exhibit is complete, or the deployment is refused.
 fn whole(title: Sentence, media: &'static str, bytes: Vec<u8>) -> Result<Exhibit, CannotPreview> {
     if bytes.len() > EXHIBIT_BYTES_MAX {
         return Err(CannotPreview::too_large(&title, bytes.len() as u64, INSTEAD));

@@ -1,4 +1,4 @@
-//! What the repository tells about an attempt: the branch, the marker, and what a git that was killed leaves behind.
+//! The repository's evidence of an attempt: the branch, the marker, and the locks of a killed git.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,17 @@ use crate::git::{CommitId, Git, GitError, Reference};
 use crate::{Known, Sentence, key, say};
 use holdshort_common::reference::ReferenceName;
 
-/// What was cleared, as it stands in the preconditions: this branch, from this commit to that.
-/// It is both deploy connectors': what the one moves, the other only reads.
+/// The cleared facts in the preconditions: the branch, its old commit and its new commit. Both
+/// deploy connectors use them; one moves the branch, the other only reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Which repository: another one can hold the very same commits and branches.
+    /// The repository, because another one can have the same commits and branches.
     pub(crate) repository: String,
     pub(crate) branch: String,
     pub(crate) old: Option<CommitId>,
     pub(crate) new: CommitId,
-    /// What `new` was found by: it is what policies clear by, so that a commit that is found by another one is judged again.
+    /// The reference by which `new` was found. Policies can clear by it, so a commit found by
+    /// another reference is judged again.
     pub(crate) reference: Option<ReferenceName>,
 }
 
@@ -29,7 +30,8 @@ impl Facts {
         json!({ "repository": repository, "branch": branch, "old": old, "new": new.as_str(), "reference": reference })
     }
 
-    /// `None` if they are not those of this connector. Those that were written before 2026-12 name no reference.
+    /// Reads the preconditions; `None` if they are not this connector's. Those written before
+    /// 2026-12 have no reference.
     pub(crate) fn read(preconditions: &Value) -> Option<Self> {
         let old = preconditions.get("old")?;
         let old = if old.is_null() { None } else { Some(old.as_str()?.parse().ok()?) };
@@ -39,12 +41,12 @@ impl Facts {
         Some(Self { repository: text("repository")?, branch: text("branch")?, old, new, reference })
     }
 
-    /// The transaction that moves the branch and leaves the marker: both, or neither.
+    /// The transaction that moves the branch and creates the marker: both or neither.
     ///
-    /// Git locks both references before it changes one, and then puts them in place one after the other in the order given here.
-    /// Killed in between, it has moved the branch without a marker, which nobody takes for a deployment that happened or that did not.
-    /// The other way round a marker would tell of a deployment that was never made.
-    /// `no-deref`: should the branch have become a name for another one, that other one is not moved.
+    /// Git locks both references, and then replaces them in the order given here. If git is killed
+    /// between the two, the branch has moved without a marker, which counts neither as done nor as
+    /// not done. In the other order, a marker could report a deployment that never happened.
+    /// `no-deref`: if the branch has become a symbolic reference, its target is not moved.
     pub(super) fn transaction(&self, key: &EffectKey) -> String {
         let Self { branch, old, new, .. } = self;
         let step = match old {
@@ -56,27 +58,27 @@ impl Facts {
     }
 }
 
-/// What no reference may be called, or there could be no marker.
+/// References that must not exist, because they would prevent markers.
 pub(super) const MARKERS_ABOVE: [&str; 2] = ["refs/holdshort", "refs/holdshort/effects"];
 
-/// The name of the reference that an attempt leaves behind.
+/// The name of an attempt's marker reference.
 pub(super) fn marker(key: &EffectKey) -> String {
     format!("refs/holdshort/effects/{}", key::plain(key))
 }
 
-/// The branch and the marker as they stand.
+/// The present branch and marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) branch: Option<Reference>,
     pub(super) marker: Option<Reference>,
-    /// Lock files of either. A running git holds them for milliseconds, a killed one for ever.
+    /// Lock files of either. A running git holds them for milliseconds, a killed one forever.
     pub(super) locks: Vec<PathBuf>,
 }
 
 impl State {
     pub(super) async fn look(git: &Git, facts: &Facts, key: &EffectKey) -> Result<Self, GitError> {
         let (branch_name, marker_name) = (facts.branch.as_str(), marker(key));
-        // Locks first: what is put in place between the two looks is then seen.
+        // Locks are read first, so that a reference replaced between the two reads is seen.
         let common = git.common_folder().await?;
         let locks = [branch_name, &marker_name, "packed-refs", "reftable/tables.list"];
         let locks = locks.iter().map(|name| common.join(format!("{name}.lock")));
@@ -89,12 +91,13 @@ impl State {
         self.branch.as_ref().map(|branch| &branch.id)
     }
 
-    /// What both tell about an attempt of which no process runs any more.
+    /// Judges an attempt without a running process.
     pub(super) fn judge(&self, facts: &Facts) -> Judged {
         let moved = self.tip() != facts.old.as_ref();
         match &self.marker {
             Some(marker) if marker.id != facts.new => Judged::Unclear,
-            // A marker without its branch moved is a transaction that was cut, if its locks are there. Otherwise somebody moved the branch back.
+            // A marker without the moved branch is an interrupted transaction if locks exist.
+            // Otherwise somebody moved the branch back.
             Some(_) if !moved && !self.locks.is_empty() => Judged::Unclear,
             Some(_) => Judged::Happened,
             None if moved || !self.locks.is_empty() => Judged::Unclear,
@@ -102,7 +105,7 @@ impl State {
         }
     }
 
-    /// In words, with every value.
+    /// The state as text, with all values.
     pub(super) fn describe(&self, facts: &Facts, key: &EffectKey) -> Sentence {
         let mut text = say!(
             "{} is {}, where it was {} before and {} was to be deployed; the marker {} is {}",
@@ -120,12 +123,12 @@ impl State {
     }
 }
 
-/// Where a reference is, in words.
+/// The commit of a reference as text.
 pub(super) fn place(id: Option<&CommitId>) -> Sentence {
     id.map_or("absent".into(), |id| say!("at {}", Known::label(id)))
 }
 
-/// What is known about an attempt.
+/// The judgement on an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     Happened,
@@ -158,12 +161,12 @@ mod tests {
         };
         check(Some("2"), Some("2"), 0, Judged::Happened);
         check(Some("2"), Some("2"), 1, Judged::Happened);
-        // Somebody has moved it on, or back, or removed it.
+        // Somebody moved the branch on or back, or removed it.
         check(Some("3"), Some("2"), 0, Judged::Happened);
         check(Some("1"), Some("2"), 0, Judged::Happened);
         check(None, Some("2"), 0, Judged::Happened);
         check(Some("1"), None, 0, Judged::DidNotHappen);
-        // Killed before, and in the middle of, putting the references in place.
+        // Killed before replacing the references, and in the middle.
         check(Some("1"), None, 2, Judged::Unclear);
         check(Some("2"), None, 1, Judged::Unclear);
         check(Some("1"), Some("2"), 1, Judged::Unclear);

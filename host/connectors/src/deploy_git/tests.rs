@@ -101,7 +101,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     assert_eq!(scratch.tip("refs/holdshort/effects/k1"), new);
     assert!(scratch.run(&["reflog", "production"]).contains("holdshort: run r1, call 1"));
     assert_eq!(git.receipt(&inquiry(&action, &previewed.preconditions, "k1")), Some(receipt.clone()));
-    // The same key again, even after the branch went on, is what has happened already.
+    // The same key again, even after the branch moved on, reports the earlier success.
     scratch.run(&["update-ref", "refs/heads/production", old.as_str()]);
     assert_eq!(perform(&git, &action, &previewed.preconditions, "k1").await, Attempt::Done(receipt));
     assert_eq!(scratch.tip("production"), old, "and is not done again");
@@ -120,7 +120,7 @@ async fn a_branch_that_does_not_exist_yet_is_made() {
     assert!(text(&previewed, "diff nothing..").contains("+1\n"));
     assert_eq!((&previewed.facts["old-commit"], &previewed.facts["commit-count"]), (&Value::Null, &json!(1)));
     assert_eq!(previewed.preconditions["old"], Value::Null);
-    // Somebody else makes it meanwhile.
+    // Somebody else creates it meanwhile.
     scratch.run(&["branch", "env/staging"]);
     let attempt = perform(&git, &action, &previewed.preconditions, "k").await;
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains("was absent")), "{attempt:?}");
@@ -168,7 +168,7 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     assert!(refusal(&git, "production", "main").await.contains("a symbolic reference to \"refs/heads/main\""));
 }
 
-/// What git would refuse when the branch is moved is found before anybody is asked.
+/// A move that git would refuse is found at the preview.
 #[tokio::test]
 async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
     let scratch = Scratch::new();
@@ -185,7 +185,7 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
         scratch.run(&["update-ref", made, "main"]);
         let why = refusal(&git, target, "main").await;
         assert!(why.contains(&format!("cannot be moved while there is \"{found}\":")), "{made}: {why}");
-        // It is what git itself says when it comes to the move.
+        // Git itself says the same at the move.
         let facts = json!({
             "repository": scratch.path, "branch": git.targets[target].as_str(), "new": scratch.tip("main").as_str(),
             "old": if target == "production" { json!(scratch.tip("production").as_str()) } else { Value::Null },
@@ -223,7 +223,7 @@ async fn facts_that_changed_stop_the_deployment() {
     assert!(
         matches!(perform(&other, &action, &shown, "k").await, Attempt::FactsChanged(why) if why.contains("refs/heads/live"))
     );
-    // A copy holds the same commits and branches, and is not what was shown.
+    // A copy has the same commits and branches, and is not the shown repository.
     let copy = scratch.folder.path().join("copy");
     scratch.run(&["clone", "-q", "--mirror", ".", copy.to_str().unwrap()]);
     let other = DeployGit::new(Git::at(&copy), git.targets.clone(), git.children.clone());
@@ -237,7 +237,7 @@ async fn facts_that_changed_stop_the_deployment() {
         matches!(&found, Finding::Unknown { evidence } if evidence.contains("where this host no longer deploys")),
         "{found:?}"
     );
-    // The revision's name may move on: the commit that was shown is deployed.
+    // The revision's name may move on: the shown commit is deployed.
     let by_name = deploy("production", "main");
     scratch.commit("four", &[("a.txt", "4\n")]);
     assert!(matches!(perform(&git, &by_name, &shown, "k").await, Attempt::Done(_)));
@@ -253,7 +253,7 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
     let shown = git.preview("release", &one).await.unwrap().preconditions;
     for round in 0..8 {
         let (first, second) = (format!("a{round}"), format!("b{round}"));
-        // Behind the first look, which would tell them apart: the move itself is what must not happen twice.
+        // After the first check, which would distinguish them: the move itself must not happen twice.
         let facts = Facts::read(&shown).unwrap();
         let raced = async |action: &Action, key: &str| {
             let key = EffectKey(key.into());
@@ -282,7 +282,7 @@ async fn a_lost_outcome_is_found_in_the_repository() {
     // The host died before git was started.
     let found = git.lookup(&inquiry(&action, &shown, "k1")).await;
     assert!(matches!(&found, Finding::DidNotHappen { evidence } if evidence.contains(old.as_str())), "{found:?}");
-    // The host died after git had ended and before the outcome was written.
+    // The host died after git ended and before the outcome was recorded.
     let key = EffectKey("k1".into());
     git.children.run(&child_name(&key), git.order(&facts, &key, "r")).await.unwrap();
     let Finding::Happened { receipt, evidence } = git.lookup(&inquiry(&action, &shown, "k1")).await else { panic!() };
@@ -305,7 +305,7 @@ async fn a_git_that_still_runs_is_waited_for() {
     let shown = git.preview("release", &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("slow".into());
-    // The very command, held up before it reads its orders.
+    // The same command, delayed before it reads its input.
     let mut order = git.order(&facts, &key, "slow");
     order.argv.splice(0..0, ["sh", "-c", "sleep 1; exec \"$@\"", "sh"].map(str::to_owned));
     let name = child_name(&key);
@@ -324,12 +324,12 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let shown = git.preview("release", &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("cut".into());
-    // Orders that end after `prepare`, and a git that is killed while it waits for more.
+    // Input that ends after `prepare`, and a git that is killed while it waits for more.
     let mut order = git.order(&facts, &key, "cut");
     let orders = facts.transaction(&key).replace("commit\n", "");
     order.stdin = Vec::new();
     order.argv.splice(0..0, ["sh", "-c", &format!("(printf '{orders}'; sleep 30) | \"$@\""), "sh"].map(str::to_owned));
-    // Long enough for a busy machine to prepare; the orders never go on.
+    // Long enough to prepare on a busy machine; no further input comes.
     order.time_out = Duration::from_secs(5);
     let ended = git.children.run(&child_name(&key), order).await.unwrap();
     assert_eq!(ended.how, How::TimedOut);
@@ -339,11 +339,11 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("production.lock")), "{attempt:?}");
     let found = git.lookup(&inquiry(&action, &shown, "cut")).await;
     assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("cut.lock")), "{found:?}");
-    // A further deployment cannot slip past the locks either, and nothing of it happens.
+    // A second deployment cannot pass the locks either, and changes nothing.
     let attempt = perform(&git, &action, &shown, "next").await;
     assert!(matches!(&attempt, Attempt::NotDone(why) if why.contains("production.lock")), "{attempt:?}");
 
-    // Cut between the two references: the branch is put in place first.
+    // Interrupted between the two references: the branch is replaced first.
     let refs = scratch.path.join(".git/refs");
     std::fs::rename(refs.join("heads/production.lock"), refs.join("heads/production")).unwrap();
     assert_eq!(scratch.tip("production"), new);
@@ -356,7 +356,7 @@ async fn nothing_of_the_repository_runs() {
     let scratch = Scratch::new();
     scratch.commit("two", &[("a.txt", "2\n")]);
     let canary = scratch.trap();
-    // The trap works: a person's git falls into it.
+    // The trap works: an ordinary git triggers it.
     scratch.run(&["update-ref", "refs/heads/x", "main"]);
     assert!(std::fs::remove_file(&canary).is_ok());
     let (git, action) = (connector(&scratch), deploy("production", "main"));
@@ -370,7 +370,7 @@ async fn nothing_of_the_repository_runs() {
 #[tokio::test]
 async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     let scratch = Scratch::new();
-    // The last line is the one that nobody must miss.
+    // The last line must not be missed.
     scratch.commit("large", &[("large.txt", &("0123456789\n".repeat(1_000_000) + "the last line\n"))]);
     let previewed = connector(&scratch).preview("release", &deploy("production", "main")).await.unwrap();
     let diff = text(&previewed, "diff");
@@ -385,7 +385,7 @@ async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
         why.starts_with("over a limit of this host: `diff ") && why.contains("` is 1800") && why.ends_with(end),
         "{why}"
     );
-    // The first part alone can be seen, and so it can be deployed.
+    // The first part alone can be shown, so it can be deployed.
     assert!(
         connector(&scratch).preview("release", &deploy("production", scratch.tip("main~1").as_str())).await.is_ok()
     );
@@ -399,7 +399,7 @@ async fn a_bare_repository_with_packed_references_is_deployed_to() {
     scratch.run(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
     let children = Children::open(&scratch.folder.path().join("children")).unwrap();
     let git = Git::at(&bare);
-    // In a bare repository nothing is checked out, though HEAD names a branch.
+    // A bare repository has nothing checked out, although HEAD names a branch.
     let targets = [("main".to_owned(), "main".parse().unwrap())].into();
     let git = DeployGit::new(git, targets, children);
     let action = deploy("main", "production");
@@ -410,7 +410,8 @@ async fn a_bare_repository_with_packed_references_is_deployed_to() {
     assert_eq!(main.unwrap().id, scratch.tip("production"));
 }
 
-/// However an agent names the commit, `branches` has the branches that are at exactly it; policies can go by that where `reference` is nothing.
+/// However an agent names the commit, `branches` lists the branches at exactly that commit. Policies can use it when
+/// `reference` is missing.
 #[tokio::test]
 async fn the_branches_at_the_commit_are_told_however_it_is_named() {
     let scratch = Scratch::new();
@@ -419,7 +420,7 @@ async fn the_branches_at_the_commit_are_told_however_it_is_named() {
     let old = scratch.tip("production").to_string();
     scratch.run(&["branch", "release/1", &new.to_string()]);
     scratch.run(&["branch", "below", &below.to_string()]);
-    // Neither a tag nor another name for a branch is a branch at it, nor what is no branch, nor what only begins alike.
+    // Tags, symbolic references, other references and longer names do not count.
     scratch.run(&["tag", "v3", &new.to_string()]);
     scratch.run(&["tag", "-a", "-m", "three", "v3-a", &new.to_string()]);
     scratch.run(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
@@ -442,7 +443,7 @@ async fn the_branches_at_the_commit_are_told_however_it_is_named() {
     scratch.run(&["branch", "-D", "below"]);
     assert_eq!(told(&below.to_string()).await.0, json!([]));
     assert_ne!(old, full);
-    // As many as are told, and one more: then none is, and the evidence says so.
+    // One more than the maximum: then none is listed, and the evidence says so.
     for index in 0..62 {
         scratch.run(&["update-ref", &format!("refs/heads/many/{index:02}"), &full]);
     }
@@ -469,7 +470,7 @@ async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
     assert!(stored.contains(&id) && stored.contains("NUL bytes") && stored.contains("fine\0and all else"), "{stored}");
 }
 
-/// Whatever a target or a revision is called, the host's words about what is refused are the same.
+/// For any target or revision name, the host's words in a refusal are the same.
 #[tokio::test]
 async fn a_refusal_is_in_the_hosts_words() {
     let scratch = Scratch::new();

@@ -1,4 +1,4 @@
-//! The contents of many files, from one git program that is asked for one after the other.
+//! Reads the contents of many files from one git process, one after the other.
 
 use std::process::Stdio;
 
@@ -8,12 +8,12 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use super::objects::Objects;
 use super::{Git, GitError, Limit};
 
-/// The largest file that is read to be compared: twice what all evidence about it may be.
+/// The maximum size of a file for comparison: twice that of an exhibit.
 pub const FILE_BYTES_MAX: u64 = 32 << 20;
-/// More than any line that git begins an answer with.
+/// Longer than any heading line of git.
 const HEADING_BYTES_MAX: u64 = 1024;
 
-/// A running `git cat-file`. It ends when this is dropped.
+/// A running `git cat-file`. It ends on drop.
 #[derive(Debug)]
 pub struct Blobs {
     git: Git,
@@ -23,19 +23,19 @@ pub struct Blobs {
     answers: BufReader<ChildStdout>,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// All of it.
+    /// The complete content.
     Bytes(Vec<u8>),
-    /// It is larger than [`FILE_BYTES_MAX`], and this large.
+    /// The file is larger than [`FILE_BYTES_MAX`]; with its size.
     TooLarge(u64),
-    /// The repository is a partial clone that has not fetched it.
+    /// The repository is a partial clone without this content.
     Missing,
 }
 
 impl Blobs {
-    /// Starts the program.
+    /// Starts the process.
     pub fn open(objects: &Objects) -> Result<Self, GitError> {
         let git = objects.git().clone();
         let mut child = git.start(&["cat-file", "--batch-command"], Stdio::null())?;
@@ -45,7 +45,7 @@ impl Blobs {
         Ok(Self { git, is_partial, _child: child, questions, answers })
     }
 
-    /// Reads a tree as it is stored; none, if a partial clone does not have it.
+    /// Reads a tree as stored; `None` if a partial clone lacks it.
     pub async fn tree(&mut self, id: &str) -> Result<Option<Vec<u8>>, GitError> {
         match self.read_kind(id, "tree").await? {
             Content::Bytes(bytes) => Ok(Some(bytes)),
@@ -57,7 +57,7 @@ impl Blobs {
         }
     }
 
-    /// Reads a file by its id. That it is absent is an error, unless the repository is a partial clone.
+    /// Reads a file by its id. A missing file is an error except in a partial clone.
     pub async fn read(&mut self, id: &str) -> Result<Content, GitError> {
         self.read_kind(id, "blob").await
     }
@@ -94,7 +94,8 @@ impl Blobs {
         }
     }
 
-    /// The size of an object, by the line `ID KIND SIZE`; none, if the line says that it is missing.
+    /// Reads the size of an object from the line `ID KIND SIZE`; `None` if the line says that it is
+    /// missing.
     async fn heading(&mut self, id: &str, kind: &str) -> std::io::Result<Option<u64>> {
         let mut line = Vec::new();
         (&mut self.answers).take(HEADING_BYTES_MAX).read_until(b'\n', &mut line).await?;
@@ -109,7 +110,8 @@ impl Blobs {
         }
     }
 
-    /// The program is gone, or says something else than a file's content. What is wrong with the object is asked once more, in full.
+    /// The error if the process ended or its output is unexpected. It asks git about the object
+    /// once more to get a full message.
     async fn complaint(&self, id: &str, kind: &str, error: &std::io::Error) -> GitError {
         match self.git.read(&["cat-file", kind, id], 0).await {
             Err(error) => error,

@@ -1,7 +1,9 @@
-//! What changes in the files from one commit to another: every file by name, and of each either all the lines or what they leave unsaid.
+//! Compares the files of two commits. Every file is listed by name, and for each either all lines
+//! are shown or their gaps are named.
 //!
-//! Git lists the files (their modes, objects and names, by bytes, never from a patch's headings). Their contents are read as they are stored and
-//! compared here. So there is no attribute, driver or setting by which a file could leave the diff. What lines cannot tell is a [`Gap`].
+//! Git lists the files with modes, objects and names, and this module never parses a patch's
+//! headings. Contents are read as stored and compared here. So no attribute, driver or setting can
+//! remove a file from the diff. A thing that lines cannot show is a [`Gap`].
 
 mod classify;
 mod hunks;
@@ -19,80 +21,82 @@ use super::{CommitId, GitError, LOOK_MAX, Limit};
 use crate::EXHIBIT_BYTES_MAX;
 use holdshort_common::aside;
 
-/// Files are paired as renamed if they have half of their content in common.
+/// Files count as renamed if they share half of their content.
 const RENAMES: &str = "-M50%";
-/// In a partial clone only those of the very same content: others would have to be read.
+/// In a partial clone only with the same content, because other contents would have to be fetched.
 const EXACT_RENAMES: &str = "-M100%";
-/// The longest list of files. Each takes about as much of the patch as of the list, so the patch of a longer one would be too large as well.
+/// The maximum length of the list of files. A file takes about as much in the patch as in the list,
+/// so a longer list would have a too large patch.
 const LIST_BYTES_MAX: usize = 2 * EXHIBIT_BYTES_MAX;
-/// A symbolic link's mode; its content is the name that it points to.
+/// The mode of a symbolic link, whose content is its target.
 const LINK: &str = "120000";
-/// A submodule's mode; its object is a commit of another repository.
+/// The mode of a submodule, whose object is a commit of another repository.
 const SUBMODULE: &str = "160000";
 
 /// All changes between two commits.
 #[derive(Clone, Debug, Default)]
 pub struct Diff {
-    /// The files that differ, in git's order.
+    /// The changed files in git's order.
     pub files: Vec<FileChange>,
-    /// A patch in git's form with a section for each file, if it is not larger than evidence may be.
+    /// A patch in git's format with a section for each file, unless it exceeds the maximum size of
+    /// an exhibit.
     pub patch: Vec<u8>,
-    /// How large the patch is in all.
+    /// The total size of the patch.
     pub patch_bytes: u64,
 }
 
-/// What changes of one file.
+/// The changes of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileChange {
-    /// The file before; none if it is new.
+    /// The old version; `None` for a new file.
     pub old: Option<Version>,
-    /// The file after; none if it is deleted.
+    /// The new version; `None` for a deleted file.
     pub new: Option<Version>,
-    /// For a renamed file how much of it is the same, in percent.
+    /// For a renamed file, the equal part in per cent.
     pub similarity: Option<u8>,
-    /// How many lines come and go; none if that is not known. The lines that a renamed file keeps count on both sides, because they stand where they
-    /// did not stand before.
+    /// The numbers of added and removed lines, if known. The unchanged lines of a renamed file
+    /// count on both sides, because they are at a new place.
     pub lines: Option<(u64, u64)>,
-    /// What the lines of the diff do not tell, each kind once with a sentence about it.
+    /// What the lines of the diff omit, each kind once with a sentence.
     pub gaps: Vec<(Gap, String)>,
 }
 
-/// A file as it is in one of the commits.
+/// A file in one of the commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// Its mode, as six octal digits.
+    /// The mode as six octal digits.
     pub mode: String,
     /// The id of its content.
     pub id: String,
-    /// Its whole name, which need not be text.
+    /// The full name, which may be no text.
     pub path: Vec<u8>,
 }
 
-/// Why the lines of a diff do not tell all about a file.
+/// What the lines of a diff omit about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gap {
-    /// It is no text, by the rule of `classify`.
+    /// The file is no text, by the rule of `classify`.
     Binary,
-    /// It is too large to be read.
+    /// The file is too large to be read.
     TooLarge,
-    /// The repository does not have its content.
+    /// The repository lacks the content.
     Missing,
-    /// It is a submodule: other code, in another repository.
+    /// A submodule: code of another repository.
     Submodule,
-    /// It stands for a file that is kept elsewhere (Git LFS, git-annex).
+    /// A pointer to a file stored elsewhere (Git LFS, git-annex).
     Pointer,
-    /// It is text with bytes NUL, at which programs may take it for something else.
+    /// A text with NUL bytes, which programs may interpret differently.
     Nul,
-    /// It is a symbolic link: to what, the diff shows, and not what is there.
+    /// A symbolic link: the diff shows its target's name, not the target's content.
     Link,
-    /// It has another mode: it can be run, or cannot any more.
+    /// The mode changed: the file became executable, or no longer is.
     Mode,
-    /// It has another name: of the lines that it keeps the diff shows those near a change.
+    /// The name changed: of the unchanged lines, the diff shows only those near a change.
     Rename,
 }
 
 impl Gap {
-    /// The name in facts and in lists.
+    /// The name in facts and lists.
     pub fn name(self) -> &'static str {
         match self {
             Self::Binary => "binary",
@@ -107,7 +111,7 @@ impl Gap {
         }
     }
 
-    /// Whether the file's lines are another thing than its content, so that their number says nothing.
+    /// Whether the file's lines are not its content, so that their number says nothing.
     fn hides_lines(self) -> bool {
         match self {
             Self::Binary | Self::TooLarge | Self::Missing | Self::Submodule | Self::Pointer => true,
@@ -117,9 +121,9 @@ impl Gap {
 }
 
 impl Diff {
-    /// Compares two commits; `from` none is the state without files.
+    /// Compares two commits. `from` of `None` is the empty tree.
     pub async fn between(objects: &Objects, from: Option<&CommitId>, to: &CommitId) -> Result<Self, GitError> {
-        // The time begins with the turn.
+        // The time limit begins with the turn.
         let objects = objects.in_turn().await;
         let timed_out = |_| GitError::TimedOut { command: "diff".into() };
         timeout(LOOK_MAX, Self::compare(&objects, from, to)).await.map_err(timed_out)?
@@ -151,7 +155,7 @@ impl Diff {
             let compared = aside::for_agents(move || section::compare(file, &sides));
             let (file, section) = compared.await?;
             diff.patch_bytes += section.len() as u64;
-            // Beyond the limit it is only counted: a part of a patch is never shown.
+            // Beyond the limit the patch is only measured, because a partial patch is never shown.
             if diff.patch_bytes <= EXHIBIT_BYTES_MAX as u64 {
                 diff.patch.extend(section);
             }
@@ -160,17 +164,17 @@ impl Diff {
         Ok(diff)
     }
 
-    /// The files of which the lines do not tell all.
+    /// The files with gaps.
     pub fn not_shown(&self) -> impl Iterator<Item = &FileChange> {
         self.files.iter().filter(|file| !file.gaps.is_empty())
     }
 
-    /// What kinds of gaps there are.
+    /// The kinds of gaps.
     pub fn gaps(&self) -> BTreeSet<Gap> {
         self.files.iter().flat_map(|file| file.gaps.iter().map(|(gap, _)| *gap)).collect()
     }
 
-    /// How many lines come and go in all files; none if it is not known of one of them.
+    /// The numbers of added and removed lines in all files; `None` if one is unknown.
     pub fn lines(&self) -> Option<(u64, u64)> {
         self.files.iter().try_fold((0, 0), |(added, removed), file| {
             let lines = file.lines?;
@@ -185,7 +189,7 @@ impl FileChange {
     }
 }
 
-/// Gives a file the modes that are stored. Where git saw no change of it at all it comes to the list.
+/// Sets the stored modes of a file. If git saw no change in it, it is added to the list.
 fn tell(listed: &mut Vec<FileChange>, odd: OddMode) {
     let is_file = |mode: &str| u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o170_000 == 0o100_000);
     let OddMode { path, id, old, new } = odd;
@@ -209,7 +213,7 @@ fn tell(listed: &mut Vec<FileChange>, odd: OddMode) {
     }
 }
 
-/// What is compared: for a submodule the line that stands for it.
+/// The compared content; for a submodule its line.
 async fn content(blobs: &mut Blobs, version: Option<&Version>) -> Result<Option<Content>, GitError> {
     let Some(version) = version else { return Ok(None) };
     if version.mode == SUBMODULE {
@@ -218,7 +222,8 @@ async fn content(blobs: &mut Blobs, version: Option<&Version>) -> Result<Option<
     blobs.read(&version.id).await.map(Some)
 }
 
-/// The files of `git diff-tree -z --raw`: `:MODE MODE ID ID STATUS`, and one name, or two for a renamed file, each with a NUL behind it.
+/// Parses `git diff-tree -z --raw`: `:MODE MODE ID ID STATUS` and one name, or two for a renamed
+/// file, each ended by NUL.
 fn listed(raw: &[u8]) -> Option<Vec<FileChange>> {
     let mut parts = raw.split(|byte| *byte == 0).filter(|part| !part.is_empty());
     let mut files = Vec::new();

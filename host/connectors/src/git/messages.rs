@@ -1,25 +1,25 @@
-//! Commits whose messages git does not show as they are stored.
+//! Finds commits whose messages git does not show as stored.
 //!
-//! Git ends a message at a byte NUL, and converts one whose commit names a character set. Either way people read something else than what is there.
+//! Git ends a message at a NUL byte, and converts a message with a declared character set. In both
+//! cases readers see something else than what is stored.
 
 use super::objects::Objects;
 use super::{GitError, Limit};
 
-/// What all commits of a list may take as they are stored. Signatures are among it.
+/// The maximum stored size of all commits in a list, including signatures.
 const COMMITS_BYTES_MAX: usize = 64 << 20;
 
-/// A message that is stored otherwise than it is shown.
+/// A message that is stored differently from how it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OddMessage {
-    /// The commit.
     pub id: String,
-    /// The character set that it names, if it is another than UTF-8.
+    /// The declared character set, if it is not UTF-8.
     pub charset: Option<String>,
-    /// The message as it is stored.
+    /// The stored message.
     pub message: Vec<u8>,
 }
 
-/// Those among the commits of `range`, as `git log` takes it.
+/// The odd messages among the commits of `range`, in the notation of `git log`.
 pub async fn odd(objects: &Objects, range: &[&str]) -> Result<Vec<OddMessage>, GitError> {
     let arguments: Vec<&str> = ["rev-list"].into_iter().chain(range.iter().copied()).collect();
     let ids = whole(objects.git().read(&arguments, COMMITS_BYTES_MAX).await?, "rev-list")?;
@@ -42,7 +42,7 @@ fn whole(looked: super::Looked, command: &str) -> Result<Vec<u8>, GitError> {
     Err(GitError::TooLarge { command: command.to_owned(), limit: Limit::OutputBytes(COMMITS_BYTES_MAX as u64) })
 }
 
-/// One answer, `ID commit SIZE`, a line end, and so many bytes with a line end behind them.
+/// Parses one answer: `ID commit SIZE`, a line end, the content, and a line end.
 fn next(answers: &[u8]) -> Option<(&str, &[u8], &[u8])> {
     let end = answers.iter().position(|byte| *byte == b'\n')?;
     let words: Vec<&str> = std::str::from_utf8(answers.get(..end)?).ok()?.split(' ').collect();

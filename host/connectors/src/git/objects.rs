@@ -1,8 +1,10 @@
-//! Git on a repository's objects, and on nothing else of it.
+//! Runs git on a repository's objects and on nothing else of it.
 //!
-//! **Invariant:** what is shown of two commits is a function of the commits. Git reads the objects from a folder of the host's own that has neither
-//! configuration nor references, attributes, replacements, grafts or an index, so nothing that somebody wrote into the repository's folder or
-//! into a commit's `.gitattributes` changes a diff or a log. One thing is taken along: the list of commits at which a shallow clone ends.
+//! **Invariant:** what is shown of two commits is a function of the commits. Git reads the objects
+//! from a folder of the host's own without configuration, references, attributes, replacements,
+//! grafts or index, so nothing that somebody wrote into the repository's folder or into a commit's
+//! `.gitattributes` changes a diff or a log. Only one thing is copied: the list of commits at which
+//! a shallow clone ends.
 
 use std::fs;
 use std::io;
@@ -13,7 +15,8 @@ use tempfile::TempDir;
 
 use super::{Git, GitError};
 
-/// The objects of one repository. The folder that git runs in is removed with the last clone of this value.
+/// The objects of one repository. The folder that git runs in is removed with the last clone of
+/// this value.
 #[derive(Clone, Debug)]
 pub struct Objects {
     git: Git,
@@ -23,7 +26,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The objects of `git`'s repository, as they are now.
+    /// The present objects of `git`'s repository.
     pub async fn of(git: &Git) -> Result<Self, GitError> {
         let common = git.common_folder().await?;
         let common = std::path::absolute(&common).unwrap_or(common);
@@ -40,28 +43,28 @@ impl Objects {
         made.await.map_err(io::Error::other).flatten().map_err(GitError::NoFolder)
     }
 
-    /// The program on these objects.
+    /// Git on these objects.
     pub fn git(&self) -> &Git {
         &self.git
     }
 
-    /// The same with one turn for all that is asked of it.
+    /// The same with one turn for all its commands.
     pub async fn in_turn(&self) -> Self {
         Self { git: self.git.in_turn().await, ..self.clone() }
     }
 
-    /// Whether the history ends at commits whose parents the repository does not have.
+    /// Whether the history ends at commits whose parents are missing.
     pub fn is_shallow(&self) -> bool {
         self.is_shallow
     }
 
-    /// Whether another repository has promised to keep some of the objects for this one.
+    /// Whether another repository stores some of the objects.
     pub fn is_partial(&self) -> bool {
         self.is_partial
     }
 }
 
-/// A repository without anything in it. `format` is the name of a hash function, as git says it.
+/// An empty repository. `format` is git's name of a hash function.
 fn folder(format: &str, shallow: &[u8]) -> io::Result<TempDir> {
     let folder = TempDir::with_prefix("holdshort-git-")?;
     let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text);
@@ -85,7 +88,7 @@ fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A partial clone marks each pack that came from where the missing objects are kept.
+/// Whether a pack is marked as coming from the store of missing objects, as in a partial clone.
 fn has_promises(objects: &Path) -> io::Result<bool> {
     let packs = match fs::read_dir(objects.join("pack")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -1,23 +1,25 @@
-//! How the histories of two commits are related, as far as a repository can tell.
+//! Relates the histories of two commits, as far as the repository knows them.
 //!
-//! A shallow clone takes the commits at its end for first ones: whoever walks there finds too few ancestors, and takes for new what both sides
-//! have behind the end. So there a number is told only if no commit that the clone lacks could change it. That is so if there is one best common
-//! ancestor and all that either side has beyond it descends from it: what is cut off is then cut off below that ancestor, which both sides have.
+//! A shallow clone treats the commits at its end as first ones: counting there finds too few
+//! ancestors, and counts commits as new that both sides have behind the end. So a number is
+//! reported only if no missing commit could change it. That is so if there is one best common
+//! ancestor, and all further commits on either side descend from it: then everything missing is
+//! below that ancestor, which both sides have.
 
 use super::objects::Objects;
 use super::{CommitId, GitError};
 
-/// What a move of a branch brings and takes away.
+/// The commits that a move of a branch adds and removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relation {
-    /// Commits that come; none if it cannot be told.
+    /// The number of added commits, if known.
     pub added: Option<u64>,
-    /// Commits that go; none if it cannot be told. With none that go it is a fast-forward.
+    /// The number of removed commits, if known. With zero it is a fast-forward.
     pub dropped: Option<u64>,
 }
 
 impl Relation {
-    /// Of a move from `old`, or of a new branch, to `new`.
+    /// The relation for a move from `old`, or for a new branch, to `new`.
     pub async fn of(objects: &Objects, old: Option<&CommitId>, new: &CommitId) -> Result<Self, GitError> {
         let Some(old) = old else {
             let added = if objects.is_shallow() { None } else { Some(count(objects, &[new.as_str()]).await?) };
@@ -32,7 +34,7 @@ impl Relation {
         let text = looked.text();
         let bases: Vec<&str> = text.lines().collect();
         let [base] = bases.as_slice() else { return Ok(Self { added: None, dropped: None }) };
-        // A path that the clone has is a path: whoever is reached by one is an ancestor.
+        // An existing path in the clone is conclusive: a commit that it reaches is an ancestor.
         let none_if = |side: &CommitId| (side.as_str() == *base).then_some(0);
         let (mut relation, mut all_descend) = (Self { added: none_if(new), dropped: none_if(old) }, true);
         for side in [old, new] {

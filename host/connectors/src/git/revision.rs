@@ -1,17 +1,19 @@
-//! A revision is what it resolves to: the one place where a text becomes a commit.
+//! Resolves a git revision: the only place where a text becomes a commit.
 //!
-//! A text is the whole name of a reference, the name of a branch or a tag, or the full id of a commit. None of git's other spellings is read
-//! (`main~1`, `v1-0-g1f3a…`, `@{upstream}`, ids in short), because a policy or a pattern would judge the text and git would mean something else.
-//! **Invariant:** only [`Git::resolve`] makes a [`Resolved`], and it looks names up exactly. No text of an agent's is ever handed to `rev-parse`.
+//! A text is the full name of a reference, the name of a branch or tag, or the full id of a commit.
+//! Git's other spellings are refused (`main~1`, `v1-0-g1f3a…`, `@{upstream}`, short ids), because a
+//! policy or pattern would judge the text while git would mean something else.
+//! **Invariant:** only [`Git::resolve`] makes a [`Resolved`], and it looks names up exactly. An
+//! agent's text is never passed to `rev-parse`.
 
 use super::{CommitId, Git, GitError, Reference};
 use crate::{Sentence, error_said, quote, quote_start, say};
 use holdshort_common::reference::{NotAName, ReferenceName, is_an_id, short};
 
-/// How much of a text is repeated in an error.
+/// The part of a text that an error repeats.
 const TOLD_CHARS_MAX: usize = 120;
 
-/// A commit, and the reference that it was found by.
+/// A commit, and the reference by which it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     reference: Option<ReferenceName>,
@@ -19,53 +21,46 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// The whole name of the branch or tag that led to the commit. None if the commit was named by its id.
+    /// The full name of the branch or tag; `None` if the commit was named by its id.
     pub fn reference(&self) -> Option<&ReferenceName> {
         self.reference.as_ref()
     }
 
-    /// The commit.
+    /// The commit that the text resolved to.
     pub fn commit(&self) -> &CommitId {
         &self.commit
     }
 }
 
-/// Why a text does not resolve, for its author to read; or that git could not look.
+/// A text does not resolve, for its author to read; or git failed.
 #[derive(Debug)]
 pub enum NotResolved {
-    /// It can name nothing.
-    NotAName {
-        /// The text.
-        text: Sentence,
-        /// What is wrong with it.
-        why: Sentence,
-    },
-    /// The repository has nothing of that name.
+    /// The text can be no name.
+    NotAName { text: Sentence, why: Sentence },
+    /// The repository has no reference of this name.
     Unknown(Sentence),
     /// The repository has no such commit.
     NoCommit(Sentence),
-    /// It could mean several things.
+    /// The text has several meanings.
     Ambiguous {
-        /// The text.
         text: Sentence,
-        /// Everything that it could be.
+        /// The possible meanings.
         could: Sentence,
     },
-    /// The reference is a symbolic one, whose target may be changed without a trace.
+    /// The reference is symbolic, so its target can change without a trace.
     Symbolic {
-        /// The reference.
         name: ReferenceName,
-        /// What it stands for.
+        /// Its target.
         target: String,
     },
-    /// The object is something else.
+    /// The object is no commit.
     NotACommit(Sentence),
-    /// Git could not look.
+    /// Git failed.
     Git(GitError),
 }
 
 impl NotResolved {
-    /// In words.
+    /// The reason as a sentence.
     pub fn sentence(&self) -> Sentence {
         let said = |text: &Sentence| text.clone();
         match self {
@@ -106,7 +101,7 @@ impl From<GitError> for NotResolved {
 }
 
 impl Git {
-    /// What a text means just now.
+    /// The present meaning of a text.
     pub async fn resolve(&self, text: &str) -> Result<Resolved, NotResolved> {
         let not_a_name = |why: &NotAName| NotResolved::NotAName { text: told(text), why: why.why().into() };
         if text.starts_with("refs/") {
@@ -116,7 +111,8 @@ impl Git {
             return self.by_reference(name, &found).await;
         }
         short(text).map_err(|why| not_a_name(&why))?;
-        // What git itself could take the text for, in this order. A program of the operator's could read it so.
+        // The meanings that git itself would try, in this order. An operator's program could read
+        // the text so.
         let spaces =
             [("refs", ""), ("refs/tags", ""), ("refs/heads", ""), ("refs/remotes", ""), ("refs/remotes", "/HEAD")];
         let names = spaces.map(|(space, end)| format!("{space}/{text}{end}"));
@@ -142,7 +138,7 @@ impl Git {
         }
     }
 
-    /// A tag that names a tag is followed to its commit.
+    /// The commit of a reference. A tag of a tag is followed to its commit.
     async fn by_reference(&self, name: ReferenceName, found: &Reference) -> Result<Resolved, NotResolved> {
         if let Some(target) = found.symbolic.clone() {
             return Err(NotResolved::Symbolic { name, target });
@@ -152,14 +148,16 @@ impl Git {
         match looked.text().trim().parse() {
             Ok(commit) if looked.status == 0 => Ok(Resolved { reference: Some(name), commit }),
             _ => {
-                // An object that is not there or damaged is the host's trouble, and no statement about the reference.
+                // A missing or damaged object is the host's problem, and says nothing about the
+                // reference.
                 self.read(&["cat-file", "-t", found.id.as_str()], 64).await?;
                 Err(NotResolved::NotACommit(quote(&name).into()))
             }
         }
     }
 
-    /// The id is of the repository's own hash function, because one of another length would be an abbreviation to git.
+    /// The commit of an id. The id must have the repository's own hash length, because git would
+    /// take another length for an abbreviation.
     async fn by_id(&self, text: &str) -> Result<Resolved, NotResolved> {
         let not_a_name = |why: Sentence| NotResolved::NotAName { text: told(text), why };
         let commit: CommitId =
@@ -178,7 +176,7 @@ impl Git {
     }
 }
 
-/// The beginning of what an agent wrote; errors are read by people.
+/// The beginning of an agent's text; people read errors.
 fn told(text: &str) -> Sentence {
     quote_start(text, TOLD_CHARS_MAX)
 }

@@ -1,4 +1,4 @@
-//! One git program at its work: started within its limits, fed, read and timed, and what is to be told if it ends early.
+//! Runs one git process: with limits, input, output and timing, and a message if it ends early.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
@@ -12,14 +12,15 @@ use tokio::time::timeout;
 use super::{Git, GitError, LOOK_MAX, environment};
 use crate::bounds::Bounds;
 
-/// What each git program may take. A tree of a few small objects may unfold to any size, and how large it is git itself finds out only at the end.
+/// The limits of each git process. A tree of a few small objects can unfold to any size, and git
+/// finds its size only at the end.
 pub const BOUNDS: Bounds = Bounds { memory_bytes: 1 << 30, cpu: Duration::from_secs(45) };
-/// How much of its output is read, beyond what is kept, to tell how large it is.
+/// The output that is read, beyond the kept part, to measure it.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
-/// How much of git's complaints is kept.
+/// The part of git's error output that is kept.
 const COMPLAINT_BYTES_MAX: usize = 4 * 1024;
 
-/// What a program came up against.
+/// The limit that a process reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Limit {
     #[error("{0} bytes of output")]
@@ -32,26 +33,25 @@ pub enum Limit {
     Depth,
 }
 
-/// What a command said and how it ended.
+/// A command's output and exit status.
 #[derive(Debug)]
 pub struct Looked {
-    /// Its exit status.
     pub status: i32,
-    /// The first bytes of its output, as many as were asked for.
+    /// The first bytes of its output.
     pub bytes: Vec<u8>,
-    /// How many bytes there were in all.
+    /// The total size of its output.
     pub bytes_all: u64,
-    /// Its complaints.
+    /// Its error output.
     pub complaint: String,
 }
 
 impl Looked {
-    /// Whether `bytes` is all of the output.
+    /// Whether `bytes` is the complete output.
     pub fn is_whole(&self) -> bool {
         self.bytes_all == self.bytes.len() as u64
     }
 
-    /// The output as text; what is not UTF-8 becomes U+FFFD.
+    /// The output as text, with U+FFFD for bytes outside UTF-8.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
@@ -63,7 +63,7 @@ impl Git {
         self.look_at(arguments, Vec::new(), bytes_max).await
     }
 
-    /// The same for a command that reads what it is to look at.
+    /// The same for a command with input.
     pub async fn look_at(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
         let named = || arguments.join(" ").chars().take(200).collect::<String>();
         let _turn = self.turns.take().await;
@@ -100,7 +100,7 @@ impl Git {
         self.read_of(arguments, Vec::new(), bytes_max).await
     }
 
-    /// Likewise, with an input.
+    /// The same for a command with input that must succeed.
     pub async fn read_of(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
         let looked = self.look_at(arguments, input, bytes_max).await?;
         if looked.status != 0 {
@@ -128,12 +128,12 @@ impl Git {
     }
 }
 
-/// How much output is read at all where so much of it is kept.
+/// The output that is read if `bytes_max` of it are kept.
 fn most(bytes_max: usize) -> u64 {
     bytes_max.max(OUTPUT_BYTES_MAX) as u64
 }
 
-/// The limit that ended a program, where it was one of them; by its signal, or by git's own words about its memory and stack.
+/// The limit that ended a process, by its signal or by git's messages about memory and stack.
 pub fn limit_of(signal: Option<i32>, complaint: &str, bounds: Bounds) -> Option<Limit> {
     const OUT_OF_MEMORY: [&str; 3] = ["ut of memory", "Cannot allocate memory", "unable to create thread"];
     if signal == Some(Signal::XCPU.as_raw()) {
@@ -145,7 +145,8 @@ pub fn limit_of(signal: Option<i32>, complaint: &str, bounds: Bounds) -> Option<
     OUT_OF_MEMORY.iter().any(|words| complaint.contains(words)).then_some(Limit::MemoryMib(bounds.memory_bytes >> 20))
 }
 
-/// Hands over what a program reads. One that ends early has not read all of it, and how it ended says why.
+/// Writes a process's input. A process that ends early has not read all of it, and its exit status
+/// gives the reason.
 async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) -> std::io::Result<()> {
     if let Some(mut stdin) = stdin {
         drop(stdin.write_all(&input).await);
@@ -153,7 +154,8 @@ async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) -> std::io::Result<()> 
     Ok(())
 }
 
-/// Reads to the end or to what is [`most`], keeps the first `bytes_max` bytes, and counts. A program of which more is not read ends by that.
+/// Reads to the end or up to [`most`], keeps the first `bytes_max` bytes, and counts. A process
+/// whose output is no longer read ends by that.
 async fn read_start(from: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> std::io::Result<(Vec<u8>, u64)> {
     let (mut kept, mut count, mut buffer) = (Vec::new(), 0, vec![0; 64 * 1024]);
     let Some(mut from) = from else { return Ok((kept, count)) };

@@ -12,14 +12,14 @@ use super::*;
 #[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
 pub(crate) mod evidence;
 
-/// A repository in a folder of its own, made with the git program and nothing of the machine's configuration.
+/// A repository in a folder of its own, made with git and without the machine's configuration.
 pub(crate) struct Scratch {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) path: PathBuf,
 }
 
 impl Scratch {
-    /// With `main` checked out and one commit on it, and `refs/heads/production` at that commit.
+    /// With `main` checked out and one commit, and `refs/heads/production` at that commit.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Self { path: folder.path().join("repository"), folder };
@@ -34,7 +34,7 @@ impl Scratch {
         Git::at(&self.path)
     }
 
-    /// Runs git as a person would who works there.
+    /// Runs git as a developer would.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let mut command = std::process::Command::new("git");
         command.args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]).args(arguments);
@@ -45,7 +45,7 @@ impl Scratch {
         said.trim().to_owned()
     }
 
-    /// Commits files on the branch that is checked out.
+    /// Commits files on the checked-out branch.
     pub(crate) fn commit(&self, subject: &str, files: &[(&str, &str)]) -> CommitId {
         for (path, text) in files {
             let path = self.path.join(path);
@@ -57,7 +57,7 @@ impl Scratch {
         self.tip("main")
     }
 
-    /// The same for a command that reads `input`.
+    /// Runs a command with `input`.
     pub(crate) fn fed(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> String {
         let file = self.folder.path().join("input");
         std::fs::write(&file, input).unwrap();
@@ -68,7 +68,8 @@ impl Scratch {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// A commit whose tree names `leaf` (mode, kind and id) `names` times, in folders of which each names the next as often, `levels` of them.
+    /// A commit whose tree names `leaf` (mode, kind and id) `names` times, in nested folders, each of which names the
+    /// next as often, `levels` deep.
     pub(crate) fn unfolding(&self, leaf: &str, names: usize, levels: usize) -> CommitId {
         let entry = (0..levels).fold(leaf.to_owned(), |entry, _| {
             let list = (0..names).map(|name| format!("{entry}\tn{name:03}\n")).collect::<String>();
@@ -77,7 +78,7 @@ impl Scratch {
         self.run(&["commit-tree", "-m", "unfolds", entry.trim_start_matches("040000 tree ")]).parse().unwrap()
     }
 
-    /// A tree just as it is given: modes, names and ids.
+    /// A tree exactly as given: modes, names and ids.
     fn tree(&self, entries: &[(&str, &str, &str)]) -> String {
         let bytes =
             |id: &str| (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect();
@@ -91,7 +92,7 @@ impl Scratch {
         self.run(&["commit-tree", "-m", "made by hand", tree]).parse().unwrap()
     }
 
-    /// A commit with one file in folders in each other.
+    /// A commit with one file in nested folders.
     pub(crate) fn deep(&self, folders: usize) -> CommitId {
         let stream = format!(
             "commit refs/heads/deep\ncommitter A <a@b> 1 +0000\ndata 0\nM 100644 inline {}f\ndata 1\nx\n",
@@ -101,7 +102,7 @@ impl Scratch {
         self.tip("refs/heads/deep")
     }
 
-    /// `leaf` of a file that is committed.
+    /// The `leaf` of a committed file.
     pub(crate) fn leaf(&self, path: &str) -> String {
         format!("100644 blob {}", self.run(&["rev-parse", &format!("main:{path}")]))
     }
@@ -110,7 +111,7 @@ impl Scratch {
         self.run(&["rev-parse", revision]).parse().unwrap()
     }
 
-    /// Makes every way in which a repository could run a program run one that leaves a file, which is returned.
+    /// Makes every mechanism by which a repository could run a program create a file, whose path is returned.
     pub(crate) fn trap(&self) -> PathBuf {
         let (canary, program) = (self.folder.path().join("canary"), self.folder.path().join("trap"));
         std::fs::write(&program, format!("#!/bin/sh\necho \"$0 $*\" >> {}\ncat\n", canary.display())).unwrap();
@@ -148,7 +149,7 @@ impl Scratch {
     }
 }
 
-/// An action with a type that takes any arguments of these shapes, as the published WIT has them.
+/// An action with a type that accepts these arguments, as in the published WIT.
 pub(crate) fn action(interface: &str, function: &str, arguments: &Value) -> holdshort_gate::Action {
     use holdshort_gate::{Action, Digest, FunctionType, WitType};
     fn ty(value: &Value) -> WitType {
@@ -169,7 +170,7 @@ pub(crate) fn action(interface: &str, function: &str, arguments: &Value) -> hold
     Action::new(Digest::of(b"component"), capability, &ty, arguments).unwrap()
 }
 
-/// What a routine connector answers.
+/// The answer of a routine connector.
 pub(crate) async fn answer(routine: &impl Routine, action: &holdshort_gate::Action) -> Value {
     routine.answer(RoutineCall { agent: "tester", run: &RunId("r1".into()), action }).await.unwrap()
 }
@@ -179,11 +180,11 @@ async fn only_the_repository_itself_is_asked() {
     let scratch = Scratch::new();
     let nowhere = Git::at(&scratch.folder.path().join("nowhere"));
     assert!(matches!(nowhere.resolve("main").await, Err(NotResolved::Git(GitError::NotARepository(_)))));
-    // A folder inside a repository is not one: nothing above it is searched.
+    // A folder inside a repository is no repository: parent folders are not searched.
     std::fs::create_dir(scratch.path.join("inside")).unwrap();
     let inside = Git::at(&scratch.path.join("inside"));
     assert!(matches!(inside.resolve("main").await, Err(NotResolved::Git(GitError::NotARepository(_)))));
-    // What cannot be read is not said to be absent, or to be something else.
+    // An unreadable reference is reported neither as missing nor as something else.
     std::fs::write(scratch.path.join(".git/refs/heads/missing"), "1".repeat(40) + "\n").unwrap();
     std::fs::write(scratch.path.join(".git/refs/heads/junk"), "junk\n").unwrap();
     for damaged in ["missing", "junk"] {
@@ -209,7 +210,7 @@ async fn references_are_matched_whole_and_a_damaged_one_is_not_absent() {
     assert_eq!(absent, None);
     std::fs::write(scratch.path.join(".git/refs/heads/production"), "junk").unwrap();
     assert!(git.references(["refs/heads/production"]).await.is_err());
-    // Its neighbour is damaged and is not asked for.
+    // The reference beside it is damaged and is not read.
     std::fs::write(scratch.path.join(".git/refs/heads/prod-2"), "junk").unwrap();
     scratch.run(&["update-ref", "refs/heads/prod", "main"]);
     assert!(git.references(["refs/heads/prod"]).await.unwrap()[0].is_some());
@@ -225,7 +226,7 @@ async fn output_is_kept_up_to_a_limit_and_counted_beyond() {
     assert!(error.starts_with("\"git cat-file\" failed: \"fatal:"), "{error}");
 }
 
-/// The diff from one commit to another.
+/// The diff between two commits.
 async fn patch(scratch: &Scratch, from: Option<&CommitId>, to: &CommitId) -> String {
     let objects = objects::Objects::of(&scratch.git()).await.unwrap();
     String::from_utf8(diff::Diff::between(&objects, from, to).await.unwrap().patch).unwrap()
@@ -257,7 +258,8 @@ async fn a_repository_with_the_other_hash_function_is_read_too() {
     assert!(patch(&scratch, None, &commit).await.contains("+1\n"));
 }
 
-/// A few small objects make a tree of any size. It is an answer that it is too large: asking again would come to the same.
+/// A few small objects make a tree of any size. "Too large" is an answer, because asking again would have the same
+/// result.
 #[tokio::test]
 async fn a_tree_that_unfolds_without_end_is_an_answer() {
     let scratch = Scratch::new();
@@ -285,7 +287,7 @@ async fn a_tree_that_unfolds_without_end_is_an_answer() {
     assert_eq!(diff.files.len(), 900, "and what is large is no bomb");
 }
 
-/// What is kept of an output does not grow with it, and one without end is not read to its end.
+/// The kept part of an output does not grow with it, and an endless output is not read to its end.
 #[tokio::test]
 async fn an_output_without_end_is_not_read_to_its_end() {
     let scratch = Scratch::new();
@@ -294,7 +296,7 @@ async fn an_output_without_end_is_not_read_to_its_end() {
     assert!(error.is_of_the_question() && error.to_string().contains("67108864 bytes of output"), "{error}");
 }
 
-/// What one program reads in a tree and another does not is shown to nobody as if it were one thing.
+/// A tree that programs read in different ways is never shown as one thing.
 #[tokio::test]
 async fn a_tree_that_can_be_read_in_two_ways_is_refused() {
     let scratch = Scratch::new();

@@ -1,13 +1,15 @@
-//! The branches whose tip is exactly a commit: what a policy can go by where an agent names a commit by its id.
+//! The branches at exactly a commit, which policies can use if an agent names a commit by its id.
 
 use super::{CommitId, Git, GitError, REFERENCES_BYTES_MAX};
 use holdshort_common::reference::ReferenceName;
 
-/// How many branches are told. A list with a part missing would mislead a policy that asks whether a branch is not on it, so of more none is.
+/// The maximum number of listed branches. A partial list would mislead a policy that asks whether a
+/// branch is missing, so beyond the maximum none is listed.
 pub const BRANCHES_MAX: usize = 64;
 
 impl Git {
-    /// Their whole names, sorted; none if there are more than [`BRANCHES_MAX`]. A symbolic name of a branch is no branch.
+    /// Their full names, sorted; `None` if there are more than [`BRANCHES_MAX`]. Symbolic
+    /// references do not count.
     pub async fn branches_at(&self, commit: &CommitId) -> Result<Option<Vec<String>>, GitError> {
         let (at, count) = (format!("--points-at={commit}"), format!("--count={}", BRANCHES_MAX + 1));
         let format = "--format=%(objectname) %(refname) %(symref)";

@@ -1,7 +1,8 @@
-//! The trees that a change brings, as they are stored: git's own list of files takes some of them for what they are not.
+//! Reads the changed trees as stored, because git's own list misinterprets some of them.
 //!
-//! A tree that names something twice is one thing to a program that takes the first, and another to one that takes the last, and git compares trees by
-//! walking both in order. Modes such as 100664 it takes for 100644. So the trees are read once more, only where they differ.
+//! A tree with a repeated name means one thing to a program that uses the first entry, and another
+//! to one that uses the last; git compares trees by walking both in order. Git also reads modes
+//! such as 100664 as 100644. So the trees are read again where they differ.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,20 +11,20 @@ use super::{CommitId, Git, GitError};
 
 /// A folder's mode.
 const FOLDER: &[u8] = b"40000";
-/// The modes that git writes itself, besides.
+/// The other modes that git itself writes.
 const USUAL: [&[u8]; 4] = [b"100644", b"100755", b"120000", b"160000"];
 
-/// A file whose mode git does not tell.
+/// A file whose mode git does not report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OddMode {
     pub(super) path: Vec<u8>,
     pub(super) id: String,
-    /// As it is stored; none if the file is new.
+    /// The stored mode; `None` for a new file.
     pub(super) old: Option<String>,
     pub(super) new: String,
 }
 
-/// A name, and what a tree says of it.
+/// A name with its entry.
 type Named = (Vec<u8>, Entry);
 
 struct Entry {
@@ -31,7 +32,8 @@ struct Entry {
     id: String,
 }
 
-/// Walks what differs from `from` (a commit or a tree) in `to`. A tree of which git itself could read two things is an error.
+/// Walks the differences between `from` (a commit or a tree) and `to`. A tree with two readings is
+/// an error.
 pub(super) async fn odd_modes(
     git: &Git,
     blobs: &mut Blobs,
@@ -41,7 +43,7 @@ pub(super) async fn odd_modes(
     let (old, new) = (top(git, from).await?, top(git, to.as_str()).await?);
     let (mut left, mut seen, mut odd) = (vec![(Some(old), new, Vec::new())], HashSet::new(), Vec::new());
     while let Some((old, new, folder)) = left.pop() {
-        // What is named twice is the same the second time.
+        // A pair of trees that was already walked gives the same result.
         if old.as_ref() == Some(&new) || !seen.insert((old.clone(), new.clone())) {
             continue;
         }
@@ -73,7 +75,8 @@ async fn top(git: &Git, of: &str) -> Result<String, GitError> {
     Ok(looked.text().trim().to_owned())
 }
 
-/// What is in a tree, as far as a partial clone has it: a mode, a blank, a name, NUL, and an id in bytes, again and again.
+/// The entries of a tree, if a partial clone has it: mode, blank, name, NUL and binary id,
+/// repeated.
 async fn entries(blobs: &mut Blobs, id: &str) -> Result<Vec<Named>, GitError> {
     let Some(bytes) = blobs.tree(id).await? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
@@ -93,7 +96,7 @@ fn next(bytes: &[u8], id_bytes: usize) -> Option<(Named, &[u8])> {
     Some(((bytes.get(blank + 1..nul)?.to_owned(), Entry { mode: bytes.get(..blank)?.to_owned(), id }), after))
 }
 
-/// A name that is there twice or out of order; a folder's is compared as if it ended with a slash.
+/// A repeated or unsorted name. A folder's name is compared as if it ended in a slash.
 fn unsound(entries: &[Named]) -> Option<&[u8]> {
     let place = |(name, entry): &Named| {
         if is_folder(&entry.mode) { [name, b"/".as_slice()].concat() } else { name.clone() }

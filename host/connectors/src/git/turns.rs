@@ -1,13 +1,13 @@
-//! A few git programs at a time: what each may take is limited, and so is what all of them take together.
+//! Limits the number of concurrent git processes, because each has limits of its own.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many run at a time for one kind of work.
+/// The number of concurrent processes for one kind of work.
 const AT_A_TIME: usize = 4;
 
-/// The turns of one kind of work, and one of them if it is held.
+/// The turns of one kind of work, and a held turn.
 #[derive(Clone, Debug)]
 pub(super) struct Turns {
     all: Arc<Semaphore>,
@@ -15,16 +15,17 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Turns of which nobody else knows.
+    /// A separate set of turns.
     pub(super) fn new() -> Self {
         Self { all: Arc::new(Semaphore::new(AT_A_TIME)), held: None }
     }
 
-    /// The same with a turn, which lasts as long as the value and its copies. Whoever has one takes no other, so nobody waits for themselves.
+    /// Takes a turn, which lasts as long as the value and its copies. A holder takes no second
+    /// turn, so nobody waits for themselves.
     pub(super) async fn take(&self) -> Self {
         let held = match &self.held {
             Some(held) => Some(Arc::clone(held)),
-            // Nobody closes it.
+            // The semaphore is never closed.
             None => Arc::clone(&self.all).acquire_owned().await.ok().map(Arc::new),
         };
         Self { all: Arc::clone(&self.all), held }

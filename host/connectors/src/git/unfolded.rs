@@ -1,27 +1,28 @@
-//! How much a commit's files take where they are written, found out before any of them is.
+//! Computes the size of a commit's files on disk before any is written.
 //!
-//! A tree names its files by their contents, and may name one content any number of times, and a tree in trees again. So a few small objects make
-//! files without end, and neither the repository's size nor the largest file says anything about it.
+//! A tree names files by their contents, and can name one content, or one subtree, any number of
+//! times. So a few small objects can describe endless files, and neither the repository's size nor
+//! the largest file limits the total.
 
 use super::{CommitId, Git, GitError, Limit};
 use holdshort_common::aside;
 
-/// What a file takes at least, as far as it is not empty.
+/// The minimum disk space of a file that is not empty.
 const BLOCK_BYTES: u64 = 4096;
-/// More than any answer about one object.
+/// Longer than any answer about one object.
 const ABOUT_BYTES_MAX: usize = 96;
 
 /// The files and folders of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfolded {
-    /// How many there are.
     pub entries: u64,
-    /// What the files take on a disk.
+    /// Their disk space.
     pub bytes: u64,
 }
 
 impl Git {
-    /// Walks no further than `entries_max`; none if there are more. Contents are not read, only asked for their sizes, each once.
+    /// Walks at most `entries_max` entries; `None` if there are more. Contents are not read: git is
+    /// asked for each one's size once.
     pub async fn unfolded(&self, commit: &CommitId, entries_max: usize) -> Result<Option<Unfolded>, GitError> {
         let arguments = ["ls-tree", "-r", "-t", "--full-tree", "--format=%(objectname)", commit.as_str()];
         let list_bytes_max = entries_max.saturating_mul(commit.as_str().len() + 1);
@@ -40,7 +41,7 @@ impl Git {
     }
 }
 
-/// Each id once, in lines, and how often it was named.
+/// Each id once, as lines, and how often it was named.
 fn count(listed: &[u8]) -> (Vec<u8>, Vec<u64>) {
     let mut named: Vec<&[u8]> = listed.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect();
     named.sort_unstable();
@@ -49,8 +50,9 @@ fn count(listed: &[u8]) -> (Vec<u8>, Vec<u64>) {
     (ids, same().map(|group| group.len() as u64).collect())
 }
 
-/// The sizes, each as often as it was named; none if there are not as many answers. Folders take room of their own. What the repository does not
-/// have (a submodule, or what a partial clone has left out) takes none here.
+/// The sum of sizes, each counted as often as it was named; `None` if answers are missing. A folder
+/// takes space too. An object that the repository lacks (a submodule, or an omission of a partial
+/// clone) takes none.
 fn sum(sizes: &str, times: &[u64]) -> Option<Unfolded> {
     let (mut unfolded, mut answers) = (Unfolded { entries: 0, bytes: 0 }, 0);
     for (answer, times) in sizes.lines().zip(times) {

@@ -1,4 +1,4 @@
-//! What a run did before is told as it was, and a report counts for its own commit only.
+//! A run's history is shown as it was, and a report counts only for its own commit.
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{
@@ -136,7 +136,7 @@ fn a_run_that_did_nothing_before_has_no_exhibit_and_any_other_is_told() {
     assert_eq!(shown(&later, 1), ("earlier in this run (5 calls)", text));
 }
 
-/// Whatever a check printed, an agent proposed or a check was refused for, what the host says about it is the same.
+/// For any output of a check, proposal or refusal, the host's words about it are the same.
 #[test]
 fn somebody_elses_words_never_go_on_with_the_hosts() {
     let said = |words: &str| {

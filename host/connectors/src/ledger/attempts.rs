@@ -1,7 +1,9 @@
-//! Whether an attempt of this host, or of one that is just ending, may still reach the ledger.
+//! Tells whether an attempt of this host, or of one that is just ending, may still reach the
+//! ledger.
 //!
-//! Each attempt holds a shared lock (`flock`) on a file beside the ledger from before it is queued until its transaction is over, so the lock ends
-//! with it, or with its process, however that ends. Whoever gets the lock for himself alone knows that no attempt begun before can arrive late.
+//! Each attempt holds a shared lock (`flock`) on a file beside the ledger, from before it is queued
+//! until its transaction ends, so the lock ends with the attempt or its process. The holder of the
+//! exclusive lock knows that no earlier attempt can arrive late.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -11,38 +13,38 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How often a lock that is held is tried again.
+/// The interval for trying a held lock again.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The attempts on one ledger.
 #[derive(Debug)]
 pub(super) struct Attempts {
-    /// The file that is locked; it is always empty.
+    /// The lock file, which is always empty.
     path: PathBuf,
     wait: Duration,
 }
 
-/// One attempt, under way until this is dropped.
+/// An attempt in progress, until dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     _lock: File,
 }
 
 impl Attempts {
-    /// Those on the ledger at `ledger`. Nothing waits for longer than `wait`.
+    /// The attempts on the ledger at `ledger`. No wait exceeds `wait`.
     pub(super) fn on(ledger: &Path, wait: Duration) -> Self {
         let mut path = ledger.as_os_str().to_owned();
         path.push(".attempts");
         Self { path: path.into(), wait }
     }
 
-    /// Says that an attempt is under way.
+    /// Marks an attempt as in progress.
     pub(super) async fn begin(&self) -> io::Result<UnderWay> {
-        // Lookups hold the lock for an instant only.
+        // Lookups hold the lock only for an instant.
         Ok(UnderWay { _lock: self.lock(File::try_lock_shared).await? })
     }
 
-    /// Waits until every attempt that was under way is over.
+    /// Waits until all attempts in progress have ended.
     pub(super) async fn over(&self) -> io::Result<()> {
         self.lock(File::try_lock).await.map(drop)
     }

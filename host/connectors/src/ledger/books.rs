@@ -1,4 +1,4 @@
-//! The ledger's file: opening it, and the statements that read and book. What is read and booked together happens in one transaction of SQLite.
+//! The ledger's file: opening it, and its SQL statements. Related reads and writes share one SQLite transaction.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,41 +12,25 @@ use crate::{Known, Sentence, error_said, quote, say};
 
 use super::schema::{APPLICATION_ID, TABLES, VERSION};
 
-/// Why there are no books to look at or to write in.
+/// The ledger's file is unusable.
 #[derive(Debug)]
 pub enum BooksError {
-    /// The file cannot be made.
-    Make {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is a file of something else.
+    /// The file cannot be created.
+    Make { path: PathBuf, source: std::io::Error },
+    /// The file is no ledger.
     NotALedger {
-        /// The file.
         path: PathBuf,
-        /// What it is.
+        /// What the file is instead.
         why: &'static str,
     },
-    /// A newer host wrote it.
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-    },
-    /// SQLite says no.
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
+    /// A newer host wrote the file.
+    Newer { path: PathBuf, found: i64 },
+    /// SQLite reported an error.
+    Sqlite { path: PathBuf, source: rusqlite::Error },
 }
 
 impl BooksError {
-    /// In words.
+    /// The error as a sentence.
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::Make { path, source } => {
@@ -72,38 +56,38 @@ impl BooksError {
 
 error_said!(BooksError);
 
-/// An open ledger. It is opened anew for each use: whoever replaces or removes the file is then noticed, and nothing is booked into a file
-/// that has no name any more.
+/// An open ledger. It is opened for each use, so that a replaced or removed file is noticed, and nothing is booked into
+/// a deleted file.
 pub(super) struct Books(Connection);
 
-/// What kind of account it is.
+/// The kinds of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The operator's.
+    /// The operator's account.
     Own,
-    /// Somebody else's.
+    /// A payee's account.
     Outside,
-    /// Where the operator's money comes from.
+    /// The origin of the operator's money.
     Equity,
 }
 
-/// An account in the books.
+/// An account in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) number: i64,
     pub(super) kind: Kind,
 }
 
-/// A transaction of the books that is still to be written.
+/// A transaction to be booked.
 pub(super) struct Entry<'a> {
     /// `funding` or `transfer`.
     pub(super) kind: &'static str,
-    /// What it is recognised by; unique within its kind.
+    /// The key, unique within its kind.
     pub(super) key: &'a str,
     /// Microseconds since 1970.
     pub(super) at: i64,
     pub(super) reference: &'a str,
-    /// What was cleared.
+    /// The cleared transfer.
     pub(super) transfer: Option<&'a Value>,
     pub(super) from: Account,
     pub(super) to: Account,
@@ -111,34 +95,34 @@ pub(super) struct Entry<'a> {
     pub(super) amount: i64,
 }
 
-/// A transfer in the books.
+/// A booked transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Booked {
     pub(super) number: i64,
     pub(super) transfer: Value,
-    /// What the source had left right after it.
+    /// The source's balance right after it.
     pub(super) source_balance: i64,
 }
 
-/// A payment of the past.
+/// An earlier payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Past {
-    /// Its number, as receipts give it.
+    /// Its number, as in receipts.
     pub(super) number: i64,
     /// Microseconds since 1970.
     pub(super) at: i64,
-    /// The account that paid.
+    /// The paying account.
     pub(super) source: String,
     /// The currency's code.
     pub(super) currency: String,
-    /// In the currency's smallest unit.
+    /// The amount in minor units.
     pub(super) amount: i64,
-    /// What it was for; an agent wrote it once.
+    /// The purpose, as an agent wrote it.
     pub(super) reference: String,
 }
 
 impl Books {
-    /// Opens the file at `path`, and makes it (0600) if it is absent.
+    /// Opens the file at `path`, and creates it (0600) if it is missing.
     pub(super) fn make(path: &Path, wait: Duration) -> Result<Self, BooksError> {
         if !path.exists() {
             let failed = |source| BooksError::Make { path: path.into(), source };
@@ -152,24 +136,24 @@ impl Books {
         Self::checked(path, connection)
     }
 
-    /// Opens the file at `path`, which must be there.
+    /// Opens the existing file at `path`.
     pub(super) fn open(path: &Path, wait: Duration) -> Result<Self, BooksError> {
         Self::checked(path, connect(path, wait).map_err(|error| told(path, error))?)
     }
 
-    /// Looks whose file it is before a setting of it is touched.
+    /// Checks whose file it is before a setting of it is changed.
     fn checked(path: &Path, connection: Connection) -> Result<Self, BooksError> {
         check(path, &connection)?;
         tune(&connection).map_err(|error| told(path, error))?;
         Ok(Self(connection))
     }
 
-    /// A view of one moment.
+    /// A read transaction: a view of one moment.
     pub(super) fn read(&mut self) -> rusqlite::Result<Transaction<'_>> {
         self.0.transaction()
     }
 
-    /// A transaction that nobody else's can come between. It is rolled back unless it is committed.
+    /// An exclusive write transaction. It is rolled back unless committed.
     pub(super) fn write(&mut self) -> rusqlite::Result<Transaction<'_>> {
         self.0.transaction_with_behavior(TransactionBehavior::Immediate)
     }
@@ -182,14 +166,14 @@ fn connect(path: &Path, wait: Duration) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Makes a commit one that is on disk when it returns, and the tables' rules about each other ones that are kept.
+/// Makes commits durable on return, and enforces foreign keys.
 fn tune(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)
 }
 
-/// Makes the tables in an empty file, in which nobody else has made any meanwhile.
+/// Creates the tables in an empty file, if no other process did.
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let is_empty = |connection: &Connection| -> rusqlite::Result<bool> {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -233,18 +217,18 @@ fn told(path: &Path, source: rusqlite::Error) -> BooksError {
     BooksError::Sqlite { path: path.into(), source }
 }
 
-/// The ledger's own name, drawn when it was made: a ledger in its place is another one.
+/// The ledger's own random id, so that another ledger in its place is noticed.
 pub(super) fn id(books: &Connection) -> rusqlite::Result<String> {
     books.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
 }
 
-/// The account that a transfer would name so.
+/// The account with this name in transfers.
 pub(super) fn account(books: &Connection, name: &str) -> rusqlite::Result<Option<Account>> {
     let found = "SELECT number, kind FROM accounts WHERE name = ?1 AND kind <> 'equity'";
     books.query_row(found, [name], in_account).optional()
 }
 
-/// The account against which the operator's own money is booked.
+/// The account against which the operator's money is booked.
 pub(super) fn equity(books: &Connection) -> rusqlite::Result<Account> {
     books.query_row("SELECT number, kind FROM accounts WHERE kind = 'equity'", [], in_account)
 }
@@ -270,14 +254,15 @@ pub(super) fn open_account(books: &Connection, name: &str, kind: Kind) -> rusqli
     Ok(Account { number: books.last_insert_rowid(), kind })
 }
 
-/// What an account has.
+/// The balance of an account.
 pub(super) fn balance(books: &Connection, account: Account, currency: &str) -> rusqlite::Result<i64> {
     let last = "SELECT balance FROM postings WHERE account = ?1 AND currency = ?2 ORDER BY number DESC LIMIT 1";
     let last = books.query_row(last, (account.number, currency), |row| row.get(0)).optional()?;
     Ok(last.unwrap_or(0))
 }
 
-/// Writes both sides, then the entry. Nothing but a rule of the tables or the disk can stop it once both balances are known to fit.
+/// Writes both postings, then the entry. Once both balances are known to fit, only a table's rule or the disk can stop
+/// it.
 pub(super) fn book(books: &Connection, entry: &Entry<'_>) -> rusqlite::Result<i64> {
     let number: i64 = books.query_row("SELECT coalesce(max(number), 0) + 1 FROM entries", [], |row| row.get(0))?;
     for (account, amount) in [(entry.from, entry.amount.saturating_neg()), (entry.to, entry.amount)] {
@@ -291,7 +276,7 @@ pub(super) fn book(books: &Connection, entry: &Entry<'_>) -> rusqlite::Result<i6
     Ok(number)
 }
 
-/// The transfer of a key.
+/// The transfer with this key.
 pub(super) fn booked(books: &Connection, key: &str) -> rusqlite::Result<Option<Booked>> {
     let row = "SELECT entries.number, transfer, balance FROM entries JOIN postings ON entry = entries.number \
                WHERE kind = 'transfer' AND key = ?1 AND amount < 0";
@@ -304,14 +289,14 @@ pub(super) fn booked(books: &Connection, key: &str) -> rusqlite::Result<Option<B
     books.query_row(row, [key], in_row).optional()
 }
 
-/// What an own account was funded with under a key: the currency and the amount.
+/// The funding of an own account with this key: currency and amount.
 pub(super) fn funded(books: &Connection, key: &str) -> rusqlite::Result<Option<(String, i64)>> {
     let row = "SELECT currency, amount FROM entries JOIN postings ON entry = entries.number \
                WHERE kind = 'funding' AND key = ?1 AND amount > 0";
     books.query_row(row, [key], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
-/// How many transfers an account has received, in any currency.
+/// The number of transfers to an account, in any currency.
 pub(super) fn payments(books: &Connection, account: Account) -> rusqlite::Result<u64> {
     let count = "SELECT count(*) FROM postings JOIN entries ON entries.number = entry \
                  WHERE account = ?1 AND amount > 0 AND kind = 'transfer'";
@@ -319,7 +304,7 @@ pub(super) fn payments(books: &Connection, account: Account) -> rusqlite::Result
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// The latest transfers that an account has received, the newest first; with `like`, only those of this currency, amount and reference.
+/// The latest transfers to an account, newest first; with `like`, only those with this currency, amount and reference.
 pub(super) fn history(
     books: &Connection,
     account: Account,
@@ -348,7 +333,7 @@ pub(super) fn history(
     statement.query_map((account.number, currency, amount, reference, most), in_row)?.collect()
 }
 
-/// The transfers that an account has received after its first so many, oldest first: under which key each was booked, and what was cleared.
+/// The transfers to an account after its first `after`, oldest first: the key of each, and the cleared transfer.
 pub(super) fn received_after(
     books: &Connection,
     account: Account,
@@ -368,14 +353,14 @@ pub(super) fn received_after(
     statement.query_map((account.number, bound(most as u64), bound(first)), in_row)?.collect()
 }
 
-/// Every name that a transfer could name.
+/// All account names in transfers.
 pub(super) fn names(books: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = books.prepare("SELECT name FROM accounts WHERE kind <> 'equity' ORDER BY name")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Writes something that matters to nobody. Once it is committed, all that could be seen before is on disk, and what an earlier commit that failed
-/// may have left in the log is written over, so that no recovery can bring it back.
+/// Writes a value without meaning. After its commit, everything visible before is on disk, and remains of an earlier
+/// failed commit in the log are overwritten, so that no recovery can restore them.
 pub(super) fn settle(books: &Connection) -> rusqlite::Result<()> {
     books.execute_batch("UPDATE meta SET value = lower(hex(randomblob(8))) WHERE key = 'settled'")
 }

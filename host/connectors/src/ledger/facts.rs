@@ -1,8 +1,11 @@
-//! What a transfer's clearance rests on: how it stands in the preconditions, and what of it has changed when the transfer is to be booked.
+//! The facts that a transfer's clearance rests on: their form in the preconditions, and the
+//! comparison at the booking.
 //!
-//! A balance may change as long as it covers the amount: that it does is what was decided on. The ledger and the kind of payee must be the same.
-//! What the payee has received must be what was shown, but for the transfers that were shown to wait beside this one. Somebody who saw six invoices
-//! of one payee and approves the first has no other sixth before them; somebody who was not shown a payment decides anew.
+//! A balance may change while it covers the amount, because the decision was about that. The ledger
+//! and the kind of payee must be equal. The payments to the payee must be those shown, except
+//! transfers that were shown to wait beside this one. A reviewer who saw six invoices of one payee
+//! and approves the first does not get the next five again; but a payment that was not shown
+//! requires a new decision.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +17,11 @@ use super::standing::{Facts, Shown};
 use super::transfer::Transfer;
 use crate::{Known, Sentence, quote, say};
 
-/// Why a transfer was not booked. Nothing was committed.
+/// A transfer was not booked. Nothing was committed.
 pub(super) enum Stopped {
-    /// It makes no sense, or not any more.
+    /// The transfer makes no sense, or no longer does.
     NotDone(Sentence),
-    /// It may make sense, to somebody who has seen both values.
+    /// A reviewer who sees both values could still approve it.
     FactsChanged(Sentence),
     /// SQLite could not read or write; the transaction is rolled back.
     Sqlite(rusqlite::Error),
@@ -37,7 +40,7 @@ const PAYEE: &str = "payee";
 pub(super) const PAYMENTS: &str = "payments-to-payee";
 
 impl Facts {
-    /// As they stand in the preconditions, each with how it may differ.
+    /// The facts as preconditions, each with its permitted change.
     pub(super) fn conditions(&self, transfer: &Transfer) -> Value {
         let Self { ledger, source_balance, payee, payments } = self;
         let covers = Condition::AtLeast { shown: source_balance.clone(), bound: transfer.shown() };
@@ -45,12 +48,13 @@ impl Facts {
         json!({ LEDGER: ledger, BALANCE: covers.to_json(), PAYEE: payee, PAYMENTS: history.to_json() })
     }
 
-    /// The ledger that was shown; nothing if the preconditions are another connector's.
+    /// The shown ledger; `None` if the preconditions are another connector's.
     pub(super) fn ledger_of(preconditions: &Value) -> Option<&str> {
         preconditions.get(LEDGER)?.as_str()
     }
 
-    /// What has changed since it was shown and is allowed, in words; what is not allowed stops the transfer.
+    /// The permitted changes since it was shown, as text. A change that is not permitted stops the
+    /// transfer.
     pub(super) fn compared(
         &self,
         transfer: &Transfer,
@@ -76,10 +80,11 @@ impl Facts {
     }
 }
 
-/// A change in words: both values, and what the clearance asks of them.
+/// A change as text: both values, and the condition in the clearance.
 fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) -> Sentence {
     let Transfer { source, payee, .. } = transfer;
-    // What the books and the clearance state is the host's own; amounts, counts and kinds of account.
+    // Values from the ledger and the clearance are the host's own: amounts, counts and kinds of
+    // accounts.
     let plain = |value: &Value| match value.as_str() {
         Some(text) => Known::label(text),
         None => Known::label(value),

@@ -1,4 +1,5 @@
-//! The operator's own accounts: opened, and funded against equity, when the host starts. Each amount is booked once, by the name it has in the configuration.
+//! Opens the operator's accounts and funds them from equity when the host starts. Each amount is
+//! booked once, under its name in the configuration.
 
 use std::collections::BTreeMap;
 
@@ -9,83 +10,78 @@ use super::books::{self, BooksError, Entry, Kind};
 use super::standing::micros;
 use holdshort_common::money::{Currency, NoCurrency};
 
-/// An amount that an account gets once.
+/// A one-time funding of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Funding {
-    /// What it is called in the books, and by what it is recognised: `opening EUR`, `deposit 2026-12`.
+    /// Its label in the ledger, which identifies it: `opening EUR`, `deposit 2026-12`.
     pub label: String,
-    /// How much, in the currency's smallest unit.
+    /// The amount in minor units.
     pub minor_units: i64,
     /// The currency's ISO 4217 code.
     pub currency: String,
 }
 
-/// The operator's accounts by name, each with what it was given.
+/// The operator's accounts by name with their fundings.
 pub type Accounts = BTreeMap<String, Vec<Funding>>;
 
-/// Why there is no ledger.
+/// The ledger cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its file cannot be used.
+    /// Its file is unusable.
     #[error(transparent)]
     Books(#[from] BooksError),
-    /// The configured accounts are not those of its books.
+    /// The configured accounts contradict the ledger.
     #[error(transparent)]
     Accounts(#[from] Disagreement),
 }
 
-/// The configured accounts and the books do not agree. Nothing was booked.
+/// The configuration contradicts the ledger. Nothing was booked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagreement {
-    /// A figure was changed after it had been booked.
+    /// An amount was changed after its booking.
     #[error(
         "`{account}`: `{label}` is booked with {booked} in the ledger, and the configuration now says {now}; \
          booked amounts never change: restore {booked}, and for more money add a deposit with a name of its own"
     )]
     Changed {
-        /// The account.
         account: String,
-        /// The funding.
+        /// The label of the funding.
         label: String,
-        /// What the books say.
+        /// The booked amount.
         booked: String,
-        /// What the configuration says.
+        /// The configured amount.
         now: String,
     },
-    /// Payments have gone to somebody of that name.
+    /// A payee of this name has received payments.
     #[error(
         "`{0}` has been paid as an outside payee in this ledger, so it cannot become an account of your own: choose another name"
     )]
     Payee(String),
-    /// More than the ledger can hold.
+    /// The amount exceeds the ledger's range.
     #[error("`{account}`: with `{label}` it would have more than the ledger can hold")]
     TooMuch {
-        /// The account.
         account: String,
-        /// The funding.
+        /// The label of the funding.
         label: String,
     },
-    /// Nothing that can be booked.
+    /// The currency cannot be booked.
     #[error("`{account}`: `{label}`: {why}")]
     Currency {
-        /// The account.
         account: String,
-        /// The funding.
+        /// The label of the funding.
         label: String,
-        /// Why not.
         why: NoCurrency,
     },
-    /// Not more than zero.
+    /// The amount is not positive.
     #[error("`{account}`: `{label}` must be more than zero")]
     Nothing {
-        /// The account.
         account: String,
-        /// The funding.
+        /// The label of the funding.
         label: String,
     },
 }
 
-/// Brings the books up to the configured accounts, within the caller's transaction.
+/// Books missing fundings within the caller's transaction.
 pub(super) fn fund(books: &Connection, accounts: &Accounts, now: Time) -> rusqlite::Result<Result<(), Disagreement>> {
     for (name, fundings) in accounts {
         let account = match books::account(books, name)? {
@@ -115,7 +111,7 @@ fn fund_once(
         Ok(currency) => currency,
         Err(why) => return Ok(Err(Disagreement::Currency { account: named(), label: labelled(), why })),
     };
-    // Names and labels are plain, so that no two pairs have the same key.
+    // Names and labels are plain, so no two pairs share a key.
     let key = format!("{name}/{label}");
     if let Some((code, amount)) = books::funded(books, &key)? {
         let booked = Currency::of(&code).map_or_else(|_| format!("{amount} {code}"), |booked| booked.show(amount));

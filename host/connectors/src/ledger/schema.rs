@@ -1,21 +1,23 @@
-//! The tables of a ledger, and the rules of double entry that the file itself keeps, whoever writes to it.
+//! The tables of a ledger, and the rules of double entry that the file itself enforces.
 //!
-//! **Invariant:** Triggers refuse an entry that does not sum to zero, an overdraft and any change of a row. So the rules hold for every writer of
-//! the file and not only for this connector.
+//! **Invariant:** triggers refuse an entry that does not sum to zero, an overdraft, and any change
+//! of a row. So the rules hold for every writer of the file, not only for this connector.
 
-/// Marks the file as a Holdshort ledger; SQLite keeps it in the file's header.
+/// Marks the file as a Holdshort ledger in SQLite's file header.
 pub(super) const APPLICATION_ID: i64 = 0x4844_4c47;
 
-/// The version of the tables below; SQLite keeps it in the file's header too.
+/// The version of the tables, also in the file header.
 pub(super) const VERSION: i64 = 1;
 
 /// The tables of an empty ledger.
 ///
-/// An account is `own` (the operator's, from which is paid), `outside` (a payee, made by the first payment to it) or `equity` (where the
-/// operator's own money comes from, in the books). An entry is one transaction of the books; each of its postings is one side of it.
+/// An account is `own` (the operator's), `outside` (a payee's, opened by its first payment) or
+/// `equity` (the origin of the operator's money). An entry is one transaction; each of its postings
+/// is one side.
 ///
-/// The postings of an entry are written before the entry, whose number they name: so the entry's own insertion can check that they sum to zero,
-/// and a posting without its entry cannot be committed. Nothing is ever changed or removed.
+/// Postings are written before their entry, whose number they contain: so inserting the entry can
+/// check that they sum to zero, and a posting without an entry cannot be committed. Rows are never
+/// changed or removed.
 pub(super) const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE accounts (

@@ -1,4 +1,5 @@
-//! How the books stand for a transfer: what a reviewer is shown, what must still hold when it is performed, and whether it is possible at all.
+//! The ledger's state for a transfer: the evidence for reviewers, the preconditions, and whether
+//! the transfer is possible.
 
 use holdshort_gate::beside::{LISTED_MAX, deed};
 use holdshort_gate::condition::Condition;
@@ -14,59 +15,61 @@ use crate::history::History;
 use crate::{Exhibit, Known, Previewed, Sentence, error_said, quote, say};
 use holdshort_common::money::Currency;
 
-/// Earlier payments that a reviewer is shown; how many there are in all is said beside them.
+/// The number of earlier payments that a reviewer is shown, beside their total.
 const HISTORY_MAX: u32 = 20;
-/// Names written almost the same that a reviewer is shown.
+/// The number of similar payee names that a reviewer is shown.
 const ALIKE_MAX: usize = 10;
 
 /// The accounts of a transfer.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
-    /// Who pays.
+    /// The paying account.
     pub(super) source: Account,
-    /// None if the payee was never paid.
+    /// `None` if the payee was never paid.
     pub(super) payee: Option<Account>,
-    /// What the source has, in the currency's smallest unit.
+    /// The source's balance in minor units.
     pub(super) source_balance: i64,
-    /// What the payee has got; in this ledger, not in its bank.
+    /// What the payee has received, in this ledger.
     pub(super) payee_balance: i64,
-    /// The part of it that a clearance rests on.
+    /// The facts that a clearance rests on.
     pub(super) facts: Facts,
 }
 
-/// What a clearance rests on, as it stands in the books, in the words in which a reviewer reads it. How each may differ is said in `facts.rs`.
+/// The facts that a clearance rests on, in the words that a reviewer reads. `facts.rs` has the
+/// permitted changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     /// The ledger's own id, so that another file in its place is noticed.
     pub(super) ledger: String,
-    /// What the source has, with its currency.
+    /// The source's balance with its currency.
     pub(super) source_balance: String,
     /// `own account` or `outside`.
     pub(super) payee: String,
-    /// How many transfers the payee has received, from anybody and in any currency: a reviewer who saw none decides otherwise than one who saw the same bill paid.
+    /// The number of transfers to the payee, from any source and in any currency: a reviewer who
+    /// saw none decides differently from one who saw the same bill paid.
     pub(super) payments: u64,
 }
 
-/// What a reviewer was shown, as far as a transfer rests on it.
+/// The parts of the shown content that a transfer rests on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shown<'a> {
-    /// The facts, each with how it may differ.
+    /// The facts, each with its permitted change.
     pub(super) preconditions: &'a Value,
     /// The calls that were shown to wait beside it.
     pub(super) beside: &'a [Mark],
 }
 
-/// Why the books do not allow a transfer.
+/// The balances do not permit a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotCovered {
-    /// The source would be below zero.
+    /// The source would be overdrawn.
     Overdraft { account: String, has: Known, amount: Known },
-    /// The payee's balance would not fit.
+    /// The payee's balance would exceed the range.
     TooMuch { payee: String, has: Known, amount: Known },
 }
 
 impl NotCovered {
-    /// In words.
+    /// The reason as a sentence.
     pub(super) fn sentence(&self) -> Sentence {
         match self {
             Self::Overdraft { account, has, amount } => {
@@ -86,7 +89,7 @@ impl NotCovered {
 error_said!(NotCovered);
 
 impl Standing {
-    /// Nothing if the books have no such source.
+    /// The accounts of a transfer; `None` if the source does not exist.
     pub(super) fn of(books: &Connection, transfer: &Transfer) -> rusqlite::Result<Option<Self>> {
         let Some(source) = books::account(books, &transfer.source)? else { return Ok(None) };
         let payee = books::account(books, &transfer.payee)?;
@@ -105,7 +108,7 @@ impl Standing {
         Ok(Some(Self { source, payee, source_balance, payee_balance, facts }))
     }
 
-    /// The transfers that the payee has received since the preconditions were shown; nothing if these allow for none.
+    /// The transfers to the payee since the preconditions were shown; empty if these permit none.
     pub(super) fn since(
         &self,
         books: &Connection,
@@ -116,7 +119,7 @@ impl Standing {
         let (Some(Condition::NothingNew { shown, .. }), Some(payee)) = (stated, self.payee) else {
             return Ok(Vec::new());
         };
-        // One more than may be listed: with it there is one at least that was not.
+        // One more than the list's maximum, so that at least one unshown payment is found.
         let received = books::received_after(books, payee, shown, LISTED_MAX + 1)?;
         let mark = |(key, transfer): (String, Value)| Mark {
             key: EffectKey(key),
@@ -125,7 +128,7 @@ impl Standing {
         Ok(received.into_iter().map(mark).collect())
     }
 
-    /// What both accounts would have.
+    /// The balances after the transfer.
     pub(super) fn after(&self, transfer: &Transfer) -> Result<(i64, i64), NotCovered> {
         let Transfer { currency, amount, .. } = transfer;
         let left = self.source_balance.checked_sub(*amount).filter(|left| *left >= 0);
@@ -142,7 +145,7 @@ impl Standing {
         Ok((left, got))
     }
 
-    /// What policy and what is pointed out to people rest on; amounts in the currency's smallest unit.
+    /// The facts for policy and for comparison with claims; amounts in minor units.
     fn established(&self, transfer: &Transfer, (left, _): (i64, i64), same: bool) -> Value {
         json!({
             "amount": transfer.amount.to_string(),
@@ -161,7 +164,8 @@ impl Standing {
         self.payee.is_some_and(|payee| payee.kind == Kind::Own)
     }
 
-    /// One line about the transfer, what was found out, and the evidence for it, the most telling first. What the agent wrote stands in quotes.
+    /// The summary, the facts and the evidence of the transfer, the most important first. The
+    /// agent's words are quoted.
     pub(super) fn describe(
         &self,
         books: &Connection,
@@ -214,7 +218,7 @@ impl Standing {
         Ok((summary, self.established(transfer, after, !same.is_empty()), exhibits))
     }
 
-    /// Both accounts before and after, one amount under the other.
+    /// Both balances before and after, aligned.
     fn balances(&self, transfer: &Transfer, (left, got): (i64, i64), own: bool) -> Sentence {
         let show = |minor_units| transfer.currency.show(minor_units);
         let amounts = [self.source_balance, left, self.payee_balance, got].map(show);
@@ -234,7 +238,7 @@ impl Standing {
         )
     }
 
-    /// That the payee is new, and which known names it could be taken for: a slip of the pen, or a disguise.
+    /// States that the payee is new, and lists similar known names: a typing error or a disguise.
     fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<Sentence> {
         let mut text = say!("The ledger has no transfer to {}, from any account.\n", quote(&transfer.payee));
         if own {
@@ -260,7 +264,7 @@ impl Standing {
     }
 }
 
-/// Whether two names are the same but for case, spaces, punctuation and a slip of the pen or two.
+/// Whether two names are equal except for case, spaces, punctuation and one or two typing errors.
 fn is_alike(one: &str, other: &str) -> bool {
     let plain =
         |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
@@ -269,12 +273,13 @@ fn is_alike(one: &str, other: &str) -> bool {
     strsim::damerau_levenshtein(&one, &other) <= slips || looks_the_same(&one, &other)
 }
 
-/// Whether two names can hardly be told apart by their look, be they of different letters altogether.
+/// Whether two names look almost the same, perhaps with different letters.
 fn looks_the_same(one: &str, other: &str) -> bool {
     look(one) == look(other)
 }
 
-/// What the run did before, its other transfers first: a safe amount can be part of one that is not.
+/// Adds the run's history, with its other transfers first: a safe amount can be part of an unsafe
+/// one.
 pub(super) fn recall(action: &Action, history: &History, previewed: &mut Previewed) {
     let sums: Vec<(&str, u64, u64)> = history.done(action.capability()).collect();
     let fact =
@@ -296,10 +301,10 @@ pub(super) fn recall(action: &Action, history: &History, previewed: &mut Preview
     history.tell(previewed);
 }
 
-/// A line for each payment.
+/// One line per payment.
 fn listed(past: &[Past]) -> Sentence {
     let line = |past: &Past| {
-        // What is in the books was a currency when it was booked.
+        // A booked currency was valid when it was booked.
         let amount = match Currency::of(&past.currency) {
             Ok(currency) => Known::amount(&currency, past.amount),
             Err(_) => Known::configured(format_args!("{} {}", past.amount, past.currency)),
@@ -318,7 +323,7 @@ fn day(micros: i64) -> Known {
     )
 }
 
-/// The time as the books keep it.
+/// The time in the ledger's form.
 pub(super) fn micros(time: Time) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! On real SQLite files, looked at through connections of the tests' own.
+//! Tests on real SQLite files, read through connections of the tests' own.
 
 use holdshort_gate::RunId;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use super::*;
 const NOW: Time = Time(1_767_225_600_000_000);
 const LATER: Time = Time(NOW.0 + 60_000_000);
 
-/// A folder with a ledger, in which `operating` and `reserve` are the operator's.
+/// A folder with a ledger; `operating` and `reserve` are the operator's accounts.
 struct Shop {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -48,7 +48,7 @@ impl Shop {
         Self { _folder: folder, path, ledger }
     }
 
-    /// What anybody with the file can see, and do.
+    /// A connection with the rights of anybody who has the file.
     fn file(&self) -> Connection {
         let file = Connection::open(&self.path).unwrap();
         file.pragma_update(None, "foreign_keys", true).unwrap();
@@ -69,12 +69,12 @@ impl Shop {
         self.ledger.0.look_ahead(action).unwrap()
     }
 
-    /// With nothing that waits beside it.
+    /// With no waiting calls beside it.
     fn attempt(&self, action: &Action, shown: &Value, key: &str) -> Attempt {
         attempt(&self.ledger.0, action, shown, key, LATER)
     }
 
-    /// What a reviewer approves at once.
+    /// An approval without delay.
     fn pay(&self, action: &Action, key: &str) -> Attempt {
         self.attempt(action, &self.preview(action).preconditions, key)
     }
@@ -84,7 +84,7 @@ fn attempt(ledger: &Inner, action: &Action, shown: &Value, key: &str, perform_by
     ledger.attempt(action, Shown { preconditions: shown, beside: &[] }, &EffectKey(key.into()), perform_by)
 }
 
-/// The receipt of a transfer that was booked, whatever had changed.
+/// The receipt of a booked transfer, also if facts changed.
 fn receipt(attempt: &Attempt) -> Option<&Value> {
     match attempt {
         Attempt::Done(receipt) | Attempt::DoneDespite(receipt, _) => Some(receipt),
@@ -229,7 +229,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
             Err(CannotPreview::Impossible(why)) => assert!(why.contains(needle) && !why.contains('\n'), "{why}"),
             other => panic!("{needle}: {other:?}"),
         }
-        // Should a clearance for it exist all the same.
+        // If a clearance for it existed nevertheless.
         let shown = shop.preview(&transfer(json!({}))).preconditions;
         let attempt = shop.attempt(&action, &shown, "k");
         assert!(!matches!(attempt, Attempt::Done(_)), "{needle}");
@@ -255,7 +255,7 @@ fn an_own_account_is_paid_as_what_it_is() {
     assert_eq!(previewed.preconditions["payee"], "own account");
     assert_eq!((&previewed.facts["own-account"], previewed.consequence), (&json!(true), Consequence::Medium));
     assert!(matches!(shop.attempt(&action, &previewed.preconditions, "k"), Attempt::Done(_)));
-    // And can pay in its turn.
+    // And it can pay in turn.
     assert!(matches!(shop.pay(&transfer(json!({ "source": "reserve" })), "k2"), Attempt::Done(_)));
     assert_eq!((shop.balance("reserve", "EUR"), shop.balance("ACME GmbH", "EUR")), (0, 250_000));
 }
@@ -279,7 +279,7 @@ fn the_same_key_books_once_and_another_transfer_never() {
     let shown = shop.preview(&action).preconditions;
     let done = shop.attempt(&action, &shown, "k1");
     assert!(matches!(done, Attempt::Done(_)));
-    // Though the facts have changed since, and though the account is not configured any more.
+    // Although facts changed since, and the account is no longer configured.
     assert_eq!(shop.attempt(&action, &shown, "k1"), done, "the same receipt");
     shop.pay(&transfer(json!({ "reference": "other" })), "k2");
     assert_eq!(shop.attempt(&action, &shown, "k1"), done, "the balance of then, not of now");
@@ -308,7 +308,7 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
         assert_eq!(shop.attempt(action, shown, "k"), Attempt::FactsChanged(sentence(expected)));
         assert_eq!(shop.transfers(), before);
     };
-    // A balance that does not cover it any more.
+    // A balance that no longer covers it.
     let large = amount("800000", "EUR");
     let covered = shop.preview(&large).preconditions;
     shop.pay(&transfer(json!({ "payee": "Initech" })), "other");
@@ -323,7 +323,7 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     shop.pay(&transfer(json!({ "source": "reserve" })), "meanwhile");
     let paid = "\"ACME GmbH\" had received 0 payments when it was shown and has received 1 payment now";
     check(&action, &shown, &format!("{paid}, not all of them by transfers that were shown as waiting with it"));
-    // Before facts had conditions each of them had to be the same; such a clearance asks for that still.
+    // Before facts had conditions, each had to be equal; such a clearance still requires that.
     let old = json!({
         "ledger": shop.ledger.0.id().unwrap(), "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0,
     });
@@ -418,7 +418,7 @@ fn a_failed_commit_is_looked_into() {
     let shop = Shop::new();
     let action = transfer(json!({}));
     let shown = shop.preview(&action).preconditions;
-    // SQLite finds at COMMIT, and not before, that a reference leads nowhere.
+    // SQLite finds a dangling reference only at COMMIT.
     shop.file()
         .execute_batch(
             "CREATE TABLE cut (x INTEGER REFERENCES accounts (number) DEFERRABLE INITIALLY DEFERRED);
@@ -435,14 +435,14 @@ fn a_failed_commit_is_looked_into() {
     let done = shop.attempt(&action, &shown, "k");
     assert!(matches!(done, Attempt::Done(_)));
 
-    // The commit arrived though it reported an error; it did not, though the disk is full; nobody can tell.
+    // The commit arrived although it reported an error; it did not arrive and the disk is full; or nobody can tell.
     let failed = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
     let inner = &shop.ledger.0;
     let transfer = Transfer::read(&action).unwrap();
     let after = |key: &str, code| inner.after_failed_commit(&transfer, &EffectKey(key.into()), failed(code));
     assert_eq!(after("k", rusqlite::ffi::SQLITE_IOERR_FSYNC), done);
     assert!(matches!(after("other", rusqlite::ffi::SQLITE_FULL), Attempt::NotDone(_)));
-    // Nothing can be written any more, so that what is seen is not final.
+    // Nothing can be written any more, so what is read is not final.
     let stop = "CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no space'); END";
     shop.file().execute_batch(stop).unwrap();
     for (key, code, certain) in [
@@ -474,7 +474,7 @@ async fn a_lost_outcome_is_found_in_the_books() {
         "{found:?}"
     );
     assert!(matches!(shop.ledger.lookup(&inquiry(&action, &shown, "K")).await, Finding::DidNotHappen { .. }));
-    // What no lookup can tell.
+    // Cases that no lookup can decide.
     let unknown = async |action: &Action, shown: &Value, needle: &str| {
         let found = shop.ledger.lookup(&inquiry(action, shown, "k")).await;
         assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains(needle)), "{found:?}");
@@ -542,7 +542,7 @@ fn the_file_itself_keeps_the_rules_of_double_entry() {
         assert!(error.contains(needle), "{statements}: {error}");
         drop(file.execute_batch("ROLLBACK"));
     }
-    // And what follows them is booked.
+    // And an entry that follows the rules is booked.
     let good = post(5, 2, -100, 749_900) + &post(5, 4, 100, 250_100) + entry;
     file.execute_batch(&format!("BEGIN; {good} COMMIT")).unwrap();
     let mut books = shop.ledger.0.books().unwrap();
@@ -569,7 +569,7 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
         reopen(&more).unwrap();
         assert_eq!((shop.balance("operating", "EUR"), shop.balance("tokyo", "JPY")), (1_005_000, 7));
     }
-    // What was booked stays, whatever the file says later.
+    // Booked fundings stay, whatever the configuration says later.
     reopen(&accounts()).unwrap();
     assert_eq!(shop.balance("operating", "EUR"), 1_005_000);
 
@@ -590,7 +590,7 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
         (("operating", funding("x", 1, "XAU")), "no smallest unit"),
     ];
     for ((name, changed), needle) in cases {
-        // What stands before the mistake is not booked either.
+        // Fundings before the error are not booked either.
         let all = [("a-new-one".to_owned(), vec![funding("opening EUR", 1, "EUR")]), (name.to_owned(), vec![changed])];
         let error = reopen(&all.into()).err().unwrap();
         assert!(matches!(error, OpenError::Accounts(_)) && error.to_string().contains(needle), "{error}");
@@ -618,7 +618,7 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
         assert!(matches!(error, OpenError::Books(_)) && error.to_string().contains(needle), "{error}");
         assert_eq!(std::fs::read(&path).ok(), before);
     }
-    // Without accounts there is nothing to pay from, and no ledger is made.
+    // Without accounts nobody can pay, and no ledger is created.
     let none = open(&at("none.db"), &Accounts::new()).unwrap();
     let refused = none.0.look_ahead(&transfer(json!({})));
     assert!(
@@ -627,7 +627,7 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
     assert!(!at("none.db").exists());
 }
 
-/// A step of the property below: who pays whom how much in which currency, under which key, on facts of now or of before.
+/// A step of the property test: source, payee, amount, currency and key, with present or outdated facts.
 #[derive(Clone, Debug)]
 struct Step {
     source: &'static str,
@@ -655,8 +655,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is attempted, each currency's postings sum to zero, nobody but equity is below zero, a key is booked once,
-    /// and the balances are those of the receipts.
+    /// After any attempts, each currency's postings sum to zero, only equity is negative, a key is booked once, and the
+    /// balances match the receipts.
     #[test]
     fn money_is_conserved(steps in prop::collection::vec(step(), 1..24)) {
         let shop = Shop::new();
@@ -698,14 +698,14 @@ proptest! {
     }
 }
 
-/// A payment that waits, as the journal keeps it: what was shown, and which others waited then.
+/// A waiting payment as in the journal: the shown content, and the calls that waited at the time.
 struct Held {
     action: Action,
     shown: Value,
     beside: Vec<usize>,
 }
 
-/// How many decisions it takes until every payment is made. `pick` says which of those that wait is looked at next.
+/// The number of decisions until every payment is made. `pick` selects the next waiting payment.
 fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize {
     let shop = Shop::new();
     let key = |number: usize| format!("key-{number}");
@@ -748,7 +748,7 @@ fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize
     decisions
 }
 
-/// `whom`: each payment's payee by a letter; the same letter is the same payee.
+/// `whom`: each payment's payee as a letter; the same letter is the same payee.
 fn to(whom: &str) -> Vec<Action> {
     let pay = |(number, whom): (usize, char)| {
         let money = json!({ "minor-units": "100", "currency": "EUR" });
@@ -771,7 +771,7 @@ fn as_many_decisions_as_payments_from_the_top_of_the_inbox() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// In any order it takes less than two decisions for each.
+    /// In any order, fewer than two decisions per payment.
     #[test]
     fn never_twice_as_many_decisions_as_payments(whom in "[a-c]{1,8}", order in prop::collection::vec(any::<prop::sample::Index>(), 20)) {
         let mut order = order.into_iter();
@@ -780,8 +780,8 @@ proptest! {
         prop_assert!(found < 2 * payments.len().max(1), "{} decisions for {}", found, whom);
     }
 
-    /// Whatever happens between the look and the booking: it is booked if the balance covers it and the payee has received nothing that was not
-    /// shown to wait beside it, as the very transfer that was shown; else nothing is booked.
+    /// Whatever happens between preview and booking: a transfer is booked if the balance covers it and the payee
+    /// received nothing except payments shown to wait beside it, exactly as shown; otherwise nothing is booked.
     #[test]
     fn a_transfer_is_booked_only_on_what_was_shown(
         between in prop::collection::vec((0..5_u8, 1_u64..600_000), 0..5),
@@ -829,7 +829,7 @@ proptest! {
     }
 }
 
-/// Whatever a payee is called and a payment is for, what the host says about it is the same, now and when it is told of later.
+/// For any payee name and reference, the host's words are the same, in the preview and in later lists.
 #[test]
 fn somebody_elses_words_never_go_on_with_the_ledgers() {
     let said = |payee: &str, reference: &str| {
@@ -847,7 +847,7 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
     for words in words() {
         for (payee, reference) in [(words.as_str(), "RE 117"), ("Globex", words.as_str())] {
             if let Some(found) = said(payee, reference) {
-                // Another name has no letters to be like.
+                // The other name has no letters to resemble.
                 let same = if payee.chars().any(char::is_alphanumeric) { 4 } else { 3 };
                 assert_eq!(found[..same], plain[..same], "{words:?}");
                 tried += 1;
@@ -857,7 +857,7 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
     assert!(tried > 200, "{tried}");
 }
 
-/// Whatever an account or a currency is called, the host's words about what is refused are the same.
+/// For any account or currency name, the host's words in a refusal are the same.
 #[test]
 fn a_refusal_is_in_the_hosts_words() {
     let shop = Shop::new();

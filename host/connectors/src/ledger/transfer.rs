@@ -1,4 +1,4 @@
-//! A transfer as an agent proposes it, read from the arguments of `payments.transfer-funds` and found to make sense by itself.
+//! Reads a transfer from the arguments of `payments.transfer-funds` and checks it by itself.
 
 use holdshort_gate::Action;
 use serde_json::{Value, json};
@@ -7,27 +7,27 @@ use super::books::Booked;
 use crate::{Known, Sentence, error_said, quote, say};
 use holdshort_common::money::{Currency, NoCurrency};
 
-/// Characters of a payee and of a reference: each is read at a glance, on one line.
+/// The maximum length of a payee and of a reference, so that each is read at a glance, on one line.
 const LINE_CHARS_MAX: usize = 200;
 
-/// What is to be paid.
+/// A proposed transfer.
 #[derive(Clone, Debug)]
 pub(super) struct Transfer {
-    /// The operator's account that pays, as the agent names it.
+    /// The operator's paying account, as the agent names it.
     pub(super) source: String,
-    /// Who is paid: one line, exactly as it will stand in the books.
+    /// The payee: one line, exactly as it will be booked.
     pub(super) payee: String,
-    /// One that can be booked.
+    /// A bookable currency.
     pub(super) currency: Currency,
-    /// In the currency's smallest unit; more than zero.
+    /// The amount in minor units; more than zero.
     pub(super) amount: i64,
-    /// What it is for: one line, and may be empty.
+    /// The purpose: one line, possibly empty.
     pub(super) reference: String,
-    /// The whole record: given back in the receipt, and what a key is remembered for.
+    /// The complete record, for the receipt and for comparison under the same key.
     pub(super) record: Value,
 }
 
-/// Why the arguments are no transfer.
+/// The arguments are no valid transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotATransfer {
     Arguments,
@@ -42,7 +42,7 @@ pub(super) enum NotATransfer {
 }
 
 impl NotATransfer {
-    /// In words.
+    /// The reason as a sentence.
     pub(super) fn sentence(&self) -> Sentence {
         match self {
             Self::Arguments => say!(
@@ -51,7 +51,7 @@ impl NotATransfer {
             Self::Currency(NoCurrency::Unknown(code)) => {
                 say!("{} is not a currency; write its ISO 4217 code in capitals, like `EUR`", quote(code))
             }
-            // These name currencies of the standard alone.
+            // These texts name only standard currencies.
             Self::Currency(known) => say!("{}", Known::configured(known)),
             Self::Nothing => say!("the amount is 0: nothing would be transferred"),
             Self::TooMuch(most) => say!(
@@ -82,7 +82,8 @@ impl From<NoCurrency> for NotATransfer {
 }
 
 impl Transfer {
-    /// Reads an action's arguments. What this returns makes sense by itself; whether it is covered, only the books can tell.
+    /// Reads the arguments. The result is valid by itself; only the ledger can tell whether it is
+    /// covered.
     pub(super) fn read(action: &Action) -> Result<Self, NotATransfer> {
         let record = action.arguments().get("transfer").ok_or(NotATransfer::Arguments)?;
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -126,12 +127,12 @@ impl Transfer {
         Ok(())
     }
 
-    /// The amount as people read it.
+    /// The amount in readable form.
     pub(super) fn shown(&self) -> String {
         self.currency.show(self.amount)
     }
 
-    /// What is handed to the agent when it is booked.
+    /// The receipt after the booking.
     pub(super) fn receipt(&self, booked: &Booked) -> Value {
         let balance = json!({ "minor-units": booked.source_balance.to_string(), "currency": self.currency.code() });
         json!({ "transferred": self.record, "transaction": format!("T{}", booked.number), "source-balance": balance })

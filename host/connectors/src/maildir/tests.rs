@@ -54,7 +54,7 @@ async fn a_message_is_delivered_once_however_often_it_is_attempted() {
     assert!(matches!(attempt(&maildir, &action, "key2"), Attempt::Done(_)));
     assert_eq!(names(&maildir, "new").len(), 2, "another key is another message");
 
-    // A reader files it; a further attempt still delivers nothing twice.
+    // A mail reader files the message; a second attempt still delivers nothing.
     std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("cur/key1:2,S")).unwrap();
     assert_eq!(attempt(&maildir, &action, "key1"), Attempt::Done(receipt.clone()));
     assert_eq!(names(&maildir, "new"), ["key2"]);
@@ -103,7 +103,8 @@ async fn a_draft_that_an_attempt_left_behind_is_not_written_over() {
     let (_folder, maildir) = maildir();
     let action = email(json!({}));
     attempt(&maildir, &action, "key1");
-    // As if the host had died between `link` and `unlink`, and a reader had filed the message elsewhere.
+    // As if the host had died between `link` and `unlink`, and a mail reader had filed the message
+    // elsewhere.
     std::fs::hard_link(maildir.0.folder.join("new/key1"), maildir.0.folder.join("tmp/key1")).unwrap();
     std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("filed")).unwrap();
     let filed = std::fs::read(maildir.0.folder.join("filed")).unwrap();
@@ -125,7 +126,8 @@ async fn what_cannot_be_delivered_is_not_done() {
     assert!(matches!(changed, Attempt::FactsChanged(_)));
 }
 
-/// A folder that cannot be looked at may hold the message. (Permissions would not do: the tests may run as root.)
+/// An unreadable folder may contain the message. (Permissions would not do, because the tests may
+/// run as root.)
 #[tokio::test]
 async fn where_nobody_can_look_nothing_is_delivered_a_second_time() {
     let (_folder, maildir) = maildir();
@@ -169,7 +171,7 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
             "{attempt:?}"
         );
     }
-    // It was made after all, and is where a reader has put it since.
+    // The link was made after all, and a mail reader has moved the message since.
     for place in ["new/key1", "cur/key1:2,", "cur/key1:2,S"] {
         std::fs::write(maildir.0.folder.join(place), "").unwrap();
         for kind in refusals.into_iter().chain(others) {
@@ -180,7 +182,7 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
     std::fs::remove_dir(maildir.0.folder.join("cur")).unwrap();
     assert!(matches!(failed(io::ErrorKind::StorageFull), Attempt::Unknown(_)), "`cur` cannot be looked at");
 
-    // Through the whole attempt: a name that cannot be linked to, and leads to nothing that anybody could look at.
+    // Through the whole attempt: a name that cannot be linked to, and that cannot be inspected.
     std::fs::create_dir(maildir.0.folder.join("cur")).unwrap();
     std::os::unix::fs::symlink("nowhere", maildir.0.folder.join("new/key1")).unwrap();
     let attempt = attempt(&maildir, &action, "key1");

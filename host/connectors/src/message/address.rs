@@ -1,16 +1,17 @@
-//! Addresses that agents write to, judged as a relay will read them: the domain after the `@` must be where the message ends up.
+//! Checks addresses as a relay reads them: the domain after `@` must be where the message ends up.
 
 use lettre::Address;
 
 use super::{Known, Sentence, quote, quote_start, say};
 
-/// Characters in a local part by which relays send a message on to another host: `ann%evil.example@own.example` and
-/// `evil.example!ann@own.example` leave for `evil.example` (RFC 5321, appendix F; RFC 1123, 5.2.16), `/` names fields of X.400 or a file,
-/// `|` a program.
+/// Characters with which relays forward a message to another host: `ann%evil.example@own.example`
+/// and `evil.example!ann@own.example` go to `evil.example` (RFC 5321, appendix F; RFC 1123,
+/// 5.2.16). `/` separates fields of X.400 or names a file, `|` a program.
 const ROUTING: [char; 4] = ['%', '!', '/', '|'];
 
-/// A bare address with its host in ASCII. Source routes, quoted local parts, comments and literal IP addresses are refused, with every local part
-/// that a relay could take for a route: few need them, and in each the domain at the end is not the one that gets the message.
+/// Parses a bare address, and converts its host to ASCII. Source routes, quoted local parts,
+/// comments, literal IP addresses and local parts that a relay could read as a route are refused:
+/// few people need them, and with each the message could end up elsewhere.
 pub(super) fn address(text: &str) -> Result<Address, Sentence> {
     let refuse = |why: Sentence| say!("{} is not an address that mail can be sent to: {}", quote_start(text, 320), why);
     let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`".into()))?;
@@ -21,18 +22,19 @@ pub(super) fn address(text: &str) -> Result<Address, Sentence> {
     if !user.chars().all(|c| c.is_ascii_alphanumeric() || "#$&'*+-=?^_`{}~.".contains(c)) {
         return Err(refuse("write the bare address, with only plain ASCII characters before the `@`".into()));
     }
-    // Programs that show mail read this as a name in another character set, and relays that rewrite addresses may do so too.
+    // Mail readers decode this as a name in another character set, and relays that rewrite
+    // addresses may do so too.
     if user.contains("=?") || user.contains("?=") {
         return Err(refuse("it holds an encoded word (`=?…?=`, RFC 2047)".into()));
     }
-    // A relay could take what begins so for an option of its mail program.
+    // A relay could read this as an option of its mail program.
     if user.starts_with('-') {
         return Err(refuse("it begins with `-`".into()));
     }
     let domain =
         idna::domain_to_ascii_strict(domain).map_err(|_| refuse("the part after the `@` is not a domain".into()))?;
     let last = domain.rsplit('.').next().unwrap_or_default();
-    // Resolvers read hexadecimal digits as an address too, be it of this very machine.
+    // Resolvers also accept hexadecimal digits as an address, perhaps of this machine.
     let digits = last.strip_prefix("0x").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     if last.bytes().all(|byte| byte.is_ascii_digit()) || digits.is_some() {
         return Err(refuse(

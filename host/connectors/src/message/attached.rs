@@ -1,4 +1,4 @@
-//! Files that are attached: out of the agent's own folder, and out of nowhere else, labelled as what they are.
+//! Attachments: files from the agent's own folder only, labelled by their true type.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,13 +10,13 @@ use rustix::io::Errno;
 use super::{ATTACHMENTS_BYTES_MAX, Known, Unloaded, is_encoded_word, quote, say};
 use crate::relative::{RelativePath, walk};
 
-/// Kinds of files that always begin with their signature.
+/// File types that always begin with their signature.
 const SIGNED: [&str; 5] = ["application/pdf", "application/zip", "image/png", "image/jpeg", "image/gif"];
 
-/// What a file is labelled as: the type that its name stands for, if its content does not say otherwise.
+/// The content type of a file: the type of its name, unless its content contradicts it.
 ///
-/// Text has the label of its character set, and is text only if it is in UTF-8. What begins with the signature of another kind of file, such as a
-/// program called `invoice.pdf`, has no type but bytes.
+/// A text is labelled with its character set, and only if it is UTF-8. A file that begins with
+/// another type's signature, such as a program called `invoice.pdf`, gets the type for plain bytes.
 pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
     const UNKNOWN: &str = "application/octet-stream";
     let named = mime_guess::from_path(path).first_raw().unwrap_or(UNKNOWN);
@@ -30,13 +30,14 @@ pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
     let plain = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
     match is_text {
         true if agrees && plain => format!("{named}; charset=utf-8"),
-        // A message within a message, or parts of one, would be taken apart by readers of mail.
+        // Mail readers would take an attached message, or its parts, apart.
         false if agrees && !named.starts_with("message/") && !named.starts_with("multipart/") => named.into(),
         true | false => UNKNOWN.into(),
     }
 }
 
-/// Reads a file inside `folder`, which neither `..` nor a link leads out of. Opens first and looks then, at what was opened.
+/// Reads a file inside `folder`; neither `..` nor a link leads out of it. The file is opened first
+/// and then inspected.
 pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
     let impossible = |why: &'static str| Unloaded::Impossible(say!("{} is not {}", quote(path), why));
     let outside = || impossible("a path inside the agent's workspace");
@@ -56,7 +57,7 @@ pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<V
         Err(Errno::NOENT | Errno::NAMETOOLONG) => {
             return Err(Unloaded::Impossible(say!("there is no attachment {}", quote(path))));
         }
-        // A link, a file where a folder should be, a socket.
+        // A link, a file in place of a folder, a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
         Err(errno) => return Err(unavailable(errno.into())),
     };

@@ -1,4 +1,4 @@
-//! A checked message as the bytes that leave the host.
+//! Writes a checked message as bytes.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,44 +14,46 @@ use super::{Composer, Draft, Known, Loaded, Sentence, Unloaded, content_type, ke
 /// The end of the year 9999, in microseconds: a `Date` field has four digits for the year.
 const DATE_MAX: u64 = 253_402_300_799_000_000;
 
-/// Says that a program has written a message, so that no out-of-office reply or list answers it (RFC 3834).
+/// Marks a message as automatic, so that no out-of-office reply or list answers it (RFC 3834).
 pub(crate) fn automatic(how: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), how.into())
 }
 
-/// A message ready to be handed over.
+/// A message ready for delivery.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// From whom and to whom, each recipient once.
+    /// The sender, and each recipient once.
     pub envelope: Envelope,
-    /// RFC 5322 bytes, ASCII only, lines ended by CR LF.
+    /// The message by RFC 5322: ASCII with CR LF line ends.
     pub bytes: Vec<u8>,
 }
 
-/// Whether a letter keeps its `Bcc` field.
+/// The treatment of the `Bcc` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bcc {
-    /// Recipients must not see it; the envelope carries the addresses.
+    /// Recipients must not see it; the envelope has the addresses.
     Remove,
-    /// A file has no envelope: without the field the addresses would be lost.
+    /// A file has no envelope, so the addresses would be lost without the field.
     Keep,
 }
 
-/// Why there is no letter. Nothing was sent.
+/// The message was not written, and nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotComposed {
-    /// It cannot be written.
+    /// The message is impossible.
     #[error("{0}")]
     Impossible(Sentence),
-    /// Something that a reviewer was shown is different now.
+    /// A shown fact has changed.
     #[error("{0}")]
     FactsChanged(Sentence),
 }
 
 impl Composer {
-    /// Writes the letter of an agent's cleared action. Reads the attachments; call it where blocking is allowed.
+    /// Writes the message of a cleared action. It reads the attachments; call it where blocking is
+    /// allowed.
     ///
-    /// `Message-ID` and the MIME boundary follow from the key, so a second attempt makes the same letter but for its `Date`, which is `now`.
+    /// `Message-ID` and the MIME boundary follow from the key, so a second attempt writes the same
+    /// message except for its `Date`, which is `now`.
     pub fn compose(
         &self,
         agent: &str,
@@ -119,7 +121,8 @@ impl Composer {
         if let Some(id) = draft.in_reply_to {
             builder = builder.in_reply_to(id.clone()).references(id);
         }
-        // lettre would make base64 of a short text with a few letters beyond ASCII; a person with a pager should be able to read it.
+        // lettre would encode a short text with a few non-ASCII letters in base64, and people should be able to read it
+        // in a pager.
         let body = if draft.body.is_ascii() {
             Body::new(draft.body)
         } else {
@@ -129,15 +132,15 @@ impl Composer {
         if attachments.is_empty() {
             return builder.singlepart(body);
         }
-        // From the key, which nobody outside knows beforehand: no body can hold it.
+        // Derived from the key, which nobody outside knows beforehand, so no body can contain it.
         let boundary = Digest::tagged("holdshort/boundary", key::plain(key).as_bytes()).to_string();
         let boundary: String = boundary.chars().skip("sha256:".len()).take(40).collect();
         let mut parts = MultiPart::mixed().boundary(boundary).singlepart(body);
         for Loaded { path, bytes, .. } in attachments {
             let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
-            // Never inline: a page of HTML is opened by whoever wants to, not shown as a part of the message.
+            // Never inline: an HTML page is opened deliberately, and not shown as a part of the message.
             let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);
-            // Base64 whatever the bytes are, so that no relay or reader changes a line ending: what was hashed arrives.
+            // Always base64, so that no relay or mail reader changes a line end: the hashed bytes arrive.
             let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
             let body = body.unwrap_or_else(Body::new);
             parts = parts.singlepart(Attachment::new(name).body(body, label));

@@ -8,7 +8,7 @@ use crate::exhibit::tests::{host_words, refused_alike, words};
 #[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
 mod evidence;
 
-/// The action of `email.send-email`, with `fields` laid over a plain message to one recipient inside.
+/// The action of `email.send-email`, with `fields` replaced in a plain message to one inside recipient.
 pub(crate) fn email(fields: Value) -> Action {
     let strings = || WitType::List(Box::new(WitType::String));
     let record =
@@ -104,7 +104,7 @@ fn the_letter_is_ascii_and_keeps_blind_copies_out_of_sight() {
     );
 }
 
-/// Whether a message to an address is inside, outside or impossible: where a relay could send it on, it is impossible.
+/// Whether an address is inside, outside or impossible. If a relay could forward the message, it is impossible.
 #[test]
 fn an_address_is_judged_as_a_relay_will() {
     let (inside, outside, refused) = ("inside", "outside", "refused");
@@ -231,10 +231,10 @@ fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
     assert!(shown.starts_with("From: Agents <agent@example.com>\nReply-To: Help <help@example.com>\n"), "{shown}");
     let letter = |action| String::from_utf8(composed(&to_help, action, Bcc::Remove).unwrap().bytes).unwrap();
     assert!(letter(&action).contains("Reply-To: Help <help@example.com>\r\n"));
-    // RFC 3834: what answers a message says so.
+    // RFC 3834: an automatic answer is marked.
     assert!(letter(&action).contains("\r\nAuto-Submitted: auto-generated\r\n"));
     assert!(letter(&email(json!({ "in-reply-to": "<a@b>" }))).contains("\r\nAuto-Submitted: auto-replied\r\n"));
-    // Another address for answers than the one that was shown holds the call again, in both directions.
+    // A changed reply address holds the call again, in both directions.
     let key = EffectKey("key1".into());
     for (before, after) in [(composer(None), to_help.clone()), (to_help, composer(None))] {
         let shown = before.preview("inbox", &action).unwrap().preconditions;
@@ -316,7 +316,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
         let refused = composer.preview("inbox", &attach(path, bytes.as_bytes()));
         assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{path}: {refused:?}");
     }
-    // Another agent's files are not there, whatever they are called.
+    // Another agent's files are absent, whatever their names are.
     std::fs::create_dir(folder.path().join("out")).unwrap();
     std::fs::write(folder.path().join("out/plan.txt"), "p").unwrap();
     let folders =
@@ -331,14 +331,14 @@ fn an_attachment_is_sent_only_as_it_was_named() {
             both.compose(agent, action, &previewed.preconditions, &EffectKey("k".into()), Time(0), Bcc::Keep);
         assert!(matches!(composed, Err(NotComposed::Impossible(_))), "{agent}: {composed:?}");
     }
-    // Changed between the preview and the moment of acting.
+    // Changed between the preview and the effect.
     std::fs::write(folder.path().join("in/report.txt"), "forged").unwrap();
     let key = EffectKey("k".into());
     let refused = composer.compose("inbox", &action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
     assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
 }
 
-/// Somebody who can write into the folder changes what a name leads to, all the while that it is read. What the link leads to is never sent.
+/// Somebody with write access to the folder changes a name's target while it is read. A link's target is never sent.
 #[test]
 fn an_attachment_that_becomes_a_link_meanwhile_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
@@ -386,7 +386,7 @@ fn a_sender_that_changed_is_a_changed_fact() {
     assert!(Composer::new("a@b.c", &["not a domain".into()], BTreeMap::new()).is_err());
 }
 
-/// Whatever a message and its attachments are called, what the host says about them is the same.
+/// For any names of message and attachments, the host's words about them are the same.
 #[test]
 fn somebody_elses_words_never_go_on_with_the_hosts() {
     let folder = tempfile::tempdir().unwrap();
@@ -397,7 +397,7 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
         let action = email(json!({ "subject": subject, "body": subject, "attachments": attachments }));
         composer.preview("inbox", &action).ok().map(|previewed| host_words(&previewed))
     };
-    // The label of the content is the host's too, and follows from the name's ending.
+    // The content type is the host's too, and follows from the file name's ending.
     let label = |piece: &String| match piece.strip_prefix(": ").and_then(|rest| rest.split_once(" bytes")) {
         Some((label, after)) => format!(": {}{after}", label.rsplit(", ").next().unwrap()),
         None => piece.clone(),
@@ -414,7 +414,7 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
     assert!(tried > 150, "{tried}");
 }
 
-/// Whatever a recipient, a message id or an attachment is called, the host's words about what is refused are the same.
+/// For any recipient, message id or attachment name, the host's words in a refusal are the same.
 #[test]
 fn a_refusal_is_in_the_hosts_words() {
     let folder = tempfile::tempdir().unwrap();

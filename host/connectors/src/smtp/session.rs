@@ -1,4 +1,5 @@
-//! One conversation with a relay, command by command, so that at every point it is known what the relay may have taken.
+//! One SMTP session, command by command, so that the relay's possible state is known at every
+//! point.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -16,25 +17,25 @@ use super::{Encryption, Relay, Secret};
 use crate::message::Letter;
 use crate::{Known, Sentence, quote, say};
 
-/// How long a relay gets to say goodbye; nothing depends on it.
+/// The time for the relay's reply to QUIT; nothing depends on it.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// Characters of a relay's answer that are passed on.
+/// The part of a relay's answer that is repeated.
 const REPLY_CHARS_MAX: usize = 300;
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Handed {
     /// The relay accepted it, in these words.
     Accepted(String),
-    /// It was not accepted and cannot be any more, and another time it may be.
+    /// It was not accepted and cannot be any more; a later attempt may succeed.
     PutOff(Sentence),
     /// It was not accepted and cannot be any more.
     Refused(Sentence),
-    /// It was handed over, wholly or in part, and the relay's answer is lost.
+    /// It was sent completely or partly, and the relay's answer is lost.
     Unclear(Sentence),
 }
 
-/// Hands one message over, to all recipients or to none.
+/// Sends one message to all recipients or to none.
 pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
     let mut connection = match connect(relay).await {
         Ok(connection) => connection,
@@ -44,7 +45,7 @@ pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
         Ok(()) => content(&mut connection, relay, letter).await,
         Err(failed) => failed.not_handed_over(),
     };
-    // What is known is known; a relay that does not say goodbye changes nothing.
+    // The outcome is known already, whether or not the relay replies to QUIT.
     let _ = tokio::time::timeout(GOODBYE, async {
         let _ = connection.command(Quit).await;
     })
@@ -52,7 +53,7 @@ pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
     handed
 }
 
-/// Connects, protects the connection and signs in.
+/// Connects, starts TLS, and signs in.
 async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, Failed> {
     let tls = relay.tls().map_err(|error| Failed::for_good(quote(error).into()))?;
     let hello = relay.hello();
@@ -77,7 +78,8 @@ async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, Failed> {
     Ok(connection)
 }
 
-/// Names sender and recipients and asks leave to send. Until this has returned, the relay has nothing that it could deliver.
+/// Sends sender and recipients, and asks to send. Until this returns, the relay has nothing to
+/// deliver.
 async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Result<(), Failed> {
     let mail = connection.command(Mail::new(letter.envelope.from().cloned(), Vec::new()));
     answered(relay, mail).await.map_err(|failed| failed.when("the sender was refused"))?;
@@ -91,7 +93,8 @@ async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
         }
     }
     if !refused.is_empty() {
-        // A reviewer cleared the message to all of them; sending it to some is something else.
+        // A reviewer cleared the message to all recipients; sending it to some would be another
+        // effect.
         let _ = answered(relay, connection.command(Rset)).await;
         let passing = refused.iter().all(|failed| failed.passing);
         let each = Sentence::join(refused.into_iter().map(|failed| failed.text), "; ");
@@ -116,13 +119,13 @@ async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
     }
 }
 
-/// Why a command did not succeed.
+/// A command failed.
 struct Failed {
-    /// In words.
+    /// The error as a sentence.
     text: Sentence,
-    /// The relay answered with a refusal. Otherwise there was no answer, or none that could be understood.
+    /// The relay answered with a refusal. Otherwise there was no understandable answer.
     answered: bool,
-    /// Another time it may succeed: the relay said so (4xx), or it could not be reached.
+    /// A later attempt may succeed: the relay said so (4xx), or it was unreachable.
     passing: bool,
 }
 
@@ -139,7 +142,7 @@ impl Failed {
         Self { text: say!("{}: {}", Known::address(recipient), self.text), ..self }
     }
 
-    /// What became of the message if it was not handed over, or was and the relay refused it.
+    /// The outcome if the message was not sent, or was refused after sending.
     fn not_handed_over(self) -> Handed {
         if self.passing { Handed::PutOff(self.text) } else { Handed::Refused(self.text) }
     }
@@ -150,7 +153,8 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             let answered = error.status().is_some();
-            // A relay with another certificate, or without what is asked of it, is the same the next time. One that hung up is not.
+            // A relay with a wrong certificate, or without a required feature, will be the same
+            // next time. A closed connection may not.
             let unreachable = !error.is_tls() && !error.is_client() && !is_untrusted(&error);
             let passing = if answered { error.is_transient() } else { unreachable };
             Err(Failed { text: quote(clean(relay, &error.to_string())).into(), answered, passing })
@@ -162,8 +166,8 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
     }
 }
 
-/// Whether TLS could not be agreed on, as with a certificate that is not trusted. Lettre reports this as a broken connection;
-/// rustls, below it, calls what the relay sent invalid.
+/// Whether TLS failed, for example with an untrusted certificate. Lettre reports this as a broken
+/// connection, and rustls below it as invalid data.
 fn is_untrusted(error: &Error) -> bool {
     let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes
@@ -176,7 +180,8 @@ fn words(relay: &Relay, answer: &Response) -> String {
     clean(relay, &format!("{} {}", answer.code(), lines.join(" ")))
 }
 
-/// What came over the network, without what could mislead in a log, and without the password: some relays quote the command that they refuse.
+/// Network text without characters that could mislead in a log, and without the password: some
+/// relays quote the refused command.
 fn clean(relay: &Relay, text: &str) -> String {
     let mut text = text.to_owned();
     for form in relay.login.iter().flat_map(|login| login.forms()) {

@@ -40,7 +40,8 @@ async fn send(relay: Relay, fields: Value) -> Attempt {
     smtp.send(&letter, 1, |reply| smtp.composer.receipt(&action, &key, reply)).await
 }
 
-/// A relay that answers as told, one answer to a line, and remembers what it heard. An empty answer hangs up, `-` says nothing.
+/// A relay with scripted answers, one per line, that records its input. An empty answer closes the
+/// connection, `-` is silent.
 fn misbehaving(answers: &'static [(&'static str, &'static str)]) -> (u16, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -95,6 +96,7 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
         (with!("RCPT TO:<bob" => "451 greylisted"), "because the relay refused these recipients", AGAIN),
         // One of them will never be taken, so that nobody ever gets it.
         (
+            // One of them is refused for good, so nobody gets the message.
             with!("RCPT TO:<ann" => "451 later", "RCPT TO:<bob" => "550 unknown"),
             "because the relay refused these recipients",
             FOR_GOOD,
@@ -156,7 +158,7 @@ async fn a_relay_that_does_not_answer_or_does_not_exist_is_tried_again() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let refused = send(relay(free), json!({})).await;
     assert!(matches!(&refused, Attempt::Postponed(why, _) if why.contains("no connection")), "{refused:?}");
-    // A relay that has no TLS gets nothing, not even the login.
+    // A relay without TLS gets nothing, not even the login.
     let (port, heard) = with!("AUTH" => "235 ok");
     let login = Login { user: "u".into(), password: Secret::new("s3cret".into()) };
     let protected =
@@ -189,7 +191,7 @@ fn plain_text_stays_on_this_machine() {
     }
 }
 
-/// A real relay: aiosmtpd in a process of its own, which files what it accepts into a Maildir.
+/// A real relay: aiosmtpd in a process of its own, which files accepted messages into a Maildir.
 struct Real {
     process: Child,
     port: u16,
@@ -203,7 +205,7 @@ impl Drop for Real {
     }
 }
 
-/// A Python that has aiosmtpd, if there is one: `HOLDSHORT_AIOSMTPD`, else `python3`.
+/// A Python with aiosmtpd, if there is one: `HOLDSHORT_AIOSMTPD`, or else `python3`.
 fn python() -> Option<String> {
     let python = std::env::var("HOLDSHORT_AIOSMTPD").unwrap_or_else(|_| "python3".into());
     let probe = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::git::tests::{action, answer};
 use super::*;
 
-/// A folder with `files/`, which is the agent's, and `secret.txt` beside it, which is not.
+/// A folder with the agent's `files/`, and `secret.txt` beside it.
 fn scratch() -> (tempfile::TempDir, PathBuf, Workspace) {
     let scratch = tempfile::tempdir().unwrap();
     let files = scratch.path().join("files");
@@ -18,7 +18,7 @@ fn scratch() -> (tempfile::TempDir, PathBuf, Workspace) {
 }
 
 async fn read(workspace: &Workspace, path: &str) -> Value {
-    // A pipe or a device that somebody waits for would be waited for ever.
+    // Reading a pipe or a device could block forever.
     let question = action("workspace", "read-file", &json!({ "path": path }));
     tokio::time::timeout(Duration::from_secs(20), answer(workspace, &question)).await.unwrap()
 }
@@ -28,7 +28,7 @@ async fn listed(workspace: &Workspace) -> Value {
     tokio::time::timeout(Duration::from_secs(20), answer(workspace, &question)).await.unwrap()
 }
 
-/// What an agent is told, and that it is not the secret.
+/// The agent's answer, which must not contain the secret.
 async fn refused(workspace: &Workspace, path: &str) -> String {
     let answer = read(workspace, path).await;
     assert!(!answer.to_string().contains("\"secret\""), "{path:?}: {answer}");
@@ -52,7 +52,7 @@ async fn files_are_listed_by_path_with_size_and_digest_and_read_as_text() {
     }
     let listed = listed(&workspace).await;
     let paths: Vec<&str> = listed["ok"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
-    // By the bytes of the whole path: a point comes before a slash.
+    // Sorted by the bytes of the whole path: a point comes before a slash.
     assert_eq!(paths, [".hidden", "a b.txt", "b.txt", "b/deep/ü.txt"]);
     // Digests as `sha256sum` prints them.
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -64,7 +64,7 @@ async fn files_are_listed_by_path_with_size_and_digest_and_read_as_text() {
     assert_eq!(read(&workspace, "b.txt").await, json!({ "ok": "" }));
 }
 
-/// The same files by the same rules, whatever is in them.
+/// The same files by the same rules, whatever they contain.
 #[tokio::test]
 async fn bytes_are_handed_over_as_they_are_and_up_to_a_limit() {
     let (scratch, files, workspace) = scratch();
@@ -109,7 +109,7 @@ async fn a_path_cannot_lead_out() {
     ] {
         assert!(refused(&workspace, path).await.contains("is not a path within the folder"), "{path:?}");
     }
-    // Percent signs and the like mean nothing here: there is just no such file.
+    // Percent signs and the like have no meaning here: there is no such file.
     for path in [
         "%2e%2e/secret.txt",
         "..\\secret.txt",
@@ -135,7 +135,8 @@ async fn links_devices_and_pipes_are_not_there_for_the_agent() {
     symlink("..", files.join("up")).unwrap();
     symlink(".", files.join("round")).unwrap();
     symlink("nowhere", files.join("dangling")).unwrap();
-    // Even one that stays within: whether it does can change between the look and the reading.
+    // Even a link that stays inside, because its target can change between the check and the
+    // reading.
     symlink("own.txt", files.join("own-link")).unwrap();
     pipe(&files.join("pipe"));
     let _socket = std::os::unix::net::UnixListener::bind(files.join("socket")).unwrap();
@@ -169,7 +170,7 @@ async fn somebody_who_changes_the_folder_meanwhile_gets_nothing_out() {
     std::fs::create_dir(&real).unwrap();
     std::fs::write(real.join("secret.txt"), "mine").unwrap();
     let top = scratch.path().to_owned();
-    // The folder becomes a link to the one above it and back, while it is read.
+    // While it is read, the folder is repeatedly replaced by a link to its parent and back.
     let swapper = std::thread::spawn(move || {
         for _ in 0..500 {
             std::fs::rename(&real, &kept).unwrap();
@@ -202,14 +203,14 @@ async fn what_cannot_be_handed_over_is_an_error_that_says_so() {
     assert_eq!(why, "`large.txt` is 1048577 bytes, more than the 1048576 bytes that can be read at once");
     assert!(refused(&workspace, "binary").await.contains("is not UTF-8"));
     assert_eq!(refused(&workspace, "none").await, "there is no file `none` in the workspace; see `list-files`");
-    // Their digests are listed all the same.
+    // Their digests are listed nevertheless.
     assert_eq!(listed(&workspace).await["ok"].as_array().unwrap().len(), 3);
 
     let nobody = Workspace::open(BTreeMap::new()).unwrap();
     assert!(refused(&nobody, "most.txt").await.contains("this agent has no workspace"));
     let other = answer(&workspace, &action("workspace", "write-file", &json!({ "path": "most.txt" }))).await;
     assert!(other["err"].as_str().unwrap().contains("write-file"), "{other}");
-    // A workspace that is not mounted is the host's trouble: the call is tried again.
+    // An unmounted workspace is the host's problem: the call is retried.
     std::fs::remove_dir_all(&files).unwrap();
     let (run, action) = (holdshort_gate::RunId("r1".into()), action("workspace", "list-files", &json!({})));
     let call = RoutineCall { agent: "tester", run: &run, action: &action };
@@ -244,7 +245,7 @@ async fn a_workspace_that_is_too_large_is_not_listed_in_part() {
     .await;
 }
 
-/// Every file that is listed can be read by the very path that it is listed by, whatever is in its name.
+/// Every listed file can be read by exactly its listed path, whatever its name contains.
 #[tokio::test]
 async fn what_is_listed_can_be_read() {
     let (_scratch, files, workspace) = scratch();

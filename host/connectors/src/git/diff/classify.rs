@@ -1,27 +1,30 @@
-//! Which contents are lines, and which are said to be something else.
+//! Decides which contents are shown as lines, and how others are reported.
 //!
-//! **Invariant:** text is decided by the bytes alone, and by all of them. A few odd bytes make no binary, so that one NUL hides no script: up to
-//! [`ODD_BYTES`] of them, or one in [`ODD_SHARE`], are drawn among the lines. Compressed data has one in nine, and programs and UTF-16 have more,
-//! so that they do not flood a diff. Bytes above 0x7F are never odd: older encodings are made of them.
+//! **Invariant:** the decision depends on the bytes alone, and on all of them. A few odd bytes do
+//! not make a file binary, so that one NUL hides no script: up to [`ODD_BYTES`] of them, or one in
+//! [`ODD_SHARE`], are drawn among the lines. Compressed data has one in nine, and programs and
+//! UTF-16 have more, so they do not flood a diff. Bytes above 0x7F are never odd, because older
+//! encodings use them.
 
 use sha2::{Digest, Sha256};
 
 use super::super::blobs::{Content, FILE_BYTES_MAX};
 use super::{FileChange, Gap, LINK, SUBMODULE, Version};
 
-/// So many odd bytes are shown in any file, however short.
+/// The number of odd bytes that are shown in any file.
 const ODD_BYTES: usize = 16;
-/// And one among so many.
+/// The share of odd bytes that is shown.
 const ODD_SHARE: usize = 32;
-/// What files begin with that stand for others, of Git LFS and its first names. The program leaves out blanks before it.
+/// The beginnings of pointer files of Git LFS and its earlier names. Git LFS ignores blanks before
+/// them.
 const LFS: [&str; 3] =
     ["version https://git-lfs.github.com/", "version https://hawser.github.com/", "version http://git-media.io/"];
-/// What stands anywhere in the first line of such a file of git-annex.
+/// Part of the first line of a git-annex pointer file.
 const ANNEX: &str = "/annex/objects/";
-/// As much of a file as these programs read to tell: git-annex 32 KiB, Git LFS less.
+/// The part of a file that these programs check: 32 KiB for git-annex, less for Git LFS.
 const POINTER_BYTES_MAX: usize = 32 * 1024;
 
-/// A file before and after; `None` where there is none.
+/// The old and the new content of a file; `None` if it does not exist.
 #[derive(Debug)]
 pub(super) struct Sides {
     pub(super) old: Option<Content>,
@@ -29,12 +32,12 @@ pub(super) struct Sides {
 }
 
 impl Sides {
-    /// Both contents, if both are lines to be compared.
+    /// Both contents, if both are shown as lines.
     pub(super) fn text(&self, file: &FileChange) -> Option<(&[u8], &[u8])> {
         Some((shown(self.old.as_ref(), file.old.as_ref())?, shown(self.new.as_ref(), file.new.as_ref())?))
     }
 
-    /// What the lines of the diff do not tell, the gravest first.
+    /// What the lines of the diff omit, the most serious first.
     pub(super) fn gaps(&self, file: &FileChange) -> Vec<(Gap, String)> {
         let before_and_after =
             || format!("before {}, after {}", described(self.old.as_ref()), described(self.new.as_ref()));
@@ -90,7 +93,8 @@ impl Sides {
     }
 }
 
-/// What is shown of a file: its bytes, if they are lines. What a link points to, and the line that stands for a submodule, always are.
+/// The part of a file that is shown: its bytes, if they are lines. A link's target and a
+/// submodule's line are always shown.
 fn shown<'a>(content: Option<&'a Content>, version: Option<&Version>) -> Option<&'a [u8]> {
     let is_name = version.is_some_and(|version| [LINK, SUBMODULE].contains(&version.mode.as_str()));
     match content {
@@ -102,7 +106,7 @@ fn shown<'a>(content: Option<&'a Content>, version: Option<&Version>) -> Option<
 
 /// Whether bytes are shown as lines.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
-    // Tabs, line ends, form feeds and the colours of terminals stand in texts.
+    // Texts contain tabs, line ends, form feeds and terminal colours.
     let is_odd = |byte: &&u8| matches!(byte, 0..=8 | 11 | 14..=26 | 28..=31 | 127);
     bytes.iter().filter(is_odd).count() <= ODD_BYTES.max(bytes.len() / ODD_SHARE)
 }
@@ -113,7 +117,7 @@ fn is_pointer(bytes: &[u8]) -> bool {
         || begin.lines().next().is_some_and(|line| line.contains(ANNEX))
 }
 
-/// Size and digest, so that somebody can hold them against a file.
+/// Size and digest, so that a reader can compare them with a file.
 fn described(content: Option<&Content>) -> String {
     match content {
         None => "absent".into(),
@@ -142,7 +146,7 @@ mod tests {
         }
         let utf16: Vec<u8> =
             "a text in UTF-16, as some editors write it".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        // What a compressor writes: every byte as likely as any other.
+        // Like compressed data: every byte is equally likely.
         let noise: Vec<u8> = (0..100_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect();
         for data in [utf16, noise, [script.as_slice(), &[0; 200]].concat(), vec![0; 17]] {
             assert!(!is_text(&data), "{data:?}");

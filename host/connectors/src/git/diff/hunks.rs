@@ -1,15 +1,15 @@
-//! Two texts line by line, in hunks with three lines around each change.
+//! Compares two texts line by line, in hunks with three lines of context.
 
 use std::ops::Range;
 
 use gix_imara_diff::{Algorithm, InternedInput};
 
-/// Lines that stay the same before and after each change.
+/// The lines of context before and after each change.
 const CONTEXT: usize = 3;
-/// Beyond so many lines of both texts they are not compared, for which there would have to be memory; all of both is shown.
+/// With more lines, memory would not suffice for a comparison, and both texts are shown completely.
 const LINES_MAX: usize = 4_000_000;
 
-/// The hunks, and how many lines come and go.
+/// The hunks, and the numbers of added and removed lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hunks {
     pub(super) text: Vec<u8>,
@@ -17,26 +17,27 @@ pub(super) struct Hunks {
     pub(super) removed: u64,
 }
 
-/// Lines of the old text in whose place come lines of the new one.
+/// Old lines that are replaced by new lines.
 #[derive(Clone, Debug)]
 struct Replaced {
     old: Range<usize>,
     new: Range<usize>,
 }
 
-/// A text's lines, each with its end.
+/// The lines of a text with their ends.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|byte| *byte == b'\n')
 }
 
-/// What changes from one text to the other.
+/// The changes between two texts.
 pub(super) fn hunks(old: &[u8], new: &[u8]) -> Hunks {
     if old.is_empty() || new.is_empty() || lines(old).count() + lines(new).count() > LINES_MAX {
         return Hunks::all(old, new);
     }
     let (before, after): (Vec<_>, Vec<_>) = (lines(old).collect(), lines(new).collect());
     let replaced = replaced(&before, &after);
-    // Whoever finds the changes is not trusted to have found all: what is left out as the same has to be the same.
+    // The diff library is not trusted to find all changes: lines left out as equal are checked to
+    // be equal.
     if !is_all(&replaced, &before, &after) {
         return Hunks::all(old, new);
     }
@@ -57,7 +58,7 @@ fn replaced(old: &[&[u8]], new: &[&[u8]]) -> Vec<Replaced> {
     diff.hunks().map(|hunk| Replaced { old: lines(hunk.before), new: lines(hunk.after) }).collect()
 }
 
-/// Whether the lines between the changes are the same on both sides.
+/// Whether the lines between the changes are equal on both sides.
 fn is_all(replaced: &[Replaced], old: &[&[u8]], new: &[&[u8]]) -> bool {
     let end = Replaced { old: old.len()..old.len(), new: new.len()..new.len() };
     let mut at = (0, 0);
@@ -69,7 +70,7 @@ fn is_all(replaced: &[Replaced], old: &[&[u8]], new: &[&[u8]]) -> bool {
 }
 
 impl Hunks {
-    /// All of the old text in one hunk, and all of the new one.
+    /// One hunk with the whole old text and the whole new text.
     fn all(old: &[u8], new: &[u8]) -> Self {
         let (removed, added) = (lines(old).count(), lines(new).count());
         let mut hunks = Self { added: added as u64, removed: removed as u64, text: Vec::new() };
@@ -90,7 +91,7 @@ impl Hunks {
         self.text.extend(format!("@@ -{} +{} @@\n", range(old), range(new)).into_bytes());
     }
 
-    /// Changes that are near to each other, with the lines between and around them.
+    /// Adds changes that are near each other, with the lines between and around them.
     fn add(&mut self, near: &[Replaced], old: &[&[u8]], new: &[&[u8]]) {
         let (Some(first), Some(last)) = (near.first(), near.last()) else { return };
         let before = first.old.start.min(CONTEXT);
@@ -129,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// The text that comes of it when the hunks are applied, which is how a patch is read.
+    /// Applies hunks to a text, as a patch is read.
     fn applied(old: &[u8], hunks: &[u8]) -> Vec<u8> {
         let (old, mut new, mut at): (Vec<_>, _, _) = (lines(old).collect(), Vec::new(), 0);
         for line in lines(hunks) {
@@ -160,7 +161,7 @@ mod tests {
         #[test]
         fn hunks_make_the_new_text_of_the_old(old in "[ab\n\u{0}é]{0,60}", new in "[ab\n\u{0}é]{0,60}") {
             let found = hunks(old.as_bytes(), new.as_bytes());
-            // A missing line end is written in a line behind the line, also where that line goes.
+            // A missing line end is reported on a line of its own, also where that line is removed.
             let shown = String::from_utf8_lossy(&found.text).replace("\n\\ No newline at end of file\n", "\u{1}\n");
             let shown = lines(shown.as_bytes()).filter(|line| !(line[0] == b'-' && line.ends_with(b"\x01\n")));
             let dropped = found.text.windows(2).any(|two| two == b"\n\\");

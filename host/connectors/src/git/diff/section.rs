@@ -1,16 +1,16 @@
-//! A file's section of a patch, and its line in the list of files.
+//! Writes a file's section of a patch, and its line in the list of files.
 
 use super::classify::Sides;
 use super::hunks::{hunks, lines};
 use super::{Diff, FileChange, Version};
 
-/// Compares the contents of a file, and writes its section.
+/// Compares the contents of a file and writes its section.
 pub(super) fn compare(mut file: FileChange, sides: &Sides) -> (FileChange, Vec<u8>) {
     file.gaps = sides.gaps(&file);
     let mut compared = Vec::new();
     file.lines = sides.text(&file).map(|(old, new)| {
         let found = hunks(old, new);
-        // What a renamed file keeps stands at a new place.
+        // The unchanged lines of a renamed file are at a new place.
         let kept = if file.similarity.is_some() { lines(new).count() as u64 - found.added } else { 0 };
         compared = found.text;
         (found.added + kept, found.removed + kept)
@@ -31,7 +31,7 @@ pub(super) fn compare(mut file: FileChange, sides: &Sides) -> (FileChange, Vec<u
     (file, section)
 }
 
-/// The lines about a file: as git writes them, and one for each thing that the lines of the file do not tell.
+/// The lines about a file: as git writes them, and one for each thing that the file's lines omit.
 fn heading(file: &FileChange) -> Vec<u8> {
     let (Some(old), Some(new)) = (file.old.as_ref().or(file.new.as_ref()), file.new.as_ref().or(file.old.as_ref()))
     else {
@@ -59,12 +59,13 @@ fn heading(file: &FileChange) -> Vec<u8> {
 }
 
 impl Diff {
-    /// The files that `which` picks, a line for each: what happens to it, its name in quotation marks, its lines, and what they do not tell.
+    /// The selected files, one line each: the kind of change, the name in quotation marks, the line
+    /// counts, and what the lines omit.
     pub fn list(&self, which: impl Fn(&FileChange) -> bool) -> Vec<u8> {
         self.files.iter().filter(|file| which(file)).flat_map(line).collect()
     }
 
-    /// How much changes, in words.
+    /// The size of the change as text.
     pub fn stat(&self) -> String {
         let some = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let changed = match self.files.len() as u64 {
@@ -106,13 +107,14 @@ fn line(file: &FileChange) -> Vec<u8> {
     text
 }
 
-/// A name as git writes it in a patch: in quotation marks where it has bytes that would end the line or the quotation.
+/// A name as git writes it in a patch: in quotation marks if it has bytes that would end the line
+/// or the quotation.
 fn escaped(side: &str, path: &[u8]) -> Vec<u8> {
     let name = escape(path);
     if name == path { [side.as_bytes(), path].concat() } else { [b"\"", side.as_bytes(), &name, b"\""].concat() }
 }
 
-/// Escapes as in C. Bytes that are no text stay, and are drawn where evidence is drawn.
+/// Escapes as in C. Bytes that are no text stay, and are drawn with the evidence.
 fn escape(path: &[u8]) -> Vec<u8> {
     let escape = |byte: &u8| match byte {
         b'"' => b"\\\"".to_vec(),

@@ -1,4 +1,5 @@
-//! Many spellings of a revision, on every road by which an agent's text reaches git: each is the same commit and reference everywhere, or refused.
+//! Many spellings of a revision on every path by which an agent's text reaches git: each gives the
+//! same commit and reference everywhere, or is refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::{CannotPreview, Preview};
 #[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
 mod evidence;
 
-/// `tests/data/revisions.toml`, which says what its words mean.
+/// `tests/data/revisions.toml`, which explains its own words.
 #[derive(Deserialize)]
 struct Table {
     references: BTreeMap<String, String>,
@@ -57,7 +58,7 @@ const CHECKS: [(&str, &[&str]); 4] = [
     ("remote", &["refs/remotes/origin/*"]),
 ];
 
-/// The repository, the ids of its objects by their names in the table, and every road into it.
+/// The repository, the ids of its objects by their names in the table, and every path to it.
 struct World {
     scratch: Scratch,
     ids: BTreeMap<String, String>,
@@ -129,7 +130,7 @@ impl World {
         answer(&self.checks, &action("checks", "run", &json!({ "name": name, "revision": text }))).await
     }
 
-    /// What both deployments show, which is the same.
+    /// The preview of both deploy connectors, which must be the same.
     async fn deploy(&self, text: &str) -> Result<Value, String> {
         let release = json!({ "target": "live", "revision": text, "notes": "" });
         let action: Action = action("deployment", "deploy", &json!({ "release": release }));
@@ -143,7 +144,7 @@ impl World {
         git
     }
 
-    /// What every function of the repository answers, each with the text in each place for a revision.
+    /// The answers of every repository function, with the text in each revision argument.
     async fn read(&self, text: &str) -> Vec<Value> {
         let mut answers = Vec::new();
         for (function, arguments) in [
@@ -157,7 +158,7 @@ impl World {
     }
 }
 
-/// The text with what stands in braces put in.
+/// Replaces the parts in braces.
 fn filled(text: &str, ids: &BTreeMap<String, String>) -> String {
     let Some((before, rest)) = text.split_once('{') else { return text.to_owned() };
     let Some((inner, after)) = rest.split_once('}') else { return text.to_owned() };
@@ -168,7 +169,7 @@ fn filled(text: &str, ids: &BTreeMap<String, String>) -> String {
         _ => match (ids.get(name), ids.get(&name.to_lowercase())) {
             (Some(found), _) => id(found),
             (None, Some(found)) if name == name.to_uppercase() => id(found).to_uppercase(),
-            // What git would read in braces.
+            // Braces that git itself would interpret.
             _ => return format!("{before}{{{inner}}}{}", filled(after, ids)),
         },
     };
