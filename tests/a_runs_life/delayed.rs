@@ -115,7 +115,7 @@ fn is_delayed(folder: &Folder, host: &Host, run: &str, reason: &str) {
         let page = host.page(&cookie, &path);
         assert!(page.contains("delayed") && page.contains(words), "{path}: {page}");
     }
-    assert!(host.page(&cookie, "/").contains("is delayed: the host cannot continue it just now"));
+    assert!(host.page(&cookie, "/").contains("delayed: the host cannot continue"));
     let said = shown(folder, run);
     assert!(said.contains("delayed since") && said.contains(reason), "{said}");
     let events = host.events(run);

@@ -61,9 +61,9 @@ const ATTACKS: &[(&str, &str, End)] = &[
 
 /// Crates that pass a lot at once, which they need as much memory for.
 const LARGE: &[(&str, &str, End)] = &[
-    ("bulk", "", Trapped("at once is more than")),
+    ("bulk", "", Trapped("one call passes more than")),
     ("bulk", "0", Finished("the host took 0 MiB")),
-    ("monologue", "", Trapped("at once is more than")),
+    ("monologue", "", Trapped("one call passes more than")),
     ("monologue", "0", Finished("")),
 ];
 

@@ -96,7 +96,7 @@ fn what_passes_at_once_is_bounded() {
     for (agent, task) in [("escape", "huge"), ("clock", all_random.as_str())] {
         let row = host.over(&host.start(agent, task));
         assert_eq!(row["state"], "trapped", "{agent}: {row}");
-        assert!(row["reason"].as_str().unwrap().contains("at once is more than 16384 bytes"), "{agent}: {row}");
+        assert!(row["reason"].as_str().unwrap().contains("one call passes more than 16384 bytes"), "{agent}: {row}");
     }
     let long = host.start("scripted", &format!("log {}\nlog {}", "a line ".repeat(2_000), "short"));
     assert_eq!(host.over(&long)["state"], "finished");

@@ -46,7 +46,7 @@ const ATTACKS: &[Attack] = &[
     Attack {
         what: "a call with more than may pass at once, before anything of it is called",
         core: "(func $begin (drop (memory.grow (i32.const 128))) (call $read (i32.const 0) (i32.const 0x800000) (i32.const 64))) (start $begin)",
-        said: "at once is more than",
+        said: "one call passes more than",
         ..PLAIN
     },
     Attack {
