@@ -536,7 +536,7 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
     host.held(&pay(&host, "ACME GmbH,1.00,EUR,A-4"));
     let text = |arguments: &[&str]| String::from_utf8(folder.run(arguments).stdout).unwrap();
     assert_eq!(text(&["grants"]), "");
-    assert!(text(&["grants", "--all"]).contains("taken back by"), "{}", text(&["grants", "--all"]));
+    assert!(text(&["grants", "--all"]).contains("revoked by"), "{}", text(&["grants", "--all"]));
     assert!(text(&["grants", "show", &id]).starts_with("// At most 3 calls"));
     assert_eq!(host.post("/v1/grants/none.1/revocation", &json!({})).0, 404);
     host.stop();

@@ -233,7 +233,7 @@ async fn new_evidence_is_shown_and_counts_for_no_vote() {
     assert!(plain.text().contains("it is approved in this form"), "{}", plain.text());
     let sent = alice.send(&held, &evident, &[("action", "send")]).await;
     let page = alice.get(sent.header("location").unwrap()).await.text();
-    assert!(page.contains("waits for 1 approval") && page.contains("This revision is yours"), "{page}");
+    assert!(page.contains("waits for 1 approval") && page.contains("You made this revision by your edit"), "{page}");
     world.stop().await;
 }
 

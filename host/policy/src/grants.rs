@@ -201,8 +201,7 @@ mod tests {
             text,
             format!(
                 r#"// At most 3 calls and 1.00 EUR in all; nothing in another currency.
-// It compares what the agent asks for. Facts about each call, such as the commit of a branch, are
-// not compared.
+// It compares the arguments of the agent's calls. Facts that the host finds out about a call, such as the commit of a branch, are not compared.
 @id("grant run.3") @description("made by ann \"A\"")
 permit (
     principal == Agent::"payer",

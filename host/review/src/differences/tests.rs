@@ -134,7 +134,7 @@ fn claims_about_payees_and_domains_are_held_against_the_books() {
     let mail = |domains: &[&str]| json!({ "outside-domains": domains });
     let known = "rationale.summary says that the payee is known; the ledger has no payment to this payee";
     let own = "rationale.summary says that the money stays in your own accounts; the payee is outside";
-    let inside = "rationale.summary says that it stays inside; it goes to evil.test";
+    let inside = "rationale.summary says that the message stays inside; it goes to evil.test";
     for (says, facts, expected) in [
         ("ACME is a known supplier", paid(true, false), vec![known]),
         ("We have paid them before.", paid(true, false), vec![known]),
