@@ -72,7 +72,7 @@ fn no_agent_attaches_what_is_in_anothers_workspace() {
         ("ben", "report.txt", "Ann's report", "the attachment \"report.txt\" is sha256:"),
         ("ben", "plan.txt", "Ann's plan", "there is no attachment \"plan.txt\""),
         ("ben", "../ann/plan.txt", "Ann's plan", "is not a path inside the agent's workspace"),
-        ("cleo", "plan.txt", "Ann's plan", "this agent has no workspace; ask the operator for one"),
+        ("cleo", "plan.txt", "Ann's plan", "this agent has none; ask the operator for a workspace"),
     ] {
         let (approval, status, answer) = attach(&host, agent, path, text);
         assert_eq!(status, 422, "{agent} {path}: {answer}");
