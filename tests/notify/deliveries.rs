@@ -154,7 +154,8 @@ fn a_target_that_is_gone_is_left_alone_until_the_host_starts_again() {
     one_call(&host);
     one_call(&host);
     assert_eq!(alive.wait(4).len(), 4);
-    let said = until("the log says so", || Some(host.said()).filter(|said| said.contains("gone: no more notifications")));
+    let said =
+        until("the log says so", || Some(host.said()).filter(|said| said.contains("gone: no more notifications")));
     assert!(said.contains("webhook gone") && !said.contains("marked-path"), "{said}");
     let line = "holdshort_notify_target_gone{target=\"webhook gone\"} 1";
     until("the metric", || (host.metric_lines("holdshort_notify_target_gone{") == [line]).then_some(()));
