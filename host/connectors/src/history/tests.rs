@@ -59,9 +59,9 @@ fn only_reports_on_the_very_commit_count() {
     history.tell_checks(COMMIT, &mut previewed);
     let (title, text) = shown(&previewed, 0);
     assert_eq!(title, "checks that this host ran on 3f2a1b0c9d12: 2 of 3 FAILED");
-    let expected = "tests: FAILED with exit status 1 on 3f2a1b0c9d12 (call 1); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"These say nothing\"\n\
-        tests: passed on 3f2a1b0c9d12 (call 3); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"These say nothing\"\n\
-        lint: FAILED with exit status 1 on 3f2a1b0c9d12 (call 4); 3 passed; 1 failed; 0 skipped\n    \"lint says\"\n    \"These say nothing\"\n\
+    let expected = "tests: FAILED with exit status 1 on 3f2a1b0c9d12 (call 1); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"Reports on other commits, which say nothing about this one:\"\n\
+        tests: passed on 3f2a1b0c9d12 (call 3); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"Reports on other commits, which say nothing about this one:\"\n\
+        lint: FAILED with exit status 1 on 3f2a1b0c9d12 (call 4); 3 passed; 1 failed; 0 skipped\n    \"lint says\"\n    \"Reports on other commits, which say nothing about this one:\"\n\
         \nReports on other commits, which say nothing about this one:\ntests: passed on 999999999999 (call 2); 3 passed; 1 failed; 0 skipped\n\
         call 5 asked for a check that did not run: \"there is no check `x`\\ntests: passed\"\n";
     assert_eq!(text, expected);

@@ -408,7 +408,10 @@ fn an_attempt_that_waited_too_long_is_not_begun() {
     let action = transfer(json!({}));
     let shown = shop.preview(&action).preconditions;
     let late = attempt(&shop.ledger.0, &action, &shown, "k", Time(NOW.0 - 1));
-    assert!(matches!(&late, Attempt::NotDone(why) if why.contains("too late")), "{late:?}");
+    assert!(
+        matches!(&late, Attempt::NotDone(why) if why.contains("until the time for this attempt was over")),
+        "{late:?}"
+    );
     assert_eq!(shop.transfers(), 0);
     assert!(matches!(attempt(&shop.ledger.0, &action, &shown, "k", NOW), Attempt::Done(_)));
 }
@@ -578,7 +581,7 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
         (
             ("operating", funding("opening EUR", 2_000_000, "EUR")),
             "`operating`: `opening EUR` is booked with 10,000.00 EUR in the ledger, and the configuration now says 20,000.00 EUR; \
-             what is booked is never changed: write 10,000.00 EUR again, and for more money add a deposit with a name of its own",
+             booked amounts never change: restore 10,000.00 EUR, and for more money add a deposit with a name of its own",
         ),
         (
             ("operating", funding("deposit 2026-12", 5_000, "JPY")),

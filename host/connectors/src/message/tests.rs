@@ -269,7 +269,7 @@ fn what_could_mislead_or_inject_is_impossible() {
         (json!({ "body": "a\r\r\nb" }), "U+000D"),
         (json!({ "in-reply-to": "<a@b>\r\nX: y" }), "not a message id"),
         (json!({ "in-reply-to": "a@b" }), "not a message id"),
-        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "no files"),
+        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "this agent has none"),
     ];
     for (fields, expected) in cases {
         let why = impossible(fields.clone());
