@@ -222,7 +222,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
         (amount("9223372036854775807", "JPY"), "does not cover 9,223,372,036,854,775,807 JPY"),
         (amount("9223372036854775808", "EUR"), "more than the ledger can hold"),
         (amount("18446744073709551615", "EUR"), "more than the ledger can hold"),
-        (action("deployment", "deploy", &json!({ "release": {} })), "the arguments hold no `transfer`"),
+        (action("deployment", "deploy", &json!({ "release": {} })), "the arguments have no `transfer`"),
     ];
     for (action, needle) in cases {
         match shop.ledger.0.look_ahead(&action) {
