@@ -8,6 +8,8 @@ use xtask::sources::{Function, functions};
 
 #[path = "tidy/links.rs"]
 mod links;
+#[path = "tidy/states.rs"]
+mod states;
 
 /// Lines of a file; a sitting.
 const FILE_LINES_MAX: usize = 400;

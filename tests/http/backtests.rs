@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use holdshort::api::Limits;
 use holdshort_gate::command::Proposed;
-use holdshort_gate::{EffectClass, Phase};
+use holdshort_gate::{CallState, EffectClass};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,7 +30,7 @@ fn row(answer: &Value, recorded: &str) -> [u64; 3] {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_rejected_comes_first() {
     let world = World::new().await;
-    for phase in Phase::NAMES {
+    for phase in CallState::ALL.map(CallState::as_str) {
         world.call(phase).await;
     }
     let rejected = world.call("rejected").await;

@@ -2,7 +2,9 @@
 
 use holdshort_gate::clearance::Clearance;
 use holdshort_gate::command::{Choice, Proposed};
-use holdshort_gate::{Demand, Digest, EffectClass, Escalation, JournalId, Phase, Proposal, Reviewers, RunId};
+use holdshort_gate::{
+    CallState, Demand, Digest, EffectClass, Escalation, JournalId, Phase, Proposal, Reviewers, RunId,
+};
 use serde_json::{Value, json};
 
 use crate::client::{Reply, Request, get, post};
@@ -221,7 +223,7 @@ async fn a_question_is_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_shows_decision_and_effect() {
     let world = World::new().await;
-    for phase in Phase::NAMES {
+    for phase in CallState::ALL.map(CallState::as_str) {
         let call = world.call(phase).await;
         let shown = world.ask(&get(&format!("/v1/approvals/{}", call.id))).await.json();
         let effect = ["started", "in-doubt", "succeeded", "failed", "unresolved"].contains(&phase);

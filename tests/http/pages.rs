@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use holdshort_gate::command::{Choice, End, EndRun, Finish, Outcome, Proposed, RecordRoutine};
-use holdshort_gate::{Action, Digest, EffectClass, Phase, RunPhase, WitType};
+use holdshort_gate::{Action, CallState, Digest, EffectClass, RunPhase, WitType};
 use holdshort_journal::LogLine;
 use serde_json::json;
 
@@ -90,7 +90,7 @@ pub fn field<'a>(html: &'a str, action: &str, name: &str) -> &'a str {
 async fn every_view_shows_calls_in_every_state() {
     let world = World::new().await;
     let alice = Browser::of(&world, "alice").await;
-    for phase in Phase::NAMES {
+    for phase in CallState::ALL.map(CallState::as_str) {
         let held = world.call(phase).await;
         let (run, id) = (&held.run, &held.id);
         let page = alice.page(&format!("/runs/{run}")).await;
@@ -130,7 +130,7 @@ async fn every_view_shows_calls_in_every_state() {
         }
     }
     let runs = alice.page("/runs").await;
-    assert_eq!(runs.matches("data-row").count(), Phase::NAMES.len());
+    assert_eq!(runs.matches("data-row").count(), CallState::ALL.len());
     let lately = alice.page("/").await;
     let lately = lately.split("id=\"lately\"").nth(1).expect("what was decided lately");
     assert_eq!(lately.matches("<li>").count(), 9, "{lately}");
@@ -371,7 +371,7 @@ async fn an_effect_in_doubt_is_settled_and_a_run_cancelled_from_the_page() {
         let reply = bob.send(&action, &fields).await;
         assert_eq!((reply.status, reply.header("location")), (303, Some(format!("/approvals/{}", held.id).as_str())));
         let call = world.journal.subject(&held.run, Some(1)).await.unwrap().unwrap().call.unwrap();
-        assert_eq!(call.phase.name(), phase, "{resolution}");
+        assert_eq!(call.phase.state().as_str(), phase, "{resolution}");
         let run = bob.page(&format!("/runs/{}", held.run)).await;
         assert!(run.contains("is resolved by bob as") && run.contains("I looked") && !run.contains(&action), "{run}");
     }
@@ -383,7 +383,10 @@ async fn an_effect_in_doubt_is_settled_and_a_run_cancelled_from_the_page() {
     let held = world.call("held").await;
     let path = format!("/runs/{}/cancel", held.run);
     let page = bob.page(&path).await;
-    assert_eq!(world.journal.subject(&held.run, None).await.unwrap().unwrap().run.unwrap().phase.name(), "waiting");
+    assert_eq!(
+        world.journal.subject(&held.run, None).await.unwrap().unwrap().run.unwrap().phase.state().as_str(),
+        "waiting"
+    );
     let reply = bob.send(&path, &[("seal", field(&page, &path, "seal")), ("reason", "enough")]).await;
     assert_eq!((reply.status, reply.header("location")), (303, Some(format!("/runs/{}", held.run).as_str())));
     assert_eq!(world.journal.subject(&held.run, None).await.unwrap().unwrap().run.unwrap().phase, RunPhase::Cancelled);

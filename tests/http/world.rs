@@ -422,7 +422,7 @@ impl World {
             other => panic!("no phase {other}"),
         };
         let subject = self.journal.subject(&held.run, Some(1)).await.unwrap().unwrap();
-        assert_eq!(subject.call.unwrap().phase.name(), phase);
+        assert_eq!(subject.call.unwrap().phase.state().as_str(), phase);
         held
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use holdshort_gate::Phase;
+use holdshort_gate::CallState;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
@@ -102,7 +102,7 @@ pub fn is_counted(operator: &mut Operator<'_>) {
     let proposed = folded(&events);
     let metrics = text(&operator.get("/metrics"));
     let mut listed = BTreeMap::new();
-    for state in Phase::NAMES {
+    for state in CallState::ALL.map(CallState::as_str) {
         let rows = list(operator, &format!("/v1/approvals?state={state}&limit=200"), "approvals");
         let figure =
             metrics.lines().find_map(|line| line.strip_prefix(&format!("holdshort_calls{{state=\"{state}\"}} ")));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use holdshort_gate::command::{CreateRun, Propose, Proposed};
-use holdshort_gate::{Digest, Event, Phase, RunId, Time};
+use holdshort_gate::{CallState, Digest, Event, RunId, Time};
 use holdshort_journal::{Fence, Journal};
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ fn case(state: &str) -> Case {
 
 #[test]
 fn every_state_of_a_call_survives_a_kill() {
-    for state in Phase::NAMES {
+    for state in CallState::ALL.map(CallState::as_str) {
         println!("{state}");
         survives(state, &case(state));
     }

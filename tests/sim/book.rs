@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{
-    Call, CallNumber, Decision, Demand, Digest, Event, Phase, RefusalReason, Requirement, Resolution, Reviewers, Run,
-    RunId, Time, Verdict,
+    Call, CallNumber, CallState, Decision, Demand, Digest, Event, Phase, RefusalReason, Requirement, Resolution,
+    Reviewers, Run, RunId, Time, Verdict,
 };
 use holdshort_journal::{Entry, Position};
 
@@ -48,16 +48,16 @@ impl Default for Time0 {
 
 impl Book {
     /// How many calls are in each phase.
-    pub fn phases(&self) -> BTreeMap<&'static str, u64> {
+    pub fn phases(&self) -> BTreeMap<CallState, u64> {
         let mut phases = BTreeMap::new();
         for call in self.calls.values() {
-            *phases.entry(call.phase.name()).or_default() += 1;
+            *phases.entry(call.phase.state()).or_default() += 1;
         }
         phases
     }
 
-    pub fn in_phase(&self, name: &str) -> Vec<Place> {
-        self.calls.iter().filter(|(_, call)| call.phase.name() == name).map(|(place, _)| place.clone()).collect()
+    pub fn in_state(&self, state: CallState) -> Vec<Place> {
+        self.calls.iter().filter(|(_, call)| call.phase.state() == state).map(|(place, _)| place.clone()).collect()
     }
 
     pub fn open_runs(&self) -> Vec<RunId> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdshort_gate::{Phase, Requirement, RunPhase};
+use holdshort_gate::{CallState, Phase, Requirement, RunPhase};
 use holdshort_journal::Position;
 use tokio::time::sleep;
 
@@ -88,8 +88,8 @@ async fn live(world: &Arc<World>, life: &Arc<Life>, steps: &mut Steps, calls: u6
             weather.calm_down();
         }
         if weather.is_calm() {
-            let doubtful = ["cleared", "approved", "started", "in-doubt"];
-            let over = doubtful.iter().all(|phase| lock(&world.book).in_phase(phase).is_empty());
+            let doubtful = [CallState::Cleared, CallState::Approved, CallState::Started, CallState::InDoubt];
+            let over = doubtful.iter().all(|state| lock(&world.book).in_state(*state).is_empty());
             if open == 0 && over {
                 return world.audit(&host.journal, 0).await.map(|()| true);
             }
@@ -117,7 +117,7 @@ async fn step(host: &Host, steps: &mut Steps, open: usize) {
         70..80 => sleep(Duration::from_secs(weather.below(100))).await,
         80..82 => sleep(Duration::from_secs(weather.below(9_000))).await,
         82..90 => {
-            let doubtful = lock(&host.world.book).in_phase("in-doubt");
+            let doubtful = lock(&host.world.book).in_state(CallState::InDoubt);
             if !doubtful.is_empty() {
                 tokio::spawn(host.clone().resolve(weather.one_of(&doubtful), weather.one_of(&PEOPLE)));
             }
@@ -146,7 +146,7 @@ async fn step(host: &Host, steps: &mut Steps, open: usize) {
 /// One or two people decide on a call that is held.
 fn somebody_decides(host: &Host, steps: &mut Steps) {
     let weather = &host.world.weather;
-    let held = lock(&host.world.book).in_phase("held");
+    let held = lock(&host.world.book).in_state(CallState::Held);
     if held.is_empty() {
         return;
     }
@@ -205,7 +205,7 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
     }
     let (held, doubtful) = {
         let book = lock(&host.world.book);
-        (book.in_phase("held"), book.in_phase("in-doubt"))
+        (book.in_state(CallState::Held), book.in_state(CallState::InDoubt))
     };
     for place in held {
         let (call, run) = {

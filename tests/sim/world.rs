@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use holdshort_gate::{Digest, Phase, Resolution, RunId, Verdict};
+use holdshort_gate::{CallState, Digest, Phase, Resolution, RunId, Verdict};
 use holdshort_journal::{Authorized, CallFilter, Disk, Journal, Position, RunFilter};
 
 use crate::book::{Book, Place};
@@ -89,11 +89,11 @@ impl World {
     async fn conserved(&self, journal: &Journal) -> Result<(), String> {
         let all = CallFilter::all(usize::MAX);
         let calls = journal.calls(all).await.map_err(|error| error.to_string())?;
-        let all = RunFilter { phases: Vec::new(), before: None, limit: usize::MAX };
+        let all = RunFilter { states: Vec::new(), before: None, limit: usize::MAX };
         let runs = journal.runs(all).await.map_err(|error| error.to_string())?;
         let mut counts = BTreeMap::new();
         for row in &calls {
-            *counts.entry(row.phase).or_default() += 1;
+            *counts.entry(row.state).or_default() += 1;
         }
         let book = lock(&self.book);
         let (phases, sum) = (book.phases(), counts.values().sum::<u64>());
@@ -102,13 +102,13 @@ impl World {
         }
         for row in &calls {
             let call = &book.calls[&(row.run.clone(), row.call)];
-            let shown = (row.phase, row.clearance, row.attempts, row.revision);
-            if shown != (call.phase.name(), call.clearance, call.attempts, call.revision) {
+            let shown = (row.state, row.clearance, row.attempts, row.revision);
+            if shown != (call.phase.state(), call.clearance, call.attempts, call.revision) {
                 return Err(format!("the journal lists {row:?}, its events say {call:?}"));
             }
         }
-        let listed: BTreeMap<_, _> = runs.iter().map(|row| (row.id.clone(), row.phase)).collect();
-        let folded: BTreeMap<_, _> = book.runs.iter().map(|(id, run)| (id.clone(), run.phase.name())).collect();
+        let listed: BTreeMap<_, _> = runs.iter().map(|row| (row.id.clone(), row.state)).collect();
+        let folded: BTreeMap<_, _> = book.runs.iter().map(|(id, run)| (id.clone(), run.phase.state())).collect();
         if listed != folded {
             return Err(format!("the journal lists the runs {listed:?}, its events say {folded:?}"));
         }
@@ -118,12 +118,12 @@ impl World {
     /// The figures that an operator sees are the same once more.
     async fn counted(&self, journal: &Journal) -> Result<(), String> {
         let phases = lock(&self.book).phases();
-        for phase in Phase::NAMES {
+        for phase in CallState::ALL {
             let count = journal
-                .count_calls(CallFilter::in_phases(&[phase], usize::MAX))
+                .count_calls(CallFilter::in_states(&[phase], usize::MAX))
                 .await
                 .map_err(|error| error.to_string())? as u64;
-            if count != phases.get(phase).copied().unwrap_or_default() {
+            if count != phases.get(&phase).copied().unwrap_or_default() {
                 return Err(format!("{count} calls are {phase} by the journal's count, and by its events {phases:?}"));
             }
         }

@@ -155,7 +155,7 @@ impl History {
         // Summaries of older hosts can contain an agent's words without quotation marks.
         let summary = quote(call.proposal().map(|proposal| proposal.summary.as_str()).unwrap_or_default());
         self.answered += 1;
-        keep(&mut self.last, say!("call {}, {}: {}\n", call.number, call.phase.name(), summary));
+        keep(&mut self.last, say!("call {}, {}: {}\n", call.number, call.phase.state().as_str(), summary));
         if matches!(call.phase, Phase::Succeeded { .. } | Phase::Unresolved { .. }) {
             let sums = self.done.entry(call.action().capability().clone()).or_default();
             for (currency, amount) in totals::money(call.action()) {

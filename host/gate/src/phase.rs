@@ -60,37 +60,67 @@ pub enum Phase {
     Cancelled,
 }
 
-/// Gives every state, or kind, its name: a match, which does not compile while a variant is missing, and the list of what it can say.
-macro_rules! names {
-    ($($variant:pat => $name:literal,)+) => {
-        /// The name that the API and the pages use.
-        pub fn name(&self) -> &'static str {
-            match self {
-                $($variant => $name,)+
-            }
-        }
-
-        /// Every name, in the order of a life; a test that must cover every state iterates over this.
-        pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];
-    };
+crate::named! {
+    /// Where a call stands, without what its phase carries.
+    pub enum CallState {
+        /// Refused before anyone was asked.
+        Refused = "refused",
+        /// Cleared by policy or by a grant.
+        Cleared = "cleared",
+        /// Waits for decisions.
+        Held = "held",
+        /// The required reviewers approved.
+        Approved = "approved",
+        /// An attempt was begun and nothing more is known.
+        Started = "started",
+        /// An attempt was begun and its outcome is unknown.
+        InDoubt = "in-doubt",
+        /// The effect happened.
+        Succeeded = "succeeded",
+        /// The effect did not happen.
+        Failed = "failed",
+        /// A reviewer closed an effect in doubt without an outcome.
+        Unresolved = "unresolved",
+        /// A reviewer said no.
+        Rejected = "rejected",
+        /// A question was answered.
+        Answered = "answered",
+        /// Nobody decided, or the effect did not start, in time.
+        Expired = "expired",
+        /// The run was cancelled first.
+        Cancelled = "cancelled",
+    }
 }
-pub(crate) use names;
+
+impl CallState {
+    /// The states from which an effect may start.
+    pub const STARTABLE: [Self; 2] = [Self::Cleared, Self::Approved];
+    /// The states in which an attempt has begun and its outcome is not written.
+    pub const ATTEMPTED: [Self; 2] = [Self::Started, Self::InDoubt];
+    /// The states in which a call waits for a reviewer.
+    pub const WAITING: [Self; 2] = [Self::Held, Self::InDoubt];
+    /// The states that can still change.
+    pub const OPEN: [Self; 5] = [Self::Held, Self::Approved, Self::Cleared, Self::Started, Self::InDoubt];
+}
 
 impl Phase {
-    names! {
-        Self::Refused(_) => "refused",
-        Self::Cleared { .. } => "cleared",
-        Self::Held => "held",
-        Self::Approved { .. } => "approved",
-        Self::Started => "started",
-        Self::InDoubt { .. } => "in-doubt",
-        Self::Succeeded { .. } => "succeeded",
-        Self::Failed { .. } => "failed",
-        Self::Unresolved { .. } => "unresolved",
-        Self::Rejected { .. } => "rejected",
-        Self::Answered { .. } => "answered",
-        Self::Expired => "expired",
-        Self::Cancelled => "cancelled",
+    /// The state alone.
+    pub fn state(&self) -> CallState {
+        match self {
+            Self::Refused(_) => CallState::Refused,
+            Self::Cleared { .. } => CallState::Cleared,
+            Self::Held => CallState::Held,
+            Self::Approved { .. } => CallState::Approved,
+            Self::Started => CallState::Started,
+            Self::InDoubt { .. } => CallState::InDoubt,
+            Self::Succeeded { .. } => CallState::Succeeded,
+            Self::Failed { .. } => CallState::Failed,
+            Self::Unresolved { .. } => CallState::Unresolved,
+            Self::Rejected { .. } => CallState::Rejected,
+            Self::Answered { .. } => CallState::Answered,
+            Self::Expired => CallState::Expired,
+            Self::Cancelled => CallState::Cancelled,
+        }
     }
 
     /// What the agent is told, once the call is over.

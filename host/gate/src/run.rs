@@ -6,7 +6,6 @@ use crate::call::{Call, Inconsistent};
 use crate::decision::{LIMIT, RefusalReason};
 use crate::event::Event;
 use crate::ids::{CallNumber, Digest, RunId, Time};
-use crate::phase::names;
 
 /// What a run may use; written with the run, so that a changed default changes no run that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,16 +97,19 @@ pub enum RunPhase {
 }
 
 impl RunPhase {
-    names! {
-        Self::Ready => "running",
-        Self::Delayed(_) => "delayed",
-        Self::Waiting(_) => "waiting",
-        Self::Sleeping { .. } => "sleeping",
-        Self::Finished(Ok(_)) => "finished",
-        Self::Finished(Err(_)) => "failed",
-        Self::Trapped(_) => "trapped",
-        Self::Cancelled => "cancelled",
-        Self::Diverged(_) => "diverged",
+    /// The state alone.
+    pub fn state(&self) -> RunState {
+        match self {
+            Self::Ready => RunState::Running,
+            Self::Delayed(_) => RunState::Delayed,
+            Self::Waiting(_) => RunState::Waiting,
+            Self::Sleeping { .. } => RunState::Sleeping,
+            Self::Finished(Ok(_)) => RunState::Finished,
+            Self::Finished(Err(_)) => RunState::Failed,
+            Self::Trapped(_) => RunState::Trapped,
+            Self::Cancelled => RunState::Cancelled,
+            Self::Diverged(_) => RunState::Diverged,
+        }
     }
 
     /// Whether the run goes on as soon as the host drives it.
@@ -117,9 +119,45 @@ impl RunPhase {
 
     /// Whether the run can never go on.
     pub fn is_over(&self) -> bool {
+        self.state().is_over()
+    }
+}
+
+crate::named! {
+    /// Where a run stands, without what its phase carries.
+    pub enum RunState {
+        /// The run goes on as soon as the host drives it.
+        Running = "running",
+        /// The host cannot bring the run forward just now.
+        Delayed = "delayed",
+        /// The run waits for a call.
+        Waiting = "waiting",
+        /// The run sleeps.
+        Sleeping = "sleeping",
+        /// The agent returned its result.
+        Finished = "finished",
+        /// The agent returned an error.
+        Failed = "failed",
+        /// The agent trapped or passed a limit.
+        Trapped = "trapped",
+        /// A reviewer cancelled the run.
+        Cancelled = "cancelled",
+        /// The agent no longer does what its journal says it did.
+        Diverged = "diverged",
+    }
+}
+
+impl RunState {
+    /// The states in which a run goes on as soon as the host drives it.
+    pub const READY: [Self; 2] = [Self::Running, Self::Delayed];
+    /// The states that can still change.
+    pub const OPEN: [Self; 4] = [Self::Running, Self::Delayed, Self::Waiting, Self::Sleeping];
+
+    /// Whether the run can never go on.
+    pub fn is_over(self) -> bool {
         match self {
-            Self::Ready | Self::Delayed(_) | Self::Waiting(_) | Self::Sleeping { .. } => false,
-            Self::Finished(_) | Self::Trapped(_) | Self::Cancelled | Self::Diverged(_) => true,
+            Self::Running | Self::Delayed | Self::Waiting | Self::Sleeping => false,
+            Self::Finished | Self::Failed | Self::Trapped | Self::Cancelled | Self::Diverged => true,
         }
     }
 }

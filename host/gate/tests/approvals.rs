@@ -10,8 +10,8 @@ use holdshort_gate::approval::NotEligible;
 use holdshort_gate::command::{Choice, Decide, DecisionOutcome, Expire, Outcome, Propose, Proposed, Resolve, Revision};
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    Counted, Demand, Escalation, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers, RunId, Time,
-    Total,
+    CallState, Counted, Demand, Escalation, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers,
+    RunId, Time, Total,
 };
 use proptest::prelude::*;
 
@@ -42,8 +42,8 @@ fn escalated(requirement: &mut Requirement) {
     requirement.escalations = vec![Escalation { reviewers: named(&["sam"]), within_ms: 3_600_000 }];
 }
 
-fn approve(world: &mut World, who: &str) -> Result<(&'static str, u32), Refused> {
-    world.decide(who, Choice::Approve).map(|outcome| (outcome.phase, outcome.still_needed))
+fn approve(world: &mut World, who: &str) -> Result<(CallState, u32), Refused> {
+    world.decide(who, Choice::Approve).map(|outcome| (outcome.state, outcome.still_needed))
 }
 
 /// By delegation, and signed in so long ago.
@@ -64,13 +64,13 @@ fn stages_come_one_after_the_other() {
     let mut world = team_then_chief(|_| ());
     assert_eq!(approve(&mut world, "ruth"), Err(NotEligible::NotYet.into()));
     assert_eq!(approve(&mut world, "eve"), Err(NotEligible::NotNamed.into()));
-    assert_eq!(approve(&mut world, "rita"), Ok(("held", 2)));
-    assert_eq!(approve(&mut world, "rolf"), Ok(("held", 1)));
+    assert_eq!(approve(&mut world, "rita"), Ok((CallState::Held, 2)));
+    assert_eq!(approve(&mut world, "rolf"), Ok((CallState::Held, 1)));
     assert_eq!(approve(&mut world, "olga"), Err(NotEligible::NotAnyMore.into()));
     // Rolf is of both stages, and has had his say.
     assert!(world.decide("rolf", Choice::Approve).unwrap().repeated);
     assert!(world.start().is_err());
-    assert_eq!(approve(&mut world, "ruth"), Ok(("approved", 0)));
+    assert_eq!(approve(&mut world, "ruth"), Ok((CallState::Approved, 0)));
     world.start().unwrap();
 }
 
@@ -78,10 +78,10 @@ fn stages_come_one_after_the_other() {
 fn one_person_counts_for_every_demand_of_a_stage() {
     let both = || staged(vec![vec![demand(&["rita", "rolf"], 1), demand(&["rolf", "ruth"], 1)]]);
     let mut world = World::held(both());
-    assert_eq!(approve(&mut world, "rolf"), Ok(("approved", 0)));
+    assert_eq!(approve(&mut world, "rolf"), Ok((CallState::Approved, 0)));
     let mut world = World::held(both());
-    assert_eq!(approve(&mut world, "rita"), Ok(("held", 1)));
-    assert_eq!(approve(&mut world, "ruth"), Ok(("approved", 0)));
+    assert_eq!(approve(&mut world, "rita"), Ok((CallState::Held, 1)));
+    assert_eq!(approve(&mut world, "ruth"), Ok((CallState::Approved, 0)));
 }
 
 #[test]
@@ -90,16 +90,16 @@ fn the_last_word_counts() {
     approve(&mut world, "rita").unwrap();
     for _ in 0..2 {
         let outcome = world.decide("rita", Choice::Reject).unwrap();
-        assert_eq!((outcome.phase, outcome.still_needed, outcome.repeated), ("held", 3, false));
+        assert_eq!((outcome.state, outcome.still_needed, outcome.repeated), (CallState::Held, 3, false));
         assert!(world.decide("rita", Choice::Reject).unwrap().repeated);
-        assert_eq!(approve(&mut world, "rita"), Ok(("held", 2)));
+        assert_eq!(approve(&mut world, "rita"), Ok((CallState::Held, 2)));
     }
     assert_eq!(world.subject.call.as_ref().unwrap().rejections_needed(), 2, "she took it back");
     approve(&mut world, "rolf").unwrap();
     // A stage that is done stays so, whoever of it says no now.
     assert_eq!(world.decide("rolf", Choice::Reject).unwrap().still_needed, 1);
     assert_eq!(world.decide("eve", Choice::Reject), Err(NotEligible::NotNamed.into()));
-    assert_eq!(world.decide("ruth", Choice::Reject).unwrap().phase, "rejected");
+    assert_eq!(world.decide("ruth", Choice::Reject).unwrap().state, CallState::Rejected);
 }
 
 #[test]
@@ -108,21 +108,21 @@ fn four_eyes_bars_who_acts_and_who_is_stood_for() {
     let started = Err(NotEligible::StartedTheRun.into());
     assert_eq!(approve(&mut world, "olga"), started);
     let acts = |world: &mut World, who: &str, whom: &str| {
-        for_another(world, who, whom, Choice::Approve).map(|outcome| (outcome.phase, outcome.still_needed))
+        for_another(world, who, whom, Choice::Approve).map(|outcome| (outcome.state, outcome.still_needed))
     };
     assert_eq!(acts(&mut world, "olga", "rita"), started);
     assert_eq!(acts(&mut world, "eve", "olga"), started);
     assert_eq!(acts(&mut world, "rita", "eve"), Err(NotEligible::NotNamed.into()), "the right is not hers, but eve's");
-    assert_eq!(acts(&mut world, "eve", "rita"), Ok(("held", 2)));
+    assert_eq!(acts(&mut world, "eve", "rita"), Ok((CallState::Held, 2)));
     // Neither of them counts once more.
     for (who, whom) in [("eve", "rolf"), ("rita", "rolf")] {
         assert!(for_another(&mut world, who, whom, Choice::Approve).unwrap().repeated, "{who}");
     }
     assert!(world.decide("rita", Choice::Approve).unwrap().repeated);
-    assert_eq!(approve(&mut world, "rolf"), Ok(("held", 1)));
+    assert_eq!(approve(&mut world, "rolf"), Ok((CallState::Held, 1)));
     // One person rejects once, for whomever.
     for whom in ["ruth", "rolf"] {
-        assert_eq!(for_another(&mut world, "sam", whom, Choice::Reject).unwrap().phase, "held", "{whom}");
+        assert_eq!(for_another(&mut world, "sam", whom, Choice::Reject).unwrap().state, CallState::Held, "{whom}");
     }
     let call = world.subject.call.as_ref().unwrap();
     assert_eq!((call.rejections.len(), call.rejections_needed()), (1, 1));
@@ -156,15 +156,15 @@ fn an_escalation_calls_others_in_and_forgets_nothing() {
     assert_eq!(world.submit(Expire), Err(Refused::NotDue));
     assert_eq!((world.clearance(), call(&world).votes.len(), call(&world).rejections.len()), (clearance, 1, 1));
     let mut rejected = World { subject: world.subject.clone(), now: world.now, written: Vec::new() };
-    assert_eq!(rejected.decide("sam", Choice::Reject).unwrap().phase, "rejected", "the earlier one stands");
-    assert_eq!(approve(&mut world, "sam"), Ok(("held", 1)));
+    assert_eq!(rejected.decide("sam", Choice::Reject).unwrap().state, CallState::Rejected, "the earlier one stands");
+    assert_eq!(approve(&mut world, "sam"), Ok((CallState::Held, 1)));
     let mut late = World { subject: world.subject.clone(), now: world.now, written: Vec::new() };
     late.pass_ms(3_600_000);
     assert!(call(&late).has_lapsed(late.now));
     assert_eq!(approve(&mut late, "rolf"), Err(Refused::Expired));
     late.submit(Expire).unwrap();
     assert_eq!(late.phase(), "expired");
-    assert_eq!(approve(&mut world, "rolf"), Ok(("approved", 0)));
+    assert_eq!(approve(&mut world, "rolf"), Ok((CallState::Approved, 0)));
     world.start().unwrap();
 }
 
@@ -177,7 +177,7 @@ fn who_was_called_in_counts_after_an_edit_too() {
     let proposal =
         Proposal { action: action("b"), ..team_then_chief(|_| ()).subject.call.unwrap().proposal().unwrap().clone() };
     let edited = world.decide("sam", Choice::Edit(Box::new(Revision { proposal }))).unwrap();
-    assert_eq!((edited.phase, edited.still_needed), ("held", 2), "the editor's own vote counts");
+    assert_eq!((edited.state, edited.still_needed), (CallState::Held, 2), "the editor's own vote counts");
     let call = world.subject.call.as_ref().unwrap();
     assert_eq!((call.level, call.deadline()), (0, deadline));
     // What policy asks for beside what was asked before is asked of those whom it names.
@@ -302,7 +302,7 @@ fn nobody_is_overruled_in_their_own_place() {
     let mut world = World::held(Proposal { requirement, ..proposal("a") });
     world.decide("ann", Choice::Reject).unwrap();
     world.decide("ann", Choice::Approve).unwrap();
-    assert_eq!(approve(&mut world, "eve").unwrap().0, "approved", "her own mind she may change");
+    assert_eq!(approve(&mut world, "eve").unwrap().0, CallState::Approved, "her own mind she may change");
 }
 
 fn requirements() -> impl Strategy<Value = Requirement> {
@@ -614,7 +614,7 @@ proptest! {
             let (legal, found) = (reference.follow(deed, now), play(&mut world, deed, count));
             prop_assert_eq!(legal, found, "is {:?} legal, after {:?}", deed, &deeds[..count]);
             let call = world.subject.call.as_ref().unwrap();
-            prop_assert_eq!(call.phase.name(), reference.phase, "after {:?}", &deeds[..=count]);
+            prop_assert_eq!(call.phase.state().as_str(), reference.phase, "after {:?}", &deeds[..=count]);
             prop_assert_eq!(call.still_needed() as usize, reference.still_needed(), "after {:?}", &deeds[..=count]);
             if reference.phase == "held" {
                 prop_assert_eq!(call.deadline(), reference.due, "after {:?}", &deeds[..=count]);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use common::{World, action, proposal};
 use holdshort_gate::command::{Choice, Outcome, Propose, Proposed, Revision};
 use holdshort_gate::condition::{Condition, Found, OtherFacts, changes, unchanged};
-use holdshort_gate::{Beside, CallId, Digest, EffectKey, Event, Mark, Proposal, RunId};
+use holdshort_gate::{Beside, CallId, CallState, Digest, EffectKey, Event, Mark, Proposal, RunId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -228,19 +228,19 @@ proptest! {
 fn an_editor_approves_beside_only_what_they_have_seen() {
     let all = |names: &[&str]| names.iter().map(|name| beside(name)).collect::<Vec<_>>();
     for (shown, waits, phase) in [
-        (&[][..], &[][..], "approved"),
-        (&["x"], &["x"], "approved"),
-        (&["x", "y"], &["y"], "approved"),
-        (&["x"], &[], "approved"),
-        (&[], &["x"], "held"),
-        (&["x"], &["y"], "held"),
-        (&["x"], &["x", "y"], "held"),
+        (&[][..], &[][..], CallState::Approved),
+        (&["x"], &["x"], CallState::Approved),
+        (&["x", "y"], &["y"], CallState::Approved),
+        (&["x"], &[], CallState::Approved),
+        (&[], &["x"], CallState::Held),
+        (&["x"], &["y"], CallState::Held),
+        (&["x"], &["x", "y"], CallState::Held),
     ] {
         let mut world = World::new();
         world.subject.beside = all(shown);
         world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
         world.subject.beside = all(waits);
         let edit = Choice::Edit(Box::new(Revision { proposal: proposal("b") }));
-        assert_eq!(world.decide("rita", edit).unwrap().phase, phase, "{shown:?}, then {waits:?}");
+        assert_eq!(world.decide("rita", edit).unwrap().state, phase, "{shown:?}, then {waits:?}");
     }
 }

@@ -6,7 +6,8 @@ mod common;
 use common::{World, proposal, requirement};
 use holdshort_gate::command::{CancelRun, Choice, Outcome, Propose, Proposed, Resolve, SetTimer};
 use holdshort_gate::{
-    Answer, Digest, EffectClass, Event, Proposal, Refused, Requirement, Resolution, Reviewers, RunPhase, Time,
+    Answer, CallState, Digest, EffectClass, Event, Proposal, Refused, Requirement, Resolution, Reviewers, RunPhase,
+    Time,
 };
 
 /// A call that a person has approved.
@@ -20,7 +21,10 @@ fn approved() -> World {
 fn a_start_rests_on_votes_and_clearance_as_they_stand() {
     let mut world = approved();
     world.subject.call.as_mut().unwrap().votes.clear();
-    assert!(matches!(world.start(), Err(Refused::WrongPhase("approved"))), "approved, and nobody's vote is there");
+    assert!(
+        matches!(world.start(), Err(Refused::WrongPhase(CallState::Approved))),
+        "approved, and nobody's vote is there"
+    );
     let mut world = approved();
     world.subject.call.as_mut().unwrap().clearance = Some(Digest::of(b"another"));
     assert!(matches!(world.start(), Err(Refused::ClearanceMismatch)));
@@ -35,7 +39,7 @@ fn a_question_is_asked_even_if_policy_clears_it() {
     let question = Proposal { class: EffectClass::Question, ..proposal("a") };
     world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(question)) }).unwrap();
     assert_eq!(world.phase(), "held");
-    assert!(matches!(world.start(), Err(Refused::WrongPhase("held"))));
+    assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::Held))));
 }
 
 #[test]
@@ -43,9 +47,9 @@ fn only_what_is_in_doubt_is_settled_by_a_person() {
     let mut world = approved();
     world.start().unwrap();
     let settle = || Resolve { attempt: 1, by: "rita".into(), resolution: Resolution::NotDone, message: None };
-    assert!(matches!(world.submit(settle()), Err(Refused::WrongPhase("started"))));
+    assert!(matches!(world.submit(settle()), Err(Refused::WrongPhase(CallState::Started))));
     world.finish(1, Outcome::Unknown("lost".into())).unwrap();
-    assert_eq!(world.submit(settle()).unwrap(), "failed");
+    assert_eq!(world.submit(settle()).unwrap(), CallState::Failed);
 }
 
 #[test]

@@ -19,8 +19,8 @@ use holdshort_gate::command::{Choice, Decide, Finish, Outcome, Propose, Proposed
 use holdshort_gate::grant::NotGranted;
 use holdshort_gate::totals::money;
 use holdshort_gate::{
-    Action, CallId, Command, Counted, Counter, Demand, Digest, EffectClass, EffectKey, FunctionType, Grant, Granted,
-    JournalId, Phase, Proposal, Refused, Requirement, Reviewers, RunId, Subject, Time, Total, WitType,
+    Action, CallId, CallState, Command, Counted, Counter, Demand, Digest, EffectClass, EffectKey, FunctionType, Grant,
+    Granted, JournalId, Phase, Proposal, Refused, Requirement, Reviewers, RunId, Subject, Time, Total, WitType,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -103,7 +103,7 @@ fn a_grant_that_is_taken_back_later_leaves_the_run_as_it_is() {
             later.submit(SetTimer { timer: 1, until }).unwrap();
         }
         let run = later.subject.run.clone().unwrap();
-        assert_eq!(run.phase.name(), waits);
+        assert_eq!(run.phase.state().as_str(), waits);
         later.subject.call = first.clone();
         later.submit(Revoke { by: "bob".into() }).unwrap();
         assert_eq!(later.written.last().unwrap().name(), "grant-revoked");
@@ -120,7 +120,7 @@ fn a_grant_falls_with_its_approval() {
     made(&mut world, "ann", wanted.clone()).unwrap();
     world.start().unwrap();
     let outcome = Outcome::FactsChanged { reason: "the balance".into(), proposal: Box::new(proposal) };
-    assert_eq!(world.finish(1, outcome).unwrap(), "held");
+    assert_eq!(world.finish(1, outcome).unwrap(), CallState::Held);
     let granted = world.subject.call.clone().unwrap().granted.unwrap();
     assert_eq!(granted.revoked, Some(("changed facts".into(), world.now)));
     // It is named by the call, and what it cleared is counted under that name: there is no second one.
@@ -332,7 +332,7 @@ proptest! {
             let answer = journal.submit(&mut subject, Propose { call: 1, proposed }, now);
             prop_assert_eq!(answer.is_ok(), expected, "{:?} after {:?}", wish, paid);
             if answer.is_ok() {
-                prop_assert_eq!(answer.unwrap().name(), "cleared");
+                prop_assert_eq!(answer.unwrap().state(), CallState::Cleared);
                 journal.submit(&mut subject, Start { perform_within_ms: 1_000 }, now).unwrap();
                 let outcome = if wish.fails {
                     Outcome::DidNotHappen("declined".into())
@@ -384,7 +384,7 @@ impl std::hash::Hash for State {
 impl State {
     fn key(&self) -> String {
         let run = |(subject, looked): &(Subject, Option<Proposal>)| {
-            let call = subject.call.as_ref().map(|call| (call.phase.name(), call.revision));
+            let call = subject.call.as_ref().map(|call| (call.phase.state().as_str(), call.revision));
             format!("{call:?} {:?}", looked.as_ref().map(|looked| &looked.policy.totals))
         };
         let runs: Vec<String> = self.runs.iter().map(run).collect();

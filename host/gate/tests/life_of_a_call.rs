@@ -10,8 +10,8 @@ use holdshort_gate::command::{
     Resolve, Revision, SetTimer,
 };
 use holdshort_gate::{
-    Answer, Consequence, Delayed, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason, Refused,
-    Requirement, Resolution, Reviewers, RunPhase, Time,
+    Answer, CallState, Consequence, Delayed, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason,
+    Refused, Requirement, Resolution, Reviewers, RunPhase, RunState, Time,
 };
 use serde_json::json;
 
@@ -29,14 +29,14 @@ fn with(change: impl Fn(&mut Requirement)) -> Proposal {
 #[test]
 fn a_held_call_is_approved_started_and_done_once() {
     let mut world = World::held(proposal("a"));
-    assert!(matches!(world.start(), Err(Refused::WrongPhase("held"))), "nothing starts before it is approved");
+    assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::Held))), "nothing starts before it is approved");
     let outcome = world.decide("rita", Choice::Approve).unwrap();
-    assert_eq!((outcome.phase, outcome.still_needed, outcome.repeated), ("approved", 0, false));
+    assert_eq!((outcome.state, outcome.still_needed, outcome.repeated), (CallState::Approved, 0, false));
     let permit = world.start().unwrap();
     assert_eq!((permit.action(), permit.attempt(), permit.key().0.as_str()), (&action("a"), 1, "key"));
     assert_eq!(permit.clearance(), world.clearance());
-    assert!(matches!(world.start(), Err(Refused::WrongPhase("started"))), "one clearance, one attempt");
-    assert_eq!(world.finish(1, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
+    assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::Started))), "one clearance, one attempt");
+    assert_eq!(world.finish(1, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
     assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Ok(json!("sent"))));
     assert_eq!(world.subject.run.as_ref().unwrap().phase, RunPhase::Ready);
     assert!(world.start().is_err() && world.finish(1, Outcome::DidNotHappen("late".into())).is_err());
@@ -51,7 +51,7 @@ fn the_same_decision_again_is_answered_and_not_written_again() {
     let again = world.decide_on(first, "rita", Choice::Approve).unwrap();
     assert!(again.repeated && world.written.len() == events);
     let late = world.decide_on(first, "rolf", Choice::Reject).unwrap_err();
-    let Refused::AlreadyDecided { winner: Some(winner), phase: "approved" } = late else { panic!("{late:?}") };
+    let Refused::AlreadyDecided { winner: Some(winner), state: CallState::Approved } = late else { panic!("{late:?}") };
     assert_eq!(winner.reviewer, "rita");
 }
 
@@ -114,12 +114,14 @@ fn an_old_decision_is_refused_in_every_state() {
     let phases: Vec<&str> = worlds.iter().map(World::phase).collect();
     for world in &mut worlds {
         let before = world.subject.clone();
+        let call = before.call.as_ref().unwrap();
+        assert_eq!(CallState::OPEN.contains(&call.phase.state()), call.answer().is_none(), "{}", world.phase());
         for choice in [Choice::Approve, Choice::Reject, Choice::Respond(json!("x")), edit("c")] {
             assert!(world.decide_on(old, "rolf", choice).is_err(), "{}", world.phase());
             assert_eq!(world.subject, before);
         }
     }
-    let missing: Vec<_> = Phase::NAMES.iter().filter(|name| !phases.contains(name)).collect();
+    let missing: Vec<_> = CallState::ALL.iter().filter(|state| !phases.contains(&state.as_str())).collect();
     assert!(missing.is_empty(), "no old decision was tried on {missing:?}");
 }
 
@@ -129,7 +131,11 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
     let first = world.clearance();
     assert_eq!(world.decide("rita", Choice::Approve).unwrap().still_needed, 1);
     let edited = world.decide("rolf", edit("b")).unwrap();
-    assert_eq!((edited.phase, edited.still_needed), ("held", 1), "the editor's own vote counts, the earlier one fell");
+    assert_eq!(
+        (edited.state, edited.still_needed),
+        (CallState::Held, 1),
+        "the editor's own vote counts, the earlier one fell"
+    );
     let back = world.decide("rolf", edit("a")).unwrap();
     assert_eq!(back.still_needed, 1);
     assert_ne!(world.clearance(), first);
@@ -138,7 +144,7 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
         let old = world.decide_on(first, reviewer, Choice::Approve);
         assert!(matches!(old, Err(Refused::Stale { current, .. }) if current == back.clearance), "{reviewer}");
     }
-    assert_eq!(world.decide("ruth", Choice::Approve).unwrap().phase, "approved");
+    assert_eq!(world.decide("ruth", Choice::Approve).unwrap().state, CallState::Approved);
 }
 
 /// Evidence under a title; its bytes are its name.
@@ -156,22 +162,26 @@ fn an_editor_approves_only_what_they_have_seen() {
     };
     let shown = || with("a", &["diff", "commits"], json!({"old": "1"}));
     for (new, phase) in [
-        (with("b", &["diff", "commits"], json!({"old": "1"})), "approved"),
-        (with("b", &["commits"], json!({"old": "1"})), "approved"),
-        (with("b", &[], json!({"old": "1"})), "approved"),
-        (with("b", &["diff", "other commits"], json!({"old": "1"})), "held"),
-        (with("b", &["diff", "commits", "commits that would be lost"], json!({"old": "1"})), "held"),
-        (with("b", &["diff", "commits"], json!({"old": "2"})), "held"),
-        (Proposal { connector: "other".into(), ..with("b", &["diff"], json!({"old": "1"})) }, "held"),
-        (Proposal { class: EffectClass::OneShot, ..with("b", &["diff"], json!({"old": "1"})) }, "held"),
+        (with("b", &["diff", "commits"], json!({"old": "1"})), CallState::Approved),
+        (with("b", &["commits"], json!({"old": "1"})), CallState::Approved),
+        (with("b", &[], json!({"old": "1"})), CallState::Approved),
+        (with("b", &["diff", "other commits"], json!({"old": "1"})), CallState::Held),
+        (with("b", &["diff", "commits", "commits that would be lost"], json!({"old": "1"})), CallState::Held),
+        (with("b", &["diff", "commits"], json!({"old": "2"})), CallState::Held),
+        (Proposal { connector: "other".into(), ..with("b", &["diff"], json!({"old": "1"})) }, CallState::Held),
+        (Proposal { class: EffectClass::OneShot, ..with("b", &["diff"], json!({"old": "1"})) }, CallState::Held),
     ] {
         let mut world = World::held(shown());
         let choice = Choice::Edit(Box::new(Revision { proposal: new.clone() }));
         let edited = world.decide("rita", choice).unwrap();
-        assert_eq!((edited.phase, edited.still_needed), (phase, u32::from(phase == "held")), "{new:?}");
-        if phase == "held" {
-            assert!(matches!(world.start(), Err(Refused::WrongPhase("held"))));
-            assert_eq!(world.decide("rita", Choice::Approve).unwrap().phase, "approved", "having seen it, they may");
+        assert_eq!((edited.state, edited.still_needed), (phase, u32::from(phase == CallState::Held)), "{new:?}");
+        if phase == CallState::Held {
+            assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::Held))));
+            assert_eq!(
+                world.decide("rita", Choice::Approve).unwrap().state,
+                CallState::Approved,
+                "having seen it, they may"
+            );
         }
         world.start().unwrap();
     }
@@ -206,7 +216,7 @@ fn an_edit_that_lapsed_before_it_was_written_is_none() {
     );
     assert_eq!(world.subject, before, "the call can still be decided on as it was");
     world.now = Time(world.now.0 - 1);
-    assert_eq!(world.decide("rita", edit).unwrap().phase, "approved");
+    assert_eq!(world.decide("rita", edit).unwrap().state, CallState::Approved);
 }
 
 #[test]
@@ -227,7 +237,7 @@ fn a_quorum_counts_people_and_four_eyes_bars_starter_and_editor() {
 fn only_named_reviewers_decide() {
     let mut world = World::held(with(|r| r.stages[0][0].reviewers = Reviewers::Named(vec!["ruth".into()])));
     assert!(matches!(world.decide("rita", Choice::Reject), Err(Refused::NotEligible(_))));
-    assert_eq!(world.decide("ruth", Choice::Reject).unwrap().phase, "rejected");
+    assert_eq!(world.decide("ruth", Choice::Reject).unwrap().state, CallState::Rejected);
     assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Rejected("because".into())));
 }
 
@@ -257,7 +267,7 @@ fn facts_that_changed_put_the_call_back() {
     world.start().unwrap();
     let now = Proposal { preconditions: json!({"old": "2"}), ..proposal("a") };
     let outcome = Outcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(now) };
-    assert_eq!(world.finish(1, outcome).unwrap(), "held");
+    assert_eq!(world.finish(1, outcome).unwrap(), CallState::Held);
     assert_eq!(world.subject.call.as_ref().unwrap().reheld.as_deref(), Some("1, now 2"));
     for reviewer in ["ruth", "rita"] {
         let stale = world.decide_on(first, reviewer, Choice::Approve);
@@ -270,7 +280,9 @@ fn facts_that_changed_put_the_call_back() {
 /// What policy cleared may be what nobody could: held, it would wait for ever.
 #[test]
 fn facts_that_changed_hold_nothing_that_nobody_could_clear() {
-    for (names, becomes) in [(vec![], "failed"), (vec!["olga"], "failed"), (vec!["olga", "ann"], "held")] {
+    for (names, becomes) in
+        [(vec![], CallState::Failed), (vec!["olga"], CallState::Failed), (vec!["olga", "ann"], CallState::Held)]
+    {
         let reviewers = Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
         let requirement = Requirement { four_eyes: true, ..Requirement::plain(reviewers, 1, 60_000) };
         let cleared = Proposal { requirement, ..proposal("a") };
@@ -293,11 +305,11 @@ fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
     };
     let resolve = |resolution| Resolve { attempt: 1, by: "rita".into(), resolution, message: Some("I looked".into()) };
     let mut world = doubt(EffectClass::OneShot);
-    assert!(matches!(world.start(), Err(Refused::WrongPhase("in-doubt"))), "never repeated by itself");
+    assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::InDoubt))), "never repeated by itself");
     assert!(matches!(world.submit(resolve(Resolution::SendAgain)), Err(Refused::WrongKind(_))));
-    assert_eq!(world.submit(resolve(Resolution::Done(json!("sent")))).unwrap(), "succeeded");
+    assert_eq!(world.submit(resolve(Resolution::Done(json!("sent")))).unwrap(), CallState::Succeeded);
     assert!(world.submit(resolve(Resolution::NotDone)).is_err(), "settled once");
-    assert_eq!(doubt(EffectClass::OneShot).submit(resolve(Resolution::NotDone)).unwrap(), "failed");
+    assert_eq!(doubt(EffectClass::OneShot).submit(resolve(Resolution::NotDone)).unwrap(), CallState::Failed);
     let mut world = doubt(EffectClass::OneShot);
     world.submit(resolve(Resolution::Abandon)).unwrap();
     assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Unresolved("I looked".into())));
@@ -307,7 +319,7 @@ fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
     assert_eq!((permit.attempt(), permit.key().0.as_str()), (2, "key"), "the same key");
     assert!(matches!(world.finish(1, Outcome::Happened(json!("late"))), Err(Refused::OtherAttempt { .. })));
     let mut world = doubt(EffectClass::Reconcilable);
-    assert_eq!(world.finish(1, Outcome::Happened(json!("found"))).unwrap(), "succeeded");
+    assert_eq!(world.finish(1, Outcome::Happened(json!("found"))).unwrap(), CallState::Succeeded);
 }
 
 #[test]
@@ -321,7 +333,7 @@ fn what_a_lookup_found_is_kept_and_not_repeated() {
     assert_eq!(found(&world), None);
     let looked = |world: &mut World, attempt, evidence: &str| {
         let (outcome, evidence) = (Outcome::Unknown("looked".into()), Some(evidence.to_owned()));
-        assert_eq!(world.submit(Finish { attempt, outcome, evidence }), Ok("in-doubt"));
+        assert_eq!(world.submit(Finish { attempt, outcome, evidence }), Ok(CallState::InDoubt));
     };
     looked(&mut world, 1, "nothing there");
     let first = found(&world).unwrap();
@@ -344,7 +356,7 @@ fn what_a_lookup_found_is_kept_and_not_repeated() {
     // In doubt and looked up at once, and then a lookup that can tell.
     looked(&mut world, 2, "nothing there");
     let (outcome, evidence) = (Outcome::DidNotHappen("no".into()), Some("it is excluded".to_owned()));
-    assert_eq!(world.submit(Finish { attempt: 2, outcome, evidence }), Ok("failed"));
+    assert_eq!(world.submit(Finish { attempt: 2, outcome, evidence }), Ok(CallState::Failed));
     assert_eq!(found(&world).unwrap().evidence, "it is excluded");
 }
 
@@ -358,7 +370,7 @@ fn cancelling_withdraws_what_waits_and_lets_a_started_effect_end() {
     started.decide("rita", Choice::Approve).unwrap();
     started.start().unwrap();
     started.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
-    assert_eq!(started.finish(1, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
+    assert_eq!(started.finish(1, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
     assert_eq!(started.subject.run.as_ref().unwrap().phase, RunPhase::Cancelled);
 }
 
@@ -379,7 +391,7 @@ fn calls_come_in_order_and_within_the_limit() {
     world.submit(routine(1)).unwrap();
     for call in 2..4 {
         world.submit(Propose { call, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
-        assert!(matches!(world.submit(routine(call + 1)), Err(Refused::RunNotReady("waiting"))));
+        assert!(matches!(world.submit(routine(call + 1)), Err(Refused::RunNotReady(RunState::Waiting))));
         world.decide("rita", Choice::Reject).unwrap();
     }
     let third = world.submit(Propose { call: 4, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
@@ -422,7 +434,7 @@ fn a_delay_lasts_until_the_run_does_something() {
             world.pass_ms(500);
         }
         next(&mut world);
-        assert_eq!(world.subject.run.as_ref().unwrap().phase.name(), phase);
+        assert_eq!(world.subject.run.as_ref().unwrap().phase.state().as_str(), phase);
         assert_eq!(world.submit(delay(5)).is_ok(), phase == "running", "what waits or is over is not delayed: {phase}");
     }
 }
@@ -515,7 +527,7 @@ fn a_call_that_was_cancelled_was_decided_by_nobody() {
     world.decide("rita", Choice::Approve).unwrap();
     world.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
     let late = world.decide("ruth", Choice::Approve);
-    assert!(matches!(late, Err(Refused::AlreadyDecided { winner: None, phase: "cancelled" })), "{late:?}");
+    assert!(matches!(late, Err(Refused::AlreadyDecided { winner: None, state: CallState::Cancelled })), "{late:?}");
 }
 
 /// Whatever becomes of sending again, the first attempt may have happened, and only a lookup or a person can say that it did not.
@@ -530,7 +542,7 @@ fn sending_again_forgets_no_earlier_attempt() {
         world.submit(Resolve { attempt: 1, by: "rita".into(), resolution, message: None }).unwrap();
         world
     };
-    let in_doubt = |world: &World| world.subject.call.as_ref().unwrap().phase.name() == "in-doubt";
+    let in_doubt = |world: &World| world.subject.call.as_ref().unwrap().phase.state().as_str() == "in-doubt";
 
     let mut late = sent_again();
     late.pass_ms(60_001);
@@ -543,7 +555,7 @@ fn sending_again_forgets_no_earlier_attempt() {
     for outcome in [Outcome::DidNotHappen("refused".into()), changed] {
         let mut world = sent_again();
         world.start().unwrap();
-        assert_eq!(world.finish(2, outcome).unwrap(), "in-doubt");
+        assert_eq!(world.finish(2, outcome).unwrap(), CallState::InDoubt);
     }
     for world in [&mut late, &mut cancelled] {
         let resolution = Resolution::Done(json!("sent"));
@@ -552,10 +564,10 @@ fn sending_again_forgets_no_earlier_attempt() {
     let mut looked_up = sent_again();
     looked_up.start().unwrap();
     let (outcome, evidence) = (Outcome::DidNotHappen("absent".into()), Some("no such key".into()));
-    assert_eq!(looked_up.submit(Finish { attempt: 2, outcome, evidence }).unwrap(), "failed");
+    assert_eq!(looked_up.submit(Finish { attempt: 2, outcome, evidence }).unwrap(), CallState::Failed);
     let mut done = sent_again();
     done.start().unwrap();
-    assert_eq!(done.finish(2, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
+    assert_eq!(done.finish(2, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
 }
 
 /// A policy that failed might have said no, and without a policy nobody has said yes.
@@ -579,4 +591,11 @@ fn what_policy_has_not_said_without_an_error_is_held() {
     failed.policy.errors = vec!["q: no such entity".into()];
     world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(failed)) }).unwrap();
     assert_eq!(world.phase(), "refused");
+}
+
+#[test]
+fn the_open_states_of_a_run_are_those_that_are_not_over() {
+    for state in RunState::ALL {
+        assert_eq!(RunState::OPEN.contains(&state), !state.is_over(), "{state}");
+    }
 }

@@ -317,9 +317,9 @@ fn mark(whose: &str) -> Mark {
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.setting, self.now, &self.hand, &self.outside, self.crashes).hash(hasher);
-        self.subject.run.as_ref().map(|run| (run.phase.name(), run.calls, run.held)).hash(hasher);
+        self.subject.run.as_ref().map(|run| (run.phase.state().as_str(), run.calls, run.held)).hash(hasher);
         let Some(call) = &self.subject.call else { return };
-        (call.phase.name(), call.clearance, call.revision, call.attempts, call.sent_again, call.started_at)
+        (call.phase.state().as_str(), call.clearance, call.revision, call.attempts, call.sent_again, call.started_at)
             .hash(hasher);
         (&call.edited_by, call.deadline(), call.reheld.is_some(), call.looked_up.is_some()).hash(hasher);
         // When they were made decides nothing any more, and neither does their order.
@@ -932,7 +932,7 @@ impl State {
     }
 
     fn did(&self, phase: &str, and: impl Fn(&Outside) -> bool) -> bool {
-        self.phase().is_some_and(|found| found.name() == phase) && and(&self.outside)
+        self.phase().is_some_and(|found| found.state().as_str() == phase) && and(&self.outside)
     }
 
     /// Policy cleared these bytes, or as many people as it takes, who may, approved what they were shown, which was this.

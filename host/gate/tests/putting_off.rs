@@ -11,7 +11,7 @@ mod common;
 
 use common::{World, proposal};
 use holdshort_gate::command::{ATTEMPTS_MAX, CancelRun, Choice, End, EndRun, Expire, Outcome, Propose, Proposed};
-use holdshort_gate::{EffectClass, Event, Phase, Proposal, Refused, Resolution};
+use holdshort_gate::{CallState, EffectClass, Event, Phase, Proposal, Refused, Resolution};
 use serde_json::json;
 
 const MINUTE_MS: u64 = 60_000;
@@ -53,8 +53,8 @@ fn it_is_made_again_under_the_same_clearance_and_within_its_time() {
         for attempt in 1..=3 {
             let permit = world.start().unwrap();
             assert_eq!((permit.attempt(), permit.clearance()), (attempt, clearance));
-            assert_eq!(world.start().unwrap_err(), Refused::WrongPhase("started"), "one at a time");
-            assert_eq!(world.finish(attempt, busy(5 * MINUTE_MS)).unwrap(), phase);
+            assert_eq!(world.start().unwrap_err(), Refused::WrongPhase(CallState::Started), "one at a time");
+            assert_eq!(world.finish(attempt, busy(5 * MINUTE_MS)).unwrap().as_str(), phase);
             let call = world.subject.call.as_ref().unwrap();
             assert_eq!((call.deadline(), call.clearance), (deadline, Some(clearance)), "its time is no longer");
             let until = world.now.plus_ms(5 * MINUTE_MS);
@@ -63,7 +63,7 @@ fn it_is_made_again_under_the_same_clearance_and_within_its_time() {
             world.pass_ms(5 * MINUTE_MS);
         }
         world.start().unwrap();
-        assert_eq!(world.finish(4, Outcome::Happened(json!("sent"))).unwrap(), "succeeded");
+        assert_eq!(world.finish(4, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
         assert_eq!(world.subject.call.as_ref().unwrap().decisions.len(), usize::from(phase == "approved"));
     }
 }
@@ -73,7 +73,7 @@ fn its_time_is_over_at_last() {
     // The next attempt would be too late: it has failed at once, in the far end's words.
     let mut world = approved();
     world.start().unwrap();
-    assert_eq!(world.finish(1, busy(61 * MINUTE_MS)).unwrap(), "failed");
+    assert_eq!(world.finish(1, busy(61 * MINUTE_MS)).unwrap(), CallState::Failed);
     assert!(
         reason(&world).contains("451 try later; there is no further attempt, because the time to start would be over"),
         "{}",
@@ -93,12 +93,12 @@ fn its_time_is_over_at_last() {
     let mut world = approved();
     for attempt in 1..ATTEMPTS_MAX {
         world.start().unwrap();
-        assert_eq!(world.finish(attempt, busy(0)).unwrap(), "approved");
+        assert_eq!(world.finish(attempt, busy(0)).unwrap(), CallState::Approved);
         assert!(matches!(world.start(), Err(Refused::TooEarly { .. })), "never at once");
         world.pass_ms(1_000);
     }
     world.start().unwrap();
-    assert_eq!(world.finish(ATTEMPTS_MAX, busy(0)).unwrap(), "failed");
+    assert_eq!(world.finish(ATTEMPTS_MAX, busy(0)).unwrap(), CallState::Failed);
     assert!(reason(&world).contains("because all permitted attempts were made"), "{}", reason(&world));
 }
 
@@ -108,8 +108,12 @@ fn what_is_not_certain_is_never_put_off() {
     let mut world = approved();
     world.start().unwrap();
     world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
-    assert!(matches!(world.start(), Err(Refused::WrongPhase("in-doubt"))));
-    assert_eq!(world.finish(1, busy(MINUTE_MS)).unwrap(), "failed", "it did not happen, and is not made again");
+    assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::InDoubt))));
+    assert_eq!(
+        world.finish(1, busy(MINUTE_MS)).unwrap(),
+        CallState::Failed,
+        "it did not happen, and is not made again"
+    );
     // While an earlier attempt is in doubt, one that is put off leaves it so.
     let mut world = World::held(patient(EffectClass::Idempotent));
     world.decide("rita", Choice::Approve).unwrap();
@@ -119,7 +123,7 @@ fn what_is_not_certain_is_never_put_off() {
     let by = "rita".to_owned();
     world.submit(holdshort_gate::command::Resolve { attempt, by, resolution, message: None }).unwrap();
     world.start().unwrap();
-    assert_eq!(world.finish(2, busy(MINUTE_MS)).unwrap(), "in-doubt");
+    assert_eq!(world.finish(2, busy(MINUTE_MS)).unwrap(), CallState::InDoubt);
     // Another attempt's word does not count.
     let mut world = approved();
     world.start().unwrap();
@@ -132,13 +136,13 @@ fn a_run_that_is_over_tries_nothing_again() {
     let mut world = approved();
     world.start().unwrap();
     world.submit(cancel()).unwrap();
-    assert_eq!(world.finish(1, busy(MINUTE_MS)).unwrap(), "failed");
+    assert_eq!(world.finish(1, busy(MINUTE_MS)).unwrap(), CallState::Failed);
     let mut world = approved();
     world.start().unwrap();
     world.finish(1, busy(MINUTE_MS)).unwrap();
     world.submit(cancel()).unwrap();
     world.pass_ms(MINUTE_MS);
-    assert!(matches!(world.start(), Err(Refused::WrongPhase("cancelled"))));
+    assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::Cancelled))));
     let mut world = approved();
     world.start().unwrap();
     world.finish(1, busy(MINUTE_MS)).unwrap();
@@ -155,7 +159,10 @@ fn facts_that_change_meanwhile_are_looked_at_by_the_next_attempt() {
     world.pass_ms(MINUTE_MS);
     world.start().unwrap();
     let proposal = Box::new(patient(EffectClass::OneShot));
-    assert_eq!(world.finish(2, Outcome::FactsChanged { reason: "another sender".into(), proposal }).unwrap(), "held");
+    assert_eq!(
+        world.finish(2, Outcome::FactsChanged { reason: "another sender".into(), proposal }).unwrap(),
+        CallState::Held
+    );
     assert!(world.subject.call.as_ref().unwrap().put_off.is_none());
     world.decide("rita", Choice::Approve).unwrap();
     assert_eq!(world.start().unwrap().attempt(), 3);

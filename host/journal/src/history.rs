@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 
 use holdshort_gate::{Call, Event, Resolution, Run, Verdict};
 
+use crate::lists::DecisionKind;
+
 /// How many different words of a call are kept; a task may be a book.
 const WORDS_MAX: usize = 400;
 
@@ -17,8 +19,7 @@ const WORDS_MAX: usize = 400;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deed<'a> {
     pub(crate) by: Option<&'a str>,
-    /// Out of `DecisionRow::KINDS`.
-    pub(crate) kind: &'static str,
+    pub(crate) kind: DecisionKind,
     pub(crate) message: Option<&'a str>,
 }
 
@@ -29,29 +30,29 @@ pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<De
     match event {
         Event::DecisionMade { decision, .. } => {
             let kind = match decision.verdict {
-                Verdict::Approve => "approve",
-                Verdict::Edit(_) => "edit",
-                Verdict::Reject => "reject",
-                Verdict::Respond(_) => "respond",
+                Verdict::Approve => DecisionKind::Approve,
+                Verdict::Edit(_) => DecisionKind::Edit,
+                Verdict::Reject => DecisionKind::Reject,
+                Verdict::Respond(_) => DecisionKind::Respond,
             };
             Some(deed(Some(decision.reviewer.as_str()), kind, &decision.message))
         }
         Event::EffectResolved { by, resolution, message, .. } => {
             let kind = match resolution {
-                Resolution::Done(_) => "done",
-                Resolution::NotDone => "not-done",
-                Resolution::Abandon => "abandon",
-                Resolution::SendAgain => "send-again",
+                Resolution::Done(_) => DecisionKind::Done,
+                Resolution::NotDone => DecisionKind::NotDone,
+                Resolution::Abandon => DecisionKind::Abandon,
+                Resolution::SendAgain => DecisionKind::SendAgain,
             };
             Some(deed(Some(by.as_str()), kind, message))
         }
         Event::CallCancelled { .. } => match before {
-            Some(Event::RunCancelled { by, reason }) => Some(deed(Some(by.as_str()), "cancel", reason)),
-            _ => Some(deed(None, "cancel", &None)),
+            Some(Event::RunCancelled { by, reason }) => Some(deed(Some(by.as_str()), DecisionKind::Cancel, reason)),
+            _ => Some(deed(None, DecisionKind::Cancel, &None)),
         },
-        Event::CallExpired { .. } => Some(deed(None, "expire", &None)),
-        Event::CallCleared { .. } => Some(deed(None, "clear", &None)),
-        Event::CallRefused { .. } => Some(deed(None, "refuse", &None)),
+        Event::CallExpired { .. } => Some(deed(None, DecisionKind::Expire, &None)),
+        Event::CallCleared { .. } => Some(deed(None, DecisionKind::Clear, &None)),
+        Event::CallRefused { .. } => Some(deed(None, DecisionKind::Refuse, &None)),
         _ => None,
     }
 }

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use holdshort_gate::beside::LISTED_MAX;
 use holdshort_gate::command::Subject;
 use holdshort_gate::{
-    Call, CallId, CallNumber, Command, Counted, Counter, EffectKey, JournalId, Likeness, Recorded, Run, RunId, Seq,
-    Time,
+    Call, CallId, CallNumber, Command, Counted, Counter, EffectKey, JournalId, Likeness, Recorded, Run, RunId,
+    RunState, Seq, Time,
 };
 use tokio::sync::{Notify, Semaphore, broadcast};
 
@@ -251,9 +251,9 @@ impl Journal {
         self.read(move |reader| reader.grants(&filter)).await
     }
 
-    /// How many runs are in a phase, counted up to `most`; no run is read for it.
-    pub async fn count_runs(&self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
-        self.read(move |reader| reader.count_runs(phase, most)).await
+    /// How many runs are in a state, counted up to `most`; no run is read for it.
+    pub async fn count_runs(&self, state: RunState, most: usize) -> Result<usize, ReadError> {
+        self.read(move |reader| reader.count_runs(state, most)).await
     }
 
     /// How many consequential calls a filter lets through, counted up to its limit, whichever place it begins at; no event is read for it.

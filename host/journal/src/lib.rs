@@ -34,7 +34,9 @@ pub use error::{OpenError, ReadError, SubmitError};
 pub use fence::{Fence, Lease};
 pub use flushed::{Authorized, Flushed};
 pub use journal::{Clock, Journal};
-pub use lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow, Rank};
+pub use lists::{
+    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, GrantFilter, GrantRow, Rank,
+};
 pub use rows::{CallHint, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 #[cfg(feature = "simulated")]
 pub use simulated::{Disk, Fault, ManualWriter};

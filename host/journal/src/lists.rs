@@ -1,8 +1,8 @@
 //! Lists of calls and of decisions: their filters and their rows.
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, Capability, Consequence, Digest, EffectClass, Event, ExhibitRef, Granted, Run, RunId,
-    Time, Total, Waiting,
+    Call, CallId, CallNumber, CallState, Capability, Consequence, Digest, EffectClass, Event, ExhibitRef, Granted, Run,
+    RunId, Time, Total, Waiting,
 };
 
 use crate::history::Deed;
@@ -12,8 +12,8 @@ use crate::rows::Position;
 /// Which consequential calls to list, and in which order.
 #[derive(Clone, Debug)]
 pub struct CallFilter {
-    /// Names of phases; empty: all.
-    pub phases: Vec<&'static str>,
+    /// Only calls in these states; empty: all.
+    pub states: Vec<CallState>,
     /// Only calls of this run.
     pub run: Option<RunId>,
     /// Only calls of the agent of this configured name.
@@ -32,7 +32,7 @@ impl CallFilter {
     /// All calls, so many at most, in the order in which they were proposed.
     pub fn all(limit: usize) -> Self {
         Self {
-            phases: Vec::new(),
+            states: Vec::new(),
             run: None,
             agent: None,
             capability: None,
@@ -42,9 +42,9 @@ impl CallFilter {
         }
     }
 
-    /// All calls in these phases.
-    pub fn in_phases(phases: &[&'static str], limit: usize) -> Self {
-        Self { phases: phases.to_vec(), ..Self::all(limit) }
+    /// All calls in these states.
+    pub fn in_states(states: &[CallState], limit: usize) -> Self {
+        Self { states: states.to_vec(), ..Self::all(limit) }
     }
 }
 
@@ -79,8 +79,8 @@ pub struct CallRow {
     pub started_by: String,
     /// What the agent requested.
     pub capability: Capability,
-    /// The name of its phase.
-    pub phase: &'static str,
+    /// Where it stands.
+    pub state: CallState,
     /// When it was proposed.
     pub proposed_at: Time,
     /// When its last event was written.
@@ -117,7 +117,7 @@ impl CallRow {
             agent: run.agent.clone(),
             started_by: run.started_by.clone(),
             capability: call.action().capability().clone(),
-            phase: call.phase.name(),
+            state: call.phase.state(),
             proposed_at: call.proposed_at,
             changed_at: call.changed_at,
             deadline: call.deadline(),
@@ -139,10 +139,10 @@ impl CallRow {
 pub struct DecisionFilter {
     /// Only what this person decided.
     pub by: Option<String>,
-    /// Only decisions of these kinds, out of [`DecisionRow::KINDS`]; empty: all.
-    pub kinds: Vec<&'static str>,
-    /// Only about calls that are in these phases now; empty: all.
-    pub phases: Vec<&'static str>,
+    /// Only decisions of these kinds; empty: all.
+    pub kinds: Vec<DecisionKind>,
+    /// Only about calls that are in these states now; empty: all.
+    pub states: Vec<CallState>,
     /// Only about calls of this run.
     pub run: Option<RunId>,
     /// Only about calls of the agent of this configured name.
@@ -170,7 +170,7 @@ impl DecisionFilter {
     pub(crate) fn admits(&self, row: &DecisionRow) -> bool {
         self.by.as_ref().is_none_or(|by| row.by.as_ref() == Some(by))
             && (self.kinds.is_empty() || self.kinds.contains(&row.kind))
-            && (self.phases.is_empty() || self.phases.contains(&row.call.phase))
+            && (self.states.is_empty() || self.states.contains(&row.call.state))
             && self.run.as_ref().is_none_or(|run| *run == row.call.run)
             && self.agent.as_ref().is_none_or(|agent| *agent == row.call.agent)
             && self.capability.as_ref().is_none_or(|wanted| *wanted == row.call.capability.to_string())
@@ -183,7 +183,7 @@ impl DecisionFilter {
         Self {
             by: None,
             kinds: Vec::new(),
-            phases: Vec::new(),
+            states: Vec::new(),
             run: None,
             agent: None,
             capability: None,
@@ -196,6 +196,50 @@ impl DecisionFilter {
     }
 }
 
+holdshort_gate::named! {
+    /// What was decided about a call. The journal's tables hold the place of a kind in this list, so that a new kind comes last.
+    pub enum DecisionKind {
+        /// A reviewer approved.
+        Approve = "approve",
+        /// A reviewer edited.
+        Edit = "edit",
+        /// A reviewer rejected.
+        Reject = "reject",
+        /// A reviewer answered a question.
+        Respond = "respond",
+        /// A reviewer found that an effect in doubt had happened.
+        Done = "done",
+        /// A reviewer found that an effect in doubt had not happened.
+        NotDone = "not-done",
+        /// A reviewer closed an effect in doubt without an answer.
+        Abandon = "abandon",
+        /// A reviewer had an effect in doubt sent again.
+        SendAgain = "send-again",
+        /// The run was cancelled, or ended by itself.
+        Cancel = "cancel",
+        /// The call's time was over.
+        Expire = "expire",
+        /// Policy cleared the call.
+        Clear = "clear",
+        /// Policy, a limit or the connector refused the call.
+        Refuse = "refuse",
+    }
+}
+
+impl DecisionKind {
+    /// The kinds that only reviewers make.
+    pub const BY_PEOPLE: [Self; 8] = [
+        Self::Approve,
+        Self::Edit,
+        Self::Reject,
+        Self::Respond,
+        Self::Done,
+        Self::NotDone,
+        Self::Abandon,
+        Self::SendAgain,
+    ];
+}
+
 /// A decision about a call: by a person, by policy, or by time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecisionRow {
@@ -205,8 +249,8 @@ pub struct DecisionRow {
     pub at: Time,
     /// Who; nobody, if policy or time decided, or the run ended by itself.
     pub by: Option<String>,
-    /// What, out of [`DecisionRow::KINDS`].
-    pub kind: &'static str,
+    /// What.
+    pub kind: DecisionKind,
     /// In their words.
     pub message: Option<String>,
     /// The clearance digest that it rested on; absent if the call was refused before anyone was asked.
@@ -222,23 +266,6 @@ pub struct DecisionRow {
 }
 
 impl DecisionRow {
-    /// A person's `approve`, `edit`, `reject`, `respond`; a person's word on an effect in doubt: `done`, `not-done`, `abandon`, `send-again`;
-    /// `cancel` (of the run); `expire`; and policy's `clear` and `refuse`.
-    pub const KINDS: [&'static str; 12] = [
-        "approve",
-        "edit",
-        "reject",
-        "respond",
-        "done",
-        "not-done",
-        "abandon",
-        "send-again",
-        "cancel",
-        "expire",
-        "clear",
-        "refuse",
-    ];
-
     /// `then` is the event of the revision that was decided on; nothing if it is no event of one.
     pub(crate) fn new(position: Position, at: Time, deed: Deed<'_>, then: &Event, call: CallRow) -> Option<Self> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "only these five begin a revision")]

@@ -6,7 +6,9 @@ mod run;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, Run, RunId, Seq, Time, Total};
+use holdshort_gate::{
+    Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, Run, RunId, RunState, Seq, Time, Total,
+};
 
 use self::like::Like;
 use self::run::KeptRun;
@@ -15,7 +17,7 @@ use crate::history::{deed, words, words_of};
 use crate::inbox::WaitsFor;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
-use crate::store::{Batch, Head, Load, Reader, Readers, RunState, Store, WriteError, opens, revises};
+use crate::store::{Batch, Head, Load, Reader, Readers, Store, StoredRun, WriteError, opens, revises};
 use crate::told;
 
 /// The whole store; a cheap handle that is the writer, each reader, and the maker of readers.
@@ -43,7 +45,7 @@ impl Memory {
 
 // Reading clones: a caller may keep what it got while the writer goes on, as with the other store.
 impl Load for Memory {
-    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+    fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(self.kept().runs.get(run).map(|kept| kept.state.clone()))
     }
 
@@ -152,7 +154,7 @@ impl Reader for Memory {
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let kept = self.kept();
         let older = kept.runs.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
-        let wanted = |run: &KeptRun| filter.phases.is_empty() || filter.phases.contains(&run.state.run.phase.name());
+        let wanted = |run: &KeptRun| filter.states.is_empty() || filter.states.contains(&run.state.run.phase.state());
         let row = |(id, run): (&RunId, &KeptRun)| RunRow::new(id.clone(), run.task.clone(), run.state.clone());
         Ok(older.filter(|(_, run)| wanted(run)).take(filter.limit).map(row).collect())
     }
@@ -174,9 +176,9 @@ impl Reader for Memory {
         Ok(rows)
     }
 
-    fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+    fn count_runs(&mut self, state: RunState, most: usize) -> Result<usize, ReadError> {
         let kept = self.kept();
-        Ok(kept.runs.values().filter(|run| run.state.run.phase.name() == phase).take(most).count())
+        Ok(kept.runs.values().filter(|run| run.state.run.phase.state() == state).take(most).count())
     }
 
     fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError> {
@@ -346,7 +348,7 @@ impl Memory {
         let wanted = kept.calls().filter(|(id, run, _, call)| {
             let Run { agent, started_by, .. } = &run.state.run;
             let waits = |of: &[String]| of.iter().any(|reviewer| WaitsFor::of(call, started_by).includes(reviewer));
-            (filter.phases.is_empty() || filter.phases.contains(&call.phase.name()))
+            (filter.states.is_empty() || filter.states.contains(&call.phase.state()))
                 && filter.run.as_ref().is_none_or(|run| run == *id)
                 && filter.agent.as_ref().is_none_or(|wanted| wanted == agent)
                 && filter.capability.as_ref().is_none_or(|wanted| *wanted == call.action().capability().to_string())

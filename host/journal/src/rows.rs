@@ -1,8 +1,10 @@
 //! The results of reading a journal: rows of its projections, entries of its events, and hints.
 
-use holdshort_gate::{Call, CallNumber, Capability, Digest, Recorded, Run, RunId, RunPhase, Seq, Time};
+use holdshort_gate::{
+    Call, CallNumber, CallState, Capability, Digest, Recorded, Run, RunId, RunPhase, RunState, Seq, Time,
+};
 
-use crate::store::RunState;
+use crate::store::StoredRun;
 
 /// The place of an event among all events of all runs, from 1, in the order of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,8 +24,8 @@ pub struct Entry {
 /// Which runs to list.
 #[derive(Clone, Debug)]
 pub struct RunFilter {
-    /// Names of phases; empty: all.
-    pub phases: Vec<&'static str>,
+    /// Only runs in these states; empty: all.
+    pub states: Vec<RunState>,
     /// Only runs older than this one.
     pub before: Option<RunId>,
     /// How many at most.
@@ -47,8 +49,8 @@ pub struct RunRow {
     pub created_at: Time,
     /// When its last event was written.
     pub updated_at: Time,
-    /// The name of its phase.
-    pub phase: &'static str,
+    /// Where it stands.
+    pub state: RunState,
     /// The call it waits for, if it does.
     pub waiting_for: Option<CallNumber>,
     /// How many host calls it made.
@@ -64,9 +66,9 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    pub(crate) fn new(id: RunId, task: String, state: RunState) -> Self {
-        let RunState { run, last_seq, updated_at } = state;
-        let phase = run.phase.name();
+    pub(crate) fn new(id: RunId, task: String, stored: StoredRun) -> Self {
+        let StoredRun { run, last_seq, updated_at } = stored;
+        let state = run.phase.state();
         let delayed =
             if let RunPhase::Delayed(delayed) = &run.phase { Some((delayed.since, delayed.tries)) } else { None };
         let (waiting_for, result, reason) = match run.phase {
@@ -84,7 +86,7 @@ impl RunRow {
             component: run.component,
             created_at: run.created_at,
             updated_at,
-            phase,
+            state,
             waiting_for,
             calls: run.calls,
             result,
@@ -132,8 +134,8 @@ pub struct Hint {
     pub position: Position,
     /// The run.
     pub run: RunId,
-    /// The name of the run's phase after it.
-    pub run_phase: &'static str,
+    /// Where the run stands after it.
+    pub run_state: RunState,
     /// The consequential call it was about, if it was about one.
     pub call: Option<CallHint>,
     /// When the call or the run now lapses or wakes though nobody does anything, the earlier of the two.
@@ -147,13 +149,13 @@ pub struct CallHint {
     pub number: CallNumber,
     /// What the agent requested.
     pub capability: Capability,
-    /// The name of its phase now.
-    pub phase: &'static str,
+    /// Where it stands now.
+    pub state: CallState,
 }
 
 impl CallHint {
     pub(crate) fn new(call: &Call) -> Self {
-        Self { number: call.number, capability: call.action().capability().clone(), phase: call.phase.name() }
+        Self { number: call.number, capability: call.action().capability().clone(), state: call.phase.state() }
     }
 }
 

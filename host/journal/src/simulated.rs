@@ -14,7 +14,7 @@ use crate::journal::{Clock, Journal};
 use crate::memory::Memory;
 use crate::rows::{Entry, Position};
 use crate::secret::Identity;
-use crate::store::{Batch, Head, Load, Reader, RunState, Store, WriteError};
+use crate::store::{Batch, Head, Load, Reader, Store, StoredRun, WriteError};
 use crate::submit::Task;
 use crate::writer::Writer;
 
@@ -58,7 +58,7 @@ impl Disk {
 }
 
 impl Load for Disk {
-    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+    fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         self.memory.run(run)
     }
 

@@ -12,7 +12,7 @@ use holdshort_gate::{
 use crate::error::ReadError;
 use crate::rows::{CallHint, Entry, Hint, Position, timer};
 use crate::secret::Identity;
-use crate::store::{Batch, Head, Load, RunState, Store, made};
+use crate::store::{Batch, Head, Load, Store, StoredRun, made};
 
 /// How many runs are kept in memory between batches. Other runs are read again, so this bounds only memory.
 pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
@@ -140,11 +140,11 @@ impl Staged {
         let hint = Hint {
             position: Position(self.head.position),
             run: run.clone(),
-            run_phase: state.phase.name(),
+            run_state: state.phase.state(),
             call: about.map(CallHint::new),
             deadline: timer(&state).map(|(_, until)| until).into_iter().chain(about.and_then(Call::deadline)).min(),
         };
-        self.batch.runs.insert(run.clone(), RunState { run: state, last_seq: hot.last_seq, updated_at: at });
+        self.batch.runs.insert(run.clone(), StoredRun { run: state, last_seq: hot.last_seq, updated_at: at });
         Ok(Some(hint))
     }
 
@@ -262,7 +262,7 @@ pub(crate) fn load(
     run: &RunId,
     call: Option<CallNumber>,
 ) -> Result<Option<Subject>, ReadError> {
-    let Some(RunState { run: state, .. }) = store.run(run)? else { return Ok(None) };
+    let Some(StoredRun { run: state, .. }) = store.run(run)? else { return Ok(None) };
     let wanted = call.or(state.last_consequential);
     let key = identity.effect_key(run, wanted.unwrap_or(NO_CALL));
     let mut subject = Subject::new(identity.id.clone(), run.clone(), key);

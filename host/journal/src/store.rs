@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, Counter, Digest, Event, Likeness, Made, Recorded, Run, RunId, Seq, Time, Total,
+    Call, CallId, CallNumber, Counter, Digest, Event, Likeness, Made, Recorded, Run, RunId, RunState, Seq, Time, Total,
 };
 
 use crate::error::ReadError;
@@ -23,7 +23,7 @@ pub(crate) struct Head {
 
 /// A run as it is after its last event.
 #[derive(Clone, Debug)]
-pub(crate) struct RunState {
+pub(crate) struct StoredRun {
     pub(crate) run: Run,
     pub(crate) last_seq: Seq,
     /// When that event was written.
@@ -36,7 +36,7 @@ pub(crate) struct Batch {
     /// In the order of their positions.
     pub(crate) events: Vec<Entry>,
     /// What the events made of the runs they belong to.
-    pub(crate) runs: BTreeMap<RunId, RunState>,
+    pub(crate) runs: BTreeMap<RunId, StoredRun>,
     /// What they made of the calls they belong to.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
     /// The digests by which those calls are found; `None` for calls that no longer wait.
@@ -65,7 +65,7 @@ pub(crate) const LOG_LINES_MAX: u64 = 10_000;
 /// Reads that the writer and the readers of a store share.
 pub(crate) trait Load {
     /// The run, if it exists.
-    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError>;
+    fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError>;
     /// One of its consequential calls, if it exists.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError>;
     /// A running total; it is zero if nothing was counted.
@@ -98,7 +98,7 @@ pub(crate) trait Reader: Load + Send {
     fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError>;
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError>;
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError>;
-    fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError>;
+    fn count_runs(&mut self, state: RunState, most: usize) -> Result<usize, ReadError>;
     /// As many as `calls` would list from the beginning; no event is read.
     fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError>;
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError>;

@@ -256,7 +256,7 @@ mod tests {
     use crate::memory::Memory;
     use crate::secret::Identity;
     use crate::staged::RUNS_KEPT_MAX;
-    use crate::store::{Batch, Head, Load, RunState};
+    use crate::store::{Batch, Head, Load, StoredRun};
     use crate::submit::{Submitted, Typed};
 
     fn writer() -> Writer {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     impl Load for Unsure {
-        fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+        fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
             self.memory.run(run)
         }
 

@@ -18,7 +18,8 @@ use holdshort_gate::command::{
     Choice, CreateRunOnce, DecisionOutcome, Expire, FindRun, Finish, Outcome, Propose, Proposed, Resolve, Revision,
 };
 use holdshort_gate::{
-    Consequence, Decision, Digest, Event, Proposal, Refused, Request, Resolution, Reviewers, RunId, Time, Verdict,
+    CallState, Consequence, Decision, Digest, Event, Proposal, Refused, Request, Resolution, Reviewers, RunId,
+    RunState, Time, Verdict,
 };
 use holdshort_journal::{
     CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Note, Position,
@@ -190,11 +191,11 @@ async fn commands_of_a_batch_see_each_other(world: World) {
     let ended = world.submit_now(&run, routine(2, "answer"));
     drop(held);
     assert_eq!(*created.await.unwrap(), run);
-    assert_eq!(proposed.await.unwrap().name(), "held");
-    assert_eq!(approved.await.unwrap().phase, "approved");
+    assert_eq!(proposed.await.unwrap().state(), CallState::Held);
+    assert_eq!(approved.await.unwrap().state, CallState::Approved);
     let authorized = started.await.unwrap();
     assert_eq!((authorized.call(), authorized.attempt(), authorized.clearance()), (1, 1, clearance));
-    assert_eq!(*finished.await.unwrap(), "succeeded");
+    assert_eq!(*finished.await.unwrap(), CallState::Succeeded);
     let _ = ended.await.unwrap();
     assert_eq!(world.seqs(&run).await, [1, 2, 3, 4, 5, 6]);
     assert_eq!(world.length().await, position + 6);
@@ -212,11 +213,11 @@ async fn a_batch_may_come_back_to_an_earlier_call(world: World) {
     let approved =
         world.submit_at(&run, 2, decision("alice", world.clearance(&run, 2, 1, &proposal("again")), Choice::Approve));
     drop(held);
-    assert_eq!(*finished.await.unwrap(), "succeeded");
-    assert_eq!(next.await.unwrap().name(), "held");
+    assert_eq!(*finished.await.unwrap(), CallState::Succeeded);
+    assert_eq!(next.await.unwrap().state(), CallState::Held);
     let twice = again.await.unwrap_err();
-    assert_eq!(*refused(&twice), Refused::AlreadyDecided { winner: None, phase: "succeeded" });
-    assert_eq!(approved.await.unwrap().phase, "approved");
+    assert_eq!(*refused(&twice), Refused::AlreadyDecided { winner: None, state: CallState::Succeeded });
+    assert_eq!(approved.await.unwrap().state, CallState::Approved);
     assert_eq!((world.phase(&run, 1).await, world.phase(&run, 2).await), ("succeeded", "approved"));
 }
 
@@ -273,21 +274,23 @@ type Lost = fn(&Refused) -> bool;
 
 /// Two commands that race for a held call, each by its name, and what the loser is told.
 const RACES: &[(&str, &str, Lost)] = &[
-    ("approve", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
-    ("approve", "reject by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
-    ("reject", "approve by another", |why| won_by(why, "alice", &Verdict::Reject, "rejected")),
-    ("edit", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
-    ("approve", "edit by another", |why| won_by(why, "alice", &Verdict::Approve, "approved")),
-    ("cancel", "approve by another", |why| *why == Refused::AlreadyDecided { winner: None, phase: "cancelled" }),
+    ("approve", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
+    ("approve", "reject by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
+    ("reject", "approve by another", |why| won_by(why, "alice", &Verdict::Reject, CallState::Rejected)),
+    ("edit", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
+    ("approve", "edit by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
+    ("cancel", "approve by another", |why| {
+        *why == Refused::AlreadyDecided { winner: None, state: CallState::Cancelled }
+    }),
     ("expire", "approve by another", |why| *why == Refused::Expired),
     ("expire", "expire", |why| *why == Refused::NotDue),
     ("expire", "cancel by another", |_| panic!("a run whose call has expired can be cancelled")),
 ];
 
-fn won_by(why: &Refused, reviewer: &str, verdict: &Verdict, now: &str) -> bool {
-    let Refused::AlreadyDecided { winner: Some(winner), phase } = why else { return false };
+fn won_by(why: &Refused, reviewer: &str, verdict: &Verdict, now: CallState) -> bool {
+    let Refused::AlreadyDecided { winner: Some(winner), state } = why else { return false };
     let Decision { reviewer: by, verdict: how, .. } = &**winner;
-    (by.as_str(), how, *phase) == (reviewer, verdict, now)
+    (by.as_str(), how, *state) == (reviewer, verdict, now)
 }
 
 async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
@@ -323,7 +326,7 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
     let once = world.submit_at(&run, 1, decision("alice", clearance, Choice::Approve));
     let again = world.submit_at(&run, 1, decision("alice", clearance, Choice::Approve));
     drop(held);
-    let told = DecisionOutcome { phase: "approved", still_needed: 0, clearance, repeated: false };
+    let told = DecisionOutcome { state: CallState::Approved, still_needed: 0, clearance, repeated: false };
     assert_eq!(*once.await.unwrap(), told);
     assert_eq!(*again.await.unwrap(), DecisionOutcome { repeated: true, ..told });
     assert_eq!(world.seqs(&run).await, [1, 2, 3]);
@@ -385,15 +388,15 @@ async fn one_start_yields_one_permit(world: World) {
     for start in starts {
         match start.await {
             Ok(authorized) => permits.push(perform(authorized)),
-            Err(error) => assert_eq!(*refused(&error), Refused::WrongPhase("started")),
+            Err(error) => assert_eq!(*refused(&error), Refused::WrongPhase(CallState::Started)),
         }
     }
     assert_eq!(permits, [world.effect_key(&run, 1).to_string()]);
     // Of an effect that has started, a cancellation only withdraws the run.
     let _ = world.submit(&run, None, cancel()).await.unwrap();
-    assert_eq!(*world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap(), "succeeded");
+    assert_eq!(*world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
     let late = world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap_err();
-    assert_eq!(*refused(&late), Refused::AlreadyDecided { winner: None, phase: "succeeded" });
+    assert_eq!(*refused(&late), Refused::AlreadyDecided { winner: None, state: CallState::Succeeded });
     // Settled twice, by a lookup and by a person: one is told that the other was quicker.
     let run = world.held("doubtful", proposal("hello")).await;
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
@@ -405,9 +408,9 @@ async fn one_start_yields_one_permit(world: World) {
     let resolve = Resolve { attempt: 1, by: "bob".into(), resolution: Resolution::NotDone, message: None };
     let by_person = world.submit_at(&run, 1, resolve);
     drop(held);
-    assert_eq!(*by_lookup.await.unwrap(), "succeeded");
+    assert_eq!(*by_lookup.await.unwrap(), CallState::Succeeded);
     let why = by_person.await.unwrap_err();
-    assert_eq!(*refused(&why), Refused::AlreadyDecided { winner: None, phase: "succeeded" });
+    assert_eq!(*refused(&why), Refused::AlreadyDecided { winner: None, state: CallState::Succeeded });
 }
 
 async fn every_call_has_its_own_effect_key(world: World) {
@@ -496,13 +499,15 @@ async fn runs_are_listed_newest_first_in_pages(world: World) {
             _ => {}
         }
     }
-    for (phases, wanted) in
-        [(vec![], vec![0, 1, 2]), (vec!["cancelled"], vec![0]), (vec!["running", "waiting"], vec![1, 2])]
-    {
+    for (phases, wanted) in [
+        (vec![], vec![0, 1, 2]),
+        (vec![RunState::Cancelled], vec![0]),
+        (vec![RunState::Running, RunState::Waiting], vec![1, 2]),
+    ] {
         let mut found: Vec<String> = Vec::new();
         loop {
             let before = found.last().cloned().map(RunId);
-            let page = world.runs(RunFilter { phases: phases.clone(), before, limit: 7 }).await.unwrap();
+            let page = world.runs(RunFilter { states: phases.clone(), before, limit: 7 }).await.unwrap();
             assert!(page.len() <= 7);
             if page.is_empty() {
                 break;
@@ -513,7 +518,7 @@ async fn runs_are_listed_newest_first_in_pages(world: World) {
         let all = (0..150).rev().filter(|n| wanted.contains(&(n % 3))).map(|n| format!("run-{n:03}"));
         assert_eq!(found, all.collect::<Vec<_>>(), "{phases:?}");
     }
-    assert_eq!(world.runs(RunFilter { phases: vec!["diverged"], ..all_runs() }).await.unwrap(), []);
+    assert_eq!(world.runs(RunFilter { states: vec![RunState::Diverged], ..all_runs() }).await.unwrap(), []);
 }
 
 async fn calls_are_listed_in_order_in_pages(world: World) {
@@ -527,7 +532,7 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
         for run in runs.iter().rev() {
             let _ = world.submit(run, None, hold(call, proposal("hello"))).await.unwrap();
             let phase = match call % 3 {
-                0 => world.decide(run, call, "alice", Choice::Reject).await.unwrap().phase,
+                0 => world.decide(run, call, "alice", Choice::Reject).await.unwrap().state,
                 _ => {
                     let _ = world.decide(run, call, "alice", Choice::Approve).await.unwrap();
                     let _ = world.start(run, call).await.unwrap();
@@ -537,17 +542,18 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
             all.push((run.clone(), call, phase));
         }
     }
-    let phases: [&[&'static str]; 4] = [&[], &["rejected"], &["rejected", "succeeded"], &["held"]];
+    let phases: [&[CallState]; 4] =
+        [&[], &[CallState::Rejected], &[CallState::Rejected, CallState::Succeeded], &[CallState::Held]];
     for phases in phases {
         for only in [None, Some(&runs[3])] {
             let (mut found, mut place) = (Vec::new(), Position(0));
             loop {
-                let filter = CallFilter { phases: phases.to_vec(), run: only.cloned(), ..after(place, 7) };
+                let filter = CallFilter { states: phases.to_vec(), run: only.cloned(), ..after(place, 7) };
                 let page = world.calls(filter).await.unwrap();
                 assert!(page.len() <= 7);
                 let Some(last) = page.last() else { break };
                 place = last.position;
-                found.extend(page.into_iter().map(|row| (row.run, row.call, row.phase)));
+                found.extend(page.into_iter().map(|row| (row.run, row.call, row.state)));
                 assert!(found.len() <= 120, "a page brings what was on the one before");
             }
             let wanted = all.iter().filter(|(run, _, phase)| {
@@ -578,8 +584,14 @@ async fn what_is_in_a_phase_is_counted(world: World) {
         ("diverged", 1_000, 0, 0),
     ] {
         let counted = (
-            world.count_calls(CallFilter::in_phases(&[phase], most)).await.unwrap(),
-            world.count_runs(phase, most).await.unwrap(),
+            match phase.parse() {
+                Ok(state) => world.count_calls(CallFilter::in_states(&[state], most)).await.unwrap(),
+                Err(_) => 0,
+            },
+            match phase.parse() {
+                Ok(state) => world.count_runs(state, most).await.unwrap(),
+                Err(_) => 0,
+            },
         );
         assert_eq!(counted, (calls, runs), "{phase}, at most {most}");
     }
@@ -587,7 +599,8 @@ async fn what_is_in_a_phase_is_counted(world: World) {
 
 /// Ranked calls by the names of their runs.
 async fn ranked(world: &World, filter: CallFilter) -> Vec<String> {
-    let filter = CallFilter { phases: vec!["held", "in-doubt"], order: CallOrder::Ranked(None), ..filter };
+    let filter =
+        CallFilter { states: vec![CallState::Held, CallState::InDoubt], order: CallOrder::Ranked(None), ..filter };
     world.calls(filter).await.unwrap().into_iter().map(|row| row.run.0).collect()
 }
 
@@ -644,7 +657,7 @@ async fn a_cursor_stays_right_while_rows_come_and_go(world: World) {
     let before = ranked(&world, all_calls()).await;
     let (mut met, mut after, mut pages) = (Vec::new(), None, 0);
     loop {
-        let filter = CallFilter { order: CallOrder::Ranked(after), ..CallFilter::in_phases(&["held"], 7) };
+        let filter = CallFilter { order: CallOrder::Ranked(after), ..CallFilter::in_states(&[CallState::Held], 7) };
         let page = world.calls(filter).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some((last.rank, last.position));
@@ -687,8 +700,10 @@ async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) 
     let _ = world.held("5 nobody", named(&[], 1, false)).await;
     let mine = async |name: &str| {
         let found = ranked(&world, CallFilter { waiting_for: vec![name.into()], ..all_calls() }).await;
-        let counted =
-            CallFilter { waiting_for: vec![name.into()], ..CallFilter::in_phases(&["held", "in-doubt"], 100) };
+        let counted = CallFilter {
+            waiting_for: vec![name.into()],
+            ..CallFilter::in_states(&[CallState::Held, CallState::InDoubt], 100)
+        };
         assert_eq!(world.count_calls(counted).await.unwrap(), found.len(), "{name}");
         found.into_iter().map(|run| run[..1].to_owned()).collect::<String>()
     };
@@ -747,7 +762,7 @@ async fn decisions_are_listed_newest_first(world: World) {
     assert_eq!(seen(DecisionFilter { from: Some(later), ..all() }).await, [cancelled]);
     assert_eq!(seen(DecisionFilter { until: Some(began), ..all() }).await, [""; 0]);
     assert_eq!(seen(DecisionFilter { by: Some("bob".into()), ..all() }).await, [voted, edited]);
-    assert_eq!(seen(DecisionFilter { phases: vec!["cancelled"], ..all() }).await, [cancelled]);
+    assert_eq!(seen(DecisionFilter { states: vec![CallState::Cancelled], ..all() }).await, [cancelled]);
     let page = world.decisions(DecisionFilter::all(1)).await.unwrap();
     assert_eq!(seen(DecisionFilter { before: Some(page[0].position), ..all() }).await, [voted, edited, approved]);
     // Words that begin so, in any order and case; of calls that are over.
@@ -916,14 +931,14 @@ async fn a_subject_is_the_run_and_the_call_that_was_named(world: World) {
     let subject = world.subject(&run, None).await.unwrap().unwrap();
     assert_eq!(subject.run.as_ref().unwrap().calls, 3);
     assert_eq!(subject.call.as_ref().map(|call| call.number), Some(3), "the last consequential call, if none is named");
-    assert_eq!(world.call(&run, 1).await.phase.name(), "rejected");
+    assert_eq!(world.call(&run, 1).await.phase.state().as_str(), "rejected");
     assert_eq!(world.subject_of(&run, 2).await.call, None, "a routine call has no life");
     assert_eq!(world.subject_of(&run, 4).await.call, None);
     // A command about an earlier call is judged on that call, and leaves the later one alone.
     let _ = world.submit(&run, Some(3), START).await.unwrap();
     let late = world.submit(&run, Some(1), START).await.unwrap_err();
-    assert_eq!(*refused(&late), Refused::WrongPhase("rejected"));
-    assert_eq!(*world.submit(&run, Some(3), happened(1, json!("sent"))).await.unwrap(), "succeeded");
+    assert_eq!(*refused(&late), Refused::WrongPhase(CallState::Rejected));
+    assert_eq!(*world.submit(&run, Some(3), happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
     let unknown = world.submit(&run, Some(2), START).await.unwrap_err();
     assert_eq!(*refused(&unknown), Refused::NoSuchCall);
 }
@@ -945,21 +960,21 @@ async fn hints_come_after_the_commit(world: World) {
     let sleeper = world.create("sleeper").await;
     let timer = holdshort_gate::command::SetTimer { timer: 1, until: expires_at };
     let _ = world.submit(&sleeper, None, timer).await.unwrap();
-    let hint = |position, run_phase, call: Option<&'static str>, deadline| Hint {
+    let hint = |position, run_state, call: Option<CallState>, deadline| Hint {
         position: Position(position),
         run: if position < 6 { run.clone() } else { sleeper.clone() },
-        run_phase,
-        call: call.map(|phase| CallHint { number: 1, capability: capability.clone(), phase }),
+        run_state,
+        call: call.map(|state| CallHint { number: 1, capability: capability.clone(), state }),
         deadline,
     };
     let wanted = [
-        hint(1, "running", None, None),
-        hint(2, "waiting", Some("held"), Some(expires_at)),
-        hint(3, "waiting", Some("approved"), start_by),
-        hint(4, "waiting", Some("started"), None),
-        hint(5, "cancelled", None, None),
-        hint(6, "running", None, None),
-        hint(7, "sleeping", None, Some(expires_at)),
+        hint(1, RunState::Running, None, None),
+        hint(2, RunState::Waiting, Some(CallState::Held), Some(expires_at)),
+        hint(3, RunState::Waiting, Some(CallState::Approved), start_by),
+        hint(4, RunState::Waiting, Some(CallState::Started), None),
+        hint(5, RunState::Cancelled, None, None),
+        hint(6, RunState::Running, None, None),
+        hint(7, RunState::Sleeping, None, Some(expires_at)),
     ];
     for wanted in wanted {
         assert_eq!(hints.recv().await.unwrap(), wanted);
@@ -1058,7 +1073,8 @@ async fn a_call_is_shown_as_it_was(world: World) {
     let held = world.last_position().await.unwrap();
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     let approved = world.last_position().await.unwrap();
-    let phase = async |at| world.as_of(&run, Some(1), at).await.unwrap().unwrap().1.map(|call| call.phase.name());
+    let phase =
+        async |at| world.as_of(&run, Some(1), at).await.unwrap().unwrap().1.map(|call| call.phase.state().as_str());
     assert_eq!((phase(held).await, phase(approved).await), (Some("held"), Some("approved")));
     assert_eq!((phase(Position(0)).await, phase(Position(u64::MAX)).await), (None, Some("approved")));
     assert!(world.as_of(&run, None, held).await.unwrap().unwrap().1.is_none());

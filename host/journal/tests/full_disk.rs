@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use common::*;
 use holdshort_gate::command::Choice;
-use holdshort_gate::{Digest, RunId};
+use holdshort_gate::{CallState, Digest, RunId};
 use holdshort_journal::{Health, Journal, Position, SubmitError};
 use skipped::skipped;
 use tempfile::TempDir;
@@ -117,7 +117,10 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
             in_the_file(&path),
             (before.0 + i64::try_from(round).unwrap(), 1 + i64::try_from(round).unwrap(), 1)
         );
-        assert_eq!(journal.subject(&held, Some(1)).await.unwrap().unwrap().call.unwrap().phase.name(), "held");
+        assert_eq!(
+            journal.subject(&held, Some(1)).await.unwrap().unwrap().call.unwrap().phase.state().as_str(),
+            "held"
+        );
 
         // With space again it works, whether it is asked or finds out by itself, and nobody has to start anything anew.
         fs::remove_file(filler).unwrap();
@@ -137,7 +140,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
     }
     // The call that was held all the while can be decided as if nothing had been, and is done once.
     let approve = decision("alice", clearance, Choice::Approve);
-    assert_eq!(journal.submit(&held, Some(1), fence, approve).await.unwrap().phase, "approved");
+    assert_eq!(journal.submit(&held, Some(1), fence, approve).await.unwrap().state, CallState::Approved);
     let authorized = journal.submit(&held, Some(1), fence, START).await.unwrap();
     assert_eq!(perform(authorized), journal.effect_key(&held, 1).0);
     drop(journal);

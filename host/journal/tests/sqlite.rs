@@ -18,7 +18,9 @@ use std::process::{Command, Stdio};
 use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
 use holdshort_gate::command::{Choice, CreateRunOnce, REVISIONS_MAX, Revision};
-use holdshort_gate::{Beside, Call, CallId, Consequence, Digest, Event, Proposal, Request, Resolution, RunId, Time};
+use holdshort_gate::{
+    Beside, Call, CallId, CallState, Consequence, Digest, Event, Proposal, Request, Resolution, RunId, RunState, Time,
+};
 use holdshort_journal::{
     CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError,
 };
@@ -153,7 +155,7 @@ async fn everything_is_there_after_it_was_closed() {
     assert_eq!((after.feed, after.subjects, after.due), (before.feed, before.subjects, before.due));
     // It goes on where it was: the vote counts, the next number is the next.
     let decided = world.decide(&run, 2, "bob", Choice::Approve).await.unwrap();
-    assert_eq!((decided.phase, decided.still_needed), ("approved", 0));
+    assert_eq!((decided.state, decided.still_needed), (CallState::Approved, 0));
     assert_eq!(perform(world.start(&run, 2).await.unwrap()), world.effect_key(&run, 2).0);
     assert_eq!(world.seqs(&run).await, (1..=7).collect::<Vec<_>>());
 }
@@ -236,7 +238,7 @@ async fn a_list_reads_only_the_events_of_its_page() {
         let others = "UPDATE events SET body = 'not json' WHERE run IN (SELECT number FROM runs WHERE id NOT IN ('run-03', 'run-18', 'run-19'))";
         sql(path, others);
     });
-    let ranked = CallFilter { order: CallOrder::Ranked(None), ..CallFilter::in_phases(&["held"], 2) };
+    let ranked = CallFilter { order: CallOrder::Ranked(None), ..CallFilter::in_states(&[CallState::Held], 2) };
     let mine = CallFilter { waiting_for: vec!["bob".into()], agent: Some("agent".into()), ..ranked.clone() };
     for filter in [ranked.clone(), mine] {
         let page = world.calls(filter.clone()).await.unwrap();
@@ -331,8 +333,8 @@ async fn counting_reads_no_events() {
     // Whoever reads an event now gets an error.
     let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json'"));
     assert!(world.calls(all_calls()).await.is_err() && world.runs(all_runs()).await.is_err());
-    assert_eq!(world.count_calls(CallFilter::in_phases(&["held"], 10)).await.unwrap(), 1);
-    assert_eq!(world.count_runs("waiting", 10).await.unwrap(), 1);
+    assert_eq!(world.count_calls(CallFilter::in_states(&[CallState::Held], 10)).await.unwrap(), 1);
+    assert_eq!(world.count_runs(RunState::Waiting, 10).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -599,12 +601,12 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let call = journal.subject(&run, Some(2)).await.unwrap().unwrap().call.unwrap();
     let fence = holdshort_journal::Fence::None;
     let approve = decision("bob", call.clearance.unwrap(), Choice::Approve);
-    assert_eq!(journal.submit(&run, Some(2), fence, approve).await.unwrap().phase, "approved");
+    assert_eq!(journal.submit(&run, Some(2), fence, approve).await.unwrap().state, CallState::Approved);
     let authorized = journal.submit(&run, Some(2), fence, START).await.unwrap();
     assert_eq!(*authorized.action(), action("hello"));
     let key = format!("key of waiting.2: {}\n", perform(authorized));
     assert!(found.contains(&key), "{key}");
-    assert_eq!(*journal.submit(&run, Some(2), fence, happened(1, json!("sent"))).await.unwrap(), "succeeded");
+    assert_eq!(*journal.submit(&run, Some(2), fence, happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
     // It is a journal of now, and its tables are made anew once and not whenever it is opened.
     let seen = shown(&journal, &runs()).await;
     drop(journal);
@@ -623,14 +625,14 @@ async fn list(journal: &Journal) -> String {
     let mut text = format!("journal {}\n", journal.id().0);
     for row in journal.runs(all_runs()).await.unwrap() {
         let task: String = row.task.chars().take(40).collect();
-        text += &format!("run {} is {}, {} events, {} calls: {task}\n", row.id, row.phase, row.last_seq, row.calls);
+        text += &format!("run {} is {}, {} events, {} calls: {task}\n", row.id, row.state, row.last_seq, row.calls);
         for (number, LogLine { level, message, .. }) in journal.log_lines(&row.id, 0, 100).await.unwrap() {
             text += &format!("  log {number} {level} {message}\n");
         }
     }
     for row in journal.calls(all_calls()).await.unwrap() {
         let clearance = row.clearance.map_or("none".into(), |digest| digest.to_string());
-        text += &format!("call {}.{} revision {} is {}: {clearance}\n", row.run, row.call, row.revision, row.phase);
+        text += &format!("call {}.{} revision {} is {}: {clearance}\n", row.run, row.call, row.revision, row.state);
     }
     for entry in journal.feed(Position(0), usize::MAX).await.unwrap() {
         let event = serde_json::to_string(&entry.recorded).unwrap();

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::Matter;
 use holdshort_gate::{
-    Action, Call, CallId, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting,
+    Action, Call, CallId, CallState, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,11 +22,21 @@ use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
 
 /// The states of the decision on a call.
-pub(super) const DECISION_STATES: [&str; 8] =
-    ["refused", "cleared", "held", "approved", "rejected", "answered", "expired", "cancelled"];
+pub(super) const DECISION_STATES: [CallState; 8] = [
+    CallState::Refused,
+    CallState::Cleared,
+    CallState::Held,
+    CallState::Approved,
+    CallState::Rejected,
+    CallState::Answered,
+    CallState::Expired,
+    CallState::Cancelled,
+];
 /// The states of a call's effect.
-pub(super) const EFFECT_STATES: [&str; 5] = ["started", "in-doubt", "succeeded", "failed", "unresolved"];
-const _: () = assert!(DECISION_STATES.len() + EFFECT_STATES.len() == Phase::NAMES.len(), "every state is on one side");
+pub(super) const EFFECT_STATES: [CallState; 5] =
+    [CallState::Started, CallState::InDoubt, CallState::Succeeded, CallState::Failed, CallState::Unresolved];
+const _: () =
+    assert!(DECISION_STATES.len() + EFFECT_STATES.len() == CallState::ALL.len(), "every state is on one side");
 
 /// An approval: the action, the decisions, and the effect.
 #[derive(Serialize, ToSchema)]
@@ -44,7 +54,7 @@ pub(super) struct Approval {
     /// Who started the run.
     started_by: String,
     #[schema(value_type = DecisionStateShape)]
-    state: &'static str,
+    state: CallState,
     /// The state of the effect; null before the first attempt.
     #[schema(required = true)]
     effect: Option<Effect>,
@@ -120,7 +130,7 @@ pub(super) struct PutOff {
 #[serde(deny_unknown_fields)]
 pub(super) struct Effect {
     #[schema(value_type = EffectStateShape)]
-    state: &'static str,
+    state: CallState,
     /// The number of attempts so far.
     attempts: u32,
     /// The start of the last attempt.
@@ -294,7 +304,7 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
 
 /// The state of the decision. After the effect has started, it still says who cleared the call:
 /// reviewers or policy.
-fn decision_state(call: &Call) -> &'static str {
+fn decision_state(call: &Call) -> CallState {
     match &call.phase {
         Phase::Started
         | Phase::Succeeded { .. }
@@ -302,9 +312,9 @@ fn decision_state(call: &Call) -> &'static str {
         | Phase::InDoubt { .. }
         | Phase::Unresolved { .. } => {
             if call.votes.is_empty() {
-                "cleared"
+                CallState::Cleared
             } else {
-                "approved"
+                CallState::Approved
             }
         }
         Phase::Refused(_)
@@ -314,7 +324,7 @@ fn decision_state(call: &Call) -> &'static str {
         | Phase::Rejected { .. }
         | Phase::Answered { .. }
         | Phase::Expired
-        | Phase::Cancelled => call.phase.name(),
+        | Phase::Cancelled => call.phase.state(),
     }
 }
 
@@ -338,5 +348,5 @@ fn effect(call: &Call) -> Option<Effect> {
     let (attempts, started_at) = (call.attempts, call.started_at.map(Moment));
     let evidence = call.looked_up.as_ref();
     let evidence = evidence.map(|found| Evidence { at: Moment(found.at), text: found.evidence.clone() });
-    Some(Effect { state: call.phase.name(), attempts, started_at, reason, receipt, evidence })
+    Some(Effect { state: call.phase.state(), attempts, started_at, reason, receipt, evidence })
 }

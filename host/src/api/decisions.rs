@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use holdshort_gate::call::Decided;
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
-use holdshort_gate::{Call, CallNumber, Digest, Grant, Phase, Refused, RunId, Subject, Time, Verdict};
+use holdshort_gate::{Call, CallNumber, CallState, Digest, Grant, Phase, Refused, RunId, Subject, Time, Verdict};
 use holdshort_journal::{Fence, Flushed};
 use serde::Serialize;
 use serde_json::Value;
@@ -72,7 +72,7 @@ const NO_REASON: &str = "no reason was given";
 pub(super) struct DecisionAnswer {
     /// The state of the call now.
     #[schema(value_type = CallStateShape)]
-    state: &'static str,
+    state: CallState,
     /// The current digest. An edit changes it.
     #[schema(value_type = DigestShape)]
     digest: Digest,
@@ -152,7 +152,9 @@ async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest
     let (started_by, agent) = (&*started.started_by, &*started.agent);
     let judged = JudgedCall { started_by, agent, run, proposal, by_policy: false };
     match policy.overtaken(&judged, api.journal().now()) {
-        Some(why) => Err(Problem::new(Kind::NotNow, format!("{why}; approve it at another time")).state("held")),
+        Some(why) => {
+            Err(Problem::new(Kind::NotNow, format!("{why}; approve it at another time")).state(CallState::Held))
+        }
         None => Ok(()),
     }
 }
@@ -202,9 +204,9 @@ pub fn check(id: &str, body: &[u8]) -> Result<(), Problem> {
 
 /// Answers a recorded decision. The type proves that it is on disk.
 fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
-    let DecisionOutcome { phase, still_needed, clearance, repeated } = **outcome;
-    let status = if phase == "held" { StatusCode::ACCEPTED } else { StatusCode::OK };
-    (status, Json(DecisionAnswer { state: phase, digest: clearance, still_needed, repeated })).into_response()
+    let DecisionOutcome { state, still_needed, clearance, repeated } = **outcome;
+    let status = if state == CallState::Held { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (status, Json(DecisionAnswer { state, digest: clearance, still_needed, repeated })).into_response()
 }
 
 /// A decision without its choice.
@@ -253,7 +255,7 @@ async fn edit(
     let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
     let arguments = &call.action().edited(arguments);
     let Some(proposal) = call.proposal().cloned() else {
-        return Err(Refused::WrongPhase(call.phase.name()).into());
+        return Err(Refused::WrongPhase(call.phase.state()).into());
     };
     let current = Choice::Edit(Box::new(Revision { proposal }));
     let calls = call.action().capability().to_string();
@@ -285,7 +287,7 @@ pub(crate) async fn foresee(
 ) -> Result<(Call, DecisionOutcome), Problem> {
     let (subject, call) = approvals::load(api, run, number).await?;
     let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
-    let wrong_phase = || Refused::WrongPhase(call.phase.name());
+    let wrong_phase = || Refused::WrongPhase(call.phase.state());
     let clearance = digest.or(call.clearance).ok_or_else(wrong_phase)?;
     let current = || call.proposal().cloned().map(|proposal| Revision { proposal });
     let revision = revision.or_else(current).ok_or_else(wrong_phase)?;

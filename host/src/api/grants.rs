@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::command::Revoke;
 use holdshort_gate::grant::NotGranted;
-use holdshort_gate::{Call, CallId, CallNumber, Capability, Digest, Grant, Refused, RunId, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Capability, Digest, Grant, Phase, Refused, RunId, Time, Total};
 use holdshort_journal::{Fence, GrantFilter, GrantRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -109,8 +109,8 @@ pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Te
     let (run, number) = ids::approval(id)?;
     let (subject, call) = approvals::load(api, &run, number).await?;
     let run = subject.run.as_ref().ok_or(Refused::NoSuchRun)?;
-    let Some(proposal) = call.proposal().filter(|_| call.phase.name() == "held") else {
-        return Err(Refused::WrongPhase(call.phase.name()).into());
+    let Some(proposal) = call.proposal().filter(|_| call.phase == Phase::Held) else {
+        return Err(Refused::WrongPhase(call.phase.state()).into());
     };
     let function = api.driver().function(&call).await?;
     let wrong = |detail: String| Problem::new(Kind::WrongType, detail);

@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`: the state of the host and its counters.
 
+use holdshort_gate::{CallState, RunState};
 use std::fmt::Write;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -82,8 +83,8 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         "gauge",
         &format!("Calls that are not over, by state; each is counted up to {COUNTED_MAX}."),
     );
-    for state in ["held", "approved", "cleared", "started", "in-doubt"] {
-        let count = api.journal().count_calls(CallFilter::in_phases(&[state], COUNTED_MAX)).await?;
+    for state in CallState::OPEN {
+        let count = api.journal().count_calls(CallFilter::in_states(&[state], COUNTED_MAX)).await?;
         let _ = writeln!(text, "holdshort_calls{{state=\"{state}\"}} {count}");
     }
     metric(
@@ -92,7 +93,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         "gauge",
         &format!("Runs that are not over, by state; each is counted up to {COUNTED_MAX}."),
     );
-    for state in ["running", "delayed", "waiting", "sleeping"] {
+    for state in RunState::OPEN {
         let count = api.journal().count_runs(state, COUNTED_MAX).await?;
         let _ = writeln!(text, "holdshort_runs{{state=\"{state}\"}} {count}");
     }

@@ -1,8 +1,11 @@
 //! `/v1/approvals`: waiting approvals, for whom they wait, and their order.
 
+use std::fmt;
+use std::str::FromStr;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{Consequence, Digest, Phase, Waiting};
+use holdshort_gate::{CallState, Consequence, Digest, UnknownName, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Position, Rank};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -18,12 +21,67 @@ use super::shapes::{
 };
 use super::{Answer, Api, ids, number};
 
-/// `state=open`: every state that can still change.
-const OPEN: [&str; 5] = ["held", "approved", "cleared", "started", "in-doubt"];
-/// The words for several states.
-pub(super) const MORE_STATES: [&str; 3] = ["waiting", "open", "all"];
-/// `state=waiting`: the states that need a reviewer.
-const WAITING: [&str; 2] = ["held", "in-doubt"];
+holdshort_gate::named! {
+    /// Several states of a call under one word.
+    pub enum CallStateGroup {
+        /// The states in which a call waits for a reviewer.
+        Waiting = "waiting",
+        /// The states that can still change.
+        Open = "open",
+        /// Every state.
+        All = "all",
+    }
+}
+
+/// Which states of calls a list is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStateFilter {
+    /// One state.
+    One(CallState),
+    /// Several states.
+    Group(CallStateGroup),
+}
+
+impl CallStateFilter {
+    /// The words of the query.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let groups = CallStateGroup::ALL.into_iter().map(CallStateGroup::as_str);
+        CallState::ALL.into_iter().map(CallState::as_str).chain(groups)
+    }
+
+    /// The states for a filter of the journal, where an empty list means every state.
+    fn states(self) -> Vec<CallState> {
+        match self {
+            Self::One(state) => vec![state],
+            Self::Group(CallStateGroup::Waiting) => CallState::WAITING.to_vec(),
+            Self::Group(CallStateGroup::Open) => CallState::OPEN.to_vec(),
+            Self::Group(CallStateGroup::All) => Vec::new(),
+        }
+    }
+}
+
+impl From<CallStateGroup> for CallStateFilter {
+    fn from(group: CallStateGroup) -> Self {
+        Self::Group(group)
+    }
+}
+
+impl fmt::Display for CallStateFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(state) => state.fmt(f),
+            Self::Group(group) => group.fmt(f),
+        }
+    }
+}
+
+impl FromStr for CallStateFilter {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        text.parse().map(Self::One).or_else(|_| text.parse().map(Self::Group))
+    }
+}
 
 /// The filter of the list.
 #[derive(Deserialize, IntoParams)]
@@ -99,7 +157,7 @@ pub(super) struct ApprovalRow {
     consequence: Option<Consequence>,
     /// The state in one word. The approval itself shows decision and effect separately.
     #[schema(value_type = CallStateShape)]
-    state: &'static str,
+    state: CallState,
     proposed_at: Moment,
     /// When it expires; null if never.
     #[schema(required = true)]
@@ -129,7 +187,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
     let order = query.order.unwrap_or_default();
     let limit = page(query.limit, 50, 200)?;
     let filter = CallFilter {
-        phases: phases(query.state.as_deref().unwrap_or("held"))?,
+        states: states(query.state.as_deref(), CallStateFilter::One(CallState::Held))?,
         run: query.run.as_deref().map(ids::asked).transpose()?,
         agent: query.agent,
         capability: query.capability,
@@ -143,20 +201,12 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
 }
 
 /// The states for a word of the query. An unknown word is answered with the known ones.
-pub(super) fn phases(state: &str) -> Result<Vec<&'static str>, Problem> {
-    match state {
-        "all" => Ok(Vec::new()),
-        "open" => Ok(OPEN.to_vec()),
-        "waiting" => Ok(WAITING.to_vec()),
-        other => match Phase::NAMES.into_iter().find(|name| *name == other) {
-            Some(name) => Ok(vec![name]),
-            None => {
-                let known = Phase::NAMES.into_iter().chain(MORE_STATES).map(str::to_owned).collect();
-                let detail = format!("`{}` is not a state of an approval", super::shortened(other));
-                Err(Problem::new(Kind::BadRequest, detail).known(known))
-            }
-        },
-    }
+pub(super) fn states(word: Option<&str>, default: CallStateFilter) -> Result<Vec<CallState>, Problem> {
+    let Some(word) = word else { return Ok(default.states()) };
+    word.parse().map(CallStateFilter::states).map_err(|_| {
+        let detail = format!("`{}` is not a state of an approval", super::shortened(word));
+        Problem::new(Kind::BadRequest, detail).known(CallStateFilter::names().map(str::to_owned).collect())
+    })
 }
 
 impl Order {
@@ -192,7 +242,7 @@ impl From<CallRow> for ApprovalRow {
             capability: row.capability.to_string(),
             summary: row.summary,
             consequence: row.consequence,
-            state: row.phase,
+            state: row.state,
             proposed_at: Moment(row.proposed_at),
             deadline: row.deadline.map(Moment),
             digest: row.clearance,

@@ -59,6 +59,7 @@ use tokio::sync::{Semaphore, watch};
 
 pub use auth::{Reviewers, TokenError, ensure_local_name, ensure_local_token};
 pub use driver::Driver;
+pub use inbox::{CallStateFilter, CallStateGroup};
 pub use limits::{Limits, Rate};
 pub use server::{Listeners, serve};
 pub use sessions::SessionCookie;

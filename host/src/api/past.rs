@@ -3,11 +3,11 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::{Digest, ExhibitRef, Time};
-use holdshort_journal::{DecisionFilter, DecisionRow};
+use holdshort_journal::{DecisionFilter, DecisionKind, DecisionRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::inbox::{ApprovalRow, phases};
+use super::inbox::{ApprovalRow, CallStateGroup, states};
 use super::json::Json;
 use super::limits::{Query, asked, page};
 use super::openapi::Refusals;
@@ -75,7 +75,7 @@ pub(super) struct PastDecision {
     #[schema(required = true)]
     by: Option<String>,
     #[schema(value_type = DecisionKindShape)]
-    kind: &'static str,
+    kind: DecisionKind,
     /// The reviewer's message.
     #[schema(required = true)]
     message: Option<String>,
@@ -102,7 +102,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     let filter = DecisionFilter {
         by: query.by,
         kinds: query.kind.as_deref().map(kind).transpose()?.into_iter().collect(),
-        phases: phases(query.state.as_deref().unwrap_or("all"))?,
+        states: states(query.state.as_deref(), CallStateGroup::All.into())?,
         run: query.run.as_deref().map(ids::asked).transpose()?,
         agent: query.agent,
         capability: query.capability,
@@ -117,10 +117,10 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     Ok(Json(DecisionPage { decisions: rows.into_iter().map(PastDecision::from).collect(), next }).into_response())
 }
 
-fn kind(word: &str) -> Result<&'static str, Problem> {
-    DecisionRow::KINDS.into_iter().find(|kind| *kind == word).ok_or_else(|| {
+fn kind(word: &str) -> Result<DecisionKind, Problem> {
+    word.parse().map_err(|_| {
         let detail = format!("`{}` is not a kind of decision", super::shortened(word));
-        Problem::new(Kind::BadRequest, detail).known(DecisionRow::KINDS.map(str::to_owned).to_vec())
+        Problem::new(Kind::BadRequest, detail).known(DecisionKind::ALL.map(|kind| kind.to_string()).to_vec())
     })
 }
 

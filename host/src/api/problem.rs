@@ -6,7 +6,7 @@ mod kind;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use holdshort_gate::{Decision, Digest, Mismatch};
+use holdshort_gate::{CallState, Decision, Digest, Mismatch, RunState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,7 +51,8 @@ pub struct Details {
     winner: Option<Box<Decision>>,
     /// The state of the call or run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    state: Option<State>,
     /// The current attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_attempt: Option<u32>,
@@ -71,6 +72,26 @@ pub struct Details {
     /// The limit that was exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u64>,
+}
+
+/// The state of a call or of a run.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum State {
+    Call(CallState),
+    Run(RunState),
+}
+
+impl From<CallState> for State {
+    fn from(state: CallState) -> Self {
+        Self::Call(state)
+    }
+}
+
+impl From<RunState> for State {
+    fn from(state: RunState) -> Self {
+        Self::Run(state)
+    }
 }
 
 impl Problem {
@@ -115,8 +136,8 @@ impl Problem {
         self
     }
 
-    pub(super) fn state(mut self, state: &'static str) -> Self {
-        self.details.state = Some(state);
+    pub(super) fn state(mut self, state: impl Into<State>) -> Self {
+        self.details.state = Some(state.into());
         self
     }
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::command::Resolve;
-use holdshort_gate::{CallNumber, Resolution, RunId};
+use holdshort_gate::{CallNumber, CallState, Resolution, RunId};
 use holdshort_journal::{Fence, Flushed};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -135,7 +135,7 @@ pub(super) struct ResolutionAnswer {
     id: String,
     /// The state of the call now.
     #[schema(value_type = CallStateShape)]
-    state: &'static str,
+    state: CallState,
 }
 
 /// Resolves an effect in doubt. The reviewer must be one who may decide on the call.
@@ -164,7 +164,7 @@ pub(crate) async fn resolve(
     number: CallNumber,
     reviewer: &Reviewer,
     request: ResolutionRequest,
-) -> Result<Flushed<&'static str>, Problem> {
+) -> Result<Flushed<CallState>, Problem> {
     let ResolutionRequest { kind, attempt, receipt, message } = request;
     if receipt.is_some() && !matches!(kind, ResolutionType::Done) {
         return Err(Problem::new(Kind::BadRequest, "`receipt` goes with `done` only"));

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use holdshort_gate::{Digest, RunId, RunPhase};
+use holdshort_gate::{Digest, RunId, RunState};
 use holdshort_journal::{Flushed, RunFilter, RunRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -60,7 +60,7 @@ pub(super) struct Run {
     #[schema(value_type = DigestShape)]
     component: Digest,
     #[schema(value_type = RunStateShape)]
-    state: &'static str,
+    state: RunState,
     /// The call that it waits for.
     #[schema(required = true)]
     waiting_for: Option<u32>,
@@ -110,7 +110,7 @@ impl From<RunRow> for Run {
             task: row.task,
             started_by: row.started_by,
             component: row.component,
-            state: row.phase,
+            state: row.state,
             waiting_for: row.waiting_for,
             calls: row.calls,
             created_at: Moment(row.created_at),
@@ -178,21 +178,26 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
         Some(text) => Some(row(&api, &ids::run(&text).map_err(|_| super::no_cursor(&text))?).await?.id),
         None => None,
     };
-    let rows = api.journal().runs(RunFilter { phases: phases(query.state.as_deref())?, before, limit }).await?;
+    let rows = api.journal().runs(RunFilter { states: state_filter(query.state.as_deref())?, before, limit }).await?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.0.clone());
     Ok(Json(RunPage { runs: rows.into_iter().map(Run::from).collect(), next }).into_response())
 }
 
-fn phases(state: Option<&str>) -> Result<Vec<&'static str>, Problem> {
-    let state = state.unwrap_or("all");
-    match RunPhase::NAMES.into_iter().find(|name| *name == state) {
-        Some(name) => Ok(vec![name]),
-        None if state == "all" => Ok(Vec::new()),
-        None => {
+/// The word for every state.
+const ALL: &str = "all";
+
+/// The words that the list takes as a state.
+pub(super) fn states() -> impl Iterator<Item = &'static str> {
+    RunState::ALL.into_iter().map(RunState::as_str).chain([ALL])
+}
+
+fn state_filter(state: Option<&str>) -> Result<Vec<RunState>, Problem> {
+    match state {
+        None | Some(ALL) => Ok(Vec::new()),
+        Some(state) => state.parse().map(|state| vec![state]).map_err(|_| {
             let detail = format!("`{}` is not a state of a run", super::shortened(state));
-            let known = RunPhase::NAMES.into_iter().chain(["all"]).map(str::to_owned).collect();
-            Err(Problem::new(Kind::BadRequest, detail).known(known))
-        }
+            Problem::new(Kind::BadRequest, detail).known(states().map(str::to_owned).collect())
+        }),
     }
 }
 
@@ -209,7 +214,7 @@ pub(crate) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
     // Ids consist of letters, digits and `-`, and `-` sorts first. No id lies between this one and
     // the one made here, so the first row is this run, if it exists.
     let before = Some(RunId(format!("{id}-")));
-    let rows = api.journal().runs(RunFilter { phases: Vec::new(), before, limit: 1 }).await?;
+    let rows = api.journal().runs(RunFilter { states: Vec::new(), before, limit: 1 }).await?;
     rows.into_iter().find(|row| row.id == *id).ok_or_else(|| ids::no_run(&id.0))
 }
 
@@ -228,7 +233,7 @@ pub(super) struct RunCancelled {
     #[schema(value_type = RunIdShape)]
     id: String,
     #[schema(value_type = RunStateShape)]
-    state: &'static str,
+    state: RunState,
 }
 
 /// Cancels a run. A started effect is not stopped, and its outcome is still recorded. Repeating it
@@ -246,5 +251,5 @@ pub(super) async fn cancel(
 ) -> Answer {
     let id = ids::run(&id)?;
     let _written: Flushed<()> = api.driver().cancel(&id, reviewer.name(), request.reason.map(String::from)).await?;
-    Ok(Json(RunCancelled { id: id.0, state: "cancelled" }).into_response())
+    Ok(Json(RunCancelled { id: id.0, state: RunState::Cancelled }).into_response())
 }

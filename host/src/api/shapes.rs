@@ -4,7 +4,8 @@
 mod texts;
 mod totals;
 
-use holdshort_gate::{Phase, RunPhase, Time};
+use holdshort_gate::{CallState, RunState, Time};
+use holdshort_journal::DecisionKind;
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
@@ -68,35 +69,35 @@ macro_rules! words {
 
 words!(
     /// Where a call stands.
-    CallStateShape, "CallState", Phase::NAMES, "The state of a call: decision and effect in one word."
+    CallStateShape, "CallState", CallState::ALL.map(CallState::as_str), "The state of a call: decision and effect in one word."
 );
 words!(
     /// The decision's side of it.
-    DecisionStateShape, "DecisionState", super::approvals::DECISION_STATES,
+    DecisionStateShape, "DecisionState", super::approvals::DECISION_STATES.map(CallState::as_str),
     "The state of the decision; once the effect has started, whether people (`approved`) or policy (`cleared`) had cleared it."
 );
 words!(
     /// The effect's side of it.
-    EffectStateShape, "EffectState", super::approvals::EFFECT_STATES, "The state of the effect."
+    EffectStateShape, "EffectState", super::approvals::EFFECT_STATES.map(CallState::as_str), "The state of the effect."
 );
 words!(
     /// What was decided.
-    DecisionKindShape, "DecisionKind", holdshort_journal::DecisionRow::KINDS,
+    DecisionKindShape, "DecisionKind", DecisionKind::ALL.map(DecisionKind::as_str),
     "A reviewer's decision `approve`, `edit`, `reject` or `respond`; a reviewer's resolution of an effect in doubt: `done`, `not-done`, `abandon`, `send-again`; \
      `cancel` of the run; `expire`; and policy's `clear` and `refuse`."
 );
 words!(
     /// Where a run stands.
-    RunStateShape, "RunState", RunPhase::NAMES, "The state of a run."
+    RunStateShape, "RunState", RunState::ALL.map(RunState::as_str), "The state of a run."
 );
 words!(
     /// Which calls are listed.
-    CallStateWordShape, "CallStateFilter", Phase::NAMES.into_iter().chain(super::inbox::MORE_STATES),
+    CallStateWordShape, "CallStateFilter", super::inbox::CallStateFilter::names(),
     "A state of a call; `waiting` for what is held or in doubt, `open` for every call that can still change, or `all`."
 );
 words!(
     /// Which runs are listed.
-    RunStateWordShape, "RunStateFilter", RunPhase::NAMES.into_iter().chain(["all"]), "A state of a run, or `all`."
+    RunStateWordShape, "RunStateFilter", super::runs::states(), "A state of a run, or `all`."
 );
 
 /// The content that a decision rests on, exactly as it is digested: together with journal, run, call and revision it

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{Run, Time};
+use holdshort_gate::{Run, Time, WaitEnd};
 use holdshort_journal::{Entry, Position, ReadError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -20,7 +20,7 @@ use super::past::time;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{InstantShape, Moment};
 use super::{Answer, Api};
-use crate::analysis::burden::tally::{End, Tally};
+use crate::analysis::burden::tally::Tally;
 use crate::analysis::burden::times::{COARSE_S, Times};
 use crate::analysis::burden::{Burden, Known, Lacks, Report, Window};
 use crate::review::visible;
@@ -198,7 +198,7 @@ fn text(fold: &Burden) -> String {
     let mut text = String::new();
     let judged =
         |tally: &Tally| [("cleared", tally.cleared), ("held", tally.held), ("refused", tally.refused)].to_vec();
-    let ends = |tally: &Tally| End::ALL.map(|end| (end.name(), tally.ends(end))).to_vec();
+    let ends = |tally: &Tally| WaitEnd::ALL.map(|end| (end.as_str(), tally.ends(end))).to_vec();
     let others = |tally: &Tally| vec![("reheld", tally.reheld), ("escalated", tally.escalated)];
     let both = |tally: &Tally| [ends(tally), others(tally)].concat();
     let capabilities = || fold.capabilities.iter().map(|(name, tally)| (label("capability", name), tally));

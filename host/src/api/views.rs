@@ -32,8 +32,8 @@ impl View {
     pub(super) fn of(self, run: &RunId, agent: &str, call: &Call, function: &FunctionType) -> Result<Shown, Problem> {
         let (Some(proposal), Some(digest), Phase::Held) = (call.proposal(), call.clearance, &call.phase) else {
             let detail =
-                format!("only an approval that waits for a decision has views, and this one is {}", call.phase.name());
-            return Err(Problem::new(Kind::NotNow, detail).state(call.phase.name()));
+                format!("only an approval that waits for a decision has views, and this one is {}", call.phase.state());
+            return Err(Problem::new(Kind::NotNow, detail).state(call.phase.state()));
         };
         let id = format!("{run}.{}", call.number);
         let (name, args) = (proposal.action.capability().to_string(), proposal.action.arguments().clone());

@@ -19,7 +19,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
 pub use answers::{
-    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Delayed, Effect, Event, EventPage, LogLine, LogPage,
+    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Delayed, Effect, Event, EventPage, Lenient, LogLine, LogPage,
     PastDecision, PutOff, RefusedCall, RunPage, RunRow, SignInLink,
 };
 pub use connect::{connect, token};

@@ -29,7 +29,7 @@ pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Ex
 /// are made visible as everywhere.
 fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string())];
-    query.extend(args.state.clone().map(|state| ("state", state)));
+    query.extend(args.state.map(|state| ("state", state.to_string())));
     query.extend(args.before.clone().map(|before| ("before", before)));
     let answer: Value = client.get("/runs", &query)?;
     if output.json {
@@ -58,7 +58,7 @@ fn state(row: &RunRow) -> String {
             let why = row.reason.as_deref().unwrap_or("for an unknown reason");
             format!("{} since {} ({tries} tries): {why}", row.state, moment(since))
         }
-        (None, None) => row.state.clone(),
+        (None, None) => row.state.to_string(),
     }
 }
 

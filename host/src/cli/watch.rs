@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use holdshort_gate::Event;
+use holdshort_gate::{CallState, Event, RunState};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -119,7 +119,7 @@ impl Watch<'_> {
         if matches!(event.kind.as_str(), "call-held" | "call-reheld" | "call-revised") {
             // The call may have been decided since.
             let detail = client::read::<ApprovalDetail>(&self.client.approval(&id)?)?;
-            return if detail.state == "held" { on_hold(&id) } else { Ok(()) };
+            return if detail.state == CallState::Held { on_hold(&id) } else { Ok(()) };
         }
         let known = event.known().filter(is_news);
         if let Some(known) = &known {
@@ -182,7 +182,7 @@ fn doing(row: &RunRow) -> String {
 /// Prints the result of an ended run, alone on stdout, and returns the exit code.
 pub(super) fn finish(answer: &Value, output: &Output) -> Result<Exit, Failure> {
     let row = client::read::<RunRow>(answer)?;
-    let exit = if row.state == "finished" { Exit::Done } else { Exit::RunEnded };
+    let exit = if row.state == RunState::Finished { Exit::Done } else { Exit::RunEnded };
     if output.json {
         output.json(answer)?;
         return Ok(exit);

@@ -13,7 +13,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Call, CallNumber, Capability, Proposal, Run, RunId};
+use holdshort_gate::{Call, CallNumber, CallState, Capability, Proposal, Run, RunId};
 use holdshort_journal::{CallFilter, CallHint, CallOrder, Hint, Journal, ReadError};
 use holdshort_words::{Sentence, configured, error_said, say};
 use serde_json::Value;
@@ -135,12 +135,14 @@ impl Effects {
         loop {
             match hints.recv().await {
                 Ok(Hint {
-                    run, call: Some(CallHint { number, capability, phase: "cleared" | "approved" }), ..
+                    run,
+                    call: Some(CallHint { number, capability, state: CallState::Cleared | CallState::Approved }),
+                    ..
                 }) => {
                     self.spawn((run, number), capability, Work::Attempt);
                 }
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => self.scan(&["cleared", "approved"], Work::Attempt).await?,
+                Err(RecvError::Lagged(_)) => self.scan(&CallState::STARTABLE, Work::Attempt).await?,
                 Err(RecvError::Closed) => return Ok(()),
             }
         }
@@ -158,15 +160,15 @@ impl Effects {
     /// again; then ready ones. Hints have been collected since before this, so nothing that becomes
     /// startable meanwhile is missed.
     async fn recover(&self) -> Result<(), ReadError> {
-        self.scan(&["started", "in-doubt"], Work::Settle).await?;
-        self.scan(&["cleared", "approved"], Work::Attempt).await
+        self.scan(&CallState::ATTEMPTED, Work::Settle).await?;
+        self.scan(&CallState::STARTABLE, Work::Attempt).await
     }
 
     /// Reads in pages, so that ten thousand waiting calls are not in memory at once.
-    async fn scan(&self, phases: &[&'static str], work: Work) -> Result<(), ReadError> {
+    async fn scan(&self, states: &[CallState], work: Work) -> Result<(), ReadError> {
         let mut after = None;
         loop {
-            let filter = CallFilter { order: CallOrder::Proposed(after), ..CallFilter::in_phases(phases, SCAN_CHUNK) };
+            let filter = CallFilter { order: CallOrder::Proposed(after), ..CallFilter::in_states(states, SCAN_CHUNK) };
             let rows = self.0.journal.calls(filter).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.position);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{CancelRun, CreateRun, Propose, Proposed, Resolve, Start};
 use holdshort_gate::{
-    Action, Command, Digest, EffectClass, FunctionType, Requirement, Resolution, Reviewers, Run, RunLimits, Time,
-    WitType,
+    Action, CallState, Command, Digest, EffectClass, FunctionType, Requirement, Resolution, Reviewers, Run, RunLimits,
+    Time, WitType,
 };
 use holdshort_journal::{Authorized, Fence};
 use serde_json::json;
@@ -172,8 +172,8 @@ impl World {
         run
     }
 
-    async fn in_phase(&self, phase: &'static str) -> BTreeSet<RunId> {
-        let filter = CallFilter::in_phases(&[phase], 1_000);
+    async fn in_state(&self, state: CallState) -> BTreeSet<RunId> {
+        let filter = CallFilter::in_states(&[state], 1_000);
         self.0.calls(filter).await.unwrap().into_iter().map(|row| row.run).collect()
     }
 
@@ -203,11 +203,13 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
     world.until("as many lookups as may be", async || slow.lookups.waiting() == LOOKUPS_AT_A_TIME).await;
     // All effects in doubt are visible at once, before they are looked up, and another connector's
     // is not delayed.
-    world.until("all in doubt", async || world.in_phase("in-doubt").await == lost).await;
-    world.until("the other's lookup", async || world.in_phase("succeeded").await.contains(&other)).await;
+    world.until("all in doubt", async || world.in_state(CallState::InDoubt).await == lost).await;
+    world.until("the other's lookup", async || world.in_state(CallState::Succeeded).await.contains(&other)).await;
     // New calls are not delayed either, of this connector or of the other.
     let fresh = [world.cleared("fresh-1", "slow").await, world.cleared("fresh-2", "quick").await];
-    world.until("fresh effects", async || world.in_phase("succeeded").await.is_superset(&fresh.clone().into())).await;
+    world
+        .until("fresh effects", async || world.in_state(CallState::Succeeded).await.is_superset(&fresh.clone().into()))
+        .await;
 
     // An effect that a reviewer resolved while it waited is not looked up.
     let settled = lost.difference(&slow.lookups.seen.lock().unwrap()).next().unwrap().clone();
@@ -215,10 +217,10 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
     world.submit(&settled, Some(1), resolve).await;
     lost.remove(&settled);
     slow.lookups.open.add_permits(LOST);
-    world.until("all found", async || world.in_phase("succeeded").await.is_superset(&lost)).await;
+    world.until("all found", async || world.in_state(CallState::Succeeded).await.is_superset(&lost)).await;
     assert_eq!(*slow.lookups.seen.lock().unwrap(), lost);
     assert_eq!(slow.lookups.most.load(Ordering::SeqCst), LOOKUPS_AT_A_TIME);
-    assert_eq!(world.in_phase("failed").await, [settled].into());
+    assert_eq!(world.in_state(CallState::Failed).await, [settled].into());
 }
 
 #[tokio::test]
@@ -242,24 +244,26 @@ async fn what_is_cleared_is_attempted_a_few_at_a_time_and_holds_up_nothing_else(
         cleared.insert(world.cleared(&format!("hinted-{number:03}"), "slow").await);
     }
     let other = world.cleared("other", "quick").await;
-    world.until("another connector's effect", async || world.in_phase("succeeded").await.contains(&other)).await;
+    world
+        .until("another connector's effect", async || world.in_state(CallState::Succeeded).await.contains(&other))
+        .await;
 
     // Waiting calls are not started: they can be cancelled, they expire, and no time for beginning
     // runs.
     let begun = slow.attempts.seen.lock().unwrap().clone();
     let mut waiting: Vec<RunId> = cleared.difference(&begun).cloned().collect();
-    assert_eq!(world.in_phase("cleared").await, waiting.iter().cloned().collect());
+    assert_eq!(world.in_state(CallState::Cleared).await, waiting.iter().cloned().collect());
     let cancelled = waiting.pop().unwrap();
     world.submit(&cancelled, None, CancelRun { by: "olga".into(), reason: None }).await;
     world.1.fetch_add(HELD_UP_US, Ordering::Relaxed);
     slow.attempts.open.add_permits(CLEARED);
     cleared.remove(&cancelled);
-    world.until("all done", async || world.in_phase("succeeded").await.is_superset(&cleared)).await;
+    world.until("all done", async || world.in_state(CallState::Succeeded).await.is_superset(&cleared)).await;
     assert_eq!(*slow.attempts.seen.lock().unwrap(), cleared, "what was cancelled is not attempted");
     assert_eq!(slow.attempts.most.load(Ordering::SeqCst), ATTEMPTS_AT_A_TIME);
-    assert_eq!(world.in_phase("cancelled").await, [cancelled].into());
+    assert_eq!(world.in_state(CallState::Cancelled).await, [cancelled].into());
     slow.lookups.open.add_permits(LOST);
-    world.until("all found", async || world.in_phase("succeeded").await.is_superset(&lost)).await;
+    world.until("all found", async || world.in_state(CallState::Succeeded).await.is_superset(&lost)).await;
 }
 
 #[tokio::test]
@@ -276,7 +280,7 @@ async fn what_lapses_while_it_waits_for_its_turn_is_not_attempted() {
     slow.attempts.open.add_permits(CLEARED);
     let begun = slow.attempts.seen.lock().unwrap().clone();
     let lapsed = cleared.difference(&begun).cloned().collect();
-    world.until("the others lapsed", async || world.in_phase("expired").await == lapsed).await;
-    world.until("what was begun is done", async || world.in_phase("succeeded").await == begun).await;
+    world.until("the others lapsed", async || world.in_state(CallState::Expired).await == lapsed).await;
+    world.until("what was begun is done", async || world.in_state(CallState::Succeeded).await == begun).await;
     assert_eq!(*slow.attempts.seen.lock().unwrap(), begun);
 }

@@ -4,7 +4,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use holdshort_gate::Time;
+use holdshort_gate::{CallState, Time};
 use holdshort_journal::{Entry, Hint, Note, Position, ReadError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -156,11 +156,11 @@ impl Courier<'_> {
         };
         let Some(about) = notice.call.as_ref().filter(|_| for_people && notice.kind.asks()) else { return Ok(true) };
         let subject = self.notify.journal.subject(&notice.run, Some(about.number)).await?;
-        let wanted = if notice.kind == Kind::InDoubt { "in-doubt" } else { "held" };
+        let wanted = if notice.kind == Kind::InDoubt { CallState::InDoubt } else { CallState::Held };
         let call = subject.and_then(|subject| subject.call);
         Ok(call.is_some_and(|call| {
             let same_stage = call.stage == about.stage || notice.kind == Kind::InDoubt;
-            call.phase.name() == wanted && call.revision == about.revision && same_stage
+            call.phase.state() == wanted && call.revision == about.revision && same_stage
         }))
     }
 

@@ -1,6 +1,6 @@
 //! Decides which events of the journal cause a notification, and collects its content.
 
-use holdshort_gate::{Call, CallNumber, Event, JournalId, Requirement, Run, RunId, Time, Verdict};
+use holdshort_gate::{Call, CallNumber, Event, JournalId, Phase, Requirement, Run, RunId, Time, Verdict};
 use holdshort_journal::{Entry, Position};
 
 /// The kinds of notifications.
@@ -130,8 +130,7 @@ impl Notice {
     pub(super) fn of(journal: &JournalId, entry: &Entry, run: &Run, call: Option<&Call>) -> Option<Self> {
         let event = &entry.recorded.event;
         let mut kind = Self::kind(event)?;
-        if let Some(call) = call.filter(|call| kind == Kind::Decided && call.phase.name() == "held" && !answers(event))
-        {
+        if let Some(call) = call.filter(|call| kind == Kind::Decided && call.phase == Phase::Held && !answers(event)) {
             // Single votes and edits cause no notification: a new revision has one of its own. But
             // the last vote of a stage notifies the reviewers of the next stage.
             if !begins_a_stage(event, call) {

@@ -1,10 +1,12 @@
 //! Past decisions (`/history`) with reviewer, time and evidence, and the latest decisions for the
 //! inbox.
 
+use std::str::FromStr;
+
 use askama::Template;
 use axum::extract::State;
-use holdshort_gate::{Digest, Phase, Time};
-use holdshort_journal::{DecisionFilter, DecisionRow, Position};
+use holdshort_gate::{CallState, Digest, Time};
+use holdshort_journal::{DecisionFilter, DecisionKind, DecisionRow, Position};
 use serde::Deserialize;
 
 use super::frame::{Answer, Frame, Signed, Trouble, When, page};
@@ -19,8 +21,6 @@ const ROWS: usize = 25;
 const LATELY: usize = 10;
 /// Exhibits that a row names.
 const EXHIBITS: usize = 5;
-/// Decision kinds that only reviewers make.
-const BY_PEOPLE: [&str; 8] = ["approve", "edit", "reject", "respond", "done", "not-done", "abandon", "send-again"];
 
 /// The filter. A form sends an unused field as an empty text, which filters nothing.
 #[derive(Default, Deserialize)]
@@ -48,12 +48,12 @@ struct HistoryPage {
     by: Text,
     agent: Text,
     capability: Text,
-    kind: &'static str,
-    outcome: &'static str,
+    kind: Option<DecisionKind>,
+    outcome: Option<CallState>,
     from: Text,
     until: Text,
-    kinds: [&'static str; DecisionRow::KINDS.len()],
-    outcomes: [&'static str; Phase::NAMES.len()],
+    kinds: [DecisionKind; DecisionKind::ALL.len()],
+    outcomes: [CallState; CallState::ALL.len()],
     agents: Vec<Text>,
     rows: Vec<Row>,
     /// The query of the next page.
@@ -68,13 +68,13 @@ pub(super) struct Row {
     pub(super) when: When,
     /// The reviewer's name; empty if no person decided.
     pub(super) by: Text,
-    pub(super) kind: &'static str,
+    pub(super) kind: DecisionKind,
     pub(super) message: Option<Text>,
     pub(super) summary: Text,
     pub(super) agent: Text,
     pub(super) capability: Text,
     /// The state of the call.
-    pub(super) phase: &'static str,
+    pub(super) state: CallState,
     digest: Option<Digest>,
     revision: u32,
     /// The approval's page still shows this revision with its evidence.
@@ -95,7 +95,7 @@ impl Row {
             summary: Text::line(&story::short(&row.summary)),
             agent: Text::line(&row.call.agent),
             capability: Text::line(&row.call.capability.to_string()),
-            phase: row.call.phase,
+            state: row.call.state,
             digest: row.clearance,
             revision: row.revision,
             current: row.revision == row.call.revision,
@@ -108,8 +108,8 @@ impl Row {
 /// Shows decisions, newest first.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<HistoryQuery>) -> Answer {
     let filter = filter(&query)?;
-    let kind = filter.kinds.first().copied().unwrap_or_default();
-    let outcome = filter.phases.first().copied().unwrap_or_default();
+    let kind = filter.kinds.first().copied();
+    let outcome = filter.states.first().copied();
     let now = api.journal().now();
     let rows = api.journal().decisions(filter).await?;
     let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| Text::line(&query.after(row.position)));
@@ -123,8 +123,8 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         outcome,
         from: Text::line(&query.from),
         until: Text::line(&query.until),
-        kinds: DecisionRow::KINDS,
-        outcomes: Phase::NAMES,
+        kinds: DecisionKind::ALL,
+        outcomes: CallState::ALL,
         agents: api.driver().agents().iter().map(|agent| Text::line(&agent.name)).collect(),
         rows: rows.into_iter().map(|row| Row::new(row, now)).collect(),
         next,
@@ -133,7 +133,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
 
 /// The latest decisions of all reviewers.
 pub(super) async fn lately(api: &Api) -> Result<Vec<Row>, Trouble> {
-    let filter = DecisionFilter { kinds: BY_PEOPLE.to_vec(), ..DecisionFilter::all(LATELY) };
+    let filter = DecisionFilter { kinds: DecisionKind::BY_PEOPLE.to_vec(), ..DecisionFilter::all(LATELY) };
     let now = api.journal().now();
     Ok(api.journal().decisions(filter).await?.into_iter().map(|row| Row::new(row, now)).collect())
 }
@@ -142,10 +142,6 @@ fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
     let text = |text: &String| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
     let wrong =
         |text: &str, what: &str| Problem::new(Kind::BadRequest, format!("`{}` is not a {what}", shortened(text)));
-    let named = |text: &str, names: &[&'static str], what| match text {
-        "" => Ok(Vec::new()),
-        text => names.iter().find(|name| **name == text).map(|name| vec![*name]).ok_or_else(|| wrong(text, what)),
-    };
     let day = |text: &str, days| match text {
         "" => Ok(None),
         text => midnight(text, days).map(Some).ok_or_else(|| wrong(text, "day; write it like `2026-11-27`")),
@@ -156,8 +152,8 @@ fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
     };
     Ok(DecisionFilter {
         by: text(&query.by),
-        kinds: named(&query.kind, &DecisionRow::KINDS, "kind of decision")?,
-        phases: named(&query.outcome, &Phase::NAMES, "state of a call")?,
+        kinds: named(&query.kind).map_err(|_| wrong(&query.kind, "kind of decision"))?,
+        states: named(&query.outcome).map_err(|_| wrong(&query.outcome, "state of a call"))?,
         agent: text(&query.agent),
         capability: text(&query.capability),
         from: day(&query.from, 0)?,
@@ -166,6 +162,11 @@ fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
         before,
         ..DecisionFilter::all(ROWS)
     })
+}
+
+/// The variant that a field of the form names; none if the field is empty.
+fn named<T: FromStr>(text: &str) -> Result<Vec<T>, T::Err> {
+    if text.is_empty() { Ok(Vec::new()) } else { text.parse().map(|named| vec![named]) }
 }
 
 /// The beginning of a UTC day, `days` days after `day`.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::extract::State;
 use holdshort_gate::command::DecisionOutcome;
-use holdshort_gate::{Reviewers, Time, Waiting};
+use holdshort_gate::{CallState, Reviewers, RunState, Time, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
@@ -22,8 +22,6 @@ const ROWS: usize = 50;
 
 /// The highest number of delayed runs that the page counts.
 const DELAYED_MAX: usize = 100;
-/// The states that wait for a reviewer.
-const WAITING: [&str; 2] = ["in-doubt", "held"];
 
 /// The filter of the inbox.
 #[derive(Default, Deserialize)]
@@ -73,7 +71,7 @@ struct Row {
     agent: Text,
     capability: Text,
     summary: Text,
-    phase: &'static str,
+    state: CallState,
     consequence: &'static str,
     approved_by: Vec<Text>,
     still_needed: u32,
@@ -99,7 +97,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         capabilities,
         filtered,
         rows: rows.iter().map(|row| Row::new(row, now)).collect(),
-        delayed: api.journal().count_runs("delayed", DELAYED_MAX).await?,
+        delayed: api.journal().count_runs(RunState::Delayed, DELAYED_MAX).await?,
         lately: history::lately(&api).await?,
         next,
     })
@@ -131,7 +129,7 @@ fn filter(
         capability: given(&query.capability),
         waiting_for: if everybody { Vec::new() } else { signed.0.reviewer().seats(now) },
         order: CallOrder::Ranked(after),
-        ..CallFilter::in_phases(&WAITING, limit)
+        ..CallFilter::in_states(&CallState::WAITING, limit)
     })
 }
 
@@ -179,7 +177,7 @@ impl Row {
             agent: Text::line(&row.agent),
             capability: Text::line(&row.capability.to_string()),
             summary: Text::line(&row.summary),
-            phase: row.phase,
+            state: row.state,
             consequence: consequence(row.consequence),
             approved_by: row.approved_by.iter().map(|name| Text::line(name)).collect(),
             still_needed: row.still_needed,

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use holdshort_gate::{RunId, Seq};
+use holdshort_gate::{CallState, RunId, RunState, Seq};
 use holdshort_journal::{CallFilter, RunRow};
 use serde::Deserialize;
 
@@ -45,7 +45,7 @@ struct RunPage {
     agent: Text,
     started_by: Text,
     created: When,
-    phase: &'static str,
+    state: RunState,
     over: bool,
     waiting_for: Option<u32>,
     reason: Option<Text>,
@@ -100,8 +100,8 @@ pub(super) async fn show(
         agent: Text::line(&row.agent),
         started_by: Text::line(&row.started_by),
         created: When::new(row.created_at, now),
-        phase: row.phase,
-        over: is_over(row.phase),
+        state: row.state,
+        over: row.state.is_over(),
         waiting_for: row.waiting_for,
         reason: row.reason.as_deref().map(Text::line),
         delayed: row.delayed.map(|(since, tries)| (When::new(since, now), tries)),
@@ -118,11 +118,6 @@ pub(super) async fn show(
         log_next,
         in_doubt: in_doubt(&api, &signed, &run).await?,
     })
-}
-
-/// Whether the run has ended, by the name of its phase.
-fn is_over(phase: &str) -> bool {
-    !["running", "delayed", "waiting", "sleeping"].contains(&phase)
 }
 
 /// A page of the agent's log, and the start of the next one.
@@ -144,7 +139,7 @@ async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Tex
 
 /// The run's effects in doubt.
 async fn in_doubt(api: &Api, signed: &Signed, run: &RunId) -> Result<Vec<Resolving>, Trouble> {
-    let filter = CallFilter { run: Some(run.clone()), ..CallFilter::in_phases(&["in-doubt"], IN_DOUBT) };
+    let filter = CallFilter { run: Some(run.clone()), ..CallFilter::in_states(&[CallState::InDoubt], IN_DOUBT) };
     let mut all = Vec::new();
     for row in api.journal().calls(filter).await? {
         let (subject, call) = approvals::load(api, run, row.call).await?;
@@ -159,7 +154,7 @@ struct CancelPage {
     frame: Frame,
     id: Text,
     agent: Text,
-    phase: &'static str,
+    state: RunState,
     over: bool,
     waiting_for: Option<u32>,
     seal: Seal,
@@ -173,9 +168,9 @@ fn to_cancel(run: &RunId) -> String {
 /// Asks for confirmation and a reason before the run is cancelled.
 pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
     let run = ids::run(&id)?;
-    let RunRow { agent, phase, waiting_for, .. } = runs::row(&api, &run).await?;
+    let RunRow { agent, state, waiting_for, .. } = runs::row(&api, &run).await?;
     let (id, agent, seal) = (Text::line(&id), Text::line(&agent), signed.seal(&to_cancel(&run)));
-    page(&CancelPage { frame: signed.frame("runs"), id, agent, phase, over: is_over(phase), waiting_for, seal })
+    page(&CancelPage { frame: signed.frame("runs"), id, agent, state, over: state.is_over(), waiting_for, seal })
 }
 
 /// Cancels the run.
@@ -185,20 +180,4 @@ pub(super) async fn cancel(State(api): State<Api>, signed: Signed, Path(id): Pat
     let reason = Message::of(&form, "reason")?.map(String::from);
     let _written = api.driver().cancel(&run, signed.name(), reason).await.map_err(Problem::from)?;
     Ok(Redirect::to(&format!("/runs/{run}")).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use holdshort_gate::RunPhase;
-
-    use super::*;
-
-    #[test]
-    fn a_run_is_over_in_the_states_that_the_gate_says() {
-        let over = ["finished", "failed", "trapped", "cancelled", "diverged"];
-        for name in RunPhase::NAMES {
-            assert_eq!(is_over(name), over.contains(&name), "{name}");
-        }
-        assert!(RunPhase::Cancelled.is_over() && !RunPhase::Ready.is_over());
-    }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
-use holdshort_gate::RunPhase;
+use holdshort_gate::RunState;
 use holdshort_journal::{RunFilter, RunRow};
 use serde::Deserialize;
 
@@ -27,8 +27,8 @@ pub(super) struct RunsQuery {
 #[template(path = "runs.html")]
 struct RunsPage {
     frame: Frame,
-    states: [&'static str; RunPhase::NAMES.len()],
-    state: &'static str,
+    states: [RunState; RunState::ALL.len()],
+    state: Option<RunState>,
     rows: Vec<Row>,
     next: Option<Text>,
 }
@@ -39,7 +39,7 @@ struct Row {
     agent: Text,
     task: Text,
     started_by: Text,
-    phase: &'static str,
+    state: RunState,
     /// Why the host cannot bring the run forward.
     delayed: Option<Text>,
     waiting_for: Option<u32>,
@@ -49,27 +49,26 @@ struct Row {
 /// Shows the list.
 pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<RunsQuery>) -> Answer {
     let state = match query.state.as_deref().filter(|state| !state.is_empty()) {
-        Some(state) => RunPhase::NAMES
-            .into_iter()
-            .find(|name| *name == state)
-            .ok_or_else(|| Problem::new(Kind::BadRequest, format!("`{}` is not a state of a run", shortened(state))))?,
-        None => "",
+        Some(text) => {
+            let wrong = |_| Problem::new(Kind::BadRequest, format!("`{}` is not a state of a run", shortened(text)));
+            Some(text.parse().map_err(wrong)?)
+        }
+        None => None,
     };
-    let phases = Some(state).filter(|state| !state.is_empty()).into_iter().collect();
     let before = query.before.as_deref().filter(|id| !id.is_empty()).map(ids::run).transpose()?;
     let now = api.journal().now();
-    let rows = api.journal().runs(RunFilter { phases, before, limit: ROWS }).await?;
+    let rows = api.journal().runs(RunFilter { states: state.into_iter().collect(), before, limit: ROWS }).await?;
     let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| Text::line(&row.id.0));
     let row = |row: RunRow| Row {
         id: Text::line(&row.id.0),
         agent: Text::line(&row.agent),
         task: Text::line(&story::short(&row.task)),
         started_by: Text::line(&row.started_by),
-        phase: row.phase,
+        state: row.state,
         delayed: row.delayed.and(row.reason.as_deref()).map(Text::line),
         waiting_for: row.waiting_for,
         created: When::new(row.created_at, now),
     };
     let rows = rows.into_iter().map(row).collect();
-    page(&RunsPage { frame: signed.frame("runs"), states: RunPhase::NAMES, state, rows, next })
+    page(&RunsPage { frame: signed.frame("runs"), states: RunState::ALL, state, rows, next })
 }

@@ -1,6 +1,6 @@
 //! The status of an approval: its state as a sentence, the decisions, and the effect.
 
-use holdshort_gate::{Call, EffectClass, Phase, Requirement, Subject, Time};
+use holdshort_gate::{Call, CallState, EffectClass, Phase, Requirement, Subject, Time};
 
 use super::frame::When;
 use crate::review::Text;
@@ -10,7 +10,7 @@ use crate::review::{story, waiting};
 #[derive(Debug)]
 pub(super) struct Standing {
     /// The name of the phase.
-    pub(super) phase: &'static str,
+    pub(super) state: CallState,
     /// The phase as a sentence.
     pub(super) sentence: Text,
     /// The decisions so far: time, text, and whether the decision still counts.
@@ -50,7 +50,7 @@ impl Standing {
             (When::new(made.at, now), Text::line(&story::decided(&made.decision)), counts)
         };
         Self {
-            phase: call.phase.name(),
+            state: call.phase.state(),
             sentence: Text::line(&sentence(call)),
             decisions: call.decisions.iter().map(decided).collect(),
             granted: granted(call, id).map(|(text, grant)| (Text::line(&text), Text::line(&grant))),

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdshort_gate::command::{CancelRun, CreateRun, CreateRunOnce, FindRun, Revision};
-use holdshort_gate::{Call, Digest, FunctionType, Refused, Request, RunId, RunLimits, Time, WitType};
+use holdshort_gate::{Call, Digest, FunctionType, Refused, Request, RunId, RunLimits, RunState, Time, WitType};
 use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
@@ -158,8 +158,8 @@ impl Runs {
         self.wake_ready().await?;
         loop {
             match hints.recv().await {
-                Ok(Hint { run, run_phase: "running", .. }) => self.wake(&run),
-                Ok(Hint { run_phase: "waiting" | "sleeping" | "delayed", .. }) => {}
+                Ok(Hint { run, run_state: RunState::Running, .. }) => self.wake(&run),
+                Ok(Hint { run_state: RunState::Waiting | RunState::Sleeping | RunState::Delayed, .. }) => {}
                 Ok(Hint { run, .. }) => self.0.hint(&run, true),
                 Err(RecvError::Lagged(_)) => {
                     self.0.live().values().for_each(|signal| signal.hint(false));
@@ -300,8 +300,8 @@ impl Runs {
     async fn wake_ready(&self) -> Result<(), ReadError> {
         let mut before = None;
         loop {
-            let phases = vec!["running", "delayed"];
-            let rows = self.0.journal.runs(RunFilter { phases, before, limit: SCAN_CHUNK }).await?;
+            let rows =
+                self.0.journal.runs(RunFilter { states: RunState::READY.to_vec(), before, limit: SCAN_CHUNK }).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             before = Some(last.id.clone());
             rows.iter().for_each(|row| self.wake(&row.id));

@@ -2,7 +2,7 @@
 //! is held under any policy, and under the earlier requirement too. The backtest treats the
 //! candidate in the same way.
 
-use holdshort_gate::{Requirement, Time};
+use holdshort_gate::{Requirement, Time, WaitEnd};
 
 use super::steps::{Asked, Came, End, Outcome, Said};
 use super::{Judged, Judgement, Verdict};
@@ -52,7 +52,7 @@ impl Earlier {
         let Judgement { verdict, requirement, .. } = &judged.judgement;
         self.asks = (!matches!(verdict, Verdict::Refuse(_))).then(|| requirement.clone());
         self.held = *verdict == Verdict::Hold;
-        if end.outcome == Outcome::Edited && !end.no.by.is_empty() {
+        if end.outcome == Outcome::Ended(WaitEnd::Edited) && !end.no.by.is_empty() {
             self.no = end.no.clone();
         }
         self.last = Some(judged).filter(|judged| judged.judgement.verdict == Verdict::Clear);

@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{EffectClass, Recorded, RunId, Time};
+use holdshort_gate::{EffectClass, Recorded, RunId, Time, WaitEnd};
 
 use holdshort_policy::candidate::{Candidate, Put};
 use holdshort_policy::load::Problems;
@@ -156,17 +156,21 @@ impl Backtest {
         let held = judgement.verdict == Verdict::Hold && end.outcome != Outcome::Granted;
         let (was, then) = (asked.requirement.as_ref(), held.then_some(&judgement.requirement));
         self.burden.add(key, asked.action.capability(), Asks { was, then, level: end.level });
-        if matches!((end.outcome, &judgement.verdict), (Outcome::Approved | Outcome::Granted, Verdict::Refuse(_))) {
+        if matches!(
+            (end.outcome, &judgement.verdict),
+            (Outcome::Ended(WaitEnd::Approved) | Outcome::Granted, Verdict::Refuse(_))
+        ) {
             self.report.approved_but_refused.add(|| Found::new(&judged, end.at, &end.yes));
         }
         match end.outcome {
-            Outcome::Rejected | Outcome::Expired | Outcome::Cancelled | Outcome::Waiting => {
+            Outcome::Waiting
+            | Outcome::Ended(WaitEnd::Rejected | WaitEnd::Expired | WaitEnd::Cancelled | WaitEnd::NotStarted) => {
                 self.came_to_nothing(key, &judged, end);
             }
-            Outcome::Cleared | Outcome::Granted | Outcome::Approved | Outcome::Edited => {
+            Outcome::Cleared | Outcome::Granted | Outcome::Ended(WaitEnd::Approved | WaitEnd::Edited) => {
                 self.earlier.entry(key.clone()).or_default().add(judged, end);
             }
-            Outcome::Answered | Outcome::Refused => {}
+            Outcome::Ended(WaitEnd::Answered) | Outcome::Refused => {}
         }
     }
 

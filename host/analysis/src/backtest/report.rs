@@ -111,11 +111,11 @@ pub struct Row {
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self(Outcome::ALL.iter().map(|(_, name)| Row { recorded: (*name).into(), ..Row::default() }).collect())
+        Self(Outcome::ALL.iter().map(|outcome| Row { recorded: outcome.name().into(), ..Row::default() }).collect())
     }
 
     pub(super) fn count(&mut self, outcome: Outcome, verdict: &Verdict) {
-        let index = Outcome::ALL.iter().position(|(known, _)| *known == outcome);
+        let index = Outcome::ALL.iter().position(|known| *known == outcome);
         let Some(row) = index.and_then(|index| self.0.get_mut(index)) else { return };
         match verdict {
             Verdict::Clear => row.clear += 1,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
     Action, Call, CallId, CallNumber, Capability, Consequence, Counted, Counter, EffectClass, Event, Phase, Recorded,
-    Requirement, RunId, Scope, Time, Total, Verdict, Vote,
+    Requirement, RunId, Scope, Time, Total, Verdict, Vote, WaitEnd,
 };
 use serde_json::Value;
 
@@ -21,13 +21,9 @@ pub(super) enum Outcome {
     Cleared,
     /// By a grant, without a reviewer.
     Granted,
-    Approved,
     /// The edited action is a proposal of its own.
-    Edited,
-    Rejected,
-    Answered,
-    Expired,
-    Cancelled,
+    /// After reviewers were asked. An edited action is a proposal of its own.
+    Ended(WaitEnd),
     /// The backtest ended before a decision.
     Waiting,
     Refused,
@@ -35,18 +31,29 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// The outcomes in the order of tables.
-    pub(super) const ALL: [(Self, &'static str); 10] = [
-        (Self::Cleared, "cleared"),
-        (Self::Granted, "cleared by a grant"),
-        (Self::Approved, "approved"),
-        (Self::Edited, "edited"),
-        (Self::Rejected, "rejected"),
-        (Self::Answered, "answered"),
-        (Self::Expired, "expired"),
-        (Self::Cancelled, "cancelled"),
-        (Self::Waiting, "waiting"),
-        (Self::Refused, "refused"),
+    pub(super) const ALL: [Self; 10] = [
+        Self::Cleared,
+        Self::Granted,
+        Self::Ended(WaitEnd::Approved),
+        Self::Ended(WaitEnd::Edited),
+        Self::Ended(WaitEnd::Rejected),
+        Self::Ended(WaitEnd::Answered),
+        Self::Ended(WaitEnd::Expired),
+        Self::Ended(WaitEnd::Cancelled),
+        Self::Waiting,
+        Self::Refused,
     ];
+
+    /// The heading of its row.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Cleared => "cleared",
+            Self::Granted => "cleared by a grant",
+            Self::Ended(end) => end.as_str(),
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// The origin of a proposal.
@@ -86,13 +93,12 @@ impl End {
         Self { outcome, at, level: 0, yes: Said::default(), no: Said::default() }
     }
 
-    /// The end with the rejections before an event, because an edit removes them.
-    fn of(call: &Call, outcome: Outcome, at: Time, rejections: &[Vote]) -> Self {
+    fn of(call: &Call, outcome: Outcome, at: Time) -> Self {
         let by = |votes: &[Vote]| votes.iter().map(|vote| vote.reviewer.clone()).collect::<Vec<_>>();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
         let no = said.clone().find(|said| said.verdict == Verdict::Reject).and_then(|said| said.message.clone());
         let yes = Said { by: by(&call.votes), words: said.next().and_then(|last| last.message.clone()) };
-        let no = Said { by: by(rejections), words: no.filter(|_| !rejections.is_empty()) };
+        let no = Said { by: by(&call.rejections), words: no.filter(|_| !call.rejections.is_empty()) };
         Self { outcome, at, level: call.level, yes, no }
     }
 }
@@ -237,7 +243,7 @@ impl Steps {
         let before = self.uses_totals.then(|| Counts::of(&key, &open)).flatten();
         let held = open.call.phase == Phase::Held;
         let own_vote = open.call.is_editors_own(event, at);
-        let (level, waits_since, rejections) = (open.call.level, open.call.waits_since, open.call.rejections.clone());
+        let (level, waits_since) = (open.call.level, open.call.waits_since);
         // A damaged journal is reported by its host.
         if open.call.apply(event, at).is_err() {
             return;
@@ -248,12 +254,8 @@ impl Steps {
             let right_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer).clone();
             steps.push(Step::Decided { key: key.clone(), right_of, at });
         }
-        if held && let Some(outcome) = outcome(event, &open.call) {
-            let edited = outcome == Outcome::Edited;
-            let rejections = if edited { &rejections } else { &open.call.rejections };
-            let end = End::of(&open.call, outcome, at, rejections);
-            let end = Box::new(if edited { End { level, ..end } } else { end });
-            steps.push(Step::Ended { key: key.clone(), end });
+        if held && let Some(end) = WaitEnd::of(event, held, &open.call) {
+            steps.push(Step::Ended { key: key.clone(), end: Box::new(End::of(&open.call, Outcome::Ended(end), at)) });
         }
         self.recount(&key, before, Some(&open));
         #[allow(clippy::wildcard_enum_match_arm, reason = "only these make a revision")]
@@ -271,7 +273,7 @@ impl Steps {
 
     /// The state of a proposal without a decision.
     pub(super) fn waiting(&self, key: &Key, at: Time) -> End {
-        let waits = |open: &Open| End::of(&open.call, Outcome::Waiting, at, &open.call.rejections);
+        let waits = |open: &Open| End::of(&open.call, Outcome::Waiting, at);
         self.open.get(key).map_or_else(|| End::at_once(Outcome::Waiting, at), waits)
     }
 
@@ -367,27 +369,5 @@ impl Counts {
     fn of((run, _): &Key, Open { call, agent, .. }: &Open) -> Option<Self> {
         let at = call.counted_at?;
         Some(Self { counters: counters(run, agent, call.action().capability(), at), money: money(call.action()), at })
-    }
-}
-
-/// The outcome of a held proposal, if an event decides it.
-fn outcome(event: &Event, call: &Call) -> Option<Outcome> {
-    if matches!(event, Event::CallRevised { .. }) {
-        return Some(Outcome::Edited);
-    }
-    match &call.phase {
-        Phase::Approved { .. } => Some(Outcome::Approved),
-        Phase::Rejected { .. } => Some(Outcome::Rejected),
-        Phase::Answered { .. } => Some(Outcome::Answered),
-        Phase::Expired => Some(Outcome::Expired),
-        Phase::Cancelled => Some(Outcome::Cancelled),
-        Phase::Refused(_)
-        | Phase::Cleared { .. }
-        | Phase::Held
-        | Phase::Started
-        | Phase::Succeeded { .. }
-        | Phase::Failed { .. }
-        | Phase::InDoubt { .. }
-        | Phase::Unresolved { .. } => None,
     }
 }

@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdshort_gate::{Capability, Time, totals};
+use holdshort_gate::{Capability, Time, WaitEnd, totals};
 
 use super::Known;
 use super::like::{Fullest, Like, Suggested};
 use super::open::{Open, Step};
-use super::tally::End;
 
 /// The minimum number of calls for a pattern.
 pub(super) const CALLS_MIN: u64 = 20;
@@ -81,15 +80,15 @@ impl Days {
 impl Habits {
     /// Records what an event did to a call.
     pub(super) fn follow(&mut self, open: &Open, step: &Step, at: Time) {
-        let ended = step.end.is_some_and(|end| end != End::NotStarted);
+        let ended = step.end.is_some_and(|end| end != WaitEnd::NotStarted);
         if open.is_question() || !(ended || step.reheld) {
             return;
         }
         let (agent, capability) = (open.agent().to_owned(), open.capability());
-        if step.end == Some(End::Approved) {
+        if step.end == Some(WaitEnd::Approved) {
             self.day(&agent, &capability, open.like().into_iter().flat_map(Like::money), at);
         }
-        if step.end != Some(End::Approved) || !open.is_first_revision() || open.split() {
+        if step.end != Some(WaitEnd::Approved) || !open.is_first_revision() || open.split() {
             self.full |= self.doubted.len() >= HABITS_MAX;
             if !self.full {
                 self.doubted.insert((agent, capability));

@@ -22,12 +22,12 @@ pub mod words;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict, totals};
+use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict, WaitEnd, totals};
 
 use habits::Habits;
 use holdshort_policy::schema::Types;
 use open::{Made, Open, Step};
-use tally::{End, Table, Tally};
+use tally::{Table, Tally};
 
 pub use report::Report;
 
@@ -340,9 +340,9 @@ impl Tally {
     }
 
     /// Counts the end of a hold.
-    fn ended(&mut self, end: End, several: bool, split: bool) {
+    fn ended(&mut self, end: WaitEnd, several: bool, split: bool) {
         *self.ends.entry(end).or_default() += 1;
-        if several && end == End::Approved {
+        if several && end == WaitEnd::Approved {
             self.several += 1;
         }
         self.split += u64::from(split);

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, Call, CallNumber, Digest, Event, FunctionType, Phase, Proposal, Time, Verdict};
+use holdshort_gate::{Action, Call, CallNumber, Digest, Event, FunctionType, Phase, Proposal, Time, Verdict, WaitEnd};
 use serde_json::{Value, json};
 
 use super::Known;
 use super::like::Like;
-use super::tally::End;
 
 /// The speed of silent reading: 238 words a minute for English non-fiction (M. Brysbaert, "How many
 /// words do we read per minute? A review and meta-analysis of reading rate", Journal of Memory and
@@ -33,7 +32,7 @@ pub(super) struct Step {
     /// The decision that was made.
     pub(super) made: Option<Made>,
     /// The end of a hold.
-    pub(super) end: Option<End>,
+    pub(super) end: Option<WaitEnd>,
     /// The call was held again because a material fact changed.
     pub(super) reheld: bool,
     /// An escalation added reviewers.
@@ -125,7 +124,7 @@ impl Open {
         // The journal contains only events that apply.
         let _ = self.call.apply(&slim(event), at);
         self.call.decisions.clear();
-        let mut step = Step { end: self.end(event, was_held && !own_vote), ..Step::default() };
+        let mut step = Step { end: WaitEnd::of(event, was_held && !own_vote, &self.call), ..Step::default() };
         if self.call.stage > stage {
             self.began = at;
         }
@@ -167,32 +166,6 @@ impl Open {
         let level = (0..=self.call.level).find(|level| requirement.admits_in(right_of, self.call.stage, *level));
         let called_in = level.and_then(|level| self.escalated.get(level.checked_sub(1)?));
         called_in.copied().unwrap_or(self.began).max(self.began)
-    }
-
-    /// The end of the hold, if this event ended it.
-    fn end(&self, event: &Event, was_held: bool) -> Option<End> {
-        if let Some((_, _, Verdict::Edit(_))) = made_by(event) {
-            return Some(End::Edited);
-        }
-        match &self.call.phase {
-            Phase::Expired => Some(if was_held { End::Expired } else { End::NotStarted }),
-            _ if !was_held => None,
-            // The answer is an event of its own in the same transaction.
-            Phase::Held => {
-                made_by(event).filter(|(_, _, verdict)| matches!(verdict, Verdict::Respond(_))).map(|_| End::Answered)
-            }
-            Phase::Approved { .. } => Some(End::Approved),
-            Phase::Rejected { .. } => Some(End::Rejected),
-            Phase::Cancelled => Some(End::Cancelled),
-            Phase::Answered { .. }
-            | Phase::Refused(_)
-            | Phase::Cleared { .. }
-            | Phase::Started
-            | Phase::Succeeded { .. }
-            | Phase::Failed { .. }
-            | Phase::InDoubt { .. }
-            | Phase::Unresolved { .. } => None,
-        }
     }
 
     /// Whether no further event can happen to the call.

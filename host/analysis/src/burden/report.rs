@@ -1,11 +1,12 @@
 //! The report of the figures: as JSON for programs, as the data for the page and the terminal.
 
+use holdshort_gate::WaitEnd;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::tally::{End, OTHER, Table, Tally};
+use super::tally::{OTHER, Table, Tally};
 use super::times::Times;
 use super::{Burden, habits};
 
@@ -208,16 +209,19 @@ impl CallFigures {
             share_cleared: part(cleared, all),
             share_held: part(held, all),
             share_refused: part(refused, all),
-            approved: end(End::Approved),
-            rejected: end(End::Rejected),
-            answered: end(End::Answered),
-            edited: end(End::Edited),
-            expired: end(End::Expired),
-            cancelled: end(End::Cancelled),
-            not_started: end(End::NotStarted),
+            approved: end(WaitEnd::Approved),
+            rejected: end(WaitEnd::Rejected),
+            answered: end(WaitEnd::Answered),
+            edited: end(WaitEnd::Edited),
+            expired: end(WaitEnd::Expired),
+            cancelled: end(WaitEnd::Cancelled),
+            not_started: end(WaitEnd::NotStarted),
             reheld,
             escalated,
-            approval_rate: part(end(End::Approved), end(End::Approved) + end(End::Rejected) + end(End::Edited)),
+            approval_rate: part(
+                end(WaitEnd::Approved),
+                end(WaitEnd::Approved) + end(WaitEnd::Rejected) + end(WaitEnd::Edited),
+            ),
             decisions: DecisionFigures::new(tally),
         }
     }

@@ -2,54 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use holdshort_gate::WaitEnd;
+
 use super::times::Times;
 
 /// The maximum number of names in a table. Further names are counted as [`OTHER`].
 pub const NAMES_MAX: usize = 200;
 /// The name for all names beyond the limit.
 pub const OTHER: &str = "other";
-
-/// The ways in which a hold ends. A hold is one revision of a call that waits for reviewers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// All required reviewers approved.
-    Approved,
-    /// Enough reviewers rejected.
-    Rejected,
-    Answered,
-    /// A reviewer made another revision.
-    Edited,
-    Expired,
-    Cancelled,
-    /// The call was already cleared, and its effect did not start in time.
-    NotStarted,
-}
-
-impl End {
-    /// All ways in a fixed order.
-    pub const ALL: [Self; 7] = [
-        Self::Approved,
-        Self::Rejected,
-        Self::Answered,
-        Self::Edited,
-        Self::Expired,
-        Self::Cancelled,
-        Self::NotStarted,
-    ];
-
-    /// The name in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Rejected => "rejected",
-            Self::Answered => "answered",
-            Self::Edited => "edited",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-            Self::NotStarted => "not-started",
-        }
-    }
-}
 
 /// The counters for one name.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +22,7 @@ pub struct Tally {
     pub refused: u64,
     /// The ends of holds. Each revision is a hold of its own, unless the editor's own vote approves
     /// it at once.
-    pub ends: BTreeMap<End, u64>,
+    pub ends: BTreeMap<WaitEnd, u64>,
     /// Calls that were held again because a material fact changed.
     pub reheld: u64,
     /// Escalations.
@@ -87,7 +47,7 @@ pub struct Tally {
 
 impl Tally {
     /// The number of holds that ended in this way.
-    pub fn ends(&self, end: End) -> u64 {
+    pub fn ends(&self, end: WaitEnd) -> u64 {
         self.ends.get(&end).copied().unwrap_or(0)
     }
 

@@ -435,9 +435,10 @@ fn same(tally: &Tally, plain: &Plain, what: &str) {
         ("hasty", tally.hasty),
     ]
     .into();
-    found.extend(End::ALL.iter().filter(|end| **end != End::Edited).map(|end| (end.name(), tally.ends(*end))));
+    found
+        .extend(WaitEnd::ALL.iter().filter(|end| **end != WaitEnd::Edited).map(|end| (end.as_str(), tally.ends(*end))));
     // For reviewers, edits count as decisions; for calls, they count as ends of holds.
-    found.insert("edited", tally.edits.max(tally.ends(End::Edited)));
+    found.insert("edited", tally.edits.max(tally.ends(WaitEnd::Edited)));
     found.retain(|_, count| *count > 0);
     assert_eq!(found, plain.counts, "{what}");
     let mut times = plain.times.clone();

@@ -11,7 +11,7 @@ use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::grant::{Grant, NotGranted};
 use crate::ids::{Digest, Time};
-use crate::phase::Phase;
+use crate::phase::{CallState, Phase};
 use crate::run::Run;
 
 /// The largest number of decisions of one person on a call; the last one stands. Every decision reads all decisions and revisions of the call,
@@ -62,8 +62,8 @@ pub struct Decide {
 /// What a decision led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionOutcome {
-    /// Where the call stands now; see [`Phase::name`].
-    pub phase: &'static str,
+    /// Where the call stands now.
+    pub state: CallState,
     /// How many more people must approve; 0 once it is decided.
     pub still_needed: u32,
     /// The current clearance digest: another one after an edit.
@@ -117,7 +117,7 @@ impl Command for Decide {
         };
         let mut after = call.clone();
         for event in &events {
-            after.apply(event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
+            after.apply(event, now).map_err(|_| Refused::WrongPhase(call.phase.state()))?;
         }
         // A vote that did not count, or that needs further votes, makes no grant.
         if after.granted != call.granted && !matches!(after.phase, Phase::Approved { .. }) {
@@ -203,7 +203,7 @@ impl Decide {
 
     /// Checks everything that is the same for all kinds of decisions, and returns the proposal.
     fn open<'a>(&self, run: &Run, call: &'a Call, now: Time) -> Result<&'a Proposal, Refused> {
-        let proposal = call.proposal().ok_or(Refused::WrongPhase(call.phase.name()))?;
+        let proposal = call.proposal().ok_or(Refused::WrongPhase(call.phase.state()))?;
         let requirement = &proposal.requirement;
         call.admits(self.right_of())?;
         undecided(call)?;
@@ -266,12 +266,12 @@ fn undecided(call: &Call) -> Result<(), Refused> {
             let decided = call.phase != Phase::Cancelled;
             let last = call.decisions.last().filter(|_| decided);
             let winner = last.map(|made| Box::new(made.decision.clone()));
-            Err(Refused::AlreadyDecided { winner, phase: call.phase.name() })
+            Err(Refused::AlreadyDecided { winner, state: call.phase.state() })
         }
     }
 }
 
 fn outcome(call: &Call, repeated: bool) -> Result<DecisionOutcome, Refused> {
     let clearance = call.clearance.ok_or(Refused::ClearanceMismatch)?;
-    Ok(DecisionOutcome { phase: call.phase.name(), still_needed: call.still_needed(), clearance, repeated })
+    Ok(DecisionOutcome { state: call.phase.state(), still_needed: call.still_needed(), clearance, repeated })
 }

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::feasible::CannotBeMet;
 use crate::ids::Time;
 use crate::permit::Permit;
-use crate::phase::Phase;
+use crate::phase::{CallState, Phase};
 use crate::run::Run;
 
 /// Begins an attempt. Votes, clearance digest, start-by and cancellation are checked here, on the journaled state.
@@ -29,7 +29,7 @@ impl Command for Start {
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Permit), Refused> {
         let (run, call) = subject.call()?;
-        let wrong = Refused::WrongPhase(call.phase.name());
+        let wrong = Refused::WrongPhase(call.phase.state());
         let proposal = call.proposal().ok_or_else(|| wrong.clone())?;
         let (start_by, votes_count) = match call.phase {
             Phase::Cleared { start_by } => (start_by, false),
@@ -116,15 +116,15 @@ pub struct Finish {
 
 impl Sealed for Finish {}
 impl Command for Finish {
-    /// The phase the call is in now; see [`Phase::name`].
-    type Out = &'static str;
+    /// Where the call stands now.
+    type Out = CallState;
 
     fn rests_on(&self) -> RestsOn {
         let Outcome::FactsChanged { proposal, .. } = &self.outcome else { return RestsOn::default() };
         RestsOn { like: Some(proposal.likeness()), ..RestsOn::default() }
     }
 
-    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, &'static str), Refused> {
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, CallState), Refused> {
         let (run, number) = subject.call().map(|(run, call)| (run, call.number))?;
         let call = attempted(subject, self.attempt)?;
         let (attempt, evidence) = (self.attempt, self.evidence);
@@ -142,7 +142,7 @@ impl Command for Finish {
                 Ok(until) => Event::EffectPostponed { call: number, attempt, reason, until },
                 Err(why) => Event::EffectFailed { call: number, attempt, reason: format!("{reason}; {why}"), evidence },
             },
-            Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), "in-doubt")),
+            Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), CallState::InDoubt)),
             // The attempt's own reply is about this attempt; a lookup, by the key, is about all of them.
             Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
             // The run is over, so nobody waits for the call and reviewers are not asked again.
@@ -170,8 +170,8 @@ impl Command for Finish {
             }
         };
         let mut after = call.clone();
-        after.apply(&event, now).map_err(|_| Refused::WrongPhase(call.phase.name()))?;
-        Ok((vec![event], after.phase.name()))
+        after.apply(&event, now).map_err(|_| Refused::WrongPhase(call.phase.state()))?;
+        Ok((vec![event], after.phase.state()))
     }
 }
 
@@ -228,7 +228,7 @@ pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refuse
         Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt => Ok(call),
         Phase::Started | Phase::InDoubt { .. } => Err(Refused::OtherAttempt { found: attempt, current: call.attempts }),
         Phase::Succeeded { .. } | Phase::Failed { .. } | Phase::Unresolved { .. } => {
-            Err(Refused::AlreadyDecided { winner: None, phase: call.phase.name() })
+            Err(Refused::AlreadyDecided { winner: None, state: call.phase.state() })
         }
         Phase::Refused(_)
         | Phase::Cleared { .. }
@@ -237,6 +237,6 @@ pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refuse
         | Phase::Rejected { .. }
         | Phase::Answered { .. }
         | Phase::Expired
-        | Phase::Cancelled => Err(Refused::WrongPhase(call.phase.name())),
+        | Phase::Cancelled => Err(Refused::WrongPhase(call.phase.state())),
     }
 }

@@ -104,7 +104,7 @@ fn ready(subject: &Subject) -> Result<&Run, Refused> {
         | RunPhase::Finished(_)
         | RunPhase::Trapped(_)
         | RunPhase::Cancelled
-        | RunPhase::Diverged(_) => Err(Refused::RunNotReady(run.phase.name())),
+        | RunPhase::Diverged(_) => Err(Refused::RunNotReady(run.phase.state())),
     }
 }
 
@@ -161,7 +161,7 @@ impl Command for FireTimer {
             | RunPhase::Finished(_)
             | RunPhase::Trapped(_)
             | RunPhase::Cancelled
-            | RunPhase::Diverged(_) => Err(Refused::RunNotReady(run.phase.name())),
+            | RunPhase::Diverged(_) => Err(Refused::RunNotReady(run.phase.state())),
         }
     }
 }
@@ -208,7 +208,7 @@ impl Command for EndRun {
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let run = subject.run()?;
         if run.phase.is_over() {
-            return Err(Refused::RunNotReady(run.phase.name()));
+            return Err(Refused::RunNotReady(run.phase.state()));
         }
         let event = match self.0 {
             End::Finished(result) => Event::RunFinished { result },
@@ -239,7 +239,7 @@ impl Command for CancelRun {
         match &run.phase {
             // Asking twice is no error.
             RunPhase::Cancelled => return Ok((Vec::new(), ())),
-            phase if phase.is_over() => return Err(Refused::RunNotReady(phase.name())),
+            phase if phase.is_over() => return Err(Refused::RunNotReady(phase.state())),
             RunPhase::Ready
             | RunPhase::Delayed(_)
             | RunPhase::Waiting(_)

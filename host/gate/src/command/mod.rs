@@ -25,7 +25,8 @@ use crate::decision::Decision;
 use crate::event::Event;
 use crate::grant::{Granted, NotGranted};
 use crate::ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Time};
-use crate::run::{Made, Run};
+use crate::phase::CallState;
+use crate::run::{Made, Run, RunState};
 use crate::totals::{Counted, Counter};
 
 mod sealed {
@@ -105,7 +106,7 @@ pub enum Refused {
     NoSuchCall,
     /// The run is over, or waits for something else.
     #[error("the run is {0}")]
-    RunNotReady(&'static str),
+    RunNotReady(RunState),
     /// The call's number is not the next one: something before it was not written.
     #[error("call {found} cannot be written after call {last}")]
     OutOfOrder {
@@ -128,7 +129,7 @@ pub enum Refused {
         /// The decision that won, if a person's decision did.
         winner: Option<Box<Decision>>,
         /// Where the call stands.
-        phase: &'static str,
+        state: CallState,
     },
     /// The approval lapsed.
     #[error("the approval has expired")]
@@ -155,7 +156,7 @@ pub enum Refused {
     TooManyRevisions,
     /// The call is not in a phase that allows the step.
     #[error("the call is {0}")]
-    WrongPhase(&'static str),
+    WrongPhase(CallState),
     /// The time to start after the clearance is over.
     #[error("the clearance expired before the effect started")]
     StartTooLate,

@@ -7,7 +7,7 @@ use crate::clearance::EffectClass;
 use crate::decision::Resolution;
 use crate::event::Event;
 use crate::ids::Time;
-use crate::phase::Phase;
+use crate::phase::{CallState, Phase};
 
 /// A person settles an effect that is in doubt.
 #[derive(Clone, Debug)]
@@ -24,13 +24,13 @@ pub struct Resolve {
 
 impl Sealed for Resolve {}
 impl Command for Resolve {
-    /// The phase the call is in now; see [`Phase::name`].
-    type Out = &'static str;
+    /// Where the call stands now.
+    type Out = CallState;
 
-    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, &'static str), Refused> {
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, CallState), Refused> {
         let (run, _) = subject.call()?;
         let call = attempted(subject, self.attempt)?;
-        let wrong = Refused::WrongPhase(call.phase.name());
+        let wrong = Refused::WrongPhase(call.phase.state());
         let (Phase::InDoubt { .. }, Some(proposal)) = (&call.phase, call.proposal()) else {
             return Err(wrong);
         };
@@ -45,7 +45,7 @@ impl Command for Resolve {
         let event = Event::EffectResolved { call: call.number, attempt, by, resolution, message };
         let mut after = call.clone();
         after.apply(&event, now).map_err(|_| wrong)?;
-        Ok((vec![event], after.phase.name()))
+        Ok((vec![event], after.phase.state()))
     }
 }
 

@@ -2,7 +2,21 @@
 
 use super::Event;
 use crate::ids::CallNumber;
-use crate::phase::names;
+
+/// Gives every kind its name: a match, which does not compile while a variant is missing, and the list of all names.
+macro_rules! names {
+    ($($variant:pat => $name:literal,)+) => {
+        /// The name that the API and the pages use.
+        pub fn name(&self) -> &'static str {
+            match self {
+                $($variant => $name,)+
+            }
+        }
+
+        /// Every name, in the order of the enum; a test that must cover every kind iterates over this.
+        pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];
+    };
+}
 
 impl Event {
     names! {

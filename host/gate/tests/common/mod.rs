@@ -6,8 +6,8 @@ use holdshort_gate::command::{
     Choice, CreateRun, Decide, DecisionOutcome, Finish, Outcome, Propose, Proposed, Revision, Start,
 };
 use holdshort_gate::{
-    Action, Command, Counted, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Permit, Proposal,
-    Refused, Requirement, Reviewers, RunId, RunLimits, Subject, Time, WitType,
+    Action, CallState, Command, Counted, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Permit,
+    Proposal, Refused, Requirement, Reviewers, RunId, RunLimits, Subject, Time, WitType,
 };
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ impl World {
         self.submit(Start { perform_within_ms: 1_000 })
     }
 
-    pub fn finish(&mut self, attempt: u32, outcome: Outcome) -> Result<&'static str, Refused> {
+    pub fn finish(&mut self, attempt: u32, outcome: Outcome) -> Result<CallState, Refused> {
         self.submit(Finish { attempt, outcome, evidence: None })
     }
 
@@ -126,7 +126,7 @@ impl World {
     }
 
     pub fn phase(&self) -> &'static str {
-        self.subject.call.as_ref().unwrap().phase.name()
+        self.subject.call.as_ref().unwrap().phase.state().as_str()
     }
 
     pub fn pass_ms(&mut self, ms: u64) {

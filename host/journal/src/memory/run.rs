@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use holdshort_gate::{Call, CallNumber};
 
 use crate::rows::{LogLine, Position};
-use crate::store::{LOG_LINES_MAX, RunState};
+use crate::store::{LOG_LINES_MAX, StoredRun};
 
 /// A run with what the SQLite store keeps in tables of their own.
 pub(super) struct KeptRun {
-    pub(super) state: RunState,
+    pub(super) state: StoredRun,
     /// Out of its first event, because a state does not hold it.
     pub(super) task: String,
     /// Where its events are among all events.
@@ -22,7 +22,7 @@ pub(super) struct KeptRun {
 }
 
 impl KeptRun {
-    pub(super) fn new(state: RunState, task: String) -> Self {
+    pub(super) fn new(state: StoredRun, task: String) -> Self {
         let (events, calls, logs) = (Vec::new(), BTreeMap::new(), VecDeque::new());
         Self { state, task, events, calls, logs, logs_dropped: 0 }
     }

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use holdshort_gate::event::EVENT_FORMAT;
-use holdshort_gate::{Digest, Recorded, Run, RunPhase, Time};
+use holdshort_gate::{Digest, Recorded, Run, RunPhase, RunState, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::ReadError;
-use crate::store::RunState;
+use crate::store::StoredRun;
 
 /// A body larger than this goes to the blobs, so that lists and indices stay small.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -94,29 +94,28 @@ impl Standing {
     }
 
     /// The run, with its first event. `id` is for the error's reader.
-    pub(super) fn run(&self, created: &Recorded, id: &str) -> Result<RunState, ReadError> {
+    pub(super) fn run(&self, created: &Recorded, id: &str) -> Result<StoredRun, ReadError> {
         let damaged = |why: &str| ReadError::Damaged(format!("run {id}: {why}"));
         let opened =
             Run::open(&created.event, created.at).ok_or_else(|| damaged("its first event does not create it"))?;
         let phase = self.phase().ok_or_else(|| damaged(&format!("unknown phase `{}`", self.phase)))?;
         let Self { calls, held, last_consequential, timers, updated_at, .. } = *self;
         let run = Run { calls, held, last_consequential, timers, phase, ..opened };
-        Ok(RunState { run, last_seq: natural(self.last_seq), updated_at })
+        Ok(StoredRun { run, last_seq: natural(self.last_seq), updated_at })
     }
 
     fn phase(&self) -> Option<RunPhase> {
         let detail = || self.detail.clone().unwrap_or_default();
-        Some(match self.phase.as_str() {
-            "running" => RunPhase::Ready,
-            "delayed" => RunPhase::Delayed(serde_json::from_str(&detail()).ok()?),
-            "waiting" => RunPhase::Waiting(self.last_consequential?),
-            "sleeping" => RunPhase::Sleeping { timer: self.timers, until: Time(natural(self.deadline?)) },
-            "finished" => RunPhase::Finished(Ok(detail())),
-            "failed" => RunPhase::Finished(Err(detail())),
-            "trapped" => RunPhase::Trapped(detail()),
-            "cancelled" => RunPhase::Cancelled,
-            "diverged" => RunPhase::Diverged(detail()),
-            _ => return None,
+        Some(match self.phase.parse().ok()? {
+            RunState::Running => RunPhase::Ready,
+            RunState::Delayed => RunPhase::Delayed(serde_json::from_str(&detail()).ok()?),
+            RunState::Waiting => RunPhase::Waiting(self.last_consequential?),
+            RunState::Sleeping => RunPhase::Sleeping { timer: self.timers, until: Time(natural(self.deadline?)) },
+            RunState::Finished => RunPhase::Finished(Ok(detail())),
+            RunState::Failed => RunPhase::Finished(Err(detail())),
+            RunState::Trapped => RunPhase::Trapped(detail()),
+            RunState::Cancelled => RunPhase::Cancelled,
+            RunState::Diverged => RunPhase::Diverged(detail()),
         })
     }
 }

@@ -10,7 +10,7 @@ use super::codec::{BODY_BYTES_MAX, detail, integer};
 use super::told as notes;
 use crate::history::deed;
 use crate::rows::{Entry, timer};
-use crate::store::{Batch, LOG_LINES_MAX, RunState, opens, revises};
+use crate::store::{Batch, LOG_LINES_MAX, StoredRun, opens, revises};
 
 /// The statements of one transaction.
 pub(super) struct Insert<'a> {
@@ -85,7 +85,7 @@ impl<'a> Insert<'a> {
     }
 
     /// Inserts the run or brings its row up to date, and remembers the row's number for what follows in the batch.
-    pub(super) fn run(&mut self, id: &RunId, state: &RunState) -> rusqlite::Result<()> {
+    pub(super) fn run(&mut self, id: &RunId, state: &StoredRun) -> rusqlite::Result<()> {
         let upsert = "INSERT INTO runs (id, phase, last_seq, calls, held, last_consequential, timers, detail, deadline, updated_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET \
              phase = excluded.phase, last_seq = excluded.last_seq, calls = excluded.calls, held = excluded.held, \
@@ -94,7 +94,7 @@ impl<'a> Insert<'a> {
         let run = &state.run;
         let values = (
             &id.0,
-            run.phase.name(),
+            run.phase.state().as_str(),
             integer(state.last_seq),
             run.calls,
             run.held,

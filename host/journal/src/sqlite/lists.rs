@@ -1,6 +1,6 @@
 //! Lists of calls and decisions. Indices and projected columns choose the rows; only the rows of the page are read, by [`row`](super::row).
 
-use holdshort_gate::{CallId, Digest, Phase, RunId, Time};
+use holdshort_gate::{CallId, CallState, Digest, RunId, Time};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -8,17 +8,19 @@ use super::codec::{integer, limit, natural};
 use super::row::{PLACE, Place, call_row, decision_row, grant_row};
 use crate::error::ReadError;
 use crate::history::words;
-use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow, Rank};
+use crate::lists::{
+    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, GrantFilter, GrantRow, Rank,
+};
 use crate::rows::Position;
 
-/// A phase at a time, each in the order of its index; then the first of all.
+/// A state at a time, each in the order of its index; then the first of all.
 /// The cursor is a place in that order, which stays where it is when the row that gave it moves on.
 pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
     let ranked = matches!(filter.order, CallOrder::Ranked(_));
-    let every = if ranked { &Phase::NAMES[..] } else { &[] };
-    let phases = if filter.phases.is_empty() { every } else { &filter.phases };
-    let mut found = each_phase(phases, |phase| {
-        let mut wanted = Conditions::of_calls(filter, phase);
+    let every = if ranked { &CallState::ALL[..] } else { &[] };
+    let states = if filter.states.is_empty() { every } else { &filter.states };
+    let mut found = each_state(states, |state| {
+        let mut wanted = Conditions::of_calls(filter, state);
         match filter.order {
             CallOrder::Proposed(after) => {
                 wanted.add_some("calls.position > ?", after.map(|Position(after)| integer(after)));
@@ -74,8 +76,8 @@ pub(super) fn key(digest: &Digest) -> i64 {
 
 /// Counts from projected columns alone, up to the filter's limit.
 pub(super) fn count_calls(connection: &Connection, filter: &CallFilter) -> Result<usize, ReadError> {
-    let counts = each_phase(&filter.phases, |phase| {
-        let wanted = Conditions::of_calls(filter, phase);
+    let counts = each_state(&filter.states, |state| {
+        let wanted = Conditions::of_calls(filter, state);
         let limit = limit(filter.limit);
         let select = format!("SELECT count(*) FROM (SELECT 1 FROM calls {} LIMIT {limit})", wanted.sql());
         let mut statement = connection.prepare_cached(&select)?;
@@ -102,8 +104,8 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
         wanted.values.push(words.join(" AND ").into());
     }
     wanted.add_some("decisions.reviewer = (SELECT number FROM names WHERE text = ?)", filter.by.clone());
-    wanted.among("decisions.kind", filter.kinds.iter().map(|kind| Value::from(kind_number(kind))));
-    wanted.among("calls.phase", filter.phases.iter().map(|phase| Value::from((*phase).to_owned())));
+    wanted.among("decisions.kind", filter.kinds.iter().map(|kind| Value::from(kind_number(*kind))));
+    wanted.among("calls.phase", filter.states.iter().map(|state| Value::from(state.as_str().to_owned())));
     wanted.of(filter.run.as_ref(), filter.agent.as_ref(), filter.capability.as_ref());
     let bound = |at: Option<Time>| at.map(|at| first_since(connection, at)).transpose();
     wanted.add_some("decisions.position >= ?", bound(filter.from)?);
@@ -146,8 +148,8 @@ pub(super) fn grants(connection: &Connection, filter: &GrantFilter) -> Result<Ve
 }
 
 /// How a kind of decision is written down.
-pub(super) fn kind_number(kind: &str) -> Option<i64> {
-    DecisionRow::KINDS.iter().position(|known| *known == kind).and_then(|number| i64::try_from(number).ok())
+pub(super) fn kind_number(kind: DecisionKind) -> i64 {
+    kind as i64
 }
 
 /// The first place whose event was written at `at` or later. Time never goes back in a journal, so that halving finds it, without an index.
@@ -165,18 +167,18 @@ fn first_since(connection: &Connection, at: Time) -> Result<i64, ReadError> {
     Ok(low)
 }
 
-/// Runs a query once for each phase, or once for all, because one phase at a time is read in the order of its index.
+/// Runs a query once for each state, or once for all, because one state at a time is read in the order of its index.
 /// Each query is limited by itself, so the caller sorts what was found in all and cuts it once more.
-pub(super) fn each_phase<T>(
-    phases: &[&'static str],
-    mut query: impl FnMut(Option<&'static str>) -> Result<Vec<T>, ReadError>,
+pub(super) fn each_state<S: Copy, T>(
+    states: &[S],
+    mut query: impl FnMut(Option<S>) -> Result<Vec<T>, ReadError>,
 ) -> Result<Vec<T>, ReadError> {
-    if phases.is_empty() {
+    if states.is_empty() {
         return query(None);
     }
     let mut found = Vec::new();
-    for phase in phases {
-        found.extend(query(Some(phase))?);
+    for state in states {
+        found.extend(query(Some(*state))?);
     }
     Ok(found)
 }
@@ -189,10 +191,10 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// What a filter asks of calls in one phase, or in any.
-    fn of_calls(filter: &CallFilter, phase: Option<&'static str>) -> Self {
+    /// What a filter asks of calls in one state, or in any.
+    fn of_calls(filter: &CallFilter, state: Option<CallState>) -> Self {
         let mut wanted = Self::default();
-        wanted.add_some("calls.phase = ?", phase.map(str::to_owned));
+        wanted.add_some("calls.phase = ?", state.map(|state| state.as_str().to_owned()));
         wanted.of(filter.run.as_ref(), filter.agent.as_ref(), filter.capability.as_ref());
         let waits = "calls.everybody <> EXISTS (SELECT 1 FROM exceptions WHERE exceptions.position = calls.position \
                      AND exceptions.reviewer = (SELECT number FROM names WHERE text = ?))";

@@ -19,7 +19,7 @@ use crate::error::ReadError;
 use crate::history::{Deed, deed, words_of};
 use crate::inbox::{WaitsFor, urgency};
 use crate::rows::Position;
-use crate::store::{RunState, made, opens, revises};
+use crate::store::{StoredRun, made, opens, revises};
 
 impl Insert<'_> {
     /// The projection of a call holds what lists filter and order by; everything else is read from its events.
@@ -33,7 +33,7 @@ impl Insert<'_> {
         likeness: Option<&Likeness>,
         (opened, lived): (Option<u64>, bool),
     ) -> Result<(), ReadError> {
-        let (number, phase, urgency) = (self.number(id)?, call.phase.name(), urgency(call));
+        let (number, phase, urgency) = (self.number(id)?, call.phase.state().as_str(), urgency(call));
         let deadline = call.deadline().map(|at| integer(at.0));
         let (deed, about) = likeness.map(|like| (key(&like.deed), like.about.as_ref().map(key))).unzip();
         let about = about.flatten();
@@ -171,7 +171,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         before = Some(recorded);
     }
     let (last, run) = before.zip(subject.run).ok_or_else(|| damaged("it has no first event".into()))?;
-    let state = RunState { run, last_seq: last.seq, updated_at: last.at };
+    let state = StoredRun { run, last_seq: last.seq, updated_at: last.at };
     let mut insert = Insert::new(transaction);
     insert.run(&id, &state)?;
     if let Some((key, made)) = &requested {

@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, RunId, Seq, Time, Total};
+use holdshort_gate::{
+    Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, RunId, RunState, Seq, Time, Total,
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, blob, integer, json, limit, natural, recorded};
-use super::lists::{self, Conditions, each_phase};
+use super::lists::{self, Conditions, each_state};
 use super::open::connect;
 use super::told;
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
-use crate::store::{Load, Reader, Readers, RunState};
+use crate::store::{Load, Reader, Readers, StoredRun};
 
 /// About how many bytes of events one read brings into memory, however many were asked for; at least one event in any case.
 const READ_BYTES_MAX: usize = 4 << 20;
@@ -36,7 +38,7 @@ impl Readers for SqliteReaders {
 struct SqliteReader(Connection);
 
 /// A run with its task.
-pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(RunState, String)>, ReadError> {
+pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(StoredRun, String)>, ReadError> {
     let mut statement = connection.prepare_cached(&select_runs("WHERE runs.id = ?1"))?;
     let mut rows = statement.query([&run.0])?;
     rows.next()?.map(|row| run_of(connection, row).map(|(_, state, task)| (state, task))).transpose()
@@ -108,7 +110,7 @@ fn select_runs(rest: &str) -> String {
 }
 
 /// The run's id, its state and its task. A first event that does not create a run is refused as damage before its task is looked for.
-fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, RunState, String), ReadError> {
+fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, StoredRun, String), ReadError> {
     let id: String = row.get(0)?;
     let standing = Standing::read(row, 1)?;
     let (created, _) = recorded(connection, row, 10)?;
@@ -134,7 +136,7 @@ pub(super) fn made(connection: &Connection, key: &Digest) -> Result<Option<Made>
 }
 
 impl Load for SqliteReader {
-    fn run(&mut self, id: &RunId) -> Result<Option<RunState>, ReadError> {
+    fn run(&mut self, id: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(run(&self.0, id)?.map(|(state, _)| state))
     }
 
@@ -187,11 +189,9 @@ impl Reader for SqliteReader {
 
     /// The cursor is an id, because ids sort by time and stay where they are while new runs arrive.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
-        let mut found = each_phase(&filter.phases, |phase| {
+        let mut found = each_state(&filter.states, |state| {
             let mut wanted = Conditions::default();
-            if let Some(phase) = phase {
-                wanted.add("runs.phase = ?", phase.to_owned());
-            }
+            wanted.add_some("runs.phase = ?", state.map(|state: RunState| state.as_str().to_owned()));
             if let Some(before) = &filter.before {
                 wanted.add("runs.id < ?", before.0.clone());
             }
@@ -231,9 +231,9 @@ impl Reader for SqliteReader {
     }
 
     /// From the index of phases alone, as far as it is asked for: no event is read.
-    fn count_runs(&mut self, phase: &'static str, most: usize) -> Result<usize, ReadError> {
+    fn count_runs(&mut self, state: RunState, most: usize) -> Result<usize, ReadError> {
         let select = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE phase = ?1 LIMIT ?2)";
-        let found: i64 = self.0.prepare_cached(select)?.query_row((phase, limit(most)), |row| row.get(0))?;
+        let found: i64 = self.0.prepare_cached(select)?.query_row((state.as_str(), limit(most)), |row| row.get(0))?;
         Ok(usize::try_from(found).unwrap_or(usize::MAX))
     }
 

@@ -1,6 +1,6 @@
 //! The notes in a SQLite file.
 
-use holdshort_gate::{Call, CallNumber, RunId, Time};
+use holdshort_gate::{Call, CallNumber, CallState, RunId, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::codec::{integer, limit, natural};
@@ -68,12 +68,13 @@ pub(super) fn to_remind(
 ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
     let mut statement = connection.prepare_cached(TO_REMIND)?;
     let due = |row: &Row<'_>| Ok((RunId(row.get(0)?), row.get(1)?));
-    let rows = statement.query_map((integer(now.0), integer(until.0), target, limit(most)), due)?;
+    let values = (integer(now.0), integer(until.0), target, limit(most), CallState::Held.as_str());
+    let rows = statement.query_map(values, due)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The index has the wanted order. `+calls.phase` keeps SQLite from reading every held call by the other index.
 pub(super) const TO_REMIND: &str = "SELECT runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
-     WHERE calls.deadline > ?1 AND calls.deadline <= ?2 AND +calls.phase = 'held' AND NOT EXISTS \
+     WHERE calls.deadline > ?1 AND calls.deadline <= ?2 AND +calls.phase = ?5 AND NOT EXISTS \
      (SELECT 1 FROM reminded WHERE reminded.run = calls.run AND reminded.call = calls.call AND reminded.target = ?3) \
      ORDER BY calls.deadline LIMIT ?4";

@@ -10,7 +10,7 @@ use super::insert::Insert;
 use super::open::connect;
 use super::{lists, read};
 use crate::error::ReadError;
-use crate::store::{Batch, Head, Load, RunState, Store, WriteError};
+use crate::store::{Batch, Head, Load, Store, StoredRun, WriteError};
 
 /// The one writer.
 pub(crate) struct Sqlite {
@@ -85,7 +85,7 @@ impl Sqlite {
 
 impl Load for Sqlite {
     /// Read on the writer's own connection, which sees the last commit and nothing that is under way.
-    fn run(&mut self, run: &RunId) -> Result<Option<RunState>, ReadError> {
+    fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(read::run(&self.connection, run)?.map(|(state, _)| state))
     }
 

@@ -171,7 +171,7 @@ impl World {
     }
 
     pub async fn phase(&self, run: &RunId, call: CallNumber) -> &'static str {
-        self.call(run, call).await.phase.name()
+        self.call(run, call).await.phase.state().as_str()
     }
 
     /// A decision on what is current now.
@@ -207,7 +207,7 @@ impl World {
 pub const START: Start = Start { perform_within_ms: 1_000 };
 
 pub fn all_runs() -> RunFilter {
-    RunFilter { phases: Vec::new(), before: None, limit: usize::MAX }
+    RunFilter { states: Vec::new(), before: None, limit: usize::MAX }
 }
 
 pub fn all_calls() -> CallFilter {

@@ -10,12 +10,12 @@ use holdshort_gate::command::{
 };
 use holdshort_gate::totals::day;
 use holdshort_gate::{
-    Action, Call, CallId, CallNumber, Command, Consequence, Counted, Counter, Digest, Event, Grant, Granted, Phase,
-    Proposal, RefusalReason, Resolution, Reviewers, Run, RunId, RunPhase, Scope, Time, Total, Verdict,
+    Action, Call, CallId, CallNumber, CallState, Command, Consequence, Counted, Counter, Digest, Event, Grant, Granted,
+    Phase, Proposal, RefusalReason, Resolution, Reviewers, Run, RunId, RunPhase, RunState, Scope, Time, Total, Verdict,
 };
 use holdshort_journal::{
-    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, Due, Entry, Fence, GrantFilter, GrantRow, Journal,
-    LogLine, Position, Rank, RunFilter, RunRow, SubmitError,
+    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, Due, Entry, Fence, GrantFilter,
+    GrantRow, Journal, LogLine, Position, Rank, RunFilter, RunRow, SubmitError,
 };
 use serde_json::json;
 
@@ -428,23 +428,36 @@ pub fn counters_of(runs: &[RunId]) -> Vec<Counter> {
 /// The filters that every list is asked with.
 fn run_filters(runs: &[RunId]) -> Vec<RunFilter> {
     let mut filters = vec![all_runs(), RunFilter { limit: 2, ..all_runs() }];
-    filters.extend(RunPhase::NAMES.map(|phase| RunFilter { phases: vec![phase], ..all_runs() }));
-    filters.push(RunFilter { phases: vec!["waiting", "cancelled", "failed"], limit: 2, ..all_runs() });
+    filters.extend(RunState::ALL.map(|phase| RunFilter { states: vec![phase], ..all_runs() }));
+    filters.push(RunFilter {
+        states: vec![RunState::Waiting, RunState::Cancelled, RunState::Failed],
+        limit: 2,
+        ..all_runs()
+    });
     filters.extend(runs.iter().map(|run| RunFilter { before: Some(run.clone()), limit: 2, ..all_runs() }));
     filters
 }
 
 fn call_filters(runs: &[RunId], last: Position) -> Vec<CallFilter> {
     let mut filters = vec![all_calls(), CallFilter { limit: 3, ..all_calls() }];
-    filters.extend(Phase::NAMES.map(|phase| CallFilter { phases: vec![phase], ..all_calls() }));
-    filters.push(CallFilter { phases: vec!["succeeded", "held", "rejected"], limit: 3, ..all_calls() });
+    filters.extend(CallState::ALL.map(|phase| CallFilter { states: vec![phase], ..all_calls() }));
+    filters.push(CallFilter {
+        states: vec![CallState::Succeeded, CallState::Held, CallState::Rejected],
+        limit: 3,
+        ..all_calls()
+    });
     filters.extend(runs.iter().map(|run| CallFilter { run: Some(run.clone()), limit: 2, ..all_calls() }));
     filters.extend((0..=last.0).step_by(9).map(|at| after(Position(at), 2)));
     let ranked = || CallFilter { order: CallOrder::Ranked(None), ..all_calls() };
-    filters.extend([ranked(), CallFilter { phases: vec!["held", "in-doubt"], limit: 3, ..ranked() }]);
+    filters.extend([ranked(), CallFilter { states: vec![CallState::Held, CallState::InDoubt], limit: 3, ..ranked() }]);
     for reviewer in ["alice", "bob", "carol", "olga"] {
         filters.push(CallFilter { waiting_for: vec![reviewer.into()], ..ranked() });
-        filters.push(CallFilter { waiting_for: vec![reviewer.into()], phases: vec!["held"], limit: 2, ..all_calls() });
+        filters.push(CallFilter {
+            waiting_for: vec![reviewer.into()],
+            states: vec![CallState::Held],
+            limit: 2,
+            ..all_calls()
+        });
     }
     filters.push(CallFilter { waiting_for: vec!["carol".into(), "bob".into()], ..ranked() });
     for (agent, capability) in [("agent", "acme:mail/send@1.0.0#send"), ("agent", "acme:mail/send"), ("nobody", "")] {
@@ -463,11 +476,20 @@ fn call_filters(runs: &[RunId], last: Position) -> Vec<CallFilter> {
 fn decision_filters(runs: &[RunId], last: Position) -> Vec<DecisionFilter> {
     let all = || DecisionFilter::all(usize::MAX);
     let mut filters = vec![all(), DecisionFilter { limit: 3, ..all() }];
-    filters.extend(DecisionRow::KINDS.map(|kind| DecisionFilter { kinds: vec![kind], ..all() }));
-    filters.extend(Phase::NAMES.map(|phase| DecisionFilter { phases: vec![phase, "held"], limit: 5, ..all() }));
+    filters.extend(DecisionKind::ALL.map(|kind| DecisionFilter { kinds: vec![kind], ..all() }));
+    filters.extend(CallState::ALL.map(|phase| DecisionFilter {
+        states: vec![phase, CallState::Held],
+        limit: 5,
+        ..all()
+    }));
     for by in ["alice", "bob", "carol", "olga", "nobody"] {
         filters.push(DecisionFilter { by: Some(by.into()), ..all() });
-        filters.push(DecisionFilter { by: Some(by.into()), kinds: vec!["approve", "cancel"], limit: 2, ..all() });
+        filters.push(DecisionFilter {
+            by: Some(by.into()),
+            kinds: vec![DecisionKind::Approve, DecisionKind::Cancel],
+            limit: 2,
+            ..all()
+        });
         filters.push(DecisionFilter { search: Some(by.into()), ..all() });
     }
     filters.extend(runs.iter().map(|run| DecisionFilter { run: Some(run.clone()), limit: 4, ..all() }));
@@ -596,7 +618,7 @@ pub struct Model(BTreeMap<RunId, ModelRun>, Recount);
 /// Since when a call has been one of those that totals are of, without a break.
 type Recount = BTreeMap<(RunId, CallNumber), Time>;
 
-type ModelDecision = (Position, Time, Option<String>, &'static str, Option<String>, Call);
+type ModelDecision = (Position, Time, Option<String>, DecisionKind, Option<String>, Call);
 
 struct ModelRun {
     run: Run,
@@ -696,7 +718,7 @@ impl Model {
         let Some((_, call)) = kept.calls.get(&number) else { return };
         let key = (entry.run.clone(), number);
         let may_have_happened = ["cleared", "approved", "started", "succeeded", "in-doubt", "unresolved"];
-        if may_have_happened.contains(&call.phase.name()) && !call.is_question() {
+        if may_have_happened.contains(&call.phase.state().as_str()) && !call.is_question() {
             self.1.entry(key).or_insert(entry.recorded.at);
         } else {
             self.1.remove(&key);
@@ -731,24 +753,24 @@ impl Model {
         #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here decides nothing")]
         let decided = match event {
             Event::DecisionMade { decision, .. } => match decision.verdict {
-                Verdict::Approve => by_hand(&decision.reviewer, "approve", &decision.message),
-                Verdict::Reject => by_hand(&decision.reviewer, "reject", &decision.message),
-                Verdict::Edit(_) => by_hand(&decision.reviewer, "edit", &decision.message),
-                Verdict::Respond(_) => by_hand(&decision.reviewer, "respond", &decision.message),
+                Verdict::Approve => by_hand(&decision.reviewer, DecisionKind::Approve, &decision.message),
+                Verdict::Reject => by_hand(&decision.reviewer, DecisionKind::Reject, &decision.message),
+                Verdict::Edit(_) => by_hand(&decision.reviewer, DecisionKind::Edit, &decision.message),
+                Verdict::Respond(_) => by_hand(&decision.reviewer, DecisionKind::Respond, &decision.message),
             },
             Event::EffectResolved { by, resolution, message, .. } => match resolution {
-                Resolution::Done(_) => by_hand(by, "done", message),
-                Resolution::NotDone => by_hand(by, "not-done", message),
-                Resolution::Abandon => by_hand(by, "abandon", message),
-                Resolution::SendAgain => by_hand(by, "send-again", message),
+                Resolution::Done(_) => by_hand(by, DecisionKind::Done, message),
+                Resolution::NotDone => by_hand(by, DecisionKind::NotDone, message),
+                Resolution::Abandon => by_hand(by, DecisionKind::Abandon, message),
+                Resolution::SendAgain => by_hand(by, DecisionKind::SendAgain, message),
             },
             Event::CallCancelled { .. } => match kept.cancelled.take() {
-                Some((by, reason)) => by_hand(&by, "cancel", &reason),
-                None => Some((None, "cancel", None)),
+                Some((by, reason)) => by_hand(&by, DecisionKind::Cancel, &reason),
+                None => Some((None, DecisionKind::Cancel, None)),
             },
-            Event::CallExpired { .. } => Some((None, "expire", None)),
-            Event::CallCleared { .. } => Some((None, "clear", None)),
-            Event::CallRefused { .. } => Some((None, "refuse", None)),
+            Event::CallExpired { .. } => Some((None, DecisionKind::Expire, None)),
+            Event::CallCleared { .. } => Some((None, DecisionKind::Clear, None)),
+            Event::CallRefused { .. } => Some((None, DecisionKind::Refuse, None)),
             _ => None,
         };
         if let (Some((by, kind, message)), Some(call)) = (decided, call) {
@@ -764,7 +786,7 @@ impl Model {
     pub fn runs(&self, filter: &RunFilter) -> Vec<RunRow> {
         let older = self.0.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
         let rows = older.map(|(id, kept)| kept.row(id));
-        rows.filter(|row| filter.phases.is_empty() || filter.phases.contains(&row.phase)).take(filter.limit).collect()
+        rows.filter(|row| filter.states.is_empty() || filter.states.contains(&row.state)).take(filter.limit).collect()
     }
 
     pub fn calls(&self, filter: &CallFilter) -> Vec<CallRow> {
@@ -786,7 +808,7 @@ impl Model {
         rows.retain(|row| {
             filter.waiting_for.is_empty() || filter.waiting_for.iter().any(|name| self.waits_for(row, name))
         });
-        rows.retain(|row| filter.phases.is_empty() || filter.phases.contains(&row.phase));
+        rows.retain(|row| filter.states.is_empty() || filter.states.contains(&row.state));
         rows.sort_by_key(place);
         rows.truncate(filter.limit);
         rows
@@ -802,13 +824,16 @@ impl Model {
             Reviewers::Named(names) => names.contains(&name.to_owned()),
         };
         // Whoever settles what is in doubt may be of any stage.
-        let stages =
-            requirement.stages.iter().enumerate().filter(|(at, _)| row.phase == "in-doubt" || *at == call.stage);
+        let stages = requirement
+            .stages
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| row.state == CallState::InDoubt || *at == call.stage);
         let may = stages.flat_map(|(_, stage)| stage).any(|demand| named(&demand.reviewers))
             || requirement.escalations[..call.level].iter().any(|escalation| named(&escalation.reviewers));
         let barred = requirement.four_eyes && (kept.run.started_by == name || call.edited_by.as_deref() == Some(name));
         let voted = call.votes.iter().any(|vote| vote.reviewer == name || vote.stands_for.as_deref() == Some(name));
-        may && !barred && (row.phase == "in-doubt" || (row.phase == "held" && !voted))
+        may && !barred && (row.state == CallState::InDoubt || (row.state == CallState::Held && !voted))
     }
 
     pub fn decisions(&self, filter: &DecisionFilter) -> Vec<DecisionRow> {
@@ -816,7 +841,7 @@ impl Model {
         let some = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
         rows.retain(|row| filter.by.is_none() || filter.by == row.by);
         rows.retain(|row| filter.kinds.is_empty() || filter.kinds.contains(&row.kind));
-        rows.retain(|row| filter.phases.is_empty() || filter.phases.contains(&row.call.phase));
+        rows.retain(|row| filter.states.is_empty() || filter.states.contains(&row.call.state));
         rows.retain(|row| some(&filter.run.as_ref().map(|run| run.0.clone()), &row.call.run.0));
         rows.retain(|row| some(&filter.agent, &row.call.agent));
         rows.retain(|row| some(&filter.capability, &row.call.capability.to_string()));
@@ -931,7 +956,7 @@ impl Model {
 
 /// Whether something may come of it still.
 fn is_open(call: &Call) -> bool {
-    ["held", "cleared", "approved", "started", "in-doubt"].contains(&call.phase.name())
+    ["held", "cleared", "approved", "started", "in-doubt"].contains(&call.phase.state().as_str())
 }
 
 impl ModelRun {
@@ -953,7 +978,7 @@ impl ModelRun {
             component: run.component,
             created_at: run.created_at,
             updated_at: self.updated_at,
-            phase: run.phase.name(),
+            state: run.phase.state(),
             waiting_for,
             calls: run.calls,
             result,
@@ -971,7 +996,7 @@ impl ModelRun {
                 position: *position,
                 at: *at,
                 by: by.clone(),
-                kind,
+                kind: *kind,
                 message: message.clone(),
                 clearance: then.clearance,
                 revision: then.revision,
@@ -992,7 +1017,7 @@ impl ModelRun {
             agent: self.run.agent.clone(),
             started_by: self.run.started_by.clone(),
             capability: call.action().capability().clone(),
-            phase: call.phase.name(),
+            state: call.phase.state(),
             proposed_at: call.proposed_at,
             deadline: call.deadline(),
             changed_at: call.changed_at,

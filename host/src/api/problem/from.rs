@@ -16,19 +16,20 @@ impl From<Refused> for Problem {
         let detail = refused.to_string();
         match refused {
             Refused::NoSuchRun | Refused::NoSuchCall => Self::new(Kind::NotFound, detail),
-            Refused::RunNotReady(state) | Refused::WrongPhase(state) => Self::new(Kind::NotNow, detail).state(state),
+            Refused::RunNotReady(state) => Self::new(Kind::NotNow, detail).state(state),
+            Refused::WrongPhase(state) => Self::new(Kind::NotNow, detail).state(state),
             Refused::KeyUsed(_) => Self::new(Kind::KeyUsed, detail),
             Refused::Stale { current, .. } => {
                 let mut problem = Self::new(Kind::StaleDigest, detail);
                 problem.details.current_digest = Some(current);
                 problem
             }
-            Refused::AlreadyDecided { winner, phase } => {
+            Refused::AlreadyDecided { winner, state } => {
                 let who = winner.as_ref().map_or_else(String::new, |winner| format!(" by `{}`", winner.reviewer));
                 let mut problem =
-                    Self::new(Kind::AlreadyDecided, format!("it was decided{who} before; it is {phase} now"));
+                    Self::new(Kind::AlreadyDecided, format!("it was decided{who} before; it is {state} now"));
                 problem.details.winner = winner;
-                problem.state(phase)
+                problem.state(state)
             }
             Refused::Expired => Self::new(Kind::Expired, detail),
             Refused::NotEligible(_) | Refused::NotGranted(NotGranted::NotAlone) => Self::new(Kind::NotEligible, detail),

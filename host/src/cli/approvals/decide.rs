@@ -1,6 +1,6 @@
 //! `holdshort approvals approve`, `reject` and `respond`.
 
-use holdshort_gate::Digest;
+use holdshort_gate::{CallState, Digest};
 use serde_json::{Value, json};
 
 use super::show::Page;
@@ -109,7 +109,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
     if decision.get("type").is_some_and(|kind| kind == "edit") {
         output.row("its digest is now ", &decided.digest.to_string())?;
         // An edit usually has new evidence, which its editor has not approved yet.
-        let (label, verb) = if decided.state == "held" {
+        let (label, verb) = if decided.state == CallState::Held {
             ("to see it in full and approve it: ", "approve")
         } else {
             ("to see it in full: ", "show")
@@ -123,7 +123,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
 pub(in crate::cli) fn outcome(decided: &Decided) -> String {
     let again = if decided.repeated { " (it was recorded before)" } else { "" };
     let more = match decided.still_needed {
-        _ if decided.state != "held" => String::new(),
+        _ if decided.state != CallState::Held => String::new(),
         1 => "; 1 more approval is needed".into(),
         needed => format!("; {needed} more approvals are needed"),
     };

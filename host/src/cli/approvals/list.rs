@@ -1,8 +1,9 @@
 //! `holdshort approvals list`.
 
-use holdshort_gate::{Reviewers, Waiting};
+use holdshort_gate::{CallState, Reviewers, Waiting};
 use serde_json::Value;
 
+use crate::api::{CallStateFilter, CallStateGroup};
 use crate::cli::args::ListApprovals;
 use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
 use crate::cli::exit::{Exit, Failure};
@@ -19,11 +20,18 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
     }
     let page = client::read::<ApprovalPage>(&answer)?;
     if page.approvals.is_empty() {
-        let waits = ["waiting", "held"].contains(&args.state.as_str());
+        let waits = matches!(
+            args.state,
+            CallStateFilter::Group(CallStateGroup::Waiting) | CallStateFilter::One(CallState::Held)
+        );
         output.note(if waits { "nothing waits for a decision" } else { "there are none" });
     }
     for row in &page.approvals {
-        let plain = row.state == args.state || (row.state == "held" && args.state == "waiting");
+        let plain = match args.state {
+            CallStateFilter::One(state) => row.state == state,
+            CallStateFilter::Group(CallStateGroup::Waiting) => row.state == CallState::Held,
+            CallStateFilter::Group(CallStateGroup::Open | CallStateGroup::All) => false,
+        };
         let state = if plain { String::new() } else { format!("{}  ", row.state) };
         let label = format!("{}  {}  ", row.id, moment(&row.proposed_at));
         output.row(&label, &format!("{state}{}: {}{}", row.agent, row.summary, waits_for(row)))?;
@@ -45,7 +53,7 @@ fn waits_for(row: &ApprovalRow) -> String {
 /// A page of the list in the host's order.
 pub(in crate::cli) fn page(args: &ListApprovals, client: &Client) -> Result<Value, Failure> {
     let mut query =
-        vec![("limit", args.limit.to_string()), ("state", args.state.clone()), ("order", args.order().to_owned())];
+        vec![("limit", args.limit.to_string()), ("state", args.state.to_string()), ("order", args.order().to_owned())];
     query.extend(args.mine.then(|| ("mine", "true".to_owned())));
     query.extend(args.agent.clone().map(|agent| ("agent", agent)));
     query.extend(args.capability.clone().map(|capability| ("capability", capability)));

@@ -1,6 +1,6 @@
 //! `holdshort approvals show`, and the same page before each decision.
 
-use holdshort_gate::{Digest, EffectClass, ExhibitRef};
+use holdshort_gate::{CallState, Digest, EffectClass, ExhibitRef};
 
 use super::decide::MARKED;
 use crate::agent;
@@ -60,7 +60,7 @@ impl Page {
     ) -> Result<Self, Failure> {
         let answer = client.approval(id)?;
         let detail = client::read::<ApprovalDetail>(&answer)?;
-        if detail.state != "held" {
+        if detail.state != CallState::Held {
             let last = detail.decisions.last().map(|last| format!("it was {}", story::decided(&last.decision)));
             let how = last.unwrap_or_else(|| format!("it is {}", detail.state));
             return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: {how}")));
@@ -164,12 +164,13 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failur
 fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let mut facts = vec![("approval", detail.id.clone())];
     let question = verified.is_some_and(|verified| verified.proposal.class == EffectClass::Question);
-    let state = match detail.state.as_str() {
-        "held" if question => "held; an answer is needed".into(),
-        "held" if detail.still_needed == 1 => "held; 1 approval is needed".into(),
-        "held" => format!("held; {} approvals are needed", detail.still_needed),
-        other => other.to_owned(),
+    let needed = match detail.still_needed {
+        _ if detail.state != CallState::Held => String::new(),
+        _ if question => "; an answer is needed".into(),
+        1 => "; 1 approval is needed".into(),
+        needed => format!("; {needed} approvals are needed"),
     };
+    let state = format!("{}{needed}", detail.state);
     facts.push(("state", state));
     facts.extend(of_waiting(detail, verified));
     facts.extend(detail.decisions.iter().map(|made| {
@@ -205,7 +206,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     }
     // While the call is held, the deadline is the expiry above. Afterwards it is the last moment
     // for a start.
-    let start_by = detail.deadline.iter().filter(|_| detail.state != "held");
+    let start_by = detail.deadline.iter().filter(|_| detail.state != CallState::Held);
     facts.extend(start_by.map(|deadline| ("must start by", moment(deadline))));
     facts
 }
@@ -213,7 +214,9 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
 /// The reviewers still to decide, the effect of the deadline, and the reasons for the hold.
 /// Digested parts come from the verified proposal.
 fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
-    let Some(Verified { proposal, .. }) = verified.filter(|_| detail.state == "held") else { return Vec::new() };
+    let Some(Verified { proposal, .. }) = verified.filter(|_| detail.state == CallState::Held) else {
+        return Vec::new();
+    };
     let mut facts: Vec<_> = waiting::who(&detail.waiting_for).into_iter().map(|who| ("still to decide", who)).collect();
     let said: Vec<String> = detail.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
     facts.extend(waiting::rejected(&said, detail.rejections_needed).map(|said| ("rejected so far by", said)));
@@ -232,7 +235,7 @@ fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'st
     let mut facts = vec![("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts))];
     let found = effect.evidence.as_ref().map(|found| format!("{}: {}", moment(&found.at), found.text));
     facts.extend(found.map(|found| ("lookup", found)));
-    if effect.state == "in-doubt" {
+    if effect.state == CallState::InDoubt {
         let again = if class == Some(EffectClass::Idempotent) { "|send-again" } else { "" };
         facts.push(("resolve it with", format!("holdshort runs resolve {id} done|not-done|abandon{again}")));
     }

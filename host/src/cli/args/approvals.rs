@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use holdshort_gate::{Digest, Phase};
+use holdshort_gate::{CallState, Digest};
 
 use super::{CallId, GrantTerms};
+use crate::api::{CallStateFilter, CallStateGroup};
 
 /// `approvals`
 #[derive(Clone, Debug, Args)]
@@ -41,7 +43,7 @@ pub enum ApprovalsAction {
 pub struct ListApprovals {
     /// The state; `waiting` means held or in doubt
     #[arg(long, default_value = "waiting", value_parser = states())]
-    pub state: String,
+    pub state: CallStateFilter,
     /// Only approvals that wait for you
     #[arg(long)]
     pub mine: bool,
@@ -65,19 +67,31 @@ pub struct ListApprovals {
 impl ListApprovals {
     /// List approvals, ranked: so many, after this cursor.
     pub fn waiting(limit: u32, after: Option<String>) -> Self {
-        Self { state: "waiting".into(), mine: false, agent: None, capability: None, order: None, limit, after }
+        Self {
+            state: CallStateGroup::Waiting.into(),
+            mine: false,
+            agent: None,
+            capability: None,
+            order: None,
+            limit,
+            after,
+        }
     }
 
     /// The order that was asked for, or that suits the state.
     pub fn order(&self) -> &str {
-        let ranked = ["waiting", "held", "in-doubt", "open"].contains(&self.state.as_str());
+        let ranked = match self.state {
+            CallStateFilter::One(state) => CallState::WAITING.contains(&state),
+            CallStateFilter::Group(CallStateGroup::Waiting | CallStateGroup::Open) => true,
+            CallStateFilter::Group(CallStateGroup::All) => false,
+        };
         self.order.as_deref().unwrap_or(if ranked { "rank" } else { "waiting" })
     }
 }
 
-/// Every phase of a call, `waiting`, `open` and `all`.
-fn states() -> clap::builder::PossibleValuesParser {
-    Phase::NAMES.into_iter().chain(["waiting", "open", "all"]).collect::<Vec<&'static str>>().into()
+/// Every state of a call, `waiting`, `open` and `all`.
+fn states() -> impl TypedValueParser<Value = CallStateFilter> {
+    PossibleValuesParser::new(CallStateFilter::names()).try_map(|word| word.parse())
 }
 
 /// `approvals show`

@@ -1,7 +1,8 @@
 //! `holdshort runs`.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
-use holdshort_gate::RunPhase;
+use holdshort_gate::RunState;
 
 use super::{CallId, RunName};
 
@@ -49,14 +50,18 @@ pub enum RunsAction {
 #[derive(Clone, Debug, Args)]
 pub struct ListRuns {
     /// The state, such as `running`, `waiting` or `finished`; all by default
-    #[arg(long, value_parser = RunPhase::NAMES)]
-    pub state: Option<String>,
+    #[arg(long, value_parser = states())]
+    pub state: Option<RunState>,
     /// The number of rows at most
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: u32,
     /// Continue before this cursor, printed by the previous list
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub before: Option<String>,
+}
+
+fn states() -> impl TypedValueParser<Value = RunState> {
+    PossibleValuesParser::new(RunState::ALL.map(RunState::as_str)).try_map(|word| word.parse())
 }
 
 /// `runs events` and `runs logs`

@@ -23,10 +23,10 @@ fn lists_are_the_default() {
         panic!()
     };
     assert!(approvals.action.is_none());
-    assert_eq!((approvals.list.state.as_str(), approvals.list.order()), ("all", "waiting"));
+    assert_eq!((approvals.list.state.to_string().as_str(), approvals.list.order()), ("all", "waiting"));
     let Command::Approvals(approvals) = parse("holdshort approvals --mine").unwrap().command else { panic!() };
     let list = approvals.list;
-    assert_eq!((list.state.as_str(), list.order(), list.mine), ("waiting", "rank", true));
+    assert_eq!((list.state.to_string().as_str(), list.order(), list.mine), ("waiting", "rank", true));
     let Command::Runs(runs) = parse("holdshort runs").unwrap().command else { panic!() };
     assert_eq!((runs.action.is_none(), runs.list.limit), (true, 20));
 }

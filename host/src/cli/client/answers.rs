@@ -1,9 +1,42 @@
 //! The endpoint's answers as this program reads them: a missing field is empty, and an unknown
 //! field is ignored. The content of a decision is read strictly, in [`verify`](mod@super::verify).
 
-use holdshort_gate::{Action, Decision, Digest, RefusalReason, Waiting};
+use std::fmt;
+
+use holdshort_gate::{Action, CallState, Decision, Digest, RefusalReason, RunState, Waiting};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// A state in an answer; a host that is newer than this program may have states that this program does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Lenient<T> {
+    /// A state that this program knows.
+    Known(T),
+    /// Any other word, as the host wrote it; empty if the host gave none.
+    Unknown(String),
+}
+
+impl<T> Default for Lenient<T> {
+    fn default() -> Self {
+        Self::Unknown(String::new())
+    }
+}
+
+impl<T: PartialEq> PartialEq<T> for Lenient<T> {
+    fn eq(&self, other: &T) -> bool {
+        matches!(self, Self::Known(known) if known == other)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Lenient<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(known) => known.fmt(f),
+            Self::Unknown(word) => word.fmt(f),
+        }
+    }
+}
 
 /// `GET /v1/approvals`
 #[derive(Debug, Deserialize)]
@@ -24,7 +57,7 @@ pub struct ApprovalRow {
     #[serde(default)]
     pub summary: String,
     #[serde(default)]
-    pub state: String,
+    pub state: Lenient<CallState>,
     #[serde(default)]
     pub proposed_at: String,
     #[serde(default)]
@@ -44,7 +77,7 @@ pub struct ApprovalDetail {
     #[serde(default)]
     pub started_by: String,
     #[serde(default)]
-    pub state: String,
+    pub state: Lenient<CallState>,
     #[serde(default)]
     pub effect: Option<Effect>,
     #[serde(default)]
@@ -103,7 +136,7 @@ pub struct RefusedCall {
 #[derive(Debug, Deserialize)]
 pub struct Effect {
     #[serde(default)]
-    pub state: String,
+    pub state: Lenient<CallState>,
     #[serde(default)]
     pub attempts: u32,
     #[serde(default)]
@@ -134,7 +167,7 @@ pub struct PastDecision {
 #[derive(Debug, Deserialize)]
 pub struct Decided {
     /// The call's state after the decision.
-    pub state: String,
+    pub state: Lenient<CallState>,
     /// The current clearance digest. An edit changes it.
     pub digest: Digest,
     /// The number of further approvals required.
@@ -168,7 +201,7 @@ pub struct RunRow {
     #[serde(default)]
     pub component: String,
     #[serde(default)]
-    pub state: String,
+    pub state: Lenient<RunState>,
     #[serde(default)]
     pub waiting_for: Option<u32>,
     #[serde(default)]
@@ -197,7 +230,7 @@ pub struct Delayed {
 impl RunRow {
     /// Whether the run has ended.
     pub fn is_over(&self) -> bool {
-        matches!(self.state.as_str(), "finished" | "failed" | "trapped" | "cancelled" | "diverged")
+        matches!(self.state, Lenient::Known(state) if state.is_over())
     }
 }
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use holdshort_gate::EffectClass;
+use holdshort_gate::{CallState, EffectClass};
 use serde_json::Value;
 
 use super::ask::{Ask, Asked, Prompt};
@@ -16,7 +16,7 @@ use super::screen::Input;
 use crate::cli::approvals::decide::{MARKED, add, decision, outcome};
 use crate::cli::approvals::show::Page;
 use crate::cli::args::CallId;
-use crate::cli::client::Decided;
+use crate::cli::client::{Decided, Lenient};
 use crate::cli::exit::{Exit, Failure};
 use crate::review::story;
 use crate::review::terminal;
@@ -287,11 +287,11 @@ impl Desk {
     pub(super) fn decided(&mut self, id: &CallId, edit: bool, decided: &Decided) -> Order {
         self.edit = None;
         self.status = format!("{id} {}", outcome(decided));
-        if edit && decided.state == "held" {
+        if edit && decided.state == CallState::Held {
             return Order::Open(id.clone(), false);
         }
         let next = self.inbox.beside(id, 1);
-        if decided.state != "held" {
+        if decided.state != CallState::Held {
             self.inbox.without(id);
         }
         self.open = None;
@@ -340,11 +340,11 @@ impl Desk {
 
 /// The reason why no decision is possible, if so.
 fn waits_for_nothing(page: &Page) -> Option<String> {
-    (page.detail.state != "held").then(|| format!("it waits for no decision: it is {}", state(page)))
+    (page.detail.state != CallState::Held).then(|| format!("it waits for no decision: it is {}", state(page)))
 }
 
 /// The effect's state or, before there is one, the call's.
-pub(super) fn state(page: &Page) -> &str {
+pub(super) fn state(page: &Page) -> &Lenient<CallState> {
     page.detail.effect.as_ref().map_or(&page.detail.state, |effect| &effect.state)
 }
 

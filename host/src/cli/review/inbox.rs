@@ -1,5 +1,6 @@
 //! The list of waiting approvals: those in doubt first, then held ones, in the host's order.
 
+use holdshort_gate::CallState;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -43,7 +44,7 @@ impl Inbox {
             let page = client::read::<ApprovalPage>(&page)?;
             for row in page.approvals {
                 let wrong = |why| Failure::new(Exit::Failed, format!("the host lists `{}`: {why}", row.id));
-                inbox.doubtful += usize::from(row.state == "in-doubt");
+                inbox.doubtful += usize::from(row.state == CallState::InDoubt);
                 inbox.waiting.push(Waiting { id: row.id.parse().map_err(wrong)?, row });
             }
             after = page.next;

@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Open, state};
 use super::reading::Reading;
-use holdshort_gate::EffectClass;
+use holdshort_gate::{CallState, EffectClass};
 
 use crate::review::Screenful;
 use crate::review::screen::rows;
@@ -146,10 +146,11 @@ impl Desk {
             return "j k move  Enter open  u ask again  q leave  ? help".into();
         };
         let page = &open.fetched.page;
-        let decide = match page.detail.state.as_str() {
-            "held" if page.verified.proposal.class == EffectClass::Question => "w answer  r reject  ",
-            "held" => "a approve  e edit  r reject  ",
-            _ => "",
+        let question = page.verified.proposal.class == EffectClass::Question;
+        let decide = match (page.detail.state == CallState::Held, question) {
+            (true, true) => "w answer  r reject  ",
+            (true, false) => "a approve  e edit  r reject  ",
+            (false, _) => "",
         };
         let fetch = if page.leaves_out() { "f fetch evidence  " } else { "" };
         format!("Space scroll  {decide}{fetch}n next  q back  ? help")

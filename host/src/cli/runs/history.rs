@@ -1,5 +1,6 @@
 //! `holdshort runs events` and `runs logs`.
 
+use holdshort_gate::RunState;
 use std::thread;
 use std::time::Duration;
 
@@ -43,7 +44,9 @@ fn follow(
         }
         match run {
             None => return Ok(Exit::Done),
-            Some(run) if run.is_over() => return Ok(if run.state == "finished" { Exit::Done } else { Exit::RunEnded }),
+            Some(run) if run.is_over() => {
+                return Ok(if run.state == RunState::Finished { Exit::Done } else { Exit::RunEnded });
+            }
             Some(_) => thread::sleep(PAUSE),
         }
     }

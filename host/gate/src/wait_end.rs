@@ -1,0 +1,63 @@
+//! How a call stops waiting for reviewers, or for its effect to start.
+
+use crate::call::Call;
+use crate::decision::Verdict;
+use crate::event::Event;
+use crate::phase::Phase;
+
+crate::named! {
+    /// How a call stops waiting. Each revision of a call waits by itself.
+    pub enum WaitEnd {
+        /// All required reviewers approved.
+        Approved = "approved",
+        /// Enough reviewers rejected.
+        Rejected = "rejected",
+        /// A question was answered.
+        Answered = "answered",
+        /// A reviewer made another revision.
+        Edited = "edited",
+        /// The deadline for a decision passed.
+        Expired = "expired",
+        /// The run was cancelled or ended by itself.
+        Cancelled = "cancelled",
+        /// The call was already cleared, and its effect did not start in time.
+        NotStarted = "not-started",
+    }
+}
+
+impl WaitEnd {
+    /// How an event ends the wait, if it does. `call` is the call after the event, and `held` says whether the call was held before it.
+    ///
+    /// An answer and an edit end the wait with the decision itself; the event that follows from the decision ends nothing more.
+    pub fn of(event: &Event, held: bool, call: &Call) -> Option<Self> {
+        if let Event::DecisionMade { decision, .. } = event {
+            match decision.verdict {
+                Verdict::Respond(_) => return Some(Self::Answered),
+                Verdict::Edit(_) => return Some(Self::Edited),
+                Verdict::Approve | Verdict::Reject => {}
+            }
+        }
+        match (&call.phase, held) {
+            (Phase::Approved { .. }, true) => Some(Self::Approved),
+            (Phase::Rejected { .. }, true) => Some(Self::Rejected),
+            (Phase::Expired, true) => Some(Self::Expired),
+            (Phase::Expired, false) => Some(Self::NotStarted),
+            (Phase::Cancelled, true) => Some(Self::Cancelled),
+            (
+                Phase::Refused(_)
+                | Phase::Cleared { .. }
+                | Phase::Held
+                | Phase::Approved { .. }
+                | Phase::Started
+                | Phase::Succeeded { .. }
+                | Phase::Failed { .. }
+                | Phase::InDoubt { .. }
+                | Phase::Unresolved { .. }
+                | Phase::Rejected { .. }
+                | Phase::Answered { .. }
+                | Phase::Cancelled,
+                _,
+            ) => None,
+        }
+    }
+}
