@@ -42,14 +42,14 @@ fn check() -> bool {
         && run(&["cargo", "test", "--package", "xtask", "--locked", "--quiet"])
 }
 
-/// The program alone names the functions of a panic's backtrace; with `holdshort.debug` in the same folder the backtrace has files and lines.
+/// The names and lines of a panic's backtrace are in `holdshort.debug`, which the program finds in its own folder.
 fn dist() -> bool {
     let (built, folder) = ("target/dist/holdshort", "target/handout");
     let (program, debug) = (format!("{folder}/holdshort"), format!("{folder}/holdshort.debug"));
     run(&["cargo", "build", "--profile", "dist", "--locked"])
         && run(&["mkdir", "-p", folder])
         && run(&["objcopy", "--only-keep-debug", "--compress-debug-sections=zlib", built, &debug])
-        && run(&["objcopy", "--strip-debug", &format!("--add-gnu-debuglink={debug}"), built, &program])
+        && run(&["objcopy", "--strip-all", &format!("--add-gnu-debuglink={debug}"), built, &program])
         && run(&["ls", "-l", folder])
 }
 
