@@ -133,7 +133,7 @@ fn a_stage_comes_after_the_other() {
     }
     ann.sees("Others must approve first.");
     assert!(!ann.has("button.approve") && ann.has("button.reject"), "she may say no already");
-    olivia.sees("You may not approve this: who started the run");
+    olivia.sees("You may not approve this: the person who started the run");
     bob.click("button.approve");
     bob.sees("You decided");
     ann.sees("Still needed: 1 more of: ann (stage 2 of 2).");
