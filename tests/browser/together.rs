@@ -189,7 +189,7 @@ fn more_like_it_is_cleared_and_taken_back() {
     alice.script("document.getElementById('calls').value = '1001'");
     alice.meets(422);
     alice.click("form.edit button.go");
-    alice.sees("a grant is for 1 to 1000 calls");
+    alice.sees("a grant covers 1 to 1000 calls");
     alice.script("document.getElementById('calls').value = '2'");
     alice.click("input[value='/message/subject']");
     alice.click("form.edit button.go");
@@ -215,6 +215,6 @@ fn more_like_it_is_cleared_and_taken_back() {
     bob.click("button.reject");
     bob.sees("bob revoked it");
     alice.goto(&page);
-    alice.sees("bob revoked it");
+    alice.sees("revoked by bob");
     held(&host, "scripted", "email ann@localhost Another");
 }
