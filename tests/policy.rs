@@ -22,6 +22,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use holdshort::agent;
+use holdshort::connectors;
 use holdshort::policy::cases::{Case, Cases, verdict};
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
@@ -36,7 +37,8 @@ fn root(path: &str) -> PathBuf {
 fn types() -> Types {
     let consequential = ["deployment", "email", "guidance", "payments"].map(agent::interface);
     let all = agent::functions().unwrap().into_iter().map(|import| (import.capability, import.ty));
-    all.filter(|(capability, _)| consequential.iter().any(|of| of == capability.interface())).collect()
+    let ours = all.filter(|(capability, _)| consequential.iter().any(|of| of == capability.interface()));
+    ours.collect::<Types>().with_facts(connectors::facts())
 }
 
 fn people() -> People {

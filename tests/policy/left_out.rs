@@ -107,6 +107,7 @@ fn the_ways_to_say_it_are_taken() {
     let params = vec![("limit".into(), WitType::Option(Box::new(WitType::U32))), ("state".into(), closed)];
     let find = ("acme:crm/contacts@1.0.0#find".parse().unwrap(), FunctionType { params, result: None });
     let types: Types = super::types().iter().map(|(of, ty)| (of.clone(), ty.clone())).chain([find]).collect();
+    let types = types.with_facts(holdshort::connectors::facts());
     for condition in &whole {
         let scope = match () {
             () if condition.contains(".message.") => "resource is email::SendEmail",

@@ -1,5 +1,9 @@
 //! What the host knows of a run is shown beside what its agent claims: the reports of checks on the very commit, and what else the run did.
 
+use std::collections::BTreeSet;
+
+use holdshort::connectors::DESCRIPTORS;
+use holdshort::connectors::descriptor::{Class, DeclaredFacts, Effect, Readers};
 use serde_json::{Value, json};
 
 use crate::support::{Folder, Host, component};
@@ -57,6 +61,31 @@ fn an_honest_release_shows_its_report_and_no_difference() {
     let places =
         ["What would be done", "What the host found out", "checks that this host ran", "The agent's rationale"];
     assert!(places.map(|heading| page.find(heading).expect(heading)).is_sorted(), "{page}");
+}
+
+/// What a connector declares is what it finds: a host in a debug build ends where it finds more.
+#[test]
+fn every_declared_fact_is_found_by_its_connector() {
+    let (folder, _) = folder("[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n");
+    let host = folder.serve();
+    for (connector, task) in [
+        ("git", "deploy main production notes"),
+        ("ledger", "pay operating acme 1 EUR"),
+        ("maildir", "email ann@localhost Hello"),
+        ("guidance", "ask Go on?"),
+    ] {
+        let held = host.held(&host.start("scripted", task));
+        assert_eq!(held["proposal"]["connector"], connector);
+        let found: BTreeSet<&str> = facts(&held).as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+        let declared = DESCRIPTORS.iter().find_map(|one| match one.class {
+            Class::Consequential(Effect { connector: name, facts: DeclaredFacts::Fixed(facts), .. }) => {
+                (name == connector).then_some(facts)
+            }
+            Class::Log | Class::Routine | Class::Consequential(_) => None,
+        });
+        let declared = declared.unwrap().iter().filter(|fact| fact.readers != Readers::Policies);
+        assert_eq!(found, declared.map(|fact| fact.name).collect(), "{connector}");
+    }
 }
 
 /// The agent says that all is well; the report of the host's own, which it was given, says otherwise.

@@ -60,14 +60,14 @@ impl Host {
         let (mut catalogue, mut performers) = (Catalogue::default(), Performers::default());
         for import in package() {
             let acts = Kind::ALL.into_iter().find(|kind| kind.function() == import.capability.function());
-            let offer = match (acts, import.capability.function()) {
+            let offer: Offer = match (acts, import.capability.function()) {
                 (Some(kind), _) => {
                     let (world, life, journal) = (world.clone(), life.clone(), journal.clone());
                     let connector = Arc::new(Connector { world, life, journal, kind });
                     performers.insert(import.capability.clone(), connector.clone());
-                    Offer::Consequential { preview: connector, refusal: None }
+                    Offer::Consequential { connector, refusal: None }
                 }
-                (None, "ask") => Offer::Consequential { preview: Arc::new(Guidance), refusal: None },
+                (None, "ask") => Offer::Consequential { connector: Arc::new(Guidance), refusal: None },
                 (None, "log") if import.capability.interface().contains("/log@") => Offer::Log,
                 (None, _) => Offer::Routine(Arc::new(EmptyFolder(world.clone()))),
             };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use holdshort::connectors::descriptor::{DeclaredFacts, Effect as ConnectorEffect, Precondition};
 use holdshort::connectors::{
     Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
@@ -125,21 +126,21 @@ pub struct Connector {
     pub kind: Kind,
 }
 
+const FACT: &[Precondition] = &[Precondition::same("fact")];
+
 impl Preview for Connector {
-    fn name(&self) -> &str {
-        match self.kind {
-            Kind::Email => "one-shot",
-            Kind::Deploy => "reconcilable",
-            Kind::Pay => "idempotent",
+    fn effect(&self) -> ConnectorEffect {
+        ConnectorEffect {
+            connector: match self.kind {
+                Kind::Email => "one-shot",
+                Kind::Deploy => "reconcilable",
+                Kind::Pay => "idempotent",
+            },
+            class: self.kind.class(),
+            evidence: "the far end's own list",
+            facts: DeclaredFacts::Fixed(&[]),
+            preconditions: FACT,
         }
-    }
-
-    fn class(&self) -> EffectClass {
-        self.kind.class()
-    }
-
-    fn evidence(&self) -> &str {
-        "the far end's own list"
     }
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

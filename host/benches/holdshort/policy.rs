@@ -103,7 +103,8 @@ pub fn types() -> Types {
     let pay = all.find(|(capability, _)| capability.to_string() == PAY).unwrap();
     let other = |number: usize| format!("acme:pay{number}/api@1.0.0#transfer-funds").parse().unwrap();
     let ty = pay.1.clone();
-    (1..10).map(|number| (other(number), ty.clone())).chain([pay]).collect()
+    let all = (1..10).map(|number| (other(number), ty.clone())).chain([pay]);
+    all.collect::<Types>().with_facts(holdshort::connectors::facts())
 }
 
 /// Ten people in three groups, and these policies in force.

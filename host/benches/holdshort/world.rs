@@ -14,6 +14,7 @@ use holdshort::agent::{Engine, ReadLimits, Reader, functions};
 use holdshort::api::driver::{AgentInfo, Driver, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Limits, Reviewers, SessionCookie, serve};
 use holdshort::config::Approval;
+use holdshort::connectors::descriptor::{DeclaredFacts, Effect};
 use holdshort::connectors::{
     Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
@@ -154,12 +155,12 @@ fn offers(connector: &Arc<LineConnector>) -> (Catalogue, Performers) {
     let (mut catalogue, mut performers) = (Catalogue::default(), Performers::default());
     // Whatever the two agents import and never call is answered with nothing.
     for import in functions().unwrap() {
-        let offer = match import.capability.function() {
+        let offer: Offer = match import.capability.function() {
             "send-email" => {
                 performers.insert(import.capability.clone(), connector.clone());
-                Offer::Consequential { preview: connector.clone(), refusal: None }
+                Offer::Consequential { connector: connector.clone(), refusal: None }
             }
-            "deploy" | "transfer-funds" | "ask" => Offer::Consequential { preview: connector.clone(), refusal: None },
+            "deploy" | "transfer-funds" | "ask" => Offer::Consequential { connector: connector.clone(), refusal: None },
             "log" if import.capability.interface().contains("/log@") => Offer::Log,
             _ => Offer::Routine(Arc::new(EmptyFolder)),
         };
@@ -217,16 +218,14 @@ impl LineConnector {
 }
 
 impl Preview for LineConnector {
-    fn name(&self) -> &str {
-        "line"
-    }
-
-    fn class(&self) -> EffectClass {
-        EffectClass::OneShot
-    }
-
-    fn evidence(&self) -> &str {
-        "none"
+    fn effect(&self) -> Effect {
+        Effect {
+            connector: "line",
+            class: EffectClass::OneShot,
+            evidence: "none",
+            facts: DeclaredFacts::Fixed(&[]),
+            preconditions: &[],
+        }
     }
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use self::checkout::{Checkout, NotMade};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Reserve, environment};
 use super::confined::{self, Given, NotFound, Sandbox};
+use super::descriptor::{Class, Descriptor};
 use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
 use super::{Routine, RoutineCall, Sentence, Unavailable, quote, quote_start, say};
@@ -71,6 +72,14 @@ impl Check {
         Err(NotRun::NotAllowed { name: name.to_owned(), found, allowed })
     }
 }
+
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[checks.NAME]",
+    interface: Some("holdshort:agent/checks@0.1.0"),
+    functions: &["run"],
+    class: Class::Routine,
+};
 
 /// Runs the checks of one repository.
 #[derive(Debug)]

@@ -31,9 +31,10 @@ use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
 use super::child::Output;
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Precondition};
 use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
 use super::{
-    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
     Sentence, quote, say,
 };
 use look::{own, printed};
@@ -60,19 +61,41 @@ pub struct Beside {
     pub facts: Option<Facts>,
 }
 
-/// How an effect in doubt is resolved: by the program's options, and whether it has a lookup.
-pub fn if_lost(idempotent: bool, has_lookup: bool) -> IfLost {
-    let class = match (idempotent, has_lookup) {
-        (true, _) => EffectClass::Idempotent,
-        (false, true) => EffectClass::Reconcilable,
-        (false, false) => EffectClass::OneShot,
-    };
-    let evidence = if has_lookup {
-        "after the program has ended, the host runs the operator's lookup program, and its exit status is the answer"
-    } else {
-        "the host checks whether the program still runs, and keeps its output"
-    };
-    IfLost { class, evidence }
+/// The connector for consequential functions, if the section has neither `idempotent` nor `lookup`.
+pub const DESCRIPTOR: Descriptor = Descriptor { class: Class::Consequential(EFFECT), ..ANSWERS };
+
+/// The connector for routine functions.
+pub const ANSWERS: Descriptor =
+    Descriptor { section: "[capabilities.…]", interface: None, functions: &[], class: Class::Routine };
+
+const EFFECT: Effect = Effect {
+    connector: "command",
+    class: EffectClass::OneShot,
+    evidence: "the host checks whether the program still runs, and keeps its output",
+    facts: DeclaredFacts::Configured,
+    preconditions: &[Precondition::same("program")],
+};
+
+impl Beside {
+    /// The connector with the section's `idempotent` and `lookup`.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor { class: Class::Consequential(self.effect()), ..DESCRIPTOR }
+    }
+
+    fn effect(&self) -> Effect {
+        let evidence = match self.lookup {
+            Some(_) => {
+                "after the program has ended, the host runs the operator's lookup program, and its exit status is the answer"
+            }
+            None => EFFECT.evidence,
+        };
+        let class = match (self.idempotent, &self.lookup) {
+            (true, _) => EffectClass::Idempotent,
+            (false, Some(_)) => EffectClass::Reconcilable,
+            (false, None) => EffectClass::OneShot,
+        };
+        Effect { class, evidence, ..EFFECT }
+    }
 }
 
 impl Acts {
@@ -200,16 +223,8 @@ impl Acts {
 }
 
 impl Preview for Acts {
-    fn name(&self) -> &str {
-        "command"
-    }
-
-    fn class(&self) -> EffectClass {
-        if_lost(self.beside.idempotent, self.beside.lookup.is_some()).class
-    }
-
-    fn evidence(&self) -> &str {
-        if_lost(self.beside.idempotent, self.beside.lookup.is_some()).evidence
+    fn effect(&self) -> Effect {
+        self.beside.effect()
     }
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

@@ -25,7 +25,8 @@ use tokio::sync::Mutex;
 
 use super::child::{Children, Order};
 use super::deploy_git::change::{self, Change, Extent, SHALLOW, commits};
-use super::deploy_git::state::Facts;
+use super::deploy_git::state::{self, Facts};
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Precondition};
 use super::git::objects::Objects;
 use super::git::relation::Relation;
 use super::git::{CommitId, Git};
@@ -33,15 +34,31 @@ use super::history::History;
 use super::program::{Left, Origin, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
 use super::{
-    Attempt, CannotPreview, Exhibit, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
+    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
     Sentence, quote, say,
 };
 use holdshort_common::reference::{BranchName, ReferenceName};
 
-/// How an effect in doubt is resolved.
-pub const IF_LOST: IfLost = IfLost {
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[deployment]",
+    interface: Some("holdshort:agent/deployment@0.1.0"),
+    functions: &["deploy"],
+    class: Class::Consequential(EFFECT),
+};
+
+const EFFECT: Effect = Effect {
+    connector: "command",
     class: EffectClass::OneShot,
     evidence: "the host checks whether the program still runs, and keeps its output",
+    facts: DeclaredFacts::Fixed(change::FACTS),
+    preconditions: &PRECONDITIONS,
+};
+
+/// Those of a deployment, and the program.
+const PRECONDITIONS: [Precondition; 6] = {
+    let [repository, branch, old, new, reference] = state::PRECONDITIONS;
+    [repository, branch, old, new, reference, Precondition::same("program")]
 };
 
 /// Deploys a commit of one repository with the operator's program.
@@ -199,16 +216,8 @@ impl DeployCommand {
 }
 
 impl Preview for DeployCommand {
-    fn name(&self) -> &str {
-        "command"
-    }
-
-    fn class(&self) -> EffectClass {
-        IF_LOST.class
-    }
-
-    fn evidence(&self) -> &str {
-        IF_LOST.evidence
+    fn effect(&self) -> Effect {
+        EFFECT
     }
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

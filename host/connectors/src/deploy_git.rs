@@ -22,12 +22,13 @@ use serde_json::Value;
 use self::change::Change;
 use self::state::{Facts, Judged, MARKERS_ABOVE, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
 use super::git::{self, Git, GitError};
 use super::history::History;
 use super::release::{Release, impossible, unknown_target};
 use super::{
-    Attempt, CannotPreview, Finding, IfLost, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, Sentence,
-    key, quote, say,
+    Attempt, CannotPreview, Finding, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, Sentence, key,
+    quote, say,
 };
 use holdshort_common::reference::BranchName;
 
@@ -39,10 +40,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The interval for checking locks meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How an effect in doubt is resolved.
-pub const IF_LOST: IfLost = IfLost {
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[deployment]",
+    interface: Some("holdshort:agent/deployment@0.1.0"),
+    functions: &["deploy"],
+    class: Class::Consequential(EFFECT),
+};
+
+const EFFECT: Effect = Effect {
+    connector: "git",
     class: EffectClass::Reconcilable,
     evidence: "the host looks in the repository for the marker that the deployment writes: with the marker it happened; without it, and with the branch unmoved and no git running, it did not",
+    facts: DeclaredFacts::Fixed(change::FACTS),
+    preconditions: &state::PRECONDITIONS,
 };
 
 /// Moves branches of one repository.
@@ -331,16 +342,8 @@ impl DeployGit {
 }
 
 impl Preview for DeployGit {
-    fn name(&self) -> &str {
-        "git"
-    }
-
-    fn class(&self) -> EffectClass {
-        IF_LOST.class
-    }
-
-    fn evidence(&self) -> &str {
-        IF_LOST.evidence
+    fn effect(&self) -> Effect {
+        EFFECT
     }
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

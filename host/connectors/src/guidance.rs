@@ -6,11 +6,24 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, Consequence, EffectClass};
 use serde_json::Value;
 
-use super::{CannotPreview, IfLost, Preview, Previewed, quote_start, say};
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
+use super::{CannotPreview, Preview, Previewed, quote_start, say};
 
-/// How an effect in doubt is resolved.
-pub const IF_LOST: IfLost =
-    IfLost { class: EffectClass::Question, evidence: "a question has no effect, so there is nothing to look up" };
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "",
+    interface: Some("holdshort:agent/guidance@0.1.0"),
+    functions: &["ask"],
+    class: Class::Consequential(EFFECT),
+};
+
+const EFFECT: Effect = Effect {
+    connector: "guidance",
+    class: EffectClass::Question,
+    evidence: "a question has no effect, so there is nothing to look up",
+    facts: DeclaredFacts::Fixed(&[]),
+    preconditions: &[],
+};
 
 /// Puts `guidance.ask` to a reviewer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,16 +33,8 @@ pub struct Guidance;
 const SUMMARY_CHARS_MAX: usize = 160;
 
 impl Preview for Guidance {
-    fn name(&self) -> &str {
-        "guidance"
-    }
-
-    fn class(&self) -> EffectClass {
-        IF_LOST.class
-    }
-
-    fn evidence(&self) -> &str {
-        IF_LOST.evidence
+    fn effect(&self) -> Effect {
+        EFFECT
     }
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

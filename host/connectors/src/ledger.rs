@@ -33,10 +33,11 @@ use self::books::{Booked, Books, BooksError, Entry, Kind};
 use self::facts::Stopped;
 use self::standing::{Facts, Shown, Standing, micros};
 use self::transfer::Transfer;
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
 use super::history::History;
 use super::{
-    Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Known, Perform, Preview, Previewed, Sentence, quote,
-    quote_start, say,
+    Attempt, CannotPreview, Clock, Finding, Inquiry, Known, Perform, Preview, Previewed, Sentence, quote, quote_start,
+    say,
 };
 
 pub use self::books::BooksError as LedgerError;
@@ -45,10 +46,20 @@ pub use self::funding::{Accounts, Disagreement, Funding, OpenError};
 /// How long to wait for a ledger locked by another program, and for an attempt in progress at a lookup.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// How an effect in doubt is resolved.
-pub const IF_LOST: IfLost = IfLost {
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[payments]",
+    interface: Some("holdshort:agent/payments@0.1.0"),
+    functions: &["transfer-funds"],
+    class: Class::Consequential(EFFECT),
+};
+
+const EFFECT: Effect = Effect {
+    connector: "ledger",
     class: EffectClass::Idempotent,
     evidence: "the host waits until no attempt on the ledger runs, then looks for an entry with the call's key: with an entry the transfer was booked; without one it was not, and cannot be any more",
+    facts: DeclaredFacts::Fixed(standing::FACTS),
+    preconditions: facts::PRECONDITIONS,
 };
 
 /// Books transfers.
@@ -109,16 +120,8 @@ impl Ledger {
 }
 
 impl Preview for Ledger {
-    fn name(&self) -> &str {
-        "ledger"
-    }
-
-    fn class(&self) -> EffectClass {
-        IF_LOST.class
-    }
-
-    fn evidence(&self) -> &str {
-        IF_LOST.evidence
+    fn effect(&self) -> Effect {
+        EFFECT
     }
 
     fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

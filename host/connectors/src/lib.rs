@@ -12,6 +12,7 @@ pub mod command;
 pub mod confined;
 pub mod deploy_command;
 pub mod deploy_git;
+pub mod descriptor;
 pub mod exhibit;
 pub mod git;
 pub mod guidance;
@@ -28,34 +29,59 @@ pub mod repository;
 pub mod smtp;
 pub mod workspace;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, CallNumber, Consequence, EffectClass, EffectKey, LIMIT, RunId, Time};
+use holdshort_gate::{Action, CallNumber, Capability, Consequence, EffectKey, LIMIT, RunId, Time, WitType};
 use holdshort_journal::Authorized;
 use serde_json::{Map, Value};
 
+use descriptor::{Class, Descriptor, Effect};
 pub use exhibit::{EXHIBIT_BYTES_MAX, Exhibit};
 use exhibit::{Known, Sentence, error_said, quote, quote_start, quote_value, say};
 use history::History;
 
 use holdshort_common::aside;
 
+/// All connectors. A published function without a connector here is refused.
+pub const DESCRIPTORS: [Descriptor; 11] = [
+    checks::DESCRIPTOR,
+    deploy_command::DESCRIPTOR,
+    deploy_git::DESCRIPTOR,
+    guidance::DESCRIPTOR,
+    ledger::DESCRIPTOR,
+    LOG,
+    maildir::DESCRIPTOR,
+    repository::DESCRIPTOR,
+    smtp::DESCRIPTOR,
+    workspace::DESCRIPTOR,
+    command::DESCRIPTOR,
+];
+
+/// The operator's log. The driver writes it, so there is no connector.
+pub const LOG: Descriptor =
+    Descriptor { section: "", interface: Some("holdshort:agent/log@0.1.0"), functions: &["log"], class: Class::Log };
+
+/// The facts for policies about calls of the published consequential functions: the facts of all connectors that can serve the function.
+pub fn facts() -> BTreeMap<Capability, BTreeMap<String, WitType>> {
+    let mut all = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for descriptor in DESCRIPTORS {
+        if let Class::Consequential(effect) = descriptor.class {
+            descriptor.capabilities().for_each(|of| all.entry(of).or_default().extend(effect.facts.types()));
+        }
+    }
+    all
+}
+
 /// The clock of a connector.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 /// What the host can find out before an action, and how its effect could be resolved.
 pub trait Preview: Send + Sync {
-    /// The connector's name in the configuration and in clearances, such as `git` or `maildir`.
-    fn name(&self) -> &str;
-
-    /// What a lookup can establish if the outcome is lost.
-    fn class(&self) -> EffectClass;
-
-    /// One sentence for operators and reviewers: what the host checks if the outcome is lost, and
-    /// what that shows.
-    fn evidence(&self) -> &str;
+    /// The connector's effect: name, class, facts and preconditions.
+    fn effect(&self) -> Effect;
 
     /// Looks and changes nothing. `agent` is the caller's configured name: files that it refers to
     /// are its own.
@@ -68,14 +94,20 @@ pub trait Preview: Send + Sync {
     }
 }
 
-/// How an effect in doubt could be resolved. It is a constant of each connector, so that it is
-/// known before a host starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IfLost {
-    /// What a lookup can establish.
-    pub class: EffectClass,
-    /// [`Preview::evidence`].
-    pub evidence: &'static str,
+/// The whole preview of a call: the connector's, with the history of the run.
+pub async fn look(
+    preview: &dyn Preview,
+    agent: &str,
+    action: &Action,
+    before: &History,
+) -> Result<Previewed, CannotPreview> {
+    let mut previewed = preview.preview(agent, action).await?;
+    preview.recall(action, before, &mut previewed);
+    if cfg!(debug_assertions) {
+        let (effect, undeclared) = (preview.effect(), preview.effect().undeclared(&previewed));
+        assert!(undeclared.is_empty(), "the descriptor of `{}` does not declare {undeclared:?}", effect.connector);
+    }
+    Ok(previewed)
 }
 
 /// The result of a preview.

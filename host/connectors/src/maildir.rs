@@ -17,16 +17,26 @@ use holdshort_gate::{Action, EffectClass, EffectKey};
 use holdshort_journal::Authorized;
 use serde_json::Value;
 
-use super::message::{Bcc, Composer, NotComposed};
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
+use super::message::{self, Bcc, Composer, NotComposed};
 use super::{
-    Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Known, Perform, Preview, Previewed, Sentence, key, quote,
-    say,
+    Attempt, CannotPreview, Clock, Finding, Inquiry, Known, Perform, Preview, Previewed, Sentence, key, quote, say,
 };
 
-/// How an effect in doubt is resolved.
-pub const IF_LOST: IfLost = IfLost {
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[email]",
+    interface: Some("holdshort:agent/email@0.1.0"),
+    functions: &["send-email"],
+    class: Class::Consequential(EFFECT),
+};
+
+const EFFECT: Effect = Effect {
+    connector: "maildir",
     class: EffectClass::Idempotent,
     evidence: "the host looks for the message's file in the Maildir's `new` and `cur`: with the file it was delivered; without it, a mail program may have removed it",
+    facts: DeclaredFacts::Fixed(message::FACTS),
+    preconditions: message::PRECONDITIONS,
 };
 
 /// Delivers email into a Maildir.
@@ -65,16 +75,8 @@ impl Maildir {
 }
 
 impl Preview for Maildir {
-    fn name(&self) -> &str {
-        "maildir"
-    }
-
-    fn class(&self) -> EffectClass {
-        IF_LOST.class
-    }
-
-    fn evidence(&self) -> &str {
-        IF_LOST.evidence
+    fn effect(&self) -> Effect {
+        EFFECT
     }
 
     fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

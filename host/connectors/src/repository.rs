@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::Action;
 use serde_json::{Value, json};
 
+use super::descriptor::{Class, Descriptor};
 use super::git::diff::Diff;
 use super::git::objects::Objects;
 use super::git::revision::NotResolved;
@@ -23,6 +24,14 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 const COMMITS_MAX: u64 = 500;
 /// The fields of each commit, in the order of [`commit`].
 const COMMIT: &str = "--format=%H%x00%an <%ae>%x00%aI%x00%s%x00%b";
+
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[repository]",
+    interface: Some("holdshort:agent/repository@0.1.0"),
+    functions: &["log", "diff", "read-file"],
+    class: Class::Routine,
+};
 
 /// Answers from one repository.
 #[derive(Clone, Debug)]

@@ -28,17 +28,28 @@ use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use serde_json::Value;
 
-use super::message::{Bcc, Composer, Letter, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, IfLost, Inquiry, Known, Perform, Preview, Previewed, quote, say};
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
+use super::message::{self, Bcc, Composer, Letter, NotComposed};
+use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Known, Perform, Preview, Previewed, quote, say};
 use session::Handed;
 
 /// The longest wait before the next attempt: relays that defer expect it within some minutes.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// How an effect in doubt is resolved.
-pub const IF_LOST: IfLost = IfLost {
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[email]",
+    interface: Some("holdshort:agent/email@0.1.0"),
+    functions: &["send-email"],
+    class: Class::Consequential(EFFECT),
+};
+
+const EFFECT: Effect = Effect {
+    connector: "smtp",
     class: EffectClass::OneShot,
     evidence: "a relay cannot be queried for accepted messages; look for the message id in its log or in a recipient's mailbox",
+    facts: DeclaredFacts::Fixed(message::FACTS),
+    preconditions: message::PRECONDITIONS,
 };
 
 /// Sends email through one relay.
@@ -194,16 +205,8 @@ impl Smtp {
 }
 
 impl Preview for Smtp {
-    fn name(&self) -> &str {
-        "smtp"
-    }
-
-    fn class(&self) -> EffectClass {
-        IF_LOST.class
-    }
-
-    fn evidence(&self) -> &str {
-        IF_LOST.evidence
+    fn effect(&self) -> Effect {
+        EFFECT
     }
 
     fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {

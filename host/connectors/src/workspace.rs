@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::descriptor::{Class, Descriptor};
 use super::relative::{NotWithin, SpelledPath, open, spelled, walk};
 use super::{Routine, RoutineCall, Unavailable, quote};
 use holdshort_common::aside;
@@ -41,6 +42,14 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 const LISTED_FILE_BYTES: usize = 128;
 /// The maximum nesting of folders.
 const DEPTH_MAX: usize = 64;
+
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[agents.NAME]",
+    interface: Some("holdshort:agent/workspace@0.1.0"),
+    functions: &["list-files", "read-file", "read-bytes"],
+    class: Class::Routine,
+};
 
 /// The folders of all agents.
 #[derive(Clone, Debug)]

@@ -1,54 +1,11 @@
-//! The types of facts, so that policies that use them are checked when they are loaded.
+//! Differences between facts, and the facts that are derived for policies.
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Capability, WitType};
 use holdshort_words::{Sentence, configured, quote_value, say};
 use serde_json::{Value, json};
 
 use super::schema::attribute;
-
-/// The facts of one of our connectors by name.
-pub(super) fn of(capability: &Capability) -> Vec<(&'static str, WitType)> {
-    let texts = || WitType::List(Box::new(WitType::String));
-    let interface = capability.interface().split('@').next().unwrap_or_default();
-    match (interface, capability.function()) {
-        ("holdshort:agent/deployment", "deploy") => vec![
-            ("old-commit", WitType::Option(Box::new(WitType::String))),
-            ("new-commit", WitType::String),
-            ("reference", WitType::Option(Box::new(WitType::String))),
-            ("branches", texts()),
-            ("commit-count", WitType::U64),
-            ("lost-commit-count", WitType::U64),
-            ("history-known", WitType::Bool),
-            ("files-changed", WitType::U64),
-            ("files-not-shown", WitType::U64),
-            ("kinds-not-shown", texts()),
-            ("lines-added", WitType::U64),
-            ("lines-removed", WitType::U64),
-            ("checks-passed", texts()),
-            ("checks-failed", texts()),
-        ],
-        ("holdshort:agent/payments", "transfer-funds") => vec![
-            ("amount", WitType::U64),
-            ("currency", WitType::String),
-            ("balance-before", WitType::U64),
-            ("balance-after", WitType::U64),
-            ("first-payment", WitType::Bool),
-            ("payments-before", WitType::U64),
-            ("same-amount-and-reference-before", WitType::Bool),
-            ("own-account", WitType::Bool),
-        ],
-        ("holdshort:agent/email", "send-email") => vec![
-            ("recipients", WitType::U64),
-            ("outside-recipients", WitType::U64),
-            ("outside-domains", texts()),
-            ("attachments", WitType::U64),
-            ("attachment-bytes", WitType::U64),
-        ],
-        _ => Vec::new(),
-    }
-}
 
 /// The facts that differ, with both values as text; `None` if they are equal. A fact that the host
 /// does not know is an error.

@@ -16,8 +16,6 @@ use std::fmt::Write as _;
 use holdshort_gate::{Capability, FunctionType, WitType};
 use serde::{Deserialize, Serialize};
 
-use super::facts;
-
 /// The part of the schema that is the same on every host.
 const COMMON: &str = r#"
 // People and the groups that the configuration names.
@@ -65,8 +63,7 @@ type Question = {
 };
 "#;
 
-/// The capabilities in use: the types of their functions, and of the facts that operators' programs
-/// find.
+/// The capabilities in use: the types of their functions and of their facts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Types {
     functions: BTreeMap<Capability, FunctionType>,
@@ -96,8 +93,7 @@ impl Types {
     /// The facts of a capability. A fact can be missing for a call; a policy that uses it then
     /// fails, and the call is held.
     pub fn facts(&self, capability: &Capability) -> Facts {
-        let ours = facts::of(capability).into_iter().map(|(name, ty)| (name.to_owned(), ty));
-        ours.chain(self.facts.get(capability).cloned().unwrap_or_default()).collect()
+        self.facts.get(capability).cloned().unwrap_or_default()
     }
 }
 

@@ -1,8 +1,6 @@
 //! `holdshort inspect`: lists what an agent can and cannot do before it runs. It compiles and
 //! changes nothing.
 
-mod classes;
-
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +9,13 @@ use serde_json::{Value, json};
 
 use super::args::InspectArgs;
 use super::exit::{Exit, Failure};
-use super::host::{Contained, forgetful_reader};
+use super::host::{Contained, forgetful_reader, registry};
 use super::output::Output;
 use crate::agent::{self, Entry, LoadError, Manifest};
 use crate::config::Config;
-use crate::connectors::IfLost;
+use crate::connectors::descriptor::{Class, Effect};
 use crate::review::story;
-use crate::runs::AgentError;
-use classes::{Class, Classes};
+use crate::runs::{AgentError, BoundOffer, Catalogue, Offer};
 
 /// What no agent gets besides files, whatever it imports. It may be given some files.
 const NEVER: [&str; 7] = [
@@ -73,19 +70,34 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     let reader = forgetful_reader(config)?;
     reader.check_size(std::fs::metadata(component).map_err(unread)?.len()).map_err(refused)?;
     let manifest = reader.manifest(&std::fs::read(component).map_err(unread)?).map_err(refused)?;
-    let classes = Classes::new(config).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let mut report = Report::new(manifest, &classes);
+    let mut report = Report::new(manifest, &catalogue(config)?);
     if report.routine.iter().any(|name| name.contains("/checks@")) {
         report.note = Some(Contained::of(config)?.note().unwrap_or_else(|| "no check is configured".into()));
     }
     Ok(report)
 }
 
+/// The performer of a consequential call, for operators to read, and its effect.
+type By = (String, Effect);
+
+/// The capabilities of this host. No connector is opened.
+fn catalogue(config: &Config) -> Result<Catalogue<(), By>, Failure> {
+    registry::catalogue(config, |_, served| {
+        Ok(match served.descriptor.class {
+            Class::Log => Offer::Log,
+            Class::Routine => Offer::Routine(()),
+            Class::Consequential(effect) => {
+                Offer::Consequential { connector: (served.by, effect), refusal: served.refusal }
+            }
+        })
+    })
+}
+
 /// A component's imports by class.
 struct Report {
     manifest: Arc<Manifest>,
-    /// Each with its performer and with the way an effect in doubt is resolved.
-    consequential: Vec<(String, String, IfLost)>,
+    /// Each with what would perform it, and how it is settled if its outcome is lost.
+    consequential: Vec<(String, By)>,
     routine: Vec<String>,
     log: bool,
     /// The reasons why it cannot run here.
@@ -96,15 +108,15 @@ struct Report {
 
 impl Report {
     /// Classifies all imports by the configuration. As at load, an unclassified import is refused.
-    fn new(manifest: Arc<Manifest>, classes: &Classes<'_>) -> Self {
+    fn new(manifest: Arc<Manifest>, catalogue: &Catalogue<(), By>) -> Self {
         let (mut consequential, mut routine, mut log) = (Vec::new(), Vec::new(), false);
         let mut refused: Vec<String> = manifest.problems.iter().map(ToString::to_string).collect();
         for import in &manifest.imports {
             let name = import.capability.to_string();
-            match classes.of(import) {
-                Ok(Class::Log) => log = true,
-                Ok(Class::Routine) => routine.push(name),
-                Ok(Class::Consequential { by, if_lost }) => consequential.push((name, by, if_lost)),
+            match catalogue.classify(import) {
+                Ok(BoundOffer::Log) => log = true,
+                Ok(BoundOffer::Routine(())) => routine.push(name),
+                Ok(BoundOffer::Consequential(by, _)) => consequential.push((name, by)),
                 Err(error) => refused.push(error.to_string()),
             }
         }
@@ -121,7 +133,7 @@ impl Report {
 
     /// The report for programs. Its members are part of the command line's compatibility promise.
     fn json(&self) -> Value {
-        let consequential = self.consequential.iter().map(|(name, by, IfLost { class, evidence })| {
+        let consequential = self.consequential.iter().map(|(name, (by, Effect { class, evidence, .. }))| {
             json!({ "capability": name, "performed_by": by, "class": class, "if_lost": evidence })
         });
         json!({
@@ -152,7 +164,7 @@ impl Report {
         }
         output.row("", "")?;
         output.row("", "Consequential calls, which hold short until they are cleared:")?;
-        for (name, by, IfLost { class, evidence }) in &self.consequential {
+        for (name, (by, Effect { class, evidence, .. })) in &self.consequential {
             output.row(&format!("  {name}  "), &format!("done by {by}"))?;
             if let Some(text) = story::if_lost(*class, Some(evidence)) {
                 output.row("    if its outcome is unknown: ", &text)?;

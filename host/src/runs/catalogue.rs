@@ -1,5 +1,7 @@
-//! The capabilities that this host offers, each with its class. An import outside the catalogue is
-//! refused at load.
+//! The one classifier of imports: the capabilities that a configuration offers, each with its class.
+//!
+//! **Invariant:** the default is to refuse. An import outside the catalogue is refused at load, by a host and by `holdshort inspect` alike: both fill a
+//! [`Catalogue`] from the same registry and ask [`classify`](Catalogue::classify). A host's entries hold connectors; those of `inspect` hold texts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,16 +15,16 @@ use crate::connectors::{Preview, Routine};
 
 /// How a capability is served. This determines its class.
 #[derive(Clone)]
-pub enum Offer {
+pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     /// A line for the operator. It is neither numbered nor recorded as a call, because replay would
     /// repeat it.
     Log,
     /// Answered at once and recorded.
-    Routine(Arc<dyn Routine>),
+    Routine(R),
     /// Judged by policy, held for reviewers, and performed by the dispatcher only.
     Consequential {
-        /// The connector's preview.
-        preview: Arc<dyn Preview>,
+        /// The connector, of which this room uses the preview.
+        connector: C,
         /// The configured value for a function whose error type is neither a `refusal` nor a
         /// string.
         refusal: Option<Value>,
@@ -31,18 +33,24 @@ pub enum Offer {
 
 /// An offered capability.
 #[derive(Clone)]
-pub struct Offered {
-    pub offer: Offer,
+pub struct Offered<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
+    pub offer: Offer<R, C>,
     /// The required type; `None` for foreign interfaces, whose type comes from the agent.
     pub ty: Option<FunctionType>,
 }
 
 /// All offered capabilities.
-#[derive(Clone, Default)]
-pub struct Catalogue {
-    functions: BTreeMap<Capability, Offered>,
-    interfaces: BTreeMap<String, Offered>,
+#[derive(Clone)]
+pub struct Catalogue<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
+    functions: BTreeMap<Capability, Offered<R, C>>,
+    interfaces: BTreeMap<String, Offered<R, C>>,
     withheld: BTreeMap<Capability, String>,
+}
+
+impl<R, C> Default for Catalogue<R, C> {
+    fn default() -> Self {
+        Self { functions: BTreeMap::new(), interfaces: BTreeMap::new(), withheld: BTreeMap::new() }
+    }
 }
 
 /// An agent's import, bound to what serves it.
@@ -53,12 +61,12 @@ pub struct Bound {
 }
 
 /// [`Offer`] with the results of the checks at load.
-pub enum BoundOffer {
+pub enum BoundOffer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     /// A line for the operator.
     Log,
-    Routine(Arc<dyn Routine>),
+    Routine(R),
     /// Judged by policy and held for reviewers.
-    Consequential(Arc<dyn Preview>, RefusalForm),
+    Consequential(C, RefusalForm),
 }
 
 /// The imports of an agent by capability, each bound to what serves it.
@@ -86,14 +94,14 @@ pub enum BindError {
     CannotRefuse(Capability, CannotRefuse),
 }
 
-impl Catalogue {
+impl<R: Clone, C: Clone> Catalogue<R, C> {
     /// Offers one function.
-    pub fn offer(&mut self, capability: Capability, offered: Offered) {
+    pub fn offer(&mut self, capability: Capability, offered: Offered<R, C>) {
         self.functions.insert(capability, offered);
     }
 
     /// Offers every function of an interface that is not offered by its own name.
-    pub fn offer_interface(&mut self, interface: String, offered: Offered) {
+    pub fn offer_interface(&mut self, interface: String, offered: Offered<R, C>) {
         self.interfaces.insert(interface, offered);
     }
 
@@ -104,14 +112,37 @@ impl Catalogue {
     }
 
     /// The offer for `capability`.
-    pub fn find(&self, capability: &Capability) -> Option<&Offered> {
+    pub fn find(&self, capability: &Capability) -> Option<&Offered<R, C>> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
 
+    /// The class of an import with what serves it, or the reason to refuse it.
+    pub fn classify(&self, Import { capability, ty }: &Import) -> Result<BoundOffer<R, C>, BindError> {
+        let missing = || match self.withheld.get(capability) {
+            Some(why) => BindError::Withheld(capability.clone(), why.clone()),
+            None => BindError::Unclassified(capability.clone()),
+        };
+        let offered = self.find(capability).ok_or_else(missing)?;
+        if offered.ty.as_ref().is_some_and(|ours| ours != ty) {
+            return Err(BindError::OtherType(capability.clone()));
+        }
+        match &offered.offer {
+            Offer::Log => Ok(BoundOffer::Log),
+            Offer::Routine(routine) => Ok(BoundOffer::Routine(routine.clone())),
+            Offer::Consequential { connector, refusal } => {
+                let form = RefusalForm::of(ty, refusal.as_ref());
+                let form = form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
+                Ok(BoundOffer::Consequential(connector.clone(), form))
+            }
+        }
+    }
+}
+
+impl Catalogue {
     /// The preview of `capability`, if it is consequential.
     pub fn preview(&self, capability: &Capability) -> Option<&Arc<dyn Preview>> {
         match &self.find(capability)?.offer {
-            Offer::Consequential { preview, .. } => Some(preview),
+            Offer::Consequential { connector, .. } => Some(connector),
             Offer::Log | Offer::Routine(_) => None,
         }
     }
@@ -129,24 +160,7 @@ impl Catalogue {
     }
 
     /// Binds one import.
-    pub(super) fn bind_one(&self, Import { capability, ty }: &Import) -> Result<Bound, BindError> {
-        let missing = || match self.withheld.get(capability) {
-            Some(why) => BindError::Withheld(capability.clone(), why.clone()),
-            None => BindError::Unclassified(capability.clone()),
-        };
-        let offered = self.find(capability).ok_or_else(missing)?;
-        if offered.ty.as_ref().is_some_and(|ours| ours != ty) {
-            return Err(BindError::OtherType(capability.clone()));
-        }
-        let offer = match &offered.offer {
-            Offer::Log => BoundOffer::Log,
-            Offer::Routine(routine) => BoundOffer::Routine(routine.clone()),
-            Offer::Consequential { preview, refusal } => {
-                let form = RefusalForm::of(ty, refusal.as_ref());
-                let form = form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
-                BoundOffer::Consequential(preview.clone(), form)
-            }
-        };
-        Ok(Bound { ty: Arc::new(ty.clone()), offer })
+    pub(super) fn bind_one(&self, import: &Import) -> Result<Bound, BindError> {
+        Ok(Bound { ty: Arc::new(import.ty.clone()), offer: self.classify(import)? })
     }
 }

@@ -281,9 +281,8 @@ impl Runs {
     /// What the host would check if the outcome of a call's effect were unknown, in the words of the shown connector;
     /// `None` if that connector is no longer configured.
     pub fn if_lost(&self, call: &Call) -> Option<String> {
-        let preview = self.0.catalogue.preview(call.action().capability())?;
-        let shown = call.proposal()?.connector.as_str();
-        (preview.name() == shown).then(|| preview.evidence().to_owned())
+        let effect = self.0.catalogue.preview(call.action().capability())?.effect();
+        (effect.connector == call.proposal()?.connector).then(|| effect.evidence.to_owned())
     }
 
     /// The counters so far.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::exhibits::{Weighed, freeze, weigh};
 use crate::agent::is_ours;
 use crate::connectors::history::History;
-use crate::connectors::{CannotPreview, Preview, Previewed};
+use crate::connectors::{CannotPreview, Preview, Previewed, look};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
 /// The display limit: how much of a consequential call a reviewer can be asked to read. A larger call is refused, never
@@ -124,12 +124,11 @@ impl Proposer {
         if let Err(reason) = believable(&action) {
             return refuse(action, invalid(reason), None);
         }
-        let mut previewed = match preview.preview(asker.agent, &action).await {
+        let mut previewed = match look(preview, asker.agent, &action, asker.before).await {
             Ok(previewed) => previewed,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, invalid(reason), None),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
-        preview.recall(&action, asker.before, &mut previewed);
         let evidence = match weigh(std::mem::take(&mut previewed.exhibits)).await {
             Ok(evidence) => evidence,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, invalid(reason), None),
@@ -166,8 +165,7 @@ impl Proposer {
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
         self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
         believable(&action).map_err(ReviseError::Impossible)?;
-        let mut previewed = preview.preview(asker.agent, &action).await?;
-        preview.recall(&action, asker.before, &mut previewed);
+        let mut previewed = look(preview, asker.agent, &action, asker.before).await?;
         let evidence = weigh(std::mem::take(&mut previewed.exhibits)).await?;
         let judgement = self.judge(asker, ty, &action, &previewed).await;
         let mut judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
@@ -220,7 +218,7 @@ impl Proposer {
         let (agents, capability) = (Some(agent.to_owned()), Some(action.capability().to_string()));
         let filter = GrantFilter { standing_at: Some(now), agent: agents, capability, before: None, limit: GRANTS_MAX };
         let nobody = *requirement == Requirement { grantors: Reviewers::Named(Vec::new()), ..requirement.clone() };
-        if nobody || !record.errors.is_empty() || preview.class() == EffectClass::Question {
+        if nobody || !record.errors.is_empty() || preview.effect().class == EffectClass::Question {
             return Ok(());
         }
         for GrantRow { id, granted, used, .. } in self.journal.grants(filter).await? {
@@ -251,8 +249,8 @@ impl Proposer {
             preconditions: previewed.preconditions,
             facts: previewed.facts,
             consequence: Some(previewed.consequence),
-            connector: preview.name().into(),
-            class: preview.class(),
+            connector: preview.effect().connector.into(),
+            class: preview.effect().class,
             requirement: judgement.requirement,
             policy: judgement.record,
             beside: Vec::new(),

@@ -10,7 +10,7 @@ use holdshort_words::{Sentence, quote, say};
 use super::exhibits::{freeze, weigh};
 use super::propose::Followed;
 use super::{Catalogue, Runs};
-use crate::connectors::CannotPreview;
+use crate::connectors::{CannotPreview, look};
 use crate::effects::{Place, Refresh};
 use crate::policy::{JudgedCall, Policy, facts};
 
@@ -39,7 +39,7 @@ impl Refresh for Refresher {
     }
 
     fn connector(&self, capability: &Capability) -> Option<String> {
-        Some(self.catalogue.preview(capability)?.name().into())
+        Some(self.catalogue.preview(capability)?.effect().connector.into())
     }
 
     fn refresh<'a>(
@@ -52,10 +52,10 @@ impl Refresh for Refresher {
             let Some(preview) = self.catalogue.preview(old.action.capability()) else {
                 return Err(say!("`{}` is not offered any more", old.action.capability().clone()));
             };
-            let mut previewed = preview.preview(agent, &old.action).await.map_err(CannotPreview::sentence)?;
             let mut followed = Followed::default();
             let before = followed.up_to(&self.journal, run, *call).await.map_err(quote)?;
-            preview.recall(&old.action, before, &mut previewed);
+            let previewed = look(preview.as_ref(), agent, &old.action, before).await;
+            let previewed = previewed.map_err(CannotPreview::sentence)?;
             let evidence = weigh(previewed.exhibits).await.map_err(CannotPreview::sentence)?;
             let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;
             Ok(Proposal {
@@ -65,8 +65,8 @@ impl Refresh for Refresher {
                 facts: previewed.facts,
                 consequence: Some(previewed.consequence),
                 // The operator may have configured another connector since.
-                connector: preview.name().into(),
-                class: preview.class(),
+                connector: preview.effect().connector.into(),
+                class: preview.effect().class,
                 ..old.clone()
             })
         })

@@ -213,7 +213,7 @@ async fn the_class_is_what_the_operator_says() {
     let scratch = Scratch::new();
     let class = |idempotent, lookup: Option<&str>| {
         let beside = Beside { idempotent, lookup: lookup.map(sh), ..Beside::default() };
-        Acts { beside, ..scratch.acts("true") }.class()
+        Acts { beside, ..scratch.acts("true") }.effect().class
     };
     assert_eq!(class(false, None), EffectClass::OneShot);
     assert_eq!(class(false, Some("true")), EffectClass::Reconcilable);

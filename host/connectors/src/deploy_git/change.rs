@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::state::Facts;
+use crate::descriptor::{Fact, FactType, Readers};
 use crate::git::diff::{Diff, Gap};
 use crate::git::messages::{self, OddMessage};
 use crate::git::objects::Objects;
@@ -48,6 +49,83 @@ pub(crate) struct Extent {
     /// The id and subject of the added commits, newest first, at most [`COMMITS_MAX`].
     commits: Vec<Value>,
 }
+
+/// The facts about a deployment. [`History::tell_checks`] finds those about checks.
+pub(crate) const FACTS: &[Fact] = &[
+    Fact::new(
+        "old-commit",
+        FactType::Maybe(&FactType::Text),
+        "the full id of the target's current commit; `null` if it is unknown",
+    ),
+    Fact::new("new-commit", FactType::Text, "the full id of the commit that the target would get"),
+    Fact::new(
+        "reference",
+        FactType::Maybe(&FactType::Text),
+        "the whole name of the branch or tag that the agent's git revision names, such as `refs/heads/main`; `null` for the bare id of a commit",
+    ),
+    Fact::new(
+        "branches",
+        FactType::TEXTS,
+        "the whole names of the branches whose tip is exactly `new-commit`, sorted, however the agent named it; left out, with a note in the evidence, where more than 64 are",
+    ),
+    Fact::new(
+        "commit-count",
+        FactType::Count,
+        "commits that the target would gain; left out if a shallow clone lacks commits that could change the number",
+    ),
+    Fact::new(
+        "lost-commit-count",
+        FactType::Count,
+        "commits that the target would lose (none in a fast-forward); left out if a shallow clone lacks commits that could change the number",
+    ),
+    Fact::new("history-known", FactType::Bool, "whether both numbers of commits are known"),
+    Fact::new(
+        "commits",
+        FactType::List(&FactType::Record(&[("id", FactType::Text), ("subject", FactType::Text)])),
+        "the newest 100 of the gained commits, subjects up to 200 characters; left out with `commit-count`",
+    )
+    .only_for(Readers::Programs),
+    Fact::new("files-changed", FactType::Count, "files that differ in content, name or mode"),
+    Fact::new(
+        "lines-added",
+        FactType::Count,
+        "added lines of text; a renamed file counts with all of its lines. Left out if a file has content that is not compared as lines (see below)",
+    ),
+    Fact::new("lines-removed", FactType::Count, "removed lines of text; left out with `lines-added`"),
+    Fact::new(
+        "files-not-shown",
+        FactType::Count,
+        "files that [the diff does not show in full](#what-a-diff-does-not-show)",
+    ),
+    Fact::new("kinds-not-shown", FactType::TEXTS, "the reasons why the diff does not show these files in full"),
+    Fact::new(
+        "checks",
+        FactType::List(&FactType::Record(&[
+            ("name", FactType::Text),
+            ("passed", FactType::Bool),
+            (
+                "counts",
+                FactType::Maybe(&FactType::Record(&[
+                    ("passed", FactType::Count),
+                    ("failed", FactType::Count),
+                    ("skipped", FactType::Count),
+                ])),
+            ),
+            ("runs", FactType::Count),
+            ("failures", FactType::Count),
+        ])),
+        "the checks that this host ran on `new-commit` in this run: whether each passed the last time, its counts (`null` if there were none), how often it was run and how often it failed",
+    )
+    .only_for(Readers::Programs),
+    Fact::new("checks-passed", FactType::TEXTS, "the names of the checks in `checks` that passed").only_for(Readers::Policies),
+    Fact::new("checks-failed", FactType::TEXTS, "the names of the checks in `checks` that failed").only_for(Readers::Policies),
+    Fact::new(
+        "checks-on-other-commits",
+        FactType::Count,
+        "reports of this run on commits other than `new-commit`",
+    )
+    .only_for(Readers::Programs),
+];
 
 /// The number of commits in the facts of a deployment, which are part of its proposal. The evidence
 /// lists all.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use holdshort_gate::EffectKey;
 use serde_json::{Value, json};
 
+use crate::descriptor::Precondition;
 use crate::git::{CommitId, Git, GitError, Reference};
 use crate::{Known, Sentence, key, say};
 use holdshort_common::reference::ReferenceName;
@@ -22,6 +23,15 @@ pub(crate) struct Facts {
     /// another reference is judged again.
     pub(crate) reference: Option<ReferenceName>,
 }
+
+/// [`Facts`] as a clearance states them.
+pub(crate) const PRECONDITIONS: [Precondition; 5] = [
+    Precondition::same("repository"),
+    Precondition::same("branch"),
+    Precondition::same("old"),
+    Precondition::same("new"),
+    Precondition::same("reference"),
+];
 
 impl Facts {
     pub(crate) fn to_json(&self) -> Value {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::standing::{Facts, Shown};
 use super::transfer::Transfer;
+use crate::descriptor::{Compares, Precondition};
 use crate::{Known, Sentence, quote, say};
 
 /// A transfer was not booked. Nothing was committed.
@@ -38,6 +39,14 @@ const LEDGER: &str = "ledger";
 const BALANCE: &str = "source-balance";
 const PAYEE: &str = "payee";
 pub(super) const PAYMENTS: &str = "payments-to-payee";
+
+/// How each may differ.
+pub(super) const PRECONDITIONS: &[Precondition] = &[
+    Precondition::same(LEDGER),
+    Precondition { name: BALANCE, compares: Compares::AtLeast },
+    Precondition::same(PAYEE),
+    Precondition { name: PAYMENTS, compares: Compares::NothingNew },
+];
 
 impl Facts {
     /// The facts as preconditions, each with its permitted change.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::books::{self, Account, Kind, Past};
 use super::facts::PAYMENTS;
 use super::transfer::Transfer;
+use crate::descriptor::{Fact, FactType, Readers};
 use crate::history::History;
 use crate::{Exhibit, Known, Previewed, Sentence, error_said, quote, say};
 use holdshort_common::money::Currency;
@@ -19,6 +20,36 @@ use holdshort_common::money::Currency;
 const HISTORY_MAX: u32 = 20;
 /// The number of similar payee names that a reviewer is shown.
 const ALIKE_MAX: usize = 10;
+
+/// What is found out about a transfer.
+pub(super) const FACTS: &[Fact] = &[
+    Fact::new("amount", FactType::Amount, "the amount of the transfer"),
+    Fact::new("currency", FactType::Text, "its ISO 4217 code"),
+    Fact::new("balance-before", FactType::Amount, "the balance of the account that pays"),
+    Fact::new("balance-after", FactType::Amount, "its balance after the transfer"),
+    Fact::new(
+        "first-payment",
+        FactType::Bool,
+        "whether this would be the payee's first payment, from any account, in any currency",
+    ),
+    Fact::new("payments-before", FactType::Count, "the number of the payee's earlier payments"),
+    Fact::new(
+        "same-amount-and-reference-before",
+        FactType::Bool,
+        "whether an earlier payment had the same amount and reference",
+    ),
+    Fact::new("own-account", FactType::Bool, "whether the payee is an account of yours"),
+    Fact::new(
+        "transfers-before-in-run",
+        FactType::List(&FactType::Record(&[
+            ("currency", FactType::Text),
+            ("count", FactType::Count),
+            ("sum", FactType::Amount),
+        ])),
+        "earlier transfers of this run; a transfer that a person closed with an unknown outcome counts as done",
+    )
+    .only_for(Readers::Programs),
+];
 
 /// The accounts of a transfer.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
-use holdshort_gate::{FunctionType, WitType};
+use holdshort_gate::{Consequence, FunctionType, WitType};
 use serde_json::json;
 
 use super::*;
+use crate::CannotPreview;
 use crate::exhibit::tests::{host_words, refused_alike, words};
 
 #[path = "../../../../tests/support/evidence.rs"]

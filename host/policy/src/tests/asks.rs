@@ -25,7 +25,8 @@ pub(crate) fn types() -> Types {
     [("acme:bank/pay@1.0.0#pay", params(&pay)), ("acme:mail/send@1.0.0#send", params(&send)), (DEPLOY, deploy)]
         .into_iter()
         .map(|(name, ty)| (name.parse().unwrap(), ty))
-        .collect()
+        .collect::<Types>()
+        .with_facts(holdshort_connectors::facts())
 }
 
 pub(crate) fn policies(text: &str) -> CedarPolicy {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use holdshort_gate::{Capability, Requirement, Time};
+use holdshort_gate::{Requirement, Time};
 
-use super::kinds::{Kind, kind};
-use super::this_program;
+use super::{registry, this_program};
 use crate::agent::{self, Manifest, Reader};
 use crate::cli::exit::{Exit, Failure};
-use crate::config::{CapabilityRule, Config};
+use crate::config::Config;
+use crate::connectors;
 use crate::policy::isolated;
 use crate::policy::load::Source;
 use crate::policy::schema::Types;
@@ -66,23 +66,21 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
 /// foreign function is consequential.
 pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, Failure> {
     let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let named = |capability: &Capability| kind(capability).is_some_and(|(_, kind)| kind == Kind::Consequential);
-    let own: Vec<_> =
-        ours.into_iter().map(|import| (import.capability, import.ty)).filter(|(of, _)| named(of)).collect();
-    let (mut others, mut facts) = (BTreeMap::new(), BTreeMap::new());
-    let consequential = |rule: &CapabilityRule| matches!(rule, CapabilityRule::Consequential(_));
-    let asked = config.capabilities.values().any(consequential);
+    let mut facts = connectors::facts();
+    let ours = ours.into_iter().filter(|import| facts.contains_key(&import.capability));
+    let ours: Vec<_> = ours.map(|import| (import.capability, import.ty)).collect();
+    let mut others = BTreeMap::new();
+    let asked = config.capabilities.values().any(|rule| registry::facts(rule).is_some());
     for agent in config.agents.values().filter(|_| asked) {
         let Some(manifest) = component(&agent.component, reader) else { continue };
         for import in &manifest.imports {
-            if let Some(CapabilityRule::Consequential(rule)) = config.rule(&import.capability) {
+            if let Some(found) = config.rule(&import.capability).and_then(registry::facts) {
                 others.insert(import.capability.clone(), import.ty.clone());
-                let types = rule.fact_types.iter().map(|(name, ty)| (name.clone(), ty.wit())).collect();
-                facts.insert(import.capability.clone(), types);
+                facts.insert(import.capability.clone(), found);
             }
         }
     }
-    Ok(others.into_iter().chain(own).collect::<Types>().with_facts(facts))
+    Ok(others.into_iter().chain(ours).collect::<Types>().with_facts(facts))
 }
 
 /// Reads the manifest of a component, if possible.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use holdshort_journal::Clock;
 
-use super::{offers, state};
+use super::{registry, state};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{Config, Mail, NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 use crate::connectors::maildir;
@@ -98,7 +98,7 @@ fn post(config: &Config, clock: Clock) -> Result<Post, Failure> {
             maildir::make(path).map_err(unmade)?;
             notices::Way::Maildir(path.clone())
         }
-        Mail::Smtp(relay) => notices::Way::Relay(Box::new(offers::relay(relay)?)),
+        Mail::Smtp(relay) => notices::Way::Relay(Box::new(registry::relay(relay)?)),
     };
     let wrong = |why: String| Failure::new(Exit::Usage, format!("[email]: {why}"));
     let postman = Postman::new(&config.email.notices_from, way).map_err(wrong)?;

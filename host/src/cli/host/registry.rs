@@ -1,0 +1,259 @@
+//! The connector of each capability, derived from the configuration alone, without opening or creating anything.
+//!
+//! `holdshort inspect` prints it, and a host opens the connectors in it ([`super::offers`]). The one classifier, [`Catalogue::classify`], refuses
+//! every import without an entry.
+
+mod others;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use holdshort_gate::{Capability, FunctionType};
+use serde_json::Value;
+
+pub(super) use self::settings::{Around, relay};
+use self::settings::{fundings, program, workspaces};
+use super::state::CHECKOUTS_FOLDER;
+use crate::agent;
+use crate::cli::exit::{Exit, Failure};
+use crate::config::{self, CapabilityPattern, Config, Deploy, Mail};
+use crate::connectors::checks::{self, Checks};
+use crate::connectors::deploy_command::{self, DeployCommand};
+use crate::connectors::deploy_git::{self, DeployGit};
+use crate::connectors::descriptor::{Class, Descriptor};
+use crate::connectors::git::Git;
+use crate::connectors::guidance::{self, Guidance};
+use crate::connectors::ledger::{self, Ledger, OpenError};
+use crate::connectors::maildir::{self, Maildir};
+use crate::connectors::message::Composer;
+use crate::connectors::repository::{self, Repository};
+use crate::connectors::smtp::{self, Smtp};
+use crate::connectors::workspace::{self, Workspace};
+use crate::connectors::{LOG, Perform, Preview, Routine};
+use crate::runs::{Catalogue, Offer, Offered};
+
+pub(in crate::cli) use self::others::facts;
+
+/// The reason why agents cannot deploy or read files without a repository.
+const NO_DEPLOYMENT: &str =
+    "the host's folder is not a git repository: name one with `repository` in the section `[deployment]`";
+const NO_REPOSITORY: &str = "the host's folder is not a git repository: name one in the section `[repository]`";
+
+/// A configured connector that is not open yet.
+pub(in crate::cli) struct Served<'a> {
+    /// Its descriptor.
+    pub(in crate::cli) descriptor: Descriptor,
+    /// The performer of a consequential call, for operators to read.
+    pub(in crate::cli) by: String,
+    /// The configured value for a function whose error type is neither a `refusal` nor a string.
+    pub(in crate::cli) refusal: Option<Value>,
+    open: Open<'a>,
+}
+
+type Open<'a> = Box<dyn FnOnce(&Around<'_>) -> Result<Opened, Failure> + 'a>;
+
+/// An open connector, with separate parts for driver and dispatcher.
+pub(super) enum Opened {
+    Log,
+    Routine(Arc<dyn Routine>),
+    Consequential(Arc<dyn Preview>, Option<Arc<dyn Perform>>),
+}
+
+/// An interface of ours on this host.
+enum Entry<'a> {
+    Serves(Served<'a>),
+    /// This host is not configured for it. An agent that imports it is refused with this reason, which says more than "unclassified".
+    Withheld(Descriptor, &'static str),
+}
+
+impl<'a> Served<'a> {
+    fn new(
+        descriptor: Descriptor,
+        by: impl Into<String>,
+        open: impl FnOnce(&Around<'_>) -> Result<Opened, Failure> + 'a,
+    ) -> Self {
+        Self { descriptor, by: by.into(), refusal: None, open: Box::new(open) }
+    }
+
+    /// Opens the connector. Its class must be the descriptor's.
+    pub(super) fn open(self, around: &Around<'_>) -> Result<Opened, Failure> {
+        let opened = (self.open)(around)?;
+        match (&opened, self.descriptor.class) {
+            (Opened::Log, Class::Log)
+            | (Opened::Routine(_), Class::Routine)
+            | (Opened::Consequential(..), Class::Consequential(_)) => Ok(opened),
+            (_, class) => Err(failed(&format!("{:?} is declared as {class:?}", self.descriptor.functions))),
+        }
+    }
+}
+
+impl Opened {
+    /// A connector that previews and performs. Both rooms share it, so an effect uses the settings of its preview.
+    fn acts<C: Preview + Perform + 'static>(connector: C) -> Self {
+        let connector = Arc::new(connector);
+        Self::Consequential(connector.clone(), Some(connector))
+    }
+}
+
+/// All capabilities of a configuration. `offer` makes the entry of a connector: a host opens the connector, and `inspect` takes its description.
+pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
+    config: &Config,
+    mut offer: impl FnMut(&[CapabilityPattern], Served<'_>) -> Result<Offer<R, C>, Failure>,
+) -> Result<Catalogue<R, C>, Failure> {
+    let functions = agent::functions().map_err(|error| failed(&error))?;
+    let types: BTreeMap<Capability, FunctionType> =
+        functions.into_iter().map(|import| (import.capability, import.ty)).collect();
+    let mut catalogue = Catalogue::default();
+    for entry in ours(config) {
+        match entry {
+            Entry::Serves(served) => {
+                let functions: Vec<_> = served.descriptor.capabilities().collect();
+                let patterns: Vec<_> = functions.iter().cloned().map(CapabilityPattern::Function).collect();
+                let offer = offer(&patterns, served)?;
+                for function in functions {
+                    // An agent that brings another type for one of our functions is refused.
+                    let ty = types.get(&function).cloned();
+                    catalogue.offer(function, Offered { offer: offer.clone(), ty });
+                }
+            }
+            Entry::Withheld(descriptor, why) => {
+                descriptor.capabilities().for_each(|function| catalogue.withhold(function, why.to_owned()));
+            }
+        }
+    }
+    for (pattern, rule) in &config.capabilities {
+        // The calling component supplies the type.
+        let offered = Offered { offer: offer(std::slice::from_ref(pattern), others::served(rule, config))?, ty: None };
+        match pattern {
+            CapabilityPattern::Function(capability) => catalogue.offer(capability.clone(), offered),
+            CapabilityPattern::Interface(interface) => catalogue.offer_interface(interface.clone(), offered),
+        }
+    }
+    Ok(catalogue)
+}
+
+/// Our own interfaces, in the order in which a host opens their connectors. Guidance and log need no configuration, so on every host an agent can ask
+/// a question and write to the operator's log.
+fn ours(config: &Config) -> Vec<Entry<'_>> {
+    let guidance = |_: &Around<'_>| Ok(Opened::Consequential(Arc::new(Guidance), None));
+    let mut all = vec![
+        Entry::Serves(Served::new(guidance::DESCRIPTOR, "the person who answers", guidance)),
+        Entry::Serves(Served::new(LOG, "", |_| Ok(Opened::Log))),
+        Entry::Serves(email(config)),
+        deployment(config),
+        Entry::Serves(payments(config)),
+    ];
+    all.extend(reading(config));
+    all
+}
+
+/// Email goes into a Maildir unless a relay is configured. Both use one composer, so their previews are the same. An invalid sender or domain is a
+/// configuration error; a folder that cannot be created is the machine's.
+fn email(config: &Config) -> Served<'_> {
+    let email = &config.email;
+    let composer = || {
+        Composer::new(&email.from, &email.own_domains, workspaces(config))
+            .and_then(|composer| composer.with_reply_to(email.reply_to.as_deref()))
+            .map_err(|error| wrong(&format!("[email]: {error}")))
+    };
+    match &email.connector {
+        Mail::Maildir { path } => {
+            let by = format!("delivery into the maildir {}", path.display());
+            Served::new(maildir::DESCRIPTOR, by, move |around| {
+                let maildir = Maildir::open(path, composer()?, around.clock.clone());
+                let unmade = |error| failed(&format!("cannot make the maildir `{}`: {error}", path.display()));
+                Ok(Opened::acts(maildir.map_err(unmade)?))
+            })
+        }
+        Mail::Smtp(relay) => {
+            let by = format!("the mail relay {}:{}", relay.host, relay.port);
+            Served::new(smtp::DESCRIPTOR, by, move |around| {
+                let composer = composer()?;
+                let smtp = Smtp::new(self::relay(relay)?, composer, around.clock.clone());
+                Ok(Opened::acts(smtp.map_err(|error| wrong(&format!("[email]: {error}")))?))
+            })
+        }
+    }
+}
+
+/// Without a repository, deployments are withheld with a reason that operators read when the agent is loaded.
+fn deployment(config: &Config) -> Entry<'_> {
+    let Some(deployment) = &config.deployment else {
+        return Entry::Withheld(deploy_git::DESCRIPTOR, NO_DEPLOYMENT);
+    };
+    let (git, targets) = (Git::at(&deployment.repository), deployment.targets.clone());
+    Entry::Serves(match &deployment.connector {
+        Deploy::Git => Served::new(deploy_git::DESCRIPTOR, "moving the target's git branch", move |around| {
+            Ok(Opened::acts(DeployGit::new(git, targets, around.children()?)))
+        }),
+        Deploy::Command(command) => {
+            let by = by_command(&command.argv);
+            Served::new(deploy_command::DESCRIPTOR, by, move |around| {
+                let program = program(command, &deployment.repository);
+                Ok(Opened::acts(DeployCommand::new(program, git, targets, around.children()?)))
+            })
+        }
+    })
+}
+
+/// The ledger is opened at the start, so that a changed opening balance stops the host before any run. Every host offers payments. Without accounts,
+/// each transfer is refused as impossible with that reason.
+fn payments(config: &Config) -> Served<'_> {
+    let config::Payments { path, accounts } = &config.payments;
+    let names = accounts.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let by = if names.is_empty() {
+        "which has no account to pay from: add a section `[payments.accounts.NAME]`".to_owned()
+    } else {
+        format!("from {names}")
+    };
+    let by = format!("booking in the ledger {}, {by}", path.display());
+    Served::new(ledger::DESCRIPTOR, by, move |around| {
+        let accounts = accounts.iter().map(|(name, account)| (name.clone(), fundings(account))).collect();
+        let ledger = Ledger::open(path, &accounts, around.clock.clone()).map_err(|error| match &error {
+            OpenError::Accounts(_) => wrong(&format!("[payments.accounts]: {error}")),
+            OpenError::Books(_) => failed(&error),
+        })?;
+        Ok(Opened::acts(ledger))
+    })
+}
+
+/// The interfaces with which agents read.
+fn reading(config: &Config) -> [Entry<'_>; 3] {
+    let workspace = Served::new(workspace::DESCRIPTOR, "", |_| {
+        let workspace = Workspace::open(workspaces(config))
+            .map_err(|error| wrong(&error).hint("make the folder, or take `workspace` out of the section"))?;
+        Ok(Opened::Routine(Arc::new(workspace)))
+    });
+    let entry = |descriptor, open: fn(&Around<'_>, Git) -> Result<Opened, Failure>| match &config.repository {
+        Some(at) => Entry::Serves(Served::new(descriptor, "", move |around| open(around, Git::at(at)))),
+        None => Entry::Withheld(descriptor, NO_REPOSITORY),
+    };
+    let repository = entry(repository::DESCRIPTOR, |_, git| Ok(Opened::Routine(Arc::new(Repository::new(git)))));
+    let checks = entry(checks::DESCRIPTOR, |around, git| {
+        let scratch = around.config.state.join(CHECKOUTS_FOLDER);
+        let checks = Checks::open(git, around.contained.checks.clone(), around.children()?, scratch.clone())
+            .map_err(|error| failed(&format!("cannot make `{}`: {error}", scratch.display())))?;
+        Ok(Opened::Routine(Arc::new(checks)))
+    });
+    [Entry::Serves(workspace), repository, checks]
+}
+
+fn by_command(argv: &[String]) -> String {
+    format!("the operator's command `{}`", argv.join(" "))
+}
+
+/// A problem of the machine, such as a folder that cannot be created: exit code 1.
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
+}
+
+/// A configuration error that only the connector can find: exit code 2, like all others.
+fn wrong(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, error.to_string())
+}
+
+#[cfg(test)]
+mod tables;
+#[cfg(test)]
+mod tests;

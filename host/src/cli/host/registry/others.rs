@@ -1,0 +1,45 @@
+//! Foreign functions: the configured rules for functions and interfaces, and the programs that serve them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use holdshort_gate::WitType;
+
+use super::settings::program;
+use super::{Opened, Served, by_command};
+use crate::config::{CapabilityRule, Config};
+use crate::connectors::command::{self, Acts, Answers, Beside, Facts};
+
+/// The connector of one section `[capabilities.…]`.
+pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served<'a> {
+    match rule {
+        CapabilityRule::Routine(command) => Served::new(command::ANSWERS, "", move |around| {
+            let answers = Answers::new(program(command, &config.folder), around.surroundings()?);
+            Ok(Opened::Routine(Arc::new(answers)))
+        }),
+        CapabilityRule::Consequential(rule) => {
+            let beside = Beside {
+                idempotent: rule.idempotent,
+                preview: rule.preview.clone(),
+                lookup: rule.lookup.clone(),
+                facts: rule.facts.clone().map(|argv| Facts { argv, types: types(rule) }),
+            };
+            let served = Served::new(beside.descriptor(), by_command(&rule.command.argv), move |around| {
+                Ok(Opened::acts(Acts::new(program(&rule.command, &config.folder), beside, around.surroundings()?)))
+            });
+            Served { refusal: rule.refusal.clone(), ..served }
+        }
+    }
+}
+
+/// The facts for policies about calls of a foreign function; `None` if the function is routine.
+pub(in crate::cli) fn facts(rule: &CapabilityRule) -> Option<BTreeMap<String, WitType>> {
+    match rule {
+        CapabilityRule::Routine(_) => None,
+        CapabilityRule::Consequential(rule) => Some(types(rule)),
+    }
+}
+
+fn types(rule: &crate::config::Perform) -> BTreeMap<String, WitType> {
+    rule.fact_types.iter().map(|(name, ty)| (name.clone(), ty.wit())).collect()
+}

@@ -1,0 +1,115 @@
+//! The settings with which connectors are opened, in the connectors' own types.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdshort_journal::{Clock, Journal};
+
+use super::failed;
+use crate::agent::Reader;
+use crate::cli::exit::Failure;
+use crate::cli::host::state::{self, CHILDREN_FOLDER};
+use crate::cli::host::types::ComponentTypes;
+use crate::cli::host::{Contained, system_clock};
+use crate::config::{self, Config, Tls};
+use crate::connectors::child::Children;
+use crate::connectors::command::Surroundings;
+use crate::connectors::ledger::Funding;
+use crate::connectors::program::Program;
+use crate::connectors::smtp::{Encryption, Login, Relay, Secret};
+
+/// The parts of a host that its connectors share.
+pub(in crate::cli::host) struct Around<'a> {
+    pub(super) config: &'a Config,
+    pub(super) contained: &'a Contained,
+    /// The clock for the dates of emails and ledger entries.
+    pub(super) clock: Clock,
+    types: Arc<ComponentTypes>,
+    surroundings: OnceCell<Surroundings>,
+}
+
+impl<'a> Around<'a> {
+    pub(in crate::cli::host) fn new(
+        config: &'a Config,
+        journal: &Journal,
+        reader: &Reader,
+        contained: &'a Contained,
+    ) -> Self {
+        let types = Arc::new(ComponentTypes::of(journal.clone(), reader.clone()));
+        Self { config, contained, clock: system_clock(), types, surroundings: OnceCell::new() }
+    }
+
+    /// The folder in which running programs leave data for lookups. It outlives the host. All connectors share it and name their children
+    /// differently: by effect key, by random number, or by counter.
+    pub(super) fn children(&self) -> Result<Children, Failure> {
+        let folder = self.config.state.join(CHILDREN_FOLDER);
+        Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))
+    }
+
+    /// The parts that all programs for foreign functions share.
+    pub(super) fn surroundings(&self) -> Result<Surroundings, Failure> {
+        if let Some(surroundings) = self.surroundings.get() {
+            return Ok(surroundings.clone());
+        }
+        let surroundings = Surroundings::new(self.children()?, self.types.clone());
+        Ok(self.surroundings.get_or_init(|| surroundings).clone())
+    }
+}
+
+/// An operator's program that runs in `folder`.
+pub(super) fn program(command: &config::Command, folder: &Path) -> Program {
+    Program {
+        argv: command.argv.clone(),
+        folder: folder.to_owned(),
+        time_out: Duration::from_millis(command.timeout_ms),
+        environment: command.environment.clone(),
+        not_done: command.not_done_codes.clone(),
+    }
+}
+
+/// The workspaces by agent: the files that an agent may read and attach to emails.
+pub(super) fn workspaces(config: &Config) -> BTreeMap<String, PathBuf> {
+    let folder = |(name, agent): (&String, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
+    config.agents.iter().filter_map(folder).collect()
+}
+
+/// The opening balance and deposits of an account, under the names by which the ledger identifies them.
+pub(super) fn fundings(account: &config::Account) -> Vec<Funding> {
+    let funding = |label, amount: &config::Amount| Funding {
+        label,
+        minor_units: amount.minor_units,
+        currency: amount.currency.clone(),
+    };
+    let opening = account.opening.iter().map(|amount| funding(format!("opening {}", amount.currency), amount));
+    let deposits = account.deposits.iter().map(|(name, amount)| funding(format!("deposit {name}"), amount));
+    opening.chain(deposits).collect()
+}
+
+/// Reads passwords and certificates now, so that a missing file is found at the start and not at the first email.
+pub(in crate::cli::host) fn relay(smtp: &config::Smtp) -> Result<Relay, Failure> {
+    let read = |path: &Path| {
+        let why = |error| failed(&format!("cannot read `{}`: {error}", path.display()));
+        std::fs::read(path).map_err(why)
+    };
+    let login = smtp.login.as_ref().map(|(user, file)| {
+        let password = String::from_utf8_lossy(&state::secret(file)?).trim_end_matches(['\r', '\n']).to_owned();
+        Ok::<_, Failure>(Login { user: user.clone(), password: Secret::new(password) })
+    });
+    Ok(Relay {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        encryption: match smtp.tls {
+            Tls::Required => Encryption::Implicit,
+            Tls::Starttls => Encryption::StartTls,
+            Tls::None => Encryption::None,
+        },
+        authority: smtp.ca_file.as_deref().map(read).transpose()?,
+        login: login.transpose()?,
+        hello: "localhost".into(),
+        time_out: Duration::from_millis(smtp.timeout_ms),
+        retry_after: Duration::from_millis(smtp.retry_after_ms),
+    })
+}
